@@ -1,0 +1,198 @@
+"""Entries: everything the journal can say. Frozen, and the same bytes for the same content."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from markets.facts import (
+    Award,
+    Call,
+    Fact,
+    GridStatus,
+    HashEconomics,
+    HashPrice,
+    LoadForecast,
+    Price,
+    ReservePrice,
+    SystemLoad,
+    Temperature,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """`at` is the world's time, UTC."""
+
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunStarted(Entry):
+    """A process took the lead with a fencing token; `config_hash` names the site and book it runs."""
+
+    world: str
+    version: str
+    config_hash: str
+    token: int
+    config: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GroupSeen:
+    """A group as it was read: its load, and the rigs whose condition changed since the last entry, packed, by condition.
+
+    A condition is a mode name (the rig draws what that mode draws), "waking" or "unreachable".
+    """
+
+    rigs: int
+    reachable: int
+    load_mw: float
+    hashrate_ph: float
+    changed: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hold:
+    """A person's standing order: keep `group` (all of the site when None) at most, or in a mode, until released."""
+
+    id: str
+    group: str | None
+    mode: str | None
+    mw_cap: float | None
+    until: datetime | None
+    by: str
+    released: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen(Entry):
+    """What was known at a tick: new facts, calls, awards and holds, how the sources fared, and what the rigs did.
+
+    inbox     the last inbox row taken in; the cursor that makes nothing pushed get lost or taken twice
+    troubles  by source, in words; a source that is not named here answered, or was not asked
+    """
+
+    facts: tuple[Fact, ...] = ()
+    holds: tuple[Hold, ...] = ()
+    fleet: Mapping[str, GroupSeen] = field(default_factory=dict)
+    inbox: int = 0
+    troubles: Mapping[str, str] = field(default_factory=dict)
+    asked: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Planned(Entry):
+    """A plan came back. `as_of` is the journal's seq its inputs were folded from; `plan` is PLAN of the contract, kept as a blob by its
+    hash."""
+
+    as_of: int
+    plan: Mapping[str, Any] | None
+    failed: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """One command: rigs of a group into a mode. `id` has at most one effect on a rig."""
+
+    id: str
+    group: str
+    mode: str
+    rigs: str
+    deadline_s: float
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Commanded(Entry):
+    """The decision of a tick's round. `target_mw` by group is what is wanted now; `skipped` counts rigs by reason, by group."""
+
+    round: int
+    orders: tuple[Order, ...]
+    target_mw: Mapping[str, float]
+    skipped: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    reasons: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """What became of an order: packed rigs by outcome, reasons by outcome, how many sends were repeated after a read."""
+
+    order: str
+    by: Mapping[str, str]
+    reasons: Mapping[str, str] = field(default_factory=dict)
+    resent: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Done(Entry):
+    results: tuple[Result, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Held(Entry):
+    """The loop changed the ground it decides on, or decided not to act: a step on the price ladder, a clock jump, a safe state. `rung`
+    is the step."""
+
+    rung: str
+    why: str
+
+
+KINDS: dict[str, type[Entry]] = {k.__name__: k for k in (RunStarted, Seen, Planned, Commanded, Done, Held)}
+FACTS: dict[str, type[Fact]] = {
+    k.__name__: k
+    for k in (
+        Price, ReservePrice, SystemLoad, LoadForecast, HashPrice, HashEconomics, Temperature, GridStatus, Call, Award,
+    )
+}  # fmt: skip
+
+
+_ADAPTERS: dict[type, TypeAdapter[Any]] = {}
+
+
+def _adapter(kind: type) -> TypeAdapter[Any]:
+    if kind not in _ADAPTERS:
+        _ADAPTERS[kind] = TypeAdapter(kind)
+    return _ADAPTERS[kind]
+
+
+def fact_to_json(fact: Fact) -> dict[str, Any]:
+    """A fact as plain JSON values, its kind under "fact"."""
+    return {"fact": type(fact).__name__, **_adapter(type(fact)).dump_python(fact, mode="json")}
+
+
+def fact_from_json(document: Mapping[str, Any]) -> Fact:
+    """Raises KeyError or pydantic's ValidationError when it is not a fact."""
+    rest = dict(document)
+    fact: Fact = _adapter(FACTS[rest.pop("fact")]).validate_python(rest)
+    return fact
+
+
+def entry_to_json(entry: Entry) -> dict[str, Any]:
+    """An entry as plain JSON values, its kind under "entry"."""
+    document = _adapter(type(entry)).dump_python(entry, mode="json")
+    if isinstance(entry, Seen):
+        document["facts"] = [fact_to_json(f) for f in entry.facts]
+    return {"entry": type(entry).__name__, **document}
+
+
+def entry_from_json(document: Mapping[str, Any]) -> Entry:
+    """Raises KeyError or pydantic's ValidationError when it is not an entry."""
+    rest = dict(document)
+    kind = KINDS[rest.pop("entry")]
+    if kind is Seen:
+        facts = tuple(fact_from_json(f) for f in rest.pop("facts", ()))
+        seen: Seen = replace(_adapter(Seen).validate_python(rest), facts=facts)
+        return seen
+    entry: Entry = _adapter(kind).validate_python(rest)
+    return entry
+
+
+def canonical(document: Any) -> bytes:
+    """The one way these JSON values are written down: sorted keys, no spaces, UTF-8."""
+    return json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()

@@ -1,0 +1,111 @@
+"""Rigs: who can move them and what came of it.
+
+A Driver moves the rigs of one group. What it returns of a command means "sent", never "done": a command is done when a later reading
+agrees.
+Built-ins and plug-ins alike are entry points of the group `dispatch.rigs`. A rig is named by its position in its group, 0..rigs-1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class Ability(StrEnum):
+    """What a driver can do to its rigs; asked for, never assumed."""
+
+    READ = "read"
+    SLEEP = "sleep"
+    WAKE = "wake"
+    POWER_LIMIT = "power_limit"
+    MODES = "modes"
+
+
+class Outcome(StrEnum):
+    """What became of a command on a rig, judged by a reading taken afterwards."""
+
+    REACHED = "reached"
+    PARTLY = "partly"
+    REFUSED = "refused"
+    UNSUPPORTED = "unsupported"
+    UNREACHABLE = "unreachable"
+    LYING = "lying"
+
+
+@dataclass(frozen=True, slots=True)
+class Readings:
+    """One look at rigs of one group; arrays of one length n.
+
+    rigs   positions in the group, int64
+    watts  at the wall, float64; NaN where the rig did not answer
+    ths    terahashes a second, float64; NaN where the rig did not answer
+    at     when each rig was read, epoch seconds, float64
+    """
+
+    rigs: NDArray[np.int64]
+    watts: NDArray[np.float64]
+    ths: NDArray[np.float64]
+    at: NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """The answers of rigs to one command: positions by what the rig said ("sent", "refused", "unsupported", "unreachable")."""
+
+    sent: tuple[int, ...] = ()
+    refused: tuple[int, ...] = ()
+    unsupported: tuple[int, ...] = ()
+    unreachable: tuple[int, ...] = ()
+
+
+class Driver(Protocol):
+    """Moves and reads the rigs of one group. Never raises for a rig; a rig that does not answer in time is unreachable."""
+
+    abilities: frozenset[Ability]
+
+    async def read(self, rigs: Sequence[int], deadline_s: float) -> Readings: ...
+
+    async def set_mode(self, rigs: Sequence[int], mode: str, deadline_s: float) -> Sent:
+        """Put rigs into one of the group's modes ("sleep" among them)."""
+        ...
+
+    async def close(self) -> None: ...
+
+
+def pack(rigs: Sequence[int]) -> str:
+    """Positions as ascending ranges: [0, 1, 2, 7] is "0-2,7". An empty set is ""."""
+    out: list[str] = []
+    run: list[int] = []
+    for rig in [*sorted(set(rigs)), None]:
+        if run and rig == run[-1] + 1:
+            run.append(rig)
+            continue
+        if run:
+            out.append(str(run[0]) if len(run) == 1 else f"{run[0]}-{run[-1]}")
+        run = [rig] if rig is not None else []
+    return ",".join(out)
+
+
+def unpack(text: str) -> tuple[int, ...]:
+    """The positions of a packed set. Raises ValueError when it is not one."""
+    out: list[int] = []
+    for part in filter(None, text.split(",")):
+        first, _, last = part.partition("-")
+        out.extend(range(int(first), int(last or first) + 1))
+    return tuple(out)
+
+
+@dataclass(frozen=True, slots=True)
+class Reached:
+    """How far rigs had come by `at`: positions by outcome, with a reason for each outcome but `reached`."""
+
+    at: datetime
+    by: dict[Outcome, tuple[int, ...]]
+    reasons: dict[Outcome, str]
+    resent: int = 0

@@ -1,0 +1,48 @@
+"""World = clock + eyes + hands + planner. Live, shadow, replay and imagined differ in nothing else."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Protocol
+
+from dispatch.clock import Clock
+from dispatch.entries import Commanded, Done, Planned, Seen
+
+if TYPE_CHECKING:
+    from dispatch.decide.state import State
+
+
+class Eyes(Protocol):
+    """Gathers what became known since the state was folded."""
+
+    async def see(self, at: datetime, state: State) -> Seen: ...
+
+    async def urgent(self) -> None:
+        """Returns as soon as something pushed (a call, a hold) waits in the inbox."""
+        ...
+
+
+class Hands(Protocol):
+    """Carries out orders and reads back."""
+
+    async def do(self, commanded: Commanded) -> Done: ...
+
+
+class Planner(Protocol):
+    """Makes plans beside the loop. At most one is under way; a newer question replaces an older one that waits."""
+
+    def ask(self, at: datetime, seq: int, state: State) -> None: ...
+
+    async def ready(self) -> Planned:
+        """Returns when a plan is ready; in a replay at once. Waits for ever when none was asked for."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    name: str
+    clock: Clock
+    eyes: Eyes
+    hands: Hands
+    planner: Planner

@@ -1,0 +1,140 @@
+"""Facts: what somebody outside told us, each with its source and its vintage (`known_at`, when we learned it)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, datetime
+from enum import StrEnum
+
+from markets.grid import Interval
+
+
+class PriceMarket(StrEnum):
+    """Which run of which market set a price (CONTRACT, archive import)."""
+
+    REAL_TIME_15_MIN = "REAL_TIME_15_MIN"
+    REAL_TIME_5_MIN = "REAL_TIME_5_MIN"
+    REAL_TIME_SCED = "REAL_TIME_SCED"
+    REAL_TIME_HOURLY = "REAL_TIME_HOURLY"
+    DAY_AHEAD_HOURLY = "DAY_AHEAD_HOURLY"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fact:
+    """Something outside said so. A correction is a new fact of a later `known_at`, never an update."""
+
+    source: str
+    known_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Price(Fact):
+    """An energy price at a settlement point over an interval, $/MWh."""
+
+    point: str
+    market: PriceMarket
+    over: Interval
+    usd_per_mwh: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReservePrice(Fact):
+    """A market clearing price for capacity (MCPC), $ per MW and hour; `market` is "DAM" or "REAL_TIME_15_MIN"."""
+
+    product: str
+    market: str
+    over: Interval
+    usd_per_mw_h: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SystemLoad(Fact):
+    """The market's total load averaged over an interval, MW."""
+
+    over: Interval
+    load_mw: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadForecast(Fact):
+    """The market operator's forecast of its total load, MW; `known_at` is its publish time."""
+
+    over: Interval
+    load_mw: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HashPrice(Fact):
+    """What one PH/s earns in a day before the pool's fee, $/PH/day; `basis` says how it came about, `over` where it holds (a UTC day,
+    or from an instant on)."""
+
+    over: Interval
+    usd_per_ph_day: float
+    basis: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HashEconomics(Fact):
+    """The day's (UTC) mining figures that a hashprice is made from."""
+
+    on: date
+    difficulty: float
+    btc_usd: float
+    fees_btc_per_block: float
+    subsidy_btc: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Temperature(Fact):
+    """Outside air, degrees Celsius; drives the facility's overhead."""
+
+    over: Interval
+    celsius: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GridStatus(Fact):
+    """The grid operator's condition: physical responsive capability (MW) and the level of emergency in its own words."""
+
+    at: datetime
+    level: str
+    prc_mw: float | None = None
+    note: str = ""
+
+
+class CallKind(StrEnum):
+    DEPLOY = "deploy"
+    RECALL = "recall"
+    CANCEL = "cancel"
+    SET_POINT = "set_point"
+    TEST = "test"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call(Fact):
+    """An instruction to the site under one obligation (CONTRACT, Appendix A). Exactly one of the three megawatt figures is set
+    for deploy, set_point and test; `end_at` None means until recall. The highest `version` of an `id` is the one that counts."""
+
+    id: str
+    version: int
+    obligation: str
+    kind: CallKind
+    notice_at: datetime
+    start_at: datetime
+    end_at: datetime | None = None
+    mw_cap: float | None = None
+    mw_delta: float | None = None
+    mw_target: float | None = None
+    authority: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Award(Fact):
+    """Capacity sold: MW of a product over an interval at a clearing price, $ per MW and hour."""
+
+    obligation: str
+    product: str
+    market: str
+    over: Interval
+    mw: float
+    mcpc_usd_per_mw_h: float

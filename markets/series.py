@@ -1,0 +1,56 @@
+"""Series: read-only numbers on a Grid, with a unit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from markets.grid import Grid
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Series:
+    """One float per interval of `grid`; NaN is a gap, never a zero. `unit` in the field's words, for example "usd_per_mwh"."""
+
+    grid: Grid
+    values: NDArray[np.float64]
+    unit: str
+
+    def __post_init__(self) -> None:
+        values = np.array(self.values, dtype=np.float64)
+        if values.shape != (len(self.grid),):
+            raise ValueError(f"{len(self.grid)} intervals need as many values, not shape {values.shape}")
+        values.flags.writeable = False
+        object.__setattr__(self, "values", values)
+
+    @classmethod
+    def flat(cls, grid: Grid, value: float, unit: str) -> Series:
+        return cls(grid, np.full(len(grid), value), unit)
+
+    def at(self, instant: datetime) -> float:
+        """The value of the interval that holds `instant`. Raises KeyError outside the grid."""
+        return float(self.values[self.grid.index(instant)])
+
+    def with_values(self, values: ArrayLike) -> Series:
+        return Series(self.grid, np.asarray(values, dtype=np.float64), self.unit)
+
+    def onto(self, grid: Grid) -> Series:
+        """The time-weighted mean on another grid; NaN where any part of an interval is not covered or is a gap."""
+        covered = np.clip(
+            np.minimum(grid.edges[1:, None], self.grid.edges[None, 1:]) - np.maximum(grid.edges[:-1, None], self.grid.edges[None, :-1]),
+            0,
+            None,
+        ).astype(np.float64)
+        filled = np.where(np.isnan(self.values), 0.0, self.values)
+        known = covered[:, ~np.isnan(self.values)].sum(axis=1)
+        span = np.diff(grid.edges)
+        mean = covered @ filled / span
+        return Series(grid, np.where(known == span, mean, np.nan), self.unit)
+
+    @property
+    def gaps(self) -> NDArray[np.intp]:
+        """Positions without a value."""
+        return np.flatnonzero(np.isnan(self.values))

@@ -1,0 +1,35 @@
+"""Actuals: what meter, pool and market say happened, exact, interval by interval."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+from markets.facts import Award, Call
+from markets.grid import Grid
+from optimizer.site import Site
+
+
+@dataclass(frozen=True, slots=True)
+class Actuals:
+    """Everything `settle` needs, as Decimals on the settlement grid, shape (n,) each.
+
+    energy_mwh      by group: at the meter, the hall's overhead included, before the meter's loss factor
+    hash_ph_days    by group: PH/s times days
+    energy_price    by settlement point, usd_per_mwh, the vintage the bill is made from
+    hashprice       usd_per_ph_day before the pool's fee
+    price_source    by settlement point: where the price came from and its vintage, cited on the lines
+    estimated       positions whose energy is an estimate, not a meter's
+    """
+
+    site: Site
+    grid: Grid
+    energy_mwh: Mapping[str, Sequence[Decimal]]
+    hash_ph_days: Mapping[str, Sequence[Decimal]]
+    energy_price: Mapping[str, Sequence[Decimal]]
+    hashprice: Sequence[Decimal]
+    calls: tuple[Call, ...] = ()
+    awards: tuple[Award, ...] = ()
+    price_source: Mapping[str, str] = field(default_factory=dict)
+    estimated: frozenset[int] = frozenset()

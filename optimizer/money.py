@@ -1,0 +1,87 @@
+"""Money: lines, statements and findings in Decimal; the only rounding there is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import date
+from decimal import ROUND_HALF_UP, Decimal
+
+from markets.grid import Interval
+
+CENT = Decimal("0.01")
+ZERO = Decimal(0)
+
+
+def decimal(value: float | int | str | Decimal) -> Decimal:
+    """The shortest decimal that reads as this number: 35.96 is 35.96, not its binary neighbour."""
+    return value if isinstance(value, Decimal) else Decimal(repr(float(value)) if not isinstance(value, str) else value)
+
+
+def cents(amount: Decimal) -> Decimal:
+    """Rounded half up to the cent."""
+    return amount.quantize(CENT, ROUND_HALF_UP)
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One charge over one interval, from the site's side: positive is a receipt. amount = quantity x rate, exact."""
+
+    obligation: str
+    charge_type: str
+    over: Interval
+    quantity: Decimal
+    unit: str
+    rate: Decimal
+    amount_usd: Decimal
+    rule: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something a person should look at; the rest goes on. `kind` is a stable word, `text` says it in the user's words."""
+
+    kind: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """The lines of a span and their totals. Amounts are rounded once, at the total of a charge type; `net_usd` is the sum of the
+    printed totals, so a statement foots; `net_exact_usd` is the unrounded net beside it."""
+
+    lines: tuple[Line, ...]
+    findings: tuple[Finding, ...] = ()
+    round_each_interval: bool = field(default=False)
+
+    @property
+    def totals(self) -> dict[tuple[str, str], Decimal]:
+        """By (obligation, charge type), to the cent."""
+        exact: dict[tuple[str, str], Decimal] = {}
+        for line in self.lines:
+            key = (line.obligation, line.charge_type)
+            amount = cents(line.amount_usd) if self.round_each_interval else line.amount_usd
+            exact[key] = exact.get(key, ZERO) + amount
+        return {key: cents(amount) for key, amount in exact.items()}
+
+    @property
+    def net_usd(self) -> Decimal:
+        return sum(self.totals.values(), ZERO)
+
+    @property
+    def net_exact_usd(self) -> Decimal:
+        return sum((line.amount_usd for line in self.lines), ZERO)
+
+    def of(self, obligation: str) -> Iterable[Line]:
+        return (line for line in self.lines if line.obligation == obligation)
+
+
+@dataclass(frozen=True, slots=True)
+class DayStatement:
+    """A settled operating day: a version of it never changes; a later one stands beside it with its delta."""
+
+    on: date
+    market: str
+    version: int
+    statement: Statement
+    partial: bool = False

@@ -1,0 +1,168 @@
+"""Obligations: one contract a file, one object read twice, by the plan and by the bill.
+
+A linear obligation writes its money once, as `charges(its)`: each Charge is a quantity that follows load or hashrate, times a rate that
+does
+not. `its` is a Program while planning (quantities are linear expressions over the program's columns, rates float arrays) and an actuals
+reader
+while settling (quantities and rates are arrays of Decimal), so objective and bill cannot drift apart. Built-ins and plug-ins are entry
+points of
+the group `optimizer.obligations`; the key is the `type` of a site file's section, the class is its options (frozen pydantic).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Generic, Protocol, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from markets.facts import Call, CallKind
+from markets.grid import Grid, Interval
+from optimizer.actuals import Actuals
+from optimizer.money import Line
+from optimizer.site import Meter, Scope, Site
+
+V = TypeVar("V")
+Rate = NDArray[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """The load an obligation insists on for its scope over an interval, MW; `firm` orders it before every economic term."""
+
+    floor_mw: float = 0.0
+    cap_mw: float = float("inf")
+    firm: bool = False
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Charge(Generic[V]):
+    """A charge type over the grid: amount = quantity x rate, per interval. Positive rates are receipts."""
+
+    charge_type: str
+    quantity: V
+    unit: str
+    rate: Rate
+    rule: str = ""
+
+
+class Its(Protocol[V]):
+    """What a formula may read, planned or actual. Numbers are of one kind inside: floats in a Program, Decimals when settling."""
+
+    site: Site
+    grid: Grid
+    hours: Rate
+
+    def energy_mwh(self, group: str) -> V:
+        """At the meter, the hall's overhead included, before the meter's loss factor."""
+        ...
+
+    def hash_ph_days(self, group: str) -> V: ...
+
+    def energy_price(self, settlement_point: str) -> Rate:
+        """usd_per_mwh, shape (n,)."""
+        ...
+
+    def hashprice(self) -> Rate:
+        """usd_per_ph_day before the pool's fee, shape (n,)."""
+        ...
+
+    def number(self, value: float) -> Any:
+        """A contract's figure in this reader's own kind of number."""
+        ...
+
+    def sum(self, parts: Sequence[V]) -> V: ...
+
+    def during(self, over: Interval | None) -> Rate:
+        """The share of each interval inside `over` (all of it when None), in this reader's own kind of number."""
+        ...
+
+    def below(self, quantity: V, knots: Rate, slopes: tuple[Rate, ...]) -> V:
+        """A piecewise linear amount of `quantity`: `slopes[k]` holds left of `knots[k]` (ascending, one row an interval, one column a
+        knot), the last slope
+        right of the last knot, and the amount at quantity zero is zero. Exact when settling; never higher than that in a program (a binary
+        where the shape is not concave)."""
+        ...
+
+
+class Obligation(Protocol):
+    """One contract. `bounds` insists now and ahead, `shape` adds it to a program, `settle` pays it."""
+
+    name: str
+    scope: Scope
+    type: ClassVar[str]
+
+    def bounds(self, site: Site, memory: Mapping[str, Any], calls: Sequence[Call], over: Interval) -> Bounds: ...
+
+    def shape(self, program: Any) -> None: ...
+
+    def settle(self, actuals: Actuals) -> Iterable[Line]: ...
+
+
+Book = tuple[Obligation, ...]
+
+
+def standing(calls: Sequence[Call], obligation: str) -> tuple[Call, ...]:
+    """The calls under an obligation that count: the highest version of each id, without the cancelled ones; a recall ends its call at
+    its own start."""
+    newest: dict[str, Call] = {}
+    last_order: dict[str, Call] = {}
+    for call in sorted((c for c in calls if c.obligation == obligation), key=lambda c: (c.version, c.known_at)):
+        newest[call.id] = call
+        if call.kind not in (CallKind.RECALL, CallKind.CANCEL):
+            last_order[call.id] = call
+    out = []
+    for id_, call in newest.items():
+        order = last_order.get(id_)
+        if order is None or call.kind is CallKind.CANCEL:
+            continue
+        if call.kind is CallKind.RECALL:
+            ends = min(order.end_at, call.start_at) if order.end_at else call.start_at
+            if ends <= order.start_at:
+                continue
+            order = _ended(order, ends)
+        out.append(order)
+    return tuple(out)
+
+
+def _ended(call: Call, at: Any) -> Call:
+    from dataclasses import replace
+
+    return replace(call, end_at=at)
+
+
+def active(call: Call, over: Interval) -> bool:
+    """Whether the call stands in any part of the interval."""
+    return call.start_at < over.end and (call.end_at is None or call.end_at > over.start)
+
+
+def called_bounds(calls: Sequence[Call], obligation: str, over: Interval, load_before_mw: Mapping[str, float]) -> Bounds:
+    """What deployed instructions insist on: the lowest cap of all that stand. `mw_delta` is a reduction from the load at notice,
+    `load_before_mw` by call id. Deployed instructions are firm (ARCHITECTURE 3)."""
+    bounds = Bounds()
+    for call in standing(calls, obligation):
+        if not active(call, over):
+            continue
+        cap, floor = float("inf"), 0.0
+        if call.mw_cap is not None:
+            cap = call.mw_cap
+        elif call.mw_target is not None:
+            cap = floor = call.mw_target
+        elif call.mw_delta is not None and call.id in load_before_mw:
+            cap = max(0.0, load_before_mw[call.id] - abs(call.mw_delta))
+        if cap < bounds.cap_mw:
+            bounds = Bounds(floor, cap, True, f"call {call.id} of {call.source}: {obligation} at most {cap:.3f} MW")
+    return bounds
+
+
+def meters_in(site: Site, scope: Scope) -> tuple[tuple[Meter, tuple[str, ...]], ...]:
+    """The meters a scope touches, each with the scope's groups behind it."""
+    names = scope.names(site)
+    return tuple((m, behind) for m in site.meters if (behind := tuple(n for n in names if site.meter_of[n].id == m.id)))
+
+
+def ones(grid: Grid) -> NDArray[np.float64]:
+    return np.ones(len(grid))
