@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from types import MappingProxyType
 
 from markets.grid import Grid
 from markets.series import Series
@@ -48,7 +47,7 @@ class Outlook:
     hashprice: Series
     temperature_c: Series
     rung: Rung = Rung.REAL_TIME
-    reserve: Mapping[str, Series] = field(default_factory=lambda: MappingProxyType({}))
+    reserve: Mapping[str, Series] = field(default_factory=dict)
     system_load_mw: Series | None = None
     synthetic: bool = False
     notes: tuple[str, ...] = ()
