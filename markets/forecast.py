@@ -1,0 +1,242 @@
+"""Forecast: fills the hours nobody has published, and says of every value where it comes from. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+from numpy.typing import NDArray
+
+from markets.factbook import FactBook, day_ahead_point
+from markets.facts import LoadForecast, Price, ReservePrice, SystemLoad, Temperature
+from markets.grid import Grid, Interval, Market, utc
+from markets.outlook import Basis, Outlook, Rung
+from markets.series import Series
+from markets.source import STALE_AFTER
+
+HOUR = timedelta(hours=1)
+DAY = timedelta(days=1)
+HELD_FOR = HOUR  # how far ahead the last real-time price is believed more than the day-ahead market
+OLDEST_STAND_IN = DAY  # a price older than this carries no plan
+DAYS_BACK = 7
+MILD_CELSIUS = 25.0  # at and under which facilities draw no extra overhead
+
+_STEPS = tuple(Rung)
+
+
+def plan_grid(at: datetime, control_interval_min: int, horizon_h: int) -> Grid:
+    """The grid of a plan made at `at`: from now to the next control boundary, control intervals through the next three full hours, then
+    hours until `horizon_h` after now, rounded up to the hour."""
+    now = int(utc(at).timestamp())
+    step, this_hour = control_interval_min * 60, now - now % 3600
+    last = -(-(now + horizon_h * 3600) // 3600) * 3600
+    fine_until = min(this_hour + 4 * 3600, last)
+    edges = {now, fine_until, *range(fine_until, last + 1, 3600)}
+    for hour in range(this_hour, fine_until, 3600):  # control intervals start at the hour, whatever their length
+        edges.update(edge for edge in range(hour, hour + 3600, step) if edge > now)
+    return Grid(np.array(sorted(edges), dtype=np.int64))
+
+
+def stale_after(market: Market, price: Price) -> timedelta:
+    """How long after its end a price may be the newest: the market's allowance, and more for intervals longer than its own."""
+    longer = (price.over.end - price.over.start) - timedelta(minutes=market.settlement_min)
+    return STALE_AFTER[market.value] + max(longer, timedelta(0))
+
+
+def outlook(
+    book: FactBook,
+    at: datetime,
+    grid: Grid,
+    points: Sequence[str],
+    market: Market,
+    hash_default: float | None = None,
+    synthetic: bool = False,
+) -> Outlook:
+    """What the book says about a grid, gaps filled.
+
+    Energy at each point: now and in intervals that start within an hour the last real-time price unless it is stale; then the day-ahead
+    price where published; then persistence. A stale real-time price steps the ladder down: day-ahead for now too, then the last price
+    while younger than a day, then safe state. Values are NaN only on the last rung.
+    """
+    at = utc(at)
+    energies = {point: _energy(book, at, grid, point, market) for point in sorted(set(points))}
+    hashprice, hash_notes = _hashprice(book, at, grid, hash_default)
+    temperature = _filled(grid, book.temperatures)
+    notes = [note for e in energies.values() for note in e.notes] + hash_notes
+    if np.isnan(temperature).any():
+        temperature = np.where(np.isnan(temperature), _last_or(book.temperatures, at, MILD_CELSIUS), temperature)
+    if not book.temperatures:
+        notes.append(f"No outside temperature is known; {MILD_CELSIUS:g} C stands in.")
+    rung = max((e.rung for e in energies.values()), key=_STEPS.index, default=Rung.SAFE_STATE)
+    return Outlook(
+        at=at,
+        grid=grid,
+        energy={point: e.price for point, e in energies.items()},
+        basis={point: e.basis for point, e in energies.items()},
+        hashprice=hashprice,
+        temperature_c=Series(grid, temperature, "celsius"),
+        rung=Rung.SAFE_STATE if np.isnan(hashprice.values).any() else rung,
+        reserve=_reserve(book, grid),
+        system_load_mw=_system_load(book, grid),
+        synthetic=synthetic or any(shelf[-1].source == "synthetic" for shelf in book.prices.values() if shelf),
+        notes=tuple(notes),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Energy:
+    price: Series
+    basis: tuple[Basis, ...]
+    rung: Rung
+    notes: tuple[str, ...]
+
+
+def _energy(book: FactBook, at: datetime, grid: Grid, point: str, market: Market) -> _Energy:
+    last = book.last_price(point)
+    age = at - last.over.end if last else None
+    fresh = last is not None and age is not None and age <= stale_after(market, last)
+    usable = last is not None and age is not None and age <= OLDEST_STAND_IN
+    published = book.dam(point, grid.over)
+    values = _means(published, grid)
+    basis = [Basis.FORECAST if gap else Basis.PUBLISHED for gap in np.isnan(values)]
+    missing_hours = float(grid.hours[np.isnan(values)].sum())
+    rung = Rung.REAL_TIME if fresh else Rung.SAFE_STATE if np.isnan(values[0]) else Rung.DAY_AHEAD
+
+    near = grid.edges[:-1] < (at + HELD_FOR).timestamp()
+    if last is not None and usable:
+        take = near if fresh else near & np.isnan(values)
+        values = np.where(take, last.usd_per_mwh, values)
+        held = Basis.PUBLISHED if at in last.over else Basis.HELD
+        basis = [held if taken else old for taken, old in zip(take, basis, strict=True)]
+    values = _same_hours(book, point, grid, values)
+    if rung is Rung.SAFE_STATE and (usable or (book.dam(point, Interval(at - OLDEST_STAND_IN, at)) and not np.isnan(values[0]))):
+        rung = Rung.PERSISTENCE
+    if rung is Rung.SAFE_STATE:
+        values = np.full(len(grid), np.nan)
+    else:  # what no day knows is held from the interval before
+        holes = np.isnan(values)
+        values = values[np.maximum.accumulate(np.where(holes, 0, np.arange(len(values))))]
+        basis = [Basis.HELD if hole else old for hole, old in zip(holes, basis, strict=True)]
+    notes = _energy_notes(point, last, age, rung, missing_hours if published else None)
+    return _Energy(Series(grid, values, "usd_per_mwh"), tuple(basis), rung, notes)
+
+
+def _energy_notes(point: str, last: Price | None, age: timedelta | None, rung: Rung, missing_hours: float | None) -> tuple[str, ...]:
+    notes = []
+    if rung is not Rung.REAL_TIME:
+        trouble = f"No real-time price at {point} is known"
+        if last and age is not None:
+            trouble = f"The newest real-time price at {point} is {_minutes(age)} old"
+        stand_in = {
+            Rung.DAY_AHEAD: "the day-ahead price stands in.",
+            Rung.PERSISTENCE: "no day-ahead price is published for now, the last price or the same hour of the day before stands in.",
+            Rung.SAFE_STATE: "nothing stands in, the safe state holds.",
+        }[rung]
+        notes.append(f"{trouble}; {stand_in}")
+    if rung is Rung.SAFE_STATE:
+        return tuple(notes)
+    if missing_hours is None:
+        notes.append(f"No day-ahead price at {day_ahead_point(point)} is known; the same hours of earlier days or the last price stand in.")
+    elif missing_hours:
+        notes.append(
+            f"The day-ahead price at {day_ahead_point(point)} is not published for {missing_hours:.4g} h of the horizon; "
+            "the same hours of earlier days stand in."
+        )
+    return tuple(notes)
+
+
+def _minutes(age: timedelta) -> str:
+    minutes = age.total_seconds() / 60
+    return f"{minutes:.0f} min" if minutes < 180 else f"{minutes / 60:.0f} h"
+
+
+def _value(fact: Price | ReservePrice | SystemLoad | LoadForecast | Temperature) -> float:
+    if isinstance(fact, Price):
+        return fact.usd_per_mwh
+    if isinstance(fact, ReservePrice):
+        return fact.usd_per_mw_h
+    return fact.celsius if isinstance(fact, Temperature) else fact.load_mw
+
+
+def _means(
+    facts: Sequence[Price | ReservePrice | SystemLoad | LoadForecast | Temperature], grid: Grid, later: timedelta = timedelta(0)
+) -> NDArray[np.float64]:
+    """The facts' time-weighted mean on a grid, moved `later`; NaN where they do not cover an interval whole."""
+    if not facts:
+        return np.full(len(grid), np.nan)
+    values: dict[int, float] = {}
+    ends: set[int] = set()
+    for fact in facts:
+        values[int(fact.over.start.timestamp())] = _value(fact)
+        ends.add(int(fact.over.end.timestamp()))
+    edges = np.array(sorted(ends | values.keys()), dtype=np.int64)
+    known = np.array([values.get(int(edge), np.nan) for edge in edges[:-1]])
+    return Series(Grid(edges + int(later.total_seconds())), known, "").onto(grid).values
+
+
+def _back(over: Interval, days: int) -> Interval:
+    return Interval(over.start - days * DAY, over.end - days * DAY)
+
+
+def _same_hours(book: FactBook, point: str, grid: Grid, values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Gaps filled with the same hours of the latest day that knows them: day-ahead prices first, then real-time ones."""
+    for prices in (book.dam, book.real_time):
+        for days in range(1, DAYS_BACK + 1):
+            if not np.isnan(values).any():
+                return values
+            values = np.where(np.isnan(values), _means(prices(point, _back(grid.over, days)), grid, days * DAY), values)
+    return values
+
+
+def _filled(grid: Grid, shelf: Sequence[Temperature] | Sequence[LoadForecast] | Sequence[SystemLoad]) -> NDArray[np.float64]:
+    """Known values on a grid, gaps filled with the same hours of the latest day that knows them."""
+    values = np.full(len(grid), np.nan)
+    for days in range(DAYS_BACK + 1):
+        if not np.isnan(values).any():
+            break
+        over = _back(grid.over, days)
+        near = [f for f in shelf if f.over.overlaps(over)]
+        values = np.where(np.isnan(values), _means(near, grid, days * DAY), values)
+    return values
+
+
+def _last_or(shelf: Sequence[Temperature], at: datetime, default: float) -> float:
+    past = [t for t in shelf if t.over.start <= at]
+    return past[-1].celsius if past else default
+
+
+def _hashprice(book: FactBook, at: datetime, grid: Grid, default: float | None) -> tuple[Series, list[str]]:
+    known = book.hashprice(at)
+    unit = "usd_per_ph_day"
+    if known is None:
+        if default is None:
+            return Series.flat(grid, np.nan, unit), ["No hashprice is known; nothing stands in, the safe state holds."]
+        return Series.flat(grid, default, unit), [f"No hashprice is known yet; {default:.2f} $/PH/day of the site file stands in."]
+    notes = []
+    if at >= known.over.end:
+        notes.append(f"The newest hashprice held until {known.over.end.astimezone(UTC):%Y-%m-%d %H:%M} UTC; it is kept on.")
+    return Series.flat(grid, known.usd_per_ph_day, unit), notes
+
+
+def _reserve(book: FactBook, grid: Grid) -> dict[str, Series]:
+    """Day-ahead clearing prices by product; unpublished hours as on the latest day that knows them."""
+    reserve = {}
+    for product in book.reserve_products("DAM"):
+        values = np.full(len(grid), np.nan)
+        for days in range(DAYS_BACK + 1):
+            if not np.isnan(values).any():
+                break
+            values = np.where(np.isnan(values), _means(book.reserve(product, _back(grid.over, days)), grid, days * DAY), values)
+        if not np.isnan(values).all():
+            reserve[product] = Series(grid, values, "usd_per_mw_h")
+    return reserve
+
+
+def _system_load(book: FactBook, grid: Grid) -> Series | None:
+    """The operator's load forecast, hours it does not reach as the load was at the same hours before."""
+    values = _filled(grid, book.load_forecasts)
+    if np.isnan(values).any():
+        values = np.where(np.isnan(values), _filled(grid, book.loads), values)
+    return None if np.isnan(values).all() else Series(grid, values, "mw")
