@@ -1,0 +1,1 @@
+"""What to do now: pure functions from the folded journal to commands."""

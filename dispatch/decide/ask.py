@@ -1,0 +1,90 @@
+"""What a plan is made from, read off the state; and when one is due."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import numpy as np
+
+from dispatch.decide.reflex import effective
+from dispatch.decide.state import UNREACHABLE, GroupState, State, asleep
+from markets.forecast import outlook, plan_grid
+from markets.grid import Grid
+from markets.outlook import Outlook
+from markets.series import Series
+from optimizer.obligations import Book
+from optimizer.site import Availability, GroupNow, RigGroup, Site, SoFar
+
+
+@dataclass(frozen=True, slots=True)
+class PlanInputs:
+    """Everything `optimizer.plan.plan` takes; plain data that crosses to the worker process."""
+
+    site: Site
+    book: Book
+    outlook: Outlook
+    so_far: SoFar
+    availability: Availability
+
+
+def plan_due(state: State) -> bool:
+    """Whether something happened that the plan in force does not know."""
+    return bool(state.news)
+
+
+def inputs(state: State, at: datetime) -> PlanInputs:
+    """The inputs of a plan made at `at`."""
+    site = state.site
+    grid = plan_grid(at, site.control_interval_min, site.horizon_h)
+    return PlanInputs(site, state.setup.book, look_ahead(state, at, grid), so_far(state, at), availability(state, grid))
+
+
+def look_ahead(state: State, at: datetime, grid: Grid) -> Outlook:
+    """The outlook on a grid, as the state knows it."""
+    site = state.site
+    points = sorted({m.settlement_point for m in site.meters})
+    return outlook(state.facts, at, grid, points, site.market)
+
+
+def ladder(state: State, at: datetime) -> tuple[str, str]:
+    """The step of the price ladder that this instant stands on, and why."""
+    now = Grid.regular(at, at + timedelta(minutes=state.site.control_interval_min), state.site.control_interval_min)
+    seen = look_ahead(state, at, now)
+    return seen.rung.value, " ".join(seen.notes)
+
+
+def so_far(state: State, at: datetime) -> SoFar:
+    return SoFar(
+        at=at,
+        groups={g.name: _group_now(g, state.fleet[g.name], at) for g in state.site.groups},
+        calls=state.calls,
+        awards=state.awards,
+        memory={o.name: {"notice_mw": dict(state.notice_mw)} for o in state.setup.book},
+    )
+
+
+def _group_now(group: RigGroup, now: GroupState, at: datetime) -> GroupNow:
+    modes, sleep = effective(group, now), asleep(group)
+    return GroupNow(
+        modes={m.name: float((modes == k).sum()) for k, m in enumerate(group.modes)},
+        woken=_recent(now, now.wanted != sleep, group.min_on_min, at),
+        slept=_recent(now, now.wanted == sleep, group.min_off_min, at),
+    )
+
+
+def _recent(now: GroupState, which: np.ndarray, minutes: float, at: datetime) -> tuple[tuple[datetime, int], ...]:
+    since = now.since[which & np.isfinite(now.since) & (now.since > at.timestamp() - minutes * 60.0)]
+    stamps, counts = np.unique(since, return_counts=True)
+    return tuple((datetime.fromtimestamp(float(s), at.tzinfo), int(n)) for s, n in zip(stamps, counts, strict=True))
+
+
+def availability(state: State, grid: Grid) -> Availability:
+    """Rigs that answer; a hold into a mode takes a group out of the plan's hands only through reflex."""
+    rigs = {}
+    for group in state.site.groups:
+        now = state.fleet[group.name]
+        gone = int((now.seen == UNREACHABLE).sum())
+        if gone:
+            rigs[group.name] = Series.flat(grid, group.rigs - gone, "rigs")
+    return Availability(rigs)

@@ -1,0 +1,272 @@
+"""State: the journal, folded. The same entries give the same state, in every world."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dispatch.entries import Commanded, Done, Entry, GroupSeen, Held, Hold, Order, Planned, Result, RunStarted, Seen
+from dispatch.rigs import Outcome, unpack
+from markets.factbook import KEEP, FactBook
+from markets.facts import Award, Call, HashEconomics, HashPrice, Price
+from markets.outlook import Rung
+from optimizer.site import SLEEP, RigGroup, Site
+
+if TYPE_CHECKING:
+    from dispatch.config import Setup
+
+# Conditions of a rig that are not a mode of its group.
+UNKNOWN, WAKING, UNREACHABLE = -1, -2, -3
+CONDITIONS = {"waking": WAKING, "unreachable": UNREACHABLE}
+KEEP_CALLS = timedelta(days=2)
+
+Codes = NDArray[np.int8]
+Stamps = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class GroupState:
+    """A group, rig by rig. Arrays of length `rigs`, read-only.
+
+    wanted  index of the mode it was last told to be in, UNKNOWN before the first command or look
+    seen    index of the mode its draw says it is in, or UNKNOWN, WAKING, UNREACHABLE
+    since   when `wanted` last changed, epoch seconds; -inf when it never did
+    tries   how often in a row a command did not take
+    looked_s  when it was last looked at, epoch seconds
+    """
+
+    rigs: int
+    wanted: Codes
+    seen: Codes
+    since: Stamps
+    tries: Codes
+    load_mw: float = 0.0
+    hashrate_ph: float = 0.0
+    reachable: int = 0
+    looked_s: float = -np.inf
+
+    @classmethod
+    def unseen(cls, rigs: int) -> GroupState:
+        blank = np.full(rigs, UNKNOWN, dtype=np.int8)
+        return cls(rigs, _sealed(blank), _sealed(blank), _sealed(np.full(rigs, -np.inf)), _sealed(np.zeros(rigs, dtype=np.int8)))
+
+    def told(self, order: Order, mode: int, at: datetime) -> GroupState:
+        """After a command: what it wants of its rigs, and since when."""
+        rigs = np.array(unpack(order.rigs), dtype=np.int64)
+        wanted, since = self.wanted.copy(), self.since.copy()
+        changed = rigs[wanted[rigs] != mode]
+        wanted[changed] = mode
+        since[changed] = at.timestamp()
+        return replace(self, wanted=_sealed(wanted), since=_sealed(since))
+
+    def answered(self, result: Result) -> GroupState:
+        """After the outcome of an order: a rig that did not obey is tried less eagerly than its neighbours."""
+        tries = self.tries.copy()
+        for outcome, packed in result.by.items():
+            rigs = list(unpack(packed))
+            tries[rigs] = 0 if outcome == Outcome.REACHED else np.minimum(tries[rigs] + 1, 100)
+        return replace(self, tries=_sealed(tries))
+
+    def looked_at(self, group: RigGroup, look: GroupSeen, at: datetime) -> GroupState:
+        """After a look. A rig nobody has commanded yet is taken to be wanted as it is."""
+        seen, wanted = self.seen.copy(), self.wanted.copy()
+        for condition, packed in look.changed.items():
+            seen[list(unpack(packed))] = CONDITIONS[condition] if condition in CONDITIONS else mode_index(group, condition)
+        fresh = (wanted == UNKNOWN) & (seen >= 0)
+        wanted[fresh] = seen[fresh]
+        return replace(
+            self,
+            seen=_sealed(seen),
+            wanted=_sealed(wanted),
+            load_mw=look.load_mw,
+            hashrate_ph=look.hashrate_ph,
+            reachable=look.reachable,
+            looked_s=at.timestamp(),
+        )
+
+
+def _sealed(array: Any) -> Any:
+    array.flags.writeable = False
+    return array
+
+
+def mode_index(group: RigGroup, name: str) -> int:
+    for k, mode in enumerate(group.modes):
+        if mode.name == name:
+            return k
+    raise KeyError(f"group {group.name!r} has no mode {name!r}")
+
+
+@dataclass(frozen=True, slots=True)
+class News:
+    """Something a plan should know of, with the seq it came at."""
+
+    seq: int
+    at: datetime
+    what: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class State:
+    """Everything a decision may know.
+
+    facts      what the market said, newest vintages
+    calls      every call and version of the last days, as it came
+    notice_mw  by call id, the load of the called obligation's scope when the call came, MW
+    plan       PLAN of the contract, in force; `plan_seq` its row, `plan_as_of` the row it was made from
+    open       orders whose outcome is not known
+    news       what happened since the plan's inputs were folded; a plan is due while there is any
+    rung       the step of the price ladder
+    """
+
+    setup: Setup
+    seq: int = 0
+    at: datetime | None = None
+    run: RunStarted | None = None
+    facts: FactBook = field(default_factory=FactBook)
+    calls: tuple[Call, ...] = ()
+    awards: tuple[Award, ...] = ()
+    holds: Mapping[str, Hold] = field(default_factory=dict)
+    notice_mw: Mapping[str, float] = field(default_factory=dict)
+    fleet: Mapping[str, GroupState] = field(default_factory=dict)
+    plan: Mapping[str, Any] | None = None
+    plan_at: datetime | None = None
+    plan_seq: int = 0
+    plan_as_of: int = 0
+    plan_failed: str = ""
+    commanded: Commanded | None = None
+    open: tuple[Order, ...] = ()
+    done: Done | None = None
+    news: tuple[News, ...] = ()
+    rung: str = Rung.REAL_TIME
+    rung_why: str = ""
+    troubles: Mapping[str, str] = field(default_factory=dict)
+    inbox: int = 0
+    seen_at: datetime | None = None
+
+    @classmethod
+    def start(cls, setup: Setup) -> State:
+        return cls(setup, fleet={g.name: GroupState.unseen(g.rigs) for g in setup.site.groups})
+
+    @property
+    def site(self) -> Site:
+        site: Site = self.setup.site
+        return site
+
+    @property
+    def load_mw(self) -> float:
+        """The rigs' load as last seen, MW at the rigs."""
+        return sum(g.load_mw for g in self.fleet.values())
+
+    def after(self, entry: Entry, seq: int) -> State:
+        """The state once `entry` stands in the journal at `seq`."""
+        state = replace(self, seq=seq, at=entry.at)
+        if isinstance(entry, Seen):
+            return state._after_seen(entry, self)
+        if isinstance(entry, Planned):
+            return state._after_planned(entry)
+        if isinstance(entry, Commanded):
+            return state._after_commanded(entry)
+        if isinstance(entry, Done):
+            return state._after_done(entry)
+        if isinstance(entry, RunStarted):
+            return replace(state, run=entry, news=(*self.news, News(seq, entry.at, "the daemon started")))
+        if isinstance(entry, Held):
+            return replace(state, rung=entry.rung, rung_why=entry.why, news=(*self.news, News(seq, entry.at, entry.why)))
+        raise TypeError(f"{type(entry).__name__} is not an entry this version knows")
+
+    def _after_seen(self, seen: Seen, before: State) -> State:
+        fleet = dict(self.fleet)
+        for name, look in seen.fleet.items():
+            fleet[name] = fleet[name].looked_at(self.site.group(name), look, seen.at)
+        calls = tuple(f for f in seen.facts if isinstance(f, Call))
+        awards = tuple(f for f in seen.facts if isinstance(f, Award))
+        holds = {**self.holds, **{h.id: h for h in seen.holds}}
+        facts = self.facts.after(seen.facts)
+        if before.at and before.at.date() != seen.at.date():
+            facts = facts.prune(seen.at - KEEP)
+        troubles = {name: text for name, text in self.troubles.items() if name not in seen.asked} | dict(seen.troubles)
+        state = replace(
+            self,
+            facts=facts,
+            fleet=fleet,
+            calls=tuple(c for c in (*self.calls, *calls) if not _over(c, seen.at)),
+            awards=tuple(a for a in (*self.awards, *awards) if a.over.end > seen.at - KEEP_CALLS),
+            holds={k: h for k, h in holds.items() if not (h.released or (h.until and h.until <= seen.at))},
+            notice_mw={**self.notice_mw, **{c.id: self.load_mw for c in calls if c.id not in self.notice_mw}},
+            troubles=troubles,
+            inbox=max(self.inbox, seen.inbox),
+            seen_at=seen.at,
+        )
+        return replace(state, news=(*self.news, *(News(state.seq, seen.at, what) for what in _news(before, state, seen))))
+
+    def _after_planned(self, planned: Planned) -> State:
+        news = tuple(n for n in self.news if n.seq > planned.as_of)
+        if planned.plan is None:
+            return replace(self, news=news, plan_failed=planned.failed)
+        return replace(
+            self,
+            plan=planned.plan,
+            plan_at=planned.at,
+            plan_seq=self.seq,
+            plan_as_of=planned.as_of,
+            plan_failed="",
+            news=news,
+        )
+
+    def _after_commanded(self, commanded: Commanded) -> State:
+        fleet = dict(self.fleet)
+        for order in commanded.orders:
+            group = self.site.group(order.group)
+            fleet[order.group] = fleet[order.group].told(order, mode_index(group, order.mode), commanded.at)
+        return replace(self, fleet=fleet, commanded=commanded, open=(*self.open, *commanded.orders))
+
+    def _after_done(self, done: Done) -> State:
+        orders = {o.id: o for o in self.open}
+        fleet = dict(self.fleet)
+        for result in done.results:
+            if (order := orders.pop(result.order, None)) is not None:
+                fleet[order.group] = fleet[order.group].answered(result)
+        return replace(self, fleet=fleet, done=done, open=tuple(orders.values()))
+
+
+def _over(call: Call, at: datetime) -> bool:
+    return call.end_at is not None and call.end_at < at - KEEP_CALLS
+
+
+def _news(before: State, after: State, seen: Seen) -> list[str]:
+    """What of a look calls for a new plan."""
+    news = []
+    site = after.site
+    points = {m.settlement_point for m in site.meters}
+    prices = [f for f in seen.facts if isinstance(f, Price) and f.point in points]
+    if prices:
+        news.append(f"{len(prices)} new prices")
+    if any(isinstance(f, HashPrice | HashEconomics) for f in seen.facts):
+        news.append("a new hashprice")
+    if any(isinstance(f, Call | Award) for f in seen.facts) or seen.holds:
+        news.append("a call, an award or a hold")
+    if {k for k, h in before.holds.items()} != set(after.holds) and not seen.holds:
+        news.append("a hold ran out")
+    step_s = site.control_interval_min * 60
+    if before.seen_at is None or int(before.seen_at.timestamp()) // step_s != int(seen.at.timestamp()) // step_s:
+        news.append("a new interval")
+    for call in after.calls:
+        for edge in (call.start_at, call.end_at):
+            if edge and before.seen_at and before.seen_at < edge <= seen.at:
+                news.append(f"call {call.id} reached {edge:%H:%MZ}")
+    for group in site.groups:
+        then, now = before.fleet[group.name].reachable, after.fleet[group.name].reachable
+        if abs(then - now) > max(1.0, 0.01 * group.rigs):
+            news.append(f"{group.name}: {now} of {group.rigs} rigs answer")
+    return news
+
+
+def asleep(group: RigGroup) -> int | None:
+    """The index of the sleep mode, None where the owner allows none."""
+    return next((k for k, m in enumerate(group.modes) if m.name == SLEEP), None)
