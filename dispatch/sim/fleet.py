@@ -1,0 +1,303 @@
+"""Physics of rigs: watts, terahashes, heat, wake time, drift from the nameplate, faults. Pure, seeded, vectorised; time is handed in.
+
+A stop sheds the watts within seconds and the hashing at once (curtailing firmware goes from full power to about 25 W in under 5 s).
+A start brings the watts up within about a minute; hashing begins after a third of the model's wake time and is whole at its end.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dispatch.sim.ramps import Floats, Ints, Ramps
+from dispatch.sim.sickness import Sickness
+from dispatch.sim.spec import Affliction, Fault, FleetSpec, GroupSpec
+
+SENT, REFUSED, UNSUPPORTED, UNREACHABLE = range(4)
+Bools = NDArray[np.bool_]
+
+SLEEP_RAMP_S = 5.0
+WAKE_RAMP_S = 60.0
+RETUNE_RAMP_S = 60.0
+HASH_FROM = 1.0 / 3.0
+SLOW_WAKE = 4.0
+REBOOT_EVERY_S = 900.0
+SELF_WAKE_S = 600.0
+STUCK_SHARE = 1.0 / 3.0
+AMBIENT_C = 25.0
+BOARD_RISE_C = 50.0
+
+# LuxOS profiles of an S19k Pro, share of default watts against share of default TH/s; the only public curve of a modern rig.
+TUNING_WATTS = np.array([0.281, 0.387, 0.506, 0.593, 0.686, 0.785, 0.889, 1.0, 1.116, 1.239, 1.367, 1.501])
+TUNING_THS = np.array([0.322, 0.449, 0.576, 0.661, 0.745, 0.830, 0.915, 1.0, 1.085, 1.169, 1.255, 1.339])
+
+
+class Answers(NamedTuple):
+    """What rigs say to a command (SENT, REFUSED, UNSUPPORTED, UNREACHABLE) and whether it moved them, shape (n,) each."""
+
+    said: NDArray[np.int8]
+    moved: Bools
+
+
+class Fleet:
+    """All rigs of a spec at one instant. A rig is named by its group and its position in it.
+
+    Drift from the nameplate is drawn once per rig: 1.5 % in watts and 1 % in TH/s, within the makers' 5 % and 3 %.
+    """
+
+    def __init__(self, spec: FleetSpec, seed: int, start_s: float) -> None:
+        rng = np.random.default_rng(seed)
+        self.spec = spec
+        self.now_s = start_s
+        self._groups = {g.name: g for g in spec.groups}
+        self._starts = np.cumsum([0, *(g.rigs for g in spec.groups)])[:-1]
+        self._first = {g.name: int(s) for g, s in zip(spec.groups, self._starts, strict=True)}
+        self._group_of = np.repeat(np.arange(len(spec.groups)), [g.rigs for g in spec.groups])
+        self._wake_s = np.array([g.wake_min * 60.0 for g in spec.groups])[self._group_of]
+        self._standby_w = np.array([g.modes[0].watts for g in spec.groups])[self._group_of]
+        n = spec.rigs
+        self._watts_factor = 1.0 + np.clip(0.015 * rng.standard_normal(n), -0.05, 0.05)
+        self._ths_factor = 1.0 + np.clip(0.010 * rng.standard_normal(n), -0.03, 0.03)
+        self._mode = np.array([g.start for g in spec.groups])[self._group_of]
+        self._awake_mode = np.where(self._mode > 0, self._mode, np.array([len(g.modes) - 1 for g in spec.groups])[self._group_of])
+        self._limit_w = np.full(n, np.inf)
+        self._since_s = np.full(n, start_s)
+        self._sick = Sickness((a, self._drawn(a, rng)) for a in spec.afflictions)
+        watts, ths = self._targets(np.arange(n))
+        self._watts, self._ths = Ramps(watts, start_s), Ramps(ths, start_s)
+        self._watt_s = np.zeros(len(spec.groups))
+        self._th = np.zeros(len(spec.groups))
+        self._settle()
+
+    def advance(self, to_s: float) -> None:
+        """Let time pass to `to_s`, epoch seconds; earlier instants change nothing."""
+        while self.now_s < to_s:
+            event_s = min(to_s, self._next_event())
+            self._integrate(event_s)
+            self._happen()
+
+    def command(self, group: str, rigs: Ints, mode: str) -> Answers:
+        """Order rigs into a mode, now. A power limit set before is lifted by an awake mode."""
+        names = [m.name for m in self._groups[group].modes]
+        if mode not in names:
+            return Answers(np.full(len(rigs), UNSUPPORTED, np.int8), np.zeros(len(rigs), bool))
+        at = self._at(group, rigs)
+        said, obeys = self._said(at)
+        position = names.index(mode)
+        moved = obeys & ((self._mode[at] != position) | ((position > 0) & np.isfinite(self._limit_w[at])))
+        self._move(at[moved], position, lift=position > 0)
+        return Answers(said, moved)
+
+    def wake(self, group: str, rigs: Ints) -> Answers:
+        """Order rigs back into the awake mode and under the power limit they had before they slept."""
+        at = self._at(group, rigs)
+        said, obeys = self._said(at)
+        moved = obeys & (self._mode[at] == 0)
+        self._move(at[moved], self._awake_mode[at[moved]])
+        return Answers(said, moved)
+
+    def limit(self, group: str, rigs: Ints, watts: float) -> Answers:
+        """Order rigs to draw at most `watts` when awake; infinite lifts it. Sleeping rigs remember it."""
+        at = self._at(group, rigs)
+        said, obeys = self._said(at)
+        moved = obeys & (self._limit_w[at] != watts)
+        hit = at[moved]
+        self._limit_w[hit] = watts
+        self._move(hit[self._mode[hit] > 0], self._mode[hit[self._mode[hit] > 0]])
+        return Answers(said, moved)
+
+    def reboot(self, group: str, rigs: Ints) -> Answers:
+        """Order rigs to start over; those asleep stay asleep."""
+        at = self._at(group, rigs)
+        said, obeys = self._said(at)
+        moved = obeys & (self._mode[at] > 0)
+        self._reboot(at[moved])
+        return Answers(said, moved)
+
+    def restore(self, group: str, rigs: Ints, mode: str | None, limit_w: float | None = None) -> None:
+        """Put rigs where a log says they went, whatever is wrong with them; None leaves that part as it is."""
+        at = self._at(group, rigs)
+        if limit_w is not None:
+            self._limit_w[at] = limit_w
+        names = [m.name for m in self._groups[group].modes]
+        self._move(at, names.index(mode) if mode is not None else self._mode[at])
+
+    def read(self, group: str, rigs: Ints) -> tuple[Floats, Floats]:
+        """Wall watts and TH/s of rigs, shape (n,) each; NaN for those that do not answer."""
+        at = self._at(group, rigs)
+        watts, ths = self._watts.at(self.now_s, at), self._ths.at(self.now_s, at)
+        silent = self._has(Fault.UNREACHABLE, at) | self._has(Fault.HANGS, at) | self._has(Fault.DRIPS, at)
+        return np.where(silent, np.nan, watts), np.where(silent, np.nan, ths)
+
+    def truth(self, group: str, rigs: Ints) -> tuple[Floats, Floats]:
+        """Wall watts and TH/s as they are, whether or not the rig would say."""
+        at = self._at(group, rigs)
+        return self._watts.at(self.now_s, at), self._ths.at(self.now_s, at)
+
+    def modes(self, group: str, rigs: Ints) -> list[str]:
+        """The modes rigs are in or on their way to."""
+        names = [m.name for m in self._groups[group].modes]
+        return [names[i] for i in self._mode[self._at(group, rigs)]]
+
+    def limits_w(self, group: str, rigs: Ints) -> Floats:
+        """Power limits in force, infinite where there is none."""
+        return self._limit_w[self._at(group, rigs)].copy()
+
+    def since_s(self, group: str, rigs: Ints) -> Floats:
+        """When rigs last changed what they do, epoch seconds."""
+        return self._since_s[self._at(group, rigs)].copy()
+
+    def board_c(self, group: str, rigs: Ints) -> Floats:
+        """Board temperatures: in the room's 25 C, 50 C above it at normal watts."""
+        watts, _ = self.truth(group, rigs)
+        return AMBIENT_C + BOARD_RISE_C * watts / max(self._groups[group].normal.watts, 1.0)
+
+    def faults(self, group: str, rig: int) -> frozenset[Fault]:
+        """What is wrong with one rig now."""
+        at = self._at(group, np.array([rig]))
+        return frozenset(f for f in Fault if bool(self._has(f, at)[0]))
+
+    def afflict(self, affliction: Affliction) -> None:
+        """Something goes wrong from now on; a rate is taken of the group's first rigs."""
+        chosen = self._drawn(affliction, None)
+        self._sick.add(affliction, chosen)
+        if affliction.fault is Fault.PARTIAL:
+            self._move(chosen, self._mode[chosen])
+
+    def heal(self, fault: Fault) -> None:
+        """A kind of fault is mended everywhere."""
+        mended = self._sick.mend(fault)
+        if fault is Fault.PARTIAL:
+            self._move(mended, self._mode[mended])
+
+    def energy_mwh(self, group: str) -> float:
+        """Energy at the wall since the start, exact up to float rounding; the physics' truth, no meter's."""
+        return float(self._watt_s[self._number(group)] / 3.6e9)
+
+    def hash_ph_days(self, group: str) -> float:
+        """Work since the start, in PH/s times days."""
+        return float(self._th[self._number(group)] / (1e3 * 86400.0))
+
+    def heat_mw(self, group: str) -> float:
+        """Heat given off now; all of the watts become heat."""
+        return float(self._watts.at(self.now_s, self._at(group, np.arange(self._groups[group].rigs))).sum() / 1e6)
+
+    def _number(self, group: str) -> int:
+        return list(self._groups).index(group)
+
+    def _at(self, group: str, rigs: Ints) -> Ints:
+        return np.asarray(rigs, np.int64) + self._first[group]
+
+    def _drawn(self, a: Affliction, rng: np.random.Generator | None) -> Ints:
+        groups = [a.group] if a.group is not None else list(self._groups)
+        everyone = np.concatenate([self._at(g, np.arange(self._groups[g].rigs)) for g in groups])
+        if a.rigs is not None:
+            return np.concatenate([self._at(g, np.array([r for r in a.rigs if r < self._groups[g].rigs], np.int64)) for g in groups])
+        count = round(a.rate * len(everyone))
+        return np.sort(rng.choice(everyone, count, replace=False)) if rng is not None else everyone[:count]
+
+    def _has(self, fault: Fault, at: Ints) -> Bools:
+        return self._sick.has(fault, at, self.now_s)
+
+    def _said(self, at: Ints) -> tuple[NDArray[np.int8], Bools]:
+        """What rigs answer an order they understand, and which of them obey it."""
+        gone = self._has(Fault.UNREACHABLE, at) | self._has(Fault.HANGS, at)
+        refuses, lies, drips = (self._has(f, at) for f in (Fault.REFUSES, Fault.LIES, Fault.DRIPS))
+        said = np.where(gone | drips, UNREACHABLE, np.where(refuses, REFUSED, SENT)).astype(np.int8)
+        return said, ~(gone | refuses | lies)
+
+    def _targets(self, at: Ints) -> tuple[Floats, Floats]:
+        """Watts and TH/s rigs end up at in their mode, under their limit, with their drift and their stuck boards."""
+        watts, ths = np.zeros(len(at)), np.zeros(len(at))
+        for number, group in enumerate(self.spec.groups):
+            mine = np.flatnonzero(self._group_of[at] == number)
+            modes = self._mode[at[mine]]
+            watts[mine] = np.array([m.watts for m in group.modes])[modes]
+            ths[mine] = np.array([m.ths for m in group.modes])[modes]
+            limited = mine[(modes > 0) & (self._limit_w[at[mine]] < watts[mine])]
+            if len(limited):
+                watts[limited], ths[limited] = _tuned(group, self._limit_w[at[limited]])
+            stuck = mine[(modes == 0) & self._has(Fault.PARTIAL, at[mine])]
+            watts[stuck], ths[stuck] = group.normal.watts * STUCK_SHARE, group.normal.ths * STUCK_SHARE
+        return watts * self._watts_factor[at], ths * self._ths_factor[at]
+
+    def _move(self, at: Ints, mode: Ints | int, lift: bool = False) -> None:
+        """Rigs begin to go to a mode; the ones that wake take their time."""
+        if not len(at):
+            return
+        was_asleep = self._mode[at] == 0
+        self._mode[at] = mode
+        if lift:
+            self._limit_w[at] = np.inf
+        awake = self._mode[at] > 0
+        self._awake_mode[at[awake]] = self._mode[at[awake]]
+        self._since_s[at] = self.now_s
+        self._aim(at, awake & was_asleep)
+        self._settle()
+
+    def _aim(self, at: Ints, waking: Bools) -> None:
+        now, (watts, ths) = self.now_s, self._targets(at)
+        asleep = self._mode[at] == 0
+        still_waking = ~waking & ~asleep & (self._ths.t1[at] > now)
+        wake_s = self._wake_s[at] * np.where(self._has(Fault.SLOW_WAKE, at), SLOW_WAKE, 1.0)
+        hash_start = np.where(waking, now + HASH_FROM * wake_s, np.where(still_waking, np.maximum(self._ths.t0[at], now), now))
+        hash_end = np.where(waking, now + np.maximum(wake_s, 1.0), np.where(still_waking, self._ths.t1[at], now + RETUNE_RAMP_S))
+        watts_s = np.where(asleep, SLEEP_RAMP_S, np.where(waking, WAKE_RAMP_S, RETUNE_RAMP_S))
+        self._watts.hold(at, now)
+        self._watts.aim(at, watts, now, now + watts_s)
+        self._ths.hold(at, now)
+        self._ths.aim(at, ths, hash_start, hash_end)
+        self._ths.put(at[asleep], ths[asleep], now)
+
+    def _settle(self) -> None:
+        """The sums rigs will have when all of them have arrived, by group, and when that is."""
+        self._final_w = np.add.reduceat(self._watts.v1, self._starts)
+        self._final_th = np.add.reduceat(self._ths.v1, self._starts)
+        self._arrive_s = np.maximum(self._watts.t1, self._ths.t1)
+
+    def _integrate(self, to_s: float) -> None:
+        """Exact: everyone at where they end up, and for those still on the way the difference."""
+        dt = to_s - self.now_s
+        under_way = np.flatnonzero(self._arrive_s > self.now_s)
+        number = self._group_of[under_way]
+        for total, final, ramps in ((self._watt_s, self._final_w, self._watts), (self._th, self._final_th, self._ths)):
+            missing = ramps.integral(self.now_s, to_s, under_way) - ramps.v1[under_way] * dt
+            total += final * dt + np.bincount(number, missing, len(total))
+        self.now_s = to_s
+
+    def _next_event(self) -> float:
+        """When something next happens of itself, or some fault begins or ends."""
+        times = [self._sick.next_change(self.now_s)]
+        if len(self._sick.now(Fault.REBOOT_LOOP, self.now_s)):
+            times.append((np.floor(self.now_s / REBOOT_EVERY_S) + 1) * REBOOT_EVERY_S)
+        restless = self._sick.now(Fault.WAKES_BY_ITSELF, self.now_s)
+        if (asleep := restless[self._mode[restless] == 0]).size:
+            times.extend(t for t in np.unique(self._since_s[asleep]) + SELF_WAKE_S if t > self.now_s)
+        return float(min(times))
+
+    def _happen(self) -> None:
+        changed = self._sick.changed(Fault.PARTIAL, self.now_s)
+        self._move(changed, self._mode[changed])
+        if self.now_s % REBOOT_EVERY_S == 0.0:
+            looping = self._sick.now(Fault.REBOOT_LOOP, self.now_s)
+            self._reboot(looping[self._mode[looping] > 0])
+        restless = self._sick.now(Fault.WAKES_BY_ITSELF, self.now_s)
+        due = restless[(self._mode[restless] == 0) & (self._since_s[restless] + SELF_WAKE_S <= self.now_s)]
+        self._move(due, self._awake_mode[due])
+
+    def _reboot(self, at: Ints) -> None:
+        if not len(at):
+            return
+        self._watts.put(at, self._standby_w[at], self.now_s)
+        self._ths.put(at, 0.0, self.now_s)
+        self._since_s[at] = self.now_s
+        self._aim(at, np.ones(len(at), bool))
+        self._settle()
+
+
+def _tuned(group: GroupSpec, limit_w: Floats) -> tuple[Floats, Floats]:
+    """Watts and TH/s under a power limit, along the one public tuning curve; a rig cannot go below its lowest profile."""
+    share = np.clip(limit_w / group.normal.watts, TUNING_WATTS[0], TUNING_WATTS[-1])
+    return share * group.normal.watts, np.interp(share, TUNING_WATTS, TUNING_THS) * group.normal.ths

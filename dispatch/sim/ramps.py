@@ -1,0 +1,57 @@
+"""Quantities that move in straight lines and then stay; exact values and integrals, vectorised."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+
+class Ramps:
+    """One quantity for each of n rigs: `v0` until `t0`, a straight line to `v1` at `t1`, `v1` from then on. Times are epoch seconds."""
+
+    def __init__(self, values: Floats, at_s: float) -> None:
+        self.v0 = values.copy()
+        self.v1 = values.copy()
+        self.t0 = np.full(len(values), at_s)
+        self.t1 = np.full(len(values), at_s)
+
+    def at(self, t: float, rigs: Ints) -> Floats:
+        """The values at `t`, shape of `rigs`."""
+        v0, v1, t0, t1 = self.v0[rigs], self.v1[rigs], self.t0[rigs], self.t1[rigs]
+        share = np.clip((t - t0) / np.maximum(t1 - t0, 1e-9), 0.0, 1.0)
+        value: Floats = np.where(t >= t1, v1, v0 + (v1 - v0) * share)
+        return value
+
+    def integral(self, a: float, b: float, rigs: Ints) -> Floats:
+        """The integrals over [a, b] in units times seconds, shape of `rigs`."""
+        t0, t1 = self.t0[rigs], self.t1[rigs]
+        before = np.clip(np.minimum(t0, b) - a, 0.0, None)
+        after = np.clip(b - np.maximum(t1, a), 0.0, None)
+        during = (b - a) - before - after
+        middle = 0.5 * (self.at(a, rigs) * (t0 <= a) + self.v0[rigs] * (t0 > a) + self.at(b, rigs) * (t1 >= b) + self.v1[rigs] * (t1 < b))
+        value: Floats = self.v0[rigs] * before + middle * during + self.v1[rigs] * after
+        return value
+
+    def aim(self, rigs: Ints, target: Floats, start: Floats | float, end: Floats | float) -> None:
+        """From now's value, which must be written by `hold` first, to `target` between `start` and `end`."""
+        self.v1[rigs] = target
+        self.t0[rigs] = start
+        self.t1[rigs] = end
+
+    def hold(self, rigs: Ints, t: float) -> None:
+        """Stop where the rigs are at `t`."""
+        now = self.at(t, rigs)
+        self.v0[rigs] = now
+        self.v1[rigs] = now
+        self.t0[rigs] = t
+        self.t1[rigs] = t
+
+    def put(self, rigs: Ints, values: Floats | float, t: float) -> None:
+        """Be there at once."""
+        self.v0[rigs] = values
+        self.v1[rigs] = values
+        self.t0[rigs] = t
+        self.t1[rigs] = t
