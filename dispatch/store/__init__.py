@@ -16,6 +16,10 @@ class JournalLost(Exception):
     """The journal could not be written, or another process leads now. No command may follow."""
 
 
+class LedgerUnavailable(Exception):
+    """The ledger is missing, locked, full, broken or of another version. What was asked did not happen; ask again later."""
+
+
 class Journal(Protocol):
     """Append-only, hash-chained. `append` returns when the row is durable."""
 

@@ -1,0 +1,64 @@
+"""Who leads: one row, with a token that only grows. A leader that lost it finds its writes fenced off (journal.py)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlalchemy import Engine, insert, select, update
+from sqlalchemy.exc import IntegrityError
+
+from dispatch.store.tables import db_now_s, lease, reading, writing
+
+LEADER = "leader"
+
+_ROW = select(lease.c.token, lease.c.owner, lease.c.until_s, db_now_s().label("now_s")).where(lease.c.name == LEADER)
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """The lease as it stands; `left_s` on the database's clock, negative once it ran out."""
+
+    owner: str
+    token: int
+    left_s: float
+
+
+def take(engine: Engine, owner: str, ttl_s: float) -> int | None:
+    """Become the leader: a new fencing token, or None while another owner's lease lasts. Raises LedgerUnavailable.
+
+    `owner` names one process (host, pid and start); the same owner may take again at once.
+    """
+    try:
+        with writing(engine) as connection:
+            row = connection.execute(_ROW.with_for_update()).one_or_none()
+            if row is None:
+                connection.execute(insert(lease).values(name=LEADER, token=1, owner=owner, until_s=db_now_s() + ttl_s))
+                return 1
+            if row.owner != owner and row.until_s > row.now_s:
+                return None
+            connection.execute(
+                update(lease).where(lease.c.name == LEADER).values(token=row.token + 1, owner=owner, until_s=db_now_s() + ttl_s)
+            )
+            return int(row.token) + 1
+    except IntegrityError:  # another process made the first row in the same instant
+        return None
+
+
+def renew(engine: Engine, token: int, ttl_s: float) -> bool:
+    """Lead on for `ttl_s`; False when another process took the lease. Raises LedgerUnavailable."""
+    with writing(engine) as connection:
+        changed = connection.execute(update(lease).where(lease.c.name == LEADER, lease.c.token == token).values(until_s=db_now_s() + ttl_s))
+        return bool(changed.rowcount)
+
+
+def release(engine: Engine, token: int) -> None:
+    """Step down: the lease runs out now. Nothing when another process took it."""
+    with writing(engine) as connection:
+        connection.execute(update(lease).where(lease.c.name == LEADER, lease.c.token == token).values(until_s=db_now_s()))
+
+
+def holder(engine: Engine) -> Holder | None:
+    """The last process that took the lease, its time left or run out; None when none ever did."""
+    with reading(engine) as connection:
+        row = connection.execute(_ROW).one_or_none()
+    return None if row is None else Holder(row.owner, int(row.token), row.until_s - row.now_s)

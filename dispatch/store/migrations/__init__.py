@@ -1,0 +1,1 @@
+"""The ledger's migrations, run by `open_ledger`; nothing here is called by hand."""

@@ -1,0 +1,306 @@
+"""The ledger's tables and how to open it. All that differs between SQLite and PostgreSQL is here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pysqlite3.dbapi2 as sqlite
+from sqlalchemy import (
+    Column,
+    Connection,
+    Engine,
+    Float,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+    create_engine,
+    event,
+    inspect,
+    select,
+)
+from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.functions import FunctionElement
+from sqlalchemy.types import TypeDecorator
+
+from dispatch.store import LedgerUnavailable
+from markets.grid import utc
+
+# Builds before 3.51.3 can lose committed rows when two connections write and checkpoint at once (sqlite.org/wal.html, "The WAL-Reset Bug");
+# 3.52.0 was withdrawn.
+SQLITE_AT_LEAST = (3, 51, 3)
+SQLITE_WITHDRAWN = ((3, 52, 0),)
+
+REVISION = "0001"
+
+
+class Instant(TypeDecorator[datetime]):
+    """An instant in UTC, written 2026-08-20T16:00:00.000000Z: of one width, so text order is time order."""
+
+    impl = String(27)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Any) -> str | None:
+        return None if value is None else instant_text(value)
+
+    def process_result_value(self, value: str | None, dialect: Any) -> datetime | None:
+        return None if value is None else datetime.fromisoformat(value).astimezone(UTC)
+
+
+def instant_text(at: datetime) -> str:
+    """The ledger's text of an instant. Raises ValueError without an offset."""
+    return f"{utc(at).replace(tzinfo=None).isoformat(timespec='microseconds')}Z"
+
+
+ledger = MetaData()
+
+journal = Table(
+    "journal",
+    ledger,
+    Column("seq", Integer, primary_key=True, autoincrement=False),
+    Column("at", Instant, nullable=False),
+    Column("kind", String(32), nullable=False),
+    Column("token", Integer, nullable=False),
+    Column("document", Text, nullable=False),
+    Column("prev_hash", String(64), nullable=False),
+    Column("hash", String(64), nullable=False),
+    Index("journal_by_kind", "kind", "seq"),
+)
+
+# Large documents (plans) by the SHA-256 of their canonical JSON, zlib-compressed.
+blobs = Table("blobs", ledger, Column("hash", String(64), primary_key=True), Column("bytes", LargeBinary, nullable=False))
+
+inbox = Table(
+    "inbox",
+    ledger,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("at", Instant, nullable=False),
+    Column("kind", String(16), nullable=False),
+    Column("document", Text, nullable=False),
+    Column("key_name", String(64), nullable=False),
+    Column("idempotency_key", String(255)),
+    UniqueConstraint("key_name", "idempotency_key", name="inbox_once"),
+    sqlite_autoincrement=True,
+)
+
+api_keys = Table(
+    "api_keys",
+    ledger,
+    Column("name", String(64), primary_key=True),
+    Column("sha256", String(64), nullable=False),
+    Column("scopes", Text, nullable=False),
+    Column("created_at", Instant, nullable=False),
+    Column("revoked_at", Instant),
+)
+
+lease = Table(
+    "lease",
+    ledger,
+    Column("name", String(32), primary_key=True),
+    Column("token", Integer, nullable=False),
+    Column("owner", String(255), nullable=False),
+    Column("until_s", Float, nullable=False),
+)
+
+# What is settled: energy of the group's rigs at the wall, exact decimal text; `estimated` is the share of rig-time that was not read.
+rollups = Table(
+    "rollups",
+    ledger,
+    Column("group", String(128), primary_key=True),
+    Column("start", Instant, primary_key=True),
+    Column("end", Instant, primary_key=True),
+    Column("energy_mwh", Text, nullable=False),
+    Column("hash_ph_days", Text, nullable=False),
+    Column("samples", Integer, nullable=False),
+    Column("estimated", Float, nullable=False),
+    Index("rollups_by_start", "start"),
+)
+
+
+def _vintages(name: str, figure: str, *keys: Column[Any]) -> Table:
+    """A bitemporal projection of Seen: valid over [start, end), known from `known_at`; `seq` and `nth` say where in the journal."""
+    return Table(
+        name,
+        ledger,
+        Column("seq", Integer, primary_key=True, autoincrement=False),
+        Column("nth", Integer, primary_key=True, autoincrement=False),
+        *keys,
+        Column("start", Instant, nullable=False),
+        Column("end", Instant, nullable=False),
+        Column(figure, Text, nullable=False),
+        Column("source", Text, nullable=False),
+        Column("known_at", Instant, nullable=False),
+        Index(f"{name}_by_start", *(k.name for k in keys if k.name != "basis"), "start"),
+    )
+
+
+prices = _vintages("prices", "usd_per_mwh", Column("point", String(128), nullable=False), Column("market", String(32), nullable=False))
+reserve_prices = _vintages(
+    "reserve_prices", "usd_per_mw_h", Column("product", String(32), nullable=False), Column("market", String(32), nullable=False)
+)
+hashprices = _vintages("hashprices", "usd_per_ph_day", Column("basis", Text, nullable=False))
+
+statements = Table(
+    "statements",
+    ledger,
+    Column("date", String(10), primary_key=True),
+    Column("market", String(32), primary_key=True),
+    Column("version", Integer, primary_key=True),
+    Column("document", Text, nullable=False),
+    Column("sha256", String(64), nullable=False),
+    Column("known_at", Instant, nullable=False),
+    Column("journal_head", String(128), nullable=False),
+)
+
+APPEND_ONLY = ("journal", "blobs", "prices", "reserve_prices", "hashprices", "statements")
+
+
+def append_only_ddl(table: str, dialect: str) -> tuple[str, ...]:
+    """The statements that make a table refuse UPDATE and DELETE."""
+    if dialect == "sqlite":
+        return tuple(
+            f"CREATE TRIGGER {table}_no_{verb.lower()} BEFORE {verb} ON {table} BEGIN SELECT RAISE(ABORT, '{table} is append-only'); END"
+            for verb in ("UPDATE", "DELETE")
+        )
+    return (
+        f"CREATE FUNCTION {table}_append_only() RETURNS trigger LANGUAGE plpgsql AS "
+        f"$$ BEGIN RAISE EXCEPTION '{table} is append-only' USING ERRCODE = 'integrity_constraint_violation'; END $$",
+        f"CREATE TRIGGER {table}_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON {table} "
+        f"FOR EACH STATEMENT EXECUTE FUNCTION {table}_append_only()",
+    )
+
+
+class db_now_s(FunctionElement[float]):
+    """The database's own clock, epoch seconds: the one clock that all processes of a ledger share."""
+
+    type = Float()
+    inherit_cache = True
+
+
+@compiles(db_now_s, "sqlite")
+def _db_now_sqlite(element: Any, compiler: Any, **kw: Any) -> str:
+    return "unixepoch('subsec')"
+
+
+@compiles(db_now_s)
+def _db_now(element: Any, compiler: Any, **kw: Any) -> str:
+    return "extract(epoch FROM clock_timestamp())"
+
+
+class utf8(FunctionElement[bytes]):
+    """A text column as its stored bytes, so that a damaged one can still be read and named."""
+
+    type = LargeBinary()
+    inherit_cache = True
+
+
+@compiles(utf8, "sqlite")
+def _utf8_sqlite(element: Any, compiler: Any, **kw: Any) -> str:
+    return f"CAST({compiler.process(element.clauses, **kw)} AS BLOB)"
+
+
+@compiles(utf8)
+def _utf8(element: Any, compiler: Any, **kw: Any) -> str:
+    return f"convert_to({compiler.process(element.clauses, **kw)}, 'UTF8')"
+
+
+def ledger_file(data_dir: Path) -> Path:
+    return Path(data_dir) / "ledger.sqlite"
+
+
+def open_ledger(data_dir: Path, *, create: bool = True, busy_s: float = 5.0) -> Engine:
+    """The ledger of a data folder, brought to this version's tables. Raises LedgerUnavailable."""
+    file = ledger_file(data_dir)
+    if create:
+        file.parent.mkdir(parents=True, exist_ok=True)
+    elif not file.is_file():
+        raise LedgerUnavailable(f"{file}: no ledger there")
+    engine = _sqlite_engine(file, busy_s)
+    try:
+        _migrate(engine)
+    except SQLAlchemyError as fault:
+        engine.dispose()
+        raise LedgerUnavailable(f"{file}: {_words(fault)}") from fault
+    return engine
+
+
+def _sqlite_engine(file: Path, busy_s: float) -> Engine:
+    if sqlite.sqlite_version_info < SQLITE_AT_LEAST or sqlite.sqlite_version_info in SQLITE_WITHDRAWN:
+        raise LedgerUnavailable(
+            f"SQLite {sqlite.sqlite_version} can lose committed rows: pysqlite3 must carry {'.'.join(map(str, SQLITE_AT_LEAST))} or newer"
+        )
+    engine = create_engine(f"sqlite:///{file}", module=sqlite, connect_args={"timeout": busy_s, "check_same_thread": False})
+
+    @event.listens_for(engine, "connect")
+    def _connect(connection: Any, record: Any) -> None:
+        connection.isolation_level = None  # transactions begin where we say, not where the driver guesses
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "recursive_triggers=ON", "mmap_size=0"):
+            connection.execute(f"PRAGMA {pragma}").fetchall()
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        # A write takes the lock before it reads: the fencing token it checks is then still true when it commits.
+        writes = connection.get_execution_options().get("writes", False)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+    return engine
+
+
+@contextmanager
+def writing(engine: Engine) -> Iterator[Connection]:
+    """One durable transaction. Raises LedgerUnavailable when the database is locked, full or broken; IntegrityError passes."""
+    try:
+        with engine.connect().execution_options(writes=True) as connection, connection.begin():
+            yield connection
+    except IntegrityError:
+        raise
+    except SQLAlchemyError as fault:
+        raise LedgerUnavailable(_words(fault)) from fault
+
+
+@contextmanager
+def reading(engine: Engine) -> Iterator[Connection]:
+    """One consistent look. Raises LedgerUnavailable."""
+    try:
+        with engine.connect() as connection:
+            yield connection
+    except SQLAlchemyError as fault:
+        raise LedgerUnavailable(_words(fault)) from fault
+
+
+def _words(fault: SQLAlchemyError) -> str:
+    return str(fault.orig) if isinstance(fault, DBAPIError) else str(fault)
+
+
+def _revision(connection: Connection) -> str | None:
+    if not inspect(connection).has_table("alembic_version"):
+        return None
+    version = Table("alembic_version", MetaData(), Column("version_num", String))
+    return connection.execute(select(version.c.version_num)).scalar()
+
+
+def _migrate(engine: Engine) -> None:
+    with engine.connect() as connection:
+        if (found := _revision(connection)) == REVISION:
+            return
+    from alembic import command
+    from alembic.config import Config
+    from alembic.util import CommandError
+
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations").replace("%", "%%"))
+    with writing(engine) as connection:  # two processes that start together migrate one after the other
+        config.attributes["connection"] = connection
+        try:
+            command.upgrade(config, "head")
+        except CommandError as fault:
+            raise LedgerUnavailable(f"the ledger is of version {found}, which this program does not know: {fault}") from fault

@@ -1,0 +1,149 @@
+"""Does the ledger still say what was written? The chain, the plans' hashes, the price projection, and the heads that statements carry."""
+
+from __future__ import annotations
+
+import json
+import zlib
+from collections.abc import Iterator
+from hashlib import sha256
+from typing import Any
+
+from sqlalchemy import Connection, Engine, Table, select
+from sqlalchemy.exc import SQLAlchemyError
+
+from dispatch.entries import fact_from_json
+from dispatch.store import JournalBroken, LedgerUnavailable
+from dispatch.store.journal import row_hash
+from dispatch.store.prices import projection
+from dispatch.store.tables import blobs, hashprices, instant_text, journal, prices, reading, reserve_prices, statements, utf8
+from markets.facts import Fact
+from markets.grid import parse_instant
+from optimizer.money import Finding
+
+BATCH = 5000
+PROJECTED = (prices, reserve_prices, hashprices)
+_PROJECTED_FACTS = ("Price", "ReservePrice", "HashPrice")
+
+
+def verify(engine: Engine) -> list[Finding]:
+    """Everything that does not hold; empty when all does. A broken chain is one finding, naming the first bad row.
+
+    Raises LedgerUnavailable."""
+    with reading(engine) as connection:
+        findings: list[Finding] = []
+        heads: dict[int, str] = {}
+        wanted_heads = _statement_heads(connection)
+        projected = _Projection(connection)
+        plans: dict[str, int] = {}
+        try:
+            for seq, hash_, kind, document in _chain(connection):
+                if seq in wanted_heads:
+                    heads[seq] = hash_
+                if kind == "Seen":
+                    findings += projected.compare(seq, document)
+                elif kind == "Planned" and document["plan_hash"] is not None:
+                    plans.setdefault(document["plan_hash"], seq)
+        except JournalBroken as broken:
+            return [*findings, Finding("chain", str(broken))]
+        findings += projected.rest()
+        findings += _plans(connection, plans)
+        findings += [
+            Finding("statement", f"the statement of {name} names journal head {head}, which the journal does not hold at row {seq}")
+            for seq, named in sorted(wanted_heads.items())
+            for name, head in named
+            if heads.get(seq) != head.partition(":")[2]
+        ]
+    return findings
+
+
+def chain_rows(engine: Engine) -> int:
+    """The number of rows whose chain holds. Raises JournalBroken naming the first that does not, LedgerUnavailable."""
+    with reading(engine) as connection:
+        return sum(1 for _ in _chain(connection))
+
+
+def _chain(connection: Connection) -> Iterator[tuple[int, str, str, dict[str, Any]]]:
+    columns = journal.c
+    texts = [utf8(c).label(c.name) for c in (columns.at, columns.kind, columns.document, columns.prev_hash, columns.hash)]
+    rows = connection.execution_options(yield_per=BATCH).execute(select(columns.seq, columns.token, *texts).order_by(columns.seq))
+    last, head, leader = 0, b"", 0
+    while True:
+        try:
+            row = next(rows, None)
+        except SQLAlchemyError as fault:
+            raise JournalBroken(f"a row after {last} cannot be read: {fault}") from fault
+        if row is None:
+            return
+        seq, token, at, kind, text, prev, hash_ = row
+        if seq != last + 1:
+            raise JournalBroken(f"row {last + 1} is missing: row {seq} follows row {last}")
+        if prev != head:
+            raise JournalBroken(f"row {seq} does not follow row {last}: it names another hash before it")
+        if not isinstance(token, int) or row_hash(head.decode(), seq, token, text).encode() != hash_:
+            raise JournalBroken(f"row {seq} was changed: its hash does not match what it says")
+        document = json.loads(text)
+        if kind != document["entry"].encode() or at != instant_text(parse_instant(document["at"])).encode():
+            raise JournalBroken(f"row {seq} was changed: its kind or time is not its document's")
+        if token < leader:
+            raise JournalBroken(f"row {seq} carries fencing token {token} after {leader}")
+        last, head, leader = seq, hash_, token
+        yield seq, hash_.decode(), kind.decode(), document
+
+
+class _Projection:
+    """Walks the price tables beside the journal."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._rows = {
+            table: iter(connection.execution_options(yield_per=BATCH).execute(select(table).order_by(table.c.seq, table.c.nth)).mappings())
+            for table in PROJECTED
+        }
+
+    def compare(self, seq: int, seen: dict[str, Any]) -> list[Finding]:
+        out = []
+        for table, expected in projection(seq, _priced(seen)):
+            found = self._next(table)
+            if found is None or any(found[key] != value for key, value in expected.items()):
+                out.append(Finding("projection", f"{table.name}: row ({seq}, {expected['nth']}) does not say what journal row {seq} says"))
+        return out
+
+    def rest(self) -> list[Finding]:
+        return [
+            Finding("projection", f"{table.name}: row ({left['seq']}, {left['nth']}) is in no journal row")
+            for table in self._rows
+            if (left := self._next(table)) is not None
+        ]
+
+    def _next(self, table: Table) -> Any:
+        try:
+            return next(self._rows[table], None)
+        except (SQLAlchemyError, ValueError) as fault:
+            raise LedgerUnavailable(f"{table.name} cannot be read: {fault}") from fault
+
+
+def _priced(seen: dict[str, Any]) -> list[Fact]:
+    """The facts in their places; those that are not projected stand as a fact of no table."""
+    blank = Fact(source="", known_at=parse_instant(seen["at"]))
+    return [fact_from_json(f) if f["fact"] in _PROJECTED_FACTS else blank for f in seen["facts"]]
+
+
+def _plans(connection: Connection, plans: dict[str, int]) -> Iterator[Finding]:
+    for key, packed in connection.execution_options(yield_per=16).execute(select(blobs)):
+        seq = plans.pop(key, None)
+        try:
+            sound = sha256(zlib.decompress(packed)).hexdigest() == key
+        except zlib.error:
+            sound = False
+        if not sound:
+            yield Finding("plan", f"the plan of row {seq} was changed: it does not have its hash {key}")
+    yield from (Finding("plan", f"the plan of row {seq} is missing: {key}") for key, seq in plans.items())
+
+
+def _statement_heads(connection: Connection) -> dict[int, list[tuple[str, str]]]:
+    """Journal heads ("seq:hash") that statements carry, by seq: they betray a journal that was rewritten or cut after the statement."""
+    heads: dict[int, list[tuple[str, str]]] = {}
+    for row in connection.execute(select(statements.c.date, statements.c.version, statements.c.journal_head)):
+        seq = int(row.journal_head.partition(":")[0])
+        if seq:
+            heads.setdefault(seq, []).append((f"{row.date} version {row.version}", row.journal_head))
+    return heads
