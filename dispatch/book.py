@@ -1,0 +1,72 @@
+"""The book of a site: each [[obligations]] table becomes an obligation of its `type`, and three stand in it whether written or not."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib import import_module, metadata
+from typing import Any
+
+from dispatch import consistency, faults, settings
+from dispatch.faults import Fault, meant, shown
+from optimizer.obligations import Book, Obligation
+
+# Served by the entry points of the group optimizer.obligations once installed; by this table from a bare source tree.
+BUILT_IN = {
+    "hashing": "optimizer.obligations.hashing:Hashing",
+    "power": "optimizer.obligations.power:Power",
+    "block": "optimizer.obligations.block:Block",
+    "plant": "optimizer.obligations.plant:Plant",
+}
+
+
+def obligation_types() -> dict[str, type[Any]]:
+    """Obligations by the `type` of their section: the entry points of the group optimizer.obligations, built-in and plugged in alike."""
+    found = {}
+    for name, target in BUILT_IN.items():
+        module, _, attribute = target.partition(":")
+        found[name] = getattr(import_module(module), attribute)
+    for point in metadata.entry_points(group="optimizer.obligations"):
+        if point.name not in found:
+            found[point.name] = point.load()
+    return found
+
+
+def entries(raw: Mapping[str, Any], pool_fee: float) -> list[tuple[int | None, Any]]:
+    """The book as tables, each with its position in the file; hashing, index power and the plant stand in it whether written or not."""
+    items = raw.get("obligations", [])
+    written: list[tuple[int | None, Any]] = list(enumerate(items)) if isinstance(items, list) else [(None, items)]
+    types = [t.get("type") for _, t in written if isinstance(t, Mapping)]
+    written = [(n, {"pool_fee": pool_fee, **t} if isinstance(t, Mapping) and t.get("type") == "hashing" else t) for n, t in written]
+    site = raw.get("site")
+    wholesale = isinstance(site, Mapping) and site.get("market") in ("ercot", "miso")
+    implied: list[tuple[int | None, Any]] = [] if "hashing" in types else [(None, {"type": "hashing", "pool_fee": pool_fee})]
+    implied += [(None, {"type": "power"})] if wholesale and "power" not in types else []
+    return [*implied, *written, *([] if "plant" in types else [(None, {"type": "plant"})])]
+
+
+def read(tables: list[tuple[int | None, Any]], known: Mapping[str, type[Any]]) -> tuple[Book, list[Fault]]:
+    book: list[Obligation] = []
+    wrong: list[Fault] = []
+    for n, table in tables:
+        at: tuple[str | int, ...] = ("obligations",) if n is None else ("obligations", n)
+        kind = table.get("type") if isinstance(table, Mapping) else None
+        if not isinstance(table, Mapping):
+            wrong.append((at, f"needs tables [[obligations]], not {shown(table)}"))
+        elif kind is None:
+            wrong.append(((*at, "type"), "is missing" + meant("", known)))
+        elif kind in settings.NOT_BUILT["obligations"] and kind not in known:
+            wrong.append((at, f"{kind!r} {consistency.NOT_BUILT_TEXT}"))
+        elif not isinstance(kind, str) or kind not in known:
+            wrong.append(((*at, "type"), f"{shown(kind)} is not known" + meant(str(kind), [*known, *settings.NOT_BUILT["obligations"]])))
+        else:
+            found, more = faults.model(known[kind], {k: v for k, v in table.items() if k != "type"}, at)
+            wrong += [f for f in more if not _said(f, len(at))]
+            book += [found] if found is not None else []
+            if found is not None and sum(o.name == found.name for o in book) > 1:
+                wrong.append((at, f"there is already an obligation named {found.name!r}: give this one a name of its own"))
+    return tuple(book), wrong
+
+
+def _said(fault: Fault, depth: int) -> bool:
+    """Faults of a scope are found by the cross references, in better words."""
+    return fault[0][depth : depth + 1] == ("scope",)

@@ -1,0 +1,277 @@
+"""A site file becomes a Site, a book of obligations and the settings around them; every fault at once, each "FILE: key: what is wrong"."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from dispatch import ConfigError, book, catalogue, consistency, faults, rules, settings
+from dispatch.entries import canonical
+from dispatch.faults import Fault, meant, shown
+from dispatch.settings import ApiSettings, DriverSettings, HashSettings, PricesSettings
+from optimizer.obligations import Book
+from optimizer.site import Site
+
+SECTIONS = ("site", "meters", "halls", "groups", "prices", "hash", "obligations", "api")
+DEMO = "demo-site.toml"
+
+
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """A site file, understood.
+
+    document   everything that was read, as JSON values: groups with their modes in full, the whole book; no secret.
+               `from_document` makes the same Setup of it
+    hash_id    SHA-256 of the document, hex: names the site and book a journal row was decided under
+    unverified sentences about rules and figures the site stands on that nobody has checked
+    path       the file, None when it came from a journal
+    """
+
+    site: Site
+    book: Book
+    prices: PricesSettings
+    hash: HashSettings
+    document: Mapping[str, Any]
+    hash_id: str
+    rules: rules.Rules
+    api: ApiSettings = ApiSettings()
+    unverified: tuple[str, ...] = ()
+    path: Path | None = None
+
+    @property
+    def points(self) -> tuple[str, ...]:
+        """The settlement points whose prices the site needs: its meters' and its contracts'."""
+        ours = [m.settlement_point for m in self.site.meters]
+        theirs = [getattr(o, "settlement_point", None) for o in self.book]
+        return tuple(dict.fromkeys([*ours, *(p for p in theirs if p)]))
+
+    def resolve(self, name: str) -> Path:
+        """A path the file names, relative to the file's own folder."""
+        return (self.path.parent if self.path else Path()) / name
+
+    def driver(self, group: str) -> DriverSettings:
+        """How the rigs of a group are reached."""
+        table = self.site.group(group).driver
+        found: DriverSettings = settings.DRIVERS[str(table["kind"])].model_validate(table)
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What `loadstone check` says: faults, or a summary of the site with what is unverified in it."""
+
+    faults: tuple[str, ...] = ()
+    summary: Mapping[str, Any] = field(default_factory=dict)
+
+
+def default_file(name: str) -> Path:
+    """A shipped default: from the source tree's `config/`, or from the wheel, where the same files lie in `dispatch/defaults/`."""
+    here = Path(__file__).resolve().parent
+    for folder in (here.parent / "config", here / "defaults"):
+        if (folder / name).is_file():
+            return folder / name
+    raise FileNotFoundError(f"the default {name} was not installed")
+
+
+def load(path: str | Path, override: Mapping[str, Any] | None = None) -> Setup:
+    """Read a site file. `override` puts whole sections in place of the file's, as the command line does:
+    {"prices": {"source": "synthetic", "seed": 7}}.
+
+    Raises ConfigError with every fault.
+    """
+    path = Path(path)
+    try:
+        raw, wrong = faults.plain(tomllib.loads(path.read_text("utf-8")))
+    except OSError as error:
+        raise ConfigError([f"{path}: {error.strerror or error}"]) from None
+    except UnicodeDecodeError as error:
+        raise ConfigError([f"{path}: byte {error.start} is not UTF-8"]) from None
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError([f"{path}: {error}"]) from None
+    raw = {**raw, **(override or {})}
+    wrong += list(_files(raw, path.parent))
+    return _understand(raw, wrong, path)
+
+
+def from_document(document: Mapping[str, Any]) -> Setup:
+    """The Setup of a journal's `RunStarted.config`, without looking at any file of the site. Raises ConfigError."""
+    return _understand(dict(document), [], None)
+
+
+def check(path: str | Path) -> Checked:
+    """Every fault of a site file, or what it amounts to."""
+    try:
+        setup = load(path)
+    except ConfigError as error:
+        return Checked(faults=tuple(error.faults))
+    return Checked(summary=_summary(setup))
+
+
+def _understand(raw: dict[str, Any], wrong: list[Fault], path: Path | None) -> Setup:
+    known = book.obligation_types()
+    models = catalogue.read(default_file("rigs.toml"))
+    dated = rules.read(default_file("programs.toml"))
+    wrong += [((key,), "is not a section here" + meant(key, SECTIONS)) for key in raw if key not in SECTIONS]
+    wrong += list(consistency.faults(raw))
+    groups, more = _groups(raw, models)
+    site, site_wrong = _site(raw, groups)
+    prices, prices_wrong = _chosen(raw, "prices", "source", settings.PRICES, "gridstatus")
+    hash_, hash_wrong = _chosen(raw, "hash", "source", settings.HASH, None)
+    api, api_wrong = faults.model(ApiSettings, raw.get("api", {}), ("api",))
+    wrong += more + site_wrong + prices_wrong + hash_wrong + api_wrong
+    entries = book.entries(raw, getattr(hash_, "pool_fee", 0.0))
+    obligations, book_wrong = book.read(entries, known)
+    wrong += book_wrong
+    if wrong or site is None or prices is None or hash_ is None or api is None:
+        raise ConfigError(_lines(path, raw, wrong))
+    document = _document(raw, groups, entries, prices, hash_)
+    hash_id = hashlib.sha256(canonical(document)).hexdigest()
+    doubts = (*dated.unverified(site.market), *_assumed(site, models))
+    return Setup(site, obligations, prices, hash_, document, hash_id, dated, api, doubts, path)
+
+
+def _lines(path: Path | None, raw: Mapping[str, Any], wrong: list[Fault]) -> list[str]:
+    """The faults in the file's order of sections, each once."""
+    name = str(path) if path else "(journal)"
+    ranked = sorted(wrong, key=_place)
+    return list(dict.fromkeys(f"{name}: {faults.key_path(raw, loc)}: {text}" for loc, text in ranked))
+
+
+def _place(fault: Fault) -> tuple[int, int]:
+    loc = fault[0]
+    section = SECTIONS.index(loc[0]) if loc and loc[0] in SECTIONS else -1
+    return section, loc[1] if len(loc) > 1 and isinstance(loc[1], int) else -1
+
+
+def _groups(raw: Mapping[str, Any], models: catalogue.Catalogue) -> tuple[list[Any], list[Fault]]:
+    items = raw.get("groups")
+    groups: list[Any] = list(items) if isinstance(items, list) else []
+    wrong: list[Fault] = []
+    for n, item in consistency.tables(raw, "groups"):
+        groups[n], more = catalogue.expand(item, models)
+        wrong += [(("groups", n, *loc), text) for loc, text in more]
+        wrong += [(("groups", n, "driver", *loc), text) for loc, text in _driver(item.get("driver", {"kind": "simulated"}))]
+    return groups, wrong
+
+
+def _driver(table: Any) -> list[Fault]:
+    if not isinstance(table, Mapping):
+        return [((), f'needs a table such as {{ kind = "simulated" }}, not {shown(table)}')]
+    return _chosen({"driver": table}, "driver", "kind", settings.DRIVERS, None, at=())[1]
+
+
+def _chosen(
+    raw: Mapping[str, Any],
+    section: str,
+    key: str,
+    kinds: Mapping[str, type[Any]],
+    default: str | None,
+    at: tuple[str | int, ...] | None = None,
+) -> tuple[Any, list[Fault]]:
+    """The settings a table chooses by one of its keys."""
+    at = (section,) if at is None else at
+    table = raw.get(section, {key: default} if default else None)
+    if not isinstance(table, Mapping):
+        return None, [(at, "is missing" if table is None else f"needs a table, not {shown(table)}")]
+    kind = table.get(key, default)
+    if kind is None:
+        return None, [((*at, key), "is missing" + meant("", kinds))]
+    if kind in settings.NOT_BUILT.get(section, ()):
+        return None, [((*at, key), f"{kind!r} {consistency.NOT_BUILT_TEXT}")]
+    if not isinstance(kind, str) or kind not in kinds:
+        return None, [((*at, key), f"{shown(kind)} is not known" + meant(str(kind), kinds))]
+    return faults.model(kinds[kind], table, at)
+
+
+def _site(raw: Mapping[str, Any], groups: list[Any]) -> tuple[Site | None, list[Fault]]:
+    """The site with its meters, halls and groups; a meter without a settlement point takes the site's."""
+    head = raw.get("site")
+    if not isinstance(head, Mapping):
+        return None, [(("site",), "is missing" if head is None else f"needs a table, not {shown(head)}")]
+    inner = [k for k in head if k in ("meters", "halls", "groups")]
+    wrong: list[Fault] = [(("site", k), f"is written as [[{k}]], beside [site]") for k in inner]
+    point = head.get("settlement_point")
+    lists: dict[str, Any] = {"halls": raw.get("halls", []), "groups": groups, "meters": _meters(raw, point)}
+    wrong += [((k,), f"needs tables [[{k}]], not {shown(raw[k])}") for k in lists if k in raw and not isinstance(raw[k], list)]
+    wrong += [((k,), f"is missing: at least one [[{k}]]") for k in lists if raw.get(k, []) == []]
+    site, more = faults.model(Site, {**{k: v for k, v in head.items() if k not in inner}, **lists}, ())
+    wrong += [(loc if loc and loc[0] in lists else ("site", *loc), text) for loc, text in more if not _modes_said(loc, groups)]
+    return site, wrong
+
+
+def _modes_said(loc: tuple[str | int, ...], groups: list[Any]) -> bool:
+    """Whether the catalogue has said already, in better words, why a group has no modes."""
+    if len(loc) != 3 or loc[0] != "groups" or loc[2] != "modes" or not isinstance(loc[1], int):
+        return False
+    return isinstance(groups[loc[1]], Mapping) and groups[loc[1]].get("modes") is None
+
+
+def _meters(raw: Mapping[str, Any], point: Any) -> Any:
+    meters = raw.get("meters", [])
+    if not isinstance(meters, list) or point is None:
+        return meters
+    return [{"settlement_point": point, **m} if isinstance(m, Mapping) else m for m in meters]
+
+
+def _files(raw: Mapping[str, Any], folder: Path) -> list[Fault]:
+    """Files and folders the site file names that are not there."""
+    wrong = list(consistency.roster_faults(raw, folder))
+    for section in ("prices", "hash"):
+        table = raw.get(section)
+        path = table.get("path") if isinstance(table, Mapping) and table.get("source") == "archive" else None
+        if isinstance(path, str) and not (folder / path).is_dir():
+            wrong.append(((section, "path"), f"there is no folder {path!r}"))
+    return wrong
+
+
+def _document(
+    raw: Mapping[str, Any], groups: list[Any], entries: list[tuple[int | None, Any]], prices: PricesSettings, hash_: HashSettings
+) -> dict[str, Any]:
+    """What was read and what stands in for what was not written; reading it again gives the same Setup."""
+    document = {k: v for k, v in raw.items() if k in SECTIONS}
+    document |= {"groups": groups, "obligations": [t for _, t in entries]}
+    document |= {"prices": prices.model_dump(mode="json"), "hash": hash_.model_dump(mode="json")}
+    plain: dict[str, Any] = json.loads(canonical(document))
+    return plain
+
+
+def _assumed(site: Site, models: catalogue.Catalogue) -> list[str]:
+    """Figures of the catalogue that nobody published, for the models the site runs."""
+    used = dict.fromkeys(g.model for g in site.groups)
+    return [f"{m}: {', '.join(a)} assumed, calibrate at the site (config/rigs.toml)" for m in used if (a := models.assumed(m))]
+
+
+def _summary(setup: Setup) -> dict[str, Any]:
+    site = setup.site
+    full_mw = {g.name: g.rigs * g.full.watts / 1e6 for g in site.groups}
+    halls = {h.name: sum(full_mw[g.name] for g in site.groups if g.hall == h.name) * (1 + h.overhead.at(25.0)) for h in site.halls}
+    notes = [
+        f"hall {h.name!r} limits its rigs: {halls[h.name]:.3f} MW at full draw, {h.limit_mw:.3f} MW allowed"
+        for h in site.halls
+        if halls[h.name] > h.limit_mw
+    ]
+    if (total := sum(halls.values())) > site.interconnect_mw:
+        notes.append(f"the interconnect limits the site: {total:.3f} MW at full draw, {site.interconnect_mw:.3f} MW allowed")
+    if setup.prices.source == "synthetic":
+        notes.append("prices are synthetic: nothing this site earns or owes is real")
+    return {
+        "site": site.name,
+        "market": site.market.value,
+        "rigs": sum(g.rigs for g in site.groups),
+        "full_load_mw": round(total, 6),
+        "hashrate_ph": round(sum(g.rigs * g.full.ths for g in site.groups) / 1000, 6),
+        "groups": {
+            g.name: {"rigs": g.rigs, "model": g.model, "modes": [m.name for m in g.modes], "driver": g.driver["kind"]} for g in site.groups
+        },
+        "obligations": [{"name": o.name, "type": type(o).type} for o in setup.book],
+        "prices": setup.prices.source,
+        "hash": setup.hash.source,
+        "config_hash": setup.hash_id,
+        "notes": notes,
+        "unverified": list(setup.unverified),
+    }

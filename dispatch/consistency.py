@@ -1,0 +1,179 @@
+"""What one section of a site file says of another: names that must exist, be unique, and fit."""
+
+from __future__ import annotations
+
+import csv
+import ipaddress
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo, available_timezones
+
+from dispatch.faults import Fault, meant, shown
+from dispatch.settings import NOT_BUILT
+from optimizer.site import Scope
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._+-]*")
+NOT_BUILT_TEXT = "is not built in this version"
+
+
+def tables(document: Mapping[str, Any], section: str) -> Iterator[tuple[int, Mapping[str, Any]]]:
+    """The tables of a section with their positions; what is no table is somebody else's fault."""
+    items = document.get(section)
+    for n, item in enumerate(items if isinstance(items, list) else ()):
+        if isinstance(item, Mapping):
+            yield n, item
+
+
+def names(document: Mapping[str, Any], section: str, key: str = "name") -> list[str]:
+    return [item[key] for _, item in tables(document, section) if isinstance(item.get(key), str)]
+
+
+def faults(document: Mapping[str, Any]) -> Iterator[Fault]:
+    """Every cross reference that leads nowhere, every name that stands twice, every setting of the site that its market does not allow."""
+    for section, key in (("meters", "id"), ("halls", "name"), ("groups", "name")):
+        yield from _unique(document, section, key)
+    yield from _leads(document, "halls", "meter", names(document, "meters", "id"), "meter")
+    yield from _leads(document, "groups", "hall", names(document, "halls"), "hall")
+    yield from _site(document.get("site"))
+    yield from _shared_subnets(document)
+    for n, item in tables(document, "obligations"):
+        if item.get("type") not in NOT_BUILT["obligations"]:
+            yield from _scope(document, item.get("scope"), ("obligations", n, "scope"))
+
+
+def _unique(document: Mapping[str, Any], section: str, key: str) -> Iterator[Fault]:
+    seen: set[str] = set()
+    for n, item in tables(document, section):
+        name = item.get(key)
+        if not isinstance(name, str):
+            continue
+        if name in seen:
+            yield (section, n, key), f"{name!r} stands there twice"
+        elif not _NAME.fullmatch(name):
+            yield (section, n, key), f"{name!r} may hold letters, digits, space and . _ + - only, and starts with a letter or a digit"
+        seen.add(name)
+
+
+def _leads(document: Mapping[str, Any], section: str, key: str, known: list[str], what: str) -> Iterator[Fault]:
+    for n, item in tables(document, section):
+        if isinstance(item.get(key), str) and item[key] not in known:
+            yield (section, n, key), f"there is no {what} {item[key]!r}" + meant(item[key], known)
+
+
+def _site(site: Any) -> Iterator[Fault]:
+    if not isinstance(site, Mapping):
+        return
+    zone = site.get("timezone")
+    if isinstance(zone, str):
+        try:
+            ZoneInfo(zone)
+        except (KeyError, ValueError, OSError):
+            yield ("site", "timezone"), f"{zone!r} is not a time zone" + (meant(zone, available_timezones()).partition("; known")[0])
+    minutes = site.get("control_interval_min")
+    if type(minutes) is int and 1 <= minutes <= 60 and 60 % minutes:
+        yield ("site", "control_interval_min"), f"must divide the hour, not {minutes}"
+    if site.get("market") == "tariff":
+        yield ("site", "market"), f"'tariff' {NOT_BUILT_TEXT}"
+
+
+def _scope(document: Mapping[str, Any], scope: Any, at: tuple[str | int, ...]) -> Iterator[Fault]:
+    if scope is None:
+        return
+    if not isinstance(scope, Mapping):
+        yield at, f'needs a table such as {{ hall = "a" }}, not {shown(scope)}'
+        return
+    groups = [g for _, g in tables(document, "groups")]
+    known = {
+        "meter": names(document, "meters", "id"),
+        "hall": names(document, "halls"),
+        "tenant": sorted({str(g.get("tenant", "own")) for g in groups}),
+        "groups": names(document, "groups"),
+    }
+    sound = True
+    for key, value in scope.items():
+        if key not in Scope.__dataclass_fields__:
+            yield (*at, key), "is not a key here" + meant(key, known)
+            sound = False
+            continue
+        if not _names(value, key):
+            yield (*at, key), f"needs {'a list of names' if key == 'groups' else 'a name in quotes'}, not {shown(value)}"
+            sound = False
+            continue
+        for name in value if isinstance(value, list) else [value]:
+            if name not in known[key]:
+                yield (*at, key), f"there is no {key.removesuffix('s')} {name!r}" + meant(name, known[key])
+                sound = False
+    if sound and scope and not any(_within(document, scope, g) for g in groups):
+        yield at, "holds no rig group"
+
+
+def _names(value: Any, key: str) -> bool:
+    if key == "groups":
+        return isinstance(value, list) and all(isinstance(name, str) for name in value)
+    return isinstance(value, str)
+
+
+def _within(document: Mapping[str, Any], scope: Mapping[str, Any], group: Mapping[str, Any]) -> bool:
+    meter = next((h.get("meter") for _, h in tables(document, "halls") if h.get("name") == group.get("hall")), None)
+    return (
+        scope.get("meter") in (None, meter)
+        and scope.get("hall") in (None, group.get("hall"))
+        and scope.get("tenant") in (None, group.get("tenant", "own"))
+        and (scope.get("groups") is None or group.get("name") in scope["groups"])
+    )
+
+
+def _shared_subnets(document: Mapping[str, Any]) -> Iterator[Fault]:
+    """Rigs of a subnet are its first addresses in order, so two groups in one subnet would command the same rigs."""
+    taken: list[tuple[str, ipaddress.IPv4Network]] = []
+    for n, group in tables(document, "groups"):
+        driver = group.get("driver")
+        if not isinstance(driver, Mapping) or not isinstance(driver.get("subnet"), str):
+            continue
+        try:
+            subnet = ipaddress.IPv4Network(driver["subnet"], strict=True)
+        except ValueError:
+            continue
+        hosts = subnet.num_addresses - (2 if subnet.prefixlen < 31 else 0)
+        if type(group.get("rigs")) is int and group["rigs"] > hosts:
+            yield ("groups", n, "driver", "subnet"), f"{subnet} has {hosts} addresses for {group['rigs']} rigs"
+        for other, theirs in taken:
+            if subnet.overlaps(theirs):
+                yield ("groups", n, "driver", "subnet"), f"{subnet} overlaps that of group {other!r}: both would command the same rigs"
+        taken.append((str(group.get("name")), subnet))
+
+
+def roster_faults(document: Mapping[str, Any], folder: Path) -> Iterator[Fault]:
+    """Rosters that are not there, cannot be read, or do not name as many rigs as their group has."""
+    for n, group in tables(document, "groups"):
+        driver = group.get("driver")
+        if not isinstance(driver, Mapping) or not isinstance(driver.get("roster"), str):
+            continue
+        at = ("groups", n, "driver", "roster")
+        try:
+            found = roster(folder / driver["roster"])
+        except (OSError, ValueError) as error:
+            yield at, f"{driver['roster']}: {error.strerror if isinstance(error, OSError) else error}"
+            continue
+        if type(group.get("rigs")) is int and len(found) != group["rigs"]:
+            yield at, f"{driver['roster']} names {len(found)} rigs, the group has {group['rigs']}"
+
+
+def roster(path: Path) -> tuple[str, ...]:
+    """The addresses of a roster in its order: a CSV with a column "ip". Raises OSError, or ValueError with the line."""
+    with path.open(newline="", encoding="utf-8") as file:
+        rows = csv.DictReader(file)
+        if "ip" not in (rows.fieldnames or ()):
+            raise ValueError('has no column "ip" in its first line')
+        found: list[str] = []
+        for row in rows:
+            try:
+                found.append(str(ipaddress.IPv4Address((row["ip"] or "").strip())))
+            except ValueError:
+                raise ValueError(f"line {rows.line_num}: {row['ip']!r} is not an IPv4 address") from None
+    twice = sorted({ip for ip in found if found.count(ip) > 1}) if len(set(found)) < len(found) else []
+    if twice:
+        raise ValueError(f"{twice[0]} stands there twice")
+    return tuple(found)

@@ -1,0 +1,108 @@
+"""Dated rules of the markets: value, unit, the days it holds, where it is published, and whether somebody checked the text."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field, ValidationError, model_validator
+
+from dispatch import ConfigError, faults
+from dispatch.faults import Fault
+from markets.grid import Market
+from optimizer.site import Written
+
+
+class Rule(Written):
+    """A rule over the days [from, to). `market` None holds for every market; `text` says it in one sentence for a report's footer."""
+
+    id: str
+    market: Market | None = None
+    value: float | int | str
+    unit: str
+    from_: date = Field(alias="from")
+    to: date | None = None
+    published: str
+    text: str
+    verified: bool
+
+    @model_validator(mode="after")
+    def _spans_days(self) -> Rule:
+        if self.to is not None and self.to <= self.from_:
+            raise ValueError(f"holds until {self.to}, which is not after {self.from_}")
+        return self
+
+    def holds(self, on: date) -> bool:
+        return self.from_ <= on and (self.to is None or on < self.to)
+
+    @property
+    def cited(self) -> str:
+        return f"{self.id} ({self.published}{'' if self.verified else '; not verified'})"
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """All the rules of a file, looked up by id and day."""
+
+    rules: tuple[Rule, ...]
+
+    def at(self, id_: str, on: date) -> Rule:
+        """The rule in force on a day. Raises KeyError in words when none is written down for it."""
+        for rule in self.rules:
+            if rule.id == id_ and rule.holds(on):
+                return rule
+        raise KeyError(f"no rule {id_!r} holds on {on.isoformat()}")
+
+    def find(self, id_: str, on: date) -> Rule | None:
+        return next((r for r in self.rules if r.id == id_ and r.holds(on)), None)
+
+    def number(self, id_: str, on: date) -> float:
+        """Raises KeyError when no rule holds on that day, or when its value is no number."""
+        value = self.at(id_, on).value
+        if isinstance(value, str):
+            raise KeyError(f"rule {id_!r} is {value!r}, not a number")
+        return float(value)
+
+    def of(self, market: Market) -> tuple[Rule, ...]:
+        """The rules a site in this market stands on."""
+        return tuple(r for r in self.rules if r.market in (None, market))
+
+    def unverified(self, market: Market, on: date | None = None) -> tuple[str, ...]:
+        """One sentence for each rule in force on a day (until further notice when None) that nobody has checked against its text."""
+        held = (r for r in self.of(market) if (r.to is None if on is None else r.holds(on)))
+        return tuple(f"{r.id}: {r.text} ({r.published})" for r in held if not r.verified)
+
+
+def read(path: Path) -> Rules:
+    """The rules of a TOML file. Raises ConfigError with every fault; two rules of one id may not hold on the same day."""
+    try:
+        document, wrong = faults.plain(tomllib.loads(path.read_text("utf-8")))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ConfigError([f"{path}: {error}"]) from None
+    found: list[Rule] = []
+    for n, raw in enumerate(document.get("rules", [])):
+        rule, more = _rule(raw)
+        wrong += [(("rules", n, *loc), text) for loc, text in more]
+        if rule is not None:
+            clash = next((r for r in found if r.id == rule.id and _overlap(r, rule)), None)
+            if clash:
+                wrong.append((("rules", n, "from"), f"{rule.id} already has a value from {clash.from_} on"))
+            found.append(rule)
+    if wrong:
+        raise ConfigError([f"{path.name}: {faults.key_path(document, loc)}: {text}" for loc, text in wrong])
+    return Rules(tuple(found))
+
+
+def _rule(raw: Mapping[str, Any]) -> tuple[Rule | None, list[Fault]]:
+    try:
+        return Rule.model_validate(raw), []
+    except ValidationError as error:
+        return None, faults.of(error, Rule)
+
+
+def _overlap(a: Rule, b: Rule) -> bool:
+    return (b.to is None or a.from_ < b.to) and (a.to is None or b.from_ < a.to)
