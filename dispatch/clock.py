@@ -19,12 +19,15 @@ class Clock(Protocol):
 
 
 class WallClock:
-    """World time runs from `start` (now when None) at `speed` times the wall's pace, on the monotonic clock."""
+    """World time runs from `start` (now when None) at `speed` times the wall's pace, on the monotonic clock.
 
-    def __init__(self, start: datetime | None = None, speed: float = 1.0) -> None:
+    `zero_s` is the monotonic instant of `start`; processes of one machine that share it share the clock.
+    """
+
+    def __init__(self, start: datetime | None = None, speed: float = 1.0, zero_s: float | None = None) -> None:
         self.speed = speed
         self._start = start or datetime.now(UTC)
-        self._zero = time.monotonic()
+        self._zero = time.monotonic() if zero_s is None else zero_s
 
     def now(self) -> datetime:
         return self._start + timedelta(seconds=(time.monotonic() - self._zero) * self.speed)

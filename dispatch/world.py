@@ -34,9 +34,15 @@ class Planner(Protocol):
 
     def ask(self, at: datetime, seq: int, state: State) -> None: ...
 
-    async def ready(self) -> Planned:
-        """Returns when a plan is ready; in a replay at once. Waits for ever when none was asked for."""
+    def waiting(self) -> bool:
+        """Whether a plan can be taken now."""
         ...
+
+    async def ready(self) -> None:
+        """Returns when a plan can be taken."""
+        ...
+
+    def take(self) -> Planned | None: ...
 
 
 @dataclass(frozen=True, slots=True)

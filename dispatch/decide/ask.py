@@ -13,6 +13,7 @@ from markets.forecast import outlook, plan_grid
 from markets.grid import Grid
 from markets.outlook import Outlook
 from markets.series import Series
+from optimizer.contract import LOAD_BEFORE_MW
 from optimizer.obligations import Book
 from optimizer.site import Availability, GroupNow, RigGroup, Site, SoFar
 
@@ -60,7 +61,7 @@ def so_far(state: State, at: datetime) -> SoFar:
         groups={g.name: _group_now(g, state.fleet[g.name], at) for g in state.site.groups},
         calls=state.calls,
         awards=state.awards,
-        memory={o.name: {"notice_mw": dict(state.notice_mw)} for o in state.setup.book},
+        memory={o.name: {LOAD_BEFORE_MW: dict(state.notice_mw)} for o in state.setup.book},
     )
 
 

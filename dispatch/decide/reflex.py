@@ -15,6 +15,7 @@ import numpy as np
 from dispatch.decide.state import UNKNOWN, WAKING, GroupState, State, asleep, mode_index
 from markets.grid import Interval, parse_instant
 from markets.outlook import Rung
+from optimizer.contract import LOAD_BEFORE_MW
 from optimizer.site import RigGroup, SafeState, Scope
 
 # A plan that was asked for is waited for so many ticks; then the old one serves.
@@ -71,7 +72,7 @@ def caps(state: State, at: datetime) -> list[Cap]:
     over = Interval(at, at + timedelta(seconds=site.tick_s))
     out = []
     for obligation in state.setup.book:
-        bounds = obligation.bounds(site, {"notice_mw": state.notice_mw}, state.calls, over)
+        bounds = obligation.bounds(site, {LOAD_BEFORE_MW: state.notice_mw}, state.calls, over)
         if bounds.floor_mw > 0 or bounds.cap_mw < float("inf"):
             out.append(Cap(obligation.scope.names(site), bounds.floor_mw, bounds.cap_mw, bounds.firm, bounds.why))
     for hold in state.holds.values():

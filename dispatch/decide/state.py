@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -115,6 +115,7 @@ class News:
 class State:
     """Everything a decision may know.
 
+    understand makes a Setup of the document a run was started with: the journal may hold runs of several configs
     facts      what the market said, newest vintages
     calls      every call and version of the last days, as it came
     notice_mw  by call id, the load of the called obligation's scope when the call came, MW
@@ -125,6 +126,7 @@ class State:
     """
 
     setup: Setup
+    understand: Callable[[Mapping[str, Any]], Setup]
     seq: int = 0
     at: datetime | None = None
     run: RunStarted | None = None
@@ -150,8 +152,8 @@ class State:
     seen_at: datetime | None = None
 
     @classmethod
-    def start(cls, setup: Setup) -> State:
-        return cls(setup, fleet={g.name: GroupState.unseen(g.rigs) for g in setup.site.groups})
+    def start(cls, setup: Setup, understand: Callable[[Mapping[str, Any]], Setup]) -> State:
+        return cls(setup, understand, fleet={g.name: GroupState.unseen(g.rigs) for g in setup.site.groups})
 
     @property
     def site(self) -> Site:
@@ -175,10 +177,24 @@ class State:
         if isinstance(entry, Done):
             return state._after_done(entry)
         if isinstance(entry, RunStarted):
-            return replace(state, run=entry, news=(*self.news, News(seq, entry.at, "the daemon started")))
+            return state._after_start(entry)
         if isinstance(entry, Held):
             return replace(state, rung=entry.rung, rung_why=entry.why, news=(*self.news, News(seq, entry.at, entry.why)))
         raise TypeError(f"{type(entry).__name__} is not an entry this version knows")
+
+    def _after_start(self, run: RunStarted) -> State:
+        state = replace(self, run=run, news=(*self.news, News(self.seq, run.at, "the daemon started")))
+        if run.config_hash == self.setup.hash_id:
+            return state
+        # Another site file: what is known of a group stays only where the group is still the same rigs in the same modes.
+        setup, old = self.understand(run.config), {g.name: g for g in self.site.groups}
+        fleet = {
+            g.name: self.fleet[g.name]
+            if g.name in old and (old[g.name].rigs, old[g.name].modes) == (g.rigs, g.modes)
+            else GroupState.unseen(g.rigs)
+            for g in setup.site.groups
+        }
+        return replace(state, setup=setup, fleet=fleet, plan=None, commanded=None, open=())
 
     def _after_seen(self, seen: Seen, before: State) -> State:
         fleet = dict(self.fleet)

@@ -1,0 +1,74 @@
+"""settle: the day's statement, any version of it, as the ledger holds it."""
+
+from __future__ import annotations
+
+import re
+from datetime import date
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from dispatch.commands import FINDINGS, WRONG, Data, Ended, Json, instant, ledger, out, setup_of_ledger
+
+FORMATS = ("html", "csv", "json")
+
+
+def settle(
+    day: Annotated[str, typer.Argument(metavar="DATE", help="Operating day, YYYY-MM-DD.")],
+    data: Data = Path("data"),
+    known_at: Annotated[str | None, typer.Option("--known-at", help="With what was known at this instant.")] = None,
+    version: Annotated[int | None, typer.Option("--version", min=1, help="This version, byte for byte.")] = None,
+    statement: Annotated[Path | None, typer.Option("--statement", help="A received statement to compare with.")] = None,
+    format_: Annotated[str, typer.Option("--format", help=f"Of {','.join(FORMATS)}; several with commas.")] = "html,csv,json",
+    out_: Annotated[Path | None, typer.Option("--out", help="Folder for the files; DATA/settlements unless told.")] = None,
+    as_json: Json = False,
+) -> None:
+    """The day's settlement: the newest version with its delta to the one before."""
+    from dispatch.reports.day import settle_day
+    from dispatch.reports.write import write_day
+    from dispatch.store.telemetry import Telemetry
+    from markets.grid import OperatingDay
+
+    if statement is not None:
+        raise Ended(WRONG, "--statement: received statements are not compared in this version")
+    if known_at and version:
+        raise Ended(WRONG, "--known-at and --version exclude each other")
+    formats = _formats(format_)
+    on = _date(day)
+    engine = ledger(data)
+    setup = setup_of_ledger(engine)
+    known = instant(known_at, "--known-at") if known_at else None
+    over = OperatingDay(setup.site.market, on)
+    try:
+        document = settle_day(engine, Telemetry(data / "telemetry", setup.site), over, setup, known_at=known, version=version)
+    except LookupError as error:
+        raise Ended(WRONG, f"{day}: {error.args[0] if error.args else error}") from None
+    written = write_day(document, out_ or data / "settlements", formats)
+    out(document, as_json, _lines(document, written))
+    if document.get("findings"):
+        raise Ended(FINDINGS)
+
+
+def _formats(text: str) -> tuple[str, ...]:
+    asked = tuple(f.strip() for f in text.split(",") if f.strip())
+    unknown = [f for f in asked if f not in FORMATS]
+    if unknown or not asked:
+        raise Ended(WRONG, f"--format: {', '.join(unknown) or 'nothing'} is not built in this version; there are {', '.join(FORMATS)}")
+    return asked
+
+
+def _date(text: str) -> date:
+    try:
+        if not re.fullmatch(r"\d{4}-\d{2}-\d{2}", text):
+            raise ValueError
+        return date.fromisoformat(text)
+    except ValueError:
+        raise Ended(WRONG, f"{text!r} is not a date such as 2026-08-20") from None
+
+
+def _lines(document: dict[str, Any], written: list[Path]) -> list[str]:
+    head = f"{document['date']} {document['market']} version {document['version']}" + (" (partial day)" if document.get("partial") else "")
+    totals = [f"  {name:<28} {usd:>16} $" for name, usd in document["totals"].items()]
+    ends = [f"  {'net':<28} {document['net_usd']:>16} $", *(f"finding: {f['text']}" for f in document.get("findings", []))]
+    return [head, *totals, *ends, *(f"wrote {p}" for p in written)]

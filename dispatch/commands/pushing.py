@@ -1,0 +1,86 @@
+"""calls, awards, keys: what people push at a running site by hand."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from dispatch.commands import WRONG, Data, Ended, Json, ledger, out, setup_of_ledger, table
+
+calls = typer.Typer(no_args_is_help=True, help="Calls by hand.")
+awards = typer.Typer(no_args_is_help=True, help="Awards by hand.")
+keys = typer.Typer(no_args_is_help=True, help="API keys.")
+
+File = Annotated[Path, typer.Argument(help="JSON (one, or a list) or CSV of the shapes the API takes.")]
+
+
+@calls.command("add")
+def add_calls(file: File, data: Data = Path("data"), as_json: Json = False) -> None:
+    """Post the calls of a file to the site that runs on DATA."""
+    _add("call", file, data, as_json)
+
+
+@awards.command("add")
+def add_awards(file: File, data: Data = Path("data"), as_json: Json = False) -> None:
+    """Post the awards of a file to the site that runs on DATA."""
+    _add("award", file, data, as_json)
+
+
+def _add(kind: str, file: Path, data: Path, as_json: bool) -> None:
+    from dispatch.dropbox import take_in
+    from dispatch.inbound import Faults
+    from dispatch.store.inbox import Inbox
+
+    engine = ledger(data)
+    try:
+        ids = take_in(kind, file, Inbox(engine), setup_of_ledger(engine), key_name="command line")
+    except OSError as error:
+        raise Ended(WRONG, f"{file}: {error.strerror or error}") from None
+    except Faults as faults:
+        raise Ended(WRONG, *(f"{file}: {fault}" for fault in faults.faults)) from None
+    out({"inbox": ids}, as_json, [f"{len(ids)} {kind}{'s' if len(ids) != 1 else ''} posted"])
+
+
+@keys.command("add")
+def add_key(
+    name: str,
+    scope: Annotated[str, typer.Option("--scope", help="Of read,whatif,dispatch,admin,settlement; several with commas.")],
+    data: Data = Path("data"),
+    as_json: Json = False,
+) -> None:
+    """Make an API key; its secret is shown once."""
+    from dispatch.store.keys import Keys
+
+    data.mkdir(parents=True, exist_ok=True)
+    scopes = [s.strip() for s in scope.split(",") if s.strip()]
+    try:
+        secret = Keys(ledger(data, create=True)).add(name, scopes)
+    except ValueError as error:
+        raise Ended(WRONG, str(error)) from None
+    out({"name": name, "scopes": scopes, "secret": secret}, as_json, [secret])
+
+
+@keys.command("list")
+def list_keys(data: Data = Path("data"), as_json: Json = False) -> None:
+    """The keys, without their secrets."""
+    from dispatch.store.keys import Keys
+
+    rows: list[dict[str, Any]] = [
+        {"name": k.name, "scopes": ",".join(sorted(k.scopes)), "added_at": k.added_at.isoformat(), "revoked": k.revoked_at is not None}
+        for k in Keys(ledger(data)).list()
+    ]
+    out({"keys": rows}, as_json, table(rows, ["name", "scopes", "added_at", "revoked"]))
+
+
+@keys.command("revoke")
+def revoke_key(name: str, data: Data = Path("data"), as_json: Json = False) -> None:
+    """A key ceases to open anything."""
+    from dispatch.store.keys import Keys
+
+    try:
+        Keys(ledger(data)).revoke(name)
+    except LookupError as error:
+        raise Ended(WRONG, str(error.args[0] if error.args else error)) from None
+    out({"revoked": name}, as_json, [f"{name} is revoked"])

@@ -1,0 +1,67 @@
+"""rigs: simulated rigs for any real client, what answers on a subnet, what a site has."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dispatch.commands import WRONG, Config, Ended, Json, note, out, table
+
+rigs = typer.Typer(no_args_is_help=True, help="Rigs, simulated and real.")
+
+
+@rigs.command()
+def serve(
+    count: Annotated[int, typer.Option("--count", min=1, max=20000, help="How many.")],
+    subnet: Annotated[str, typer.Option("--subnet", help="Loopback subnet, an address a rig.")] = "127.20.0.0/16",
+    models: Annotated[str, typer.Option("--models", help="Models of config/rigs.toml, with commas.")] = "whatsminer-m60s",
+    faults: Annotated[Path | None, typer.Option("--faults", help="JSON of seeded faults.")] = None,
+    seed: Annotated[int, typer.Option("--seed")] = 0,
+) -> None:
+    """Simulated rigs that any real client can talk to, until interrupted."""
+    from dispatch.clock import WallClock
+    from dispatch.sim.server import ServeFault, serve_models
+
+    try:
+        note(f"loadstone: {count} simulated rigs on {subnet}, port 4028; interrupt to end")
+        asyncio.run(serve_models(count, subnet, [m.strip() for m in models.split(",")], WallClock(), seed=seed, faults=faults))
+    except ServeFault as fault:
+        raise Ended(WRONG, str(fault)) from None
+    except KeyboardInterrupt:
+        pass
+
+
+@rigs.command("list")
+def list_(config: Config, as_json: Json = False) -> None:
+    """The groups of a site and how their rigs are reached."""
+    from dispatch import config as site_files
+
+    site = site_files.load(config).site
+    rows = [
+        {
+            "group": g.name,
+            "hall": g.hall,
+            "model": g.model,
+            "rigs": g.rigs,
+            "j_per_th": round(g.full.j_per_th, 2),
+            "driver": g.driver["kind"],
+        }
+        for g in site.groups
+    ]
+    out({"groups": rows}, as_json, table(rows, list(rows[0])))
+
+
+@rigs.command()
+def scan(subnet: str, as_json: Json = False) -> None:
+    """What answers on a subnet, identified by pyasic."""
+    from dispatch.rigs.asics import scan as scanned
+
+    try:
+        found = asyncio.run(scanned(subnet))
+    except ValueError as error:
+        raise Ended(WRONG, f"{subnet}: {error}") from None
+    rows = [{"ip": f.ip, "make": f.make, "model": f.model, "firmware": f.firmware} for f in found]
+    out({"rigs": rows}, as_json, table(rows, ["ip", "make", "model", "firmware"]))

@@ -1,0 +1,119 @@
+"""plan, what-if, check: nothing is moved, nothing is kept."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from dispatch.commands import FINDINGS, WRONG, Config, Ended, Json, instant, out, read_json
+
+Archive = Annotated[Path | None, typer.Option("--archive", help="Facts from this archive.")]
+At = Annotated[str | None, typer.Option("--at", help="As of this instant (ISO 8601); now unless told.")]
+
+
+def plan(
+    config: Config,
+    archive: Archive = None,
+    at: At = None,
+    risk: Annotated[float | None, typer.Option("--risk", help="Weight of the worst scenarios.")] = None,
+    lp: Annotated[Path | None, typer.Option("--lp", help="Write the model, named, as LP or MPS (by the file's ending).")] = None,
+    check_: Annotated[bool, typer.Option("--check", help="Solve it again with other solvers and compare.")] = False,
+    as_json: Json = False,
+) -> None:
+    """One plan, with reasons and shadow prices."""
+    from dispatch.planner import make
+    from dispatch.snapshot import snapshot
+
+    if risk is not None:
+        raise Ended(WRONG, "--risk: plans over scenarios are not built in this version")
+    found = snapshot(config, archive, instant(at, "--at") if at else None)
+    document = make(found.inputs)
+    if lp is not None:
+        _write_model(found.inputs, lp)
+    if check_:
+        document["check"] = _checked(found.inputs)
+    out(document, as_json, _plan_lines(document))
+    if document["shortfalls"] or not document.get("check", {}).get("agree", True):
+        raise Ended(FINDINGS)
+
+
+def what_if(
+    scenario: Annotated[Path, typer.Argument(help="SCENARIO.json (CONTRACT, Appendix B).")],
+    config: Config,
+    archive: Archive = None,
+    at: At = None,
+    sweep: Annotated[list[str] | None, typer.Option("--sweep", help="KEY=a:b:n; once or twice.")] = None,
+    as_json: Json = False,
+) -> None:
+    """An imagined run beside the base: plan, money, promises, differences."""
+    from dispatch.snapshot import snapshot
+    from dispatch.web.sweep import sweep as swept
+    from dispatch.web.what_if import Faults
+    from dispatch.web.what_if import what_if as imagined
+
+    document = read_json(scenario)
+    found = snapshot(config, archive, instant(at, "--at") if at else None)
+    try:
+        answer = swept(found.ground, document, sweep) if sweep else imagined(found.ground, document)
+    except Faults as faults:
+        raise Ended(WRONG, *(f"{scenario}: {fault}" for fault in faults.faults)) from None
+    out(answer, as_json, _what_if_lines(answer))
+
+
+def check(
+    file: Annotated[Path | None, typer.Argument(help="The site file; the demonstration's without one.")] = None, as_json: Json = False
+) -> None:
+    """Every fault in a config at once; what is unverified in the rules it uses."""
+    from dispatch import config as site_files
+
+    path = file or site_files.default_file(site_files.DEMO)
+    checked = site_files.check(path)
+    if checked.faults:
+        if as_json:
+            out({"faults": list(checked.faults)}, True)
+        raise Ended(WRONG, *checked.faults)
+    lines = [f"{path}: no faults"]
+    lines += [f"  {k}: {v}" for k, v in checked.summary.items() if not isinstance(v, list | dict)]
+    lines += [f"  note: {n}" for n in checked.summary["notes"]]
+    lines += [f"  unverified: {u}" for u in checked.summary["unverified"]]
+    out({"faults": [], **checked.summary}, as_json, lines)
+
+
+def _plan_lines(document: dict[str, Any]) -> list[str]:
+    lines = [f"objective {document['objective_usd']:,.2f} $ over {len(document['intervals'])} intervals ({document['solve']['status']})"]
+    for interval in document["intervals"]:
+        start = datetime.fromisoformat(interval["start"])
+        groups = "  ".join(f"{name} {g['load_mw']:.3f}" for name, g in interval["groups"].items())
+        lines.append(f"{start:%Y-%m-%d %H:%MZ}  {interval['load_mw']:9.3f} MW  {groups}")
+    lines += [f"short: {s['promise']}: {s['mw']:.3f} MW, {s['usd']:.2f} $; {s['repair']}" for s in document["shortfalls"]]
+    return [*lines, *document["reasons"]]
+
+
+def _what_if_lines(answer: dict[str, Any]) -> list[str]:
+    if "difference" not in answer:
+        return [str(row) for row in answer.get("rows", [answer])]
+    d = answer["difference"]
+    lines = [f"net {d['net_usd']:+,.2f} $, energy {d['energy_mwh']:+,.3f} MWh, hashing {d['hash_ph_days']:+,.3f} PH days"]
+    return [*lines, *(f"  {name}: {usd:+,.2f} $" for name, usd in d["lines"].items()), *answer["reasons"]]
+
+
+def _write_model(made_from: Any, path: Path) -> None:
+    from optimizer.plan import program_of
+    from optimizer.solve import write_model
+
+    if path.suffix.lower() not in (".lp", ".mps"):
+        raise Ended(WRONG, f"--lp: {path}: the name must end in .lp or .mps")
+    i = made_from
+    write_model(program_of(i.site, i.book, i.outlook, i.so_far, i.availability), str(path))
+
+
+def _checked(made_from: Any) -> dict[str, Any]:
+    from optimizer.plan import program_of
+    from optimizer.solve import check as checked
+
+    i = made_from
+    document: dict[str, Any] = checked(program_of(i.site, i.book, i.outlook, i.so_far, i.availability))
+    return document

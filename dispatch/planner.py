@@ -1,0 +1,153 @@
+"""Planners: one that answers at once (replay, what-if), and one in a worker process with a deadline."""
+
+from __future__ import annotations
+
+import asyncio
+import multiprocessing
+import os
+from datetime import datetime
+from multiprocessing.connection import Connection
+from typing import Any
+
+import structlog
+
+from dispatch.clock import Clock, wall_s
+from dispatch.decide.ask import PlanInputs, inputs
+from dispatch.decide.state import State
+from dispatch.entries import Planned
+from dispatch.process import die_with_parent
+from optimizer.plan import plan
+
+log = structlog.get_logger()
+
+BUDGET_S = 20.0  # what the solver may take; the plan falls back to merit order beyond it
+DEADLINE_S = 30.0  # when the worker is given up and started anew, wall seconds
+
+
+def make(made_from: PlanInputs) -> dict[str, Any]:
+    """PLAN of the contract."""
+    i = made_from
+    return plan(i.site, i.book, i.outlook, i.so_far, i.availability, deadline_s=BUDGET_S, stopwatch=wall_s).to_json()
+
+
+class InlinePlanner:
+    """Plans when it is asked; the plan is there at the same instant of a virtual clock."""
+
+    def __init__(self) -> None:
+        self._planned: Planned | None = None
+
+    def ask(self, at: datetime, seq: int, state: State) -> None:
+        self._planned = Planned(at=at, as_of=seq, plan=make(inputs(state, at)))
+
+    def waiting(self) -> bool:
+        return self._planned is not None
+
+    async def ready(self) -> None:
+        while self._planned is None:
+            await asyncio.Event().wait()
+
+    def take(self) -> Planned | None:
+        planned, self._planned = self._planned, None
+        return planned
+
+
+class WorkerPlanner:
+    """Plans in a process of its own. A worker that dies or overruns is replaced; the question that waits is asked of the next one."""
+
+    def __init__(self, clock: Clock, deadline_s: float = DEADLINE_S) -> None:
+        self._clock = clock
+        self._deadline_s = deadline_s
+        self._waiting: tuple[int, PlanInputs] | None = None
+        self._planned: Planned | None = None
+        self._asked = asyncio.Event()
+        self._answered = asyncio.Event()
+        self._process: Any = None
+        self._pipe: Connection | None = None
+
+    def ask(self, at: datetime, seq: int, state: State) -> None:
+        self._waiting = (seq, inputs(state, at))
+        self._asked.set()
+
+    def waiting(self) -> bool:
+        return self._planned is not None
+
+    async def ready(self) -> None:
+        await self._answered.wait()
+
+    def take(self) -> Planned | None:
+        planned, self._planned = self._planned, None
+        self._answered.clear()
+        return planned
+
+    async def work(self) -> None:
+        """Serve questions for ever; run it as a task beside the loop."""
+        try:
+            while True:
+                await self._asked.wait()
+                self._asked.clear()
+                if self._waiting is not None:
+                    (seq, made_from), self._waiting = self._waiting, None
+                    made = await self._one(made_from)
+                    self._planned = Planned(
+                        at=self._clock.now(), as_of=seq, plan=made, failed="" if made else "the planner died or overran"
+                    )
+                    self._answered.set()
+        finally:
+            self.stop()
+
+    async def _one(self, made_from: PlanInputs) -> dict[str, Any] | None:
+        for attempt in (1, 2):
+            try:
+                pipe = self._worker()
+                pipe.send(made_from)
+                async with asyncio.timeout(self._deadline_s):
+                    answer: dict[str, Any] = await _received(pipe)
+                if "error" not in answer:
+                    return answer
+                log.error("the planner failed", error=answer["error"])
+                return None
+            except (OSError, EOFError, TimeoutError) as fault:
+                log.warning("the planner is replaced", attempt=attempt, why=repr(fault))
+                self.stop()
+        return None
+
+    def _worker(self) -> Connection:
+        if self._pipe is None or not self._process.is_alive():
+            self.stop()
+            context = multiprocessing.get_context("spawn")
+            self._pipe, theirs = context.Pipe()
+            self._process = context.Process(target=_serve, args=(theirs, os.getpid()), daemon=True, name="loadstone-planner")
+            self._process.start()
+            theirs.close()
+        return self._pipe
+
+    def stop(self) -> None:
+        if self._process is not None:
+            self._process.kill()
+            self._process.join(5)
+        if self._pipe is not None:
+            self._pipe.close()
+        self._process = self._pipe = None
+
+
+async def _received(pipe: Connection) -> Any:
+    loop, there = asyncio.get_running_loop(), asyncio.Event()
+    loop.add_reader(pipe.fileno(), there.set)
+    try:
+        await there.wait()
+    finally:
+        loop.remove_reader(pipe.fileno())
+    return pipe.recv()
+
+
+def _serve(pipe: Connection, parent: int) -> None:
+    die_with_parent(parent)
+    while True:
+        try:
+            made_from = pipe.recv()
+        except EOFError:
+            return
+        try:
+            pipe.send(make(made_from))
+        except Exception as fault:  # whatever it is, the loop must hear of it
+            pipe.send({"error": repr(fault)})

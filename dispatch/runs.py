@@ -1,0 +1,108 @@
+"""What a run is made of besides its world: how it begins, what happens after each tick, how it closes, and a whole replay."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from dispatch import loop
+from dispatch.clock import VirtualClock
+from dispatch.config import Setup, from_document
+from dispatch.decide.state import State
+from dispatch.entries import RunStarted
+from dispatch.loop import AfterTick
+from dispatch.store import Journal
+from dispatch.world import World
+from markets.grid import OperatingDay
+
+log = structlog.get_logger()
+
+# The last interval's price is known two minutes after it: the day is settled a little later.
+SETTLE_AFTER = timedelta(minutes=6)
+CLOSING = timedelta(minutes=6)
+
+
+def run_started(world: str, setup: Setup, at: datetime, token: int) -> RunStarted:
+    try:
+        ours = version("loadstone")
+    except PackageNotFoundError:
+        ours = "source"
+    return RunStarted(at=at, world=world, version=ours, config_hash=setup.hash_id, token=token, config=setup.document)
+
+
+def settle_due(setup: Setup, data: Path, engine: Any, telemetry: Any) -> AfterTick:
+    """After a tick: telemetry is made durable, and an operating day that has just ended is settled and its statement written."""
+    settled: dict[str, OperatingDay] = {}
+
+    async def after(at: datetime, state: State) -> None:
+        try:
+            telemetry.flush()
+        except OSError as fault:
+            log.error("telemetry cannot be written", error=str(fault))
+        today = OperatingDay.of(setup.site.market, at - SETTLE_AFTER)
+        before = settled.setdefault("day", today)
+        if today != before:
+            settled["day"] = today
+            settle_and_write(setup, data, engine, telemetry, before)
+
+    return after
+
+
+def settle_and_write(setup: Setup, data: Path, engine: Any, telemetry: Any, day: OperatingDay) -> None:
+    """The day's statement into the ledger and DATA/settlements; a fault is logged and the site goes on."""
+    from dispatch.reports.day import settle_day
+    from dispatch.reports.write import write_day
+
+    try:
+        document = settle_day(engine, telemetry, day, setup)
+        write_day(document, data / "settlements")
+        log.info("settled", day=str(day.on), net_usd=document["net_usd"], version=document["version"])
+    except Exception as fault:  # a report must never stop the site
+        log.error("the day could not be settled", day=str(day.on), error=repr(fault))
+
+
+async def closing_look(world: World, journal: Journal, state: State, until: datetime) -> State:
+    """One look after the end, without decisions, so that the last interval's price and the last readings are in the journal."""
+    at = until + CLOSING
+    await world.clock.sleep_until(at)
+    seen = await world.eyes.see(at, state)
+    return state.after(seen, journal.append(seen))
+
+
+async def replay(setup: Setup, data: Path, start: datetime, end: datetime, seed: int = 0, progress: AfterTick | None = None) -> State:
+    """The loop over archived facts from `start` to `end`, as fast as it goes; journal, telemetry and settlements land in `data`."""
+    from dispatch.store import lease
+    from dispatch.store.inbox import Inbox
+    from dispatch.store.journal import SqlJournal
+    from dispatch.store.tables import open_ledger
+    from dispatch.store.telemetry import Telemetry
+    from dispatch.worlds import replay as world_of
+
+    engine = open_ledger(data)
+    token = lease.take(engine, "replay", 60.0)
+    if token is None:
+        raise RuntimeError(f"another process leads {data}")
+    telemetry = Telemetry(data / "telemetry", setup.site)
+    clock = VirtualClock(start)
+    assembled = world_of(setup, clock, telemetry, Inbox(engine), seed=seed)
+    journal = SqlJournal(engine, token)
+    nightly = settle_due(setup, data, engine, telemetry)
+
+    async def after(at: datetime, state: State) -> None:
+        await nightly(at, state)
+        if progress is not None:
+            await progress(at, state)
+
+    state = State.start(setup, from_document)
+    state = await loop.run(assembled.world, journal, state, run_started("replay", setup, start, token), end, after)
+    state = await closing_look(assembled.world, journal, state, end)
+    telemetry.flush()
+    last = OperatingDay.of(setup.site.market, end - timedelta(seconds=1))
+    settle_and_write(setup, data, engine, telemetry, last)
+    await assembled.crew.close()
+    lease.release(engine, token)
+    return state

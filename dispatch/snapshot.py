@@ -1,0 +1,46 @@
+"""Snapshot: what a plan or a what-if stands on when no daemon runs: a site file, and facts from its sources as of an instant."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from dispatch import config as site_files
+from dispatch.clock import VirtualClock, wall_now
+from dispatch.config import Setup
+from dispatch.decide.ask import PlanInputs, inputs
+from dispatch.decide.state import State
+from dispatch.entries import Seen
+from dispatch.sources import watched
+
+LOOK_BACK = timedelta(days=8)
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """The state as of `at`, and the inputs of a plan made then."""
+
+    setup: Setup
+    state: State
+    inputs: PlanInputs
+    at: datetime
+
+
+def snapshot(config: Path, archive: Path | None, at: datetime | None) -> Snapshot:
+    """Ask every source of a site file for what was known at `at`. Raises SourceError."""
+    override: dict[str, Any] = {"prices": {"source": "archive", "path": str(archive.resolve())}} if archive else {}
+    setup = site_files.load(config, override)
+    at = at or wall_now()
+    return asyncio.run(_look(setup, at))
+
+
+async def _look(setup: Setup, at: datetime) -> Snapshot:
+    clock = VirtualClock(at)
+    facts = []
+    for source in watched(setup, clock.now):
+        facts += await source.source.fetch(at - LOOK_BACK, at)
+    state = State.start(setup, site_files.from_document).after(Seen(at=at, facts=tuple(facts)), 1)
+    return Snapshot(setup, state, inputs(state, at), at)

@@ -1,0 +1,75 @@
+"""The sources a site file asks for, each with how often it is asked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from dispatch.config import Setup
+from dispatch.eyes import Watched
+from dispatch.settings import ArchiveHash, ArchivePrices, BitcoindHash, FixedHash, GridstatusPrices, MempoolHash, SyntheticPrices
+from markets.grid import Market
+
+PRICE_PERIOD_S = 60.0
+HASH_PERIOD_S = 600.0
+
+
+def watched(setup: Setup, now: Callable[[], datetime]) -> list[Watched]:
+    """Prices and hashprice. A source that answers out of a file or a formula is asked at each look, one on a network beside the loop."""
+    points = sorted({m.settlement_point for m in setup.site.meters})
+    return [_prices(setup, points, now), *_hash(setup, now)]
+
+
+def simulated_market(setup: Setup) -> bool:
+    """Whether prices come out of an archive or a formula, so that time may run as one likes."""
+    return not isinstance(setup.prices, GridstatusPrices)
+
+
+def _prices(setup: Setup, points: list[str], now: Callable[[], datetime]) -> Watched:
+    match setup.prices:
+        case SyntheticPrices(seed=seed):
+            from markets.synthetic import SyntheticSource
+
+            return Watched(SyntheticSource(setup.site.market, seed, points))
+        case ArchivePrices(path=path):
+            return Watched(_archive(setup.resolve(path), points, setup.site.market))
+        case GridstatusPrices(deadline_s=deadline_s):
+            name = "ErcotSource" if setup.site.market is Market.ERCOT else "MisoSource"
+            source: Any = getattr(import_module(f"markets.{setup.site.market.value}"), name)
+            return Watched(source(points, now, deadline_s=deadline_s), PRICE_PERIOD_S, beside=True)
+    raise TypeError(f"no source for {setup.prices!r}")
+
+
+def _hash(setup: Setup, now: Callable[[], datetime]) -> list[Watched]:
+    match setup.hash:
+        case FixedHash(usd_per_ph_day=usd):
+            from markets.hashprice import FixedHashprice
+
+            return [Watched(FixedHashprice(usd))]
+        case ArchiveHash(path=path):
+            # The archive of the prices tells its hash economics along with them.
+            return [Watched(_archive(setup.resolve(path), [], setup.site.market))] if path and not _same_archive(setup, path) else []
+        case MempoolHash(url=url):
+            from markets.hashprice import MempoolHashprice
+
+            return [Watched(MempoolHashprice(url, now), HASH_PERIOD_S, beside=True)]
+        case BitcoindHash():
+            from markets.hashprice import BitcoindHashprice
+
+            cookie = setup.resolve(setup.hash.cookie)
+            made = BitcoindHashprice(setup.hash.url, cookie, now, btc_usd=setup.hash.btc_usd, price_url=setup.hash.price_url)
+            return [Watched(made, HASH_PERIOD_S, beside=True)]
+    raise TypeError(f"no source for {setup.hash!r}")
+
+
+def _same_archive(setup: Setup, path: str) -> bool:
+    return isinstance(setup.prices, ArchivePrices) and setup.resolve(setup.prices.path).resolve() == setup.resolve(path).resolve()
+
+
+def _archive(folder: Path, points: list[str], market: Market) -> Any:
+    from markets.archive import Archive, ArchiveSource
+
+    return ArchiveSource(Archive(folder), points, market)

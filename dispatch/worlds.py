@@ -1,0 +1,76 @@
+"""The worlds: which clock, eyes, hands and planner each is made of. Nothing else differs between them."""
+
+from __future__ import annotations
+
+from collections.abc import Coroutine, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from dispatch.clock import Clock
+from dispatch.config import Setup
+from dispatch.eyes import Looker, Watched
+from dispatch.planner import InlinePlanner, WorkerPlanner
+from dispatch.rigs import Driver
+from dispatch.rigs.crew import Crew, TelemetrySink
+from dispatch.rigs.paper import Paper
+from dispatch.rigs.simulated import simulated_drivers
+from dispatch.settings import PaperDriver, PyasicDriver, SimulatedDriver
+from dispatch.sim.fleet import Fleet
+from dispatch.sim.spec import spec_of
+from dispatch.sources import watched
+from dispatch.store.inbox import Inbox
+from dispatch.world import World
+
+POLL_S = 30.0  # world seconds between looks at every rig
+
+
+@dataclass(frozen=True, slots=True)
+class Assembled:
+    """A world, its crew, and what has to run beside the loop."""
+
+    world: World
+    crew: Crew
+    beside: tuple[Coroutine[Any, Any, Any], ...] = field(default=())
+
+
+def live(setup: Setup, clock: Clock, inbox: Inbox, telemetry: TelemetrySink, *, paper: bool = False) -> Assembled:
+    """Real sources and real rigs. With `paper` the same eyes, and hands that write to no rig: the shadow."""
+    crew = Crew(setup.site, _drivers(setup, clock, paper), clock, telemetry)
+    sources = watched(setup, clock.now)
+    eyes = Looker(clock, sources, crew, inbox, refresh_each_look=False)
+    planner = WorkerPlanner(clock)
+    world = World("shadow" if paper else "live", clock, eyes, crew, planner)
+    return Assembled(world, crew, (crew.watch(POLL_S), eyes.watch(), planner.work()))
+
+
+def replay(
+    setup: Setup, clock: Clock, telemetry: TelemetrySink, inbox: Inbox | None = None, more: tuple[Watched, ...] = (), seed: int = 0
+) -> Assembled:
+    """Archived or synthetic facts, a simulated fleet in this process, time that jumps from tick to tick."""
+    crew = Crew(setup.site, simulated_drivers(_fleet(setup, seed, clock), clock), clock, telemetry)
+    eyes = Looker(clock, [*watched(setup, clock.now), *more], crew, inbox, refresh_each_look=True)
+    return Assembled(World("replay", clock, eyes, crew, InlinePlanner()), crew)
+
+
+def _fleet(setup: Setup, seed: int, clock: Clock) -> Fleet:
+    return Fleet(spec_of(setup.site.groups), seed, clock.now().timestamp())
+
+
+def _drivers(setup: Setup, clock: Clock, paper: bool) -> Mapping[str, Driver]:
+    simulated = None
+    drivers: dict[str, Driver] = {}
+    for group in setup.site.groups:
+        how = setup.driver(group.name)
+        if isinstance(how, SimulatedDriver):
+            simulated = simulated or simulated_drivers(_fleet(setup, how.seed, clock), clock)
+            drivers[group.name] = Paper(group, simulated[group.name], clock) if paper else simulated[group.name]
+        elif isinstance(how, PyasicDriver | PaperDriver):
+            reached = _asics(setup, group.name, how)
+            drivers[group.name] = Paper(group, reached, clock) if paper or isinstance(how, PaperDriver) else reached
+    return drivers
+
+
+def _asics(setup: Setup, group: str, how: PyasicDriver | PaperDriver) -> Driver:
+    from dispatch.rigs.asics import Asics
+
+    return Asics.of(setup, group, how)
