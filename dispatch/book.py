@@ -47,6 +47,7 @@ def entries(raw: Mapping[str, Any], pool_fee: float) -> list[tuple[int | None, A
 def read(tables: list[tuple[int | None, Any]], known: Mapping[str, type[Any]]) -> tuple[Book, list[Fault]]:
     book: list[Obligation] = []
     wrong: list[Fault] = []
+    names: set[str] = set()
     for n, table in tables:
         at: tuple[str | int, ...] = ("obligations",) if n is None else ("obligations", n)
         kind = table.get("type") if isinstance(table, Mapping) else None
@@ -62,8 +63,10 @@ def read(tables: list[tuple[int | None, Any]], known: Mapping[str, type[Any]]) -
             found, more = faults.model(known[kind], {k: v for k, v in table.items() if k != "type"}, at)
             wrong += [f for f in more if not _said(f, len(at))]
             book += [found] if found is not None else []
-            if found is not None and sum(o.name == found.name for o in book) > 1:
-                wrong.append((at, f"there is already an obligation named {found.name!r}: give this one a name of its own"))
+            name = found.name if found is not None else str(table.get("name", kind))
+            if name in names:
+                wrong.append((at, f"there is already an obligation named {name!r}: give this one a name of its own"))
+            names.add(name)
     return tuple(book), wrong
 
 

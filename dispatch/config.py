@@ -113,6 +113,7 @@ def check(path: str | Path) -> Checked:
 
 
 def _understand(raw: dict[str, Any], wrong: list[Fault], path: Path | None) -> Setup:
+    unreadable, said = {loc for loc, _ in wrong}, len(wrong)
     known = book.obligation_types()
     models = catalogue.read(default_file("rigs.toml"))
     dated = rules.read(default_file("programs.toml"))
@@ -127,6 +128,7 @@ def _understand(raw: dict[str, Any], wrong: list[Fault], path: Path | None) -> S
     entries = book.entries(raw, getattr(hash_, "pool_fee", 0.0))
     obligations, book_wrong = book.read(entries, known)
     wrong += book_wrong
+    wrong = [f for n, f in enumerate(wrong) if n < said or f[0] not in unreadable]
     if wrong or site is None or prices is None or hash_ is None or api is None:
         raise ConfigError(_lines(path, raw, wrong))
     document = _document(raw, groups, entries, prices, hash_)
