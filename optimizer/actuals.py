@@ -21,6 +21,7 @@ class Actuals:
     hashprice       usd_per_ph_day before the pool's fee
     price_source    by settlement point: where the price came from and its vintage, cited on the lines
     estimated       positions whose energy is an estimate, not a meter's
+    settled_by      by obligation, by group: the share of each interval in which it settles that energy, not `power`; `settle` fills it
     """
 
     site: Site
@@ -33,3 +34,4 @@ class Actuals:
     awards: tuple[Award, ...] = ()
     price_source: Mapping[str, str] = field(default_factory=dict)
     estimated: frozenset[int] = frozenset()
+    settled_by: Mapping[str, Mapping[str, Sequence[Decimal]]] = field(default_factory=dict)

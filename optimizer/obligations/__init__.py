@@ -52,9 +52,14 @@ class Charge(Generic[V]):
 class Its(Protocol[V]):
     """What a formula may read, planned or actual. Numbers are of one kind inside: floats in a Program, Decimals when settling."""
 
-    site: Site
-    grid: Grid
-    hours: Rate
+    @property
+    def site(self) -> Site: ...
+
+    @property
+    def grid(self) -> Grid: ...
+
+    @property
+    def hours(self) -> Rate: ...
 
     def energy_mwh(self, group: str) -> V:
         """At the meter, the hall's overhead included, before the meter's loss factor."""
@@ -78,6 +83,14 @@ class Its(Protocol[V]):
 
     def during(self, over: Interval | None) -> Rate:
         """The share of each interval inside `over` (all of it when None), in this reader's own kind of number."""
+        ...
+
+    def settled_by(self, obligation: str, group: str) -> Rate:
+        """The share of each interval in which this contract settles the group's energy in place of `power` (`takes_energy`)."""
+        ...
+
+    def settled_apart(self, group: str) -> Rate:
+        """The same, by any contract of the book."""
         ...
 
     def below(self, quantity: V, knots: Rate, slopes: tuple[Rate, ...]) -> V:

@@ -1,0 +1,56 @@
+"""Contract: what every built-in obligation shares. Its formula is `charges`; plan and bill both read that."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, ClassVar
+
+from pydantic import Field
+
+from markets.facts import Call
+from markets.grid import Interval
+from optimizer.actuals import Actuals
+from optimizer.money import Line
+from optimizer.obligations import Bounds, Charge, Its, called_bounds
+from optimizer.program import Program
+from optimizer.reader import Reader, lines
+from optimizer.site import Scope, Site, Written
+
+LOAD_BEFORE_MW = "load_before_mw"
+
+
+class Contract(Written):
+    """An obligation whose money is a sum of charges. Calls addressed to its name are firm bounds on the load of its scope.
+
+    scope   the part of the site it speaks of; the whole site by default
+    """
+
+    type: ClassVar[str]
+    name: str = Field(min_length=1)
+    scope: Scope = Scope()
+
+    def charges(self, its: Its[Any]) -> Iterable[Charge[Any]]:
+        """The formula: quantities that follow load or hashrate, times rates that do not."""
+        return ()
+
+    def takes_energy(self, site: Site) -> Mapping[str, Interval | None]:
+        """The groups whose energy this contract settles itself, and when (None: always), so that no other charges it again."""
+        return {}
+
+    def bounds(self, site: Site, memory: Mapping[str, Any], calls: Sequence[Call], over: Interval) -> Bounds:
+        """What deployed instructions under this name insist on over an interval."""
+        return called_bounds(calls, self.name, over, memory.get(LOAD_BEFORE_MW, {}))
+
+    def shape(self, program: Program) -> None:
+        """Adds its charges and its calls to a program."""
+        for charge in self.charges(program):
+            program.earn(self.name, charge)
+        calls = [c for c in program.so_far.calls if c.obligation == self.name]
+        if calls:
+            memory = program.so_far.memory.get(self.name, {})
+            bounds = [self.bounds(program.site, memory, calls, over) for over in program.grid.intervals]
+            program.insist(self.name, self.scope.names(program.site), bounds)
+
+    def settle(self, actuals: Actuals) -> Iterable[Line]:
+        """The lines of its charges, exact."""
+        return lines(self.name, self.charges(Reader.of(actuals)), actuals.grid)

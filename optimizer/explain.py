@@ -1,0 +1,135 @@
+"""Explain: breakevens, what limits are worth, what cannot be kept, and the plan in sentences an operator understands."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from markets.grid import hour_ending
+from optimizer.cohorts import Cohorts
+from optimizer.expr import Floats
+from optimizer.margins import breakeven_usd_per_mwh
+from optimizer.obligations import Obligation
+from optimizer.program import Program, Yields
+from optimizer.site import SLEEP, Site
+from optimizer.solve import Solution
+from optimizer.trajectory import Trajectory
+
+if TYPE_CHECKING:
+    from optimizer.plan import Plan, Shortfall
+
+LIMITS = ("interconnect", "hall ", "call ", "ramp ", "starts ", "floor ")
+
+
+def breakevens(book: Sequence[Obligation], program: Program) -> dict[str, float]:
+    """By group of the program's site, usd_per_mwh at its settlement point, in the first interval."""
+    return {g.name: breakeven_usd_per_mwh(book, program, g) for g in program.site.groups}
+
+
+def shadow_prices(program: Program, solution: Solution | None) -> dict[str, Floats]:
+    """By limit: dollars that one more MW (thousand starts) of it would earn an hour of each interval, where it binds at all."""
+    if solution is None:
+        return {}
+    prices: dict[str, Floats] = {}
+    for rows in program.rows:
+        if not rows.name.startswith(LIMITS):
+            continue
+        worth = np.zeros(program.n)
+        worth[rows.at] = np.abs(solution.dual[rows.first : rows.first + rows.size]) / program.hours[rows.at]
+        if (worth > 1e-6).any():
+            prices[rows.name] = np.where(worth > 1e-6, worth, 0.0)
+    return prices
+
+
+def shortfalls(program: Program, path: Trajectory, solution: Solution | None) -> tuple[Shortfall, ...]:
+    """Promises the plan cannot keep, with the megawatts and the cheapest way out."""
+    from optimizer.plan import Shortfall
+
+    out = [Shortfall(s.name, float(s.mw.max()), 0.0, _trip(program, float(s.mw.max()))) for s in program.shorts]
+    for e in program.elastic if solution is not None else ():
+        short = e.slack.at(solution.x) if solution is not None else np.zeros(program.n)
+        if short.max(initial=0.0) > 1e-6:
+            out.append(Shortfall(e.name, float(short.max()), 0.0, _repair(e.level)))
+    return tuple(out)
+
+
+def reasons(site: Site, plan: Plan, program: Program, cohorts: Cohorts) -> tuple[str, ...]:
+    """What each group does now, until when and why; what binds and what it is worth; what cannot be kept."""
+    return (
+        *(f.text for f in plan.findings),
+        *(_now(site, plan, program, first, members) for first, members in cohorts.members.items()),
+        *_binding(site, plan),
+        *(f"{s.promise} cannot be kept: {s.mw:.3f} short; {s.repair}" for s in plan.shortfalls),
+    )
+
+
+def _now(site: Site, plan: Plan, program: Program, first: str, members: Sequence[tuple[str, float]]) -> str:
+    group = site.group(first)
+    point = site.meter_of[first].settlement_point
+    price, breakeven = float(plan.prices[point][0]), plan.breakevens[first]
+    modes = plan.groups[first].modes
+    awake = sum((n for m, n in modes.items() if m != SLEEP), np.zeros(len(plan.grid)))
+    here = awake + modes[SLEEP]
+    name = f"{first} and {len(members) - 1} like it ({group.model})" if len(members) > 1 else f"{first} ({group.model})"
+    if here[0] < 0.5:
+        return f"{name}: no rig can be used now"
+    share = float(awake[0] / here[0])
+    side = "above" if price > breakeven else "below" if price < breakeven else "at"
+    why = f"energy at {point} {price:.2f} $/MWh is {side} its breakeven {breakeven:.2f}"
+    what = "runs" if share > 0.999 else "sleeps" if share < 0.001 else f"runs {share:.0%} of its rigs"
+    until = _until(site, plan, awake)
+    wanted = price < breakeven
+    if (wanted and share < 0.999) or (not wanted and share > 0.001 and price > breakeven):
+        why += f"; {_held_by(plan, program, first, wanted)}"
+    return f"{name} {what}{until}: {why}"
+
+
+def _until(site: Site, plan: Plan, awake: Floats) -> str:
+    changes = np.flatnonzero(np.abs(awake - awake[0]) > 0.01 * max(1.0, float(awake.max())))
+    if not len(changes):
+        return " to the end of the plan"
+    at = plan.grid.intervals[int(changes[0])].start
+    return f" until {at.astimezone(site.market.tz):%H:%M} ({hour_ending(site.market, at)})"
+
+
+def _held_by(plan: Plan, program: Program, group: str, wanted: bool) -> str:
+    binding = [name for name, worth in plan.shadow_prices.items() if worth[0] > 0]
+    if binding:
+        return "held by " + ", ".join(binding)
+    if any(r.name.startswith(("minimum", "starts")) for r in program.rows):
+        return "minimum times, wear or start limits make a short stop not worth it" if not wanted else "waking for so short is not worth it"
+    return "other hours decide"
+
+
+def _binding(site: Site, plan: Plan) -> Iterable[str]:
+    for name, worth in plan.shadow_prices.items():
+        where = np.flatnonzero(worth > 0)
+        hours = float(np.asarray(plan.grid.hours)[where].sum())
+        first = plan.grid.intervals[int(where[0])].start.astimezone(site.market.tz)
+        yield f"{name} binds for {hours:.2g} h, first at {first:%a %H:%M}; one more MW there is worth up to {worth.max():.2f} $ an hour"
+
+
+def _trip(program: Program, mw: float) -> str:
+    halls = sorted(program.site.halls, key=lambda h: h.limit_mw)
+    return (
+        f"nothing is left to shed: open the feeder of hall {halls[0].name} for the last {mw:.3f} MW" if halls else "nothing is left to shed"
+    )
+
+
+def _repair(level: Yields) -> str:
+    return {
+        Yields.MINIMUM_TIMES: "rigs stop or start before their minimum time is over; wear only",
+        Yields.RAMP: "the load moves faster than the agreed ramp; tell the interconnecting utility",
+        Yields.INSTRUCTION: "make more rigs available, or report the shortfall before the interval begins",
+    }[level]
+
+
+def summed_by_hour(plan: Plan, name: str) -> Mapping[str, float]:
+    """A limit's worth by clock hour: sums over the hour are unique where the intervals' own are not (OPTIMIZER 7)."""
+    out: dict[str, float] = {}
+    for over, worth, hours in zip(plan.grid.intervals, plan.shadow_prices[name], plan.grid.hours, strict=True):
+        key = over.start.replace(minute=0, second=0).isoformat()
+        out[key] = out.get(key, 0.0) + float(worth * hours)
+    return out

@@ -1,0 +1,199 @@
+"""Merit order: a plan without a solver. Interval after interval the rigs that earn most per megawatt run first, within every limit.
+
+Never as good as the program where hours hang together, equal to it where nothing does; there when no solver answers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from optimizer.contract import LOAD_BEFORE_MW
+from optimizer.expr import Floats
+from optimizer.margins import margin_usd
+from optimizer.obligations import Obligation
+from optimizer.program import KILO, Program
+from optimizer.site import SLEEP, Mode, RigGroup
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """Moving rigs of a group from one mode to the next worthwhile one: the arrays are per thousand rigs, shape (n,)."""
+
+    group: str
+    mode: str
+    below: str | None
+    mw: Floats
+    usd: Floats
+
+
+def order(program: Program, book: Sequence[Obligation]) -> dict[str, dict[str, Floats]]:
+    """Rigs by group and awake mode. Keeps the site's limits, calls, minimum times, start limits and ramps; minimum times and ramps give way
+    to caps."""
+    walk = _Walk(program, book)
+    for t in range(program.n):
+        walk.step(t)
+    return {name: {mode: n * KILO for mode, n in modes.items()} for name, modes in walk.rigs.items()}
+
+
+class _Walk:
+    """The state of going through the horizon once."""
+
+    def __init__(self, program: Program, book: Sequence[Obligation]) -> None:
+        self.program, self.site = program, program.site
+        self.groups = {g.name: g for g in program.site.groups}
+        self.rigs = {g: {m: np.zeros(program.n) for m in modes} for g, modes in program.rigs.items()}
+        self.steps = [s for g in program.site.groups for s in _steps(program, book, g)]
+        self.caps = _caps(program, book)
+        self.awake = {g.name: _awake_before(program, g) for g in program.site.groups}
+        self.moves: dict[str, list[tuple[float, float]]] = {g: [] for g in self.groups}
+        self.rests: dict[str, list[tuple[float, float]]] = {g: [] for g in self.groups}
+        self._remember()
+        self.load_mw: float | None = None
+
+    def step(self, t: int) -> None:
+        """One interval: what must run, then what earns, then what a ramp still wants."""
+        self.t, self.start_s = t, int(self.program.grid.edges[t])
+        self.room = [most[t] - self._asleep_mw(names, t) for names, most in self.caps]
+        self.starts = {h.name: self._starts_allowed(h.max_starts_per_min, t) for h in self.site.halls}
+        least = {g: min(self._bound(self.moves, g), float(self.program.kilorigs[g][t])) for g in self.groups}
+        most = {g: max(0.0, float(self.program.kilorigs[g][t]) - self._bound(self.rests, g)) for g in self.groups}
+        for s in self.steps:
+            if s.below is None and least[s.group] > 0:
+                self._take(s, least[s.group])
+        ranked = sorted(self.steps, key=lambda s: -s.usd[t] / s.mw[t])
+        ceiling, floor = self._ramp(t)
+        for wanted in (True, False):
+            for s in ranked:
+                earns = bool(s.usd[t] > 0)
+                short = floor - self._load(t)
+                if earns is wanted and (earns or short > 1e-9):
+                    limit = ceiling - self._load(t) if earns else min(short, ceiling - self._load(t))
+                    self._take(s, min(self._left(s, most), max(0.0, limit) / s.mw[t]))
+        self._close(t)
+
+    def _take(self, s: Step, kilorigs: float) -> None:
+        """As many as limits and allowed starts let in."""
+        t = self.t
+        rows = [i for i, (names, _) in enumerate(self.caps) if s.group in names]
+        n = min([kilorigs, *(self.room[i] / s.mw[t] for i in rows)])
+        if s.below is None:
+            hall = self.groups[s.group].hall
+            now = sum(m[t] for m in self.rigs[s.group].values())
+            free = max(0.0, self.awake[s.group] - now)
+            n = min(n, free + self.starts[hall])
+            self.starts[hall] -= max(0.0, n - free) if n > 0 else 0.0
+        if n <= 0:
+            return
+        self.rigs[s.group][s.mode][t] += n
+        if s.below is not None:
+            self.rigs[s.group][s.below][t] -= n
+        for i in rows:
+            self.room[i] -= n * s.mw[t]
+
+    def _left(self, s: Step, most: Mapping[str, float]) -> float:
+        if s.below is not None:
+            return float(self.rigs[s.group][s.below][self.t])
+        return float(most[s.group] - sum(m[self.t] for m in self.rigs[s.group].values()))
+
+    def _close(self, t: int) -> None:
+        for name in self.groups:
+            now = float(sum(m[t] for m in self.rigs[name].values()))
+            if now > self.awake[name]:
+                self.moves[name].append((self.start_s + self.groups[name].min_on_min * 60.0, now - self.awake[name]))
+            elif now < self.awake[name]:
+                self.rests[name].append((self.start_s + self.groups[name].min_off_min * 60.0, self.awake[name] - now))
+            self.awake[name] = now
+        self.load_mw = self._load(t)
+
+    def _load(self, t: int) -> float:
+        load = self._asleep_mw(tuple(self.groups), t)
+        for name, modes in self.rigs.items():
+            group = self.groups[name]
+            asleep = _asleep(group)
+            for mode, n in modes.items():
+                if n[t]:
+                    load += n[t] * float(
+                        (self.program.mw_per_kilorig(group, group.mode(mode)) - self.program.mw_per_kilorig(group, asleep))[t]
+                    )
+        return float(load)
+
+    def _asleep_mw(self, names: Sequence[str], t: int) -> float:
+        p = self.program
+        return float(sum(p.kilorigs[g][t] * p.mw_per_kilorig(self.groups[g], _asleep(self.groups[g]))[t] for g in names))
+
+    def _ramp(self, t: int) -> tuple[float, float]:
+        minutes = float(self.program.hours[t]) * 60.0
+        up, down = self.site.max_ramp_up_mw_per_min, self.site.max_ramp_down_mw_per_min
+        before = self.load_mw if self.load_mw is not None else self._load_before()
+        return before + up * minutes if up else float("inf"), before - down * minutes if down else 0.0
+
+    def _load_before(self) -> float:
+        load = 0.0
+        for name, group in self.groups.items():
+            now = self.program.so_far.groups.get(name)
+            modes = now.modes if now else {SLEEP: float(group.rigs)}
+            load += sum(modes.get(m.name, 0.0) / KILO * float(self.program.mw_per_kilorig(group, m)[0]) for m in group.modes)
+        return load
+
+    def _starts_allowed(self, per_min: float | None, t: int) -> float:
+        return float("inf") if per_min is None else per_min * float(self.program.hours[t]) * 60.0 / KILO
+
+    def _bound(self, moves: Mapping[str, list[tuple[float, float]]], group: str) -> float:
+        return sum(n for free_s, n in moves[group] if free_s > self.start_s)
+
+    def _remember(self) -> None:
+        for name, group in self.groups.items():
+            now = self.program.so_far.groups.get(name)
+            for at, n in now.woken if now else ():
+                self.moves[name].append(((at + timedelta(minutes=group.min_on_min)).timestamp(), n / KILO))
+            for at, n in now.slept if now else ():
+                self.rests[name].append(((at + timedelta(minutes=group.min_off_min)).timestamp(), n / KILO))
+
+
+def _steps(program: Program, book: Sequence[Obligation], group: RigGroup) -> list[Step]:
+    """The group's modes as steps of falling worth at every interval: modes that no mix needs anywhere are left out."""
+    asleep = _asleep(group)
+    points: list[tuple[Mode, Floats, Floats]] = []
+    for mode in sorted(group.awake_modes, key=lambda m: m.watts):
+        mw = program.mw_per_kilorig(group, mode) - program.mw_per_kilorig(group, asleep)
+        points.append((mode, mw, margin_usd(book, program, group, mode)))
+    steps: list[Step] = []
+    below: str | None = None
+    base_mw, base_usd = np.zeros(program.n), np.zeros(program.n)
+    for i, (mode, mw, usd) in enumerate(points):
+        later = [(usd2 - base_usd) / (mw2 - base_mw) for _, mw2, usd2 in points[i + 1 :]]
+        slope = (usd - base_usd) / (mw - base_mw)
+        if any((better > slope + 1e-9).all() for better in later):
+            continue
+        steps.append(Step(group.name, mode.name, below, mw - base_mw, usd - base_usd))
+        below, base_mw, base_usd = mode.name, mw, usd
+    return steps
+
+
+def _caps(program: Program, book: Sequence[Obligation]) -> list[tuple[tuple[str, ...], NDArray[Any]]]:
+    """Groups and the most they may draw together: interconnect, halls, and what each obligation insists on."""
+    site, n = program.site, program.n
+    caps = [(tuple(g.name for g in site.groups), np.full(n, site.interconnect_mw))]
+    caps += [(tuple(g.name for g in site.groups if g.hall == h.name), np.full(n, h.limit_mw)) for h in site.halls]
+    for obligation in book:
+        memory = program.so_far.memory.get(obligation.name, {})
+        if not any(c.obligation == obligation.name for c in program.so_far.calls) and not memory.get(LOAD_BEFORE_MW):
+            continue
+        bounds = [obligation.bounds(site, memory, program.so_far.calls, over) for over in program.grid.intervals]
+        caps.append((obligation.scope.names(site), np.array([b.cap_mw for b in bounds])))
+    return caps
+
+
+def _awake_before(program: Program, group: RigGroup) -> float:
+    now = program.so_far.groups.get(group.name)
+    return sum(rigs for mode, rigs in now.modes.items() if mode != SLEEP) / KILO if now else 0.0
+
+
+def _asleep(group: RigGroup) -> Mode:
+    return next((m for m in group.modes if m.name == SLEEP), Mode(name=SLEEP, watts=0.0, ths=0.0))

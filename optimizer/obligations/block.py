@@ -1,0 +1,117 @@
+"""Block: fixed megawatts at a fixed price, and what is not used sold back at the real-time price.
+
+    site cash = - B h F + (B h - L) p - L adders        B block MW, h hours, F its price, L load in MWh with losses, p real-time price
+
+A block settles the energy of its scope itself: the difference between block and load, bought or sold at p (`block_settlement`), beside
+its own price (`block_cost`). `power` then charges only its adders there. The sum is the same as index energy for all of the load plus
+B h (p - F), a constant, so at the full real-time price a block never decides when to stop (RULES 1.3). Of several blocks over the same
+load one settles the load and the others are differences to their price.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from functools import cached_property
+from typing import Annotated, Any, ClassVar
+
+import numpy as np
+from pydantic import AfterValidator, Field, model_validator
+
+from markets.grid import Interval, utc
+from optimizer.contract import Contract
+from optimizer.obligations import Charge, Its, meters_in
+from optimizer.site import NotNegative, Positive, Site, Written
+
+Instant = Annotated[datetime, AfterValidator(utc)]
+COST = "Fixed-price block, take or pay (power purchase contract)"
+SETTLEMENT = (
+    "Block less metered load at the real-time settlement point price (ERCOT Nodal Protocols 6.6.3.2; sell-back as the contract says)"
+)
+ALWAYS = Interval(datetime.fromisoformat("1970-01-01T00:00:00+00:00"), datetime.fromisoformat("9999-01-01T00:00:00+00:00"))
+
+
+class SellBack(Written):
+    """How unused megawatts are sold: at the real-time price less a haircut, up to a cap; what is beyond the cap earns nothing."""
+
+    haircut_usd_per_mwh: NotNegative = 0.0
+    cap_mw: NotNegative = 1e9
+
+
+class Block(Contract):
+    """A fixed block.
+
+    mw             at the settlement point, losses included
+    usd_per_mwh    paid for every MWh of the block, used or not
+    sell_back      None: what is not used is lost
+    from, to       when it holds; open when left out. A minimum take is `sell_back.cap_mw = mw - minimum take`
+    """
+
+    type: ClassVar[str] = "block"
+    name: str = "block"
+    mw: Positive
+    usd_per_mwh: float
+    sell_back: SellBack | None = SellBack()
+    from_: Instant | None = Field(default=None, alias="from")
+    to: Instant | None = None
+    settlement_point: str | None = None
+    rule: str = SETTLEMENT
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Block:
+        if self.from_ and self.to and self.to <= self.from_:
+            raise ValueError(f"to {self.to.isoformat()} is not after from {self.from_.isoformat()}")
+        return self
+
+    @cached_property
+    def over(self) -> Interval | None:
+        """When it holds; None is always."""
+        if self.from_ is None and self.to is None:
+            return None
+        return Interval(self.from_ or ALWAYS.start, self.to or ALWAYS.end)
+
+    @property
+    def at_full_price(self) -> bool:
+        """All that is left over sells at the real-time price itself, negative prices included: then the block is linear."""
+        return self.sell_back is not None and not self.sell_back.haircut_usd_per_mwh and self.sell_back.cap_mw >= self.mw
+
+    def takes_energy(self, site: Site) -> Mapping[str, Interval | None]:
+        """All of its scope, when that sits at the settlement point the block is sold at."""
+        point = self._point(site)
+        here = point is not None and self.settlement_point in (None, point)
+        return dict.fromkeys(self.scope.names(site), self.over) if here else {}
+
+    def charges(self, its: Its[Any]) -> Iterable[Charge[Any]]:
+        during = its.during(self.over)
+        block = during * its.hours * its.number(self.mw)
+        nothing = its.sum([])
+        yield Charge("block_cost", nothing + block, "mwh", its.during(None) * its.number(-self.usd_per_mwh), COST)
+        price = its.energy_price(self.settlement_point or self._point(its.site) or its.site.settlement_point)
+        load, taken = self._load(its, during)
+        if self.at_full_price:
+            yield Charge("block_settlement", nothing + block - taken, "mwh", price, self.rule)
+            return
+        yield Charge("block_settlement", self._sold(its, block, load, price) + (load - taken) * price, "usd", its.during(None), self.rule)
+
+    def _sold(self, its: Its[Any], block: Any, load: Any, price: Any) -> Any:
+        """Dollars of buying above the block and selling below it. Selling is a right: a haircut above the price sells nothing."""
+        terms = self.sell_back or SellBack(cap_mw=0.0)
+        net = np.maximum(price - its.number(terms.haircut_usd_per_mwh), its.number(0))
+        sellable = its.during(self.over) * its.hours * its.number(min(terms.cap_mw, self.mw))
+        knots = np.stack([block - sellable, block], axis=1)
+        return its.below(load, knots, (price * its.number(0), -net, -price)) + sellable * net
+
+    def _load(self, its: Its[Any], during: Any) -> tuple[Any, Any]:
+        """Load of the scope with losses while the block holds: all of it, and the part this block settles, MWh."""
+        loads, taken = [], []
+        for meter, groups in meters_in(its.site, self.scope):
+            for name in groups:
+                load = its.energy_mwh(name) * its.number(meter.loss_factor)
+                loads.append(load * during)
+                taken.append(load * its.settled_by(self.name, name))
+        return its.sum(loads), its.sum(taken)
+
+    def _point(self, site: Site) -> str | None:
+        """The one settlement point of its scope; None when there are several."""
+        points = {meter.settlement_point for meter, _ in meters_in(site, self.scope)}
+        return points.pop() if len(points) == 1 else None

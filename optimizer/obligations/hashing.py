@@ -1,0 +1,33 @@
+"""Hashing: hashrate sold to a pool at hashprice, less the pool's fee."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, ClassVar
+
+import numpy as np
+
+from optimizer.contract import Contract
+from optimizer.obligations import Charge, Its
+from optimizer.site import Fraction
+
+RULE = "Pool payout: hashprice x PH/s-days, difficulty and fees of the day (FPPS); fee as a share of it"
+
+
+class Hashing(Contract):
+    """What the pool pays.
+
+    pool_fee   share of the payout the pool keeps
+    """
+
+    type: ClassVar[str] = "hashing"
+    name: str = "hashing"
+    pool_fee: Fraction = 0.0
+    rule: str = RULE
+
+    def charges(self, its: Its[Any]) -> Iterable[Charge[Any]]:
+        hashed = its.sum([its.hash_ph_days(name) for name in self.scope.names(its.site)])
+        price = its.hashprice()
+        yield Charge("hash_revenue", hashed, "ph_day", price, self.rule)
+        if self.pool_fee:
+            yield Charge("pool_fee", hashed, "ph_day", np.asarray(-price * its.number(self.pool_fee)), self.rule)

@@ -1,0 +1,224 @@
+"""Plan: what the site should do over the horizon, worth what, and why. It always returns one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+
+from markets.grid import Grid
+from markets.outlook import Outlook
+from optimizer import explain, merit
+from optimizer.cohorts import Cohorts, gather
+from optimizer.expr import Floats
+from optimizer.money import Finding
+from optimizer.obligations import Obligation
+from optimizer.program import KILO, Program
+from optimizer.site import SLEEP, Availability, Site, SoFar
+from optimizer.solve import NO_LIMIT_S, Session, Solution, SolveError, Solver, best
+from optimizer.trajectory import Trajectory, unpack, value_lines
+
+# A thousandth of a rig is solver dust.
+DUST_RIGS = 1e-4
+
+
+@dataclass(frozen=True, slots=True)
+class GroupPlan:
+    """A group over the plan's grid, arrays of shape (n,). `load_mw` is at the meter with its overhead, so groups add up to the site;
+    `modes` counts the rigs that can be used, by mode."""
+
+    load_mw: Floats
+    hashrate_ph: Floats
+    modes: Mapping[str, Floats]
+
+
+@dataclass(frozen=True, slots=True)
+class Shortfall:
+    """A promise that cannot be kept: the most it is missed by, what that costs, and the cheapest way out."""
+
+    promise: str
+    mw: float
+    usd: float
+    repair: str
+
+
+@dataclass(frozen=True, slots=True)
+class SolveInfo:
+    """How the plan came about. `status` is "optimal", or "merit order" when no solver answered in time."""
+
+    rows: int
+    cols: int
+    build_s: float
+    solve_s: float
+    status: str
+    gap: float = float("nan")
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What to do, interval by interval, and what it is expected to earn (CONTRACT, `plan --json`).
+
+    lines           usd by interval, by (obligation, charge type): the bill's own formula on this trajectory and the outlook's prices
+    objective_usd   the lines' sum less wear
+    shadow_prices   usd per MW of a limit by interval: what one more MW of it would earn there
+    breakevens      usd_per_mwh by group: the energy price now at which running and sleeping earn the same
+    prices          usd_per_mwh by settlement point and usd_per_ph_day, as this plan took them
+    """
+
+    at: datetime
+    grid: Grid
+    groups: Mapping[str, GroupPlan]
+    load_mw: Floats
+    lines: Mapping[tuple[str, str], Floats]
+    objective_usd: float
+    shadow_prices: Mapping[str, Floats]
+    shortfalls: tuple[Shortfall, ...]
+    reasons: tuple[str, ...]
+    solve: SolveInfo
+    breakevens: Mapping[str, float] = field(default_factory=dict)
+    prices: Mapping[str, Floats] = field(default_factory=dict)
+    hashprice: Floats = field(default_factory=lambda: np.zeros(0))
+    findings: tuple[Finding, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """The document of CONTRACT `plan --json`, with `at`, `breakevens` and the prices taken beside it."""
+        from optimizer.document import document
+
+        return document(self)
+
+
+def plan(
+    site: Site,
+    book: Sequence[Obligation],
+    outlook: Outlook,
+    so_far: SoFar,
+    availability: Availability | None = None,
+    *,
+    deadline_s: float | None = None,
+    session: Solver | None = None,
+    stopwatch: Callable[[], float] | None = None,
+) -> Plan:
+    """The most profitable plan over the outlook's grid that keeps every promise. When no solver answers within `deadline_s`, the plan is
+    made by merit order instead, keeps every bound just the same and says so. `stopwatch` gives seconds and only times the work."""
+    clock = stopwatch or (lambda: 0.0)
+    began = clock()
+    outlook, notes = _whole(outlook)
+    cohorts = gather(site, book, so_far, availability or Availability(), outlook.temperature_c.values)
+    program = shaped(cohorts, book, outlook)
+    findings: list[Finding] = [Finding("outlook", n) for n in notes]
+    built = clock()
+    try:
+        solution = best(program, session or Session(), NO_LIMIT_S if deadline_s is None else deadline_s)
+        rigs = _rigs(program, solution)
+    except SolveError as fault:
+        solution = None
+        findings.append(Finding("solver", f"planned by merit order: {fault}"))
+        rigs = merit.order(program, book)
+    info = SolveInfo(
+        rows=sum(r.size for r in program.rows),
+        cols=sum(c.size for c in program.columns),
+        build_s=built - began,
+        solve_s=clock() - built if stopwatch else (solution.run_s if solution else 0.0),
+        status="optimal" if solution else "merit order",
+        gap=solution.gap if solution else float("nan"),
+    )
+    return _made(site, book, program, cohorts, rigs, solution, info, tuple(findings))
+
+
+def shaped(cohorts: Cohorts, book: Sequence[Obligation], outlook: Outlook) -> Program:
+    """The program of a book over an outlook."""
+    from optimizer.reader import takeovers
+
+    program = Program(cohorts.site, outlook, cohorts.so_far, cohorts.availability)
+    program.settled = takeovers(book, cohorts.site, program.during)
+    for obligation in book:
+        obligation.shape(program)
+    return program
+
+
+def _made(
+    site: Site,
+    book: Sequence[Obligation],
+    program: Program,
+    cohorts: Cohorts,
+    rigs: Mapping[str, Mapping[str, Floats]],
+    solution: Solution | None,
+    info: SolveInfo,
+    findings: tuple[Finding, ...],
+) -> Plan:
+    path = unpack(program, rigs)
+    lines = value_lines(book, program, path)
+    breakevens = explain.breakevens(book, program)
+    shadow = explain.shadow_prices(program, solution)
+    shortfalls = explain.shortfalls(program, path, solution)
+    groups = _handed_out(cohorts, path)
+    outlook = program.outlook
+    draft = Plan(
+        at=outlook.at,
+        grid=program.grid,
+        groups=groups,
+        load_mw=path.load_mw,
+        lines=lines,
+        objective_usd=float(sum(v.sum() for v in lines.values())) - path.wear_usd,
+        shadow_prices=shadow,
+        shortfalls=shortfalls,
+        reasons=(),
+        solve=info,
+        breakevens={name: breakevens[first] for first, members in cohorts.members.items() for name, _ in members},
+        prices={point: series.values for point, series in outlook.energy.items()},
+        hashprice=outlook.hashprice.values,
+        findings=findings,
+    )
+    return replace(draft, reasons=explain.reasons(site, draft, program, cohorts))
+
+
+def _rigs(program: Program, solution: Solution) -> dict[str, dict[str, Floats]]:
+    """Rigs by cohort and awake mode, dust swept, within what is available."""
+    rigs: dict[str, dict[str, Floats]] = {}
+    for group, modes in program.rigs.items():
+        have = program.kilorigs[group] * KILO
+        rigs[group] = {}
+        for mode, expr in modes.items():
+            n = np.clip(expr.at(solution.x) * KILO, 0.0, have)
+            n = np.where(n < DUST_RIGS, 0.0, np.where(have - n < DUST_RIGS, have, n))
+            rigs[group][mode] = n
+    return rigs
+
+
+def _handed_out(cohorts: Cohorts, path: Trajectory) -> dict[str, GroupPlan]:
+    groups: dict[str, GroupPlan] = {}
+    for first, members in cohorts.members.items():
+        for name, share in members:
+            modes = {mode: n * share for mode, n in path.rigs[first].items()}
+            groups[name] = GroupPlan(path.group_load_mw[first] * share, path.hashrate_ph[first] * share, modes)
+    return groups
+
+
+def _whole(outlook: Outlook) -> tuple[Outlook, list[str]]:
+    """The outlook without gaps: a missing number takes the last one before it, else the first after it, and a note says so."""
+    notes: list[str] = []
+    energy = {}
+    for point, series in outlook.energy.items():
+        energy[point] = series
+        if len(series.gaps):
+            notes.append(f"no price at {point} for {len(series.gaps)} intervals: the nearest known one stands in")
+            energy[point] = series.with_values(_filled(series.values, 0.0))
+    hashprice = outlook.hashprice
+    if len(hashprice.gaps):
+        notes.append(f"no hashprice for {len(hashprice.gaps)} intervals: the nearest known one stands in")
+        hashprice = hashprice.with_values(_filled(hashprice.values, 0.0))
+    return (replace(outlook, energy=energy, hashprice=hashprice), notes) if notes else (outlook, notes)
+
+
+def _filled(values: Floats, otherwise: float) -> Floats:
+    known = np.flatnonzero(np.isfinite(values))
+    if not len(known):
+        return np.full_like(values, otherwise)
+    at = np.searchsorted(known, np.arange(len(values)), side="right") - 1
+    return np.asarray(values[known[np.maximum(at, 0)]])
+
+
+__all__ = ["SLEEP", "GroupPlan", "Plan", "Shortfall", "SolveInfo", "plan", "shaped"]

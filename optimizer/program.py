@@ -1,0 +1,357 @@
+"""Program: load and hashrate over the horizon as named vector blocks; minimise minus profit, in MW, PH/s and thousands of rigs.
+
+One builder, and nothing here knows a solver. Each group has a block of columns for each mode awake: thousands of its rigs in that mode,
+interval by interval. Mixing rigs makes every mode set convex, so "how many in each mode" is linear; what is left over sleeps. Obligations
+add rows, columns and priced lines through the methods below; a Program is also the `Its` their formulas read (ARCHITECTURE 3).
+
+What can be kept in every case is a hard row. What may have to give way is elastic, in an order: `Yields`. The solver looks first for a plan
+that breaks nothing; only when there is none does it break the least, the first of `Yields` last, before any dollar counts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+from markets.grid import Grid, Interval
+from markets.outlook import Outlook
+from optimizer.expr import Expr, Floats, Ints, total
+from optimizer.obligations import Bounds, Charge
+from optimizer.site import SLEEP, Availability, Meter, Mode, RigGroup, Site, SoFar
+
+KILO = 1000.0
+# Dollars per MWh: two groups that earn the same always run in the same order, and equal hours are used in the same order, plan after plan.
+TIE_USD_PER_MWH = 1e-3
+QUARTER_S = 900
+INF = float("inf")
+
+
+class Yields(IntEnum):
+    """Which promise gives way when not all can be kept: the higher is kept first."""
+
+    MINIMUM_TIMES = 1
+    RAMP = 2
+    INSTRUCTION = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """A block of rows or columns: `name`, where it begins, and the intervals its members speak of."""
+
+    name: str
+    first: int
+    at: Ints
+
+    @property
+    def size(self) -> int:
+        return len(self.at)
+
+
+@dataclass(frozen=True, slots=True)
+class Elastic:
+    """Slack columns of an elastic block, MW or thousands of rigs."""
+
+    name: str
+    level: Yields
+    slack: Expr
+
+
+@dataclass(frozen=True, slots=True)
+class Short:
+    """A promise that cannot be kept whatever is done: `mw` beyond it, by interval."""
+
+    name: str
+    mw: Floats
+
+
+@dataclass(frozen=True, slots=True)
+class Earned:
+    """A priced line: dollars an interval, positive to the site."""
+
+    obligation: str
+    charge_type: str
+    usd: Expr
+
+
+@dataclass(frozen=True, slots=True)
+class Arrays:
+    """The program as solvers take it: minimise cost x + offset, lower <= x <= upper, row_lower <= matrix x <= row_upper."""
+
+    cost: Floats
+    offset: float
+    lower: Floats
+    upper: Floats
+    integer: NDArray[np.bool_]
+    matrix: sparse.csr_matrix
+    row_lower: Floats
+    row_upper: Floats
+
+    @property
+    def finite(self) -> bool:
+        """No NaN anywhere, no infinity where a solver would not say so (OPTIMIZER 9)."""
+        numbers = np.isfinite(self.cost).all() and np.isfinite(self.matrix.data).all() and np.isfinite(self.offset)
+        bounds = not any(np.isnan(b).any() for b in (self.lower, self.upper, self.row_lower, self.row_upper))
+        sides = (self.lower < INF).all() and (self.upper > -INF).all() and (self.row_lower < INF).all() and (self.row_upper > -INF).all()
+        return bool(numbers and bounds and sides)
+
+
+class Program:
+    """A site over an outlook, before and while obligations shape it. Groups are those of `site`: aggregate first (cohorts.py)."""
+
+    def __init__(self, site: Site, outlook: Outlook, so_far: SoFar, availability: Availability | None = None) -> None:
+        self.site, self.outlook, self.so_far = site, outlook, so_far
+        self.grid: Grid = outlook.grid
+        self.n = len(self.grid)
+        self.hours = np.asarray(self.grid.hours)
+        self.columns: list[Named] = []
+        self.rows: list[Named] = []
+        self.earned: list[Earned] = []
+        self.elastic: list[Elastic] = []
+        self.shorts: list[Short] = []
+        self._lower: list[Floats] = []
+        self._upper: list[Floats] = []
+        self._integer: list[bool] = []
+        self._cost: list[tuple[Ints, Floats]] = []
+        self._offset = 0.0
+        self._entries: list[tuple[Ints, Ints, Floats]] = []
+        self._row_lower: list[Floats] = []
+        self._row_upper: list[Floats] = []
+        self._width = self._height = 0
+        self._steps = np.arange(self.n, dtype=np.int64)
+        self.settled: Mapping[str, Mapping[str, Floats]] = {}
+        self.rigs: dict[str, dict[str, Expr]] = {}
+        self.kilorigs = {g.name: _available(g, self.grid, availability or Availability()) / KILO for g in site.groups}
+        for rank, group in enumerate(site.groups):
+            self._add_group(group, (rank + 1) / (len(site.groups) + 1))
+
+    # --- what a formula may read (Its) ------------------------------------------------------------------------------------------------
+
+    def energy_mwh(self, group: str) -> Expr:
+        return self.group_load_mw(group) * self.hours
+
+    def hash_ph_days(self, group: str) -> Expr:
+        return self.hashrate_ph(group) * (self.hours / 24.0)
+
+    def energy_price(self, settlement_point: str) -> Floats:
+        return self.outlook.price(settlement_point).values
+
+    def hashprice(self) -> Floats:
+        return self.outlook.hashprice.values
+
+    def number(self, value: float) -> float:
+        return float(value)
+
+    def sum(self, parts: Sequence[Expr]) -> Expr:
+        return total(parts, self.n)
+
+    def during(self, over: Interval | None) -> Floats:
+        return np.ones(self.n) if over is None else self.grid.share_within(over)
+
+    def settled_by(self, obligation: str, group: str) -> Floats:
+        return self.settled.get(obligation, {}).get(group, np.zeros(self.n))
+
+    def settled_apart(self, group: str) -> Floats:
+        return sum((by.get(group, np.zeros(self.n)) for by in self.settled.values()), np.zeros(self.n))
+
+    def below(self, quantity: Expr, knots: Floats, slopes: tuple[Floats, ...]) -> Expr:
+        """See Its. Segments fill in order of falling slope by themselves; where a slope rises a binary makes them."""
+        edges = np.hstack([np.zeros((self.n, 1)), np.asarray(knots, dtype=np.float64)])
+        rising = np.zeros(self.n, dtype=bool)
+        for left, right in zip(slopes, slopes[1:], strict=False):
+            rising |= np.asarray(right) > np.asarray(left)
+        _, most = quantity.range(self.lower, self.upper)
+        segments = []
+        for k in range(len(slopes)):
+            top = edges[:, k + 1] if k + 1 < edges.shape[1] else np.maximum(most, edges[:, k])
+            segments.append(self.column(f"segment {k}", upper=np.maximum(0.0, top - edges[:, k]), closed=True))
+        self.row("segments", self.sum(segments) - quantity, lower=0.0, upper=0.0)
+        if rising.any():
+            self._in_order(segments, rising)
+        return self.sum([segment * slope for segment, slope in zip(segments, slopes, strict=True)])
+
+    # --- the site's own expressions ---------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def overhead(self) -> Mapping[str, Floats]:
+        """By hall: 1 + overhead share at each interval's temperature; 25 C where none is known."""
+        celsius = np.nan_to_num(self.outlook.temperature_c.values, nan=25.0)
+        above = np.maximum(0.0, celsius - 25.0)
+        return {h.name: 1.0 + h.overhead.share + h.overhead.share_per_c_above_25 * above for h in self.site.halls}
+
+    def mw_per_kilorig(self, group: RigGroup, mode: Mode) -> Floats:
+        """At the meter, overhead included, shape (n,)."""
+        return self.overhead[group.hall] * (mode.watts / KILO)
+
+    def awake(self, group: str) -> Expr:
+        """Thousands of rigs not asleep."""
+        return total(list(self.rigs[group].values()), self.n)
+
+    def group_load_mw(self, group: str) -> Expr:
+        return self._loads[group]
+
+    def load_mw(self, groups: Sequence[str]) -> Expr:
+        """Load of some groups at their meters, overhead included."""
+        return total([self._loads[name] for name in groups], self.n)
+
+    def hashrate_ph(self, group: str) -> Expr:
+        """A thousand rigs of 200 TH/s are 200 PH/s."""
+        modes = {m.name: m for m in self.site.group(group).modes}
+        return total([rigs * modes[mode].ths for mode, rigs in self.rigs[group].items()], self.n)
+
+    @cached_property
+    def _loads(self) -> dict[str, Expr]:
+        loads = {}
+        for group in self.site.groups:
+            asleep = next((m for m in group.modes if m.name == SLEEP), Mode(name=SLEEP, watts=0.0, ths=0.0))
+            standby = self.mw_per_kilorig(group, asleep)
+            parts = [self.rigs[group.name][m.name] * (self.mw_per_kilorig(group, m) - standby) for m in group.awake_modes]
+            loads[group.name] = total(parts, self.n) + standby * self.kilorigs[group.name]
+        return loads
+
+    # --- building ---------------------------------------------------------------------------------------------------------------------
+
+    @property
+    def lower(self) -> Floats:
+        return np.concatenate(self._lower) if self._lower else np.zeros(0)
+
+    @property
+    def upper(self) -> Floats:
+        return np.concatenate(self._upper) if self._upper else np.zeros(0)
+
+    def column(
+        self, name: str, lower: float | Floats = 0.0, upper: float | Floats = INF, *, integer: bool = False, closed: bool = False
+    ) -> Expr:
+        """A block of n columns, one an interval. `closed` names a block of which a program may hold several."""
+        first = self._width
+        self.columns.append(Named(f"{name} {len(self.columns)}" if closed else name, first, self._steps))
+        self._lower.append(np.broadcast_to(np.asarray(lower, dtype=np.float64), (self.n,)))
+        self._upper.append(np.broadcast_to(np.asarray(upper, dtype=np.float64), (self.n,)))
+        self._integer.append(integer)
+        self._width += self.n
+        return Expr(((first + self._steps, np.ones(self.n)),), np.zeros(self.n))
+
+    def row(
+        self, name: str, of: Expr, lower: float | Floats = -INF, upper: float | Floats = INF, where: NDArray[np.bool_] | None = None
+    ) -> None:
+        """A block of rows lower <= of <= upper, one for each interval in `where` (all when None)."""
+        at = self._steps if where is None else np.flatnonzero(where).astype(np.int64)
+        if not len(at):
+            return
+        place = self._height + np.arange(len(at), dtype=np.int64)
+        for cols, coefs in of.terms:
+            self._entries.append((place, cols[at], coefs[at]))
+        self._row_lower.append((np.broadcast_to(np.asarray(lower, dtype=np.float64), (self.n,)) - of.constant)[at])
+        self._row_upper.append((np.broadcast_to(np.asarray(upper, dtype=np.float64), (self.n,)) - of.constant)[at])
+        self.rows.append(Named(name, self._height, at))
+        self._height += len(at)
+
+    def cap(self, name: str, of: Expr, most: float | Floats) -> None:
+        """`of` at most `most`, or the least it can be where that is more; what is beyond is a Short. No row where it cannot bind."""
+        least, greatest = of.range(self.lower, self.upper)
+        most = np.broadcast_to(np.asarray(most, dtype=np.float64), (self.n,))
+        beyond = np.maximum(0.0, least - most)
+        if (beyond > 1e-9).any():
+            self.shorts.append(Short(name, beyond))
+        self.row(name, of, upper=np.maximum(most, least), where=greatest > most)
+
+    def at_least(self, name: str, of: Expr, floor: float | Floats, level: Yields) -> None:
+        """`of` at least `floor`, elastic at `level`; no row where it always is."""
+        least, _ = of.range(self.lower, self.upper)
+        where = least < np.asarray(floor, dtype=np.float64) - 1e-12
+        if not where.any():
+            return
+        slack = self.column(f"short {name}", upper=np.where(where, INF, 0.0))
+        self.elastic.append(Elastic(name, level, slack))
+        self.row(name, of + slack, lower=floor, where=where)
+
+    def insist(self, name: str, groups: Sequence[str], bounds: Sequence[Bounds]) -> None:
+        """Bounds of an obligation on the load of some groups, one an interval; the firm ones are before every dollar."""
+        caps, floors = np.array([b.cap_mw for b in bounds]), np.array([b.floor_mw for b in bounds])
+        load = self.load_mw(groups)
+        if np.isfinite(caps).any():
+            self.cap(f"call {name}", load, caps)
+        if (floors > 0).any():
+            self.at_least(f"floor {name}", load, floors, Yields.INSTRUCTION)
+
+    def earn(self, obligation: str, charge: Charge[Expr]) -> None:
+        """Adds a charge to the profit that is maximised."""
+        usd = charge.quantity * np.asarray(charge.rate, dtype=np.float64)
+        self.earned.append(Earned(obligation, charge.charge_type, usd))
+        self.weigh(-usd)
+
+    def weigh(self, cost: Expr) -> None:
+        """Adds a weight that is not cash, or is published elsewhere: positive is avoided."""
+        self._cost.extend(cost.terms)
+        self._offset += float(cost.constant.sum())
+
+    def arrays(self) -> Arrays:
+        """The blocks put together; rows of one column are summed."""
+        rows, cols, data = (
+            (np.concatenate(parts) for parts in zip(*self._entries, strict=True))
+            if self._entries
+            else (np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64), np.zeros(0))
+        )
+        matrix = sparse.coo_matrix((data, (rows, cols)), shape=(self._height, self._width)).tocsr()
+        matrix.eliminate_zeros()
+        cost = np.zeros(self._width)
+        if self._cost:
+            where, weights = (np.concatenate(parts) for parts in zip(*self._cost, strict=True))
+            cost += np.bincount(where, weights, minlength=self._width)
+        empty = np.zeros(0)
+        return Arrays(
+            cost=cost,
+            offset=self._offset,
+            lower=self.lower,
+            upper=self.upper,
+            integer=np.repeat(np.array(self._integer, dtype=bool), self.n),
+            matrix=matrix,
+            row_lower=np.concatenate(self._row_lower) if self._row_lower else empty,
+            row_upper=np.concatenate(self._row_upper) if self._row_upper else empty,
+        )
+
+    # --- inside -----------------------------------------------------------------------------------------------------------------------
+
+    def _add_group(self, group: RigGroup, rank: float) -> None:
+        have = self.kilorigs[group.name]
+        self.rigs[group.name] = {m.name: self.column(f"rigs {group.name} {m.name}", upper=have) for m in group.awake_modes}
+        if len(group.awake_modes) > 1:
+            self.row(f"rigs {group.name}", self.awake(group.name), upper=have)
+        tie = TIE_USD_PER_MWH * 0.5 * (rank + _clock_key(self.grid.edges))
+        for mode in group.awake_modes:
+            self.weigh(self.rigs[group.name][mode.name] * (tie * self.hours * (mode.watts / KILO)))
+
+    def _in_order(self, segments: Sequence[Expr], rising: NDArray[np.bool_]) -> None:
+        for left, right in zip(segments, segments[1:], strict=False):
+            full = self.column("filled", upper=np.where(rising, 1.0, 0.0), integer=True, closed=True)
+            _, width = left.range(self.lower, self.upper)
+            _, room = right.range(self.lower, self.upper)
+            self.row("left is full", left - full * width, lower=0.0, where=rising)
+            self.row("right waits", right - full * room, upper=0.0, where=rising)
+
+
+def meters(site: Site, groups: Sequence[str]) -> tuple[tuple[Meter, tuple[str, ...]], ...]:
+    """The meters that groups sit behind, each with those groups."""
+    return tuple((m, behind) for m in site.meters if (behind := tuple(n for n in groups if site.meter_of[n].id == m.id)))
+
+
+def _available(group: RigGroup, grid: Grid, availability: Availability) -> Floats:
+    series = availability.rigs.get(group.name)
+    if series is None:
+        return np.full(len(grid), float(group.rigs))
+    values = series.values if series.grid == grid else series.onto(grid).values
+    return np.clip(np.nan_to_num(values, nan=float(group.rigs)), 0.0, float(group.rigs))
+
+
+def _clock_key(edges: NDArray[np.int64]) -> Floats:
+    """A number in 0..1 that belongs to each quarter hour of the calendar, averaged over longer intervals, shape (n,): the same quarter has
+    the same key in every plan, whatever the plan's horizon (OPTIMIZER 8)."""
+    first, last = edges[:-1] // QUARTER_S, np.maximum(edges[:-1] // QUARTER_S + 1, edges[1:] // QUARTER_S)
+    quarters = np.arange(first[0], last[-1] + 1)
+    key = np.concatenate([[0.0], np.cumsum((quarters.astype(np.float64) * 0.6180339887498949) % 1.0)])
+    return np.asarray((key[last - first[0]] - key[first - first[0]]) / (last - first))

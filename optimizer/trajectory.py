@@ -1,0 +1,101 @@
+"""Trajectory: rigs by mode over a grid, and the load, hashrate and money that follow from them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from optimizer.actuals import Actuals
+from optimizer.expr import Floats
+from optimizer.obligations import Obligation
+from optimizer.program import KILO, Program
+from optimizer.reader import Reader, exact
+from optimizer.site import SLEEP
+
+
+@dataclass(frozen=True, slots=True)
+class Trajectory:
+    """By group of the program's site; arrays of shape (n,). `rigs` holds every mode, sleep too; `load_mw` is the site at its meters."""
+
+    rigs: Mapping[str, Mapping[str, Floats]]
+    group_load_mw: Mapping[str, Floats]
+    hashrate_ph: Mapping[str, Floats]
+    load_mw: Floats
+    wear_usd: float
+
+
+def unpack(program: Program, awake: Mapping[str, Mapping[str, Floats]]) -> Trajectory:
+    """The trajectory of rigs awake by group and mode."""
+    rigs: dict[str, dict[str, Floats]] = {}
+    load: dict[str, Floats] = {}
+    hashrate: dict[str, Floats] = {}
+    wear = 0.0
+    for group in program.site.groups:
+        up = awake[group.name]
+        count = sum(up.values(), np.zeros(program.n))
+        asleep = np.maximum(0.0, program.kilorigs[group.name] * KILO - count)
+        rigs[group.name] = {SLEEP: asleep, **up}
+        load[group.name], hashrate[group.name] = np.zeros(program.n), np.zeros(program.n)
+        for mode in group.modes:
+            n = rigs[group.name].get(mode.name)
+            if n is not None:
+                load[group.name] = load[group.name] + n / KILO * program.mw_per_kilorig(group, mode)
+                hashrate[group.name] = hashrate[group.name] + n / KILO * mode.ths
+        if group.wear_usd_per_start:
+            now = program.so_far.groups.get(group.name)
+            before = sum(r for m, r in now.modes.items() if m != SLEEP) if now else 0.0
+            wear += group.wear_usd_per_start * float(np.maximum(0.0, np.diff(count, prepend=min(before, count[0] + asleep[0]))).sum())
+    return Trajectory(rigs, load, hashrate, sum(load.values(), np.zeros(program.n)), wear)
+
+
+def value_lines(book: Sequence[Obligation], program: Program, path: Trajectory) -> dict[tuple[str, str], Floats]:
+    """What the bill's own formulas say of a trajectory at the outlook's prices: usd by interval, by (obligation, charge type)."""
+    reader = float_reader(program, path)
+    lines: dict[tuple[str, str], Floats] = {}
+    for obligation in book:
+        charges = getattr(obligation, "charges", None)
+        if charges is None or _settles_itself(obligation):
+            _add_settled(lines, obligation, reader)
+            continue
+        for charge in charges(reader):
+            key = (obligation.name, charge.charge_type)
+            usd = np.asarray(charge.quantity * charge.rate, dtype=np.float64)
+            lines[key] = lines[key] + usd if key in lines else usd
+    return lines
+
+
+def float_reader(program: Program, path: Trajectory) -> Reader:
+    outlook = program.outlook
+    return Reader(
+        program.site,
+        program.grid,
+        {name: mw * program.hours for name, mw in path.group_load_mw.items()},
+        {name: ph * (program.hours / 24.0) for name, ph in path.hashrate_ph.items()},
+        {point: series.values for point, series in outlook.energy.items()},
+        outlook.hashprice.values,
+        settled=program.settled,
+    )
+
+
+def _settles_itself(obligation: Obligation) -> bool:
+    """Whether its bill is more than the sum of its charges."""
+    from optimizer.contract import Contract
+
+    return isinstance(obligation, Contract) and type(obligation).settle is not Contract.settle
+
+
+def _add_settled(lines: dict[tuple[str, str], Floats], obligation: Obligation, reader: Reader) -> None:
+    actuals = Actuals(
+        site=reader.site,
+        grid=reader.grid,
+        energy_mwh={k: list(exact(v)) for k, v in reader.energy.items()},
+        hash_ph_days={k: list(exact(v)) for k, v in reader.hash_.items()},
+        energy_price={k: list(exact(v)) for k, v in reader.prices.items()},
+        hashprice=list(exact(reader.hash_prices)),
+        settled_by={o: {g: list(exact(v)) for g, v in by.items()} for o, by in reader.settled.items()},
+    )
+    for line in obligation.settle(actuals):
+        usd = lines.setdefault((obligation.name, line.charge_type), np.zeros(len(reader.grid)))
+        usd += reader.grid.share_within(line.over) * reader.grid.hours / line.over.hours * float(line.amount_usd)
