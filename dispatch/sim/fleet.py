@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from dispatch.sim.ramps import Floats, Ints, Ramps
 from dispatch.sim.sickness import Sickness
-from dispatch.sim.spec import Affliction, Fault, FleetSpec, GroupSpec
+from dispatch.sim.spec import Affliction, Fault, FleetSpec
+from dispatch.sim.tuning import tuned
 
 SENT, REFUSED, UNSUPPORTED, UNREACHABLE = range(4)
 Bools = NDArray[np.bool_]
@@ -28,10 +29,6 @@ SELF_WAKE_S = 600.0
 STUCK_SHARE = 1.0 / 3.0
 AMBIENT_C = 25.0
 BOARD_RISE_C = 50.0
-
-# LuxOS profiles of an S19k Pro, share of default watts against share of default TH/s; the only public curve of a modern rig.
-TUNING_WATTS = np.array([0.281, 0.387, 0.506, 0.593, 0.686, 0.785, 0.889, 1.0, 1.116, 1.239, 1.367, 1.501])
-TUNING_THS = np.array([0.322, 0.449, 0.576, 0.661, 0.745, 0.830, 0.915, 1.0, 1.085, 1.169, 1.255, 1.339])
 
 
 class Answers(NamedTuple):
@@ -123,6 +120,15 @@ class Fleet:
             self._limit_w[at] = limit_w
         names = [m.name for m in self._groups[group].modes]
         self._move(at, names.index(mode) if mode is not None else self._mode[at])
+
+    def place(self, group: str, rigs: Ints, mode: str) -> None:
+        """Put rigs into a mode as if they had been in it for long."""
+        at = self._at(group, rigs)
+        self.restore(group, rigs, mode)
+        watts, ths = self._targets(at)
+        self._watts.put(at, watts, self.now_s)
+        self._ths.put(at, ths, self.now_s)
+        self._settle()
 
     def read(self, group: str, rigs: Ints) -> tuple[Floats, Floats]:
         """Wall watts and TH/s of rigs, shape (n,) each; NaN for those that do not answer."""
@@ -218,7 +224,7 @@ class Fleet:
             ths[mine] = np.array([m.ths for m in group.modes])[modes]
             limited = mine[(modes > 0) & (self._limit_w[at[mine]] < watts[mine])]
             if len(limited):
-                watts[limited], ths[limited] = _tuned(group, self._limit_w[at[limited]])
+                watts[limited], ths[limited] = tuned(group.normal, self._limit_w[at[limited]])
             stuck = mine[(modes == 0) & self._has(Fault.PARTIAL, at[mine])]
             watts[stuck], ths[stuck] = group.normal.watts * STUCK_SHARE, group.normal.ths * STUCK_SHARE
         return watts * self._watts_factor[at], ths * self._ths_factor[at]
@@ -295,9 +301,3 @@ class Fleet:
         self._since_s[at] = self.now_s
         self._aim(at, np.ones(len(at), bool))
         self._settle()
-
-
-def _tuned(group: GroupSpec, limit_w: Floats) -> tuple[Floats, Floats]:
-    """Watts and TH/s under a power limit, along the one public tuning curve; a rig cannot go below its lowest profile."""
-    share = np.clip(limit_w / group.normal.watts, TUNING_WATTS[0], TUNING_WATTS[-1])
-    return share * group.normal.watts, np.interp(share, TUNING_WATTS, TUNING_THS) * group.normal.ths
