@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from markets.grid import hour_ending
+from optimizer.arrays import Yields
 from optimizer.cohorts import Cohorts
 from optimizer.expr import Floats
 from optimizer.margins import breakeven_usd_per_mwh
 from optimizer.obligations import Obligation
-from optimizer.program import Program, Yields
+from optimizer.program import Program
 from optimizer.site import SLEEP, Site
-from optimizer.solve import Solution
+from optimizer.stages import Solution
 from optimizer.trajectory import Trajectory
 
 if TYPE_CHECKING:

@@ -18,7 +18,8 @@ from optimizer.money import Finding
 from optimizer.obligations import Obligation
 from optimizer.program import KILO, Program
 from optimizer.site import SLEEP, Availability, Site, SoFar
-from optimizer.solve import NO_LIMIT_S, Session, Solution, SolveError, Solver, best
+from optimizer.solve import Session
+from optimizer.stages import NO_LIMIT_S, Solution, SolveError, Solver, best
 from optimizer.trajectory import Trajectory, unpack, value_lines
 
 # A thousandth of a rig is solver dust.
@@ -126,6 +127,14 @@ def plan(
         gap=solution.gap if solution else float("nan"),
     )
     return _made(site, book, program, cohorts, rigs, solution, info, tuple(findings))
+
+
+def program_of(
+    site: Site, book: Sequence[Obligation], outlook: Outlook, so_far: SoFar, availability: Availability | None = None
+) -> Program:
+    """The program `plan` solves for these inputs: to write it down, or to solve it another way."""
+    outlook, _ = _whole(outlook)
+    return shaped(gather(site, book, so_far, availability or Availability(), outlook.temperature_c.values), book, outlook)
 
 
 def shaped(cohorts: Cohorts, book: Sequence[Obligation], outlook: Outlook) -> Program:

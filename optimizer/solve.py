@@ -1,51 +1,31 @@
-"""The exits of a Program: a HiGHS session (hot), PuLP (named LP and MPS files, CBC), scipy. The only file that knows a solver."""
+"""The exits of a Program: a HiGHS session (hot), PuLP (named LP and MPS files, CBC), scipy. The only file that knows a solver.
+
+PuLP and scipy.optimize are imported where they are used: a plan in a hurry needs neither.
+"""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 import highspy
 import numpy as np
-from scipy import sparse
 
+from optimizer.arrays import Arrays, Named
+from optimizer.certificate import certificate
 from optimizer.expr import Floats
-from optimizer.program import INF, Arrays, Elastic, Program, Yields
+from optimizer.program import Program
+from optimizer.stages import INFEASIBLE, NO_LIMIT_S, OPTIMAL, Solution, SolveError, last_stage
 
-OPTIMAL = "optimal"
-INFEASIBLE = "infeasible"
-# Doubt about a solution: relative gap between its two objectives, and how far a row or a reduced cost may be on the wrong side.
+if TYPE_CHECKING:
+    import pulp
+
+# The relative gap between a solution's two objectives above which it is solved again.
 GAP = 1e-7
-SLIP = 1e-6
-NO_LIMIT_S = 1e6
-
-
-class SolveError(Exception):
-    """No solver gave an answer that holds: the caller falls back to merit order."""
-
-
-@dataclass(frozen=True, slots=True)
-class Solution:
-    """Where a solver ended. `dual` is dollars an MW (or what the row counts) of upper side: minus d objective / d upper; `gap` is our own
-    certificate: the relative distance between primal and dual objective (NaN with integers)."""
-
-    x: Floats
-    dual: Floats
-    objective: float
-    status: str
-    gap: float
-    run_s: float
-    iterations: int
-    broken: tuple[tuple[Yields, float], ...] = ()
-
-
-class Solver(Protocol):
-    """Anything that minimises Arrays."""
-
-    def run(self, arrays: Arrays, budget_s: float) -> Solution:
-        """Raises SolveError when it cannot tell."""
-        ...
+# PuLP's own limit on names in LP files.
+MOST_NAME = 255
 
 
 class Session:
@@ -132,84 +112,8 @@ class Session:
         return highs
 
 
-def best(program: Program, solver: Solver, budget_s: float = NO_LIMIT_S) -> Solution:
-    """The most profitable plan that breaks nothing; when there is none, the one that breaks the least of the highest promise, then of the
-    next, and only then earns the most. No price can outweigh a promise: dollars are first looked at when what is broken is settled.
-    Raises SolveError."""
-    arrays = program.arrays()
-    solution = solver.run(_closed(arrays, program.elastic), budget_s) if program.elastic else solver.run(arrays, budget_s)
-    if solution.status == OPTIMAL:
-        return solution
-    if not program.elastic:
-        raise SolveError("no plan keeps the site's limits")
-    broken: list[tuple[Yields, float]] = []
-    run_s = solution.run_s
-    for level in sorted({e.level for e in program.elastic}, reverse=True):
-        weight = _weights(program, level, arrays)
-        first = Session().run(replace(arrays, cost=weight, offset=0.0), budget_s)
-        if first.status != OPTIMAL:
-            raise SolveError(f"no plan keeps the site's limits, even without {level.name.lower()}")
-        run_s += first.run_s
-        broken.append((level, first.objective))
-        arrays = _with_row(arrays, weight, first.objective + 1e-9 * (1.0 + abs(first.objective)))
-    last = Session().run(arrays, budget_s)
-    if last.status != OPTIMAL:
-        raise SolveError("the least that must be broken could not be kept to")
-    kept = last.dual[: len(last.dual) - len(broken)]
-    return replace(last, dual=kept, broken=tuple(b for b in broken if b[1] > 1e-9), run_s=run_s + last.run_s)
-
-
-def certificate(a: Arrays, x: Floats, dual: Floats) -> float:
-    """Relative gap between the primal objective and the dual one, both our own sums; infinite when a row, a bound or a reduced cost is
-    on the wrong side by more than SLIP."""
-    activity = a.matrix @ x
-    scale = 1.0 + np.abs(activity)
-    slip = max(_most((a.row_lower - activity) / scale), _most((activity - a.row_upper) / scale), _most(a.lower - x), _most(x - a.upper))
-    if slip > SLIP:
-        return INF
-    y = -dual
-    reduced = a.cost - a.matrix.T @ y
-    parts = _sided(y, a.row_lower, a.row_upper), _sided(reduced, a.lower, a.upper)
-    if any(part is None for part in parts):
-        return INF
-    primal, dual_value = float(a.cost @ x), float(sum(p for p in parts if p is not None))
-    return abs(primal - dual_value) / (1.0 + abs(primal))
-
-
-def _sided(price: Floats, lower: Floats, upper: Floats) -> float | None:
-    """What prices say of sides: positive ones rest on the lower side, negative ones on the upper; None when one rests on nothing."""
-    side = np.where(price > 0, lower, upper)
-    open_ = ~np.isfinite(side)
-    scale = 1.0 + np.abs(price).max(initial=0.0)
-    if (np.abs(price[open_]) > SLIP * scale).any():
-        return None
-    return float(price[~open_] @ side[~open_])
-
-
 def _doubtful(arrays: Arrays, solution: Solution) -> bool:
     return not np.isfinite(solution.x).all() or (not arrays.integer.any() and not solution.gap <= GAP)
-
-
-def _closed(arrays: Arrays, elastic: Sequence[Elastic]) -> Arrays:
-    upper = arrays.upper.copy()
-    for e in elastic:
-        for cols, _ in e.slack.terms:
-            upper[cols] = 0.0
-    return replace(arrays, upper=upper)
-
-
-def _weights(program: Program, level: Yields, arrays: Arrays) -> Floats:
-    weight = np.zeros(len(arrays.cost))
-    for e in program.elastic:
-        if e.level is level:
-            for cols, _ in e.slack.terms:
-                weight[cols] = program.hours
-    return weight
-
-
-def _with_row(arrays: Arrays, weights: Floats, most: float) -> Arrays:
-    matrix = sparse.vstack([arrays.matrix, sparse.csr_matrix(weights[None, :])]).tocsr()
-    return replace(arrays, matrix=matrix, row_lower=np.append(arrays.row_lower, -INF), row_upper=np.append(arrays.row_upper, most))
 
 
 def _same_shape(held: Arrays, a: Arrays) -> bool:
@@ -232,5 +136,95 @@ def _must(status: highspy.HighsStatus) -> None:
         raise SolveError("HiGHS refused the program")
 
 
-def _most(values: Floats) -> float:
-    return float(values.max(initial=0.0))
+def to_pulp(program: Program, arrays: Arrays | None = None) -> pulp.LpProblem:
+    """The program as a PuLP problem, every column and row named after its block and the start of its interval: for auditors, CBC and any
+    solver PuLP knows. `arrays` stand in for the program's own, for example those of a later stage."""
+    import pulp
+
+    a = arrays or program.arrays()
+    problem = pulp.LpProblem("loadstone", pulp.LpMinimize)
+    names = _names(program.columns, program)
+    columns = [
+        problem.add_variable(name, _side(low), _side(high), pulp.LpInteger if whole else pulp.LpContinuous)
+        for name, low, high, whole in zip(names, a.lower, a.upper, a.integer, strict=True)
+    ]
+    priced = np.flatnonzero(a.cost)
+    problem.setObjective(pulp.LpAffineExpression([(columns[j], float(a.cost[j])) for j in priced], float(a.offset)))
+    rows = _names(program.rows, program)
+    rows += [f"settled_{i}" for i in range(len(a.row_lower) - len(rows))]
+    m = a.matrix
+    for i, name in enumerate(rows):
+        inside = slice(m.indptr[i], m.indptr[i + 1])
+        row = pulp.LpAffineExpression([(columns[j], float(v)) for j, v in zip(m.indices[inside], m.data[inside], strict=True)])
+        low, high = _side(a.row_lower[i]), _side(a.row_upper[i])
+        if low is not None and low == high:
+            problem += (row == low), name
+            continue
+        if high is not None:
+            problem += (row <= high), name if low is None else f"{name}_most"
+        if low is not None:
+            problem += (row >= low), name if high is None else f"{name}_least"
+    return problem
+
+
+def write_model(program: Program, file: str) -> None:
+    """The model that is solved, as MPS when `file` ends so, else as LP. Raises OSError; SolveError when nothing keeps the limits."""
+    arrays, _ = last_stage(program, Session())
+    problem = to_pulp(program, arrays)
+    if file.lower().endswith(".mps"):
+        problem.writeMPS(file)
+    else:
+        problem.writeLP(file, max_length=MOST_NAME)
+
+
+def solve_cbc(program: Program, arrays: Arrays | None = None) -> float:
+    """The objective CBC finds, a second solver by a second way in. Raises SolveError."""
+    import pulp
+
+    problem = to_pulp(program, arrays)
+    problem.solve(pulp.PULP_CBC_CMD(msg=False, threads=1, gapRel=1e-9))
+    if pulp.LpStatus[problem.status] != "Optimal":
+        raise SolveError(f"CBC ended with {pulp.LpStatus[problem.status]}")
+    return float(pulp.value(problem.objective))
+
+
+def solve_scipy(arrays: Arrays) -> float:
+    """The objective scipy's own HiGHS, of another version, finds. Raises SolveError."""
+    import scipy.optimize
+
+    bounds = scipy.optimize.Bounds(arrays.lower, arrays.upper)
+    rows = scipy.optimize.LinearConstraint(arrays.matrix, arrays.row_lower, arrays.row_upper)
+    options = {"presolve": True, "mip_rel_gap": 1e-9}
+    constraints = [rows] if len(arrays.row_lower) else []
+    found = scipy.optimize.milp(arrays.cost, bounds=bounds, constraints=constraints, integrality=arrays.integer, options=options)
+    if not found.success:
+        raise SolveError(f"scipy ended with {found.message}")
+    return float(found.fun + arrays.offset)
+
+
+def check(program: Program) -> dict[str, Any]:
+    """The program solved by HiGHS, scipy and CBC: their objectives, relative differences, our own certificate, and whether all agree."""
+    arrays, solution = last_stage(program, Session())
+    objectives = {"highs": solution.objective, "scipy": solve_scipy(arrays), "cbc": solve_cbc(program, arrays)}
+    size = 1.0 + abs(solution.objective)
+    differences = {name: abs(value - solution.objective) / size for name, value in objectives.items()}
+    whole = bool(arrays.integer.any())
+    allowed = {"highs": 0.0, "scipy": 1e-6 if whole else 1e-9, "cbc": 1e-6 if whole else 1e-8}
+    agree = all(differences[name] <= allowed[name] for name in allowed) and (whole or solution.gap <= 1e-9)
+    return {"objectives": objectives, "differences": differences, "gap": None if whole else solution.gap, "agree": agree}
+
+
+def _names(blocks: Sequence[Named], program: Program) -> list[str]:
+    """Block and interval, in the letters LP and MPS files allow, each once."""
+    labels = [f"{over.start:%Y%m%dT%H%M}" for over in program.grid.intervals]
+    names: dict[str, None] = {}
+    for block in blocks:
+        stem = re.sub(r"[^A-Za-z0-9_.]", "_", block.name)
+        for place, t in enumerate(block.at):
+            name = f"{stem}_{labels[t]}"
+            names[name if name not in names else f"{name}_{block.first + place}"] = None
+    return list(names)
+
+
+def _side(value: float) -> float | None:
+    return float(value) if np.isfinite(value) else None

@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 
 from markets.facts import Call
 from markets.grid import Interval
+from optimizer.arrays import Yields
 from optimizer.contract import LOAD_BEFORE_MW, Contract
 from optimizer.expr import Expr
 from optimizer.obligations import Bounds, called_bounds
-from optimizer.program import KILO, Program, Yields
+from optimizer.program import KILO, Program
 from optimizer.site import SLEEP, Hall, RigGroup, Site
 
 # Never decides anything; keeps a start that nothing needs out of the plan.
