@@ -54,16 +54,22 @@ def decide(state: State, at: datetime, round_: int) -> Commanded | None:
         return None
     orders = tuple(
         Order(
-            id=f"{at:%Y%m%dT%H%M%S.%f}Z-{round_}-{k}",
+            id=f"{at:%Y%m%dT%H%M%S.%f}Z-{state.decided}-{k}",
             group=group.name,
             mode=group.modes[mode].name,
             rigs=pack(rigs.tolist()),
             deadline_s=DEADLINE_S,
-            why=want.reasons[0] if want.reasons else "",
+            why=_why(want, group),
         )
         for k, (group, mode, rigs) in enumerate(moves)
     )
     return Commanded(at=at, round=round_, orders=orders, target_mw=target_mw(state, at, want), skipped=limits.skipped, reasons=want.reasons)
+
+
+def _why(want: Wanted, group: RigGroup) -> str:
+    """The reason that speaks of a group; a cap's reason stands first and speaks of all it cuts."""
+    own = next((r for r in want.reasons if r.startswith(f"{group.name} ")), "")
+    return want.reasons[0] if want.reasons and (group.name in want.firm or not own) else own
 
 
 def target_mw(state: State, at: datetime, want: Wanted) -> Mapping[str, float]:

@@ -120,6 +120,7 @@ class State:
     calls      every call and version of the last days, as it came
     notice_mw  by call id, the load of the called obligation's scope when the call came, MW
     plan       PLAN of the contract, in force; `plan_seq` its row, `plan_as_of` the row it was made from
+    decided    commands since the last look
     open       orders whose outcome is not known
     news       what happened since the plan's inputs were folded; a plan is due while there is any
     rung       the step of the price ladder
@@ -142,6 +143,7 @@ class State:
     plan_as_of: int = 0
     plan_failed: str = ""
     commanded: Commanded | None = None
+    decided: int = 0
     open: tuple[Order, ...] = ()
     done: Done | None = None
     news: tuple[News, ...] = ()
@@ -218,6 +220,7 @@ class State:
             troubles=troubles,
             inbox=max(self.inbox, seen.inbox),
             seen_at=seen.at,
+            decided=0,
         )
         return replace(state, news=(*self.news, *(News(state.seq, seen.at, what) for what in _news(before, state, seen))))
 
@@ -240,7 +243,7 @@ class State:
         for order in commanded.orders:
             group = self.site.group(order.group)
             fleet[order.group] = fleet[order.group].told(order, mode_index(group, order.mode), commanded.at)
-        return replace(self, fleet=fleet, commanded=commanded, open=(*self.open, *commanded.orders))
+        return replace(self, fleet=fleet, commanded=commanded, decided=self.decided + 1, open=(*self.open, *commanded.orders))
 
     def _after_done(self, done: Done) -> State:
         orders = {o.id: o for o in self.open}
