@@ -14,7 +14,7 @@ from markets.facts import Fact, LoadForecast, PriceMarket, ReservePrice, SystemL
 from markets.feed import Feed
 from markets.frame import PRICE_FLOOR, Row, Shape, accept
 from markets.grid import Market, OperatingDay
-from markets.live import Errand, LiveSource
+from markets.live import CORRECTION, Errand, LiveSource
 
 RT, DA = PriceMarket.REAL_TIME_15_MIN, PriceMarket.DAY_AHEAD_HOURLY
 PRODUCTS = frozenset({"REGUP", "REGDN", "RRS", "ECRS", "NSPIN"})
@@ -187,7 +187,7 @@ class ErcotSource(LiveSource):
 
     async def _corrections(self, now: datetime) -> list[Fact]:
         """ERCOT's corrections of the last days (Protocols 6.3, 4.5.3): each a new fact of today's vintage."""
-        after = (now - timedelta(days=3)).isoformat()
+        after, corrector = (now - timedelta(days=3)).isoformat(), f"{self.name}{CORRECTION}"
         for market, length_s, points in ((RT, 900, self.points), (DA, 3600, tuple(self._da_points))):
             try:
                 raw = await self.feed.ask("corrections", market=market.value, points=points, after=after)
@@ -196,7 +196,7 @@ class ErcotSource(LiveSource):
             for point in points:  # a correction names only what it corrects
                 if rows := [row for row in raw if row[2] == point]:
                     shape = _prices([point], length_s)
-                    self.tell(self.told.accept(rows, shape, "ercot-correction"), market, "ercot-correction", corrects=True)
+                    self.tell(self.told.accept(rows, shape, corrector), market, corrector, corrects=True)
         return []
 
 

@@ -17,12 +17,14 @@ from markets.source import STALE_AFTER
 
 _REMEMBERED = timedelta(days=9)
 _AGREES_USD = 0.005  # prices are published to the cent
+CORRECTION = "-correction"  # ends the source name of a market's own corrections
 
 
 @dataclass
 class _Entry:
     value: float
     said: dict[str, float]
+    corrected: bool = False
 
 
 class Told:
@@ -57,6 +59,14 @@ class Told:
             Price(source=source, known_at=known_at, point=row.point, market=market, over=row.over, usd_per_mwh=row.value) for row in new
         ]
 
+    def remember(self, prices: Iterable[Price]) -> None:
+        """Takes what was told before a restart, in order of `known_at`: the newest vintage stays in use."""
+        for price in prices:
+            key = (price.market, int(price.over.start.timestamp()), price.point)
+            entry = self._entries.setdefault(key, _Entry(price.usd_per_mwh, {}))
+            entry.value, entry.corrected = price.usd_per_mwh, entry.corrected or price.source.endswith(CORRECTION)
+            entry.said[price.source] = price.usd_per_mwh
+
     def forget(self, now: datetime) -> None:
         """Drops what is older than nine days, so that memory stays bounded."""
         oldest = (now - _REMEMBERED).timestamp()
@@ -67,16 +77,19 @@ class Told:
         first, before = not entry.said, entry.said.get(source)
         entry.said[source] = row.value
         if first or abs(entry.value - row.value) < _AGREES_USD:
+            entry.corrected |= corrects
             return first
         if before is not None and abs(before - row.value) < _AGREES_USD:
             return False
+        if entry.corrected and before is None and not corrects:
+            return False  # a document from before its correction
         what = f"{row.point} {market} at {datetime.fromtimestamp(row.start_s, UTC):%Y-%m-%dT%H:%MZ}"
         if before is None and not corrects:
             others = ", ".join(sorted(set(entry.said) - {source}))
             self.findings.append(f"{what}: {source} says {row.value:.2f}, {others} said {entry.value:.2f}; the first stays in use")
             return False
         self.findings.append(f"{what}: {source} restates {entry.value:.2f} as {row.value:.2f}")
-        entry.value = row.value
+        entry.value, entry.corrected = row.value, entry.corrected or corrects
         return True
 
 

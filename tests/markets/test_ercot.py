@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import json
 from collections.abc import AsyncIterator
 from datetime import UTC, date, datetime, timedelta
 
@@ -10,11 +11,13 @@ import pytest
 import pytest_asyncio
 
 from markets import NotPublished, Refused, Unreachable
-from markets.ercot import ErcotSource
+from markets import ercot_dashboard as dashboard
+from markets.ercot import RT, ErcotSource
 from markets.facts import LoadForecast, Price, PriceMarket, ReservePrice, SystemLoad
 from markets.feed import Feed
 from markets.frame import PRICE_FLOOR, Shape, accept
-from markets.grid import Market, OperatingDay
+from markets.grid import Interval, Market, OperatingDay
+from tests.conformance.source_kit import keeps
 from tests.markets import ercot_pages
 from tests.markets.ercot_pages import ErcotPages, invented, quarters
 from tests.markets.tls import Reply, Web
@@ -231,6 +234,7 @@ async def test_a_whole_first_fetch(feed: Feed, pages: ErcotPages) -> None:
     assert sum(price.market is PriceMarket.REAL_TIME_15_MIN for price in prices) == 5 * 3
     assert sum(price.market is PriceMarket.DAY_AHEAD_HOURLY for price in prices) == 2 * 48
     assert {price.point for price in prices if price.market is PriceMarket.DAY_AHEAD_HOURLY} == {"HB_WEST", "LZ_WEST"}
+    keeps(asked, facts, now.at - timedelta(hours=1), now.at)
     assert sum(isinstance(fact, ReservePrice) for fact in facts) == 5 * 48
     assert [fact.load_mw for fact in facts if isinstance(fact, SystemLoad)] == [70_015.5, 70_030.5, 70_045.5]
     assert [fact.load_mw for fact in facts if isinstance(fact, LoadForecast)] == [60_000.0 + h for h in range(1, 25)]
@@ -248,6 +252,50 @@ async def test_a_whole_first_fetch(feed: Feed, pages: ErcotPages) -> None:
     assert (again.usd_per_mwh, again.point, again.known_at) == (12.34, "HB_WEST", now.at)
     assert again.over.start == start - timedelta(minutes=15)
     assert "restates" in asked.findings[-1]
+
+
+async def test_led_by_the_environment_alone(web: Web, pages: ErcotPages, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The source as a daemon makes it: nothing but environment variables lead gridstatus and the dashboard's client here."""
+    for variable, value in web.env.items():
+        monkeypatch.setenv(variable, value)
+    start = datetime(2026, 8, 20, 15, tzinfo=UTC)
+    now = Now(start + timedelta(minutes=17))
+    starts = [start - timedelta(minutes=15), start]
+    board = ercot_pages.dashboard(starts, PLAIN, sorted(dashboard.POINTS))
+    pages.pages["/api/1/services/read/dashboards/system-wide-prices.json"] = Reply(json.dumps(board).encode())
+    pages.post_real_time(starts, POINTS)
+    asked = ErcotSource(POINTS, now, deadline_s=20.0)
+    try:
+        facts = await asked.fetch(now.at - timedelta(minutes=30), now.at)
+    finally:
+        await asked.aclose()
+    keeps(asked, facts, now.at - timedelta(minutes=30), now.at)
+    real_time = {(f.point, f.over.start): f for f in facts if isinstance(f, Price) and f.market is PriceMarket.REAL_TIME_15_MIN}
+    assert {key: price.usd_per_mwh for key, price in real_time.items()} == {(p, s): invented(p, s) for p in POINTS for s in starts}
+    assert {point: price.source for (point, _), price in real_time.items()} == {
+        "HB_WEST": "ercot-dashboard",
+        "LZ_WEST": "ercot-dashboard",
+        "LZ_WEST_EW": "ercot",
+    }
+    assert {agent.split("/")[0] for _, _, agent in web.seen} == {"python-requests", "Python-urllib", "python-httpx"}
+    assert asked.feed.pid is None
+
+
+async def test_a_restart_keeps_the_corrected_price(feed: Feed, pages: ErcotPages) -> None:
+    """What the journal remembers is not told again, and a document from before its correction does not undo it."""
+    start = datetime(2026, 8, 20, 15, tzinfo=UTC)
+    now = Now(start + timedelta(minutes=17))
+    pages.post_real_time([start], ["HB_WEST", "LZ_WEST"])
+    told = [
+        Price(source=by, known_at=now.at, point="HB_WEST", market=RT, over=Interval(start, start + timedelta(minutes=15)), usd_per_mwh=usd)
+        for by, usd in (("ercot", invented("HB_WEST", start)), ("ercot-correction", 12.34))
+    ]
+    asked = source(feed, now, ["HB_WEST", "LZ_WEST"])
+    asked.errands = []
+    asked.told.remember(told)
+    found = await asked.fetch(now.at - timedelta(minutes=5), now.at)
+    assert [price.point for price in found if isinstance(price, Price)] == ["LZ_WEST"]
+    assert list(asked.findings) == []
 
 
 async def test_real_documents(feed: Feed, pages: ErcotPages) -> None:

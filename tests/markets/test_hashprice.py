@@ -22,6 +22,7 @@ from markets import NotPublished, Refused, SourceError, Stale, Unreachable
 from markets.facts import HashPrice
 from markets.hashmath import breakeven_usd_per_mwh, btc_per_ph_day, network_hashrate_eh, subsidy_btc, usd_per_ph_day
 from markets.hashprice import BitcoindHashprice, FixedHashprice, MempoolHashprice, epoch_s
+from tests.conformance.source_kit import conforms, keeps
 from tests.realdata import real
 
 NOW = datetime(2026, 8, 20, 17, 3, tzinfo=UTC)
@@ -164,6 +165,7 @@ async def asked(source: MempoolHashprice | BitcoindHashprice) -> HashPrice:
     try:
         (fact,) = await source.fetch(NOW - timedelta(minutes=5), NOW)
         assert isinstance(fact, HashPrice)
+        keeps(source, [fact], NOW - timedelta(minutes=5), NOW)
         assert await source.fetch(NOW, NOW) == []  # not due again
         return fact
     finally:
@@ -304,6 +306,10 @@ async def test_fixed_speaks_on_the_hour() -> None:
     assert list(await source.fetch(NOW, NOW + timedelta(minutes=56))) == []
     with pytest.raises(ValueError, match="usd_per_ph_day"):
         FixedHashprice(0.0)
+
+
+async def test_fixed_keeps_the_protocol() -> None:
+    assert len(await conforms(FixedHashprice(45.0), NOW, NOW + timedelta(days=3))) == 72
 
 
 @given(st.integers(0, 10_000), st.integers(1, 5_000), st.integers(1, 5_000))
