@@ -53,4 +53,5 @@ class Contract(Written):
 
     def settle(self, actuals: Actuals) -> Iterable[Line]:
         """The lines of its charges, exact."""
-        return lines(self.name, self.charges(Reader.of(actuals)), actuals.grid)
+        reader = Reader.of(actuals)
+        return lines(self.name, self.charges(reader), reader)

@@ -26,7 +26,7 @@ LIMITS = ("interconnect", "hall ", "call ", "ramp ", "starts ", "floor ")
 
 def breakevens(book: Sequence[Obligation], program: Program) -> dict[str, float]:
     """By group of the program's site, usd_per_mwh at its settlement point, in the first interval."""
-    return {g.name: breakeven_usd_per_mwh(book, program, g) for g in program.site.groups}
+    return {g.name: float(breakeven_usd_per_mwh(book, program, g)[0]) for g in program.site.groups}
 
 
 def shadow_prices(program: Program, solution: Solution | None) -> dict[str, Floats]:
@@ -92,7 +92,9 @@ def _until(site: Site, plan: Plan, awake: Floats) -> str:
     if not len(changes):
         return " to the end of the plan"
     at = plan.grid.intervals[int(changes[0])].start
-    return f" until {at.astimezone(site.market.tz):%H:%M} ({hour_ending(site.market, at)})"
+    here, begins = at.astimezone(site.market.tz), plan.at.astimezone(site.market.tz)
+    day = "" if here.date() == begins.date() else f"{here:%a} "
+    return f" until {day}{here:%H:%M} ({hour_ending(site.market, at)})"
 
 
 def _held_by(plan: Plan, program: Program, group: str, wanted: bool) -> str:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from markets.grid import Grid
 from optimizer.expr import Floats
 from optimizer.obligations import Obligation
 from optimizer.program import Program
@@ -14,57 +13,27 @@ from optimizer.reader import Reader
 from optimizer.site import SLEEP, Mode, RigGroup
 
 
-def margin_usd(book: Sequence[Obligation], program: Program, group: RigGroup, mode: Mode) -> Floats:
-    """Dollars an interval of a thousand rigs in `mode` instead of asleep, alone on the site, shape (n,)."""
-    outlook = program.outlook
-    asleep = next((m for m in group.modes if m.name == SLEEP), None)
-    mw = program.mw_per_kilorig(group, mode) - (program.mw_per_kilorig(group, asleep) if asleep else 0.0)
-    reader = Reader(
-        program.site,
-        program.grid,
-        {group.name: mw * program.hours},
-        {group.name: mode.ths * program.hours / 24.0},
-        {point: series.values for point, series in outlook.energy.items()},
-        outlook.hashprice.values,
-        settled=program.settled,
-    )
-    nothing = Reader(program.site, program.grid, {}, {}, reader.prices, reader.hash_prices, settled=program.settled)
-    return net(book, reader) - net(book, nothing)
+def margin_usd(
+    book: Sequence[Obligation], program: Program, group: RigGroup, mode: Mode, prices: Mapping[str, Floats] | None = None
+) -> Floats:
+    """Dollars an interval of a thousand rigs in `mode` instead of asleep, alone on the site, shape (n,); at the outlook's energy prices
+    unless others are given."""
+    prices = prices or {point: series.values for point, series in program.outlook.energy.items()}
+    energy = {group.name: _more_mw(program, group, mode) * program.hours}
+    hashed = {group.name: mode.ths * program.hours / 24.0}
+    hashprice = program.outlook.hashprice.values
+    up = Reader(program.site, program.grid, energy, hashed, prices, hashprice, settled=program.settled)
+    down = Reader(program.site, program.grid, {}, {}, prices, hashprice, settled=program.settled)
+    return net(book, up) - net(book, down)
 
 
-def breakeven_usd_per_mwh(book: Sequence[Obligation], program: Program, group: RigGroup, t: int = 0) -> float:
-    """The energy price in interval t at which the group's best mode and sleep earn the same: fee, overhead, losses and adders included.
-    Infinite when running costs no energy."""
-    mode = group.full
-    one = _Instant(program, t)
-    earned = one.margin(book, group, mode)
-    mwh = one.mwh(group, mode) * program.site.meter_of[group.name].loss_factor
-    return earned / mwh if mwh else float("inf")
-
-
-class _Instant:
-    """One interval of a program, with energy free: what is earned a MWh there is what energy may cost."""
-
-    def __init__(self, program: Program, t: int) -> None:
-        self.program, self.t = program, t
-        self.grid = Grid(program.grid.edges[t : t + 2])
-
-    def mwh(self, group: RigGroup, mode: Mode) -> float:
-        asleep = next((m for m in group.modes if m.name == SLEEP), None)
-        p = self.program
-        mw = p.mw_per_kilorig(group, mode) - (p.mw_per_kilorig(group, asleep) if asleep else 0.0)
-        return float(mw[self.t] * p.hours[self.t])
-
-    def margin(self, book: Sequence[Obligation], group: RigGroup, mode: Mode) -> float:
-        p = self.program
-        free = {point: np.zeros(1) for point in p.outlook.energy}
-        hashprice = p.outlook.hashprice.values[self.t : self.t + 1]
-        settled = {o: {g: s[self.t : self.t + 1] for g, s in by.items()} for o, by in p.settled.items()}
-        energy = {group.name: np.array([self.mwh(group, mode)])}
-        hashed = {group.name: np.array([mode.ths * p.hours[self.t] / 24.0])}
-        up = Reader(p.site, self.grid, energy, hashed, free, hashprice, settled=settled)
-        down = Reader(p.site, self.grid, {}, {}, free, hashprice, settled=settled)
-        return float((net(book, up) - net(book, down))[0])
+def breakeven_usd_per_mwh(book: Sequence[Obligation], program: Program, group: RigGroup) -> Floats:
+    """The energy price in each interval at which the group's best mode and sleep earn the same, fee, overhead, losses and adders included,
+    shape (n,): what it earns where energy is free, by MWh that settle. Infinite where running costs no energy."""
+    free = {point: np.zeros(program.n) for point in program.outlook.energy}
+    earned = margin_usd(book, program, group, group.full, free)
+    mwh = _more_mw(program, group, group.full) * program.hours * program.site.meter_of[group.name].loss_factor
+    return np.divide(earned, mwh, out=np.full(program.n, np.inf), where=mwh > 0)
 
 
 def net(book: Sequence[Obligation], reader: Reader) -> Floats:
@@ -75,3 +44,10 @@ def net(book: Sequence[Obligation], reader: Reader) -> Floats:
         for charge in charges(reader) if charges else ():
             usd = usd + charge.quantity * charge.rate
     return np.asarray(usd, dtype=np.float64)
+
+
+def _more_mw(program: Program, group: RigGroup, mode: Mode) -> Floats:
+    """Load of a thousand rigs in `mode` over sleeping ones."""
+    asleep = next((m for m in group.modes if m.name == SLEEP), None)
+    load = program.mw_per_kilorig(group, mode)
+    return np.asarray(load - program.mw_per_kilorig(group, asleep)) if asleep else load

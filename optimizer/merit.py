@@ -33,9 +33,14 @@ class Step:
 
 
 def order(program: Program, book: Sequence[Obligation]) -> dict[str, dict[str, Floats]]:
-    """Rigs by group and awake mode. Keeps the site's limits, calls, minimum times, start limits and ramps; minimum times and ramps give way
-    to caps."""
-    walk = _Walk(program, book)
+    """Rigs by group and awake mode, by what each earns. Keeps the site's limits, calls, minimum times, start limits and ramps; minimum
+    times and ramps give way to caps."""
+    return follow(program, book, [s for g in program.site.groups for s in _steps(program, book, g)])
+
+
+def follow(program: Program, book: Sequence[Obligation], steps: Sequence[Step]) -> dict[str, dict[str, Floats]]:
+    """The same for given steps: those with positive dollars are taken, the most dollars a megawatt first, as far as limits allow."""
+    walk = _Walk(program, book, steps)
     for t in range(program.n):
         walk.step(t)
     return {name: {mode: n * KILO for mode, n in modes.items()} for name, modes in walk.rigs.items()}
@@ -44,11 +49,11 @@ def order(program: Program, book: Sequence[Obligation]) -> dict[str, dict[str, F
 class _Walk:
     """The state of going through the horizon once."""
 
-    def __init__(self, program: Program, book: Sequence[Obligation]) -> None:
+    def __init__(self, program: Program, book: Sequence[Obligation], steps: Sequence[Step]) -> None:
         self.program, self.site = program, program.site
         self.groups = {g.name: g for g in program.site.groups}
         self.rigs = {g: {m: np.zeros(program.n) for m in modes} for g, modes in program.rigs.items()}
-        self.steps = [s for g in program.site.groups for s in _steps(program, book, g)]
+        self.steps = steps
         self.caps = _caps(program, book)
         self.awake = {g.name: _awake_before(program, g) for g in program.site.groups}
         self.moves: dict[str, list[tuple[float, float]]] = {g: [] for g in self.groups}

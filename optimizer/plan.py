@@ -113,7 +113,7 @@ def plan(
     built = clock()
     try:
         solution = best(program, session or Session(), NO_LIMIT_S if deadline_s is None else deadline_s)
-        rigs = _rigs(program, solution)
+        rigs = rigs_of(program, solution)
     except SolveError as fault:
         solution = None
         findings.append(Finding("solver", f"planned by merit order: {fault}"))
@@ -123,7 +123,7 @@ def plan(
         cols=sum(c.size for c in program.columns),
         build_s=built - began,
         solve_s=clock() - built if stopwatch else (solution.run_s if solution else 0.0),
-        status="optimal" if solution else "merit order",
+        status=solution.status if solution else "merit order",
         gap=solution.gap if solution else float("nan"),
     )
     return _made(site, book, program, cohorts, rigs, solution, info, tuple(findings))
@@ -184,7 +184,7 @@ def _made(
     return replace(draft, reasons=explain.reasons(site, draft, program, cohorts))
 
 
-def _rigs(program: Program, solution: Solution) -> dict[str, dict[str, Floats]]:
+def rigs_of(program: Program, solution: Solution) -> dict[str, dict[str, Floats]]:
     """Rigs by cohort and awake mode, dust swept, within what is available."""
     rigs: dict[str, dict[str, Floats]] = {}
     for group, modes in program.rigs.items():

@@ -28,6 +28,7 @@ class Reader:
     prices        usd_per_mwh, by settlement point
     hash_prices   usd_per_ph_day before the pool's fee
     settled       by obligation, by group: the share of each interval in which it settles that energy (`takeovers`)
+    sources       by settlement point: where its prices came from, for the lines to cite
     """
 
     site: Site
@@ -38,6 +39,7 @@ class Reader:
     hash_prices: Numbers
     number: Callable[[float], Any] = float
     settled: Mapping[str, Mapping[str, Numbers]] = field(default_factory=dict)
+    sources: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def of(cls, actuals: Actuals) -> Reader:
@@ -51,6 +53,7 @@ class Reader:
             exact(actuals.hashprice),
             decimal,
             {name: {k: exact(v) for k, v in by.items()} for name, by in actuals.settled_by.items()},
+            actuals.price_source,
         )
 
     @property
@@ -135,10 +138,12 @@ def takeovers(book: Sequence[Any], site: Site, during: Callable[[Interval | None
     return taken
 
 
-def lines(obligation: str, charges: Iterable[Charge[Any]], grid: Grid) -> Iterable[Line]:
+def lines(obligation: str, charges: Iterable[Charge[Any]], reader: Reader) -> Iterable[Line]:
     """A line for each charge and interval with a quantity; an interval without a number (a gap) has none."""
     for charge in charges:
-        for over, quantity, rate in zip(grid.intervals, charge.quantity, charge.rate, strict=True):
+        source = reader.sources.get(charge.price_at)
+        rule = f"{charge.rule}; {charge.price_at} by {source}" if source else charge.rule
+        for over, quantity, rate in zip(reader.grid.intervals, charge.quantity, charge.rate, strict=True):
             if quantity.is_nan() or rate.is_nan() or not quantity:
                 continue
-            yield Line(obligation, charge.charge_type, over, quantity, charge.unit, rate, quantity * rate, charge.rule)
+            yield Line(obligation, charge.charge_type, over, quantity, charge.unit, rate, quantity * rate, rule)

@@ -18,7 +18,7 @@ def settle(book: Sequence[Obligation], actuals: Actuals, *, round_each_interval:
     ready = with_takeovers(book, actuals)
     lines: list[Line] = []
     for obligation in book:
-        lines.extend(_cited(obligation.settle(ready), actuals))
+        lines.extend(obligation.settle(ready))
     return Statement(tuple(lines), tuple(_gaps(actuals)), round_each_interval)
 
 
@@ -31,14 +31,6 @@ def with_takeovers(book: Sequence[Obligation], actuals: Actuals) -> Actuals:
 def net_usd(book: Sequence[Obligation], actuals: Actuals) -> Decimal:
     """The exact net, unrounded."""
     return settle(book, actuals).net_exact_usd
-
-
-def _cited(lines: Iterable[Line], actuals: Actuals) -> Iterable[Line]:
-    """Lines made from an energy price name where it came from, when one point has one source."""
-    sources = set(actuals.price_source.values())
-    source = sources.pop() if len(sources) == 1 else ""
-    for line in lines:
-        yield replace(line, rule=f"{line.rule}; price: {source}") if source and "price" in line.rule and line.unit == "mwh" else line
 
 
 def _gaps(actuals: Actuals) -> Iterable[Finding]:

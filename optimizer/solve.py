@@ -17,7 +17,7 @@ from optimizer.arrays import Arrays, Named
 from optimizer.certificate import certificate
 from optimizer.expr import Floats
 from optimizer.program import Program
-from optimizer.stages import INFEASIBLE, NO_LIMIT_S, OPTIMAL, Solution, SolveError, last_stage
+from optimizer.stages import FEASIBLE, INFEASIBLE, NO_LIMIT_S, OPTIMAL, Solution, SolveError, last_stage
 
 if TYPE_CHECKING:
     import pulp
@@ -60,20 +60,22 @@ class Session:
         status = highs.getModelStatus()
         if status in (highspy.HighsModelStatus.kInfeasible, highspy.HighsModelStatus.kUnboundedOrInfeasible):
             return _nothing(INFEASIBLE, run_s)
-        if status != highspy.HighsModelStatus.kOptimal:
-            self._held = None
-            raise SolveError(f"HiGHS ended with {highs.modelStatusToString(status)}")
-        return self._read(highs, arrays, run_s)
+        if status == highspy.HighsModelStatus.kOptimal:
+            return self._read(highs, arrays, run_s, OPTIMAL)
+        if arrays.integer.any() and highs.getInfo().primal_solution_status == highspy.SolutionStatus.kSolutionStatusFeasible:
+            return self._read(highs, arrays, run_s, FEASIBLE)
+        self._held = None
+        raise SolveError(f"HiGHS ended with {highs.modelStatusToString(status)}")
 
-    def _read(self, highs: Any, arrays: Arrays, run_s: float) -> Solution:
+    def _read(self, highs: Any, arrays: Arrays, run_s: float, status: str) -> Solution:
         found, info = highs.getSolution(), highs.getInfo()
         x = np.asarray(found.col_value, dtype=np.float64)
         objective = float(arrays.cost @ x + arrays.offset)
         if arrays.integer.any():
             dual = self._dual_with_integers_fixed(arrays, x)
-            return Solution(x, dual, objective, OPTIMAL, float("nan"), run_s, int(info.simplex_iteration_count))
+            return Solution(x, dual, objective, status, float("nan"), run_s, int(info.simplex_iteration_count))
         dual = -np.asarray(found.row_dual, dtype=np.float64)
-        return Solution(x, dual, objective, OPTIMAL, certificate(arrays, x, dual), run_s, int(info.simplex_iteration_count))
+        return Solution(x, dual, objective, status, certificate(arrays, x, dual), run_s, int(info.simplex_iteration_count))
 
     def _dual_with_integers_fixed(self, arrays: Arrays, x: Floats) -> Floats:
         fixed = np.round(x)

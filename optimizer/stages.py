@@ -14,8 +14,11 @@ from optimizer.expr import Floats
 from optimizer.program import Program
 
 OPTIMAL = "optimal"
+# Whole numbers, time up: the best found so far keeps every row.
+FEASIBLE = "feasible"
 INFEASIBLE = "infeasible"
 NO_LIMIT_S = 1e6
+ANSWERED = (OPTIMAL, FEASIBLE)
 # What an earlier stage missed may be missed by that much more in a later one: solver tolerance, never a trade.
 SETTLED = 1e-9
 
@@ -59,20 +62,20 @@ def last_stage(program: Program, solver: Solver, budget_s: float = NO_LIMIT_S) -
     arrays = program.arrays()
     kept = _closed(arrays, program.elastic)
     solution = solver.run(kept, budget_s)
-    if solution.status == OPTIMAL:
+    if solution.status in ANSWERED:
         return kept, solution
     broken: list[tuple[Yields, float]] = []
     run_s = solution.run_s
     for level in sorted({e.level for e in program.elastic}, reverse=True):
         weight = _weights(program, level, arrays)
         stage = solver.run(replace(arrays, cost=weight, offset=0.0), budget_s - run_s)
-        if stage.status != OPTIMAL:
+        if stage.status not in ANSWERED:
             raise SolveError(f"no plan keeps the site's limits, even without {level.name.lower()}")
         run_s += stage.run_s
         broken.append((level, stage.objective))
         arrays = _with_row(arrays, weight, stage.objective + SETTLED * (1.0 + abs(stage.objective)))
     solution = solver.run(arrays, budget_s - run_s)
-    if solution.status != OPTIMAL:
+    if solution.status not in ANSWERED:
         raise SolveError("no plan keeps the site's limits")
     dual = solution.dual[: len(solution.dual) - len(broken)]
     kept_to = tuple((level, missed) for level, missed in broken if missed > SETTLED)

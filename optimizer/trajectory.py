@@ -86,8 +86,13 @@ def _settles_itself(obligation: Obligation) -> bool:
     return isinstance(obligation, Contract) and type(obligation).settle is not Contract.settle
 
 
-def _add_settled(lines: dict[tuple[str, str], Floats], obligation: Obligation, reader: Reader) -> None:
-    actuals = Actuals(
+def actuals_of(program: Program, path: Trajectory) -> Actuals:
+    """The trajectory as if it had happened, exact, for the bill."""
+    return _actuals(float_reader(program, path))
+
+
+def _actuals(reader: Reader) -> Actuals:
+    return Actuals(
         site=reader.site,
         grid=reader.grid,
         energy_mwh={k: list(exact(v)) for k, v in reader.energy.items()},
@@ -96,6 +101,10 @@ def _add_settled(lines: dict[tuple[str, str], Floats], obligation: Obligation, r
         hashprice=list(exact(reader.hash_prices)),
         settled_by={o: {g: list(exact(v)) for g, v in by.items()} for o, by in reader.settled.items()},
     )
-    for line in obligation.settle(actuals):
+
+
+def _add_settled(lines: dict[tuple[str, str], Floats], obligation: Obligation, reader: Reader) -> None:
+    """Lines of a contract whose bill is its own; one over several intervals is spread by time."""
+    for line in obligation.settle(_actuals(reader)):
         usd = lines.setdefault((obligation.name, line.charge_type), np.zeros(len(reader.grid)))
         usd += reader.grid.share_within(line.over) * reader.grid.hours / line.over.hours * float(line.amount_usd)

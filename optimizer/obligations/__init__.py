@@ -40,13 +40,15 @@ class Bounds:
 
 @dataclass(frozen=True, slots=True)
 class Charge(Generic[V]):
-    """A charge type over the grid: amount = quantity x rate, per interval. Positive rates are receipts."""
+    """A charge type over the grid: amount = quantity x rate, per interval. Positive rates are receipts. `price_at` names the settlement
+    point whose price the rate is, so that a line can cite its source."""
 
     charge_type: str
     quantity: V
     unit: str
     rate: Rate
     rule: str = ""
+    price_at: str = ""
 
 
 class Its(Protocol[V]):

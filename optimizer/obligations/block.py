@@ -86,12 +86,15 @@ class Block(Contract):
         block = during * its.hours * its.number(self.mw)
         nothing = its.sum([])
         yield Charge("block_cost", nothing + block, "mwh", its.during(None) * its.number(-self.usd_per_mwh), COST)
-        price = its.energy_price(self.settlement_point or self._point(its.site) or its.site.settlement_point)
+        point = self.settlement_point or self._point(its.site) or its.site.settlement_point
+        price = its.energy_price(point)
         load, taken = self._load(its, during)
         if self.at_full_price:
-            yield Charge("block_settlement", nothing + block - taken, "mwh", price, self.rule)
+            yield Charge("block_settlement", nothing + block - taken, "mwh", price, self.rule, point)
             return
-        yield Charge("block_settlement", self._sold(its, block, load, price) + (load - taken) * price, "usd", its.during(None), self.rule)
+        yield Charge(
+            "block_settlement", self._sold(its, block, load, price) + (load - taken) * price, "usd", its.during(None), self.rule, point
+        )
 
     def _sold(self, its: Its[Any], block: Any, load: Any, price: Any) -> Any:
         """Dollars of buying above the block and selling below it. Selling is a right: a haircut above the price sells nothing."""

@@ -27,7 +27,9 @@ class Power(Contract):
         for meter, groups in meters_in(its.site, self.scope):
             losses = its.number(meter.loss_factor)
             here = [its.energy_mwh(name) * (its.number(1) - its.settled_apart(name)) for name in groups]
-            yield Charge("energy", its.sum(here) * losses, "mwh", -its.energy_price(meter.settlement_point), self.rule)
+            yield Charge(
+                "energy", its.sum(here) * losses, "mwh", -its.energy_price(meter.settlement_point), self.rule, meter.settlement_point
+            )
             if self.adders_usd_per_mwh:
                 metered = its.sum([its.energy_mwh(name) for name in groups]) * losses
                 yield Charge("adders", metered, "mwh", its.during(None) * its.number(-self.adders_usd_per_mwh), ADDERS)
