@@ -230,8 +230,8 @@ def _midnight(on: date) -> datetime:
 
 
 class ArchiveSource:
-    """The archive as a Source: real-time prices of some points and day-ahead ones of where that market prices them, reserve prices, load and
-    its forecast of one market, and hash economics; only `kinds` of these when given. It reads the archive once, at its first fetch."""
+    """The archive as a Source: real-time prices of some points and day-ahead ones of where that market prices them, reserve prices, load
+    and its forecast of one market, and hash economics; only `kinds` of these when given. It reads the archive once, at its first fetch."""
 
     synthetic = False
 

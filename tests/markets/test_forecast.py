@@ -4,7 +4,7 @@ from datetime import UTC, date, datetime, timedelta
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from markets.factbook import FactBook
@@ -122,6 +122,7 @@ def test_hash_temperature_load_and_reserve_on_the_grid() -> None:
     assert seen.hashprice.values[0] == pytest.approx(1e15 * 86400 / (1e14 * 2**32) * 3.125 * 6e4)
 
 
+@settings(deadline=None)
 @given(
     st.integers(0, 3 * 86_400),
     st.sampled_from([5, 15, 30, 60]),
