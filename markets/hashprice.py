@@ -18,7 +18,7 @@ from markets.hashmath import SATS_PER_BTC, network_hashrate_eh, subsidy_btc, usd
 # The index averages fees over 144 blocks, a day: RULES section 5.
 FEE_BLOCKS = 144
 HOLDS = timedelta(days=1)
-EVERY = timedelta(minutes=10)
+EVERY = timedelta(minutes=5)
 _PRICE_MAX_AGE = timedelta(hours=6)
 _TIMEOUT_S = 10.0
 
@@ -51,7 +51,7 @@ class FixedHashprice:
 
 
 class _LiveHashprice:
-    """What mempool and bitcoind share: asked at most every ten minutes, each answer holds for a day."""
+    """What mempool and bitcoind share: asked at most every five minutes, each answer holds for a day."""
 
     name = ""
     synthetic = False
@@ -138,16 +138,26 @@ class BitcoindHashprice(_LiveHashprice):
 
     url          the node's JSON-RPC, for example http://127.0.0.1:8332
     cookie_file  the node writes it anew at each start, so it is read at each call
-    btc_usd      a price in $ by the owner, or the address of a mempool instance to ask for it
+    btc_usd      a price by the owner, $; or else
+    price_url    the address of a mempool instance that tells it
     """
 
     name = "bitcoind"
 
     def __init__(
-        self, url: str, cookie_file: str | Path, btc_usd: float | str, clock_now: Callable[[], datetime], every: timedelta = EVERY
+        self,
+        url: str,
+        cookie_file: str | Path,
+        clock_now: Callable[[], datetime],
+        *,
+        btc_usd: float | None = None,
+        price_url: str | None = None,
+        every: timedelta = EVERY,
     ) -> None:
         super().__init__(url, clock_now, every)
-        self.cookie_file, self._price = Path(cookie_file), btc_usd
+        if (btc_usd is None) == (price_url is None):
+            raise ValueError("bitcoind knows no price of BTC: give one of btc_usd and price_url")
+        self.cookie_file, self._own_btc_usd, self._price_url = Path(cookie_file), btc_usd, price_url
         self._fees_sat: dict[int, int] = {}
 
     async def _read(self) -> tuple[float, str]:
@@ -159,7 +169,7 @@ class BitcoindHashprice(_LiveHashprice):
         tip = int(chain["blocks"])
         (mining,) = await self._call([("getmininginfo", [])])
         fees_btc = await self._fees(tip)
-        btc_usd = await self._btc_usd(self._price) if isinstance(self._price, str) else _above_zero("btc_usd", self._price)
+        btc_usd = await self._btc_usd(self._price_url) if self._price_url else _above_zero("btc_usd", self._own_btc_usd)
         return _priced(_above_zero("difficulty", mining["difficulty"]), btc_usd, fees_btc, tip + 1, f"bitcoind, {FEE_BLOCKS} blocks")
 
     async def _fees(self, tip: int) -> float:

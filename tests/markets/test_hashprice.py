@@ -245,15 +245,15 @@ def cookie(site: Site, tmp_path: Path) -> Path:
 
 
 async def test_bitcoind(site: Site, cookie: Path) -> None:
-    fact = await asked(BitcoindHashprice(site.url, cookie, 86_500.0, lambda: NOW))
+    fact = await asked(BitcoindHashprice(site.url, cookie, lambda: NOW, btc_usd=86_500.0))
     assert fact.usd_per_ph_day == pytest.approx(35.2122, abs=5e-5)
     assert (fact.source, fact.known_at) == ("bitcoind", NOW)
 
 
 async def test_bitcoind_remembers_buried_blocks_and_reads_the_cookie_anew(mempool: Site, cookie: Path) -> None:
     at = [NOW]
-    source = BitcoindHashprice(mempool.url, cookie, mempool.url, lambda: at[0])
-    await source.fetch(NOW, NOW)
+    source = BitcoindHashprice(mempool.url, cookie, lambda: at[0], price_url=mempool.url)
+    assert len(await source.fetch(NOW, NOW)) == 1
     assert mempool.calls.count("getblockstats") == 144
     mempool.rpc["getblockchaininfo"] = lambda: {"chain": "main", "initialblockdownload": False, "blocks": TIP + 2}
     mempool.secret = "__cookie__:other"
@@ -278,20 +278,22 @@ async def test_bitcoind_remembers_buried_blocks_and_reads_the_cookie_anew(mempoo
 )
 async def test_bitcoind_traps(site: Site, cookie: Path, method: str, answer: Any, kind: type[SourceError]) -> None:
     site.rpc[method] = lambda *args: answer
-    source = BitcoindHashprice(site.url, cookie, 86_500.0, lambda: NOW)
+    source = BitcoindHashprice(site.url, cookie, lambda: NOW, btc_usd=86_500.0)
     with pytest.raises(kind):
         await source.fetch(NOW, NOW)
     await source.aclose()
 
 
 async def test_bitcoind_errors_and_cookies(site: Site, cookie: Path) -> None:
-    source = BitcoindHashprice(site.url, cookie, 86_500.0, lambda: NOW)
+    source = BitcoindHashprice(site.url, cookie, lambda: NOW, btc_usd=86_500.0)
     del site.rpc["getmininginfo"]
     with pytest.raises(Unreachable, match="error -8"):
         await source.fetch(NOW, NOW)
     cookie.write_text("__cookie__:wrong")
     with pytest.raises(Unreachable, match="the cookie is refused"):
         await source.fetch(NOW, NOW)
+    with pytest.raises(ValueError, match="one of"):
+        BitcoindHashprice(site.url, cookie, lambda: NOW)
     cookie.unlink()
     with pytest.raises(Unreachable, match="cookie file"):
         await source.fetch(NOW, NOW)
