@@ -36,18 +36,18 @@ def run_started(world: str, setup: Setup, at: datetime, token: int) -> RunStarte
 
 def settle_due(setup: Setup, data: Path, engine: Any, telemetry: Any) -> AfterTick:
     """After a tick: telemetry is made durable, and an operating day that has just ended is settled and its statement written."""
-    settled: dict[str, OperatingDay] = {}
+    current: list[OperatingDay] = []
 
     async def after(at: datetime, state: State) -> None:
         try:
             telemetry.flush()
         except OSError as fault:
             log.error("telemetry cannot be written", error=str(fault))
-        today = OperatingDay.of(setup.site.market, at - SETTLE_AFTER)
-        before = settled.setdefault("day", today)
-        if today != before:
-            settled["day"] = today
-            settle_and_write(setup, data, engine, telemetry, before)
+        if not current:
+            current.append(OperatingDay.of(setup.site.market, at))
+        elif at - SETTLE_AFTER >= current[0].end:
+            day, current[0] = current[0], OperatingDay.of(setup.site.market, at)
+            settle_and_write(setup, data, engine, telemetry, day)
 
     return after
 

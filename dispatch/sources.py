@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from importlib import import_module
 from pathlib import Path
@@ -11,7 +11,9 @@ from typing import Any
 from dispatch.config import Setup
 from dispatch.eyes import Watched
 from dispatch.settings import ArchiveHash, ArchivePrices, BitcoindHash, FixedHash, GridstatusPrices, MempoolHash, SyntheticPrices
+from markets.archive import MARKET_KINDS, Archive, ArchiveSource
 from markets.grid import Market
+from markets.source import Source
 
 PRICE_PERIOD_S = 60.0
 HASH_PERIOD_S = 600.0
@@ -35,7 +37,7 @@ def _prices(setup: Setup, points: list[str], now: Callable[[], datetime]) -> Wat
 
             return Watched(SyntheticSource(setup.site.market, seed, points))
         case ArchivePrices(path=path):
-            return Watched(_archive(setup.resolve(path), points, setup.site.market))
+            return Watched(_archive(setup.resolve(path), points, setup.site.market, MARKET_KINDS))
         case GridstatusPrices(deadline_s=deadline_s):
             name = "ErcotSource" if setup.site.market is Market.ERCOT else "MisoSource"
             source: Any = getattr(import_module(f"markets.{setup.site.market.value}"), name)
@@ -50,8 +52,8 @@ def _hash(setup: Setup, now: Callable[[], datetime]) -> list[Watched]:
 
             return [Watched(FixedHashprice(usd))]
         case ArchiveHash(path=path):
-            # The archive of the prices tells its hash economics along with them.
-            return [Watched(_archive(setup.resolve(path), [], setup.site.market))] if path and not _same_archive(setup, path) else []
+            folder = path or (setup.prices.path if isinstance(setup.prices, ArchivePrices) else ".")
+            return [Watched(_archive(setup.resolve(folder), [], setup.site.market, ["hash"]))]
         case MempoolHash(url=url):
             from markets.hashprice import MempoolHashprice
 
@@ -65,11 +67,5 @@ def _hash(setup: Setup, now: Callable[[], datetime]) -> list[Watched]:
     raise TypeError(f"no source for {setup.hash!r}")
 
 
-def _same_archive(setup: Setup, path: str) -> bool:
-    return isinstance(setup.prices, ArchivePrices) and setup.resolve(setup.prices.path).resolve() == setup.resolve(path).resolve()
-
-
-def _archive(folder: Path, points: list[str], market: Market) -> Any:
-    from markets.archive import Archive, ArchiveSource
-
-    return ArchiveSource(Archive(folder), points, market)
+def _archive(folder: Path, points: list[str], market: Market, kinds: Iterable[str]) -> Source:
+    return ArchiveSource(Archive(folder), points, market, kinds)

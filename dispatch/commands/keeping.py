@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -22,22 +21,17 @@ def import_(
     as_json: Json = False,
 ) -> None:
     """Fill an archive from tables."""
-    from markets.archive import Archive, ImportFault
+    from markets.archive import Archive
+    from markets.tables import TableFault
 
-    mapping = None
-    if map_ is not None:
-        try:
-            mapping = tomllib.loads(map_.read_text("utf-8"))
-        except OSError as error:
-            raise Ended(WRONG, f"{map_}: {error.strerror or error}") from None
-        except ValueError as error:
-            raise Ended(WRONG, f"{map_}: {error}") from None
     kept, reports = Archive(archive), []
     for file in files:
         try:
-            reports.append((file, kept.import_file(file, mapping)))
-        except ImportFault as fault:
-            raise Ended(WRONG, *(f"{file}: {line}" for line in str(fault).splitlines())) from None
+            reports.append((file, kept.import_file(file, map_)))
+        except TableFault as fault:
+            raise Ended(WRONG, str(fault)) from None
+        except OSError as error:
+            raise Ended(WRONG, f"{error.filename or file}: {error.strerror or error}") from None
     rows = [{"file": f.name, "rows": r.rows, "facts": r.facts, "gaps": len(r.gaps), "findings": len(r.findings)} for f, r in reports]
     documents: list[dict[str, Any]] = [
         {**row, "gaps": [str(g) for g in r.gaps], "findings": [str(x) for x in r.findings]}
@@ -56,9 +50,22 @@ def show(folder: Annotated[Path, typer.Argument(metavar="DIR")], as_json: Json =
 
     if not folder.is_dir():
         raise Ended(WRONG, f"there is no folder {folder}")
-    rows = Archive(folder).show()
-    columns = list(rows[0]) if rows else []
-    out({"archive": rows}, as_json, table(rows, columns) if rows else ["nothing"])
+    rows = [
+        {
+            "fact": h.kind,
+            "of": h.key,
+            "market": h.market,
+            "from": h.over.start.isoformat(),
+            "to": h.over.end.isoformat(),
+            "intervals": h.intervals,
+            "corrected": h.corrected,
+            "disputed": h.disputed,
+            "gaps": [str(g) for g in h.gaps],
+        }
+        for h in Archive(folder).show()
+    ]
+    lines = table([{**r, "gaps": len(r["gaps"])} for r in rows], list(rows[0])) if rows else ["nothing"]
+    out({"archive": rows}, as_json, lines)
 
 
 def verify(data: Annotated[Path, typer.Argument(metavar="DATA")], as_json: Json = False) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
 import numpy as np
 
@@ -50,8 +50,8 @@ def look_ahead(state: State, at: datetime, grid: Grid) -> Outlook:
 
 def ladder(state: State, at: datetime) -> tuple[str, str]:
     """The step of the price ladder that this instant stands on, and why."""
-    now = Grid.regular(at, at + timedelta(minutes=state.site.control_interval_min), state.site.control_interval_min)
-    seen = look_ahead(state, at, now)
+    now = plan_grid(at, state.site.control_interval_min, 1)
+    seen = look_ahead(state, at, Grid(now.edges[:2]))
     return seen.rung.value, " ".join(seen.notes)
 
 
