@@ -18,6 +18,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import ArrayLike, NDArray
 
+from dispatch.store.durable import sync_folder
 from dispatch.store.rollups import HOLD_S, Rollup, roll_up
 from markets.grid import Grid, Interval
 from optimizer.site import Site
@@ -116,8 +117,8 @@ class Telemetry:
     def _write(self, folder: Path, part: pl.DataFrame) -> None:
         if folder not in self._part:
             folder.mkdir(parents=True, exist_ok=True)
-            _sync_folder(self._folder.parent)
-            _sync_folder(self._folder)
+            sync_folder(self._folder.parent)
+            sync_folder(self._folder)
             self._part = {folder: max((int(f.name[:6]) for f in folder.glob("*.parquet")), default=0)}
         number = self._part[folder] + 1
         # The random end keeps a paused former leader from writing over a part of its successor.
@@ -134,7 +135,7 @@ class Telemetry:
         except OSError:
             unfinished.unlink(missing_ok=True)
             raise
-        _sync_folder(folder)
+        sync_folder(folder)
         self._part[folder] = number
 
     def readings(self, over: Interval, groups: Iterable[str] | None = None) -> pl.DataFrame:
@@ -171,11 +172,3 @@ class Telemetry:
         if rows.filter(good).select("group", "rig").n_unique() < sum(g.rigs for g in self._site.groups):
             rows = self._between(start_s - HOLD_S, end_s)
         return rows
-
-
-def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -1,0 +1,115 @@
+"""Backup of a data folder while it is in use, and its way back: one gzip tar, the ledger first, then every file beside it."""
+
+from __future__ import annotations
+
+import gzip
+import os
+import shutil
+import tarfile
+import tempfile
+import zlib
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path, PurePosixPath
+
+import pysqlite3.dbapi2 as sqlite
+
+from dispatch.store import LedgerUnavailable
+from dispatch.store.durable import sync_folder
+from dispatch.store.tables import ledger_file, open_ledger
+from dispatch.store.verify import verify
+from optimizer.money import Finding
+
+LEDGER = ledger_file(Path()).name
+
+
+def backup(data_dir: Path, file: Path) -> int:
+    """Write a backup of a running site's data folder to `file`, whole or not at all; its size in bytes.
+
+    The ledger is copied as of one instant by SQLite's online backup; telemetry and archive parts never change once written.
+    Raises LedgerUnavailable without a ledger, OSError.
+    """
+    data_dir, file = Path(data_dir).resolve(), Path(file).resolve()
+    if not ledger_file(data_dir).is_file():
+        raise LedgerUnavailable(f"{data_dir}: no ledger there")
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".backup-", dir=file.parent) as scratch:
+        copy, packed = Path(scratch) / LEDGER, Path(scratch) / "packed"
+        _copy_ledger(ledger_file(data_dir), copy)
+        with packed.open("wb") as out:
+            with tarfile.open(fileobj=out, mode="w:gz", compresslevel=3, format=tarfile.PAX_FORMAT) as tar:
+                tar.add(copy, LEDGER)
+                for found in _beside(data_dir, file):
+                    try:
+                        tar.add(found, found.relative_to(data_dir).as_posix(), recursive=False)
+                    except FileNotFoundError:  # pruned while we walked
+                        continue
+            out.flush()
+            os.fsync(out.fileno())
+        packed.replace(file)
+    sync_folder(file.parent)
+    return file.stat().st_size
+
+
+def _copy_ledger(source: Path, copy: Path) -> None:
+    try:
+        with closing(sqlite.connect(source, timeout=30)) as live, closing(sqlite.connect(copy)) as target:
+            live.backup(target)
+    except sqlite.Error as fault:
+        raise LedgerUnavailable(f"{source}: {fault}") from fault
+
+
+def _beside(data_dir: Path, file: Path) -> Iterator[Path]:
+    """Every settled file of the data folder but the ledger and the backup itself; names that start with a dot are unfinished."""
+    for found in sorted(data_dir.rglob("*")):
+        inside = found.relative_to(data_dir).parts
+        if found.is_symlink() or not found.is_file() or found == file or inside[0].startswith(LEDGER):
+            continue
+        if not any(part.startswith(".") for part in inside):
+            yield found
+
+
+def restore(file: Path, data_dir: Path) -> list[Finding]:
+    """Bring a backup back into an empty or new folder, whole or not at all, and check its chain; what `verify` finds.
+
+    Raises FileExistsError when something is there, LedgerUnavailable when `file` is no whole backup, OSError.
+    """
+    file, data_dir = Path(file), Path(data_dir).resolve()
+    if data_dir.exists() and (not data_dir.is_dir() or any(data_dir.iterdir())):
+        raise FileExistsError(f"{data_dir}: not empty; restore goes into an empty or new folder")
+    data_dir.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".restore-", dir=data_dir.parent) as scratch:
+        unpacked = Path(scratch) / "data"
+        unpacked.mkdir()
+        _unpack(file, unpacked)
+        engine = open_ledger(unpacked, create=False)
+        try:
+            findings = verify(engine)
+        finally:
+            engine.dispose()
+        if data_dir.exists():
+            data_dir.rmdir()
+        unpacked.rename(data_dir)
+    sync_folder(data_dir.parent)
+    return findings
+
+
+def _unpack(file: Path, target: Path) -> None:
+    try:
+        with gzip.open(file) as stream, tarfile.open(fileobj=stream, mode="r:") as tar:
+            for member in tar:
+                path = PurePosixPath(member.name)
+                if not member.isreg() or path.is_absolute() or ".." in path.parts:
+                    raise LedgerUnavailable(f"{file}: {member.name!r} is nothing a backup holds")
+                place = target.joinpath(*path.parts)
+                place.parent.mkdir(parents=True, exist_ok=True)
+                content = tar.extractfile(member)
+                assert content is not None
+                with content, place.open("xb") as out:
+                    shutil.copyfileobj(content, out)
+                    out.flush()
+                    os.fsync(out.fileno())
+            while stream.read(1 << 20):  # to the checksum at the end, which the tar does not reach
+                continue
+    except (tarfile.TarError, gzip.BadGzipFile, EOFError, zlib.error) as fault:
+        raise LedgerUnavailable(f"{file}: not a whole backup: {fault}") from fault

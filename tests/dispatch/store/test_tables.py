@@ -1,0 +1,80 @@
+"""Migrations make the tables the program speaks of, and a ledger of another version is refused."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
+
+import pytest
+from alembic import command
+from alembic.autogenerate import compare_metadata
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from hypothesis import given
+from hypothesis import strategies as st
+from sqlalchemy import Engine, inspect, select, text
+from sqlalchemy.dialects import postgresql
+
+import dispatch.store.tables as tables
+from dispatch.store import LedgerUnavailable
+
+
+def alembic() -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(Path(tables.__file__).parent / "migrations"))
+    return config
+
+
+def test_the_migrations_make_these_tables(engine: Engine) -> None:
+    with tables.reading(engine) as connection:
+        assert compare_metadata(MigrationContext.configure(connection), tables.ledger) == []
+    assert ScriptDirectory.from_config(alembic()).get_current_head() == tables.REVISION
+
+
+def test_down_and_up_again(engine: Engine) -> None:
+    for step, left in ((command.downgrade, {"alembic_version"}), (command.upgrade, {"alembic_version", *tables.ledger.tables})):
+        config = alembic()
+        with tables.writing(engine) as connection:
+            config.attributes["connection"] = connection
+            step(config, "base" if step is command.downgrade else "head")
+        assert set(inspect(engine).get_table_names()) == left
+
+
+def test_a_ledger_of_a_newer_version_is_refused(tmp_path: Path, engine: Engine) -> None:
+    with tables.writing(engine) as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    with pytest.raises(LedgerUnavailable, match="version 9999"):
+        tables.open_ledger(tmp_path)
+
+
+def test_every_commit_is_durable(engine: Engine) -> None:
+    with tables.reading(engine) as connection:
+        settings = [
+            connection.exec_driver_sql(f"PRAGMA {p}").scalar() for p in ("journal_mode", "synchronous", "busy_timeout", "mmap_size")
+        ]
+    assert settings[:3] == ["wal", 2, 5000] and not settings[3]
+
+
+def test_the_database_clock_is_of_today(engine: Engine) -> None:
+    with tables.reading(engine) as connection:
+        now_s = connection.execute(select(tables.db_now_s())).scalar()
+    assert now_s is not None and abs(now_s - datetime.now(UTC).timestamp()) < 60
+    spoken = str(select(tables.db_now_s(), tables.utf8(tables.journal.c.kind)).compile(dialect=postgresql.dialect()))
+    assert "clock_timestamp" in spoken and "convert_to(journal.kind, 'UTF8')" in spoken
+
+
+offsets = st.sampled_from([UTC, timezone(timedelta(hours=-6))])
+
+
+@given(st.lists(st.datetimes(datetime(1900, 1, 1), datetime(2200, 1, 1), timezones=offsets), max_size=5))
+def test_text_order_is_time_order_and_instants_come_back(instants: list[datetime]) -> None:
+    written = [tables.instant_text(at) for at in instants]
+    assert [tables.Instant().process_result_value(t, None) for t in written] == instants
+    assert sorted(written) == [tables.instant_text(at) for at in sorted(instants)]
+    assert all(len(t) == 27 for t in written)
+
+
+def test_an_instant_needs_an_offset() -> None:
+    with pytest.raises(ValueError, match="offset"):
+        tables.instant_text(datetime(2026, 1, 1))
