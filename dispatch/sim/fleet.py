@@ -49,6 +49,7 @@ class Fleet:
         self.spec = spec
         self.now_s = start_s
         self._groups = {g.name: g for g in spec.groups}
+        self._names = {g.name: [m.name for m in g.modes] for g in spec.groups}
         self._starts = np.cumsum([0, *(g.rigs for g in spec.groups)])[:-1]
         self._first = {g.name: int(s) for g, s in zip(spec.groups, self._starts, strict=True)}
         self._group_of = np.repeat(np.arange(len(spec.groups)), [g.rigs for g in spec.groups])
@@ -77,7 +78,7 @@ class Fleet:
 
     def command(self, group: str, rigs: Ints, mode: str) -> Answers:
         """Order rigs into a mode, now. A power limit set before is lifted by an awake mode."""
-        names = [m.name for m in self._groups[group].modes]
+        names = self._names[group]
         if mode not in names:
             return Answers(np.full(len(rigs), UNSUPPORTED, np.int8), np.zeros(len(rigs), bool))
         at = self._at(group, rigs)
@@ -113,18 +114,30 @@ class Fleet:
         self._reboot(at[moved])
         return Answers(said, moved)
 
-    def restore(self, group: str, rigs: Ints, mode: str | None, limit_w: float | None = None) -> None:
-        """Put rigs where a log says they went, whatever is wrong with them; None leaves that part as it is."""
-        at = self._at(group, rigs)
-        if limit_w is not None:
-            self._limit_w[at] = limit_w
-        names = [m.name for m in self._groups[group].modes]
-        self._move(at, names.index(mode) if mode is not None else self._mode[at])
+    def prefer(self, group: str, rigs: Ints, mode: str) -> Answers:
+        """Order rigs to use an awake mode from now on; those asleep stay asleep. A power limit set before is lifted."""
+        names, at = self._names[group], self._at(group, rigs)
+        if mode not in names[1:]:
+            return Answers(np.full(len(rigs), UNSUPPORTED, np.int8), np.zeros(len(rigs), bool))
+        said, obeys = self._said(at)
+        position = names.index(mode)
+        moved = obeys & ((self._awake_mode[at] != position) | np.isfinite(self._limit_w[at]))
+        hit = at[moved]
+        self._awake_mode[hit], self._limit_w[hit] = position, np.inf
+        self._move(hit[self._mode[hit] > 0], position)
+        return Answers(said, moved)
+
+    def restore(self, group: str, rigs: Ints, mode: str, awake_mode: str, limit_w: float) -> None:
+        """Put rigs where a log says they went, whatever is wrong with them."""
+        names, at = self._names[group], self._at(group, rigs)
+        self._limit_w[at] = limit_w
+        self._move(at, names.index(mode))
+        self._awake_mode[at] = names.index(awake_mode)
 
     def place(self, group: str, rigs: Ints, mode: str) -> None:
         """Put rigs into a mode as if they had been in it for long."""
         at = self._at(group, rigs)
-        self.restore(group, rigs, mode)
+        self._move(at, self._names[group].index(mode))
         watts, ths = self._targets(at)
         self._watts.put(at, watts, self.now_s)
         self._ths.put(at, ths, self.now_s)
@@ -132,8 +145,7 @@ class Fleet:
 
     def read(self, group: str, rigs: Ints) -> tuple[Floats, Floats]:
         """Wall watts and TH/s of rigs, shape (n,) each; NaN for those that do not answer."""
-        at = self._at(group, rigs)
-        watts, ths = self._watts.at(self.now_s, at), self._ths.at(self.now_s, at)
+        at, (watts, ths) = self._at(group, rigs), self.truth(group, rigs)
         silent = self._has(Fault.UNREACHABLE, at) | self._has(Fault.HANGS, at) | self._has(Fault.DRIPS, at)
         return np.where(silent, np.nan, watts), np.where(silent, np.nan, ths)
 
@@ -144,26 +156,21 @@ class Fleet:
 
     def modes(self, group: str, rigs: Ints) -> list[str]:
         """The modes rigs are in or on their way to."""
-        names = [m.name for m in self._groups[group].modes]
-        return [names[i] for i in self._mode[self._at(group, rigs)]]
+        return [self._names[group][i] for i in self._mode[self._at(group, rigs)]]
 
-    def limits_w(self, group: str, rigs: Ints) -> Floats:
-        """Power limits in force, infinite where there is none."""
-        return self._limit_w[self._at(group, rigs)].copy()
-
-    def since_s(self, group: str, rigs: Ints) -> Floats:
-        """When rigs last changed what they do, epoch seconds."""
-        return self._since_s[self._at(group, rigs)].copy()
+    def standing(self, group: str, rig: int) -> tuple[str, str, float]:
+        """One rig's orders: its mode, the mode it has when awake, its power limit in W (infinite where there is none)."""
+        at, names = self._first[group] + rig, self._names[group]
+        return names[self._mode[at]], names[self._awake_mode[at]], float(self._limit_w[at])
 
     def board_c(self, group: str, rigs: Ints) -> Floats:
         """Board temperatures: in the room's 25 C, 50 C above it at normal watts."""
         watts, _ = self.truth(group, rigs)
         return AMBIENT_C + BOARD_RISE_C * watts / max(self._groups[group].normal.watts, 1.0)
 
-    def faults(self, group: str, rig: int) -> frozenset[Fault]:
-        """What is wrong with one rig now."""
-        at = self._at(group, np.array([rig]))
-        return frozenset(f for f in Fault if bool(self._has(f, at)[0]))
+    def has(self, fault: Fault, group: str, rig: int) -> bool:
+        """Whether a rig has a fault now."""
+        return bool(self._has(fault, self._at(group, np.array([rig])))[0])
 
     def afflict(self, affliction: Affliction) -> None:
         """Something goes wrong from now on; a rate is taken of the group's first rigs."""
@@ -180,18 +187,11 @@ class Fleet:
 
     def energy_mwh(self, group: str) -> float:
         """Energy at the wall since the start, exact up to float rounding; the physics' truth, no meter's."""
-        return float(self._watt_s[self._number(group)] / 3.6e9)
+        return float(self._watt_s[list(self._names).index(group)] / 3.6e9)
 
     def hash_ph_days(self, group: str) -> float:
         """Work since the start, in PH/s times days."""
-        return float(self._th[self._number(group)] / (1e3 * 86400.0))
-
-    def heat_mw(self, group: str) -> float:
-        """Heat given off now; all of the watts become heat."""
-        return float(self._watts.at(self.now_s, self._at(group, np.arange(self._groups[group].rigs))).sum() / 1e6)
-
-    def _number(self, group: str) -> int:
-        return list(self._groups).index(group)
+        return float(self._th[list(self._names).index(group)] / (1e3 * 86400.0))
 
     def _at(self, group: str, rigs: Ints) -> Ints:
         return np.asarray(rigs, np.int64) + self._first[group]

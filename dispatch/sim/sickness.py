@@ -18,20 +18,29 @@ class Sickness:
 
     def __init__(self, drawn: Iterable[tuple[Affliction, Ints]]) -> None:
         self._drawn = list(drawn)
+        # By fault: who has it, from when until when; so that a rig can be asked about cheaply.
+        self._known: dict[Fault, tuple[float, float, Ints]] = {}
 
     def add(self, affliction: Affliction, rigs: Ints) -> None:
         self._drawn.append((affliction, rigs))
+        self._known.clear()
 
     def mend(self, fault: Fault) -> Ints:
         """Take a kind of fault away; who had it."""
         had = [rigs for a, rigs in self._drawn if a.fault is fault]
         self._drawn = [(a, rigs) for a, rigs in self._drawn if a.fault is not fault]
+        self._known.clear()
         return np.unique(np.concatenate(had)) if had else NOBODY
 
     def now(self, fault: Fault, at_s: float) -> Ints:
         """Who has the fault at an instant, ascending."""
+        since, until, ill = self._known.get(fault, (np.inf, np.inf, NOBODY))
+        if since <= at_s < until:
+            return ill
         hit = [rigs for a, rigs in self._drawn if a.fault is fault and a.from_s <= at_s < a.until_s]
-        return np.unique(np.concatenate(hit)) if hit else NOBODY
+        ill = np.unique(np.concatenate(hit)) if hit else NOBODY
+        self._known[fault] = (at_s, self.next_change(at_s), ill)
+        return ill
 
     def has(self, fault: Fault, rigs: Ints, at_s: float) -> NDArray[np.bool_]:
         """Whether each rig has the fault at an instant, shape of `rigs`."""
