@@ -1,0 +1,134 @@
+"""The API and its page: reads the journal, writes the inbox, imagines. A process of its own; the loop never waits for it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Collection
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import structlog
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from fastapi.openapi.utils import get_openapi
+from fastapi.routing import APIRoute
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from dispatch import faults
+from dispatch.clock import Clock, WallClock
+from dispatch.config import Setup
+from dispatch.inbound import Fault, joined
+from dispatch.store import JournalBroken, LedgerUnavailable
+from dispatch.web import imagined, pages, pushes, reads, stream
+from dispatch.web.auth import Gate, scope_needed
+from dispatch.web.desk import Desk
+from dispatch.web.problem import MEDIA_TYPE, WORDS, Problem, Refusal, problem
+
+log = structlog.get_logger()
+
+ABOUT = """What a Loadstone site does, why, and what it would do. Every error is an RFC 9457 problem.
+
+On loopback, reading and what-if need no key; calls, awards and holds need one with scope `dispatch`:
+`Authorization: Bearer KEY` or `X-API-Key: KEY`."""
+
+
+def create_app(
+    data_dir: Path, setup: Setup, *, clock: Clock | None = None, listen: str = "127.0.0.1:8787", hosts: Collection[str] = ()
+) -> FastAPI:
+    """The application over a data folder. `hosts` are further names by which it may be called."""
+    at = Desk(Path(data_dir), setup, clock or WallClock())
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with at.at_work():
+            yield
+
+    app = FastAPI(title="Loadstone", description=ABOUT, version="1", lifespan=lifespan, docs_url=None, redoc_url=None)
+    app.state.desk = at
+    app.state.readers = set()
+    for router in (reads.router, reads.metrics, stream.router, imagined.router, pushes.router, pages.router):
+        app.include_router(router)
+    _nothing_open(app)
+    app.add_middleware(Gate, check=at.key, hosts=[listen.rpartition(":")[0], *setup.api.hosts, *hosts])
+    _problems(app)
+    app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
+    return app
+
+
+def _nothing_open(app: FastAPI) -> None:
+    """Every route that is not a plain read must ask for a scope. Raises RuntimeError."""
+    for route in app.routes:
+        for method in (getattr(route, "methods", None) or set()) - {"GET", "HEAD"}:
+            if scope_needed(method, route.path) is None:  # type: ignore[attr-defined]
+                raise RuntimeError(f"{method} {route.path} is open to anyone")  # type: ignore[attr-defined]
+
+
+def _problems(app: FastAPI) -> None:
+    @app.exception_handler(Refusal)
+    async def refused(request: Request, error: Refusal) -> Response:
+        return problem(error.status, error.detail, error.faults, error.headers)
+
+    @app.exception_handler(HTTPException)
+    async def http(request: Request, error: HTTPException) -> Response:
+        detail = str(error.detail) if error.status_code not in WORDS or error.status_code == 400 else WORDS[error.status_code]
+        return problem(error.status_code, detail, headers=error.headers)
+
+    @app.exception_handler(RequestValidationError)
+    async def invalid(request: Request, error: RequestValidationError) -> Response:
+        return _invalid(request, error)
+
+    @app.exception_handler(JournalBroken)
+    @app.exception_handler(LedgerUnavailable)
+    async def unavailable(request: Request, error: Exception) -> Response:
+        return problem(503, f"The ledger cannot answer: {error}")
+
+    @app.exception_handler(Exception)
+    async def defect(request: Request, error: Exception) -> Response:
+        log.error("a request met a defect", path=request.url.path, error=repr(error))
+        return problem(500, "This is a defect of Loadstone; the log tells more")
+
+
+def _invalid(request: Request, error: RequestValidationError) -> JSONResponse:
+    """Pydantic's faults in the user's words; a body that is no JSON at all is a 400."""
+    route = request.scope.get("route")
+    field = route.body_field if isinstance(route, APIRoute) else None
+    model = field.field_info.annotation if field else None
+    found = []
+    for e in error.errors():
+        if e["type"] == "json_invalid":
+            return problem(400, f"The body is not JSON: {e.get('ctx', {}).get('error', e['msg'])}")
+        where, *loc = e["loc"]
+        text = faults.words({**e, "loc": tuple(loc)}, model if where == "body" else None)
+        found.append(Fault(joined(*([] if where == "body" else [where]), *loc), text))
+    return problem(422, "; ".join(str(f) for f in found[:5]), found)
+
+
+def _openapi(app: FastAPI) -> dict[str, Any]:
+    if app.openapi_schema is None:
+        schema = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
+        schemas = schema.setdefault("components", {}).setdefault("schemas", {})
+        document = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
+        schemas.update(document.pop("$defs", {}), Problem=document)
+        for unused in ("HTTPValidationError", "ValidationError"):
+            schemas.pop(unused, None)
+        schema["components"]["securitySchemes"] = {
+            "bearer": {"type": "http", "scheme": "bearer"},
+            "key": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
+        }
+        for path, item in schema["paths"].items():
+            for method, operation in item.items():
+                _operation(operation, scope_needed(method.upper(), path))
+        app.openapi_schema = schema
+    return app.openapi_schema
+
+
+def _operation(operation: dict[str, Any], scope: str | None) -> None:
+    for status, answer in operation["responses"].items():
+        if status[0] in "45":
+            answer["content"] = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
+    if scope is not None:
+        keyed: list[dict[str, list[str]]] = [{"bearer": []}, {"key": []}]
+        operation["security"] = keyed if scope not in ("read", "whatif") else [{}, *keyed]
+        operation["description"] = f"{operation.get('description', '')}\n\nScope `{scope}`.".strip()

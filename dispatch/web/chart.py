@@ -1,0 +1,86 @@
+"""What the page draws: price, plan and load on one axis in market time. Ticks and labels are made here, never by a browser's zone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from dispatch.web.shapes import clean, iso, point_of, prices_document
+from dispatch.web.view import View
+from markets.grid import Interval, Market, hour_ending, interval_label, parse_instant
+
+BACK, AHEAD = timedelta(hours=12), timedelta(hours=24)
+TICK_EVERY_H = 3
+
+
+def chart_document(view: View, now: datetime) -> dict[str, Any]:
+    """Steps as parallel lists. `x` are UTC milliseconds; `label` is the market's interval; `axis` holds tick positions and texts."""
+    state = view.state
+    market = state.site.market
+    over = Interval(now - BACK, now + AHEAD)
+    prices = prices_document(view, now, over.start)
+    point = prices["points"][point_of(state)]
+    plan = [i for i in (state.plan["intervals"] if state.plan else ()) if parse_instant(i["start"]) < over.end]
+    ticks = [p for p in list(view.points) if p.at >= over.start]
+    return {
+        "at": iso(now),
+        "now": _ms(now),
+        "clock_now": f"{now.astimezone(market.tz):%a %-d %b %H:%M:%S}",
+        "range": [_ms(over.start), _ms(over.end)],
+        "axis": axis(market, over),
+        "clock": "EST (market time)" if market is Market.MISO else "prevailing Central (market time)",
+        "point": point_of(state),
+        "synthetic": prices["synthetic"],
+        "breakevens": prices["breakevens_usd_per_mwh"],
+        "published": _steps(market, ((p["start"], p["end"], p["usd_per_mwh"]) for p in point["real_time"])),
+        "outlook": _steps(market, ((p["start"], p["end"], p["usd_per_mwh"]) for p in point["outlook"]), over.end)
+        | {"basis": [p["basis"] for p in point["outlook"] if parse_instant(p["start"]) < over.end]},
+        "plan": _steps(market, ((i["start"], i["end"], i["load_mw"]) for i in plan)),
+        "groups": {
+            g.name: _steps(market, ((i["start"], i["end"], i["groups"][g.name]["load_mw"]) for i in plan if g.name in i["groups"]))
+            for g in state.site.groups
+        },
+        "load": {
+            "x": [_ms(p.at) for p in ticks],
+            "y": [clean(p.load_mw) for p in ticks],
+            "label": [_clock(market, p.at) for p in ticks],
+            "planned": [clean(p.planned_mw) for p in ticks],
+            "groups": {g.name: [clean(p.groups.get(g.name)) for p in ticks] for g in state.site.groups},
+        },
+    }
+
+
+def axis(market: Market, over: Interval) -> dict[str, list[Any]]:
+    """A tick every three hours of the market's clock, labelled with the hour that ends there; the day's name at midnight. A day of 23 or 25
+    hours has its ticks where they fall."""
+    at = over.start.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
+    x, text = [], []
+    while at <= over.end:
+        local = at.astimezone(market.tz)
+        if at >= over.start and local.hour % TICK_EVERY_H == 0:
+            x.append(_ms(at))
+            text.append(f"{local:%a %-d %b}" if local.hour == 0 else hour_ending(market, at - timedelta(seconds=1)))
+        at += timedelta(hours=1)
+    return {"x": x, "text": text}
+
+
+def _steps(market: Market, rows: Iterable[tuple[str, str, float | None]], until: datetime | None = None) -> dict[str, list[Any]]:
+    x, ends, y, label = [], [], [], []
+    for start, end, value in rows:
+        over = Interval(parse_instant(start), parse_instant(end))
+        if until is not None and over.start >= until:
+            break
+        x.append(_ms(over.start))
+        ends.append(_ms(over.end))
+        y.append(clean(value))
+        label.append(interval_label(market, over))
+    return {"x": x, "end": ends, "y": y, "label": label}
+
+
+def _clock(market: Market, at: datetime) -> str:
+    return f"{at.astimezone(market.tz):%a %H:%M:%S}"
+
+
+def _ms(at: datetime) -> int:
+    return int(at.timestamp() * 1000)

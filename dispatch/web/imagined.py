@@ -1,0 +1,34 @@
+"""Imagining: what-if and sweeps. They work on copies of what is known now; the live plan is out of their reach."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends
+
+from dispatch.web.desk import Desk, desk
+from dispatch.web.problem import Refusal, responses
+from dispatch.web.scenario import Scenario
+from dispatch.web.sweep import SweepDocument, sweep
+from dispatch.web.what_if import what_if
+
+At = Annotated[Desk, Depends(desk)]
+
+router = APIRouter(prefix="/api/v1", tags=["what-if"], responses=responses(400, 401, 403, 405, 413, 415, 422, 429, 500, 503))
+
+
+@router.post("/what-if", summary="The plan as it is and as it would be, with the difference in money and promises")
+async def post_what_if(at: At, scenario: Scenario) -> dict[str, Any]:
+    ground = at.ground()
+    return await at.imagine(lambda: what_if(ground, scenario))
+
+
+@router.post("/what-if/sweep", summary="A what-if over a grid of values")
+async def post_sweep(at: At, document: SweepDocument) -> dict[str, Any]:
+    ground = at.ground()
+    return await at.imagine(lambda: sweep(ground, document.scenario, document.sweep))
+
+
+@router.post("/offers", summary="Offers for the QSE: not built in this version", status_code=501, responses=responses(501))
+def post_offers() -> None:
+    raise Refusal(501, "Energy bid curves and ancillary-service offers are not built in this version")
