@@ -8,7 +8,7 @@ from typing import Any
 import polars as pl
 
 from markets.facts import PriceMarket
-from markets.tables import KINDS, Table, TableFault, economics, instants, numbers, rows
+from markets.tables import KINDS, ZONE, Table, TableFault, economics, instants, numbers, rows
 
 KEYS = {
     "fact": "price, reserve, load, load_forecast or hash",
@@ -24,6 +24,7 @@ KEYS = {
     "columns": "column = location, product or figure",
     "correction": "column, days_after: a second, corrected value",
 }
+ALSO = {"hash_economics": "hash", "reserve_price": "reserve", "system_load": "load"}  # the facts' own names
 HASH_FIGURES = ("difficulty", "btc_usd", "fees_btc_per_block", "subsidy_btc")
 BLOCKS_PER_DAY = 144
 PER_BLOCK = ("btc_per_block", "sat_per_block", "btc_per_day", "usd_per_day")
@@ -33,7 +34,7 @@ def mapped(table: Table, spec: Mapping[str, Any]) -> dict[str, pl.DataFrame]:
     """The rows a map makes of a table, by kind of fact. Raises TableFault naming the key."""
     if strange := sorted(set(spec) - set(KEYS)):
         raise TableFault(f"map: unknown key {strange[0]!r}; known: {', '.join(KEYS)}")
-    kind = spec.get("fact", "price")
+    kind = ALSO.get(spec.get("fact", "price"), spec.get("fact", "price"))
     if kind not in KINDS:
         raise TableFault(f"map: fact: {kind!r} is none of {', '.join(KINDS)}")
     columns = spec.get("columns")
@@ -46,6 +47,8 @@ def mapped(table: Table, spec: Mapping[str, Any]) -> dict[str, pl.DataFrame]:
             raise TableFault(f"map: {key}: is required: {KEYS[key]}")
     if not isinstance(spec["interval_min"], int) or spec["interval_min"] <= 0:
         raise TableFault(f"map: interval_min: {spec['interval_min']!r} is not a whole number of minutes above zero")
+    if spec.get("iso", "ercot") not in ZONE:
+        raise TableFault(f"map: iso: {spec['iso']!r} is none of {', '.join(ZONE)}")
     found: dict[str, list[pl.DataFrame]] = {}
     for column, meaning in _column_first(table, columns).items():
         for kind_of_column, frame in _column(table, spec, column, meaning):
@@ -62,24 +65,39 @@ def _column_first(table: Table, columns: Mapping[str, Any]) -> Mapping[str, Any]
     return columns
 
 
+def _meaning(spec: Mapping[str, Any], column: str, meaning: Any) -> dict[str, str]:
+    """What a column holds: its name, fact, market and publish rule, the map's own where the column says nothing."""
+    own = {"name": meaning} if isinstance(meaning, str) else meaning
+    if not isinstance(own, Mapping) or set(own) - {"name", "fact", "market", "known"}:
+        raise TableFault(f"map: columns.{column}: is a name, or a table of name, fact, market, known")
+    said = {"name": "", "fact": "price", "market": "", "known": "real_time"} | {
+        k: spec[k] for k in ("fact", "market", "known") if k in spec
+    }
+    said |= own
+    said["fact"] = ALSO.get(said["fact"], said["fact"])
+    if said["fact"] not in KINDS[:-1]:
+        raise TableFault(f"map: columns.{column}: fact {said['fact']!r} is none of {', '.join(KINDS[:-1])}")
+    if said["known"] not in ("real_time", "day_ahead"):
+        raise TableFault(f"map: known: {said['known']!r} is neither real_time nor day_ahead")
+    if said["fact"] == "price" and said["market"] not in set(PriceMarket):
+        raise TableFault(f"map: market: {said['market']!r} is none of {', '.join(PriceMarket)}")
+    if said["fact"] == "reserve":
+        said["market"] = said["market"] or "DAM"
+    return said
+
+
 def _column(table: Table, spec: Mapping[str, Any], column: str, meaning: Any) -> list[tuple[str, pl.DataFrame]]:
-    own = {"name": meaning} if isinstance(meaning, str) else dict(meaning)
-    kind, market = own.get("fact", spec.get("fact", "price")), own.get("market", spec.get("market", ""))
-    if strange := sorted(set(own) - {"name", "fact", "market", "known"}):
-        raise TableFault(f"map: columns.{column}: unknown key {strange[0]!r}; known: name, fact, market, known")
-    if kind == "price" and market not in set(PriceMarket):
-        raise TableFault(f"map: market: {market!r} is none of {', '.join(PriceMarket)}")
-    if kind == "reserve":
-        market = market or "DAM"
+    said = _meaning(spec, column, meaning)
+    kind = said["fact"]
     start = instants(table, spec["time"])
     value = numbers(table, column)
     if gap := spec.get("gap_where"):
         table.need(gap)
         value = pl.select(pl.when(~table.frame[gap].cast(pl.Boolean)).then(value)).to_series()
-    names: Any = table.frame[spec["location"]].cast(pl.String) if spec.get("location") else pl.lit(own.get("name", ""))
+    names: Any = table.frame[spec["location"]].cast(pl.String) if spec.get("location") else pl.lit(said["name"])
     given = {
         "key": names if kind in ("price", "reserve") else pl.lit(""),
-        "market": pl.lit(market if kind in ("price", "reserve") else ""),
+        "market": pl.lit(said["market"] if kind in ("price", "reserve") else ""),
         "start": start,
         "end": start.dt.offset_by(f"{spec['interval_min']}m"),
         "value": value,
@@ -88,9 +106,7 @@ def _column(table: Table, spec: Mapping[str, Any], column: str, meaning: Any) ->
         given["iso"] = pl.lit(spec["iso"])
     if "publish_time" in spec:
         given["known_at"] = instants(table, spec["publish_time"])
-    source = spec.get("source", table.stem)
-    rule = own.get("known", spec.get("known", "real_time"))
-    first = rows(given, source, rule)
+    first = rows(given, spec.get("source", table.stem), said["known"])
     corrected = _corrected(table, spec, first)
     return [(kind, first)] + ([(kind, corrected)] if corrected is not None else [])
 
@@ -101,6 +117,8 @@ def _corrected(table: Table, spec: Mapping[str, Any], first: pl.DataFrame) -> pl
         return None
     if not isinstance(correction, Mapping) or set(correction) != {"column", "days_after"}:
         raise TableFault("map: correction: needs exactly column and days_after")
+    if not isinstance(correction["days_after"], int) or correction["days_after"] < 0:
+        raise TableFault(f"map: correction.days_after: {correction['days_after']!r} is not a whole number of days")
     return first.with_columns(
         numbers(table, correction["column"]).round(2).alias("value"),
         (pl.col("end") + pl.duration(days=correction["days_after"])).alias("known_at"),
@@ -116,8 +134,8 @@ def _hash(table: Table, spec: Mapping[str, Any], columns: Mapping[str, Any]) -> 
         raise TableFault(f"map: columns: unknown figure {strange[0]!r}; known: date, {', '.join(HASH_FIGURES)}")
     figures = {}
     for name in HASH_FIGURES:
-        own = {"column": columns[name]} if isinstance(columns[name], str) else dict(columns[name])
-        if "column" not in own or set(own) - {"column", "unit", "blocks"}:
+        own = {"column": columns[name]} if isinstance(columns[name], str) else columns[name]
+        if not isinstance(own, Mapping) or "column" not in own or set(own) - {"column", "unit", "blocks"}:
             raise TableFault(f"map: columns.{name}: needs column, and may say unit and blocks")
         figures[name] = _in_unit(table, columns, name, own)
     table.need(columns["date"])

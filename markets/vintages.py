@@ -27,6 +27,10 @@ class Gap:
     over: Interval
     intervals: int
 
+    def __str__(self) -> str:
+        name = " ".join(word for word in (self.kind, self.key, self.market) if word)
+        return f"{name}: nothing from {self.over.start:%Y-%m-%dT%H:%MZ} to {self.over.end:%Y-%m-%dT%H:%MZ}, {self.intervals} intervals"
+
 
 def merge(kind: str, old: pl.DataFrame, new: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Old rows and what is new in `new`; and the rows of `new` that contradict the one served, with its value and source beside theirs.

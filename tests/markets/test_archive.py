@@ -9,6 +9,7 @@ import pytest
 from markets.archive import Archive, ArchiveSource
 from markets.facts import HashEconomics, LoadForecast, Price, PriceMarket, ReservePrice, SystemLoad
 from markets.grid import Interval, Market
+from markets.tablemap import HASH_FIGURES
 from markets.tables import TableFault
 from tests.conformance.source_kit import conforms
 
@@ -46,6 +47,9 @@ ECONOMICS = """date,difficulty,btc_usd,fees_btc_per_block,subsidy_btc
 """
 
 
+WIDE: dict[str, object] = {"time": "t", "interval_min": 15, "market": "REAL_TIME_15_MIN", "columns": {"A": "HB_WEST"}}
+
+
 @pytest.fixture
 def archive(tmp_path: Path) -> Archive:
     return Archive(tmp_path / "archive")
@@ -65,7 +69,7 @@ def test_prices_round_to_the_cent_and_a_gap_stays_a_gap(archive: Archive, tmp_pa
     report = archive.import_file(written(tmp_path, "july.csv", PRICES))
     assert (report.rows, report.facts, report.findings) == (3, 3, ())
     (gap,) = report.gaps
-    assert (gap.key, gap.over.start, gap.intervals) == ("LZ_WEST", datetime(2024, 7, 1, 5, 15, tzinfo=UTC), 1)
+    assert str(gap) == "price LZ_WEST REAL_TIME_15_MIN: nothing from 2024-07-01T05:15Z to 2024-07-01T05:30Z, 1 intervals"
     prices = archive.final_prices("LZ_WEST", [RT], DAY)
     assert [(p.usd_per_mwh, p.source) for p in prices] == [(21.50, "july"), (-3.10, "july")]
     assert prices[0].known_at == datetime(2024, 7, 1, 5, 17, tzinfo=UTC)
@@ -169,17 +173,24 @@ def test_a_faulty_table_is_named_and_leaves_nothing_behind(archive: Archive, tmp
     [
         ({"time": "t", "interval_min": 15, "columns": {"A": "HB_WEST"}, "marker": 1}, "unknown key 'marker'"),
         ({"time": "t", "interval_min": 15, "columns": {"A": "HB_WEST"}}, "market"),
-        ({"time": "t", "interval_min": 15, "market": "REAL_TIME_15_MIN", "columns": {"B": "HB_WEST"}}, "no column 'B'"),
+        (WIDE | {"columns": {"B": "HB_WEST"}}, "no column 'B'"),
         ({"time": "t", "market": "REAL_TIME_15_MIN", "columns": {"A": "HB_WEST"}}, "interval_min"),
         ({"time": "t", "interval_min": 15, "market": "REAL_TIME_15_MIN"}, "columns"),
+        (WIDE | {"columns": {"A": 5}}, "columns.A"),
+        (WIDE | {"columns": {"A": {"name": "HB_WEST", "fact": "hash"}}}, "fact 'hash'"),
+        (WIDE | {"iso": "pjm"}, "'pjm'"),
+        (WIDE | {"known": "never"}, "'never'"),
+        (WIDE | {"correction": {"column": "A"}}, "correction"),
+        (WIDE | {"interval_min": 0}, "interval_min"),
+        ({"fact": "hash", "columns": dict.fromkeys(("date", *HASH_FIGURES), 5)}, "difficulty"),
         ({"fact": "weather", "columns": {"A": "x"}}, "'weather'"),
         ({"fact": "hash", "columns": {"date": "t"}}, "difficulty"),
-        ({"time": "t", "interval_min": 15, "market": "REAL_TIME_15_MIN", "columns": {"A": "HB_WEST"}}, "no UTC offset"),
+        (WIDE | {"time": "bare"}, "column 'bare': '2024-07-01T05:00:00' has no UTC offset"),
     ],
 )
 def test_a_faulty_map_is_named(archive: Archive, tmp_path: Path, spec: dict[str, object], words: str) -> None:
     with pytest.raises(TableFault) as fault:
-        archive.import_file(written(tmp_path, "wide.csv", "t,A\n2024-07-01T05:00:00,1.0\n"), spec)
+        archive.import_file(written(tmp_path, "wide.csv", "t,bare,A\n2024-07-01T05:00:00Z,2024-07-01T05:00:00,1.0\n"), spec)
     assert words in str(fault.value)
 
 
