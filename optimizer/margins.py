@@ -33,7 +33,7 @@ def breakeven_usd_per_mwh(book: Sequence[Obligation], program: Program, group: R
     free = {point: np.zeros(program.n) for point in program.outlook.energy}
     earned = margin_usd(book, program, group, group.full, free)
     mwh = _more_mw(program, group, group.full) * program.hours * program.site.meter_of[group.name].loss_factor
-    return np.divide(earned, mwh, out=np.full(program.n, np.inf), where=mwh > 0)
+    return np.asarray(np.divide(earned, mwh, out=np.full(program.n, np.inf), where=mwh > 0))
 
 
 def net(book: Sequence[Obligation], reader: Reader) -> Floats:

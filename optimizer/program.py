@@ -25,7 +25,7 @@ from optimizer.obligations import Bounds, Charge
 from optimizer.site import SLEEP, Availability, Meter, Mode, RigGroup, Site, SoFar
 
 KILO = 1000.0
-# Dollars per MWh: two groups that earn the same always run in the same order, and equal hours are used in the same order, plan after plan.
+# Dollars per MWh, at most: of plans that earn the same, one is always the plan, now and an interval later.
 TIE_USD_PER_MWH = 1e-3
 QUARTER_S = 900
 
@@ -56,8 +56,8 @@ class Program:
         self.settled: Mapping[str, Mapping[str, Floats]] = {}
         self.rigs: dict[str, dict[str, Expr]] = {}
         self.kilorigs = {g.name: _available(g, self.grid, availability or Availability()) / KILO for g in site.groups}
-        for rank, group in enumerate(site.groups):
-            self._add_group(group, (rank + 1) / (len(site.groups) + 1))
+        for place, group in enumerate(site.groups):
+            self._add_group(group, place)
 
     # --- what a formula may read (Its) ------------------------------------------------------------------------------------------------
 
@@ -246,12 +246,12 @@ class Program:
 
     # --- inside -----------------------------------------------------------------------------------------------------------------------
 
-    def _add_group(self, group: RigGroup, rank: float) -> None:
+    def _add_group(self, group: RigGroup, place: int) -> None:
         have = self.kilorigs[group.name]
         self.rigs[group.name] = {m.name: self.column(f"rigs {group.name} {m.name}", upper=have) for m in group.awake_modes}
         if len(group.awake_modes) > 1:
             self.row(f"rigs {group.name}", self.awake(group.name), upper=have)
-        tie = TIE_USD_PER_MWH * 0.5 * (rank + _clock_key(self.grid.edges))
+        tie = TIE_USD_PER_MWH * 0.5 * ((place + 1) / (len(self.site.groups) + 1) + _clock_key(self.grid.edges, place))
         for mode in group.awake_modes:
             self.weigh(self.rigs[group.name][mode.name] * (tie * self.hours * (mode.watts / KILO)))
 
@@ -277,10 +277,10 @@ def _available(group: RigGroup, grid: Grid, availability: Availability) -> Float
     return np.clip(np.nan_to_num(values, nan=float(group.rigs)), 0.0, float(group.rigs))
 
 
-def _clock_key(edges: NDArray[np.int64]) -> Floats:
-    """A number in 0..1 that belongs to each quarter hour of the calendar, averaged over longer intervals, shape (n,): the same quarter has
-    the same key in every plan, whatever the plan's horizon (OPTIMIZER 8)."""
+def _clock_key(edges: NDArray[np.int64], place: int) -> Floats:
+    """A number in 0..1 that belongs to a group and a quarter hour of the calendar, averaged over longer intervals, shape (n,): the same in
+    every plan, whatever its horizon, and never the same sum for two ways of swapping groups or hours (OPTIMIZER 8)."""
     first, last = edges[:-1] // QUARTER_S, np.maximum(edges[:-1] // QUARTER_S + 1, edges[1:] // QUARTER_S)
-    quarters = np.arange(first[0], last[-1] + 1)
-    key = np.concatenate([[0.0], np.cumsum((quarters.astype(np.float64) * 0.6180339887498949) % 1.0)])
+    quarters = np.arange(first[0], last[-1] + 1).astype(np.float64)
+    key = np.concatenate([[0.0], np.cumsum((quarters * (0.6180339887498949 + place * 0.41421356237309515)) % 1.0)])
     return np.asarray((key[last - first[0]] - key[first - first[0]]) / (last - first))
