@@ -14,13 +14,16 @@ from pathlib import Path, PurePosixPath
 
 import pysqlite3.dbapi2 as sqlite
 
-from dispatch.store import LedgerUnavailable
+from dispatch.store import JournalBroken, LedgerUnavailable
 from dispatch.store.durable import sync_folder
 from dispatch.store.tables import ledger_file, open_ledger
 from dispatch.store.verify import verify
-from optimizer.money import Finding
 
 LEDGER = ledger_file(Path()).name
+
+
+class RestoreRefused(Exception):
+    """Nothing was restored: there is something in the place, or the file is no whole backup."""
 
 
 def backup(data_dir: Path, file: Path) -> int:
@@ -69,29 +72,34 @@ def _beside(data_dir: Path, file: Path) -> Iterator[Path]:
             yield found
 
 
-def restore(file: Path, data_dir: Path) -> list[Finding]:
-    """Bring a backup back into an empty or new folder, whole or not at all, and check its chain; what `verify` finds.
+def restore(file: Path, data_dir: Path) -> int:
+    """Bring a backup back into an empty or new folder, whole or not at all, and verify it; the journal's rows.
 
-    Raises FileExistsError when something is there, LedgerUnavailable when `file` is no whole backup, OSError.
+    Raises RestoreRefused when something is there or `file` is no whole backup, JournalBroken when the ledger, which is then in its place,
+    does not hold, LedgerUnavailable when it cannot be opened, OSError.
     """
     file, data_dir = Path(file), Path(data_dir).resolve()
     if data_dir.exists() and (not data_dir.is_dir() or any(data_dir.iterdir())):
-        raise FileExistsError(f"{data_dir}: not empty; restore goes into an empty or new folder")
+        raise RestoreRefused(f"{data_dir}: not empty; restore goes into an empty or new folder")
     data_dir.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".restore-", dir=data_dir.parent) as scratch:
         unpacked = Path(scratch) / "data"
         unpacked.mkdir()
         _unpack(file, unpacked)
+        if not ledger_file(unpacked).is_file():
+            raise RestoreRefused(f"{file}: no backup of a ledger")
         engine = open_ledger(unpacked, create=False)
         try:
-            findings = verify(engine)
+            verified = verify(engine)
         finally:
             engine.dispose()
         if data_dir.exists():
             data_dir.rmdir()
         unpacked.rename(data_dir)
     sync_folder(data_dir.parent)
-    return findings
+    if verified.findings:
+        raise JournalBroken(f"restored {data_dir}, but {'; '.join(f.text for f in verified.findings)}")
+    return verified.rows
 
 
 def _unpack(file: Path, target: Path) -> None:
@@ -100,7 +108,7 @@ def _unpack(file: Path, target: Path) -> None:
             for member in tar:
                 path = PurePosixPath(member.name)
                 if not member.isreg() or path.is_absolute() or ".." in path.parts:
-                    raise LedgerUnavailable(f"{file}: {member.name!r} is nothing a backup holds")
+                    raise RestoreRefused(f"{file}: {member.name!r} is nothing a backup holds")
                 place = target.joinpath(*path.parts)
                 place.parent.mkdir(parents=True, exist_ok=True)
                 content = tar.extractfile(member)
@@ -112,4 +120,4 @@ def _unpack(file: Path, target: Path) -> None:
             while stream.read(1 << 20):  # to the checksum at the end, which the tar does not reach
                 continue
     except (tarfile.TarError, gzip.BadGzipFile, EOFError, zlib.error) as fault:
-        raise LedgerUnavailable(f"{file}: not a whole backup: {fault}") from fault
+        raise RestoreRefused(f"{file}: not a whole backup: {fault}") from fault

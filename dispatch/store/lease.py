@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from sqlalchemy import Engine, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
-from dispatch.store.tables import db_now_s, lease, reading, writing
+from dispatch.store.dialect import db_now_s
+from dispatch.store.tables import lease, reading, writing
 
 LEADER = "leader"
 

@@ -1,4 +1,4 @@
-"""The ledger's tables and how to open it. All that differs between SQLite and PostgreSQL is here."""
+"""The ledger's tables, and how to open and use it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import pysqlite3.dbapi2 as sqlite
 from sqlalchemy import (
     Column,
     Connection,
@@ -22,23 +21,15 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
-    create_engine,
-    event,
     inspect,
     select,
 )
 from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
-from sqlalchemy.ext.compiler import compiles
-from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import TypeDecorator
 
 from dispatch.store import LedgerUnavailable
+from dispatch.store.dialect import sqlite_engine
 from markets.grid import utc
-
-# Builds before 3.51.3 can lose committed rows when two connections write and checkpoint at once (sqlite.org/wal.html, "The WAL-Reset Bug");
-# 3.52.0 was withdrawn.
-SQLITE_AT_LEAST = (3, 51, 3)
-SQLITE_WITHDRAWN = ((3, 52, 0),)
 
 REVISION = "0001"
 
@@ -164,55 +155,6 @@ statements = Table(
 APPEND_ONLY = ("journal", "blobs", "prices", "reserve_prices", "hashprices", "statements")
 
 
-def append_only_ddl(table: str, dialect: str) -> tuple[str, ...]:
-    """The statements that make a table refuse UPDATE and DELETE."""
-    if dialect == "sqlite":
-        return tuple(
-            f"CREATE TRIGGER {table}_no_{verb.lower()} BEFORE {verb} ON {table} BEGIN SELECT RAISE(ABORT, '{table} is append-only'); END"
-            for verb in ("UPDATE", "DELETE")
-        )
-    return (
-        f"CREATE FUNCTION {table}_append_only() RETURNS trigger LANGUAGE plpgsql AS "
-        f"$$ BEGIN RAISE EXCEPTION '{table} is append-only' USING ERRCODE = 'integrity_constraint_violation'; END $$",
-        f"CREATE TRIGGER {table}_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON {table} "
-        f"FOR EACH STATEMENT EXECUTE FUNCTION {table}_append_only()",
-    )
-
-
-class db_now_s(FunctionElement[float]):
-    """The database's own clock, epoch seconds: the one clock that all processes of a ledger share."""
-
-    type = Float()
-    inherit_cache = True
-
-
-@compiles(db_now_s, "sqlite")
-def _db_now_sqlite(element: Any, compiler: Any, **kw: Any) -> str:
-    return "unixepoch('subsec')"
-
-
-@compiles(db_now_s)
-def _db_now(element: Any, compiler: Any, **kw: Any) -> str:
-    return "extract(epoch FROM clock_timestamp())"
-
-
-class utf8(FunctionElement[bytes]):
-    """A text column as its stored bytes, so that a damaged one can still be read and named."""
-
-    type = LargeBinary()
-    inherit_cache = True
-
-
-@compiles(utf8, "sqlite")
-def _utf8_sqlite(element: Any, compiler: Any, **kw: Any) -> str:
-    return f"CAST({compiler.process(element.clauses, **kw)} AS BLOB)"
-
-
-@compiles(utf8)
-def _utf8(element: Any, compiler: Any, **kw: Any) -> str:
-    return f"convert_to({compiler.process(element.clauses, **kw)}, 'UTF8')"
-
-
 def ledger_file(data_dir: Path) -> Path:
     return Path(data_dir) / "ledger.sqlite"
 
@@ -224,34 +166,12 @@ def open_ledger(data_dir: Path, *, create: bool = True, busy_s: float = 5.0) -> 
         file.parent.mkdir(parents=True, exist_ok=True)
     elif not file.is_file():
         raise LedgerUnavailable(f"{file}: no ledger there")
-    engine = _sqlite_engine(file, busy_s)
+    engine = sqlite_engine(file, busy_s)
     try:
         _migrate(engine)
     except SQLAlchemyError as fault:
         engine.dispose()
         raise LedgerUnavailable(f"{file}: {_words(fault)}") from fault
-    return engine
-
-
-def _sqlite_engine(file: Path, busy_s: float) -> Engine:
-    if sqlite.sqlite_version_info < SQLITE_AT_LEAST or sqlite.sqlite_version_info in SQLITE_WITHDRAWN:
-        raise LedgerUnavailable(
-            f"SQLite {sqlite.sqlite_version} can lose committed rows: pysqlite3 must carry {'.'.join(map(str, SQLITE_AT_LEAST))} or newer"
-        )
-    engine = create_engine(f"sqlite:///{file}", module=sqlite, connect_args={"timeout": busy_s, "check_same_thread": False})
-
-    @event.listens_for(engine, "connect")
-    def _connect(connection: Any, record: Any) -> None:
-        connection.isolation_level = None  # transactions begin where we say, not where the driver guesses
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "recursive_triggers=ON", "mmap_size=0"):
-            connection.execute(f"PRAGMA {pragma}").fetchall()
-
-    @event.listens_for(engine, "begin")
-    def _begin(connection: Connection) -> None:
-        # A write takes the lock before it reads: the fencing token it checks is then still true when it commits.
-        writes = connection.get_execution_options().get("writes", False)
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
-
     return engine
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
 
@@ -13,9 +14,10 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from dispatch.entries import fact_from_json
 from dispatch.store import JournalBroken, LedgerUnavailable
+from dispatch.store.dialect import utf8
 from dispatch.store.journal import row_hash
 from dispatch.store.prices import projection
-from dispatch.store.tables import blobs, hashprices, instant_text, journal, prices, reading, reserve_prices, statements, utf8
+from dispatch.store.tables import blobs, hashprices, instant_text, journal, prices, reading, reserve_prices, statements
 from markets.facts import Fact
 from markets.grid import parse_instant
 from optimizer.money import Finding
@@ -25,35 +27,47 @@ PROJECTED = (prices, reserve_prices, hashprices)
 _PROJECTED_FACTS = ("Price", "ReservePrice", "HashPrice")
 
 
-def verify(engine: Engine) -> list[Finding]:
-    """Everything that does not hold; empty when all does. A broken chain is one finding, naming the first bad row.
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """What was found: `rows` whose chain holds, `head` the hash of the last of them, and everything that does not hold."""
+
+    rows: int
+    head: str
+    findings: tuple[Finding, ...]
+
+
+def verify(engine: Engine) -> Verified:
+    """Look at every row. A broken chain is the last finding and names the first bad row; behind it nothing is looked at.
 
     Raises LedgerUnavailable."""
     with reading(engine) as connection:
         findings: list[Finding] = []
-        heads: dict[int, str] = {}
+        rows, head = 0, ""
         wanted_heads = _statement_heads(connection)
         projected = _Projection(connection)
         plans: dict[str, int] = {}
         try:
-            for seq, hash_, kind, document in _chain(connection):
-                if seq in wanted_heads:
-                    heads[seq] = hash_
+            for rows, head, kind, document in _chain(connection):  # noqa: B007 (the last row's stand)
+                findings += _head_findings(wanted_heads.pop(rows, ()), head)
                 if kind == "Seen":
-                    findings += projected.compare(seq, document)
+                    findings += projected.compare(rows, document)
                 elif kind == "Planned" and document["plan_hash"] is not None:
-                    plans.setdefault(document["plan_hash"], seq)
+                    plans.setdefault(document["plan_hash"], rows)
         except JournalBroken as broken:
-            return [*findings, Finding("chain", str(broken))]
+            return Verified(rows, head, (*findings, Finding("chain", str(broken))))
         findings += projected.rest()
         findings += _plans(connection, plans)
-        findings += [
-            Finding("statement", f"the statement of {name} names journal head {head}, which the journal does not hold at row {seq}")
-            for seq, named in sorted(wanted_heads.items())
-            for name, head in named
-            if heads.get(seq) != head.partition(":")[2]
-        ]
-    return findings
+        for left in wanted_heads.values():
+            findings += _head_findings(left, None)
+    return Verified(rows, head, tuple(findings))
+
+
+def _head_findings(named: Iterable[tuple[str, str]], hash_: str | None) -> list[Finding]:
+    return [
+        Finding("statement", f"the statement of {name} names journal head {head}, which the journal does not hold")
+        for name, head in named
+        if head.partition(":")[2] != hash_
+    ]
 
 
 def chain_rows(engine: Engine) -> int:

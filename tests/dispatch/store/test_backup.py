@@ -12,11 +12,11 @@ import pytest
 from sqlalchemy import Engine
 
 from dispatch.entries import Planned
-from dispatch.store import LedgerUnavailable, lease
-from dispatch.store.backup import backup, restore
+from dispatch.store import JournalBroken, LedgerUnavailable, lease
+from dispatch.store.backup import RestoreRefused, backup, restore
 from dispatch.store.journal import SqlJournal
 from dispatch.store.statements import keep, kept, kept_days
-from dispatch.store.tables import open_ledger
+from dispatch.store.tables import ledger_file, open_ledger
 from tests.dispatch.store.entries import AT, held, priced
 from tests.dispatch.store.test_telemetry import S, Telemetry, site, span
 from tests.dispatch.store.test_verify import tamper
@@ -49,7 +49,7 @@ def test_a_backup_of_a_running_site_comes_back_whole(tmp_path: Path) -> None:
     assert backup(data, tmp_path / "second.tar.gz") > 0
 
     back = tmp_path / "back"
-    assert restore(tmp_path / "second.tar.gz", back) == []
+    assert restore(tmp_path / "second.tar.gz", back) == acked[0]
     there = open_ledger(back, create=False)
     assert SqlJournal(there).head == acked
     assert list(SqlJournal(there).read()) == list(journal.read())
@@ -58,7 +58,7 @@ def test_a_backup_of_a_running_site_comes_back_whole(tmp_path: Path) -> None:
     assert not (back / ".unfinished.tmp").exists() and (back / "backups" / "site.tar.gz").exists()
     there.dispose()
 
-    assert restore(data / "backups" / "site.tar.gz", tmp_path / "during") == []
+    assert first <= restore(data / "backups" / "site.tar.gz", tmp_path / "during") <= acked[0]
     during = open_ledger(tmp_path / "during", create=False)
     assert first <= SqlJournal(during).tail <= acked[0]
     assert not (tmp_path / "during" / "backups").exists()
@@ -79,11 +79,11 @@ def test_restore_goes_only_into_an_empty_place(tmp_path: Path, packed: Path) -> 
     full = tmp_path / "full"
     full.mkdir()
     (full / "mine").write_text("keep")
-    with pytest.raises(FileExistsError, match="not empty"):
+    with pytest.raises(RestoreRefused, match="not empty"):
         restore(packed, full)
     assert [p.name for p in full.iterdir()] == ["mine"]
     (tmp_path / "empty").mkdir()
-    assert restore(packed, tmp_path / "empty") == []
+    assert restore(packed, tmp_path / "empty") == 50
 
 
 def test_a_broken_chain_is_found_after_restore(tmp_path: Path, engine: Engine, journal: SqlJournal) -> None:
@@ -92,8 +92,9 @@ def test_a_broken_chain_is_found_after_restore(tmp_path: Path, engine: Engine, j
     engine.dispose()
     tamper(tmp_path, "UPDATE journal SET document = '{}' WHERE seq = 31")
     backup(tmp_path, tmp_path / "b.tar.gz")
-    findings = restore(tmp_path / "b.tar.gz", tmp_path / "back")
-    assert [f.kind for f in findings] == ["chain"] and "row 31" in findings[0].text
+    with pytest.raises(JournalBroken, match="row 31"):
+        restore(tmp_path / "b.tar.gz", tmp_path / "back")
+    assert ledger_file(tmp_path / "back").is_file()  # in its place: there may be no better one
 
 
 @pytest.mark.parametrize("share", [0.0, 0.3, 0.9, 0.999])
@@ -101,7 +102,7 @@ def test_half_a_backup_is_refused_and_leaves_nothing(tmp_path: Path, packed: Pat
     whole = packed.read_bytes()
     half = tmp_path / "half.tar.gz"
     half.write_bytes(whole[: int(len(whole) * share)])
-    with pytest.raises(LedgerUnavailable, match="not a whole backup"):
+    with pytest.raises(RestoreRefused, match="not a whole backup"):
         restore(half, tmp_path / "back")
     assert not (tmp_path / "back").exists() and not list(tmp_path.glob(".restore-*"))
 
@@ -110,7 +111,7 @@ def test_a_flipped_backup_is_refused(tmp_path: Path, packed: Path) -> None:
     raw = bytearray(packed.read_bytes())
     raw[len(raw) // 2] ^= 16
     packed.write_bytes(raw)
-    with pytest.raises(LedgerUnavailable, match="not a whole backup"):
+    with pytest.raises(RestoreRefused, match="not a whole backup"):
         restore(packed, tmp_path / "back")
 
 
@@ -120,7 +121,7 @@ def test_a_tar_that_reaches_out_is_refused(tmp_path: Path, name: str) -> None:
         member = tarfile.TarInfo(name)
         member.size = 3
         tar.addfile(member, io.BytesIO(b"out"))
-    with pytest.raises(LedgerUnavailable, match="nothing a backup holds"):
+    with pytest.raises(RestoreRefused, match="nothing a backup holds"):
         restore(tmp_path / "evil.tar.gz", tmp_path / "in" / "back")
     assert not list(tmp_path.rglob("outside"))
 

@@ -97,7 +97,7 @@ def test_a_leader_that_slept_through_its_lease_writes_nothing(tmp_path: Path, en
     out, _ = zombie.communicate("go on\n", timeout=30)
     assert out.startswith("lost: fencing token 1 is stale")
     assert [e for _, e in SqlJournal(engine).read()] == [held(0), held(7)]
-    assert verify(engine) == []
+    assert verify(engine).findings == ()
 
 
 def test_two_leaders_at_once_never_both_write(tmp_path: Path, engine: Engine) -> None:
@@ -125,7 +125,7 @@ def test_two_leaders_at_once_never_both_write(tmp_path: Path, engine: Engine) ->
         thread.join()
     assert len(acked) == len(set(acked))
     assert sorted(acked) == [seq for seq, _ in SqlJournal(engine).read()]
-    assert verify(engine) == [] and all("stale" in text for text in lost)
+    assert verify(engine).findings == () and all("stale" in text for text in lost)
 
 
 def test_while_nobody_leads_nothing_is_written(engine: Engine) -> None:

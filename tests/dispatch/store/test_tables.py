@@ -17,7 +17,7 @@ from sqlalchemy import Engine, inspect, select, text
 from sqlalchemy.dialects import postgresql
 
 import dispatch.store.tables as tables
-from dispatch.store import LedgerUnavailable
+from dispatch.store import LedgerUnavailable, dialect
 
 
 def alembic() -> Config:
@@ -58,9 +58,9 @@ def test_every_commit_is_durable(engine: Engine) -> None:
 
 def test_the_database_clock_is_of_today(engine: Engine) -> None:
     with tables.reading(engine) as connection:
-        now_s = connection.execute(select(tables.db_now_s())).scalar()
+        now_s = connection.execute(select(dialect.db_now_s())).scalar()
     assert now_s is not None and abs(now_s - datetime.now(UTC).timestamp()) < 60
-    spoken = str(select(tables.db_now_s(), tables.utf8(tables.journal.c.kind)).compile(dialect=postgresql.dialect()))
+    spoken = str(select(dialect.db_now_s(), dialect.utf8(tables.journal.c.kind)).compile(dialect=postgresql.dialect()))
     assert "clock_timestamp" in spoken and "convert_to(journal.kind, 'UTF8')" in spoken
 
 
@@ -78,3 +78,10 @@ def test_text_order_is_time_order_and_instants_come_back(instants: list[datetime
 def test_an_instant_needs_an_offset() -> None:
     with pytest.raises(ValueError, match="offset"):
         tables.instant_text(datetime(2026, 1, 1))
+
+
+@pytest.mark.parametrize(
+    ("version", "keeps"), [((3, 40, 1), False), ((3, 51, 2), False), ((3, 51, 3), True), ((3, 52, 0), False), ((3, 53, 4), True)]
+)
+def test_an_sqlite_that_loses_rows_is_not_safe(version: tuple[int, ...], keeps: bool) -> None:
+    assert dialect.safe(version) is keeps

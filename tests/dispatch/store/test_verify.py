@@ -19,7 +19,7 @@ from dispatch.store import JournalBroken, LedgerUnavailable, lease
 from dispatch.store.journal import SqlJournal, row_hash
 from dispatch.store.statements import keep
 from dispatch.store.tables import ledger_file, open_ledger
-from dispatch.store.verify import chain_rows, verify
+from dispatch.store.verify import Verified, chain_rows, verify
 from tests.dispatch.store.entries import AT, held, priced
 
 
@@ -47,13 +47,21 @@ def tamper(data: Path, *statements: str) -> None:
 def found(data: Path) -> list[tuple[str, str]]:
     engine = open_ledger(data, create=False)
     try:
-        return [(f.kind, f.text) for f in verify(engine)]
+        return [(f.kind, f.text) for f in verify(engine).findings]
     finally:
         engine.dispose()
 
 
 def test_an_untouched_ledger_holds(filled: Path) -> None:
     assert found(filled) == []
+    engine = open_ledger(filled)
+    report = verify(engine)
+    assert (report.rows, report.head) == SqlJournal(engine).head == (21, report.head)
+    engine.dispose()
+
+
+def test_an_empty_ledger_holds(engine: Engine) -> None:
+    assert verify(engine) == Verified(0, "", ())
 
 
 @pytest.mark.parametrize(
@@ -168,7 +176,7 @@ def test_readers_beside_a_writer_see_a_whole_journal(tmp_path: Path, engine: Eng
     reader.join()
     own.dispose()
     assert lengths == sorted(lengths)
-    assert verify(engine) == []
+    assert verify(engine).findings == ()
 
 
 def test_a_folder_without_a_ledger_is_not_made_one(tmp_path: Path) -> None:
@@ -195,4 +203,4 @@ def test_a_leader_goes_on_after_a_token_gap(engine: Engine) -> None:
     for owner in "abc":
         token = lease.take(engine, owner, 0.0)
         SqlJournal(engine, token).append(held(0))
-    assert verify(engine) == []
+    assert verify(engine).findings == ()

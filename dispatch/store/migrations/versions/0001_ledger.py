@@ -5,7 +5,7 @@ from __future__ import annotations
 from alembic import op
 from sqlalchemy import Column, Float, Integer, LargeBinary, String, Text, UniqueConstraint
 
-from dispatch.store.tables import append_only_ddl
+from dispatch.store.dialect import append_only_ddl
 
 revision = "0001"
 down_revision = None
