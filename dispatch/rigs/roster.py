@@ -1,11 +1,16 @@
-"""Where rigs are: addresses by position in their group."""
+"""Where rigs are and how to get in: addresses by position in their group, secrets by reference, names on the wire."""
 
 from __future__ import annotations
 
 import csv
 import ipaddress
 import itertools
+import os
+from collections.abc import Callable
 from pathlib import Path
+
+from dispatch import catalogue
+from dispatch.config import default_file
 
 
 def addresses(subnet: str, n: int) -> tuple[str, ...]:
@@ -32,3 +37,21 @@ def roster(path: Path) -> tuple[str, ...]:
     if len(set(found)) < len(found):
         raise ValueError(f"{path}: {next(ip for ip in found if found.count(ip) > 1)} stands there twice")
     return tuple(found)
+
+
+def secret(reference: str, resolve: Callable[[str], Path]) -> str:
+    """What a reference stands for: `env:NAME` or `file:PATH`. Raises KeyError, OSError or ValueError, none of which says the secret."""
+    kind, _, rest = reference.partition(":")
+    if kind == "env":
+        return os.environ[rest]
+    if kind == "file":
+        return resolve(rest).read_text("utf-8").strip()
+    raise ValueError("credentials must be env:NAME or file:PATH")
+
+
+def wire_model(model: str) -> str:
+    """What rigs of a model call themselves on the wire. Raises ValueError for a make this version cannot talk to."""
+    known = catalogue.read(default_file("rigs.toml")).models.get(model)
+    if known is None or known.wire_model is None:
+        raise ValueError(f"{model!r}: of the makes, this version talks to Whatsminers only")
+    return known.wire_model

@@ -13,7 +13,7 @@ import numpy as np
 from dispatch.clock import Clock, wall_s
 from dispatch.rigs import wire
 from dispatch.rigs.wire import Keys, Request, WireError
-from dispatch.sim.fleet import REFUSED, UNSUPPORTED, Answers, Fleet
+from dispatch.sim.fleet import REFUSED, SENT, UNSUPPORTED, Answers, Fleet
 from dispatch.sim.spec import Fault, FleetSpec
 from dispatch.sim.whatsminer import Condition, answer
 from optimizer.site import SLEEP
@@ -122,10 +122,11 @@ class Yard:
             case "restart_btminer" | "reboot":
                 return fleet.reboot(group, rig)
             case "update_pools":
-                said = fleet.reboot(group, rig)
-                if said.moved[0]:
+                said = fleet.reboot(group, rig).said
+                obeys = said[0] == SENT and not fleet.has(Fault.LIES, group, place.rig)
+                if obeys:
                     self._pools[place.address] = tuple((str(params.get(f"pool{n}")), str(params.get(f"worker{n}"))) for n in (1, 2, 3))
-                return said
+                return Answers(said, np.array([obeys]))
         return None
 
     def _condition(self, place: Place, when: int) -> Condition:
