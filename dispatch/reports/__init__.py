@@ -1,0 +1,1 @@
+"""Reports: what a day earned, why, and what went wrong."""

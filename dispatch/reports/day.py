@@ -1,0 +1,209 @@
+"""The day's settlement: made from roll-ups and the newest prices, kept in versions that never change."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from sqlalchemy import Engine
+
+from dispatch.config import Setup
+from dispatch.entries import canonical
+from dispatch.reports import story
+from dispatch.reports.measured import Measured, measure
+from dispatch.reports.otherwise import broken_calls, by_cause, plain, strategies
+from dispatch.reports.record import of_day
+from dispatch.store import statements
+from dispatch.store.journal import SqlJournal
+from dispatch.store.telemetry import Telemetry
+from markets.grid import Market, OperatingDay, interval_label
+from optimizer.money import ZERO, Finding, Line, Statement, cents
+from optimizer.settle import settle
+
+# What does not make a new version: where in the order of versions it stands, and how far the journal had come.
+_FRAME = ("version", "delta", "journal_head")
+UNKEPT = 0
+
+
+def settle_day(
+    engine: Engine,
+    telemetry: Telemetry,
+    day: OperatingDay,
+    setup: Setup,
+    *,
+    known_at: datetime | None = None,
+    version: int | None = None,
+) -> dict[str, Any]:
+    """The day's statement as JSON values (CONTRACT `settle --json`).
+
+    Without more, it is settled with what is known now: on the same inputs as the newest kept version it is that version again, else the
+    next one, with its `delta`. `version` gives a kept version as it was. `known_at` settles with prices known by then; when that is no
+    kept version, it is version 0 and not kept. Raises LookupError in words when nothing was run or kept, LedgerUnavailable, JournalBroken.
+    """
+    market = setup.site.market
+    if version is not None:
+        kept = statements.kept(engine, day.on, market.value, version)
+        if kept is None:
+            raise LookupError(f"version {version} of {day.on.isoformat()} was never made")
+        return _read(kept)
+    core = _settled(engine, telemetry, day, setup, known_at)
+    newest = statements.kept(engine, day.on, market.value)
+    if known_at is not None:
+        same = next((d for d in _versions(engine, day, market, newest) if _same(d, core)), None)
+        return same or _framed(engine, core, UNKEPT, None)
+    before = _read(newest) if newest else None
+    if before is not None and _same(before, core):
+        return before
+    document = _framed(engine, core, (newest.version if newest else 0) + 1, before)
+    text = json.dumps(document, ensure_ascii=False, separators=(",", ":"))
+    vintage = datetime.fromisoformat(core["known_at"])
+    try:
+        statements.keep(engine, day.on, market.value, document["version"], text, vintage, document["journal_head"])
+    except ValueError:  # another process settled the day at the same time: its version stands
+        return settle_day(engine, telemetry, day, setup)
+    return _read_text(text)
+
+
+def _read(kept: statements.Kept) -> dict[str, Any]:
+    return _read_text(kept.document)
+
+
+def _read_text(text: str) -> dict[str, Any]:
+    document: dict[str, Any] = json.loads(text)
+    return document
+
+
+def _versions(engine: Engine, day: OperatingDay, market: Market, newest: statements.Kept | None) -> list[dict[str, Any]]:
+    numbers = range(newest.version if newest else 0, 0, -1)
+    return [_read(kept) for n in numbers if (kept := statements.kept(engine, day.on, market.value, n))]
+
+
+def _same(document: Mapping[str, Any], core: Mapping[str, Any]) -> bool:
+    return canonical({k: v for k, v in document.items() if k not in _FRAME}) == canonical(dict(core))
+
+
+def _framed(engine: Engine, core: dict[str, Any], version: int, before: Mapping[str, Any] | None) -> dict[str, Any]:
+    seq, head = SqlJournal(engine).head
+    first = {k: core[k] for k in ("date", "market")}
+    return {**first, "version": version, **core, "delta": _delta(before, core), "journal_head": f"{seq}:{head}"}
+
+
+def _delta(before: Mapping[str, Any] | None, core: Mapping[str, Any]) -> dict[str, Any] | None:
+    """What changed against the version before, by line of the totals."""
+    if before is None:
+        return None
+    names = list(dict.fromkeys([*core["totals"], *before["totals"]]))
+    moved = {n: Decimal(core["totals"].get(n, "0")) - Decimal(before["totals"].get(n, "0")) for n in names}
+    net = Decimal(core["net_usd"]) - Decimal(before["net_usd"])
+    totals = {n: f"{usd:.2f}" for n, usd in moved.items() if usd}
+    return {"version": before["version"], "net_usd": f"{net:.2f}", "totals": totals}
+
+
+def _settled(engine: Engine, telemetry: Telemetry, day: OperatingDay, setup: Setup, known_at: datetime | None) -> dict[str, Any]:
+    """The statement without its place among the versions."""
+    record = of_day(engine, day, known_at)
+    measured = measure(engine, telemetry, setup, record, known_at)
+    bill = settle(setup.book, measured.actuals)
+    findings = [f for f in bill.findings if f.kind != "estimated"]
+    findings += [*_below_floor(setup, day, measured), *broken_calls(setup, measured)]
+    others, remarks = strategies(engine, setup, measured, record)
+    causes, more = by_cause(setup, measured, record)
+    return {
+        "date": day.on.isoformat(),
+        "market": day.market.value,
+        "site": setup.site.name,
+        "from": measured.actuals.grid.start.isoformat(),
+        "to": measured.actuals.grid.end.isoformat(),
+        "partial": not measured.whole,
+        "synthetic": setup.prices.source == "synthetic",
+        "worlds": list(dict.fromkeys(run.world for run in record.runs)),
+        "known_at": (measured.known_at or day.end).isoformat(),
+        "story": {
+            "earned": story.earned(setup, measured, bill),
+            "why": story.why(setup, measured, bill.net_usd, others),
+            "wrong": story.wrong(setup, measured, record, findings),
+        },
+        "totals": {f"{o}/{charge}": f"{usd:.2f}" for (o, charge), usd in bill.totals.items()},
+        "net_usd": f"{bill.net_usd:.2f}",
+        "net_exact_usd": plain(bill.net_exact_usd),
+        "counterfactuals": others,
+        **causes,
+        "findings": [{"kind": f.kind, "text": f.text} for f in findings],
+        "notes": [*_notes(setup, day, measured), *remarks, *more],
+        "sources": {**measured.actuals.price_source, "hashprice": measured.hash_source},
+        "intervals": _intervals(measured, bill, day.market),
+        "lines": [_line(line) for line in bill.lines],
+    }
+
+
+def _line(line: Line) -> dict[str, Any]:
+    return {
+        "obligation": line.obligation,
+        "charge_type": line.charge_type,
+        "interval_start": line.over.start.isoformat(),
+        "interval_end": line.over.end.isoformat(),
+        "quantity": plain(line.quantity),
+        "unit": line.unit,
+        "rate": plain(line.rate),
+        "amount_usd": plain(line.amount_usd),
+        "rule": line.rule,
+    }
+
+
+def _intervals(measured: Measured, bill: Statement, market: Market) -> list[dict[str, Any]]:
+    """A row an interval for people: load, prices, and the net of every line."""
+    a = measured.actuals
+    net: dict[datetime, Decimal] = {}
+    for line in bill.lines:
+        net[line.over.start] = net.get(line.over.start, ZERO) + line.amount_usd
+    rows = []
+    for n, over in enumerate(a.grid.intervals):
+        mwh, hashed = (sum((v[n] for v in by.values() if not v[n].is_nan()), ZERO) for by in (a.energy_mwh, a.hash_ph_days))
+        rows.append(
+            {
+                "start": over.start.isoformat(),
+                "end": over.end.isoformat(),
+                "label": interval_label(market, over),
+                "energy_mwh": f"{mwh:.6f}",
+                "load_mw": f"{float(mwh) / over.hours:.6f}",
+                "hash_ph_days": f"{hashed:.6f}",
+                "price_usd_per_mwh": {p: None if v[n].is_nan() else plain(v[n]) for p, v in a.energy_price.items()},
+                "hashprice_usd_per_ph_day": None if a.hashprice[n].is_nan() else plain(a.hashprice[n]),
+                "net_usd": f"{cents(net.get(over.start, ZERO)):.2f}",
+                "unread": measured.unread[n],
+            }
+        )
+    return rows
+
+
+def _below_floor(setup: Setup, day: OperatingDay, measured: Measured) -> list[Finding]:
+    """ERCOT never publishes a real-time settlement point price under its floor: such a price is wrong, and is billed as published."""
+    rule = setup.rules.find(f"{day.market.value}.price_floor", day.on)
+    if rule is None or not rule.verified:
+        return []
+    found = []
+    for point, values in measured.actuals.energy_price.items():
+        under = [v for v in values if not v.is_nan() and v < Decimal(str(rule.value))]
+        if under:
+            text = f"{len(under)} prices at {point} are below {rule.value} $/MWh ({rule.published}), lowest {min(under)}"
+            found.append(Finding("price-below-floor", text))
+    return found
+
+
+def _notes(setup: Setup, day: OperatingDay, measured: Measured) -> list[str]:
+    """What a reader must know besides the figures."""
+    notes = []
+    if setup.prices.source == "synthetic":
+        notes.append("The market is SYNTHETIC: nothing here was earned or is owed.")
+    if not measured.whole:
+        notes.append("The site was not run for all of the day: this statement covers a part of it.")
+    if measured.actuals.estimated:
+        notes.append(f"{len(measured.actuals.estimated)} of {len(measured.unread)} intervals settle on estimates.")
+    notes.append("Energy is telemetry at the rigs plus the halls' overhead by temperature, not a revenue meter's.")
+    final = setup.rules.find(f"{day.market.value}.real_time_price_final", day.on)
+    if final is not None and setup.prices.source != "synthetic":
+        notes.append(f"{final.text} ({final.published})")
+    return [*notes, *(f"Not verified: {text}" for text in setup.rules.unverified(day.market, day.on))]

@@ -1,0 +1,137 @@
+"""The prices a day settles at: the newest vintage of the run the market settles on, exact, with where it came from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from pathlib import Path
+
+from sqlalchemy import Engine
+
+from dispatch.config import Setup
+from dispatch.reports.record import DayRecord
+from dispatch.settings import ArchiveHash, ArchivePrices, FixedHash
+from dispatch.store.prices import hashprices_known, prices_known
+from markets.factbook import hashprice_of
+from markets.facts import HashPrice, Price, PriceMarket
+from markets.grid import Grid, Market
+from optimizer.money import decimal
+
+NAN = Decimal("NaN")
+
+# Real-time energy settles on these runs, best first: ERCOT Nodal Protocols 6.6.1 (15 minutes, never SCED); MISO BPM-005 (5 minutes;
+# an hour's LMP is their mean).
+SETTLES_ON = {
+    Market.ERCOT: (PriceMarket.REAL_TIME_15_MIN,),
+    Market.MISO: (PriceMarket.REAL_TIME_5_MIN, PriceMarket.REAL_TIME_HOURLY),
+    Market.TARIFF: (PriceMarket.REAL_TIME_15_MIN, PriceMarket.REAL_TIME_HOURLY),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """Values on a grid with their source in words; `known_at` is the newest vintage among them."""
+
+    values: tuple[Decimal, ...]
+    source: str
+    known_at: datetime | None
+
+
+def energy(engine: Engine, setup: Setup, point: str, grid: Grid, known_at: datetime | None) -> Settled:
+    """usd_per_mwh at a settlement point, NaN where nothing is published. A correction in the site's archive counts as one in the ledger."""
+    values = [NAN] * len(grid)
+    used: list[Price] = []
+    for market in SETTLES_ON[setup.site.market]:
+        facts = [*_archived(setup, point, market, grid, known_at), *prices_known(engine, point, market, grid.over, known_at)]
+        for n, fact in _placed(grid, _newest(facts)):
+            if values[n].is_nan():
+                values[n] = decimal(fact.usd_per_mwh)
+                used.append(fact)
+    return Settled(tuple(values), _cited(used), max((f.known_at for f in used), default=None))
+
+
+def _archived(setup: Setup, point: str, market: PriceMarket, grid: Grid, known_at: datetime | None) -> Sequence[Price]:
+    folder = _archive(setup)
+    if folder is None:
+        return ()
+    from markets.archive import Archive
+
+    return Archive(folder).final_prices(point, [market], grid.over, known_at)
+
+
+def _archive(setup: Setup) -> Path | None:
+    folder = setup.resolve(setup.prices.path) if isinstance(setup.prices, ArchivePrices) else None
+    return folder if folder is not None and folder.is_dir() else None
+
+
+def _newest(facts: Iterable[Price]) -> list[Price]:
+    """The last vintage of each interval; of one vintage, the one the site itself saw."""
+    newest: dict[tuple[datetime, datetime], Price] = {}
+    for fact in sorted(facts, key=lambda f: f.known_at):
+        newest[(fact.over.start, fact.over.end)] = fact
+    return sorted(newest.values(), key=lambda f: (f.over.start, f.over.end))
+
+
+def _placed(grid: Grid, facts: Sequence[Price]) -> Iterable[tuple[int, Price]]:
+    """Each interval of the grid with the fact that covers the whole of it."""
+    for n, over in enumerate(grid.intervals):
+        for fact in facts:
+            if fact.over.start <= over.start and over.end <= fact.over.end:
+                yield n, fact
+                break
+
+
+def _cited(used: Sequence[Price]) -> str:
+    if not used:
+        return "not published"
+    names = list(dict.fromkeys(f"{f.source} {f.market.value}" for f in used))
+    return f"{' and '.join(names)}, vintages to {max(f.known_at for f in used):%Y-%m-%dT%H:%M:%SZ}"
+
+
+def hashing(engine: Engine, setup: Setup, record: DayRecord, grid: Grid, known_at: datetime | None) -> Settled:
+    """usd_per_ph_day before the pool's fee. Fixed: the owner's figure. From economics: each UTC day at its own, where known, else at what
+    was known when it was mined. Otherwise the newest figure that held at the interval's start."""
+    if isinstance(setup.hash, FixedHash):
+        usd = decimal(setup.hash.usd_per_ph_day)
+        return Settled((usd,) * len(grid), f"fixed by the site's owner at {usd} $/PH/day", None)
+    told = list(hashprices_known(engine, grid.over, known_at))
+    own = _own_days(setup, record, grid, known_at)
+    values, used = [], []
+    for over in grid.intervals:
+        fact = own.get(over.start.date().isoformat()) or _holding(told, over.start) or _day_before(record, over.start)
+        values.append(decimal(fact.usd_per_ph_day) if fact else NAN)
+        used += [fact] if fact else []
+    bases = list(dict.fromkeys(f.basis for f in used))
+    return Settled(tuple(values), "; ".join(bases) or "not known", max((f.known_at for f in used), default=None))
+
+
+def _own_days(setup: Setup, record: DayRecord, grid: Grid, known_at: datetime | None) -> dict[str, HashPrice]:
+    """Hashprices of UTC days by their own economics."""
+    economics = {e.on: e for e in sorted(record.economics, key=lambda e: e.known_at)}
+    folder = _hash_archive(setup)
+    if folder is not None:
+        from markets.archive import Archive
+
+        kept = Archive(folder).economics()
+        economics = {e.on: e for e in kept if known_at is None or e.known_at <= known_at} | economics
+    days = {over.start.date() for over in grid.intervals}
+    return {on.isoformat(): hashprice_of(economics[on], from_day=on) for on in sorted(days) if on in economics}
+
+
+def _hash_archive(setup: Setup) -> Path | None:
+    if not isinstance(setup.hash, ArchiveHash):
+        return None
+    folder = setup.resolve(setup.hash.path) if setup.hash.path else _archive(setup)
+    return folder if folder is not None and folder.is_dir() else None
+
+
+def _holding(told: Sequence[HashPrice], at: datetime) -> HashPrice | None:
+    return max((h for h in told if at in h.over), key=lambda h: (h.over.start, h.known_at), default=None)
+
+
+def _day_before(record: DayRecord, at: datetime) -> HashPrice | None:
+    """What the newest day of economics before this one says."""
+    past = max((e for e in record.economics if e.on < at.date()), key=lambda e: e.on, default=None)
+    return hashprice_of(past, from_day=at.date()) if past else None

@@ -1,0 +1,103 @@
+"""A statement on paper: HTML for people, CSV and JSON for programs; each file whole or not at all, the same bytes for the same version."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+from collections.abc import Callable, Mapping, Sequence
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+COLUMNS = ("obligation", "charge_type", "interval_start", "interval_end", "quantity", "unit", "rate", "amount_usd", "rule")
+
+
+def write_day(document: Mapping[str, Any], folder: Path, formats: Sequence[str] = ("html", "csv", "json")) -> list[Path]:
+    """Write `folder/DATE/settlement-vN.FORMAT` for each format; the files. Raises OSError, KeyError for a format there is not."""
+    makers = [(name, FORMATS[name]) for name in formats]
+    into = folder / str(document["date"])
+    into.mkdir(parents=True, exist_ok=True)
+    written = []
+    for name, make in makers:
+        path = into / f"{stem(document)}.{name}"
+        _whole(path, make(document).encode())
+        written.append(path)
+    return written
+
+
+def stem(document: Mapping[str, Any]) -> str:
+    """The name of a version's files; one that is not kept goes by what was known."""
+    if document["version"]:
+        return f"settlement-v{document['version']}"
+    return "settlement-as-of-" + str(document["known_at"])[:19].replace(":", "") + "Z"
+
+
+def as_json(document: Mapping[str, Any]) -> str:
+    return json.dumps(document, ensure_ascii=False, indent=1) + "\n"
+
+
+def as_csv(document: Mapping[str, Any]) -> str:
+    """The lines, exact; then the totals of the charge types, to the cent, and the net, in rows without an interval."""
+    out = io.StringIO()
+    rows = csv.writer(out, lineterminator="\r\n")
+    rows.writerow(COLUMNS)
+    for line in document["lines"]:
+        rows.writerow([_cell(line[c]) for c in COLUMNS])
+    for name, usd in document["totals"].items():
+        obligation, _, charge = name.partition("/")
+        rows.writerow([_cell(obligation), _cell(charge), "", "", "", "", "", usd, "total, rounded half up once"])
+    remark = " (synthetic market)" if document["synthetic"] else ""
+    rows.writerow(["net", "", "", "", "", "", "", document["net_usd"], f"sum of the totals{remark}"])
+    return out.getvalue()
+
+
+def _cell(text: Any) -> Any:
+    """A spreadsheet must not take a name for a formula."""
+    return f"'{text}" if isinstance(text, str) and text[:1] in "=+@\t\r" else text
+
+
+def as_html(document: Mapping[str, Any]) -> str:
+    """One self-contained page, made to be printed."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    environment = Environment(
+        loader=PackageLoader("dispatch.reports", "pages"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters.update(usd=_usd, words=_words, rigs=_rigs)
+    return environment.get_template("day.html").render(d=document) + "\n"
+
+
+FORMATS: dict[str, Callable[[Mapping[str, Any]], str]] = {"html": as_html, "csv": as_csv, "json": as_json}
+
+
+def _usd(text: str) -> str:
+    return f"{Decimal(text):,.2f}"
+
+
+def _rigs(number: float) -> str:
+    return f"{round(number):,}"
+
+
+def _words(name: str) -> str:
+    """ "hashing/hash_revenue" as a person says it."""
+    return name.replace("_", " ").replace("/", ": ")
+
+
+def _whole(path: Path, content: bytes) -> None:
+    """Whole or not at all, also when the power goes."""
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with unfinished.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        unfinished.replace(path)
+    finally:
+        unfinished.unlink(missing_ok=True)
+    handle = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,133 @@
+"""Statements on paper: escaped, whole or absent, one file a version, the same bytes for ever."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+from datetime import date, timedelta
+from decimal import Decimal
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from dispatch.reports.write import as_csv, as_html, write_day
+from tests.dispatch.reports.ground import Ground
+
+ON = date(2026, 7, 1)
+
+
+class Page(HTMLParser):
+    """Which tags stand in a page, whether they close, and what it loads."""
+
+    VOID = ("meta", "br", "link", "img")
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.open: list[str] = []
+        self.loads: list[str] = []
+        self.text = ""
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.loads += [v or "" for k, v in attrs if k in ("src", "href", "action")]
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if self.open and self.open[-1] != "style":
+            self.text += data
+
+
+def settled(folder: Path, **figures: object) -> tuple[Ground, dict]:
+    ground = Ground.of(folder, ON, **figures)
+    ground.prices(lambda n: 20.0)
+    ground.run_all()
+    ground.seen()
+    return ground, ground.settle()
+
+
+def test_the_page_is_whole_self_contained_and_says_what_an_accountant_asks(tmp_path: Path) -> None:
+    page = Page(as_html(settled(tmp_path)[1]))
+    assert page.open == [] and page.loads == [] and not {"script", "link", "img", "iframe"} & set(page.tags)
+    for words in (
+        "What was earned",
+        "Why",
+        "What went wrong",
+        "62.15 $",
+        "Interval by interval",
+        "power: energy",
+        "-22.32",
+        "HE24 23:45-00:00",
+    ):
+        assert words in page.text
+    order = [page.text.index(h) for h in ("What was earned", "Why", "What went wrong", "Against the plans", "Interval by interval")]
+    assert order == sorted(order)
+
+
+def test_a_name_is_text_never_markup(tmp_path: Path) -> None:
+    document = settled(tmp_path, name="<script>alert(1)</script> & Söhne")[1]
+    document["notes"].append("<img src=x onerror=alert(2)>")
+    document["story"]["wrong"].append('"><b>bold</b>')
+    html = as_html(document)
+    assert not {"script", "img", "b"} & set(Page(html).tags)
+    assert "&lt;script&gt;alert(1)&lt;/script&gt; &amp; Söhne" in html
+
+
+def test_a_spreadsheet_gets_no_formula(tmp_path: Path) -> None:
+    document = settled(tmp_path)[1]
+    document["lines"][0]["obligation"] = '=HYPERLINK("x")'
+    rows = list(csv.reader(io.StringIO(as_csv(document))))
+    assert rows[1][0] == '\'=HYPERLINK("x")'
+    assert rows[-1][7] == document["net_usd"], "a figure stays one, its minus too"
+
+
+def test_the_csv_adds_up(tmp_path: Path) -> None:
+    document = settled(tmp_path)[1]
+    rows = list(csv.DictReader(io.StringIO(as_csv(document))))
+    lines = [r for r in rows if r["interval_start"]]
+    totals = {f"{r['obligation']}/{r['charge_type']}": r["amount_usd"] for r in rows if not r["interval_start"] and r["charge_type"]}
+    assert len(lines) == 384 and totals == document["totals"]
+    assert sum(map(Decimal, totals.values())) == Decimal(document["net_usd"]) == Decimal(rows[-1]["amount_usd"])
+
+
+def test_files_stand_side_by_side_and_never_change(tmp_path: Path) -> None:
+    ground, first = settled(tmp_path)
+    folder = tmp_path / "settlements"
+    files = write_day(first, folder)
+    assert [f.name for f in files] == ["settlement-v1.html", "settlement-v1.csv", "settlement-v1.json"]
+    assert {f.parent for f in files} == {folder / "2026-07-01"}
+    before = [f.read_bytes() for f in files]
+    corrected = ground.price(ground.grid.intervals[40], 25.0, ground.day.end + timedelta(days=1))
+    ground.seen(ground.day.end + timedelta(days=1, minutes=1), corrected)
+    second = write_day(ground.settle(), folder)
+    assert [f.name for f in second] == ["settlement-v2.html", "settlement-v2.csv", "settlement-v2.json"]
+    assert "Changed since version 1" in second[0].read_text("utf-8")
+    write_day(ground.settle(version=1), folder)
+    assert [f.read_bytes() for f in files] == before
+    assert json.loads(before[2]) == first
+    assert sorted(p.name for p in (folder / "2026-07-01").iterdir()) == sorted(f.name for f in (*files, *second)), "nothing half-written"
+
+
+def test_a_file_that_cannot_be_written_leaves_the_old_one(tmp_path: Path) -> None:
+    _, document = settled(tmp_path)
+    folder = tmp_path / "settlements"
+    (file,) = write_day(document, folder, ["csv"])
+    before = file.read_bytes()
+    (file.parent / f".{file.name}.{os.getpid()}.tmp").mkdir()  # no file can be made under that name
+    with pytest.raises(OSError):
+        write_day({**document, "totals": {}}, folder, ["csv"])
+    assert file.read_bytes() == before
+
+
+def test_a_format_there_is_not_writes_nothing(tmp_path: Path) -> None:
+    with pytest.raises(KeyError):
+        write_day(settled(tmp_path)[1], tmp_path / "settlements", ["csv", "docx"])
+    assert not (tmp_path / "settlements").exists()
