@@ -22,6 +22,7 @@ from dispatch.clock import Clock, WallClock
 from dispatch.process import die_with_parent
 from dispatch.supervisor import Job
 from markets.grid import parse_instant
+from optimizer.site import SLEEP
 
 log = structlog.get_logger()
 
@@ -92,11 +93,11 @@ async def api_role(job: Job) -> int:
 
 
 async def rigs_role(job: Job) -> int:
-    """The demonstration's rigs: every loopback subnet of the site file, on a clock of the same speed."""
+    """The demonstration's rigs: every loopback subnet of the site file, on a clock of the same speed. The site starts cold: all asleep."""
     from dispatch import config
     from dispatch.sim.server import serve_site
 
-    await serve_site(config.load(job.config, job.override), clock_of(job), Path(job.data) / "rigs.jsonl")
+    await serve_site(config.load(job.config, job.override), clock_of(job), Path(job.data) / "rigs.jsonl", initial=SLEEP)
     return 0
 
 

@@ -61,6 +61,7 @@ class Looker:
             for watched in self._watched:
                 if watched.beside:
                     tasks.create_task(self._ask_for_ever(watched))
+            await asyncio.Event().wait()
 
     async def _ask_for_ever(self, watched: Watched) -> None:
         while True:

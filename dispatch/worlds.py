@@ -57,20 +57,24 @@ def _fleet(setup: Setup, seed: int, clock: Clock) -> Fleet:
 
 
 def _drivers(setup: Setup, clock: Clock, paper: bool) -> Mapping[str, Driver]:
-    simulated = None
+    simulated = imagined = None
     drivers: dict[str, Driver] = {}
     for group in setup.site.groups:
         how = setup.driver(group.name)
         if isinstance(how, SimulatedDriver):
             simulated = simulated or simulated_drivers(_fleet(setup, how.seed, clock), clock)
             drivers[group.name] = Paper(group, simulated[group.name], clock) if paper else simulated[group.name]
+        elif isinstance(how, PaperDriver) and how.subnet is None and how.roster is None:
+            imagined = imagined or simulated_drivers(_fleet(setup, how.seed, clock), clock)
+            drivers[group.name] = Paper(group, imagined[group.name], clock)
         elif isinstance(how, PyasicDriver | PaperDriver):
-            reached = _asics(setup, group.name, how)
+            reached = _asics(setup, group.name, how, clock)
             drivers[group.name] = Paper(group, reached, clock) if paper or isinstance(how, PaperDriver) else reached
     return drivers
 
 
-def _asics(setup: Setup, group: str, how: PyasicDriver | PaperDriver) -> Driver:
+def _asics(setup: Setup, group: str, how: PyasicDriver | PaperDriver, clock: Clock) -> Driver:
+    # pyasic takes most of a second to import, and a replay has no use for it
     from dispatch.rigs.asics import Asics
 
-    return Asics.of(setup, group, how)
+    return Asics.of(setup, group, how, clock)

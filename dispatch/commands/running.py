@@ -108,6 +108,7 @@ def _daemon(
 ) -> None:
     from dispatch import config as site_files
     from dispatch.clock import wall_now, wall_s
+    from dispatch.demonstration import opening
     from dispatch.settings import SyntheticPrices
     from dispatch.sources import simulated_market
     from dispatch.supervisor import Job, supervise
@@ -123,7 +124,10 @@ def _daemon(
     if not simulated_market(setup) and (from_ or (speed or 1.0) != 1.0):
         raise Ended(WRONG, f"--from, --speed: {path} takes live prices, and they come at the wall's pace only")
     pace = speed if speed is not None else DEMO_SPEED if demonstration and not from_ else 1.0
-    start = _start(data, instant(from_, "--from") if from_ else None, simulated_market(setup), pace)
+    asked = instant(from_, "--from") if from_ else None
+    if demonstration and asked is None and pace != 1.0:
+        asked = asyncio.run(opening(site_files.load(path, override or None), wall_now()))
+    start = _start(data, asked, simulated_market(setup), pace)
     if until and instant(until, "--until") <= start:
         raise Ended(WRONG, f"--until {until} is not after the start, {start.isoformat()}")
     where = listen or setup.api.listen
@@ -134,7 +138,7 @@ def _daemon(
         listen=where,
         world=world,
         owner=f"{socket.gethostname()}:{os.getpid()}",
-        start=(start if start else wall_now()).isoformat(),
+        start=start.isoformat(),
         zero_s=wall_s(),
         speed=pace,
         until=instant(until, "--until").isoformat() if until else None,

@@ -14,6 +14,7 @@ import resource
 import socket
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -129,15 +130,17 @@ async def serve(
         await asyncio.Event().wait()
 
 
-async def serve_site(setup: Setup, clock: Clock, effects_path: Path, *, seed: int = 0) -> None:
-    """Serve the rigs of a site's groups that are reached over TCP at loopback addresses, until cancelled."""
+async def serve_site(setup: Setup, clock: Clock, effects_path: Path, *, seed: int = 0, initial: str = "normal") -> None:
+    """Serve the rigs of a site's groups that are reached over TCP at loopback addresses, until cancelled; they start in `initial` mode."""
     groups, places = [], {}
     for group in setup.site.groups:
         how = setup.driver(group.name)
         if isinstance(how, PyasicDriver | PaperDriver) and how.subnet and ipaddress.IPv4Network(how.subnet).is_loopback:
             groups.append(group)
             places[group.name] = addresses(how.subnet, group.rigs)
-    await serve(spec_of(groups), places, clock, effects_path, seed=seed)
+    spec = spec_of(groups)
+    spec = replace(spec, groups=tuple(replace(g, initial=initial) for g in spec.groups))
+    await serve(spec, places, clock, effects_path, seed=seed)
 
 
 async def serve_models(

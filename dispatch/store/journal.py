@@ -23,6 +23,7 @@ from dispatch.store import JournalBroken, JournalLost, LedgerUnavailable
 from dispatch.store.lease import LEADER
 from dispatch.store.prices import project
 from dispatch.store.tables import blobs, journal, lease, reading, writing
+from markets.grid import utc
 
 _HEAD = select(journal.c.seq, journal.c.hash).order_by(journal.c.seq.desc()).limit(1)
 _TOKEN = select(lease.c.token).where(lease.c.name == LEADER).with_for_update(read=True)
@@ -157,6 +158,12 @@ class SqlJournal:
         """The last seq, cheaply; 0 for an empty journal."""
         with reading(self._engine) as connection:
             return int(connection.execute(select(func.max(journal.c.seq))).scalar() or 0)
+
+    def last_at(self) -> datetime | None:
+        """The world's time of the last row; None for an empty journal."""
+        with reading(self._engine) as connection:
+            found = connection.execute(select(journal.c.at).order_by(journal.c.seq.desc()).limit(1)).scalar()
+        return None if found is None else utc(found)
 
 
 class MemoryJournal:

@@ -1,0 +1,137 @@
+"""kill -9 of any process at random points of a running site: nothing acknowledged is lost, no command has two effects, the site goes on."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import random
+import signal
+import time
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dispatch.entries import Commanded, Seen
+from dispatch.rigs import unpack
+from dispatch.store.journal import SqlJournal
+from dispatch.store.tables import open_ledger
+from dispatch.store.verify import verify
+from markets.facts import Call
+from tests.e2e.site import Site, answer, loadstone, running
+
+ROLES = ("supervisor", "loop", "api", "rigs", "planner")
+
+
+@pytest.mark.parametrize(
+    "rounds",
+    [
+        pytest.param(6, marks=pytest.mark.slow(sample=True)),
+        pytest.param(50, marks=[pytest.mark.slow, pytest.mark.timeout(1500)]),
+    ],
+)
+def test_kill_any_process(rounds: int, tmp_path: Path) -> None:
+    r = random.Random(rounds)
+    data = tmp_path / "data"
+    secret = answer("keys", "add", "qse", "--scope", "dispatch", "--data", data)["secret"]
+    kept: dict[int, str] = {}
+    posted: set[str] = set()
+    with running(data, "--speed", "120", "--seed", "3") as site:
+        site.wait("a plan", lambda: site.get("state")["plan_age_s"] is not None)
+        for n in range(rounds):
+            kept |= rows(data)
+            posted |= post(site, secret, f"call-{n}", "deploy" if n % 2 == 0 else "recall")
+            time.sleep(r.uniform(0.0, 2.0))
+            kill(site, ROLES[n % len(ROLES)] if n < len(ROLES) else r.choice(ROLES))
+            goes_on(site, data)
+        goes_on(site, data)
+    left = rows(data)
+    assert {seq: left.get(seq) for seq in kept} == kept
+    assert verify(open_ledger(data)).findings == []
+    assert answer("redecide", data)["findings"] == []
+    journal = [entry for _, entry in SqlJournal(open_ledger(data)).read()]
+    taken = {f.id for e in journal if isinstance(e, Seen) for f in e.facts if isinstance(f, Call)}
+    assert posted and posted <= taken
+    assert_one_effect_a_command(data, journal, site)
+
+
+def rows(data: Path) -> dict[int, str]:
+    """What a reader can see of the journal: acknowledged, all of it."""
+    journal = SqlJournal(open_ledger(data))
+    seq, hash_ = journal.head
+    return {seq: hash_} if seq else {}
+
+
+def post(site: Site, secret: str, name: str, kind: str) -> set[str]:
+    """A call that the API acknowledged, or none."""
+    call: dict[str, Any] = {"id": name if kind == "deploy" else "call-none", "obligation": "plant", "kind": kind}
+    if kind == "deploy":
+        call["mw_cap"] = 0.9
+    try:
+        reply = site.http.post(
+            "/api/v1/calls", json=call, headers={"Authorization": f"Bearer {secret}", "Idempotency-Key": f"{name}-{kind}"}
+        )
+    except Exception:
+        return set()
+    return {call["id"]} if reply.status_code in (200, 201, 202) else set()
+
+
+def kill(site: Site, role: str) -> None:
+    """SIGKILL to the process of a role, by its id; a supervisor is started again as its operator would."""
+    pid = site.processes().get(role)
+    if pid is None:
+        return
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)
+    if role == "supervisor":
+        assert site.process is not None
+        site.process.wait(10)
+        site.start()
+
+
+def goes_on(site: Site, data: Path) -> None:
+    """New rows keep coming and the API answers with them."""
+    journal = SqlJournal(open_ledger(data))
+    before = journal.head[0]
+    site.wait("the journal to go on", lambda: journal.head[0] > before, 60)
+    site.wait("the API to follow", lambda: site.get("state")["at"], 60)
+
+
+def assert_one_effect_a_command(data: Path, journal: list[Any], site: Site) -> None:
+    """Each change of a rig's mode follows from a command of its own: per rig, the changes are a subsequence of the orders."""
+    state = site_groups(data)
+    ordered: dict[str, list[str]] = defaultdict(list)
+    ids: set[str] = set()
+    for entry in journal:
+        if isinstance(entry, Commanded):
+            for order in entry.orders:
+                assert order.id not in ids
+                ids.add(order.id)
+                for rig in unpack(order.rigs):
+                    ordered[state[order.group][rig]].append(order.mode)
+    effects: dict[str, list[str]] = defaultdict(list)
+    for line in (data / "rigs.jsonl").read_text("utf-8").splitlines():
+        row = json.loads(line)
+        if row.get("effective"):
+            effects[row["rig"]].append("sleep" if row["verb"] == "power_off" else "normal")
+    assert effects
+    for rig, modes in effects.items():
+        left = iter(ordered[rig])
+        assert all(mode in left for mode in modes), f"{rig}: {modes} does not follow from {ordered[rig]}"
+
+
+def site_groups(data: Path) -> dict[str, list[str]]:
+    """Addresses by group, in order."""
+    from dispatch.commands import setup_of_ledger
+    from dispatch.rigs.roster import addresses
+
+    setup = setup_of_ledger(open_ledger(data))
+    return {g.name: addresses(setup.driver(g.name).subnet, g.rigs) for g in setup.site.groups}
+
+
+def test_verify_and_redecide_refuse_an_empty_folder(tmp_path: Path) -> None:
+    for command in ("verify", "redecide"):
+        done = loadstone(command, tmp_path)
+        assert done.returncode == 2 and "no ledger" in done.stderr
