@@ -256,12 +256,16 @@ class Program:
             self.weigh(self.rigs[group.name][mode.name] * (tie * self.hours * (mode.watts / KILO)))
 
     def _in_order(self, segments: Sequence[Expr], rising: NDArray[np.bool_]) -> None:
+        before: Expr | None = None
         for left, right in zip(segments, segments[1:], strict=False):
             full = self.column("filled", upper=np.where(rising, 1.0, 0.0), integer=True, closed=True)
             _, width = left.range(self.lower, self.upper)
             _, room = right.range(self.lower, self.upper)
             self.row("left is full", left - full * width, lower=0.0, where=rising)
             self.row("right waits", right - full * room, upper=0.0, where=rising)
+            if before is not None:
+                self.row("in order", full - before, upper=0.0, where=rising)
+            before = full
 
 
 def meters(site: Site, groups: Sequence[str]) -> tuple[tuple[Meter, tuple[str, ...]], ...]:

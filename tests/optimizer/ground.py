@@ -16,7 +16,7 @@ from markets.series import Series
 from optimizer.actuals import Actuals
 from optimizer.arrays import Arrays
 from optimizer.plan import Plan
-from optimizer.site import SLEEP, Availability, Hall, Meter, Mode, Overhead, RigGroup, Site, SoFar
+from optimizer.site import SLEEP, Availability, Hall, Meter, Mode, RigGroup, Site, SoFar
 from optimizer.stages import Solution, SolveError
 
 AT = datetime(2026, 8, 20, 16, 0, tzinfo=UTC)

@@ -247,8 +247,8 @@ def test_a_haircut_or_a_cap_is_worked_out_interval_by_interval(haircut, cap, see
     """Against the best of a fine search over the site's load, by the contract's words: buy above the block, sell below it up to the cap."""
     price = np.append(random_prices(np.random.default_rng(seed), 6), [-20.0, 5.0])
     where = site(group("g", "s19xp", rigs=2000))
-    made = plan(where, (Hashing(), Power(), Plant(), Block(mw=5, usd_per_mwh=30, sell_back=SellBack(haircut_usd_per_mwh=haircut, cap_mw=cap))),
-                outlook(price), so_far())  # fmt: skip
+    block = Block(mw=5, usd_per_mwh=30, sell_back=SellBack(haircut_usd_per_mwh=haircut, cap_mw=cap))
+    made = plan(where, (Hashing(), Power(), Plant(), block), outlook(price), so_far())
     load = np.unique(np.append(np.linspace(0, 6.02, 603), [5.0, max(0.0, 5.0 - cap)]))
     usd = load[:, None] * 140 / 3.010 / 24 * 45 - np.maximum(0, load - 5)[:, None] * price
     full = haircut == 0 and cap >= 5

@@ -1,0 +1,102 @@
+"""The law every obligation is held to, built-in or plugged in (ARCHITECTURE 3).
+
+On the same load and the same facts its lines in the program are at most what `settle` pays; equal to the cent when it is linear. And: its
+lines are its own, inside the grid, quantity times rate; a call addressed to its name binds the load of its scope before every price.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import timedelta
+from decimal import Decimal
+
+import numpy as np
+
+from markets.facts import Call, CallKind
+from markets.grid import Interval
+from markets.outlook import Outlook
+from optimizer.obligations import Bounds, Obligation
+from optimizer.plan import plan, program_of, rigs_of
+from optimizer.program import KILO, Program
+from optimizer.settle import settle
+from optimizer.site import Site, SoFar
+from optimizer.solve import Session
+from optimizer.stages import Solution
+from optimizer.trajectory import actuals_of, unpack
+
+CENT = 0.005
+
+
+def holds(
+    obligation: Obligation, where: Site, ahead: Outlook, rng: np.random.Generator, *, linear: bool, beside: Sequence[Obligation] = ()
+):
+    """Runs the whole kit once over an outlook with a load drawn by chance. `beside` are other contracts of the same book."""
+    keeps_the_law(obligation, where, ahead, rng, linear=linear, beside=beside)
+    speaks_for_itself(obligation, where, ahead, rng)
+    honours_calls(obligation, where, ahead)
+
+
+def keeps_the_law(obligation, where, ahead, rng, *, linear, beside=()):
+    """The program may say at most what the bill pays for a load that is given."""
+    book = (*beside, obligation)
+    program = program_of(where, book, ahead, SoFar(at=ahead.at))
+    solution = given_load(program, rng)
+    said = sum(e.usd.at(solution.x) for e in program.earned if e.obligation == obligation.name)
+    said = np.asarray(said) + np.zeros(program.n)
+    path = unpack(program, rigs_of(program, solution))
+    paid = np.zeros(program.n)
+    for line in settle(book, actuals_of(program, path)).of(obligation.name):
+        paid += program.grid.share_within(line.over) * program.grid.hours / line.over.hours * float(line.amount_usd)
+    assert said.sum() <= paid.sum() + CENT, f"{obligation.name}: the program says {said.sum():.4f}, the bill pays {paid.sum():.4f}"
+    if linear:
+        np.testing.assert_allclose(said, paid, atol=CENT, rtol=1e-9)
+    return said, paid
+
+
+def given_load(program: Program, rng: np.random.Generator) -> Solution:
+    """The most the program can say of a load drawn by chance: every rig's mode fixed, all else free."""
+    a = program.arrays()
+    lower, upper = a.lower.copy(), a.upper.copy()
+    for name, modes in program.rigs.items():
+        share = rng.dirichlet(np.ones(len(modes) + 1), size=program.n)
+        corner = rng.random(program.n) < 0.3
+        share[corner] = np.eye(len(modes) + 1)[rng.integers(0, len(modes) + 1, corner.sum())]
+        for k, expr in enumerate(modes.values()):
+            cols = expr.terms[0][0]
+            lower[cols] = upper[cols] = np.round(share[:, k] * program.kilorigs[name], 6)
+    solution = Session().run(replace(a, lower=lower, upper=upper))
+    assert solution.status == "optimal", "the kit's load must be possible: give it a site without limits"
+    return solution
+
+
+def speaks_for_itself(obligation, where, ahead, rng):
+    program = program_of(where, (obligation,), ahead, SoFar(at=ahead.at))
+    path = unpack(program, {g: {m: np.floor(rng.random(program.n) * program.kilorigs[g] * KILO / len(modes)) for m in modes}
+                            for g, modes in program.rigs.items()})  # fmt: skip
+    real = actuals_of(program, path)
+    first, second = settle((obligation,), real), settle((obligation,), real)
+    assert first == second, "the same actuals must give the same lines"
+    for line in first.lines:
+        assert line.obligation == obligation.name
+        assert line.charge_type and line.unit
+        assert line.over.start >= real.grid.start and line.over.end <= real.grid.end
+        assert isinstance(line.amount_usd, Decimal) and line.amount_usd == line.quantity * line.rate
+
+
+def honours_calls(obligation, where, ahead):
+    quiet = Interval(ahead.grid.start, ahead.grid.end)
+    alone: Bounds = obligation.bounds(where, {}, (), quiet)
+    cap = 0.25 * sum(g.rigs * g.full.watts for g in where.groups) / 1e6
+    now: Mapping = {"source": "kit", "known_at": ahead.at, "version": 1, "notice_at": ahead.at, "start_at": ahead.at, "end_at": None}
+    own = Call(id="own", obligation=obligation.name, kind=CallKind.DEPLOY, mw_cap=cap, **now)
+    other = Call(id="other", obligation=f"not {obligation.name}", kind=CallKind.DEPLOY, mw_cap=0.0, **now)
+    assert obligation.bounds(where, {}, (other,), quiet) == alone, "a call under another name is not its own"
+    called = obligation.bounds(where, {}, (own, other), quiet)
+    assert called.firm and called.cap_mw <= cap
+    assert not obligation.bounds(where, {}, (own,), Interval(ahead.at - timedelta(hours=2), ahead.at - timedelta(hours=1))).why.startswith(
+        "call"
+    )
+    made = plan(where, (obligation,), ahead, SoFar(at=ahead.at, calls=(own,)))
+    load = sum(made.groups[name].load_mw for name in obligation.scope.names(where))
+    assert np.max(load) <= cap + 1e-6
