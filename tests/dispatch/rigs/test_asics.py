@@ -1,0 +1,166 @@
+"""The crew with pyasic over TCP: outcomes judged by reading, no rig held up by another, nothing left open, no pool ever written."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from dispatch import config
+from dispatch.clock import VirtualClock, WallClock, wall_s
+from dispatch.rigs.asics import Asics, scan
+from dispatch.rigs.crew import Crew
+from dispatch.rigs.roster import addresses, roster, secret, wire_model
+from dispatch.sim.server import serving
+from dispatch.sim.spec import Affliction, Fault, spec_of
+from dispatch.sim.yard import Yard
+from tests.dispatch.rigs.fakes import START, Sink, orders, outcomes, site
+
+SPEED = 20.0
+
+
+@asynccontextmanager
+async def crew_over_tcp(
+    subnet: str, rigs: int, *faults: Affliction, effects: Path | None = None, wake_min: float = 10.0
+) -> AsyncIterator[tuple[Crew, Yard, WallClock, Asics]]:
+    written, clock = site(rigs, wake_min=wake_min), WallClock(START, SPEED)
+    ips = addresses(subnet, rigs)
+    async with serving(spec_of(written.groups).with_afflictions(faults), {"g0": ips}, clock, effects) as yard:
+        driver = Asics(written.groups[0], ips, "M60S_VK30", clock)
+        crew = Crew(written, {"g0": driver}, clock, Sink())
+        yield crew, yard, clock, driver
+        await crew.close()
+
+
+async def test_orders_over_tcp_are_judged_by_what_the_rigs_draw() -> None:
+    ill = {1: Fault.REFUSES, 2: Fault.LIES, 3: Fault.UNREACHABLE, 4: Fault.HANGS, 5: Fault.PARTIAL, 6: Fault.DRIPS}
+    async with crew_over_tcp("127.83.1.0/24", 12, *(Affliction(f, "g0", (r,)) for r, f in ill.items())) as (crew, yard, clock, _):
+        await crew.refresh()
+        done = await crew.do(orders(clock, ("g0", "sleep", range(12)), deadline_s=120.0))
+        assert outcomes(done) == {"reached": [0, 7, 8, 9, 10, 11], "refused": [1], "lying": [2], "unreachable": [3, 4, 6], "partly": [5]}
+        assert done.results[0].resent >= 2
+        done = await crew.do(orders(clock, ("g0", "low", [0]), ("g0", "normal", [7, 8]), deadline_s=120.0))
+        assert outcomes(done) == {"reached": [0]} and outcomes(done, 1) == {"reached": [7, 8]}
+
+
+async def test_a_hung_rig_does_not_hold_up_the_others() -> None:
+    """The other rigs have moved, and are known to have, before the hung one's first answer was given up."""
+    async with crew_over_tcp("127.83.2.0/24", 20, Affliction(Fault.HANGS, "g0", (0, 10))) as (crew, yard, clock, _):
+        sink = crew._telemetry
+        began = clock.now().timestamp()
+        done = await crew.do(orders(clock, ("g0", "sleep", range(20)), deadline_s=300.0))
+        assert outcomes(done)["unreachable"] == [0, 10] and len(outcomes(done)["reached"]) == 18
+        moved = yard.fleet
+        assert all(moved.standing("g0", r)[0] == "sleep" for r in range(20) if r not in (0, 10))
+        first_seen = {r: min(row[0] for row in sink.rows if row[2] == r and row[3] < 100) - began for r in range(20) if r not in (0, 10)}  # type: ignore[attr-defined]
+        hung = [row[0] - began for row in sink.rows if row[2] == 0]  # type: ignore[attr-defined]
+        assert max(first_seen.values()) < max(hung)
+
+
+async def test_pools_are_never_written_and_every_order_moved_each_rig_once(tmp_path: Path) -> None:
+    path = tmp_path / "effects.jsonl"
+    async with crew_over_tcp("127.83.3.0/24", 8, Affliction(Fault.LIES, "g0", (3,)), effects=path) as (crew, _, clock, _):
+        await crew.refresh()
+        for mode in ("sleep", "normal", "low"):
+            await crew.do(orders(clock, ("g0", mode, range(8)), deadline_s=120.0))
+    rows = [json.loads(line) for line in path.read_text().splitlines()]
+    assert not [r for r in rows if "pool" in r["verb"] or "pools" in r]
+    for verb in ("power_off", "power_on"):
+        effective = [r["rig"] for r in rows if r["verb"] == verb and r["effective"]]
+        assert len(effective) == len(set(effective)) == 7
+
+
+async def test_nothing_stays_open_and_no_more_than_allowed_is() -> None:
+    async with crew_over_tcp("127.83.4.0/24", 40, Affliction(Fault.HANGS, "g0", tuple(range(0, 40, 4)))) as (crew, _, clock, driver):
+        before = len(os.listdir("/proc/self/fd"))
+        for _ in range(3):
+            await driver.read(range(40), 0.3)
+        await crew.do(orders(clock, ("g0", "sleep", range(40)), deadline_s=30.0))
+        await crew.close()
+        assert len(os.listdir("/proc/self/fd")) <= before + 2
+
+
+async def test_a_token_that_ran_out_is_renewed_once_and_tokens_are_fetched_ahead() -> None:
+    async with crew_over_tcp("127.83.5.0/24", 3) as (crew, yard, clock, driver):
+        await crew.refresh()
+        assert driver._warming is not None
+        await driver._warming
+        tokens = [m.rpc.token for m in driver._miners]
+        assert all(t is not None for t in tokens)
+        driver._miners[1].rpc.token.host_sign = "ran out"
+        sent = await driver.set_mode([0, 1, 2], "sleep", 2.0)
+        assert sent.sent == (0, 1, 2)
+        assert driver._miners[0].rpc.token is tokens[0] and driver._miners[1].rpc.token is not tokens[1]
+
+
+async def test_a_wrong_password_is_a_refusal() -> None:
+    written, clock, ips = site(1), VirtualClock(START), addresses("127.83.6.0/24", 1)
+    async with serving(spec_of(written.groups), {"g0": ips}, clock):
+        driver = Asics(written.groups[0], ips, "M60S_VK30", clock, password="letmein")
+        assert (await driver.set_mode([0], "sleep", 2.0)).refused == (0,)
+        assert (await driver.read([0], 2.0)).watts[0] > 3000
+
+
+async def test_a_power_limit_is_a_limit() -> None:
+    written, clock, ips = site(2), VirtualClock(START), addresses("127.83.7.0/24", 2)
+    async with serving(spec_of(written.groups), {"g0": ips}, clock):
+        driver = Asics(written.groups[0], ips, "M60S_VK30", clock)
+        assert (await driver.limit([1], 2000, 2.0)).sent == (1,)
+        await clock.sleep_until(START.replace(minute=5))
+        watts = (await driver.read([0, 1], 2.0)).watts
+        assert watts[0] > 3200 and watts[1] == pytest.approx(2000, rel=0.06)
+
+
+async def test_a_scan_finds_every_rig_and_names_it() -> None:
+    written, clock, ips = site(5), VirtualClock(START), addresses("127.83.8.0/28", 5)
+    async with serving(spec_of(written.groups), {"g0": ips}, clock, port=4028) as yard:
+        yard.models = {"whatsminer-m60s": "M60S_VK30"}
+        found = await scan("127.83.8.0/28", at_once=4)
+    assert [f.ip for f in found] == list(ips)
+    assert {(f.make, f.model, f.firmware) for f in found} == {("WhatsMiner", "M60S VK30", "20230803.11.REL")}
+    with pytest.raises(ValueError):
+        await scan("not a subnet")
+
+
+async def test_rigs_that_are_not_there_are_silent_within_the_deadline() -> None:
+    written, clock = site(3), VirtualClock(START)
+    driver = Asics(written.groups[0], addresses("127.83.9.0/24", 3), "M60S_VK30", clock)
+    began = wall_s()
+    assert (await driver.set_mode([0, 1, 2], "sleep", 2.0)).unreachable == (0, 1, 2)
+    assert all((await driver.read([0, 1, 2], 2.0)).watts != (await driver.read([0, 1, 2], 2.0)).watts)
+    assert wall_s() - began < 20
+
+
+async def test_the_demonstrations_drivers_come_from_its_file() -> None:
+    setup = config.load(config.default_file("demo-site.toml"))
+    group = setup.site.groups[0]
+    driver = Asics.of(setup, group.name, setup.driver(group.name), VirtualClock(START))  # type: ignore[arg-type]
+    assert len(driver._miners) == group.rigs
+
+
+def test_rosters_and_secrets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "rigs.csv"
+    file.write_text("name,ip\na,10.0.0.5\nb, 10.0.0.4\n")
+    assert roster(file) == ("10.0.0.5", "10.0.0.4")
+    file.write_text("name,ip\na,10.0.0.5\nb,10.0.0.x\n")
+    with pytest.raises(ValueError, match="line 3"):
+        roster(file)
+    file.write_text("ip\n10.0.0.5\n10.0.0.5\n")
+    with pytest.raises(ValueError, match="twice"):
+        roster(file)
+    file.write_text("address\n10.0.0.5\n")
+    with pytest.raises(ValueError, match="column ip"):
+        roster(file)
+    (tmp_path / "pw").write_text("geheim\n")
+    monkeypatch.setenv("RIG_PASSWORD", "from the environment")
+    assert secret("file:pw", lambda name: tmp_path / name) == "geheim"
+    assert secret("env:RIG_PASSWORD", Path) == "from the environment"
+    with pytest.raises(ValueError):
+        secret("geheim", Path)
+    assert wire_model("whatsminer-m60s++") == "M60S++_VL30"
+    with pytest.raises(ValueError, match="Whatsminers only"):
+        wire_model("antminer-s21")
