@@ -14,6 +14,7 @@ from dispatch import ConfigError, book, catalogue, consistency, faults, rules, s
 from dispatch.entries import canonical
 from dispatch.faults import Fault, meant, shown
 from dispatch.settings import ApiSettings, DriverSettings, HashSettings, PricesSettings
+from markets.grid import Market
 from optimizer.obligations import Book
 from optimizer.site import Site
 
@@ -259,6 +260,12 @@ def _summary(setup: Setup) -> dict[str, Any]:
     ]
     if (total := sum(halls.values())) > site.interconnect_mw:
         notes.append(f"the interconnect limits the site: {total:.3f} MW at full draw, {site.interconnect_mw:.3f} MW allowed")
+    if site.market is Market.ERCOT and setup.prices.source != "synthetic":
+        # ERCOT Nodal Protocols 6.6.3: metered load settles at the energy-weighted zone price.
+        zones = [m for m in site.meters if m.settlement_point.startswith("LZ_") and not m.settlement_point.endswith("_EW")]
+        notes += [
+            f"meter {m.id!r} settles at {m.settlement_point}; metered load in ERCOT settles at {m.settlement_point}_EW" for m in zones
+        ]
     if setup.prices.source == "synthetic":
         notes.append("prices are synthetic: nothing this site earns or owes is real")
     return {

@@ -53,7 +53,7 @@ def strategies(engine: Engine, setup: Setup, measured: Measured, record: DayReco
         found = counterfactuals(setup.site, setup.book, final, published, so_far)
     except SolveError as fault:
         return {}, [f"Other ways of running are not valued: {fault}."]
-    return {name: _value(v) for name, v in found.items()}, []
+    return {name: _value(v) for name, v in found.items()}, ["Other ways of running are valued with every rig, awake and hashing at once."]
 
 
 def _price_before(engine: Engine, setup: Setup, point: str, grid: Grid) -> float:

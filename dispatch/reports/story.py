@@ -35,7 +35,7 @@ def earned(setup: Setup, measured: Measured, statement: Statement) -> list[str]:
     return [
         f"{setup.site.name} {'earned' if net >= 0 else 'lost'} {usd(abs(net))}: {usd(receipts)} came in, {usd(-costs)} went out.",
         f"It drew {drawn:,.3f} MWh at the meter and hashed {hashed:,.3f} PH/s-days, "
-        f"{_percent(float(hashed), most_hash)} of what all of its rigs can do ({most_hash:,.3f}, for {most_mwh:,.3f} MWh).",
+        f"{_percent(float(hashed), most_hash)} of what all of its rigs can do ({most_hash:,.3f}, for {most_mwh:,.3f} MWh at the rigs).",
     ]
 
 
@@ -103,7 +103,7 @@ def _group(setup: Setup, measured: Measured, group: RigGroup) -> str | None:
     if not total:
         return None
     share = _percent(float(on), float(total))
-    text = f"{group.name} ({group.rigs:,} {group.model}) hashed {share} of the time"
+    text = f"{group.name} ({group.rigs:,} rigs, {group.model}) hashed {share} of the time"
     if on:
         paid = sum((prices[n] * a.hash_ph_days[group.name][n] for n in known), ZERO) / on
         text += f", energy being {paid:,.2f} $/MWh on average while it did"

@@ -382,6 +382,7 @@ def test_check_gives_faults_or_a_summary_with_what_is_unverified(tmp_path: Path)
     good = config.check(written(tmp_path, APPENDIX_A))
     assert not good.faults
     assert good.summary["rigs"] == 11000
+    assert good.summary["notes"] == ["meter 'main' settles at LZ_WEST; metered load in ERCOT settles at LZ_WEST_EW"]
     assert any(u.startswith("antminer-s19j-pro: standby_watts, wake_min assumed") for u in good.summary["unverified"])
     bad = config.check(written(tmp_path, APPENDIX_A + NOT_BUILT))
     assert len(bad.faults) == 3 and not bad.summary
