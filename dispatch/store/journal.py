@@ -11,6 +11,7 @@ import json
 import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import fields, is_dataclass, replace
+from datetime import datetime
 from hashlib import sha256
 from math import isfinite
 from typing import Any
