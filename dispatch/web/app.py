@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Collection, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
 from dispatch import faults
 from dispatch.clock import Clock, WallClock
@@ -28,6 +28,7 @@ from dispatch.web.problem import MEDIA_TYPE, WORDS, Problem, Refusal, problem
 
 log = structlog.get_logger()
 
+ROUTERS = (reads.router, reads.metrics, stream.router, imagined.router, pushes.router, pages.router)
 ABOUT = """What a Loadstone site does, why, and what it would do. Every error is an RFC 9457 problem.
 
 On loopback, reading and what-if need no key; calls, awards and holds need one with scope `dispatch`:
@@ -48,21 +49,28 @@ def create_app(
     app = FastAPI(title="Loadstone", description=ABOUT, version="1", lifespan=lifespan, docs_url=None, redoc_url=None)
     app.state.desk = at
     app.state.readers = set()
-    for router in (reads.router, reads.metrics, stream.router, imagined.router, pushes.router, pages.router):
+    for router in ROUTERS:
         app.include_router(router)
-    _nothing_open(app)
+    _nothing_open()
     app.add_middleware(Gate, check=at.key, hosts=[listen.rpartition(":")[0], *setup.api.hosts, *hosts])
     _problems(app)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
     return app
 
 
-def _nothing_open(app: FastAPI) -> None:
+def _routes() -> Iterator[tuple[APIRoute, set[str]]]:
+    for router in ROUTERS:
+        for route in router.routes:
+            if isinstance(route, APIRoute):
+                yield route, set(route.methods)
+
+
+def _nothing_open() -> None:
     """Every route that is not a plain read must ask for a scope. Raises RuntimeError."""
-    for route in app.routes:
-        for method in (getattr(route, "methods", None) or set()) - {"GET", "HEAD"}:
-            if scope_needed(method, route.path) is None:  # type: ignore[attr-defined]
-                raise RuntimeError(f"{method} {route.path} is open to anyone")  # type: ignore[attr-defined]
+    for route, methods in _routes():
+        for method in methods - {"GET", "HEAD"}:
+            if scope_needed(method, route.path) is None:
+                raise RuntimeError(f"{method} {route.path} is open to anyone")
 
 
 def _problems(app: FastAPI) -> None:
@@ -73,7 +81,8 @@ def _problems(app: FastAPI) -> None:
     @app.exception_handler(HTTPException)
     async def http(request: Request, error: HTTPException) -> Response:
         detail = str(error.detail) if error.status_code not in WORDS or error.status_code == 400 else WORDS[error.status_code]
-        return problem(error.status_code, detail, headers=error.headers)
+        headers = {"Allow": _allowed(request.url.path) or "GET"} if error.status_code == 405 else error.headers
+        return problem(error.status_code, detail, headers=headers)
 
     @app.exception_handler(RequestValidationError)
     async def invalid(request: Request, error: RequestValidationError) -> Response:
@@ -90,7 +99,12 @@ def _problems(app: FastAPI) -> None:
         return problem(500, "This is a defect of Loadstone; the log tells more")
 
 
-def _invalid(request: Request, error: RequestValidationError) -> JSONResponse:
+def _allowed(path: str) -> str:
+    """Every method that some route takes at this address."""
+    return ", ".join(sorted(set().union(*(methods for route, methods in _routes() if route.path_regex.match(path)))))
+
+
+def _invalid(request: Request, error: RequestValidationError) -> Response:
     """Pydantic's faults in the user's words; a body that is no JSON at all is a 400."""
     route = request.scope.get("route")
     field = route.body_field if isinstance(route, APIRoute) else None

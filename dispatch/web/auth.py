@@ -103,12 +103,13 @@ class Gate:
         self._same_machine(headers, scope)
         need = scope_needed(method, path)
         try:
-            secret, basic = _secret(headers)
+            secrets, basic = _secrets(headers)
         except ValueError as error:
             raise _unknown(str(error), need) from None
-        key = self.check(secret) if secret else None
-        if secret and key is None:
+        keys = [self.check(secret) for secret in secrets]
+        if None in keys:
             raise _unknown("This key is not known, or was revoked", need)
+        key = keys[0] if keys else None
         if need is None or (key is None and need in ("read", "whatif") and _loopback(scope, headers)):
             return key
         if key is None:
@@ -163,21 +164,23 @@ async def _read(receive: Receive) -> bytes:
     return b"".join(parts)
 
 
-def _secret(headers: Headers) -> tuple[str | None, bool]:
-    """The key a request carries and whether it came as HTTP Basic. Raises ValueError when Authorization is something else."""
-    if given := headers.get("x-api-key"):
-        return given.strip(), False
+def _secrets(headers: Headers) -> tuple[list[str], bool]:
+    """The keys a request carries, and whether one came as HTTP Basic. Raises ValueError when they cannot be read, or differ."""
+    given = headers.get("x-api-key")
+    found = [given.strip()] if given is not None else []
     kind, _, rest = headers.get("authorization", "").partition(" ")
-    if not kind:
-        return None, False
     if kind.lower() == "bearer" and rest.strip():
-        return rest.strip(), False
-    if kind.lower() == "basic":
+        found.append(rest.strip())
+    elif kind.lower() == "basic":
         try:
-            return base64.b64decode(rest, validate=True).decode().partition(":")[2] or None, True
+            found.append(base64.b64decode(rest, validate=True).decode().partition(":")[2])
         except (binascii.Error, UnicodeDecodeError):
             raise ValueError("Authorization: Basic is not name:key in base64") from None
-    raise ValueError("Authorization is neither Bearer KEY nor Basic")
+    elif kind:
+        raise ValueError("Authorization is neither Bearer KEY nor Basic")
+    if len(set(found)) > 1:
+        raise ValueError("Authorization and X-API-Key are two different keys: send one")
+    return found, kind.lower() == "basic"
 
 
 def _unknown(detail: str, need: str | None) -> Refusal:

@@ -28,7 +28,7 @@ def chart_document(view: View, now: datetime) -> dict[str, Any]:
         "now": _ms(now),
         "clock_now": f"{now.astimezone(market.tz):%a %-d %b %H:%M:%S}",
         "range": [_ms(over.start), _ms(over.end)],
-        "axis": axis(market, over),
+        "axis": axis(market, Interval(over.start, now + timedelta(hours=state.site.horizon_h + 1))),
         "clock": "EST (market time)" if market is Market.MISO else "prevailing Central (market time)",
         "point": point_of(state),
         "synthetic": prices["synthetic"],

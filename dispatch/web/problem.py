@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 
 from pydantic import BaseModel, Field
-from starlette.responses import JSONResponse
+from starlette.responses import Response
 
 from dispatch.inbound import Fault
 
@@ -56,16 +57,18 @@ class Refusal(Exception):
         self.status, self.detail, self.faults, self.headers = status, detail, tuple(faults), dict(headers or {})
 
 
-def problem(status: int, detail: str, faults: Sequence[Fault] = (), headers: Mapping[str, str] | None = None) -> JSONResponse:
+def problem(status: int, detail: str, faults: Sequence[Fault] = (), headers: Mapping[str, str] | None = None) -> Response:
     """The answer to a request that failed."""
     try:
         title = HTTPStatus(status).phrase
     except ValueError:
         title = "Error"
     errors = [ErrorAt(path=f.path, pointer=_pointer(f.path), detail=f.text) for f in faults]
-    document = Problem(title=title, status=status, detail=detail, errors=errors).model_dump()
+    document: dict[str, Any] = Problem(title=title, status=status, detail=detail, errors=errors).model_dump()
     extra = {"Retry-After": "5"} if status in (429, 503) else {}
-    return JSONResponse(document, status, headers={"Cache-Control": "no-store", **extra, **(headers or {})}, media_type=MEDIA_TYPE)
+    # What a request said may hold half of a surrogate pair; escaped, any text can be sent back.
+    body = json.dumps(document, ensure_ascii=True)
+    return Response(body, status, headers={"Cache-Control": "no-store", **extra, **(headers or {})}, media_type=MEDIA_TYPE)
 
 
 def _pointer(path: str) -> str:

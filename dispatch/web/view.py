@@ -6,7 +6,6 @@ from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from dispatch.decide.reflex import planned_interval
 from dispatch.decide.state import State
@@ -82,7 +81,7 @@ def _told(entry: Entry, before: State) -> list[tuple[str, str]]:
     if isinstance(entry, Held):
         return [("prices", f"Price ladder: {entry.rung}. {entry.why}".strip())]
     if isinstance(entry, Planned):
-        return [_planned(entry)]
+        return _planned(entry, before)
     if isinstance(entry, Commanded):
         return [("command", f"{o.group}: {len(unpack(o.rigs))} rigs to {o.mode}. {o.why}".strip()) for o in entry.orders]
     if isinstance(entry, Done):
@@ -90,17 +89,16 @@ def _told(entry: Entry, before: State) -> list[tuple[str, str]]:
     return list(_seen(entry, before)) if isinstance(entry, Seen) else []
 
 
-def _planned(entry: Planned) -> tuple[str, str]:
+def _planned(entry: Planned, before: State) -> list[tuple[str, str]]:
+    """Only what is news: plans come by the dozen."""
     if entry.plan is None:
-        return "trouble", f"No new plan: {entry.failed}. The one in force goes on."
-    net = sum(float(v) for v in entry.plan.get("lines", {}).values())
-    return "plan", f"A new plan: ${net:,.2f} over {_hours(entry.plan):.0f} h."
-
-
-def _hours(plan: Mapping[str, Any]) -> float:
-    intervals = plan["intervals"]
-    first, last = datetime.fromisoformat(intervals[0]["start"]), datetime.fromisoformat(intervals[-1]["end"])
-    return (last - first).total_seconds() / 3600
+        return [("trouble", f"No new plan: {entry.failed}. The one in force goes on.")]
+    short = {s["promise"] for s in entry.plan.get("shortfalls", ())}
+    was = {s["promise"] for s in before.plan.get("shortfalls", ())} if before.plan else set()
+    out = [("trouble", f"The plan cannot keep {name}.") for name in sorted(short - was)]
+    if before.plan is None or before.plan_failed:
+        out.append(("plan", f"A plan: ${sum(float(v) for v in entry.plan['lines'].values()):,.2f} over its horizon."))
+    return out
 
 
 def _outcomes(done: Done, before: State) -> list[str]:

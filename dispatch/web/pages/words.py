@@ -60,15 +60,19 @@ def _published(at: Desk) -> list[dict[str, Any]]:
 def headline(state: Mapping[str, Any], fleet: Mapping[str, Any]) -> str:
     """What the site does now, in one sentence."""
     if not fleet["reachable"]:
-        return "No rig has been seen yet."
-    counts: dict[str, int] = {}
+        return "No rig answers."
+    counts = {"hashing": 0, "asleep": 0, "waking up": 0, "out of reach": 0}
     for group in fleet["groups"].values():
         for mode, n in group["modes"].items():
-            counts["asleep" if mode == "sleep" else "hashing"] = counts.get("asleep" if mode == "sleep" else "hashing", 0) + n
-        waking = group["conditions"].get("waking", "")
-        counts["waking up"] = counts.get("waking up", 0) + _count(waking)
-    parts = [f"{n} {what}" for what, n in counts.items() if n]
-    return f"The site draws {mw(state['load_mw'])} MW: of {fleet['rigs']} rigs {_and(parts)}."
+            counts["asleep" if mode == "sleep" else "hashing"] += n
+        counts["waking up"] += _count(group["conditions"].get("waking", ""))
+        counts["out of reach"] += _count(group["conditions"].get("unreachable", ""))
+    parts = [(n, what) for what, n in counts.items() if n]
+    if len(parts) == 1:
+        return f"The site draws {mw(state['load_mw'])} MW: all {fleet['rigs']} rigs are {parts[0][1]}."
+    (first, what), *rest = parts
+    told = _and([f"{first} of {fleet['rigs']} rigs are {what}", *(f"{n} {what}" for n, what in rest)])
+    return f"The site draws {mw(state['load_mw'])} MW: {told}."
 
 
 def _count(packed: str) -> int:
@@ -78,7 +82,7 @@ def _count(packed: str) -> int:
 
 
 def _and(parts: list[str]) -> str:
-    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}" if parts else "none answers"
+    return f"{', '.join(parts[:-1])} and {parts[-1]}"
 
 
 def conditions(fleet: Mapping[str, Any]) -> list[str]:

@@ -32,6 +32,7 @@ export function drawChart(c) {
     { ...published, name: `published, ${c.point}`, line: { color: colour('blue'), width: 2 }, hovertemplate: hover + '<extra>published</extra>' },
     { ...outlook, name: 'expected', line: { color: colour('blue'), width: 1.5, dash: 'dot' }, hovertemplate: hover + '<extra>expected</extra>' },
     { ...plan, yaxis: 'y2', name: 'plan', line: { color: colour('orange'), width: 1.5, dash: 'dash' }, fill: 'tozeroy', fillcolor: 'rgba(230,159,0,.12)', hovertemplate: mw + '<extra>plan</extra>' },
+    { x: c.load.x, y: c.load.planned, text: c.load.label, yaxis: 'y2', name: 'planned then', line: { color: colour('orange'), width: 1, dash: 'dash', shape: 'hv' }, hovertemplate: mw + '<extra>planned then</extra>', showlegend: false },
     { x: c.load.x, y: c.load.y, text: c.load.label, yaxis: 'y2', name: 'load', line: { color: colour('green'), width: 2, shape: 'hv' }, hovertemplate: mw + '<extra>load</extra>' },
   ].map((t) => ({ mode: 'lines', type: 'scatter', connectgaps: false, ...t }));
   const dark = colour('soft');

@@ -36,7 +36,7 @@ function element(tag, content = '', className = '') {
 function table(heads, rows) {
   const t = document.createElement('table'), head = t.createTHead().insertRow(), body = t.createTBody();
   heads.forEach((h, k) => head.append(element('th', h, k ? 'n' : '')));
-  rows.forEach((cells) => { const r = body.insertRow(); cells.forEach((c, k) => r.append(element('td', c, k ? 'n' : ''))); });
+  rows.forEach((cells) => { const r = body.insertRow(); if (cells[0] === 'net') r.className = 'net'; cells.forEach((c, k) => r.append(element('td', c, k ? 'n' : ''))); });
   return t;
 }
 

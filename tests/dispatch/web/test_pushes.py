@@ -1,0 +1,81 @@
+"""Pushing: what is acknowledged lies in the inbox, once, and the loop can read it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from dispatch.store.inbox import Inbox, InboxRow
+from dispatch.store.tables import open_ledger
+from tests.dispatch.web.conftest import CALL, Here
+
+
+def rows(here: Here, after: int = 0) -> list[InboxRow]:
+    engine = open_ledger(here.data)
+    try:
+        return Inbox(engine).after(after)
+    finally:
+        engine.dispose()
+
+
+def post(here: Here, path: str, document: Any, **headers: str) -> Any:
+    return here.http.post(f"/api/v1/{path}", json=document, headers={**here.keyed(), **headers})
+
+
+def test_a_call_is_durable_when_it_is_acknowledged(here: Here) -> None:
+    call = {"id": "now", "obligation": "power", "kind": "deploy", "mw_cap": 0.05}
+    answer = post(here, "calls", call)
+    assert answer.status_code == 202 and answer.json()["id"] == "now" and not answer.json()["repeated"]
+    row = rows(here)[-1]
+    assert (row.id, row.kind, dict(row.document), row.key_name) == (answer.json()["inbox"], "call", call, "of-dispatch")
+    assert here.http.get("/api/v1/calls").json()["waiting"][-1]["document"] == call
+
+
+def test_the_same_key_and_content_is_one_row_and_another_content_a_conflict(here: Here) -> None:
+    first = post(here, "calls", CALL, **{"Idempotency-Key": "k1"})
+    again = post(here, "calls", {**CALL, "end_at": CALL["end_at"]}, **{"Idempotency-Key": "k1"})
+    assert again.status_code == 202 and again.json() == {**first.json(), "repeated": True}
+    other = post(here, "calls", {**CALL, "mw_cap": 0.2}, **{"Idempotency-Key": "k1"})
+    assert other.status_code == 409 and other.headers["content-type"] == "application/problem+json"
+
+
+@pytest.mark.parametrize(
+    ("path", "document", "where"),
+    [
+        ("calls", {**CALL, "obligation": "ers"}, "obligation"),
+        ("calls", {**CALL, "mw_cap": False}, "mw_cap"),
+        ("calls", [CALL], ""),
+        ("awards", {"obligation": "power"}, "product"),
+        ("holds", {"group": "nope", "mode": "sleep"}, "group"),
+        ("holds", {"mode": "sleep", "released": True}, "released"),
+    ],
+)
+def test_a_wrong_document_changes_nothing_and_says_where(here: Here, path: str, document: Any, where: str) -> None:
+    before = len(rows(here))
+    answer = post(here, path, document)
+    assert answer.status_code == 422 and where in [e["path"] for e in answer.json()["errors"]]
+    assert len(rows(here)) == before
+
+
+def test_an_award(here: Here) -> None:
+    award = {
+        "obligation": "plant",
+        "product": "ECRS",
+        "market": "DAM",
+        "interval_start": "2026-08-20T17:00:00Z",
+        "interval_end": "2026-08-20T18:00:00Z",
+        "mw": 5.0,
+        "mcpc_usd_per_mw_h": 12.5,
+    }
+    assert post(here, "awards", award).status_code == 202
+    assert dict(rows(here)[-1].document) == award
+
+
+def test_a_hold_gets_an_id_and_can_be_released_before_it_was_taken_in(here: Here) -> None:
+    answer = post(here, "holds", {"group": "b-new", "mw_cap": 0.05})
+    id = answer.json()["id"]
+    assert id == f"hold-{answer.json()['inbox']}"
+    released = here.http.delete(f"/api/v1/holds/{id}", headers=here.keyed())
+    assert released.status_code == 202 and dict(rows(here)[-1].document) == {"id": id, "released": True}
+    assert here.http.delete("/api/v1/holds/nobodys", headers=here.keyed()).status_code == 404
