@@ -263,9 +263,7 @@ def _summary(setup: Setup) -> dict[str, Any]:
     if site.market is Market.ERCOT and setup.prices.source != "synthetic":
         # ERCOT Nodal Protocols 6.6.3: metered load settles at the energy-weighted zone price.
         zones = [m for m in site.meters if m.settlement_point.startswith("LZ_") and not m.settlement_point.endswith("_EW")]
-        notes += [
-            f"meter {m.id!r} settles at {m.settlement_point}; metered load in ERCOT settles at {m.settlement_point}_EW" for m in zones
-        ]
+        notes += [f"meter {m.id!r} settles at {(p := m.settlement_point)}; metered load in ERCOT settles at {p}_EW" for m in zones]
     if setup.prices.source == "synthetic":
         notes.append("prices are synthetic: nothing this site earns or owes is real")
     return {

@@ -124,11 +124,10 @@ HASH: dict[str, type[Any]] = {"fixed": FixedHash, "archive": ArchiveHash, "mempo
 
 
 class SimulatedDriver(Written):
-    """An in-process fleet, no sockets. `faults`: rates by kind of fault, 0..1."""
+    """An in-process fleet, no sockets."""
 
     kind: Literal["simulated"] = "simulated"
     seed: int = 0
-    faults: dict[str, Fraction] = Field(default_factory=dict)
 
 
 class PyasicDriver(Written):
