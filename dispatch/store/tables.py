@@ -44,7 +44,12 @@ class Instant(TypeDecorator[datetime]):
         return None if value is None else instant_text(value)
 
     def process_result_value(self, value: str | None, dialect: Any) -> datetime | None:
-        return None if value is None else datetime.fromisoformat(value).astimezone(UTC)
+        if value is None:
+            return None
+        try:
+            return datetime.fromisoformat(value).astimezone(UTC)
+        except (TypeError, ValueError) as fault:
+            raise LedgerUnavailable(f"the ledger holds {value!r} where an instant belongs") from fault
 
 
 def instant_text(at: datetime) -> str:
@@ -169,7 +174,7 @@ def open_ledger(data_dir: Path, *, create: bool = True, busy_s: float = 5.0) -> 
     engine = sqlite_engine(file, busy_s)
     try:
         _migrate(engine)
-    except SQLAlchemyError as fault:
+    except (SQLAlchemyError, UnicodeDecodeError) as fault:
         engine.dispose()
         raise LedgerUnavailable(f"{file}: {_words(fault)}") from fault
     return engine
@@ -183,7 +188,7 @@ def writing(engine: Engine) -> Iterator[Connection]:
             yield connection
     except IntegrityError:
         raise
-    except SQLAlchemyError as fault:
+    except (SQLAlchemyError, UnicodeDecodeError) as fault:  # the driver decodes damaged text, in messages too
         raise LedgerUnavailable(_words(fault)) from fault
 
 
@@ -193,11 +198,11 @@ def reading(engine: Engine) -> Iterator[Connection]:
     try:
         with engine.connect() as connection:
             yield connection
-    except SQLAlchemyError as fault:
+    except (SQLAlchemyError, UnicodeDecodeError) as fault:  # the driver decodes damaged text, in messages too
         raise LedgerUnavailable(_words(fault)) from fault
 
 
-def _words(fault: SQLAlchemyError) -> str:
+def _words(fault: Exception) -> str:
     return str(fault.orig) if isinstance(fault, DBAPIError) else str(fault)
 
 

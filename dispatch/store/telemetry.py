@@ -74,6 +74,10 @@ class Telemetry:
         self._waiting = 0
         self._part: dict[Path, int] = {}
 
+    def read_as(self, site: Site) -> Telemetry:
+        """The same folder for reading, with the groups of another site file: the one in force when the rows were written."""
+        return Telemetry(self._folder, site)
+
     def record(self, at_s: ArrayLike, group: str, rigs: ArrayLike, watts: ArrayLike, ths: ArrayLike, why: str) -> int:
         """Take readings of rigs of one group, one a rig, arrays of one length (`at_s` epoch seconds, or one for all).
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Table, select
+from sqlalchemy import Connection, Engine, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from dispatch.entries import fact_from_json
@@ -113,26 +113,24 @@ class _Projection:
             for table in PROJECTED
         }
 
-    def compare(self, seq: int, seen: dict[str, Any]) -> list[Finding]:
-        out = []
+    def compare(self, seq: int, seen: dict[str, Any]) -> Iterator[Finding]:
         for table, expected in projection(seq, _priced(seen)):
-            found = self._next(table)
+            try:
+                found = next(self._rows[table], None) if table in self._rows else expected
+            except (SQLAlchemyError, LedgerUnavailable, UnicodeDecodeError) as fault:
+                del self._rows[table]
+                yield Finding("projection", f"{table.name}: row ({seq}, {expected['nth']}) or one before cannot be read: {fault}")
+                continue
             if found is None or any(found[key] != value for key, value in expected.items()):
-                out.append(Finding("projection", f"{table.name}: row ({seq}, {expected['nth']}) does not say what journal row {seq} says"))
-        return out
+                yield Finding("projection", f"{table.name}: row ({seq}, {expected['nth']}) does not say what journal row {seq} says")
 
-    def rest(self) -> list[Finding]:
-        return [
-            Finding("projection", f"{table.name}: row ({left['seq']}, {left['nth']}) is in no journal row")
-            for table in self._rows
-            if (left := self._next(table)) is not None
-        ]
-
-    def _next(self, table: Table) -> Any:
-        try:
-            return next(self._rows[table], None)
-        except (SQLAlchemyError, ValueError) as fault:
-            raise LedgerUnavailable(f"{table.name} cannot be read: {fault}") from fault
+    def rest(self) -> Iterator[Finding]:
+        for table, rows in self._rows.items():
+            try:
+                if (left := next(rows, None)) is not None:
+                    yield Finding("projection", f"{table.name}: row ({left['seq']}, {left['nth']}) is in no journal row")
+            except (SQLAlchemyError, LedgerUnavailable, UnicodeDecodeError) as fault:
+                yield Finding("projection", f"{table.name}: a row behind the last cannot be read: {fault}")
 
 
 def _priced(seen: dict[str, Any]) -> list[Fact]:
@@ -157,7 +155,8 @@ def _statement_heads(connection: Connection) -> dict[int, list[tuple[str, str]]]
     """Journal heads ("seq:hash") that statements carry, by seq: they betray a journal that was rewritten or cut after the statement."""
     heads: dict[int, list[tuple[str, str]]] = {}
     for row in connection.execute(select(statements.c.date, statements.c.version, statements.c.journal_head)):
-        seq = int(row.journal_head.partition(":")[0])
+        first = row.journal_head.partition(":")[0]
+        seq = int(first) if first.isdecimal() else -1
         if seq:
             heads.setdefault(seq, []).append((f"{row.date} version {row.version}", row.journal_head))
     return heads
