@@ -62,7 +62,7 @@ def _routes() -> Iterator[tuple[APIRoute, set[str]]]:
     for router in ROUTERS:
         for route in router.routes:
             if isinstance(route, APIRoute):
-                yield route, set(route.methods)
+                yield route, set(route.methods or ())
 
 
 def _nothing_open() -> None:

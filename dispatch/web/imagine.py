@@ -101,7 +101,8 @@ def _site(site: Site, scenario: Scenario) -> Site:
 
 def _fleet(site: Site, scenario: Scenario, ground: Ground, found: list[Fault]) -> tuple[Site, set[str]]:
     """The site with groups added and removed, and the names of those that are gone."""
-    groups, gone = list(site.groups), set()
+    groups: list[RigGroup] = list(site.groups)
+    gone: set[str] = set()
     for n, change in enumerate(scenario.fleet):
         names = [g.name for g in groups]
         if change.remove is not None and change.remove in names:

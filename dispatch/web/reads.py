@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 from datetime import date
-from pathlib import Path as File
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Path, Query
@@ -123,6 +122,8 @@ def get_settlements(at: At) -> Doc:
     return {"settlements": at.ledger.settlements()}
 
 
+# A statement is one file: its own styles, nothing else.
+PRINTED = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 FORMATS = {"html": "text/html; charset=utf-8", "csv": "text/csv; charset=utf-8"}
 
 
@@ -143,20 +144,10 @@ def get_settlement(
         raise Refusal(404, f"{day} is not settled{f' in version {version}' if version else ''}")
     if format == "json":
         return JSONResponse(found)
-    file = _written(at.data_dir / "settlements" / day.isoformat(), format, int(found["version"]))
-    if file is None:
+    file = at.data_dir / "settlements" / day.isoformat() / f"settlement-v{found['version']}.{format}"
+    if not file.is_file():
         raise Refusal(404, f"Version {found['version']} of {day} was not written as {format}: loadstone settle {day} --format {format}")
-    return FileResponse(
-        file,
-        media_type=FORMATS[format],
-        headers={"Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; img-src data:"},
-    )
-
-
-def _written(folder: File, format: str, version: int) -> File | None:
-    """The file of a statement: the one of its version where files are named so."""
-    files = sorted(folder.glob(f"*.{format}"))
-    return next((f for f in files if f.stem.endswith(f"v{version}") or f.stem.endswith(f"-{version}")), files[-1] if files else None)
+    return FileResponse(file, media_type=FORMATS[format], headers={"Content-Security-Policy": PRINTED})
 
 
 @router.get("/health/live", summary="Whether this process answers")

@@ -92,9 +92,10 @@ def promises(before: PlanInputs, after: PlanInputs, base: PLAN, case: PLAN) -> l
 def binding(base: PLAN, case: PLAN) -> list[dict[str, Any]]:
     """The limits that cost money in either plan, the case's dearest first: one more MW over the whole span would be worth so much."""
     b, c = _worth(base), _worth(case)
-    rows = [{"limit": n, "base_usd_per_mw": b.get(n, 0.0), "case_usd_per_mw": c.get(n, 0.0)} for n in dict.fromkeys([*c, *b])]
-    felt = [r for r in rows if max(abs(r["base_usd_per_mw"]), abs(r["case_usd_per_mw"])) >= SMALL_USD]
-    return sorted(felt, key=lambda r: -abs(r["case_usd_per_mw"]))
+    worth = {n: (b.get(n, 0.0), c.get(n, 0.0)) for n in dict.fromkeys([*c, *b])}
+    felt = [n for n, usd in worth.items() if max(map(abs, usd)) >= SMALL_USD]
+    rows = sorted(felt, key=lambda n: -abs(worth[n][1]))
+    return [{"limit": n, "base_usd_per_mw": worth[n][0], "case_usd_per_mw": worth[n][1]} for n in rows]
 
 
 def _worth(plan: PLAN) -> dict[str, float]:

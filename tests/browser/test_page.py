@@ -1,0 +1,182 @@
+"""The page in a real browser: what it shows is what the API tells, it moves by itself, and it breaks none of its own rules."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from dispatch.entries import GroupSeen, Seen
+from dispatch.store.journal import SqlJournal
+from dispatch.store.tables import open_ledger
+from tests.dispatch.web.conftest import CALL
+from tests.dispatch.web.served import run_site, served
+from tests.fakes import price
+from tests.sites import small
+
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+]
+
+
+def chromium() -> str:
+    found = next((path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None)
+    if found is None:
+        if os.environ.get("REQUIRE_BROWSER") == "1":
+            pytest.fail("REQUIRE_BROWSER=1, and there is no Chromium")
+        pytest.skip("no Chromium on this machine")
+    return found
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
+    data, setup = tmp_path_factory.mktemp("site"), small()
+    end = run_site(data, setup, 2.0, pushed=[("call", {**CALL, "id": "<b>call</b>", "end_at": "2026-08-20T23:00:00Z"})])
+    with served(data, setup, end) as address:
+        yield address, data
+
+
+@pytest.fixture(scope="module")
+def browser(site: tuple[str, Path]) -> Iterator[Any]:
+    """Opened after the site ran: the two would share a thread's event loop."""
+    path = chromium()
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page(browser: Any, site: tuple[str, Path]) -> Iterator[Any]:
+    """The open page, live; whatever it complained of fails the test."""
+    context = browser.new_context(viewport={"width": 1280, "height": 900}, timezone_id="Asia/Tokyo")
+    page = context.new_page()
+    wrong: list[str] = []
+    page.on("console", lambda m: wrong.append(m.text) if m.type in ("error", "warning") else None)
+    page.on("pageerror", lambda e: wrong.append(str(e)))
+    page.on("request", lambda r: None if r.url.startswith((site[0], "data:", "blob:")) else wrong.append(f"asked {r.url}"))
+    page.goto(site[0])
+    page.wait_for_selector("#live.good")
+    yield page
+    context.close()
+    assert not wrong
+
+
+def test_it_shows_price_load_plan_and_why(page: Any, site: tuple[str, Path]) -> None:
+    state = httpx.get(f"{site[0]}/api/v1/state").json()
+    text = page.inner_text("#top")
+    assert f"{state['price']['usd_per_mwh']:.2f}" in text and "HE14 13:30-13:45" in text
+    assert "Synthetic market: no price here is real" in text and "Simulated rigs" in text
+    assert all(reason in text for reason in state["reasons"])
+    assert page.locator("#chart .main-svg").count() > 0
+    assert "HE12" in page.inner_text("#chart") or "HE12" in page.text_content("#chart")
+
+
+def test_times_are_the_markets_whatever_the_readers_zone(page: Any) -> None:
+    assert page.inner_text("#clock") == "Thu 20 Aug 14:00:00"
+    ticks = page.evaluate("() => document.getElementById('chart').layout.xaxis.ticktext")
+    assert "HE15" in ticks and "Fri 21 Aug" in ticks
+
+
+def test_what_others_wrote_is_text_not_markup(page: Any) -> None:
+    assert page.locator("#below b:text-is('call')").count() == 0
+    assert "<b>call</b>" in page.inner_text("#below")
+
+
+def test_every_rig_is_a_cell(page: Any) -> None:
+    assert page.locator("#fleet canvas").count() == 2
+    page.locator("#fleet canvas").first.hover(position={"x": 3, "y": 3})
+    assert page.inner_text("#rig").startswith("a-old, rig 0: sleep")
+
+
+def test_a_question_is_answered_with_money_and_nothing_moves(page: Any, site: tuple[str, Path]) -> None:
+    before = httpx.get(f"{site[0]}/api/v1/plan").json()["seq"]
+    page.select_option("select[name=price]", "scale")
+    page.fill("input[name=price_value]", "0.2")
+    page.click("text=Imagine it")
+    page.wait_for_selector("#answer .verdict")
+    assert "would earn" in page.inner_text("#answer .verdict")
+    scenario = json.loads(page.input_value("#document"))
+    answer = httpx.post(f"{site[0]}/api/v1/what-if", json=scenario, timeout=30).json()
+    assert f"${answer['difference']['net_usd']:,.2f}" in page.inner_text("#answer")
+    assert httpx.get(f"{site[0]}/api/v1/plan").json()["seq"] == before
+
+
+def test_a_wrong_question_is_told_where_it_is_wrong(browser: Any, site: tuple[str, Path]) -> None:
+    """A page of its own: a browser logs every 422 as an error."""
+    page = browser.new_page()
+    page.goto(site[0])
+    page.click("text=The scenario as JSON")
+    page.fill("#document", '{"pricez": 1}')
+    page.click("#send")
+    page.wait_for_selector("#answer .fault")
+    assert "pricez: is not a key here; did you mean prices?" in page.inner_text("#answer")
+    page.close()
+
+
+def test_it_moves_when_the_journal_does_and_keeps_what_is_open(page: Any, site: tuple[str, Path]) -> None:
+    page.click("#t-fleet summary")
+    engine = open_ledger(site[1])
+    journal = SqlJournal(engine, 1)
+    *_, (_, last) = journal.read()
+    seen = Seen(
+        at=last.at,
+        facts=(price(333.25, last.at),),
+        fleet={"a-old": GroupSeen(rigs=40, reachable=38, load_mw=0.001, hashrate_ph=0.0, changed={"unreachable": "3-4"})},
+    )
+    journal.append(seen)
+    engine.dispose()
+    page.wait_for_selector("text=333.25")
+    page.wait_for_selector("text=78 of 80 rigs answer")
+    assert page.locator("#t-fleet[open]").count() == 1
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_it_reads_well_in_light_and_dark_and_on_a_phone(browser: Any, site: tuple[str, Path], scheme: str) -> None:
+    context = browser.new_context(viewport={"width": 380, "height": 760}, color_scheme=scheme)
+    page = context.new_page()
+    page.goto(site[0])
+    page.wait_for_selector("#live.good")
+    assert page.evaluate("document.documentElement.scrollWidth <= 380")
+    ink, ground = page.evaluate("[getComputedStyle(document.body).color, getComputedStyle(document.body).backgroundColor]")
+    assert contrast(ink, ground) >= 7
+    context.close()
+
+
+def test_the_page_answers_without_its_script(site: tuple[str, Path]) -> None:
+    """What the server renders is already the whole of the words and tables."""
+    text = httpx.get(site[0]).text
+    assert "MW" in text and "The plan as a table" in text and "HE14 13:30-13:45" in text
+
+
+def test_the_chart_library_comes_small_and_stays(site: tuple[str, Path]) -> None:
+    answer = httpx.get(f"{site[0]}/static/plotly.min.js", headers={"Accept-Encoding": "gzip"})
+    assert answer.headers["content-encoding"] == "gzip" and "immutable" in answer.headers["cache-control"]
+    assert int(answer.headers["content-length"]) < 2_000_000 < len(answer.content)
+    assert httpx.get(f"{site[0]}/static/../app.py").status_code == 404
+    assert httpx.get(f"{site[0]}/static/%2e%2e%2froutes.py").status_code == 404
+
+
+def contrast(one: str, other: str) -> float:
+    """The WCAG ratio of two rgb(...) colours."""
+    a, b = sorted((_luminance(one), _luminance(other)), reverse=True)
+    return (a + 0.05) / (b + 0.05)
+
+
+def _luminance(colour: str) -> float:
+    parts = [int(v) / 255 for v in colour.partition("(")[2].rstrip(")").split(",")[:3]]
+    linear = [v / 12.92 if v <= 0.03928 else ((v + 0.055) / 1.055) ** 2.4 for v in parts]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
