@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
 from sqlalchemy import Engine
 
-from dispatch.config import Setup
+from dispatch.config import Setup, from_document
 from dispatch.entries import canonical
 from dispatch.reports import story
 from dispatch.reports.measured import Measured, measure
 from dispatch.reports.otherwise import broken_calls, by_cause, plain, strategies
-from dispatch.reports.record import of_day
+from dispatch.reports.record import DayRecord, of_day
 from dispatch.store import statements
 from dispatch.store.journal import SqlJournal
 from dispatch.store.telemetry import Telemetry
@@ -105,6 +106,10 @@ def _delta(before: Mapping[str, Any] | None, core: Mapping[str, Any]) -> dict[st
 def _settled(engine: Engine, telemetry: Telemetry, day: OperatingDay, setup: Setup, known_at: datetime | None) -> dict[str, Any]:
     """The statement without its place among the versions."""
     record = of_day(engine, day, known_at)
+    if record.run is not None and record.run.config_hash != setup.hash_id:
+        # A day is settled by the site file it was run under, not by a later one.
+        setup = replace(from_document(record.run.config), path=setup.path)
+        telemetry = telemetry.read_as(setup.site)
     measured = measure(engine, telemetry, setup, record, known_at)
     bill = settle(setup.book, measured.actuals)
     findings = [f for f in bill.findings if f.kind != "estimated"]
@@ -132,7 +137,7 @@ def _settled(engine: Engine, telemetry: Telemetry, day: OperatingDay, setup: Set
         "counterfactuals": others,
         **causes,
         "findings": [{"kind": f.kind, "text": f.text} for f in findings],
-        "notes": [*_notes(setup, day, measured), *remarks, *more],
+        "notes": [*_notes(setup, day, measured, record), *remarks, *more],
         "sources": {**measured.actuals.price_source, "hashprice": measured.hash_source},
         "intervals": _intervals(measured, bill, day.market),
         "lines": [_line(line) for line in bill.lines],
@@ -169,6 +174,7 @@ def _intervals(measured: Measured, bill: Statement, market: Market) -> list[dict
                 "label": interval_label(market, over),
                 "energy_mwh": f"{mwh:.6f}",
                 "load_mw": f"{float(mwh) / over.hours:.6f}",
+                "groups_mw": {g: None if v[n].is_nan() else f"{float(v[n]) / over.hours:.6f}" for g, v in a.energy_mwh.items()},
                 "hash_ph_days": f"{hashed:.6f}",
                 "price_usd_per_mwh": {p: None if v[n].is_nan() else plain(v[n]) for p, v in a.energy_price.items()},
                 "hashprice_usd_per_ph_day": None if a.hashprice[n].is_nan() else plain(a.hashprice[n]),
@@ -193,13 +199,15 @@ def _below_floor(setup: Setup, day: OperatingDay, measured: Measured) -> list[Fi
     return found
 
 
-def _notes(setup: Setup, day: OperatingDay, measured: Measured) -> list[str]:
+def _notes(setup: Setup, day: OperatingDay, measured: Measured, record: DayRecord) -> list[str]:
     """What a reader must know besides the figures."""
     notes = []
     if setup.prices.source == "synthetic":
         notes.append("The market is SYNTHETIC: nothing here was earned or is owed.")
     if not measured.whole:
         notes.append("The site was not run for all of the day: this statement covers a part of it.")
+    if len({run.config_hash for run in record.runs}) > 1:
+        notes.append("The site file changed during the day or shortly before: all of the day is settled by the last one of the day.")
     if measured.actuals.estimated:
         notes.append(f"{len(measured.actuals.estimated)} of {len(measured.unread)} intervals settle on estimates.")
     notes.append("Energy is telemetry at the rigs plus the halls' overhead by temperature, not a revenue meter's.")

@@ -24,6 +24,7 @@ LOOK_AHEAD = timedelta(hours=60)
 class DayRecord:
     """The entries that bear on a day, in the journal's order; each tuple is (when it was written, entry).
 
+    runs         that began on the day or shortly before; `run` is the newest that began before the day ended
     first, last  the first look of the journal, and the last one that anybody took up to now
     """
 
@@ -33,6 +34,7 @@ class DayRecord:
     done: list[Done] = field(default_factory=list)
     held: list[Held] = field(default_factory=list)
     runs: list[RunStarted] = field(default_factory=list)
+    run: RunStarted | None = None
     holds: list[tuple[datetime, Hold]] = field(default_factory=list)
     calls: list[Call] = field(default_factory=list)
     awards: list[Award] = field(default_factory=list)
@@ -84,8 +86,13 @@ def of_day(engine: Engine, day: OperatingDay, known_at: datetime | None = None) 
     seen = journal.c.kind == "Seen"
     with reading(engine) as connection:
         record.first, record.last = connection.execute(select(func.min(journal.c.at), func.max(journal.c.at)).where(seen)).one()
+        newest = select(func.max(journal.c.seq)).where(journal.c.kind == "RunStarted", journal.c.at < day.end)
+        run_seq = connection.execute(newest).scalar()
         start = select(func.min(journal.c.seq)).where(journal.c.at >= day.start - LOOK_BACK)
         first_seq = connection.execute(start).scalar()
+    if run_seq is not None:
+        _, started = next(SqlJournal(engine, page=1).read(after=run_seq - 1))
+        record.run = started if isinstance(started, RunStarted) else None
     if first_seq is None:
         return record
     for _, entry in SqlJournal(engine).read(after=first_seq - 1):

@@ -9,9 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from dispatch.entries import Done, Held, Planned, Result
+from dispatch import config
+from dispatch.entries import Done, Held, Planned, Result, RunStarted
 from dispatch.reports.write import as_csv, as_html, as_json, write_day
 from dispatch.store import statements
+from dispatch.store.telemetry import Telemetry
 from markets.archive import Archive
 from markets.facts import Call, CallKind, PriceMarket, Temperature
 from markets.grid import Interval, Market
@@ -163,14 +165,25 @@ def test_more_telemetry_makes_a_new_version(tmp_path: Path) -> None:
     ground.settle()
     at = ground.day.start + timedelta(hours=5, minutes=10)
     part = ground.folder / "telemetry"
-    from dispatch.store.telemetry import Telemetry
-
     late = Telemetry(part, ground.setup.site)  # what another leader had read
     late.record(at.timestamp(), "a", [0], [0.0], [0.0], "poll")
     late.flush()
     second = ground.settle()
     # one rig of 3 kW for 50 minutes less, until its next row in the hour: 0.0025 MWh
     assert second["version"] == 2 and second["delta"]["totals"]["power/energy"] == "0.05"
+
+
+def test_a_day_is_settled_by_the_site_file_it_was_run_under(tmp_path: Path) -> None:
+    ground = ordinary(tmp_path)
+    first = ground.settle()
+    path = tmp_path / "site.toml"
+    path.write_text(path.read_text().replace("6.15", "99.0").replace('name = "b"', 'name = "renamed"'))
+    later = config.load(path)
+    start = ground.day.end + timedelta(hours=3)
+    run = RunStarted(at=start, world="live", version="test", config_hash=later.hash_id, token=1, config=later.document)
+    ground.journal.append(run)
+    ground.setup, ground.telemetry = later, Telemetry(tmp_path / "telemetry", later.site)
+    assert ground.settle() == first
 
 
 def test_a_correction_in_the_archive_counts(tmp_path: Path) -> None:
