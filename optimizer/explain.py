@@ -11,7 +11,7 @@ from markets.grid import hour_ending
 from optimizer.arrays import Yields
 from optimizer.cohorts import Cohorts
 from optimizer.expr import Floats
-from optimizer.margins import breakeven_usd_per_mwh
+from optimizer.margins import breakevens_usd_per_mwh
 from optimizer.obligations import Obligation
 from optimizer.program import Program
 from optimizer.site import SLEEP, Site
@@ -26,7 +26,7 @@ LIMITS = ("interconnect", "hall ", "call ", "ramp ", "starts ", "floor ")
 
 def breakevens(book: Sequence[Obligation], program: Program) -> dict[str, float]:
     """By group of the program's site, usd_per_mwh at its settlement point, in the first interval."""
-    return {g.name: float(breakeven_usd_per_mwh(book, program, g)[0]) for g in program.site.groups}
+    return {name: float(usd[0]) for name, usd in breakevens_usd_per_mwh(book, program).items()}
 
 
 def shadow_prices(program: Program, solution: Solution | None) -> dict[str, Floats]:

@@ -10,30 +10,24 @@ from optimizer.expr import Floats
 from optimizer.obligations import Obligation
 from optimizer.program import Program
 from optimizer.reader import Reader
-from optimizer.site import SLEEP, Mode, RigGroup
+from optimizer.site import SLEEP, Mode, RigGroup, Site
 
 
-def margin_usd(
-    book: Sequence[Obligation], program: Program, group: RigGroup, mode: Mode, prices: Mapping[str, Floats] | None = None
-) -> Floats:
-    """Dollars an interval of a thousand rigs in `mode` instead of asleep, alone on the site, shape (n,); at the outlook's energy prices
-    unless others are given."""
-    prices = prices or {point: series.values for point, series in program.outlook.energy.items()}
-    energy = {group.name: _more_mw(program, group, mode) * program.hours}
-    hashed = {group.name: mode.ths * program.hours / 24.0}
-    hashprice = program.outlook.hashprice.values
-    up = Reader(program.site, program.grid, energy, hashed, prices, hashprice, settled=program.settled)
-    down = Reader(program.site, program.grid, {}, {}, prices, hashprice, settled=program.settled)
-    return net(book, up) - net(book, down)
+def margin_usd(book: Sequence[Obligation], program: Program, group: RigGroup, mode: Mode) -> Floats:
+    """Dollars an interval of a thousand rigs in `mode` instead of asleep, alone on the site, shape (n,)."""
+    return _alone(book, program, {point: series.values for point, series in program.outlook.energy.items()}, group, mode)
 
 
-def breakeven_usd_per_mwh(book: Sequence[Obligation], program: Program, group: RigGroup) -> Floats:
-    """The energy price in each interval at which the group's best mode and sleep earn the same, fee, overhead, losses and adders included,
-    shape (n,): what it earns where energy is free, by MWh that settle. Infinite where running costs no energy."""
+def breakevens_usd_per_mwh(book: Sequence[Obligation], program: Program) -> dict[str, Floats]:
+    """By group: the energy price in each interval at which its best mode and sleep earn the same, fee, overhead, losses and adders
+    included, shape (n,): what it earns where energy is free, by MWh that settle. Infinite where running costs no energy."""
     free = {point: np.zeros(program.n) for point in program.outlook.energy}
-    earned = margin_usd(book, program, group, group.full, free)
-    mwh = _more_mw(program, group, group.full) * program.hours * program.site.meter_of[group.name].loss_factor
-    return np.asarray(np.divide(earned, mwh, out=np.full(program.n, np.inf), where=mwh > 0))
+    found = {}
+    for group in program.site.groups:
+        earned = _alone(book, program, free, group, group.full)
+        mwh = _more_mw(program, group, group.full) * program.hours * program.site.meter_of[group.name].loss_factor
+        found[group.name] = np.asarray(np.divide(earned, mwh, out=np.full(program.n, np.inf), where=mwh > 0))
+    return found
 
 
 def net(book: Sequence[Obligation], reader: Reader) -> Floats:
@@ -44,6 +38,17 @@ def net(book: Sequence[Obligation], reader: Reader) -> Floats:
         for charge in charges(reader) if charges else ():
             usd = usd + charge.quantity * charge.rate
     return np.asarray(usd, dtype=np.float64)
+
+
+def _alone(book: Sequence[Obligation], program: Program, prices: Mapping[str, Floats], group: RigGroup, mode: Mode) -> Floats:
+    """With and without the rigs, on a site that holds nothing else."""
+    where = Site.model_construct(**{**dict(program.site), "groups": (group,)})
+    energy = {group.name: _more_mw(program, group, mode) * program.hours}
+    hashed = {group.name: mode.ths * program.hours / 24.0}
+    hashprice = program.outlook.hashprice.values
+    up = Reader(where, program.grid, energy, hashed, prices, hashprice, settled=program.settled)
+    idle = Reader(where, program.grid, {}, {}, prices, hashprice, settled=program.settled)
+    return net(book, up) - net(book, idle)
 
 
 def _more_mw(program: Program, group: RigGroup, mode: Mode) -> Floats:

@@ -189,10 +189,10 @@ class Program:
             self.shorts.append(Short(name, beyond))
         self.row(name, of, upper=np.maximum(most, least), where=greatest > most)
 
-    def at_least(self, name: str, of: Expr, floor: float | Floats, level: Yields) -> None:
-        """`of` at least `floor`, elastic at `level`; no row where it always is."""
-        least, _ = of.range(self.lower, self.upper)
-        where = least < np.asarray(floor, dtype=np.float64) - 1e-12
+    def at_least(self, name: str, of: Expr, floor: float | Floats, level: Yields, where: NDArray[np.bool_] | None = None) -> None:
+        """`of` at least `floor`, elastic at `level`, in the intervals of `where` (all when None); no row where it always is."""
+        if where is None:
+            where = of.range(self.lower, self.upper)[0] < np.asarray(floor, dtype=np.float64) - 1e-12
         if not where.any():
             return
         slack = self.column(f"short {name}", upper=np.where(where, INF, 0.0))
@@ -220,12 +220,9 @@ class Program:
         self._offset += float(cost.constant.sum())
 
     def arrays(self) -> Arrays:
-        """The blocks put together; rows of one column are summed."""
-        rows, cols, data = (
-            (np.concatenate(parts) for parts in zip(*self._entries, strict=True))
-            if self._entries
-            else (np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64), np.zeros(0))
-        )
+        """The blocks put together; entries of one row and column are summed."""
+        nothing = np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64), np.zeros(0)
+        rows, cols, data = (np.concatenate(parts) for parts in zip(*(self._entries or [nothing]), strict=True))
         matrix = sparse.coo_matrix((data, (rows, cols)), shape=(self._height, self._width)).tocsr()
         matrix.eliminate_zeros()
         cost = np.zeros(self._width)

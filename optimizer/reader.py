@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -80,7 +81,7 @@ class Reader:
     def sum(self, parts: Sequence[Numbers]) -> Numbers:
         out: Numbers = self._nothing
         for part in parts:
-            out = out + part
+            out = out + part if part is not self._nothing else out
         return out
 
     def during(self, over: Interval | None) -> Numbers:
@@ -109,9 +110,11 @@ class Reader:
             left = knots[:, k] if k < len(slopes) - 1 else left
         return amount
 
-    @property
+    @cached_property
     def _nothing(self) -> Numbers:
-        return np.zeros(len(self.grid)) if self.number is float else np.full(len(self.grid), ZERO, dtype=object)
+        zeros: Numbers = np.zeros(len(self.grid)) if self.number is float else np.full(len(self.grid), ZERO, dtype=object)
+        zeros.flags.writeable = False
+        return zeros
 
     def _made(self, values: Sequence[Any]) -> Numbers:
         return np.array(values, dtype=np.float64) if self.number is float else exact(values)

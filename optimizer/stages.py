@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import sparse
 
-from optimizer.arrays import INF, Arrays, Elastic, Yields
+from optimizer.arrays import INF, Arrays, Yields
 from optimizer.expr import Floats
 from optimizer.program import Program
 
@@ -60,10 +60,12 @@ def best(program: Program, solver: Solver, budget_s: float = NO_LIMIT_S) -> Solu
 def last_stage(program: Program, solver: Solver, budget_s: float = NO_LIMIT_S) -> tuple[Arrays, Solution]:
     """The arrays that were solved last, with what earlier stages settled as rows, and their solution. Raises SolveError."""
     arrays = program.arrays()
-    kept = _closed(arrays, program.elastic)
-    solution = solver.run(kept, budget_s)
+    firm, keep = _without_slack(program, arrays)
+    solution = solver.run(firm, budget_s)
     if solution.status in ANSWERED:
-        return kept, solution
+        x = np.zeros(len(keep))
+        x[keep] = solution.x
+        return replace(arrays, upper=np.where(keep, arrays.upper, 0.0)), replace(solution, x=x)
     broken: list[tuple[Yields, float]] = []
     run_s = solution.run_s
     for level in sorted({e.level for e in program.elastic}, reverse=True):
@@ -82,12 +84,28 @@ def last_stage(program: Program, solver: Solver, budget_s: float = NO_LIMIT_S) -
     return arrays, replace(solution, dual=dual, broken=kept_to, run_s=run_s + solution.run_s)
 
 
-def _closed(arrays: Arrays, elastic: Sequence[Elastic]) -> Arrays:
-    upper = arrays.upper.copy()
-    for e in elastic:
+def _without_slack(program: Program, arrays: Arrays) -> tuple[Arrays, NDArray[np.bool_]]:
+    """The arrays as if nothing could give way, and the columns they keep."""
+    keep = np.ones(len(arrays.cost), dtype=bool)
+    for e in program.elastic:
         for cols, _ in e.slack.terms:
-            upper[cols] = 0.0
-    return replace(arrays, upper=upper)
+            keep[cols] = False
+    if keep.all():
+        return arrays, keep
+    column = np.where(keep, np.cumsum(keep) - 1, -1)
+    m = arrays.matrix
+    stays = keep[m.indices]
+    starts = np.concatenate([[0], np.cumsum(stays)])[m.indptr]
+    matrix = sparse.csr_matrix((m.data[stays], column[m.indices[stays]], starts), shape=(m.shape[0], int(keep.sum())))
+    firm = replace(
+        arrays,
+        cost=arrays.cost[keep],
+        lower=arrays.lower[keep],
+        upper=arrays.upper[keep],
+        integer=arrays.integer[keep],
+        matrix=matrix,
+    )
+    return firm, keep
 
 
 def _weights(program: Program, level: Yields, arrays: Arrays) -> Floats:

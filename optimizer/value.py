@@ -12,7 +12,7 @@ from markets.outlook import Outlook
 from markets.series import Series
 from optimizer import merit
 from optimizer.expr import Floats
-from optimizer.margins import breakeven_usd_per_mwh
+from optimizer.margins import breakevens_usd_per_mwh
 from optimizer.merit import Step
 from optimizer.obligations import Obligation
 from optimizer.plan import program_of, rigs_of
@@ -67,17 +67,17 @@ def one_strike(book: Sequence[Obligation], program: Program, published: Mapping[
     """All rigs together, on while the last published price is under the fleet's breakeven, weighted by TH/s."""
     groups = program.site.groups
     weights = np.array([g.rigs * _normal(g).ths for g in groups])
-    strike = weights @ np.array([breakeven_usd_per_mwh(book, program, g) for g in groups]) / weights.sum()
+    own = breakevens_usd_per_mwh(book, program)
+    strike = weights @ np.array([own[g.name] for g in groups]) / weights.sum()
     return _followed(book, program, {g.name: _under(published[program.site.meter_of[g.name].settlement_point], strike) for g in groups})
 
 
 def model_strike(book: Sequence[Obligation], program: Program, published: Mapping[str, Floats]) -> Value:
     """Each group by itself, on while the last published price is under its own breakeven."""
-    on = {}
-    for group in program.site.groups:
-        point = program.site.meter_of[group.name].settlement_point
-        on[group.name] = _under(published[point], breakeven_usd_per_mwh(book, program, group))
-    return _followed(book, program, on)
+    point = {name: meter.settlement_point for name, meter in program.site.meter_of.items()}
+    return _followed(
+        book, program, {name: _under(published[point[name]], usd) for name, usd in breakevens_usd_per_mwh(book, program).items()}
+    )
 
 
 def perfect_foresight(book: Sequence[Obligation], program: Program) -> Value:

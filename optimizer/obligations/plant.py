@@ -86,23 +86,25 @@ def _starts(program: Program, group: RigGroup) -> Expr:
     program.weigh(starts * (KILO * group.wear_usd_per_start + IDLE_START_USD_PER_KILORIG))
     now = program.so_far.groups.get(name)
     held = _held(program, now.woken if now else (), group.min_on_min, before)
-    _keep(program, f"minimum on {name}", starts, group.min_on_min, awake - np.minimum(held, program.kilorigs[name]))
+    _keep(program, f"minimum on {name}", starts, group.min_on_min, awake - np.minimum(held, program.kilorigs[name]), held > 0)
     resting = _held(program, now.slept if now else (), group.min_off_min, group.rigs / KILO - before)
-    _keep(program, f"minimum off {name}", stops, group.min_off_min, group.rigs / KILO - resting - awake)
+    _keep(program, f"minimum off {name}", stops, group.min_off_min, group.rigs / KILO - resting - awake, resting > 0)
     return starts
 
 
-def _keep(program: Program, name: str, moved: Expr, minimum_min: float, room: Expr) -> None:
-    """What moved within the minimum time before each interval's start stays within the room there; elastic."""
+def _keep(program: Program, name: str, moved: Expr, minimum_min: float, room: Expr, binds: NDArray[np.bool_]) -> None:
+    """What moved within the minimum time before each interval's start stays within the room there; elastic. No row where only the moves of
+    the interval itself count and the past binds nothing: what starts there runs there."""
     start_s = program.grid.edges[:-1]
-    recent = moved * 0.0
-    for steps in range(program.n):
+    recent = moved
+    for steps in range(1, program.n):
         inside = np.zeros(program.n)
         inside[steps:] = start_s[: program.n - steps] + minimum_min * 60.0 > start_s[steps:]
         if not inside.any():
             break
+        binds = binds | inside.astype(bool)
         recent = recent + moved.lag(steps) * inside
-    program.at_least(name, room - recent, 0.0, Yields.MINIMUM_TIMES)
+    program.at_least(name, room - recent, 0.0, Yields.MINIMUM_TIMES, binds)
 
 
 def _held(program: Program, moves: Sequence[tuple[datetime, int]], minimum_min: float, most: float) -> NDArray[np.float64]:

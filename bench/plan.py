@@ -1,0 +1,265 @@
+"""How long a plan takes, beside the solver's own run on the same numbers in the same process. Ratios count, times are this machine's.
+
+A = 48 h in quarter hours, 100 groups of 10 kinds in 10 halls; B = the same with 100 kinds. Every obligation that is built: hashing, power,
+block, plant with limits, minimum times and starts. `--json` prints one object last (CONTRACT, bench).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import highspy
+import numpy as np
+
+from markets.grid import Grid, Market
+from markets.outlook import Outlook
+from markets.series import Series
+from optimizer.arrays import Arrays
+from optimizer.obligations.block import Block, SellBack
+from optimizer.obligations.hashing import Hashing
+from optimizer.obligations.plant import Plant
+from optimizer.obligations.power import Power
+from optimizer.plan import Plan, plan, program_of
+from optimizer.program import Program
+from optimizer.site import GroupNow, Hall, Meter, Mode, Overhead, RigGroup, Site, SoFar
+from optimizer.solve import Session, to_pulp
+from optimizer.stages import last_stage
+
+AT = datetime(2026, 8, 20, 16, tzinfo=UTC)
+POINT = "LZ_WEST"
+BOOK = (Hashing(pool_fee=0.01), Power(adders_usd_per_mwh=6.15), Block(mw=60.0, usd_per_mwh=32.5), Plant())
+NOTES = {"cvar_ratio": "plans over scenarios are not built yet"}
+
+
+def kinds(n: int) -> list[tuple[Mode, ...]]:
+    """Rig models between 15 and 30 J/TH, sleep, low and normal."""
+    out = []
+    for k in range(n):
+        watts, j_per_th = 3000.0 + 50.0 * (k % 10), 15.0 + 15.0 * k / n
+        ths = watts / j_per_th
+        modes = (("sleep", 15.0, 0.0), ("low", 0.7 * watts, 0.75 * ths), ("normal", watts, ths))
+        out.append(tuple(Mode(name=m, watts=round(w, 3), ths=round(t, 6)) for m, w, t in modes))
+    return out
+
+
+def a_site(groups: int = 100, of: int = 10, mw: float = 100.0, limits: bool = True) -> Site:
+    models = kinds(of)
+    rigs = int(mw * 1e6 / groups / 3225.0)
+    made = tuple(
+        RigGroup(name=f"g{k}", hall=f"h{k % 10}", model=f"m{k % of}", rigs=rigs, modes=models[k % of], min_on_min=30.0, min_off_min=30.0)
+        for k in range(groups)
+    )
+    halls = tuple(
+        Hall(name=f"h{k}", meter="main", limit_mw=mw / 4, overhead=Overhead(share=0.03, share_per_c_above_25=0.002)) for k in range(10)
+    )
+    meter = Meter(id="main", settlement_point=POINT, loss_factor=1.0178)
+    ramp = {"max_ramp_up_mw_per_min": mw / 60, "max_ramp_down_mw_per_min": mw / 30} if limits else {}
+    return Site(
+        name="bench",
+        market=Market.ERCOT,
+        settlement_point=POINT,
+        interconnect_mw=0.9 * mw,
+        meters=(meter,),
+        halls=halls,
+        groups=made,
+        **ramp,
+    )
+
+
+def an_outlook(hours: int = 48, minutes: int = 15, seed: int = 7) -> Outlook:
+    """Prices with evenings, spikes and negative hours; the same day curve at every step length."""
+    over = Grid.regular(AT, AT + timedelta(hours=hours), minutes)
+    rng = np.random.default_rng(seed)
+    quarters = hours * 4
+    price = 45 + 30 * np.sin(np.arange(quarters) / 96 * 4 * np.pi) + rng.normal(0, 15, quarters)
+    price += np.where(rng.random(quarters) < 0.03, rng.uniform(200, 3000, quarters), 0.0) - np.where(rng.random(quarters) < 0.06, 70.0, 0.0)
+    at = np.minimum((np.cumsum(over.hours) - over.hours) * 4, quarters - 1).astype(int)
+    celsius = 30 + 8 * np.sin(np.cumsum(over.hours) / 24 * 2 * np.pi)
+    return Outlook(
+        at=AT,
+        grid=over,
+        energy={POINT: Series(over, np.round(price[at], 2), "usd_per_mwh")},
+        basis={},
+        hashprice=Series.flat(over, 45.0, "usd_per_ph_day"),
+        temperature_c=Series(over, celsius, "c"),
+    )
+
+
+def seconds(work: Callable[[], object], rounds: int) -> float:
+    """Median wall seconds."""
+    took = []
+    for _ in range(rounds):
+        began = time.perf_counter()
+        work()
+        took.append(time.perf_counter() - began)
+    return statistics.median(took)
+
+
+def bare_s(arrays: Arrays, rounds: int) -> float:
+    """The pure HiGHS run on the same numbers: dual simplex, no presolve, one thread, model already in."""
+    took = []
+    for _ in range(rounds):
+        highs = _loaded(arrays)
+        began = time.perf_counter()
+        highs.run()
+        took.append(time.perf_counter() - began)
+    return statistics.median(took)
+
+
+def _loaded(a: Arrays) -> highspy.Highs:
+    highs = highspy.Highs()
+    highs.silent()
+    whole = a.integer.any()
+    for option, value in (
+        ("threads", 1),
+        ("presolve", "on" if whole else "off"),
+        ("solver", "choose" if whole else "simplex"),
+        ("mip_rel_gap", 1e-6),
+    ):
+        highs.setOptionValue(option, value)
+    m = a.matrix
+    highs.passModel(
+        m.shape[1], m.shape[0], m.nnz, int(highspy.MatrixFormat.kRowwise), int(highspy.ObjSense.kMinimize), a.offset,
+        a.cost, a.lower, a.upper, a.row_lower, a.row_upper,
+        m.indptr.astype(np.int32), m.indices.astype(np.int32), m.data, a.integer.astype(np.int32),
+    )  # fmt: skip
+    return highs
+
+
+def solved(program: Program) -> Arrays:
+    return last_stage(program, Session())[0]
+
+
+def now(site: Site) -> SoFar:
+    return SoFar(at=AT, groups={g.name: GroupNow({"normal": float(g.rigs)}) for g in site.groups})
+
+
+def both(site: Site, ahead: Outlook, rounds: int, book=BOOK) -> tuple[float, float]:
+    """(plan, pure HiGHS), seconds, in turn."""
+    state = now(site)
+    arrays = solved(program_of(site, book, ahead, state))
+    ours, theirs = [], []
+    for _ in range(rounds):
+        ours.append(seconds(lambda: plan(site, book, ahead, state), 1))
+        theirs.append(bare_s(arrays, 1))
+    return statistics.median(ours), statistics.median(theirs)
+
+
+def through_pulp_s(site: Site, ahead: Outlook, rounds: int) -> float:
+    """The same program stated in PuLP and solved by HiGHS through it."""
+    import pulp
+
+    def work() -> None:
+        problem = to_pulp(program_of(site, BOOK, ahead, now(site)))
+        problem.solve(pulp.HiGHS(msg=False, threads=1))
+
+    return seconds(work, rounds)
+
+
+def resolve_ratio(site: Site, ahead: Outlook, rounds: int) -> float:
+    """Prices changed by some tenth, solved again on the same session, over the first solve."""
+    arrays = solved(program_of(site, BOOK, ahead, now(site)))
+    rng = np.random.default_rng(3)
+    ratios = []
+    for _ in range(rounds):
+        session = Session()
+        first = seconds(lambda s=session: s.run(arrays), 1)
+        price = ahead.energy[POINT]
+        moved = replace(ahead, energy={POINT: price.with_values(price.values * rng.uniform(0.9, 1.1, len(price.values)))})
+        again = solved(program_of(site, BOOK, moved, now(site)))
+        ratios.append(seconds(lambda s=session, a=again: s.run(a), 1) / first)
+    return statistics.median(ratios)
+
+
+def idle_move_mwh(site: Site) -> float:
+    """Energy that moves between groups when the plan is made again a quarter hour later from the state it led to, prices unchanged."""
+    ahead = an_outlook()
+    first = plan(site, BOOK, ahead, now(site))
+    later = Grid(ahead.grid.edges[1:])
+    cut = replace(
+        ahead,
+        at=later.start,
+        grid=later,
+        energy={POINT: Series(later, ahead.energy[POINT].values[1:], "usd_per_mwh")},
+        hashprice=Series(later, ahead.hashprice.values[1:], "usd_per_ph_day"),
+        temperature_c=Series(later, ahead.temperature_c.values[1:], "c"),
+    )
+    second = plan(site, BOOK, cut, SoFar(at=later.start, groups={g.name: _led_to(g, first) for g in site.groups}))
+    moved = [np.abs(second.groups[g.name].load_mw - first.groups[g.name].load_mw[1:]) @ later.hours for g in site.groups]
+    return float(sum(moved))
+
+
+def _led_to(group: RigGroup, made: Plan) -> GroupNow:
+    modes = {m: float(n[0]) for m, n in made.groups[group.name].modes.items()}
+    stopped = modes["sleep"]
+    return GroupNow(modes, slept=((AT, stopped),) if stopped > 0.5 else ())
+
+
+def first_plan() -> tuple[float, float]:
+    """A fresh process from start to its first plan: seconds and peak MiB."""
+    began = time.perf_counter()
+    done = subprocess.run([sys.executable, "-m", "bench.plan", "--once"], check=True, capture_output=True, text=True)
+    return time.perf_counter() - began, float(done.stdout.split()[-1])
+
+
+def peak_mib() -> float:
+    """The most this process held. Linux' own high-water mark: getrusage would count the parent's memory before exec."""
+    with open("/proc/self/status") as status:
+        return next(int(line.split()[1]) for line in status if line.startswith("VmHWM")) / 1024
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--once", action="store_true", help="one plan A, then the peak memory of this process")
+    told = parser.parse_args()
+    if told.once:
+        plan(a_site(), BOOK, an_outlook(), now(a_site()))
+        print(peak_mib())
+        return
+    found = measured(told.rounds)
+    for key, value in found.items():
+        print(f"{key:24} {'-' if value is None else f'{value:10.3f}'}  {NOTES.get(key, '')}")
+    if told.json:
+        print(json.dumps(found))
+
+
+def measured(rounds: int) -> dict[str, float | None]:
+    ahead, site_a, site_b = an_outlook(), a_site(), a_site(of=100)
+    a, bare_a = both(site_a, ahead, rounds)
+    b, bare_b = both(site_b, ahead, max(3, rounds // 2))
+    small, bare_small = both(a_site(groups=10), an_outlook(24, 60), rounds)
+    haircut = (*BOOK[:2], Block(mw=60.0, usd_per_mwh=32.5, sell_back=SellBack(haircut_usd_per_mwh=2.0, cap_mw=50.0)), BOOK[3])
+    milp, bare_milp = both(site_a, ahead, 3, haircut)
+    thousand, _ = both(a_site(groups=1000), ahead, 3)
+    five, _ = both(site_a, an_outlook(minutes=5), 3)
+    start_s, rss_mb = first_plan()
+    return {
+        "a_ms": a * 1e3,
+        "a_ratio_to_highs": a / bare_a,
+        "b_ms": b * 1e3,
+        "b_ratio_to_highs": b / bare_b,
+        "b_speedup_over_pulp": through_pulp_s(site_b, ahead, 1) / b,
+        "resolve_ratio": resolve_ratio(site_a, ahead, rounds),
+        "idle_move_mwh": idle_move_mwh(site_a),
+        "groups_1000_ratio": thousand / a,
+        "five_minute_ratio": five / a,
+        "small_ratio": small / bare_small,
+        "milp_ratio": milp / bare_milp,
+        "cvar_ratio": None,
+        "first_plan_s": start_s,
+        "rss_mb": rss_mb,
+    }
+
+
+if __name__ == "__main__":
+    main()
