@@ -151,7 +151,9 @@ def to_pulp(program: Program, arrays: Arrays | None = None) -> pulp.LpProblem:
         for name, low, high, whole in zip(names, a.lower, a.upper, a.integer, strict=True)
     ]
     priced = np.flatnonzero(a.cost)
-    problem.setObjective(pulp.LpAffineExpression([(columns[j], float(a.cost[j])) for j in priced], float(a.offset)))
+    # PuLP's files leave an objective's constant out; as a column that is one it stays.
+    one = problem.add_variable("constant", 1.0, 1.0)
+    problem.setObjective(pulp.LpAffineExpression([*((columns[j], float(a.cost[j])) for j in priced), (one, float(a.offset))]))
     rows = _names(program.rows, program)
     rows += [f"settled_{i}" for i in range(len(a.row_lower) - len(rows))]
     m = a.matrix
