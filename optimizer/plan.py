@@ -114,7 +114,7 @@ def plan(
     try:
         solution = best(program, session or Session(), NO_LIMIT_S if deadline_s is None else deadline_s)
         rigs = rigs_of(program, solution)
-    except SolveError as fault:
+    except (SolveError, RuntimeError, MemoryError) as fault:  # the binding's own faults are RuntimeErrors
         solution = None
         findings.append(Finding("solver", f"planned by merit order: {fault}"))
         rigs = merit.order(program, book)

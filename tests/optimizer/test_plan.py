@@ -19,6 +19,7 @@ from optimizer.obligations.plant import Plant
 from optimizer.obligations.power import Power
 from optimizer.plan import plan
 from optimizer.site import GroupNow, Hall, Overhead
+from optimizer.stages import SolveError
 from tests.optimizer.ground import (
     AT,
     POINT,
@@ -176,10 +177,11 @@ def test_a_replan_an_interval_later_moves_nothing(flat):
     assert moved < 1e-3
 
 
-def test_without_a_solver_there_is_a_plan_that_says_so():
+@pytest.mark.parametrize("fault", [SolveError, RuntimeError, MemoryError])
+def test_without_a_solver_there_is_a_plan_that_says_so(fault):
     where = three_models()
     ahead = outlook(random_prices(np.random.default_rng(1), 96))
-    dead = plan(where, BOOK, ahead, so_far(), session=Dead())
+    dead = plan(where, BOOK, ahead, so_far(), session=Dead(fault))
     assert dead.solve.status == "merit order"
     assert any("merit order" in reason for reason in dead.reasons)
     assert [f.kind for f in dead.findings] == ["solver"]
