@@ -28,7 +28,9 @@ POLL_WALL_S = 1.0
 # A rig has this long to answer one question, wall seconds from when it was asked.
 ANSWER_WALL_S = 2.0
 # A read-back asks for less patience: a rig that misses it is asked again beside the others, so that it holds up nobody.
-QUICK_WALL_S = 0.75
+QUICK_WALL_S = 1.0
+# Rigs that missed an answer are asked in this many small lots, so that one that hangs holds up few that are only slow.
+SLOW_LOTS = 32
 READ_BACK_S = 3.0
 READ_BACK_SLOWER = 1.5
 READ_BACK_MOST_S = 8.0
@@ -118,7 +120,7 @@ class Crew:
             await asyncio.gather(*(self._read_back(e) for e in open_))
             now = self._clock.now()
             for e in open_:
-                again = e.errand.judge(now.timestamp(), now >= over_at[id(e)])
+                again = e.errand.judge(now >= over_at[id(e)])
                 e.send_again(again, now)
             open_ = [e for e in open_ if e.errand.waits.any()]
             pause_s = min(pause_s * READ_BACK_SLOWER, READ_BACK_MOST_S)
@@ -168,7 +170,7 @@ class _Sending:
         self.errand, self.driver = errand, driver
         self.last_sent = datetime.min
         self._sends: list[asyncio.Task[Sent]] = []
-        self._slow: asyncio.Task[Readings] | None = None
+        self._slow: dict[asyncio.Task[Readings], list[int]] = {}
 
     def send(self, at: datetime) -> None:
         for lot in self.errand.lots():
@@ -187,17 +189,19 @@ class _Sending:
             self.errand.heard(task.result(), at_s)
 
     def slow_readings(self, rigs: Ints) -> list[Readings]:
-        """What came of the last question to rigs that missed an answer; ask them again, beside the others."""
-        out = []
-        if self._slow is not None and self._slow.done():
-            out.append(self._slow.result())
-            self._slow = None
-        if self._slow is None and len(rigs):
-            self._slow = asyncio.create_task(self.driver.read(rigs.tolist(), ANSWER_WALL_S))
+        """What came of the last questions to rigs that missed an answer; ask them again, beside the others."""
+        done = [task for task in self._slow if task.done()]
+        out = [task.result() for task in done]
+        for task in done:
+            del self._slow[task]
+        asked = [r for lot in self._slow.values() for r in lot]
+        free = rigs[~np.isin(rigs, asked)]
+        for lot in np.array_split(free, min(SLOW_LOTS, len(free))) if len(free) else []:
+            self._slow[asyncio.create_task(self.driver.read(lot.tolist(), ANSWER_WALL_S))] = lot.tolist()
         return out
 
     async def stop(self) -> None:
-        tasks = [*self._sends, *([self._slow] if self._slow else [])]
+        tasks = [*self._sends, *self._slow]
         for task in tasks:
             task.cancel()
         for task in tasks:

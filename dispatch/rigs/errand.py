@@ -40,6 +40,7 @@ class Errand:
         self._said = np.full(n, SILENT, np.int64)
         self._sends = np.zeros(n, np.int64)
         self._sent_s = np.full(n, np.inf)
+        self._read_s = np.full(n, -np.inf)
         self._missed = np.minimum(look.misses[self.rigs], 1)
         self._final: dict[Outcome, NDArray[np.bool_]] = {o: np.zeros(n, bool) for o in Outcome}
 
@@ -74,12 +75,13 @@ class Errand:
         at = np.searchsorted(self.rigs, readings.rigs)
         good = np.isfinite(readings.watts)
         self._watts[at[good]] = readings.watts[good]
+        self._read_s[at[good]] = readings.at[good]
         self._missed[at] = np.where(good, 0, self._missed[at] + 1)
         # A look from before the first order is the best there is to compare with when nobody had looked.
         blank = at[good & ~np.isfinite(self._before_w[at])]
         self._before_w[blank] = self._watts[blank]
 
-    def judge(self, at_s: float, over: bool) -> Ints:
+    def judge(self, over: bool) -> Ints:
         """Judge what can be judged, all of it when `over`; the rigs the order must be sent to again, having been read and not moved."""
         known = np.isfinite(self._watts)
         self._close(Outcome.REACHED, known & self._arrived())
@@ -87,8 +89,10 @@ class Errand:
         self._close(Outcome.REFUSED, (self._said == REFUSED) & (still | over))
         self._close(Outcome.UNSUPPORTED, (self._said == UNSUPPORTED) & (still | over))
         self._close(Outcome.UNREACHABLE, self._missed >= FRUITLESS)
-        shown = at_s - self._sent_s >= SHOWS_S["down" if self.order.mode == SLEEP else "up"]
-        self._close(Outcome.PARTLY, still & self._moved() & (at_s - self._sent_s >= STUCK_S))
+        # How long after the rig's answer it was read: on a fast clock a look round the fleet takes minutes.
+        after_s = self._read_s - self._sent_s
+        shown = after_s >= SHOWS_S["down" if self.order.mode == SLEEP else "up"]
+        self._close(Outcome.PARTLY, still & self._moved() & (after_s >= STUCK_S))
         due = self.waits & still & ~self._moved() & ((self._said == LOST) | ((self._said == SENT) & shown))
         spent = due & (self._sends > RESENDS)
         self._close(Outcome.LYING, spent & (self._said == SENT))
