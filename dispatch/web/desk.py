@@ -51,8 +51,7 @@ class Desk:
         try:
             yield
         finally:
-            if self._tail is not None:
-                self._tail.close()
+            self.close()
             follower.cancel()
             await asyncio.gather(follower, return_exceptions=True)
             if self._ledger is not None:
@@ -67,6 +66,11 @@ class Desk:
                 await asyncio.sleep(OPEN_EVERY_S)
         self._tail = Tail(self._ledger.journal, State.start(self.setup, from_document))
         await self._tail.follow()
+
+    def close(self) -> None:
+        """Let every open stream end."""
+        if self._tail is not None:
+            self._tail.close()
 
     @property
     def ledger(self) -> Ledger:

@@ -1,0 +1,89 @@
+"""The API as a process has it: it comes up without a ledger, says so, and ends at once though streams are open."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from pathlib import Path
+
+import httpx
+import pytest
+
+from dispatch.store.tables import open_ledger
+from dispatch.web.app import create_app
+from dispatch.web.serve import GRACE_S, serve
+from tests.dispatch.web.served import Stopped
+from tests.fakes import NOON
+from tests.sites import small
+
+
+def free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
+
+
+async def up(http: httpx.AsyncClient, path: str, *statuses: int) -> httpx.Response:
+    async with asyncio.timeout(20):
+        while True:
+            try:
+                answer = await http.get(path)
+                if answer.status_code in statuses:
+                    return answer
+            except httpx.HTTPError:
+                pass
+            await asyncio.sleep(0.05)
+
+
+async def test_a_site_that_has_not_begun_says_so_and_is_not_ready(tmp_path: Path) -> None:
+    open_ledger(tmp_path).dispose()
+    port = free_port()
+    serving = asyncio.create_task(serve(create_app(tmp_path, small(), clock=Stopped(NOON)), f"127.0.0.1:{port}"))
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as http:
+        state = (await up(http, "/api/v1/state", 200)).json()
+        assert state["price"] is None and state["reasons"] == ["Nothing has been seen yet."]
+        assert (await http.get("/api/v1/plan")).status_code == 404
+        ready = await http.get("/api/v1/health/ready")
+        assert ready.status_code == 503 and "nobody leads" in ready.json()["detail"] and ready.headers["retry-after"]
+        assert (await http.post("/api/v1/what-if", json={})).status_code == 503
+        assert "No rig answers" in (await http.get("/")).text
+    serving.cancel()
+    await serving
+
+
+async def test_a_ledger_that_cannot_be_opened_is_a_503_until_it_can(tmp_path: Path) -> None:
+    broken = tmp_path / "ledger.sqlite"
+    broken.write_bytes(b"this is no database" * 100)
+    port = free_port()
+    serving = asyncio.create_task(serve(create_app(tmp_path, small(), clock=Stopped(NOON)), f"127.0.0.1:{port}"))
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as http:
+        assert (await up(http, "/api/v1/health/live", 200)).json() == {"live": True}
+        for path in ("/api/v1/state", "/metrics", "/", "/api/v1/stream", "/api/v1/settlements"):
+            answer = await http.get(path)
+            assert answer.status_code == 503 and answer.headers["content-type"] == "application/problem+json", path
+        assert (await http.post("/api/v1/calls", json={}, headers={"X-API-Key": "a.b"})).status_code == 503
+        broken.unlink()
+        await up(http, "/api/v1/state", 200)
+    serving.cancel()
+    await serving
+
+
+async def test_it_ends_though_a_stream_is_open(tmp_path: Path) -> None:
+    open_ledger(tmp_path).dispose()
+    port = free_port()
+    serving = asyncio.create_task(serve(create_app(tmp_path, small(), clock=Stopped(NOON)), f"127.0.0.1:{port}"))
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as http:
+        await up(http, "/api/v1/state", 200)
+        async with http.stream("GET", "/api/v1/stream") as stream:
+            assert await anext(stream.aiter_lines()) == "retry: 2000"
+            serving.cancel()
+            async with asyncio.timeout(GRACE_S + 5):
+                await serving
+
+
+async def test_a_port_that_is_taken_is_an_error_in_words(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        with pytest.raises(OSError, match="cannot be listened on"):
+            await serve(create_app(tmp_path, small(), clock=Stopped(NOON)), f"127.0.0.1:{taken.getsockname()[1]}")
