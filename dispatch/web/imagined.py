@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends
 
+from dispatch.inbound import Fault, Faults, joined
 from dispatch.web.desk import Desk, desk
 from dispatch.web.problem import Refusal, responses
 from dispatch.web.scenario import Scenario
@@ -26,7 +27,14 @@ async def post_what_if(at: At, scenario: Scenario) -> dict[str, Any]:
 @router.post("/what-if/sweep", summary="A what-if over a grid of values")
 async def post_sweep(at: At, document: SweepDocument) -> dict[str, Any]:
     ground = at.ground()
-    return await at.imagine(lambda: sweep(ground, document.scenario, document.sweep))
+
+    def swept() -> dict[str, Any]:
+        try:
+            return sweep(ground, document.scenario, document.sweep)
+        except Faults as faults:
+            raise Faults(f if f.path.startswith("sweep") else Fault(joined("scenario", f.path), f.text) for f in faults.faults) from None
+
+    return await at.imagine(swept)
 
 
 @router.post("/offers", summary="Offers for the QSE: not built in this version", status_code=501, responses=responses(501))

@@ -131,4 +131,4 @@ def _scenario(scenario: Mapping[str, Any], axes: Sequence[Axis], at: Sequence[fl
     document = copy.deepcopy(dict(scenario))
     for a, value in zip(axes, at, strict=True):
         put(document, a.key, value)
-    return read(Scenario, document, "scenario")
+    return read(Scenario, document)

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import insert
 
 from dispatch.decide.state import State
 from dispatch.store.journal import SqlJournal
-from dispatch.store.tables import open_ledger
+from dispatch.store.tables import open_ledger, statements, writing
 from markets.grid import parse_instant
 from tests.dispatch.web.conftest import Here
 from tests.fakes import NOON
@@ -122,3 +124,34 @@ def test_what_is_not_there_is_a_404_problem(here: Here, path: str) -> None:
 def test_a_wrong_parameter_is_named(here: Here, path: str, where: str) -> None:
     answer = here.http.get(f"/api/v1/{path}")
     assert answer.status_code == 422 and [e["path"] for e in answer.json()["errors"]] == [where]
+
+
+def test_a_statement_is_served_by_version_in_each_format(here: Here) -> None:
+    engine = open_ledger(here.data)
+    for version, net in ((1, "10.00"), (2, "11.00")):
+        text = json.dumps({"date": "2026-08-19", "version": version, "net_usd": net, "partial": False})
+        row = {"date": "2026-08-19", "market": "ercot", "version": version, "document": text, "sha256": "0" * 64}
+        with writing(engine) as connection:
+            connection.execute(insert(statements), {**row, "known_at": NOON, "journal_head": "1:x"})
+    engine.dispose()
+    folder = here.data / "settlements" / "2026-08-19"
+    folder.mkdir(parents=True)
+    (folder / "settlement-v1.html").write_text("<p>ten</p>")
+    assert [(s["version"], s["net_usd"]) for s in here.http.get("/api/v1/settlements").json()["settlements"]] == [
+        (2, "11.00"),
+        (1, "10.00"),
+    ]
+    day = "/api/v1/settlements/2026-08-19"
+    assert here.http.get(day).json()["net_usd"] == "11.00"
+    assert here.http.get(day, params={"version": 1}).json()["net_usd"] == "10.00"
+    page = here.http.get(day, params={"version": 1, "format": "html"})
+    assert page.text == "<p>ten</p>" and "default-src 'none'" in page.headers["content-security-policy"]
+    assert here.http.get(day, params={"version": 2, "format": "html"}).status_code == 404
+    assert here.http.get(day, params={"version": 3}).status_code == 404
+    assert here.http.get(day, params={"format": "pdf"}).status_code == 422
+
+
+def test_the_reference_names_every_address(here: Here) -> None:
+    page = (Path(__file__).parents[3] / "docs" / "reference" / "http.md").read_text("utf-8")
+    missing = [path for path in here.http.get("/openapi.json").json()["paths"] if path not in page]
+    assert not missing

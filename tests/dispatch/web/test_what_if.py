@@ -295,6 +295,9 @@ def test_over_http_a_what_if_needs_no_key_and_its_faults_are_a_422(here: Here) -
     assert here.http.get("/api/v1/plan").json()["seq"] == before
     table = here.http.post("/api/v1/what-if/sweep", json={"sweep": ["prices.scale=0.5:1.5:3"]})
     assert table.status_code == 200 and len(table.json()["rows"]) == 3
+    for scenario, path in (({"pricez": 1}, "scenario.pricez"), ({"fleet": [{"remove": "x"}]}, "scenario.fleet.0.remove")):
+        astray = here.http.post("/api/v1/what-if/sweep", json={"scenario": scenario, "sweep": ["hash.scale=1:2:2"]})
+        assert astray.status_code == 422 and [e["path"] for e in astray.json()["errors"]] == [path]
     assert here.http.post("/api/v1/offers", json={}).status_code == 501
 
 
