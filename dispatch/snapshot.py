@@ -15,6 +15,7 @@ from dispatch.decide.ask import PlanInputs, inputs
 from dispatch.decide.state import State
 from dispatch.entries import Seen
 from dispatch.sources import watched
+from markets.facts import Fact
 
 LOOK_BACK = timedelta(days=8)
 
@@ -39,7 +40,7 @@ def snapshot(config: Path, archive: Path | None, at: datetime | None) -> Snapsho
 
 async def _look(setup: Setup, at: datetime) -> Snapshot:
     clock = VirtualClock(at)
-    facts = []
+    facts: list[Fact] = []
     for source in watched(setup, clock.now):
         facts += await source.source.fetch(at - LOOK_BACK, at)
     state = State.start(setup, site_files.from_document).after(Seen(at=at, facts=tuple(facts)), 1)

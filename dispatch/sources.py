@@ -21,8 +21,7 @@ HASH_PERIOD_S = 600.0
 
 def watched(setup: Setup, now: Callable[[], datetime]) -> list[Watched]:
     """Prices and hashprice. A source that answers out of a file or a formula is asked at each look, one on a network beside the loop."""
-    points = sorted({m.settlement_point for m in setup.site.meters})
-    return [_prices(setup, points, now), *_hash(setup, now)]
+    return [_prices(setup, list(setup.points), now), *_hash(setup, now)]
 
 
 def simulated_market(setup: Setup) -> bool:

@@ -57,19 +57,17 @@ def _fleet(setup: Setup, seed: int, clock: Clock) -> Fleet:
 
 
 def _drivers(setup: Setup, clock: Clock, paper: bool) -> Mapping[str, Driver]:
-    simulated = imagined = None
+    fleets: dict[int, Mapping[str, Driver]] = {}
     drivers: dict[str, Driver] = {}
     for group in setup.site.groups:
         how = setup.driver(group.name)
-        if isinstance(how, SimulatedDriver):
-            simulated = simulated or simulated_drivers(_fleet(setup, how.seed, clock), clock)
-            drivers[group.name] = Paper(group, simulated[group.name], clock) if paper else simulated[group.name]
-        elif isinstance(how, PaperDriver) and how.subnet is None and how.roster is None:
-            imagined = imagined or simulated_drivers(_fleet(setup, how.seed, clock), clock)
-            drivers[group.name] = Paper(group, imagined[group.name], clock)
-        elif isinstance(how, PyasicDriver | PaperDriver):
+        if isinstance(how, SimulatedDriver) or (isinstance(how, PaperDriver) and how.subnet is None and how.roster is None):
+            if how.seed not in fleets:
+                fleets[how.seed] = simulated_drivers(_fleet(setup, how.seed, clock), clock)
+            reached = fleets[how.seed][group.name]
+        else:
             reached = _asics(setup, group.name, how, clock)
-            drivers[group.name] = Paper(group, reached, clock) if paper or isinstance(how, PaperDriver) else reached
+        drivers[group.name] = Paper(group, reached, clock) if paper or isinstance(how, PaperDriver) else reached
     return drivers
 
 

@@ -50,7 +50,7 @@ def show(folder: Annotated[Path, typer.Argument(metavar="DIR")], as_json: Json =
 
     if not folder.is_dir():
         raise Ended(WRONG, f"there is no folder {folder}")
-    rows = [
+    rows: list[dict[str, Any]] = [
         {
             "fact": h.kind,
             "of": h.key,
@@ -73,7 +73,7 @@ def verify(data: Annotated[Path, typer.Argument(metavar="DATA")], as_json: Json 
     from dispatch.store.verify import verify as verified
 
     report = verified(ledger(data))
-    document = {"rows": report.rows, "head": report.head, "findings": [f.text for f in report.findings]}
+    document: dict[str, Any] = {"rows": report.rows, "head": report.head, "findings": [f.text for f in report.findings]}
     out(document, as_json, [f"{report.rows} rows, head {report.head[:16]}", *document["findings"]])
     if report.findings:
         raise Ended(FINDINGS)
@@ -85,7 +85,7 @@ def redecide(data: Annotated[Path, typer.Argument(metavar="DATA")], as_json: Jso
     from dispatch.store.journal import SqlJournal
 
     said = again(SqlJournal(ledger(data)).read())
-    document = {"commands": said.commands, "plans": said.plans, "findings": [f.text for f in said.findings]}
+    document: dict[str, Any] = {"commands": said.commands, "plans": said.plans, "findings": [f.text for f in said.findings]}
     out(document, as_json, [f"{said.commands} commands and {said.plans} plans made again", *document["findings"][:20]])
     if said.findings:
         raise Ended(FINDINGS)

@@ -68,10 +68,10 @@ def list_keys(data: Data = Path("data"), as_json: Json = False) -> None:
     from dispatch.store.keys import Keys
 
     rows: list[dict[str, Any]] = [
-        {"name": k.name, "scopes": ",".join(sorted(k.scopes)), "added_at": k.added_at.isoformat(), "revoked": k.revoked_at is not None}
+        {"name": k.name, "scopes": ",".join(sorted(k.scopes)), "created_at": k.created_at.isoformat(), "revoked": k.revoked_at is not None}
         for k in Keys(ledger(data)).list()
     ]
-    out({"keys": rows}, as_json, table(rows, ["name", "scopes", "added_at", "revoked"]))
+    out({"keys": rows}, as_json, table(rows, ["name", "scopes", "created_at", "revoked"]))
 
 
 @keys.command("revoke")
@@ -79,8 +79,6 @@ def revoke_key(name: str, data: Data = Path("data"), as_json: Json = False) -> N
     """A key ceases to open anything."""
     from dispatch.store.keys import Keys
 
-    try:
-        Keys(ledger(data)).revoke(name)
-    except LookupError as error:
-        raise Ended(WRONG, str(error.args[0] if error.args else error)) from None
+    if not Keys(ledger(data)).revoke(name):
+        raise Ended(WRONG, f"there is no key {name!r} in force")
     out({"revoked": name}, as_json, [f"{name} is revoked"])

@@ -49,15 +49,18 @@ def what_if(
     as_json: Json = False,
 ) -> None:
     """An imagined run beside the base: plan, money, promises, differences."""
+    from dispatch.inbound import Faults
     from dispatch.snapshot import snapshot
+    from dispatch.web.ground import Ground
+    from dispatch.web.like import PricesOn
     from dispatch.web.sweep import sweep as swept
-    from dispatch.web.what_if import Faults
     from dispatch.web.what_if import what_if as imagined
 
     document = read_json(scenario)
     found = snapshot(config, archive, instant(at, "--at") if at else None)
+    ground = Ground.of(found.state, found.at, PricesOn(found.state))
     try:
-        answer = swept(found.ground, document, sweep) if sweep else imagined(found.ground, document)
+        answer = swept(ground, document, sweep) if sweep else imagined(ground, document)
     except Faults as faults:
         raise Ended(WRONG, *(f"{scenario}: {fault}" for fault in faults.faults)) from None
     out(answer, as_json, _what_if_lines(answer))

@@ -43,9 +43,7 @@ def inputs(state: State, at: datetime) -> PlanInputs:
 
 def look_ahead(state: State, at: datetime, grid: Grid) -> Outlook:
     """The outlook on a grid, as the state knows it."""
-    site = state.site
-    points = sorted({m.settlement_point for m in site.meters})
-    return outlook(state.facts, at, grid, points, site.market)
+    return outlook(state.facts, at, grid, list(state.setup.points), state.site.market)
 
 
 def ladder(state: State, at: datetime) -> tuple[str, str]:

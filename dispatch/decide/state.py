@@ -262,7 +262,7 @@ def _news(before: State, after: State, seen: Seen) -> list[str]:
     """What of a look calls for a new plan."""
     news = []
     site = after.site
-    points = {m.settlement_point for m in site.meters}
+    points = set(after.setup.points)
     prices = [f for f in seen.facts if isinstance(f, Price) and f.point in points]
     if prices:
         news.append(f"{len(prices)} new prices")

@@ -41,7 +41,7 @@ def moved(data: Path) -> int:
     [pytest.param(3, marks=pytest.mark.slow(sample=True)), pytest.param(24, marks=[pytest.mark.slow, pytest.mark.timeout(900)])],
 )
 def test_a_day_at_speed_300(hours: int, tmp_path: Path) -> None:
-    """Runs to its end by itself; a call in the middle holds from the next tick until its recall; the statement is there and all of it holds."""
+    """Runs to its end by itself; a call in the middle holds from the next tick until its recall; the statement is there."""
     data = tmp_path / "data"
     start = datetime.fromisoformat(START)
     until = start + timedelta(hours=hours)
