@@ -47,96 +47,87 @@ def follow(program: Program, book: Sequence[Obligation], steps: Sequence[Step]) 
 
 
 class _Walk:
-    """The state of going through the horizon once."""
+    """The state of going through the horizon once. Plain floats: a step is looked at some ten thousand times."""
 
     def __init__(self, program: Program, book: Sequence[Obligation], steps: Sequence[Step]) -> None:
         self.program, self.site = program, program.site
         self.groups = {g.name: g for g in program.site.groups}
         self.rigs = {g: {m: np.zeros(program.n) for m in modes} for g, modes in program.rigs.items()}
-        self.steps = steps
         self.caps = _caps(program, book)
+        idle = {g.name: program.kilorigs[g.name] * program.mw_per_kilorig(g, _asleep(g)) for g in program.site.groups}
+        self.idle_mw = sum(idle.values(), np.zeros(program.n))
+        self.spare_mw = [most - sum((idle[g] for g in names), np.zeros(program.n)) for names, most in self.caps]
+        self.hall = {g.name: g.hall for g in program.site.groups}
+        self.capped_by = {g: [i for i, (names, _) in enumerate(self.caps) if g in names] for g in self.groups}
+        self.steps = list(steps)
+        self.ranks = _ranks(self.steps, program.n)
+        self.mw = np.array([s.mw for s in self.steps]).reshape(-1, program.n)
+        self.usd = np.array([s.usd for s in self.steps]).reshape(-1, program.n)
         self.awake = {g.name: _awake_before(program, g) for g in program.site.groups}
         self.moves: dict[str, list[tuple[float, float]]] = {g: [] for g in self.groups}
         self.rests: dict[str, list[tuple[float, float]]] = {g: [] for g in self.groups}
         self._remember()
-        self.load_mw: float | None = None
+        self.load_mw = self._load_before()
 
     def step(self, t: int) -> None:
         """One interval: what must run, then what earns, then what a ramp still wants."""
         self.t, self.start_s = t, int(self.program.grid.edges[t])
-        self.room = [most[t] - self._asleep_mw(names, t) for names, most in self.caps]
+        self.room = [float(spare[t]) for spare in self.spare_mw]
         self.starts = {h.name: self._starts_allowed(h.max_starts_per_min, t) for h in self.site.halls}
-        least = {g: min(self._bound(self.moves, g), float(self.program.kilorigs[g][t])) for g in self.groups}
-        most = {g: max(0.0, float(self.program.kilorigs[g][t]) - self._bound(self.rests, g)) for g in self.groups}
-        for s in self.steps:
-            if s.below is None and least[s.group] > 0:
-                self._take(s, least[s.group])
-        ranked = sorted(self.steps, key=lambda s: -s.usd[t] / s.mw[t])
+        self.now = {g: dict.fromkeys(modes, 0.0) for g, modes in self.rigs.items()}
         ceiling, floor = self._ramp(t)
-        for wanted in (True, False):
-            for s in ranked:
-                earns = bool(s.usd[t] > 0)
-                short = floor - self._load(t)
-                if earns is wanted and (earns or short > 1e-9):
-                    limit = ceiling - self._load(t) if earns else min(short, ceiling - self._load(t))
-                    self._take(s, min(self._left(s, most), max(0.0, limit) / s.mw[t]))
+        self.load_mw = float(self.idle_mw[t])
+        have = {g: float(k[t]) for g, k in self.program.kilorigs.items()}
+        most = {g: max(0.0, have[g] - self._bound(self.rests[g])) for g in self.groups}
+        mw, usd = self.mw[:, t].tolist(), self.usd[:, t].tolist()
+        for i, s in enumerate(self.steps):
+            if s.below is None and self.moves[s.group]:
+                self._take(s, mw[i], min(self._bound(self.moves[s.group]), have[s.group]))
+        ranked = self.ranks[:, t].tolist()
+        for earns in (True, False):
+            for i in ranked:
+                room = (ceiling if earns else min(floor, ceiling)) - self.load_mw
+                if (usd[i] > 0) is earns and room > 1e-9:
+                    self._take(self.steps[i], mw[i], min(self._left(self.steps[i], most), room / mw[i]))
         self._close(t)
 
-    def _take(self, s: Step, kilorigs: float) -> None:
+    def _take(self, s: Step, mw: float, kilorigs: float) -> None:
         """As many as limits and allowed starts let in."""
-        t = self.t
-        rows = [i for i, (names, _) in enumerate(self.caps) if s.group in names]
-        n = min([kilorigs, *(self.room[i] / s.mw[t] for i in rows)])
+        rows, n = self.capped_by[s.group], kilorigs
+        for i in rows:
+            n = min(n, self.room[i] / mw)
         if s.below is None:
-            hall = self.groups[s.group].hall
-            now = sum(m[t] for m in self.rigs[s.group].values())
-            free = max(0.0, self.awake[s.group] - now)
+            hall = self.hall[s.group]
+            free = max(0.0, self.awake[s.group] - sum(self.now[s.group].values()))
             n = min(n, free + self.starts[hall])
             self.starts[hall] -= max(0.0, n - free) if n > 0 else 0.0
         if n <= 0:
             return
-        self.rigs[s.group][s.mode][t] += n
+        self.now[s.group][s.mode] += n
         if s.below is not None:
-            self.rigs[s.group][s.below][t] -= n
+            self.now[s.group][s.below] -= n
+        self.load_mw += n * mw
         for i in rows:
-            self.room[i] -= n * s.mw[t]
+            self.room[i] -= n * mw
 
     def _left(self, s: Step, most: Mapping[str, float]) -> float:
-        if s.below is not None:
-            return float(self.rigs[s.group][s.below][self.t])
-        return float(most[s.group] - sum(m[self.t] for m in self.rigs[s.group].values()))
+        return self.now[s.group][s.below] if s.below is not None else most[s.group] - sum(self.now[s.group].values())
 
     def _close(self, t: int) -> None:
-        for name in self.groups:
-            now = float(sum(m[t] for m in self.rigs[name].values()))
-            if now > self.awake[name]:
-                self.moves[name].append((self.start_s + self.groups[name].min_on_min * 60.0, now - self.awake[name]))
-            elif now < self.awake[name]:
-                self.rests[name].append((self.start_s + self.groups[name].min_off_min * 60.0, self.awake[name] - now))
-            self.awake[name] = now
-        self.load_mw = self._load(t)
-
-    def _load(self, t: int) -> float:
-        load = self._asleep_mw(tuple(self.groups), t)
-        for name, modes in self.rigs.items():
-            group = self.groups[name]
-            asleep = _asleep(group)
-            for mode, n in modes.items():
-                if n[t]:
-                    load += n[t] * float(
-                        (self.program.mw_per_kilorig(group, group.mode(mode)) - self.program.mw_per_kilorig(group, asleep))[t]
-                    )
-        return float(load)
-
-    def _asleep_mw(self, names: Sequence[str], t: int) -> float:
-        p = self.program
-        return float(sum(p.kilorigs[g][t] * p.mw_per_kilorig(self.groups[g], _asleep(self.groups[g]))[t] for g in names))
+        for name, group in self.groups.items():
+            for mode, n in self.now[name].items():
+                self.rigs[name][mode][t] = n
+            awake, before = sum(self.now[name].values()), self.awake[name]
+            if awake > before:
+                self.moves[name].append((self.start_s + group.min_on_min * 60.0, awake - before))
+            elif awake < before:
+                self.rests[name].append((self.start_s + group.min_off_min * 60.0, before - awake))
+            self.awake[name] = awake
 
     def _ramp(self, t: int) -> tuple[float, float]:
         minutes = float(self.program.hours[t]) * 60.0
         up, down = self.site.max_ramp_up_mw_per_min, self.site.max_ramp_down_mw_per_min
-        before = self.load_mw if self.load_mw is not None else self._load_before()
-        return before + up * minutes if up else float("inf"), before - down * minutes if down else 0.0
+        return self.load_mw + up * minutes if up else float("inf"), self.load_mw - down * minutes if down else 0.0
 
     def _load_before(self) -> float:
         load = 0.0
@@ -149,8 +140,10 @@ class _Walk:
     def _starts_allowed(self, per_min: float | None, t: int) -> float:
         return float("inf") if per_min is None else per_min * float(self.program.hours[t]) * 60.0 / KILO
 
-    def _bound(self, moves: Mapping[str, list[tuple[float, float]]], group: str) -> float:
-        return sum(n for free_s, n in moves[group] if free_s > self.start_s)
+    def _bound(self, moves: list[tuple[float, float]]) -> float:
+        """Thousands of rigs that moves still bind; those that no longer do are forgotten."""
+        moves[:] = [(free_s, n) for free_s, n in moves if free_s > self.start_s]
+        return sum(n for _, n in moves)
 
     def _remember(self) -> None:
         for name, group in self.groups.items():
@@ -161,11 +154,17 @@ class _Walk:
                 self.rests[name].append(((at + timedelta(minutes=group.min_off_min)).timestamp(), n / KILO))
 
 
+def _ranks(steps: Sequence[Step], n: int) -> NDArray[np.int64]:
+    """Positions of the steps in each interval, the most dollars a megawatt first, shape (steps, n)."""
+    worth = np.array([s.usd / s.mw for s in steps]).reshape(-1, n)
+    return np.argsort(-worth, axis=0, kind="stable")
+
+
 def _steps(program: Program, book: Sequence[Obligation], group: RigGroup) -> list[Step]:
     """The group's modes as steps of falling worth at every interval: modes that no mix needs anywhere are left out."""
     asleep = _asleep(group)
     points: list[tuple[Mode, Floats, Floats]] = []
-    for mode in sorted(group.awake_modes, key=lambda m: m.watts):
+    for mode in sorted((m for m in group.awake_modes if m.watts > asleep.watts), key=lambda m: m.watts):
         mw = program.mw_per_kilorig(group, mode) - program.mw_per_kilorig(group, asleep)
         points.append((mode, mw, margin_usd(book, program, group, mode)))
     steps: list[Step] = []

@@ -29,6 +29,7 @@ from tests.optimizer.ground import (
     broken_limits,
     grid,
     group,
+    modes,
     outlook,
     random_prices,
     site,
@@ -187,6 +188,15 @@ def test_without_a_solver_there_is_a_plan_that_says_so(fault):
     assert [f.kind for f in dead.findings] == ["solver"]
     # nothing couples the hours of this site: merit order is the optimum
     assert dead.objective_usd == pytest.approx(plan(where, BOOK, ahead, so_far()).objective_usd, abs=0.01)
+
+
+def test_merit_order_walks_a_hundred_kinds_in_few_steps():
+    """The fallback has a second: it may look at each kind and hour once, not once for each other kind."""
+    rng = np.random.default_rng(1)
+    kinds = [group(f"g{k}", modes=modes(3000.0 + k, 100.0 + k), rigs=50, min_on_min=30, min_off_min=30) for k in range(100)]
+    made = plan(site(*kinds, interconnect_mw=10.0), BOOK, outlook(random_prices(rng, 96)), so_far(), session=Dead())
+    assert made.solve.status == "merit order"
+    assert broken_limits(site(*kinds, interconnect_mw=10.0), made, so_far()) == []
 
 
 def test_a_gap_in_prices_is_filled_and_said():
