@@ -155,8 +155,7 @@ class Asics:
     async def _order(self, rig: int, mode: str, deadline_s: float) -> str:
         if mode == SLEEP:
             return await self._said(rig, lambda m: m.stop_mining(), deadline_s)
-        awake = self._group.awake_modes
-        if len(awake) > 1:
+        if len(self._group.awake_modes) > 1:
             said = await self._said(rig, lambda m: _tune(m, self._group, mode), deadline_s)
             if said != SENT:
                 return said

@@ -19,16 +19,13 @@ from dispatch.sim.tuning import tuned
 SENT, REFUSED, UNSUPPORTED, UNREACHABLE = range(4)
 Bools = NDArray[np.bool_]
 
-SLEEP_RAMP_S = 5.0
-WAKE_RAMP_S = 60.0
-RETUNE_RAMP_S = 60.0
+SLEEP_RAMP_S, WAKE_RAMP_S, RETUNE_RAMP_S = 5.0, 60.0, 60.0
 HASH_FROM = 1.0 / 3.0
 SLOW_WAKE = 4.0
 REBOOT_EVERY_S = 900.0
 SELF_WAKE_S = 600.0
 STUCK_SHARE = 1.0 / 3.0
-AMBIENT_C = 25.0
-BOARD_RISE_C = 50.0
+AMBIENT_C, BOARD_RISE_C = 25.0, 50.0
 
 
 class Answers(NamedTuple):
