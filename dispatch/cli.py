@@ -10,7 +10,7 @@ import sys
 import typer
 
 from dispatch import ConfigError
-from dispatch.commands import FAILED, WRONG, Ended, logs_to_stderr, note
+from dispatch.commands import FAILED, FINDINGS, WRONG, Ended, logs_to_stderr, note
 from dispatch.commands.billing import settle
 from dispatch.commands.keeping import archive, backup, redecide, restore, verify
 from dispatch.commands.pushing import awards, calls, keys
@@ -60,15 +60,16 @@ def _status() -> int:
 
 
 def _failed(fault: Exception) -> int:
-    import click
-
     from dispatch.store import JournalBroken, JournalLost, LedgerUnavailable
     from markets import SourceError
 
-    if isinstance(fault, click.ClickException):
-        fault.show()
+    if (show := getattr(fault, "show", None)) is not None:  # the library's usage errors; their class has moved between its versions
+        show()
         return WRONG
-    if isinstance(fault, JournalBroken | JournalLost | LedgerUnavailable | SourceError | OSError):
+    if isinstance(fault, JournalBroken):
+        note(str(fault))
+        return FINDINGS
+    if isinstance(fault, JournalLost | LedgerUnavailable | SourceError | OSError):
         note(f"{type(fault).__name__}: {fault}")
         return FAILED
     raise fault

@@ -80,15 +80,11 @@ async def loop_role(job: Job) -> int:
 
 async def api_role(job: Job) -> int:
     """Serve the API and the page."""
-    import uvicorn
-
     from dispatch import config
     from dispatch.web.app import create_app
+    from dispatch.web.serve import serve
 
-    host, _, port = job.listen.rpartition(":")
-    app = create_app(Path(job.data), config.load(job.config, job.override), clock=clock_of(job), listen=job.listen)
-    server = uvicorn.Server(uvicorn.Config(app, host=host.strip("[]"), port=int(port), log_level="warning", access_log=False))
-    await server.serve()
+    await serve(create_app(Path(job.data), config.load(job.config, job.override), clock=clock_of(job), listen=job.listen), job.listen)
     return 0
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from datetime import datetime, timedelta
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -24,6 +25,7 @@ log = structlog.get_logger()
 # The last interval's price is known two minutes after it: the day is settled a little later.
 SETTLE_AFTER = timedelta(minutes=6)
 CLOSING = timedelta(minutes=6)
+LEASE_S = 60.0  # a replay's writes are fenced by its token, not by time
 
 
 def run_started(world: str, setup: Setup, at: datetime, token: int) -> RunStarted:
@@ -75,7 +77,7 @@ async def closing_look(world: World, journal: Journal, state: State, until: date
 
 async def replay(setup: Setup, data: Path, start: datetime, end: datetime, seed: int = 0, progress: AfterTick | None = None) -> State:
     """The loop over archived facts from `start` to `end`, as fast as it goes; journal, telemetry and settlements land in `data`."""
-    from dispatch.store import lease
+    from dispatch.store import LedgerUnavailable, lease
     from dispatch.store.inbox import Inbox
     from dispatch.store.journal import SqlJournal
     from dispatch.store.tables import open_ledger
@@ -83,9 +85,9 @@ async def replay(setup: Setup, data: Path, start: datetime, end: datetime, seed:
     from dispatch.worlds import replay as world_of
 
     engine = open_ledger(data)
-    token = lease.take(engine, "replay", 60.0)
+    token = lease.take(engine, f"replay {os.getpid()}", LEASE_S)
     if token is None:
-        raise RuntimeError(f"another process leads {data}")
+        raise LedgerUnavailable(f"another process leads {data}")
     telemetry = Telemetry(data / "telemetry", setup.site)
     clock = VirtualClock(start)
     assembled = world_of(setup, clock, telemetry, Inbox(engine), seed=seed)

@@ -10,12 +10,14 @@ from typing import Annotated, Any
 import typer
 
 from dispatch.commands import FINDINGS, WRONG, Data, Ended, Json, instant, ledger, out, setup_of_ledger
+from markets.grid import Market
 
 FORMATS = ("html", "csv", "json")
+LATEST = "latest"
 
 
 def settle(
-    day: Annotated[str, typer.Argument(metavar="DATE", help="Operating day, YYYY-MM-DD.")],
+    day: Annotated[str, typer.Argument(metavar="DATE", help="Operating day, YYYY-MM-DD; `latest` is the newest that ran.")],
     data: Data = Path("data"),
     known_at: Annotated[str | None, typer.Option("--known-at", help="With what was known at this instant.")] = None,
     version: Annotated[int | None, typer.Option("--version", min=1, help="This version, byte for byte.")] = None,
@@ -35,9 +37,10 @@ def settle(
     if known_at and version:
         raise Ended(WRONG, "--known-at and --version exclude each other")
     formats = _formats(format_)
-    on = _date(day)
+    on = None if day == LATEST else _date(day)
     engine = ledger(data)
     setup = setup_of_ledger(engine)
+    on = on or _newest(engine, setup.site.market)
     known = instant(known_at, "--known-at") if known_at else None
     over = OperatingDay(setup.site.market, on)
     try:
@@ -56,6 +59,16 @@ def _formats(text: str) -> tuple[str, ...]:
     if unknown or not asked:
         raise Ended(WRONG, f"--format: {', '.join(unknown) or 'nothing'} is not built in this version; there are {', '.join(FORMATS)}")
     return asked
+
+
+def _newest(engine: Any, market: Market) -> date:
+    """The operating day of the journal's last row."""
+    from dispatch.store.journal import SqlJournal
+    from markets.grid import OperatingDay
+
+    last = SqlJournal(engine).last_at()
+    assert last is not None  # a ledger with a run in it has rows
+    return OperatingDay.of(market, last).on
 
 
 def _date(text: str) -> date:

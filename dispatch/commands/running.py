@@ -37,9 +37,12 @@ def shadow(
     data: Data = Path("data"),
     listen: Listen = None,
     until: Annotated[str | None, typer.Option("--until", help="End here, exit 0.")] = None,
+    speed: Annotated[
+        float | None, typer.Option("--speed", min=0.01, help="World seconds a wall second (synthetic or archived markets).")
+    ] = None,
 ) -> None:
     """The same eyes, paper hands: writes nothing to any rig."""
-    _daemon("shadow", config, data, listen, None, until, None, None)
+    _daemon("shadow", config, data, listen, None, until, speed, None)
 
 
 def replay(
