@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
+import tomllib
 from datetime import datetime, timedelta
+from decimal import Decimal
+from fractions import Fraction
 from pathlib import Path
 
 import httpx
 import pytest
 
+from markets.facts import Price, PriceMarket, Temperature
+from markets.grid import Market
+from markets.synthetic import SyntheticSource
+from tests.accountant import GH_PER_PH_DAY, MW_MS_PER_MWH, cents, integrals
 from tests.e2e.site import Site, answer, running
 
+ROOT = Path(__file__).parents[2]
 START = "2026-08-20T05:00:00Z"  # midnight in Texas
 
 
@@ -60,8 +69,38 @@ def test_a_day_at_speed_300(hours: int, tmp_path: Path) -> None:
     assert again["findings"] == [] and again["plans"] > hours
     day = start.date().isoformat()
     statement = answer("settle", day, "--data", data)
-    assert statement["date"] == day and statement["net_usd"]
-    assert (data / "settlements" / day).is_dir()
+    assert statement["date"] == day and statement["partial"] is (hours < 24)
+    assert {name: Decimal(usd) for name, usd in statement["totals"].items()} == recomputed(data, start, until)
+    assert {d["cause"] for d in statement["differences"]} >= {"price", "call", "device", "wake"}
+    gap = Decimal(statement["net_exact_usd"]) - Decimal(statement["planned_net_exact_usd"])
+    assert abs(sum(Decimal(d["exact_usd"]) for d in statement["differences"]) - gap) < Decimal("1e-9")
+    assert len(list((data / "settlements" / day).iterdir())) >= 3
+
+
+def recomputed(data: Path, start: datetime, until: datetime) -> dict[str, Decimal]:
+    """The charges of the demonstration's site file, straight from telemetry and the market's own facts."""
+    site = tomllib.loads((ROOT / "config" / "demo-site.toml").read_text("utf-8"))
+    market = SyntheticSource(Market.ERCOT, site["prices"]["seed"], [site["site"]["settlement_point"]])
+    facts = asyncio.run(market.fetch(start - timedelta(hours=30), until + timedelta(hours=1)))
+    price = {f.over.start: f.usd_per_mwh for f in facts if isinstance(f, Price) and f.market is PriceMarket.REAL_TIME_15_MIN}
+    celsius = [f for f in facts if isinstance(f, Temperature)]
+    starts = [start + timedelta(minutes=15 * n) for n in range(int((until - start) / timedelta(minutes=15)))]
+    spans = [(int(s.timestamp()) * 1000, int(s.timestamp()) * 1000 + 900_000) for s in starts]
+    warm = [next(Fraction(str(f.celsius)) for f in celsius if s in f.over) for s in starts]
+    halls = {h["name"]: h["overhead"] for h in site["halls"]}
+    energy = adders = revenue = Fraction(0)
+    for group in site["groups"]:
+        share, per_c = (Fraction(str(halls[group["hall"]][k])) for k in ("share", "share_per_c_above_25"))
+        watts = integrals(data / "telemetry", group["name"], "watts", spans)
+        hashes = integrals(data / "telemetry", group["name"], "ths", spans)
+        for n, s in enumerate(starts):
+            mwh = Fraction(watts[n], MW_MS_PER_MWH) * (1 + share + per_c * max(Fraction(0), warm[n] - 25))
+            energy -= mwh * Fraction(str(price[s]))
+            adders -= mwh * Fraction(str(site["obligations"][0]["adders_usd_per_mwh"]))
+            revenue += Fraction(hashes[n], GH_PER_PH_DAY) * Fraction(str(site["hash"]["usd_per_ph_day"]))
+    fee = revenue * Fraction(str(site["hash"]["pool_fee"]))
+    exact = {"hashing/hash_revenue": revenue, "hashing/pool_fee": -fee, "power/energy": energy, "power/adders": adders}
+    return {name: cents(usd) for name, usd in exact.items()}
 
 
 def call(site: Site, secret: str, kind: str, **figures: float) -> datetime:

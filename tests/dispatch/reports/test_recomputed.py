@@ -3,43 +3,19 @@
 from __future__ import annotations
 
 import random
-from collections import defaultdict
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path
 
-import polars as pl
 import pytest
 
 from markets.facts import Temperature
 from markets.grid import Interval, Market
+from tests.accountant import GH_PER_PH_DAY, MW_MS_PER_MWH, cents, integrals
 from tests.dispatch.reports.ground import Ground
 
-HOLD_MS = 24 * 3600 * 1000
 LOSS, SHARE, PER_C, ADDERS, HASHPRICE, FEE = (Fraction(x) for x in ("1.0178", "0.03", "0.002", "6.15", "45", "0.01"))
-
-
-def cents(exact: Fraction) -> Decimal:
-    """Half up, away from zero, without Decimal's own rounding."""
-    whole = (abs(exact) * 200 + 1) // 2
-    return Decimal(int(whole) if exact >= 0 else -int(whole)) / 100
-
-
-def integrals(folder: Path, group: str, column: str, spans: list[tuple[int, int]]) -> list[int]:
-    """Of a group's rigs, the integral of milliwatts or gigahashes a second over each span of epoch milliseconds."""
-    rows = pl.concat([pl.read_parquet(f) for f in sorted(folder.glob("*/*.parquet"))]).filter(pl.col("group") == group)
-    by_rig: dict[int, list[tuple[int, int]]] = defaultdict(list)
-    for row in rows.sort("at", maintain_order=True).iter_rows(named=True):
-        if row["watts"] == row["watts"] and row["ths"] == row["ths"]:  # a silent rig goes on as it was last read
-            by_rig[row["rig"]].append((round(row["at"] * 1000), round(row[column] * 1000)))
-    totals = [0] * len(spans)
-    for events in by_rig.values():
-        for k, (since, value) in enumerate(events):
-            until = min(since + HOLD_MS, events[k + 1][0] if k + 1 < len(events) else since + HOLD_MS)
-            for n, (start, end) in enumerate(spans):
-                totals[n] += max(0, min(until, end) - max(since, start)) * value
-    return totals
 
 
 def bill(ground: Ground, price: dict[int, float], celsius: dict[int, float]) -> dict[str, Decimal]:
@@ -50,10 +26,10 @@ def bill(ground: Ground, price: dict[int, float], celsius: dict[int, float]) -> 
         watts = integrals(ground.folder / "telemetry", group, "watts", spans)
         hashes = integrals(ground.folder / "telemetry", group, "ths", spans)
         for n in range(len(spans)):
-            mwh = Fraction(watts[n], 3_600_000_000_000_000) * (1 + SHARE + PER_C * max(Fraction(0), Fraction(str(celsius[n])) - 25)) * LOSS
+            mwh = Fraction(watts[n], MW_MS_PER_MWH) * (1 + SHARE + PER_C * max(Fraction(0), Fraction(str(celsius[n])) - 25)) * LOSS
             energy -= mwh * Fraction(str(price[n]))
             adders -= mwh * ADDERS
-            revenue += Fraction(hashes[n], 86_400_000_000_000) * HASHPRICE
+            revenue += Fraction(hashes[n], GH_PER_PH_DAY) * HASHPRICE
     return {
         "hashing/hash_revenue": cents(revenue),
         "hashing/pool_fee": cents(-revenue * FEE),
