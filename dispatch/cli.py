@@ -69,6 +69,9 @@ def _failed(fault: Exception) -> int:
     if isinstance(fault, JournalBroken):
         note(str(fault))
         return FINDINGS
+    if isinstance(fault, FileNotFoundError | NotADirectoryError | IsADirectoryError | FileExistsError | PermissionError):
+        note(f"{fault.filename}: {fault.strerror}" if fault.filename else str(fault))
+        return WRONG
     if isinstance(fault, JournalLost | LedgerUnavailable | SourceError | OSError):
         note(f"{type(fault).__name__}: {fault}")
         return FAILED

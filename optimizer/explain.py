@@ -21,6 +21,8 @@ from optimizer.trajectory import Trajectory
 if TYPE_CHECKING:
     from optimizer.plan import Plan, Shortfall
 
+# A load this close to an instruction stands against it: a watt.
+SLACK_MW = 1e-6
 LIMITS = ("interconnect", "hall ", "call ", "ramp ", "starts ", "floor ")
 
 
@@ -56,17 +58,41 @@ def shortfalls(program: Program, path: Trajectory, solution: Solution | None) ->
     return tuple(out)
 
 
-def reasons(site: Site, plan: Plan, program: Program, cohorts: Cohorts) -> tuple[str, ...]:
+def reasons(site: Site, book: Sequence[Obligation], plan: Plan, program: Program, cohorts: Cohorts) -> tuple[str, ...]:
     """What each group does now, until when and why; what binds and what it is worth; what cannot be kept."""
+    called = _called_now(site, book, plan, program)
     return (
         *(f.text for f in plan.findings),
-        *(_now(site, plan, program, first, members) for first, members in cohorts.members.items()),
+        *(_now(site, plan, program, first, members, called) for first, members in cohorts.members.items()),
         *_binding(site, plan),
         *(f"{s.promise} cannot be kept: {s.mw:.3f} short; {s.repair}" for s in plan.shortfalls),
     )
 
 
-def _now(site: Site, plan: Plan, program: Program, first: str, members: Sequence[tuple[str, float]]) -> str:
+def _called_now(site: Site, book: Sequence[Obligation], plan: Plan, program: Program) -> list[tuple[tuple[str, ...], str]]:
+    """The deployed instructions that the load of the first interval stands against: the groups each speaks of, and its words."""
+    found = []
+    for obligation in book:
+        calls = [c for c in program.so_far.calls if c.obligation == obligation.name]
+        if not calls:
+            continue
+        insists = obligation.bounds(site, program.so_far.memory.get(obligation.name, {}), calls, plan.grid.intervals[0])
+        names = obligation.scope.names(site)
+        load_mw = sum(float(plan.groups[name].load_mw[0]) for name in names)
+        stands = load_mw > insists.cap_mw - SLACK_MW or load_mw < insists.floor_mw + SLACK_MW and insists.floor_mw > 0
+        if insists.why.startswith("call ") and stands:
+            found.append((names, insists.why))
+    return found
+
+
+def _now(
+    site: Site,
+    plan: Plan,
+    program: Program,
+    first: str,
+    members: Sequence[tuple[str, float]],
+    called: Sequence[tuple[tuple[str, ...], str]],
+) -> str:
     group = site.group(first)
     point = site.meter_of[first].settlement_point
     price, breakeven = float(plan.prices[point][0]), plan.breakevens[first]
@@ -82,7 +108,10 @@ def _now(site: Site, plan: Plan, program: Program, first: str, members: Sequence
     what = "runs" if share > 0.999 else "sleeps" if share < 0.001 else f"runs {share:.0%} of its rigs"
     until = _until(site, plan, awake)
     wanted = price < breakeven
-    if (wanted and share < 0.999) or (not wanted and share > 0.001 and price > breakeven):
+    told = [words for names, words in called if first in names]
+    if told and (share < 0.999 or not wanted):
+        why += f"; {' and '.join(told)}"
+    elif (wanted and share < 0.999) or (not wanted and share > 0.001 and price > breakeven):
         why += f"; {_held_by(plan, program, first, wanted)}"
     return f"{name} {what}{until}: {why}"
 

@@ -181,7 +181,7 @@ def _made(
         hashprice=outlook.hashprice.values,
         findings=findings,
     )
-    return replace(draft, reasons=explain.reasons(site, draft, program, cohorts))
+    return replace(draft, reasons=explain.reasons(site, book, draft, program, cohorts))
 
 
 def rigs_of(program: Program, solution: Solution) -> dict[str, dict[str, Floats]]:

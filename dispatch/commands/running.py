@@ -14,6 +14,7 @@ import typer
 from dispatch.commands import DONE, FAILED, WRONG, Config, Data, Ended, Json, instant, note, out
 
 DEMO_SPEED = 60.0
+PORT_TRIES, PORT_PAUSE_S = 10, 0.3
 Listen = Annotated[str | None, typer.Option("--listen", help="HOST:PORT of API and page; 127.0.0.1:8787 unless told.")]
 
 
@@ -133,7 +134,8 @@ def _daemon(
     start = _start(data, asked, simulated_market(setup), pace)
     if until and instant(until, "--until") <= start:
         raise Ended(WRONG, f"--until {until} is not after the start, {start.isoformat()}")
-    where = listen or setup.api.listen
+    where = _address(listen) if listen else setup.api.listen
+    _free(where)
     data.mkdir(parents=True, exist_ok=True)
     job = Job(
         config=str(path.resolve()),
@@ -151,6 +153,36 @@ def _daemon(
     roles = [*(["rigs"] if demonstration and world == "live" else []), "loop", "api"]
     code = asyncio.run(supervise(job, roles))
     raise Ended(code if code in (DONE, WRONG) else FAILED)
+
+
+def _address(listen: str) -> str:
+    """HOST:PORT from the command line. Ends with 2 when it is none."""
+    from pydantic import ValidationError
+
+    from dispatch.settings import ApiSettings
+
+    try:
+        return ApiSettings(listen=listen).listen
+    except ValidationError as error:
+        raise Ended(WRONG, *(f"--listen: {e['msg'].removeprefix('Value error, ')}" for e in error.errors())) from None
+
+
+def _free(listen: str) -> None:
+    """Ends with 3 when another process has the address and keeps it; one that was just killed lets go of it within moments."""
+    import time
+
+    host, _, port = listen.rpartition(":")
+    for left in range(PORT_TRIES, 0, -1):
+        try:
+            family, kind, protocol, _, address = socket.getaddrinfo(host.strip("[]"), int(port), type=socket.SOCK_STREAM)[0]
+            with socket.socket(family, kind, protocol) as tried:
+                tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                tried.bind(address)
+                return
+        except OSError as error:
+            if left == 1:
+                raise Ended(FAILED, f"{listen} cannot be listened on: {error.strerror or error}") from None
+            time.sleep(PORT_PAUSE_S)
 
 
 def _start(data: Path, asked: datetime | None, simulated: bool, pace: float) -> datetime:

@@ -18,6 +18,7 @@ from optimizer.obligations.power import Power
 from optimizer.plan import plan
 from optimizer.site import GroupNow, Scope
 from tests.optimizer.ground import AT, Dead, awake, broken_limits, call, group, outlook, random_prices, site, so_far, three_models
+from tests.optimizer.test_plan import random_site
 
 BOOK = (Hashing(pool_fee=0.01), Power(adders_usd_per_mwh=6.15), Plant())
 HOUR = timedelta(hours=1)
@@ -126,8 +127,6 @@ def test_the_interconnect_is_a_bound_too_and_a_lower_call_wins():
 @given(seed=st.integers(0, 10_000))
 def test_random_calls_on_random_sites(seed):
     """With calls of any length, the caps hold, limits hold, and only minimum times may give way."""
-    from tests.optimizer.test_plan import random_site
-
     rng = np.random.default_rng(seed)
     where, state = random_site(rng)
     most = sum(g.rigs * g.full.watts for g in where.groups) / 1e6
@@ -162,3 +161,17 @@ def test_a_ramp_gives_way_to_a_call_and_to_nothing_else():
     assert called.load_mw[2:].max() <= 1.0 + 1e-6
     (short,) = called.shortfalls
     assert short.promise == "ramp down"
+
+
+@pytest.mark.parametrize("dead", [False, True])
+def test_the_reason_of_a_group_asleep_under_a_call_names_the_call(dead):
+    state = so_far(calls=(call("plant", AT, None, mw_cap=5.0),))
+    made = plan(three_models(), BOOK, outlook([20.0] * 4), state, session=Dead() if dead else None)
+    said = {reason.split()[0]: reason for reason in made.reasons}
+    assert "sleeps" in said["s19jpro"] and "call c1 of " in said["s19jpro"] and "at most 5.000 MW" in said["s19jpro"]
+    assert "call c1" in said["s19xp"] and "call c1" not in said["s21"]
+    idle = plan(three_models(), BOOK, outlook([4000.0] * 4), state, session=Dead() if dead else None)
+    assert not any("call c1" in reason for reason in idle.reasons)
+    later = so_far(calls=(call("plant", AT + HOUR, None, mw_cap=5.0),))
+    ahead = plan(three_models(), BOOK, outlook([20.0] * 8), later, session=Dead() if dead else None)
+    assert not any("sleeps" in reason and "call c1" in reason for reason in ahead.reasons)
