@@ -36,6 +36,7 @@ class Outlook:
     basis      by settlement point, one Basis per interval
     hashprice  usd_per_ph_day before the pool's fee
     reserve    by product, usd_per_mw_h (empty until reserve prices are known)
+    peak_share by length of the metered interval in minutes: the share of the month's coincident system peak expected in each interval
     rung       the ladder's step that the current interval stands on
     notes      in words: what was missing and what stands in for it
     """
@@ -49,6 +50,7 @@ class Outlook:
     rung: Rung = Rung.REAL_TIME
     reserve: Mapping[str, Series] = field(default_factory=dict)
     system_load_mw: Series | None = None
+    peak_share: Mapping[int, Series] = field(default_factory=dict)
     synthetic: bool = False
     notes: tuple[str, ...] = ()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
+from typing import Any
 
 from markets.facts import Award, Call
 from markets.grid import Grid
@@ -22,6 +23,10 @@ class Actuals:
     price_source    by settlement point: where the price came from and its vintage, cited on the lines
     estimated       positions whose energy is an estimate, not a meter's
     settled_by      by obligation, by group: the share of each interval in which it settles that energy, not `power`; `settle` fills it
+    hashed_by       the same of hashing: the share in which it settles what the group hashes, not `hashing`
+    peak_share      by length of the metered interval in minutes: the share of the month's coincident system peak, as far as it is known
+                    by now, that lies in each interval
+    memory          by obligation: what it must remember of the time before the grid
     """
 
     site: Site
@@ -35,3 +40,6 @@ class Actuals:
     price_source: Mapping[str, str] = field(default_factory=dict)
     estimated: frozenset[int] = frozenset()
     settled_by: Mapping[str, Mapping[str, Sequence[Decimal]]] = field(default_factory=dict)
+    hashed_by: Mapping[str, Mapping[str, Sequence[Decimal]]] = field(default_factory=dict)
+    peak_share: Mapping[int, Sequence[Decimal]] = field(default_factory=dict)
+    memory: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)

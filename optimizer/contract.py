@@ -37,6 +37,10 @@ class Contract(Written):
         """The groups whose energy this contract settles itself, and when (None: always), so that no other charges it again."""
         return {}
 
+    def takes_hash(self, site: Site) -> Mapping[str, Interval | None]:
+        """The groups whose hashing is not the site's to sell, or that this contract settles itself, and when (None: always)."""
+        return {}
+
     def bounds(self, site: Site, memory: Mapping[str, Any], calls: Sequence[Call], over: Interval) -> Bounds:
         """What deployed instructions under this name insist on over an interval."""
         return called_bounds(calls, self.name, over, memory.get(LOAD_BEFORE_MW, {}))

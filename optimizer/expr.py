@@ -59,6 +59,10 @@ class Expr:
         terms = tuple((_pushed(cols, steps, 0), _pushed(coefs, steps, 0.0)) for cols, coefs in self.terms)
         return Expr(terms, _pushed(self.constant, steps, first))
 
+    def taken(self, at: Ints) -> Expr:
+        """In each interval the expression of interval `at`."""
+        return Expr(tuple((cols[at], coefs[at]) for cols, coefs in self.terms), self.constant[at])
+
     def at(self, x: Floats) -> Floats:
         """Its value, given the columns' values, shape (n,)."""
         value = self.constant.copy()

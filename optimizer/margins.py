@@ -46,8 +46,9 @@ def _alone(book: Sequence[Obligation], program: Program, prices: Mapping[str, Fl
     energy = {group.name: _more_mw(program, group, mode) * program.hours}
     hashed = {group.name: mode.ths * program.hours / 24.0}
     hashprice = program.outlook.hashprice.values
-    up = Reader(where, program.grid, energy, hashed, prices, hashprice, settled=program.settled)
-    idle = Reader(where, program.grid, {}, {}, prices, hashprice, settled=program.settled)
+    peaks = {minutes: series.values for minutes, series in program.outlook.peak_share.items()}
+    up = Reader(where, program.grid, energy, hashed, prices, hashprice, settled=program.settled, hashed=program.hashed, peaks=peaks)
+    idle = Reader(where, program.grid, {}, {}, prices, hashprice, settled=program.settled, hashed=program.hashed, peaks=peaks)
     return net(book, up) - net(book, idle)
 
 

@@ -143,6 +143,7 @@ def shaped(cohorts: Cohorts, book: Sequence[Obligation], outlook: Outlook) -> Pr
 
     program = Program(cohorts.site, outlook, cohorts.so_far, cohorts.availability)
     program.settled = takeovers(book, cohorts.site, program.during)
+    program.hashed = takeovers(book, cohorts.site, program.during, "takes_hash")
     for obligation in book:
         obligation.shape(program)
     return program

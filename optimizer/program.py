@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +20,7 @@ from scipy import sparse
 
 from markets.grid import Grid, Interval
 from markets.outlook import Outlook
+from optimizer import periods as period
 from optimizer.arrays import INF, Arrays, Earned, Elastic, Named, Short, Yields
 from optimizer.expr import Expr, Floats, Ints, total
 from optimizer.obligations import Bounds, Charge
@@ -54,6 +56,7 @@ class Program:
         self._width = self._height = 0
         self._steps = np.arange(self.n, dtype=np.int64)
         self.settled: Mapping[str, Mapping[str, Floats]] = {}
+        self.hashed: Mapping[str, Mapping[str, Floats]] = {}
         self.rigs: dict[str, dict[str, Expr]] = {}
         self.kilorigs = {g.name: _available(g, self.grid, availability or Availability()) / KILO for g in site.groups}
         for place, group in enumerate(site.groups):
@@ -87,6 +90,26 @@ class Program:
 
     def settled_apart(self, group: str) -> Floats:
         return sum((by.get(group, np.zeros(self.n)) for by in self.settled.values()), np.zeros(self.n))
+
+    def hashed_apart(self, group: str) -> Floats:
+        return sum((by.get(group, np.zeros(self.n)) for by in self.hashed.values()), np.zeros(self.n))
+
+    def peak_share(self, minutes: int) -> Floats:
+        series = self.outlook.peak_share.get(minutes)
+        return np.zeros(self.n) if series is None else series.values
+
+    def memory(self, obligation: str) -> Mapping[str, Any]:
+        found: Mapping[str, Any] = self.so_far.memory.get(obligation, {})
+        return found
+
+    def mean(self, quantity: Expr, periods: Ints) -> Expr:
+        return total([quantity.taken(at) * share for at, share in period.shares(periods, self.hours)], self.n)
+
+    def highest(self, quantity: Expr, periods: Ints, floor: Floats) -> Expr:
+        return period.highest(self, quantity, periods, floor)
+
+    def short(self, quantity: Expr, periods: Ints, need: Floats, before: tuple[float, float] = (0.0, 0.0)) -> Expr:
+        return period.short(self, quantity, periods, need, before)
 
     def below(self, quantity: Expr, knots: Floats, slopes: tuple[Floats, ...]) -> Expr:
         """See Its. Segments fill in order of falling slope by themselves; where a slope rises a binary makes them."""

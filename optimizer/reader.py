@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from markets.grid import Grid, Interval
+from optimizer import periods as period
 from optimizer.actuals import Actuals
 from optimizer.money import ZERO, Line, decimal
 from optimizer.obligations import Charge
@@ -29,6 +30,9 @@ class Reader:
     prices        usd_per_mwh, by settlement point
     hash_prices   usd_per_ph_day before the pool's fee
     settled       by obligation, by group: the share of each interval in which it settles that energy (`takeovers`)
+    hashed        the same of what the group hashes
+    peaks         by minutes of the metered interval: the share of the month's coincident peak in each interval
+    remembered    by obligation: its memory of the time before the grid
     sources       by settlement point: where its prices came from, for the lines to cite
     """
 
@@ -41,6 +45,9 @@ class Reader:
     number: Callable[[float], Any] = float
     settled: Mapping[str, Mapping[str, Numbers]] = field(default_factory=dict)
     sources: Mapping[str, str] = field(default_factory=dict)
+    hashed: Mapping[str, Mapping[str, Numbers]] = field(default_factory=dict)
+    peaks: Mapping[int, Numbers] = field(default_factory=dict)
+    remembered: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     @classmethod
     def of(cls, actuals: Actuals) -> Reader:
@@ -55,6 +62,9 @@ class Reader:
             decimal,
             {name: {k: exact(v) for k, v in by.items()} for name, by in actuals.settled_by.items()},
             actuals.price_source,
+            {name: {k: exact(v) for k, v in by.items()} for name, by in actuals.hashed_by.items()},
+            {minutes: exact(v) for minutes, v in actuals.peak_share.items()},
+            actuals.memory,
         )
 
     @property
@@ -99,6 +109,30 @@ class Reader:
     def settled_apart(self, group: str) -> Numbers:
         return self.sum([by[group] for by in self.settled.values() if group in by])
 
+    def hashed_apart(self, group: str) -> Numbers:
+        return self.sum([by[group] for by in self.hashed.values() if group in by])
+
+    def peak_share(self, minutes: int) -> Numbers:
+        return self.peaks.get(minutes, self._nothing)
+
+    def memory(self, obligation: str) -> Mapping[str, Any]:
+        return self.remembered.get(obligation, {})
+
+    def mean(self, quantity: Numbers, periods: NDArray[np.int64]) -> Numbers:
+        if len(np.unique(periods)) == len(periods):
+            return quantity
+        weighed, weight = self._nothing, self._nothing
+        for at, within in period.steps_within(periods):
+            hours = self.hours[at] * np.where(within, self.number(1), self.number(0))
+            weighed, weight = weighed + quantity[at] * hours, weight + hours
+        return np.asarray(weighed / weight)
+
+    def highest(self, quantity: Numbers, periods: NDArray[np.int64], floor: Numbers) -> Numbers:
+        return period.highest_of(quantity, periods, floor, self.number(0))
+
+    def short(self, quantity: Numbers, periods: NDArray[np.int64], need: Numbers, before: tuple[float, float] = (0.0, 0.0)) -> Numbers:
+        return period.short_of(quantity, periods, need, (self.number(before[0]), self.number(before[1])), self.number(0))
+
     def below(self, quantity: Numbers, knots: Numbers, slopes: tuple[Numbers, ...]) -> Numbers:
         """See Its: each stretch of the quantity times the slope that holds there."""
         amount, left = self._nothing, self._nothing
@@ -127,12 +161,15 @@ def exact(values: Sequence[Any] | Numbers) -> Numbers:
     return out
 
 
-def takeovers(book: Sequence[Any], site: Site, during: Callable[[Interval | None], Numbers]) -> dict[str, dict[str, Numbers]]:
-    """Who settles whose energy in place of `power`, by obligation and group: the first of the book to ask for a moment has it."""
+def takeovers(
+    book: Sequence[Any], site: Site, during: Callable[[Interval | None], Numbers], asks: str = "takes_energy"
+) -> dict[str, dict[str, Numbers]]:
+    """Who settles whose energy in place of `power` (or, by `takes_hash`, hashing in place of `hashing`), by obligation and group: the first
+    of the book to ask for a moment has it."""
     taken: dict[str, dict[str, Numbers]] = {}
     left: dict[str, Numbers] = {}
     for obligation in book:
-        takes = getattr(obligation, "takes_energy", None)
+        takes = getattr(obligation, asks, None)
         for group, over in (takes(site) if takes else {}).items():
             free = left.get(group, during(None))
             share = np.minimum(during(over), free)

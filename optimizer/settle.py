@@ -24,8 +24,13 @@ def settle(book: Sequence[Obligation], actuals: Actuals, *, round_each_interval:
 
 def with_takeovers(book: Sequence[Obligation], actuals: Actuals) -> Actuals:
     """The same actuals, saying which contract settles whose energy."""
-    shares = takeovers(book, actuals.site, Reader.of(actuals).during)
-    return replace(actuals, settled_by={name: {g: list(s) for g, s in by.items()} for name, by in shares.items()})
+    during = Reader.of(actuals).during
+    energy, hashed = (takeovers(book, actuals.site, during, asks) for asks in ("takes_energy", "takes_hash"))
+    return replace(
+        actuals,
+        settled_by={name: {g: list(s) for g, s in by.items()} for name, by in energy.items()},
+        hashed_by={name: {g: list(s) for g, s in by.items()} for name, by in hashed.items()},
+    )
 
 
 def net_usd(book: Sequence[Obligation], actuals: Actuals) -> Decimal:

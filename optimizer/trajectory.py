@@ -76,6 +76,9 @@ def float_reader(program: Program, path: Trajectory) -> Reader:
         {point: series.values for point, series in outlook.energy.items()},
         outlook.hashprice.values,
         settled=program.settled,
+        hashed=program.hashed,
+        peaks={minutes: series.values for minutes, series in outlook.peak_share.items()},
+        remembered=program.so_far.memory,
     )
 
 
@@ -100,6 +103,9 @@ def _actuals(reader: Reader) -> Actuals:
         energy_price={k: list(exact(v)) for k, v in reader.prices.items()},
         hashprice=list(exact(reader.hash_prices)),
         settled_by={o: {g: list(exact(v)) for g, v in by.items()} for o, by in reader.settled.items()},
+        hashed_by={o: {g: list(exact(v)) for g, v in by.items()} for o, by in reader.hashed.items()},
+        peak_share={minutes: list(exact(v)) for minutes, v in reader.peaks.items()},
+        memory=reader.remembered,
     )
 
 

@@ -95,6 +95,50 @@ class Its(Protocol[V]):
         """The same, by any contract of the book."""
         ...
 
+    def hashed_apart(self, group: str) -> Rate:
+        """The share of each interval in which a contract of the book settles what the group hashes (`takes_hash`)."""
+        ...
+
+    def peak_share(self, minutes: int) -> Rate:
+        """The share of the month's coincident system peak, metered over so many minutes, in each interval: an expectation while planning,
+        what is known by now when settling, shape (n,)."""
+        ...
+
+    def memory(self, obligation: str) -> Mapping[str, Any]:
+        """What the contract must remember of the time before the grid; empty when nothing is known."""
+        ...
+
+    def mean(self, quantity: V, periods: NDArray[np.int64]) -> V:
+        """The time-weighted mean of a quantity over the period of each interval, as far as the grid holds it (periods.py)."""
+        ...
+
+    def highest(self, quantity: V, periods: NDArray[np.int64], floor: Rate) -> V:
+        """By how much the highest of a quantity in its period passes `floor`: each interval's raise over all before it when settling, the
+        same sum in the period's first interval in a program. What it costs must not be positive, or a program would not be exact."""
+        ...
+
+    def short(self, quantity: V, periods: NDArray[np.int64], need: Rate, before: tuple[float, float] = (0.0, 0.0)) -> V:
+        """In each period's last interval how far the sum of a quantity stays behind the sum of `need`; zero elsewhere. `before` is
+        quantity and need of the first period before the grid; what was missing then is taken off, so that bills of parts of a period
+        add up to that of the whole. To be charged, never paid for."""
+        ...
+
+    def calls_of(self, obligation: str) -> tuple[Call, ...]:
+        """The calls under an obligation that count (`standing`)."""
+        ...
+
+    def awarded(self, obligation: str, product: str, market: str) -> tuple[Rate, Rate]:
+        """Awards of a market ("DAM" or "RT"): MW, and their clearing price, usd_per_mw_h, shape (n,) each."""
+        ...
+
+    def carried_mw(self, obligation: str, product: str) -> V:
+        """Reserve carried in real time: what the plan keeps ready, what the market awarded; where nobody said, the day-ahead award."""
+        ...
+
+    def reserve_price(self, obligation: str, product: str) -> Rate:
+        """Real-time price of reserve, usd_per_mw_h, shape (n,); zero where none is known."""
+        ...
+
     def below(self, quantity: V, knots: Rate, slopes: tuple[Rate, ...]) -> V:
         """A piecewise linear amount of `quantity`: `slopes[k]` holds left of `knots[k]` (ascending, one row an interval, one column a
         knot), the last slope

@@ -26,7 +26,7 @@ class Hashing(Contract):
     rule: str = RULE
 
     def charges(self, its: Its[Any]) -> Iterable[Charge[Any]]:
-        hashed = its.sum([its.hash_ph_days(name) for name in self.scope.names(its.site)])
+        hashed = its.sum([its.hash_ph_days(name) * (its.number(1) - its.hashed_apart(name)) for name in self.scope.names(its.site)])
         price = its.hashprice()
         yield Charge("hash_revenue", hashed, "ph_day", price, self.rule)
         if self.pool_fee:
