@@ -3,32 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from importlib import import_module, metadata
 from typing import Any
 
-from dispatch import consistency, faults, settings
+from dispatch import consistency, faults, points, settings
 from dispatch.faults import Fault, meant, shown
 from optimizer.obligations import Book, Obligation
-
-# Served by the entry points of the group optimizer.obligations once installed; by this table from a bare source tree.
-BUILT_IN = {
-    "hashing": "optimizer.obligations.hashing:Hashing",
-    "power": "optimizer.obligations.power:Power",
-    "block": "optimizer.obligations.block:Block",
-    "plant": "optimizer.obligations.plant:Plant",
-}
-
-
-def obligation_types() -> dict[str, type[Any]]:
-    """Obligations by the `type` of their section: the entry points of the group optimizer.obligations, built-in and plugged in alike."""
-    found = {}
-    for name, target in BUILT_IN.items():
-        module, _, attribute = target.partition(":")
-        found[name] = getattr(import_module(module), attribute)
-    for point in metadata.entry_points(group="optimizer.obligations"):
-        if point.name not in found:
-            found[point.name] = point.load()
-    return found
 
 
 def entries(raw: Mapping[str, Any], pool_fee: float) -> list[tuple[int | None, Any]]:
@@ -44,7 +23,9 @@ def entries(raw: Mapping[str, Any], pool_fee: float) -> list[tuple[int | None, A
     return [*implied, *written, *([] if "plant" in types else [(None, {"type": "plant"})])]
 
 
-def read(tables: list[tuple[int | None, Any]], known: Mapping[str, type[Any]]) -> tuple[Book, list[Fault]]:
+def read(tables: list[tuple[int | None, Any]]) -> tuple[Book, list[Fault]]:
+    """The obligations of tables with their positions, and every fault. Raises ConfigError when a plug-in cannot be loaded."""
+    known = points.offered(points.OBLIGATIONS)
     book: list[Obligation] = []
     wrong: list[Fault] = []
     names: set[str] = set()

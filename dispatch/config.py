@@ -10,10 +10,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from dispatch import ConfigError, book, catalogue, consistency, faults, rules, settings
+from dispatch import ConfigError, book, catalogue, consistency, faults, points, rules, settings
 from dispatch.entries import canonical
 from dispatch.faults import Fault, meant, shown
 from dispatch.settings import ApiSettings, DriverSettings, HashSettings, PricesSettings
+from dispatch.shipped import default_file as default_file
 from markets.grid import Market
 from optimizer.obligations import Book
 from optimizer.site import Site
@@ -58,7 +59,7 @@ class Setup:
     def driver(self, group: str) -> DriverSettings:
         """How the rigs of a group are reached."""
         table = self.site.group(group).driver
-        found: DriverSettings = settings.DRIVERS[str(table["kind"])].model_validate(table)
+        found: DriverSettings = points.offered(points.DRIVERS)[str(table["kind"])].model_validate(table)
         return found
 
 
@@ -68,15 +69,6 @@ class Checked:
 
     faults: tuple[str, ...] = ()
     summary: Mapping[str, Any] = field(default_factory=dict)
-
-
-def default_file(name: str) -> Path:
-    """A shipped default: from the source tree's `config/`, or from the wheel, where the same files lie in `dispatch/defaults/`."""
-    here = Path(__file__).resolve().parent
-    for folder in (here.parent / "config", here / "defaults"):
-        if (folder / name).is_file():
-            return folder / name
-    raise FileNotFoundError(f"the default {name} was not installed")
 
 
 def load(path: str | Path, override: Mapping[str, Any] | None = None) -> Setup:
@@ -115,19 +107,18 @@ def check(path: str | Path) -> Checked:
 
 def _understand(raw: dict[str, Any], wrong: list[Fault], path: Path | None) -> Setup:
     unreadable, said = {loc for loc, _ in wrong}, len(wrong)
-    known = book.obligation_types()
     models = catalogue.read(default_file("rigs.toml"))
     dated = rules.read(default_file("programs.toml"))
     wrong += [((key,), "is not a section here" + meant(key, SECTIONS)) for key in raw if key not in SECTIONS]
     wrong += list(consistency.faults(raw))
     groups, more = _groups(raw, models)
     site, site_wrong = _site(raw, groups)
-    prices, prices_wrong = _chosen(raw, "prices", "source", settings.PRICES, "gridstatus")
-    hash_, hash_wrong = _chosen(raw, "hash", "source", settings.HASH, None)
+    prices, prices_wrong = _chosen(raw, "prices", "source", points.offered(points.SOURCES), "gridstatus")
+    hash_, hash_wrong = _chosen(raw, "hash", "source", points.offered(points.HASHPRICES), None)
     api, api_wrong = faults.model(ApiSettings, raw.get("api", {}), ("api",))
     wrong += more + site_wrong + prices_wrong + hash_wrong + api_wrong
     entries = book.entries(raw, getattr(hash_, "pool_fee", 0.0))
-    obligations, book_wrong = book.read(entries, known)
+    obligations, book_wrong = book.read(entries)
     wrong += book_wrong
     wrong = [f for n, f in enumerate(wrong) if n < said or f[0] not in unreadable]
     if wrong or site is None or prices is None or hash_ is None or api is None:
@@ -165,7 +156,7 @@ def _groups(raw: Mapping[str, Any], models: catalogue.Catalogue) -> tuple[list[A
 def _driver(table: Any) -> list[Fault]:
     if not isinstance(table, Mapping):
         return [((), f'needs a table such as {{ kind = "simulated" }}, not {shown(table)}')]
-    return _chosen({"driver": table}, "driver", "kind", settings.DRIVERS, None, at=())[1]
+    return _chosen({"driver": table}, "driver", "kind", points.offered(points.DRIVERS), None, at=())[1]
 
 
 def _chosen(

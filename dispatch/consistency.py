@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import ipaddress
 import re
 from collections.abc import Iterator, Mapping
@@ -11,6 +10,7 @@ from typing import Any
 from zoneinfo import ZoneInfo, available_timezones
 
 from dispatch.faults import Fault, meant, shown
+from dispatch.rigs.roster import roster
 from dispatch.settings import NOT_BUILT
 from optimizer.site import Scope
 
@@ -159,21 +159,3 @@ def roster_faults(document: Mapping[str, Any], folder: Path) -> Iterator[Fault]:
             continue
         if type(group.get("rigs")) is int and len(found) != group["rigs"]:
             yield at, f"{driver['roster']} names {len(found)} rigs, the group has {group['rigs']}"
-
-
-def roster(path: Path) -> tuple[str, ...]:
-    """The addresses of a roster in its order: a CSV with a column "ip". Raises OSError, or ValueError with the line."""
-    with path.open(newline="", encoding="utf-8") as file:
-        rows = csv.DictReader(file)
-        if "ip" not in (rows.fieldnames or ()):
-            raise ValueError('has no column "ip" in its first line')
-        found: list[str] = []
-        for row in rows:
-            try:
-                found.append(str(ipaddress.IPv4Address((row["ip"] or "").strip())))
-            except ValueError:
-                raise ValueError(f"line {rows.line_num}: {row['ip']!r} is not an IPv4 address") from None
-    twice = sorted({ip for ip in found if found.count(ip) > 1}) if len(set(found)) < len(found) else []
-    if twice:
-        raise ValueError(f"{twice[0]} stands there twice")
-    return tuple(found)

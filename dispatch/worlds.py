@@ -14,7 +14,6 @@ from dispatch.rigs import Driver
 from dispatch.rigs.crew import Crew, TelemetrySink
 from dispatch.rigs.paper import Paper
 from dispatch.rigs.simulated import simulated_drivers
-from dispatch.settings import PaperDriver, PyasicDriver, SimulatedDriver
 from dispatch.sim.fleet import Fleet
 from dispatch.sim.spec import spec_of
 from dispatch.sources import watched
@@ -57,22 +56,8 @@ def _fleet(setup: Setup, seed: int, clock: Clock) -> Fleet:
 
 
 def _drivers(setup: Setup, clock: Clock, paper: bool) -> Mapping[str, Driver]:
-    fleets: dict[int, Mapping[str, Driver]] = {}
     drivers: dict[str, Driver] = {}
     for group in setup.site.groups:
-        how = setup.driver(group.name)
-        if isinstance(how, SimulatedDriver) or (isinstance(how, PaperDriver) and how.subnet is None and how.roster is None):
-            if how.seed not in fleets:
-                fleets[how.seed] = simulated_drivers(_fleet(setup, how.seed, clock), clock)
-            reached = fleets[how.seed][group.name]
-        else:
-            reached = _asics(setup, group.name, how, clock)
-        drivers[group.name] = Paper(group, reached, clock) if paper or isinstance(how, PaperDriver) else reached
+        reached = setup.driver(group.name).reach(setup, group.name, clock)
+        drivers[group.name] = Paper(group, reached, clock) if paper and not isinstance(reached, Paper) else reached
     return drivers
-
-
-def _asics(setup: Setup, group: str, how: PyasicDriver | PaperDriver, clock: Clock) -> Driver:
-    # pyasic takes most of a second to import, and a replay has no use for it
-    from dispatch.rigs.asics import Asics
-
-    return Asics.of(setup, group, how, clock)

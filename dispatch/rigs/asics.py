@@ -21,11 +21,8 @@ from pyasic.miners.factory import MINER_CLASSES, MinerTypes
 from pyasic.rpc.btminer import BTMinerRPCAPI
 
 from dispatch.clock import Clock, wall_s
-from dispatch.config import Setup
 from dispatch.rigs import Ability, Readings, Sent
 from dispatch.rigs.asking import Asking
-from dispatch.rigs.roster import addresses, roster, secret, wire_model
-from dispatch.settings import PaperDriver, PyasicDriver
 from optimizer.site import SLEEP, RigGroup
 
 AT_ONCE = 100
@@ -101,19 +98,6 @@ class Asics:
         # Each rig's token as last seen, and since when; to renew it before it runs out.
         self._tokens: list[tuple[object, float]] = [(None, -np.inf)] * len(ips)
         self._warming: asyncio.Task[None] | None = None
-
-    @classmethod
-    def of(cls, setup: Setup, group: str, how: PyasicDriver | PaperDriver, clock: Clock) -> Asics:
-        """The driver of a group as its site file says. Raises ValueError, OSError or KeyError when list or credentials cannot be had."""
-        found = setup.site.group(group)
-        if how.subnet is not None:
-            ips = addresses(how.subnet, found.rigs)
-        elif how.roster is not None:
-            ips = roster(setup.resolve(how.roster))[: found.rigs]
-        else:
-            raise ValueError(f"group {group!r}: needs a subnet or a roster")
-        password = secret(how.credentials, setup.resolve) if how.credentials else DEFAULT_PASSWORD
-        return cls(found, ips, wire_model(found.model), clock, password=password, at_once=how.at_once)
 
     async def read(self, rigs: Sequence[int], deadline_s: float) -> Readings:
         watts, ths = dict.fromkeys(rigs, np.nan), dict.fromkeys(rigs, np.nan)

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from dispatch import catalogue
-from dispatch.config import default_file
+from dispatch.shipped import default_file
 
 
 def addresses(subnet: str, n: int) -> tuple[str, ...]:
@@ -23,19 +23,21 @@ def addresses(subnet: str, n: int) -> tuple[str, ...]:
 
 
 def roster(path: Path) -> tuple[str, ...]:
-    """The column "ip" of a CSV file, in order. Raises ValueError with the line of a fault, OSError when it cannot be read."""
+    """The addresses of a roster in its order: a CSV with a column "ip". Raises OSError, or ValueError with the line."""
     with path.open(newline="", encoding="utf-8-sig") as file:
         rows = csv.DictReader(file)
         if "ip" not in (rows.fieldnames or ()):
-            raise ValueError(f"{path}: needs a column ip")
-        found: list[str] = []
-        for line, row in enumerate(rows, start=2):
+            raise ValueError('has no column "ip" in its first line')
+        found: dict[str, None] = {}
+        for row in rows:
+            text = (row["ip"] or "").strip()
             try:
-                found.append(str(ipaddress.ip_address((row["ip"] or "").strip())))
-            except ValueError as error:
-                raise ValueError(f"{path}: line {line}: {error}") from None
-    if len(set(found)) < len(found):
-        raise ValueError(f"{path}: {next(ip for ip in found if found.count(ip) > 1)} stands there twice")
+                ip = str(ipaddress.IPv4Address(text))
+            except ValueError:
+                raise ValueError(f"line {rows.line_num}: {text!r} is not an IPv4 address") from None
+            if ip in found:
+                raise ValueError(f"line {rows.line_num}: {ip} stands there twice")
+            found[ip] = None
     return tuple(found)
 
 

@@ -20,10 +20,11 @@ from pathlib import Path
 from typing import Any
 
 from dispatch.clock import Clock, WallClock
-from dispatch.config import Setup, default_file
+from dispatch.config import Setup
 from dispatch.rigs import wire
 from dispatch.rigs.roster import addresses
-from dispatch.settings import PaperDriver, PyasicDriver
+from dispatch.settings import TcpSettings
+from dispatch.shipped import default_file
 from dispatch.sim.spec import Affliction, Fault, FleetSpec, GroupSpec, fault_from_json, spec_from_json, spec_of
 from dispatch.sim.yard import Place, Yard
 
@@ -135,7 +136,7 @@ async def serve_site(setup: Setup, clock: Clock, effects_path: Path, *, seed: in
     groups, places = [], {}
     for group in setup.site.groups:
         how = setup.driver(group.name)
-        if isinstance(how, PyasicDriver | PaperDriver) and how.subnet and ipaddress.IPv4Network(how.subnet).is_loopback:
+        if isinstance(how, TcpSettings) and how.subnet and ipaddress.IPv4Network(how.subnet).is_loopback:
             groups.append(group)
             places[group.name] = addresses(how.subnet, group.rigs)
     spec = spec_of(groups)

@@ -12,10 +12,10 @@ from pydantic import BaseModel
 
 from dispatch import book as books
 from dispatch import catalogue, consistency, faults
-from dispatch.config import default_file
 from dispatch.decide.ask import PlanInputs
 from dispatch.faults import meant
 from dispatch.inbound import Fault, Faults, joined, parse_call
+from dispatch.shipped import default_file
 from dispatch.web.ground import Ground, hashprices, iso, outside, prices, with_past, within
 from dispatch.web.scenario import BookChange, Scenario
 from markets import forecast
@@ -190,7 +190,7 @@ def _book_change(book: list[Obligation], change: BookChange, ground: Ground, pat
 
 def _new_obligation(table: Mapping[str, Any], ground: Ground, path: str) -> Obligation:
     """A table of [[obligations]] on this site. Raises Faults."""
-    found, wrong = books.read([(0, table)], books.obligation_types())
+    found, wrong = books.read([(0, table)])
     crossed = consistency.faults({**ground.setup.document, "obligations": [table]})
     wrong = [*wrong, *(f for f in crossed if f[0][:2] == ("obligations", 0))]
     if wrong:

@@ -11,9 +11,8 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from dispatch import ConfigError, book, config, settings
+from dispatch import ConfigError, config, points, settings
 from dispatch.entries import canonical
-from optimizer.obligations import Obligation
 
 ROOT = Path(__file__).parents[2]
 SHIPPED = ("demo-site.toml", "ercot-site.toml", "miso-site.toml")
@@ -354,7 +353,7 @@ def test_paths_are_relative_to_the_site_file(tmp_path: Path) -> None:
         ("ip\n127.0.0.1\n127.0.0.2\n", None),
         ("address\n127.0.0.1\n", 'rigs.csv: has no column "ip" in its first line'),
         ("ip\n127.0.0.1\nhere\n", "rigs.csv: line 3: 'here' is not an IPv4 address"),
-        ("ip\n127.0.0.1\n127.0.0.1\n", "rigs.csv: 127.0.0.1 stands there twice"),
+        ("ip\n127.0.0.1\n127.0.0.1\n", "rigs.csv: line 3: 127.0.0.1 stands there twice"),
         ("ip\n127.0.0.1\n", "rigs.csv names 1 rigs, the group has 2"),
     ],
 )
@@ -388,12 +387,16 @@ def test_check_gives_faults_or_a_summary_with_what_is_unverified(tmp_path: Path)
     assert len(bad.faults) == 3 and not bad.summary
 
 
-def test_every_obligation_type_of_the_distribution_is_known() -> None:
-    declared = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["entry-points"]["optimizer.obligations"]
-    assert declared == book.BUILT_IN
-    for name, kind in config.book.obligation_types().items():
-        assert kind.type == name and hasattr(Obligation, "settle")
-    assert not set(book.BUILT_IN) & set(settings.NOT_BUILT["obligations"])
+def test_every_word_of_the_distribution_opens_its_class() -> None:
+    declared = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["entry-points"]
+    assert {*declared} == {points.SOURCES, points.HASHPRICES, points.OBLIGATIONS, points.DRIVERS}
+    for group, key in ((points.SOURCES, "source"), (points.HASHPRICES, "source"), (points.DRIVERS, "kind")):
+        offered = points.offered(group)
+        assert {*declared[group]} <= {*offered}
+        assert all(offered[word].model_fields[key].default == word for word in declared[group])
+    for word in declared[points.OBLIGATIONS]:
+        assert points.offered(points.OBLIGATIONS)[word].type == word
+        assert word not in settings.NOT_BUILT["obligations"]
 
 
 WORDS = st.sampled_from(["a", "main", "a-s19jpro", "ercot", "LZ_WEST", "simulated", "fixed", "power", "block", "", "sleep", "127.0.0.0/8"])

@@ -5,14 +5,15 @@ from pathlib import Path
 
 import pytest
 
-from dispatch import ConfigError, catalogue, config, rules, settings
+from dispatch import ConfigError, catalogue, config, points, rules, settings
 from dispatch.faults import fields
 from markets.grid import Market
 from optimizer.site import Hall, Meter, Overhead, RigGroup, Scope, Site
 
 PAGE = (Path(__file__).parents[2] / "docs" / "reference" / "site-file.md").read_text("utf-8")
 TABLES = [Site, Meter, Hall, Overhead, RigGroup, Scope, settings.ApiSettings]
-CHOICES = [*settings.PRICES.values(), *settings.HASH.values(), *settings.DRIVERS.values()]
+GROUPS = (points.SOURCES, points.HASHPRICES, points.DRIVERS)
+CHOICES = [points.offered(group)[word] for group in GROUPS for word in points.offered(group)]
 
 
 @pytest.mark.parametrize("key", sorted({key for table in (*TABLES, *CHOICES) for key in fields(table)}))
@@ -21,7 +22,7 @@ def test_the_page_names_every_key(key: str) -> None:
 
 
 def test_the_page_names_every_choice_and_what_is_not_built() -> None:
-    for word in (*settings.PRICES, *settings.HASH, *settings.DRIVERS, *sum(settings.NOT_BUILT.values(), ())):
+    for word in (*(w for group in GROUPS for w in points.offered(group)), *sum(settings.NOT_BUILT.values(), ())):
         assert f"`{word}`" in PAGE, word
     for section in config.SECTIONS:
         assert f"[{section}]" in PAGE, section
