@@ -11,7 +11,7 @@ import structlog
 from dispatch.decide.ask import ladder, plan_due
 from dispatch.decide.reconcile import ROUNDS, decide
 from dispatch.decide.state import State
-from dispatch.entries import Done, Entry, Held, Planned, RunStarted
+from dispatch.entries import Commanded, Done, Entry, Held, Planned, RunStarted
 from dispatch.rigs import Outcome
 from dispatch.store import Journal, JournalLost
 from dispatch.world import World
@@ -109,10 +109,24 @@ class _Run:
             if commanded is None:
                 return
             self._record(commanded)
-            done = await self.world.hands.do(commanded)
+            done, urgent = await self._do(commanded)
             self._record(done)
-            if all_reached(done):
+            if urgent or all_reached(done):
                 return
+
+    async def _do(self, commanded: Commanded) -> tuple[Done, bool]:
+        """Carry out, but no call waits for a rig that hangs: what is pushed meanwhile cuts the waiting short."""
+        urgent = asyncio.ensure_future(self.world.eyes.urgent())
+        doing = asyncio.ensure_future(self.world.hands.do(commanded))
+        try:
+            await asyncio.wait((doing, urgent), return_when=asyncio.FIRST_COMPLETED)
+            if urgent.done() and not doing.done():
+                self.world.hands.hurry()
+            return await doing, urgent.done()
+        finally:
+            for task in (doing, urgent):
+                task.cancel()
+            await asyncio.gather(doing, urgent, return_exceptions=True)
 
     async def _between(self, due: datetime) -> None:
         """Until the next tick is due or something urgent was pushed: take plans as they come."""

@@ -28,6 +28,10 @@ class Hands(Protocol):
 
     async def do(self, commanded: Commanded) -> Done: ...
 
+    def hurry(self) -> None:
+        """Something urgent waits: end what `do` is waiting for."""
+        ...
+
 
 class Planner(Protocol):
     """Makes plans beside the loop. At most one is under way; a newer question replaces an older one that waits."""

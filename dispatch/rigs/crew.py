@@ -56,6 +56,7 @@ class Crew:
             raise KeyError(f"no driver for {', '.join(missing)}")
         self._site, self._drivers, self._clock, self._telemetry = site, drivers, clock, telemetry
         self._looks = {g.name: Look(g) for g in site.groups}
+        self._hurried = asyncio.Event()
 
     @property
     def readings(self) -> Mapping[str, Look]:
@@ -75,6 +76,7 @@ class Crew:
 
     async def do(self, commanded: Commanded) -> Done:
         """Carry out the orders and read back until each rig is judged or its order's deadline is over. Never raises for a rig."""
+        self._hurried.clear()
         errands = [_Sending(Errand(order, self._looks[order.group]), self._drivers[order.group]) for order in commanded.orders]
         try:
             await self._carry_out(errands)
@@ -82,6 +84,10 @@ class Crew:
         finally:
             await asyncio.gather(*(e.stop() for e in errands))
         return Done(at=self._clock.now(), results=tuple(e.errand.result(ANSWER_WALL_S) for e in errands))
+
+    def hurry(self) -> None:
+        """Something urgent waits: end what `do` is waiting for at its next step."""
+        self._hurried.set()
 
     async def refresh(self) -> None:
         """Look at every rig of every group."""
@@ -121,14 +127,21 @@ class Crew:
             now = self._clock.now()
             for e in open_:
                 again = e.errand.judge(now >= over_at[id(e)])
-                e.send_again(again, now)
+                if self._hurried.is_set():
+                    e.errand.cut_short()
+                else:
+                    e.send_again(again, now)
             open_ = [e for e in open_ if e.errand.waits.any()]
             pause_s = min(pause_s * READ_BACK_SLOWER, READ_BACK_MOST_S)
 
     async def _wait(self, errands: list[_Sending], until: datetime) -> None:
         """Until the next read-back; the answers of rigs are taken as they come."""
         await asyncio.sleep(0)
-        await self._clock.sleep_until(until)
+        rest = asyncio.ensure_future(self._clock.sleep_until(until))
+        hurried = asyncio.ensure_future(self._hurried.wait())
+        await asyncio.wait((rest, hurried), return_when=asyncio.FIRST_COMPLETED)
+        for waiting in (rest, hurried):
+            waiting.cancel()
         now_s = self._clock.now().timestamp()
         for e in errands:
             e.collect(now_s)
@@ -144,7 +157,7 @@ class Crew:
         """See the watts of waking rigs come up, where waiting for them is cheap."""
         waking = [e for e in errands if e.errand.order.mode != SLEEP]
         speed = self._clock.speed
-        if not waking or RISEN_S / speed > LINGER_WALL_S:
+        if not waking or RISEN_S / speed > LINGER_WALL_S or self._hurried.is_set():
             return
         await self._clock.sleep_until(max(e.last_sent for e in waking) + timedelta(seconds=RISEN_S))
         for e in waking:

@@ -81,6 +81,10 @@ class Errand:
         blank = at[good & ~np.isfinite(self._before_w[at])]
         self._before_w[blank] = self._watts[blank]
 
+    def cut_short(self) -> None:
+        """Something urgent came: what is not judged by now counts as on its way, and the next look will tell."""
+        self._close(Outcome.PARTLY, self.waits)
+
     def judge(self, over: bool) -> Ints:
         """Judge what can be judged, all of it when `over`; the rigs the order must be sent to again, having been read and not moved."""
         known = np.isfinite(self._watts)

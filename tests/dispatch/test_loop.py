@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 from collections.abc import Iterator
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,18 +15,26 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dispatch import loop
+from dispatch.clock import WallClock
 from dispatch.config import from_document
 from dispatch.decide.state import State
 from dispatch.entries import Commanded, Entry, Held, Planned, RunStarted, Seen, canonical, entry_to_json
+from dispatch.eyes import Looker, Watched
+from dispatch.planner import InlinePlanner
 from dispatch.redecide import redecide
+from dispatch.rigs.crew import Crew
+from dispatch.rigs.simulated import simulated_drivers
 from dispatch.runs import run_started
 from dispatch.sim.fleet import Fleet
 from dispatch.sim.spec import Affliction, Fault, spec_of
 from dispatch.store import JournalLost
+from dispatch.store.inbox import Inbox
 from dispatch.store.journal import MemoryJournal
+from dispatch.store.tables import open_ledger
+from dispatch.world import World
 from markets.facts import Call, CallKind, Price
 from tests.dispatch.worlds import world
-from tests.fakes import NOON, Telling, hashprice, price, prices
+from tests.fakes import NOON, Forgetful, Telling, hashprice, price, prices
 from tests.sites import small
 
 HOUR, MINUTE = timedelta(hours=1), timedelta(minutes=1)
@@ -237,3 +247,29 @@ async def test_plans_come_back_as_entries_that_name_their_inputs() -> None:
     await ran(world(setup, NOON, [*wild(1, 2), hashprice(45.0, NOON)]), journal, setup, 2)
     plans = [(seq, e) for seq, e in journal.read() if isinstance(e, Planned)]
     assert plans and all(e.as_of < seq and e.plan is not None for seq, e in plans)
+
+
+async def test_a_call_does_not_wait_for_a_rig_that_hangs(tmp_path: Path) -> None:
+    """A third of the rigs lie; the crew would try them for a minute. A call that comes meanwhile is acted on at once."""
+    setup = small()
+    clock = WallClock(NOON, speed=1.0)
+    fleet = fleet_of(setup, Affliction(Fault.LIES, "a-old", rate=0.3))
+    crew = Crew(setup.site, simulated_drivers(fleet, clock), clock, Forgetful())
+    inbox = Inbox(open_ledger(tmp_path))
+    facts = [*prices([80.0] * 16, BEFORE), hashprice(45.0, NOON)]
+    made = World("live", clock, Looker(clock, [Watched(Telling(facts))], crew, inbox, refresh_each_look=True), crew, InlinePlanner())
+    journal = MemoryJournal()
+    running = asyncio.create_task(ran(made, journal, setup, 1))
+    try:
+        async with asyncio.timeout(30):
+            while not any(isinstance(e, Commanded) for e in entries(journal)):
+                await asyncio.sleep(0.05)
+            inbox.put("call", {"id": "c1", "obligation": "plant", "kind": "deploy", "mw_cap": 0.0}, "test")
+            while sum(awake(fleet, setup).values()) > 12:  # the liars among 80
+                await asyncio.sleep(0.05)
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+    first, second = [e for e in entries(journal) if isinstance(e, Commanded)][:2]
+    assert (second.at - first.at).total_seconds() < 20
+    assert "c1" in second.reasons[0]
