@@ -27,6 +27,7 @@ class Actuals:
     peak_share      by length of the metered interval in minutes: the share of the month's coincident system peak, as far as it is known
                     by now, that lies in each interval
     memory          by obligation: what it must remember of the time before the grid
+    reserve_price   by product, real time, usd_per_mw_h; an award's own price comes before it
     """
 
     site: Site
@@ -43,3 +44,4 @@ class Actuals:
     hashed_by: Mapping[str, Mapping[str, Sequence[Decimal]]] = field(default_factory=dict)
     peak_share: Mapping[int, Sequence[Decimal]] = field(default_factory=dict)
     memory: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    reserve_price: Mapping[str, Sequence[Decimal]] = field(default_factory=dict)

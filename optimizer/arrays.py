@@ -17,6 +17,7 @@ INF = float("inf")
 class Yields(IntEnum):
     """Which promise gives way when not all can be kept: the higher is kept first."""
 
+    CAPACITY = 0
     MINIMUM_TIMES = 1
     RAMP = 2
     INSTRUCTION = 3

@@ -43,7 +43,7 @@ def _interval(plan: Plan, t: int) -> dict[str, Any]:
         "end": over.end.isoformat(),
         "load_mw": _short(plan.load_mw[t]),
         "groups": {name: _group(group, t) for name, group in plan.groups.items()},
-        "offers": {},
+        "offers": {product: _short(mw[t]) for product, mw in plan.offers.items()},
         "price_usd_per_mwh": {point: _short(values[t]) for point, values in plan.prices.items()},
         "hashprice_usd_per_ph_day": _short(plan.hashprice[t]),
     }

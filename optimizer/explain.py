@@ -58,6 +58,13 @@ def shortfalls(program: Program, path: Trajectory, solution: Solution | None) ->
     return tuple(out)
 
 
+def own_shortfalls(book: Sequence[Obligation], program: Program, path: Trajectory) -> Iterable[Shortfall]:
+    """What contracts themselves say a trajectory falls short of (`shortfalls` of the contract)."""
+    for obligation in book:
+        told = getattr(obligation, "shortfalls", None)
+        yield from told(program, path) if told else ()
+
+
 def reasons(site: Site, book: Sequence[Obligation], plan: Plan, program: Program, cohorts: Cohorts) -> tuple[str, ...]:
     """What each group does now, until when and why; what binds and what it is worth; what cannot be kept."""
     called = _called_now(site, book, plan, program)
@@ -152,6 +159,7 @@ def _trip(program: Program, mw: float) -> str:
 
 def _repair(level: Yields) -> str:
     return {
+        Yields.CAPACITY: "buy the capacity back, or make more rigs available",
         Yields.MINIMUM_TIMES: "rigs stop or start before their minimum time is over; wear only",
         Yields.RAMP: "the load moves faster than the agreed ramp; tell the interconnecting utility",
         Yields.INSTRUCTION: "make more rigs available, or report the shortfall before the interval begins",

@@ -67,6 +67,7 @@ class Plan:
     shadow_prices   usd per MW of a limit by interval: what one more MW of it would earn there
     breakevens      usd_per_mwh by group: the energy price now at which running and sleeping earn the same
     prices          usd_per_mwh by settlement point and usd_per_ph_day, as this plan took them
+    offers          MW by reserve product: what is kept ready to be sold
     """
 
     at: datetime
@@ -83,6 +84,7 @@ class Plan:
     prices: Mapping[str, Floats] = field(default_factory=dict)
     hashprice: Floats = field(default_factory=lambda: np.zeros(0))
     findings: tuple[Finding, ...] = ()
+    offers: Mapping[str, Floats] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """The document of CONTRACT `plan --json`, with `at`, `breakevens` and the prices taken beside it."""
@@ -159,11 +161,11 @@ def _made(
     info: SolveInfo,
     findings: tuple[Finding, ...],
 ) -> Plan:
-    path = unpack(program, rigs)
+    path = unpack(program, rigs, solution.x if solution else None)
     lines = value_lines(book, program, path)
     breakevens = explain.breakevens(book, program)
     shadow = explain.shadow_prices(program, solution)
-    shortfalls = explain.shortfalls(program, path, solution)
+    shortfalls = (*explain.shortfalls(program, path, solution), *explain.own_shortfalls(book, program, path))
     groups = _handed_out(cohorts, path)
     outlook = program.outlook
     draft = Plan(
@@ -181,8 +183,16 @@ def _made(
         prices={point: series.values for point, series in outlook.energy.items()},
         hashprice=outlook.hashprice.values,
         findings=findings,
+        offers=_offers(path),
     )
     return replace(draft, reasons=explain.reasons(site, book, draft, program, cohorts))
+
+
+def _offers(path: Trajectory) -> dict[str, Floats]:
+    offers: dict[str, Floats] = {}
+    for (_, product), mw in path.offers.items():
+        offers[product] = offers[product] + mw if product in offers else mw
+    return offers
 
 
 def rigs_of(program: Program, solution: Solution) -> dict[str, dict[str, Floats]]:

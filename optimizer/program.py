@@ -18,12 +18,14 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from markets.facts import Call
 from markets.grid import Grid, Interval
 from markets.outlook import Outlook
+from optimizer import capacity
 from optimizer import periods as period
 from optimizer.arrays import INF, Arrays, Earned, Elastic, Named, Short, Yields
 from optimizer.expr import Expr, Floats, Ints, total
-from optimizer.obligations import Bounds, Charge
+from optimizer.obligations import Bounds, Charge, standing
 from optimizer.site import SLEEP, Availability, Meter, Mode, RigGroup, Site, SoFar
 
 KILO = 1000.0
@@ -45,6 +47,7 @@ class Program:
         self.earned: list[Earned] = []
         self.elastic: list[Elastic] = []
         self.shorts: list[Short] = []
+        self.offers: dict[tuple[str, str], Expr] = {}
         self._lower: list[Floats] = []
         self._upper: list[Floats] = []
         self._integer: list[bool] = []
@@ -110,6 +113,19 @@ class Program:
 
     def short(self, quantity: Expr, periods: Ints, need: Floats, before: tuple[float, float] = (0.0, 0.0)) -> Expr:
         return period.short(self, quantity, periods, need, before)
+
+    def calls_of(self, obligation: str) -> tuple[Call, ...]:
+        return standing(self.so_far.calls, obligation)
+
+    def awarded(self, obligation: str, product: str, market: str) -> tuple[Floats, Floats]:
+        mw, price, _ = capacity.on(capacity.of(self.so_far.awards, obligation, product, market), self.grid, float)
+        return mw, price
+
+    def carried_mw(self, obligation: str, product: str) -> Expr:
+        return self.offers.get((obligation, product), total([], self.n))
+
+    def reserve_price(self, obligation: str, product: str) -> Floats:
+        return capacity.expected(self.outlook, product)
 
     def below(self, quantity: Expr, knots: Floats, slopes: tuple[Floats, ...]) -> Expr:
         """See Its. Segments fill in order of falling slope by themselves; where a slope rises a binary makes them."""

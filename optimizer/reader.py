@@ -11,11 +11,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from markets.facts import Award, Call
 from markets.grid import Grid, Interval
+from optimizer import capacity
 from optimizer import periods as period
 from optimizer.actuals import Actuals
 from optimizer.money import ZERO, Line, decimal
-from optimizer.obligations import Charge
+from optimizer.obligations import Charge, standing
 from optimizer.site import Site
 
 Numbers = NDArray[Any]
@@ -34,6 +36,8 @@ class Reader:
     peaks         by minutes of the metered interval: the share of the month's coincident peak in each interval
     remembered    by obligation: its memory of the time before the grid
     sources       by settlement point: where its prices came from, for the lines to cite
+    offers        by (obligation, product): reserve a plan keeps ready, MW; without it the real-time awards say
+    reserve       by product: real-time price of reserve, usd_per_mw_h
     """
 
     site: Site
@@ -48,6 +52,10 @@ class Reader:
     hashed: Mapping[str, Mapping[str, Numbers]] = field(default_factory=dict)
     peaks: Mapping[int, Numbers] = field(default_factory=dict)
     remembered: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    offers: Mapping[tuple[str, str], Numbers] = field(default_factory=dict)
+    reserve: Mapping[str, Numbers] = field(default_factory=dict)
+    calls: tuple[Call, ...] = ()
+    awards: tuple[Award, ...] = ()
 
     @classmethod
     def of(cls, actuals: Actuals) -> Reader:
@@ -65,6 +73,9 @@ class Reader:
             {name: {k: exact(v) for k, v in by.items()} for name, by in actuals.hashed_by.items()},
             {minutes: exact(v) for minutes, v in actuals.peak_share.items()},
             actuals.memory,
+            reserve={k: exact(v) for k, v in actuals.reserve_price.items()},
+            calls=actuals.calls,
+            awards=actuals.awards,
         )
 
     @property
@@ -132,6 +143,23 @@ class Reader:
 
     def short(self, quantity: Numbers, periods: NDArray[np.int64], need: Numbers, before: tuple[float, float] = (0.0, 0.0)) -> Numbers:
         return period.short_of(quantity, periods, need, (self.number(before[0]), self.number(before[1])), self.number(0))
+
+    def calls_of(self, obligation: str) -> tuple[Call, ...]:
+        return standing(self.calls, obligation)
+
+    def awarded(self, obligation: str, product: str, market: str) -> tuple[Numbers, Numbers]:
+        mw, price, _ = capacity.on(capacity.of(self.awards, obligation, product, market), self.grid, self.number)
+        return mw, price
+
+    def carried_mw(self, obligation: str, product: str) -> Numbers:
+        if (obligation, product) in self.offers:
+            return self.offers[(obligation, product)]
+        mw, _, told = capacity.on(capacity.of(self.awards, obligation, product, capacity.REAL_TIME), self.grid, self.number)
+        return np.where(told, mw, self.awarded(obligation, product, capacity.DAY_AHEAD)[0])
+
+    def reserve_price(self, obligation: str, product: str) -> Numbers:
+        _, price, told = capacity.on(capacity.of(self.awards, obligation, product, capacity.REAL_TIME), self.grid, self.number)
+        return np.where(told, price, self.reserve.get(product, self._nothing))
 
     def below(self, quantity: Numbers, knots: Numbers, slopes: tuple[Numbers, ...]) -> Numbers:
         """See Its: each stretch of the quantity times the slope that holds there."""

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
+from optimizer import capacity
 from optimizer.actuals import Actuals
 from optimizer.expr import Floats
 from optimizer.obligations import Obligation
@@ -24,10 +25,12 @@ class Trajectory:
     hashrate_ph: Mapping[str, Floats]
     load_mw: Floats
     wear_usd: float
+    offers: Mapping[tuple[str, str], Floats] = field(default_factory=dict)
 
 
-def unpack(program: Program, awake: Mapping[str, Mapping[str, Floats]]) -> Trajectory:
-    """The trajectory of rigs awake by group and mode."""
+def unpack(program: Program, awake: Mapping[str, Mapping[str, Floats]], x: Floats | None = None) -> Trajectory:
+    """The trajectory of rigs awake by group and mode, with the reserve that a solution `x` of the program keeps ready."""
+    offers = {} if x is None else {key: np.maximum(0.0, mw.at(x)) for key, mw in program.offers.items()}
     rigs: dict[str, dict[str, Floats]] = {}
     load: dict[str, Floats] = {}
     hashrate: dict[str, Floats] = {}
@@ -47,7 +50,7 @@ def unpack(program: Program, awake: Mapping[str, Mapping[str, Floats]]) -> Traje
             now = program.so_far.groups.get(group.name)
             before = sum(r for m, r in now.modes.items() if m != SLEEP) if now else 0.0
             wear += group.wear_usd_per_start * float(np.maximum(0.0, np.diff(count, prepend=min(before, count[0] + asleep[0]))).sum())
-    return Trajectory(rigs, load, hashrate, sum(load.values(), np.zeros(program.n)), wear)
+    return Trajectory(rigs, load, hashrate, sum(load.values(), np.zeros(program.n)), wear, offers)
 
 
 def value_lines(book: Sequence[Obligation], program: Program, path: Trajectory) -> dict[tuple[str, str], Floats]:
@@ -79,6 +82,10 @@ def float_reader(program: Program, path: Trajectory) -> Reader:
         hashed=program.hashed,
         peaks={minutes: series.values for minutes, series in outlook.peak_share.items()},
         remembered=program.so_far.memory,
+        offers={key: path.offers.get(key, np.zeros(program.n)) for key in program.offers},
+        reserve={product: capacity.expected(outlook, product) for product in outlook.reserve},
+        calls=program.so_far.calls,
+        awards=program.so_far.awards,
     )
 
 
@@ -106,6 +113,9 @@ def _actuals(reader: Reader) -> Actuals:
         hashed_by={o: {g: list(exact(v)) for g, v in by.items()} for o, by in reader.hashed.items()},
         peak_share={minutes: list(exact(v)) for minutes, v in reader.peaks.items()},
         memory=reader.remembered,
+        calls=reader.calls,
+        awards=capacity.carried(reader.awards, reader.offers, reader.reserve, reader.grid),
+        reserve_price={k: list(exact(v)) for k, v in reader.reserve.items()},
     )
 
 

@@ -82,7 +82,12 @@ def model_strike(book: Sequence[Obligation], program: Program, published: Mappin
 
 def perfect_foresight(book: Sequence[Obligation], program: Program) -> Value:
     """This product's own program over the final prices. Raises SolveError."""
-    return value_of(book, program, unpack(program, rigs_of(program, best(program, Session()))))
+    return value_of(book, program, _foreseen(program))
+
+
+def _foreseen(program: Program) -> Trajectory:
+    solution = best(program, Session())
+    return unpack(program, rigs_of(program, solution), solution.x)
 
 
 def value_of(book: Sequence[Obligation], program: Program, path: Trajectory) -> Value:

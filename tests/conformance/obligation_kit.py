@@ -44,7 +44,7 @@ def keeps_the_law(obligation, where, ahead, rng, *, linear, beside=()):
     solution = given_load(program, rng)
     said = sum(e.usd.at(solution.x) for e in program.earned if e.obligation == obligation.name)
     said = np.asarray(said) + np.zeros(program.n)
-    path = unpack(program, rigs_of(program, solution))
+    path = unpack(program, rigs_of(program, solution), solution.x)
     paid = np.zeros(program.n)
     for line in settle(book, actuals_of(program, path)).of(obligation.name):
         paid += program.grid.share_within(line.over) * program.grid.hours / line.over.hours * float(line.amount_usd)

@@ -1,0 +1,79 @@
+"""Capacity: awards laid on a grid, in whatever kind of number a reader counts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from markets.facts import Award
+from markets.grid import Grid
+from markets.outlook import Outlook
+
+DAY_AHEAD = "DAM"
+REAL_TIME = "RT"
+Numbers = NDArray[Any]
+
+
+def of(awards: Sequence[Award], obligation: str, product: str, market: str) -> list[Award]:
+    """The awards of a product, the newest word on each span."""
+    newest: dict[tuple[Any, Any], Award] = {}
+    for award in sorted(awards, key=lambda a: a.known_at):
+        if award.obligation == obligation and award.product == product and award.market == market:
+            newest[(award.over.start, award.over.end)] = award
+    return list(newest.values())
+
+
+def on(awards: Iterable[Award], grid: Grid, number: Callable[[float], Any]) -> tuple[Numbers, Numbers, NDArray[np.bool_]]:
+    """Time-weighted MW of each interval, their clearing price in $ per MW and hour (weighted by MW where several meet), and where there is
+    an award at all, shape (n,) each."""
+    n, edges = len(grid), grid.edges
+    zero = number(0)
+    mw, usd, price, seen = [zero] * n, [zero] * n, [zero] * n, np.zeros(n, dtype=bool)
+    for award in awards:
+        first, last = int(award.over.start.timestamp()), int(award.over.end.timestamp())
+        inside = np.clip(np.minimum(edges[1:], last) - np.maximum(edges[:-1], first), 0, None)
+        for t in np.flatnonzero(inside):
+            whole = int(edges[t + 1] - edges[t])
+            part = number(award.mw) if inside[t] == whole else number(award.mw) * number(int(inside[t])) / number(whole)
+            mcpc = number(award.mcpc_usd_per_mw_h)
+            mw[t], usd[t] = mw[t] + part, usd[t] + part * mcpc
+            price[t] = mcpc if not seen[t] or mcpc == price[t] else usd[t] / mw[t] if mw[t] else mcpc
+            seen[t] = True
+    return _array(mw, number), _array(price, number), seen
+
+
+def _array(values: Sequence[Any], number: Callable[[float], Any]) -> Numbers:
+    out = np.empty(len(values), dtype=np.float64 if number is float else object)
+    out[:] = values
+    return out
+
+
+def expected(outlook: Outlook, product: str) -> NDArray[np.float64]:
+    """The outlook's price of a product, usd_per_mw_h; zero where it has none: reserve of an unknown price earns nothing in a plan."""
+    series = outlook.reserve.get(product)
+    return np.zeros(len(outlook.grid)) if series is None else np.nan_to_num(series.values, nan=0.0)
+
+
+def carried(
+    awards: Sequence[Award], offers: Mapping[tuple[str, str], Numbers], prices: Mapping[str, Numbers], grid: Grid
+) -> tuple[Award, ...]:
+    """A plan's reserve as the real-time awards it would be, beside the awards of before."""
+    kept = [a for a in awards if a.market != REAL_TIME or (a.obligation, a.product) not in offers]
+    made = [
+        Award(
+            source="plan",
+            known_at=grid.start,
+            obligation=obligation,
+            product=product,
+            market=REAL_TIME,
+            over=over,
+            mw=float(mw[t]),
+            mcpc_usd_per_mw_h=float(prices[product][t]) if product in prices else 0.0,
+        )
+        for (obligation, product), mw in offers.items()
+        for t, over in enumerate(grid.intervals)
+    ]
+    return (*kept, *made)
