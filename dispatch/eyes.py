@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Protocol
@@ -24,6 +24,9 @@ log = structlog.get_logger()
 
 FIRST_LOOK_BACK = timedelta(days=2)  # what a first start asks of its sources: yesterday's hours stand in for tomorrow's
 INBOX_POLL_S = 0.1  # wall seconds
+SAID_STANDS = timedelta(hours=6)  # how long what a source finds odd is shown
+SAID_MOST = 5
+RIGS = "rigs"  # the name under which troubles with the fleet stand
 
 
 class Fleet(Protocol):
@@ -44,6 +47,15 @@ class Watched:
     asked: datetime | None = None
     found: list[Fact] = field(default_factory=list)
     trouble: str = ""
+    said: list[tuple[datetime, str]] = field(default_factory=list)
+
+    def odd(self, at: datetime) -> str:
+        """What the source found odd of late, newest last: live sources say it in `findings`, which are taken from there."""
+        findings = getattr(self.source, "findings", None)
+        while findings:
+            self.said.append((at, findings.popleft()))
+        self.said = [(when, text) for when, text in self.said if at - when < SAID_STANDS][-SAID_MOST:]
+        return "; ".join(text for _, text in self.said)
 
 
 class Looker:
@@ -53,15 +65,29 @@ class Looker:
         self._clock, self._watched, self._fleet, self._inbox = clock, watched, fleet, inbox
         self._refresh = refresh_each_look
         self._looked = False
+        self._remembers = asyncio.Event()
         self._cursor = 0
 
     async def watch(self) -> None:
-        """Ask the slow sources, each on its own period, for ever; run it as a task beside the loop."""
-        async with asyncio.TaskGroup() as tasks:
-            for watched in self._watched:
-                if watched.beside:
-                    tasks.create_task(self._ask_for_ever(watched))
-            await asyncio.Event().wait()
+        """Ask the slow sources, each on its own period, for ever; run it as a task beside the loop. Let go of every source at the end."""
+        try:
+            await self._remembers.wait()
+            async with asyncio.TaskGroup() as tasks:
+                for watched in self._watched:
+                    if watched.beside:
+                        tasks.create_task(self._ask_for_ever(watched))
+                await asyncio.Event().wait()
+        finally:
+            closes = [w.source.aclose() for w in self._watched if hasattr(w.source, "aclose")]
+            await asyncio.gather(*closes, return_exceptions=True)
+
+    def _remember(self, state: State) -> None:
+        """Tell live sources what the journal holds of their prices, so that none is told twice over a restart."""
+        prices = [p for shelf in state.facts.prices.values() for p in shelf]
+        for watched in self._watched:
+            if (told := getattr(watched.source, "told", None)) is not None:
+                told.remember(sorted(prices, key=lambda p: p.known_at))
+        self._remembers.set()
 
     async def _ask_for_ever(self, watched: Watched) -> None:
         while True:
@@ -70,14 +96,18 @@ class Looker:
             await self._clock.sleep_until(now + timedelta(seconds=watched.period_s))
 
     async def see(self, at: datetime, state: State) -> Seen:
+        if not self._remembers.is_set():
+            self._remember(state)
         for watched in self._watched:
             if not watched.beside:
                 await _ask(watched, state.seen_at or at - FIRST_LOOK_BACK, at)
         if self._refresh or not self._looked:
             await self._fleet.refresh()
-        facts, troubles = self._gather(state)
+        facts, troubles = self._gather(state, at)
         pushed, holds, cursor = self._pushed(state, at, troubles)
         fleet = self._fleet.snapshot(at)
+        if silent := _silent(state, fleet):
+            troubles[RIGS] = silent
         self._looked = True
         return Seen(
             at=at,
@@ -86,10 +116,15 @@ class Looker:
             fleet=fleet,
             inbox=cursor,
             troubles=troubles,
-            asked=tuple(sorted({"inbox", *(w.source.name for w in self._watched if w.asked)})),
+            asked=self._asked(),
         )
 
-    def _gather(self, state: State) -> tuple[list[Fact], dict[str, str]]:
+    def _asked(self) -> tuple[str, ...]:
+        """Everything that would be named among the troubles if it had any."""
+        odd = (_odd(w) for w in self._watched if hasattr(w.source, "findings"))
+        return tuple(sorted({"inbox", RIGS, *odd, *(w.source.name for w in self._watched if w.asked)}))
+
+    def _gather(self, state: State, at: datetime) -> tuple[list[Fact], dict[str, str]]:
         facts: list[Fact] = []
         troubles = {}
         for watched in self._watched:
@@ -97,6 +132,8 @@ class Looker:
             facts += [f for f in fresh if not _known(state, f)]
             if watched.trouble:
                 troubles[watched.source.name] = watched.trouble
+            if odd := watched.odd(at):
+                troubles[_odd(watched)] = odd
         return facts, troubles
 
     def _pushed(self, state: State, at: datetime, troubles: dict[str, str]) -> tuple[list[Fact], tuple[Hold, ...], int]:
@@ -127,6 +164,17 @@ class Looker:
             except LedgerUnavailable as fault:
                 log.warning("inbox cannot be read", error=str(fault))
             await asyncio.sleep(INBOX_POLL_S)
+
+
+def _odd(watched: Watched) -> str:
+    return f"{watched.source.name}, of late"
+
+
+def _silent(state: State, fleet: Mapping[str, GroupSeen]) -> str:
+    """The groups of which fewer than half of the rigs answer, in words."""
+    rigs = {g.name: g.rigs for g in state.site.groups}
+    few = [(name, look.reachable) for name, look in fleet.items() if 2 * look.reachable < rigs[name]]
+    return "; ".join(f"{n or 'none'} of the {rigs[name]} rigs of {name} answer{'' if n > 1 else 's'}" for name, n in few)
 
 
 def _sort_in(row: InboxRow, state: State, at: datetime, facts: list[Fact], holds: list[Hold]) -> None:

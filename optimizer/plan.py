@@ -224,13 +224,17 @@ def _whole(outlook: Outlook) -> tuple[Outlook, list[str]]:
     for point, series in outlook.energy.items():
         energy[point] = series
         if len(series.gaps):
-            notes.append(f"no price at {point} for {len(series.gaps)} intervals: the nearest known one stands in")
+            notes.append(f"no price at {point} {_stand_in(len(series.gaps), len(series.values))}")
             energy[point] = series.with_values(_filled(series.values, 0.0))
     hashprice = outlook.hashprice
     if len(hashprice.gaps):
-        notes.append(f"no hashprice for {len(hashprice.gaps)} intervals: the nearest known one stands in")
+        notes.append(f"no hashprice {_stand_in(len(hashprice.gaps), len(hashprice.values))}")
         hashprice = hashprice.with_values(_filled(hashprice.values, 0.0))
     return (replace(outlook, energy=energy, hashprice=hashprice), notes) if notes else (outlook, notes)
+
+
+def _stand_in(missing: int, of: int) -> str:
+    return f"for {missing} intervals: the nearest known one stands in" if missing < of else "is known: the plan is made with zero"
 
 
 def _filled(values: Floats, otherwise: float) -> Floats:

@@ -127,7 +127,7 @@ def _seen(seen: Seen, before: State) -> Iterable[tuple[str, str]]:
         if before.troubles.get(name) != text:
             yield "trouble", f"{name}: {text}"
     for name in set(before.troubles) & set(seen.asked) - set(seen.troubles):
-        yield "recovered", f"{name} answers again."
+        yield "recovered", f"{name}: no trouble any more."
 
 
 def figure(call: Call) -> str:
