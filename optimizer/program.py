@@ -61,6 +61,8 @@ class Program:
         self.settled: Mapping[str, Mapping[str, Floats]] = {}
         self.hashed: Mapping[str, Mapping[str, Floats]] = {}
         self.rigs: dict[str, dict[str, Expr]] = {}
+        self._awake: dict[str, Expr] = {}
+        self._steps_of: dict[str, list[Expr]] = {}
         self.kilorigs = {g.name: _available(g, self.grid, availability or Availability()) / KILO for g in site.groups}
         for place, group in enumerate(site.groups):
             self._add_group(group, place)
@@ -158,7 +160,7 @@ class Program:
 
     def awake(self, group: str) -> Expr:
         """Thousands of rigs not asleep."""
-        return total(list(self.rigs[group].values()), self.n)
+        return self._awake[group]
 
     def group_load_mw(self, group: str) -> Expr:
         return self._loads[group]
@@ -169,8 +171,10 @@ class Program:
 
     def hashrate_ph(self, group: str) -> Expr:
         """A thousand rigs of 200 TH/s are 200 PH/s."""
-        modes = {m.name: m for m in self.site.group(group).modes}
-        return total([rigs * modes[mode].ths for mode, rigs in self.rigs[group].items()], self.n)
+        modes = self.site.group(group).awake_modes
+        before = (0.0, *(m.ths for m in modes))
+        steps = [step * (m.ths - less) for step, m, less in zip(self._steps_of[group], modes, before, strict=False)]
+        return total(steps, self.n)
 
     @cached_property
     def _loads(self) -> dict[str, Expr]:
@@ -178,7 +182,8 @@ class Program:
         for group in self.site.groups:
             asleep = next((m for m in group.modes if m.name == SLEEP), Mode(name=SLEEP, watts=0.0, ths=0.0))
             standby = self.mw_per_kilorig(group, asleep)
-            parts = [self.rigs[group.name][m.name] * (self.mw_per_kilorig(group, m) - standby) for m in group.awake_modes]
+            mw = [standby, *(self.mw_per_kilorig(group, m) for m in group.awake_modes)]
+            parts = [step * (more - less) for step, less, more in zip(self._steps_of[group.name], mw[:-1], mw[1:], strict=True)]
             loads[group.name] = total(parts, self.n) + standby * self.kilorigs[group.name]
         return loads
 
@@ -283,10 +288,16 @@ class Program:
     # --- inside -----------------------------------------------------------------------------------------------------------------------
 
     def _add_group(self, group: RigGroup, place: int) -> None:
-        have = self.kilorigs[group.name]
-        self.rigs[group.name] = {m.name: self.column(f"rigs {group.name} {m.name}", upper=have) for m in group.awake_modes}
-        if len(group.awake_modes) > 1:
-            self.row(f"rigs {group.name}", self.awake(group.name), upper=have)
+        """A column counts the rigs in a mode or a higher one, so that a mode's own count is the difference to the next: where more is better
+        all columns stand at their upper bound, and a simplex starts there."""
+        have, modes = self.kilorigs[group.name], group.awake_modes
+        steps = [self.column(f"rigs {group.name} {m.name}{'' if m is modes[-1] else ' up'}", upper=have) for m in modes]
+        for m, step, above in zip(modes, steps, steps[1:], strict=False):
+            self.row(f"rigs {group.name} {m.name}", step - above, lower=0.0)
+        own = [step - above for step, above in zip(steps, steps[1:], strict=False)] + steps[-1:]
+        self.rigs[group.name] = {m.name: rigs for m, rigs in zip(modes, own, strict=True)}
+        self._awake[group.name] = steps[0] if steps else total([], self.n)
+        self._steps_of[group.name] = steps
         tie = TIE_USD_PER_MWH * 0.5 * ((place + 1) / (len(self.site.groups) + 1) + _clock_key(self.grid.edges, place))
         for mode in group.awake_modes:
             self.weigh(self.rigs[group.name][mode.name] * (tie * self.hours * (mode.watts / KILO)))

@@ -62,9 +62,10 @@ def given_load(program: Program, rng: np.random.Generator) -> Solution:
         share = rng.dirichlet(np.ones(len(modes) + 1), size=program.n)
         corner = rng.random(program.n) < 0.3
         share[corner] = np.eye(len(modes) + 1)[rng.integers(0, len(modes) + 1, corner.sum())]
-        for k, expr in enumerate(modes.values()):
+        above = np.cumsum(np.round(share[:, :-1] * program.kilorigs[name][:, None], 6)[:, ::-1], axis=1)[:, ::-1]
+        for k, expr in enumerate(modes.values()):  # a column counts the rigs of its mode and of those above it
             cols = expr.terms[0][0]
-            lower[cols] = upper[cols] = np.round(share[:, k] * program.kilorigs[name], 6)
+            lower[cols] = upper[cols] = np.minimum(above[:, k], program.kilorigs[name])
     solution = Session().run(replace(a, lower=lower, upper=upper))
     assert solution.status == "optimal", "the kit's load must be possible: give it a site without limits"
     return solution
