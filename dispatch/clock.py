@@ -5,7 +5,10 @@ from __future__ import annotations
 import asyncio
 import time
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Protocol
+
+LONGEST_SLEEP_S = 3600.0
 
 
 class Clock(Protocol):
@@ -34,7 +37,30 @@ class WallClock:
 
     async def sleep_until(self, at: datetime) -> None:
         while (left := (at - self.now()).total_seconds() / self.speed) > 0:
-            await asyncio.sleep(min(left, 3600.0))
+            await asyncio.sleep(min(left, LONGEST_SLEEP_S))
+
+
+class HeldClock(WallClock):
+    """A wall clock that stands at `start` until somebody lets it go; the processes of a site share it through a file.
+
+    Simulated time is held until the site is up, so that its first interval is whole.
+    """
+
+    def __init__(self, start: datetime, speed: float, file: Path) -> None:
+        super().__init__(start, speed, float("inf"))
+        self._file = file
+
+    def now(self) -> datetime:
+        if self._zero == float("inf") and self._file.exists():
+            self._zero = float(self._file.read_text("utf-8"))
+        return self._start if self._zero == float("inf") else super().now()
+
+    def let_go(self) -> None:
+        """Time runs from now on, for everyone; nothing when it runs already."""
+        if self.now() == self._start and self._zero == float("inf"):
+            told = self._file.with_suffix(".new")
+            told.write_text(repr(time.monotonic()), "utf-8")
+            told.replace(self._file)
 
 
 class VirtualClock:

@@ -18,20 +18,22 @@ from typing import Any
 import structlog
 
 from dispatch import ConfigError
-from dispatch.clock import Clock, WallClock
+from dispatch.clock import Clock, HeldClock, WallClock, wall_s
 from dispatch.process import die_with_parent
-from dispatch.supervisor import Job
+from dispatch.supervisor import Job, clock_file
 from markets.grid import parse_instant
 from optimizer.site import SLEEP
 
 log = structlog.get_logger()
 
 LEASE_S = 5.0
+RIGS_WITHIN_S = 10.0  # wall seconds
 
 
 def clock_of(job: Job) -> WallClock:
     """The clock all processes of a job share."""
-    return WallClock(parse_instant(job.start), job.speed, job.zero_s)
+    start = parse_instant(job.start)
+    return HeldClock(start, job.speed, clock_file(Path(job.data))) if job.zero_s is None else WallClock(start, job.speed, job.zero_s)
 
 
 async def loop_role(job: Job) -> int:
@@ -57,6 +59,10 @@ async def loop_role(job: Job) -> int:
 
     async def main() -> int:
         try:
+            if isinstance(clock, HeldClock):
+                await _answering(setup)
+                await assembled.crew.refresh()
+                clock.let_go()
             state = State.start(setup, config.from_document)
             started = run_started(assembled.world.name, setup, clock.now(), token)
             leads = lambda: _holds(engine, token)  # noqa: E731
@@ -95,6 +101,24 @@ async def rigs_role(job: Job) -> int:
 
     await serve_site(config.load(job.config, job.override), clock_of(job), Path(job.data) / "rigs.jsonl", initial=SLEEP)
     return 0
+
+
+async def _answering(setup: Any) -> None:
+    """Give simulated rigs on loopback a moment to be there; a rig network that does not answer is the loop's to see and say."""
+    from dispatch.rigs.roster import addresses
+    from dispatch.rigs.wire import PORT
+
+    drivers = [(g, setup.driver(g.name)) for g in setup.site.groups]
+    firsts = [addresses(how.subnet, g.rigs)[0] for g, how in drivers if getattr(how, "subnet", None)]
+    until = wall_s() + RIGS_WITHIN_S
+    for address in firsts:
+        while wall_s() < until:
+            try:
+                _, writer = await asyncio.wait_for(asyncio.open_connection(address, PORT), 1.0)
+                writer.close()
+                break
+            except (OSError, TimeoutError):
+                await asyncio.sleep(0.1)
 
 
 ROLES = {"loop": loop_role, "api": api_role, "rigs": rigs_role}

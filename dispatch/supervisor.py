@@ -9,6 +9,7 @@ import signal
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import structlog
@@ -26,7 +27,7 @@ GRACE_S = 8.0
 class Job:
     """What every process of a site is told. Times are ISO 8601 with offset.
 
-    `zero_s` is the monotonic instant of `start`, so that all share a clock.
+    `zero_s` is the monotonic instant of `start`, so that all share a clock; None holds a simulated time until the loop lets it go.
     """
 
     config: str
@@ -35,13 +36,18 @@ class Job:
     world: str
     owner: str
     start: str
-    zero_s: float
+    zero_s: float | None
     speed: float
     until: str | None = None
     override: dict[str, Any] | None = None
 
     def text(self) -> str:
         return json.dumps(asdict(self))
+
+
+def clock_file(data: Path) -> Path:
+    """Where the processes of a site find the instant its simulated time began to run."""
+    return data / "clock"
 
 
 @dataclass(slots=True)
@@ -55,6 +61,7 @@ class Child:
 
 async def supervise(job: Job, roles: Sequence[str]) -> int:
     """Run the roles until the loop ends by itself (exit 0), or a signal ends us. Returns the exit status."""
+    clock_file(Path(job.data)).unlink(missing_ok=True)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for name in (signal.SIGINT, signal.SIGTERM):

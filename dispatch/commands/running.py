@@ -144,7 +144,7 @@ def _daemon(
         world=world,
         owner=f"{socket.gethostname()}:{os.getpid()}",
         start=start.isoformat(),
-        zero_s=wall_s(),
+        zero_s=None if simulated_market(setup) and (asked or pace != 1.0) else wall_s(),
         speed=pace,
         until=instant(until, "--until").isoformat() if until else None,
         override=override or None,
