@@ -24,6 +24,8 @@ from markets.grid import Interval
 from markets.hashmath import usd_per_ph_day
 
 KEEP = timedelta(days=8)  # a week of same hours, and the day before it
+KEEP_PEAKS = timedelta(days=33)  # a month's highest system load so far, from any day of it
+PEAKS_OF_S = 6 * 3600  # of older loads the highest of each six hours stays
 
 # Of two real-time prices that end together, the one the market settles on comes first.
 REAL_TIME = (PriceMarket.REAL_TIME_15_MIN, PriceMarket.REAL_TIME_5_MIN, PriceMarket.REAL_TIME_SCED, PriceMarket.REAL_TIME_HOURLY)
@@ -117,7 +119,8 @@ class FactBook:
         return replace(self, **changes) if changes else self
 
     def prune(self, before: datetime) -> FactBook:
-        """The book without what ended by `before`; the newest price of a point and the newest hash figures stay."""
+        """The book without what ended by `before`; the newest price of a point, the newest hash figures and for a month the highest system
+        loads stay."""
 
         def kept(shelf: tuple[S, ...]) -> tuple[S, ...]:
             first = bisect_right(shelf, before, key=lambda f: f.over.end)
@@ -126,7 +129,7 @@ class FactBook:
         return FactBook(
             prices={key: kept(shelf) for key, shelf in self.prices.items()},
             reserves={key: kept(shelf) for key, shelf in self.reserves.items()},
-            loads=kept(self.loads),
+            loads=(*_peaks(self.loads, before), *kept(self.loads)),
             load_forecasts=kept(self.load_forecasts),
             temperatures=kept(self.temperatures),
             hashprices=kept(self.hashprices),
@@ -204,6 +207,17 @@ def hashprice_of(economics: HashEconomics, from_day: date) -> HashPrice:
         usd_per_ph_day=usd_per_ph_day(economics.difficulty, economics.btc_usd, economics.fees_btc_per_block, economics.subsidy_btc),
         basis=f"difficulty, fees and BTC price of {economics.on.isoformat()}",
     )
+
+
+def _peaks(loads: tuple[SystemLoad, ...], before: datetime) -> tuple[SystemLoad, ...]:
+    """Of the loads that ended by `before`, and a month back from then, the highest of each six hours."""
+    highest: dict[int, SystemLoad] = {}
+    for load in loads[:-1]:  # the newest stays anyway
+        if before - KEEP_PEAKS < load.over.end <= before:
+            block = int(load.over.start.timestamp()) // PEAKS_OF_S
+            if block not in highest or load.load_mw > highest[block].load_mw:
+                highest[block] = load
+    return tuple(highest.values())
 
 
 def _day_of(economics: HashEconomics) -> date:

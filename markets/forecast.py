@@ -53,12 +53,15 @@ def outlook(
     market: Market,
     hash_default: float | None = None,
     synthetic: bool = False,
+    peak_windows_min: Sequence[int] = (),
 ) -> Outlook:
     """What the book says about a grid, gaps filled.
 
     Energy at each point: now and in intervals that start within an hour the last real-time price unless it is stale; then the day-ahead
     price where published; then persistence. A stale real-time price steps the ladder down: day-ahead for now too, then the last price
     while younger than a day, then safe state. Values are NaN only on the last rung.
+
+    `peak_windows_min`: lengths of metered interval for which the month's coincident system peak is to be foreseen.
     """
     at = utc(at)
     energies = {point: _energy(book, at, grid, point, market) for point in sorted(set(points))}
@@ -69,6 +72,8 @@ def outlook(
         temperature = np.where(np.isnan(temperature), _last_or(book.temperatures, at, MILD_CELSIUS), temperature)
     if not book.temperatures:
         notes.append(f"No outside temperature is known; {MILD_CELSIUS:g} C stands in.")
+    peak_share, peak_notes = _peak_share(book, grid, market, peak_windows_min)
+    notes += peak_notes
     rung = max((e.rung for e in energies.values()), key=_STEPS.index, default=Rung.SAFE_STATE)
     return Outlook(
         at=at,
@@ -79,7 +84,8 @@ def outlook(
         temperature_c=Series(grid, temperature, "celsius"),
         rung=Rung.SAFE_STATE if np.isnan(hashprice.values).any() else rung,
         reserve=_reserve(book, grid),
-        system_load_mw=_system_load(book, grid),
+        system_load_mw=system_load(book, grid),
+        peak_share=peak_share,
         synthetic=synthetic or any(shelf[-1].source == "synthetic" for shelf in book.prices.values() if shelf),
         notes=tuple(notes),
     )
@@ -234,9 +240,18 @@ def _reserve(book: FactBook, grid: Grid) -> dict[str, Series]:
     return reserve
 
 
-def _system_load(book: FactBook, grid: Grid) -> Series | None:
+def system_load(book: FactBook, grid: Grid) -> Series | None:
     """The operator's load forecast, hours it does not reach as the load was at the same hours before."""
     values = _filled(grid, book.load_forecasts)
     if np.isnan(values).any():
         values = np.where(np.isnan(values), _filled(grid, book.loads), values)
     return None if np.isnan(values).all() else Series(grid, values, "mw")
+
+
+def _peak_share(book: FactBook, grid: Grid, market: Market, windows_min: Sequence[int]) -> tuple[dict[int, Series], list[str]]:
+    from markets.peaks import coincident_peak_probability
+
+    found = {minutes: coincident_peak_probability(book, grid, market, minutes) for minutes in sorted(set(windows_min))}
+    missing = any(series is None for series in found.values())
+    notes = ["No system load is known or forecast: coincident peaks cannot be foreseen."] if missing else []
+    return {minutes: series for minutes, series in found.items() if series is not None}, notes

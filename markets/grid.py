@@ -168,6 +168,19 @@ class OperatingDay:
         return Grid.regular(self.start, self.end, minutes or self.market.settlement_min)
 
 
+def months(market: Market, grid: Grid) -> NDArray[np.int64]:
+    """The calendar month on the market's clock that holds each interval's start, as 12 x year + month - 1, shape (n,)."""
+    local = (datetime.fromtimestamp(int(edge), UTC).astimezone(market.tz) for edge in grid.edges[:-1])
+    return np.array([12 * at.year + at.month - 1 for at in local], dtype=np.int64)
+
+
+def month_span(market: Market, month: int) -> Interval:
+    """A month as `months` counts it, from midnight to midnight on the market's clock."""
+    first = OperatingDay(market, date(month // 12, month % 12 + 1, 1))
+    after = OperatingDay(market, date((month + 1) // 12, (month + 1) % 12 + 1, 1))
+    return Interval(first.start, after.start)
+
+
 def hour_ending(market: Market, at: datetime) -> str:
     """The market's label of the hour that holds `at`: "HE01".."HE24", with "*" on the second pass of a fall-back hour (ERCOT's DSTFlag
     Y)."""

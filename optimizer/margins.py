@@ -36,6 +36,8 @@ def net(book: Sequence[Obligation], reader: Reader) -> Floats:
     for obligation in book:
         charges = getattr(obligation, "charges", None)
         for charge in charges(reader) if charges else ():
+            if charge.over_period:
+                continue
             usd = usd + charge.quantity * charge.rate
     return np.asarray(usd, dtype=np.float64)
 

@@ -41,7 +41,8 @@ class Bounds:
 @dataclass(frozen=True, slots=True)
 class Charge(Generic[V]):
     """A charge type over the grid: amount = quantity x rate, per interval. Positive rates are receipts. `price_at` names the settlement
-    point whose price the rate is, so that a line can cite its source."""
+    point whose price the rate is, so that a line can cite its source. `over_period`: it belongs to a month, a day or an hour as a
+    whole, not to its interval alone, so that what a rig earns in an interval leaves it out."""
 
     charge_type: str
     quantity: V
@@ -49,6 +50,7 @@ class Charge(Generic[V]):
     rate: Rate
     rule: str = ""
     price_at: str = ""
+    over_period: bool = False
 
 
 class Its(Protocol[V]):

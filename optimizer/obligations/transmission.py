@@ -1,0 +1,178 @@
+"""Transmission: what the wires cost by the site's load at the system's peaks, or at its own.
+
+    4cp, 12cp   next year's charge = R x 1000 / n x the sum of the load at each month's coincident system peak     R usd_per_kw_year
+    ncp         monthly charge = R x 1000 / 12 x the highest load of the month (tariff demand charge)
+    mbd         yearly charge = R x 1000 x max(contracted load, highest load of the CP year)
+
+A month's peak is known when the month is over. Until then the plan weighs each interval by the probability that it is the one, and the bill
+charges the interval that is the highest so far: a later, higher system peak takes the place of it, also in the bill (RULES 1.5, 3.4).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Annotated, Any, ClassVar, Literal
+
+import numpy as np
+from pydantic import AfterValidator, Field, model_validator
+
+from markets.facts import Call
+from markets.grid import Grid, Interval, month_span, months, utc
+from optimizer.contract import Contract
+from optimizer.expr import Floats, Ints
+from optimizer.obligations import Bounds, Charge, Its
+from optimizer.periods import clock, leads
+from optimizer.program import Program
+from optimizer.site import NotNegative, Positive, Site, Written
+
+Instant = Annotated[datetime, AfterValidator(utc)]
+Month = Annotated[int, Field(ge=1, le=12)]
+OWN_PEAK_MW = "own_peak_mw"
+KW_PER_MW = 1000
+# Dollars an hour of each MW in an interval the operator wants avoided: above every price, and under every promise.
+AVOID_USD_PER_MWH = 1e4
+
+RULES = {
+    "4cp": "Load at the 15-minute system peak of June to September, a quarter of next year's charge each (16 TAC 25.192(b)(1))",
+    "12cp": "Load at the 30-minute system peak of each month, October to September (PUCT Project 58000, proposal; not verified)",
+    "ncp": "Highest metered demand of the billing month (utility tariff, demand charge)",
+    "mbd": "Minimum billing demand: the more of contracted load and the year's highest (16 TAC 25.193(d)(2), draft; not verified)",
+}
+MONTHS = {"4cp": (6, 7, 8, 9), "12cp": tuple(range(1, 13)), "ncp": tuple(range(1, 13)), "mbd": tuple(range(1, 13))}
+INTERVAL_MIN = {"4cp": 15, "12cp": 30, "ncp": 15, "mbd": 15}
+COINCIDENT = ("4cp", "12cp")
+
+
+class Avoid(Written):
+    """A stretch in which the operator wants no more than `mw`, whatever the probabilities say."""
+
+    from_: Instant = Field(alias="from")
+    to: Instant
+    mw: NotNegative = 0.0
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Avoid:
+        if self.to <= self.from_:
+            raise ValueError(f"to {self.to.isoformat()} is not after from {self.from_.isoformat()}")
+        return self
+
+
+class Transmission(Contract):
+    """A transmission or demand charge.
+
+    method            4cp | 12cp | ncp | mbd
+    usd_per_kw_year   the rate; a month costs a twelfth of it, a coincident peak its share among the months
+    interval_min      length of the metered interval
+    months            calendar months that count
+    contract_mw       ncp, mbd: billed at least
+    cp_year_start     mbd: the month in which the year of the highest load begins
+    avoid             the operator's own list: { from, to, mw }
+    """
+
+    type: ClassVar[str] = "transmission"
+    name: str = "transmission"
+    method: Literal["4cp", "12cp", "ncp", "mbd"]
+    usd_per_kw_year: NotNegative
+    interval_min: Literal[5, 15, 30, 60] | None = None
+    months: tuple[Month, ...] | None = None
+    contract_mw: Positive | None = None
+    cp_year_start: Month | None = None
+    avoid: tuple[Avoid, ...] = ()
+
+    @model_validator(mode="after")
+    def _fits_its_method(self) -> Transmission:
+        if self.contract_mw is not None and self.method in COINCIDENT:
+            raise ValueError(f"contract_mw says nothing of {self.method}: it is billed at the system's peaks alone")
+        if self.cp_year_start is not None and self.method != "mbd":
+            raise ValueError(f"cp_year_start says nothing of {self.method}: only mbd keeps the highest load of a year")
+        if self.months is not None and (self.method == "mbd" or not self.months or len(set(self.months)) < len(self.months)):
+            raise ValueError("months needs each month once, and is not for mbd, which is billed all the year")
+        return self
+
+    @property
+    def counted_months(self) -> tuple[int, ...]:
+        return self.months or MONTHS[self.method]
+
+    @property
+    def metered_min(self) -> int:
+        return self.interval_min or INTERVAL_MIN[self.method]
+
+    @property
+    def peak_windows_min(self) -> tuple[int, ...]:
+        """The metered intervals whose coincident peaks an outlook must foresee for it."""
+        return (self.metered_min,) if self.method in COINCIDENT else ()
+
+    def charges(self, its: Its[Any]) -> Iterable[Charge[Any]]:
+        load = its.sum([its.energy_mwh(name) for name in self.scope.names(its.site)]) / its.hours
+        month = months(its.site.market, its.grid)
+        per_mw = its.number(self.usd_per_kw_year) * its.number(KW_PER_MW)
+        if self.method in COINCIDENT:
+            at_peak = its.peak_share(self.metered_min) * _counts(its, month, self.counted_months)
+            rate = its.during(None) * (-per_mw / its.number(len(self.counted_months)))
+            yield Charge("coincident_peak", load * at_peak, "mw", rate, RULES[self.method])
+            return
+        period = self._periods(month)
+        before, at_start = self._before(its, period)
+        contract = its.during(None) * its.number(self.contract_mw or 0.0)
+        raised = its.highest(its.mean(load, clock(its.grid, self.metered_min)), period, np.maximum(before, contract))
+        raised = raised + np.maximum(contract - before, its.number(0)) * at_start
+        if self.method == "ncp":
+            rate = _counts(its, month, self.counted_months) * (-per_mw / its.number(12))
+            yield Charge("demand", raised, "mw", rate, RULES["ncp"], over_period=True)
+        else:
+            yield Charge("minimum_demand", raised, "mw", its.during(None) * -per_mw, RULES["mbd"], over_period=True)
+
+    def bounds(self, site: Site, memory: Mapping[str, Any], calls: Sequence[Call], over: Interval) -> Bounds:
+        """Its calls, and the operator's own list, which yields to a called floor."""
+        called = super().bounds(site, memory, calls, over)
+        listed = [a.mw for a in self.avoid if Interval(a.from_, a.to).overlaps(over)]
+        if not listed or min(listed) >= called.cap_mw:
+            return called
+        cap = max(min(listed), called.floor_mw)
+        return Bounds(called.floor_mw, cap, called.firm, f"{self.name}: the operator's list asks for at most {cap:g} MW")
+
+    def shape(self, program: Program) -> None:
+        super().shape(program)
+        self._avoid(program)
+        for charge in self.charges(program) if self.method not in COINCIDENT else ():
+            # A raise serves the hours after the horizon as well: these carry their part of it. The line above stays whole.
+            program.weigh(charge.quantity * np.asarray(charge.rate, dtype=np.float64) * self._carried(program))
+
+    def _avoid(self, program: Program) -> None:
+        load = program.load_mw(self.scope.names(program.site))
+        for listed in self.avoid:
+            within = program.grid.share_within(Interval(listed.from_, listed.to)) > 0
+            if within.any():
+                over = program.column(f"avoid {self.name}", upper=np.where(within, np.inf, 0.0), closed=True)
+                program.row(f"avoid {self.name}", over - load, lower=-listed.mw, where=within)
+                program.weigh(over * (program.hours * AVOID_USD_PER_MWH))
+
+    def _carried(self, program: Program) -> Floats:
+        """The share of its period after `now` that lies beyond the horizon, shape (n,)."""
+        market, month = program.site.market, months(program.site.market, program.grid)
+        period = self._periods(month)
+        carried = np.zeros(program.n)
+        for number in np.unique(period):
+            here = period == number
+            last = int(number * 12 + 11 + (self.cp_year_start or 10) - 1) if self.method == "mbd" else int(number)
+            left = (month_span(market, last).end.timestamp() - float(program.grid.edges[:-1][here][0])) / 3600.0
+            carried[here] = max(0.0, 1.0 - float(program.hours[here].sum()) / left)
+        return carried
+
+    def _periods(self, month: Ints) -> Ints:
+        """Months, or for mbd years from `cp_year_start` (October) on."""
+        return (month - ((self.cp_year_start or 10) - 1)) // 12 if self.method == "mbd" else month
+
+    def _before(self, its: Its[Any], period: Ints) -> tuple[Any, Any]:
+        """The highest load of the first interval's period before the grid, and in which intervals a period begins."""
+        known = its.during(None) * its.number(float(its.memory(self.name).get(OWN_PEAK_MW, 0.0)))
+        nothing, one = its.number(0), its.number(1)
+        ago = months(its.site.market, Grid(its.grid.edges[:2] - 1))
+        begins = np.append(self._periods(ago)[0] != period[0], period[1:] != period[:-1])
+        first = (period == period[0]) & (not begins[0])
+        return np.where(first, known, nothing), np.where(begins & (leads(period) == np.arange(len(period))), one, nothing)
+
+
+def _counts(its: Its[Any], month: Ints, counted: Sequence[int]) -> Any:
+    return np.where(np.isin(month % 12 + 1, counted), its.number(1), its.number(0))
