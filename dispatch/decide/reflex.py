@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from dispatch.decide.state import UNKNOWN, WAKING, GroupState, State, asleep, mode_index
+from markets.forecast import MILD_CELSIUS
 from markets.grid import Interval, parse_instant
 from markets.outlook import Rung
 from optimizer.contract import LOAD_BEFORE_MW
@@ -165,7 +166,7 @@ def _whole(group: RigGroup, modes: Mapping[str, float], rigs: int) -> list[int]:
 def watts_at_meter(state: State, group: RigGroup, at: datetime) -> list[float]:
     """Watts a rig of each mode adds at the meter now: nameplate, raised by what the group is seen to draw above it, with overhead."""
     temperature = state.facts.temperature(at)
-    overhead = 1.0 + state.site.hall_of[group.name].overhead.at(temperature.celsius if temperature else 25.0)
+    overhead = 1.0 + state.site.hall_of[group.name].overhead.at(temperature.celsius if temperature else MILD_CELSIUS)
     now = state.fleet[group.name]
     modes = effective(group, now)
     nominal_w = sum(m.watts * float((modes == k).sum()) for k, m in enumerate(group.modes))

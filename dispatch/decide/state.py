@@ -14,6 +14,7 @@ from dispatch.entries import Commanded, Done, Entry, GroupSeen, Held, Hold, Orde
 from dispatch.rigs import Outcome, unpack
 from markets.factbook import KEEP, FactBook
 from markets.facts import Award, Call, HashEconomics, HashPrice, Price
+from markets.forecast import MILD_CELSIUS
 from markets.outlook import Rung
 from optimizer.site import SLEEP, RigGroup, Site
 
@@ -118,7 +119,7 @@ class State:
     understand makes a Setup of the document a run was started with: the journal may hold runs of several configs
     facts      what the market said, newest vintages
     calls      every call and version of the last days, as it came
-    notice_mw  by call id, the load of the called obligation's scope when the call came, MW
+    notice_mw  by call id, the load of the called obligation's scope at the meter when the call came, MW
     plan       PLAN of the contract, in force; `plan_seq` its row, `plan_as_of` the row it was made from
     decided    commands since the last look
     open       orders whose outcome is not known
@@ -162,10 +163,17 @@ class State:
         site: Site = self.setup.site
         return site
 
-    @property
-    def load_mw(self) -> float:
-        """The rigs' load as last seen, MW at the rigs."""
-        return sum(g.load_mw for g in self.fleet.values())
+    def metered_mw(self) -> dict[str, float]:
+        """By group: the load at the meter as last seen, the hall's overhead at this temperature included, MW."""
+        temperature = self.facts.temperature(self.at) if self.at else None
+        celsius = temperature.celsius if temperature else MILD_CELSIUS
+        return {g.name: self.fleet[g.name].load_mw * (1.0 + self.site.hall_of[g.name].overhead.at(celsius)) for g in self.site.groups}
+
+    def _at_notice_mw(self, call: Call) -> float:
+        """The load of a called obligation's scope."""
+        loads = self.metered_mw()
+        names = next((o.scope.names(self.site) for o in self.setup.book if o.name == call.obligation), tuple(loads))
+        return sum(loads[n] for n in names)
 
     def after(self, entry: Entry, seq: int) -> State:
         """The state once `entry` stands in the journal at `seq`."""
@@ -216,7 +224,7 @@ class State:
             calls=tuple(c for c in (*self.calls, *calls) if not _over(c, seen.at)),
             awards=tuple(a for a in (*self.awards, *awards) if a.over.end > seen.at - KEEP_CALLS),
             holds={k: h for k, h in holds.items() if not (h.released or (h.until and h.until <= seen.at))},
-            notice_mw={**self.notice_mw, **{c.id: self.load_mw for c in calls if c.id not in self.notice_mw}},
+            notice_mw={**self.notice_mw, **{c.id: self._at_notice_mw(c) for c in calls if c.id not in self.notice_mw}},
             troubles=troubles,
             inbox=max(self.inbox, seen.inbox),
             seen_at=seen.at,

@@ -9,7 +9,6 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 
 from dispatch.web.desk import Desk
 from dispatch.web.shapes import fleet_document, price_now
-from dispatch.web.view import loads_at_meter
 
 
 class Figures:
@@ -34,7 +33,7 @@ class Figures:
         load = GaugeMetricFamily("loadstone_load_mw", "Load at the meter as last seen, MW", labels=["group"])
         rigs = GaugeMetricFamily("loadstone_rigs", "Rigs by group and condition", labels=["group", "condition"])
         hashes = GaugeMetricFamily("loadstone_hashrate_ph", "Hashrate as last seen, PH/s", labels=["group"])
-        for name, mw in loads_at_meter(state, now).items():
+        for name, mw in state.metered_mw().items():
             load.add_metric([name], mw)
             hashes.add_metric([name], state.fleet[name].hashrate_ph)
         for name, group in fleet_document(view)["groups"].items():

@@ -13,7 +13,7 @@ from dispatch.decide.reconcile import target_mw
 from dispatch.decide.reflex import wanted
 from dispatch.decide.state import UNKNOWN, UNREACHABLE, WAKING, State
 from dispatch.rigs import pack
-from dispatch.web.view import View, loads_at_meter
+from dispatch.web.view import View
 from markets.facts import Award, Call, CallKind, Price
 from markets.grid import Grid, Interval, Market, interval_label, parse_instant
 from optimizer.obligations import standing
@@ -36,7 +36,7 @@ def state_document(
 ) -> dict[str, Any]:
     """`state --json` of the contract, with what the page says in words beside it."""
     state = view.state
-    loads = loads_at_meter(state, now)
+    loads = state.metered_mw()
     target, reasons = _wanted(state, now)
     return {
         "at": iso(now),

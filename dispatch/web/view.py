@@ -61,18 +61,10 @@ class View:
                 self.calls.setdefault((fact.id, fact.version), (seq, fact))
             elif isinstance(fact, Award):
                 self.awards.append((seq, fact))
-        groups = loads_at_meter(self.state, seen.at)
+        groups = self.state.metered_mw()
         plan = self.state.plan
         interval = planned_interval(plan, seen.at) if plan else None
         self.points.append(Point(seen.at, sum(groups.values()), float(interval["load_mw"]) if interval else None, groups))
-
-
-def loads_at_meter(state: State, at: datetime) -> dict[str, float]:
-    """By group, the load as last seen with its hall's overhead, MW."""
-    temperature = state.facts.temperature(at)
-    celsius = temperature.celsius if temperature else 25.0
-    site = state.site
-    return {g.name: state.fleet[g.name].load_mw * (1 + site.hall_of[g.name].overhead.at(celsius)) for g in site.groups}
 
 
 def _told(entry: Entry, before: State) -> list[tuple[str, str]]:
