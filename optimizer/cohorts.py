@@ -33,10 +33,11 @@ def gather(site: Site, book: Sequence[Any], so_far: SoFar, availability: Availab
     halls, hall_of = _merged_halls(site, book, temperature_c)
     sides = [frozenset(o.scope.names(site)) for o in book]
     kinds: dict[tuple[Any, ...], list[RigGroup]] = {}
+    stilled = [side for o, side in zip(book, sides, strict=True) if getattr(o, "remembers_state", False)]
     for group in site.groups:
-        kinds.setdefault((hall_of[group.hall], *_kind(group, site, so_far, availability), *(group.name in s for s in sides)), []).append(
-            group
-        )
+        doing = _doing(group, so_far) if any(group.name in side for side in stilled) else None
+        kind = hall_of[group.hall], *_kind(group, site, so_far, availability), doing, *(group.name in s for s in sides)
+        kinds.setdefault(kind, []).append(group)
     groups = tuple(
         first.model_copy(update={"rigs": sum(g.rigs for g in alike), "hall": hall_of[first.hall]})
         for alike in kinds.values()
@@ -72,6 +73,12 @@ def _state(group: RigGroup, site: Site, so_far: SoFar) -> tuple[Any, ...] | None
     awake = sum(rigs for mode, rigs in now.modes.items() if mode != SLEEP)
     moves = tuple((at, round(n / group.rigs, 12)) for at, n in now.woken), tuple((at, round(n / group.rigs, 12)) for at, n in now.slept)
     return (round(awake / group.rigs, 12), *moves)
+
+
+def _doing(group: RigGroup, so_far: SoFar) -> tuple[tuple[str, float], ...]:
+    """The share of its rigs in each mode: where a contract weighs changes, groups that do not do the same are not the same."""
+    now = so_far.groups.get(group.name)
+    return tuple(sorted((mode, round(rigs / group.rigs, 12)) for mode, rigs in now.modes.items())) if now else ()
 
 
 def _share(group: RigGroup, availability: Availability) -> bytes | None:

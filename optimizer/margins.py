@@ -27,6 +27,10 @@ def breakevens_usd_per_mwh(book: Sequence[Obligation], program: Program) -> dict
         earned = _alone(book, program, free, group, group.full)
         mwh = _more_mw(program, group, group.full) * program.hours * program.site.meter_of[group.name].loss_factor
         found[group.name] = np.asarray(np.divide(earned, mwh, out=np.full(program.n, np.inf), where=mwh > 0))
+    for obligation in book:
+        strikes = getattr(obligation, "strikes", None)
+        for name, (strike, alone) in (strikes(program.site) if strikes else {}).items():
+            found[name] = np.full(program.n, strike) if alone else np.minimum(found[name], strike)
     return found
 
 

@@ -1,0 +1,79 @@
+"""Forward: hashrate sold ahead at a fixed price, delivered to the buyer or settled in cash against the index.
+
+    all of it       H h (F - X)              H sold PH/s, h days, F its price, X the index (hashprice before the pool's fee)
+    what is missing s (D + max(F - X, 0))    s PH/s-days short over each delivery period, D liquidated damages
+
+Hashing that goes to the buyer still stands in the book at the pool's price (`hashing`); the difference to the forward's price is here, so
+that a delivery earns F. A seller who delivers less owes the index for what is missing, keeps no gain on it, and pays damages (RULES 3.16);
+a forward settled in cash is a constant that decides nothing (RULES 3.17).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+from functools import cached_property
+from typing import Annotated, Any, ClassVar, Literal
+
+import numpy as np
+from pydantic import AfterValidator, Field, model_validator
+
+from markets.grid import Interval, utc
+from optimizer.contract import Contract
+from optimizer.obligations import Charge, Its
+from optimizer.periods import clock
+from optimizer.site import NotNegative, Positive
+
+Instant = Annotated[datetime, AfterValidator(utc)]
+DELIVERED_PH_DAYS, NEEDED_PH_DAYS = "delivered_ph_days", "needed_ph_days"
+PRICE = "Hashrate forward at a fixed price against the index: sold PH/s-days x (price - hashprice)"
+MISSING = "Hashrate forward, what was not delivered: liquidated damages, and no gain on the price (forward contract)"
+PERIOD_MIN = {"daily": 24 * 60, "hourly": 60}
+EVER = Interval(datetime.fromisoformat("1970-01-01T00:00:00+00:00"), datetime.fromisoformat("9999-01-01T00:00:00+00:00"))
+
+
+class Forward(Contract):
+    """Hashrate sold ahead.
+
+    ph                        PH/s sold
+    usd_per_ph_day            its price
+    delivery                  daily: the average of each UTC day | hourly: each hour | cash: only the difference to the index
+    damages_usd_per_ph_day    on what is not delivered
+    from, to                  when it holds; open when left out
+    """
+
+    type: ClassVar[str] = "forward"
+    name: str = "forward"
+    ph: Positive
+    usd_per_ph_day: Positive
+    delivery: Literal["daily", "hourly", "cash"] = "daily"
+    damages_usd_per_ph_day: NotNegative = 0.0
+    from_: Instant | None = Field(default=None, alias="from")
+    to: Instant | None = None
+
+    @model_validator(mode="after")
+    def _makes_sense(self) -> Forward:
+        if self.from_ and self.to and self.to <= self.from_:
+            raise ValueError(f"to {self.to.isoformat()} is not after from {self.from_.isoformat()}")
+        if self.delivery == "cash" and self.damages_usd_per_ph_day:
+            raise ValueError("damages_usd_per_ph_day says nothing of a forward settled in cash: nothing is delivered")
+        return self
+
+    @cached_property
+    def over(self) -> Interval | None:
+        if self.from_ is None and self.to is None:
+            return None
+        return Interval(self.from_ or EVER.start, self.to or EVER.end)
+
+    def charges(self, its: Its[Any]) -> Iterable[Charge[Any]]:
+        price, index = its.number(self.usd_per_ph_day), its.hashprice()
+        sold = its.during(self.over) * its.hours * its.number(self.ph) / its.number(24)
+        yield Charge("forward_price", its.sum([]) + sold, "ph_day", price - index, PRICE)
+        if self.delivery == "cash":
+            return
+        hashed = its.sum([its.hash_ph_days(name) for name in self.scope.names(its.site)]) * its.during(self.over)
+        known = its.memory(self.name) if self.delivery == "daily" else {}
+        before = float(known.get(DELIVERED_PH_DAYS, 0.0)), float(known.get(NEEDED_PH_DAYS, 0.0))
+        missing = its.short(hashed, clock(its.grid, PERIOD_MIN[self.delivery]), sold, before)
+        gain = np.array([max(usd, its.number(0)) if usd == usd else usd for usd in price - index], dtype=np.asarray(index).dtype)
+        yield Charge("forward_shortfall", missing, "ph_day", -(gain + its.number(self.damages_usd_per_ph_day)), MISSING, over_period=True)

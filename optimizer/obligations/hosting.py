@@ -1,0 +1,102 @@
+"""Hosting: a tenant's rigs on the site's power. The tenant keeps what they hash; the site is paid for power and promises uptime.
+
+    receipts   E (f + p)       while p is under the tenant's strike     E metered MWh with losses, f fee, p energy price when passed through
+    credit     s c             s MWh under the promise over a month, c credit
+
+Above the strike the tenant wants its rigs off and pays for nothing: running them there is at the site's cost, so the plan stops them by
+itself, and these hours are not promised.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, ClassVar
+
+import numpy as np
+from pydantic import model_validator
+
+from markets.grid import Interval, months
+from optimizer.contract import Contract
+from optimizer.obligations import Charge, Its, meters_in
+from optimizer.site import Fraction, NotNegative, Positive, Site
+
+RUN_MWH, PROMISED_MWH = "run_mwh", "promised_mwh"
+FEE = "Hosting fee per metered MWh, losses included, while the price is under the tenant's strike (hosting agreement)"
+PASSED = "Energy passed through at the settlement point's real-time price, losses included, under the tenant's strike (hosting agreement)"
+SHARE = "Share of the tenant's hashing at hashprice (hosting agreement)"
+UPTIME = "Uptime credit: promised less metered MWh of the calendar month (hosting agreement)"
+
+
+class Hosting(Contract):
+    """A hosting agreement. Its scope is the tenant's: `scope = { tenant = "..." }`.
+
+    usd_per_mwh             fee on every metered MWh: the whole price, or the margin on top of `pass_through`
+    pass_through            the tenant pays the energy price as well
+    strike_usd_per_mwh      the tenant runs below this energy price only
+    hash_share              the site's share of what the tenant hashes
+    uptime                  promised share of `mw` over a calendar month
+    mw                      contracted load at the meter; all rigs in their full mode unless told
+    credit_usd_per_mwh      owed on each MWh under the promise
+    """
+
+    type: ClassVar[str] = "hosting"
+    name: str = "hosting"
+    usd_per_mwh: NotNegative = 0.0
+    pass_through: bool = False
+    strike_usd_per_mwh: float | None = None
+    hash_share: Fraction = 0.0
+    uptime: Fraction = 0.0
+    mw: Positive | None = None
+    credit_usd_per_mwh: NotNegative = 0.0
+
+    @model_validator(mode="after")
+    def _makes_sense(self) -> Hosting:
+        if self.scope.tenant is None and self.scope.groups is None:
+            raise ValueError('needs a tenant: scope = { tenant = "..." }')
+        if bool(self.uptime) != bool(self.credit_usd_per_mwh):
+            raise ValueError("uptime and credit_usd_per_mwh need each other: a promise without a price decides nothing")
+        return self
+
+    def takes_hash(self, site: Site) -> Mapping[str, Interval | None]:
+        """The tenant's rigs hash for the tenant."""
+        return dict.fromkeys(self.scope.names(site), None)
+
+    def strikes(self, site: Site) -> Mapping[str, tuple[float, bool]]:
+        """By group: the energy price the tenant stops at, and whether that alone decides, the price being passed through."""
+        strike = float("inf") if self.strike_usd_per_mwh is None else self.strike_usd_per_mwh
+        return dict.fromkeys(self.scope.names(site), (strike, self.pass_through))
+
+    def charges(self, its: Its[Any]) -> Iterable[Charge[Any]]:
+        run, promised = [], []
+        for meter, groups in meters_in(its.site, self.scope):
+            price = its.energy_price(meter.settlement_point)
+            wanted = self._wanted(its, price)
+            load = its.sum([its.energy_mwh(name) for name in groups]) * its.number(meter.loss_factor)
+            if self.usd_per_mwh:
+                yield Charge("hosting_fee", load, "mwh", wanted * its.number(self.usd_per_mwh), FEE)
+            if self.pass_through:
+                yield Charge("power_passed_through", load, "mwh", wanted * price, PASSED, meter.settlement_point)
+            run.append(its.sum([its.energy_mwh(name) for name in groups]) * wanted)
+            promised.append(its.hours * wanted * its.number(self._share_mw(its.site, groups) * self.uptime))
+        if self.hash_share:
+            hashed = its.sum([its.hash_ph_days(name) for name in self.scope.names(its.site)])
+            yield Charge("hash_share", hashed, "ph_day", its.hashprice() * its.number(self.hash_share), SHARE)
+        if self.uptime and promised:
+            known = its.memory(self.name)
+            before = float(known.get(RUN_MWH, 0.0)), float(known.get(PROMISED_MWH, 0.0))
+            missing = its.short(its.sum(run), months(its.site.market, its.grid), sum(promised[1:], promised[0]), before)
+            yield Charge("uptime_credit", missing, "mwh", its.during(None) * its.number(-self.credit_usd_per_mwh), UPTIME, over_period=True)
+
+    def _wanted(self, its: Its[Any], price: Any) -> Any:
+        """One where the tenant wants to run, zero above its strike; a price that is missing is no strike."""
+        if self.strike_usd_per_mwh is None:
+            return its.during(None)
+        strike, kind = its.number(self.strike_usd_per_mwh), np.asarray(price).dtype
+        return np.array([its.number(0) if usd == usd and usd >= strike else its.number(1) for usd in price], dtype=kind)
+
+    def _share_mw(self, site: Site, groups: tuple[str, ...]) -> float:
+        """Contracted megawatts behind one meter: `mw` by the rigs' full load."""
+        full = {name: site.group(name).rigs * site.group(name).full.watts / 1e6 for name in self.scope.names(site)}
+        here = sum(full[name] for name in groups)
+        whole = sum(full.values())
+        return here if self.mw is None else self.mw * here / whole if whole else 0.0
