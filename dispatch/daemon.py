@@ -90,16 +90,25 @@ async def api_role(job: Job) -> int:
     from dispatch.web.app import create_app
     from dispatch.web.serve import serve
 
-    await serve(create_app(Path(job.data), config.load(job.config, job.override), clock=clock_of(job), listen=job.listen), job.listen)
+    app = create_app(Path(job.data), config.load(job.config, job.override), clock=clock_of(job), listen=job.listen)
+    try:
+        await serve(app, job.listen)
+    except OSError as fault:
+        log.error("the API cannot be served", why=str(fault))
+        return 3
     return 0
 
 
 async def rigs_role(job: Job) -> int:
     """The demonstration's rigs: every loopback subnet of the site file, on a clock of the same speed. The site starts cold: all asleep."""
     from dispatch import config
-    from dispatch.sim.server import serve_site
+    from dispatch.sim.server import ServeFault, serve_site
 
-    await serve_site(config.load(job.config, job.override), clock_of(job), Path(job.data) / "rigs.jsonl", initial=SLEEP)
+    try:
+        await serve_site(config.load(job.config, job.override), clock_of(job), Path(job.data) / "rigs.jsonl", initial=SLEEP)
+    except ServeFault as fault:
+        log.error("the simulated rigs cannot be served", why=str(fault))
+        return 3
     return 0
 
 

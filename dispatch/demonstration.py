@@ -1,10 +1,18 @@
-"""When the demonstration begins: at the next instant whose price wakes every model, so that a cold site is seen coming up."""
+"""When the demonstration begins: at the next instant whose price wakes every model, so that a cold site is seen coming up. And where its
+rigs are: at loopback addresses that no other demonstration of this machine has."""
 
 from __future__ import annotations
 
+import socket
+import time
+import tomllib
+from collections.abc import Iterable
 from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
 
 from dispatch.config import Setup
+from dispatch.rigs.wire import PORT
 from dispatch.settings import FixedHash, SyntheticPrices
 from markets.facts import Price, PriceMarket
 from markets.hashmath import breakeven_usd_per_mwh
@@ -13,6 +21,8 @@ from markets.synthetic import SyntheticSource
 # Overhead, adders and pool fee come off the breakeven of bare rigs.
 MARGIN = 0.75
 AHEAD = timedelta(hours=24)
+FIRST, LAST = 20, 59  # second octets of the rigs' subnets; the file's own is the first
+TRIES, PAUSE_S = 10, 0.3
 
 
 async def opening(setup: Setup, now: datetime) -> datetime:
@@ -25,3 +35,31 @@ async def opening(setup: Setup, now: datetime) -> datetime:
         if isinstance(fact, Price) and fact.market is PriceMarket.REAL_TIME_15_MIN and fact.usd_per_mwh < least:
             return max(now, fact.known_at + timedelta(seconds=30))
     return now
+
+
+def own_rigs(path: Path) -> dict[str, Any]:
+    """The sections that move the rigs of the demonstration's file to free addresses: none where the file's own are. Those of a site that
+    was just killed come free within moments. Raises OSError when there are none."""
+    groups: list[dict[str, Any]] = tomllib.loads(path.read_text("utf-8"))["groups"]
+    subnets = [str(g["driver"]["subnet"]) for g in groups]
+    for _ in range(TRIES):
+        if _free(subnets):
+            return {}
+        time.sleep(PAUSE_S)
+    for octet in range(FIRST + 1, LAST + 1):
+        moved = [s.replace(f"127.{FIRST}.", f"127.{octet}.", 1) for s in subnets]
+        if _free(moved):
+            return {"groups": [{**g, "driver": {**g["driver"], "subnet": s}} for g, s in zip(groups, moved, strict=True)]}
+    raise OSError("no loopback addresses are free for simulated rigs: are that many demonstrations running here?")
+
+
+def _free(subnets: Iterable[str]) -> bool:
+    """Whether nobody listens at the first rig of each subnet."""
+    for subnet in subnets:
+        with socket.socket() as tried:
+            tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                tried.bind((subnet.removesuffix("0/24") + "1", PORT))
+            except OSError:
+                return False
+    return True

@@ -112,7 +112,7 @@ def _daemon(
 ) -> None:
     from dispatch import config as site_files
     from dispatch.clock import wall_now, wall_s
-    from dispatch.demonstration import opening
+    from dispatch.demonstration import opening, own_rigs
     from dispatch.settings import SyntheticPrices
     from dispatch.sources import simulated_market
     from dispatch.supervisor import Job, supervise
@@ -131,6 +131,9 @@ def _daemon(
     asked = instant(from_, "--from") if from_ else None
     if demonstration and asked is None and pace != 1.0:
         asked = asyncio.run(opening(site_files.load(path, override or None), wall_now()))
+    if demonstration and (moved := own_rigs(path)):
+        note(f"loadstone: another site has the demonstration's addresses; its rigs are at {moved['groups'][0]['driver']['subnet']} and on")
+        override |= moved
     start = _start(data, asked, simulated_market(setup), pace)
     if until and instant(until, "--until") <= start:
         raise Ended(WRONG, f"--until {until} is not after the start, {start.isoformat()}")
