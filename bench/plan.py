@@ -129,7 +129,7 @@ def _loaded(a: Arrays) -> highspy.Highs:
     highs.passModel(
         m.shape[1], m.shape[0], m.nnz, int(highspy.MatrixFormat.kRowwise), int(highspy.ObjSense.kMinimize), a.offset,
         a.cost, a.lower, a.upper, a.row_lower, a.row_upper,
-        m.indptr.astype(np.int32), m.indices.astype(np.int32), m.data, a.integer.astype(np.int32),
+        m.indptr, m.indices, m.data, a.integer.astype(np.int32),
     )  # fmt: skip
     return highs
 

@@ -7,11 +7,11 @@ from enum import IntEnum
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse
 
 from optimizer.expr import Expr, Floats, Ints
 
 INF = float("inf")
+Index = NDArray[np.int32]
 
 
 class Yields(IntEnum):
@@ -38,11 +38,13 @@ class Named:
 
 @dataclass(frozen=True, slots=True)
 class Elastic:
-    """Slack columns of an elastic block, MW or thousands of rigs."""
+    """A block of rows that may give way, MW or thousands of rigs: its first row, its intervals, its place among the slack columns."""
 
     name: str
     level: Yields
-    slack: Expr
+    first: int
+    at: Ints
+    slack: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +64,45 @@ class Earned:
     usd: Expr
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Rows:
+    """A matrix kept row by row (CSR), no column twice in a row: entries `indptr[i]` to `indptr[i + 1]` of `indices` and `data` are row i.
+    Plain numpy: importing scipy.sparse takes longer than a plan."""
+
+    indptr: Index
+    indices: Index
+    data: Floats
+    shape: tuple[int, int]
+
+    @property
+    def nnz(self) -> int:
+        return len(self.data)
+
+    def times(self, x: Floats) -> Floats:
+        """Each row's activity, shape (rows,)."""
+        return np.asarray(np.bincount(self._row_of, self.data * x[self.indices], minlength=self.shape[0]), dtype=np.float64)
+
+    def priced(self, y: Floats) -> Floats:
+        """Each column's sum of row prices, the transpose times y, shape (cols,)."""
+        return np.asarray(np.bincount(self.indices, self.data * y[self._row_of], minlength=self.shape[1]), dtype=np.float64)
+
+    def like(self, other: Rows) -> bool:
+        """Whether both are the same matrix."""
+        same = self.shape == other.shape and self.nnz == other.nnz and np.array_equal(self.indptr, other.indptr)
+        return bool(same and np.array_equal(self.indices, other.indices) and np.array_equal(self.data, other.data))
+
+    def with_row(self, weights: Floats) -> Rows:
+        """One dense row more at the end."""
+        cols = np.flatnonzero(weights)
+        indptr = np.append(self.indptr, self.indptr[-1] + len(cols)).astype(np.int32)
+        indices, data = np.append(self.indices, cols.astype(np.int32)), np.append(self.data, weights[cols])
+        return Rows(indptr, indices, data, (self.shape[0] + 1, self.shape[1]))
+
+    @property
+    def _row_of(self) -> NDArray[np.intp]:
+        return np.repeat(np.arange(self.shape[0]), np.diff(self.indptr))
+
+
 @dataclass(frozen=True, slots=True)
 class Arrays:
     """The program as solvers take it: minimise cost x + offset, lower <= x <= upper, row_lower <= matrix x <= row_upper."""
@@ -71,7 +112,7 @@ class Arrays:
     lower: Floats
     upper: Floats
     integer: NDArray[np.bool_]
-    matrix: sparse.csr_matrix
+    matrix: Rows
     row_lower: Floats
     row_upper: Floats
 

@@ -14,13 +14,13 @@ SLIP = 1e-6
 def certificate(a: Arrays, x: Floats, dual: Floats) -> float:
     """Relative gap between the primal objective and the dual one, both our own sums; infinite when a row, a bound or a reduced cost is
     on the wrong side by more than SLIP."""
-    activity = a.matrix @ x
+    activity = a.matrix.times(x)
     scale = 1.0 + np.abs(activity)
     slip = max(_most((a.row_lower - activity) / scale), _most((activity - a.row_upper) / scale), _most(a.lower - x), _most(x - a.upper))
     if slip > SLIP:
         return INF
     y = -dual
-    reduced = a.cost - a.matrix.T @ y
+    reduced = a.cost - a.matrix.priced(y)
     parts = _sided(y, a.row_lower, a.row_upper), _sided(reduced, a.lower, a.upper)
     if any(part is None for part in parts):
         return INF

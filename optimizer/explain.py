@@ -52,7 +52,7 @@ def shortfalls(program: Program, path: Trajectory, solution: Solution | None) ->
 
     out = [Shortfall(s.name, float(s.mw.max()), 0.0, _trip(program, float(s.mw.max()))) for s in program.shorts]
     for e in program.elastic if solution is not None else ():
-        short = e.slack.at(solution.x) if solution is not None else np.zeros(program.n)
+        short = program.missed(e, solution.x) if solution is not None else np.zeros(0)
         if short.max(initial=0.0) > 1e-6:
             out.append(Shortfall(e.name, float(short.max()), 0.0, _repair(e.level)))
     return tuple(out)

@@ -1,10 +1,9 @@
-"""Expr: one linear expression an interval, over the columns of a Program."""
+"""Expr: one linear expression an interval, over the columns of a Program; or a family of them, one for each of several groups."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,25 +17,35 @@ Number = float | int | Floats
 class Expr:
     """`constant` + the sum of coefficient x column, interval by interval.
 
-    terms     pairs (column of each interval, coefficient of each interval), shape (n,) both
+    cols      the k columns of each interval, shape (k, n)
+    coefs     their coefficients, shape (k, n); an absent column has coefficient 0
     constant  shape (n,)
+
+    A family has one axis more in front: (groups, k, n) and (groups, n). Numbers then broadcast as (n,), (groups, 1) or (groups, n).
     """
 
-    terms: tuple[tuple[Ints, Floats], ...]
+    cols: Ints
+    coefs: Floats
     constant: Floats
 
     # numpy leaves `array * expr` to __rmul__ instead of making an array of objects.
     __array_ufunc__ = None
 
+    @property
+    def terms(self) -> tuple[tuple[Ints, Floats], ...]:
+        """Pairs (column of each interval, coefficient of each interval)."""
+        return tuple(zip(self.cols, self.coefs, strict=True))
+
     def __add__(self, other: Expr | Number) -> Expr:
         if isinstance(other, Expr):
-            return Expr(self.terms + other.terms, self.constant + other.constant)
-        return Expr(self.terms, self.constant + other)
+            cols, coefs = np.concatenate((self.cols, other.cols), axis=-2), np.concatenate((self.coefs, other.coefs), axis=-2)
+            return Expr(cols, coefs, self.constant + other.constant)
+        return Expr(self.cols, self.coefs, self.constant + other)
 
     __radd__ = __add__
 
     def __neg__(self) -> Expr:
-        return self * -1.0
+        return Expr(self.cols, -self.coefs, -self.constant)
 
     def __sub__(self, other: Expr | Number) -> Expr:
         return self + (-other)
@@ -45,56 +54,60 @@ class Expr:
         return -self + other
 
     def __mul__(self, factor: Number) -> Expr:
-        return Expr(tuple((cols, coefs * factor) for cols, coefs in self.terms), self.constant * factor)
+        if isinstance(factor, (float, int)):
+            return Expr(self.cols, self.coefs * factor, self.constant * factor)
+        factor = np.asarray(factor, dtype=np.float64)
+        return Expr(self.cols, self.coefs * (factor[..., None, :] if factor.ndim else factor), self.constant * factor)
 
     __rmul__ = __mul__
 
     def __truediv__(self, divisor: Number) -> Expr:
         return self * (1.0 / np.asarray(divisor, dtype=np.float64))
 
-    def lag(self, steps: int, first: float = 0.0) -> Expr:
-        """The expression `steps` intervals earlier; `first` stands before the horizon."""
+    def lag(self, steps: int, first: Number = 0.0) -> Expr:
+        """The expression `steps` intervals earlier; `first` stands before the horizon (of a family: one for each)."""
         if steps == 0:
             return self
-        terms = tuple((_pushed(cols, steps, 0), _pushed(coefs, steps, 0.0)) for cols, coefs in self.terms)
-        return Expr(terms, _pushed(self.constant, steps, first))
+        cols, coefs, constant = self.cols.copy(), np.zeros_like(self.coefs), np.empty_like(self.constant)
+        cols[..., steps:], coefs[..., steps:] = self.cols[..., :-steps], self.coefs[..., :-steps]
+        constant[..., steps:], constant[..., :steps] = self.constant[..., :-steps], np.asarray(first)[..., None]
+        return Expr(cols, coefs, constant)
 
     def taken(self, at: Ints) -> Expr:
         """In each interval the expression of interval `at`."""
-        return Expr(tuple((cols[at], coefs[at]) for cols, coefs in self.terms), self.constant[at])
+        return Expr(self.cols[..., at], self.coefs[..., at], self.constant[..., at])
+
+    def summed(self) -> Expr:
+        """The sum of a family."""
+        n = self.cols.shape[-1]
+        return Expr(self.cols.reshape(-1, n), self.coefs.reshape(-1, n), self.constant.reshape(-1, n).sum(axis=0))
 
     def at(self, x: Floats) -> Floats:
         """Its value, given the columns' values, shape (n,)."""
-        value = self.constant.copy()
-        for cols, coefs in self.terms:
-            value += coefs * x[cols]
+        value: Floats = (self.coefs * x[self.cols]).sum(axis=-2) + self.constant
         return value
 
     def range(self, lower: Floats, upper: Floats) -> tuple[Floats, Floats]:
         """The least and most it can be when each column stays within its bounds, shape (n,) both."""
-        least, most = self.constant.copy(), self.constant.copy()
-        for cols, coefs in self.terms:
-            low, high = _scaled(coefs, lower[cols]), _scaled(coefs, upper[cols])
-            least += np.minimum(low, high)
-            most += np.maximum(low, high)
-        return least, most
+        # A coefficient of 0 counts nothing even where the column is unbounded.
+        there = self.coefs != 0.0
+        low = self.coefs * np.where(there, lower[self.cols], 0.0)
+        high = self.coefs * np.where(there, upper[self.cols], 0.0)
+        return self.constant + np.minimum(low, high).sum(axis=-2), self.constant + np.maximum(low, high).sum(axis=-2)
 
 
 def total(parts: Sequence[Expr], n: int) -> Expr:
     """The sum of many expressions over n intervals; zero when there is none."""
-    terms = tuple(term for part in parts for term in part.terms)
+    if not parts:
+        return Expr(np.zeros((0, n), dtype=np.int64), np.zeros((0, n)), np.zeros(n))
+    if len(parts) == 1:
+        return parts[0]
     constant = np.zeros(n)
     for part in parts:
         constant = constant + part.constant
-    return Expr(terms, constant)
+    return Expr(np.concatenate([p.cols for p in parts]), np.concatenate([p.coefs for p in parts]), constant)
 
 
-def _scaled(coefs: Floats, bounds: Floats) -> Floats:
-    """Coefficient times bound where an absent column (coefficient 0) counts nothing even when unbounded."""
-    return np.where(coefs == 0.0, 0.0, coefs * np.where(coefs == 0.0, 0.0, bounds))
-
-
-def _pushed(values: NDArray[Any], steps: int, fill: float) -> NDArray[Any]:
-    out = np.full_like(values, fill)
-    out[steps:] = values[:-steps]
-    return out
+def family(parts: Sequence[Expr]) -> Expr:
+    """Expressions of like shape as one family."""
+    return Expr(np.stack([p.cols for p in parts]), np.stack([p.coefs for p in parts]), np.stack([p.constant for p in parts]))

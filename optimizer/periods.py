@@ -58,7 +58,7 @@ def highest(program: Program, quantity: Expr, periods: Ints, floor: Floats) -> E
     upper = np.zeros(program.n)
     upper[np.unique(first)] = top
     above = program.column("highest", upper=upper, closed=True)
-    level = Expr(((above.terms[0][0][first], np.ones(program.n)),), np.asarray(floor, dtype=np.float64))
+    level = above.taken(first) + np.asarray(floor, dtype=np.float64)
     program.row("highest", level - quantity, lower=0.0, where=most > floor)
     return above
 

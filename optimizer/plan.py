@@ -16,14 +16,11 @@ from optimizer.cohorts import Cohorts, gather
 from optimizer.expr import Floats
 from optimizer.money import Finding
 from optimizer.obligations import Obligation
-from optimizer.program import KILO, Program
+from optimizer.program import Program
 from optimizer.site import SLEEP, Availability, Site, SoFar
 from optimizer.solve import Session
 from optimizer.stages import NO_LIMIT_S, Solution, SolveError, Solver, best
 from optimizer.trajectory import Trajectory, unpack, value_lines
-
-# A thousandth of a rig is solver dust.
-DUST_RIGS = 1e-4
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,15 +194,7 @@ def _offers(path: Trajectory) -> dict[str, Floats]:
 
 def rigs_of(program: Program, solution: Solution) -> dict[str, dict[str, Floats]]:
     """Rigs by cohort and awake mode, dust swept, within what is available."""
-    rigs: dict[str, dict[str, Floats]] = {}
-    for group, modes in program.rigs.items():
-        have = program.kilorigs[group] * KILO
-        rigs[group] = {}
-        for mode, expr in modes.items():
-            n = np.clip(expr.at(solution.x) * KILO, 0.0, have)
-            n = np.where(n < DUST_RIGS, 0.0, np.where(have - n < DUST_RIGS, have, n))
-            rigs[group][mode] = n
-    return rigs
+    return program.counted(solution.x)
 
 
 def _handed_out(cohorts: Cohorts, path: Trajectory) -> dict[str, GroupPlan]:

@@ -94,8 +94,7 @@ class Session:
         rows, cols = m.shape
         sizes = (cols, rows, m.nnz, int(highspy.MatrixFormat.kRowwise), int(highspy.ObjSense.kMinimize), float(a.offset))
         vectors = (a.cost, a.lower, a.upper, a.row_lower, a.row_upper)
-        index = (m.indptr.astype(np.int32), m.indices.astype(np.int32), m.data)
-        _must(highs.passModel(*sizes, *vectors, *index, a.integer.astype(np.int32)))
+        _must(highs.passModel(*sizes, *vectors, m.indptr, m.indices, m.data, a.integer.astype(np.int32)))
         self._held = a
         return highs
 
@@ -119,14 +118,7 @@ def _doubtful(arrays: Arrays, solution: Solution) -> bool:
 
 
 def _same_shape(held: Arrays, a: Arrays) -> bool:
-    one, other = held.matrix, a.matrix
-    same = one.shape == other.shape and one.nnz == other.nnz and np.array_equal(held.integer, a.integer)
-    return bool(
-        same
-        and np.array_equal(one.indptr, other.indptr)
-        and np.array_equal(one.indices, other.indices)
-        and np.array_equal(one.data, other.data)
-    )
+    return held.matrix.like(a.matrix) and np.array_equal(held.integer, a.integer)
 
 
 def _nothing(status: str, run_s: float) -> Solution:
@@ -145,7 +137,7 @@ def to_pulp(program: Program, arrays: Arrays | None = None) -> pulp.LpProblem:
 
     a = arrays or program.arrays()
     problem = pulp.LpProblem("loadstone", pulp.LpMinimize)
-    names = _names(program.columns, program)
+    names = _names(program.columns_of(a), program)
     columns = [
         problem.add_variable(name, _side(low), _side(high), pulp.LpInteger if whole else pulp.LpContinuous)
         for name, low, high, whole in zip(names, a.lower, a.upper, a.integer, strict=True)
@@ -195,9 +187,12 @@ def solve_cbc(program: Program, arrays: Arrays | None = None) -> float:
 def solve_scipy(arrays: Arrays) -> float:
     """The objective scipy's own HiGHS, of another version, finds. Raises SolveError."""
     import scipy.optimize
+    import scipy.sparse
 
+    m = arrays.matrix
+    matrix = scipy.sparse.csr_matrix((m.data, m.indices, m.indptr), shape=m.shape)
     bounds = scipy.optimize.Bounds(arrays.lower, arrays.upper)
-    rows = scipy.optimize.LinearConstraint(arrays.matrix, arrays.row_lower, arrays.row_upper)
+    rows = scipy.optimize.LinearConstraint(matrix, arrays.row_lower, arrays.row_upper)
     options = {"presolve": True, "mip_rel_gap": 1e-9}
     constraints = [rows] if len(arrays.row_lower) else []
     found = scipy.optimize.milp(arrays.cost, bounds=bounds, constraints=constraints, integrality=arrays.integer, options=options)

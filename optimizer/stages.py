@@ -6,8 +6,6 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
-from scipy import sparse
 
 from optimizer.arrays import INF, Arrays, Yields
 from optimizer.expr import Floats
@@ -59,13 +57,11 @@ def best(program: Program, solver: Solver, budget_s: float = NO_LIMIT_S) -> Solu
 
 def last_stage(program: Program, solver: Solver, budget_s: float = NO_LIMIT_S) -> tuple[Arrays, Solution]:
     """The arrays that were solved last, with what earlier stages settled as rows, and their solution. Raises SolveError."""
-    arrays = program.arrays()
-    firm, keep = _without_slack(program, arrays)
+    firm = program.arrays()
     solution = solver.run(firm, budget_s)
     if solution.status in ANSWERED:
-        x = np.zeros(len(keep))
-        x[keep] = solution.x
-        return replace(arrays, upper=np.where(keep, arrays.upper, 0.0)), replace(solution, x=x)
+        return firm, solution
+    arrays = program.with_slack(firm)
     broken: list[tuple[Yields, float]] = []
     run_s = solution.run_s
     for level in sorted({e.level for e in program.elastic}, reverse=True):
@@ -84,39 +80,15 @@ def last_stage(program: Program, solver: Solver, budget_s: float = NO_LIMIT_S) -
     return arrays, replace(solution, dual=dual, broken=kept_to, run_s=run_s + solution.run_s)
 
 
-def _without_slack(program: Program, arrays: Arrays) -> tuple[Arrays, NDArray[np.bool_]]:
-    """The arrays as if nothing could give way, and the columns they keep."""
-    keep = np.ones(len(arrays.cost), dtype=bool)
-    for e in program.elastic:
-        for cols, _ in e.slack.terms:
-            keep[cols] = False
-    if keep.all():
-        return arrays, keep
-    column = np.where(keep, np.cumsum(keep) - 1, -1)
-    m = arrays.matrix
-    stays = keep[m.indices]
-    starts = np.concatenate([[0], np.cumsum(stays)])[m.indptr]
-    matrix = sparse.csr_matrix((m.data[stays], column[m.indices[stays]], starts), shape=(m.shape[0], int(keep.sum())))
-    firm = replace(
-        arrays,
-        cost=arrays.cost[keep],
-        lower=arrays.lower[keep],
-        upper=arrays.upper[keep],
-        integer=arrays.integer[keep],
-        matrix=matrix,
-    )
-    return firm, keep
-
-
 def _weights(program: Program, level: Yields, arrays: Arrays) -> Floats:
     weight = np.zeros(len(arrays.cost))
     for e in program.elastic:
         if e.level is level:
-            for cols, _ in e.slack.terms:
-                weight[cols] = program.hours
+            first = program.width + e.slack
+            weight[first : first + len(e.at)] = program.hours[e.at]
     return weight
 
 
 def _with_row(arrays: Arrays, weights: Floats, most: float) -> Arrays:
-    matrix = sparse.vstack([arrays.matrix, sparse.csr_matrix(weights[None, :])]).tocsr()
-    return replace(arrays, matrix=matrix, row_lower=np.append(arrays.row_lower, -INF), row_upper=np.append(arrays.row_upper, most))
+    row_lower, row_upper = np.append(arrays.row_lower, -INF), np.append(arrays.row_upper, most)
+    return replace(arrays, matrix=arrays.matrix.with_row(weights), row_lower=row_lower, row_upper=row_upper)

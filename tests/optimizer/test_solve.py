@@ -147,9 +147,9 @@ def test_a_number_that_is_not_one_never_reaches_a_solver(where, bad):
     if where == "offset":
         a = replace(a, offset=bad)
     elif where == "matrix":
-        matrix = a.matrix.copy()
-        matrix.data[3] = bad
-        a = replace(a, matrix=matrix)
+        data = a.matrix.data.copy()
+        data[3] = bad
+        a = replace(a, matrix=replace(a.matrix, data=data))
     else:
         values = getattr(a, where).copy()
         values[0] = bad
