@@ -113,7 +113,7 @@ def _moves(
             n = min(int(surplus[source]), int(-surplus[to]))
             if n <= 0:
                 continue
-            rigs = _pick(state, at, group, (modes == source) & reachable, n, group.name in want.firm, limits)
+            rigs = _pick(state, at, group, (modes == source) & reachable, to, n, group.name in want.firm, limits)
             rigs = _within(state, at, group, source, to, rigs, group.name in want.firm, limits)
             surplus[source] -= len(rigs)
             surplus[to] += len(rigs)
@@ -124,17 +124,19 @@ def _moves(
 
 
 def _pick(
-    state: State, at: datetime, group: RigGroup, candidates: NDArray[np.bool_], n: int, firm: bool, limits: _Limits
+    state: State, at: datetime, group: RigGroup, candidates: NDArray[np.bool_], to: int, n: int, firm: bool, limits: _Limits
 ) -> NDArray[np.int64]:
-    """Up to n rigs whose minimum time is over: those that obeyed before those that did not, the longest undisturbed first. A firm
-    instruction overrides minimum-on times (ARCHITECTURE 3)."""
+    """Up to n rigs whose minimum time is over: those that obeyed before those that did not, those that were told this mode and drifted
+    out of it before others, the longest undisturbed first. A firm instruction overrides minimum-on times (ARCHITECTURE 3)."""
     now, sleep = state.fleet[group.name], asleep(group)
     rigs = np.flatnonzero(candidates)
     awake = now.wanted[rigs] != sleep
     least_s = np.where(awake, 0.0 if firm else group.min_on_min * 60.0, group.min_off_min * 60.0)
     # Time since the last command is only a minimum time where that command moved the rig the other way.
-    free = (at.timestamp() - now.since[rigs] >= least_s) | (now.tries[rigs] > 0)
-    chosen: NDArray[np.int64] = rigs[free][np.lexsort((rigs[free], now.since[rigs][free], now.tries[rigs][free]))][:n]
+    drifted = now.wanted[rigs] == to
+    free = (at.timestamp() - now.since[rigs] >= least_s) | (now.tries[rigs] > 0) | drifted
+    order = np.lexsort((rigs[free], now.since[rigs][free], ~drifted[free], now.tries[rigs][free]))
+    chosen: NDArray[np.int64] = rigs[free][order][:n]
     limits.skip(group.name, "minimum time", min(n - len(chosen), int((~free).sum())))
     return chosen
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from dispatch.decide.state import UNKNOWN, WAKING, GroupState, State, asleep, mode_index
+from dispatch.decide.state import UNKNOWN, UNREACHABLE, WAKING, GroupState, State, asleep, mode_index
 from markets.forecast import MILD_CELSIUS
 from markets.grid import Interval, parse_instant
 from markets.outlook import Rung
@@ -58,10 +58,10 @@ def wanted(state: State, at: datetime) -> Wanted:
                     counts[group.name] = _all_in(group, mode_index(group, hold.mode), sum(counts[group.name]))
                     firm.add(group.name)
             reasons.append(f"hold {hold.id} by {hold.by}: {hold.group or 'the site'} in {hold.mode}")
-    told = _as_told(state)
+    as_is = _as_is(state)
     for cap in caps(state, at):
         moved = _fit(state, at, counts, cap)
-        if moved or (cap.firm and _load_w(state, at, told, cap.groups) > cap.cap_mw * 1e6):
+        if moved or (cap.firm and _load_w(state, at, as_is, cap.groups) > cap.cap_mw * 1e6):
             reasons.insert(0, cap.why)
             firm.update(cap.groups if cap.firm else ())
     return Wanted(counts, tuple(reasons), frozenset(firm))
@@ -89,16 +89,16 @@ def _base(state: State, at: datetime) -> tuple[Counts, list[str]]:
     if state.rung == Rung.SAFE_STATE:
         what = f"safe state {site.safe_state.value!r}: {state.rung_why}"
         if site.safe_state is SafeState.HOLD:
-            return _as_told(state), [what]
+            return _as_is(state), [what]
         return {g.name: _safe(g, site.safe_state, _reachable(state, g)) for g in site.groups}, [what]
     waits = bool(state.news) and at - state.news[0].at < timedelta(seconds=PATIENCE_TICKS * site.tick_s)
     if state.plan is None or waits:
-        return _as_told(state), [
+        return _as_is(state), [
             "the rigs stay as they are until the new plan is here" if state.plan else "no plan yet: the rigs stay as they are"
         ]
     planned = planned_interval(state.plan, at)
     if planned is None:
-        return _as_told(state), ["the plan has run out: the rigs stay as they are"]
+        return _as_is(state), ["the plan has run out: the rigs stay as they are"]
     counts = {g.name: _whole(g, planned["groups"][g.name]["modes"], _reachable(state, g)) for g in site.groups}
     return counts, list(state.plan.get("reasons", ()))
 
@@ -129,12 +129,13 @@ def _reachable(state: State, group: RigGroup) -> int:
     return state.fleet[group.name].reachable or group.rigs
 
 
-def _as_told(state: State) -> Counts:
-    """What the rigs were last told, or were found doing."""
+def _as_is(state: State) -> Counts:
+    """What the rigs that answer are doing, or on their way to."""
     counts = {}
     for group in state.site.groups:
-        wanted = state.fleet[group.name].wanted
-        counts[group.name] = [int((wanted == k).sum()) for k in range(len(group.modes))]
+        now = state.fleet[group.name]
+        modes = effective(group, now)[now.seen != UNREACHABLE]
+        counts[group.name] = [int((modes == k).sum()) for k in range(len(group.modes))]
     return counts
 
 

@@ -14,7 +14,7 @@ from dispatch.decide.state import State
 from dispatch.entries import Commanded, Done, Entry, GroupSeen, Held, Hold, Planned, Result, RunStarted, Seen
 from dispatch.rigs import pack, unpack
 from markets.facts import Call, CallKind
-from tests.fakes import NOON
+from tests.fakes import NOON, price
 from tests.sites import group, small
 
 MINUTE = timedelta(minutes=1)
@@ -218,3 +218,30 @@ def test_another_site_file_keeps_what_it_can() -> None:
     state = folded(setup, Seen(at=NOON, fleet=look(setup, a_old={"sleep": "0-39"})), planned(setup, NOON, 1), started)
     assert set(state.fleet) == {"a-old", "b-newer"}
     assert (state.fleet["a-old"].seen == 0).all() and state.plan is None
+
+
+def test_rigs_that_drifted_out_of_a_mode_are_told_again_before_others_are_disturbed() -> None:
+    setup = small()
+    half = {"sleep": 20.0, "normal": 20.0}
+    state = folded(setup, Seen(at=NOON, fleet=look(setup)), planned(setup, NOON, 1, a_old=half))
+    first = decide(state, NOON, 1)
+    assert first is not None
+    state = state.after(first, 3).after(done(first), 4)
+    woken = Seen(at=NOON + 5 * MINUTE, fleet=look(setup, a_old={"normal": "0-4,20-39", "sleep": "5-19"}))
+    state = state.after(woken, 5).after(planned(setup, NOON + 5 * MINUTE, 5, a_old=half), 6)
+    assert moved(decide(state, NOON + 5 * MINUTE, 1)) == {("a-old", "sleep"): (0, 1, 2, 3, 4)}
+
+
+def test_waiting_for_a_plan_disturbs_nobody_even_where_some_did_not_obey() -> None:
+    """Liars were replaced by others; a tick that waits for a new plan must not replace them again."""
+    setup = small()
+    half = {"sleep": 20.0, "normal": 20.0}
+    state = folded(setup, Seen(at=NOON, fleet=look(setup)), planned(setup, NOON, 1, a_old=half))
+    first = decide(state, NOON, 1)
+    assert first is not None
+    state = state.after(first, 3).after(done(first, lying="0-4"), 4)
+    second = decide(state, NOON, 2)
+    assert second is not None
+    state = state.after(second, 5).after(done(second), 6)
+    later = Seen(at=NOON + 5 * MINUTE, facts=(price(30.0, NOON),), fleet=look(setup, a_old={"normal": "0-4,25-39", "sleep": "5-24"}))
+    assert decide(state.after(later, 7), NOON + 5 * MINUTE, 1) is None
