@@ -38,7 +38,7 @@ def clock_of(job: Job) -> WallClock:
 
 async def loop_role(job: Job) -> int:
     """Lead the site: returns 0 when the job's end is reached, 3 when another process took over."""
-    from dispatch import config, loop
+    from dispatch import config, dropbox, loop
     from dispatch.decide.state import State
     from dispatch.runs import closing_look, run_started, settle_due
     from dispatch.store import lease
@@ -52,7 +52,8 @@ async def loop_role(job: Job) -> int:
     engine = open_ledger(data)
     token = await _lead(engine, job.owner)
     telemetry = Telemetry(data / "telemetry", setup.site)
-    assembled = live(setup, clock, Inbox(engine), telemetry, paper=job.world == "shadow")
+    inbox = Inbox(engine)
+    assembled = live(setup, clock, inbox, telemetry, paper=job.world == "shadow")
     journal = SqlJournal(engine, token)
     nightly = settle_due(setup, data, engine, telemetry)
     until = parse_instant(job.until) if job.until else None
@@ -77,7 +78,7 @@ async def loop_role(job: Job) -> int:
             return 3
 
     try:
-        return await _beside(main(), *assembled.beside, _renew(engine, token), _flush(telemetry, clock))
+        return await _beside(main(), *assembled.beside, _renew(engine, token), _flush(telemetry, clock), dropbox.watch(data, inbox, setup))
     finally:
         telemetry.flush()
         with suppress(Exception):

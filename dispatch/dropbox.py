@@ -53,7 +53,8 @@ async def watch(data: Path, inbox: Inbox, setup: Setup) -> None:
     while True:
         for name, kind in FOLDERS.items():
             for file in sorted((root / name).iterdir()):
-                if file.is_file() and file.suffix.lower() in SUFFIXES:
+                # A file still being written has just changed.
+                if file.suffix.lower() in SUFFIXES and file.is_file() and wall_now().timestamp() - file.stat().st_mtime > PERIOD_S:
                     _take(file, kind, inbox, setup)
         await asyncio.sleep(PERIOD_S)
 
