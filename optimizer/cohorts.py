@@ -31,37 +31,41 @@ def gather(site: Site, book: Sequence[Any], so_far: SoFar, availability: Availab
     """Groups of one hall, model, tenant, state and share available, on the same side of every scope of the book, become one cohort. Halls
     that can never reach their limit and that nothing else tells apart are one hall first."""
     halls, hall_of = _merged_halls(site, book, temperature_c)
-    sides = [frozenset(o.scope.names(site)) for o in book]
+    sides = list(dict.fromkeys(frozenset(o.scope.names(site)) for o in book))
     kinds: dict[tuple[Any, ...], list[RigGroup]] = {}
-    stilled = [side for o, side in zip(book, sides, strict=True) if getattr(o, "remembers_state", False)]
+    stilled = [frozenset(o.scope.names(site)) for o in book if getattr(o, "remembers_state", False)]
+    kind_of = _Kinds(site, so_far, availability)
     for group in site.groups:
         doing = _doing(group, so_far) if any(group.name in side for side in stilled) else None
-        kind = hall_of[group.hall], *_kind(group, site, so_far, availability), doing, *(group.name in s for s in sides)
+        kind = hall_of[group.hall], *kind_of(group), doing, *(group.name in s for s in sides)
         kinds.setdefault(kind, []).append(group)
+    rigs = [sum(g.rigs for g in alike) for alike in kinds.values()]
     groups = tuple(
-        first.model_copy(update={"rigs": sum(g.rigs for g in alike), "hall": hall_of[first.hall]})
-        for alike in kinds.values()
-        for first in alike[:1]
+        alike[0].model_copy(update={"rigs": all_rigs, "hall": hall_of[alike[0].hall]})
+        for alike, all_rigs in zip(kinds.values(), rigs, strict=True)
     )
     small = Site.model_construct(**{**dict(site), "groups": groups, "halls": halls})
-    members = {alike[0].name: tuple((g.name, g.rigs / sum(a.rigs for a in alike)) for g in alike) for alike in kinds.values()}
+    members = {
+        alike[0].name: tuple((g.name, g.rigs / all_rigs) for g in alike) for alike, all_rigs in zip(kinds.values(), rigs, strict=True)
+    }
     state = {names[0][0]: _together([so_far.groups.get(n, GroupNow()) for n, _ in names]) for names in members.values()
              if any(n in so_far.groups for n, _ in names)}  # fmt: skip
     return Cohorts(small, _with_groups(so_far, state), _available(members, availability), members)
 
 
-def _kind(group: RigGroup, site: Site, so_far: SoFar, availability: Availability) -> tuple[Any, ...]:
-    return (
-        group.model,
-        group.modes,
-        group.tenant,
-        group.wake_min,
-        group.min_on_min,
-        group.min_off_min,
-        group.wear_usd_per_start,
-        _state(group, site, so_far),
-        _share(group, availability),
-    )
+class _Kinds:
+    """What tells groups apart, one after the other. Mode sets are told apart by numbers: hashing models takes longer than a plan."""
+
+    def __init__(self, site: Site, so_far: SoFar, availability: Availability) -> None:
+        self._site, self._so_far, self._availability = site, so_far, availability
+        self._modes: dict[int, tuple[Any, ...]] = {}
+
+    def __call__(self, group: RigGroup) -> tuple[Any, ...]:
+        modes = self._modes.get(id(group.modes))
+        if modes is None:
+            modes = self._modes[id(group.modes)] = tuple((m.name, m.watts, m.ths) for m in group.modes)
+        times = group.wake_min, group.min_on_min, group.min_off_min, group.wear_usd_per_start
+        return group.model, modes, group.tenant, times, _state(group, self._site, self._so_far), _share(group, self._availability)
 
 
 def _state(group: RigGroup, site: Site, so_far: SoFar) -> tuple[Any, ...] | None:
@@ -111,14 +115,18 @@ def _merged_halls(site: Site, book: Sequence[Any], temperature_c: Floats) -> tup
     named = {o.scope.hall for o in book}
     hottest = float(np.nan_to_num(temperature_c, nan=25.0).max())
     most: dict[str, float] = {}
+    watts: dict[int, float] = {}
     for g in site.groups:
-        most[g.hall] = most.get(g.hall, 0.0) + g.rigs * max(m.watts for m in g.modes) / 1e6
+        highest = watts.get(id(g.modes))
+        if highest is None:
+            highest = watts[id(g.modes)] = max(m.watts for m in g.modes)
+        most[g.hall] = most.get(g.hall, 0.0) + g.rigs * highest / 1e6
     kept: dict[tuple[Any, ...], Hall] = {}
     hall_of: dict[str, str] = {}
     for hall in site.halls:
         free = most.get(hall.name, 0.0) * (1.0 + hall.overhead.at(hottest)) <= hall.limit_mw
         alike = free and hall.name not in named and hall.max_starts_per_min is None
-        key = (hall.meter, hall.overhead) if alike else (hall.name,)
+        key = (hall.meter, hall.overhead.share, hall.overhead.share_per_c_above_25) if alike else (hall.name,)
         one = kept.get(key)
         kept[key] = hall if one is None else one.model_copy(update={"limit_mw": one.limit_mw + hall.limit_mw})
         hall_of[hall.name] = kept[key].name

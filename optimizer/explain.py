@@ -65,6 +65,13 @@ def own_shortfalls(book: Sequence[Obligation], program: Program, path: Trajector
         yield from told(program, path) if told else ()
 
 
+def own_reasons(book: Sequence[Obligation], program: Program, path: Trajectory) -> Iterable[str]:
+    """What contracts themselves say of a trajectory (`reasons` of the contract)."""
+    for obligation in book:
+        told = getattr(obligation, "reasons", None)
+        yield from told(book, program, path) if told else ()
+
+
 def reasons(site: Site, book: Sequence[Obligation], plan: Plan, program: Program, cohorts: Cohorts) -> tuple[str, ...]:
     """What each group does now, until when and why; what binds and what it is worth; what cannot be kept."""
     called = _called_now(site, book, plan, program)

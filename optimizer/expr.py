@@ -77,6 +77,10 @@ class Expr:
         """In each interval the expression of interval `at`."""
         return Expr(self.cols[..., at], self.coefs[..., at], self.constant[..., at])
 
+    def among(self, which: NDArray[np.bool_]) -> Expr:
+        """Some of a family."""
+        return Expr(self.cols[which], self.coefs[which], self.constant[which])
+
     def summed(self) -> Expr:
         """The sum of a family."""
         n = self.cols.shape[-1]
@@ -106,8 +110,3 @@ def total(parts: Sequence[Expr], n: int) -> Expr:
     for part in parts:
         constant = constant + part.constant
     return Expr(np.concatenate([p.cols for p in parts]), np.concatenate([p.coefs for p in parts]), constant)
-
-
-def family(parts: Sequence[Expr]) -> Expr:
-    """Expressions of like shape as one family."""
-    return Expr(np.stack([p.cols for p in parts]), np.stack([p.coefs for p in parts]), np.stack([p.constant for p in parts]))

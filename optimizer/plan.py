@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -32,6 +33,10 @@ class GroupPlan:
     hashrate_ph: Floats
     modes: Mapping[str, Floats]
 
+    def part(self, share: float) -> GroupPlan:
+        """A share of it."""
+        return GroupPlan(self.load_mw * share, self.hashrate_ph * share, {mode: rigs * share for mode, rigs in self.modes.items()})
+
 
 @dataclass(frozen=True, slots=True)
 class Shortfall:
@@ -56,13 +61,23 @@ class SolveInfo:
 
 
 @dataclass(frozen=True, slots=True)
+class Origin:
+    """What a plan was made from and by: to explain it, when somebody asks."""
+
+    site: Site
+    book: Sequence[Obligation]
+    program: Program
+    cohorts: Cohorts
+    path: Trajectory
+
+
+@dataclass(frozen=True)
 class Plan:
     """What to do, interval by interval, and what it is expected to earn (CONTRACT, `plan --json`).
 
     lines           usd by interval, by (obligation, charge type): the bill's own formula on this trajectory and the outlook's prices
     objective_usd   the lines' sum less wear
     shadow_prices   usd per MW of a limit by interval: what one more MW of it would earn there
-    breakevens      usd_per_mwh by group: the energy price now at which running and sleeping earn the same
     prices          usd_per_mwh by settlement point and usd_per_ph_day, as this plan took them
     offers          MW by reserve product: what is kept ready to be sold
     """
@@ -75,13 +90,24 @@ class Plan:
     objective_usd: float
     shadow_prices: Mapping[str, Floats]
     shortfalls: tuple[Shortfall, ...]
-    reasons: tuple[str, ...]
     solve: SolveInfo
-    breakevens: Mapping[str, float] = field(default_factory=dict)
+    origin: Origin = field(repr=False, compare=False)
     prices: Mapping[str, Floats] = field(default_factory=dict)
     hashprice: Floats = field(default_factory=lambda: np.zeros(0))
     findings: tuple[Finding, ...] = ()
     offers: Mapping[str, Floats] = field(default_factory=dict)
+
+    @cached_property
+    def breakevens(self) -> Mapping[str, float]:
+        """usd_per_mwh by group: the energy price now at which running and sleeping earn the same."""
+        own = explain.breakevens(self.origin.book, self.origin.program)
+        return {name: own[first] for first, members in self.origin.cohorts.members.items() for name, _ in members}
+
+    @cached_property
+    def reasons(self) -> tuple[str, ...]:
+        """The plan in sentences."""
+        o = self.origin
+        return (*explain.reasons(o.site, o.book, self, o.program, o.cohorts), *explain.own_reasons(o.book, o.program, o.path))
 
     def to_json(self) -> dict[str, Any]:
         """The document of CONTRACT `plan --json`, with `at`, `breakevens` and the prices taken beside it."""
@@ -160,12 +186,11 @@ def _made(
 ) -> Plan:
     path = unpack(program, rigs, solution.x if solution else None)
     lines = value_lines(book, program, path)
-    breakevens = explain.breakevens(book, program)
     shadow = explain.shadow_prices(program, solution)
     shortfalls = (*explain.shortfalls(program, path, solution), *explain.own_shortfalls(book, program, path))
     groups = _handed_out(cohorts, path)
     outlook = program.outlook
-    draft = Plan(
+    return Plan(
         at=outlook.at,
         grid=program.grid,
         groups=groups,
@@ -174,15 +199,13 @@ def _made(
         objective_usd=float(sum(v.sum() for v in lines.values())) - path.wear_usd,
         shadow_prices=shadow,
         shortfalls=shortfalls,
-        reasons=(),
         solve=info,
-        breakevens={name: breakevens[first] for first, members in cohorts.members.items() for name, _ in members},
+        origin=Origin(site, book, program, cohorts, path),
         prices={point: series.values for point, series in outlook.energy.items()},
         hashprice=outlook.hashprice.values,
         findings=findings,
         offers=_offers(path),
     )
-    return replace(draft, reasons=explain.reasons(site, book, draft, program, cohorts))
 
 
 def _offers(path: Trajectory) -> dict[str, Floats]:
@@ -200,9 +223,9 @@ def rigs_of(program: Program, solution: Solution) -> dict[str, dict[str, Floats]
 def _handed_out(cohorts: Cohorts, path: Trajectory) -> dict[str, GroupPlan]:
     groups: dict[str, GroupPlan] = {}
     for first, members in cohorts.members.items():
+        whole = GroupPlan(path.group_load_mw[first], path.hashrate_ph[first], path.rigs[first])
         for name, share in members:
-            modes = {mode: n * share for mode, n in path.rigs[first].items()}
-            groups[name] = GroupPlan(path.group_load_mw[first] * share, path.hashrate_ph[first] * share, modes)
+            groups[name] = whole if share == 1.0 else whole.part(share)
     return groups
 
 

@@ -25,7 +25,7 @@ from optimizer import capacity
 from optimizer import periods as period
 from optimizer.arrays import Earned, Yields
 from optimizer.blocks import Blocks
-from optimizer.expr import Expr, Floats, Ints, family, total
+from optimizer.expr import Expr, Floats, Ints, total
 from optimizer.obligations import Bounds, Charge, standing
 from optimizer.site import Availability, Meter, Mode, RigGroup, Site, SoFar
 from optimizer.steps import KILO as KILO
@@ -149,11 +149,11 @@ class Program(Blocks):
 
     def awake(self, group: str) -> Expr:
         """Thousands of rigs not asleep."""
-        return self._steps.awake([group])
+        return self._steps.awake(group)
 
     def awake_of(self, groups: Sequence[str]) -> Expr:
         """The same of several, as a family."""
-        return family([self._steps.awake([name]) for name in groups])
+        return self._steps.awake_of(groups)
 
     def group_load_mw(self, group: str) -> Expr:
         return self._steps.load_mw([group])

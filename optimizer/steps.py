@@ -49,10 +49,15 @@ class Steps:
         self._lay(program)
         self._break_ties(program, owner)
 
-    def awake(self, groups: Sequence[str]) -> Expr:
+    def awake(self, group: str) -> Expr:
         """Thousands of rigs not asleep."""
-        first = [self._span[name].start for name in groups if self._span[name].stop > self._span[name].start]
-        return Expr(self.cols[first], np.ones((len(first), self.n)), np.zeros(self.n))
+        cols = self.cols[self._span[group]][:1]
+        return Expr(cols, np.ones(cols.shape), np.zeros(self.n))
+
+    def awake_of(self, groups: Sequence[str]) -> Expr:
+        """The same of several groups, each with a mode awake, as a family."""
+        cols = self.cols[[self._span[name].start for name in groups], None, :]
+        return Expr(cols, np.ones(cols.shape), np.zeros((len(groups), self.n)))
 
     def load_mw(self, groups: Sequence[str]) -> Expr:
         if len(groups) == len(self._groups):

@@ -39,12 +39,13 @@ class Plant(Contract):
         site = program.site
         everything = [g.name for g in site.groups]
         program.cap("interconnect", program.load_mw(everything), site.interconnect_mw)
-        starts = {g.name: _starts(program, g) for g in site.groups if _needs_starts(program, g)}
+        moving = [g for g in site.groups if g.awake_modes and _needs_starts(program, g)]
+        starts = _starts(program, moving) if moving else None
         for hall in site.halls:
             behind = [g.name for g in site.groups if g.hall == hall.name]
             if behind:
                 program.cap(f"hall {hall.name}", program.load_mw(behind), hall.limit_mw)
-                _limit_starts(program, hall, [starts[name] for name in behind if name in starts])
+                _limit_starts(program, hall, starts, np.array([g.hall == hall.name for g in moving], dtype=bool))
         _ramp(program, everything)
         if any(c.obligation == self.name for c in program.so_far.calls):
             memory = program.so_far.memory.get(self.name, {}).get(LOAD_BEFORE_MW, {})
@@ -75,36 +76,42 @@ def _limits_starts(program: Program, hall: Hall) -> bool:
     return rigs > hall.max_starts_per_min * float(program.hours.min()) * 60.0
 
 
-def _starts(program: Program, group: RigGroup) -> Expr:
-    """Columns of starts, thousands of rigs, with the minimum times as rows over them (exact for many like rigs: the tight form of unit
-    commitment needs no integers there)."""
-    name, awake = group.name, program.awake(group.name)
-    before = awake_now(program, group)
-    starts = program.column(f"starts {name}")
+def _starts(program: Program, groups: Sequence[RigGroup]) -> Expr:
+    """Columns of starts, thousands of rigs, a family over the groups, with the minimum times as rows over them (exact for many like rigs:
+    the tight form of unit commitment needs no integers there)."""
+    names, awake = [g.name for g in groups], program.awake_of([g.name for g in groups])
+    before = np.array([awake_now(program, g) for g in groups])
+    have = np.array([program.kilorigs[name] for name in names])
+    rigs = np.array([g.rigs / KILO for g in groups])
+    wear = np.array([g.wear_usd_per_start for g in groups])
+    starts = program.column_blocks([f"starts {name}" for name in names])
     stops = starts - awake + awake.lag(1, before)
-    program.row(f"stops {name}", stops, lower=0.0)
-    program.weigh(starts * (KILO * group.wear_usd_per_start + IDLE_START_USD_PER_KILORIG))
-    now = program.so_far.groups.get(name)
-    held = _held(program, now.woken if now else (), group.min_on_min, before)
-    _keep(program, f"minimum on {name}", starts, group.min_on_min, awake - np.minimum(held, program.kilorigs[name]), held > 0)
-    resting = _held(program, now.slept if now else (), group.min_off_min, group.rigs / KILO - before)
-    _keep(program, f"minimum off {name}", stops, group.min_off_min, group.rigs / KILO - resting - awake, resting > 0)
+    program.row_blocks([f"stops {name}" for name in names], stops, lower=0.0)
+    program.weigh(starts * (KILO * wear + IDLE_START_USD_PER_KILORIG)[:, None])
+    now = [program.so_far.groups.get(name) for name in names]
+    on, off = np.array([g.min_on_min for g in groups]), np.array([g.min_off_min for g in groups])
+    held = np.array([_held(program, n.woken if n else (), m, most) for n, m, most in zip(now, on, before, strict=True)])
+    _keep(program, [f"minimum on {name}" for name in names], starts, on, awake - np.minimum(held, have), held > 0)
+    resting = np.array([_held(program, n.slept if n else (), m, most) for n, m, most in zip(now, off, rigs - before, strict=True)])
+    _keep(program, [f"minimum off {name}" for name in names], stops, off, rigs[:, None] - resting - awake, resting > 0)
     return starts
 
 
-def _keep(program: Program, name: str, moved: Expr, minimum_min: float, room: Expr, binds: NDArray[np.bool_]) -> None:
+def _keep(
+    program: Program, names: Sequence[str], moved: Expr, minimum_min: NDArray[np.float64], room: Expr, binds: NDArray[np.bool_]
+) -> None:
     """What moved within the minimum time before each interval's start stays within the room there; elastic. No row where only the moves of
     the interval itself count and the past binds nothing: what starts there runs there."""
     start_s = program.grid.edges[:-1]
     recent = moved
     for steps in range(1, program.n):
-        inside = np.zeros(program.n)
-        inside[steps:] = start_s[: program.n - steps] + minimum_min * 60.0 > start_s[steps:]
+        inside = np.zeros(binds.shape)
+        inside[:, steps:] = start_s[: program.n - steps] + minimum_min[:, None] * 60.0 > start_s[steps:]
         if not inside.any():
             break
-        binds = binds | inside.astype(bool)
+        binds = binds | (inside > 0)
         recent = recent + moved.lag(steps) * inside
-    program.at_least(name, room - recent, 0.0, Yields.MINIMUM_TIMES, binds)
+    program.at_least_blocks(names, room - recent, 0.0, Yields.MINIMUM_TIMES, binds)
 
 
 def _held(program: Program, moves: Sequence[tuple[datetime, int]], minimum_min: float, most: float) -> NDArray[np.float64]:
@@ -116,10 +123,11 @@ def _held(program: Program, moves: Sequence[tuple[datetime, int]], minimum_min: 
     return np.minimum(held, max(0.0, most))
 
 
-def _limit_starts(program: Program, hall: Hall, starts: Sequence[Expr]) -> None:
-    if not starts or hall.max_starts_per_min is None or not _limits_starts(program, hall):
+def _limit_starts(program: Program, hall: Hall, starts: Expr | None, here: NDArray[np.bool_]) -> None:
+    if starts is None or not here.any() or hall.max_starts_per_min is None or not _limits_starts(program, hall):
         return
-    program.row(f"starts hall {hall.name}", program.sum(starts), upper=hall.max_starts_per_min * program.hours * 60.0 / KILO)
+    together = starts.among(here).summed()
+    program.row(f"starts hall {hall.name}", together, upper=hall.max_starts_per_min * program.hours * 60.0 / KILO)
 
 
 def _ramp(program: Program, groups: Sequence[str]) -> None:
