@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,7 +16,7 @@ from optimizer.expr import Floats
 from optimizer.margins import breakevens_usd_per_mwh
 from optimizer.obligations import Obligation
 from optimizer.program import Program
-from optimizer.site import SLEEP, Site
+from optimizer.site import SLEEP, RigGroup, Site
 from optimizer.stages import Solution
 from optimizer.trajectory import Trajectory
 
@@ -83,8 +85,18 @@ def reasons(site: Site, book: Sequence[Obligation], plan: Plan, program: Program
     )
 
 
-def _called_now(site: Site, book: Sequence[Obligation], plan: Plan, program: Program) -> list[tuple[tuple[str, ...], str]]:
-    """The deployed instructions that the load of the first interval stands against: the groups each speaks of, and its words."""
+@dataclass(frozen=True, slots=True)
+class _Called:
+    """A deployed instruction in force: the groups it speaks of, its words, whether it keeps rigs of them asleep or awake."""
+
+    groups: tuple[str, ...]
+    words: str
+    caps: bool
+    lifts: bool
+
+
+def _called_now(site: Site, book: Sequence[Obligation], plan: Plan, program: Program) -> list[_Called]:
+    """The deployed instructions that hold the load of the first interval down, or up."""
     found = []
     for obligation in book:
         calls = [c for c in program.so_far.calls if c.obligation == obligation.name]
@@ -93,9 +105,10 @@ def _called_now(site: Site, book: Sequence[Obligation], plan: Plan, program: Pro
         insists = obligation.bounds(site, program.so_far.memory.get(obligation.name, {}), calls, plan.grid.intervals[0])
         names = obligation.scope.names(site)
         load_mw = sum(float(plan.groups[name].load_mw[0]) for name in names)
-        stands = load_mw > insists.cap_mw - SLACK_MW or load_mw < insists.floor_mw + SLACK_MW and insists.floor_mw > 0
-        if insists.why.startswith("call ") and stands:
-            found.append((names, insists.why))
+        full_mw = sum(site.group(name).rigs * site.group(name).full.watts for name in names) / 1e6
+        caps, lifts = insists.cap_mw < full_mw, insists.floor_mw > 0 and load_mw < insists.floor_mw + SLACK_MW
+        if insists.why.startswith("call ") and (caps or lifts):
+            found.append(_Called(names, insists.why, caps, lifts))
     return found
 
 
@@ -105,7 +118,7 @@ def _now(
     program: Program,
     first: str,
     members: Sequence[tuple[str, float]],
-    called: Sequence[tuple[tuple[str, ...], str]],
+    called: Sequence[_Called],
 ) -> str:
     group = site.group(first)
     point = site.meter_of[first].settlement_point
@@ -122,12 +135,27 @@ def _now(
     what = "runs" if share > 0.999 else "sleeps" if share < 0.001 else f"runs {share:.0%} of its rigs"
     until = _until(site, plan, awake)
     wanted = price < breakeven
-    told = [words for names, words in called if first in names]
-    if told and (share < 0.999 or not wanted):
-        why += f"; {' and '.join(told)}"
+    told = [c.words for c in called if first in c.groups and ((c.caps and wanted and share < 0.999) or (c.lifts and not wanted))]
+    bound = _by_minimum(site, plan, program, group, share)
+    if told or (bound and (wanted and share < 0.999 or not wanted and share > 0.001)):
+        why += "; " + "; ".join([*told, *bound])
     elif (wanted and share < 0.999) or (not wanted and share > 0.001 and price > breakeven):
         why += f"; {_held_by(plan, program, first, wanted)}"
     return f"{name} {what}{until}: {why}"
+
+
+def _by_minimum(site: Site, plan: Plan, program: Program, group: RigGroup, share: float) -> list[str]:
+    """What the minimum time of rigs that moved a moment ago says of a group that does not do what its price asks."""
+    now = program.so_far.groups.get(group.name)
+    asleep = share < 0.999 and float(plan.prices[site.meter_of[group.name].settlement_point][0]) < plan.breakevens[group.name]
+    moved, minimum_min, what = (
+        (now.slept if now else (), group.min_off_min, "rest") if asleep else (now.woken if now else (), group.min_on_min, "stay on")
+    )
+    free = [(at + timedelta(minutes=minimum_min), rigs) for at, rigs in moved if at + timedelta(minutes=minimum_min) > plan.at]
+    if not free:
+        return []
+    last = max(at for at, _ in free).astimezone(site.market.tz)
+    return [f"{sum(rigs for _, rigs in free)} of them {what} until {last:%H:%M}, for their minimum time"]
 
 
 def _until(site: Site, plan: Plan, awake: Floats) -> str:

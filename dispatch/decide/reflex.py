@@ -169,7 +169,9 @@ def watts_at_meter(state: State, group: RigGroup, at: datetime) -> list[float]:
     temperature = state.facts.temperature(at)
     overhead = 1.0 + state.site.hall_of[group.name].overhead.at(temperature.celsius if temperature else MILD_CELSIUS)
     now = state.fleet[group.name]
-    modes = effective(group, now)
+    # The load that was seen is the load of the modes that were seen: what was commanded since has not changed it yet.
+    going = np.where((now.wanted >= 0) & (now.wanted != asleep(group)), now.wanted, mode_index(group, group.full.name))
+    modes = np.where(now.seen == WAKING, going, now.seen)
     nominal_w = sum(m.watts * float((modes == k).sum()) for k, m in enumerate(group.modes))
     bias = float(np.clip(now.load_mw * 1e6 / nominal_w, 1.0, MOST_BIAS)) if nominal_w > 0 else 1.0
     return [m.watts * bias * overhead for m in group.modes]

@@ -245,3 +245,15 @@ def test_waiting_for_a_plan_disturbs_nobody_even_where_some_did_not_obey() -> No
     state = state.after(second, 5).after(done(second), 6)
     later = Seen(at=NOON + 5 * MINUTE, facts=(price(30.0, NOON),), fleet=look(setup, a_old={"normal": "0-4,25-39", "sleep": "5-24"}))
     assert decide(state.after(later, 7), NOON + 5 * MINUTE, 1) is None
+
+
+def test_what_a_call_cut_is_not_cut_again_before_the_next_look() -> None:
+    """The last look shows the load from before the command: it says nothing of what the rigs that still hash draw."""
+    setup = small()
+    posted = Seen(at=NOON, fleet=look(setup), facts=(call(NOON),))
+    state = folded(setup, posted)
+    cut = decide(state, NOON, 1)
+    assert cut is not None
+    done = Done(at=NOON + MINUTE, results=tuple(Result(order=o.id, by={"reached": o.rigs}) for o in cut.orders))
+    state = state.after(cut, 2).after(done, 3)
+    assert decide(state, NOON + MINUTE, 1) is None

@@ -172,6 +172,10 @@ def test_the_reason_of_a_group_asleep_under_a_call_names_the_call(dead):
     assert "call c1" in said["s19xp"] and "call c1" not in said["s21"]
     idle = plan(three_models(), BOOK, outlook([4000.0] * 4), state, session=Dead() if dead else None)
     assert not any("call c1" in reason for reason in idle.reasons)
+    held = so_far(groups={"s19jpro": GroupNow({"sleep": 1000.0}, slept=((AT - timedelta(minutes=1), 1000),))})
+    where = site(group("s19jpro", "s19jpro", min_off_min=15))
+    resting = plan(where, BOOK, outlook([20.0] * 4), held, session=Dead() if dead else None)
+    assert any("s19jpro" in reason and "for their minimum time" in reason for reason in resting.reasons)
     later = so_far(calls=(call("plant", AT + HOUR, None, mw_cap=5.0),))
     ahead = plan(three_models(), BOOK, outlook([20.0] * 8), later, session=Dead() if dead else None)
     assert not any("sleeps" in reason and "call c1" in reason for reason in ahead.reasons)
