@@ -14,6 +14,7 @@ from pydantic import Field, ValidationError, model_validator
 from dispatch import ConfigError, faults
 from dispatch.faults import Fault
 from markets.grid import Market
+from optimizer.dated import Dated
 from optimizer.site import Written
 
 
@@ -66,6 +67,10 @@ class Rules:
         if isinstance(value, str):
             raise KeyError(f"rule {id_!r} is {value!r}, not a number")
         return float(value)
+
+    def dated(self) -> tuple[Dated, ...]:
+        """The rules as contracts read them."""
+        return tuple(Dated(r.id, r.value, r.from_, r.to, r.cited) for r in self.rules)
 
     def of(self, market: Market) -> tuple[Rule, ...]:
         """The rules a site in this market stands on."""

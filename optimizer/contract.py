@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
-from pydantic import Field
+from pydantic import Field, PrivateAttr
 
 from markets.facts import Call
 from markets.grid import Interval
 from optimizer.actuals import Actuals
+from optimizer.dated import Dated
 from optimizer.money import Line
 from optimizer.obligations import Bounds, Charge, Its, called_bounds
 from optimizer.program import Program
@@ -26,8 +27,16 @@ class Contract(Written):
     """
 
     type: ClassVar[str]
+    stands_on: ClassVar[tuple[str, ...]] = ()
     name: str = Field(min_length=1)
     scope: Scope = Scope()
+    _rules: tuple[Dated, ...] = PrivateAttr(default=())
+
+    def under(self, rules: Sequence[Dated]) -> Self:
+        """The same contract under the market's dated rules: it keeps those whose id begins with a word of `stands_on`."""
+        ruled = self.model_copy()
+        ruled._rules = tuple(r for r in rules if self.stands_on and r.id.startswith(self.stands_on))
+        return ruled
 
     def charges(self, its: Its[Any]) -> Iterable[Charge[Any]]:
         """The formula: quantities that follow load or hashrate, times rates that do not."""

@@ -37,10 +37,10 @@ def holds(
     honours_calls(obligation, where, ahead)
 
 
-def keeps_the_law(obligation, where, ahead, rng, *, linear, beside=()):
+def keeps_the_law(obligation, where, ahead, rng, *, linear, beside=(), state=None):
     """The program may say at most what the bill pays for a load that is given."""
     book = (*beside, obligation)
-    program = program_of(where, book, ahead, SoFar(at=ahead.at))
+    program = program_of(where, book, ahead, state or SoFar(at=ahead.at))
     solution = given_load(program, rng)
     said = sum(e.usd.at(solution.x) for e in program.earned if e.obligation == obligation.name)
     said = np.asarray(said) + np.zeros(program.n)

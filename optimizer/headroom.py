@@ -1,0 +1,113 @@
+"""Headroom: how many megawatts a load can drop or rise by, as rows over reserve that is kept ready."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+
+import numpy as np
+
+from optimizer.expr import Expr, Floats
+from optimizer.program import KILO, Program
+from optimizer.site import SLEEP, Mode, RigGroup
+
+
+def up_pool(program: Program, name: str, groups: Sequence[str], sold: Expr, floor_mw: Floats) -> None:
+    """Reserve against dropping load, all products together: what rigs that may sleep draw over sleep, and load above the floor (nothing is
+    sold where the load stands below it)."""
+    parts = [_can_drop(program, name, program.site.group(g)) for g in groups]
+    program.row(f"headroom {name}", program.sum(parts) - sold, lower=0.0)
+    load = program.load_mw(groups)
+    least, most = load.range(program.lower, program.upper)
+    binds = floor_mw > least + 1e-9
+    if binds.any():
+        above = program.column(f"above floor {name}", upper=np.where(binds, 1.0, 0.0), integer=True)
+        program.row(f"floor of headroom {name}", load - above * floor_mw - sold, lower=0.0, where=binds)
+        program.row(f"headroom above floor {name}", sold - above * most, upper=0.0, where=binds)
+
+
+def down_pool(program: Program, name: str, groups: Sequence[str], sold: Expr, most_mw: float | None, response_min: Floats) -> None:
+    """Reserve against raising load: modes reachable in time, and room under MPC, halls and the interconnect with all of it deployed."""
+    site = program.site
+    rises = {}
+    for g in groups:
+        group = site.group(g)
+        rises[g] = program.column(f"rise {name} {g}")
+        program.row(f"rise {name} {g}", _can_rise(program, group, response_min) - rises[g], lower=0.0)
+    program.row(f"footroom {name}", program.sum(list(rises.values())) - sold, lower=0.0)
+    if most_mw is not None:
+        _room(program, f"ceiling of footroom {name}", program.load_mw(groups), sold, most_mw)
+    _room(program, f"interconnect footroom {name}", program.load_mw([g.name for g in site.groups]), sold, site.interconnect_mw)
+    for hall in site.halls:
+        here = [rises[g] for g in groups if site.group(g).hall == hall.name]
+        if here:
+            load = program.load_mw([g.name for g in site.groups if g.hall == hall.name])
+            _room(program, f"hall footroom {name} {hall.name}", load, program.sum(here), hall.limit_mw)
+
+
+def _room(program: Program, name: str, load: Expr, sold: Expr, most_mw: float) -> None:
+    least, _ = load.range(program.lower, program.upper)
+    program.row(name, load + sold, upper=np.maximum(most_mw, least))
+
+
+def _asleep(group: RigGroup) -> Mode:
+    return next((m for m in group.modes if m.name == SLEEP), Mode(name=SLEEP, watts=0.0, ths=0.0))
+
+
+def _can_drop(program: Program, name: str, group: RigGroup) -> Expr:
+    """MW over sleep of rigs that may be told to sleep. Rigs still waking, or bound by their minimum time on, give none: `old` counts the
+    others, and they are the ones in the highest modes."""
+    standby = program.mw_per_kilorig(group, _asleep(group))
+    over_sleep = program.group_load_mw(group.name) - standby * program.kilorigs[group.name]
+    minutes = max(group.min_on_min, group.wake_min)
+    if minutes <= 0:
+        return over_sleep
+    old = _old(program, name, group, minutes)
+    draws = [program.mw_per_kilorig(group, m) - standby for m in group.awake_modes]
+    if len(draws) == 1:
+        return old * draws[0]
+    drop = program.column(f"drop {name} {group.name}")
+    program.row(f"drop of old {name} {group.name}", old * np.max(draws, axis=0) - drop, lower=0.0)
+    young = program.awake(group.name) - old
+    program.row(f"drop but young {name} {group.name}", over_sleep - young * np.min(draws, axis=0) - drop, lower=0.0)
+    return drop
+
+
+def _old(program: Program, name: str, group: RigGroup, minutes: float) -> Expr:
+    """Thousands of rigs awake through the last `minutes` at each interval's start: never more than at any moment of them."""
+    now = program.so_far.groups.get(group.name)
+    before = sum(rigs for mode, rigs in now.modes.items() if mode != SLEEP) / KILO if now else 0.0
+    free = before - _bound(program, group, minutes, before)
+    share = free / before if before > 0 else np.ones(program.n)
+    awake, start_s = program.awake(group.name), program.grid.edges[:-1]
+    old = program.column(f"old {name} {group.name}")
+    program.row(f"old {name} {group.name}", awake * share - old, lower=0.0)
+    for steps in range(program.n):
+        recent = np.zeros(program.n, dtype=bool)
+        recent[steps:] = start_s[: program.n - steps] + minutes * 60.0 > start_s[steps:]
+        if not recent.any():
+            break
+        through = awake.lag(steps + 1, before) * share
+        program.row(f"old {steps} {name} {group.name}", through - old, lower=0.0, where=recent)
+    return old
+
+
+def _bound(program: Program, group: RigGroup, minutes: float, most: float) -> Floats:
+    """Thousands of rigs that were woken before the plan and may not sleep yet at each interval's start."""
+    now = program.so_far.groups.get(group.name)
+    bound = np.zeros(program.n)
+    for at, rigs in now.woken if now else ():
+        free_s = (at + timedelta(minutes=minutes)).timestamp()
+        bound += np.where(program.grid.edges[:-1] < free_s, rigs / KILO, 0.0)
+    return np.minimum(bound, most)
+
+
+def _can_rise(program: Program, group: RigGroup, response_min: Floats) -> Expr:
+    """MW up to the highest mode: of all rigs where waking is quick enough, else of those awake."""
+    full = program.mw_per_kilorig(group, max(group.awake_modes, key=lambda m: m.watts))
+    standby = program.mw_per_kilorig(group, _asleep(group))
+    have = program.kilorigs[group.name]
+    quick = group.wake_min <= response_min
+    over_sleep = program.group_load_mw(group.name) - standby * have
+    reach = program.awake(group.name) * np.where(quick, 0.0, full - standby) + np.where(quick, (full - standby) * have, 0.0)
+    return reach - over_sleep

@@ -1,0 +1,19 @@
+"""Contracts under the shipped dated rules, for tests that build them by hand."""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+from dispatch import config, rules
+from optimizer.contract import Contract
+from optimizer.dated import Dated
+
+C = TypeVar("C", bound=Contract)
+SHIPPED = rules.read(config.default_file("programs.toml"))
+
+
+def ruled(contract: C, **other: float | str) -> C:
+    """The contract under the shipped rules; `other` puts a value in place of a rule's, dots written as double underscores."""
+    changed = {k.replace("__", "."): v for k, v in other.items()}
+    dated = [Dated(d.id, changed.get(d.id, d.value), d.from_, d.to, d.cited) for d in SHIPPED.dated()]
+    return contract.under(dated)
