@@ -131,6 +131,8 @@ class Result:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Done(Entry):
+    """What became of the orders of the `Commanded` before it, each judged by readings."""
+
     results: tuple[Result, ...]
 
 

@@ -51,6 +51,8 @@ class Planner(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class World:
+    """One way of running a site; the loop knows nothing else of it."""
+
     name: str
     clock: Clock
     eyes: Eyes

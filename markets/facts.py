@@ -103,6 +103,8 @@ class GridStatus(Fact):
 
 
 class CallKind(StrEnum):
+    """What a call asks for; a recall ends one, a cancel undoes it."""
+
     DEPLOY = "deploy"
     RECALL = "recall"
     CANCEL = "cancel"

@@ -66,14 +66,8 @@ def outlook(
     at = utc(at)
     energies = {point: _energy(book, at, grid, point, market) for point in sorted(set(points))}
     hashprice, hash_notes = _hashprice(book, at, grid, hash_default)
-    temperature = _filled(grid, book.temperatures)
-    notes = [note for e in energies.values() for note in e.notes] + hash_notes
-    if np.isnan(temperature).any():
-        temperature = np.where(np.isnan(temperature), _last_or(book.temperatures, at, MILD_CELSIUS), temperature)
-    if not book.temperatures:
-        notes.append(f"No outside temperature is known; {MILD_CELSIUS:g} C stands in.")
+    temperature, air_notes = _temperature(book, at, grid)
     peak_share, peak_notes = _peak_share(book, grid, market, peak_windows_min)
-    notes += peak_notes
     rung = max((e.rung for e in energies.values()), key=_STEPS.index, default=Rung.SAFE_STATE)
     return Outlook(
         at=at,
@@ -81,13 +75,13 @@ def outlook(
         energy={point: e.price for point, e in energies.items()},
         basis={point: e.basis for point, e in energies.items()},
         hashprice=hashprice,
-        temperature_c=Series(grid, temperature, "celsius"),
+        temperature_c=temperature,
         rung=Rung.SAFE_STATE if np.isnan(hashprice.values).any() else rung,
         reserve=_reserve(book, grid),
         system_load_mw=system_load(book, grid),
         peak_share=peak_share,
         synthetic=synthetic or any(shelf[-1].source == "synthetic" for shelf in book.prices.values() if shelf),
-        notes=tuple(notes),
+        notes=(*(note for e in energies.values() for note in e.notes), *hash_notes, *air_notes, *peak_notes),
     )
 
 
@@ -208,9 +202,13 @@ def _filled(grid: Grid, shelf: Sequence[Temperature] | Sequence[LoadForecast] | 
     return values
 
 
-def _last_or(shelf: Sequence[Temperature], at: datetime, default: float) -> float:
-    past = [t for t in shelf if t.over.start <= at]
-    return past[-1].celsius if past else default
+def _temperature(book: FactBook, at: datetime, grid: Grid) -> tuple[Series, list[str]]:
+    """Outside air; what no day knows takes the last word, and a mild day where there is none."""
+    values = _filled(grid, book.temperatures)
+    past = [t for t in book.temperatures if t.over.start <= at]
+    values = np.where(np.isnan(values), past[-1].celsius if past else MILD_CELSIUS, values)
+    notes = [] if book.temperatures else [f"No outside temperature is known; {MILD_CELSIUS:g} C stands in."]
+    return Series(grid, values, "celsius"), notes
 
 
 def _hashprice(book: FactBook, at: datetime, grid: Grid, default: float | None) -> tuple[Series, list[str]]:

@@ -72,6 +72,8 @@ class GroupSpec:
 
 @dataclass(frozen=True, slots=True)
 class FleetSpec:
+    """What is simulated: groups of rigs and what ails some of them."""
+
     groups: tuple[GroupSpec, ...]
     afflictions: tuple[Affliction, ...] = ()
 

@@ -1,0 +1,131 @@
+"""The house rules that linters do not see: size, names, docstrings, fakes instead of patches, entry points."""
+
+from __future__ import annotations
+
+import ast
+import re
+import tomllib
+from collections.abc import Iterator
+from functools import cache
+from importlib import import_module
+from pathlib import Path
+from statistics import median
+
+import pytest
+
+from dispatch.settings import NOT_BUILT
+
+ROOT = Path(__file__).parents[1]
+PACKAGES = ("markets", "optimizer", "dispatch")
+MODULES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
+TESTS = sorted((ROOT / "tests").rglob("*.py"))
+MODULE_LINES, FUNCTION_LINES = 300, 40
+
+# Longer than the cap, with the reason; the figure is what they may not grow beyond.
+LONG_FUNCTIONS = {
+    "dispatch/daemon.py:loop_role": (50, "one process put together from top to bottom, its inner main included"),
+    "dispatch/commands/running.py:_daemon": (60, "the one place where the options of run and shadow are refused, each in its own words"),
+}
+
+Function = ast.FunctionDef | ast.AsyncFunctionDef
+
+
+def name_of(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+@cache
+def tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_text("utf-8"))
+
+
+def functions(path: Path) -> Iterator[tuple[str, int]]:
+    for node in ast.walk(tree(path)):
+        if isinstance(node, Function):
+            assert node.end_lineno is not None
+            yield f"{name_of(path)}:{node.name}", node.end_lineno - node.lineno + 1
+
+
+def test_a_module_fits_in_one_head() -> None:
+    lines = {name_of(path): len(path.read_text("utf-8").splitlines()) for path in [*MODULES, *sorted((ROOT / "bench").glob("*.py"))]}
+    assert {name: n for name, n in lines.items() if n > MODULE_LINES} == {}
+    assert median(lines.values()) <= 130
+
+
+def test_a_function_fits_on_a_screen() -> None:
+    found = [(name, n) for path in MODULES for name, n in functions(path)]
+    assert {name: n for name, n in found if n > LONG_FUNCTIONS.get(name, (FUNCTION_LINES,))[0]} == {}
+    assert median(n for _, n in found) <= 9
+
+
+def test_exceptions_to_the_cap_are_still_needed() -> None:
+    found = {name: n for path in MODULES for name, n in functions(path) if n > FUNCTION_LINES}
+    assert set(LONG_FUNCTIONS) <= set(found)
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_a_module_and_its_public_classes_say_what_they_are_for(path: Path) -> None:
+    assert ast.get_docstring(tree(path)), "a module without a docstring"
+    public = [node for node in tree(path).body if isinstance(node, ast.ClassDef) and not node.name.startswith("_")]
+    assert [node.name for node in public if not ast.get_docstring(node)] == []
+
+
+def test_names_say_the_fields_words() -> None:
+    empty = re.compile(r"Manager|Helper|Util|Service|Handler")
+    classes = [(path, node.name) for path in MODULES for node in ast.walk(tree(path)) if isinstance(node, ast.ClassDef)]
+    assert [f"{name_of(path)}: {name}" for path, name in classes if empty.search(name)] == []
+    assert [name_of(path) for path in MODULES if path.stem in ("common", "utils", "util", "helpers", "misc", "base")] == []
+
+
+def test_nothing_is_left_for_later() -> None:
+    later = re.compile(r"\b(TO" r"DO|FIX" r"ME|XX" r"X|HA" r"CK)\b")
+    found = [name_of(path) for path in [*MODULES, *TESTS, *(ROOT / "bench").glob("*.py")] if later.search(path.read_text("utf-8"))]
+    assert found == []
+
+
+def test_fakes_not_patches() -> None:
+    """The environment is the outside world and may be set; our own objects are never replaced behind their back."""
+    found = []
+    for path in TESTS:
+        for node in ast.walk(tree(path)):
+            if isinstance(node, ast.Import | ast.ImportFrom):
+                names = [node.module or ""] if isinstance(node, ast.ImportFrom) else [alias.name for alias in node.names]
+                found += [f"{name_of(path)}:{node.lineno}" for name in names if name in ("unittest.mock", "mock", "pytest_mock")]
+            if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "monkeypatch":
+                found += [] if node.attr in ("setenv", "delenv", "chdir") else [f"{name_of(path)}:{node.lineno}"]
+    assert found == []
+
+
+def declared() -> list[tuple[str, str, str]]:
+    groups = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["entry-points"]
+    return [(group, word, target) for group, points in groups.items() for word, target in points.items()]
+
+
+@pytest.mark.parametrize(("group", "word", "target"), declared(), ids=lambda part: part)
+def test_an_entry_point_leads_to_a_class_of_its_word(group: str, word: str, target: str) -> None:
+    module, _, attribute = target.partition(":")
+    found = getattr(import_module(module), attribute)
+    if group == "optimizer.obligations":
+        assert found.type == word
+        assert module.endswith(f".{word}")
+    else:
+        assert found.model_fields["kind" if group == "dispatch.rigs" else "source"].default == word
+
+
+def test_every_built_in_is_an_entry_point() -> None:
+    targets = {target for _, _, target in declared()}
+    written = {path.stem for path in (ROOT / "optimizer" / "obligations").glob("[a-z]*.py")}
+    offered = {target.partition(":")[0].rpartition(".")[2] for target in targets if target.startswith("optimizer.obligations.")}
+    assert offered <= written
+    # A contract in the making is one that `check` says is not built in this version.
+    assert written - offered <= {*NOT_BUILT["obligations"], "transition"}
+    settings = tree(ROOT / "dispatch" / "settings.py")
+    opens = {
+        node.name
+        for node in settings.body
+        if isinstance(node, ast.ClassDef)
+        and any(
+            isinstance(part, ast.AnnAssign) and getattr(part.target, "id", "") in ("source", "kind") and part.value for part in node.body
+        )
+    }
+    assert {t.partition(":")[2] for t in targets if t.startswith("dispatch.settings:")} == opens
