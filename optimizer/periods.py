@@ -3,6 +3,7 @@ from a sum. Periods are told by a number an interval, rising with time, shape (n
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from optimizer.program import Program
 
 INF = float("inf")
+# The number of the period that a contract's memory is of.
+PERIOD = "period"
 Numbers = NDArray[Any]
 
 
@@ -48,6 +51,11 @@ def shares(periods: Ints, hours: Floats) -> tuple[tuple[Ints, Floats], ...]:
     """The intervals of the period each interval is in, one after the other, each with its share of the period's hours."""
     whole = np.bincount(leads(periods), hours)[leads(periods)]
     return tuple((at, np.where(within, hours[at] / whole, 0.0)) for at, within in steps_within(periods))
+
+
+def recalled(memory: Mapping[str, Any], key: str, period: int) -> float:
+    """A figure a contract remembers of a period: nothing when what it remembers is of another one."""
+    return float(memory.get(key, 0.0)) if memory.get(PERIOD, period) == period else 0.0
 
 
 def highest(program: Program, quantity: Expr, periods: Ints, floor: Floats) -> Expr:

@@ -10,7 +10,7 @@ a forward settled in cash is a constant that decides nothing (RULES 3.17).
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from functools import cached_property
 from typing import Annotated, Any, ClassVar, Literal
@@ -19,9 +19,11 @@ import numpy as np
 from pydantic import AfterValidator, Field, model_validator
 
 from markets.grid import Interval, utc
+from optimizer.actuals import Actuals
 from optimizer.contract import Contract
 from optimizer.obligations import Charge, Its
-from optimizer.periods import clock
+from optimizer.periods import PERIOD, clock, recalled
+from optimizer.reader import Reader
 from optimizer.site import NotNegative, Positive
 
 Instant = Annotated[datetime, AfterValidator(utc)]
@@ -71,9 +73,26 @@ class Forward(Contract):
         yield Charge("forward_price", its.sum([]) + sold, "ph_day", price - index, PRICE)
         if self.delivery == "cash":
             return
-        hashed = its.sum([its.hash_ph_days(name) for name in self.scope.names(its.site)]) * its.during(self.over)
-        known = its.memory(self.name) if self.delivery == "daily" else {}
-        before = float(known.get(DELIVERED_PH_DAYS, 0.0)), float(known.get(NEEDED_PH_DAYS, 0.0))
-        missing = its.short(hashed, clock(its.grid, PERIOD_MIN[self.delivery]), sold, before)
+        period = clock(its.grid, PERIOD_MIN[self.delivery])
+        known, first = its.memory(self.name) if self.delivery == "daily" else {}, int(period[0])
+        before = recalled(known, DELIVERED_PH_DAYS, first), recalled(known, NEEDED_PH_DAYS, first)
+        missing = its.short(self._hashed(its), period, sold, before)
         gain = np.array([max(usd, its.number(0)) if usd == usd else usd for usd in price - index], dtype=np.asarray(index).dtype)
         yield Charge("forward_shortfall", missing, "ph_day", -(gain + its.number(self.damages_usd_per_ph_day)), MISSING, over_period=True)
+
+    def remember(self, memory: Mapping[str, Any], then: Actuals) -> Mapping[str, Any]:
+        """Its memory after a stretch of time: what was hashed and needed of the day that the stretch ends in."""
+        its = Reader.of(then)
+        day = clock(its.grid, PERIOD_MIN["daily"])
+        last = int(day[-1])
+        needed = its.during(self.over) * its.hours * its.number(self.ph) / its.number(24)
+        pairs = [(float(h), float(n)) for h, n, d in zip(self._hashed(its), needed, day, strict=True) if d == last and h == h]
+        return {
+            **memory,
+            PERIOD: last,
+            DELIVERED_PH_DAYS: recalled(memory, DELIVERED_PH_DAYS, last) + sum(h for h, _ in pairs),
+            NEEDED_PH_DAYS: recalled(memory, NEEDED_PH_DAYS, last) + sum(n for _, n in pairs),
+        }
+
+    def _hashed(self, its: Its[Any]) -> Any:
+        return its.sum([its.hash_ph_days(name) for name in self.scope.names(its.site)]) * its.during(self.over)

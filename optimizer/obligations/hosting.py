@@ -16,8 +16,12 @@ import numpy as np
 from pydantic import model_validator
 
 from markets.grid import Interval, months
+from optimizer.actuals import Actuals
 from optimizer.contract import Contract
+from optimizer.expr import Ints
 from optimizer.obligations import Charge, Its, meters_in
+from optimizer.periods import PERIOD, recalled
+from optimizer.reader import Reader
 from optimizer.site import Fraction, NotNegative, Positive, Site
 
 RUN_MWH, PROMISED_MWH = "run_mwh", "promised_mwh"
@@ -67,7 +71,6 @@ class Hosting(Contract):
         return dict.fromkeys(self.scope.names(site), (strike, self.pass_through))
 
     def charges(self, its: Its[Any]) -> Iterable[Charge[Any]]:
-        run, promised = [], []
         for meter, groups in meters_in(its.site, self.scope):
             price = its.energy_price(meter.settlement_point)
             wanted = self._wanted(its, price)
@@ -76,16 +79,37 @@ class Hosting(Contract):
                 yield Charge("hosting_fee", load, "mwh", wanted * its.number(self.usd_per_mwh), FEE)
             if self.pass_through:
                 yield Charge("power_passed_through", load, "mwh", wanted * price, PASSED, meter.settlement_point)
-            run.append(its.sum([its.energy_mwh(name) for name in groups]) * wanted)
-            promised.append(its.hours * wanted * its.number(self._share_mw(its.site, groups) * self.uptime))
         if self.hash_share:
             hashed = its.sum([its.hash_ph_days(name) for name in self.scope.names(its.site)])
             yield Charge("hash_share", hashed, "ph_day", its.hashprice() * its.number(self.hash_share), SHARE)
-        if self.uptime and promised:
-            known = its.memory(self.name)
-            before = float(known.get(RUN_MWH, 0.0)), float(known.get(PROMISED_MWH, 0.0))
-            missing = its.short(its.sum(run), months(its.site.market, its.grid), sum(promised[1:], promised[0]), before)
+        if self.uptime:
+            month, known = months(its.site.market, its.grid), its.memory(self.name)
+            before = recalled(known, RUN_MWH, int(month[0])), recalled(known, PROMISED_MWH, int(month[0]))
+            missing = its.short(*self._run_and_promised(its, month), before)
             yield Charge("uptime_credit", missing, "mwh", its.during(None) * its.number(-self.credit_usd_per_mwh), UPTIME, over_period=True)
+
+    def remember(self, memory: Mapping[str, Any], then: Actuals) -> Mapping[str, Any]:
+        """Its memory after a stretch of time: what ran and what was promised of the month that the stretch ends in."""
+        its = Reader.of(then)
+        month = months(its.site.market, its.grid)
+        last = int(month[-1])
+        run, _, promised = self._run_and_promised(its, month)
+        pairs = [(float(r), float(p)) for r, p, m in zip(run, promised, month, strict=True) if m == last and r == r and p == p]
+        return {
+            **memory,
+            PERIOD: last,
+            RUN_MWH: recalled(memory, RUN_MWH, last) + sum(r for r, _ in pairs),
+            PROMISED_MWH: recalled(memory, PROMISED_MWH, last) + sum(p for _, p in pairs),
+        }
+
+    def _run_and_promised(self, its: Its[Any], month: Ints) -> tuple[Any, Ints, Any]:
+        """Metered and promised MWh in the hours the tenant wants, with the months they count in."""
+        run, promised = [], its.during(None) * its.number(0)
+        for meter, groups in meters_in(its.site, self.scope):
+            wanted = self._wanted(its, its.energy_price(meter.settlement_point))
+            run.append(its.sum([its.energy_mwh(name) for name in groups]) * wanted)
+            promised = promised + its.hours * wanted * its.number(self._share_mw(its.site, groups) * self.uptime)
+        return its.sum(run), month, promised
 
     def _wanted(self, its: Its[Any], price: Any) -> Any:
         """One where the tenant wants to run, zero above its strike; a price that is missing is no strike."""

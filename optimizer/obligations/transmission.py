@@ -19,11 +19,13 @@ from pydantic import AfterValidator, Field, model_validator
 
 from markets.facts import Call
 from markets.grid import Grid, Interval, month_span, months, utc
+from optimizer.actuals import Actuals
 from optimizer.contract import Contract
 from optimizer.expr import Floats, Ints
 from optimizer.obligations import Bounds, Charge, Its
-from optimizer.periods import clock, leads
+from optimizer.periods import PERIOD, clock, leads, recalled
 from optimizer.program import Program
+from optimizer.reader import Reader
 from optimizer.site import NotNegative, Positive, Site, Written
 
 Instant = Annotated[datetime, AfterValidator(utc)]
@@ -123,6 +125,18 @@ class Transmission(Contract):
         else:
             yield Charge("minimum_demand", raised, "mw", its.during(None) * -per_mw, RULES["mbd"], over_period=True)
 
+    def remember(self, memory: Mapping[str, Any], then: Actuals) -> Mapping[str, Any]:
+        """Its memory after a stretch of time: the highest load of the period that the stretch ends in."""
+        if self.method in COINCIDENT:
+            return memory
+        its = Reader.of(then)
+        period = self._periods(months(its.site.market, its.grid))
+        load = its.sum([its.energy_mwh(name) for name in self.scope.names(its.site)]) / its.hours
+        metered = its.mean(load, clock(its.grid, self.metered_min))
+        here = [float(mw) for mw, number in zip(metered, period, strict=True) if number == period[-1] and mw == mw]
+        last = int(period[-1])
+        return {**memory, PERIOD: last, OWN_PEAK_MW: max([recalled(memory, OWN_PEAK_MW, last), *here])}
+
     def bounds(self, site: Site, memory: Mapping[str, Any], calls: Sequence[Call], over: Interval) -> Bounds:
         """Its calls, and the operator's own list, which yields to a called floor."""
         called = super().bounds(site, memory, calls, over)
@@ -166,7 +180,7 @@ class Transmission(Contract):
 
     def _before(self, its: Its[Any], period: Ints) -> tuple[Any, Any]:
         """The highest load of the first interval's period before the grid, and in which intervals a period begins."""
-        known = its.during(None) * its.number(float(its.memory(self.name).get(OWN_PEAK_MW, 0.0)))
+        known = its.during(None) * its.number(recalled(its.memory(self.name), OWN_PEAK_MW, int(period[0])))
         nothing, one = its.number(0), its.number(1)
         ago = months(its.site.market, Grid(its.grid.edges[:2] - 1))
         begins = np.append(self._periods(ago)[0] != period[0], period[1:] != period[:-1])
