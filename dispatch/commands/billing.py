@@ -62,11 +62,12 @@ def _formats(text: str) -> tuple[str, ...]:
 
 
 def _newest(engine: Any, market: Market) -> date:
-    """The operating day of the journal's last row."""
+    """The operating day of the last plan: the look that closes a run already falls on the day after."""
     from dispatch.store.journal import SqlJournal
     from markets.grid import OperatingDay
 
-    last = SqlJournal(engine).last_at()
+    journal = SqlJournal(engine)
+    last = journal.last_at("Planned") or journal.last_at()
     assert last is not None  # a ledger with a run in it has rows
     return OperatingDay.of(market, last).on
 

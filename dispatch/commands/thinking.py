@@ -45,7 +45,7 @@ def what_if(
     config: Config,
     archive: Archive = None,
     at: At = None,
-    sweep: Annotated[list[str] | None, typer.Option("--sweep", help="KEY=a:b:n; once or twice.")] = None,
+    sweep: Annotated[list[str] | None, typer.Option("--sweep", help="KEY=FIRST:LAST:COUNT; once or twice.")] = None,
     as_json: Json = False,
 ) -> None:
     """An imagined run beside the base: plan, money, promises, differences."""

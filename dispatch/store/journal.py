@@ -160,10 +160,11 @@ class SqlJournal:
         with reading(self._engine) as connection:
             return int(connection.execute(select(func.max(journal.c.seq))).scalar() or 0)
 
-    def last_at(self) -> datetime | None:
-        """The world's time of the last row; None for an empty journal."""
+    def last_at(self, kind: str | None = None) -> datetime | None:
+        """The world's time of the last row, of one kind when given; None where there is none."""
+        last = select(journal.c.at).order_by(journal.c.seq.desc()).limit(1)
         with reading(self._engine) as connection:
-            found = connection.execute(select(journal.c.at).order_by(journal.c.seq.desc()).limit(1)).scalar()
+            found = connection.execute(last if kind is None else last.where(journal.c.kind == kind)).scalar()
         return None if found is None else utc(found)
 
 

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -25,7 +24,7 @@ from dispatch.redecide import redecide
 from dispatch.rigs.crew import Crew
 from dispatch.rigs.simulated import simulated_drivers
 from dispatch.runs import run_started
-from dispatch.sim.fleet import Fleet
+from dispatch.sim.fleet import Answers, Fleet
 from dispatch.sim.spec import Affliction, Fault, spec_of
 from dispatch.store import JournalLost
 from dispatch.store.inbox import Inbox
@@ -172,18 +171,27 @@ class Failing(MemoryJournal):
         return super().append(entry)
 
 
-async def test_no_row_no_command(monkeypatch: pytest.MonkeyPatch) -> None:
+class Witness(Fleet):
+    """A fleet that remembers how long the journal was at each order it was given."""
+
+    def __init__(self, setup: Any, journal: MemoryJournal) -> None:
+        super().__init__(spec_of(setup.site.groups), 0, NOON.timestamp())
+        self.journal, self.told_at = journal, []  # type: ignore[var-annotated]
+
+    def command(self, group: str, rigs: Any, mode: str) -> Answers:
+        self.told_at.append(self.journal.tail)
+        return super().command(group, rigs, mode)
+
+
+async def test_no_row_no_command() -> None:
     setup = small()
-    journal, fleet = Failing(range(3, 9)), fleet_of(setup)
+    journal = Failing(range(3, 9))
+    fleet = Witness(setup, journal)
     made = world(setup, NOON, [*prices([80.0] * 16, BEFORE), hashprice(45.0, NOON)], fleet=fleet)
-    commands = []
-    order = fleet.command
-    fleet.command = lambda *a: commands.append((journal.tail, a)) or order(*a)  # type: ignore[method-assign,assignment]
     await ran(made, journal, setup, 0.5)
-    assert journal.tried > 9 and commands
+    assert journal.tried > 9 and fleet.told_at
     kinds = [type(e) for e in entries(journal)]
-    for tail, _ in commands:
-        assert kinds[tail - 1] is Commanded
+    assert all(kinds[tail - 1] is Commanded for tail in fleet.told_at)
 
 
 class Crash(Exception):
