@@ -45,18 +45,27 @@ def take_in(kind: str, file: Path, inbox: Inbox, setup: Setup, key_name: str) ->
 
 
 async def watch(data: Path, inbox: Inbox, setup: Setup) -> None:
-    """Look into the folders for ever."""
-    root = data / "drop"
-    for name in FOLDERS:
-        for folder in (root / name, root / name / "taken", root / name / "refused"):
-            folder.mkdir(parents=True, exist_ok=True)
+    """Look into the folders for ever. What cannot be read or moved is said once and tried again: the loop beside goes on."""
+    said = ""
     while True:
-        for name, kind in FOLDERS.items():
-            for file in sorted((root / name).iterdir()):
-                # A file still being written has just changed.
-                if file.suffix.lower() in SUFFIXES and file.is_file() and wall_now().timestamp() - file.stat().st_mtime > PERIOD_S:
-                    _take(file, kind, inbox, setup)
+        try:
+            for name, kind in FOLDERS.items():
+                _look(data / "drop" / name, kind, inbox, setup)
+            said = ""
+        except OSError as fault:
+            if said != str(fault):
+                said = str(fault)
+                log.error("the watched folders cannot be used", error=said)
         await asyncio.sleep(PERIOD_S)
+
+
+def _look(root: Path, kind: str, inbox: Inbox, setup: Setup) -> None:
+    for folder in (root, root / "taken", root / "refused"):
+        folder.mkdir(parents=True, exist_ok=True)
+    for file in sorted(root.iterdir()):
+        # A file still being written has just changed.
+        if file.suffix.lower() in SUFFIXES and file.is_file() and wall_now().timestamp() - file.stat().st_mtime > PERIOD_S:
+            _take(file, kind, inbox, setup)
 
 
 def _take(file: Path, kind: str, inbox: Inbox, setup: Setup) -> None:

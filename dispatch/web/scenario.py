@@ -10,8 +10,10 @@ from pydantic import BeforeValidator, Field, model_validator
 from dispatch.inbound import CallDocument, Document, Instant, Name, Number
 from optimizer.site import Fraction
 
-NotNegative = Annotated[float, Field(strict=True, allow_inf_nan=False, ge=0)]
+MOST = 1e6  # of a factor or of dollars: beyond it no sum means anything
+NotNegative = Annotated[float, Field(strict=True, allow_inf_nan=False, ge=0, le=MOST)]
 Positive = Annotated[float, Field(strict=True, allow_inf_nan=False, gt=0)]
+Moderate = Annotated[Number, Field(ge=-MOST, le=MOST)]
 MAX_CHANGES = 200
 
 
@@ -54,9 +56,9 @@ def exactly_one(document: Document, *keys: str) -> str:
 class PriceChange(Spanned):
     """Energy prices scaled, shifted, set ($/MWh), or as on another market day, at one settlement point or (left out) at all."""
 
-    scale: Number | None = None
-    shift_usd: Number | None = None
-    set_usd: Number | None = None
+    scale: Moderate | None = None
+    shift_usd: Moderate | None = None
+    set_usd: Moderate | None = None
     like: Day | None = None
     point: Name | None = None
 
@@ -71,8 +73,8 @@ class HashChange(Document):
 
     usd_per_ph_day: NotNegative | None = None
     scale: NotNegative | None = None
-    btc_usd: Positive | None = None
-    difficulty_scale: Positive | None = None
+    btc_usd: Annotated[Positive, Field(le=1e9)] | None = None
+    difficulty_scale: Annotated[Positive, Field(ge=1e-6, le=MOST)] | None = None
     pool_fee: Share | None = None
 
     @model_validator(mode="after")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -69,8 +69,8 @@ def difference(base: PLAN, case: PLAN) -> dict[str, Any]:
 
 def promises(before: PlanInputs, after: PlanInputs, base: PLAN, case: PLAN) -> list[dict[str, Any]]:
     """Every promise of either plan (obligations that were called, and all that fall short), and how it fares in each."""
-    missed = {"base": short(base), "case": short(case)}
     called = {"base": _called(before), "case": _called(after)}
+    missed = {"base": _missed(base, called["base"]), "case": _missed(case, called["case"])}
     names = dict.fromkeys([*called["base"], *called["case"], *missed["base"], *missed["case"]])
     return [
         {
@@ -114,6 +114,16 @@ def short(plan: PLAN) -> dict[str, tuple[float, float]]:
     for row in plan.get("shortfalls", ()):
         mw, usd = out.get(row["promise"], (0.0, 0.0))
         out[row["promise"]] = (max(mw, float(row["mw"])), usd + float(row["usd"] or 0.0))
+    return out
+
+
+def _missed(plan: PLAN, called: Sequence[str]) -> dict[str, tuple[float, float]]:
+    """What falls short, an obligation's instructions under the names of its calls: a plan knows them together, as its cap and its floor."""
+    out = short(plan)
+    for obligation in dict.fromkeys(name.partition(": call ")[0] for name in called):
+        rows = [out.pop(row) for row in (f"call {obligation}", f"floor {obligation}") if row in out]
+        if rows:
+            out |= {name: max(rows) for name in called if name.startswith(f"{obligation}: call ")}
     return out
 
 

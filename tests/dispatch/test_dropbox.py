@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shutil
 from pathlib import Path
 
 from dispatch import dropbox
@@ -46,3 +47,19 @@ async def test_a_file_with_one_fault_is_refused_whole_with_all_its_faults(tmp_pa
     assert inbox.after(0) == []
     said = (tmp_path / "drop" / "calls" / "refused" / "a.json.faults.txt").read_text("utf-8")
     assert "1.mw_cap" in said and "2.kind" in said and (tmp_path / "drop" / "calls" / "refused" / "a.json").exists()
+
+
+async def test_a_folder_that_is_taken_away_comes_back(tmp_path: Path) -> None:
+    """Somebody tidies up: the loop beside goes on, and so does the watching."""
+    await dropped(tmp_path, a_json=json.dumps(CALL))
+    shutil.rmtree(tmp_path / "drop" / "calls")
+    (tmp_path / "drop" / "calls").write_text("in the way", "utf-8")
+    watching = asyncio.create_task(dropbox.watch(tmp_path, Inbox(open_ledger(tmp_path)), small()))
+    await asyncio.sleep(0.2)
+    assert not watching.done()
+    (tmp_path / "drop" / "calls").unlink()
+    async with asyncio.timeout(20):
+        while not (tmp_path / "drop" / "calls" / "refused").is_dir():
+            await asyncio.sleep(0.05)
+    watching.cancel()
+    await asyncio.gather(watching, return_exceptions=True)

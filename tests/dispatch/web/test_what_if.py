@@ -164,6 +164,13 @@ def test_calls_are_kept_and_told_as_promises() -> None:
     assert promise["name"] == "plant: call x" and not promise["base"]["made"] and promise["case"]["kept"]
 
 
+def test_a_set_point_above_what_the_site_can_draw_is_not_kept() -> None:
+    call = {"id": "c9", "obligation": "plant", "kind": "set_point", "mw_target": 0.9}
+    (promise,) = imagined({"calls": [call]})["promises"]
+    assert promise["name"] == "plant: call c9" and promise["case"]["made"] and not promise["case"]["kept"]
+    assert promise["case"]["shortfall_mw"] > 0.5 and promise["base"]["kept"]
+
+
 def test_a_reduction_is_cut_from_the_load_of_the_base_plan() -> None:
     answer = imagined({"calls": [{"id": "x", "obligation": "plant", "kind": "deploy", "mw_delta": 0.1}]})
     assert answer["base"]["intervals"][0]["load_mw"] == pytest.approx(0.26)
@@ -206,6 +213,11 @@ def test_a_span_of_the_past_takes_the_prices_that_were() -> None:
 )
 def test_what_is_wrong_is_named_by_its_path(scenario: Any, path: str) -> None:
     assert path in faults(scenario)
+
+
+def test_figures_beyond_reason_are_refused() -> None:
+    wild = {"prices": [{"scale": 1e308}, {"set_usd": -1e9}], "hash": {"btc_usd": 1e300}}
+    assert set(faults(wild)) == {"prices.0.scale", "prices.1.set_usd", "hash.btc_usd"}
 
 
 def test_the_site_that_lives_is_untouched() -> None:
