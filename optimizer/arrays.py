@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import IntEnum
 
@@ -12,6 +13,7 @@ from optimizer.expr import Expr, Floats, Ints
 
 INF = float("inf")
 Index = NDArray[np.int32]
+PIECE = 1 << 15
 
 
 class Yields(IntEnum):
@@ -80,11 +82,19 @@ class Rows:
 
     def times(self, x: Floats) -> Floats:
         """Each row's activity, shape (rows,)."""
-        return np.asarray(np.bincount(self._row_of, self.data * x[self.indices], minlength=self.shape[0]), dtype=np.float64)
+        activity = np.zeros(self.shape[0])
+        for rows, entries in self._pieces():
+            sums = np.add.reduceat(np.append(self.data[entries] * x[self.indices[entries]], 0.0), self.indptr[rows] - entries.start)
+            activity[rows] = np.where(np.diff(self.indptr[rows.start : rows.stop + 1]) > 0, sums, 0.0)
+        return activity
 
     def priced(self, y: Floats) -> Floats:
         """Each column's sum of row prices, the transpose times y, shape (cols,)."""
-        return np.asarray(np.bincount(self.indices, self.data * y[self._row_of], minlength=self.shape[1]), dtype=np.float64)
+        sums = np.zeros(self.shape[1])
+        for rows, entries in self._pieces():
+            prices = np.repeat(y[rows], np.diff(self.indptr[rows.start : rows.stop + 1]))
+            np.add.at(sums, self.indices[entries], self.data[entries] * prices)
+        return sums
 
     def like(self, other: Rows) -> bool:
         """Whether both are the same matrix."""
@@ -98,9 +108,13 @@ class Rows:
         indices, data = np.append(self.indices, cols.astype(np.int32)), np.append(self.data, weights[cols])
         return Rows(indptr, indices, data, (self.shape[0] + 1, self.shape[1]))
 
-    @property
-    def _row_of(self) -> NDArray[np.intp]:
-        return np.repeat(np.arange(self.shape[0]), np.diff(self.indptr))
+    def _pieces(self) -> Iterator[tuple[slice, slice]]:
+        """Rows with their entries, some thousands at a time: what is small stays in the processor's own memory."""
+        first = 0
+        while first < self.shape[0]:
+            last = max(first + 1, int(np.searchsorted(self.indptr, self.indptr[first] + PIECE, side="right")) - 1)
+            yield slice(first, last), slice(int(self.indptr[first]), int(self.indptr[last]))
+            first = last
 
 
 @dataclass(frozen=True, slots=True)

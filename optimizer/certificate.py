@@ -14,10 +14,7 @@ SLIP = 1e-6
 def certificate(a: Arrays, x: Floats, dual: Floats) -> float:
     """Relative gap between the primal objective and the dual one, both our own sums; infinite when a row, a bound or a reduced cost is
     on the wrong side by more than SLIP."""
-    activity = a.matrix.times(x)
-    scale = 1.0 + np.abs(activity)
-    slip = max(_most((a.row_lower - activity) / scale), _most((activity - a.row_upper) / scale), _most(a.lower - x), _most(x - a.upper))
-    if slip > SLIP:
+    if slip(a, x) > SLIP:
         return INF
     y = -dual
     reduced = a.cost - a.matrix.priced(y)
@@ -26,6 +23,13 @@ def certificate(a: Arrays, x: Floats, dual: Floats) -> float:
         return INF
     primal, dual_value = float(a.cost @ x), float(sum(p for p in parts if p is not None))
     return abs(primal - dual_value) / (1.0 + abs(primal))
+
+
+def slip(a: Arrays, x: Floats) -> float:
+    """How far the worst row or bound is on the wrong side, rows relative to their size."""
+    activity = a.matrix.times(x)
+    scale = 1.0 + np.abs(activity)
+    return max(_most((a.row_lower - activity) / scale), _most((activity - a.row_upper) / scale), _most(a.lower - x), _most(x - a.upper))
 
 
 def _sided(price: Floats, lower: Floats, upper: Floats) -> float | None:

@@ -14,16 +14,24 @@ import highspy
 import numpy as np
 
 from optimizer.arrays import Arrays, Named
-from optimizer.certificate import certificate
+from optimizer.certificate import SLIP, certificate, slip
 from optimizer.expr import Floats
 from optimizer.program import Program
-from optimizer.stages import FEASIBLE, INFEASIBLE, NO_LIMIT_S, OPTIMAL, Solution, SolveError, last_stage
+from optimizer.stages import ANSWERED, FEASIBLE, INFEASIBLE, NO_LIMIT_S, OPTIMAL, Solution, SolveError, last_stage
 
 if TYPE_CHECKING:
     import pulp
 
-# The relative gap between a solution's two objectives above which it is solved again.
-GAP = 1e-7
+# The relative gap between a solution's two objectives above which it is solved again from nothing, and above which it is refused.
+DOUBT, GAP = 1e-9, 1e-7
+# Told before the first run. Costs are not perturbed: the program's own tie-breaks do that, the same way each time.
+OPTIONS = {"solver": "simplex", "threads": 1, "simplex_strategy": 1, "mip_rel_gap": 1e-6}
+QUICK = {"presolve": "off", "dual_simplex_cost_perturbation_multiplier": 0.0}
+SAFE = {"presolve": "on", "dual_simplex_cost_perturbation_multiplier": 1.0}
+# Steps a row or column, at most, before a quick run counts as lost.
+MOST_STEPS = 20
+# A quick run that went in circles.
+LOST = "lost"
 # PuLP's own limit on names in LP files.
 MOST_NAME = 255
 
@@ -36,23 +44,33 @@ class Session:
         self._held: Arrays | None = None
 
     def run(self, arrays: Arrays, budget_s: float = NO_LIMIT_S) -> Solution:
-        """Minimises. A hot answer that its certificate doubts is solved again from nothing. Raises SolveError."""
+        """Minimises. An answer that its certificate doubts, a hot "infeasible" and a run that lost its way are solved again from nothing.
+        Raises SolveError."""
         if not arrays.finite:
             raise SolveError("the program holds a number that is not finite")
+        if arrays.integer.any():
+            return self._believed(arrays, self._once(arrays, budget_s, hot=False, safe=True), DOUBT)
         hot = self._held is not None and _same_shape(self._held, arrays)
-        solution = self._once(arrays, budget_s, hot, presolve=False)
-        if solution.status == OPTIMAL and _doubtful(arrays, solution):
-            solution = self._once(arrays, budget_s, hot=False, presolve=True)
-            if solution.status == OPTIMAL and _doubtful(arrays, solution):
-                raise SolveError(f"certificate gap {solution.gap:.1e}")
+        solution = self._once(arrays, budget_s, hot, safe=False)
+        if solution.status == LOST or (hot and solution.status == INFEASIBLE) or not _holds(arrays, solution, DOUBT):
+            left_s = budget_s - solution.run_s
+            solution = self._believed(arrays, self._once(arrays, left_s, hot=False, safe=True), GAP)
         return solution
 
-    def _once(self, arrays: Arrays, budget_s: float, hot: bool, presolve: bool) -> Solution:
+    def _believed(self, arrays: Arrays, solution: Solution, gap: float) -> Solution:
+        if solution.status == LOST or not _holds(arrays, solution, gap):
+            self._held = None
+            raise SolveError(f"the certificate refuses the solution, gap {solution.gap:.1e}")
+        return solution
+
+    def _once(self, arrays: Arrays, budget_s: float, hot: bool, safe: bool) -> Solution:
         highs = self._update(arrays) if hot and self._highs is not None else self._load(arrays)
         before = highs.getRunTime()
-        _must(highs.setOptionValue("presolve", "on" if presolve or arrays.integer.any() else "off"))
+        for option, value in (SAFE if safe else QUICK).items():
+            _must(highs.setOptionValue(option, value))
         # HiGHS adds up the time of every run of one object (OPTIMIZER 3).
-        _must(highs.setOptionValue("time_limit", before + budget_s))
+        _must(highs.setOptionValue("time_limit", before + max(0.0, budget_s)))
+        _must(highs.setOptionValue("simplex_iteration_limit", 2**31 - 1 if safe else MOST_STEPS * sum(arrays.matrix.shape) + 1000))
         if highs.run() == highspy.HighsStatus.kError:
             self._held = None
             raise SolveError("HiGHS ended with an error")
@@ -62,6 +80,9 @@ class Session:
             return _nothing(INFEASIBLE, run_s)
         if status == highspy.HighsModelStatus.kOptimal:
             return self._read(highs, arrays, run_s, OPTIMAL)
+        if status == highspy.HighsModelStatus.kIterationLimit and not safe:
+            self._held = None
+            return _nothing(LOST, run_s)
         if arrays.integer.any() and highs.getInfo().primal_solution_status == highspy.SolutionStatus.kSolutionStatusFeasible:
             return self._read(highs, arrays, run_s, FEASIBLE)
         self._held = None
@@ -88,7 +109,7 @@ class Session:
         if self._highs is None:
             self._highs = highspy.Highs()  # type: ignore[no-untyped-call]
             self._highs.silent()
-            for option, value in (("solver", "simplex"), ("threads", 1), ("simplex_strategy", 1), ("mip_rel_gap", 1e-6)):
+            for option, value in OPTIONS.items():
                 _must(self._highs.setOptionValue(option, value))
         highs, m = self._highs, a.matrix
         rows, cols = m.shape
@@ -113,8 +134,13 @@ class Session:
         return highs
 
 
-def _doubtful(arrays: Arrays, solution: Solution) -> bool:
-    return not np.isfinite(solution.x).all() or (not arrays.integer.any() and not solution.gap <= GAP)
+def _holds(arrays: Arrays, solution: Solution, gap: float) -> bool:
+    """Whether our own sums bear a solution out; with whole numbers, that it keeps every row."""
+    if solution.status not in ANSWERED:
+        return True
+    if not np.isfinite(solution.x).all():
+        return False
+    return slip(arrays, solution.x) <= SLIP if arrays.integer.any() else solution.gap <= gap
 
 
 def _same_shape(held: Arrays, a: Arrays) -> bool:
