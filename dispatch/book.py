@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from dispatch import consistency, faults, points, settings
+from dispatch import consistency, faults, points, rules, settings
 from dispatch.faults import Fault, meant, shown
 from optimizer.obligations import Book, Obligation
 
@@ -43,12 +43,17 @@ def read(tables: list[tuple[int | None, Any]]) -> tuple[Book, list[Fault]]:
         else:
             found, more = faults.model(known[kind], {k: v for k, v in table.items() if k != "type"}, at)
             wrong += [f for f in more if not _said(f, len(at))]
-            book += [found] if found is not None else []
+            book += [ruled(found)] if found is not None else []
             name = found.name if found is not None else str(table.get("name", kind))
             if name in names:
                 wrong.append((at, f"there is already an obligation named {name!r}: give this one a name of its own"))
             names.add(name)
     return tuple(book), wrong
+
+
+def ruled(obligation: Any) -> Any:
+    """The obligation under the market's dated rules, where it stands on any."""
+    return obligation.under(rules.shipped().dated()) if getattr(type(obligation), "stands_on", ()) else obligation
 
 
 def _said(fault: Fault, depth: int) -> bool:

@@ -82,7 +82,7 @@ def expand(raw: Mapping[str, Any], catalogue: Catalogue) -> tuple[dict[str, Any]
     written = group.get("modes", list(DEFAULT_MODES))
     wrong: list[Fault] = []
     if not isinstance(written, list):
-        return group, []
+        return group, [(("modes",), "needs a list [...]")] if written is None else []
     in_full = all(isinstance(m, Mapping) and {"watts", "ths"} <= m.keys() for m in written)
     if model is None and isinstance(group.get("model"), str) and not in_full:
         text = f"{group['model']!r} is not in the catalogue" + faults.meant(group["model"], catalogue.models)

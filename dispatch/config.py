@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from dispatch import ConfigError, book, catalogue, consistency, faults, points, rules, settings
+from dispatch import ConfigError, book, catalogue, consistency, exclusive, faults, points, rules, settings
 from dispatch.entries import canonical
 from dispatch.faults import Fault, meant, shown
 from dispatch.settings import ApiSettings, DriverSettings, HashSettings, PricesSettings
@@ -120,12 +120,14 @@ def _understand(raw: dict[str, Any], wrong: list[Fault], path: Path | None) -> S
     entries = book.entries(raw, getattr(hash_, "pool_fee", 0.0))
     obligations, book_wrong = book.read(entries)
     wrong += book_wrong
+    if site is not None and not book_wrong:
+        wrong += list(exclusive.faults(site, [(n, o) for (n, _), o in zip(entries, obligations, strict=True)]))
     wrong = [f for n, f in enumerate(wrong) if n < said or f[0] not in unreadable]
     if wrong or site is None or prices is None or hash_ is None or api is None:
         raise ConfigError(_lines(path, raw, wrong))
     document = _document(raw, groups, entries, prices, hash_)
     hash_id = hashlib.sha256(canonical(document)).hexdigest()
-    doubts = (*dated.unverified(site.market), *_assumed(site, models))
+    doubts = (*dated.unverified(site.market, contracts=[type(o).type for o in obligations]), *_assumed(site, models))
     return Setup(site, obligations, prices, hash_, document, hash_id, dated, api, doubts, path)
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import date
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -13,16 +14,19 @@ from pydantic import Field, ValidationError, model_validator
 
 from dispatch import ConfigError, faults
 from dispatch.faults import Fault
+from dispatch.shipped import default_file
 from markets.grid import Market
 from optimizer.dated import Dated
 from optimizer.site import Written
 
 
 class Rule(Written):
-    """A rule over the days [from, to). `market` None holds for every market; `text` says it in one sentence for a report's footer."""
+    """A rule over the days [from, to). `market` None holds for every market; `contract` is the type of obligation that alone stands on it;
+    `text` says it in one sentence for a report's footer."""
 
     id: str
     market: Market | None = None
+    contract: str | None = None
     value: float | int | str
     unit: str
     from_: date = Field(alias="from")
@@ -76,9 +80,10 @@ class Rules:
         """The rules a site in this market stands on."""
         return tuple(r for r in self.rules if r.market in (None, market))
 
-    def unverified(self, market: Market, on: date | None = None) -> tuple[str, ...]:
-        """One sentence for each rule in force on a day (until further notice when None) that nobody has checked against its text."""
-        held = (r for r in self.of(market) if (r.to is None if on is None else r.holds(on)))
+    def unverified(self, market: Market, on: date | None = None, contracts: Collection[str] = ()) -> tuple[str, ...]:
+        """One sentence for each rule in force on a day (until further notice when None) that nobody has checked against its text; of the
+        rules of single contracts, those of `contracts`."""
+        held = (r for r in self.of(market) if (r.to is None if on is None else r.holds(on)) and r.contract in (None, *contracts))
         return tuple(f"{r.id}: {r.text} ({r.published})" for r in held if not r.verified)
 
 
@@ -100,6 +105,12 @@ def read(path: Path) -> Rules:
     if wrong:
         raise ConfigError([f"{path.name}: {faults.key_path(document, loc)}: {text}" for loc, text in wrong])
     return Rules(tuple(found))
+
+
+@cache
+def shipped() -> Rules:
+    """The rules that come with this version. Raises ConfigError."""
+    return read(default_file("programs.toml"))
 
 
 def _rule(raw: Mapping[str, Any]) -> tuple[Rule | None, list[Fault]]:

@@ -214,4 +214,4 @@ def _notes(setup: Setup, day: OperatingDay, measured: Measured, record: DayRecor
     final = setup.rules.find(f"{day.market.value}.real_time_price_final", day.on)
     if final is not None and setup.prices.source != "synthetic":
         notes.append(f"{final.text} ({final.published})")
-    return [*notes, *(f"Not verified: {text}" for text in setup.rules.unverified(day.market, day.on))]
+    return [*notes, *(f"Not verified: {text}" for text in setup.rules.unverified(day.market, day.on, [type(o).type for o in setup.book]))]

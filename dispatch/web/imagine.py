@@ -184,7 +184,7 @@ def _book_change(book: list[Obligation], change: BookChange, ground: Ground, pat
         raise Faults([Fault(joined(path, key), f"the book has no obligation {name!r}" + meant(name or "", [o.name for o in book]))])
     if key == "drop":
         return [o for o in book if o is not old]
-    new = _with(old, change.model_extra or {}, path)
+    new = books.ruled(_with(old, change.model_extra or {}, path))
     return [new if o is old else o for o in book]
 
 

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import tomllib
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -112,10 +113,62 @@ def faults_of(folder: Path, text: str) -> list[str]:
     return [f.removeprefix(f"{path}: ") for f in caught.value.faults]
 
 
-def test_appendix_a_has_no_fault_but_what_is_not_built(tmp_path: Path) -> None:
+# ERS and a controllable load need an ESI ID each.
+OWN_METERS = "".join(
+    f"""
+[[meters]]
+id = "{name}"
+
+[[halls]]
+name = "{name}"
+meter = "{name}"
+limit_mw = 30.0
+
+[[groups]]
+name = "{name}-s21"
+hall = "{name}"
+model = "antminer-s21"
+rigs = 4000
+"""
+    for name in ("clr", "ers")
+)
+
+
+def test_appendix_a_has_no_fault(tmp_path: Path) -> None:
+    whole = config.load(written(tmp_path, APPENDIX_A + NOT_BUILT + OWN_METERS))
+    assert [o.type for o in whole.book] == ["hashing", "power", "block", "transmission", "ancillary", "ers", "plant"]
     assert faults_of(tmp_path, APPENDIX_A + NOT_BUILT) == [
-        f"obligations.{kind}: {kind!r} is not built in this version" for kind in ("transmission", "ancillary", "ers")
+        "obligations.ancillary.scope.meter: there is no meter 'clr'; known: main",
+        "obligations.ers.scope.meter: there is no meter 'ers'; known: main",
     ]
+
+
+def test_the_services_of_appendix_a_stand_on_dated_rules(tmp_path: Path) -> None:
+    services = NOT_BUILT[NOT_BUILT.index('[[obligations]]\ntype = "ancillary"') :]
+    setup = config.load(written(tmp_path, APPENDIX_A + services + OWN_METERS))
+    ancillary, ers = setup.book[3:5]
+    assert (ancillary.products, ancillary.qualified_mw) == (("ECRS", "NSPIN"), {"ECRS": 20.0, "NSPIN": 15.0})
+    assert (ers.product, ers.mw, ers.max_base_load_mw, ers.usd_per_mw_hour) == ("ERS-30", 10.0, 1.0, 7.25)
+    assert ers.periods[0].hours == (9, 10, 11, 12, 13)
+    assert ers.scope.names(setup.site) == ("ers-s21",)
+    assert ers.figure("availability_full", date(2026, 7, 1)) == 0.95
+    assert any(u.startswith("ercot.ers.event_power: ") for u in setup.unverified)
+    again = config.from_document(setup.document)
+    assert again.book == setup.book
+    assert not any("ercot.ers" in u or "ercot.set_point" in u for u in config.load(written(tmp_path, APPENDIX_A)).unverified)
+
+
+def test_one_megawatt_is_not_promised_twice(tmp_path: Path) -> None:
+    services = NOT_BUILT[NOT_BUILT.index('[[obligations]]\ntype = "ancillary"') :].replace('meter = "ers"', 'meter = "clr"')
+    (wrong,) = faults_of(tmp_path, APPENDIX_A + services + OWN_METERS)
+    assert wrong.startswith("obligations.ers.scope: shares clr-s21 with 'ancillary': a MW may not be ERS and ancillary service")
+    again = services.replace('type = "ers"', 'type = "ancillary"\nname = "more"')
+    again = again[: again.index('product = "ERS-30"')] + 'products = ["RRS"]\n'
+    (wrong,) = faults_of(tmp_path, APPENDIX_A + again + OWN_METERS)
+    assert "a MW is sold once" in wrong
+    one = services[: services.index("[[obligations]]", 5)]
+    elsewhere = (APPENDIX_A + one + OWN_METERS).replace('market = "ercot"  ', 'market = "miso"  ')
+    assert "obligations.ancillary: 'ancillary' is a service of ERCOT; the site is in miso" in faults_of(tmp_path, elsewhere)
 
 
 def test_appendix_a_without_them_is_the_site_it_says(tmp_path: Path) -> None:
@@ -384,7 +437,7 @@ def test_check_gives_faults_or_a_summary_with_what_is_unverified(tmp_path: Path)
     assert good.summary["notes"] == ["meter 'main' settles at LZ_WEST; metered load in ERCOT settles at LZ_WEST_EW"]
     assert any(u.startswith("antminer-s19j-pro: standby_watts, wake_min assumed") for u in good.summary["unverified"])
     bad = config.check(written(tmp_path, APPENDIX_A + NOT_BUILT))
-    assert len(bad.faults) == 3 and not bad.summary
+    assert len(bad.faults) == 2 and not bad.summary
 
 
 def test_every_word_of_the_distribution_opens_its_class() -> None:

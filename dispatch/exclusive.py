@@ -1,0 +1,33 @@
+"""Exclusive: promises that one megawatt cannot keep at once, refused when a book is read, each with the rule that says so."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from dispatch.faults import Fault
+from markets.grid import Market
+from optimizer.obligations import Obligation
+from optimizer.site import Site
+
+ERCOT_ONLY = ("ancillary", "ers")
+# Two contracts of these types on the same rigs sell their megawatts twice.
+SELLS_LOAD = {
+    frozenset(("ancillary",)): "two contracts sell the reserve of the same rigs (ERCOT Nodal Protocols 3.16: a MW is sold once)",
+    frozenset(("ers",)): "two contracts promise the same rigs to ERS (ERCOT Nodal Protocols 3.14.3: a resource has one obligation)",
+    frozenset(("ancillary", "ers")): "a MW may not be ERS and ancillary service in the same interval (ERCOT Nodal Protocols 3.14.3)",
+}
+
+
+def faults(site: Site, book: Sequence[tuple[int | None, Obligation]]) -> Iterator[Fault]:
+    """Contracts with their positions in the file: what the market does not have, and what is promised twice."""
+    sells = [(n, o) for n, o in book if type(o).type in ERCOT_ONLY]
+    for k, (n, obligation) in enumerate(sells):
+        at: tuple[str | int, ...] = ("obligations",) if n is None else ("obligations", n)
+        if site.market is not Market.ERCOT:
+            yield at, f"{type(obligation).type!r} is a service of ERCOT; the site is in {site.market.value}"
+        mine = obligation.scope.names(site)
+        for _, other in sells[:k]:
+            both = [g for g in mine if g in other.scope.names(site)]
+            rule = SELLS_LOAD[frozenset((type(obligation).type, type(other).type))]
+            if both:
+                yield (*at, "scope"), f"shares {', '.join(both)} with {other.name!r}: {rule}"
