@@ -10,9 +10,9 @@ import httpx
 
 from markets import NotPublished, SourceError
 from markets import ercot_dashboard as dashboard
-from markets.facts import Fact, LoadForecast, PriceMarket, ReservePrice, SystemLoad
+from markets.facts import Fact, PriceMarket, ReservePrice
 from markets.feed import Feed
-from markets.frame import PRICE_FLOOR, Row, Shape, accept
+from markets.frame import PRICE_FLOOR, Shape, accept
 from markets.grid import Market, OperatingDay
 from markets.live import CORRECTION, Errand, LiveSource
 
@@ -56,8 +56,6 @@ class ErcotSource(LiveSource):
         self._unread: list[tuple[datetime, datetime]] = []
         self._da_points = sorted({point.removesuffix("_EW") for point in points})
         self._reserve_days: set[date] = set()
-        self._load_through_s = 0
-        self._forecast: list[Row] = []
         self.errands = [
             Errand("ERCOT day-ahead prices", self._day_ahead, timedelta(minutes=5)),
             Errand("ERCOT DAM reserve prices", self._reserve, timedelta(minutes=10)),
@@ -149,10 +147,7 @@ class ErcotSource(LiveSource):
     # errands
 
     async def _day_ahead(self, now: datetime) -> list[Fact]:
-        for day in _days(now):
-            if not all(self.told.knows(DA, int(edge), self._da_points) for edge in day.grid(60).edges[:-1]):
-                raw = await self.feed.ask("day_ahead", points=self._da_points, day=day.on.isoformat())
-                self.tell(self.told.accept(raw, _prices(self._da_points, 3600, day), self.name), DA, self.name)
+        await self.read_day_ahead(_days(now), self._da_points, Market.ERCOT)
         return []
 
     async def _reserve(self, now: datetime) -> list[Fact]:
@@ -172,18 +167,10 @@ class ErcotSource(LiveSource):
 
     async def _load(self, now: datetime) -> list[Fact]:
         raw = await self.feed.ask("load", start=(now - timedelta(hours=4)).isoformat(), end=now.isoformat())
-        rows = [row for row in accept(raw, Shape(frozenset({"ERCOT"}), 900, 1.0, _MAX_LOAD_MW)) if row.start_s > self._load_through_s]
-        known_at = self.clock_now()
-        self._load_through_s = max([self._load_through_s, *(row.start_s for row in rows)])
-        return [SystemLoad(source=self.name, known_at=known_at, over=row.over, load_mw=row.value) for row in rows]
+        return self.load_news(raw, Shape(frozenset({"ERCOT"}), 900, 1.0, _MAX_LOAD_MW))
 
     async def _load_forecast(self, now: datetime) -> list[Fact]:
-        rows = accept(await self.feed.ask("load_forecast"), Shape(frozenset({"ERCOT"}), 3600, 1.0, _MAX_LOAD_MW))
-        if rows == self._forecast:
-            return []
-        self._forecast = rows
-        known_at = self.clock_now()
-        return [LoadForecast(source=self.name, known_at=known_at, over=row.over, load_mw=row.value) for row in rows]
+        return self.load_forecast_news(await self.feed.ask("load_forecast"), Shape(frozenset({"ERCOT"}), 3600, 1.0, _MAX_LOAD_MW))
 
     async def _corrections(self, now: datetime) -> list[Fact]:
         """ERCOT's corrections of the last days (Protocols 6.3, 4.5.3): each a new fact of today's vintage."""
@@ -200,9 +187,8 @@ class ErcotSource(LiveSource):
         return []
 
 
-def _prices(points: Sequence[str] | frozenset[str], length_s: int, whole: OperatingDay | None = None) -> Shape:
-    grid = whole.grid(length_s // 60) if whole else None
-    return Shape(frozenset(points), length_s, PRICE_FLOOR[Market.ERCOT], whole=grid)
+def _prices(points: Sequence[str] | frozenset[str], length_s: int) -> Shape:
+    return Shape(frozenset(points), length_s, PRICE_FLOOR[Market.ERCOT])
 
 
 def _days(now: datetime) -> list[OperatingDay]:

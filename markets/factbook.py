@@ -160,10 +160,6 @@ class FactBook:
         """Published day-ahead prices that hold for a point within a span, in order."""
         return _slice(self.prices.get((day_ahead_point(point), PriceMarket.DAY_AHEAD_HOURLY), ()), over)
 
-    def dam_price(self, point: str, at: datetime) -> Price | None:
-        """The day-ahead price of the hour that holds an instant."""
-        return _at(self.prices.get((day_ahead_point(point), PriceMarket.DAY_AHEAD_HOURLY), ()), at)
-
     def reserve(self, product: str, over: Interval, market: str = "DAM") -> tuple[ReservePrice, ...]:
         """Clearing prices of a product within a span, in order."""
         return _slice(self.reserves.get((product, market), ()), over)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 
 BLOCKS_PER_HALVING = 210_000
-BLOCKS_PER_RETARGET = 2_016
 BLOCK_S = 600.0
 HASHES_PER_DIFFICULTY = 2.0**32
 SATS_PER_BTC = 100_000_000

@@ -10,9 +10,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from markets import NotPublished, SourceError, Stale
-from markets.facts import Fact, Price, PriceMarket
+from markets.facts import Fact, LoadForecast, Price, PriceMarket, SystemLoad
 from markets.feed import Feed
-from markets.frame import Absurd, Row, Shape, accept
+from markets.frame import PRICE_FLOOR, Absurd, Row, Shape, accept
+from markets.grid import Market, OperatingDay
 from markets.source import STALE_AFTER
 
 _REMEMBERED = timedelta(days=9)
@@ -138,6 +139,8 @@ class LiveSource:
         self._beside: asyncio.Task[None] | None = None
         self._first = True
         self._down: set[str] = set()
+        self._load_through_s = 0
+        self._forecast: list[Row] = []
 
     @property
     def findings(self) -> deque[str]:
@@ -180,6 +183,32 @@ class LiveSource:
         if market is self._real_time and rows and not corrects:
             end = max(row.over.end for row in rows)
             self._newest_end = max(end, self._newest_end or end)
+
+    async def read_day_ahead(self, days: Iterable[OperatingDay], points: Sequence[str], market: Market) -> None:
+        """The day-ahead prices of days that were not told whole yet. Raises SourceError."""
+        run = PriceMarket.DAY_AHEAD_HOURLY
+        for day in days:
+            grid = day.grid(60)
+            if not all(self.told.knows(run, int(edge), points) for edge in grid.edges[:-1]):
+                raw = await self.feed.ask("day_ahead", points=points, day=day.on.isoformat())
+                shape = Shape(frozenset(points), 3600, PRICE_FLOOR[market], whole=grid, market=market)
+                self.tell(self.told.accept(raw, shape, self.name), run, self.name)
+
+    def load_news(self, raw: Sequence[object], shape: Shape) -> list[Fact]:
+        """The system load after what was told before. Raises Refused."""
+        rows = [row for row in accept(raw, shape) if row.start_s > self._load_through_s]
+        self._load_through_s = max([self._load_through_s, *(row.start_s for row in rows)])
+        known_at = self.clock_now()
+        return [SystemLoad(source=self.name, known_at=known_at, over=row.over, load_mw=row.value) for row in rows]
+
+    def load_forecast_news(self, raw: Sequence[object], shape: Shape) -> list[Fact]:
+        """The forecast of the system load, when it is another one. Raises Refused."""
+        rows = accept(raw, shape)
+        if rows == self._forecast:
+            return []
+        self._forecast = rows
+        known_at = self.clock_now()
+        return [LoadForecast(source=self.name, known_at=known_at, over=row.over, load_mw=row.value) for row in rows]
 
     def note(self, path: str, fault: SourceError | None) -> None:
         """One finding when a path of the source fails, one when it works again; early is no fault."""

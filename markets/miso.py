@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime, timedelta
 
 from markets import NotPublished, Refused
-from markets.facts import Fact, LoadForecast, PriceMarket, SystemLoad
+from markets.facts import Fact, PriceMarket
 from markets.feed import Feed
-from markets.frame import PRICE_FLOOR, Row, Shape, accept
+from markets.frame import PRICE_FLOOR, Shape
 from markets.grid import Market, OperatingDay
 from markets.live import Errand, LiveSource
 
@@ -38,8 +38,6 @@ class MisoSource(LiveSource):
         super().__init__("miso", points, clock_now, Feed("markets.miso_child", deadline_s, env=env), RT)
         self._read_at: datetime | None = None
         self._missed: list[date] = []
-        self._load_through_s = 0
-        self._forecast: list[Row] = []
         self.errands = [
             Errand("MISO day-ahead prices", self._day_ahead, timedelta(minutes=5)),
             Errand("MISO load", self._load, timedelta(minutes=5)),
@@ -75,32 +73,19 @@ class MisoSource(LiveSource):
         return []
 
     async def _day_ahead(self, now: datetime) -> list[Fact]:
-        for day in _days(now):
-            if not all(self.told.knows(DA, int(edge), self.points) for edge in day.grid(60).edges[:-1]):
-                raw = await self.feed.ask("day_ahead", points=self.points, day=day.on.isoformat())
-                self.tell(self.told.accept(raw, _prices(self.points, 3600, day), self.name), DA, self.name)
+        await self.read_day_ahead(_days(now), self.points, Market.MISO)
         return []
 
     async def _load(self, now: datetime) -> list[Fact]:
-        raw = await self.feed.ask("load")
-        rows = [row for row in accept(raw, Shape(frozenset({"MISO"}), 300, 1.0, _MAX_LOAD_MW)) if row.start_s > self._load_through_s]
-        self._load_through_s = max([self._load_through_s, *(row.start_s for row in rows)])
-        known_at = self.clock_now()
-        return [SystemLoad(source=self.name, known_at=known_at, over=row.over, load_mw=row.value) for row in rows]
+        return self.load_news(await self.feed.ask("load"), Shape(frozenset({"MISO"}), 300, 1.0, _MAX_LOAD_MW))
 
     async def _load_forecast(self, now: datetime) -> list[Fact]:
-        day = OperatingDay.of(Market.MISO, now)
-        rows = accept(await self.feed.ask("load_forecast", day=day.on.isoformat()), Shape(frozenset({"MISO"}), 3600, 1.0, _MAX_LOAD_MW))
-        if rows == self._forecast:
-            return []
-        self._forecast = rows
-        known_at = self.clock_now()
-        return [LoadForecast(source=self.name, known_at=known_at, over=row.over, load_mw=row.value) for row in rows]
+        raw = await self.feed.ask("load_forecast", day=OperatingDay.of(Market.MISO, now).on.isoformat())
+        return self.load_forecast_news(raw, Shape(frozenset({"MISO"}), 3600, 1.0, _MAX_LOAD_MW))
 
 
-def _prices(points: Sequence[str], length_s: int, whole: OperatingDay | None = None) -> Shape:
-    grid = whole.grid(length_s // 60) if whole else None
-    return Shape(frozenset(points), length_s, PRICE_FLOOR[Market.MISO], whole=grid, market=Market.MISO)
+def _prices(points: Sequence[str], length_s: int) -> Shape:
+    return Shape(frozenset(points), length_s, PRICE_FLOOR[Market.MISO], market=Market.MISO)
 
 
 def _days(now: datetime) -> list[OperatingDay]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import date
 from decimal import ROUND_HALF_UP, Decimal
 
 from markets.grid import Interval
@@ -74,14 +73,3 @@ class Statement:
 
     def of(self, obligation: str) -> Iterable[Line]:
         return (line for line in self.lines if line.obligation == obligation)
-
-
-@dataclass(frozen=True, slots=True)
-class DayStatement:
-    """A settled operating day: a version of it never changes; a later one stands beside it with its delta."""
-
-    on: date
-    market: str
-    version: int
-    statement: Statement
-    partial: bool = False

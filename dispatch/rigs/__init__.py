@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
 
@@ -99,13 +98,3 @@ def unpack(text: str) -> tuple[int, ...]:
         first, _, last = part.partition("-")
         out.extend(range(int(first), int(last or first) + 1))
     return tuple(out)
-
-
-@dataclass(frozen=True, slots=True)
-class Reached:
-    """How far rigs had come by `at`: positions by outcome, with a reason for each outcome but `reached`."""
-
-    at: datetime
-    by: dict[Outcome, tuple[int, ...]]
-    reasons: dict[Outcome, str]
-    resent: int = 0

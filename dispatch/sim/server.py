@@ -28,8 +28,6 @@ from dispatch.shipped import default_file
 from dispatch.sim.spec import Affliction, Fault, FleetSpec, GroupSpec, fault_from_json, spec_from_json, spec_of
 from dispatch.sim.yard import Place, Yard
 
-Places = Mapping[str, Sequence[str]]
-
 DRIP_S = 0.5
 BACKLOG = 16
 

@@ -87,9 +87,6 @@ def test_look_ups() -> None:
     book = FactBook().after(a_days_facts())
     assert [p.usd_per_mwh for p in book.recent("LZ_WEST", 1)] == [112.0, 113.0, 114.0, 115.0]
     assert book.last_price("LZ_NORTH") is None and book.recent("LZ_NORTH", 1) == ()
-    eight = book.dam_price("LZ_WEST_EW", T0 + timedelta(minutes=90))
-    assert eight is not None and eight.usd_per_mwh == 31.0
-    assert book.dam_price("LZ_WEST", T0 - timedelta(seconds=1)) is None
     assert [p.usd_per_mwh for p in book.dam("LZ_WEST", Interval(T0 + timedelta(minutes=90), T0 + timedelta(hours=3)))] == [31.0, 32.0]
     assert [p.usd_per_mw_h for p in book.reserve("ECRS", Interval(T0, T0 + HOUR))] == [1.0]
     air = book.temperature(T0 + timedelta(minutes=61))
