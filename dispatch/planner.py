@@ -17,6 +17,7 @@ from dispatch.decide.state import State
 from dispatch.entries import Planned
 from dispatch.process import die_with_parent
 from optimizer.plan import plan
+from optimizer.solve import Session
 
 log = structlog.get_logger()
 
@@ -24,10 +25,10 @@ BUDGET_S = 20.0  # what the solver may take; the plan falls back to merit order 
 DEADLINE_S = 30.0  # when the worker is given up and started anew, wall seconds
 
 
-def make(made_from: PlanInputs) -> dict[str, Any]:
-    """PLAN of the contract."""
+def make(made_from: PlanInputs, session: Session | None = None) -> dict[str, Any]:
+    """PLAN of the contract. A session kept from plan to plan starts where the last one ended when only prices moved."""
     i = made_from
-    return plan(i.site, i.book, i.outlook, i.so_far, i.availability, deadline_s=BUDGET_S, stopwatch=wall_s).to_json()
+    return plan(i.site, i.book, i.outlook, i.so_far, i.availability, deadline_s=BUDGET_S, session=session, stopwatch=wall_s).to_json()
 
 
 class InlinePlanner:
@@ -142,12 +143,13 @@ async def _received(pipe: Connection) -> Any:
 
 def _serve(pipe: Connection, parent: int) -> None:
     die_with_parent(parent)
+    session = Session()
     while True:
         try:
             made_from = pipe.recv()
         except EOFError:
             return
         try:
-            pipe.send(make(made_from))
+            pipe.send(make(made_from, session))
         except Exception as fault:  # whatever it is, the loop must hear of it
             pipe.send({"error": repr(fault)})
