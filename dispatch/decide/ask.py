@@ -43,13 +43,19 @@ def inputs(state: State, at: datetime) -> PlanInputs:
 
 def look_ahead(state: State, at: datetime, grid: Grid) -> Outlook:
     """The outlook on a grid, as the state knows it."""
-    return outlook(state.facts, at, grid, list(state.setup.points), state.site.market)
+    windows = peak_windows_min(state.setup.book)
+    return outlook(state.facts, at, grid, list(state.setup.points), state.site.market, peak_windows_min=windows)
+
+
+def peak_windows_min(book: Book) -> tuple[int, ...]:
+    """The metered intervals whose coincident system peaks the contracts of a book ask an outlook to foresee."""
+    return tuple(sorted({minutes for o in book for minutes in getattr(o, "peak_windows_min", ())}))
 
 
 def ladder(state: State, at: datetime) -> tuple[str, str]:
     """The step of the price ladder that this instant stands on, and why."""
     now = plan_grid(at, state.site.control_interval_min, 1)
-    seen = look_ahead(state, at, Grid(now.edges[:2]))
+    seen = outlook(state.facts, at, Grid(now.edges[:2]), list(state.setup.points), state.site.market)
     return seen.rung.value, " ".join(seen.notes)
 
 
@@ -59,7 +65,7 @@ def so_far(state: State, at: datetime) -> SoFar:
         groups={g.name: _group_now(g, state.fleet[g.name], at) for g in state.site.groups},
         calls=state.calls,
         awards=state.awards,
-        memory={o.name: {LOAD_BEFORE_MW: dict(state.notice_mw)} for o in state.setup.book},
+        memory={o.name: {**state.tally.memory.get(o.name, {}), LOAD_BEFORE_MW: dict(state.notice_mw)} for o in state.setup.book},
     )
 
 

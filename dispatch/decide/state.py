@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from dispatch.decide.tally import Tally
 from dispatch.entries import Commanded, Done, Entry, GroupSeen, Held, Hold, Order, Planned, Result, RunStarted, Seen
 from dispatch.rigs import Outcome, unpack
 from markets.factbook import KEEP, FactBook
@@ -125,6 +126,7 @@ class State:
     open       orders whose outcome is not known
     news       what happened since the plan's inputs were folded; a plan is due while there is any
     rung       the step of the price ladder
+    tally      what contracts remember of the time before
     """
 
     setup: Setup
@@ -153,6 +155,7 @@ class State:
     troubles: Mapping[str, str] = field(default_factory=dict)
     inbox: int = 0
     seen_at: datetime | None = None
+    tally: Tally = Tally()
 
     @classmethod
     def start(cls, setup: Setup, understand: Callable[[Mapping[str, Any]], Setup]) -> State:
@@ -204,7 +207,7 @@ class State:
             else GroupState.unseen(g.rigs)
             for g in setup.site.groups
         }
-        return replace(state, setup=setup, fleet=fleet, plan=None, commanded=None, open=())
+        return replace(state, setup=setup, fleet=fleet, plan=None, commanded=None, open=(), tally=Tally(self.tally.memory))
 
     def _after_seen(self, seen: Seen, before: State) -> State:
         fleet = dict(self.fleet)
@@ -228,6 +231,7 @@ class State:
             troubles=troubles,
             inbox=max(self.inbox, seen.inbox),
             seen_at=seen.at,
+            tally=before.tally.after(before, seen.at),
             decided=0,
         )
         return replace(state, news=(*self.news, *(News(state.seq, seen.at, what) for what in _news(before, state, seen))))
