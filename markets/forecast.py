@@ -99,7 +99,7 @@ def _energy(book: FactBook, at: datetime, grid: Grid, point: str, market: Market
     fresh = last is not None and age is not None and age <= stale_after(market, last)
     usable = last is not None and age is not None and age <= OLDEST_STAND_IN
     published = book.dam(point, grid.over)
-    values = _means(published, grid)
+    values = means_on(published, grid)
     basis = [Basis.FORECAST if gap else Basis.PUBLISHED for gap in np.isnan(values)]
     missing_hours = float(grid.hours[np.isnan(values)].sum())
     rung = Rung.REAL_TIME if fresh else Rung.SAFE_STATE if np.isnan(values[0]) else Rung.DAY_AHEAD
@@ -160,7 +160,7 @@ def _value(fact: Price | ReservePrice | SystemLoad | LoadForecast | Temperature)
     return fact.celsius if isinstance(fact, Temperature) else fact.load_mw
 
 
-def _means(
+def means_on(
     facts: Sequence[Price | ReservePrice | SystemLoad | LoadForecast | Temperature], grid: Grid, later: timedelta = timedelta(0)
 ) -> NDArray[np.float64]:
     """The facts' time-weighted mean on a grid, moved `later`; NaN where they do not cover an interval whole."""
@@ -186,7 +186,7 @@ def _same_hours(book: FactBook, point: str, grid: Grid, values: NDArray[np.float
         for days in range(1, DAYS_BACK + 1):
             if not np.isnan(values).any():
                 return values
-            values = np.where(np.isnan(values), _means(prices(point, _back(grid.over, days)), grid, days * DAY), values)
+            values = np.where(np.isnan(values), means_on(prices(point, _back(grid.over, days)), grid, days * DAY), values)
     return values
 
 
@@ -198,7 +198,7 @@ def _filled(grid: Grid, shelf: Sequence[Temperature] | Sequence[LoadForecast] | 
             break
         over = _back(grid.over, days)
         near = [f for f in shelf if f.over.overlaps(over)]
-        values = np.where(np.isnan(values), _means(near, grid, days * DAY), values)
+        values = np.where(np.isnan(values), means_on(near, grid, days * DAY), values)
     return values
 
 
@@ -232,7 +232,7 @@ def _reserve(book: FactBook, grid: Grid) -> dict[str, Series]:
         for days in range(DAYS_BACK + 1):
             if not np.isnan(values).any():
                 break
-            values = np.where(np.isnan(values), _means(book.reserve(product, _back(grid.over, days)), grid, days * DAY), values)
+            values = np.where(np.isnan(values), means_on(book.reserve(product, _back(grid.over, days)), grid, days * DAY), values)
         if not np.isnan(values).all():
             reserve[product] = Series(grid, values, "usd_per_mw_h")
     return reserve

@@ -10,10 +10,11 @@ import numpy as np
 from sqlalchemy import Engine
 
 from dispatch.config import Setup
+from dispatch.decide.reflex import planned_interval
 from dispatch.reports import prices
 from dispatch.reports.measured import Measured
 from dispatch.reports.record import DayRecord
-from markets.grid import Grid, parse_instant
+from markets.grid import Grid
 from markets.outlook import Basis, Outlook
 from markets.series import Series
 from optimizer.differences import CAUSES, InForce, differences, in_force
@@ -65,10 +66,8 @@ def _price_before(engine: Engine, setup: Setup, point: str, grid: Grid) -> float
 def _modes_at(record: DayRecord, at: datetime) -> dict[str, GroupNow]:
     """Rigs by mode as the plan in force at an instant had them; nothing when there was none."""
     plans = [plan for since, plan in record.plans if since <= at]
-    for interval in plans[-1]["intervals"] if plans else ():
-        if parse_instant(interval["start"]) <= at < parse_instant(interval["end"]):
-            return {name: GroupNow(modes=group["modes"]) for name, group in interval["groups"].items()}
-    return {}
+    found = planned_interval(plans[-1], at) if plans else None
+    return {name: GroupNow(modes=group["modes"]) for name, group in found["groups"].items()} if found else {}
 
 
 def _value(value: Value) -> dict[str, Any]:

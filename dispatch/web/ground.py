@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING
@@ -16,7 +16,7 @@ from dispatch.faults import meant
 from dispatch.inbound import Fault, Faults, joined
 from dispatch.web.scenario import FleetChange, PriceChange, Scenario
 from markets.factbook import FactBook
-from markets.facts import Price
+from markets.forecast import means_on
 from markets.grid import Grid, Interval
 from markets.outlook import Basis, Outlook
 from markets.series import Series
@@ -67,7 +67,7 @@ def with_past(outlook: Outlook, ground: Ground) -> Outlook:
         return outlook
     energy, basis, found = dict(outlook.energy), dict(outlook.basis), []
     for point, series in outlook.energy.items():
-        known = _means(ground.facts.real_time(point, outlook.grid.over), outlook.grid)
+        known = means_on(ground.facts.real_time(point, outlook.grid.over), outlook.grid)
         if gaps := outlook.grid.hours[past & np.isnan(known)].sum():
             found.append(Fault("from", f"{gaps:.4g} h of the real-time prices at {point} before {iso(ground.at)} are not known here"))
         energy[point] = series.with_values(np.where(past & ~np.isnan(known), known, series.values))
@@ -75,15 +75,6 @@ def with_past(outlook: Outlook, ground: Ground) -> Outlook:
     if found:
         raise Faults(found)
     return replace(outlook, energy=energy, basis=basis)
-
-
-def _means(prices: Sequence[Price], grid: Grid) -> NDArray[np.float64]:
-    """Published prices on a grid, NaN where they do not cover an interval whole."""
-    if not prices:
-        return np.full(len(grid), np.nan)
-    values = {int(p.over.start.timestamp()): p.usd_per_mwh for p in prices}
-    edges = np.array(sorted(values.keys() | {int(p.over.end.timestamp()) for p in prices}), dtype=np.int64)
-    return Series(Grid(edges), np.array([values.get(int(e), np.nan) for e in edges[:-1]]), "usd_per_mwh").onto(grid).values
 
 
 def within(grid: Grid, since: datetime | None, until: datetime | None) -> NDArray[np.float64]:

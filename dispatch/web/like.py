@@ -8,14 +8,13 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
 
-import numpy as np
-
 from dispatch.config import Setup
 from dispatch.decide.state import State
 from dispatch.sources import simulated_market, watched
 from markets import SourceError
 from markets.facts import Price, PriceMarket
-from markets.grid import Grid, OperatingDay
+from markets.forecast import means_on
+from markets.grid import OperatingDay
 from markets.series import Series
 
 LATE = timedelta(hours=1)  # by then the last real-time price of a day is published
@@ -55,9 +54,5 @@ async def _fetch(source: Any, since: datetime, until: datetime) -> list[Any]:
 
 def _whole(prices: Sequence[Price], day: OperatingDay) -> Series | None:
     """A day's prices on its settlement grid, None when any part of it is missing."""
-    if not prices:
-        return None
-    values = {int(p.over.start.timestamp()): p.usd_per_mwh for p in prices}
-    edges = sorted(values.keys() | {int(p.over.end.timestamp()) for p in prices})
-    known = Series(Grid(np.array(edges)), np.array([values.get(e, np.nan) for e in edges[:-1]]), "usd_per_mwh").onto(day.grid())
+    known = Series(day.grid(), means_on(prices, day.grid()), "usd_per_mwh")
     return None if len(known.gaps) else known
