@@ -43,8 +43,8 @@ def stand_by(contract: Ers, program: Program) -> None:
     there = _available(contract, program, load, due, here)
     done = _performed(contract, program, load, due, event, memory) if event.any() else None
     usd = program.sum([])
-    for n, part in enumerate(contract.terms(program.grid, market)):
-        usd = usd + _term(contract, program, part, memory if n == 0 else {}, due, here, there, (event, done))
+    for part in contract.terms(program.grid, market):
+        usd = usd + _term(contract, program, part, contract.recalled(memory, part), due, here, there, (event, done))
     program.earn(name, Charge("ers_factors", usd, "usd", np.ones(program.n)))
 
 
@@ -184,7 +184,7 @@ def told(contract: Ers, book: Sequence[Any], program: Program, path: Trajectory)
         given_up, all_h = hours[away].sum(), hours[obligated].sum()
         yield f"{contract.name}: {given_up:.4g} of {all_h:.4g} obligated hours are given up: the load is below {needed[away].max():.3f} MW"
     part = contract.terms(program.grid, program.site.market)[0]
-    memory = program.so_far.memory.get(contract.name, {})
+    memory = contract.recalled(program.so_far.memory.get(contract.name, {}), part)
     before, ahead = contract.before(memory, float), contract.ahead(part, float)
     inside = slice(part.first, part.last)
     whole = before.obligated_h + float(hours[inside][obligated[inside]].sum()) + ahead.obligated_h
@@ -192,4 +192,7 @@ def told(contract: Ers, book: Sequence[Any], program: Program, path: Trajectory)
     full = float(contract.figure("availability_full", part.on))
     left = have - full * whole
     room = f"{left:.4g} h may still be given up" if left >= 0 else f"{-left:.4g} h short of full pay"
+    if used := float(memory.get("deployed_h", 0.0)):
+        ceiling = float(contract.figure("ceiling_h.winter" if part.on.month in (12, 1, 2, 3) else "ceiling_h.other", part.on))
+        yield f"{contract.name}: deployed {used:.4g} of at most {ceiling:.4g} h of the term"
     yield f"{contract.name}: availability {have / whole:.4f} of {full:.2f} expected at the end of the term; {room}"

@@ -34,7 +34,7 @@ class Tally:
 
     def after(self, state: State, until: datetime) -> Tally:
         """What `state` was seen doing held from its last look to `until`. A silence longer than an hour is not counted."""
-        if not any(hasattr(o, "remember") for o in state.setup.book):
+        if not any(getattr(o, "remembers_days", 0) for o in state.setup.book):
             return self
         if self.at is None or until - self.at > HOUR or until <= self.at:
             return Tally(self.memory, until)
@@ -79,8 +79,9 @@ class Tally:
             hash_ph_days={g: [decimal(v) if ok else NAN for v, ok in zip(ph, whole, strict=True)] for g, ph in self.ph_days.items()},
             energy_price={point: _prices(state, point, grid) for point in state.setup.points},
             hashprice=[NAN] * len(grid),
+            calls=state.calls,
         )
-        remembering = [o for o in state.setup.book if hasattr(o, "remember")]
+        remembering = [o for o in state.setup.book if getattr(o, "remembers_days", 0)]
         return {**self.memory, **{o.name: o.remember(self.memory.get(o.name, {}), then) for o in remembering}}
 
 

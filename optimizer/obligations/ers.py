@@ -5,7 +5,8 @@
     EPF  performance of the interval, clip((MBL + MW - load) / MW, 0, 1), weighted over the sustained response period
 
 A span pays what the term is worth after it less what it was worth before, what is still ahead taken as available. `memory` holds the
-term before the grid: obligated_h, available_h, gross_usd, event_weight, event_done, deployed_h, failed_tests, baseline_mw.
+term before the grid: term (its first day), obligated_h, available_h, gross_usd, event_weight, event_done, deployed_h, failed_tests,
+baseline_mw.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ from optimizer.site import Fraction, NotNegative, Positive, Site
 from optimizer.standby import stand_by, told
 
 INF = float("inf")
+TERM, TALLIED = "term", ("obligated_h", "available_h", "gross_usd", "event_weight", "event_done")
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,10 +162,10 @@ class Ers(Contract):
         reader = Reader.of(actuals)
         yield from lines(self.name, self.charges(reader), reader)
         memory = actuals.memory.get(self.name, {})
-        for n, part in enumerate(self.terms(actuals.grid, actuals.site.market)):
-            before = self.before(memory if n == 0 else {}, decimal)
+        for part in self.terms(actuals.grid, actuals.site.market):
+            before = self.before(self.recalled(memory, part), decimal)
             gained = self.tally(actuals, part, memory)
-            failed = self._failed_tests(actuals, part, memory if n == 0 else {})
+            failed = self._failed_tests(actuals, part, self.recalled(memory, part))
             was, now = self.worth(part, before, self._empty(part, actuals), 0), self.worth(part, before, gained, failed)
             cut = now - was - gained.gross_usd
             if cut:
@@ -171,9 +173,32 @@ class Ers(Contract):
                 cited = rule(self._rules, "ercot.ers.availability_full", part.on).cited
                 yield Line(self.name, "ers_factors", over, cut, "usd", Decimal(1), cut, cited)
 
+    def recalled(self, memory: Mapping[str, Any], part: Term) -> Mapping[str, Any]:
+        """The memory of a term: nothing where it speaks of another one, failed tests and baseline apart."""
+        if memory.get(TERM, self._term(part)) == self._term(part):
+            return memory
+        return {word: memory[word] for word in ("failed_tests", "baseline_mw") if word in memory}
+
+    def remember(self, memory: Mapping[str, Any], then: Actuals) -> Mapping[str, Any]:
+        """Its memory after a stretch of time: the tally of the term that the stretch ends in, and the hours it was deployed."""
+        part = self.terms(then.grid, then.site.market)[-1]
+        kept = self.recalled(memory, part)
+        now = self.before(kept, decimal).plus(self.tally(then, part, kept))
+        spans = shares(self.events(then.calls, CallKind.DEPLOY, then.grid), then.grid.intervals)
+        deployed_s = sum(seconds for inside in spans for t, seconds, _ in inside if part.first <= t < part.last)
+        return {
+            **kept,
+            TERM: self._term(part),
+            **{word: float(getattr(now, word)) for word in TALLIED},
+            "deployed_h": float(kept.get("deployed_h", 0.0)) + deployed_s / 3600.0,
+            "failed_tests": self._failed_tests(then, part, kept),
+        }
+
+    def _term(self, part: Term) -> str:
+        return term(part.on, str(self.figure("terms", part.on)))[0].isoformat()
+
     def before(self, memory: Mapping[str, Any], number: Any) -> Tally:
-        words = ("obligated_h", "available_h", "gross_usd", "event_weight", "event_done")
-        return Tally(*(number(memory.get(word, 0)) for word in words))
+        return Tally(*(number(memory.get(word, 0)) for word in TALLIED))
 
     def _empty(self, part: Term, actuals: Actuals) -> Tally:
         """The grid's hours as they are expected before it: available, without an event, nothing earned yet."""

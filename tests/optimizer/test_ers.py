@@ -115,7 +115,7 @@ def test_availability_counts_intervals_of_the_whole_term():
 def test_days_add_up_to_their_term():
     """Settled day by day with the days before in memory, the lines add up to what the term as a whole pays."""
     contract, real = ers(), whole_term(BAD, away=130)
-    memory = {"obligated_h": D(0), "available_h": D(0), "gross_usd": D(0), "event_weight": D(0), "event_done": D(0), "failed_tests": 0}
+    memory = {}
     total, at = D(0), JUNE
     from optimizer.actuals import Actuals
 
@@ -127,13 +127,14 @@ def test_days_add_up_to_their_term():
             [D(45)] * (b - a), calls=real.calls, memory={"ers": dict(memory)},
         )  # fmt: skip
         total += sum(line.amount_usd for line in contract.settle(week))
-        (part,) = contract.terms(week.grid, Market.ERCOT)
-        tally = contract.tally(week, part, memory)
-        for word in ("obligated_h", "available_h", "gross_usd", "event_weight", "event_done"):
-            memory[word] += getattr(tally, word)
+        memory = contract.remember(memory, week)
         at = end
     once = sum(line.amount_usd for line in contract.settle(real))
-    assert total == pytest.approx(once, abs=D("0.000001"))
+    assert total == pytest.approx(once, abs=D("0.0001"))
+    assert memory["deployed_h"] == pytest.approx(1 + 42.5 / 60)
+    assert (memory["term"], memory["obligated_h"]) == ("2026-06-01", 488 - 1.5), "six quarters of the event were obligated"
+    later = contract.terms(Grid.regular(OCTOBER, OCTOBER + timedelta(hours=1), 15), Market.ERCOT)[0]
+    assert "obligated_h" not in contract.recalled(memory, later), "a new term begins from nothing"
 
 
 def test_three_failed_tests_in_a_row_leave_nothing():
