@@ -25,6 +25,7 @@ log = structlog.get_logger()
 # The last interval's price is known two minutes after it: the day is settled a little later.
 SETTLE_AFTER = timedelta(minutes=6)
 CLOSING = timedelta(minutes=6)
+CLOSING_WALL_S = 5.0
 LEASE_S = 60.0  # a replay's writes are fenced by its token, not by time
 
 
@@ -68,8 +69,13 @@ def settle_and_write(setup: Setup, data: Path, engine: Any, telemetry: Any, day:
 
 
 async def closing_look(world: World, journal: Journal, state: State, until: datetime) -> State:
-    """One look after the end, without decisions, so that the last interval's price and the last readings are in the journal."""
-    at = until + CLOSING
+    """One look after the end, without decisions, so that the last interval's price and the last readings are in the journal. Where
+    time runs at the wall's pace that price is only waited for when a whole day's statement hangs on it."""
+    wait, market = CLOSING, state.site.market
+    whole_day = OperatingDay.of(market, until).start == until
+    if not whole_day and wait.total_seconds() > CLOSING_WALL_S * world.clock.speed:
+        wait = timedelta(seconds=CLOSING_WALL_S * world.clock.speed)
+    at = until + wait
     await world.clock.sleep_until(at)
     seen = await world.eyes.see(at, state)
     return state.after(seen, journal.append(seen))
