@@ -14,8 +14,10 @@ from typing import Any
 
 import pytest
 
-from dispatch.entries import Commanded, Seen
+from dispatch.config import from_document
+from dispatch.entries import Commanded, RunStarted, Seen
 from dispatch.rigs import unpack
+from dispatch.rigs.roster import addresses
 from dispatch.store.journal import SqlJournal
 from dispatch.store.tables import open_ledger
 from dispatch.store.verify import verify
@@ -54,7 +56,7 @@ def test_kill_any_process(rounds: int, tmp_path: Path) -> None:
     journal = [entry for _, entry in SqlJournal(open_ledger(data)).read()]
     taken = {f.id for e in journal if isinstance(e, Seen) for f in e.facts if isinstance(f, Call)}
     assert posted and posted <= taken
-    assert_one_effect_a_command(data, journal, site)
+    assert_one_effect_a_command(data, journal)
 
 
 def rows(data: Path) -> dict[int, str]:
@@ -99,10 +101,9 @@ def goes_on(site: Site, data: Path) -> None:
     site.wait("the API to follow", lambda: site.get("state")["at"], 60)
 
 
-def assert_one_effect_a_command(data: Path, journal: list[Any], site: Site) -> None:
+def assert_one_effect_a_command(data: Path, journal: list[Any]) -> None:
     """Each change of a rig's mode follows from a command of its own: per rig, the changes are a subsequence of the orders."""
-    state = site_groups(data)
-    ordered: dict[str, list[str]] = defaultdict(list)
+    ordered: dict[tuple[str, int], list[str]] = defaultdict(list)
     ids: set[str] = set()
     for entry in journal:
         if isinstance(entry, Commanded):
@@ -110,25 +111,29 @@ def assert_one_effect_a_command(data: Path, journal: list[Any], site: Site) -> N
                 assert order.id not in ids
                 ids.add(order.id)
                 for rig in unpack(order.rigs):
-                    ordered[state[order.group][rig]].append(order.mode)
-    effects: dict[str, list[str]] = defaultdict(list)
+                    ordered[order.group, rig].append(order.mode)
+    places = rigs_by_address(journal)
+    effects: dict[tuple[str, int], list[str]] = defaultdict(list)
     for line in (data / "rigs.jsonl").read_text("utf-8").splitlines():
         row = json.loads(line)
         if row.get("effective"):
-            effects[row["rig"]].append("sleep" if row["verb"] == "power_off" else "normal")
+            effects[places[row["rig"]]].append("sleep" if row["verb"] == "power_off" else "normal")
     assert effects
     for rig, modes in effects.items():
         left = iter(ordered[rig])
         assert all(mode in left for mode in modes), f"{rig}: {modes} does not follow from {ordered[rig]}"
 
 
-def site_groups(data: Path) -> dict[str, list[str]]:
-    """Addresses by group, in order."""
-    from dispatch.commands import setup_of_ledger
-    from dispatch.rigs.roster import addresses
-
-    setup = setup_of_ledger(open_ledger(data))
-    return {g.name: addresses(setup.driver(g.name).subnet, g.rigs) for g in setup.site.groups}
+def rigs_by_address(journal: list[Any]) -> dict[str, tuple[str, int]]:
+    """Group and position by address, of every run: a run may have been given other addresses than the one before."""
+    found = {}
+    for entry in journal:
+        if isinstance(entry, RunStarted):
+            setup = from_document(entry.config)
+            for group in setup.site.groups:
+                for n, address in enumerate(addresses(setup.driver(group.name).subnet, group.rigs)):
+                    found[address] = (group.name, n)
+    return found
 
 
 def test_verify_and_redecide_refuse_an_empty_folder(tmp_path: Path) -> None:
