@@ -81,7 +81,7 @@ class Tally:
             hashprice=[NAN] * len(grid),
             calls=state.calls,
         )
-        remembering = [o for o in state.setup.book if getattr(o, "remembers_days", 0)]
+        remembering: list[Any] = [o for o in state.setup.book if getattr(o, "remembers_days", 0)]
         return {**self.memory, **{o.name: o.remember(self.memory.get(o.name, {}), then) for o in remembering}}
 
 

@@ -67,6 +67,11 @@ class Forward(Contract):
             return None
         return Interval(self.from_ or EVER.start, self.to or EVER.end)
 
+    @property
+    def remembers_days(self) -> int:
+        """How far back its memory may reach: the UTC day that an operating day begins in."""
+        return 1 if self.delivery == "daily" else 0
+
     def charges(self, its: Its[Any]) -> Iterable[Charge[Any]]:
         price, index = its.number(self.usd_per_ph_day), its.hashprice()
         sold = its.during(self.over) * its.hours * its.number(self.ph) / its.number(24)

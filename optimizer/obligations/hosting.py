@@ -70,6 +70,11 @@ class Hosting(Contract):
         strike = float("inf") if self.strike_usd_per_mwh is None else self.strike_usd_per_mwh
         return dict.fromkeys(self.scope.names(site), (strike, self.pass_through))
 
+    @property
+    def remembers_days(self) -> int:
+        """How far back its memory may reach."""
+        return 31 if self.uptime else 0
+
     def charges(self, its: Its[Any]) -> Iterable[Charge[Any]]:
         for meter, groups in meters_in(its.site, self.scope):
             price = its.energy_price(meter.settlement_point)

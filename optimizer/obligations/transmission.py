@@ -105,6 +105,11 @@ class Transmission(Contract):
         """The metered intervals whose coincident peaks an outlook must foresee for it."""
         return (self.metered_min,) if self.method in COINCIDENT else ()
 
+    @property
+    def remembers_days(self) -> int:
+        """How far back its memory may reach."""
+        return {"ncp": 31, "mbd": 366}.get(self.method, 0)
+
     def charges(self, its: Its[Any]) -> Iterable[Charge[Any]]:
         load = its.sum([its.energy_mwh(name) for name in self.scope.names(its.site)]) / its.hours
         month = months(its.site.market, its.grid)
