@@ -7,8 +7,9 @@ from datetime import datetime
 
 import numpy as np
 
+from dispatch.decide.group import UNREACHABLE, GroupState, asleep
 from dispatch.decide.reflex import effective
-from dispatch.decide.state import UNREACHABLE, GroupState, State, asleep
+from dispatch.decide.state import State
 from markets.forecast import outlook, plan_grid
 from markets.grid import Grid
 from markets.outlook import Outlook

@@ -12,8 +12,9 @@ from datetime import datetime
 import numpy as np
 from numpy.typing import NDArray
 
+from dispatch.decide.group import UNKNOWN, UNREACHABLE, asleep
 from dispatch.decide.reflex import Wanted, effective, wanted, watts_at_meter
-from dispatch.decide.state import UNKNOWN, UNREACHABLE, State, asleep
+from dispatch.decide.state import State
 from dispatch.entries import Commanded, Order
 from dispatch.rigs import pack
 from optimizer.site import RigGroup

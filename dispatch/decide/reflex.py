@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from dispatch.decide.state import UNKNOWN, UNREACHABLE, WAKING, GroupState, State, asleep, mode_index
+from dispatch.decide.group import UNKNOWN, UNREACHABLE, WAKING, GroupState, asleep, mode_index
+from dispatch.decide.state import State
 from markets.forecast import MILD_CELSIUS
 from markets.grid import Interval, parse_instant
 from markets.outlook import Rung

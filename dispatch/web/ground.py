@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dispatch.decide import ask
-from dispatch.decide.state import UNREACHABLE, State
+from dispatch.decide.group import UNREACHABLE
+from dispatch.decide.state import State
 from dispatch.faults import meant
 from dispatch.inbound import Fault, Faults, joined
 from dispatch.web.scenario import FleetChange, PriceChange, Scenario

@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 
 from dispatch.decide.ask import look_ahead
+from dispatch.decide.group import UNKNOWN, UNREACHABLE, WAKING
 from dispatch.decide.reconcile import target_mw
 from dispatch.decide.reflex import wanted
-from dispatch.decide.state import UNKNOWN, UNREACHABLE, WAKING, State
+from dispatch.decide.state import State
 from dispatch.rigs import pack
 from dispatch.web.view import View
 from markets.facts import Award, Call, CallKind, Price
