@@ -12,6 +12,7 @@ from sqlalchemy import Engine
 
 from dispatch.config import Setup
 from dispatch.reports import prices
+from dispatch.reports.earlier import earlier
 from dispatch.reports.record import DayRecord
 from dispatch.store.rollups import Rollup, read_rollups, write_rollups
 from dispatch.store.telemetry import Telemetry
@@ -72,6 +73,7 @@ def measure(engine: Engine, telemetry: Telemetry, setup: Setup, record: DayRecor
     energy = {p: prices.energy(engine, setup, p, grid, known_at) for p in setup.points}
     hashing = prices.hashing(engine, setup, record, grid, known_at)
     unread = _unread(site, rows, grid)
+    before = earlier(engine, setup, grid, known_at)
     actuals = Actuals(
         site=site,
         grid=grid,
@@ -83,6 +85,8 @@ def measure(engine: Engine, telemetry: Telemetry, setup: Setup, record: DayRecor
         awards=tuple(a for a in record.awards if a.over.overlaps(grid.over)),
         price_source={p: s.source for p, s in energy.items()},
         estimated=frozenset(n for n, share in enumerate(unread) if share > ESTIMATED_ABOVE),
+        peak_share=before.peak_share,
+        memory=before.memory,
     )
     vintages = [s.known_at for s in (*energy.values(), hashing) if s.known_at]
     return Measured(actuals, wall, unread, warm, np.array_equal(grid.edges, whole.edges), hashing.source, max(vintages, default=None))

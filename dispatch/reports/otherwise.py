@@ -47,9 +47,10 @@ def strategies(engine: Engine, setup: Setup, measured: Measured, record: DayReco
         basis={p: (Basis.PUBLISHED,) * len(grid) for p in actuals.energy_price},
         hashprice=Series(grid, np.array([float(v) for v in actuals.hashprice]), "usd_per_ph_day"),
         temperature_c=Series(grid, np.array(measured.temperature_c), "celsius"),
+        peak_share={m: Series(grid, np.array([float(v) for v in share]), "share") for m, share in actuals.peak_share.items()},
     )
     published = {p: last_published(s, _price_before(engine, setup, p, grid)) for p, s in final.energy.items()}
-    so_far = SoFar(at=grid.start, groups=_modes_at(record, grid.start), calls=actuals.calls, awards=actuals.awards)
+    so_far = SoFar(at=grid.start, groups=_modes_at(record, grid.start), calls=actuals.calls, awards=actuals.awards, memory=actuals.memory)
     try:
         found = counterfactuals(setup.site, setup.book, final, published, so_far)
     except SolveError as fault:

@@ -1,0 +1,112 @@
+"""The time before a day as contracts remember it, and the month's coincident peaks as far as they are known: for the day's bill."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+from sqlalchemy import Engine, select
+
+from dispatch.config import Setup
+from dispatch.decide.ask import peak_windows_min
+from dispatch.entries import Seen
+from dispatch.reports import prices
+from dispatch.store.journal import SqlJournal
+from dispatch.store.rollups import read_rollups
+from dispatch.store.tables import journal, reading
+from markets.facts import SystemLoad, Temperature
+from markets.grid import Grid, Interval, month_span, months
+from markets.peaks import coincident_peak_share, newest
+from optimizer.actuals import Actuals
+from optimizer.money import decimal
+
+NAN = Decimal("NaN")
+TEMPERATE_C = 25.0
+
+
+@dataclass(frozen=True, slots=True)
+class Earlier:
+    """peak_share by minutes of the metered interval, memory by obligation: as Actuals take them. `loads_to` is the newest system load."""
+
+    peak_share: Mapping[int, Sequence[Decimal]] = field(default_factory=dict)
+    memory: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    loads_to: datetime | None = None
+
+
+def earlier(engine: Engine, setup: Setup, grid: Grid, known_at: datetime | None) -> Earlier:
+    """What a day's bill needs of other days. Nothing is read when no contract of the book asks. Raises LedgerUnavailable, JournalBroken."""
+    windows = peak_windows_min(setup.book)
+    remembering: list[Any] = [o for o in setup.book if getattr(o, "remembers_days", 0)]
+    if not windows and not remembering:
+        return Earlier()
+    span = month_span(setup.site.market, int(months(setup.site.market, grid)[0]))
+    loads, temperatures = _told(engine, Interval(span.start, span.end), known_at)
+    share = {minutes: coincident_peak_share(loads, grid, setup.site.market, minutes).values for minutes in windows}
+    memory: dict[str, Mapping[str, Any]] = {}
+    for day in _days(grid.start, max((o.remembers_days for o in remembering), default=0)):
+        then = _actuals(engine, setup, day, temperatures, known_at)
+        for obligation in remembering if then is not None else ():
+            memory[obligation.name] = obligation.remember(memory.get(obligation.name, {}), then)
+    exact = {minutes: [decimal(float(v)) for v in values] for minutes, values in share.items()}
+    return Earlier(exact, memory, max((f.over.end for f in loads), default=None))
+
+
+def _told(engine: Engine, span: Interval, known_at: datetime | None) -> tuple[tuple[SystemLoad, ...], list[Temperature]]:
+    """System loads and temperatures of a month, from what the journal saw of it by now."""
+    with reading(engine) as connection:
+        wanted = select(journal.c.seq).where(journal.c.kind == "Seen", journal.c.at >= span.start).order_by(journal.c.seq).limit(1)
+        first = connection.execute(wanted).scalar()
+    loads: list[SystemLoad] = []
+    temperatures: list[Temperature] = []
+    for _, entry in SqlJournal(engine).read(after=first - 1) if first is not None else ():
+        if not isinstance(entry, Seen):
+            continue
+        if entry.at > span.end + timedelta(days=3):
+            break
+        for fact in entry.facts:
+            if known_at is not None and fact.known_at > known_at:
+                continue
+            if isinstance(fact, SystemLoad) and fact.over.overlaps(span):
+                loads.append(fact)
+            elif isinstance(fact, Temperature):
+                temperatures.append(fact)
+    return newest(loads), temperatures
+
+
+def _days(until: datetime, days: int) -> list[Interval]:
+    """So many UTC days before an instant's own, and that one up to there; none when no days are asked for."""
+    if not days:
+        return []
+    midnight = until.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    edges = [midnight - timedelta(days=n) for n in range(days, -1, -1)]
+    spans = [Interval(a, b) for a, b in zip(edges, edges[1:], strict=False)]
+    return [*spans, *([Interval(midnight, until)] if midnight < until else [])]
+
+
+def _actuals(
+    engine: Engine, setup: Setup, over: Interval, temperatures: Sequence[Temperature], known_at: datetime | None
+) -> Actuals | None:
+    """What the ledger's roll-ups say of a stretch; None when they say nothing."""
+    site = setup.site
+    rows = {(r.group, r.over.start): r for r in read_rollups(engine, over, site.market.settlement_min)}
+    if not rows:
+        return None
+    grid = Grid.regular(over.start, over.end, site.market.settlement_min)
+    warm = [max((t for t in temperatures if i.start in t.over), key=lambda t: t.known_at, default=None) for i in grid.intervals]
+    energy, hashed = {}, {}
+    for group in site.groups:
+        overhead = [1 + decimal(site.hall_of[group.name].overhead.at(t.celsius if t else TEMPERATE_C)) for t in warm]
+        taken = [rows.get((group.name, i.start)) for i in grid.intervals]
+        energy[group.name] = [r.energy_mwh * more if r else NAN for r, more in zip(taken, overhead, strict=True)]
+        hashed[group.name] = [r.hash_ph_days if r else NAN for r in taken]
+    return Actuals(
+        site=site,
+        grid=grid,
+        energy_mwh=energy,
+        hash_ph_days=hashed,
+        energy_price={p: prices.energy(engine, setup, p, grid, known_at).values for p in setup.points},
+        hashprice=[NAN] * len(grid),
+    )
