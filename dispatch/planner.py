@@ -16,7 +16,7 @@ from dispatch.decide.ask import PlanInputs, inputs
 from dispatch.decide.state import State
 from dispatch.entries import Planned
 from dispatch.process import die_with_parent
-from optimizer.plan import plan
+from optimizer.plan import Risk, plan
 from optimizer.solve import Session
 
 log = structlog.get_logger()
@@ -25,10 +25,11 @@ BUDGET_S = 20.0  # what the solver may take; the plan falls back to merit order 
 DEADLINE_S = 30.0  # when the worker is given up and started anew, wall seconds
 
 
-def make(made_from: PlanInputs, session: Session | None = None) -> dict[str, Any]:
+def make(made_from: PlanInputs, session: Session | None = None, risk: Risk | None = None) -> dict[str, Any]:
     """PLAN of the contract. A session kept from plan to plan starts where the last one ended when only prices moved."""
     i = made_from
-    return plan(i.site, i.book, i.outlook, i.so_far, i.availability, deadline_s=BUDGET_S, session=session, stopwatch=wall_s).to_json()
+    made = plan(i.site, i.book, i.outlook, i.so_far, i.availability, deadline_s=BUDGET_S, session=session, risk=risk, stopwatch=wall_s)
+    return made.to_json()
 
 
 class InlinePlanner:

@@ -18,6 +18,7 @@ from optimizer.expr import Floats
 from optimizer.money import Finding
 from optimizer.obligations import Obligation
 from optimizer.program import Program
+from optimizer.risk import hedge
 from optimizer.site import SLEEP, Availability, Site, SoFar
 from optimizer.solve import Session
 from optimizer.stages import NO_LIMIT_S, Solution, SolveError, Solver, best
@@ -58,6 +59,14 @@ class SolveInfo:
     solve_s: float
     status: str
     gap: float = float("nan")
+
+
+@dataclass(frozen=True, slots=True)
+class Risk:
+    """How much the worst scenarios weigh: 0 not at all, 1 alone. `scenarios` are outlooks on the same grid under other prices."""
+
+    weight: float
+    scenarios: Sequence[Outlook]
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,10 +134,12 @@ def plan(
     *,
     deadline_s: float | None = None,
     session: Solver | None = None,
+    risk: Risk | None = None,
     stopwatch: Callable[[], float] | None = None,
 ) -> Plan:
     """The most profitable plan over the outlook's grid that keeps every promise. When no solver answers within `deadline_s`, the plan is
-    made by merit order instead, keeps every bound just the same and says so. `stopwatch` gives seconds and only times the work."""
+    made by merit order instead, keeps every bound just the same and says so. With `risk`, what is decided now is weighed over scenarios
+    first. `stopwatch` gives seconds and only times the work."""
     clock = stopwatch or (lambda: 0.0)
     began = clock()
     outlook, notes = _whole(outlook)
@@ -137,7 +148,8 @@ def plan(
     findings: list[Finding] = [Finding("outlook", n) for n in notes]
     built = clock()
     try:
-        solution = best(program, session or Session(), NO_LIMIT_S if deadline_s is None else deadline_s)
+        solver = _weighing(risk, program, cohorts, book, session or Session())
+        solution = best(program, solver, NO_LIMIT_S if deadline_s is None else deadline_s)
         rigs = rigs_of(program, solution)
     except (SolveError, RuntimeError, MemoryError) as fault:  # the binding's own faults are RuntimeErrors
         solution = None
@@ -152,6 +164,12 @@ def plan(
         gap=solution.gap if solution else float("nan"),
     )
     return _made(site, book, program, cohorts, rigs, solution, info, tuple(findings))
+
+
+def _weighing(risk: Risk | None, program: Program, cohorts: Cohorts, book: Sequence[Obligation], solver: Solver) -> Solver:
+    if risk is None:
+        return solver
+    return hedge(program, [shaped(cohorts, book, _whole(s)[0]) for s in risk.scenarios], risk.weight, solver)
 
 
 def program_of(

@@ -147,6 +147,11 @@ class Program(Blocks):
         """The same in a solution: rigs."""
         return self._steps.counted(x)
 
+    def decided_now(self) -> Ints:
+        """The columns that are decided before anything more is known: the first interval's rigs, and the reserve that is sold."""
+        sold = [mw.cols[mw.coefs != 0.0] for mw in self.offers.values()]
+        return np.unique(np.concatenate([self._steps.cols[:, 0], *sold]))
+
     def awake(self, group: str) -> Expr:
         """Thousands of rigs not asleep."""
         return self._steps.awake(group)

@@ -10,6 +10,9 @@ import typer
 
 from dispatch.commands import FINDINGS, WRONG, Config, Ended, Json, instant, out, read_json
 
+DAYS_BACK = 30  # of prices that scenarios are drawn from, where they are known
+SCENARIOS, SEED = 100, 7
+
 Archive = Annotated[Path | None, typer.Option("--archive", help="Facts from this archive.")]
 At = Annotated[str | None, typer.Option("--at", help="As of this instant (ISO 8601); now unless told.")]
 
@@ -18,7 +21,7 @@ def plan(
     config: Config,
     archive: Archive = None,
     at: At = None,
-    risk: Annotated[float | None, typer.Option("--risk", help="Weight of the worst scenarios.")] = None,
+    risk: Annotated[float | None, typer.Option("--risk", help="Weight of the worst of the price scenarios, 0 to 1.")] = None,
     lp: Annotated[Path | None, typer.Option("--lp", help="Write the model, named, as LP or MPS (by the file's ending).")] = None,
     check_: Annotated[bool, typer.Option("--check", help="Solve it again with other solvers and compare.")] = False,
     as_json: Json = False,
@@ -27,10 +30,10 @@ def plan(
     from dispatch.planner import make
     from dispatch.snapshot import snapshot
 
-    if risk is not None:
-        raise Ended(WRONG, "--risk: plans over scenarios are not built in this version")
+    if risk is not None and not 0 <= risk <= 1:
+        raise Ended(WRONG, f"--risk: {risk:g} is not between 0 and 1")
     found = snapshot(config, archive, instant(at, "--at") if at else None)
-    document = make(found.inputs)
+    document = make(found.inputs, risk=None if risk is None else _weighed(found, risk))
     if lp is not None:
         _write_model(found.inputs, lp)
     if check_:
@@ -101,6 +104,18 @@ def _what_if_lines(answer: dict[str, Any]) -> list[str]:
     d = answer["difference"]
     lines = [f"net {d['net_usd']:+,.2f} $, energy {d['energy_mwh']:+,.3f} MWh, hashing {d['hash_ph_days']:+,.3f} PH days"]
     return [*lines, *(f"  {name}: {usd:+,.2f} $" for name, usd in d["lines"].items()), *answer["reasons"]]
+
+
+def _weighed(found: Any, weight: float) -> Any:
+    """Scenarios by the real-time days the snapshot knows beside their day-ahead prices."""
+    from markets.scenarios import residual_days, scenarios
+    from optimizer.plan import Risk
+
+    ahead = found.inputs.outlook
+    known = {point: residual_days(found.state.facts, point, found.at, DAYS_BACK) for point in ahead.energy}
+    if not any(len(days) for days in known.values()):
+        raise Ended(WRONG, "--risk: no whole day of real-time and day-ahead prices is known to draw scenarios from")
+    return Risk(weight, scenarios(ahead, known, SEED, SCENARIOS))
 
 
 def _write_model(made_from: Any, path: Path) -> None:
