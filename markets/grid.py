@@ -182,8 +182,7 @@ def month_span(market: Market, month: int) -> Interval:
 
 
 def hour_ending(market: Market, at: datetime) -> str:
-    """The market's label of the hour that holds `at`: "HE01".."HE24", with "*" on the second pass of a fall-back hour (ERCOT's DSTFlag
-    Y)."""
+    """The market's label of the hour that holds `at`: "HE01".."HE24", with "*" on the second pass of a fall-back hour (DSTFlag Y)."""
     local = utc(at).astimezone(market.tz)
     repeated = local.fold == 1 and local.replace(fold=0).utcoffset() != local.utcoffset()
     return f"HE{local.hour + 1:02d}{'*' if repeated else ''}"

@@ -1,4 +1,4 @@
-"""Source: whoever tells us facts. Built-ins and plug-ins alike are entry points of the group `markets.sources`."""
+"""Source: whoever tells us facts. A site file names it; the entry points of `markets.sources` open it, built-in or plugged in."""
 
 from __future__ import annotations
 

@@ -46,7 +46,7 @@ def _add(kind: str, file: Path, data: Path, as_json: bool) -> None:
 @keys.command("add")
 def add_key(
     name: str,
-    scope: Annotated[str, typer.Option("--scope", help="Of read,whatif,dispatch,admin,settlement; several with commas.")],
+    scope: Annotated[str, typer.Option("--scope", help="Of read,whatif,dispatch,admin; several with commas.")],
     data: Data = Path("data"),
     as_json: Json = False,
 ) -> None:

@@ -1,8 +1,8 @@
 """Rigs: who can move them and what came of it.
 
 A Driver moves the rigs of one group. What it returns of a command means "sent", never "done": a command is done when a later reading
-agrees.
-Built-ins and plug-ins alike are entry points of the group `dispatch.rigs`. A rig is named by its position in its group, 0..rigs-1.
+agrees. A site file's `driver` table names it; the entry points of `dispatch.rigs` reach it, built-in or plugged in. A rig is named by its
+position in its group, 0..rigs-1.
 """
 
 from __future__ import annotations

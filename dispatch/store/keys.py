@@ -17,7 +17,7 @@ from sqlalchemy.exc import IntegrityError
 from dispatch.clock import wall_now
 from dispatch.store.tables import api_keys, reading, writing
 
-SCOPES = ("read", "whatif", "dispatch", "admin", "settlement")
+SCOPES = ("read", "whatif", "dispatch", "admin")
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 
 

@@ -1,12 +1,10 @@
 """Obligations: one contract a file, one object read twice, by the plan and by the bill.
 
 A linear obligation writes its money once, as `charges(its)`: each Charge is a quantity that follows load or hashrate, times a rate that
-does
-not. `its` is a Program while planning (quantities are linear expressions over the program's columns, rates float arrays) and an actuals
-reader
-while settling (quantities and rates are arrays of Decimal), so objective and bill cannot drift apart. Built-ins and plug-ins are entry
-points of
-the group `optimizer.obligations`; the key is the `type` of a site file's section, the class is its options (frozen pydantic).
+does not. `its` is a Program while planning (quantities are linear expressions over the program's columns, rates float arrays) and an
+actuals reader while settling (quantities and rates are arrays of Decimal), so objective and bill cannot drift apart. Built-ins and
+plug-ins are entry points of the group `optimizer.obligations`; the key is the `type` of a site file's section, the class is its options
+(frozen pydantic).
 """
 
 from __future__ import annotations
@@ -143,9 +141,8 @@ class Its(Protocol[V]):
 
     def below(self, quantity: V, knots: Rate, slopes: tuple[Rate, ...]) -> V:
         """A piecewise linear amount of `quantity`: `slopes[k]` holds left of `knots[k]` (ascending, one row an interval, one column a
-        knot), the last slope
-        right of the last knot, and the amount at quantity zero is zero. Exact when settling; never higher than that in a program (a binary
-        where the shape is not concave)."""
+        knot), the last slope right of the last knot, and the amount at quantity zero is zero. Exact when settling; never higher than that
+        in a program (a binary where the shape is not concave)."""
         ...
 
 
