@@ -67,6 +67,11 @@ class Ers(Contract):
     periods: tuple[Period, ...] = Field(min_length=1)
     rest_available: Fraction = 1.0
 
+    @property
+    def remembers_days(self) -> int:
+        """The longest term, June to September."""
+        return 122
+
     # --- figures ----------------------------------------------------------------------------------------------------------------------
 
     def figure(self, word: str, on: date) -> Any:
