@@ -30,6 +30,7 @@ def settle(
     from dispatch.reports.day import settle_day
     from dispatch.reports.write import write_day
     from dispatch.store.telemetry import Telemetry
+    from dispatch.store.verify import verify as verified
     from markets.grid import OperatingDay
 
     if statement is not None:
@@ -43,6 +44,8 @@ def settle(
     on = on or _newest(engine, setup.site.market)
     known = instant(known_at, "--known-at") if known_at else None
     over = OperatingDay(setup.site.market, on)
+    if version is None and (broken := verified(engine).findings):
+        raise Ended(FINDINGS, *(f.text for f in broken), f"{day} is not settled again on this journal; --version N gives what was kept")
     try:
         document = settle_day(engine, Telemetry(data / "telemetry", setup.site), over, setup, known_at=known, version=version)
     except LookupError as error:

@@ -83,11 +83,15 @@ def redecide(data: Annotated[Path, typer.Argument(metavar="DATA")], as_json: Jso
     """Every recorded decision made again; the differences named."""
     from dispatch.redecide import redecide as again
     from dispatch.store.journal import SqlJournal
+    from dispatch.store.verify import verify as verified
 
-    said = again(SqlJournal(ledger(data)).read())
-    document: dict[str, Any] = {"commands": said.commands, "plans": said.plans, "findings": [f.text for f in said.findings]}
+    engine = ledger(data)
+    # What was changed after it was written may well decide the same: the chain is looked at first.
+    broken = [f.text for f in verified(engine).findings]
+    said = again(SqlJournal(engine).read())
+    document: dict[str, Any] = {"commands": said.commands, "plans": said.plans, "findings": [*broken, *(f.text for f in said.findings)]}
     out(document, as_json, [f"{said.commands} commands and {said.plans} plans made again", *document["findings"][:20]])
-    if said.findings:
+    if document["findings"]:
         raise Ended(FINDINGS)
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import socket
+import sqlite3
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from dispatch.config import DEMO, default_file
-from tests.e2e.site import loadstone
+from tests.e2e.site import answer, loadstone
 
 DEMONSTRATION = default_file(DEMO)
 
@@ -43,3 +45,31 @@ def test_a_port_that_is_taken_is_status_3(tmp_path: Path) -> None:
         done = loadstone("run", "--data", tmp_path / "data", "--listen", f"127.0.0.1:{other.getsockname()[1]}")
     assert done.returncode == 3, done.stderr
     assert "cannot be listened on" in done.stderr and "Traceback" not in done.stderr
+
+
+def test_a_journal_that_was_touched_is_told_by_every_command_that_stands_on_it(tmp_path: Path) -> None:
+    """A row whose change alters no decision: verify, redecide and settle say so, a statement that was kept is still given."""
+    data, archive, site = tmp_path / "data", tmp_path / "archive", tmp_path / "site.toml"
+    start = datetime(2026, 3, 8, 6, 0, tzinfo=UTC)
+    rows = ["Interval Start,Interval End,Location,Market,SPP"]
+    for k in range(24):
+        at, end = (start + timedelta(minutes=15 * n) for n in (k - 8, k - 7))
+        rows.append(f"{at.isoformat()},{end.isoformat()},LZ_WEST,REAL_TIME_15_MIN,{30 + k}.5")
+    (tmp_path / "prices.csv").write_text("\n".join(rows) + "\n", "utf-8")
+    site.write_text(DEMONSTRATION.read_text("utf-8").replace("pyasic", "simulated").replace(", subnet", " }  #"), "utf-8")
+    assert loadstone("archive", "import", tmp_path / "prices.csv", "--archive", archive).returncode == 0
+    span = ("--from", start.isoformat(), "--to", (start + timedelta(hours=2)).isoformat())
+    done = loadstone("replay", "--config", site, "--archive", archive, *span, "--data", data)
+    assert done.returncode == 0, done.stderr
+    for words in (("verify", data), ("redecide", data)):
+        assert answer(*words)["findings"] == []
+    kept = loadstone("settle", "2026-03-08", "--data", data, "--version", "1", "--json").stdout
+    with sqlite3.connect(data / "ledger.sqlite") as ledger:
+        for (name,) in ledger.execute("select name from sqlite_master where type = 'trigger'").fetchall():
+            ledger.execute(f"drop trigger {name}")
+        ledger.execute("update journal set at = replace(at, '2026', '2027'), document = replace(document, '2026', '2027') where seq = 3")
+    for words in (("verify", data), ("redecide", data)):
+        assert "row 3" in answer(*words, status=1)["findings"][0]
+    settled = loadstone("settle", "2026-03-08", "--data", data)
+    assert settled.returncode == 1 and "row 3" in settled.stderr and "Traceback" not in settled.stderr
+    assert loadstone("settle", "2026-03-08", "--data", data, "--version", "1", "--json").stdout == kept
