@@ -12,7 +12,7 @@ from pydantic import BaseModel
 
 from dispatch import book as books
 from dispatch import catalogue, consistency, faults
-from dispatch.decide.ask import PlanInputs
+from dispatch.decide.ask import PlanInputs, peak_windows_min
 from dispatch.faults import meant
 from dispatch.inbound import Fault, Faults, joined, parse_call
 from dispatch.shipped import default_file
@@ -25,6 +25,7 @@ from optimizer.obligations import Book, Obligation
 from optimizer.site import Availability, RigGroup, Site
 
 LONGEST = timedelta(days=8)
+PEAK_WINDOWS_MIN = (5, 15, 30, 60)
 
 
 def base_inputs(ground: Ground, scenario: Scenario) -> PlanInputs:
@@ -32,7 +33,10 @@ def base_inputs(ground: Ground, scenario: Scenario) -> PlanInputs:
     site = _site(ground.setup.site, scenario)
     grid = _grid(ground, site, scenario)
     points = sorted({m.settlement_point for m in site.meters})
-    outlook = forecast.outlook(ground.facts, ground.at, grid, points, site.market, synthetic=ground.synthetic)
+    windows = peak_windows_min(ground.setup.book)
+    if windows or any((change.add or {}).get("type") == "transmission" for change in scenario.book):
+        windows = PEAK_WINDOWS_MIN  # a contract that is added or changed may meter by another interval
+    outlook = forecast.outlook(ground.facts, ground.at, grid, points, site.market, synthetic=ground.synthetic, peak_windows_min=windows)
     outlook = with_past(outlook, ground)
     now = grid.start == ground.at
     so_far = ground.so_far if now else replace(ground.so_far, at=grid.start, groups={})

@@ -18,7 +18,7 @@ import numpy as np
 from pydantic import AfterValidator, Field, model_validator
 
 from markets.facts import Call
-from markets.grid import Grid, Interval, month_span, months, utc
+from markets.grid import Grid, Interval, OperatingDay, month_span, months, utc
 from optimizer.actuals import Actuals
 from optimizer.contract import Contract
 from optimizer.expr import Floats, Ints
@@ -73,6 +73,7 @@ class Transmission(Contract):
     """
 
     type: ClassVar[str] = "transmission"
+    stands_on: ClassVar[tuple[str, ...]] = ("ercot.transmission.",)
     name: str = "transmission"
     method: Literal["4cp", "12cp", "ncp", "mbd"]
     usd_per_kw_year: NotNegative
@@ -117,7 +118,7 @@ class Transmission(Contract):
         if self.method in COINCIDENT:
             at_peak = its.peak_share(self.metered_min) * _counts(its, month, self.counted_months)
             rate = its.during(None) * (-per_mw / its.number(len(self.counted_months)))
-            yield Charge("coincident_peak", load * at_peak, "mw", rate, RULES[self.method])
+            yield Charge("coincident_peak", load * at_peak, "mw", rate, self._cited(its))
             return
         period = self._periods(month)
         before, at_start = self._before(its, period)
@@ -157,6 +158,12 @@ class Transmission(Contract):
         for charge in self.charges(program) if self.method not in COINCIDENT else ():
             # A raise serves the hours after the horizon as well: these carry their part of it. The line above stays whole.
             program.weigh(charge.quantity * np.asarray(charge.rate, dtype=np.float64) * self._carried(program))
+
+    def _cited(self, its: Its[Any]) -> str:
+        """The rule in words, and the dated rule of the metered interval where it was handed in."""
+        on, id_ = OperatingDay.of(its.site.market, its.grid.start).on, f"ercot.transmission.{self.method}.interval_min"
+        dated = [r.cited for r in self._rules if r.id == id_ and r.holds(on)]
+        return "; ".join([RULES[self.method], *dated])
 
     def _avoid(self, program: Program) -> None:
         load = program.load_mw(self.scope.names(program.site))

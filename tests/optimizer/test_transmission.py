@@ -27,6 +27,7 @@ from optimizer.site import Site, SoFar
 from optimizer.trajectory import actuals_of, unpack
 from tests.conformance import obligation_kit as kit
 from tests.optimizer.ground import AT, call, grid, group, outlook, random_prices, site, so_far
+from tests.ruled import SHIPPED, ruled
 
 FULL = 3.5  # MW of a thousand S21
 
@@ -73,6 +74,16 @@ def test_the_worked_example_to_the_cent():
     twelve = ["3"] * 12
     twelve[2] = twelve[7] = "100"
     assert year_of("12cp", 81.59, twelve, list(range(1, 13)), 30) == Decimal("-1563808.33")
+
+
+def test_what_it_takes_for_granted_is_what_the_dated_rules_say():
+    held = {r.id: r.value for r in SHIPPED.dated() if r.id.startswith("ercot.transmission.")}
+    assert held["ercot.transmission.4cp.months"].split() == [str(m) for m in METHODS["4cp"].counted_months]
+    assert held["ercot.transmission.4cp.interval_min"] == METHODS["4cp"].metered_min
+    assert held["ercot.transmission.12cp.interval_min"] == Transmission(method="12cp", usd_per_kw_year=1).metered_min
+    real = metered(one(), grid(1), ["2.0"], peak_share={15: [Decimal(1)]})
+    (line,) = settle((ruled(METHODS["4cp"]),), real).lines
+    assert "16 TAC 25.192" in line.rule and "ercot.transmission.4cp.interval_min" in line.rule and "not verified" in line.rule
 
 
 def test_minimum_billing_demand_avoids_nothing_at_system_peaks():
