@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import uvicorn
 from fastapi import FastAPI
@@ -33,7 +33,9 @@ async def serve(app: FastAPI, listen: str) -> None:
     except asyncio.CancelledError:
         app.state.desk.close()
         server.should_exit = True
-        await serving
+        while not serving.done():  # Ctrl-C tells us and the supervisor, who tells us again: once is enough
+            with suppress(asyncio.CancelledError):
+                await asyncio.shield(serving)
 
 
 async def _started(server: uvicorn.Server) -> None:

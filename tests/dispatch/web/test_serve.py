@@ -81,6 +81,21 @@ async def test_it_ends_though_a_stream_is_open(tmp_path: Path) -> None:
                 await serving
 
 
+async def test_told_to_stop_twice_it_stops_once(tmp_path: Path) -> None:
+    """Ctrl-C reaches every process of a terminal, and the supervisor tells each again."""
+    open_ledger(tmp_path).dispose()
+    port = free_port()
+    serving = asyncio.create_task(serve(create_app(tmp_path, small(), clock=Stopped(NOON)), f"127.0.0.1:{port}"))
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as http:
+        await up(http, "/api/v1/state", 200)
+    for _ in range(3):
+        serving.cancel()
+        await asyncio.sleep(0)
+    async with asyncio.timeout(GRACE_S + 5):
+        await serving
+    assert not serving.cancelled()
+
+
 async def test_a_port_that_is_taken_is_an_error_in_words(tmp_path: Path) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
