@@ -1,13 +1,15 @@
 """How long a plan takes, beside the solver's own run on the same numbers in the same process. Ratios count, times are this machine's.
 
-A = 48 h in quarter hours, 100 groups of 10 kinds in 10 halls; B = the same with 100 kinds. Every obligation that is built: hashing, power,
-block, plant with limits, minimum times and starts. `--json` prints one object last (CONTRACT, bench).
+A = 48 h in quarter hours, 100 groups of 10 kinds in 10 halls; B = the same with 100 kinds. The linear contracts of an ERCOT site: hashing,
+power, block, 4CP, reserve from a CLR on its own meter, wakes priced, plant with limits and minimum times. The MILP has a block that sells
+back at a haircut. `--json` prints one object last (CONTRACT, bench).
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import resource
 import statistics
 import subprocess
 import sys
@@ -19,24 +21,40 @@ from datetime import UTC, datetime, timedelta
 import highspy
 import numpy as np
 
+from dispatch import rules
 from markets.grid import Grid, Market
 from markets.outlook import Outlook
 from markets.scenarios import scenarios
 from markets.series import Series
 from optimizer.arrays import Arrays
+from optimizer.obligations.ancillary import Ancillary
 from optimizer.obligations.block import Block, SellBack
 from optimizer.obligations.hashing import Hashing
 from optimizer.obligations.plant import Plant
 from optimizer.obligations.power import Power
+from optimizer.obligations.transition import Transition
+from optimizer.obligations.transmission import Transmission
 from optimizer.plan import Plan, Risk, plan, program_of
 from optimizer.program import Program
-from optimizer.site import GroupNow, Hall, Meter, Mode, Overhead, RigGroup, Site, SoFar
+from optimizer.site import GroupNow, Hall, Meter, Mode, Overhead, RigGroup, Scope, Site, SoFar
 from optimizer.solve import Session, to_pulp
 from optimizer.stages import last_stage
 
 AT = datetime(2026, 8, 20, 16, tzinfo=UTC)
 POINT = "LZ_WEST"
-BOOK = (Hashing(pool_fee=0.01), Power(adders_usd_per_mwh=6.15), Block(mw=60.0, usd_per_mwh=32.5), Plant())
+BOOK = (
+    Hashing(pool_fee=0.01),
+    Power(adders_usd_per_mwh=6.15),
+    Block(mw=60.0, usd_per_mwh=32.5),
+    Plant(),
+    Transmission(method="4cp", usd_per_kw_year=70.0),
+    Ancillary(
+        products=("REGUP", "RRS", "ECRS", "NSPIN"),
+        qualified_mw={"REGUP": 5.0, "RRS": 5.0, "ECRS": 10.0, "NSPIN": 10.0},
+        scope=Scope(meter="clr"),
+    ).under(rules.shipped().dated()),
+    Transition(),
+)
 NOTES = {"cvar_ratio": "100 scenarios over 24 hours"}
 
 
@@ -59,16 +77,17 @@ def a_site(groups: int = 100, of: int = 10, mw: float = 100.0, limits: bool = Tr
         for k in range(groups)
     )
     halls = tuple(
-        Hall(name=f"h{k}", meter="main", limit_mw=mw / 4, overhead=Overhead(share=0.03, share_per_c_above_25=0.002)) for k in range(10)
+        Hall(name=f"h{k}", meter="clr" if k > 7 else "main", limit_mw=mw / 4, overhead=Overhead(share=0.03, share_per_c_above_25=0.002))
+        for k in range(10)
     )
-    meter = Meter(id="main", settlement_point=POINT, loss_factor=1.0178)
+    meters = tuple(Meter(id=name, settlement_point=POINT, loss_factor=1.0178) for name in ("main", "clr"))
     ramp = {"max_ramp_up_mw_per_min": mw / 60, "max_ramp_down_mw_per_min": mw / 30} if limits else {}
     return Site(
         name="bench",
         market=Market.ERCOT,
         settlement_point=POINT,
         interconnect_mw=0.9 * mw,
-        meters=(meter,),
+        meters=meters,
         halls=halls,
         groups=made,
         **ramp,
@@ -83,6 +102,9 @@ def an_outlook(hours: int = 48, minutes: int = 15, seed: int = 7) -> Outlook:
     price = 45 + 30 * np.sin(np.arange(quarters) / 96 * 4 * np.pi) + rng.normal(0, 15, quarters)
     price += np.where(rng.random(quarters) < 0.03, rng.uniform(200, 3000, quarters), 0.0) - np.where(rng.random(quarters) < 0.06, 70.0, 0.0)
     at = np.minimum((np.cumsum(over.hours) - over.hours) * 4, quarters - 1).astype(int)
+    hour = (np.cumsum(over.hours) - over.hours).astype(int)
+    reserve = {product: rng.uniform(1, 12, hours)[hour].round(2) for product in ("REGUP", "RRS", "ECRS", "NSPIN")}
+    peak = np.where((hour % 24 > 4) & (hour % 24 < 8), 0.01, 0.0)
     celsius = 30 + 8 * np.sin(np.cumsum(over.hours) / 24 * 2 * np.pi)
     return Outlook(
         at=AT,
@@ -91,6 +113,8 @@ def an_outlook(hours: int = 48, minutes: int = 15, seed: int = 7) -> Outlook:
         basis={},
         hashprice=Series.flat(over, 45.0, "usd_per_ph_day"),
         temperature_c=Series(over, celsius, "c"),
+        reserve={product: Series(over, values, "usd_per_mw_h") for product, values in reserve.items()},
+        peak_share={15: Series(over, peak, "share")},
     )
 
 
@@ -194,6 +218,8 @@ def idle_move_mwh(site: Site) -> float:
         energy={POINT: Series(later, ahead.energy[POINT].values[1:], "usd_per_mwh")},
         hashprice=Series(later, ahead.hashprice.values[1:], "usd_per_ph_day"),
         temperature_c=Series(later, ahead.temperature_c.values[1:], "c"),
+        reserve={product: Series(later, series.values[1:], series.unit) for product, series in ahead.reserve.items()},
+        peak_share={15: Series(later, ahead.peak_share[15].values[1:], "share")},
     )
     second = plan(site, BOOK, cut, SoFar(at=later.start, groups={g.name: _led_to(g, first) for g in site.groups}))
     moved = [np.abs(second.groups[g.name].load_mw - first.groups[g.name].load_mw[1:]) @ later.hours for g in site.groups]
@@ -210,11 +236,18 @@ def first_plan() -> tuple[float, float]:
     """A fresh process from start to its first plan: seconds and peak MiB."""
     took, peak = [], 0.0
     for _ in range(3):
-        began = time.perf_counter()
-        done = subprocess.run([sys.executable, "-m", "bench.plan", "--once"], check=True, capture_output=True, text=True)
-        took.append(time.perf_counter() - began)
-        peak = float(done.stdout.split()[-1])
+        spent_s, said = fresh("-m", "bench.plan", "--once")
+        took.append(spent_s)
+        peak = float(said.split()[-1])
     return statistics.median(took), peak
+
+
+def fresh(*arguments: str) -> tuple[float, str]:
+    """A Python of its own: the seconds of processor it took, and what it printed."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    done = subprocess.run([sys.executable, *arguments], check=True, capture_output=True, text=True)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, done.stdout
 
 
 def cvar_s(site: Site) -> float:
@@ -226,12 +259,7 @@ def cvar_s(site: Site) -> float:
 
 def bare_imports_s() -> float:
     """A fresh process that imports numpy, scipy and highspy and does nothing: seconds."""
-    took = []
-    for _ in range(3):
-        began = time.perf_counter()
-        subprocess.run([sys.executable, "-c", "import numpy, scipy, highspy"], check=True)
-        took.append(time.perf_counter() - began)
-    return statistics.median(took)
+    return statistics.median(fresh("-c", "import numpy, scipy, highspy")[0] for _ in range(3))
 
 
 def peak_mib() -> float:
@@ -262,7 +290,7 @@ def measured(rounds: int) -> dict[str, float | None]:
     a, bare_a = both(site_a, ahead, rounds)
     b, bare_b = both(site_b, ahead, max(3, rounds // 2))
     small, _ = both(a_site(groups=10), an_outlook(24, 60), rounds)
-    haircut = (*BOOK[:2], Block(mw=60.0, usd_per_mwh=32.5, sell_back=SellBack(haircut_usd_per_mwh=2.0, cap_mw=50.0)), BOOK[3])
+    haircut = (*BOOK[:2], Block(mw=60.0, usd_per_mwh=32.5, sell_back=SellBack(haircut_usd_per_mwh=2.0, cap_mw=50.0)), *BOOK[3:])
     milp, _ = both(site_a, ahead, 3, haircut)
     thousand, _ = both(a_site(groups=1000), ahead, 3)
     five, _ = both(site_a, an_outlook(minutes=5), 3)

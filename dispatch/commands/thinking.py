@@ -10,7 +10,7 @@ import typer
 
 from dispatch.commands import FINDINGS, WRONG, Config, Ended, Json, instant, out, read_json
 
-DAYS_BACK = 30  # of prices that scenarios are drawn from, where they are known
+DAYS_BACK = 7  # of prices that scenarios are drawn from; a snapshot looks back little further
 SCENARIOS, SEED = 100, 7
 
 Archive = Annotated[Path | None, typer.Option("--archive", help="Facts from this archive.")]
