@@ -63,13 +63,7 @@ def measure(engine: Engine, telemetry: Telemetry, setup: Setup, record: DayRecor
         raise LookupError(f"nothing was run on {day.on.isoformat()} ({site.market.value} day)")
     grid = Grid(whole.edges[run[0] : len(ended) + 1])
     warm = [_celsius(record.temperatures, over.start) for over in grid.intervals]
-    wall, metered, hashed = {}, {}, {}
-    for group in site.groups:
-        taken = [rows.get((group.name, over.start)) for over in grid.intervals]
-        wall[group.name] = [r.energy_mwh if r and _read(r) else NAN for r in taken]
-        overhead = site.hall_of[group.name].overhead
-        metered[group.name] = [mwh * (1 + decimal(overhead.at(c))) for mwh, c in zip(wall[group.name], warm, strict=True)]
-        hashed[group.name] = [r.hash_ph_days if r and _read(r) else NAN for r in taken]
+    wall, metered, hashed = _by_group(site, rows, grid, warm)
     energy = {p: prices.energy(engine, setup, p, grid, known_at) for p in setup.points}
     hashing = prices.hashing(engine, setup, record, grid, known_at)
     unread = _unread(site, rows, grid)
@@ -90,6 +84,22 @@ def measure(engine: Engine, telemetry: Telemetry, setup: Setup, record: DayRecor
     )
     vintages = [s.known_at for s in (*energy.values(), hashing) if s.known_at]
     return Measured(actuals, wall, unread, warm, np.array_equal(grid.edges, whole.edges), hashing.source, max(vintages, default=None))
+
+
+def _by_group(
+    site: Site, rows: dict[tuple[str, datetime], Rollup], grid: Grid, warm: list[float]
+) -> tuple[dict[str, list[Decimal]], dict[str, list[Decimal]], dict[str, list[Decimal]]]:
+    """MWh at the rigs, MWh at the meter and PH/s-days, by group; NaN where nothing was read."""
+    wall: dict[str, list[Decimal]] = {}
+    metered: dict[str, list[Decimal]] = {}
+    hashed: dict[str, list[Decimal]] = {}
+    for group in site.groups:
+        taken = [rows.get((group.name, over.start)) for over in grid.intervals]
+        wall[group.name] = [r.energy_mwh if r and _read(r) else NAN for r in taken]
+        overhead = site.hall_of[group.name].overhead
+        metered[group.name] = [mwh * (1 + decimal(overhead.at(c))) for mwh, c in zip(wall[group.name], warm, strict=True)]
+        hashed[group.name] = [r.hash_ph_days if r and _read(r) else NAN for r in taken]
+    return wall, metered, hashed
 
 
 def _rollups(engine: Engine, telemetry: Telemetry, site: Site, over: Interval | None) -> dict[tuple[str, datetime], Rollup]:
