@@ -20,6 +20,7 @@ PACKAGES = ("markets", "optimizer", "dispatch")
 MODULES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
 TESTS = sorted((ROOT / "tests").rglob("*.py"))
 MODULE_LINES, FUNCTION_LINES = 300, 40
+BENCH_LINES = 350  # a script that stands alone may be a little longer
 
 # Longer than the cap, with the reason; the figure is what they may not grow beyond.
 LONG_FUNCTIONS = {
@@ -47,9 +48,14 @@ def functions(path: Path) -> Iterator[tuple[str, int]]:
 
 
 def test_a_module_fits_in_one_head() -> None:
-    lines = {name_of(path): len(path.read_text("utf-8").splitlines()) for path in [*MODULES, *sorted((ROOT / "bench").glob("*.py"))]}
+    lines = {name_of(path): len(path.read_text("utf-8").splitlines()) for path in MODULES}
     assert {name: n for name, n in lines.items() if n > MODULE_LINES} == {}
     assert median(lines.values()) <= 130
+
+
+def test_a_bench_is_one_script() -> None:
+    lines = {name_of(path): len(path.read_text("utf-8").splitlines()) for path in (ROOT / "bench").glob("*.py")}
+    assert {name: n for name, n in lines.items() if n > BENCH_LINES} == {}
 
 
 def test_a_function_fits_on_a_screen() -> None:
