@@ -26,7 +26,6 @@ DEMONSTRATION = default_file(DEMO)
         (["run", "--data", "file"], "file"),
         (["restore", "nofile", "d"], "nofile"),
         (["plan", "--config", str(DEMONSTRATION), "--lp", "no/where.lp"], "no/where.lp"),
-        (["plan", "--config", str(DEMONSTRATION), "--risk", "0.5"], "not built"),
         (["settle", "2026-08-20", "--data", "d"], "no ledger"),
         (["what-if", "file", "--config", str(DEMONSTRATION)], "is not JSON"),
     ],
