@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,8 +24,9 @@ Floats = NDArray[np.float64]
 # Relative errors (standard deviations), judged from ERCOT's published seven-day forecasts; not fitted.
 DAY_ERROR = 0.02  # of a forecast day as a whole
 PERSISTENCE_ERROR = 0.04  # of a day that is only like the ones before
-INTERVAL_ERROR = 0.004  # of one interval against its day
+INTERVAL_ERROR = 0.01  # of one interval against its day
 PEAK_SPREAD = 0.05  # of the daily peaks of a month
+HOUR = timedelta(hours=1)
 NODES = 9
 LEVELS = 257
 REACH = 6.0
@@ -44,6 +45,8 @@ def coincident_peak_probability(book: FactBook, grid: Grid, market: Market, inte
     forecast = bool(book.load_forecasts) and book.load_forecasts[-1].over.end > grid.start
     error = DAY_ERROR if forecast else PERSISTENCE_ERROR
     mw = np.nan_to_num(load.values, nan=0.0)
+    today = np.array([_day(over.start, market) == _day(fine.start, market) for over in fine.intervals])
+    mw = np.where(today, mw * _running(book, fine.start), mw)
     found = np.zeros(len(fine))
     month = months(market, fine)
     for number in np.unique(month):
@@ -62,6 +65,22 @@ def coincident_peak_share(loads: Sequence[SystemLoad], grid: Grid, market: Marke
         if peak is not None:
             found += _overlap(grid, peak) / (peak.end - peak.start).total_seconds()
     return Series(grid, found, "share")
+
+
+def _running(book: FactBook, at: datetime) -> float:
+    """How the load of the last hour read compares with what was forecast for it; one where nobody knows."""
+    from markets.forecast import system_load
+
+    recent = [f for f in book.loads if at - 2 * HOUR < f.over.start and f.over.end <= at]
+    recent = [f for f in recent if f.over.end > recent[-1].over.end - HOUR]
+    if not recent or not book.load_forecasts:
+        return 1.0
+    grid = Grid(np.array([int(recent[0].over.start.timestamp()), int(recent[-1].over.end.timestamp())], dtype=np.int64))
+    told = system_load(FactBook(load_forecasts=tuple(f for f in book.load_forecasts if f.over.overlaps(grid.over))), grid)
+    if told is None:
+        return 1.0
+    seconds = np.array([(f.over.end - f.over.start).total_seconds() for f in recent])
+    return float(np.average([f.load_mw for f in recent], weights=seconds) / told.values[0])
 
 
 def newest(loads: Iterable[SystemLoad]) -> tuple[SystemLoad, ...]:
