@@ -14,7 +14,6 @@ import numpy as np
 
 from dispatch.decide.group import UNKNOWN, UNREACHABLE, WAKING, GroupState, asleep, mode_index
 from dispatch.decide.state import State
-from markets.forecast import MILD_CELSIUS
 from markets.grid import Interval, parse_instant
 from markets.outlook import Rung
 from optimizer.contract import LOAD_BEFORE_MW
@@ -119,11 +118,15 @@ def effective(group: RigGroup, now: GroupState) -> Any:
     What was seen counts once it was looked at after the last command, or where that command did not take;
     a waking rig is where it is going.
     """
-    full = mode_index(group, group.full.name)
-    sleep = asleep(group)
-    going = np.where((now.wanted >= 0) & (now.wanted != (UNKNOWN if sleep is None else sleep)), now.wanted, full)
-    found = np.where(now.seen >= 0, now.seen, np.where(now.seen == WAKING, going, now.wanted))
+    found = np.where(now.seen >= 0, now.seen, np.where(now.seen == WAKING, _going(group, now), now.wanted))
     return np.where((now.looked_s > now.since) | (now.tries > 0), found, now.wanted)
+
+
+def _going(group: RigGroup, now: GroupState) -> Any:
+    """By rig: the awake mode it goes to if it is waking, the fullest where it was not told one."""
+    sleep = asleep(group)
+    told = (now.wanted >= 0) & (now.wanted != (UNKNOWN if sleep is None else sleep))
+    return np.where(told, now.wanted, mode_index(group, group.full.name))
 
 
 def _reachable(state: State, group: RigGroup) -> int:
@@ -167,12 +170,10 @@ def _whole(group: RigGroup, modes: Mapping[str, float], rigs: int) -> list[int]:
 
 def watts_at_meter(state: State, group: RigGroup, at: datetime) -> list[float]:
     """Watts a rig of each mode adds at the meter now: nameplate, raised by what the group is seen to draw above it, with overhead."""
-    temperature = state.facts.temperature(at)
-    overhead = 1.0 + state.site.hall_of[group.name].overhead.at(temperature.celsius if temperature else MILD_CELSIUS)
+    overhead = state.overhead(group.name, at)
     now = state.fleet[group.name]
     # The load that was seen is the load of the modes that were seen: what was commanded since has not changed it yet.
-    going = np.where((now.wanted >= 0) & (now.wanted != asleep(group)), now.wanted, mode_index(group, group.full.name))
-    modes = np.where(now.seen == WAKING, going, now.seen)
+    modes = np.where(now.seen == WAKING, _going(group, now), now.seen)
     nominal_w = sum(m.watts * float((modes == k).sum()) for k, m in enumerate(group.modes))
     bias = float(np.clip(now.load_mw * 1e6 / nominal_w, 1.0, MOST_BIAS)) if nominal_w > 0 else 1.0
     return [m.watts * bias * overhead for m in group.modes]

@@ -84,11 +84,15 @@ class State:
         site: Site = self.setup.site
         return site
 
+    def overhead(self, group: str, at: datetime) -> float:
+        """What a group's hall multiplies its rigs' load by, at the outside temperature of an instant; mild where nobody said."""
+        temperature = self.facts.temperature(at)
+        return 1.0 + self.site.hall_of[group].overhead.at(temperature.celsius if temperature else MILD_CELSIUS)
+
     def metered_mw(self) -> dict[str, float]:
         """By group: the load at the meter as last seen, the hall's overhead at this temperature included, MW."""
-        temperature = self.facts.temperature(self.at) if self.at else None
-        celsius = temperature.celsius if temperature else MILD_CELSIUS
-        return {g.name: self.fleet[g.name].load_mw * (1.0 + self.site.hall_of[g.name].overhead.at(celsius)) for g in self.site.groups}
+        at = self.at
+        return {g.name: self.fleet[g.name].load_mw * self.overhead(g.name, at) if at else 0.0 for g in self.site.groups}
 
     def _at_notice_mw(self, call: Call) -> float:
         """The load of a called obligation's scope."""

@@ -67,9 +67,7 @@ class Tally:
         """Every memory after the hour that began at `start`; what was not seen whole is a gap."""
         site, grid = state.site, _grid(state, start)
         whole = [s >= h * 3600.0 - 1.0 for s, h in zip(self.seen_s, grid.hours, strict=True)]
-        temperature = state.facts.temperature(start)
-        celsius = temperature.celsius if temperature else 25.0
-        overhead = {g.name: 1.0 + site.hall_of[g.name].overhead.at(celsius) for g in site.groups}
+        overhead = {g.name: state.overhead(g.name, start) for g in site.groups}
         then = Actuals(
             site=site,
             grid=grid,
