@@ -24,6 +24,7 @@ from optimizer.site import SLEEP
 # Half a rig more awake than before is a start.
 STARTED_RIGS = 0.5
 CAUSES = ("price", "call", "data", "wake", "device")
+GAPS = ("forecast", "obligation", "device", "ramp and wake", "link and feed")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +61,24 @@ def differences(book: Sequence[Obligation], planned: Sequence[InForce | None], a
         causes[name] = net_usd(book, now) - worth
         worth += causes[name]
     return Differences(expected, worth, causes)
+
+
+def missed(book: Sequence[Obligation], foreseen: Actuals, planned: Sequence[InForce | None], actuals: Actuals) -> dict[str, Decimal]:
+    """By how much the day earned more (less: negative) than with every price known before it came, by cause, adding up exactly, usd.
+
+    `foreseen` is `actuals` with the energy and hashing of perfect foresight. Its cells go to what happened step by step: where no plan was
+    in force (link and feed); to what the plans in force said (forecast); then where a call stood (obligation), where rigs were to start
+    (ramp and wake), where they did not do as planned (device), where they were not read (link and feed again).
+    """
+    cause = _causes(book, planned, actuals)
+    blind = {g: ["link and feed" if p is None else "" for p in planned] for g in actuals.energy_mwh}
+    stages = [_taken(foreseen, actuals, blind, "link and feed")]
+    stages.append(replace(_as_planned(planned, actuals), energy_price=actuals.energy_price, hashprice=actuals.hashprice))
+    for name in ("call", "wake", "device", "data"):
+        stages.append(_taken(stages[-1], actuals, cause, name))
+    worth = [net_usd(book, foreseen), *(net_usd(book, stage) for stage in stages)]
+    blindness, forecast, called, waking, device, unread = (after - before for before, after in zip(worth, worth[1:], strict=False))
+    return dict(zip(GAPS, (forecast, called, device, waking, blindness + unread), strict=True))
 
 
 def in_force(grid: Grid, plans: Sequence[tuple[datetime, Mapping[str, Any]]]) -> tuple[InForce | None, ...]:

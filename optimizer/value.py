@@ -15,12 +15,11 @@ from optimizer.expr import Floats
 from optimizer.margins import breakevens_usd_per_mwh
 from optimizer.merit import Step
 from optimizer.obligations import Obligation
-from optimizer.plan import program_of, rigs_of
+from optimizer.plan import Plan, plan
 from optimizer.program import KILO, Program
 from optimizer.settle import settle
 from optimizer.site import SLEEP, Availability, Mode, RigGroup, Site, SoFar
-from optimizer.solve import Session
-from optimizer.stages import best
+from optimizer.stages import SolveError
 from optimizer.trajectory import Trajectory, actuals_of, unpack
 
 # ERCOT and MISO publish a real-time interval about two minutes after it ends (MARKETS 4).
@@ -39,22 +38,25 @@ class Value:
     starts: float
 
 
-def counterfactuals(
-    site: Site,
-    book: Sequence[Obligation],
-    final: Outlook,
-    published: Mapping[str, Floats],
-    so_far: SoFar,
-    availability: Availability | None = None,
-) -> dict[str, Value]:
-    """Every strategy by its name. `final` holds the span's final prices; `published`, by settlement point, the last price out at each
-    interval's start (`last_published`), NaN where none was, shape (n,)."""
-    program = program_of(site, book, final, so_far, availability)
+def foresight(
+    site: Site, book: Sequence[Obligation], final: Outlook, so_far: SoFar, availability: Availability | None = None
+) -> Plan:
+    """This product's own plan over a span's final prices. Raises SolveError: a rule-based plan would not be the best there is."""
+    made = plan(site, book, final, so_far, availability)
+    if made.solve.status != "optimal":
+        raise SolveError("; ".join(f.text for f in made.findings) or made.solve.status)
+    return made
+
+
+def counterfactuals(book: Sequence[Obligation], foreseen: Plan, published: Mapping[str, Floats]) -> dict[str, Value]:
+    """Every strategy by its name, under the site, limits and final prices of `foreseen` (`foresight`). `published`, by settlement point, is
+    the last price out at each interval's start (`last_published`), NaN where none was, shape (n,)."""
+    program = foreseen.origin.program
     return {
         "always_on": always_on(book, program),
         "one_strike": one_strike(book, program, published),
         "model_strike": model_strike(book, program, published),
-        "perfect_foresight": perfect_foresight(book, program),
+        "perfect_foresight": value_of(book, program, foreseen.origin.path),
     }
 
 
@@ -78,16 +80,6 @@ def model_strike(book: Sequence[Obligation], program: Program, published: Mappin
     return _followed(
         book, program, {name: _under(published[point[name]], usd) for name, usd in breakevens_usd_per_mwh(book, program).items()}
     )
-
-
-def perfect_foresight(book: Sequence[Obligation], program: Program) -> Value:
-    """This product's own program over the final prices. Raises SolveError."""
-    return value_of(book, program, _foreseen(program))
-
-
-def _foreseen(program: Program) -> Trajectory:
-    solution = best(program, Session())
-    return unpack(program, rigs_of(program, solution), solution.x)
 
 
 def value_of(book: Sequence[Obligation], program: Program, path: Trajectory) -> Value:

@@ -15,7 +15,8 @@ from dispatch.config import Setup, from_document
 from dispatch.entries import canonical
 from dispatch.reports import story
 from dispatch.reports.measured import Measured, measure
-from dispatch.reports.otherwise import broken_calls, by_cause, plain, strategies
+from dispatch.reports.otherwise import by_cause, otherwise, plain
+from dispatch.reports.promised import promised
 from dispatch.reports.record import DayRecord, of_day
 from dispatch.store import statements
 from dispatch.store.journal import SqlJournal
@@ -113,8 +114,9 @@ def _settled(engine: Engine, telemetry: Telemetry, day: OperatingDay, setup: Set
     measured = measure(engine, telemetry, setup, record, known_at)
     bill = settle(setup.book, measured.actuals)
     findings = [f for f in bill.findings if f.kind != "estimated"]
-    findings += [*_below_floor(setup, day, measured), *broken_calls(setup, measured)]
-    others, remarks = strategies(engine, setup, measured, record)
+    kept, breaches = promised(setup, measured)
+    findings += [*_below_floor(setup, day, measured), *breaches]
+    others = otherwise(engine, setup, measured, record)
     causes, more = by_cause(setup, measured, record)
     return {
         "date": day.on.isoformat(),
@@ -128,16 +130,19 @@ def _settled(engine: Engine, telemetry: Telemetry, day: OperatingDay, setup: Set
         "known_at": (measured.known_at or day.end).isoformat(),
         "story": {
             "earned": story.earned(setup, measured, bill),
-            "why": story.why(setup, measured, bill.net_usd, others),
+            "why": story.why(setup, measured, bill.net_usd, others.ways),
             "wrong": story.wrong(setup, measured, record, findings),
+            "person": story.person(setup, measured, record, findings),
         },
         "totals": {f"{o}/{charge}": f"{usd:.2f}" for (o, charge), usd in bill.totals.items()},
         "net_usd": f"{bill.net_usd:.2f}",
         "net_exact_usd": plain(bill.net_exact_usd),
-        "counterfactuals": others,
+        "counterfactuals": others.ways,
+        "gap": others.gap,
         **causes,
+        "promises": kept,
         "findings": [{"kind": f.kind, "text": f.text} for f in findings],
-        "notes": [*_notes(setup, day, measured, record), *remarks, *more],
+        "notes": [*_notes(setup, day, measured, record), *others.remarks, *more],
         "sources": {**measured.actuals.price_source, "hashprice": measured.hash_source},
         "intervals": _intervals(measured, bill, day.market),
         "lines": [_line(line) for line in bill.lines],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -17,12 +18,12 @@ from dispatch.reports.record import DayRecord
 from markets.grid import Grid
 from markets.outlook import Basis, Outlook
 from markets.series import Series
-from optimizer.differences import CAUSES, InForce, differences, in_force
-from optimizer.money import Finding, cents
-from optimizer.obligations import standing
+from optimizer.differences import CAUSES, InForce, differences, in_force, missed
+from optimizer.money import cents, decimal
+from optimizer.plan import Plan
 from optimizer.site import GroupNow, SoFar
 from optimizer.stages import SolveError
-from optimizer.value import Value, counterfactuals, last_published
+from optimizer.value import Value, counterfactuals, foresight, last_published
 
 CAUSE_TEXT = {
     "price": "prices came out other than the plans took them",
@@ -31,14 +32,30 @@ CAUSE_TEXT = {
     "wake": "rigs were waking",
     "device": "rigs drew or hashed other than planned: drift, refusals, late or missing ones",
 }
-CALL_TOLERANCE = 0.01
+GAP_TEXT = {
+    "forecast": "the plans in force did not know the prices that came",
+    "obligation": "an instruction moved the load other than planned",
+    "device": "rigs drew or hashed other than planned",
+    "ramp and wake": "rigs were waking",
+    "link and feed": "no plan was in force, or rigs were not read",
+}
 
 
-def strategies(engine: Engine, setup: Setup, measured: Measured, record: DayRecord) -> tuple[dict[str, Any], list[str]]:
-    """Each strategy at the day's final prices, as JSON values, and remarks. Strategies need every price: with a gap there are none."""
+@dataclass(frozen=True, slots=True)
+class Otherwise:
+    """`ways`: each strategy at the day's final prices. `gap`: how far the day stayed behind perfect foresight, by cause. Both are JSON
+    values, empty when a price of the day is missing; `remarks` say why."""
+
+    ways: dict[str, Any]
+    gap: list[dict[str, Any]]
+    remarks: list[str]
+
+
+def otherwise(engine: Engine, setup: Setup, measured: Measured, record: DayRecord) -> Otherwise:
+    """What the day would have earned run in other ways. Strategies need every price: with a gap there are none."""
     actuals = measured.actuals
     if any(v.is_nan() for values in (*actuals.energy_price.values(), actuals.hashprice) for v in values):
-        return {}, ["Other ways of running are not valued: a price of the day is missing."]
+        return Otherwise({}, [], ["Other ways of running are not valued: a price of the day is missing."])
     grid = actuals.grid
     final = Outlook(
         at=grid.start,
@@ -52,10 +69,32 @@ def strategies(engine: Engine, setup: Setup, measured: Measured, record: DayReco
     published = {p: last_published(s, _price_before(engine, setup, p, grid)) for p, s in final.energy.items()}
     so_far = SoFar(at=grid.start, groups=_modes_at(record, grid.start), calls=actuals.calls, awards=actuals.awards, memory=actuals.memory)
     try:
-        found = counterfactuals(setup.site, setup.book, final, published, so_far)
+        best = foresight(setup.site, setup.book, final, so_far)
     except SolveError as fault:
-        return {}, [f"Other ways of running are not valued: {fault}."]
-    return {name: _value(v) for name, v in found.items()}, ["Other ways of running are valued with every rig, awake and hashing at once."]
+        return Otherwise({}, [], [f"Other ways of running are not valued: {fault}."])
+    ways = {name: _value(v) for name, v in counterfactuals(setup.book, best, published).items()}
+    return Otherwise(
+        ways, _gap(setup, measured, record, best), ["Other ways of running are valued with every rig, awake and hashing at once."]
+    )
+
+
+def _gap(setup: Setup, measured: Measured, record: DayRecord, best: Plan) -> list[dict[str, Any]]:
+    """From perfect foresight to what was earned; nothing where a reading is missing, as a part of the day cannot be compared."""
+    actuals = measured.actuals
+    if not all(_billed(measured, n) for n in range(len(actuals.grid))):
+        return []
+    hours = [decimal(h) for h in actuals.grid.hours]
+    foreseen = replace(
+        actuals,
+        energy_mwh={g: [decimal(mw) * h for mw, h in zip(p.load_mw, hours, strict=True)] for g, p in best.groups.items()},
+        hash_ph_days={g: [decimal(ph) * h / 24 for ph, h in zip(p.hashrate_ph, hours, strict=True)] for g, p in best.groups.items()},
+    )
+    found = missed(setup.book, foreseen, _foreseen(actuals.grid, record), actuals)
+    return [{"cause": name, "usd": f"{cents(usd):.2f}", "exact_usd": plain(usd), "text": GAP_TEXT[name]} for name, usd in found.items()]
+
+
+def _foreseen(grid: Grid, record: DayRecord) -> list[InForce | None]:
+    return list(in_force(grid, record.plans)) if record.plans else [None] * len(grid)
 
 
 def _price_before(engine: Engine, setup: Setup, point: str, grid: Grid) -> float:
@@ -85,7 +124,7 @@ def by_cause(setup: Setup, measured: Measured, record: DayRecord) -> tuple[dict[
     """The difference from the plans in force, by cause, as JSON values beside `planned_net_usd`; and remarks. An interval with a gap, or
     without a plan in force for all of it, is taken as planned."""
     actuals = measured.actuals
-    planned = list(in_force(actuals.grid, record.plans)) if record.plans else [None] * len(actuals.grid)
+    planned = _foreseen(actuals.grid, record)
     without = sum(p is None for p in planned)
     foreseen: list[InForce | None] = [p if _billed(measured, n) else None for n, p in enumerate(planned)]
     found = differences(setup.book, foreseen, actuals)
@@ -105,29 +144,6 @@ def _billed(measured: Measured, n: int) -> bool:
     a = measured.actuals
     stretches = (*a.energy_mwh.values(), *a.hash_ph_days.values(), *a.energy_price.values(), a.hashprice)
     return not any(values[n].is_nan() for values in stretches)
-
-
-def broken_calls(setup: Setup, measured: Measured) -> list[Finding]:
-    """Calls whose cap the metered load went over in an interval that began a tick or more after the call did."""
-    actuals, site = measured.actuals, setup.site
-    found = []
-    for obligation in setup.book:
-        names = obligation.scope.names(site)
-        for call in standing(actuals.calls, obligation.name):
-            cap_mw = call.mw_cap if call.mw_cap is not None else call.mw_target
-            since = call.start_at + timedelta(seconds=site.tick_s)
-            over_mw: list[float] = []
-            for n, over in enumerate(actuals.grid.intervals):
-                mwh = sum((actuals.energy_mwh[g][n] for g in names), Decimal(0))
-                inside = over.start >= since and (call.end_at is None or over.end <= call.end_at)
-                if cap_mw is not None and inside and not mwh.is_nan() and (mw := float(mwh) / over.hours) > cap_mw * (1 + CALL_TOLERANCE):
-                    over_mw.append(mw)
-            if over_mw:
-                text = (
-                    f"call {call.id}: {obligation.name} stood above {cap_mw:g} MW in {len(over_mw)} intervals, up to {max(over_mw):.3f} MW"
-                )
-                found.append(Finding("call-not-kept", text))
-    return found
 
 
 def plain(value: Decimal) -> str:

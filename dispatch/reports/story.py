@@ -17,6 +17,13 @@ from optimizer.money import ZERO, Finding, Statement
 from optimizer.obligations import standing
 from optimizer.site import RigGroup
 
+# By kind of finding: what it asks of a person.
+TO_DO = {
+    "gap": "Find the missing figures: what lies in a gap is not billed here, and will be by the market.",
+    "call-not-kept": "Tell the QSE or the programme's desk why the instruction was not kept; the event's packet is at /api/v1/events/ID.",
+    "price-below-floor": "Ask the source of the price: the market publishes none below its floor.",
+}
+
 
 def usd(amount: Decimal | str) -> str:
     """Dollars for a person: thousands apart, the sign before the figure."""
@@ -67,6 +74,32 @@ def wrong(setup: Setup, measured: Measured, record: DayRecord, findings: list[Fi
             said.append(f"Call {call.id} of {call.source} stood on {obligation.name} from {call.start_at:%H:%M} to {until} UTC.")
     said += [_hold(at, hold) for at, hold in record.holds]
     return said or ["Nothing out of the ordinary."]
+
+
+def person(setup: Setup, measured: Measured, record: DayRecord, findings: list[Finding]) -> list[str]:
+    """What somebody must do, and by what; a sentence that says so when there is nothing."""
+    kinds = {f.kind for f in findings}
+    todo = [text for kind, text in TO_DO.items() if kind in kinds]
+    failed = [outcome for done in record.done for result in done.results for outcome in result.by if outcome != Outcome.REACHED]
+    if "lying" in failed:
+        todo.append("Look at the rigs that said yes and did not move: `loadstone rigs list` names them.")
+    if measured.actuals.estimated:
+        todo.append("Import the revenue meter's intervals (`loadstone meter import`): part of the day settles on estimates.")
+    todo += [f"Release the hold on {hold.group or 'the site'} when it is no longer needed ({hold.by})." for hold in _open_holds(record)]
+    if measured.known_at and not measured.whole:
+        todo.append("Nothing was run for part of the day: the market's own statement will cover all of it.")
+    return todo or ["Nothing."]
+
+
+def _open_holds(record: DayRecord) -> list[Hold]:
+    """Holds that were made on the day, without an end, and stood when it ended."""
+    standing_on: dict[str | None, Hold] = {}
+    for _, hold in record.holds:
+        if hold.released:
+            standing_on.pop(hold.group, None)
+        elif hold.until is None:
+            standing_on[hold.group] = hold
+    return list(standing_on.values())
 
 
 def _hold(at: datetime, hold: Hold) -> str:

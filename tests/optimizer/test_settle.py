@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal as D
 
@@ -10,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from optimizer.differences import CAUSES, InForce, differences, in_force
+from optimizer.differences import CAUSES, GAPS, InForce, differences, in_force, missed
 from optimizer.obligations.block import Block, SellBack
 from optimizer.obligations.hashing import Hashing
 from optimizer.obligations.plant import Plant
@@ -18,7 +19,7 @@ from optimizer.obligations.power import Power
 from optimizer.plan import plan
 from optimizer.settle import settle
 from optimizer.site import Hall, Overhead, Scope
-from optimizer.value import always_on, counterfactuals, last_published
+from optimizer.value import always_on, counterfactuals, foresight, last_published
 from tests.optimizer.ground import AT, POINT, Dead, actuals, call, grid, group, outlook, random_prices, site, so_far, three_models
 
 BOOK = (Hashing(pool_fee=0.01), Power(adders_usd_per_mwh=6.15), Plant())
@@ -141,6 +142,35 @@ def test_each_cause_has_its_own_dollars():
     assert (found.planned_usd, found.actual_usd) == (D(-200), D(-138))
 
 
+def test_the_gap_to_perfect_foresight_has_its_own_dollars():
+    """Foresight would have slept at 50 $/MWh and run at 40; each interval goes otherwise for one reason. Hashing is worth 60 $ a MWh."""
+    where, n = site(group("g")), 6
+    book = (Hashing(pool_fee=0.0), Power())
+    starts = [frozenset({"g"}) if i == 3 else frozenset() for i in range(n)]
+    said = [InForce({"g": D(1)}, {"g": D("1.25")}, {POINT: D(40)}, D(48), starts[i]) for i in range(n)]
+    real = actuals(
+        where,
+        grid(n),
+        {"g": ["1", "0", "0.9", "0.5", "0.8", "0"]},
+        {POINT: ["70", "40", "40", "40", "40", "40"]},
+        hash_ph_days={"g": ["1.25", "0", "1.125", "0.625", "1", "0"]},
+        hashprice=[48] * n,
+        calls=(call("power", AT + timedelta(minutes=15), AT + timedelta(minutes=30), mw_cap=0.0),),
+        estimated=frozenset({2}),
+    )
+    best = replace(real, energy_mwh={"g": [D(0), *[D(1)] * 5]}, hash_ph_days={"g": [D(0), *[D("1.25")] * 5]})
+    found = missed(book, best, [*said[:5], None], real)
+    assert tuple(found) == GAPS
+    assert found == {
+        "forecast": D(-10),  # ran at 70 $/MWh what earns 60
+        "obligation": D(-20),
+        "device": D(-4),
+        "ramp and wake": D(-10),
+        "link and feed": D(-22),  # 2 $ not read, 20 $ without a plan
+    }
+    assert settle(book, best).net_exact_usd + sum(found.values()) == settle(book, real).net_exact_usd
+
+
 def test_what_plans_said_on_the_settlement_grid():
     """Two plans, the second from 16:20 on: energy is time-weighted, an interval beyond the last plan has none, a start is seen."""
     where = three_models()
@@ -177,7 +207,7 @@ def test_the_strategies_of_the_contract():
     price = [30.0] * 40 + [5000.0] * 8 + [75.0] * 8 + [30.0] * 40
     final = outlook(price)
     published = {POINT: last_published(final.energy[POINT])}
-    found = counterfactuals(where, BOOK, final, published, so_far())
+    found = counterfactuals(BOOK, foresight(where, BOOK, final, so_far()), published)
     usd = {name: value.net_usd for name, value in found.items()}
     assert set(usd) == {"always_on", "one_strike", "model_strike", "perfect_foresight"}
     assert usd["perfect_foresight"] > usd["model_strike"] > usd["one_strike"] > usd["always_on"]
@@ -194,7 +224,7 @@ def test_a_strike_acts_on_what_is_published_not_on_what_will_be():
     known = last_published(final.energy[POINT])
     assert np.isnan(known[:2]).all()
     np.testing.assert_array_equal(known[2:], [30, 30, 5000, 30])
-    found = counterfactuals(site(group("g", rigs=1000)), BOOK, final, {POINT: known}, so_far())
+    found = counterfactuals(BOOK, foresight(site(group("g", rigs=1000)), BOOK, final, so_far()), {POINT: known})
     assert found["one_strike"].energy_mwh == pytest.approx(5 * 0.875)
     assert found["one_strike"].starts == 2000
 

@@ -290,6 +290,14 @@ def test_differences_from_the_plans_in_force_add_up(tmp_path: Path) -> None:
     assert abs(causes["device"] - (more_ph_days * 45 * Decimal("0.99") - more_mwh * Decimal("26.15"))) < Decimal("1e-8")
     assert [f["kind"] for f in document["findings"]] == ["call-not-kept"], "0.0465 MW stood where 0.03 was allowed"
     assert any("Call c1 of QSE stood on plant" in text for text in document["story"]["wrong"])
+    (promise,) = document["promises"]
+    assert (promise["obligation"], promise["kept"], len(promise["broken"])) == ("plant", False, 7), "the first quarter hour is not judged"
+    assert {b["mw"] for b in promise["broken"]} == {"0.016500"}
+    assert [(s["kind"], s["what"], s["mw"]) for s in promise["spans"]] == [("deploy", "c1", 0.03)]
+    assert any("why the instruction was not kept" in text for text in document["story"]["person"])
+    gap = sum(Decimal(row["exact_usd"]) for row in document["gap"])
+    best = Decimal(document["counterfactuals"]["perfect_foresight"]["net_usd"])
+    assert abs(best + gap - Decimal(document["net_exact_usd"])) <= Decimal("0.01")
     assert not any("no plan was in force" in n for n in document["notes"])
 
 
@@ -315,6 +323,9 @@ def test_other_ways_of_running_the_day(tmp_path: Path) -> None:
     assert abs(others["perfect_foresight"] - others["always_on"] - saved) <= Decimal("0.02")
     assert others["perfect_foresight"] >= others["model_strike"] >= others["always_on"]
     assert any(text.startswith("Knowing every price before it came") for text in document["story"]["why"])
+    gap = {row["cause"]: Decimal(row["exact_usd"]) for row in document["gap"]}
+    assert abs(gap.pop("link and feed") + saved) < Decimal("1e-6"), "no plan was in force: all of it is the link's"
+    assert set(gap.values()) == {0} and document["promises"] == [] and document["story"]["person"] == ["Nothing."]
 
 
 def test_what_went_wrong_is_told(tmp_path: Path) -> None:
