@@ -45,7 +45,7 @@ def promises(book: Sequence[Obligation], actuals: Actuals) -> tuple[Promise, ...
 def _bound(obligation: Obligation, actuals: Actuals) -> bool:
     if standing(actuals.calls, obligation.name) or any(a.obligation == obligation.name for a in actuals.awards):
         return True
-    return any(b.floor_mw > 0 or b.firm for _, b in _bounds(obligation, actuals))
+    return any(b.floor_mw > 0 for _, b in _bounds(obligation, actuals))
 
 
 def _bounds(obligation: Obligation, actuals: Actuals) -> Iterator[tuple[Interval, Bounds]]:
