@@ -21,8 +21,9 @@ from typing import Any
 
 from dispatch.clock import Clock, WallClock
 from dispatch.config import Setup
-from dispatch.rigs import wire
 from dispatch.rigs.roster import addresses
+from dispatch.rigs.wire import line
+from dispatch.rigs.wire import whatsminer as wire
 from dispatch.settings import TcpSettings
 from dispatch.shipped import default_file
 from dispatch.sim.spec import Affliction, Fault, FleetSpec, GroupSpec, fault_from_json, spec_from_json, spec_of
@@ -61,10 +62,10 @@ class _Rig(asyncio.Protocol):
             return
         self._data += data
         try:
-            if not wire.complete(self._data):
+            if not line.complete(self._data):
                 return
             answer = self._yard.handle(self._place, self._data)
-        except wire.WireError:
+        except line.WireError:
             self._transport.abort()
             return
         self._data = b""

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from dispatch.rigs import wire
-from dispatch.rigs.wire import Code, status
+from dispatch.rigs.wire import whatsminer as wire
+from dispatch.rigs.wire.whatsminer import Code, status
 
 API = "2.0.5"
 # Before November 2024: clients speak v2 to it.

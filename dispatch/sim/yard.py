@@ -11,8 +11,9 @@ from typing import Any, TextIO
 import numpy as np
 
 from dispatch.clock import Clock, wall_s
-from dispatch.rigs import wire
-from dispatch.rigs.wire import Keys, Request, WireError
+from dispatch.rigs.wire import whatsminer as wire
+from dispatch.rigs.wire.line import WireError
+from dispatch.rigs.wire.whatsminer import Keys, Request
 from dispatch.sim.fleet import REFUSED, SENT, UNSUPPORTED, Answers, Fleet
 from dispatch.sim.spec import Fault, FleetSpec
 from dispatch.sim.whatsminer import Condition, answer

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from passlib.hash import md5_crypt
 from pyasic.rpc.btminer import TokenData, create_privileged_cmd, parse_btminer_priviledge_data
 
-from dispatch.rigs import wire
+from dispatch.rigs.wire import line, md5crypt
+from dispatch.rigs.wire import whatsminer as wire
 
 SALT = st.text("./0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz", min_size=1, max_size=8)
 WORD = st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=0, max_size=40)
@@ -19,13 +20,13 @@ KEYS = st.sampled_from([wire.keys("admin", "5626", "BQ5hoXV9", "jbzkfQls"), wire
 
 @given(WORD, SALT)
 def test_md5crypt_is_crypts(word: str, salt: str) -> None:
-    assert wire.md5crypt(word.encode(), salt.encode()) == md5_crypt.hash(word, salt=salt).split("$")[3]
+    assert md5crypt.md5crypt(word.encode(), salt.encode()) == md5_crypt.hash(word, salt=salt).split("$")[3]
 
 
 @given(KEYS, st.sampled_from(sorted(wire.WRITES)), JSON)
 def test_a_write_arrives_as_it_was_sent(known: wire.Keys, command: str, params: dict) -> None:
     data = wire.write_request(known, command, **params)
-    assert wire.complete(data)
+    assert line.complete(data)
     assert wire.parse_request(data, known) == wire.Request((command,), params, known.sign)
 
 
@@ -46,9 +47,9 @@ def test_pyasic_writes_what_we_read_and_reads_what_we_write(known: wire.Keys, pa
 @given(st.sampled_from(sorted(wire.READS)), st.integers(0, 30))
 def test_a_request_in_pieces_is_not_complete_before_its_end(command: str, cut: int) -> None:
     data = wire.read_request(command)
-    assert wire.complete(data)
+    assert line.complete(data)
     if cut < len(data):
-        assert not wire.complete(data[:cut])
+        assert not line.complete(data[:cut])
     assert wire.parse_request(data + b"\0", None).commands == (command,)
 
 
@@ -59,28 +60,28 @@ def test_joined_reads_and_the_old_word_for_a_command() -> None:
 @given(st.binary(max_size=300))
 def test_rubbish_is_a_wire_error_and_nothing_else(data: bytes) -> None:
     known = wire.keys("admin", "5626", "BQ5hoXV9", "jbzkfQls")
-    for read in (wire.complete, lambda d: wire.parse_request(d, known), lambda d: wire.parse_reply(d, known)):
+    for read in (line.complete, lambda d: wire.parse_request(d, known), lambda d: wire.parse_reply(d, known)):
         try:
             read(data)
-        except wire.WireError:
+        except line.WireError:
             pass
 
 
 @given(KEYS, st.text())
 def test_rubbish_in_an_envelope_is_a_wire_error(known: wire.Keys, text: str) -> None:
-    with pytest.raises(wire.WireError):
+    with pytest.raises(line.WireError):
         wire.parse_request(json.dumps({"enc": 1, "data": text}).encode(), known)
 
 
 def test_what_the_protocol_forbids() -> None:
     known, other = wire.keys("admin", "1", "a", "b"), wire.keys("other", "1", "a", "b")
-    with pytest.raises(wire.WireError, match="no token"):
+    with pytest.raises(line.WireError, match="no token"):
         wire.parse_request(wire.write_request(known, "power_off"), None)
-    with pytest.raises(wire.WireError):
+    with pytest.raises(line.WireError):
         wire.parse_request(wire.write_request(other, "power_off"), known)
-    with pytest.raises(wire.WireError, match="too long"):
-        wire.complete(b"{" + b" " * wire.MAX_REQUEST)
-    with pytest.raises(wire.WireError, match="object"):
-        wire.complete(b"[1]")
-    with pytest.raises(wire.WireError, match="plain question"):
+    with pytest.raises(line.WireError, match="too long"):
+        line.complete(b"{" + b" " * line.MAX_REQUEST)
+    with pytest.raises(line.WireError, match="object"):
+        line.complete(b"[1]")
+    with pytest.raises(line.WireError, match="plain question"):
         wire.parse_reply(wire.reply(wire.ok(1), known))

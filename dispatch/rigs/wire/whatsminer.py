@@ -26,8 +26,10 @@ from typing import Any
 
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
+from dispatch.rigs.wire.line import WireError, figure, parse, write
+from dispatch.rigs.wire.md5crypt import md5crypt
+
 PORT = 4028
-MAX_REQUEST = 16_384
 TOKEN_LIFE_S = 1800.0
 
 READS = frozenset({
@@ -51,10 +53,6 @@ class Code(IntEnum):
     TOKEN = 134
     TOKEN_WRONG = 135
     TOKEN_OVER = 136
-
-
-class WireError(ValueError):
-    """These bytes are not what the protocol allows here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,38 +96,22 @@ def write_request(known: Keys, command: str, **params: Any) -> bytes:
 
 def parse_reply(data: bytes, known: Keys | None = None) -> dict[str, Any]:
     """Client: the rig's answer, decrypted when it is encrypted. Raises WireError."""
-    document = _object(data)
+    document = parse(data)
     if "enc" not in document:
         return document
     if known is None:
         raise WireError("an encrypted answer to a plain question")
-    return _object(_decrypt(known.aes, document["enc"]))
-
-
-def complete(data: bytes) -> bool:
-    """Server: whether a whole JSON object has arrived. Raises WireError when none can come of it any more."""
-    if len(data) > MAX_REQUEST:
-        raise WireError("the request is too long")
-    text = data.strip(b"\0 \r\n\t")
-    if text[:1] not in (b"", b"{"):
-        raise WireError("a request is a JSON object")
-    if not text.endswith(b"}"):
-        return False
-    try:
-        json.loads(text)
-    except ValueError:
-        return False
-    return True
+    return parse(_decrypt(known.aes, document["enc"]))
 
 
 def parse_request(data: bytes, known: Keys | None) -> Request:
     """Server: what the client asks; `known` are the keys of the last token handed out, if any. Raises WireError."""
-    document = _object(data)
+    document = parse(data)
     token: str | None = None
     if "enc" in document:
         if known is None:
             raise WireError("encrypted, but no token was asked for")
-        document = _object(_decrypt(known.aes, document.get("data")))
+        document = parse(_decrypt(known.aes, document.get("data")))
         token = str(document.pop("token", ""))
     name = document.pop("cmd", None) or document.pop("command", None)
     if not isinstance(name, str) or not name:
@@ -140,10 +122,19 @@ def parse_request(data: bytes, known: Keys | None) -> Request:
 
 def reply(document: Mapping[str, Any], known: Keys | None = None) -> bytes:
     """Server: an answer as bytes, encrypted when `known` is given."""
-    text = json.dumps(document, separators=(",", ":"))
     if known is None:
-        return text.encode() + b"\0"
-    return json.dumps({"enc": _encrypt(known.aes, text)}, separators=(",", ":")).encode()
+        return write(document) + b"\0"
+    return write({"enc": _encrypt(known.aes, write(document).decode())})
+
+
+def figures(summary: Mapping[str, Any]) -> tuple[float, float]:
+    """Client: wall watts and TH/s of a `summary`. Raises WireError when either is missing: half a reading proves nothing."""
+    try:
+        row = summary["SUMMARY"][0]
+        mhs = next(row[k] for k in ("HS RT", "MHS 1m", "MHS av") if k in row)
+        return figure(row["Power"]), figure(mhs) / 1e6
+    except (LookupError, TypeError, StopIteration):
+        raise WireError("no watts or no hashrate in this summary") from None
 
 
 def status(letter: str, code: Code, message: Any, when: int) -> dict[str, Any]:
@@ -171,16 +162,6 @@ def token_answer(time: str, salt: str, newsalt: str, when: int) -> dict[str, Any
     return status("S", Code.TOKEN, {"time": time, "salt": salt, "newsalt": newsalt}, when)
 
 
-def _object(data: bytes) -> dict[str, Any]:
-    try:
-        document = json.loads(data.rstrip(b"\0 \r\n\t"))
-    except (ValueError, RecursionError):
-        raise WireError("not JSON") from None
-    if not isinstance(document, dict):
-        raise WireError("not a JSON object")
-    return document
-
-
 def _encrypt(aes: bytes, text: str) -> str:
     plain = text.encode()
     cipher = Cipher(algorithms.AES(aes), modes.ECB()).encryptor()
@@ -196,23 +177,3 @@ def _decrypt(aes: bytes, text: Any) -> bytes:
         raise WireError("not whole cipher blocks")
     cipher = Cipher(algorithms.AES(aes), modes.ECB()).decryptor()
     return (cipher.update(data) + cipher.finalize()).rstrip(b"\0")
-
-
-_DIGITS = "./0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
-_ORDER = ((0, 6, 12), (1, 7, 13), (2, 8, 14), (3, 9, 15), (4, 10, 5))
-
-
-def md5crypt(word: bytes, salt: bytes) -> str:
-    """The 22 characters that crypt(3)'s $1$ writes after the salt. Source: FreeBSD, crypt-md5.c (Poul-Henning Kamp)."""
-    other = hashlib.md5(word + salt + word, usedforsecurity=False).digest()
-    first = word + b"$1$" + salt + (other * (len(word) // 16 + 1))[: len(word)]
-    n = len(word)
-    while n:
-        first += b"\0" if n & 1 else word[:1]
-        n >>= 1
-    digest = hashlib.md5(first, usedforsecurity=False).digest()
-    for n in range(1000):
-        mixed = (word if n & 1 else digest) + (salt if n % 3 else b"") + (word if n % 7 else b"") + (digest if n & 1 else word)
-        digest = hashlib.md5(mixed, usedforsecurity=False).digest()
-    numbers = [(digest[a] << 16 | digest[b] << 8 | digest[c], 4) for a, b, c in _ORDER] + [(digest[11], 2)]
-    return "".join(_DIGITS[(value >> 6 * k) & 63] for value, count in numbers for k in range(count))
