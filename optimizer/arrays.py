@@ -98,6 +98,8 @@ class Rows:
 
     def like(self, other: Rows) -> bool:
         """Whether both are the same matrix."""
+        if self is other:
+            return True
         same = self.shape == other.shape and self.nnz == other.nnz and np.array_equal(self.indptr, other.indptr)
         return bool(same and np.array_equal(self.indices, other.indices) and np.array_equal(self.data, other.data))
 

@@ -36,7 +36,6 @@ class Solution:
     status: str
     gap: float
     run_s: float
-    iterations: int
     broken: tuple[tuple[Yields, float], ...] = ()
 
 

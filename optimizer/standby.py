@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 # A load planned at its threshold is planned a little above it: no rig draws so little, and solver dust is less.
 ABOVE_MW, ABOVE_SHARE = 1e-5, 2e-6
+# Never decides anything: what stands by without being asked to is counted so, and a term that can be paid in full is.
+COUNTED_USD = 1e-4
 INF = float("inf")
 
 
@@ -55,6 +57,7 @@ def _available(contract: Ers, program: Program, load: Expr, due: Any, here: Any)
     _, most = load.range(program.lower, program.upper)
     there = program.column(f"available {contract.name}", upper=np.where(here & (most >= threshold), 1.0, 0.0), integer=True)
     program.row(f"available {contract.name}", load - there * threshold, lower=0.0, where=here)
+    program.weigh(there * (-COUNTED_USD * here))
     return there
 
 
@@ -93,12 +96,12 @@ def _term(
         return program.sum([]) + np.where(last, -was - gross, 0.0)
     level = program.sum([]) + np.where(last, 1.0, 0.0)
     if whole_h:
-        so_far = _running(program, f"hours of {contract.name} {part.first}", there * np.where(here, hours, 0.0), inside, part.first)
+        so_far = program.gathered(f"hours of {contract.name} {part.first}", there * hours, inside & here, part.last - 1)
         factor = (so_far + (before.available_h + ahead.available_h)) * (np.where(last, 1.0, 0.0) / whole_h)
         level = _level(contract, program, part, factor, last, (before.available_h + ahead.available_h) / whole_h)
     weight = before.event_weight + float(event[inside].sum())
     if done is not None and event[inside].any():
-        total = _running(program, f"performance of {contract.name} {part.first}", done * event, inside, part.first, -INF)
+        total = program.gathered(f"performance of {contract.name} {part.first}", done * event, inside, part.last - 1, lower=-INF)
         epf = (total + before.event_done) * (np.where(last, 1.0, 0.0) / weight)
         power = max(1.0, float(contract.figure("event_power", part.on)))
         # g(AF) g(EPF) is at least g(AF) + g(EPF) - 1, and x**k at least 1 - k (1 - x).
@@ -130,14 +133,6 @@ def _event_pay(contract: Ers, part: Term, before: Tally) -> float:
     return float(event_pay(factor, float(contract.figure("event_full", part.on)), float(contract.figure("event_power", part.on))))
 
 
-def _running(program: Program, name: str, of: Expr, inside: Any, first: int, lower: float = 0.0) -> Expr:
-    """The sum from the term's first interval on, in columns of its own."""
-    running = program.column(name, lower=np.where(inside, lower, 0.0), upper=np.where(inside, INF, 0.0))
-    goes_on = inside & (np.arange(program.n) > first)
-    program.row(name, running - running.lag(1) * goes_on.astype(np.float64) - of, lower=0.0, upper=0.0, where=inside)
-    return running
-
-
 def _level(contract: Ers, program: Program, part: Term, factor: Expr, last: Any, least: float) -> Expr:
     """The share of pay that an availability factor leaves: 1 from `full`, itself from `low`, below that a tangent of its square."""
     full, low = float(contract.figure("availability_full", part.on)), float(contract.figure("availability_low", part.on))
@@ -152,6 +147,7 @@ def _level(contract: Ers, program: Program, part: Term, factor: Expr, last: Any,
     program.row(f"share {tag}", factor - share, lower=0.0, where=last)
     program.row(f"in part {tag}", partly - share, lower=0.0, where=last)
     program.row(f"below {tag}", whole + partly + rest, upper=1.0, where=last)
+    program.weigh(whole * (-COUNTED_USD * last))
     at = min(low, 2.0 * least)
     program.row(f"square {tag}", factor * (2.0 * at) - rest, lower=at * at, where=last)
     return whole + share + rest
