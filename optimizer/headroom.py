@@ -55,41 +55,43 @@ def _asleep(group: RigGroup) -> Mode:
 
 
 def _can_drop(program: Program, name: str, group: RigGroup) -> Expr:
-    """MW over sleep of rigs that may be told to sleep. Rigs still waking, or bound by their minimum time on, give none: `old` counts the
-    others, and they are the ones in the highest modes."""
+    """MW over sleep of rigs that may be told to sleep. Rigs still waking, or bound by their minimum time on, give none; they are the ones
+    in the lowest modes. What they hold back is counted, not what the others give: of a load that stands still that is nothing."""
     standby = program.mw_per_kilorig(group, _asleep(group))
     over_sleep = program.group_load_mw(group.name) - standby * program.kilorigs[group.name]
     minutes = max(group.min_on_min, group.wake_min)
-    if minutes <= 0:
+    if minutes <= 0 or not group.awake_modes:
         return over_sleep
-    old = _old(program, name, group, minutes)
-    draws = [program.mw_per_kilorig(group, m) - standby for m in group.awake_modes]
-    if len(draws) == 1:
-        return old * draws[0]
-    drop = program.column(f"drop {name} {group.name}")
-    program.row(f"drop of old {name} {group.name}", old * np.max(draws, axis=0) - drop, lower=0.0)
-    young = program.awake(group.name) - old
-    program.row(f"drop but young {name} {group.name}", over_sleep - young * np.min(draws, axis=0) - drop, lower=0.0)
-    return drop
+    young = _young(program, name, group, minutes)
+    draws = [standby, *(program.mw_per_kilorig(group, m) for m in group.awake_modes)]
+    held = young * (draws[1] - draws[0])
+    awake, *higher = program.steps(group.name)
+    for k, step in enumerate(higher, start=1):
+        # Of the rigs in a mode or above it, those that the old ones do not fill.
+        above = program.column(f"young {name} {group.name} {k}", upper=program.kilorigs[group.name])
+        program.row(f"young {name} {group.name} {k}", above - step + awake - young, lower=0.0)
+        held = held + above * (draws[k + 1] - draws[k])
+    return over_sleep - held
 
 
-def _old(program: Program, name: str, group: RigGroup, minutes: float) -> Expr:
-    """Thousands of rigs awake through the last `minutes` at each interval's start: never more than at any moment of them."""
+def _young(program: Program, name: str, group: RigGroup, minutes: float) -> Expr:
+    """Thousands of rigs awake that were not through the last `minutes` at each interval's start: no fewer than are awake now beyond those
+    at any moment of them, and those bound from before."""
     now = program.so_far.groups.get(group.name)
     before = sum(rigs for mode, rigs in now.modes.items() if mode != SLEEP) / KILO if now else 0.0
     free = before - _bound(program, group, minutes, before)
     share = free / before if before > 0 else np.ones(program.n)
     awake, start_s = program.awake(group.name), program.grid.edges[:-1]
-    old = program.column(f"old {name} {group.name}")
-    program.row(f"old {name} {group.name}", awake * share - old, lower=0.0)
+    young = program.column(f"young {name} {group.name}", upper=program.kilorigs[group.name])
+    program.row(f"bound {name} {group.name}", young - awake * (1.0 - share), lower=0.0, where=share < 1.0)
     for steps in range(program.n):
         recent = np.zeros(program.n, dtype=bool)
         recent[steps:] = start_s[: program.n - steps] + minutes * 60.0 > start_s[steps:]
         if not recent.any():
             break
         through = awake.lag(steps + 1, before) * share
-        program.row(f"old {steps} {name} {group.name}", through - old, lower=0.0, where=recent)
-    return old
+        program.row(f"young {steps} {name} {group.name}", young - awake + through, lower=0.0, where=recent)
+    return young
 
 
 def _bound(program: Program, group: RigGroup, minutes: float, most: float) -> Floats:

@@ -47,6 +47,7 @@ class Program(Blocks):
         self.kilorigs = {g.name: _available(g, self.grid, availability or Availability()) / KILO for g in site.groups}
         self._steps = Steps(self)
 
+        self.wakes: dict[str, Ints] = {}
     # --- what a formula may read (Its) ------------------------------------------------------------------------------------------------
 
     def energy_mwh(self, group: str) -> Expr:
@@ -159,6 +160,10 @@ class Program(Blocks):
     def awake_of(self, groups: Sequence[str]) -> Expr:
         """The same of several, as a family."""
         return self._steps.awake_of(groups)
+
+    def steps(self, group: str) -> list[Expr]:
+        """For each mode awake, by rising watts: thousands of rigs in it or a higher one."""
+        return self._steps.up(group)
 
     def group_load_mw(self, group: str) -> Expr:
         return self._steps.load_mw([group])

@@ -75,10 +75,14 @@ class Steps:
         at = self._span[group]
         return Expr(self.cols[at], self._ph_days[at], np.zeros(self.n))
 
+    def up(self, group: str) -> list[Expr]:
+        """Thousands of rigs in each awake mode or a higher one."""
+        at = self._span[group]
+        return [Expr(self.cols[k : k + 1], np.ones((1, self.n)), np.zeros(self.n)) for k in range(at.start, at.stop)]
+
     def rigs(self, group: RigGroup) -> dict[str, Expr]:
         """Thousands of rigs in each awake mode."""
-        at = self._span[group.name]
-        steps = [Expr(self.cols[k : k + 1], np.ones((1, self.n)), np.zeros(self.n)) for k in range(at.start, at.stop)]
+        steps = self.up(group.name)
         own = [step - above for step, above in zip(steps, steps[1:], strict=False)] + steps[-1:]
         return {m.name: rigs for m, rigs in zip(group.awake_modes, own, strict=True)}
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
 from typing import Any, ClassVar
 
 import numpy as np
@@ -15,11 +14,9 @@ from optimizer.arrays import Yields
 from optimizer.contract import LOAD_BEFORE_MW, Contract
 from optimizer.expr import Expr
 from optimizer.obligations import Bounds, called_bounds
+from optimizer.moves import minimum_times
 from optimizer.program import KILO, Program
 from optimizer.site import SLEEP, Hall, RigGroup, Site
-
-# Never decides anything; keeps a start that nothing needs out of the plan.
-IDLE_START_USD_PER_KILORIG = 1e-4
 
 
 class Plant(Contract):
@@ -40,7 +37,7 @@ class Plant(Contract):
         everything = [g.name for g in site.groups]
         program.cap("interconnect", program.load_mw(everything), site.interconnect_mw)
         moving = [g for g in site.groups if g.awake_modes and _needs_starts(program, g)]
-        starts = _starts(program, moving) if moving else None
+        starts = minimum_times(program, moving) if moving else None
         for hall in site.halls:
             behind = [g.name for g in site.groups if g.hall == hall.name]
             if behind:
@@ -51,13 +48,6 @@ class Plant(Contract):
             memory = program.so_far.memory.get(self.name, {}).get(LOAD_BEFORE_MW, {})
             bounds = [called_bounds(program.so_far.calls, self.name, over, memory) for over in program.grid.intervals]
             program.insist(self.name, everything, bounds)
-
-
-def awake_now(program: Program, group: RigGroup) -> float:
-    """Thousands of rigs awake when the plan begins, of those that can be used then; all asleep when nothing is known."""
-    now = program.so_far.groups.get(group.name)
-    awake = sum(rigs for mode, rigs in now.modes.items() if mode != SLEEP) if now else 0.0
-    return min(awake / KILO, float(program.kilorigs[group.name][0]))
 
 
 def _needs_starts(program: Program, group: RigGroup) -> bool:
@@ -74,53 +64,6 @@ def _limits_starts(program: Program, hall: Hall) -> bool:
         return False
     rigs = sum(g.rigs for g in program.site.groups if g.hall == hall.name)
     return rigs > hall.max_starts_per_min * float(program.hours.min()) * 60.0
-
-
-def _starts(program: Program, groups: Sequence[RigGroup]) -> Expr:
-    """Columns of starts, thousands of rigs, a family over the groups, with the minimum times as rows over them (exact for many like rigs:
-    the tight form of unit commitment needs no integers there)."""
-    names, awake = [g.name for g in groups], program.awake_of([g.name for g in groups])
-    before = np.array([awake_now(program, g) for g in groups])
-    have = np.array([program.kilorigs[name] for name in names])
-    rigs = np.array([g.rigs / KILO for g in groups])
-    wear = np.array([g.wear_usd_per_start for g in groups])
-    starts = program.column_blocks([f"starts {name}" for name in names])
-    stops = starts - awake + awake.lag(1, before)
-    program.row_blocks([f"stops {name}" for name in names], stops, lower=0.0)
-    program.weigh(starts * (KILO * wear + IDLE_START_USD_PER_KILORIG)[:, None])
-    now = [program.so_far.groups.get(name) for name in names]
-    on, off = np.array([g.min_on_min for g in groups]), np.array([g.min_off_min for g in groups])
-    held = np.array([_held(program, n.woken if n else (), m, most) for n, m, most in zip(now, on, before, strict=True)])
-    _keep(program, [f"minimum on {name}" for name in names], starts, on, awake - np.minimum(held, have), held > 0)
-    resting = np.array([_held(program, n.slept if n else (), m, most) for n, m, most in zip(now, off, rigs - before, strict=True)])
-    _keep(program, [f"minimum off {name}" for name in names], stops, off, rigs[:, None] - resting - awake, resting > 0)
-    return starts
-
-
-def _keep(
-    program: Program, names: Sequence[str], moved: Expr, minimum_min: NDArray[np.float64], room: Expr, binds: NDArray[np.bool_]
-) -> None:
-    """What moved within the minimum time before each interval's start stays within the room there; elastic. No row where only the moves of
-    the interval itself count and the past binds nothing: what starts there runs there."""
-    start_s = program.grid.edges[:-1]
-    recent = moved
-    for steps in range(1, program.n):
-        inside = np.zeros(binds.shape)
-        inside[:, steps:] = start_s[: program.n - steps] + minimum_min[:, None] * 60.0 > start_s[steps:]
-        if not inside.any():
-            break
-        binds = binds | (inside > 0)
-        recent = recent + moved.lag(steps) * inside
-    program.at_least_blocks(names, room - recent, 0.0, Yields.MINIMUM_TIMES, binds)
-
-
-def _held(program: Program, moves: Sequence[tuple[datetime, int]], minimum_min: float, most: float) -> NDArray[np.float64]:
-    """Thousands of rigs that earlier moves still bind at each interval's start."""
-    held = np.zeros(program.n)
-    for at, rigs in moves:
-        free_s = (at + timedelta(minutes=minimum_min)).timestamp()
-        held += np.where(program.grid.edges[:-1] < free_s, rigs / KILO, 0.0)
-    return np.minimum(held, max(0.0, most))
 
 
 def _limit_starts(program: Program, hall: Hall, starts: Expr | None, here: NDArray[np.bool_]) -> None:

@@ -13,6 +13,7 @@ import numpy as np
 
 from optimizer.contract import Contract
 from optimizer.expr import Expr, Floats
+from optimizer.moves import moves
 from optimizer.program import KILO, Program
 from optimizer.site import SLEEP, NotNegative, RigGroup
 
@@ -36,15 +37,15 @@ class Transition(Contract):
 
     def shape(self, program: Program) -> None:
         super().shape(program)
-        for name in self.scope.names(program.site) if self.weight else ():
-            group = program.site.group(name)
-            per_kilorig = KILO * (np.full(program.n, self.wear_usd_per_start) + self._lost_usd(program, group))
-            if per_kilorig.any():
-                starts, _ = _changes(program, f"wakes {name}", program.awake(name), _before(program, group, by_mw=False))
-                program.weigh(starts * (self.weight * per_kilorig))
-            if self.min_gain_usd_per_mw:
-                up, down = _changes(program, f"moves {name}", _rated_mw(program, group), _before(program, group, by_mw=True))
-                program.weigh((up + down) * (0.5 * self.weight * self.min_gain_usd_per_mw))
+        groups = [program.site.group(name) for name in self.scope.names(program.site)] if self.weight else []
+        costs = [KILO * (np.full(program.n, self.wear_usd_per_start) + self._lost_usd(program, group)) for group in groups]
+        waking = [(group, usd) for group, usd in zip(groups, costs, strict=True) if usd.any() and group.awake_modes]
+        if waking:
+            starts, _ = moves(program, [group for group, _ in waking])
+            program.weigh(starts * (self.weight * np.array([usd for _, usd in waking])))
+        for group in groups if self.min_gain_usd_per_mw else ():
+            up, down = _changes(program, f"moves {group.name}", _rated_mw(program, group), _before_mw(program, group))
+            program.weigh((up + down) * (0.5 * self.weight * self.min_gain_usd_per_mw))
 
     def _lost_usd(self, program: Program, group: RigGroup) -> Floats:
         """What a rig would have hashed while it wakes, before the pool's fee, shape (n,)."""
@@ -68,11 +69,11 @@ def _rated_mw(program: Program, group: RigGroup) -> Expr:
     return program.sum([rigs * (modes[mode] - modes.get(SLEEP, 0.0)) for mode, rigs in program.rigs[group.name].items()])
 
 
-def _before(program: Program, group: RigGroup, *, by_mw: bool) -> float:
+def _before_mw(program: Program, group: RigGroup) -> float:
     """The same just before the plan, of rigs that can be used; all asleep when nothing is known."""
     now = program.so_far.groups.get(group.name)
     modes = {m.name: (m.watts - next((s.watts for s in group.modes if s.name == SLEEP), 0.0)) / KILO for m in group.modes}
     awake = {mode: rigs / KILO for mode, rigs in now.modes.items() if mode != SLEEP} if now else {}
     count = sum(awake.values())
     fits = min(1.0, float(program.kilorigs[group.name][0]) / count) if count else 1.0
-    return fits * sum(rigs * (modes[mode] if by_mw else 1.0) for mode, rigs in awake.items())
+    return fits * sum(rigs * modes[mode] for mode, rigs in awake.items())
