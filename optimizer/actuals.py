@@ -9,6 +9,7 @@ from typing import Any
 
 from markets.facts import Award, Call
 from markets.grid import Grid
+from optimizer.generators import Generator
 from optimizer.site import Site
 
 
@@ -28,6 +29,8 @@ class Actuals:
                     by now, that lies in each interval
     memory          by obligation: what it must remember of the time before the grid
     reserve_price   by product, real time, usd_per_mw_h; an award's own price comes before it
+    generated_mwh   by contract of a generator: made at its meter, before the meter's loss factor
+    generators      by meter: what the book's contracts generate there; `settle` fills it
     """
 
     site: Site
@@ -45,3 +48,5 @@ class Actuals:
     peak_share: Mapping[int, Sequence[Decimal]] = field(default_factory=dict)
     memory: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     reserve_price: Mapping[str, Sequence[Decimal]] = field(default_factory=dict)
+    generated_mwh: Mapping[str, Sequence[Decimal]] = field(default_factory=dict)
+    generators: Mapping[str, tuple[Generator, ...]] = field(default_factory=dict)

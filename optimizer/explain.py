@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 # A load this close to an instruction stands against it: a watt.
 SLACK_MW = 1e-6
-LIMITS = ("interconnect", "hall ", "call ", "ramp ", "starts ", "floor ")
+LIMITS = ("interconnect", "hall ", "line ", "maker ", "call ", "ramp ", "starts ", "floor ")
 
 
 def breakevens(book: Sequence[Obligation], program: Program) -> dict[str, float]:

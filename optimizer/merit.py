@@ -185,6 +185,10 @@ def _caps(program: Program, book: Sequence[Obligation]) -> list[tuple[tuple[str,
     site, n = program.site, program.n
     caps = [(tuple(g.name for g in site.groups), np.full(n, site.interconnect_mw))]
     caps += [(tuple(g.name for g in site.groups if g.hall == h.name), np.full(n, h.limit_mw)) for h in site.halls]
+    for meter in site.meters:
+        if meter.import_mw is not None:
+            made = sum((m.most_mw(program.grid) for m in program.generators(meter.id)), np.zeros(n))
+            caps.append((tuple(g.name for g in site.groups if site.meter_of[g.name].id == meter.id), meter.import_mw + made))
     for obligation in book:
         memory = program.so_far.memory.get(obligation.name, {})
         if not any(c.obligation == obligation.name for c in program.so_far.calls) and not memory.get(LOAD_BEFORE_MW):

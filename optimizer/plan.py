@@ -15,6 +15,7 @@ from markets.outlook import Outlook
 from optimizer import explain, merit
 from optimizer.cohorts import Cohorts, gather
 from optimizer.expr import Floats
+from optimizer.generators import machines, of_book
 from optimizer.money import Finding
 from optimizer.obligations import Obligation
 from optimizer.program import Program
@@ -89,6 +90,7 @@ class Plan:
     shadow_prices   usd per MW of a limit by interval: what one more MW of it would earn there
     prices          usd_per_mwh by settlement point and usd_per_ph_day, as this plan took them
     offers          MW by reserve product: what is kept ready to be sold
+    generation      MW by contract of a generator
     """
 
     at: datetime
@@ -105,6 +107,7 @@ class Plan:
     hashprice: Floats = field(default_factory=lambda: np.zeros(0))
     findings: tuple[Finding, ...] = ()
     offers: Mapping[str, Floats] = field(default_factory=dict)
+    generation: Mapping[str, Floats] = field(default_factory=dict)
 
     @cached_property
     def breakevens(self) -> Mapping[str, float]:
@@ -187,6 +190,8 @@ def shaped(cohorts: Cohorts, book: Sequence[Obligation], outlook: Outlook) -> Pr
     program = Program(cohorts.site, outlook, cohorts.so_far, cohorts.availability)
     program.settled = takeovers(book, cohorts.site, program.during)
     program.hashed = takeovers(book, cohorts.site, program.during, "takes_hash")
+    program.behind = of_book(book, cohorts.site)
+    program.machines = machines(program, program.behind)
     for obligation in book:
         obligation.shape(program)
     return program
@@ -223,6 +228,7 @@ def _made(
         hashprice=outlook.hashprice.values,
         findings=findings,
         offers=_offers(path),
+        generation=path.generated_mw,
     )
 
 

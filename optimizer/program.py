@@ -26,6 +26,7 @@ from optimizer import periods as period
 from optimizer.arrays import Earned, Yields
 from optimizer.blocks import Blocks
 from optimizer.expr import Expr, Floats, Ints, total
+from optimizer.generators import Generator, Machine
 from optimizer.obligations import Bounds, Charge, standing
 from optimizer.site import Availability, Meter, Mode, RigGroup, Site, SoFar
 from optimizer.steps import KILO as KILO
@@ -44,14 +45,28 @@ class Program(Blocks):
         self.offers: dict[tuple[str, str], Expr] = {}
         self.settled: Mapping[str, Mapping[str, Floats]] = {}
         self.hashed: Mapping[str, Mapping[str, Floats]] = {}
+        self.behind: Mapping[str, tuple[Generator, ...]] = {}
+        self.machines: Mapping[str, Machine] = {}
+        self.wakes: dict[str, Ints] = {}
         self.kilorigs = {g.name: _available(g, self.grid, availability or Availability()) / KILO for g in site.groups}
         self._steps = Steps(self)
 
-        self.wakes: dict[str, Ints] = {}
     # --- what a formula may read (Its) ------------------------------------------------------------------------------------------------
 
     def energy_mwh(self, group: str) -> Expr:
         return self._steps.energy_mwh(group)
+
+    def generators(self, meter: str) -> tuple[Generator, ...]:
+        return self.behind.get(meter, ())
+
+    def generated_mwh(self, obligation: str) -> Expr:
+        return self.machines[obligation].mw * self.hours
+
+    def runs(self, obligation: str) -> Expr:
+        return self.machines[obligation].runs
+
+    def starts(self, obligation: str) -> Expr:
+        return self.machines[obligation].starts
 
     def hash_ph_days(self, group: str) -> Expr:
         return self._steps.hash_ph_days(group)

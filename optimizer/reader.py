@@ -16,6 +16,7 @@ from markets.grid import Grid, Interval
 from optimizer import capacity
 from optimizer import periods as period
 from optimizer.actuals import Actuals
+from optimizer.generators import DUST_MW, RUNNING_MW, Generator
 from optimizer.money import ZERO, Line, decimal
 from optimizer.obligations import Charge, standing
 from optimizer.site import Site
@@ -38,6 +39,8 @@ class Reader:
     sources       by settlement point: where its prices came from, for the lines to cite
     offers        by (obligation, product): reserve a plan keeps ready, MW; without it the real-time awards say
     reserve       by product: real-time price of reserve, usd_per_mw_h
+    made          by contract of a generator: MWh at its meter, before losses
+    behind        by meter: its generators
     """
 
     site: Site
@@ -56,6 +59,8 @@ class Reader:
     reserve: Mapping[str, Numbers] = field(default_factory=dict)
     calls: tuple[Call, ...] = ()
     awards: tuple[Award, ...] = ()
+    made: Mapping[str, Numbers] = field(default_factory=dict)
+    behind: Mapping[str, tuple[Generator, ...]] = field(default_factory=dict)
 
     @classmethod
     def of(cls, actuals: Actuals) -> Reader:
@@ -76,6 +81,8 @@ class Reader:
             reserve={k: exact(v) for k, v in actuals.reserve_price.items()},
             calls=actuals.calls,
             awards=actuals.awards,
+            made={k: exact(v) for k, v in actuals.generated_mwh.items()},
+            behind=actuals.generators,
         )
 
     @property
@@ -86,6 +93,22 @@ class Reader:
 
     def energy_mwh(self, group: str) -> Numbers:
         return self.energy.get(group, self._nothing)
+
+    def generators(self, meter: str) -> tuple[Generator, ...]:
+        return self.behind.get(meter, ())
+
+    def generated_mwh(self, obligation: str) -> Numbers:
+        return self.made.get(obligation, self._nothing)
+
+    def runs(self, obligation: str) -> Numbers:
+        made, one, nothing = self.generated_mwh(obligation), self.number(1), self.number(0)
+        return self._made([mwh if mwh != mwh else one if mwh > nothing else nothing for mwh in made])
+
+    def starts(self, obligation: str) -> Numbers:
+        runs, before = self.runs(obligation), float(self.memory(obligation).get(RUNNING_MW, 0.0)) > DUST_MW
+        earlier = self._made([self.number(int(before)), *runs[:-1]])
+        started: Numbers = np.maximum(runs - earlier, self.number(0))
+        return started
 
     def hash_ph_days(self, group: str) -> Numbers:
         return self.hash_.get(group, self._nothing)

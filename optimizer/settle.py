@@ -7,6 +7,7 @@ from dataclasses import replace
 from decimal import Decimal
 
 from optimizer.actuals import Actuals
+from optimizer.generators import of_book
 from optimizer.money import Finding, Line, Statement
 from optimizer.obligations import Obligation
 from optimizer.reader import Reader, takeovers
@@ -23,13 +24,14 @@ def settle(book: Sequence[Obligation], actuals: Actuals, *, round_each_interval:
 
 
 def with_takeovers(book: Sequence[Obligation], actuals: Actuals) -> Actuals:
-    """The same actuals, saying which contract settles whose energy."""
+    """The same actuals, saying which contract settles whose energy, and what is generated where."""
     during = Reader.of(actuals).during
     energy, hashed = (takeovers(book, actuals.site, during, asks) for asks in ("takes_energy", "takes_hash"))
     return replace(
         actuals,
         settled_by={name: {g: list(s) for g, s in by.items()} for name, by in energy.items()},
         hashed_by={name: {g: list(s) for g, s in by.items()} for name, by in hashed.items()},
+        generators=of_book(book, actuals.site),
     )
 
 
@@ -42,6 +44,7 @@ def _gaps(actuals: Actuals) -> Iterable[Finding]:
     stretches: Mapping[str, Mapping[str, Sequence[Decimal]]] = {
         "price": actuals.energy_price,
         "energy": actuals.energy_mwh,
+        "generation": actuals.generated_mwh,
         "hashrate": actuals.hash_ph_days,
         "hashprice": {"": actuals.hashprice},
     }

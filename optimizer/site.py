@@ -61,12 +61,15 @@ class Overhead(Written):
 
 
 class Meter(Written):
-    """One ESI ID or CPNode. Metered energy times `loss_factor` is what settles."""
+    """One ESI ID or CPNode. Metered energy times `loss_factor` is what settles. The line brings at most `import_mw` and takes `export_mw`:
+    load less what is made behind the meter stays between them."""
 
     id: str
     settlement_point: str
     loss_factor: Positive = 1.0
     esi_id: str | None = None
+    import_mw: Positive | None = None
+    export_mw: NotNegative = 0.0
 
 
 class Hall(Written):

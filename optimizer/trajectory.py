@@ -10,6 +10,7 @@ import numpy as np
 from optimizer import capacity
 from optimizer.actuals import Actuals
 from optimizer.expr import Floats
+from optimizer.generators import DUST_MW, greedy
 from optimizer.obligations import Obligation
 from optimizer.program import KILO, Program
 from optimizer.reader import Reader, exact
@@ -18,7 +19,8 @@ from optimizer.site import SLEEP
 
 @dataclass(frozen=True, slots=True)
 class Trajectory:
-    """By group of the program's site; arrays of shape (n,). `rigs` holds every mode, sleep too; `load_mw` is the site at its meters."""
+    """By group of the program's site; arrays of shape (n,). `rigs` holds every mode, sleep too; `load_mw` is what the site draws at its
+    meters, its generators left out, `generated_mw` what each of these makes."""
 
     rigs: Mapping[str, Mapping[str, Floats]]
     group_load_mw: Mapping[str, Floats]
@@ -26,6 +28,7 @@ class Trajectory:
     load_mw: Floats
     wear_usd: float
     offers: Mapping[tuple[str, str], Floats] = field(default_factory=dict)
+    generated_mw: Mapping[str, Floats] = field(default_factory=dict)
 
 
 def unpack(program: Program, awake: Mapping[str, Mapping[str, Floats]], x: Floats | None = None) -> Trajectory:
@@ -50,7 +53,21 @@ def unpack(program: Program, awake: Mapping[str, Mapping[str, Floats]], x: Float
             now = program.so_far.groups.get(group.name)
             before = sum(r for m, r in now.modes.items() if m != SLEEP) if now else 0.0
             wear += group.wear_usd_per_start * float(np.maximum(0.0, np.diff(count, prepend=min(before, count[0] + asleep[0]))).sum())
-    return Trajectory(rigs, load, hashrate, sum(load.values(), np.zeros(program.n)), wear, offers)
+    made = _generated(program, load, x)
+    return Trajectory(rigs, load, hashrate, sum(load.values(), np.zeros(program.n)), wear, offers, made)
+
+
+def _generated(program: Program, load: Mapping[str, Floats], x: Floats | None) -> dict[str, Floats]:
+    """What a solution has the generators make, or what they would without one."""
+    if x is not None:
+        found = {name: machine.mw.at(x) for name, machine in program.machines.items()}
+        return {name: np.where(mw < DUST_MW, 0.0, mw) for name, mw in found.items()}
+    by_meter: dict[str, Floats] = {}
+    for name, mw in load.items() if program.behind else ():
+        meter = program.site.meter_of[name].id
+        by_meter[meter] = by_meter.get(meter, np.zeros(program.n)) + mw
+    prices = {point: series.values for point, series in program.outlook.energy.items()}
+    return greedy(program.site, program.behind, program.grid, by_meter, prices)
 
 
 def value_lines(book: Sequence[Obligation], program: Program, path: Trajectory) -> dict[tuple[str, str], Floats]:
@@ -86,6 +103,8 @@ def float_reader(program: Program, path: Trajectory) -> Reader:
         reserve={product: capacity.expected(outlook, product) for product in outlook.reserve},
         calls=program.so_far.calls,
         awards=program.so_far.awards,
+        made={name: mw * program.hours for name, mw in path.generated_mw.items()},
+        behind=program.behind,
     )
 
 
@@ -116,6 +135,8 @@ def _actuals(reader: Reader) -> Actuals:
         calls=reader.calls,
         awards=capacity.carried(reader.awards, reader.offers, reader.reserve, reader.grid),
         reserve_price={k: list(exact(v)) for k, v in reader.reserve.items()},
+        generated_mwh={k: list(exact(v)) for k, v in reader.made.items()},
+        generators=reader.behind,
     )
 
 

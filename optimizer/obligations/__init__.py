@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from markets.facts import Call, CallKind
 from markets.grid import Grid, Interval
 from optimizer.actuals import Actuals
+from optimizer.generators import Generator
 from optimizer.money import Line
 from optimizer.site import Meter, Scope, Site
 
@@ -75,6 +76,22 @@ class Its(Protocol[V]):
 
     def hashprice(self) -> Rate:
         """usd_per_ph_day before the pool's fee, shape (n,)."""
+        ...
+
+    def generators(self, meter: str) -> tuple[Generator, ...]:
+        """What the book's contracts generate behind a meter (generators.py)."""
+        ...
+
+    def generated_mwh(self, obligation: str) -> V:
+        """Made by the generator of a contract, at its meter, before the meter's loss factor."""
+        ...
+
+    def runs(self, obligation: str) -> V:
+        """One where that generator runs, zero where it stands."""
+        ...
+
+    def starts(self, obligation: str) -> V:
+        """One where it runs and did not in the interval before."""
         ...
 
     def number(self, value: float) -> Any:

@@ -1,6 +1,6 @@
 """Block: fixed megawatts at a fixed price, and what is not used sold back at the real-time price.
 
-    site cash = - B h F + (B h - L) p - L adders        B block MW, h hours, F its price, L load in MWh with losses, p real-time price
+    site cash = - B h F + (B h - L) p - L adders        B block MW, h hours, F its price, L net load in MWh with losses, p real-time price
 
 A block settles the energy of its scope itself: the difference between block and load, bought or sold at p (`block_settlement`), beside
 its own price (`block_cost`). `power` then charges only its adders there. The sum is the same as index energy for all of the load plus
@@ -20,6 +20,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from markets.grid import Interval, utc
 from optimizer.contract import Contract
+from optimizer.generators import made_behind, meters_whole, net_mwh
 from optimizer.obligations import Charge, Its, meters_in
 from optimizer.site import NotNegative, Positive, Site, Written
 
@@ -44,7 +45,8 @@ class Block(Contract):
     mw             at the settlement point, losses included
     usd_per_mwh    paid for every MWh of the block, used or not
     sell_back      None: what is not used is lost
-    from, to       when it holds; open when left out. A minimum take is `sell_back.cap_mw = mw - minimum take`
+    min_take_mw    of the block, used or lost: no more than the rest is sold back
+    from, to       when it holds; open when left out
     """
 
     type: ClassVar[str] = "block"
@@ -52,6 +54,7 @@ class Block(Contract):
     mw: Positive
     usd_per_mwh: float
     sell_back: SellBack | None = SellBack()
+    min_take_mw: NotNegative = 0.0
     from_: Instant | None = Field(default=None, alias="from")
     to: Instant | None = None
     settlement_point: str | None = None
@@ -61,6 +64,8 @@ class Block(Contract):
     def _in_order(self) -> Block:
         if self.from_ and self.to and self.to <= self.from_:
             raise ValueError(f"to {self.to.isoformat()} is not after from {self.from_.isoformat()}")
+        if self.min_take_mw > self.mw:
+            raise ValueError(f"min_take_mw {self.min_take_mw:g} is more than the block's {self.mw:g} MW")
         return self
 
     @cached_property
@@ -73,13 +78,19 @@ class Block(Contract):
     @property
     def at_full_price(self) -> bool:
         """All that is left over sells at the real-time price itself, negative prices included: then the block is linear."""
-        return self.sell_back is not None and not self.sell_back.haircut_usd_per_mwh and self.sell_back.cap_mw >= self.mw
+        return self.sell_back is not None and not self.sell_back.haircut_usd_per_mwh and self._sellable_mw >= self.mw
+
+    @property
+    def _sellable_mw(self) -> float:
+        """The most that is sold back."""
+        return min(self.sell_back.cap_mw, self.mw - self.min_take_mw) if self.sell_back else 0.0
 
     def takes_energy(self, site: Site) -> Mapping[str, Interval | None]:
-        """All of its scope, when that sits at the settlement point the block is sold at."""
+        """All of its scope, when that sits at the settlement point the block is sold at; what is generated behind its meters as well."""
         point = self._point(site)
         here = point is not None and self.settlement_point in (None, point)
-        return dict.fromkeys(self.scope.names(site), self.over) if here else {}
+        made = [made_behind(meter.id) for meter in meters_whole(site, self.scope)]
+        return dict.fromkeys([*self.scope.names(site), *made], self.over) if here else {}
 
     def charges(self, its: Its[Any]) -> Iterable[Charge[Any]]:
         during = its.during(self.over)
@@ -98,20 +109,19 @@ class Block(Contract):
 
     def _sold(self, its: Its[Any], block: Any, load: Any, price: Any) -> Any:
         """Dollars of buying above the block and selling below it. Selling is a right: a haircut above the price sells nothing."""
-        terms = self.sell_back or SellBack(cap_mw=0.0)
+        terms = self.sell_back or SellBack()
         net = np.maximum(price - its.number(terms.haircut_usd_per_mwh), its.number(0))
-        sellable = its.during(self.over) * its.hours * its.number(min(terms.cap_mw, self.mw))
+        sellable = its.during(self.over) * its.hours * its.number(self._sellable_mw)
         knots = np.stack([block - sellable, block], axis=1)
         return its.below(load, knots, (price * its.number(0), -net, -price)) + sellable * net
 
     def _load(self, its: Its[Any], during: Any) -> tuple[Any, Any]:
-        """Load of the scope with losses while the block holds: all of it, and the part this block settles, MWh."""
+        """Net load of the scope with losses while the block holds: all of it, and the part this block settles, MWh."""
         loads, taken = [], []
         for meter, groups in meters_in(its.site, self.scope):
-            for name in groups:
-                load = its.energy_mwh(name) * its.number(meter.loss_factor)
-                loads.append(load * during)
-                taken.append(load * its.settled_by(self.name, name))
+            losses = its.number(meter.loss_factor)
+            loads.append(net_mwh(its, meter, groups) * (during * losses))
+            taken.append(net_mwh(its, meter, groups, lambda name: its.settled_by(self.name, name)) * losses)
         return its.sum(loads), its.sum(taken)
 
     def _point(self, site: Site) -> str | None:

@@ -12,11 +12,12 @@ from markets.facts import Call
 from markets.grid import Interval
 from optimizer.arrays import Yields
 from optimizer.contract import LOAD_BEFORE_MW, Contract
-from optimizer.expr import Expr
-from optimizer.obligations import Bounds, called_bounds
+from optimizer.expr import Expr, total
+from optimizer.generators import RUNNING_MW
 from optimizer.moves import minimum_times
+from optimizer.obligations import Bounds, called_bounds
 from optimizer.program import KILO, Program
-from optimizer.site import SLEEP, Hall, RigGroup, Site
+from optimizer.site import SLEEP, Hall, Meter, RigGroup, Site
 
 
 class Plant(Contract):
@@ -43,6 +44,8 @@ class Plant(Contract):
             if behind:
                 program.cap(f"hall {hall.name}", program.load_mw(behind), hall.limit_mw)
                 _limit_starts(program, hall, starts, np.array([g.hall == hall.name for g in moving], dtype=bool))
+        for meter in site.meters:
+            _line(program, meter)
         _ramp(program, everything)
         if any(c.obligation == self.name for c in program.so_far.calls):
             memory = program.so_far.memory.get(self.name, {}).get(LOAD_BEFORE_MW, {})
@@ -73,13 +76,30 @@ def _limit_starts(program: Program, hall: Hall, starts: Expr | None, here: NDArr
     program.row(f"starts hall {hall.name}", together, upper=hall.max_starts_per_min * program.hours * 60.0 / KILO)
 
 
+def _line(program: Program, meter: Meter) -> None:
+    """What flows at a meter stays within what its line brings and takes: net of what is generated there."""
+    load = program.load_mw([g.name for g in program.site.groups if program.site.meter_of[g.name].id == meter.id])
+    net = load - _made_mw(program, (meter,))
+    if meter.import_mw is not None:
+        # Rigs asleep draw on the line whatever is generated: a machine that cannot run that low never makes the program impossible.
+        idle, _ = load.range(program.lower, program.upper)
+        program.cap(f"line {meter.id}", net, np.maximum(meter.import_mw, idle))
+    if program.generators(meter.id):
+        program.row(f"export {meter.id}", net, lower=-meter.export_mw)
+
+
+def _made_mw(program: Program, meters: Sequence[Meter]) -> Expr:
+    return total([program.machines[made.name].mw for meter in meters for made in program.generators(meter.id)], program.n)
+
+
 def _ramp(program: Program, groups: Sequence[str]) -> None:
-    """Change from interval to interval, over the minutes of the later one; gives way to a deployed instruction."""
+    """Change of the net load from interval to interval, over the minutes of the later one; gives way to a deployed instruction."""
     site = program.site
     if site.max_ramp_up_mw_per_min is None and site.max_ramp_down_mw_per_min is None:
         return
-    load = program.load_mw(groups)
-    change = load - load.lag(1, _load_now_mw(program))
+    net = program.load_mw(groups) - _made_mw(program, site.meters)
+    made_now = sum(float(program.memory(name).get(RUNNING_MW, 0.0)) for name in program.machines)
+    change = net - net.lag(1, _load_now_mw(program) - made_now)
     minutes = program.hours * 60.0
     if site.max_ramp_up_mw_per_min is not None:
         program.at_least("ramp up", -change, -site.max_ramp_up_mw_per_min * minutes, Yields.RAMP)

@@ -1,35 +1,99 @@
-"""Power: index energy at each meter's settlement point, losses included, and the adders on every MWh."""
+"""Power: energy at each meter's settlement point, losses included, what was bought of it a day ahead, and the adders on every MWh.
+
+    site cash = - N p - a max(0, N) - x max(0, -N) + Q (p' - d)
+
+    N   net load with losses: what the rigs draw less what is generated behind the meter; below zero it flows out
+    p   price at the meter's settlement point: real time, or the tariff's
+    a   adders on what is drawn; x haircut on what is exported
+    Q   MWh bought a day ahead at d, sold back at p', the real-time price where the purchase settles
+
+A purchase settles at the load zone (LZ_WEST), metered load in ERCOT at the energy-weighted one (LZ_WEST_EW): two points, two lines. Where
+both are one point, the deviation is one line, as MISO prints it.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from typing import Any, ClassVar
 
-from optimizer.contract import Contract
-from optimizer.obligations import Charge, Its, meters_in
+import numpy as np
 
-RULE = "Metered load x loss factor at the settlement point's real-time price (ERCOT Nodal Protocols 6.6.3.2, load at the load zone price)"
+from markets.grid import Market
+from optimizer.contract import Contract
+from optimizer.generators import net_mwh
+from optimizer.obligations import Charge, Its, meters_in
+from optimizer.site import Meter, NotNegative
+
+RULES = {
+    Market.ERCOT: (
+        "Metered load x loss factor at the settlement point's real-time price (ERCOT Nodal Protocols 6.6.3.2, load at the load zone price)"
+    ),
+    Market.MISO: "Metered load x loss factor at the ex-post final real-time LMP, less what was bought day-ahead (MISO BPM-005)",
+    Market.TARIFF: "Metered load x loss factor at the tariff's energy charge of the hour",
+}
 ADDERS = "Supplier's volumetric charges per MWh, losses included (retail contract)"
+BOUGHT = "Energy bought day-ahead at the day-ahead price (ERCOT Nodal Protocols 4.6.2.1; MISO BPM-005)"
+RETURNED = "Energy bought day-ahead, at the real-time price where the purchase settles (ERCOT Nodal Protocols 6.6.3.2)"
+EXPORTED = "Haircut on energy that flows out at the meter (export agreement)"
+# The product of an award that is energy bought a day ahead, and the market it is bought in.
+ENERGY, DAY_AHEAD = "ENERGY", "DAM"
 
 
 class Power(Contract):
-    """What the supplier charges for metered energy. Energy that another contract of the book settles is left to that one.
+    """What the supplier charges for metered energy, net of what is generated behind the meter. Energy that another contract of the book
+    settles is left to that one.
 
-    adders_usd_per_mwh   volumetric charges: supplier's fee, administration, delivery
+    adders_usd_per_mwh           volumetric charges on what is drawn: supplier's fee, administration, delivery
+    export_haircut_usd_per_mwh   taken off the price of what flows out
+    settlement_point             where day-ahead purchases (awards of product ENERGY) settle; the first meter's unless told
     """
 
     type: ClassVar[str] = "power"
     name: str = "power"
     adders_usd_per_mwh: float = 0.0
-    rule: str = RULE
+    export_haircut_usd_per_mwh: NotNegative = 0.0
+    settlement_point: str | None = None
+    rule: str | None = None
 
     def charges(self, its: Its[Any]) -> Iterable[Charge[Any]]:
-        for meter, groups in meters_in(its.site, self.scope):
+        meters = meters_in(its.site, self.scope)
+        bought_mw, price = its.awarded(self.name, ENERGY, DAY_AHEAD)
+        purchased = bool(np.any(bought_mw != its.number(0)))
+        at_meter = bool(meters) and self.settlement_point in (None, meters[0][0].settlement_point)
+        for meter, groups in meters:
             losses = its.number(meter.loss_factor)
-            here = [its.energy_mwh(name) * (its.number(1) - its.settled_apart(name)) for name in groups]
-            yield Charge(
-                "energy", its.sum(here) * losses, "mwh", -its.energy_price(meter.settlement_point), self.rule, meter.settlement_point
-            )
+            here = net_mwh(its, meter, groups, lambda name: self._left(its, name)) * losses
+            if purchased and at_meter and meter == meters[0][0]:
+                here = here - bought_mw * its.hours
+            rule = self.rule or RULES[its.site.market]
+            yield Charge("energy", here, "mwh", -its.energy_price(meter.settlement_point), rule, meter.settlement_point)
+            yield from self._on_what_flows(its, meter, groups)
+        if purchased:
+            bought = its.sum([]) + bought_mw * its.hours
+            yield Charge("day_ahead", bought, "mwh", -price, BOUGHT)
+            if not at_meter:
+                point = self.settlement_point or ""
+                yield Charge("day_ahead_return", bought, "mwh", its.energy_price(point), RETURNED, point)
+
+    def _left(self, its: Its[Any], name: str) -> Any:
+        """The share that no other contract settles."""
+        return its.number(1) - its.settled_apart(name)
+
+    def _on_what_flows(self, its: Its[Any], meter: Meter, groups: tuple[str, ...]) -> Iterable[Charge[Any]]:
+        """Adders on what is drawn, the haircut on what flows out: of all energy, whoever settles it."""
+        losses, adders = its.number(meter.loss_factor), its.number(self.adders_usd_per_mwh)
+        flows, one = net_mwh(its, meter, groups) * losses, its.during(None)
+        most = sum(made.mw for made in its.generators(meter.id)) if meter.export_mw else 0.0
+        if not most:
             if self.adders_usd_per_mwh:
-                metered = its.sum([its.energy_mwh(name) for name in groups]) * losses
-                yield Charge("adders", metered, "mwh", its.during(None) * its.number(-self.adders_usd_per_mwh), ADDERS)
+                yield Charge("adders", flows, "mwh", one * -adders, ADDERS)
+            return
+        # Counted from the most that can flow out: in the first stretch energy flows out, in the second it is drawn.
+        room, nothing = its.hours * its.number(most) * losses, one * its.number(0)
+        knots = np.stack([room], axis=1)
+        if self.adders_usd_per_mwh:
+            yield Charge("adders", its.below(flows + room, knots, (nothing, one * -adders)), "usd", one, ADDERS)
+        if self.export_haircut_usd_per_mwh:
+            haircut = its.number(self.export_haircut_usd_per_mwh)
+            kept = its.below(flows + room, knots, (one * haircut, nothing))
+            yield Charge("export_haircut", kept - room * haircut, "usd", one, EXPORTED)
