@@ -12,7 +12,7 @@ import typer
 from dispatch.commands import FINDINGS, WRONG, Data, Ended, Json, instant, ledger, out, setup_of_ledger
 from markets.grid import Market
 
-FORMATS = ("html", "csv", "json")
+FORMATS = ("html", "pdf", "xlsx", "csv", "json")
 LATEST = "latest"
 
 
@@ -22,7 +22,7 @@ def settle(
     known_at: Annotated[str | None, typer.Option("--known-at", help="With what was known at this instant.")] = None,
     version: Annotated[int | None, typer.Option("--version", min=1, help="This version, byte for byte.")] = None,
     statement: Annotated[Path | None, typer.Option("--statement", help="A received statement to compare with.")] = None,
-    format_: Annotated[str, typer.Option("--format", help=f"Of {','.join(FORMATS)}; several with commas.")] = "html,csv,json",
+    format_: Annotated[str, typer.Option("--format", help=f"Of {','.join(FORMATS)}; several with commas.")] = ",".join(FORMATS),
     out_: Annotated[Path | None, typer.Option("--out", help="Folder for the files; DATA/settlements unless told.")] = None,
     as_json: Json = False,
 ) -> None:

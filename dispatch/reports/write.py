@@ -1,4 +1,5 @@
-"""A statement on paper: HTML for people, CSV and JSON for programs; each file whole or not at all, the same bytes for the same version."""
+"""A statement in files: HTML, PDF and a workbook for people, CSV and JSON for programs; each file whole or not at all, the same bytes for
+the same version."""
 
 from __future__ import annotations
 
@@ -7,14 +8,16 @@ import io
 import json
 import os
 from collections.abc import Callable, Mapping, Sequence
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+from dispatch.reports import words
+
+ALL = ("html", "pdf", "xlsx", "csv", "json")
 COLUMNS = ("obligation", "charge_type", "interval_start", "interval_end", "quantity", "unit", "rate", "amount_usd", "rule")
 
 
-def write_day(document: Mapping[str, Any], folder: Path, formats: Sequence[str] = ("html", "csv", "json")) -> list[Path]:
+def write_day(document: Mapping[str, Any], folder: Path, formats: Sequence[str] = ALL) -> list[Path]:
     """Write `folder/DATE/settlement-vN.FORMAT` for each format; the files. Raises OSError, KeyError for a format there is not."""
     makers = [(name, FORMATS[name]) for name in formats]
     into = folder / str(document["date"])
@@ -22,7 +25,8 @@ def write_day(document: Mapping[str, Any], folder: Path, formats: Sequence[str] 
     written = []
     for name, make in makers:
         path = into / f"{stem(document)}.{name}"
-        _whole(path, make(document).encode())
+        content = make(document)
+        _whole(path, content if isinstance(content, bytes) else content.encode())
         written.append(path)
     return written
 
@@ -61,28 +65,42 @@ def _cell(text: Any) -> Any:
 def as_html(document: Mapping[str, Any]) -> str:
     """One self-contained page, made to be printed."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
+    from markupsafe import Markup
+
+    from dispatch.reports.pictures import as_svg, pictures
 
     environment = Environment(
         loader=PackageLoader("dispatch.reports", "pages"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters.update(usd=_usd, words=_words, rigs=_rigs)
-    return environment.get_template("day.html").render(d=document) + "\n"
+    environment.filters.update(usd=words.usd, words=words.words, rigs=words.rigs)
+    drawn = [(name, caption, Markup(as_svg(drawing, name))) for name, (caption, drawing) in pictures(document).items()]
+    return (
+        environment.get_template("day.html").render(d=document, heading=words.heading(document), flags=words.flags(document), drawn=drawn)
+        + "\n"
+    )
 
 
-FORMATS: dict[str, Callable[[Mapping[str, Any]], str]] = {"html": as_html, "csv": as_csv, "json": as_json}
+def as_pdf(document: Mapping[str, Any]) -> bytes:
+    """On paper (paper.py)."""
+    from dispatch.reports import paper
+
+    return paper.as_pdf(document)
 
 
-def _usd(text: str) -> str:
-    return f"{Decimal(text):,.2f}"
+def as_xlsx(document: Mapping[str, Any]) -> bytes:
+    """A workbook (sheet.py)."""
+    from dispatch.reports import sheet
+
+    return sheet.as_xlsx(document)
 
 
-def _rigs(number: float) -> str:
-    return f"{round(number):,}"
-
-
-def _words(name: str) -> str:
-    """ "hashing/hash_revenue" as a person says it."""
-    return name.replace("_", " ").replace("/", ": ")
+FORMATS: dict[str, Callable[[Mapping[str, Any]], str | bytes]] = {
+    "html": as_html,
+    "pdf": as_pdf,
+    "xlsx": as_xlsx,
+    "csv": as_csv,
+    "json": as_json,
+}
 
 
 def _whole(path: Path, content: bytes) -> None:

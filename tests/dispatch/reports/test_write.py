@@ -12,8 +12,11 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+from openpyxl import load_workbook
+from pypdf import PdfReader
 
-from dispatch.reports.write import as_csv, as_html, write_day
+from dispatch.reports.pictures import as_svg, pictures
+from dispatch.reports.write import as_csv, as_html, as_pdf, as_xlsx, write_day
 from tests.dispatch.reports.ground import Ground
 
 ON = date(2026, 7, 1)
@@ -72,6 +75,52 @@ def test_the_page_is_whole_self_contained_and_says_what_an_accountant_asks(tmp_p
     assert order == sorted(order)
 
 
+def test_the_paper_says_the_same_and_is_the_same_bytes(tmp_path: Path) -> None:
+    document = settled(tmp_path, name="<b>Söhne</b> & Co")[1]
+    paper = as_pdf(document)
+    assert as_pdf(json.loads(json.dumps(document))) == paper
+    pages = [page.extract_text() for page in PdfReader(io.BytesIO(paper)).pages]
+    for words in (
+        "Operating day 2026-07-01",
+        "62.15 $",
+        "What was earned",
+        "Why",
+        "What went wrong",
+        "What needs a person",
+        "-22.32",
+        "Söhne</b> & Co",
+    ):
+        assert words in pages[0], "the page to read first"
+    rest = " ".join(pages[1:])
+    assert "HE24 23:45-00:00" in rest and "perfect foresight" in rest and document["journal_head"] in rest.replace("\n", "")
+    assert f"page {len(pages)}" in pages[-1]
+
+
+def test_the_workbook_adds_up_and_is_the_same_bytes(tmp_path: Path) -> None:
+    document = settled(tmp_path, name="=HYPERLINK(1)")[1]
+    book = as_xlsx(document)
+    assert as_xlsx(json.loads(json.dumps(document))) == book
+    sheets = load_workbook(io.BytesIO(book))
+    assert sheets.sheetnames == ["Summary", "Lines", "Intervals", "Other ways", "Promises", "Notes"]
+    lines = list(sheets["Lines"].values)
+    assert len(lines) == 1 + len(document["lines"])
+    assert sum(row[lines[0].index("amount_usd")] for row in lines[1:]) == pytest.approx(float(document["net_exact_usd"]), abs=1e-6)
+    assert len(list(sheets["Intervals"].values)) == 97
+    assert any(row[:2] == ("net", float(document["net_usd"])) for row in sheets["Summary"].values)
+    assert not any(cell.data_type == "f" for sheet in sheets for row in sheet for cell in row), "a name is never a formula"
+
+
+def test_pictures_stand_in_the_page_each_with_its_own_names(tmp_path: Path) -> None:
+    ground, document = settled(tmp_path)
+    html = as_html(document)
+    assert html.count("<svg") == 2 and "clip-load" in html and "clip-waterfall" in html and 'id="clip"' not in html
+    assert "<?xml" not in html and "DOCTYPE svg" not in html
+    gap = json.loads(json.dumps(document))
+    for row in gap["intervals"][40:44]:
+        row["price_usd_per_mwh"] = dict.fromkeys(row["price_usd_per_mwh"])
+    assert as_svg(pictures(gap)["load"][1], "x").count("<polyline") == as_svg(pictures(document)["load"][1], "x").count("<polyline") + 1
+
+
 def test_a_name_is_text_never_markup(tmp_path: Path) -> None:
     document = settled(tmp_path, name="<script>alert(1)</script> & Söhne")[1]
     document["notes"].append("<img src=x onerror=alert(2)>")
@@ -102,17 +151,17 @@ def test_files_stand_side_by_side_and_never_change(tmp_path: Path) -> None:
     ground, first = settled(tmp_path)
     folder = tmp_path / "settlements"
     files = write_day(first, folder)
-    assert [f.name for f in files] == ["settlement-v1.html", "settlement-v1.csv", "settlement-v1.json"]
+    assert [f.name for f in files] == [f"settlement-v1.{f}" for f in ("html", "pdf", "xlsx", "csv", "json")]
     assert {f.parent for f in files} == {folder / "2026-07-01"}
     before = [f.read_bytes() for f in files]
     corrected = ground.price(ground.grid.intervals[40], 25.0, ground.day.end + timedelta(days=1))
     ground.seen(ground.day.end + timedelta(days=1, minutes=1), corrected)
     second = write_day(ground.settle(), folder)
-    assert [f.name for f in second] == ["settlement-v2.html", "settlement-v2.csv", "settlement-v2.json"]
+    assert [f.name for f in second] == [f.name.replace("v1", "v2") for f in files]
     assert "Changed since version 1" in second[0].read_text("utf-8")
     write_day(ground.settle(version=1), folder)
     assert [f.read_bytes() for f in files] == before
-    assert json.loads(before[2]) == first
+    assert json.loads(before[-1]) == first
     assert sorted(p.name for p in (folder / "2026-07-01").iterdir()) == sorted(f.name for f in (*files, *second)), "nothing half-written"
 
 

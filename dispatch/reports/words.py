@@ -1,0 +1,40 @@
+"""How a statement's figures and names read to a person: the same on page, paper and in a spreadsheet."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any
+
+
+def usd(text: str) -> str:
+    """ "-1234.5" as "-1,234.50"."""
+    return f"{Decimal(text):,.2f}"
+
+
+def rigs(number: float) -> str:
+    return f"{round(number):,}"
+
+
+def words(name: str) -> str:
+    """ "hashing/hash_revenue" as a person says it."""
+    return name.replace("_", " ").replace("/", ": ")
+
+
+def flags(document: Mapping[str, Any]) -> list[str]:
+    """What a reader must see before any figure."""
+    out = []
+    if document["synthetic"]:
+        out.append("SYNTHETIC MARKET: these prices were made up by a program. Nothing here was earned or is owed.")
+    if "shadow" in document["worlds"]:
+        out.append("SHADOW RUN: no rig was moved by it.")
+    elif document["worlds"] and "live" not in document["worlds"]:
+        out.append(f"{', '.join(document['worlds']).upper()}: no real rig was moved.")
+    if document["partial"]:
+        out.append("PART OF THE DAY: the site was not run for all of it.")
+    return out
+
+
+def heading(document: Mapping[str, Any]) -> str:
+    """Whose statement, of which market, in which version."""
+    return f"{document['site']} · {document['market'].upper()} · settlement, version {document['version'] or 'not kept'}"
