@@ -27,6 +27,7 @@ PERSISTENCE_ERROR = 0.04  # of a day that is only like the ones before
 INTERVAL_ERROR = 0.01  # of one interval against its day
 PEAK_SPREAD = 0.05  # of the daily peaks of a month
 HOUR = timedelta(hours=1)
+WEARS_OFF_S = 3600.0  # in which what the newest reading missed of its forecast falls to a third; judged, not fitted
 NODES = 9
 LEVELS = 257
 REACH = 6.0
@@ -35,18 +36,15 @@ REACH = 6.0
 def coincident_peak_probability(book: FactBook, grid: Grid, market: Market, interval_min: int = 15) -> Series | None:
     """The share of its month's coincident peak that is expected in each interval of a grid that lies ahead, unit "share", 0..1: the
     probability of each metered interval of `interval_min`, spread over the grid. None when no load is known or foreseen."""
-    from markets.forecast import system_load
-
     step = interval_min * 60
     fine = Grid(np.arange(grid.edges[0] // step * step, -(-grid.edges[-1] // step) * step + 1, step, dtype=np.int64))
-    load = system_load(book, fine)
-    if load is None:
+    mw = _course(book, fine)
+    if mw is None:
         return None
     forecast = bool(book.load_forecasts) and book.load_forecasts[-1].over.end > grid.start
     error = DAY_ERROR if forecast else PERSISTENCE_ERROR
-    mw = np.nan_to_num(load.values, nan=0.0)
     today = np.array([_day(over.start, market) == _day(fine.start, market) for over in fine.intervals])
-    mw = np.where(today, mw * _running(book, fine.start), mw)
+    mw = np.where(today, mw * _running(book, fine), mw)
     found = np.zeros(len(fine))
     month = months(market, fine)
     for number in np.unique(month):
@@ -67,20 +65,46 @@ def coincident_peak_share(loads: Sequence[SystemLoad], grid: Grid, market: Marke
     return Series(grid, found, "share")
 
 
-def _running(book: FactBook, at: datetime) -> float:
-    """How the load of the last hour read compares with what was forecast for it; one where nobody knows."""
+def _running(book: FactBook, fine: Grid) -> Floats:
+    """What the forecast of each interval ahead is off by, going by what was read, shape (n,): the newest reading's ratio at first, which
+    wears off to that of the last hour; one where nobody knows."""
+    recent = [f for f in book.loads if fine.start - 2 * HOUR < f.over.start and f.over.end <= fine.start]
+    recent = [f for f in recent if f.over.end > recent[-1].over.end - HOUR]
+    told = _foretold(book, recent)
+    if told is None:
+        return np.ones(len(fine))
+    read = np.array([f.load_mw for f in recent])
+    seconds = np.array([(f.over.end - f.over.start).total_seconds() for f in recent])
+    of_hour = float(np.average(read, weights=seconds) / np.average(told, weights=seconds))
+    ahead_s = fine.edges[:-1] - recent[-1].over.end.timestamp()
+    worn: Floats = of_hour + (float(read[-1] / told[-1]) - of_hour) * np.exp(-ahead_s / WEARS_OFF_S)
+    return worn
+
+
+def _foretold(book: FactBook, recent: Sequence[SystemLoad]) -> Floats | None:
+    """What was forecast for each reading; None unless for all of them."""
+    if not recent or not book.load_forecasts:
+        return None
+    grid = Grid(np.array(sorted({int(t.timestamp()) for f in recent for t in (f.over.start, f.over.end)}), dtype=np.int64))
+    near = Interval(grid.start - HOUR, grid.end + HOUR)
+    mw = _course(FactBook(load_forecasts=tuple(f for f in book.load_forecasts if f.over.overlaps(near))), grid)
+    told = None if mw is None else mw[[grid.index(f.over.start) for f in recent]]
+    return told if told is not None and told.all() else None
+
+
+def _course(book: FactBook, grid: Grid) -> Floats | None:
+    """The load foreseen on a grid of less than hours, shape (n,): from the middle of each hour straight to that of the next, for a system
+    does not move in steps, and a peak at a step's foot would be missed. Zero where nothing is known. None where nothing is at all."""
     from markets.forecast import system_load
 
-    recent = [f for f in book.loads if at - 2 * HOUR < f.over.start and f.over.end <= at]
-    recent = [f for f in recent if f.over.end > recent[-1].over.end - HOUR]
-    if not recent or not book.load_forecasts:
-        return 1.0
-    grid = Grid(np.array([int(recent[0].over.start.timestamp()), int(recent[-1].over.end.timestamp())], dtype=np.int64))
-    told = system_load(FactBook(load_forecasts=tuple(f for f in book.load_forecasts if f.over.overlaps(grid.over))), grid)
-    if told is None:
-        return 1.0
-    seconds = np.array([(f.over.end - f.over.start).total_seconds() for f in recent])
-    return float(np.average([f.load_mw for f in recent], weights=seconds) / told.values[0])
+    edges = np.arange(grid.edges[0] // 3600 - 1, -(-grid.edges[-1] // 3600) + 2, dtype=np.int64) * 3600
+    hourly = system_load(book, Grid(edges))
+    if hourly is None:
+        return None
+    known = np.isfinite(hourly.values)
+    middle, here = (edges[1:] + edges[:-1]) / 2, (grid.edges[1:] + grid.edges[:-1]) / 2
+    mw = np.interp(here, middle[known], hourly.values[known])
+    return np.where(known[np.searchsorted(edges, here, side="right") - 1], mw, 0.0)
 
 
 def newest(loads: Iterable[SystemLoad]) -> tuple[SystemLoad, ...]:

@@ -153,11 +153,12 @@ class Transmission(Contract):
         return Bounds(called.floor_mw, cap, called.firm, f"{self.name}: the operator's list asks for at most {cap:g} MW")
 
     def shape(self, program: Program) -> None:
+        before = len(program.earned)
         super().shape(program)
         self._avoid(program)
-        for charge in self.charges(program) if self.method not in COINCIDENT else ():
-            # A raise serves the hours after the horizon as well: these carry their part of it. The line above stays whole.
-            program.weigh(charge.quantity * np.asarray(charge.rate, dtype=np.float64) * self._carried(program))
+        for line in program.earned[before:] if self.method not in COINCIDENT else ():
+            # A raise serves the hours after the horizon as well: these carry their part of it. The line itself stays whole.
+            program.weigh(line.usd * self._carried(program))
 
     def _cited(self, its: Its[Any]) -> str:
         """The rule in words, and the dated rule of the metered interval where it was handed in."""

@@ -110,9 +110,10 @@ def test_probabilities_agree_with_drawing_the_rest_of_the_month():
     grid, share = ahead_of(past, ahead)
     rng = np.random.default_rng(1)
     start = days("2026-08-01", 31)[28].start + 6 * HOUR
-    hour = np.array([int((over.start - day_start(over)) / HOUR) for over in grid.intervals])
+    middle = np.array([(over.start - day_start(over)) / HOUR - 0.375 for over in grid.intervals])  # hours after the first hour's middle
     of_day = np.array([(over.start.astimezone(ERCOT.tz).date() - start.astimezone(ERCOT.tz).date()).days for over in grid.intervals])
-    mean = np.array([shape(h, ahead[d]) for h, d in zip(hour, of_day, strict=True)])
+    hourly = [[shape(h, top) for h in range(24)] for top in ahead]
+    mean = np.array([np.interp(m, range(24), hourly[d]) for m, d in zip(middle, of_day, strict=True)])
     n = 20_000
     common = 1 + DAY_ERROR * rng.standard_normal((n, 2))
     drawn = mean * common[:, of_day] + INTERVAL_ERROR * mean * rng.standard_normal((n, len(mean)))
@@ -127,6 +128,33 @@ def test_probabilities_agree_with_drawing_the_rest_of_the_month():
 
 def day_start(over: Interval) -> datetime:
     return OperatingDay.of(ERCOT, over.start).start
+
+
+def test_the_newest_reading_says_more_of_the_next_quarter_hour_than_the_forecast():
+    """The day's forecast is flat at 76 GW; the last quarter hour was read at 79, the hour before at 76."""
+    day, read = day_of("2026-08-11"), [76_000.0] * 3 + [79_000.0]
+    at = day.start + 17 * HOUR
+    facts = [f for k in range(10) for f in loads(day_of(f"2026-08-{k + 1:02d}"), 76_000.0)]
+    facts += [LoadForecast(source="t", known_at=day.start - 12 * HOUR, over=o, load_mw=76_000.0) for o in day.grid(60).intervals]
+    spans = [Interval(at + timedelta(minutes=15 * (k - 4)), at + timedelta(minutes=15 * (k - 3))) for k in range(4)]
+    facts += [SystemLoad(source="t", known_at=o.end, over=o, load_mw=mw) for o, mw in zip(spans, read, strict=True)]
+    grid = Grid.regular(at, at + 4 * HOUR, 15)
+    share = coincident_peak_probability(FactBook().after(facts), grid, ERCOT)
+    assert share is not None and share.values[0] == share.values.max() > 5 * share.values[-1]
+
+
+def test_between_two_hourly_forecasts_the_load_does_not_jump():
+    """18:00 is forecast 3 % under the hours beside it, as single hours are: chances fall towards its middle, not at its edges."""
+    day = day_of("2026-08-11")
+    facts = [f for k in range(10) for f in loads(day_of(f"2026-08-{k + 1:02d}"), 76_000.0)]
+    told = {16: 77_000.0, 17: 77_500.0, 18: 75_200.0, 19: 77_500.0}
+    hours = [(o, told.get((o.start - day.start) // HOUR, 60_000.0)) for o in day.grid(60).intervals]
+    facts += [LoadForecast(source="t", known_at=day.start - 12 * HOUR, over=o, load_mw=mw) for o, mw in hours]
+    grid = Grid.regular(day.start + 17.5 * HOUR, day.start + 20 * HOUR, 15)
+    share = coincident_peak_probability(FactBook().after(facts), grid, ERCOT)
+    assert share is not None
+    fall, rise = share.values[:4], share.values[4:8]
+    assert all(a > 2 * b for a, b in zip(fall, fall[1:], strict=False)) and all(b > 2 * a for a, b in zip(rise, rise[1:], strict=False))
 
 
 def test_a_coarse_grid_holds_what_its_quarters_hold():

@@ -195,6 +195,9 @@ def test_a_new_month_does_not_stop_a_site_that_earns():
     made = plan(where, (Hashing(), Power(), contract), ahead, so_far(at))
     assert made.load_mw == pytest.approx([FULL] * 48)
     assert sum(made.lines[("transmission", "demand")]) == pytest.approx(-36.0 * 1000 / 12 * FULL)
+    # Two days of hashing earn 3,830 $ a MW: less than the month's charge, more than two days' part of it.
+    month = Transmission(method="ncp", usd_per_kw_year=540.0)
+    assert plan(where, (Hashing(), Power(), month), ahead, so_far(at)).load_mw == pytest.approx([FULL] * 48)
     dear = Transmission(method="ncp", usd_per_kw_year=3600.0)
     assert plan(where, (Hashing(), Power(), dear), ahead, so_far(at)).load_mw.max() < 0.01
     known = so_far(at, memory={"transmission": {OWN_PEAK_MW: 2.0}})

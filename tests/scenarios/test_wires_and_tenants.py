@@ -13,7 +13,7 @@ import pytest
 from dispatch import config, loop
 from dispatch.config import from_document
 from dispatch.decide.state import State
-from dispatch.entries import Seen
+from dispatch.entries import Held, Seen
 from dispatch.reports.day import settle_day
 from dispatch.runs import run_started
 from dispatch.store import lease
@@ -80,6 +80,8 @@ def test_a_day_of_it_all_is_run_remembered_and_billed(tmp_path: Path) -> None:
     peak = max((f for f in august if isinstance(f, SystemLoad)), key=lambda f: f.load_mw)
     day = OperatingDay.of(Market.ERCOT, peak.over.start)
     facts = [f for f in august if day.start - timedelta(days=8) < f.known_at <= day.end + HOUR]
+    # Without a hashprice the ladder stands on its last rung, and the safe state holds the rigs as they are, peak or not.
+    facts.append(hashprice(45.0, day.start))
     engine = open_ledger(tmp_path)
     token = lease.take(engine, "tests", 1e6)
     assert token is not None
@@ -89,6 +91,11 @@ def test_a_day_of_it_all_is_run_remembered_and_billed(tmp_path: Path) -> None:
     asyncio.run(loop.run(made, SqlJournal(engine, token), start, run_started("replay", setup, day.start, token), day.end + HOUR))
     telemetry.flush()
     bill = settle_day(engine, telemetry, day, setup)
+    held = [e.rung for _, e in SqlJournal(engine).read() if isinstance(e, Held)]
+    assert "safe-state" not in held
+    at_peak = next(row for row in bill["intervals"] if row["start"] == peak.over.start.isoformat())
+    assert Decimal(at_peak["load_mw"]) < Decimal("0.01"), "a fraction of a per cent of a peak is worth more than an hour's hashing"
+    assert max(Decimal(row["load_mw"]) for row in bill["intervals"]) > Decimal("0.15"), "the quiet hours are hashed through"
     names = {line["obligation"] for line in bill["lines"]}
     assert {"hashing", "power", "transmission", "demand", "forward", "hosting"} <= names and "transition" not in names
     assert [line["interval_start"] for line in bill["lines"] if line["obligation"] == "transmission"] == [peak.over.start.isoformat()]
