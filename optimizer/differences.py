@@ -7,7 +7,7 @@ take what really happened; each cause is the change of the bill's net at its ste
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -29,13 +29,15 @@ GAPS = ("forecast", "obligation", "device", "ramp and wake", "link and feed")
 
 @dataclass(frozen=True, slots=True)
 class InForce:
-    """What the plans in force said of one interval: energy at the meter and hashing by group, the prices they took, who was to wake."""
+    """What the plans in force said of one interval: energy at the meter and hashing by group, the prices they took, who was to wake, what
+    each generator was to make."""
 
     energy_mwh: Mapping[str, Decimal]
     hash_ph_days: Mapping[str, Decimal]
     energy_price: Mapping[str, Decimal]
     hashprice: Decimal
     waking: frozenset[str] = frozenset()
+    generated_mwh: Mapping[str, Decimal] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,17 +126,20 @@ def _said(here: Sequence[tuple[int, Mapping[str, Any]]], before: Mapping[str, fl
     price: dict[str, Decimal] = {}
     hashprice = ZERO
     waking: set[str] = set()
+    made: dict[str, Decimal] = {}
     for seconds, interval in here:
         for name, group in interval["groups"].items():
             energy[name] = energy.get(name, ZERO) + decimal(group["load_mw"]) * seconds / 3600
             hashed[name] = hashed.get(name, ZERO) + decimal(group["hashrate_ph"]) * seconds / 86_400
             if _awake(group) > before.get(name, _awake(group)) + STARTED_RIGS:
                 waking.add(name)
+        for name, machine in interval.get("generation", {}).items():
+            made[name] = made.get(name, ZERO) + decimal(machine["mw"]) * seconds / 3600
         for point, usd in interval["price_usd_per_mwh"].items():
             price[point] = price.get(point, ZERO) + decimal(usd) * seconds / span
         hashprice += decimal(interval["hashprice_usd_per_ph_day"]) * seconds / span
         before = {name: _awake(group) for name, group in interval["groups"].items()}
-    return InForce(energy, hashed, price, hashprice, frozenset(waking))
+    return InForce(energy, hashed, price, hashprice, frozenset(waking), made)
 
 
 def _awake(group: Mapping[str, Any]) -> float:

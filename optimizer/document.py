@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from optimizer.expr import Floats
+from optimizer.generators import SINCE
 
 if TYPE_CHECKING:
     from optimizer.plan import GroupPlan, Plan
@@ -38,10 +39,12 @@ def document(plan: Plan) -> dict[str, Any]:
 
 def _interval(plan: Plan, t: int) -> dict[str, Any]:
     over = plan.grid.intervals[t]
+    made = {name: {"mw": _short(mw[t]), SINCE: plan.since[name][t].isoformat()} for name, mw in plan.generation.items()}
     return {
         "start": over.start.isoformat(),
         "end": over.end.isoformat(),
         "load_mw": _short(plan.load_mw[t]),
+        **({"generation": made} if made else {}),
         "groups": {name: _group(group, t) for name, group in plan.groups.items()},
         "offers": {product: _short(mw[t]) for product, mw in plan.offers.items()},
         "price_usd_per_mwh": {point: _short(values[t]) for point, values in plan.prices.items()},

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from markets.grid import Grid, Interval
+from markets.grid import Grid, Interval, parse_instant
 from optimizer.expr import Expr, Floats
 from optimizer.money import ZERO, decimal
 from optimizer.site import Meter, Scope, Site
@@ -128,6 +129,26 @@ def followed(made: Generator, planned_mw: Decimal, load_mw: Decimal, meter: Mete
         return ZERO
     lowest = load_mw - decimal(meter.import_mw) if meter.import_mw is not None else ZERO
     return max(ZERO, min(max(planned_mw, lowest), load_mw + decimal(meter.export_mw), decimal(made.mw)))
+
+
+def planned_generation(plan: Mapping[str, Any] | None, at: datetime) -> dict[str, float]:
+    """MW by contract that a PLAN document has its generators make at an instant; nothing where it holds none."""
+    for interval in plan["intervals"] if plan is not None else ():
+        if parse_instant(interval["start"]) <= at < parse_instant(interval["end"]):
+            return {name: float(machine["mw"]) for name, machine in interval.get("generation", {}).items()}
+    return {}
+
+
+def running_since(made_mw: Floats, grid: Grid, memory: Mapping[str, Any]) -> list[datetime]:
+    """Since when a generator runs or stands in each interval of a schedule, by what was remembered before it."""
+    before, since = float(memory.get(RUNNING_MW, 0.0)) > DUST_MW, memory.get(SINCE)
+    here = parse_instant(since) if since else grid.start
+    found = []
+    for over, mw in zip(grid.intervals, made_mw, strict=True):
+        if (mw > DUST_MW) != before:
+            before, here = not before, over.start
+        found.append(here)
+    return found
 
 
 def greedy(

@@ -15,7 +15,7 @@ from markets.outlook import Outlook
 from optimizer import explain, merit
 from optimizer.cohorts import Cohorts, gather
 from optimizer.expr import Floats
-from optimizer.generators import machines, of_book
+from optimizer.generators import machines, of_book, running_since
 from optimizer.money import Finding
 from optimizer.obligations import Obligation
 from optimizer.program import Program
@@ -108,6 +108,11 @@ class Plan:
     findings: tuple[Finding, ...] = ()
     offers: Mapping[str, Floats] = field(default_factory=dict)
     generation: Mapping[str, Floats] = field(default_factory=dict)
+
+    @cached_property
+    def since(self) -> Mapping[str, list[datetime]]:
+        """By contract of a generator: since when it runs or stands in each interval."""
+        return {name: running_since(mw, self.grid, self.origin.program.memory(name)) for name, mw in self.generation.items()}
 
     @cached_property
     def breakevens(self) -> Mapping[str, float]:

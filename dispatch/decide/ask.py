@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
+from typing import Any
 
 import numpy as np
 
 from dispatch.decide.group import UNREACHABLE, GroupState, asleep
-from dispatch.decide.reflex import effective
+from dispatch.decide.reflex import effective, planned_interval
 from dispatch.decide.state import State
 from markets.forecast import outlook, plan_grid
 from markets.grid import Grid
 from markets.outlook import Outlook
 from markets.series import Series
 from optimizer.contract import LOAD_BEFORE_MW
+from optimizer.generators import RUNNING_MW, SINCE
 from optimizer.obligations import Book
 from optimizer.site import Availability, GroupNow, RigGroup, Site, SoFar
 
@@ -66,8 +68,18 @@ def so_far(state: State, at: datetime) -> SoFar:
         groups={g.name: _group_now(g, state.fleet[g.name], at) for g in state.site.groups},
         calls=state.calls,
         awards=state.awards,
-        memory={o.name: {**state.tally.memory.get(o.name, {}), LOAD_BEFORE_MW: dict(state.notice_mw)} for o in state.setup.book},
+        memory={
+            o.name: {**state.tally.memory.get(o.name, {}), **_machine(state, o.name, at), LOAD_BEFORE_MW: dict(state.notice_mw)}
+            for o in state.setup.book
+        },
     )
+
+
+def _machine(state: State, name: str, at: datetime) -> dict[str, Any]:
+    """What the plan in force until now has a contract's generator do."""
+    interval = planned_interval(state.plan, at - timedelta(seconds=1)) if state.plan is not None else None
+    machine = interval.get("generation", {}).get(name) if interval else None
+    return {RUNNING_MW: machine["mw"], SINCE: machine["since"]} if machine else {}
 
 
 def _group_now(group: RigGroup, now: GroupState, at: datetime) -> GroupNow:

@@ -12,6 +12,7 @@ import numpy as np
 
 from markets.grid import Grid, Interval
 from optimizer.actuals import Actuals
+from optimizer.generators import followed, of_book, planned_generation
 from optimizer.money import decimal
 
 if TYPE_CHECKING:
@@ -24,13 +25,14 @@ NAN = Decimal("NaN")
 @dataclass(frozen=True, slots=True, eq=False)
 class Tally:
     """memory by obligation's name; `at` the last look; of the hour that runs, by settlement interval: seconds that were seen, and by group
-    MWh at the rigs and PH/s-days."""
+    MWh at the rigs and PH/s-days, by contract of a generator MWh made."""
 
     memory: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     at: datetime | None = None
     seen_s: tuple[float, ...] = ()
     mwh: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     ph_days: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    made: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
 
     def after(self, state: State, until: datetime) -> Tally:
         """What `state` was seen doing held from its last look to `until`. A silence longer than an hour is not counted."""
@@ -61,6 +63,7 @@ class Tally:
             seen_s=tuple((np.asarray(self.seen_s) if self.seen_s else nothing) + hours * 3600.0),
             mwh={g: more(self.mwh, g, now.load_mw) for g, now in state.fleet.items()},
             ph_days={g: more(self.ph_days, g, now.hashrate_ph / 24.0) for g, now in state.fleet.items()},
+            made={name: more(self.made, name, mw) for name, mw in _made_mw(state, over.start).items()},
         )
 
     def _folded(self, state: State, start: datetime) -> Mapping[str, Mapping[str, Any]]:
@@ -78,9 +81,23 @@ class Tally:
             energy_price={point: _prices(state, point, grid) for point in state.setup.points},
             hashprice=[NAN] * len(grid),
             calls=state.calls,
+            generated_mwh={n: [decimal(v) if ok else NAN for v, ok in zip(mwh, whole, strict=True)] for n, mwh in self.made.items()},
+            generators=of_book(state.setup.book, site),
         )
         remembering: list[Any] = [o for o in state.setup.book if getattr(o, "remembers_days", 0)]
         return {**self.memory, **{o.name: o.remember(self.memory.get(o.name, {}), then) for o in remembering}}
+
+
+def _made_mw(state: State, at: datetime) -> dict[str, float]:
+    """What generators make while the load is as last seen: the schedule in force, following the load within the line's limits."""
+    planned = planned_generation(state.plan, at)
+    loads, found = state.metered_mw() if planned else {}, {}
+    for meter in state.site.meters if planned else ():
+        left = decimal(sum(mw for name, mw in loads.items() if state.site.meter_of[name].id == meter.id))
+        for machine in of_book(state.setup.book, state.site).get(meter.id, ()):
+            mw = followed(machine, decimal(planned.get(machine.name, 0.0)), left, meter)
+            found[machine.name], left = float(mw), left - mw
+    return found
 
 
 def _hour(at: datetime) -> datetime:

@@ -216,6 +216,8 @@ def _notes(setup: Setup, day: OperatingDay, measured: Measured, record: DayRecor
     if measured.actuals.estimated:
         notes.append(f"{len(measured.actuals.estimated)} of {len(measured.unread)} intervals settle on estimates.")
     notes.append("Energy is telemetry at the rigs plus the halls' overhead by temperature, not a revenue meter's.")
+    if measured.actuals.generated_mwh:
+        notes.append("What generators made is the schedule in force, following the load within the line's limits: not metered.")
     final = setup.rules.find(f"{day.market.value}.real_time_price_final", day.on)
     if final is not None and setup.prices.source != "synthetic":
         notes.append(f"{final.text} ({final.published})")

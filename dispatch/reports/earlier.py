@@ -14,6 +14,7 @@ from dispatch.config import Setup
 from dispatch.decide.ask import peak_windows_min
 from dispatch.entries import Seen
 from dispatch.reports import prices
+from dispatch.reports.generated import of_rollups
 from dispatch.store.journal import SqlJournal
 from dispatch.store.rollups import read_rollups
 from dispatch.store.tables import journal, reading
@@ -21,6 +22,7 @@ from markets.facts import SystemLoad, Temperature
 from markets.grid import Grid, Interval, month_span, months
 from markets.peaks import coincident_peak_share, newest
 from optimizer.actuals import Actuals
+from optimizer.generators import of_book
 from optimizer.money import decimal
 
 NAN = Decimal("NaN")
@@ -109,4 +111,6 @@ def _actuals(
         hash_ph_days=hashed,
         energy_price={p: prices.energy(engine, setup, p, grid, known_at).values for p in setup.points},
         hashprice=[NAN] * len(grid),
+        generated_mwh=of_rollups(setup, rows, grid),
+        generators=of_book(setup.book, site),
     )

@@ -13,6 +13,7 @@ from sqlalchemy import Engine
 from dispatch.config import Setup
 from dispatch.reports import prices
 from dispatch.reports.earlier import earlier
+from dispatch.reports.generated import generated
 from dispatch.reports.record import DayRecord
 from dispatch.store.rollups import Rollup, read_rollups, write_rollups
 from dispatch.store.telemetry import Telemetry
@@ -68,6 +69,8 @@ def measure(engine: Engine, telemetry: Telemetry, setup: Setup, record: DayRecor
     hashing = prices.hashing(engine, setup, record, grid, known_at)
     unread = _unread(site, rows, grid)
     before = earlier(engine, setup, grid, known_at)
+    made = generated(setup, record.plans, grid, metered)
+    write_rollups(engine, list(made.rollups(grid)))
     actuals = Actuals(
         site=site,
         grid=grid,
@@ -80,7 +83,8 @@ def measure(engine: Engine, telemetry: Telemetry, setup: Setup, record: DayRecor
         price_source={p: s.source for p, s in energy.items()},
         estimated=frozenset(n for n, share in enumerate(unread) if share > ESTIMATED_ABOVE),
         peak_share=before.peak_share,
-        memory=before.memory,
+        memory={**before.memory, **made.memory},
+        generated_mwh=made.mwh,
     )
     vintages = [s.known_at for s in (*energy.values(), hashing) if s.known_at]
     return Measured(actuals, wall, unread, warm, np.array_equal(grid.edges, whole.edges), hashing.source, max(vintages, default=None))

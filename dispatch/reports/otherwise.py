@@ -88,6 +88,7 @@ def _gap(setup: Setup, measured: Measured, record: DayRecord, best: Plan) -> lis
         actuals,
         energy_mwh={g: [decimal(mw) * h for mw, h in zip(p.load_mw, hours, strict=True)] for g, p in best.groups.items()},
         hash_ph_days={g: [decimal(ph) * h / 24 for ph, h in zip(p.hashrate_ph, hours, strict=True)] for g, p in best.groups.items()},
+        generated_mwh={name: [decimal(x) * h for x, h in zip(mw, hours, strict=True)] for name, mw in best.generation.items()},
     )
     found = missed(setup.book, foreseen, _foreseen(actuals.grid, record), actuals)
     return [{"cause": name, "usd": f"{cents(usd):.2f}", "exact_usd": plain(usd), "text": GAP_TEXT[name]} for name, usd in found.items()]
