@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from dispatch import consistency, faults, points, rules, settings
+from dispatch import faults, points, rules
 from dispatch.faults import Fault, meant, shown
 from optimizer.obligations import Book, Obligation
 
@@ -36,10 +36,8 @@ def read(tables: list[tuple[int | None, Any]]) -> tuple[Book, list[Fault]]:
             wrong.append((at, f"needs tables [[obligations]], not {shown(table)}"))
         elif kind is None:
             wrong.append(((*at, "type"), "is missing" + meant("", known)))
-        elif kind in settings.NOT_BUILT["obligations"] and kind not in known:
-            wrong.append((at, f"{kind!r} {consistency.NOT_BUILT_TEXT}"))
         elif not isinstance(kind, str) or kind not in known:
-            wrong.append(((*at, "type"), f"{shown(kind)} is not known" + meant(str(kind), [*known, *settings.NOT_BUILT["obligations"]])))
+            wrong.append(((*at, "type"), f"{shown(kind)} is not known" + meant(str(kind), known)))
         else:
             found, more = faults.model(known[kind], {k: v for k, v in table.items() if k != "type"}, at)
             wrong += [f for f in more if not _said(f, len(at))]

@@ -11,7 +11,6 @@ from zoneinfo import ZoneInfo, available_timezones
 
 from dispatch.faults import Fault, meant, shown
 from dispatch.rigs.roster import roster
-from dispatch.settings import NOT_BUILT
 from optimizer.site import Scope
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._+-]*")
@@ -39,8 +38,7 @@ def faults(document: Mapping[str, Any]) -> Iterator[Fault]:
     yield from _site(document.get("site"))
     yield from _shared_subnets(document)
     for n, item in tables(document, "obligations"):
-        if item.get("type") not in NOT_BUILT["obligations"]:
-            yield from _scope(document, item.get("scope"), ("obligations", n, "scope"))
+        yield from _scope(document, item.get("scope"), ("obligations", n, "scope"))
 
 
 def _unique(document: Mapping[str, Any], section: str, key: str) -> Iterator[Fault]:

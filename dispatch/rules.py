@@ -21,12 +21,12 @@ from optimizer.site import Written
 
 
 class Rule(Written):
-    """A rule over the days [from, to). `market` None holds for every market; `contract` is the type of obligation that alone stands on it;
-    `text` says it in one sentence for a report's footer."""
+    """A rule over the days [from, to). `market` None holds for every market; `contract` is the type of obligation that alone stands on it,
+    or a list of them; `text` says it in one sentence for a report's footer."""
 
     id: str
     market: Market | None = None
-    contract: str | None = None
+    contract: str | tuple[str, ...] | None = None
     value: float | int | str
     unit: str
     from_: date = Field(alias="from")
@@ -43,6 +43,11 @@ class Rule(Written):
 
     def holds(self, on: date) -> bool:
         return self.from_ <= on and (self.to is None or on < self.to)
+
+    def stands_under(self, contracts: Collection[str]) -> bool:
+        """Whether a site with these types of obligation stands on it."""
+        alone = (self.contract,) if isinstance(self.contract, str) else self.contract
+        return alone is None or any(kind in contracts for kind in alone)
 
     @property
     def cited(self) -> str:
@@ -83,7 +88,7 @@ class Rules:
     def unverified(self, market: Market, on: date | None = None, contracts: Collection[str] = ()) -> tuple[str, ...]:
         """One sentence for each rule in force on a day (until further notice when None) that nobody has checked against its text; of the
         rules of single contracts, those of `contracts`."""
-        held = (r for r in self.of(market) if (r.to is None if on is None else r.holds(on)) and r.contract in (None, *contracts))
+        held = (r for r in self.of(market) if (r.to is None if on is None else r.holds(on)) and r.stands_under(contracts))
         return tuple(f"{r.id}: {r.text} ({r.published})" for r in held if not r.verified)
 
 

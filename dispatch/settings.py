@@ -289,7 +289,6 @@ class ApiSettings(Written):
 
 # Words of the contract that this version knows and has not built: a clear fault instead of "unknown".
 NOT_BUILT = {
-    "obligations": ("lmr", "drr"),
     "driver": ("pyasic-rs", "fleet-bridge"),
     "prices": ("tariff",),
 }

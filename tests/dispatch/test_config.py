@@ -187,13 +187,6 @@ def test_appendix_a_without_them_is_the_site_it_says(tmp_path: Path) -> None:
     assert setup.points == ("LZ_WEST",)
 
 
-@pytest.mark.parametrize("kind", settings.NOT_BUILT["obligations"])
-def test_every_obligation_of_the_contract_that_is_not_built_says_so(tmp_path: Path, kind: str) -> None:
-    assert faults_of(tmp_path, APPENDIX_A + f'[[obligations]]\ntype = "{kind}"\n') == [
-        f"obligations.{kind}: {kind!r} is not built in this version"
-    ]
-
-
 @pytest.mark.parametrize("kind", settings.NOT_BUILT["driver"])
 def test_every_driver_of_the_contract_that_is_not_built_says_so(tmp_path: Path, kind: str) -> None:
     text = APPENDIX_A.replace('kind = "simulated"', f'kind = "{kind}"')
@@ -449,7 +442,6 @@ def test_every_word_of_the_distribution_opens_its_class() -> None:
         assert all(offered[word].model_fields[key].default == word for word in declared[group])
     for word in declared[points.OBLIGATIONS]:
         assert points.offered(points.OBLIGATIONS)[word].type == word
-        assert word not in settings.NOT_BUILT["obligations"]
 
 
 WORDS = st.sampled_from(["a", "main", "a-s19jpro", "ercot", "LZ_WEST", "simulated", "fixed", "power", "block", "", "sleep", "127.0.0.0/8"])

@@ -151,7 +151,7 @@ def test_the_book() -> None:
     assert "power/energy" not in free["case"]["lines"] and free["difference"]["net_usd"] > 0
     half = {"type": "block", "mw": "x"}
     wrong = [{"drop": "ers"}, {"change": "power", "adders": 3}, {"add": {"type": "lmr"}}, {"add": half}]
-    assert {"book.0.drop", "book.1.adders", "book.2.add", "book.3.add.mw"} <= set(faults({"book": wrong}))
+    assert {"book.0.drop", "book.1.adders", "book.2.add.mw", "book.3.add.mw"} <= set(faults({"book": wrong}))
     assert "needs the keys" in faults({"book": [{"change": "power"}]})["book.0"]
 
 

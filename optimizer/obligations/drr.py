@@ -1,0 +1,259 @@
+"""Demand response resource (MISO): a reduction that MISO dispatches like a generator, against a baseline that is declared, never made.
+
+    Type I    a block, all or nothing, for a minimum time           u in {0, 1}: dispatched = mw u
+    Type II   any part of it, every five minutes                    dispatched <= mw
+
+    energy    LMP x min(dispatched, baseline - load), from the net benefits price on              MISO Tariff 40.3.3 (Order 745)
+    missing   LMP x what is missing of a dispatch beyond a tolerance                              MISO Tariff 40.3.4
+
+A resource may not dispatch itself: it answers MISO's calls and awards. Where nobody has said, a plan takes it for dispatched where that
+pays and the LMP reaches both the offer and the net benefits price. Day-ahead awards are forwards, bought back at the real-time LMP.
+Spinning and supplemental reserve are sold beside it. Consumption is never raised for a baseline: what it is comes from the market's award
+of product BASELINE, else from the site file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+from pydantic import Field, model_validator
+
+from markets.facts import Call, CallKind
+from markets.grid import Interval
+from optimizer import capacity
+from optimizer.actuals import Actuals
+from optimizer.capacity import DAY_AHEAD, REAL_TIME
+from optimizer.contract import Contract
+from optimizer.dated import days, figures, rule
+from optimizer.expr import Expr, Floats
+from optimizer.headroom import up_pool
+from optimizer.instructed import declared, positive, reduced, share
+from optimizer.margins import breakevens_usd_per_mwh
+from optimizer.money import Line
+from optimizer.obligations import Bounds, Charge, Its, meters_in, standing
+from optimizer.program import Program
+from optimizer.reader import Reader, lines
+from optimizer.site import NotNegative, Positive, Site
+from optimizer.trajectory import Trajectory
+
+ENERGY = "ENERGY"
+Reserve = Literal["SPIN", "SUPP"]
+# Both are contingency reserve: all of it within ten minutes (MISO BPM-002).
+RESPONSE_S = 600.0
+IDLE_USD_PER_MW_H = 1e-6
+KEPT_MW = 1e-6
+
+
+class Drr(Contract):
+    """A demand response resource on a meter of its own.
+
+    kind                       "I" or "II"
+    mw                         the block, or the most that can be dispatched
+    baseline_mw                registered baseline, where the market has not said another
+    offer_usd_per_mwh          price it is offered at
+    net_benefits_usd_per_mwh   the month's threshold, where it is known
+    min_down_min               Type I: a dispatch lasts at least so long
+    reserves, qualified_mw     reserve sold beside energy, and the most of each
+    shed_s                     seconds until a rig told to sleep draws nothing
+    """
+
+    type: ClassVar[str] = "drr"
+    stands_on: ClassVar[tuple[str, ...]] = ("miso.drr.",)
+    name: str = "drr"
+    kind: Literal["I", "II"] = "I"
+    mw: Positive
+    baseline_mw: Positive
+    offer_usd_per_mwh: NotNegative = 0.0
+    net_benefits_usd_per_mwh: NotNegative | None = None
+    min_down_min: NotNegative = 0.0
+    reserves: tuple[Reserve, ...] = ()
+    qualified_mw: Mapping[Reserve, NotNegative] = Field(default_factory=dict)
+    shed_s: NotNegative = 60.0
+
+    @model_validator(mode="after")
+    def _whole(self) -> Drr:
+        if self.mw > self.baseline_mw:
+            raise ValueError("mw is more than baseline_mw: nobody can drop more than the baseline")
+        if self.kind == "II" and self.min_down_min:
+            raise ValueError("min_down_min says nothing of Type II: only a block has it")
+        if len(set(self.reserves)) < len(self.reserves):
+            raise ValueError("reserves: one stands there twice")
+        for product in self.qualified_mw:
+            if product not in self.reserves:
+                raise ValueError(f"qualified_mw: {product} is not among its reserves")
+        return self
+
+    # --- money ------------------------------------------------------------------------------------------------------------------------
+
+    def settle(self, actuals: Actuals) -> Iterable[Line]:
+        """Energy by what was dispatched and how far the load was below the baseline; reserve by what was carried."""
+        its = Reader.of(actuals)
+        dispatched = np.maximum(its.carried_mw(self.name, ENERGY), self._called(its))
+        load = its.sum([its.energy_mwh(name) for name in self.scope.names(its.site)])
+        done = reduced(declared(its, self.name, self.baseline_mw) * its.hours - load, dispatched * its.hours)
+        return lines(self.name, self._money(its, dispatched, done), its)
+
+    def _money(self, its: Its[Any], dispatched: Any, done: Any) -> Iterable[Charge[Any]]:
+        """The formula, of MW dispatched and MWh reduced: expressions while planning, numbers when settling."""
+        nothing, zero = its.sum([]), its.during(None) * its.number(0)
+        point = next(m.settlement_point for m, _ in meters_in(its.site, self.scope))
+        price, cite = its.energy_price(point), rule(self._rules, "miso.drr.energy", days(its.grid, its.site.market)[0]).cited
+        awarded, paid = its.awarded(self.name, ENERGY, DAY_AHEAD)
+        if awarded.any():
+            yield Charge("drr_day_ahead", nothing + awarded * its.hours, "mwh", paid, cite)
+            yield Charge("drr_buy_back", nothing + awarded * its.hours, "mwh", -price, cite, point)
+        least = zero + self._made(its, self._threshold(its), zero)
+        pays = [p if p != p or p >= low else its.number(0) for p, low in zip(price, least, strict=True)]
+        yield Charge("drr_energy", done, "mwh", self._made(its, pays, zero, ready=True), cite, point)
+        one = its.number(1)
+        spared, factor = (zero + self._made(its, self._figures(its, w), zero) for w in ("tolerance_share", "deviation_factor"))
+        missing = its.highest(dispatched * ((one - spared) * its.hours) - done, np.arange(len(its.grid)), zero)
+        cite = rule(self._rules, "miso.drr.deviation_factor", days(its.grid, its.site.market)[0]).cited
+        yield Charge("drr_deviation", missing, "mwh", -positive(price, its.number(0)) * factor, cite, point)
+        yield from self._reserve(its)
+
+    def _reserve(self, its: Its[Any]) -> Iterable[Charge[Any]]:
+        for product in self.reserves:
+            awarded, paid = its.awarded(self.name, product, DAY_AHEAD)
+            cite = rule(self._rules, "miso.drr.reserve", days(its.grid, its.site.market)[0]).cited
+            yield Charge(f"{product.lower()}_day_ahead", its.sum([]) + awarded * its.hours, "mw_h", paid, cite)
+            more = (its.carried_mw(self.name, product) - awarded) * its.hours
+            yield Charge(f"{product.lower()}_imbalance", more, "mw_h", its.reserve_price(self.name, product), cite)
+
+    def _figures(self, its: Its[Any], word: str) -> list[float]:
+        return figures(self._rules, f"miso.drr.{word}", its.grid, its.site.market)
+
+    def _made(self, its: Its[Any], values: Sequence[Any], like: Any, *, ready: bool = False) -> Any:
+        out = np.empty(len(values), dtype=like.dtype)
+        out[:] = values if ready else [its.number(v) for v in values]
+        return out
+
+    def _threshold(self, its: Its[Any]) -> list[float]:
+        """The net benefits price of each interval."""
+        own = self.net_benefits_usd_per_mwh
+        return self._figures(its, "net_benefits_usd_per_mwh") if own is None else [own] * len(its.grid)
+
+    def _called(self, its: Its[Any]) -> Any:
+        """MW that calls dispatch in each interval."""
+        mw = its.during(None) * its.number(0)
+        for call in its.calls_of(self.name):
+            if call.kind is CallKind.DEPLOY:
+                end = its.grid.end if call.end_at is None else min(call.end_at, its.grid.end)
+                if end > call.start_at:
+                    over = Interval(call.start_at.replace(microsecond=0), end)
+                    mw = np.maximum(mw, share(its, [over]) * its.number(self._mw_of(call)))
+        return mw
+
+    def _mw_of(self, call: Call) -> float:
+        if self.kind == "I":
+            return self.mw
+        said = call.mw_cap if call.mw_cap is not None else call.mw_target
+        return abs(call.mw_delta) if call.mw_delta is not None else max(0.0, self.baseline_mw - (said or 0.0))
+
+    # --- the plan ---------------------------------------------------------------------------------------------------------------------
+
+    def bounds(self, site: Site, memory: Mapping[str, Any], calls: Sequence[Call], over: Interval) -> Bounds:
+        """What a call says; of a block, at most the baseline less the block."""
+        said = super().bounds(site, memory, calls, over)
+        most = self.baseline_mw - self.mw
+        for call in standing(calls, self.name) if self.kind == "I" else ():
+            here = call.start_at < over.end and (call.end_at is None or call.end_at > over.start)
+            if call.kind is CallKind.DEPLOY and here and most < said.cap_mw:
+                said = Bounds(0.0, most, True, f"call {call.id} of {call.source}: {self.name} at most {most:.3f} MW")
+        return said
+
+    def shape(self, program: Program) -> None:
+        """What is dispatched or expected to be, what is reduced against the baseline, reserve, and their money."""
+        names = self.scope.names(program.site)
+        load, base = program.load_mw(names), np.asarray(declared(program, self.name, self.baseline_mw), dtype=np.float64)
+        told, known, firm = self._told(program)
+        beyond = np.maximum(0.0, load.range(program.lower, program.upper)[1] - base)
+        dispatched, on = self._dispatched(program, told, known, beyond)
+        done = program.column(f"reduction {self.name}", lower=-beyond, upper=np.maximum(np.where(known, told, self.mw), 0.0))
+        program.row(f"reduction of {self.name}", dispatched - done, lower=0.0)
+        program.row(f"baseline {self.name}", done + load + on * beyond, upper=base + beyond, where=~known | (told > 0))
+        program.offers[(self.name, ENERGY)] = dispatched
+        kept = [self._product(program, product) for product in self.reserves]
+        if kept:
+            up_pool(program, self.name, names, program.sum(kept), np.zeros(program.n))
+        for charge in self._money(program, dispatched, done * program.hours):
+            program.earn(self.name, charge)
+        super().shape(program)
+        if firm.any():
+            caps = np.where(firm, np.maximum(0.0, base - told), np.inf)
+            bounds = [Bounds(cap_mw=float(mw), firm=bool(mw < np.inf), why=f"{self.name}: dispatched") for mw in caps]
+            program.insist(f"{self.name} dispatched", names, bounds)
+
+    def _told(self, program: Program) -> tuple[Floats, Any, Any]:
+        """MW that MISO has dispatched in each interval, where it has said so, and where it stands in real time."""
+        awards = program.so_far.awards
+        ahead, _, said = capacity.on(capacity.of(awards, self.name, ENERGY, DAY_AHEAD), program.grid, float)
+        now, _, firm = capacity.on(capacity.of(awards, self.name, ENERGY, REAL_TIME), program.grid, float)
+        called = np.asarray(self._called(program), dtype=np.float64)
+        told = np.maximum(np.where(firm, now, ahead), called)
+        return told, said | firm | (called > 0), firm & (now > 0)
+
+    def _dispatched(self, program: Program, told: Floats, known: Any, beyond: Floats) -> tuple[Expr, Expr]:
+        """MW dispatched, and one where anything is: as told, or as it pays where the price is reached."""
+        point = next(m.settlement_point for m, _ in meters_in(program.site, self.scope))
+        reached = program.energy_price(point) >= np.maximum(self._threshold(program), self.offer_usd_per_mwh)
+        fixed, open_ = program.sum([]) + np.where(known, told, 0.0), ~known
+        running = np.where(known & (told > 0), 1.0, 0.0)
+        if self.kind == "II" and not beyond.any():
+            mw = program.column(f"dispatch {self.name}", upper=np.where(open_ & reached, self.mw, 0.0))
+            return mw + fixed, program.sum([]) + 1.0
+        able = open_ & (reached | (self.min_down_min > 0))
+        on = program.column(f"dispatch {self.name}", upper=np.where(able, 1.0, 0.0), integer=True)
+        if self.kind == "II":
+            mw = program.column(f"dispatch of {self.name}", upper=np.where(open_ & reached, self.mw, 0.0))
+            program.row(f"dispatch of {self.name}", on * self.mw - mw, lower=0.0, where=open_ & reached)
+            return mw + fixed, on + running
+        self._stays_down(program, on + running, open_, reached)
+        return on * self.mw + fixed, on + running
+
+    def _stays_down(self, program: Program, on: Expr, open_: Any, reached: Any) -> None:
+        """A block begins where the price is reached, and stays for its minimum time."""
+        if not self.min_down_min:
+            return
+        begins = program.column(f"begins {self.name}", upper=np.where(open_ & reached, 1.0, 0.0))
+        program.row(f"begins {self.name}", begins - on + on.lag(1), lower=0.0, where=open_)
+        start_s = program.grid.edges[:-1]
+        for steps in range(1, program.n):
+            bound = np.zeros(program.n, dtype=bool)
+            bound[steps:] = start_s[:-steps] + self.min_down_min * 60.0 > start_s[steps:]
+            if not bound.any():
+                break
+            program.row(f"stays {steps} {self.name}", on - begins.lag(steps), lower=0.0, where=bound & open_)
+
+    def _product(self, program: Program, product: Reserve) -> Expr:
+        most = self.qualified_mw.get(product, np.inf) if self.shed_s <= RESPONSE_S else 0.0
+        mw = program.column(f"reserve {self.name} {product}", upper=most)
+        program.weigh(mw * (IDLE_USD_PER_MW_H * program.hours))
+        program.offers[(self.name, product)] = mw
+        return mw
+
+    def reasons(self, book: Sequence[Any], program: Program, path: Trajectory) -> Iterable[str]:
+        """When a dispatch is expected, and where it would only find rigs that are off for their price."""
+        mw = path.offers.get((self.name, ENERGY), np.zeros(program.n))
+        told, known, _ = self._told(program)
+        expected = (mw > KEPT_MW) & ~known
+        zone = program.site.market.tz
+        if (told > KEPT_MW).any():
+            first = program.grid.intervals[int(np.flatnonzero(told > KEPT_MW)[0])].start.astimezone(zone)
+            yield f"{self.name}: MISO dispatches {told.max():.3f} MW from {first:%a %H:%M}"
+        if not expected.any():
+            return
+        first = program.grid.intervals[int(np.flatnonzero(expected)[0])].start.astimezone(zone)
+        hours = float(program.hours[expected].sum())
+        yield f"{self.name}: a dispatch of {mw[expected].max():.3f} MW is expected for {hours:.4g} h, first {first:%a %H:%M}; MISO decides"
+        point = next(m.settlement_point for m, _ in meters_in(program.site, self.scope))
+        own = breakevens_usd_per_mwh(book, program)
+        best = np.max([own[name] for name in self.scope.names(program.site)], axis=0)
+        idle = expected & (program.energy_price(point) > best)
+        if idle.any():
+            yield (
+                f"{self.name}: for {float(program.hours[idle].sum()):.4g} h of these the rigs would be off for their price; "
+                "that is no reduction, and the baseline must not count them"
+            )

@@ -1,0 +1,96 @@
+"""Emergency demand response (MISO): a reduction offered at a price, called only in an emergency.
+
+    pay = offer x min(mw, baseline - load) from the call plus the notice to its recall, and a price for shutting down    MISO Schedule 30
+
+It promises nothing between calls, and is not for rigs that a load-modifying resource counts on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Annotated, Any, ClassVar
+
+import numpy as np
+from pydantic import Field, model_validator
+
+from markets.facts import Call, CallKind
+from markets.grid import Interval
+from optimizer.actuals import Actuals
+from optimizer.contract import Contract
+from optimizer.dated import days, rule
+from optimizer.instructed import bounded, declared, due, reduced, share, spans
+from optimizer.money import Line
+from optimizer.obligations import Bounds, Charge, Its
+from optimizer.program import Program
+from optimizer.reader import Reader, lines
+from optimizer.site import NotNegative, Positive, Site
+
+
+class Edr(Contract):
+    """Emergency demand response on a meter of its own.
+
+    mw                   offered reduction
+    baseline_mw          registered baseline, where the market has not said another
+    offer_usd_per_mwh    what a reduced MWh is paid
+    shutdown_usd         what a call is paid beside that
+    notice_min, lead_min as offered; how much sooner rigs go down
+    """
+
+    type: ClassVar[str] = "edr"
+    stands_on: ClassVar[tuple[str, ...]] = ("miso.edr.",)
+    name: str = "edr"
+    mw: Positive = Field(ge=0.1)
+    baseline_mw: Positive
+    offer_usd_per_mwh: NotNegative
+    shutdown_usd: NotNegative = 0.0
+    notice_min: Annotated[float, Field(ge=0, le=720)] = 30.0
+    lead_min: NotNegative = 5.0
+
+    @model_validator(mode="after")
+    def _within_the_baseline(self) -> Edr:
+        if self.mw > self.baseline_mw:
+            raise ValueError("mw is more than baseline_mw: nobody can drop more than the baseline")
+        return self
+
+    def bounds(self, site: Site, memory: Mapping[str, Any], calls: Sequence[Call], over: Interval) -> Bounds:
+        """What the call says, and where it is due the baseline less the offer at most."""
+        said = super().bounds(site, memory, calls, over)
+        return bounded(said, calls, self.name, over, self.baseline_mw - self.mw, self.notice_min, self.lead_min)
+
+    def settle(self, actuals: Actuals) -> Iterable[Line]:
+        """What was reduced while a call was due, at the offer."""
+        its = Reader.of(actuals)
+        within = self._due(its)
+        if not within.any():
+            return ()
+        load = its.sum([its.energy_mwh(name) for name in self.scope.names(its.site)])
+        below = (declared(its, self.name, self.baseline_mw) * its.hours - load) * within
+        return lines(self.name, self._money(its, reduced(below, within * its.hours * its.number(self.mw))), its)
+
+    def shape(self, program: Program) -> None:
+        """The same as a column of what is reduced, where a call is due."""
+        within = np.asarray(self._due(program), dtype=np.float64)
+        if within.any():
+            load = program.load_mw(self.scope.names(program.site))
+            base = np.asarray(declared(program, self.name, self.baseline_mw), dtype=np.float64)
+            beyond = np.maximum(0.0, load.range(program.lower, program.upper)[1] - base)
+            done = program.column(f"reduction {self.name}", lower=-beyond * within, upper=within * self.mw)
+            program.row(f"reduction {self.name}", done + load * within, upper=base * within, where=within > 0)
+            for charge in self._money(program, done * program.hours):
+                program.earn(self.name, charge)
+        super().shape(program)
+
+    def _due(self, its: Its[Any]) -> Any:
+        """The share of each interval in which a call is due."""
+        return share(its, [span for _, span in spans(its.calls_of(self.name), CallKind.DEPLOY, self.notice_min, its.grid.over)])
+
+    def _money(self, its: Its[Any], done: Any) -> Iterable[Charge[Any]]:
+        cite = rule(self._rules, "miso.edr.pays", days(its.grid, its.site.market)[0]).cited
+        yield Charge("edr_energy", done, "mwh", its.during(None) * its.number(self.offer_usd_per_mwh), cite)
+        if self.shutdown_usd:
+            stops = its.during(None) * its.number(0)
+            for call in its.calls_of(self.name):
+                span = due(call, self.notice_min) if call.kind is CallKind.DEPLOY else None
+                if span is not None and its.grid.start <= span.start < its.grid.end:
+                    stops[its.grid.index(span.start)] += its.number(1)
+            yield Charge("edr_shutdown", its.sum([]) + stops, "call", its.during(None) * its.number(self.shutdown_usd), cite)

@@ -1,0 +1,235 @@
+"""Load-modifying resource (MISO): load promised to be gone in an emergency, paid by the season as capacity.
+
+    credit     = ZRC x days x the auction's $/MW-day of the season                          MISO Tariff, Module E-1 (BPM-011)
+    due        from the instruction plus the registered notice to its recall: load <= firm service level, or <= baseline - mw
+    missing    = max(0, load - that), costs real-time LMP + a share of RSG, and its part of so many days of credit
+
+`memory` holds the season before the grid: season (its first day), called (ids of its instructions), highest_mw (its highest hourly
+demand), hours (the last hours' load), tests (by call id: before_mw, most_mw) and failed (whether the last test failed).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import date, datetime
+from typing import Annotated, Any, ClassVar, Literal
+
+import numpy as np
+from pydantic import Field, model_validator
+
+from markets.facts import Call, CallKind
+from markets.grid import Interval, Market, OperatingDay
+from optimizer.actuals import Actuals
+from optimizer.adequacy import BySeason, Zone, cited, cleared, season, season_start
+from optimizer.arrays import Yields
+from optimizer.contract import Contract
+from optimizer.dated import days, figures, rule
+from optimizer.instructed import HOUR, METER_SHARE, Loads, bounded, clock_hour, declared, due, positive, share, spans
+from optimizer.obligations import Bounds, Charge, Its, meters_in, standing
+from optimizer.reader import Reader
+from optimizer.site import NotNegative, Positive, Site
+
+SEASON, CALLED, HIGHEST_MW, HOURS, TESTS, FAILED = "season", "called", "highest_mw", "hours", "tests", "failed"
+KEPT_HOURS = 3
+
+
+class Lmr(Contract):
+    """A load-modifying resource on a meter of its own.
+
+    mw                 reduction registered
+    method             "firm": judged by `firm_service_mw`, the load that stays; "baseline": by `baseline_mw` less `mw`
+    notice_min         as registered, at most six hours
+    lead_min           how much sooner rigs go down, so that they are when it is due
+    zrc                credits by season, MW; `mw` where left out
+    zone               local resource zone, whose auction pays
+    usd_per_mw_day     by season, where capacity was sold at another price than the auction's
+    rsg_usd_per_mwh    where it is known
+    """
+
+    type: ClassVar[str] = "lmr"
+    stands_on: ClassVar[tuple[str, ...]] = ("miso.lmr.", "miso.pra.")
+    name: str = "lmr"
+    mw: Positive = Field(ge=0.1)
+    method: Literal["firm", "baseline"] = "firm"
+    firm_service_mw: NotNegative | None = None
+    baseline_mw: Positive | None = None
+    notice_min: Annotated[float, Field(ge=0, le=360)] = 30.0
+    lead_min: NotNegative = 5.0
+    zrc: BySeason = Field(default_factory=dict)
+    zone: Zone
+    usd_per_mw_day: BySeason = Field(default_factory=dict)
+    rsg_usd_per_mwh: NotNegative | None = None
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Lmr:
+        wanted, other = ("firm_service_mw", "baseline_mw") if self.method == "firm" else ("baseline_mw", "firm_service_mw")
+        if getattr(self, wanted) is None:
+            raise ValueError(f"{wanted} is missing: method {self.method!r} is judged by it")
+        if getattr(self, other) is not None:
+            raise ValueError(f"{other} says nothing of method {self.method!r}")
+        if self.baseline_mw is not None and self.mw > self.baseline_mw:
+            raise ValueError("mw is more than baseline_mw: nobody can drop more than the baseline")
+        return self
+
+    @property
+    def remembers_days(self) -> int:
+        """A season."""
+        return 92
+
+    @property
+    def most_mw(self) -> float:
+        """The load that may stay when an instruction is due, by what is registered."""
+        return self.firm_service_mw if self.firm_service_mw is not None else (self.baseline_mw or 0.0) - self.mw
+
+    def bounds(self, site: Site, memory: Mapping[str, Any], calls: Sequence[Call], over: Interval) -> Bounds:
+        """What the instruction says, and where it is due the firm service level at most."""
+        said = super().bounds(site, memory, calls, over)
+        return bounded(said, calls, self.name, over, self.most_mw, self.notice_min, self.lead_min)
+
+    # --- money ------------------------------------------------------------------------------------------------------------------------
+
+    def charges(self, its: Its[Any]) -> Iterable[Charge[Any]]:
+        market = its.site.market
+        on = days(its.grid, market)
+        credit, zero = self._credit(its, on), its.during(None) * its.number(0)
+        usd = zero + np.array([its.number(v) for v in cleared(self._rules, self.zone, self.usd_per_mw_day, its.grid, market)], zero.dtype)
+        paid = cited(self._rules, self.zone, self.usd_per_mw_day, on[0])
+        yield Charge("lmr_capacity", its.sum([]) + credit * its.hours / its.number(24), "mw_day", usd, paid)
+        called = spans(its.calls_of(self.name), CallKind.DEPLOY, self.notice_min, its.grid.over)
+        if not called:
+            return
+        missing = self._missing(its, share(its, [span for _, span in called]))
+        point = next(m.settlement_point for m, _ in meters_in(its.site, self.scope))
+        price = positive(its.energy_price(point) + self._rsg(its, zero), its.number(0))
+        yield Charge("lmr_shortfall", missing, "mwh", -price, rule(self._rules, "miso.lmr.rsg_usd_per_mwh", on[0]).cited, point)
+        lost = self._forfeit(its, called, credit * usd)
+        yield Charge("lmr_forfeit", missing, "mwh", -lost, rule(self._rules, "miso.lmr.forfeit_days", on[0]).cited)
+
+    def _credit(self, its: Its[Any], on: Sequence[date]) -> Any:
+        """Zonal resource credits that count in each interval, MW."""
+        memory = its.memory(self.name)
+        failed = memory.get(SEASON) if memory.get(FAILED) else None
+        found = []
+        for day in on:
+            mw = its.number(self.zrc.get(season(day), self.mw))
+            lost = failed == season_start(day).isoformat()
+            found.append(mw * its.number(float(rule(self._rules, "miso.lmr.test.failed_share", day).value)) if lost else mw)
+        zero = its.during(None) * its.number(0)
+        return zero + np.array(found, zero.dtype)
+
+    def _missing(self, its: Its[Any], within: Any) -> Any:
+        """MWh above what may stay, in each interval."""
+        load = its.sum([its.energy_mwh(name) for name in self.scope.names(its.site)])
+        if self.method == "firm":
+            most = its.during(None) * its.number(self.most_mw)
+        else:
+            most = declared(its, self.name, self.baseline_mw or 0.0) - its.number(self.mw)
+        return its.highest(load * within, np.arange(len(its.grid)), most * its.hours * within)
+
+    def _rsg(self, its: Its[Any], zero: Any) -> Any:
+        if self.rsg_usd_per_mwh is not None:
+            return zero + its.number(self.rsg_usd_per_mwh)
+        found = figures(self._rules, "miso.lmr.rsg_usd_per_mwh", its.grid, its.site.market)
+        return zero + np.array([its.number(v) for v in found], zero.dtype)
+
+    def _forfeit(self, its: Its[Any], called: Sequence[tuple[Call, Interval]], usd_a_day: Any) -> Any:
+        """Dollars of credit that a missing MWh loses: the instruction's own MWh are worth so many days of it."""
+        lost = its.during(None) * its.number(0)
+        for call, span in called:
+            on = OperatingDay.of(its.site.market, call.start_at).on
+            many = its.number(float(rule(self._rules, "miso.lmr.forfeit_days", on).value))
+            whole = due(call, self.notice_min)
+            ends = call.end_at is not None and whole is not None
+            hours = its.number(whole.hours if whole and ends else float(rule(self._rules, "miso.lmr.least_h", on).value))
+            here = its.during(span) > its.number(0)
+            lost = np.where(here, np.maximum(lost, usd_a_day * many / (its.number(self.mw) * hours)), lost)
+        return lost
+
+    # --- memory -----------------------------------------------------------------------------------------------------------------------
+
+    def remember(self, memory: Mapping[str, Any], then: Actuals) -> Mapping[str, Any]:
+        """Its memory after a stretch of time: instructions, highest demand and tests of the season that the stretch ends in."""
+        market, its = then.site.market, Reader.of(then)
+        last = season_start(_day(then.grid.intervals[-1].start, market)).isoformat()
+        kept = memory if memory.get(SEASON) == last else {}
+        load = its.sum([its.energy_mwh(name) for name in self.scope.names(its.site)]) / its.hours
+        here = [t for t, over in enumerate(then.grid.intervals) if season_start(_day(over.start, market)).isoformat() == last]
+        seen = Loads.of([then.grid.intervals[t] for t in here], [load[t] for t in here])
+        hours = {**{datetime.fromisoformat(at): mw for at, mw in kept.get(HOURS, {}).items()}, **seen.hours}
+        highest = max([kept.get(HIGHEST_MW, 0.0), *seen.hours.values()])
+        calls = standing(then.calls, self.name)
+        started = [c.id for c, _ in spans(calls, CallKind.DEPLOY, self.notice_min, then.grid.over)]
+        tests = dict(kept.get(TESTS, {}))
+        for call, span in spans(calls, CallKind.TEST, self.notice_min, then.grid.over):
+            most = seen.highest_hour_within(span)
+            if most is not None:
+                had = tests.get(call.id, {})
+                began = clock_hour((due(call, self.notice_min) or span).start) - HOUR
+                before = had.get("before_mw", hours.get(began, 0.0))
+                tests[call.id] = {"before_mw": before, "most_mw": max(most, had.get("most_mw", 0.0))}
+        return {
+            SEASON: last,
+            CALLED: sorted({*kept.get(CALLED, ()), *started}),
+            HIGHEST_MW: highest,
+            HOURS: {at.isoformat(): hours[at] for at in sorted(hours)[-KEPT_HOURS:]},
+            TESTS: tests,
+            FAILED: self._failed(tests, highest, _day(then.grid.intervals[-1].start, market)),
+        }
+
+    def _failed(self, tests: Mapping[str, Mapping[str, float]], highest_mw: float, on: date) -> bool:
+        """Whether the last test in the memory did not show what a test must show."""
+        if not tests:
+            return False
+        last = list(tests.values())[-1]
+        reached = float(rule(self._rules, "miso.lmr.test.reached_share", on).value)
+        most = self.most_mw + (0.0 if self.method == "firm" else (1.0 - reached) * self.mw)
+        low = self.method == "firm" and last["before_mw"] < self._before_share(on) * highest_mw * (1.0 - METER_SHARE)
+        return low or last["most_mw"] > most * (1.0 + METER_SHARE)
+
+    def _before_share(self, on: date) -> float:
+        return float(rule(self._rules, "miso.lmr.test.before_share", on).value)
+
+    # --- the plan ---------------------------------------------------------------------------------------------------------------------
+
+    def shape(self, program: Any) -> None:
+        """Its charges and its calls, and before a test down to a firm service level the load that the test must begin from."""
+        super().shape(program)
+        floor = self._before_tests(program)
+        if (floor > 0).any():
+            program.at_least(f"before test {self.name}", program.load_mw(self.scope.names(program.site)), floor, Yields.CAPACITY, floor > 0)
+
+    def _before_tests(self, program: Any) -> Any:
+        """The least load in each interval, MW: the hour before a test that is known ahead."""
+        floor = np.zeros(program.n)
+        memory = program.so_far.memory.get(self.name, {})
+        if self.method != "firm" or not memory.get(HIGHEST_MW):
+            return floor
+        for call in program.calls_of(self.name):
+            span = due(call, self.notice_min) if call.kind is CallKind.TEST else None
+            if span is None or season_start(_day(span.start, program.site.market)).isoformat() != memory.get(SEASON):
+                continue
+            needed = self._before_share(_day(span.start, program.site.market)) * memory[HIGHEST_MW]
+            whole = Interval(clock_hour(span.start) - HOUR, clock_hour(span.start))
+            floor = np.where(program.grid.share_within(whole) >= 1.0, np.maximum(floor, needed), floor)
+        return floor
+
+    def reasons(self, book: Sequence[Any], program: Any, path: Any) -> Iterable[str]:
+        """Instructions answered and left of the season, when one is due, and what a failed test costs."""
+        market = program.site.market
+        on = _day(program.grid.start, market)
+        memory = program.so_far.memory.get(self.name, {})
+        here = memory if memory.get(SEASON) == season_start(on).isoformat() else {}
+        for call, span in spans(program.calls_of(self.name), CallKind.DEPLOY, self.notice_min, program.grid.over):
+            begins = span.start.astimezone(market.tz)
+            until = "recall" if call.end_at is None else f"{call.end_at.astimezone(market.tz):%a %H:%M}"
+            yield f"{self.name}: call {call.id} is due from {begins:%a %H:%M} until {until}: at most {self.most_mw:.3f} MW"
+        word = f"miso.lmr.calls.{season(on)}"
+        if any(r.id == word and r.holds(on) for r in self._rules):
+            allowed, used = int(rule(self._rules, word, on).value), len(here.get(CALLED, ()))
+            yield f"{self.name}: {used} of {allowed} calls of this {season(on)} answered, {max(0, allowed - used)} left"
+        if here.get(FAILED):
+            yield f"{self.name}: the last test failed; the credit does not count until one is passed or the {season(on)} ends"
+
+
+def _day(at: datetime, market: Market) -> date:
+    return OperatingDay.of(market, at).on
