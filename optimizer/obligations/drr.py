@@ -39,6 +39,7 @@ from optimizer.site import NotNegative, Positive, Site
 from optimizer.trajectory import Trajectory
 
 ENERGY = "ENERGY"
+NET_BENEFITS = "miso.drr.net_benefits_usd_per_mwh"
 Reserve = Literal["SPIN", "SUPP"]
 # Both are contingency reserve: all of it within ten minutes (MISO BPM-002).
 RESPONSE_S = 600.0
@@ -99,18 +100,20 @@ class Drr(Contract):
         """The formula, of MW dispatched and MWh reduced: expressions while planning, numbers when settling."""
         nothing, zero = its.sum([]), its.during(None) * its.number(0)
         point = next(m.settlement_point for m, _ in meters_in(its.site, self.scope))
-        price, cite = its.energy_price(point), rule(self._rules, "miso.drr.energy", days(its.grid, its.site.market)[0]).cited
+        price, on = its.energy_price(point), days(its.grid, its.site.market)[0]
+        cite = rule(self._rules, "miso.drr.energy", on).cited
         awarded, paid = its.awarded(self.name, ENERGY, DAY_AHEAD)
         if awarded.any():
             yield Charge("drr_day_ahead", nothing + awarded * its.hours, "mwh", paid, cite)
             yield Charge("drr_buy_back", nothing + awarded * its.hours, "mwh", -price, cite, point)
         least = zero + self._made(its, self._threshold(its), zero)
         pays = [p if p != p or p >= low else its.number(0) for p, low in zip(price, least, strict=True)]
-        yield Charge("drr_energy", done, "mwh", self._made(its, pays, zero, ready=True), cite, point)
+        least_of = "" if self.net_benefits_usd_per_mwh is not None else f"; {rule(self._rules, NET_BENEFITS, on).cited}"
+        yield Charge("drr_energy", done, "mwh", self._made(its, pays, zero, ready=True), cite + least_of, point)
         one = its.number(1)
         spared, factor = (zero + self._made(its, self._figures(its, w), zero) for w in ("tolerance_share", "deviation_factor"))
         missing = its.highest(dispatched * ((one - spared) * its.hours) - done, np.arange(len(its.grid)), zero)
-        cite = rule(self._rules, "miso.drr.deviation_factor", days(its.grid, its.site.market)[0]).cited
+        cite = rule(self._rules, "miso.drr.deviation_factor", on).cited
         yield Charge("drr_deviation", missing, "mwh", -positive(price, its.number(0)) * factor, cite, point)
         yield from self._reserve(its)
 
@@ -170,7 +173,7 @@ class Drr(Contract):
         load, base = program.load_mw(names), np.asarray(declared(program, self.name, self.baseline_mw), dtype=np.float64)
         told, known, firm = self._told(program)
         beyond = np.maximum(0.0, load.range(program.lower, program.upper)[1] - base)
-        dispatched, on = self._dispatched(program, told, known, beyond)
+        dispatched, on = self._dispatched(program, told, known, base, beyond)
         done = program.column(f"reduction {self.name}", lower=-beyond, upper=np.maximum(np.where(known, told, self.mw), 0.0))
         program.row(f"reduction of {self.name}", dispatched - done, lower=0.0)
         program.row(f"baseline {self.name}", done + load + on * beyond, upper=base + beyond, where=~known | (told > 0))
@@ -195,8 +198,8 @@ class Drr(Contract):
         told = np.maximum(np.where(firm, now, ahead), called)
         return told, said | firm | (called > 0), firm & (now > 0)
 
-    def _dispatched(self, program: Program, told: Floats, known: Any, beyond: Floats) -> tuple[Expr, Expr]:
-        """MW dispatched, and one where anything is: as told, or as it pays where the price is reached."""
+    def _dispatched(self, program: Program, told: Floats, known: Any, base: Floats, beyond: Floats) -> tuple[Expr, Expr]:
+        """MW dispatched, and one where anything is: as told, or as it pays where the price is reached. A block is expected whole."""
         point = next(m.settlement_point for m, _ in meters_in(program.site, self.scope))
         reached = program.energy_price(point) >= np.maximum(self._threshold(program), self.offer_usd_per_mwh)
         fixed, open_ = program.sum([]) + np.where(known, told, 0.0), ~known
@@ -210,6 +213,8 @@ class Drr(Contract):
             mw = program.column(f"dispatch of {self.name}", upper=np.where(open_ & reached, self.mw, 0.0))
             program.row(f"dispatch of {self.name}", on * self.mw - mw, lower=0.0, where=open_ & reached)
             return mw + fixed, on + running
+        load = program.load_mw(self.scope.names(program.site))
+        program.row(f"block {self.name}", load + on * (self.mw + beyond), upper=base + beyond, where=open_)
         self._stays_down(program, on + running, open_, reached)
         return on * self.mw + fixed, on + running
 
