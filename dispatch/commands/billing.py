@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from dispatch.commands import FINDINGS, WRONG, Data, Ended, Json, instant, ledger, out, setup_of_ledger
+from dispatch.commands.spans import rolled_up, span_of, told
 from markets.grid import Market
 
 FORMATS = ("html", "pdf", "xlsx", "csv", "json")
@@ -17,7 +18,12 @@ LATEST = "latest"
 
 
 def settle(
-    day: Annotated[str, typer.Argument(metavar="DATE", help="Operating day, YYYY-MM-DD; `latest` is the newest that ran.")],
+    day: Annotated[
+        str,
+        typer.Argument(
+            metavar="DATE", help="Operating day, YYYY-MM-DD; `latest` is the newest that ran; YYYY-MM or FIRST..LAST adds days up."
+        ),
+    ],
     data: Data = Path("data"),
     known_at: Annotated[str | None, typer.Option("--known-at", help="With what was known at this instant.")] = None,
     version: Annotated[int | None, typer.Option("--version", min=1, help="This version, byte for byte.")] = None,
@@ -38,11 +44,15 @@ def settle(
     if known_at and version:
         raise Ended(WRONG, "--known-at and --version exclude each other")
     formats = _formats(format_)
-    on = None if day == LATEST else _date(day)
+    span = span_of(day)
+    on = None if day == LATEST or span else _date(day)
     engine = ledger(data)
     setup = setup_of_ledger(engine)
-    on = on or _newest(engine, setup.site.market)
     known = instant(known_at, "--known-at") if known_at else None
+    if span:
+        _settle_span(engine, setup, data, span, known, out_ or data / "settlements", formats, as_json)
+        return
+    on = on or _newest(engine, setup.site.market)
     over = OperatingDay(setup.site.market, on)
     if version is None and (broken := verified(engine).findings):
         raise Ended(FINDINGS, *(f.text for f in broken), f"{day} is not settled again on this journal; --version N gives what was kept")
@@ -53,6 +63,22 @@ def settle(
     written = write_day(document, out_ or data / "settlements", formats)
     out(document, as_json, _lines(document, written))
     if document.get("findings"):
+        raise Ended(FINDINGS)
+
+
+def _settle_span(
+    engine: Any, setup: Any, data: Path, span: tuple[date, date], known: Any, folder: Path, formats: tuple[str, ...], as_json: bool
+) -> None:
+    from dispatch.reports.day import settle_day
+    from dispatch.store.telemetry import Telemetry
+    from markets.grid import OperatingDay
+
+    def settled(on: date) -> dict[str, Any]:
+        return settle_day(engine, Telemetry(data / "telemetry", setup.site), OperatingDay(setup.site.market, on), setup, known_at=known)
+
+    document, written = rolled_up(settled, *span, folder, formats)
+    out(document, as_json, told(document, written))
+    if document["missing"]:
         raise Ended(FINDINGS)
 
 

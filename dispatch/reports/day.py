@@ -134,6 +134,8 @@ def _settled(engine: Engine, telemetry: Telemetry, day: OperatingDay, setup: Set
             "wrong": story.wrong(setup, measured, record, findings),
             "person": story.person(setup, measured, record, findings),
         },
+        "energy_mwh": plain(story.total(measured.actuals.energy_mwh)),
+        "hash_ph_days": plain(story.total(measured.actuals.hash_ph_days)),
         "totals": {f"{o}/{charge}": f"{usd:.2f}" for (o, charge), usd in bill.totals.items()},
         "net_usd": f"{bill.net_usd:.2f}",
         "net_exact_usd": plain(bill.net_exact_usd),

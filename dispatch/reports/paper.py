@@ -14,7 +14,7 @@ from reportlab.pdfgen.canvas import Canvas
 from reportlab.platypus import Flowable, KeepTogether, LongTable, PageBreak, Paragraph, SimpleDocTemplate, Spacer, TableStyle
 
 from dispatch.reports.pictures import LOSS, RULE, SOFT, WIDTH, pictures
-from dispatch.reports.words import flags, heading, rigs, usd, words
+from dispatch.reports.words import flags, heading, rigs, span_flags, usd, words
 
 MARGIN = 44.0
 ROOM = A4[0] - 2 * MARGIN
@@ -51,6 +51,36 @@ def as_pdf(document: Mapping[str, Any]) -> bytes:
             story.append(KeepTogether([_fitted(drawing), Paragraph(escape(caption), SMALL), Spacer(1, 8)]))
     story += [*_others(document), *_promises(document), *_intervals(document), *_footer(document)]
     return printed(story, f"Settlement {document['date']} {document['site']}", f"{heading(document)} · {document['date']}")
+
+
+def span_as_pdf(d: Mapping[str, Any]) -> bytes:
+    """A roll-up of days (span.py) on A4."""
+    charges = [*([words(n), usd(v)] for n, v in d["totals"].items()), ["Net", usd(d["net_usd"])]]
+    figures = [[f[k] for k in ("name", "value", "unit", "how")] for f in d["figures"]]
+    story: list[Flowable] = [
+        Paragraph(escape(f"{d['from']} to {d['to']}"), TITLE),
+        Paragraph(f"{usd(d['net_usd'])} $", NET),
+        *(Paragraph(escape(text), FLAG) for text in span_flags(d)),
+        Paragraph("What was earned", SECTION),
+        table(["Charge", "$"], charges, (4, 1)),
+        Paragraph("Figures", SECTION),
+        table(["Figure", "Value", "Unit", "What it counts"], figures, (3, 2, 1, 4)),
+        *bullets("What needs a person", d["person"]),
+    ]
+    pairs = (("Other ways of running the same days", "counterfactuals"), ("Against perfect foresight, by cause", "gap"))
+    for title, key in pairs:
+        if d[key]:
+            story += [Paragraph(title, SECTION), table(["", "$"], [[words(n), usd(v)] for n, v in d[key].items()], (4, 1))]
+    if d["promises"]:
+        kept = [[p["obligation"], str(p["days"]), str(p["broken_days"]), usd(p["payable_usd"]), usd(p["lost_usd"])] for p in d["promises"]]
+        story += [Paragraph("Promises", SECTION), table(["Contract", "Days", "Broken on", "Payable $", "Lost $"], kept, (3, 1, 1, 2, 2))]
+    days = [
+        [x["date"] + (" (part)" if x["partial"] else ""), str(x["version"]), usd(x["net_usd"]), x["journal_head"][:20]] for x in d["days"]
+    ]
+    story += [Paragraph("Day by day", SECTION), table(["Day", "Version", "Net $", "Journal"], days, (2, 1, 2, 3))]
+    return printed(
+        story, f"Settlement {d['from']} to {d['to']} {d['site']}", f"{d['site']} · {d['market'].upper()} · {len(d['days'])} days"
+    )
 
 
 def printed(story: Sequence[Flowable], title: str, head: str) -> bytes:

@@ -43,6 +43,23 @@ def as_xlsx(document: Mapping[str, Any]) -> bytes:
     return out.getvalue()
 
 
+def span_as_xlsx(document: Mapping[str, Any]) -> bytes:
+    """A roll-up of days (span.py): sheets Summary, Figures, Days."""
+    out = BytesIO()
+    book = Workbook(out, {"in_memory": True, "strings_to_formulas": False, "strings_to_urls": False})
+    last = datetime.fromisoformat(document["to"])
+    book.set_properties({"title": f"Settlement {document['from']} to {document['to']} {document['site']}", "created": last})
+    bold = book.add_format({"bold": True})
+    totals = [[words(n), _number(v)] for n, v in document["totals"].items()]
+    _table(book.add_worksheet("Summary"), ("charge", "usd"), [*totals, ["net", _number(document["net_usd"])]], bold)
+    figures = [[f["name"], _number(f["value"]), f["unit"], f["how"]] for f in document["figures"]]
+    _table(book.add_worksheet("Figures"), ("figure", "value", "unit", "what it counts"), figures, bold)
+    days = [[d["date"], d["version"], _number(d["net_usd"]), "part" if d["partial"] else ""] for d in document["days"]]
+    _table(book.add_worksheet("Days"), ("day", "version", "net_usd", "partial"), days, bold)
+    book.close()
+    return out.getvalue()
+
+
 def _made(document: Mapping[str, Any]) -> datetime:
     """What was known, not when the file was written: the same version is the same bytes."""
     return parse_instant(document["known_at"]).replace(tzinfo=None, microsecond=0)

@@ -35,7 +35,7 @@ def earned(setup: Setup, measured: Measured, statement: Statement) -> list[str]:
     net, a = statement.net_usd, measured.actuals
     receipts = sum((v for v in statement.totals.values() if v > 0), ZERO)
     costs = sum((v for v in statement.totals.values() if v < 0), ZERO)
-    drawn, hashed = _sum(a.energy_mwh), _sum(a.hash_ph_days)
+    drawn, hashed = total(a.energy_mwh), total(a.hash_ph_days)
     hours = sum(o.hours for o in a.grid.intervals)
     most_mwh = sum(g.rigs * g.full.watts for g in setup.site.groups) / 1e6 * hours
     most_hash = sum(g.rigs * g.full.ths for g in setup.site.groups) / 1000 * hours / 24
@@ -146,7 +146,8 @@ def _group(setup: Setup, measured: Measured, group: RigGroup) -> str | None:
     return text + "."
 
 
-def _sum(by: Mapping[str, Any]) -> Decimal:
+def total(by: Mapping[str, Any]) -> Decimal:
+    """Of every group and interval that was read."""
     return sum((v for values in by.values() for v in values if not v.is_nan()), ZERO)
 
 

@@ -21,11 +21,12 @@ def words(name: str) -> str:
     return name.replace("_", " ").replace("/", ": ")
 
 
+SYNTHETIC = "SYNTHETIC MARKET: these prices were made up by a program. Nothing here was earned or is owed."
+
+
 def flags(document: Mapping[str, Any]) -> list[str]:
     """What a reader must see before any figure."""
-    out = []
-    if document["synthetic"]:
-        out.append("SYNTHETIC MARKET: these prices were made up by a program. Nothing here was earned or is owed.")
+    out = [SYNTHETIC] if document["synthetic"] else []
     if "shadow" in document["worlds"]:
         out.append("SHADOW RUN: no rig was moved by it.")
     elif document["worlds"] and "live" not in document["worlds"]:
@@ -38,3 +39,15 @@ def flags(document: Mapping[str, Any]) -> list[str]:
 def heading(document: Mapping[str, Any]) -> str:
     """Whose statement, of which market, in which version."""
     return f"{document['site']} · {document['market'].upper()} · settlement, version {document['version'] or 'not kept'}"
+
+
+def span_flags(document: Mapping[str, Any]) -> list[str]:
+    """The same of a roll-up of days."""
+    out = [SYNTHETIC] if document["synthetic"] else []
+    if document["missing"]:
+        out.append(
+            f"{len(document['missing'])} DAYS ARE MISSING: {', '.join(document['missing'])} were not settled and are not in the sums."
+        )
+    if document["partial"]:
+        out.append(f"PARTS OF DAYS: the site was not run for all of {', '.join(document['partial'])}.")
+    return out

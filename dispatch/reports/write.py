@@ -13,18 +13,27 @@ from typing import Any
 
 from dispatch.reports import words
 
+Maker = Callable[[Mapping[str, Any]], str | bytes]
 ALL = ("html", "pdf", "xlsx", "csv", "json")
 COLUMNS = ("obligation", "charge_type", "interval_start", "interval_end", "quantity", "unit", "rate", "amount_usd", "rule")
 
 
 def write_day(document: Mapping[str, Any], folder: Path, formats: Sequence[str] = ALL) -> list[Path]:
     """Write `folder/DATE/settlement-vN.FORMAT` for each format; the files. Raises OSError, KeyError for a format there is not."""
-    makers = [(name, FORMATS[name]) for name in formats]
-    into = folder / str(document["date"])
+    return _written(document, folder / str(document["date"]), stem(document), FORMATS, formats)
+
+
+def write_span(document: Mapping[str, Any], folder: Path, formats: Sequence[str] = ALL) -> list[Path]:
+    """The same of a roll-up of days (span.py): `folder/FROM_TO/settlement.FORMAT`."""
+    return _written(document, folder / f"{document['from']}_{document['to']}", "settlement", SPAN_FORMATS, formats)
+
+
+def _written(document: Mapping[str, Any], into: Path, name: str, makers: Mapping[str, Maker], formats: Sequence[str]) -> list[Path]:
+    chosen = [(format_, makers[format_]) for format_ in formats]
     into.mkdir(parents=True, exist_ok=True)
     written = []
-    for name, make in makers:
-        path = into / f"{stem(document)}.{name}"
+    for format_, make in chosen:
+        path = into / f"{name}.{format_}"
         content = make(document)
         _whole(path, content if isinstance(content, bytes) else content.encode())
         written.append(path)
@@ -64,20 +73,37 @@ def _cell(text: Any) -> Any:
 
 def as_html(document: Mapping[str, Any]) -> str:
     """One self-contained page, made to be printed."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined
     from markupsafe import Markup
 
     from dispatch.reports.pictures import as_svg, pictures
+
+    drawn = [(name, caption, Markup(as_svg(drawing, name))) for name, (caption, drawing) in pictures(document).items()]
+    return _page("day.html", d=document, drawn=drawn, heading=words.heading(document), flags=words.flags(document))
+
+
+def span_as_html(document: Mapping[str, Any]) -> str:
+    return _page("span.html", d=document, flags=words.span_flags(document))
+
+
+def _page(template: str, **figures: Any) -> str:
+    from jinja2 import Environment, PackageLoader, StrictUndefined
 
     environment = Environment(
         loader=PackageLoader("dispatch.reports", "pages"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters.update(usd=words.usd, words=words.words, rigs=words.rigs)
-    drawn = [(name, caption, Markup(as_svg(drawing, name))) for name, (caption, drawing) in pictures(document).items()]
-    return (
-        environment.get_template("day.html").render(d=document, heading=words.heading(document), flags=words.flags(document), drawn=drawn)
-        + "\n"
-    )
+    return environment.get_template(template).render(**figures) + "\n"
+
+
+def span_as_csv(document: Mapping[str, Any]) -> str:
+    """The totals, the net, then the figures."""
+    out = io.StringIO()
+    rows = csv.writer(out, lineterminator="\r\n")
+    rows.writerow(("name", "value", "unit", "note"))
+    rows.writerows((_cell(name), usd, "usd", "") for name, usd in document["totals"].items())
+    rows.writerow(("net", document["net_usd"], "usd", "sum of the totals"))
+    rows.writerows((_cell(f["name"]), f["value"], f["unit"], f["how"]) for f in document["figures"])
+    return out.getvalue()
 
 
 def as_pdf(document: Mapping[str, Any]) -> bytes:
@@ -94,11 +120,24 @@ def as_xlsx(document: Mapping[str, Any]) -> bytes:
     return sheet.as_xlsx(document)
 
 
-FORMATS: dict[str, Callable[[Mapping[str, Any]], str | bytes]] = {
-    "html": as_html,
-    "pdf": as_pdf,
-    "xlsx": as_xlsx,
-    "csv": as_csv,
+def span_as_pdf(document: Mapping[str, Any]) -> bytes:
+    from dispatch.reports import paper
+
+    return paper.span_as_pdf(document)
+
+
+def span_as_xlsx(document: Mapping[str, Any]) -> bytes:
+    from dispatch.reports import sheet
+
+    return sheet.span_as_xlsx(document)
+
+
+FORMATS: dict[str, Maker] = {"html": as_html, "pdf": as_pdf, "xlsx": as_xlsx, "csv": as_csv, "json": as_json}
+SPAN_FORMATS: dict[str, Maker] = {
+    "html": span_as_html,
+    "pdf": span_as_pdf,
+    "xlsx": span_as_xlsx,
+    "csv": span_as_csv,
     "json": as_json,
 }
 

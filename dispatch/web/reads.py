@@ -124,20 +124,25 @@ def get_settlements(at: At) -> Doc:
 
 # A statement is one file: its own styles, nothing else.
 PRINTED = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
-FORMATS = {"html": "text/html; charset=utf-8", "csv": "text/csv; charset=utf-8"}
+FORMATS = {
+    "html": "text/html; charset=utf-8",
+    "csv": "text/csv; charset=utf-8",
+    "pdf": "application/pdf",
+    "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+}
 
 
 @router.get(
     "/settlements/{day}",
     summary="A day's statement",
-    responses={200: {"content": {"text/html": {}, "text/csv": {}}}, **responses(404)},
+    responses={200: {"content": {kind.partition(";")[0]: {} for kind in FORMATS.values()}}, **responses(404)},
     response_model=None,
 )
 def get_settlement(
     at: At,
     day: date,
     version: Annotated[int | None, Query(ge=1, le=10_000)] = None,
-    format: Annotated[str, Query(pattern="^(json|html|csv)$")] = "json",
+    format: Annotated[str, Query(pattern="^(json|html|csv|pdf|xlsx)$")] = "json",
 ) -> Response:
     found = at.ledger.settlement(day.isoformat(), version)
     if found is None:
