@@ -148,7 +148,10 @@ def test_a_statement_is_served_by_version_in_each_format(here: Here) -> None:
     assert page.text == "<p>ten</p>" and "default-src 'none'" in page.headers["content-security-policy"]
     assert here.http.get(day, params={"version": 2, "format": "html"}).status_code == 404
     assert here.http.get(day, params={"version": 3}).status_code == 404
-    assert here.http.get(day, params={"format": "pdf"}).status_code == 422
+    (folder / "settlement-v1.pdf").write_bytes(b"%PDF-1.4")
+    paper = here.http.get(day, params={"version": 1, "format": "pdf"})
+    assert (paper.content, paper.headers["content-type"]) == (b"%PDF-1.4", "application/pdf")
+    assert here.http.get(day, params={"format": "docx"}).status_code == 422
 
 
 def test_the_reference_names_every_address(here: Here) -> None:
