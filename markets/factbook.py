@@ -24,7 +24,7 @@ from markets.grid import Interval
 from markets.hashmath import usd_per_ph_day
 
 KEEP = timedelta(days=8)  # a week of same hours, and the day before it
-KEEP_PEAKS = timedelta(days=33)  # a month's highest system load so far, from any day of it
+KEEP_PEAKS = timedelta(days=95)  # a season's highest system load so far, from any day of it
 PEAKS_OF_S = 6 * 3600  # of older loads the highest of each six hours stays
 
 # Of two real-time prices that end together, the one the market settles on comes first.
@@ -164,6 +164,11 @@ class FactBook:
         """Clearing prices of a product within a span, in order."""
         return _slice(self.reserves.get((product, market), ()), over)
 
+    def last_reserve(self, product: str, market: str) -> ReservePrice | None:
+        """The newest clearing price of a product in a run."""
+        shelf = self.reserves.get((product, market))
+        return shelf[-1] if shelf else None
+
     def reserve_products(self, market: str = "DAM") -> tuple[str, ...]:
         return tuple(sorted(product for product, run in self.reserves if run == market))
 
@@ -206,7 +211,7 @@ def hashprice_of(economics: HashEconomics, from_day: date) -> HashPrice:
 
 
 def _peaks(loads: tuple[SystemLoad, ...], before: datetime) -> tuple[SystemLoad, ...]:
-    """Of the loads that ended by `before`, and a month back from then, the highest of each six hours."""
+    """Of the loads that ended by `before`, and a season back from then, the highest of each six hours."""
     highest: dict[int, SystemLoad] = {}
     for load in loads[:-1]:  # the newest stays anyway
         if before - KEEP_PEAKS < load.over.end <= before:

@@ -10,6 +10,9 @@ from enum import StrEnum
 from markets.grid import Grid
 from markets.series import Series
 
+# How a coincident peak is metered: minutes of the interval, of each month's peak; or (minutes, months), 3 for that of a season.
+PeakWindow = int | tuple[int, int]
+
 
 class Basis(StrEnum):
     """Where a value of an outlook comes from, best first."""
@@ -35,8 +38,9 @@ class Outlook:
     energy     by settlement point, usd_per_mwh
     basis      by settlement point, one Basis per interval
     hashprice  usd_per_ph_day before the pool's fee
-    reserve    by product, usd_per_mw_h (empty until reserve prices are known)
-    peak_share by length of the metered interval in minutes: the share of the month's coincident system peak expected in each interval
+    reserve    by product, usd_per_mw_h, what carrying it in real time is expected to earn (empty until reserve prices are known)
+    reserve_basis  by product, one Basis per interval
+    peak_share by the way it is metered (PeakWindow): the share of the coincident system peak expected in each interval
     rung       the ladder's step that the current interval stands on
     notes      in words: what was missing and what stands in for it
     """
@@ -49,8 +53,9 @@ class Outlook:
     temperature_c: Series
     rung: Rung = Rung.REAL_TIME
     reserve: Mapping[str, Series] = field(default_factory=dict)
+    reserve_basis: Mapping[str, tuple[Basis, ...]] = field(default_factory=dict)
     system_load_mw: Series | None = None
-    peak_share: Mapping[int, Series] = field(default_factory=dict)
+    peak_share: Mapping[PeakWindow, Series] = field(default_factory=dict)
     synthetic: bool = False
     notes: tuple[str, ...] = ()
 

@@ -1,4 +1,4 @@
-"""Peaks: which interval is the month's highest of the whole system, as a probability while the month runs, as a fact afterwards. Pure.
+"""Peaks: which interval is the month's (or the season's) highest of the whole system, as a probability before, as a fact afterwards. Pure.
 
 The load of a day to come is its forecast times a common error of the day and a small one of each interval; days that neither a reading nor
 the horizon covers have peaks like those that are known. An interval counts when it passes the month's highest reading so far and everything
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from markets.factbook import FactBook
 from markets.facts import SystemLoad
 from markets.grid import Grid, Interval, Market, month_span, months
+from markets.outlook import PeakWindow
 from markets.series import Series
 
 Floats = NDArray[np.float64]
@@ -27,16 +28,18 @@ PERSISTENCE_ERROR = 0.04  # of a day that is only like the ones before
 INTERVAL_ERROR = 0.01  # of one interval against its day
 PEAK_SPREAD = 0.05  # of the daily peaks of a month
 HOUR = timedelta(hours=1)
+USUAL = timedelta(days=33)  # how far back days tell what a daily peak is, or as far as the period is long
 WEARS_OFF_S = 3600.0  # in which what the newest reading missed of its forecast falls to a third; judged, not fitted
 NODES = 9
 LEVELS = 257
 REACH = 6.0
 
 
-def coincident_peak_probability(book: FactBook, grid: Grid, market: Market, interval_min: int = 15) -> Series | None:
-    """The share of its month's coincident peak that is expected in each interval of a grid that lies ahead, unit "share", 0..1: the
-    probability of each metered interval of `interval_min`, spread over the grid. None when no load is known or foreseen."""
-    step = interval_min * 60
+def coincident_peak_probability(book: FactBook, grid: Grid, market: Market, window: PeakWindow = 15) -> Series | None:
+    """The share of its month's (or season's) coincident peak that is expected in each interval of a grid that lies ahead, unit "share",
+    0..1: the probability of each metered interval, spread over the grid. None when no load is known or foreseen."""
+    minutes, each = _metering(window)
+    step = minutes * 60
     fine = Grid(np.arange(grid.edges[0] // step * step, -(-grid.edges[-1] // step) * step + 1, step, dtype=np.int64))
     mw = _course(book, fine)
     if mw is None:
@@ -46,23 +49,38 @@ def coincident_peak_probability(book: FactBook, grid: Grid, market: Market, inte
     today = np.array([_day(over.start, market) == _day(fine.start, market) for over in fine.intervals])
     mw = np.where(today, mw * _running(book, fine), mw)
     found = np.zeros(len(fine))
-    month = months(market, fine)
-    for number in np.unique(month):
-        here = np.flatnonzero(month == number)
-        found[here] = _Month.of(book.loads, fine, mw, here, month_span(market, int(number)), market).probabilities(mw[here], error)
+    for here, span in _periods(market, fine, each):
+        found[here] = _Period.of(book.loads, fine, mw, here, span, market).probabilities(mw[here], error)
     return Series(grid, _spread(fine, found, grid), "share")
 
 
-def coincident_peak_share(loads: Sequence[SystemLoad], grid: Grid, market: Market, interval_min: int = 15) -> Series:
-    """The share of each month's highest metered interval, of all the loads given, that lies in each interval of a grid, unit "share". A
-    reading longer than the metered interval is spread over it. All zero where the peak is outside the grid or nothing was read."""
+def coincident_peak_share(loads: Sequence[SystemLoad], grid: Grid, market: Market, window: PeakWindow = 15) -> Series:
+    """The share of each month's (or season's) highest metered interval, of all the loads given, that lies in each interval of a grid, unit
+    "share". A reading longer than the metered interval is spread over it. All zero where the peak is outside the grid or nothing was read."""
+    minutes, each = _metering(window)
     found = np.zeros(len(grid))
-    for number in np.unique(months(market, grid)):
-        span = month_span(market, int(number))
-        peak = _highest(_metered([f for f in loads if f.over.overlaps(span)], interval_min, span))
+    for _, span in _periods(market, grid, each):
+        peak = _highest(_metered([f for f in loads if f.over.overlaps(span)], minutes, span))
         if peak is not None:
             found += _overlap(grid, peak) / (peak.end - peak.start).total_seconds()
     return Series(grid, found, "share")
+
+
+def peak_span(market: Market, grid: Grid, windows: Iterable[PeakWindow]) -> Interval:
+    """The longest month or season that holds a grid's start: whose system load tells the peaks of its day."""
+    return max((_periods(market, grid, _metering(window)[1])[0][1] for window in windows), key=lambda span: span.hours)
+
+
+def _metering(window: PeakWindow) -> tuple[int, int]:
+    return window if isinstance(window, tuple) else (window, 1)
+
+
+def _periods(market: Market, grid: Grid, each: int) -> list[tuple[NDArray[np.intp], Interval]]:
+    """The months that a grid touches, or the stretches of `each` months from December on: its positions in each, and the whole span."""
+    month = months(market, grid)
+    first = month - (month + 1) % each
+    spans = [Interval(month_span(market, n).start, month_span(market, n + each - 1).end) for n in np.unique(first).tolist()]
+    return [(np.flatnonzero(first == n), span) for n, span in zip(np.unique(first), spans, strict=True)]
 
 
 def _running(book: FactBook, fine: Grid) -> Floats:
@@ -116,12 +134,12 @@ def newest(loads: Iterable[SystemLoad]) -> tuple[SystemLoad, ...]:
 
 
 @dataclass(frozen=True, slots=True)
-class _Month:
-    """What a month's peak is up against.
+class _Period:
+    """What a month's or a season's peak is up against.
 
     highest_mw  the highest reading so far
     days        of the part ahead: the day of each interval
-    rest        days of the month that neither readings nor the horizon cover
+    rest        days of the period that neither readings nor the horizon cover
     usual_mw    the mean of the daily peaks that are known or foreseen
     """
 
@@ -131,12 +149,13 @@ class _Month:
     usual_mw: float
 
     @classmethod
-    def of(cls, loads: Sequence[SystemLoad], fine: Grid, mw: Floats, here: NDArray[np.intp], span: Interval, market: Market) -> _Month:
+    def of(cls, loads: Sequence[SystemLoad], fine: Grid, mw: Floats, here: NDArray[np.intp], span: Interval, market: Market) -> _Period:
         start = fine.intervals[int(here[0])].start
         past = [f for f in loads if f.over.start >= span.start and f.over.end <= start]
         peaks: dict[date, float] = {}
+        back = start - max(USUAL, span.end - span.start)
         for f in loads:
-            if f.over.end <= start:
+            if back < f.over.end <= start:
                 on = _day(f.over.start, market)
                 peaks[on] = max(peaks.get(on, 0.0), f.load_mw)
         days = np.array([_day(fine.intervals[int(t)].start, market).toordinal() for t in here], dtype=np.int64)
@@ -147,7 +166,7 @@ class _Month:
         return cls(max((f.load_mw for f in past), default=0.0), days, max(0, rest), float(np.mean(usual)))
 
     def probabilities(self, mw: Floats, error: float) -> Floats:
-        """Of each interval ahead to be the month's highest, shape (n,)."""
+        """Of each interval ahead to be the period's highest, shape (n,)."""
         from scipy.special import ndtr
 
         top = float(mw.max())

@@ -9,6 +9,7 @@ from typing import Any
 
 from markets.facts import Award, Call
 from markets.grid import Grid
+from markets.outlook import PeakWindow
 from optimizer.generators import Generator
 from optimizer.site import Site
 
@@ -45,7 +46,7 @@ class Actuals:
     estimated: frozenset[int] = frozenset()
     settled_by: Mapping[str, Mapping[str, Sequence[Decimal]]] = field(default_factory=dict)
     hashed_by: Mapping[str, Mapping[str, Sequence[Decimal]]] = field(default_factory=dict)
-    peak_share: Mapping[int, Sequence[Decimal]] = field(default_factory=dict)
+    peak_share: Mapping[PeakWindow, Sequence[Decimal]] = field(default_factory=dict)
     memory: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     reserve_price: Mapping[str, Sequence[Decimal]] = field(default_factory=dict)
     generated_mwh: Mapping[str, Sequence[Decimal]] = field(default_factory=dict)

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from markets.facts import Call
 from markets.grid import Grid, Interval
-from markets.outlook import Outlook
+from markets.outlook import Outlook, PeakWindow
 from optimizer import capacity
 from optimizer import periods as period
 from optimizer.arrays import Earned, Yields
@@ -95,8 +95,8 @@ class Program(Blocks):
     def hashed_apart(self, group: str) -> Floats:
         return sum((by.get(group, np.zeros(self.n)) for by in self.hashed.values()), np.zeros(self.n))
 
-    def peak_share(self, minutes: int) -> Floats:
-        series = self.outlook.peak_share.get(minutes)
+    def peak_share(self, window: PeakWindow) -> Floats:
+        series = self.outlook.peak_share.get(window)
         return np.zeros(self.n) if series is None else series.values
 
     def memory(self, obligation: str) -> Mapping[str, Any]:

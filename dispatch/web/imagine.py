@@ -20,12 +20,13 @@ from dispatch.web.ground import Ground, hashprices, iso, outside, prices, with_p
 from dispatch.web.scenario import BookChange, Scenario
 from markets import forecast
 from markets.grid import Grid
+from markets.outlook import PeakWindow
 from markets.series import Series
 from optimizer.obligations import Book, Obligation
 from optimizer.site import Availability, RigGroup, Site
 
 LONGEST = timedelta(days=8)
-PEAK_WINDOWS_MIN = (5, 15, 30, 60)
+PEAK_WINDOWS_MIN: tuple[PeakWindow, ...] = (5, 15, 30, 60, (60, 3))
 
 
 def base_inputs(ground: Ground, scenario: Scenario) -> PlanInputs:
@@ -34,7 +35,7 @@ def base_inputs(ground: Ground, scenario: Scenario) -> PlanInputs:
     grid = _grid(ground, site, scenario)
     points = sorted({m.settlement_point for m in site.meters})
     windows = peak_windows_min(ground.setup.book)
-    if windows or any((change.add or {}).get("type") == "transmission" for change in scenario.book):
+    if windows or any((change.add or {}).get("type") in ("transmission", "pra") for change in scenario.book):
         windows = PEAK_WINDOWS_MIN  # a contract that is added or changed may meter by another interval
     outlook = forecast.outlook(ground.facts, ground.at, grid, points, site.market, synthetic=ground.synthetic, peak_windows_min=windows)
     outlook = with_past(outlook, ground)

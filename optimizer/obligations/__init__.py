@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from markets.facts import Call, CallKind
 from markets.grid import Grid, Interval
+from markets.outlook import PeakWindow
 from optimizer.actuals import Actuals
 from optimizer.generators import Generator
 from optimizer.money import Line
@@ -116,9 +117,9 @@ class Its(Protocol[V]):
         """The share of each interval in which a contract of the book settles what the group hashes (`takes_hash`)."""
         ...
 
-    def peak_share(self, minutes: int) -> Rate:
-        """The share of the month's coincident system peak, metered over so many minutes, in each interval: an expectation while planning,
-        what is known by now when settling, shape (n,)."""
+    def peak_share(self, window: PeakWindow) -> Rate:
+        """The share of the coincident system peak of the month, metered over so many minutes, in each interval; of the season where
+        `window` is (minutes, 3). An expectation while planning, what is known by now when settling, shape (n,)."""
         ...
 
     def memory(self, obligation: str) -> Mapping[str, Any]:

@@ -13,7 +13,7 @@ from markets.factbook import KEEP, FactBook
 from markets.facts import LoadForecast, SystemLoad
 from markets.forecast import outlook, plan_grid
 from markets.grid import Grid, Interval, Market, OperatingDay, month_span, months
-from markets.peaks import DAY_ERROR, INTERVAL_ERROR, coincident_peak_probability, coincident_peak_share, newest
+from markets.peaks import DAY_ERROR, INTERVAL_ERROR, coincident_peak_probability, coincident_peak_share, newest, peak_span
 from tests.realdata import real
 
 ERCOT = Market.ERCOT
@@ -192,7 +192,27 @@ def test_the_month_is_remembered_past_the_week_of_the_book():
     assert whole.values.sum() < 1e-3
     np.testing.assert_allclose(kept.values, whole.values, atol=1e-4)
     assert pruned.prune(at - KEEP).loads == pruned.loads
-    assert max(f.load_mw for f in pruned.prune(at + timedelta(days=40)).loads) < 90_000, "a month later it is forgotten"
+    assert max(f.load_mw for f in pruned.prune(at + timedelta(days=100)).loads) < 90_000, "a season later it is forgotten"
+
+
+def test_a_season_has_one_peak_where_its_months_have_three():
+    """June peaked at 90 GW, July at 80 so far: a last day of 85 GW is July's peak and not the summer's; December belongs to winter."""
+    june, july = day_of("2026-06-10"), days("2026-07-01", 31)
+    read = [f for day in july[:-1] for f in loads(day, 80_000.0)]
+    facts = [*loads(june, 90_000.0), *read, *forecasts(july[-1], 85_000.0)]
+    book, at = FactBook().after(facts).prune(july[-1].start - KEEP), july[-1].start + 6 * HOUR
+    grid = Grid.regular(at, at + timedelta(hours=18), 15)
+    month, season = (coincident_peak_probability(book, grid, ERCOT, window) for window in (60, (60, 3)))
+    assert month is not None and season is not None
+    assert month.values.sum() > 0.9 and season.values.sum() < 0.05 * month.values.sum()
+    real_ones = [*loads(june, 90_000.0), *loads(july[0], 80_000.0)]
+    for day, by_month, by_season in ((june, 1.0, 1.0), (july[0], 1.0, 0.0)):
+        assert coincident_peak_share(real_ones, day.grid(), ERCOT, 60).values.sum() == pytest.approx(by_month)
+        assert coincident_peak_share(real_ones, day.grid(), ERCOT, (60, 3)).values.sum() == pytest.approx(by_season)
+    spans = [peak_span(ERCOT, day_of(on).grid(), [60, (60, 3)]) for on in ("2026-12-01", "2027-01-15", "2027-02-28", "2027-03-01")]
+    assert len(set(spans[:3])) == 1 and spans[0].start == day_of("2026-12-01").start and spans[0].end == day_of("2027-03-01").start
+    assert spans[3].end == day_of("2027-06-01").start
+    assert peak_span(ERCOT, day_of("2027-01-15").grid(), [15]) == month_span(ERCOT, 12 * 2027)
 
 
 @settings(max_examples=40, deadline=None)

@@ -241,7 +241,8 @@ def test_other_solvers_agree(kind):
 @settings(max_examples=30, deadline=None)
 @given(
     seed=st.integers(0, 10_000), kind=st.sampled_from(["I", "II"]), mw=st.floats(0.2, 3), base=st.floats(0, 4),
-    down=st.sampled_from([0, 45]), offer=st.floats(0, 100), told=st.booleans(), sold=st.booleans(), called=st.booleans(), said=st.booleans(), reserve=st.booleans(),
+    down=st.sampled_from([0, 45]), offer=st.floats(0, 100), told=st.booleans(), sold=st.booleans(), called=st.booleans(),
+    said=st.booleans(), reserve=st.booleans(),
 )  # fmt: skip
 def test_it_never_says_more_than_it_pays(seed, kind, mw, base, down, offer, told, sold, called, said, reserve):
     rng = np.random.default_rng(seed)
