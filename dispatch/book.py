@@ -16,10 +16,8 @@ def entries(raw: Mapping[str, Any], pool_fee: float) -> list[tuple[int | None, A
     written: list[tuple[int | None, Any]] = list(enumerate(items)) if isinstance(items, list) else [(None, items)]
     types = [t.get("type") for _, t in written if isinstance(t, Mapping)]
     written = [(n, {"pool_fee": pool_fee, **t} if isinstance(t, Mapping) and t.get("type") == "hashing" else t) for n, t in written]
-    site = raw.get("site")
-    wholesale = isinstance(site, Mapping) and site.get("market") in ("ercot", "miso")
     implied: list[tuple[int | None, Any]] = [] if "hashing" in types else [(None, {"type": "hashing", "pool_fee": pool_fee})]
-    implied += [(None, {"type": "power"})] if wholesale and "power" not in types else []
+    implied += [] if "power" in types else [(None, {"type": "power"})]
     return [*implied, *written, *([] if "plant" in types else [(None, {"type": "plant"})])]
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from dispatch import ConfigError, book, catalogue, consistency, exclusive, faults, points, rules, settings
+from dispatch import ConfigError, book, catalogue, consistency, exclusive, faults, points, rules, settings, tariff
 from dispatch.entries import canonical
 from dispatch.faults import Fault, meant, shown
 from dispatch.settings import ApiSettings, DriverSettings, HashSettings, PricesSettings
@@ -222,7 +222,7 @@ def _files(raw: Mapping[str, Any], folder: Path) -> list[Fault]:
         path = table.get("path") if isinstance(table, Mapping) and table.get("source") == "archive" else None
         if isinstance(path, str) and not (folder / path).is_dir():
             wrong.append(((section, "path"), f"there is no folder {path!r}"))
-    return wrong
+    return [*wrong, *tariff.faults_of(raw, folder)]
 
 
 def _document(

@@ -36,6 +36,7 @@ def faults(document: Mapping[str, Any]) -> Iterator[Fault]:
     yield from _leads(document, "halls", "meter", names(document, "meters", "id"), "meter")
     yield from _leads(document, "groups", "hall", names(document, "halls"), "hall")
     yield from _site(document.get("site"))
+    yield from _prices(document)
     yield from _shared_subnets(document)
     for n, item in tables(document, "obligations"):
         yield from _scope(document, item.get("scope"), ("obligations", n, "scope"))
@@ -72,8 +73,17 @@ def _site(site: Any) -> Iterator[Fault]:
     minutes = site.get("control_interval_min")
     if type(minutes) is int and 1 <= minutes <= 60 and 60 % minutes:
         yield ("site", "control_interval_min"), f"must divide the hour, not {minutes}"
-    if site.get("market") == "tariff":
-        yield ("site", "market"), f"'tariff' {NOT_BUILT_TEXT}"
+
+
+def _prices(document: Mapping[str, Any]) -> Iterator[Fault]:
+    """A market's feed knows no tariff, and a tariff no market."""
+    site, prices = document.get("site"), document.get("prices", {})
+    market = site.get("market") if isinstance(site, Mapping) else None
+    source = prices.get("source", "gridstatus") if isinstance(prices, Mapping) else None
+    if market == "tariff" and source == "gridstatus":
+        yield ("prices",), "a site on a tariff has no market's feed: source = \"tariff\" and its file"
+    if source == "tariff" and market in ("ercot", "miso"):
+        yield ("prices", "source"), f"'tariff' needs market = \"tariff\"; the site is in {market}"
 
 
 def _scope(document: Mapping[str, Any], scope: Any, at: tuple[str | int, ...]) -> Iterator[Fault]:

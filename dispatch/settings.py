@@ -290,5 +290,4 @@ class ApiSettings(Written):
 # Words of the contract that this version knows and has not built: a clear fault instead of "unknown".
 NOT_BUILT = {
     "driver": ("pyasic-rs", "fleet-bridge"),
-    "prices": ("tariff",),
 }

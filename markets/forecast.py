@@ -104,7 +104,9 @@ def _energy(book: FactBook, at: datetime, grid: Grid, point: str, market: Market
     missing_hours = float(grid.hours[np.isnan(values)].sum())
     rung = Rung.REAL_TIME if fresh else Rung.SAFE_STATE if np.isnan(values[0]) else Rung.DAY_AHEAD
 
-    near = grid.edges[:-1] < (at + HELD_FOR).timestamp()
+    # A tariff's price holds for its own hour: the next one is known.
+    held_to = last.over.end if last is not None and market is Market.TARIFF else at + HELD_FOR
+    near = grid.edges[:-1] < held_to.timestamp()
     if last is not None and usable:
         take = near if fresh else near & np.isnan(values)
         values = np.where(take, last.usd_per_mwh, values)

@@ -70,14 +70,18 @@ def replay(
 
 
 def _archived(config: Path, archive: Path) -> dict[str, Any]:
-    """The sections that put an archive in place of the file's price source, and of its hashprice where that is one too."""
+    """The sections that put an archive in place of the file's price source, unless that is a tariff, and of its hashprice where that is an
+    archive too."""
     import tomllib
 
     override: dict[str, Any] = {"prices": {"source": "archive", "path": str(archive.resolve())}}
     try:
-        hash_ = tomllib.loads(config.read_text("utf-8")).get("hash", {})
+        document = tomllib.loads(config.read_text("utf-8"))
     except (OSError, ValueError):
         return override  # config.load says it better
+    hash_, prices = document.get("hash", {}), document.get("prices")
+    if isinstance(prices, dict) and prices.get("source") == "tariff":
+        override = {}
     if isinstance(hash_, dict) and hash_.get("source") == "archive":
         override["hash"] = {**hash_, "path": str(archive.resolve())}
     return override

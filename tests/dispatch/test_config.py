@@ -193,12 +193,17 @@ def test_every_driver_of_the_contract_that_is_not_built_says_so(tmp_path: Path, 
     assert faults_of(tmp_path, text) == [f"groups.a-s19jpro.driver.kind: {kind!r} is not built in this version"]
 
 
-def test_a_tariff_is_not_built(tmp_path: Path) -> None:
-    text = APPENDIX_A.replace('source = "gridstatus"', 'source = "tariff"\nfile = "t.toml"').replace('"ercot" ', '"tariff"')
-    assert faults_of(tmp_path, text) == [
-        "site.market: 'tariff' is not built in this version",
-        "prices.source: 'tariff' is not built in this version",
+def test_a_tariff_stands_in_a_file_of_its_own(tmp_path: Path) -> None:
+    on_tariff = APPENDIX_A.replace('"ercot" ', '"tariff"')
+    text = on_tariff.replace('source = "gridstatus"', 'source = "tariff"\nfile = "t.toml"')
+    assert faults_of(tmp_path, text) == ["prices.file: t.toml: No such file or directory"]
+    (tmp_path / "t.toml").write_text('name = "x"\n[[periods]]\nname = "all"\nusd_per_mwh = 40\n')
+    setup = config.load(written(tmp_path, text))
+    assert setup.prices.source == "tariff" and any(type(o).type == "power" for o in setup.book)
+    assert faults_of(tmp_path, text.replace('"tariff"', '"miso"', 1)) == [
+        "prices.source: 'tariff' needs market = \"tariff\"; the site is in miso"
     ]
+    assert faults_of(tmp_path, on_tariff) == ['prices: a site on a tariff has no market\'s feed: source = "tariff" and its file']
 
 
 BAD = """
