@@ -40,7 +40,8 @@ async def loop_role(job: Job) -> int:
     """Lead the site: returns 0 when the job's end is reached, 3 when another process took over."""
     from dispatch import config, dropbox, loop
     from dispatch.decide.state import State
-    from dispatch.runs import closing_look, run_started, settle_due
+    from dispatch.nightly import Nightly
+    from dispatch.runs import closing_look, run_started
     from dispatch.store import lease
     from dispatch.store.inbox import Inbox
     from dispatch.store.journal import SqlJournal
@@ -55,7 +56,7 @@ async def loop_role(job: Job) -> int:
     inbox = Inbox(engine)
     assembled = live(setup, clock, inbox, telemetry, paper=job.world == "shadow")
     journal = SqlJournal(engine, token)
-    nightly = settle_due(setup, data, engine, telemetry)
+    nightly = Nightly(setup, data, engine, telemetry)
     until = parse_instant(job.until) if job.until else None
 
     async def main() -> int:
@@ -72,6 +73,7 @@ async def loop_role(job: Job) -> int:
                 await closing_look(assembled.world, journal, state, until)
                 telemetry.flush()
                 await nightly(clock.now(), state)
+                await nightly.finish()
             return 0
         except loop.Fenced as fenced:
             log.error("another process leads now", why=str(fenced))

@@ -1,4 +1,4 @@
-"""What a run is made of besides its world: how it begins, what happens after each tick, how it closes, and a whole replay."""
+"""What a run is made of besides its world: how it begins, how it closes, and a whole replay."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import os
 from datetime import datetime, timedelta
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
 
 import structlog
 
@@ -16,14 +15,13 @@ from dispatch.config import Setup, from_document
 from dispatch.decide.state import State
 from dispatch.entries import RunStarted
 from dispatch.loop import AfterTick
+from dispatch.nightly import Nightly, settle_and_write
 from dispatch.store import Journal
 from dispatch.world import World
 from markets.grid import OperatingDay
 
 log = structlog.get_logger()
 
-# The last interval's price is known two minutes after it: the day is settled a little later.
-SETTLE_AFTER = timedelta(minutes=6)
 CLOSING = timedelta(minutes=6)
 CLOSING_WALL_S = 5.0
 LEASE_S = 60.0  # a replay's writes are fenced by its token, not by time
@@ -35,37 +33,6 @@ def run_started(world: str, setup: Setup, at: datetime, token: int) -> RunStarte
     except PackageNotFoundError:
         ours = "source"
     return RunStarted(at=at, world=world, version=ours, config_hash=setup.hash_id, token=token, config=setup.document)
-
-
-def settle_due(setup: Setup, data: Path, engine: Any, telemetry: Any) -> AfterTick:
-    """After a tick: telemetry is made durable, and an operating day that has just ended is settled and its statement written."""
-    current: list[OperatingDay] = []
-
-    async def after(at: datetime, state: State) -> None:
-        try:
-            telemetry.flush()
-        except OSError as fault:
-            log.error("telemetry cannot be written", error=str(fault))
-        if not current:
-            current.append(OperatingDay.of(setup.site.market, at))
-        elif at - SETTLE_AFTER >= current[0].end:
-            day, current[0] = current[0], OperatingDay.of(setup.site.market, at)
-            settle_and_write(setup, data, engine, telemetry, day)
-
-    return after
-
-
-def settle_and_write(setup: Setup, data: Path, engine: Any, telemetry: Any, day: OperatingDay) -> None:
-    """The day's statement into the ledger and DATA/settlements; a fault is logged and the site goes on."""
-    from dispatch.reports.day import settle_day
-    from dispatch.reports.write import write_day
-
-    try:
-        document = settle_day(engine, telemetry, day, setup)
-        write_day(document, data / "settlements")
-        log.info("settled", day=str(day.on), net_usd=document["net_usd"], version=document["version"])
-    except Exception as fault:  # a report must never stop the site
-        log.error("the day could not be settled", day=str(day.on), error=repr(fault))
 
 
 async def closing_look(world: World, journal: Journal, state: State, until: datetime) -> State:
@@ -98,7 +65,7 @@ async def replay(setup: Setup, data: Path, start: datetime, end: datetime, seed:
     clock = VirtualClock(start)
     assembled = world_of(setup, clock, telemetry, Inbox(engine), seed=seed)
     journal = SqlJournal(engine, token)
-    nightly = settle_due(setup, data, engine, telemetry)
+    nightly = Nightly(setup, data, engine, telemetry, at_once=True)
 
     async def after(at: datetime, state: State) -> None:
         await nightly(at, state)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Select, Table, insert, select
+from sqlalchemy import Connection, Engine, Select, Table, func, insert, select
 
 from dispatch.store.tables import hashprices, prices, reading, reserve_prices
 from markets.facts import Fact, HashPrice, Price, PriceMarket, ReservePrice
@@ -88,3 +88,16 @@ def _newest(engine: Engine, wanted: Select[Any], table: Table, over: Interval, k
     with reading(engine) as connection:
         rows = connection.execute(wanted.order_by(columns.start, columns.known_at, columns.seq, columns.nth)).all()
     return list({(r.start, r.end): r for r in rows}.values())
+
+
+def newest_seq(engine: Engine) -> int:
+    """The journal row of the last price that was learned; 0 when there is none. Raises LedgerUnavailable."""
+    with reading(engine) as connection:
+        return int(connection.execute(select(func.max(prices.c.seq))).scalar() or 0)
+
+
+def revised_since(engine: Engine, seq: int, before: datetime) -> list[datetime]:
+    """The starts of the intervals before an instant whose price was learned after journal row `seq`, in order. Raises LedgerUnavailable."""
+    wanted = select(prices.c.start).where(prices.c.seq > seq, prices.c.start < before).distinct().order_by(prices.c.start)
+    with reading(engine) as connection:
+        return list(connection.execute(wanted).scalars())

@@ -1,0 +1,87 @@
+"""Days are settled when they end, when they were missed, and again when a price of theirs changes; the loop is never held up."""
+
+from __future__ import annotations
+
+from datetime import date, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from dispatch.config import from_document
+from dispatch.decide.state import State
+from dispatch.nightly import SETTLE_AFTER, Nightly
+from dispatch.store.statements import kept
+from tests.dispatch.reports.ground import Ground
+
+ON = date(2026, 7, 1)
+
+
+def ground(folder: Path) -> Ground:
+    made = Ground.of(folder, ON)
+    made.prices(lambda n: 20.0)
+    made.run_all()
+    made.seen()
+    return made
+
+
+def versions(here: Ground) -> int:
+    found = kept(here.engine, ON, here.day.market.value)
+    return found.version if found else 0
+
+
+async def ticks(nightly: Nightly, here: Ground, *at: datetime) -> None:
+    for moment in at:
+        await nightly(moment, State.start(here.setup, from_document))
+
+
+async def test_a_day_is_settled_six_minutes_after_its_end(tmp_path: Path) -> None:
+    here = ground(tmp_path)
+    nightly = Nightly(here.setup, tmp_path, here.engine, here.telemetry, at_once=True)
+    noon, end = here.day.start + timedelta(hours=12), here.day.end
+    await ticks(nightly, here, noon, end, end + SETTLE_AFTER - timedelta(seconds=1))
+    assert versions(here) == 0
+    await ticks(nightly, here, end + SETTLE_AFTER)
+    assert versions(here) == 1
+    assert {f.suffix for f in (tmp_path / "settlements" / "2026-07-01").iterdir()} == {".html", ".pdf", ".xlsx", ".csv", ".json"}
+
+
+async def test_a_day_nobody_settled_is_settled_at_the_start(tmp_path: Path) -> None:
+    here = ground(tmp_path)
+    nightly = Nightly(here.setup, tmp_path, here.engine, here.telemetry)
+    await ticks(nightly, here, here.day.end + timedelta(hours=9))
+    await nightly.finish()
+    assert versions(here) == 1
+
+
+async def test_a_price_that_changes_makes_the_next_version_within_the_hour(tmp_path: Path) -> None:
+    here = ground(tmp_path)
+    nightly = Nightly(here.setup, tmp_path, here.engine, here.telemetry, at_once=True)
+    start = here.day.end + timedelta(minutes=10)
+    await ticks(nightly, here, start, start + timedelta(minutes=65))
+    assert versions(here) == 1, "nothing changed"
+    corrected = here.price(here.grid.intervals[40], 25.0, start + timedelta(minutes=66))
+    here.seen(start + timedelta(minutes=67), corrected)
+    await ticks(nightly, here, start + timedelta(minutes=70))
+    assert versions(here) == 1, "looked less than an hour ago"
+    await ticks(nightly, here, start + timedelta(minutes=126))
+    assert versions(here) == 2
+    assert (tmp_path / "settlements" / "2026-07-01" / "settlement-v2.pdf").is_file()
+
+
+async def test_a_day_that_cannot_be_settled_holds_nothing_up(tmp_path: Path) -> None:
+    here = ground(tmp_path)
+    (tmp_path / "settlements").write_text("in the way")
+    nightly = Nightly(here.setup, tmp_path, here.engine, here.telemetry)
+    await ticks(nightly, here, here.day.start + timedelta(hours=1), here.day.end + SETTLE_AFTER)
+    await nightly.finish()
+    assert versions(here) == 1, "the ledger has it, the folder not"
+    await ticks(nightly, here, here.day.end + timedelta(hours=1))
+
+
+@pytest.mark.parametrize("at_once", [True, False])
+async def test_without_anything_run_it_goes_on(tmp_path: Path, at_once: bool) -> None:
+    here = Ground.of(tmp_path, ON)
+    nightly = Nightly(here.setup, tmp_path, here.engine, here.telemetry, at_once=at_once)
+    await ticks(nightly, here, here.day.start, here.day.end + SETTLE_AFTER, here.day.end + timedelta(days=2))
+    await nightly.finish()
+    assert versions(here) == 0
