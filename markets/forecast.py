@@ -21,6 +21,8 @@ DAY = timedelta(days=1)
 HELD_FOR = HOUR  # how far ahead the last real-time price is believed more than the day-ahead market
 OLDEST_STAND_IN = DAY  # a price older than this carries no plan
 DAYS_BACK = 7
+# Where reserve clears in real time, best first.
+RESERVE_RUNS = ("REAL_TIME_15_MIN", "REAL_TIME_5_MIN", "REAL_TIME_HOURLY")
 MILD_CELSIUS = 25.0  # at and under which facilities draw no extra overhead
 
 _STEPS = tuple(Rung)
@@ -59,7 +61,7 @@ def outlook(
 
     Energy at each point: now and in intervals that start within an hour the last real-time price unless it is stale; then the day-ahead
     price where published; then persistence. A stale real-time price steps the ladder down: day-ahead for now too, then the last price
-    while younger than a day, then safe state. Values are NaN only on the last rung.
+    while younger than a day, then safe state. Values are NaN only on the last rung. Reserve takes the same steps.
 
     `peak_windows_min`: lengths of metered interval for which the month's coincident system peak is to be foreseen.
     """
@@ -68,6 +70,7 @@ def outlook(
     hashprice, hash_notes = _hashprice(book, at, grid, hash_default)
     temperature, air_notes = _temperature(book, at, grid)
     peak_share, peak_notes = _peak_share(book, grid, market, peak_windows_min)
+    reserve, reserve_basis = _reserve(book, at, grid, market)
     rung = max((e.rung for e in energies.values()), key=_STEPS.index, default=Rung.SAFE_STATE)
     return Outlook(
         at=at,
@@ -77,7 +80,8 @@ def outlook(
         hashprice=hashprice,
         temperature_c=temperature,
         rung=Rung.SAFE_STATE if np.isnan(hashprice.values).any() else rung,
-        reserve=_reserve(book, grid),
+        reserve=reserve,
+        reserve_basis=reserve_basis,
         system_load_mw=system_load(book, grid),
         peak_share=peak_share,
         synthetic=synthetic or any(shelf[-1].source == "synthetic" for shelf in book.prices.values() if shelf),
@@ -226,18 +230,30 @@ def _hashprice(book: FactBook, at: datetime, grid: Grid, default: float | None) 
     return Series.flat(grid, known.usd_per_ph_day, unit), notes
 
 
-def _reserve(book: FactBook, grid: Grid) -> dict[str, Series]:
-    """Day-ahead clearing prices by product; unpublished hours as on the latest day that knows them."""
-    reserve = {}
-    for product in book.reserve_products("DAM"):
-        values = np.full(len(grid), np.nan)
-        for days in range(DAYS_BACK + 1):
-            if not np.isnan(values).any():
-                break
-            values = np.where(np.isnan(values), means_on(book.reserve(product, _back(grid.over, days)), grid, days * DAY), values)
+def _reserve(book: FactBook, at: datetime, grid: Grid, market: Market) -> tuple[dict[str, Series], dict[str, tuple[Basis, ...]]]:
+    """Clearing prices by product, as energy has them: now and within the hour the last real-time price unless it is stale, then the
+    day-ahead price, then the same hours of the latest day that knows them. Where no real-time market clears reserve the day-ahead
+    price is all there is."""
+    reserve, basis = {}, {}
+    runs = [run for run in RESERVE_RUNS if book.reserve_products(run)]
+    near = grid.edges[:-1] < (at + HELD_FOR).timestamp()
+    for product in sorted({p for run in ("DAM", *runs) for p in book.reserve_products(run)}):
+        values = means_on(book.reserve(product, grid.over), grid)
+        said = [Basis.FORECAST if gap or runs else Basis.PUBLISHED for gap in np.isnan(values)]
+        last = next((found for run in runs if (found := book.last_reserve(product, run)) is not None), None)
+        if last is not None and at - last.over.end <= STALE_AFTER[market.value]:
+            values = np.where(near, last.usd_per_mw_h, values)
+            held = Basis.PUBLISHED if at in last.over else Basis.HELD
+            said = [held if taken else old for taken, old in zip(near, said, strict=True)]
+        for run in ("DAM", *runs):
+            for days in range(1, DAYS_BACK + 1):
+                if not np.isnan(values).any():
+                    break
+                before = means_on(book.reserve(product, _back(grid.over, days), run), grid, days * DAY)
+                values = np.where(np.isnan(values), before, values)
         if not np.isnan(values).all():
-            reserve[product] = Series(grid, values, "usd_per_mw_h")
-    return reserve
+            reserve[product], basis[product] = Series(grid, values, "usd_per_mw_h"), tuple(said)
+    return reserve, basis
 
 
 def system_load(book: FactBook, grid: Grid) -> Series | None:

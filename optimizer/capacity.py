@@ -14,6 +14,8 @@ from markets.outlook import Outlook
 
 DAY_AHEAD = "DAM"
 REAL_TIME = "RT"
+# What frequency relays and instructions carry of RRS is named apart in awards and offers, and paid at its price.
+PRICED_AS = {"RRSFFR": "RRS", "RRSUFR": "RRS"}
 Numbers = NDArray[Any]
 
 
@@ -51,9 +53,14 @@ def _array(values: Sequence[Any], number: Callable[[float], Any]) -> Numbers:
     return out
 
 
+def priced_as(product: str) -> str:
+    """The product whose clearing price pays for it: ERCOT clears every kind of RRS at one price (Nodal Protocols 4.5.1)."""
+    return PRICED_AS.get(product, product)
+
+
 def expected(outlook: Outlook, product: str) -> NDArray[np.float64]:
     """The outlook's price of a product, usd_per_mw_h; zero where it has none: reserve of an unknown price earns nothing in a plan."""
-    series = outlook.reserve.get(product)
+    series = outlook.reserve.get(priced_as(product))
     return np.zeros(len(outlook.grid)) if series is None else np.nan_to_num(series.values, nan=0.0)
 
 
@@ -71,7 +78,7 @@ def carried(
             market=REAL_TIME,
             over=over,
             mw=float(mw[t]),
-            mcpc_usd_per_mw_h=float(prices[product][t]) if product in prices else 0.0,
+            mcpc_usd_per_mw_h=float(prices[priced_as(product)][t]) if priced_as(product) in prices else 0.0,
         )
         for (obligation, product), mw in offers.items()
         for t, over in enumerate(grid.intervals)

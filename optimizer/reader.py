@@ -182,7 +182,7 @@ class Reader:
 
     def reserve_price(self, obligation: str, product: str) -> Numbers:
         _, price, told = capacity.on(capacity.of(self.awards, obligation, product, capacity.REAL_TIME), self.grid, self.number)
-        return np.where(told, price, self.reserve.get(product, self._nothing))
+        return np.where(told, price, self.reserve.get(capacity.priced_as(product), self._nothing))
 
     def below(self, quantity: Numbers, knots: Numbers, slopes: tuple[Numbers, ...]) -> Numbers:
         """See Its: each stretch of the quantity times the slope that holds there."""

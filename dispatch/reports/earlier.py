@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -12,13 +13,14 @@ from sqlalchemy import Engine, select
 
 from dispatch.config import Setup
 from dispatch.decide.ask import peak_windows_min
-from dispatch.entries import Seen
+from dispatch.entries import Seen, entry_from_json
 from dispatch.reports import prices
 from dispatch.reports.generated import of_rollups
+from dispatch.store import JournalBroken
 from dispatch.store.journal import SqlJournal
 from dispatch.store.rollups import read_rollups
 from dispatch.store.tables import journal, reading
-from markets.facts import SystemLoad, Temperature
+from markets.facts import Call, SystemLoad, Temperature
 from markets.grid import Grid, Interval, month_span, months
 from markets.peaks import coincident_peak_share, newest
 from optimizer.actuals import Actuals
@@ -27,6 +29,7 @@ from optimizer.money import decimal
 
 NAN = Decimal("NaN")
 TEMPERATE_C = 25.0
+NOTICE = timedelta(days=2)  # how long before its start a call may have come
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +51,10 @@ def earlier(engine: Engine, setup: Setup, grid: Grid, known_at: datetime | None)
     loads, temperatures = _told(engine, Interval(span.start, span.end), known_at)
     share = {minutes: coincident_peak_share(loads, grid, setup.site.market, minutes).values for minutes in windows}
     memory: dict[str, Mapping[str, Any]] = {}
-    for day in _days(grid.start, max((o.remembers_days for o in remembering), default=0)):
-        then = _actuals(engine, setup, day, temperatures, known_at)
+    days = _days(grid.start, max((o.remembers_days for o in remembering), default=0))
+    calls = _calls(engine, Interval(days[0].start, grid.end), known_at) if days else ()
+    for day in days:
+        then = _actuals(engine, setup, day, temperatures, calls, known_at)
         for obligation in remembering if then is not None else ():
             memory[obligation.name] = obligation.remember(memory.get(obligation.name, {}), then)
     exact = {minutes: [decimal(float(v)) for v in values] for minutes, values in share.items()}
@@ -78,6 +83,27 @@ def _told(engine: Engine, span: Interval, known_at: datetime | None) -> tuple[tu
     return newest(loads), temperatures
 
 
+def _calls(engine: Engine, over: Interval, known_at: datetime | None) -> tuple[Call, ...]:
+    """The calls that were seen in a span, from the few rows that hold any. Raises JournalBroken naming a row that is no entry."""
+    held = select(journal.c.seq, journal.c.document).where(
+        journal.c.kind == "Seen",
+        journal.c.at >= over.start - NOTICE,
+        journal.c.at < over.end,
+        journal.c.document.contains('"fact":"Call"', autoescape=True),
+    )
+    with reading(engine) as connection:
+        rows = connection.execute(held.order_by(journal.c.seq)).all()
+    found: list[Call] = []
+    for seq, document in rows:
+        try:
+            entry = entry_from_json(json.loads(document))
+        except (KeyError, ValueError) as fault:
+            raise JournalBroken(f"row {seq} is not an entry: {fault}") from fault
+        facts = entry.facts if isinstance(entry, Seen) else ()
+        found += [f for f in facts if isinstance(f, Call) and (known_at is None or f.known_at <= known_at)]
+    return tuple(found)
+
+
 def _days(until: datetime, days: int) -> list[Interval]:
     """So many UTC days before an instant's own, and that one up to there; none when no days are asked for."""
     if not days:
@@ -89,7 +115,12 @@ def _days(until: datetime, days: int) -> list[Interval]:
 
 
 def _actuals(
-    engine: Engine, setup: Setup, over: Interval, temperatures: Sequence[Temperature], known_at: datetime | None
+    engine: Engine,
+    setup: Setup,
+    over: Interval,
+    temperatures: Sequence[Temperature],
+    calls: Sequence[Call],
+    known_at: datetime | None,
 ) -> Actuals | None:
     """What the ledger's roll-ups say of a stretch; None when they say nothing."""
     site = setup.site
@@ -111,6 +142,7 @@ def _actuals(
         hash_ph_days=hashed,
         energy_price={p: prices.energy(engine, setup, p, grid, known_at).values for p in setup.points},
         hashprice=[NAN] * len(grid),
+        calls=tuple(c for c in calls if c.start_at < over.end),
         generated_mwh=of_rollups(setup, rows, grid),
         generators=of_book(setup.book, site),
     )

@@ -19,6 +19,7 @@ from dispatch.store.rollups import Rollup, read_rollups, write_rollups
 from dispatch.store.telemetry import Telemetry
 from markets.facts import Temperature
 from markets.grid import Grid, Interval
+from optimizer import capacity
 from optimizer.actuals import Actuals
 from optimizer.money import decimal
 from optimizer.site import Site
@@ -67,6 +68,8 @@ def measure(engine: Engine, telemetry: Telemetry, setup: Setup, record: DayRecor
     wall, metered, hashed = _by_group(site, rows, grid, warm)
     energy = {p: prices.energy(engine, setup, p, grid, known_at) for p in setup.points}
     hashing = prices.hashing(engine, setup, record, grid, known_at)
+    sold = sorted({capacity.priced_as(p) for o in setup.book for p in getattr(o, "products", ())})
+    reserve = {p: prices.reserve(engine, p, grid, known_at) for p in sold}
     unread = _unread(site, rows, grid)
     before = earlier(engine, setup, grid, known_at)
     made = generated(setup, record.plans, grid, metered)
@@ -85,8 +88,9 @@ def measure(engine: Engine, telemetry: Telemetry, setup: Setup, record: DayRecor
         peak_share=before.peak_share,
         memory={**before.memory, **made.memory},
         generated_mwh=made.mwh,
+        reserve_price={p: s.values for p, s in reserve.items()},
     )
-    vintages = [s.known_at for s in (*energy.values(), hashing) if s.known_at]
+    vintages = [s.known_at for s in (*energy.values(), *reserve.values(), hashing) if s.known_at]
     return Measured(actuals, wall, unread, warm, np.array_equal(grid.edges, whole.edges), hashing.source, max(vintages, default=None))
 
 

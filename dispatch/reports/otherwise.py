@@ -64,6 +64,11 @@ def otherwise(engine: Engine, setup: Setup, measured: Measured, record: DayRecor
         basis={p: (Basis.PUBLISHED,) * len(grid) for p in actuals.energy_price},
         hashprice=Series(grid, np.array([float(v) for v in actuals.hashprice]), "usd_per_ph_day"),
         temperature_c=Series(grid, np.array(measured.temperature_c), "celsius"),
+        reserve={
+            p: Series(grid, np.array([float(v) for v in values]), "usd_per_mw_h")
+            for p, values in actuals.reserve_price.items()
+            if not all(v.is_nan() for v in values)
+        },
         peak_share={m: Series(grid, np.array([float(v) for v in share]), "share") for m, share in actuals.peak_share.items()},
     )
     published = {p: last_published(s, _price_before(engine, setup, p, grid)) for p, s in final.energy.items()}

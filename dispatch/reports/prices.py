@@ -7,19 +7,22 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
+from typing import TypeVar
 
 from sqlalchemy import Engine
 
 from dispatch.config import Setup
 from dispatch.reports.record import DayRecord
 from dispatch.settings import ArchiveHash, ArchivePrices, FixedHash
-from dispatch.store.prices import hashprices_known, prices_known
+from dispatch.store.prices import hashprices_known, prices_known, reserve_prices_known
 from markets.factbook import hashprice_of
-from markets.facts import HashPrice, Price, PriceMarket
+from markets.facts import HashPrice, Price, PriceMarket, ReservePrice
+from markets.forecast import RESERVE_RUNS
 from markets.grid import Grid, Market
 from optimizer.money import decimal
 
 NAN = Decimal("NaN")
+P = TypeVar("P", Price, ReservePrice)
 
 # Real-time energy settles on these runs, best first: ERCOT Nodal Protocols 6.6.1 (15 minutes, never SCED); MISO BPM-005 (5 minutes;
 # an hour's LMP is their mean).
@@ -52,6 +55,18 @@ def energy(engine: Engine, setup: Setup, point: str, grid: Grid, known_at: datet
     return Settled(tuple(values), _cited(used), max((f.known_at for f in used), default=None))
 
 
+def reserve(engine: Engine, product: str, grid: Grid, known_at: datetime | None) -> Settled:
+    """usd_per_mw_h of a reserve product in real time, NaN where nothing is published."""
+    values = [NAN] * len(grid)
+    used: list[ReservePrice] = []
+    for run in RESERVE_RUNS:
+        for n, fact in _placed(grid, _newest(reserve_prices_known(engine, product, run, grid.over, known_at))):
+            if values[n].is_nan():
+                values[n] = decimal(fact.usd_per_mw_h)
+                used.append(fact)
+    return Settled(tuple(values), _cited(used), max((f.known_at for f in used), default=None))
+
+
 def _archived(setup: Setup, point: str, market: PriceMarket, grid: Grid, known_at: datetime | None) -> Sequence[Price]:
     folder = _archive(setup)
     if folder is None:
@@ -66,15 +81,15 @@ def _archive(setup: Setup) -> Path | None:
     return folder if folder is not None and folder.is_dir() else None
 
 
-def _newest(facts: Iterable[Price]) -> list[Price]:
+def _newest(facts: Iterable[P]) -> list[P]:
     """The last vintage of each interval; of one vintage, the one the site itself saw."""
-    newest: dict[tuple[datetime, datetime], Price] = {}
+    newest: dict[tuple[datetime, datetime], P] = {}
     for fact in sorted(facts, key=lambda f: f.known_at):
         newest[(fact.over.start, fact.over.end)] = fact
     return sorted(newest.values(), key=lambda f: (f.over.start, f.over.end))
 
 
-def _placed(grid: Grid, facts: Sequence[Price]) -> Iterable[tuple[int, Price]]:
+def _placed(grid: Grid, facts: Sequence[P]) -> Iterable[tuple[int, P]]:
     """Each interval of the grid with the fact that covers the whole of it."""
     for n, over in enumerate(grid.intervals):
         for fact in facts:
@@ -83,10 +98,10 @@ def _placed(grid: Grid, facts: Sequence[Price]) -> Iterable[tuple[int, Price]]:
                 break
 
 
-def _cited(used: Sequence[Price]) -> str:
+def _cited(used: Sequence[Price] | Sequence[ReservePrice]) -> str:
     if not used:
         return "not published"
-    names = list(dict.fromkeys(f"{f.source} {f.market.value}" for f in used))
+    names = list(dict.fromkeys(f"{f.source} {f.market}" for f in used))
     return f"{' and '.join(names)}, vintages to {max(f.known_at for f in used):%Y-%m-%dT%H:%M:%SZ}"
 
 

@@ -122,6 +122,29 @@ def test_hash_temperature_load_and_reserve_on_the_grid() -> None:
     assert seen.hashprice.values[0] == pytest.approx(1e15 * 86400 / (1e14 * 2**32) * 3.125 * 6e4)
 
 
+def reserve_at(usd: float, start: datetime, market: str, minutes: int = 60) -> ReservePrice:
+    over = Interval(start, start + timedelta(minutes=minutes))
+    return ReservePrice(source="t", known_at=over.end, product="ECRS", market=market, over=over, usd_per_mw_h=usd)
+
+
+def test_reserve_takes_the_last_real_time_price_then_the_day_ahead_one_then_the_day_before() -> None:
+    facts: list[Fact] = [rt(AT - timedelta(minutes=5), 20.0), reserve_at(90.0, AT - timedelta(minutes=15), "REAL_TIME_15_MIN", 15)]
+    hour = AT.replace(minute=0)
+    facts += [reserve_at(12.0, hour + k * HOUR, "DAM") for k in range(4)]
+    facts += [reserve_at(7.0, hour + k * HOUR - DAY, "DAM") for k in range(24)]
+    seen = look(facts)
+    for over, usd in zip(seen.grid.intervals, seen.reserve["ECRS"].values, strict=True):
+        if over.end <= hour + DAY:
+            assert usd == (90.0 if over.start < AT + HOUR else 12.0 if over.start < hour + 4 * HOUR else 7.0), over
+    assert [b.value for b in seen.reserve_basis["ECRS"][:2]] == ["held", "held"]
+    assert seen.reserve_basis["ECRS"][-1].value == "forecast"
+    no_run = [f for f in facts if not (isinstance(f, ReservePrice) and f.market != "DAM")]
+    only = look(no_run)
+    assert only.reserve["ECRS"].values[0] == 12.0 and only.reserve_basis["ECRS"][0].value == "published"
+    stale = look([*no_run, reserve_at(90.0, AT - 2 * HOUR, "REAL_TIME_15_MIN", 15)])
+    assert stale.reserve["ECRS"].values[0] == 12.0, "a price of two hours ago is no price of now"
+
+
 @settings(deadline=None)
 @given(
     st.integers(0, 3 * 86_400),
