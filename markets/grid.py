@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta, timezone, tzinfo
 from enum import StrEnum
-from functools import cached_property
+from functools import cached_property, lru_cache
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -168,10 +168,21 @@ class OperatingDay:
         return Grid.regular(self.start, self.end, minutes or self.market.settlement_min)
 
 
+@lru_cache(maxsize=64)
+def days(market: Market, grid: Grid) -> tuple[date, ...]:
+    """The operating day that holds each interval's start, shape (n,)."""
+    out: list[date] = []
+    day = OperatingDay.of(market, grid.start)
+    while len(out) < len(grid):
+        reached = int(np.searchsorted(grid.edges[:-1], int(day.end.timestamp()), side="left"))
+        out += [day.on] * (reached - len(out))
+        day = OperatingDay(market, day.on + timedelta(days=1))
+    return tuple(out)
+
+
 def months(market: Market, grid: Grid) -> NDArray[np.int64]:
     """The calendar month on the market's clock that holds each interval's start, as 12 x year + month - 1, shape (n,)."""
-    local = (datetime.fromtimestamp(int(edge), UTC).astimezone(market.tz) for edge in grid.edges[:-1])
-    return np.array([12 * at.year + at.month - 1 for at in local], dtype=np.int64)
+    return np.array([12 * on.year + on.month - 1 for on in days(market, grid)], dtype=np.int64)
 
 
 def month_span(market: Market, month: int) -> Interval:

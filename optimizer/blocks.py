@@ -105,19 +105,14 @@ class Blocks:
                 self.rows.append(Named(name, self._height, intervals))
                 self._height += size
 
-    def gathered(self, name: str, of: Expr, inside: Mask, at: int, lower: float = 0.0) -> Expr:
-        """A column in interval `at` that is the sum of `of` over the intervals `inside`, and nothing elsewhere: one long row instead of a
-        running sum, which would move with every interval of it."""
-        here = self._every == at
-        whole = self.column(name, lower=np.where(here, lower, 0.0), upper=np.where(here, INF, 0.0))
-        cols = np.concatenate((whole.cols[:, at], of.cols[:, inside].reshape(-1)))
-        coefs = _merged(cols[None], np.concatenate(([1.0], -of.coefs[:, inside].reshape(-1)))[None])[0]
-        there, side = coefs != 0.0, np.array([float(of.constant[inside].sum())])
-        self._laid.append((cols[there], coefs[there], np.array([there.sum()])))
-        self._sides.append((side, side))
-        self.rows.append(Named(name, self._height, np.array([at], dtype=np.int64)))
+    def row_at(self, name: str, at: int, of: Expr, lower: float = -INF, upper: float = INF) -> None:
+        """One row that speaks of interval `at`, over a sum (Expr.over)."""
+        cols, coefs = of.cols.reshape(1, -1), _merged(of.cols.reshape(1, -1), of.coefs.reshape(1, -1))
+        there = coefs != 0.0
+        self._laid.append((cols[there], coefs[there], there.sum(axis=1)))
+        self._sides.append((np.atleast_1d(lower - of.constant), np.atleast_1d(upper - of.constant)))
+        self.rows.append(Named(name, self._height, self._every[at : at + 1]))
         self._height += 1
-        return whole
 
     def cap(self, name: str, of: Expr, most: float | Floats) -> None:
         """`of` at most `most`, or the least it can be where that is more; what is beyond is a Short. No row where it cannot bind."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import date
 
 from markets.grid import Grid, Market
+from markets.grid import days as operating_days
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,10 +33,9 @@ def rule(rules: Sequence[Dated], id_: str, on: date) -> Dated:
     raise LookupError(f"no rule {id_!r} holds on {on.isoformat()}: the contract was not given the market's rules of that day")
 
 
-def days(grid: Grid, market: Market) -> list[date]:
+def days(grid: Grid, market: Market) -> tuple[date, ...]:
     """The operating day of each interval's start, shape (n,)."""
-    zone = market.tz
-    return [over.start.astimezone(zone).date() for over in grid.intervals]
+    return operating_days(market, grid)
 
 
 def figures(rules: Sequence[Dated], id_: str, grid: Grid, market: Market) -> list[float]:

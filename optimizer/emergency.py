@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from markets.grid import Interval, Market
+from markets.grid import Grid, Interval, Market
 from optimizer.site import NotNegative, Positive, Written
 
 Month = Annotated[int, Field(ge=1, le=12)]
@@ -90,6 +90,14 @@ def period_at(periods: Sequence[Period], at: datetime, market: Market) -> Period
     """The period that holds at an instant; the first of several."""
     here = at.astimezone(market.tz)
     return next((p for p in periods if p.holds(here)), None)
+
+
+@lru_cache(maxsize=64)
+def periods_over(periods: tuple[Period, ...], grid: Grid, market: Market) -> tuple[Period | None, ...]:
+    """The period that holds at each interval's start, shape (n,). Looked up once a clock hour, in which none begins or ends."""
+    hours = (grid.edges[:-1] // 3600).tolist()
+    at = {hour: period_at(periods, datetime.fromtimestamp(hour * 3600, UTC), market) for hour in dict.fromkeys(hours)}
+    return tuple(at[hour] for hour in hours)
 
 
 @lru_cache(maxsize=64)

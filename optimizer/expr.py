@@ -77,6 +77,10 @@ class Expr:
         """In each interval the expression of interval `at`."""
         return Expr(self.cols[..., at], self.coefs[..., at], self.constant[..., at])
 
+    def over(self, inside: NDArray[np.bool_]) -> Expr:
+        """The sum over some intervals, as an expression of one."""
+        return Expr(self.cols[:, inside].reshape(-1, 1), self.coefs[:, inside].reshape(-1, 1), self.constant[inside].sum(keepdims=True))
+
     def among(self, which: NDArray[np.bool_]) -> Expr:
         """Some of a family."""
         return Expr(self.cols[which], self.coefs[which], self.constant[which])

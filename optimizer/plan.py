@@ -35,10 +35,6 @@ class GroupPlan:
     hashrate_ph: Floats
     modes: Mapping[str, Floats]
 
-    def part(self, share: float) -> GroupPlan:
-        """A share of it."""
-        return GroupPlan(self.load_mw * share, self.hashrate_ph * share, {mode: rigs * share for mode, rigs in self.modes.items()})
-
 
 @dataclass(frozen=True, slots=True)
 class Shortfall:
@@ -252,9 +248,11 @@ def rigs_of(program: Program, solution: Solution) -> dict[str, dict[str, Floats]
 def _handed_out(cohorts: Cohorts, path: Trajectory) -> dict[str, GroupPlan]:
     groups: dict[str, GroupPlan] = {}
     for first, members in cohorts.members.items():
-        whole = GroupPlan(path.group_load_mw[first], path.hashrate_ph[first], path.rigs[first])
-        for name, share in members:
-            groups[name] = whole if share == 1.0 else whole.part(share)
+        modes = path.rigs[first]
+        whole = np.array([path.group_load_mw[first], path.hashrate_ph[first], *modes.values()])
+        parts = np.array([share for _, share in members])[:, None, None] * whole
+        for (name, _), (load, hashrate, *rigs) in zip(members, parts, strict=True):
+            groups[name] = GroupPlan(load, hashrate, dict(zip(modes, rigs, strict=True)))
     return groups
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import cached_property
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from markets.facts import Award, Call
 from markets.grid import Grid, Interval
+from markets.outlook import PeakWindow
 from optimizer import capacity
 from optimizer import periods as period
 from optimizer.actuals import Actuals
@@ -53,7 +54,7 @@ class Reader:
     settled: Mapping[str, Mapping[str, Numbers]] = field(default_factory=dict)
     sources: Mapping[str, str] = field(default_factory=dict)
     hashed: Mapping[str, Mapping[str, Numbers]] = field(default_factory=dict)
-    peaks: Mapping[int, Numbers] = field(default_factory=dict)
+    peaks: Mapping[PeakWindow, Numbers] = field(default_factory=dict)
     remembered: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     offers: Mapping[tuple[str, str], Numbers] = field(default_factory=dict)
     reserve: Mapping[str, Numbers] = field(default_factory=dict)
@@ -68,20 +69,20 @@ class Reader:
         return cls(
             actuals.site,
             actuals.grid,
-            {k: exact(v) for k, v in actuals.energy_mwh.items()},
-            {k: exact(v) for k, v in actuals.hash_ph_days.items()},
-            {k: exact(v) for k, v in actuals.energy_price.items()},
+            Exactly(actuals.energy_mwh),
+            Exactly(actuals.hash_ph_days),
+            Exactly(actuals.energy_price),
             exact(actuals.hashprice),
             decimal,
-            {name: {k: exact(v) for k, v in by.items()} for name, by in actuals.settled_by.items()},
+            {name: Exactly(by) for name, by in actuals.settled_by.items()},
             actuals.price_source,
-            {name: {k: exact(v) for k, v in by.items()} for name, by in actuals.hashed_by.items()},
-            {minutes: exact(v) for minutes, v in actuals.peak_share.items()},
+            {name: Exactly(by) for name, by in actuals.hashed_by.items()},
+            Exactly(actuals.peak_share),
             actuals.memory,
-            reserve={k: exact(v) for k, v in actuals.reserve_price.items()},
+            reserve=Exactly(actuals.reserve_price),
             calls=actuals.calls,
             awards=actuals.awards,
-            made={k: exact(v) for k, v in actuals.generated_mwh.items()},
+            made=Exactly(actuals.generated_mwh),
             behind=actuals.generators,
         )
 
@@ -146,8 +147,8 @@ class Reader:
     def hashed_apart(self, group: str) -> Numbers:
         return self.sum([by[group] for by in self.hashed.values() if group in by])
 
-    def peak_share(self, minutes: int) -> Numbers:
-        return self.peaks.get(minutes, self._nothing)
+    def peak_share(self, window: PeakWindow) -> Numbers:
+        return self.peaks.get(window, self._nothing)
 
     def memory(self, obligation: str) -> Mapping[str, Any]:
         return self.remembered.get(obligation, {})
@@ -210,6 +211,26 @@ def exact(values: Sequence[Any] | Numbers) -> Numbers:
     out = np.empty(len(values), dtype=object)
     out[:] = [decimal(v) for v in values]
     return out
+
+
+class Exactly(Mapping[Any, Any]):
+    """Rows of numbers as arrays of Decimals, each made when it is asked for: a contract asks for few of them."""
+
+    def __init__(self, rows: Mapping[Any, Any]) -> None:
+        self._rows = rows
+        self._made: dict[Any, Numbers] = dict(rows._made) if isinstance(rows, Exactly) else {}
+
+    def __getitem__(self, key: Any) -> Numbers:
+        found = self._made.get(key)
+        if found is None:
+            found = self._made[key] = exact(self._rows[key])
+        return found
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self._rows)
+
+    def __len__(self) -> int:
+        return len(self._rows)
 
 
 def takeovers(

@@ -52,8 +52,7 @@ def stand_by(contract: Ers, program: Program) -> None:
 
 def _available(contract: Ers, program: Program, load: Expr, due: Any, here: Any) -> Expr:
     """One in each obligated interval in which the load stands at the threshold."""
-    threshold = np.array([contract.threshold_mw(p, program.grid.start.date()) if p else 0.0 for p in due])
-    threshold = threshold * (1.0 + ABOVE_SHARE) + ABOVE_MW
+    threshold = np.array(contract.thresholds_mw(due, program.grid.start.date())) * (1.0 + ABOVE_SHARE) + ABOVE_MW
     _, most = load.range(program.lower, program.upper)
     there = program.column(f"available {contract.name}", upper=np.where(here & (most >= threshold), 1.0, 0.0), integer=True)
     program.row(f"available {contract.name}", load - there * threshold, lower=0.0, where=here)
@@ -87,8 +86,7 @@ def _term(
     mw = np.array([contract.mw_of(p) * contract.price_of(p) if p else 0.0 for p in due])
     before, ahead = contract.before(memory, float), contract.ahead(part, float)
     gross = float((hours * mw).sum())
-    counted = float(hours[here].sum())
-    whole_h = before.obligated_h + counted + ahead.obligated_h
+    whole_h = before.obligated_h + float(hours[here].sum()) + ahead.obligated_h
     was = _was(contract, part, before, float(hours[np.array([p is not None for p in due])].sum()))
     gone = int(memory.get("failed_tests", 0)) >= int(contract.figure("failed_tests", part.on))
     after = before.gross_usd + gross
@@ -96,16 +94,17 @@ def _term(
         return program.sum([]) + np.where(last, -was - gross, 0.0)
     level = program.sum([]) + np.where(last, 1.0, 0.0)
     if whole_h:
-        so_far = program.gathered(f"hours of {contract.name} {part.first}", there * hours, inside & here, part.last - 1)
-        factor = (so_far + (before.available_h + ahead.available_h)) * (np.where(last, 1.0, 0.0) / whole_h)
-        level = _level(contract, program, part, factor, last, (before.available_h + ahead.available_h) / whole_h)
+        counted = (there * hours).over(inside & here) + (before.available_h + ahead.available_h)
+        level = _level(contract, program, part, counted * (1.0 / whole_h), last, (before.available_h + ahead.available_h) / whole_h)
     weight = before.event_weight + float(event[inside].sum())
     if done is not None and event[inside].any():
-        total = program.gathered(f"performance of {contract.name} {part.first}", done * event, inside, part.last - 1, lower=-INF)
-        epf = (total + before.event_done) * (np.where(last, 1.0, 0.0) / weight)
+        least, most = np.where(last, -INF, 0.0), np.where(last, 1.0, 0.0)
+        kept = program.column(f"performance of {contract.name} {part.first}", lower=least, upper=most)
+        epf = ((done * event).over(inside) + before.event_done) * (1.0 / weight)
+        program.row_at(f"performance of {contract.name} {part.first}", part.last - 1, epf - kept.over(last), lower=0.0)
         power = max(1.0, float(contract.figure("event_power", part.on)))
         # g(AF) g(EPF) is at least g(AF) + g(EPF) - 1, and x**k at least 1 - k (1 - x).
-        level = level + (epf - np.where(last, 1.0, 0.0)) * power
+        level = level + (kept - np.where(last, 1.0, 0.0)) * power
     elif weight:
         level = level * float(_event_pay(contract, part, before))
     program.weigh(level * -(ahead.gross_usd * np.where(last, 1.0, 0.0)))
@@ -142,14 +141,14 @@ def _level(contract: Ers, program: Program, part: Term, factor: Expr, last: Any,
     partly = program.column(f"paid in part {tag}", upper=one, integer=True)
     share = program.column(f"share in part {tag}", upper=one)
     rest = program.column(f"share below {tag}", upper=one)
-    program.row(f"in full {tag}", factor - whole * full - partly * low, lower=0.0, where=last)
-    program.row(f"one of them {tag}", whole + partly, upper=1.0, where=last)
-    program.row(f"share {tag}", factor - share, lower=0.0, where=last)
-    program.row(f"in part {tag}", partly - share, lower=0.0, where=last)
-    program.row(f"below {tag}", whole + partly + rest, upper=1.0, where=last)
+    at, w, p, sh, r = part.last - 1, whole.over(last), partly.over(last), share.over(last), rest.over(last)
+    program.row_at(f"in full {tag}", at, factor - w * full - p * low, lower=0.0)
+    program.row_at(f"one of them {tag}", at, w + p + r, upper=1.0)
+    program.row_at(f"share {tag}", at, factor - sh, lower=0.0)
+    program.row_at(f"in part {tag}", at, p - sh, lower=0.0)
     program.weigh(whole * (-COUNTED_USD * last))
-    at = min(low, 2.0 * least)
-    program.row(f"square {tag}", factor * (2.0 * at) - rest, lower=at * at, where=last)
+    tangent = min(low, 2.0 * least)
+    program.row_at(f"square {tag}", at, factor * (2.0 * tangent) - r, lower=tangent * tangent)
     return whole + share + rest
 
 

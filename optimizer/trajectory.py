@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -13,7 +13,7 @@ from optimizer.expr import Floats
 from optimizer.generators import DUST_MW, greedy
 from optimizer.obligations import Obligation
 from optimizer.program import KILO, Program
-from optimizer.reader import Reader, exact
+from optimizer.reader import Exactly, Reader, exact
 from optimizer.site import SLEEP
 
 
@@ -124,24 +124,29 @@ def _actuals(reader: Reader) -> Actuals:
     return Actuals(
         site=reader.site,
         grid=reader.grid,
-        energy_mwh={k: list(exact(v)) for k, v in reader.energy.items()},
-        hash_ph_days={k: list(exact(v)) for k, v in reader.hash_.items()},
-        energy_price={k: list(exact(v)) for k, v in reader.prices.items()},
+        energy_mwh=Exactly(reader.energy),
+        hash_ph_days=Exactly(reader.hash_),
+        energy_price=Exactly(reader.prices),
         hashprice=list(exact(reader.hash_prices)),
-        settled_by={o: {g: list(exact(v)) for g, v in by.items()} for o, by in reader.settled.items()},
-        hashed_by={o: {g: list(exact(v)) for g, v in by.items()} for o, by in reader.hashed.items()},
-        peak_share={minutes: list(exact(v)) for minutes, v in reader.peaks.items()},
+        settled_by={o: Exactly(by) for o, by in reader.settled.items()},
+        hashed_by={o: Exactly(by) for o, by in reader.hashed.items()},
+        peak_share=Exactly(reader.peaks),
         memory=reader.remembered,
         calls=reader.calls,
         awards=capacity.carried(reader.awards, reader.offers, reader.reserve, reader.grid),
-        reserve_price={k: list(exact(v)) for k, v in reader.reserve.items()},
-        generated_mwh={k: list(exact(v)) for k, v in reader.made.items()},
+        reserve_price=Exactly(reader.reserve),
+        generated_mwh=Exactly(reader.made),
         generators=reader.behind,
     )
 
 
 def _add_settled(lines: dict[tuple[str, str], Floats], obligation: Obligation, reader: Reader) -> None:
-    """Lines of a contract whose bill is its own; one over several intervals is spread by time."""
-    for line in obligation.settle(_actuals(reader)):
+    """Lines of a contract whose bill is its own; one over several intervals is spread by time. It is told the reserve it keeps itself."""
+    own = {key: mw for key, mw in reader.offers.items() if key[0] == obligation.name}
+    place = {over: t for t, over in enumerate(reader.grid.intervals)}
+    for line in obligation.settle(_actuals(replace(reader, offers=own))):
         usd = lines.setdefault((obligation.name, line.charge_type), np.zeros(len(reader.grid)))
-        usd += reader.grid.share_within(line.over) * reader.grid.hours / line.over.hours * float(line.amount_usd)
+        if line.over in place:
+            usd[place[line.over]] += float(line.amount_usd)
+        else:
+            usd += reader.grid.share_within(line.over) * reader.grid.hours / line.over.hours * float(line.amount_usd)

@@ -13,6 +13,7 @@ from dataclasses import replace
 import numpy as np
 
 from optimizer.arrays import Arrays
+from optimizer.certificate import SLIP, slip
 from optimizer.expr import Floats
 from optimizer.stages import OPTIMAL, Solution, SolveError
 
@@ -31,7 +32,15 @@ def rounded(linear: Linear, a: Arrays, budget_s: float) -> tuple[Solution | None
     relaxed = linear(loose, budget_s)
     left_s = budget_s - relaxed.run_s
     best: Solution | None = None
-    for lower, upper in _guesses(a, relaxed.x) if relaxed.status == OPTIMAL else ():
+    guesses = list(_guesses(a, relaxed.x)) if relaxed.status == OPTIMAL else []
+    for at in guesses:
+        best = _as_it_is(a, relaxed, at)
+        if proved(best, relaxed):
+            return best, relaxed, left_s
+    best = None
+    for at in guesses:
+        lower, upper = a.lower.copy(), a.upper.copy()
+        lower[a.integer] = upper[a.integer] = at
         if left_s <= 0:
             break
         try:
@@ -58,17 +67,24 @@ def fixed(a: Arrays, x: Floats) -> Arrays:
     return replace(a, lower=lower, upper=upper, integer=np.zeros_like(a.integer))
 
 
-def _guesses(a: Arrays, x: Floats) -> Iterator[tuple[Floats, Floats]]:
-    """Bounds with every whole number held: all fractions down (what is counted only where it is whole), at the nearest, all up."""
+def _as_it_is(a: Arrays, relaxed: Solution, at: Floats) -> Solution | None:
+    """The relaxation's own answer with its whole numbers put in place, where every row holds all the same; at its prices."""
+    x = relaxed.x.copy()
+    x[a.integer] = at
+    if slip(a, x) > SLIP:
+        return None
+    return replace(relaxed, x=x, objective=float(a.cost @ x + a.offset))
+
+
+def _guesses(a: Arrays, x: Floats) -> Iterator[Floats]:
+    """Whole numbers to try: all fractions down (what is counted only where it is whole), at the nearest, all up."""
     seen: list[Floats] = []
     for way in (_down, _nearest, _up):
         at = np.clip(way(x[a.integer]), a.lower[a.integer], a.upper[a.integer])
         if any(np.array_equal(at, before) for before in seen):
             continue
         seen.append(at)
-        lower, upper = a.lower.copy(), a.upper.copy()
-        lower[a.integer] = upper[a.integer] = at
-        yield lower, upper
+        yield at
 
 
 def _nearest(x: Floats) -> Floats:

@@ -25,7 +25,7 @@ from markets.grid import Grid, Interval, Market
 from optimizer.actuals import Actuals
 from optimizer.contract import Contract
 from optimizer.dated import days, rule
-from optimizer.emergency import Period, Tally, availability_pay, event_pay, hours_left, period_at, shares, term
+from optimizer.emergency import Period, Tally, availability_pay, event_pay, hours_left, period_at, periods_over, shares, term
 from optimizer.money import Line, decimal
 from optimizer.obligations import Bounds, Charge, Its, active, standing
 from optimizer.reader import Reader, lines
@@ -92,13 +92,19 @@ class Ers(Contract):
         """The load from which on an interval counts as available."""
         return float(decimal(self.base_mw(period)) + decimal(self.figure("available_share", on)) * decimal(self.mw_of(period)))
 
-    def obligated(self, grid: Grid, market: Market) -> list[Period | None]:
-        return [period_at(self.periods, over.start, market) for over in grid.intervals]
+    def thresholds_mw(self, due: Sequence[Period | None], on: date) -> list[float]:
+        """The same of each interval; zero where nothing is due."""
+        known = {id(p): self.threshold_mw(p, on) for p in {id(p): p for p in due if p}.values()}
+        return [known[id(p)] if p else 0.0 for p in due]
+
+    def obligated(self, grid: Grid, market: Market) -> Sequence[Period | None]:
+        return periods_over(self.periods, grid, market)
 
     def terms(self, grid: Grid, market: Market) -> list[Term]:
         """The grid cut at the ends of contract terms."""
         on = days(grid, market)
-        spans = [term(day, str(self.figure("terms", day))) for day in on]
+        by_day = {day: term(day, str(self.figure("terms", day))) for day in dict.fromkeys(on)}
+        spans = [by_day[day] for day in on]
         cuts = [0, *(t for t in range(1, len(on)) if spans[t] != spans[t - 1]), len(on)]
         return [
             Term(a, b, on[a], hours_left(self.periods, grid.intervals[b - 1].end, spans[a][1], market))
@@ -232,6 +238,7 @@ class Ers(Contract):
         due, load = self.obligated(actuals.grid, market), self._load_mw(actuals, hours)
         weight, done, seen = self._events(actuals, load, due, memory, CallKind.DEPLOY, part)
         obligated, available, gross = Decimal(0), Decimal(0), Decimal(0)
+        needed = self.thresholds_mw(due, part.on)
         for t in range(part.first, part.last):
             period = due[t]
             if period is None:
@@ -240,7 +247,7 @@ class Ers(Contract):
             if t in seen or load[t].is_nan():
                 continue
             obligated += hours[t]
-            if load[t] >= decimal(self.threshold_mw(period, part.on)):
+            if load[t] >= decimal(needed[t]):
                 available += hours[t]
         return Tally(obligated, available, gross, weight, done)
 

@@ -14,8 +14,19 @@ from optimizer.whole import GAP
 
 OPTIONS = {"solver": "simplex", "threads": 1, "simplex_strategy": 1}
 # Told before each run. Costs are not perturbed: the program's own tie-breaks do that, the same way each time.
-QUICK = {"presolve": "off", "dual_simplex_cost_perturbation_multiplier": 0.0, "simplex_scale_strategy": 0}
-SAFE = {"presolve": "on", "dual_simplex_cost_perturbation_multiplier": 1.0, "simplex_scale_strategy": 2}
+# Devex weights: on these programs a fifth quicker than steepest edge, and a basis that is handed in needs none worked out.
+QUICK = {
+    "presolve": "off",
+    "dual_simplex_cost_perturbation_multiplier": 0.0,
+    "simplex_scale_strategy": 0,
+    "simplex_dual_edge_weight_strategy": 1,
+}
+SAFE = {
+    "presolve": "on",
+    "dual_simplex_cost_perturbation_multiplier": 1.0,
+    "simplex_scale_strategy": 2,
+    "simplex_dual_edge_weight_strategy": -1,
+}
 WHOLE = {"solver": "choose", "mip_rel_gap": GAP}
 NOWHERE = (highspy.HighsModelStatus.kInfeasible, highspy.HighsModelStatus.kUnboundedOrInfeasible)
 # A run that went in circles, or ended without an answer.
