@@ -11,7 +11,7 @@ from optimizer.site import Site
 
 ERCOT, MISO = Market.ERCOT, Market.MISO
 # Which market has the services that are one market's own.
-SERVICE_OF = {"ancillary": ERCOT, "ers": ERCOT, "lmr": MISO, "drr": MISO, "edr": MISO}
+SERVICE_OF = {"ancillary": ERCOT, "ers": ERCOT, "lmr": MISO, "drr": MISO, "edr": MISO, "pra": MISO}
 # Two contracts of these types on the same rigs sell their megawatts twice.
 SELLS_LOAD = {
     frozenset(("ancillary",)): "two contracts sell the reserve of the same rigs (ERCOT Nodal Protocols 3.16: a MW is sold once)",

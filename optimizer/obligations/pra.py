@@ -1,0 +1,108 @@
+"""Capacity in MISO, as the load pays for it and as credits earn it (Planning Resource Auction).
+
+    cost     = load at the season's coincident system peak x (1 + reserve margin) x $/MW-day of the season x its days
+    credit   = zonal resource credits x days x $/MW-day
+
+A season's peak is known when the season is over, like that of a month for transmission: until then a plan weighs each hour by the
+probability that it is the one, and the bill charges the hour that is the highest so far. What next year's capacity will clear at is not
+known either: this season's price stands for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import date, datetime, timedelta
+from typing import Annotated, Any, ClassVar
+
+import numpy as np
+from pydantic import AfterValidator, Field, model_validator
+
+from markets.grid import Interval, utc
+from markets.outlook import PeakWindow
+from optimizer.adequacy import BySeason, Zone, cited, cleared, season, season_start
+from optimizer.contract import Contract
+from optimizer.dated import days
+from optimizer.obligations import Charge, Its
+from optimizer.site import Written
+
+Instant = Annotated[datetime, AfterValidator(utc)]
+METERED: PeakWindow = (60, 3)  # an hour of each season
+COST = "Load at MISO's coincident peak of the season (MISO Tariff, Module E-1; utility's capacity charge)"
+
+
+class Peak(Written):
+    """The hour that was a season's coincident peak, as the utility told it."""
+
+    from_: Instant = Field(alias="from")
+    to: Instant
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Peak:
+        if self.to <= self.from_:
+            raise ValueError(f"to {self.to.isoformat()} is not after from {self.from_.isoformat()}")
+        return self
+
+    @property
+    def over(self) -> Interval:
+        return Interval(self.from_, self.to)
+
+
+class Pra(Contract):
+    """Capacity cost of a load, and credits it sells.
+
+    zone             local resource zone, whose auction prices it
+    usd_per_mw_day   by season, where it is bought or sold at another price
+    reserve_margin   by season: the share above its load that must be bought
+    charged          whether the load pays by its coincident peaks
+    zrc              credits sold, MW by season, beside those of load-modifying resources
+    peaks            hours that were told to be a season's peak: for their seasons they come before what system load says
+    """
+
+    type: ClassVar[str] = "pra"
+    stands_on: ClassVar[tuple[str, ...]] = ("miso.pra.",)
+    name: str = "pra"
+    zone: Zone
+    usd_per_mw_day: BySeason = Field(default_factory=dict)
+    reserve_margin: BySeason = Field(default_factory=dict)
+    charged: bool = True
+    zrc: BySeason = Field(default_factory=dict)
+    peaks: tuple[Peak, ...] = ()
+
+    @property
+    def peak_windows_min(self) -> tuple[PeakWindow, ...]:
+        """The way its peaks are metered."""
+        return (METERED,) if self.charged else ()
+
+    def charges(self, its: Its[Any]) -> Iterable[Charge[Any]]:
+        on = days(its.grid, its.site.market)
+        zero = its.during(None) * its.number(0)
+        price = zero + self._made(its, cleared(self._rules, self.zone, self.usd_per_mw_day, its.grid, its.site.market), zero)
+        paid = cited(self._rules, self.zone, self.usd_per_mw_day, on[0])
+        if self.charged:
+            load = its.sum([its.energy_mwh(name) for name in self.scope.names(its.site)]) / its.hours
+            margin = zero + self._made(its, [1.0 + self.reserve_margin.get(season(day), 0.0) for day in on], zero)
+            season_days = zero + self._made(its, [_days_of_season(day) for day in on], zero)
+            yield Charge("capacity_cost", load * (self._at_peak(its, on) * margin), "mw", -price * season_days, f"{COST}; {paid}")
+        if self.zrc:
+            credit = zero + self._made(its, [self.zrc.get(season(day), 0.0) for day in on], zero)
+            yield Charge("capacity_credit", its.sum([]) + credit * its.hours / its.number(24), "mw_day", price, paid)
+
+    def _at_peak(self, its: Its[Any], on: Sequence[date]) -> Any:
+        """The share of the season's peak in each interval."""
+        told = {season_start(p.from_.astimezone(its.site.market.tz).date()) for p in self.peaks}
+        named = np.array([season_start(day) in told for day in on])
+        share = its.during(None) * its.number(0)
+        for peak in self.peaks:
+            seconds = its.number(int((peak.to - peak.from_).total_seconds()))
+            share = share + its.during(peak.over) * its.hours * its.number(3600) / seconds
+        return np.where(named, share, its.peak_share(METERED))
+
+    def _made(self, its: Its[Any], values: Sequence[float], like: Any) -> Any:
+        out = np.empty(len(values), dtype=like.dtype)
+        out[:] = [its.number(v) for v in values]
+        return out
+
+
+def _days_of_season(on: date) -> int:
+    start = season_start(on)
+    return (season_start(start + timedelta(days=100)) - start).days
