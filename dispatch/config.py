@@ -13,6 +13,7 @@ from typing import Any
 from dispatch import ConfigError, book, catalogue, consistency, exclusive, faults, points, rules, settings, tariff
 from dispatch.entries import canonical
 from dispatch.faults import Fault, meant, shown
+from dispatch.meters import settings as metering
 from dispatch.settings import ApiSettings, DriverSettings, HashSettings, PricesSettings
 from dispatch.shipped import default_file as default_file
 from markets.grid import Market
@@ -111,10 +112,11 @@ def _understand(raw: dict[str, Any], wrong: list[Fault], path: Path | None) -> S
     dated = rules.read(default_file("programs.toml"))
     wrong += [((key,), "is not a section here" + meant(key, SECTIONS)) for key in raw if key not in SECTIONS]
     wrong += list(consistency.faults(raw))
+    wrong += list(metering.faults(raw))
     groups, more = _groups(raw, models)
     site, site_wrong = _site(raw, groups)
-    prices, prices_wrong = _chosen(raw, "prices", "source", points.offered(points.SOURCES), "gridstatus")
-    hash_, hash_wrong = _chosen(raw, "hash", "source", points.offered(points.HASHPRICES), None)
+    prices, prices_wrong = chosen(raw, "prices", "source", points.offered(points.SOURCES), "gridstatus")
+    hash_, hash_wrong = chosen(raw, "hash", "source", points.offered(points.HASHPRICES), None)
     api, api_wrong = faults.model(ApiSettings, raw.get("api", {}), ("api",))
     wrong += more + site_wrong + prices_wrong + hash_wrong + api_wrong
     entries = book.entries(raw, getattr(hash_, "pool_fee", 0.0))
@@ -158,10 +160,10 @@ def _groups(raw: Mapping[str, Any], models: catalogue.Catalogue) -> tuple[list[A
 def _driver(table: Any) -> list[Fault]:
     if not isinstance(table, Mapping):
         return [((), f'needs a table such as {{ kind = "simulated" }}, not {shown(table)}')]
-    return _chosen({"driver": table}, "driver", "kind", points.offered(points.DRIVERS), None, at=())[1]
+    return chosen({"driver": table}, "driver", "kind", points.offered(points.DRIVERS), None, at=())[1]
 
 
-def _chosen(
+def chosen(
     raw: Mapping[str, Any],
     section: str,
     key: str,

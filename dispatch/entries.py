@@ -76,6 +76,7 @@ class Seen(Entry):
 
     inbox     the last inbox row taken in; the cursor that makes nothing pushed get lost or taken twice
     troubles  by source, in words; a source that is not named here answered, or was not asked
+    meters    measured MW by what is metered ("meter main", "hall a", "group a-s21"), as far as it is fresh
     """
 
     facts: tuple[Fact, ...] = ()
@@ -84,6 +85,7 @@ class Seen(Entry):
     inbox: int = 0
     troubles: Mapping[str, str] = field(default_factory=dict)
     asked: tuple[str, ...] = ()
+    meters: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,7 +100,8 @@ class Planned(Entry):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
-    """One command: rigs of a group into a mode. `id` has at most one effect on a rig."""
+    """One command: rigs of a group into a mode. `id` has at most one effect on a rig. The rigs are told one after the other over `over_s`
+    seconds (inrush, ramps), all at once where that is zero."""
 
     id: str
     group: str
@@ -106,34 +109,46 @@ class Order:
     rigs: str
     deadline_s: float
     why: str
+    over_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Commanded(Entry):
-    """The decision of a tick's round. `target_mw` by group is what is wanted now; `skipped` counts rigs by reason, by group."""
+    """The decision of a tick's round. `target_mw` by group is what is wanted now; `skipped` counts rigs by reason, by group.
+
+    short  by promise, the MW it will be missed by with all that can be moved; an entry without orders says no more than this and `skipped`
+    fans   halls whose fans must run before rigs are woken there
+    """
 
     round: int
     orders: tuple[Order, ...]
     target_mw: Mapping[str, float]
     skipped: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     reasons: tuple[str, ...] = ()
+    short: Mapping[str, float] = field(default_factory=dict)
+    fans: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
-    """What became of an order: packed rigs by outcome, reasons by outcome, how many sends were repeated after a read."""
+    """What became of an order: packed rigs by outcome, reasons by outcome, how many sends were repeated after a read.
+
+    took_s  of an order to sleep: rigs by the seconds within which they were seen to have shed their load
+    """
 
     order: str
     by: Mapping[str, str]
     reasons: Mapping[str, str] = field(default_factory=dict)
     resent: int = 0
+    took_s: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Done(Entry):
-    """What became of the orders of the `Commanded` before it, each judged by readings."""
+    """What became of the orders of the `Commanded` before it, each judged by readings; `meters` as in `Seen`, read afterwards."""
 
     results: tuple[Result, ...]
+    meters: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

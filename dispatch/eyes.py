@@ -14,6 +14,7 @@ from dispatch.clock import Clock
 from dispatch.decide.state import State
 from dispatch.entries import GroupSeen, Hold, Seen
 from dispatch.inbound import Faults, parse_award, parse_call, parse_hold
+from dispatch.meters.panel import Panel
 from dispatch.store import LedgerUnavailable
 from dispatch.store.inbox import Inbox, InboxRow
 from markets import SourceError
@@ -35,6 +36,9 @@ class Fleet(Protocol):
     async def refresh(self) -> None: ...
 
     def snapshot(self, at: datetime) -> dict[str, GroupSeen]: ...
+
+    @property
+    def panel(self) -> Panel: ...
 
 
 @dataclass(slots=True)
@@ -108,6 +112,7 @@ class Looker:
         fleet = self._fleet.snapshot(at)
         if silent := _silent(state, fleet):
             troubles[RIGS] = silent
+        troubles |= self._fleet.panel.troubles(at)
         self._looked = True
         return Seen(
             at=at,
@@ -117,12 +122,13 @@ class Looker:
             inbox=cursor,
             troubles=troubles,
             asked=self._asked(),
+            meters=self._fleet.panel.fresh(at),
         )
 
     def _asked(self) -> tuple[str, ...]:
         """Everything that would be named among the troubles if it had any."""
         odd = (_odd(w) for w in self._watched if hasattr(w.source, "findings"))
-        return tuple(sorted({"inbox", RIGS, *odd, *(w.source.name for w in self._watched if w.asked)}))
+        return tuple(sorted({"inbox", RIGS, *odd, *self._fleet.panel.asked(), *(w.source.name for w in self._watched if w.asked)}))
 
     def _gather(self, state: State, at: datetime) -> tuple[list[Fact], dict[str, str]]:
         facts: list[Fact] = []

@@ -10,6 +10,7 @@ import structlog
 
 from dispatch.decide.ask import ladder, plan_due
 from dispatch.decide.reconcile import ROUNDS, decide
+from dispatch.decide.reflex import called
 from dispatch.decide.state import State
 from dispatch.entries import Commanded, Done, Entry, Held, Planned, RunStarted
 from dispatch.rigs import Outcome
@@ -18,6 +19,7 @@ from dispatch.world import World
 
 log = structlog.get_logger()
 
+CALLED_TICK_S = 60
 RETRY_S = 0.5  # wall seconds between attempts to write a journal that cannot be written
 
 AfterTick = Callable[[datetime, State], Awaitable[None]]
@@ -62,11 +64,16 @@ class _Run:
                 await self._tick(at)
                 if self.after_tick is not None:
                     await self.after_tick(at, self.state)
-                due = next_tick(at, self.state.site.tick_s)
+                due = next_tick(at, self._tick_s(at))
                 await self._between(due if until is None else min(due, until))
             except JournalLost as lost:
                 await self._wait_out(lost)
         return self.state
+
+    def _tick_s(self, at: datetime) -> int:
+        """While a promise is called on, what drifts is caught within a minute."""
+        tick_s = self.state.site.tick_s
+        return min(tick_s, CALLED_TICK_S) if called(self.state, at) else tick_s
 
     def _record(self, entry: Entry) -> None:
         # The state only moves with what is durable: a lost row leaves it where the journal is.
@@ -103,15 +110,17 @@ class _Run:
             self.world.planner.ask(at, self.state.seq, self.state)
 
     async def _act(self, at: datetime) -> None:
-        """Decide and carry out, at most three rounds: what does not move is given to others."""
-        for round_ in range(1, ROUNDS + 1):
+        """Decide and carry out, at most three rounds: what does not move is given to others. What then is missed is written down."""
+        for round_ in range(1, ROUNDS + 2):
             commanded = decide(self.state, at, round_)
             if commanded is None:
                 return
             self._record(commanded)
+            if not commanded.orders:
+                return
             done, urgent = await self._do(commanded)
             self._record(done)
-            if urgent or all_reached(done):
+            if urgent or (all_reached(done) and not done.meters):
                 return
 
     async def _do(self, commanded: Commanded) -> tuple[Done, bool]:

@@ -10,6 +10,7 @@ from typing import Any
 from dispatch import ConfigError
 
 SOURCES, HASHPRICES, OBLIGATIONS, DRIVERS = "markets.sources", "markets.hashprices", "optimizer.obligations", "dispatch.rigs"
+METERS, FANS = "dispatch.meters", "dispatch.fans"
 
 
 class Offered(Mapping[str, type[Any]]):

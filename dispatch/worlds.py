@@ -9,6 +9,9 @@ from typing import Any
 from dispatch.clock import Clock
 from dispatch.config import Setup
 from dispatch.eyes import Looker, Watched
+from dispatch.meters.panel import Panel
+from dispatch.meters.settings import fans_of, meters_of
+from dispatch.meters.simulated import simulated_meters
 from dispatch.planner import InlinePlanner, WorkerPlanner
 from dispatch.rigs import Driver
 from dispatch.rigs.crew import Crew, TelemetrySink
@@ -34,7 +37,8 @@ class Assembled:
 
 def live(setup: Setup, clock: Clock, inbox: Inbox, telemetry: TelemetrySink, *, paper: bool = False) -> Assembled:
     """Real sources and real rigs. With `paper` the same eyes, and hands that write to no rig: the shadow."""
-    crew = Crew(setup.site, _drivers(setup, clock, paper), clock, telemetry)
+    fans = {} if paper else fans_of(setup)
+    crew = Crew(setup.site, _drivers(setup, clock, paper), clock, telemetry, Panel(meters_of(setup), clock), fans)
     sources = watched(setup, clock.now)
     eyes = Looker(clock, sources, crew, inbox, refresh_each_look=False)
     planner = WorkerPlanner(clock)
@@ -46,7 +50,9 @@ def replay(
     setup: Setup, clock: Clock, telemetry: TelemetrySink, inbox: Inbox | None = None, more: tuple[Watched, ...] = (), seed: int = 0
 ) -> Assembled:
     """Archived or synthetic facts, a simulated fleet in this process, time that jumps from tick to tick."""
-    crew = Crew(setup.site, simulated_drivers(_fleet(setup, seed, clock), clock), clock, telemetry)
+    fleet = _fleet(setup, seed, clock)
+    panel = Panel(simulated_meters(setup.site, fleet, clock), clock)
+    crew = Crew(setup.site, simulated_drivers(fleet, clock), clock, telemetry, panel)
     eyes = Looker(clock, [*watched(setup, clock.now), *more], crew, inbox, refresh_each_look=True)
     return Assembled(World("replay", clock, eyes, crew, InlinePlanner()), crew)
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from functools import cached_property
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -68,18 +68,22 @@ class Meter(Written):
     settlement_point: str
     loss_factor: Positive = 1.0
     esi_id: str | None = None
+    driver: Mapping[str, Any] | None = None
     import_mw: Positive | None = None
     export_mw: NotNegative = 0.0
 
 
 class Hall(Written):
-    """A building or a container: a feeder with a limit, its own overhead and an inrush limit."""
+    """A building or a container: a feeder with a limit, its own overhead and an inrush limit. `feeder` reads what it draws, `fans` switches
+    its own fans."""
 
     name: str
     meter: str
     limit_mw: Positive
     overhead: Overhead = Overhead()
     max_starts_per_min: Positive | None = None
+    feeder: Mapping[str, Any] | None = None
+    fans: Mapping[str, Any] | None = None
 
 
 class RigGroup(Written):
@@ -96,6 +100,7 @@ class RigGroup(Written):
     min_off_min: NotNegative = 0.0
     wear_usd_per_start: NotNegative = 0.0
     driver: Mapping[str, Any] = Field(default_factory=lambda: {"kind": "simulated"})
+    pdu: Mapping[str, Any] | None = None
 
     @property
     def awake_modes(self) -> tuple[Mode, ...]:
@@ -128,6 +133,7 @@ class Site(Written):
     tick_s: Annotated[int, Field(ge=1, le=3600)] = 300
     safe_state: SafeState = SafeState.HOLD
     link_loss: SafeState = SafeState.HOLD
+    wakes: Literal["ours", "all"] = "ours"
     meters: tuple[Meter, ...]
     halls: tuple[Hall, ...]
     groups: tuple[RigGroup, ...]

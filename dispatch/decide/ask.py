@@ -8,8 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from dispatch.decide.fit import unwakeable
 from dispatch.decide.group import UNREACHABLE, GroupState, asleep
-from dispatch.decide.reflex import effective, planned_interval
+from dispatch.decide.power import effective
+from dispatch.decide.reflex import planned_interval
 from dispatch.decide.state import State
 from markets.forecast import outlook, plan_grid
 from markets.grid import Grid
@@ -98,11 +100,11 @@ def _recent(now: GroupState, which: np.ndarray, minutes: float, at: datetime) ->
 
 
 def availability(state: State, grid: Grid) -> Availability:
-    """Rigs that answer; a hold into a mode takes a group out of the plan's hands only through reflex."""
+    """Rigs that answer and are ours to wake; a hold into a mode takes a group out of the plan's hands only through reflex."""
     rigs = {}
     for group in state.site.groups:
         now = state.fleet[group.name]
-        gone = int((now.seen == UNREACHABLE).sum())
+        gone = int(((now.seen == UNREACHABLE) | unwakeable(state.site, now.not_ours(asleep(group)))).sum())
         if gone:
             rigs[group.name] = Series.flat(grid, group.rigs - gone, "rigs")
     return Availability(rigs)

@@ -12,59 +12,76 @@ from typing import Any
 
 import numpy as np
 
-from dispatch.decide.group import UNKNOWN, UNREACHABLE, WAKING, GroupState, asleep, mode_index
+from dispatch.decide.fit import Cap, Counts, fit
+from dispatch.decide.group import UNREACHABLE, asleep, mode_index
+from dispatch.decide.power import effective, load_w, offset_w, silent_w
 from dispatch.decide.state import State
 from markets.grid import Interval, parse_instant
 from markets.outlook import Rung
 from optimizer.contract import LOAD_BEFORE_MW
+from optimizer.obligations import active, standing
 from optimizer.site import RigGroup, SafeState, Scope
 
 # A plan that was asked for is waited for so many ticks; then the old one serves.
 PATIENCE_TICKS = 2
-# Rigs draw up to this much more than their nameplate says before we distrust the meter instead.
-MOST_BIAS = 1.3
-
-Counts = dict[str, list[int]]
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """How many rigs of each group in each of its modes, why, and which groups a firm instruction has cut."""
+    """How many rigs of each group in each of its modes, why, which groups a firm instruction has cut, which groups a person wants awake
+    whoever put them to sleep, and by promise the MW it will be missed by."""
 
     counts: Counts
     reasons: tuple[str, ...]
     firm: frozenset[str] = field(default_factory=frozenset)
-
-
-@dataclass(frozen=True, slots=True)
-class Cap:
-    """The load of some groups, at the meter and overhead included, must stand between two figures, MW."""
-
-    groups: tuple[str, ...]
-    floor_mw: float
-    cap_mw: float
-    firm: bool
-    why: str
+    roused: frozenset[str] = field(default_factory=frozenset)
+    short: Mapping[str, float] = field(default_factory=dict)
 
 
 def wanted(state: State, at: datetime) -> Wanted:
     """What the site should be doing at `at`, before minimum times and inrush limits."""
     counts, reasons = _base(state, at)
-    firm: set[str] = set()
-    for hold in state.holds.values():
-        if hold.mode is not None:
-            for group in state.site.groups:
-                if hold.group in (None, group.name):
-                    counts[group.name] = _all_in(group, mode_index(group, hold.mode), sum(counts[group.name]))
-                    firm.add(group.name)
-            reasons.append(f"hold {hold.id} by {hold.by}: {hold.group or 'the site'} in {hold.mode}")
-    as_is = _as_is(state)
+    firm, roused = _held(state, counts, reasons)
+    short: dict[str, float] = {}
     for cap in caps(state, at):
-        moved = _fit(state, at, counts, cap)
-        if moved or (cap.firm and _load_w(state, at, as_is, cap.groups) > cap.cap_mw * 1e6):
+        drawn_w = sum(_drawn_w(state, at, name) for name in cap.groups)
+        fitted = fit(state, at, counts, cap)
+        if fitted.moved or (cap.firm and drawn_w + offset_w(state, at, cap.groups) > cap.cap_mw * 1e6):
             reasons.insert(0, cap.why)
             firm.update(cap.groups if cap.firm else ())
-    return Wanted(counts, tuple(reasons), frozenset(firm))
+        if fitted.short_mw > 0:
+            short[cap.promise] = max(short.get(cap.promise, 0.0), round(fitted.short_mw, 6))
+            reasons.insert(0, f"{cap.why}: missed by {fitted.short_mw:.3f} MW with every rig that obeys")
+    return Wanted(counts, tuple(reasons), frozenset(firm), frozenset(roused), short)
+
+
+def _held(state: State, counts: Counts, reasons: list[str]) -> tuple[set[str], set[str]]:
+    """Put groups into the modes that people hold them in; those groups, and the ones among them that are to be awake."""
+    firm: set[str] = set()
+    roused: set[str] = set()
+    for hold in state.holds.values():
+        if hold.mode is None:
+            continue
+        for group in state.site.groups:
+            if hold.group in (None, group.name):
+                mode = mode_index(group, hold.mode)
+                counts[group.name] = _all_in(group, mode, sum(counts[group.name]))
+                firm.add(group.name)
+                roused.update({group.name} if mode != asleep(group) else ())
+        reasons.append(f"hold {hold.id} by {hold.by}: {hold.group or 'the site'} in {hold.mode}")
+    return firm, roused
+
+
+def _drawn_w(state: State, at: datetime, name: str) -> float:
+    """What a group draws as it is, rigs on their way counted where they go and silent ones as they were."""
+    group, now = state.site.group(name), state.fleet[name]
+    return load_w(state, at, np.where(now.seen == UNREACHABLE, -1, effective(group, now)), group) + silent_w(state, at, (name,))
+
+
+def called(state: State, at: datetime) -> bool:
+    """Whether a deployed instruction stands now or will by the next tick."""
+    over = Interval(at, at + timedelta(seconds=state.site.tick_s))
+    return any(active(call, over) for obligation in state.setup.book for call in standing(state.calls, obligation.name))
 
 
 def caps(state: State, at: datetime) -> list[Cap]:
@@ -75,12 +92,12 @@ def caps(state: State, at: datetime) -> list[Cap]:
     for obligation in state.setup.book:
         bounds = obligation.bounds(site, {LOAD_BEFORE_MW: state.notice_mw}, state.calls, over)
         if bounds.floor_mw > 0 or bounds.cap_mw < float("inf"):
-            out.append(Cap(obligation.scope.names(site), bounds.floor_mw, bounds.cap_mw, bounds.firm, bounds.why))
+            out.append(Cap(obligation.name, obligation.scope.names(site), bounds.floor_mw, bounds.cap_mw, bounds.firm, bounds.why))
     for hold in state.holds.values():
         if hold.mw_cap is not None:
             scope = Scope(groups=(hold.group,)) if hold.group else Scope()
             why = f"hold {hold.id} by {hold.by}: {hold.group or 'the site'} at most {hold.mw_cap:.3f} MW"
-            out.append(Cap(scope.names(site), 0.0, hold.mw_cap, True, why))
+            out.append(Cap(f"hold {hold.id}", scope.names(site), 0.0, hold.mw_cap, True, why))
     return out
 
 
@@ -110,23 +127,6 @@ def planned_interval(plan: Mapping[str, Any], at: datetime) -> Mapping[str, Any]
             found: Mapping[str, Any] = interval
             return found
     return None
-
-
-def effective(group: RigGroup, now: GroupState) -> Any:
-    """By rig: the index of the mode it is taken to be in, or UNKNOWN.
-
-    What was seen counts once it was looked at after the last command, or where that command did not take;
-    a waking rig is where it is going.
-    """
-    found = np.where(now.seen >= 0, now.seen, np.where(now.seen == WAKING, _going(group, now), now.wanted))
-    return np.where((now.looked_s > now.since) | (now.tries > 0), found, now.wanted)
-
-
-def _going(group: RigGroup, now: GroupState) -> Any:
-    """By rig: the awake mode it goes to if it is waking, the fullest where it was not told one."""
-    sleep = asleep(group)
-    told = (now.wanted >= 0) & (now.wanted != (UNKNOWN if sleep is None else sleep))
-    return np.where(told, now.wanted, mode_index(group, group.full.name))
 
 
 def _reachable(state: State, group: RigGroup) -> int:
@@ -166,47 +166,3 @@ def _whole(group: RigGroup, modes: Mapping[str, float], rigs: int) -> list[int]:
         floor[k] -= min(over, floor[k])
     floor[0] += rigs - int(floor.sum())
     return [int(n) for n in floor]
-
-
-def watts_at_meter(state: State, group: RigGroup, at: datetime) -> list[float]:
-    """Watts a rig of each mode adds at the meter now: nameplate, raised by what the group is seen to draw above it, with overhead."""
-    overhead = state.overhead(group.name, at)
-    now = state.fleet[group.name]
-    # The load that was seen is the load of the modes that were seen: what was commanded since has not changed it yet.
-    modes = np.where(now.seen == WAKING, _going(group, now), now.seen)
-    nominal_w = sum(m.watts * float((modes == k).sum()) for k, m in enumerate(group.modes))
-    bias = float(np.clip(now.load_mw * 1e6 / nominal_w, 1.0, MOST_BIAS)) if nominal_w > 0 else 1.0
-    return [m.watts * bias * overhead for m in group.modes]
-
-
-def _load_w(state: State, at: datetime, counts: Counts, names: tuple[str, ...]) -> float:
-    groups = [state.site.group(name) for name in names]
-    return sum(n * w for g in groups for n, w in zip(counts[g.name], watts_at_meter(state, g, at), strict=True))
-
-
-def _fit(state: State, at: datetime, counts: Counts, cap: Cap) -> bool:
-    """Move rigs down (worst J/TH first) until the cap holds, or up (best first) until the floor does. True when anything moved."""
-    groups = [state.site.group(name) for name in cap.groups]
-    watts = {g.name: watts_at_meter(state, g, at) for g in groups}
-    load_w = _load_w(state, at, counts, cap.groups)
-    moved = False
-    steps = [(g, k) for g in groups for k in range(1, len(g.modes))]
-    for group, k in sorted(steps, key=lambda step: -step[0].modes[step[1]].j_per_th):
-        drop_w = watts[group.name][k] - watts[group.name][0]
-        excess_w = load_w - cap.cap_mw * 1e6
-        n = min(counts[group.name][k], int(np.ceil(excess_w / drop_w - 1e-9))) if excess_w > 1e-3 and drop_w > 0 else 0
-        if n > 0:
-            counts[group.name][k] -= n
-            counts[group.name][0] += n
-            load_w -= n * drop_w
-            moved = True
-    for group, k in sorted(steps, key=lambda step: step[0].modes[step[1]].j_per_th):
-        rise_w = watts[group.name][k] - watts[group.name][0]
-        short_w = cap.floor_mw * 1e6 - load_w
-        n = min(counts[group.name][0], int(short_w / rise_w + 1e-9)) if short_w > 0 and rise_w > 0 else 0
-        if n > 0:
-            counts[group.name][k] += n
-            counts[group.name][0] -= n
-            load_w += n * rise_w
-            moved = True
-    return moved

@@ -45,6 +45,7 @@ class State:
     news       what happened since the plan's inputs were folded; a plan is due while there is any
     rung       the step of the price ladder
     tally      what contracts remember of the time before
+    meters     measured MW by what is metered, as last read; `metered_after` the orders since the last look
     """
 
     setup: Setup
@@ -74,6 +75,8 @@ class State:
     inbox: int = 0
     seen_at: datetime | None = None
     tally: Tally = Tally()
+    meters: Mapping[str, float] = field(default_factory=dict)
+    metered_after: bool = False
 
     @classmethod
     def start(cls, setup: Setup, understand: Callable[[Mapping[str, Any]], Setup]) -> State:
@@ -155,6 +158,8 @@ class State:
             seen_at=seen.at,
             tally=before.tally.after(before, seen.at),
             decided=0,
+            meters=seen.meters,
+            metered_after=False,
         )
         return replace(state, news=(*self.news, *(News(state.seq, seen.at, what) for what in _news(before, state, seen))))
 
@@ -184,8 +189,9 @@ class State:
         fleet = dict(self.fleet)
         for result in done.results:
             if (order := orders.pop(result.order, None)) is not None:
-                fleet[order.group] = fleet[order.group].answered(result)
-        return replace(self, fleet=fleet, done=done, open=tuple(orders.values()))
+                fleet[order.group] = fleet[order.group].answered(order, result, done.at)
+        state = replace(self, fleet=fleet, done=done, open=tuple(orders.values()))
+        return replace(state, meters=done.meters, metered_after=True) if done.meters else state
 
 
 def _over(call: Call, at: datetime) -> bool:

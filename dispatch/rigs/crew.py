@@ -7,8 +7,7 @@ sustains: an order is given at least 2.5 s of wall time, a read-back 0.15 s, a r
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Protocol
 
@@ -16,27 +15,28 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dispatch.clock import Clock
-from dispatch.entries import Commanded, Done, GroupSeen
-from dispatch.rigs import Driver, Readings, Sent
+from dispatch.entries import Commanded, Done, GroupSeen, Order, Result
+from dispatch.meters import Fans
+from dispatch.meters.panel import Panel
+from dispatch.rigs import Driver, Outcome, Readings
 from dispatch.rigs.errand import Errand
 from dispatch.rigs.looks import Ints, Look
+from dispatch.rigs.sending import ANSWER_WALL_S, Sending
 from optimizer.site import SLEEP, Site
 
 ORDER_WALL_S = 2.5
 READ_BACK_WALL_S = 0.15
 POLL_WALL_S = 1.0
-# A rig has this long to answer one question, wall seconds from when it was asked.
-ANSWER_WALL_S = 2.0
 # A read-back asks for less patience: a rig that misses it is asked again beside the others, so that it holds up nobody.
 QUICK_WALL_S = 1.0
-# Rigs that missed an answer are asked in this many small lots, so that one that hangs holds up few that are only slow.
-SLOW_LOTS = 32
 READ_BACK_S = 3.0
 READ_BACK_SLOWER = 1.5
 READ_BACK_MOST_S = 8.0
 # Watts are up this long after a wake; waited for where that costs less than LINGER_WALL_S, so that telemetry holds the whole rise.
 RISEN_S = 65.0
 LINGER_WALL_S = 0.5
+# World seconds that fans run before the rigs behind them wake.
+FANS_FIRST_S = 10.0
 
 
 class TelemetrySink(Protocol):
@@ -50,11 +50,20 @@ class TelemetrySink(Protocol):
 class Crew:
     """Implements `dispatch.world.Hands` over one driver a group."""
 
-    def __init__(self, site: Site, drivers: Mapping[str, Driver], clock: Clock, telemetry: TelemetrySink) -> None:
+    def __init__(
+        self,
+        site: Site,
+        drivers: Mapping[str, Driver],
+        clock: Clock,
+        telemetry: TelemetrySink,
+        panel: Panel | None = None,
+        fans: Mapping[str, Fans] | None = None,
+    ) -> None:
         missing = [g.name for g in site.groups if g.name not in drivers]
         if missing:
             raise KeyError(f"no driver for {', '.join(missing)}")
         self._site, self._drivers, self._clock, self._telemetry = site, drivers, clock, telemetry
+        self._panel, self._fans = panel or Panel({}, clock), dict(fans or {})
         self._looks = {g.name: Look(g) for g in site.groups}
         self._hurried = asyncio.Event()
 
@@ -77,13 +86,32 @@ class Crew:
     async def do(self, commanded: Commanded) -> Done:
         """Carry out the orders and read back until each rig is judged or its order's deadline is over. Never raises for a rig."""
         self._hurried.clear()
-        errands = [_Sending(Errand(order, self._looks[order.group]), self._drivers[order.group]) for order in commanded.orders]
+        looks = self._looks
+        errands = [Sending(Errand(order, looks[order.group]), self._drivers[order.group], looks[order.group]) for order in commanded.orders]
+        still = await self._blow(commanded.fans)
+        sent = [e for e in errands if not self._needs(e, still)]
         try:
-            await self._carry_out(errands)
-            await self._linger(errands)
+            await self._carry_out(sent)
+            await self._linger(sent)
         finally:
             await asyncio.gather(*(e.stop() for e in errands))
-        return Done(at=self._clock.now(), results=tuple(e.errand.result(ANSWER_WALL_S) for e in errands))
+        await self._panel.refresh()
+        now = self._clock.now()
+        results = tuple(e.result() if e in sent else _fanless(e.errand.order) for e in errands)
+        return Done(at=now, results=results, meters=self._panel.fresh(now))
+
+    def _needs(self, e: Sending, still: Collection[str]) -> bool:
+        """Whether an order wakes rigs in a hall whose fans stand still."""
+        order = e.errand.order
+        return order.mode != SLEEP and self._site.group(order.group).hall in still
+
+    async def _blow(self, halls: Sequence[str]) -> set[str]:
+        """Have the fans of these halls run before rigs wake there; the halls where they do not."""
+        mine = [h for h in halls if h in self._fans]
+        running = await asyncio.gather(*(self._fans[h].run(True, ANSWER_WALL_S) for h in mine))
+        if any(running):
+            await self._clock.sleep_until(self._clock.now() + timedelta(seconds=FANS_FIRST_S))
+        return {h for h, on in zip(mine, running, strict=True) if not on}
 
     def hurry(self) -> None:
         """Something urgent waits: end what `do` is waiting for at its next step."""
@@ -91,7 +119,7 @@ class Crew:
 
     async def refresh(self) -> None:
         """Look at every rig of every group."""
-        await asyncio.gather(*(self._refresh(name, look) for name, look in self._looks.items()))
+        await asyncio.gather(self._panel.refresh(), *(self._refresh(name, look) for name, look in self._looks.items()))
 
     async def _refresh(self, name: str, look: Look) -> None:
         readings = await self._drivers[name].read(range(look.group.rigs), ANSWER_WALL_S)
@@ -100,6 +128,11 @@ class Crew:
     def snapshot(self, at: datetime) -> dict[str, GroupSeen]:
         """The groups as last read; `changed` names rigs whose condition changed since the snapshot before, all of them at first."""
         return {name: look.seen(at.timestamp()) for name, look in self._looks.items()}
+
+    @property
+    def panel(self) -> Panel:
+        """The meters."""
+        return self._panel
 
     async def watch(self, period_s: float) -> None:
         """Refresh for ever, every `period_s` world seconds. Raises what the telemetry raises."""
@@ -110,32 +143,35 @@ class Crew:
 
     async def close(self) -> None:
         """Let go of every driver."""
-        await asyncio.gather(*(d.close() for d in set(self._drivers.values())))
+        fans = (f.close() for f in self._fans.values())
+        await asyncio.gather(self._panel.close(), *fans, *(d.close() for d in set(self._drivers.values())))
 
-    async def _carry_out(self, errands: list[_Sending]) -> None:
+    async def _carry_out(self, errands: list[Sending]) -> None:
         sent_at = self._clock.now()
         for e in errands:
-            e.send(sent_at)
-        over_at = {id(e): sent_at + self._lag(e.errand.order.deadline_s, ORDER_WALL_S) for e in errands}
+            e.start(sent_at)
+        over_at = {id(e): sent_at + self._lag(e.errand.order.over_s + e.errand.order.deadline_s, ORDER_WALL_S) for e in errands}
         pause_s, look_at = READ_BACK_S, sent_at
         open_ = list(errands)
         while open_:
             look_at = max(self._clock.now(), look_at + self._lag(pause_s, READ_BACK_WALL_S))
-            look_at = min(look_at, max(over_at[id(e)] for e in open_))
+            look_at = min([look_at, max(over_at[id(e)] for e in open_), *(e.next_wave for e in open_ if e.next_wave)])
             await self._wait(open_, look_at)
             await asyncio.gather(*(self._read_back(e) for e in open_))
             now = self._clock.now()
             for e in open_:
                 again = e.errand.judge(now >= over_at[id(e)])
                 if self._hurried.is_set():
+                    e.call_off()
                     e.errand.cut_short()
                 else:
                     e.send_again(again, now)
+                    e.tell(now)
             open_ = [e for e in open_ if e.errand.waits.any()]
             pause_s = min(pause_s * READ_BACK_SLOWER, READ_BACK_MOST_S)
 
-    async def _wait(self, errands: list[_Sending], until: datetime) -> None:
-        """Until the next read-back; the answers of rigs are taken as they come."""
+    async def _wait(self, errands: list[Sending], until: datetime) -> None:
+        """Until the next read-back or wave; the answers of rigs are taken as they come."""
         await asyncio.sleep(0)
         rest = asyncio.ensure_future(self._clock.sleep_until(until))
         hurried = asyncio.ensure_future(self._hurried.wait())
@@ -146,14 +182,14 @@ class Crew:
         for e in errands:
             e.collect(now_s)
 
-    async def _read_back(self, e: _Sending) -> None:
-        quick, slow = e.errand.lots()
+    async def _read_back(self, e: Sending) -> None:
+        quick, slow = (e.told(lot) for lot in e.errand.lots())
         for readings in e.slow_readings(slow):
             self._take_for(e, readings)
         if len(quick):
             self._take_for(e, await e.driver.read(quick.tolist(), QUICK_WALL_S))
 
-    async def _linger(self, errands: list[_Sending]) -> None:
+    async def _linger(self, errands: list[Sending]) -> None:
         """See the watts of waking rigs come up, where waiting for them is cheap."""
         waking = [e for e in errands if e.errand.order.mode != SLEEP]
         speed = self._clock.speed
@@ -163,8 +199,8 @@ class Crew:
         for e in waking:
             self._take(e.errand.order.group, await e.driver.read(e.errand.rigs.tolist(), ANSWER_WALL_S), "command")
 
-    def _take_for(self, e: _Sending, readings: Readings) -> None:
-        e.errand.read(readings)
+    def _take_for(self, e: Sending, readings: Readings) -> None:
+        e.read(readings)
         self._take(e.errand.order.group, readings, "command")
 
     def _take(self, group: str, readings: Readings, why: str) -> None:
@@ -176,47 +212,7 @@ class Crew:
         return timedelta(seconds=max(world_s, least_wall_s * speed) if np.isfinite(speed) else world_s)
 
 
-class _Sending:
-    """An errand with its driver and the questions that are in the air. A rig that hangs holds up only its own."""
-
-    def __init__(self, errand: Errand, driver: Driver) -> None:
-        self.errand, self.driver = errand, driver
-        self.last_sent = datetime.min
-        self._sends: list[asyncio.Task[Sent]] = []
-        self._slow: dict[asyncio.Task[Readings], list[int]] = {}
-
-    def send(self, at: datetime) -> None:
-        for lot in self.errand.lots():
-            self.send_again(lot, at)
-
-    def send_again(self, rigs: Ints, at: datetime) -> None:
-        if len(rigs):
-            self.last_sent = at
-            self.errand.sending(rigs, at.timestamp())
-            self._sends.append(asyncio.create_task(self.driver.set_mode(rigs.tolist(), self.errand.order.mode, ANSWER_WALL_S)))
-
-    def collect(self, at_s: float) -> None:
-        """Take the answers that are there."""
-        for task in [t for t in self._sends if t.done()]:
-            self._sends.remove(task)
-            self.errand.heard(task.result(), at_s)
-
-    def slow_readings(self, rigs: Ints) -> list[Readings]:
-        """What came of the last questions to rigs that missed an answer; ask them again, beside the others."""
-        done = [task for task in self._slow if task.done()]
-        out = [task.result() for task in done]
-        for task in done:
-            del self._slow[task]
-        asked = [r for lot in self._slow.values() for r in lot]
-        free = rigs[~np.isin(rigs, asked)]
-        for lot in np.array_split(free, min(SLOW_LOTS, len(free))) if len(free) else []:
-            self._slow[asyncio.create_task(self.driver.read(lot.tolist(), ANSWER_WALL_S))] = lot.tolist()
-        return out
-
-    async def stop(self) -> None:
-        tasks = [*self._sends, *self._slow]
-        for task in tasks:
-            task.cancel()
-        for task in tasks:
-            with suppress(asyncio.CancelledError, Exception):
-                await task
+def _fanless(order: Order) -> Result:
+    """The outcome of an order that was not sent, because the hall's fans did not start."""
+    outcome = Outcome.PARTLY.value
+    return Result(order=order.id, by={outcome: order.rigs}, reasons={outcome: "not told: the hall's fans did not start"})

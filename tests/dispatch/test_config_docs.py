@@ -12,7 +12,7 @@ from optimizer.site import Hall, Meter, Overhead, RigGroup, Scope, Site
 
 PAGE = (Path(__file__).parents[2] / "docs" / "reference" / "site-file.md").read_text("utf-8")
 TABLES = [Site, Meter, Hall, Overhead, RigGroup, Scope, settings.ApiSettings]
-GROUPS = (points.SOURCES, points.HASHPRICES, points.DRIVERS)
+GROUPS = (points.SOURCES, points.HASHPRICES, points.DRIVERS, points.METERS, points.FANS)
 CHOICES = [points.offered(group)[word] for group in GROUPS for word in points.offered(group)]
 
 

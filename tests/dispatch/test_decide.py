@@ -15,7 +15,7 @@ from dispatch.entries import Commanded, Done, Entry, GroupSeen, Held, Hold, Plan
 from dispatch.rigs import pack, unpack
 from markets.facts import Call, CallKind
 from tests.fakes import NOON, price
-from tests.sites import group, small
+from tests.sites import document, group, small
 
 MINUTE = timedelta(minutes=1)
 
@@ -30,6 +30,11 @@ def look(setup: Any, **conditions: dict[str, str]) -> dict[str, GroupSeen]:
         load_mw = (awake * g.full.watts + (g.rigs - awake) * 20.0) / 1e6
         out[g.name] = GroupSeen(rigs=g.rigs, reachable=g.rigs - unreachable, load_mw=load_mw, hashrate_ph=0.0, changed=changed)
     return out
+
+
+def waking_all(**changes: Any) -> Any:
+    """A site that wakes rigs whoever put them to sleep."""
+    return small(site={**document()["site"], "wakes": "all"}, **changes)
 
 
 def folded(setup: Any, *entries: Entry) -> State:
@@ -96,11 +101,12 @@ def test_a_call_caps_at_once_and_sheds_the_worst_rigs_first() -> None:
 
 
 def test_a_recall_ends_the_cap() -> None:
-    setup = small()
+    setup = waking_all()
     recall = call(NOON + 5 * MINUTE, kind="recall", mw_cap=None)
     sleeping = look(setup, a_old={"sleep": "0-39"}, b_new={"sleep": "0-39"})
     state = folded(setup, Seen(at=NOON, fleet=sleeping, facts=(call(NOON, mw_cap=0.0),)), planned(setup, NOON, 1))
-    assert decide(state, NOON, 1) is None
+    said = decide(state, NOON, 1)
+    assert said is not None and said.orders == () and said.short == {"plant": pytest.approx(80 * 20e-6)}  # no rig sleeps for nothing
     again = state.after(Seen(at=NOON + 5 * MINUTE, facts=(recall,)), 3).after(planned(setup, NOON + 5 * MINUTE, 3), 4)
     assert moved(decide(again, NOON + 5 * MINUTE, 1)) == {("a-old", "normal"): tuple(range(40)), ("b-new", "normal"): tuple(range(40))}
 
@@ -115,14 +121,16 @@ def test_a_delta_counts_from_the_load_at_notice() -> None:
 
 def test_minimum_times_hold_price_moves_and_yield_to_a_firm_instruction() -> None:
     groups = [group("a-old", "a", watts=3000.0, ths=100.0, min_on_min=30), group("b-new", "b", watts=3500.0, ths=200.0)]
-    setup = small(groups=groups)
+    setup = waking_all(groups=groups)
     asleep = Seen(at=NOON, fleet=look(setup, a_old={"sleep": "0-39"}))
     state = folded(setup, asleep, planned(setup, NOON, 1))
     woken = decide(state, NOON, 1)
     assert woken is not None
     state = state.after(woken, 3).after(done(woken), 4).after(Seen(at=NOON + 5 * MINUTE, fleet=look(setup)), 5)
     state = state.after(planned(setup, NOON + 5 * MINUTE, 5, a_old={"sleep": 40.0}), 6)
-    assert decide(state, NOON + 5 * MINUTE, 1) is None
+    waits = decide(state, NOON + 5 * MINUTE, 1)
+    assert waits is not None and waits.orders == () and waits.skipped == {"a-old": {"minimum time": 40}}
+    assert decide(state.after(waits, 7), NOON + 10 * MINUTE, 1) is None  # it is said once
     assert moved(decide(state, NOON + 31 * MINUTE, 1)) == {("a-old", "sleep"): tuple(range(40))}
     called = state.after(Seen(at=NOON + 6 * MINUTE, facts=(call(NOON, mw_cap=0.0),)), 7)
     assert ("a-old", "sleep") in moved(decide(called, NOON + 6 * MINUTE, 1))
@@ -172,7 +180,7 @@ def test_a_rig_that_wakes_by_itself_is_put_back() -> None:
 
 def test_starts_are_limited_by_the_hall() -> None:
     halls = [{"name": "a", "meter": "main", "limit_mw": 0.5, "max_starts_per_min": 2}, {"name": "b", "meter": "main", "limit_mw": 0.5}]
-    setup = small(halls=halls)
+    setup = waking_all(halls=halls)
     seen = Seen(at=NOON, fleet=look(setup, a_old={"sleep": "0-39"}, b_new={"sleep": "0-39"}))
     state = folded(setup, seen, planned(setup, NOON, 1))
     commanded = decide(state, NOON, 1)

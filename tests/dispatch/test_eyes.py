@@ -15,6 +15,7 @@ from dispatch.config import from_document
 from dispatch.decide.state import State
 from dispatch.entries import GroupSeen, Seen
 from dispatch.eyes import RIGS, SAID_STANDS, Looker, Watched
+from dispatch.meters.panel import Panel
 from markets.facts import Fact, Price
 from tests.fakes import NOON, price
 from tests.sites import small
@@ -54,6 +55,7 @@ class Answering:
 
     def __init__(self, **reachable: int) -> None:
         self.reachable = reachable
+        self.panel = Panel({}, VirtualClock(NOON))
 
     async def refresh(self) -> None:
         return None

@@ -9,6 +9,8 @@ from typing import Any
 from dispatch.clock import VirtualClock
 from dispatch.config import Setup
 from dispatch.eyes import Looker, Watched
+from dispatch.meters.panel import Panel
+from dispatch.meters.simulated import simulated_meters
 from dispatch.planner import InlinePlanner
 from dispatch.rigs.crew import Crew
 from dispatch.rigs.simulated import simulated_drivers
@@ -33,7 +35,8 @@ def world(
 ) -> World:
     clock = VirtualClock(start)
     fleet = fleet or Fleet(spec_of(setup.site.groups).with_afflictions(tuple(faults)), seed, start.timestamp())
-    crew = Crew(setup.site, simulated_drivers(fleet, clock), clock, telemetry or Forgetful())
+    panel = Panel(simulated_meters(setup.site, fleet, clock), clock)
+    crew = Crew(setup.site, simulated_drivers(fleet, clock), clock, telemetry or Forgetful(), panel)
     told = [Telling(list(facts)), *sources]
     eyes = Looker(clock, [Watched(s) for s in told], crew, inbox, refresh_each_look=True)
     return World("replay", clock, eyes, crew, InlinePlanner())

@@ -88,7 +88,7 @@ def test_the_chart_is_labelled_in_market_time(get: Any) -> None:
     chart = get("chart")
     assert "HE12" in chart["axis"]["text"] and "Fri 21 Aug" in chart["axis"]["text"]
     assert chart["published"]["label"][-1] == "HE14 13:30-13:45"
-    assert len(chart["load"]["x"]) == len(chart["load"]["y"]) == 24
+    assert len(chart["load"]["x"]) == len(chart["load"]["y"]) == 24 + 16  # four of 24 ticks stand under the call: a look each minute
 
 
 def test_what_happened_is_told_in_words(get: Any) -> None:

@@ -1,0 +1,48 @@
+"""How quickly the rigs of a group shed their load, as measured by read-backs of orders to sleep."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+# Upper bounds, seconds from the order's first sending to the reading that shows it; response times of products lie between them.
+BOUNDS_S = (5.0, 10.0, 15.0, 30.0, 60.0, 120.0, 300.0, 600.0)
+KEEP_ORDERS = 200
+# With fewer rigs measured than this, 99 % of them means nothing.
+LEAST_RIGS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """The last orders to sleep of a group: how many rigs each told, and how many had shed by each of `BOUNDS_S`."""
+
+    orders: tuple[tuple[int, tuple[int, ...]], ...] = ()
+
+    def after(self, took_s: Mapping[str, int], told: int) -> Curve:
+        """With one more order: rigs by the bound within which they were seen to have shed, as an entry holds them."""
+        within = tuple(sum(n for bound, n in took_s.items() if float(bound) <= b) for b in BOUNDS_S)
+        return Curve((*self.orders, (told, within))[-KEEP_ORDERS:])
+
+    @property
+    def rigs(self) -> int:
+        """How many rigs were measured."""
+        return sum(told for told, _ in self.orders)
+
+    def share(self, response_s: float, quantile: float = 0.99) -> float | None:
+        """The share of the rigs told that had shed within a response time in `quantile` of the orders, by rigs; None where too few were
+        measured. The time between two bounds counts as the lower one."""
+        if self.rigs < LEAST_RIGS:
+            return None
+        k = max((i for i, b in enumerate(BOUNDS_S) if b <= response_s), default=-1)
+        shares = sorted((within[k] / told if k >= 0 else 0.0, told) for told, within in self.orders)
+        passed, allowed = 0, (1.0 - quantile) * self.rigs
+        for share, told in shares:
+            passed += told
+            if passed > allowed:
+                return share
+        return shares[-1][0]
+
+
+def bucket(seconds: float) -> str | None:
+    """The bound a measured time falls under, as entries write it; None beyond the last."""
+    return next((f"{b:g}" for b in BOUNDS_S if seconds <= b), None)

@@ -1,0 +1,183 @@
+"""A promise is called on while rigs refuse, lie, hang, wake by themselves: the meter judges whether it is kept, and if not, who was told.
+
+The judge reads the true load of the simulated fleet, not what rigs or our own books say.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+import numpy as np
+import pytest
+
+from dispatch import loop
+from dispatch.config import Setup, from_document
+from dispatch.decide.state import State
+from dispatch.entries import Commanded, Seen
+from dispatch.redecide import redecide
+from dispatch.runs import run_started
+from dispatch.sim.fleet import Fleet
+from dispatch.sim.spec import Affliction, Fault, spec_of
+from dispatch.store.journal import MemoryJournal
+from markets.facts import Call, CallKind
+from tests.dispatch.worlds import world
+from tests.fakes import NOON, hashprice, prices
+from tests.sites import group, small
+
+HOUR, MINUTE = timedelta(hours=1), timedelta(minutes=1)
+CALLED = NOON + 30 * MINUTE
+RESPONSE = timedelta(minutes=10)  # ECRS and ERS-10
+METER = {"kind": "modbus", "host": "meter.invalid", "register": 0}
+OLD, NEW = 60, 60
+
+
+@dataclass
+class Judged:
+    """What the meter saw: MW by instant after each tick; and what the journal says."""
+
+    mw: dict[datetime, float] = field(default_factory=dict)
+    journal: MemoryJournal = field(default_factory=MemoryJournal)
+
+    def commanded(self) -> list[Commanded]:
+        return [e for _, e in self.journal.read() if isinstance(e, Commanded)]
+
+    def worst(self, since: datetime, until: datetime) -> float:
+        return max(mw for at, mw in self.mw.items() if since <= at < until)
+
+
+def site(metered: bool, **more: Any) -> Setup:
+    groups = [
+        group("a-old", "a", watts=3000.0, ths=100.0, rigs=OLD, min_on_min=30, min_off_min=10, **more.pop("old", {})),
+        group("b-new", "b", watts=3500.0, ths=200.0, rigs=NEW, min_on_min=30, min_off_min=10, **more.pop("new", {})),
+    ]
+    return small(groups=groups, meters=[{"id": "main", **({"driver": METER} if metered else {})}], **more)
+
+
+def called(mw_cap: float, at: datetime = CALLED) -> Call:
+    return Call(
+        source="qse", known_at=at, id="c1", version=1, obligation="plant", kind=CallKind.DEPLOY, notice_at=at, start_at=at,
+        end_at=at + 2 * HOUR, mw_cap=mw_cap,
+    )  # fmt: skip
+
+
+async def judged(setup: Setup, mw_cap: float, faults: Iterable[Affliction], seed: int = 1, hours: float = 1.5) -> Judged:
+    fleet = Fleet(spec_of(setup.site.groups).with_afflictions(tuple(faults)), seed, NOON.timestamp())
+    facts = [*prices([20.0] * 24, NOON - 2 * HOUR), hashprice(45.0, NOON), called(mw_cap)]
+    made, out = world(setup, NOON, facts, fleet=fleet), Judged()
+
+    async def after(at: datetime, _: State) -> None:
+        now = made.clock.now()
+        fleet.advance(now.timestamp())
+        out.mw[now] = true_mw(setup, fleet)
+
+    await loop.run(made, out.journal, State.start(setup, from_document), run_started("replay", setup, NOON, 1), NOON + hours * HOUR, after)
+    return out
+
+
+def true_mw(setup: Setup, fleet: Fleet) -> float:
+    return sum(float(fleet.truth(g.name, np.arange(g.rigs))[0].sum()) for g in setup.site.groups) / 1e6
+
+
+SOME = tuple(range(0, 60, 5))  # 12 of 60
+
+
+@pytest.mark.parametrize("metered", [True, False], ids=["metered", "unmetered"])
+@pytest.mark.parametrize("fault", list(Fault))
+async def test_the_promise_is_kept_in_time_whenever_enough_rigs_are_sound(fault: Fault, metered: bool) -> None:
+    """A fifth of each group is faulty: 24 rigs that may draw 78 kW whatever they are told. 140 kW can be kept with the others."""
+    setup = site(metered)
+    got = await judged(setup, 0.14, [Affliction(fault, name, SOME, from_s=CALLED.timestamp()) for name in ("a-old", "b-new")])
+    before = [mw for at, mw in got.mw.items() if at < CALLED]
+    assert min(before) > 0.3
+    assert got.worst(CALLED + RESPONSE, CALLED + HOUR) <= 0.14
+    assert redecide(got.journal.read()).findings == []
+
+
+@pytest.mark.parametrize("metered", [True, False], ids=["metered", "unmetered"])
+@pytest.mark.parametrize("fault", [Fault.REFUSES, Fault.LIES, Fault.HANGS, Fault.UNREACHABLE])
+async def test_a_promise_that_cannot_be_kept_is_named_within_a_tick_with_its_size(fault: Fault, metered: bool) -> None:
+    """24 rigs do not move; 20 kW cannot be reached, whatever the other 96 do: about 60 kW are missing."""
+    setup = site(metered)
+    got = await judged(setup, 0.02, [Affliction(fault, name, SOME, from_s=CALLED.timestamp()) for name in ("a-old", "b-new")])
+    named = [c for c in got.commanded() if c.short.get("plant", 0.0) > 0.03]
+    assert named and named[0].at <= CALLED + timedelta(seconds=setup.site.tick_s)
+    missing = min(got.mw.values()) - 0.02
+    assert named[-1].short["plant"] == pytest.approx(missing, abs=0.006)
+    assert "missed by" in named[-1].reasons[0]
+
+
+async def test_every_rig_that_is_left_alone_has_its_reason() -> None:
+    setup = site(True)
+    faults = [Affliction(Fault.LIES, "a-old", (1, 2, 3)), Affliction(Fault.UNREACHABLE, "b-new", (4, 5))]
+    got = await judged(setup, 0.002, faults)
+    last = got.commanded()[-1].skipped
+    assert last["b-new"]["unreachable"] == 2
+    assert sum(last["a-old"].get(why, 0) for why in ("did not obey", "quarantine")) == 3
+
+
+async def test_rigs_that_come_online_during_an_event_are_caught() -> None:
+    """Ten rigs are off the network, and draw, when the call comes; half an hour later they answer again."""
+    setup = site(True)
+    gone = Affliction(Fault.UNREACHABLE, "a-old", tuple(range(10)), until_s=(CALLED + 30 * MINUTE).timestamp())
+    got = await judged(setup, 0.003, [gone], hours=2)
+    assert got.worst(CALLED + RESPONSE, CALLED + 30 * MINUTE) > 0.03
+    assert got.worst(CALLED + 33 * MINUTE, CALLED + HOUR) <= 0.003
+
+
+async def test_nobody_flips_a_rig_that_will_not_stay_put() -> None:
+    """A rig that wakes by itself is put back three times, then left alone for an hour while others make up for it."""
+    setup = site(True)
+    got = await judged(setup, 0.3, [Affliction(Fault.WAKES_BY_ITSELF, "a-old", (0, 1, 2, 3))], hours=2.5)
+    orders = [o for c in got.commanded() for o in c.orders if o.group == "a-old" and o.mode == "sleep"]
+    assert got.worst(CALLED + RESPONSE, CALLED + 2 * HOUR) <= 0.3
+    assert 2 <= len(orders) <= 12
+
+
+async def test_the_meter_sees_what_the_rigs_hide() -> None:
+    """Rigs that obey but can never be read: with a meter their load counts, and the journal shows what it read."""
+    setup = site(True)
+    got = await judged(setup, 0.14, [Affliction(Fault.DRIPS, "b-new", tuple(range(20)))])
+    assert got.worst(CALLED + RESPONSE, CALLED + HOUR) <= 0.14
+    looks = [e for _, e in got.journal.read() if isinstance(e, Seen)]
+    assert all(set(e.meters) == {"meter main"} for e in looks)
+
+
+async def test_a_set_point_is_met_from_below_as_well_as_from_above() -> None:
+    """Rigs drift from their nameplates by a few per cent: the measured load is brought to the set point within one rig."""
+    setup = site(True)
+    fleet = Fleet(spec_of(setup.site.groups), 7, NOON.timestamp())
+    point = Call(
+        source="qse", known_at=CALLED, id="p1", version=1, obligation="plant", kind=CallKind.SET_POINT, notice_at=CALLED,
+        start_at=CALLED, mw_target=0.2,
+    )  # fmt: skip
+    made, seen = world(setup, NOON, [*prices([20.0] * 24, NOON - 2 * HOUR), hashprice(45.0, NOON), point], fleet=fleet), {}
+
+    async def after(at: datetime, _: State) -> None:
+        seen[made.clock.now()] = true_mw(setup, fleet)
+
+    started = run_started("replay", setup, NOON, 1)
+    await loop.run(made, MemoryJournal(), State.start(setup, from_document), started, NOON + 2 * HOUR, after)
+    settled = [mw for at, mw in seen.items() if at >= CALLED + RESPONSE]
+    assert max(abs(mw - 0.2) for mw in settled) <= 0.0036
+
+
+@pytest.mark.parametrize("seed", [*range(4), *(pytest.param(n, marks=pytest.mark.slow) for n in range(4, 100))])
+async def test_any_mixture_of_faults_is_kept_or_named(seed: int) -> None:
+    """Faults of every kind at random rates, beginning before or during the event: the meter is under the promise from the response time
+    on, or the journal says by how much it will be missed."""
+    r = np.random.default_rng(seed)
+    setup, cap_mw = site(bool(seed % 2)), float(r.uniform(0.05, 0.25))
+    kinds = [Fault(k) for k in r.choice([f.value for f in Fault], size=4, replace=False)]
+    begins = [float((CALLED + timedelta(minutes=float(r.uniform(-20, 20)))).timestamp()) for _ in kinds]
+    faults = [Affliction(k, None, None, float(r.uniform(0.0, 0.12)), s) for k, s in zip(kinds, begins, strict=True)]
+    got = await judged(setup, cap_mw, faults, seed=seed)
+    settled = CALLED + 30 * MINUTE  # the last fault begins 20 minutes in; a response time later all is found out
+    over = {at: mw for at, mw in got.mw.items() if settled <= at < CALLED + HOUR and mw > cap_mw}
+    said = [c for c in got.commanded() if c.short]
+    assert not over or (said and said[0].at <= settled), (seed, kinds, max(over.values()), cap_mw)
+    faulty_mw = sum(a.rate for a in faults) * (OLD * 0.0030 + NEW * 0.0035)
+    if cap_mw > faulty_mw + 0.01:
+        assert not over, (seed, kinds, faults, over)
