@@ -6,7 +6,6 @@ import asyncio
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 from dispatch import config as site_files
 from dispatch.clock import VirtualClock, wall_now
@@ -14,7 +13,7 @@ from dispatch.config import Setup
 from dispatch.decide.ask import PlanInputs, inputs
 from dispatch.decide.state import State
 from dispatch.entries import Seen
-from dispatch.sources import watched
+from dispatch.sources import archived, watched
 from markets.facts import Fact
 
 LOOK_BACK = timedelta(days=8)
@@ -32,8 +31,7 @@ class Snapshot:
 
 def snapshot(config: Path, archive: Path | None, at: datetime | None) -> Snapshot:
     """Ask every source of a site file for what was known at `at`. Raises SourceError."""
-    override: dict[str, Any] = {"prices": {"source": "archive", "path": str(archive.resolve())}} if archive else {}
-    setup = site_files.load(config, override)
+    setup = site_files.load(config, archived(config, archive) if archive else {})
     at = at or wall_now()
     return asyncio.run(_look(setup, at))
 

@@ -57,34 +57,17 @@ def replay(
     """The same loop over archived facts with a simulated fleet, as fast as it goes; leaves a journal and settlements."""
     from dispatch import config as site_files
     from dispatch.runs import replay as replayed
+    from dispatch.sources import archived
 
     start, end = instant(from_, "--from"), instant(to, "--to")
     if end <= start:
         raise Ended(WRONG, f"--to {to} is not after --from {from_}")
     if not archive.is_dir():
         raise Ended(WRONG, f"--archive: there is no folder {archive}")
-    setup = site_files.load(config, _archived(config, archive))
+    setup = site_files.load(config, archived(config, archive))
     state = asyncio.run(replayed(setup, data, start, end, progress=_progress(start, end)))
     head = {"from": start.isoformat(), "to": end.isoformat(), "rows": state.seq, "data": str(data)}
     out(head, as_json, [f"replayed {start:%Y-%m-%d %H:%MZ} to {end:%Y-%m-%d %H:%MZ}: {state.seq} journal rows in {data}"])
-
-
-def _archived(config: Path, archive: Path) -> dict[str, Any]:
-    """The sections that put an archive in place of the file's price source, unless that is a tariff, and of its hashprice where that is an
-    archive too."""
-    import tomllib
-
-    override: dict[str, Any] = {"prices": {"source": "archive", "path": str(archive.resolve())}}
-    try:
-        document = tomllib.loads(config.read_text("utf-8"))
-    except (OSError, ValueError):
-        return override  # config.load says it better
-    hash_, prices = document.get("hash", {}), document.get("prices")
-    if isinstance(prices, dict) and prices.get("source") == "tariff":
-        override = {}
-    if isinstance(hash_, dict) and hash_.get("source") == "archive":
-        override["hash"] = {**hash_, "path": str(archive.resolve())}
-    return override
 
 
 def _progress(start: datetime, end: datetime) -> Any:

@@ -11,7 +11,7 @@ charges the interval that is the highest so far: a later, higher system peak tak
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
+from datetime import date, datetime
 from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
@@ -22,7 +22,8 @@ from markets.grid import Grid, Interval, OperatingDay, month_span, months, utc
 from optimizer.actuals import Actuals
 from optimizer.contract import Contract
 from optimizer.expr import Floats, Ints
-from optimizer.obligations import Bounds, Charge, Its
+from optimizer.generators import net_mwh
+from optimizer.obligations import Bounds, Charge, Its, meters_in
 from optimizer.periods import PERIOD, clock, leads, recalled
 from optimizer.program import Program
 from optimizer.reader import Reader
@@ -30,6 +31,7 @@ from optimizer.site import NotNegative, Positive, Site, Written
 
 Instant = Annotated[datetime, AfterValidator(utc)]
 Month = Annotated[int, Field(ge=1, le=12)]
+Hour = Annotated[int, Field(ge=0, le=23)]
 OWN_PEAK_MW = "own_peak_mw"
 KW_PER_MW = 1000
 # Dollars an hour of each MW in an interval the operator wants avoided: above every price, and under every promise.
@@ -70,6 +72,8 @@ class Transmission(Contract):
     contract_mw       ncp, mbd: billed at least
     cp_year_start     mbd: the month in which the year of the highest load begins
     avoid             the operator's own list: { from, to, mw }
+    load              net: what flows at the meter; gross: what the site draws, whatever is generated behind it
+    hours, weekdays   ncp: the demand of these alone counts, hours by their beginning; weekdays: Monday to Friday but `holidays`
     """
 
     type: ClassVar[str] = "transmission"
@@ -82,6 +86,10 @@ class Transmission(Contract):
     contract_mw: Positive | None = None
     cp_year_start: Month | None = None
     avoid: tuple[Avoid, ...] = ()
+    load: Literal["net", "gross"] = "net"
+    hours: tuple[Hour, ...] | None = None
+    weekdays: bool | None = None
+    holidays: tuple[date, ...] = ()
 
     @model_validator(mode="after")
     def _fits_its_method(self) -> Transmission:
@@ -91,6 +99,10 @@ class Transmission(Contract):
             raise ValueError(f"cp_year_start says nothing of {self.method}: only mbd keeps the highest load of a year")
         if self.months is not None and (self.method == "mbd" or not self.months or len(set(self.months)) < len(self.months)):
             raise ValueError("months needs each month once, and is not for mbd, which is billed all the year")
+        if self.method != "ncp" and (self.hours is not None or self.weekdays is not None):
+            raise ValueError(f"hours and weekdays say nothing of {self.method}: only a demand charge (ncp) counts some hours alone")
+        if self.holidays and self.weekdays is None:
+            raise ValueError("holidays say nothing without weekdays")
         return self
 
     @property
@@ -112,8 +124,7 @@ class Transmission(Contract):
         return {"ncp": 31, "mbd": 366}.get(self.method, 0)
 
     def charges(self, its: Its[Any]) -> Iterable[Charge[Any]]:
-        load = its.sum([its.energy_mwh(name) for name in self.scope.names(its.site)]) / its.hours
-        month = months(its.site.market, its.grid)
+        load, month = self._load_mw(its), months(its.site.market, its.grid)
         per_mw = its.number(self.usd_per_kw_year) * its.number(KW_PER_MW)
         if self.method in COINCIDENT:
             at_peak = its.peak_share(self.metered_min) * _counts(its, month, self.counted_months)
@@ -123,7 +134,8 @@ class Transmission(Contract):
         period = self._periods(month)
         before, at_start = self._before(its, period)
         contract = its.during(None) * its.number(self.contract_mw or 0.0)
-        raised = its.highest(its.mean(load, clock(its.grid, self.metered_min)), period, np.maximum(before, contract))
+        metered = its.mean(load, clock(its.grid, self.metered_min)) * self._inside(its)
+        raised = its.highest(metered, period, np.maximum(before, contract))
         raised = raised + np.maximum(contract - before, its.number(0)) * at_start
         if self.method == "ncp":
             rate = _counts(its, month, self.counted_months) * (-per_mw / its.number(12))
@@ -137,8 +149,7 @@ class Transmission(Contract):
             return memory
         its = Reader.of(then)
         period = self._periods(months(its.site.market, its.grid))
-        load = its.sum([its.energy_mwh(name) for name in self.scope.names(its.site)]) / its.hours
-        metered = its.mean(load, clock(its.grid, self.metered_min))
+        metered = its.mean(self._load_mw(its), clock(its.grid, self.metered_min)) * self._inside(its)
         here = [float(mw) for mw, number in zip(metered, period, strict=True) if number == period[-1] and mw == mw]
         last = int(period[-1])
         return {**memory, PERIOD: last, OWN_PEAK_MW: max([recalled(memory, OWN_PEAK_MW, last), *here])}
@@ -159,6 +170,24 @@ class Transmission(Contract):
         for line in program.earned[before:] if self.method not in COINCIDENT else ():
             # A raise serves the hours after the horizon as well: these carry their part of it. The line itself stays whole.
             program.weigh(line.usd * self._carried(program))
+
+    def _load_mw(self, its: Its[Any]) -> Any:
+        """The load that is metered for it."""
+        if self.load == "gross":
+            return its.sum([its.energy_mwh(name) for name in self.scope.names(its.site)]) / its.hours
+        return its.sum([net_mwh(its, meter, groups) for meter, groups in meters_in(its.site, self.scope)]) / its.hours
+
+    def _inside(self, its: Its[Any]) -> Any:
+        """One in the intervals whose demand counts, zero in the others."""
+        counts = its.during(None)
+        if self.hours is None and self.weekdays is None:
+            return counts
+        local = [over.start.astimezone(its.site.market.tz) for over in its.grid.intervals]
+        workday = [at.weekday() < 5 and at.date() not in self.holidays for at in local]
+        inside = [
+            self.weekdays in (None, w) and (self.hours is None or at.hour in self.hours) for at, w in zip(local, workday, strict=True)
+        ]
+        return np.where(inside, counts, its.number(0))
 
     def _cited(self, its: Its[Any]) -> str:
         """The rule in words, and the dated rule of the metered interval where it was handed in."""
