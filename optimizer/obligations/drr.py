@@ -6,8 +6,9 @@
     energy    LMP x min(dispatched, baseline - load), from the net benefits price on              MISO Tariff 40.3.3 (Order 745)
     missing   LMP x what is missing of a dispatch beyond a tolerance                              MISO Tariff 40.3.4
 
-A resource may not dispatch itself: it answers MISO's calls and awards. Where nobody has said, a plan takes it for dispatched where that
-pays and the LMP reaches both the offer and the net benefits price. Day-ahead awards are forwards, bought back at the real-time LMP.
+A resource may not dispatch itself: it answers MISO's calls and awards. Further ahead than its notice, where nobody has said, a plan takes
+it for dispatched where that pays and the LMP reaches both the offer and the net benefits price; nearer than that nothing untold is expected
+any more. Day-ahead awards are forwards, bought back at the real-time LMP.
 Spinning and supplemental reserve are sold beside it. Consumption is never raised for a baseline: what it is comes from the market's award
 of product BASELINE, else from the site file.
 """
@@ -55,6 +56,7 @@ class Drr(Contract):
     baseline_mw                registered baseline, where the market has not said another
     offer_usd_per_mwh          price it is offered at
     net_benefits_usd_per_mwh   the month's threshold, where it is known
+    notice_min                 how long ahead MISO tells of a dispatch
     min_down_min               Type I: a dispatch lasts at least so long
     reserves, qualified_mw     reserve sold beside energy, and the most of each
     shed_s                     seconds until a rig told to sleep draws nothing
@@ -68,6 +70,7 @@ class Drr(Contract):
     baseline_mw: Positive
     offer_usd_per_mwh: NotNegative = 0.0
     net_benefits_usd_per_mwh: NotNegative | None = None
+    notice_min: NotNegative = 30.0
     min_down_min: NotNegative = 0.0
     reserves: tuple[Reserve, ...] = ()
     qualified_mw: Mapping[Reserve, NotNegative] = Field(default_factory=dict)
@@ -190,13 +193,14 @@ class Drr(Contract):
             program.insist(f"{self.name} dispatched", names, bounds)
 
     def _told(self, program: Program) -> tuple[Floats, Any, Any]:
-        """MW that MISO has dispatched in each interval, where it has said so, and where it stands in real time."""
+        """MW that MISO has dispatched in each interval, where that is settled (told, or too late for it), and where it stands in real time."""
         awards = program.so_far.awards
         ahead, _, said = capacity.on(capacity.of(awards, self.name, ENERGY, DAY_AHEAD), program.grid, float)
         now, _, firm = capacity.on(capacity.of(awards, self.name, ENERGY, REAL_TIME), program.grid, float)
         called = np.asarray(self._called(program), dtype=np.float64)
         told = np.maximum(np.where(firm, now, ahead), called)
-        return told, said | firm | (called > 0), firm & (now > 0)
+        late = program.grid.edges[:-1] < program.grid.edges[0] + max(1.0, self.notice_min * 60.0)
+        return told, said | firm | (called > 0) | late, firm & (now > 0)
 
     def _dispatched(self, program: Program, told: Floats, known: Any, base: Floats, beyond: Floats) -> tuple[Expr, Expr]:
         """MW dispatched, and one where anything is: as told, or as it pays where the price is reached. A block is expected whole."""

@@ -158,10 +158,10 @@ def test_a_block_is_all_or_nothing_and_a_type_ii_goes_as_far_as_it_pays():
     ahead = outlook({HUB: [60.0] * 8}, EIGHT)
     whole = plan(miso(*rigs), (*BOOK, drr(mw=20.0)), ahead, so_far(NOON))
     part = plan(miso(*rigs), (*BOOK, drr(mw=20.0, kind="II")), ahead, so_far(NOON))
-    np.testing.assert_allclose(part.load_mw, 12, atol=1e-6)
-    np.testing.assert_allclose(part.offers["ENERGY"], 12, atol=1e-6)
+    np.testing.assert_allclose(part.load_mw[1:], 12, atol=1e-6)
+    np.testing.assert_allclose(part.offers["ENERGY"][1:], 12, atol=1e-6)
     # a block of twenty: 12 x (75 - 120) gained, 8 x (150 - 120) lost
-    np.testing.assert_allclose(whole.load_mw, 4, atol=1e-6)
+    np.testing.assert_allclose(whole.load_mw[1:], 4, atol=1e-6)
     most = plan(miso(*rigs), (*BOOK, drr(mw=23.9)), outlook({HUB: [52.0] * 8}, EIGHT), so_far(NOON))
     np.testing.assert_allclose(most.load_mw, 24, atol=1e-6)
 
@@ -174,6 +174,14 @@ def test_a_block_stays_for_its_minimum_time_and_begins_only_where_the_price_is_r
     off = made.load_mw < 1e-6
     assert off.sum() == down and off[3 : 3 + down].all()
     assert made.lines[("drr", "drr_energy")].sum() == pytest.approx(24 * 400)
+
+
+@pytest.mark.parametrize(("notice", "first"), [(0, 1), (15, 1), (30, 2), (50, 4), (120, 8)])
+def test_nothing_is_dispatched_that_nobody_can_tell_of_any_more(notice, first):
+    """A plan of quarter hours at a price where every block goes: what runs now runs on, and so does what the notice is too short for."""
+    quarters = Grid.regular(NOON, NOON + 4 * HOUR, 15)
+    made = made_of(drr(notice_min=notice), [60.0] * 16, quarters)
+    np.testing.assert_allclose(made.load_mw, [24] * first + [14] * (16 - first), atol=1e-6)
 
 
 def test_miso_decides_an_award_is_firm_and_a_zero_is_no_dispatch():
