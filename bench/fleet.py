@@ -36,8 +36,9 @@ from dispatch.decide.state import State  # noqa: E402
 from dispatch.entries import Commanded, GroupSeen, Hold, Order, Seen  # noqa: E402
 from dispatch.rigs.asics import Asics  # noqa: E402
 from dispatch.rigs.crew import Crew  # noqa: E402
-from dispatch.rigs.roster import addresses, wire_model  # noqa: E402
-from dispatch.sim.server import model_fleet  # noqa: E402
+from dispatch.rigs.roster import addresses  # noqa: E402
+from dispatch.rigs.speech import wire_model  # noqa: E402
+from dispatch.sim.models import model_fleet  # noqa: E402
 from dispatch.sim.spec import Affliction, Fault, spec_to_json  # noqa: E402
 from optimizer.site import Hall, Meter, RigGroup, Site  # noqa: E402
 

@@ -105,7 +105,8 @@ async def api_role(job: Job) -> int:
 async def rigs_role(job: Job) -> int:
     """The demonstration's rigs: every loopback subnet of the site file, on a clock of the same speed. The site starts cold: all asleep."""
     from dispatch import config
-    from dispatch.sim.server import ServeFault, serve_site
+    from dispatch.sim.models import ServeFault
+    from dispatch.sim.server import serve_site
 
     try:
         await serve_site(config.load(job.config, job.override), clock_of(job), Path(job.data) / "rigs.jsonl", initial=SLEEP)

@@ -13,7 +13,6 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 from urllib.parse import urlsplit
-from zlib import crc32
 
 from pydantic import AfterValidator, Field, model_validator
 
@@ -209,77 +208,6 @@ class DriverSettings(Written):
         raise NotImplementedError
 
 
-class SimulatedDriver(DriverSettings):
-    """An in-process fleet, no sockets."""
-
-    kind: Literal["simulated"] = "simulated"
-    seed: int = 0
-
-    def reach(self, setup: Setup, group: str, clock: Clock) -> Driver:
-        from dispatch.rigs.simulated import Simulated
-        from dispatch.sim.fleet import Fleet
-        from dispatch.sim.spec import spec_of
-
-        # Rigs of two groups drift from their nameplates each in its own way.
-        seed = self.seed & 0xFFFFFFFF ^ crc32(group.encode())
-        return Simulated(Fleet(spec_of([setup.site.group(group)]), seed, clock.now().timestamp()), group, clock)
-
-
-class TcpSettings(DriverSettings):
-    """Rigs on a network: the first `rigs` addresses of a subnet, or those of a roster (CSV with a column "ip"); `at_once` connections."""
-
-    subnet: Subnet | None = None
-    roster: Text | None = None
-    credentials: Reference | None = None
-    at_once: Annotated[int, Field(ge=1, le=1000)] = 100
-
-    @model_validator(mode="after")
-    def _at_most_one_list(self) -> TcpSettings:
-        if self.subnet is not None and self.roster is not None:
-            raise ValueError("needs one of subnet and roster")
-        return self
-
-    @property
-    def listed(self) -> bool:
-        """Whether it says where rigs are."""
-        return self.subnet is not None or self.roster is not None
-
-    def reach(self, setup: Setup, group: str, clock: Clock) -> Driver:
-        # pyasic takes most of a second to import, and most processes have no use for it
-        from dispatch.rigs.asics import DEFAULT_PASSWORD, Asics
-        from dispatch.rigs.roster import addresses, roster, secret, wire_model
-
-        found = setup.site.group(group)
-        ips = addresses(self.subnet, found.rigs) if self.subnet else roster(setup.resolve(self.roster or ""))[: found.rigs]
-        password = secret(self.credentials, setup.resolve) if self.credentials else DEFAULT_PASSWORD
-        return Asics(found, ips, wire_model(found.model), clock, password=password, at_once=self.at_once)
-
-
-class PyasicDriver(TcpSettings):
-    """Rigs over TCP through pyasic."""
-
-    kind: Literal["pyasic"] = "pyasic"
-
-    @model_validator(mode="after")
-    def _one_list(self) -> PyasicDriver:
-        if not self.listed:
-            raise ValueError("needs one of subnet and roster")
-        return self
-
-
-class PaperDriver(TcpSettings):
-    """Writes nothing to any rig. With a subnet or a roster it reads the rigs there; without, it imagines them."""
-
-    kind: Literal["paper"] = "paper"
-    seed: int = 0
-
-    def reach(self, setup: Setup, group: str, clock: Clock) -> Driver:
-        from dispatch.rigs.paper import Paper
-
-        rigs = super().reach(setup, group, clock) if self.listed else SimulatedDriver(seed=self.seed).reach(setup, group, clock)
-        return Paper(setup.site.group(group), rigs, clock)
-
-
 class ApiSettings(Written):
     """Where the API and the page listen, and the names beyond loopback by which they may be called (Host header)."""
 
@@ -289,5 +217,5 @@ class ApiSettings(Written):
 
 # Words of the contract that this version knows and has not built: a clear fault instead of "unknown".
 NOT_BUILT = {
-    "driver": ("pyasic-rs", "fleet-bridge"),
+    "driver": ("fleet-bridge",),
 }

@@ -23,7 +23,8 @@ def serve(
 ) -> None:
     """Simulated rigs that any real client can talk to, until interrupted."""
     from dispatch.clock import WallClock
-    from dispatch.sim.server import ServeFault, serve_models
+    from dispatch.sim.models import ServeFault
+    from dispatch.sim.server import serve_models
 
     try:
         note(f"loadstone: {count} simulated rigs on {subnet}, port 4028; interrupt to end")

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TypeVar
 
+import numpy as np
+
+from dispatch.clock import Clock
+from dispatch.rigs import Readings, Sent
+
 T = TypeVar("T")
+AT_ONCE = 100
 
 
 class Asking:
@@ -45,3 +51,34 @@ class Asking:
             return None
         self.missed.discard(rig)
         return answer
+
+    async def all(
+        self, rigs: Sequence[int], question: Callable[[int], Awaitable[T]], deadline_s: float, clock: Clock
+    ) -> dict[int, tuple[T | None, float]]:
+        """By rig its answer, None when there was none, and when that was known, epoch seconds of the world."""
+        found: dict[int, tuple[T | None, float]] = dict.fromkeys(rigs, (None, clock.now().timestamp()))
+
+        async def ask(rig: int) -> None:
+            answer = await self.one(rig, lambda: question(rig), deadline_s)
+            found[rig] = answer, clock.now().timestamp()
+
+        await self.each(rigs, ask)
+        return found
+
+
+def readings(rigs: Sequence[int], found: Mapping[int, tuple[tuple[float, float] | None, float]]) -> Readings:
+    """Watts and TH/s as they were found, in the order asked. An impossible reading proves nothing: it is silence."""
+    rows = [(*_possible(found[rig][0]), found[rig][1]) for rig in rigs]
+    watts, ths, at = np.array(rows, float).reshape(-1, 3).T
+    return Readings(np.array(rigs, np.int64), watts, ths, at)
+
+
+def _possible(figures: tuple[float, float] | None) -> tuple[float, float]:
+    if figures is None or not (0.0 <= figures[0] < 1e6 and 0.0 <= figures[1] < 1e6):
+        return float("nan"), float("nan")
+    return figures
+
+
+def sent(words: Mapping[int, str]) -> Sent:
+    """What rigs said, by word."""
+    return Sent(**{field: tuple(rig for rig, word in words.items() if word == field) for field in Sent.__slots__})

@@ -1,4 +1,4 @@
-"""Where rigs are and how to get in: addresses by position in their group, secrets by reference, names on the wire."""
+"""Where rigs are and how to get in: addresses by position in their group, secrets by reference."""
 
 from __future__ import annotations
 
@@ -8,9 +8,6 @@ import itertools
 import os
 from collections.abc import Callable
 from pathlib import Path
-
-from dispatch import catalogue
-from dispatch.shipped import default_file
 
 
 def addresses(subnet: str, n: int) -> tuple[str, ...]:
@@ -49,11 +46,3 @@ def secret(reference: str, resolve: Callable[[str], Path]) -> str:
     if kind == "file":
         return resolve(rest).read_text("utf-8").strip()
     raise ValueError("credentials must be env:NAME or file:PATH")
-
-
-def wire_model(model: str) -> str:
-    """What rigs of a model call themselves on the wire. Raises ValueError for a make this version cannot talk to."""
-    known = catalogue.read(default_file("rigs.toml")).models.get(model)
-    if known is None or known.wire_model is None:
-        raise ValueError(f"{model!r}: of the makes, this version talks to Whatsminers only")
-    return known.wire_model

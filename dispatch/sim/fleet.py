@@ -14,17 +14,18 @@ from numpy.typing import NDArray
 from dispatch.sim.ramps import Floats, Ints, Ramps
 from dispatch.sim.sickness import Sickness
 from dispatch.sim.spec import Affliction, Fault, FleetSpec
-from dispatch.sim.tuning import tuned
+from dispatch.sim.tuning import drawn
 
 SENT, REFUSED, UNSUPPORTED, UNREACHABLE = range(4)
 Bools = NDArray[np.bool_]
+# The faults that change what a rig draws in its mode.
+SHAPING = (Fault.PARTIAL, Fault.LOSES_POOLS)
 
 SLEEP_RAMP_S, WAKE_RAMP_S, RETUNE_RAMP_S = 5.0, 60.0, 60.0
 HASH_FROM = 1.0 / 3.0
 SLOW_WAKE = 4.0
 REBOOT_EVERY_S = 900.0
 SELF_WAKE_S = 600.0
-STUCK_SHARE = 1.0 / 3.0
 AMBIENT_C, BOARD_RISE_C = 25.0, 50.0
 
 
@@ -173,13 +174,13 @@ class Fleet:
         """Something goes wrong from now on; a rate is taken of the group's first rigs."""
         chosen = self._drawn(affliction, None)
         self._sick.add(affliction, chosen)
-        if affliction.fault is Fault.PARTIAL:
+        if affliction.fault in SHAPING:
             self._move(chosen, self._mode[chosen])
 
     def heal(self, fault: Fault) -> None:
         """A kind of fault is mended everywhere."""
         mended = self._sick.mend(fault)
-        if fault is Fault.PARTIAL:
+        if fault in SHAPING:
             self._move(mended, self._mode[mended])
 
     def energy_mwh(self, group: str) -> float:
@@ -212,18 +213,13 @@ class Fleet:
         return said, ~(gone | refuses | lies)
 
     def _targets(self, at: Ints) -> tuple[Floats, Floats]:
-        """Watts and TH/s rigs end up at in their mode, under their limit, with their drift and their stuck boards."""
+        """Watts and TH/s rigs end up at in their mode, under their limit, with their drift and their faults."""
         watts, ths = np.zeros(len(at)), np.zeros(len(at))
         for number, group in enumerate(self.spec.groups):
             mine = np.flatnonzero(self._group_of[at] == number)
-            modes = self._mode[at[mine]]
-            watts[mine] = np.array([m.watts for m in group.modes])[modes]
-            ths[mine] = np.array([m.ths for m in group.modes])[modes]
-            limited = mine[(modes > 0) & (self._limit_w[at[mine]] < watts[mine])]
-            if len(limited):
-                watts[limited], ths[limited] = tuned(group.normal, self._limit_w[at[limited]])
-            stuck = mine[(modes == 0) & self._has(Fault.PARTIAL, at[mine])]
-            watts[stuck], ths[stuck] = group.normal.watts * STUCK_SHARE, group.normal.ths * STUCK_SHARE
+            rigs = at[mine]
+            ill = (self._has(fault, rigs) for fault in SHAPING)
+            watts[mine], ths[mine] = drawn(group, self._mode[rigs], self._limit_w[rigs], *ill)
         return watts * self._watts_factor[at], ths * self._ths_factor[at]
 
     def _move(self, at: Ints, mode: Ints | int, lift: bool = False) -> None:
@@ -281,8 +277,9 @@ class Fleet:
         return float(min(times))
 
     def _happen(self) -> None:
-        changed = self._sick.changed(Fault.PARTIAL, self.now_s)
-        self._move(changed, self._mode[changed])
+        for fault in SHAPING:
+            changed = self._sick.changed(fault, self.now_s)
+            self._move(changed, self._mode[changed])
         if self.now_s % REBOOT_EVERY_S == 0.0:
             looping = self._sick.now(Fault.REBOOT_LOOP, self.now_s)
             self._reboot(looping[self._mode[looping] > 0])

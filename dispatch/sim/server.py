@@ -1,6 +1,6 @@
-"""Simulated rigs on loopback: each on its own address, port 4028, for any client that talks to real ones.
+"""Simulated rigs on loopback: each on its own address, on the ports of what it speaks, for any client that talks to real ones.
 
-python -m dispatch.sim.server --spec FILE      # {"spec", "places", "start", "zero_s", "speed", "effects", "seed", "port"}; prints "ready"
+python -m dispatch.sim.server --spec FILE      # {"spec", "places", "start", "zero_s", "speed", "effects", "seed"}; prints "ready"
 """
 
 from __future__ import annotations
@@ -16,32 +16,29 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import datetime
+from errno import EACCES
 from pathlib import Path
-from typing import Any
 
 from dispatch.clock import Clock, WallClock
 from dispatch.config import Setup
 from dispatch.rigs.roster import addresses
-from dispatch.rigs.wire import line
-from dispatch.rigs.wire import whatsminer as wire
-from dispatch.settings import TcpSettings
-from dispatch.shipped import default_file
-from dispatch.sim.spec import Affliction, Fault, FleetSpec, GroupSpec, fault_from_json, spec_from_json, spec_of
-from dispatch.sim.yard import Place, Yard
+from dispatch.rigs.settings import TcpSettings
+from dispatch.rigs.wire import WireError
+from dispatch.sim.models import ServeFault, faults_of, model_fleet, voiced
+from dispatch.sim.ports import OF_DIALECT, Port
+from dispatch.sim.rig import Rig
+from dispatch.sim.spec import Fault, FleetSpec, spec_from_json, spec_of
+from dispatch.sim.yard import Yard
 
 DRIP_S = 0.5
 BACKLOG = 16
 
 
-class ServeFault(Exception):
-    """These rigs cannot be served as asked; the text says why."""
+class _Connection(asyncio.Protocol):
+    """One connection to one port of one rig."""
 
-
-class _Rig(asyncio.Protocol):
-    """One connection to one rig."""
-
-    def __init__(self, yard: Yard, place: Place, open_: set[asyncio.BaseTransport]) -> None:
-        self._yard, self._place, self._open = yard, place, open_
+    def __init__(self, yard: Yard, rig: Rig, port: Port, open_: set[asyncio.BaseTransport]) -> None:
+        self._yard, self._rig, self._port, self._open = yard, rig, port, open_
         self._data = b""
         self._manner: Fault | None = None
         self._transport: asyncio.Transport
@@ -50,7 +47,7 @@ class _Rig(asyncio.Protocol):
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
         self._open.add(transport)
-        self._manner = self._yard.manner(self._place)
+        self._manner = self._yard.manner(self._rig)
         if self._manner is Fault.UNREACHABLE:
             transport.abort()
 
@@ -62,17 +59,19 @@ class _Rig(asyncio.Protocol):
             return
         self._data += data
         try:
-            if not line.complete(self._data):
-                return
-            answer = self._yard.handle(self._place, self._data)
-        except line.WireError:
+            while (size := self._port.complete(self._data)) and not self._transport.is_closing():
+                message, self._data = self._data[:size], self._data[size:]
+                self._yard.now()
+                self._say(self._port.answer(self._rig, message))
+        except WireError:
             self._transport.abort()
-            return
-        self._data = b""
+
+    def _say(self, answer: bytes) -> None:
         if self._manner is Fault.DRIPS:
             self._drip(answer)
-        else:
-            self._transport.write(answer)
+            return
+        self._transport.write(answer)
+        if not self._port.lasting:
             self._transport.close()
 
     def _drip(self, rest: bytes) -> None:
@@ -94,17 +93,16 @@ async def serving(
     effects_path: Path | None = None,
     *,
     seed: int = 0,
-    port: int = wire.PORT,
 ) -> AsyncIterator[Yard]:
     """Rigs that answer as long as the context is open. Raises ServeFault when an address cannot be had or is not loopback."""
-    yard = Yard(spec, places, clock, effects_path, seed)
-    yard.models = wire_models(spec)
-    _allow_files(len(yard.places))
+    yard = Yard(voiced(spec), places, clock, effects_path, seed)
+    _allow_files(sum(len(OF_DIALECT[rig.dialect]) for rig in yard.rigs.values()))
     open_: set[asyncio.BaseTransport] = set()
     servers: list[asyncio.Server] = []
     try:
-        for place in yard.places.values():
-            servers.append(await _listen(yard, place, open_, port))
+        for rig in yard.rigs.values():
+            for port in OF_DIALECT[rig.dialect]:
+                servers.append(await _listen(yard, rig, port, open_))
         yield yard
     finally:
         for server in servers:
@@ -123,10 +121,9 @@ async def serve(
     effects_path: Path | None = None,
     *,
     seed: int = 0,
-    port: int = wire.PORT,
 ) -> None:
     """Serve until cancelled. `places` gives each group's loopback addresses by position."""
-    async with serving(spec, places, clock, effects_path, seed=seed, port=port):
+    async with serving(spec, places, clock, effects_path, seed=seed):
         await asyncio.Event().wait()
 
 
@@ -136,11 +133,9 @@ async def serve_site(setup: Setup, clock: Clock, effects_path: Path, *, seed: in
     for group in setup.site.groups:
         how = setup.driver(group.name)
         if isinstance(how, TcpSettings) and how.subnet and ipaddress.IPv4Network(how.subnet).is_loopback:
-            groups.append(group)
+            groups += [replace(g, initial=initial, dialect=how.dialect or "") for g in spec_of([group]).groups]
             places[group.name] = addresses(how.subnet, group.rigs)
-    spec = spec_of(groups)
-    spec = replace(spec, groups=tuple(replace(g, initial=initial) for g in spec.groups))
-    await serve(spec, places, clock, effects_path, seed=seed)
+    await serve(FleetSpec(tuple(groups)), places, clock, effects_path, seed=seed)
 
 
 async def serve_models(
@@ -152,82 +147,41 @@ async def serve_models(
     seed: int = 0,
     faults: Path | None = None,
     effects_path: Path | None = None,
-    port: int = wire.PORT,
 ) -> None:
-    """Serve `count` rigs on the first addresses of a loopback subnet, shared evenly among models of the catalogue, until cancelled.
-
-    `faults` is a JSON list of {"fault", "group" (a model), "rigs" or "rate", "from_s", "until_s"}. Raises ServeFault.
-    """
-    spec = model_fleet(count, models, _faults(faults, models) if faults else ())
+    """Serve `count` rigs on the first addresses of a loopback subnet, shared by weight among models (see `model_fleet`), until cancelled.
+    `faults` is a file of them (see `faults_of`). Raises ServeFault."""
+    spec = model_fleet(count, models, faults_of(faults, models) if faults else ())
     try:
         everywhere = iter(addresses(subnet, count))
     except ValueError as error:
         raise ServeFault(str(error)) from None
     places = {g.name: [next(everywhere) for _ in range(g.rigs)] for g in spec.groups}
-    await serve(spec, places, clock, effects_path, seed=seed, port=port)
+    await serve(spec, places, clock, effects_path, seed=seed)
 
 
-def model_fleet(count: int, models: Sequence[str], afflictions: Sequence[Affliction] = ()) -> FleetSpec:
-    """`count` rigs, one group a model. Raises ServeFault for a model the catalogue or the wire does not know."""
-    known = _catalogue()
-    for name in models:
-        if name not in known:
-            raise ServeFault(f"{name!r} is not in the catalogue; it has {', '.join(known)}")
-        if known[name].wire_model is None:
-            raise ServeFault(
-                f"{name!r}: its protocol is not simulated in this version; {', '.join(n for n in known if known[n].wire_model)} are"
-            )
-    shares = [count // len(models) + (k < count % len(models)) for k in range(len(models))]
-    groups = (GroupSpec(m, m, n, known[m].modes, known[m].wake_min) for m, n in zip(models, shares, strict=True) if n)
-    return FleetSpec(tuple(groups), tuple(afflictions))
-
-
-def wire_models(spec: FleetSpec) -> dict[str, str]:
-    """What rigs call themselves on the wire, by model of the catalogue."""
-    known = _catalogue()
-    return {g.model: known[g.model].wire_model or "" for g in spec.groups if g.model in known and known[g.model].wire_model}
-
-
-def _catalogue() -> Mapping[str, Any]:
-    from dispatch import catalogue
-
-    return catalogue.read(default_file("rigs.toml")).models
-
-
-def _faults(path: Path, groups: Sequence[str]) -> tuple[Affliction, ...]:
-    try:
-        document = json.loads(path.read_text("utf-8"))
-        found = tuple(fault_from_json(f) for f in (document if isinstance(document, list) else document["faults"]))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ServeFault(f"{path}: {error}") from None
-    for n, a in enumerate(found):
-        if a.group is not None and a.group not in groups:
-            raise ServeFault(f"{path}: [{n}].group: {a.group!r} is none of {', '.join(groups)}")
-    return found
-
-
-async def _listen(yard: Yard, place: Place, open_: set[asyncio.BaseTransport], port: int) -> asyncio.Server:
-    if not ipaddress.ip_address(place.address).is_loopback:
-        raise ServeFault(f"{place.address} is no loopback address: simulated rigs do not go out")
+async def _listen(yard: Yard, rig: Rig, port: Port, open_: set[asyncio.BaseTransport]) -> asyncio.Server:
+    if not ipaddress.ip_address(rig.address).is_loopback:
+        raise ServeFault(f"{rig.address} is no loopback address: simulated rigs do not go out")
     sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        sock.bind((place.address, port))
+        sock.bind((rig.address, port.number))
     except OSError as error:
         sock.close()
-        raise ServeFault(f"{place.address}:{port}: {error.strerror}") from None
-    return await asyncio.get_running_loop().create_server(lambda: _Rig(yard, place, open_), sock=sock, backlog=BACKLOG)
+        low = f": rigs that speak {rig.dialect} answer on it, and this user may not listen under 1024" if error.errno == EACCES else ""
+        raise ServeFault(f"{rig.address}:{port.number}: {error.strerror}{low}") from None
+    return await asyncio.get_running_loop().create_server(lambda: _Connection(yard, rig, port, open_), sock=sock, backlog=BACKLOG)
 
 
-def _allow_files(rigs: int) -> None:
-    """A listening socket and some connections for every rig."""
+def _allow_files(ports: int) -> None:
+    """A listening socket and some connections for every port of every rig."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = 4 * rigs + 1024
+    wanted = 4 * ports + 1024
     if soft < wanted:
         most = wanted if hard == resource.RLIM_INFINITY else min(hard, wanted)
         resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, most), hard))
-    if max(soft, resource.getrlimit(resource.RLIMIT_NOFILE)[0]) < rigs + 256:
-        raise ServeFault(f"{rigs} rigs need {rigs + 256} open files at least; this system allows {hard}")
+    if max(soft, resource.getrlimit(resource.RLIMIT_NOFILE)[0]) < ports + 256:
+        raise ServeFault(f"{ports} ports need {ports + 256} open files at least; this system allows {hard}")
 
 
 async def _main(path: Path) -> None:
@@ -236,7 +190,7 @@ async def _main(path: Path) -> None:
     clock = WallClock(start, told.get("speed", 1.0), told.get("zero_s"))
     effects = Path(told["effects"]) if told.get("effects") else None
     spec = spec_from_json(told["spec"])
-    async with serving(spec, told["places"], clock, effects, seed=told.get("seed", 0), port=told.get("port", wire.PORT)):
+    async with serving(spec, told["places"], clock, effects, seed=told.get("seed", 0)):
         print("ready", flush=True)
         await asyncio.Event().wait()
 

@@ -22,6 +22,8 @@ class Fault(StrEnum):
     reboot_loop     starts over every 15 minutes while awake
     wakes_by_itself wakes 10 minutes after it was put to sleep
     partial         one of its three boards does not obey: it keeps hashing when the rig is put to sleep
+    loses_pools     no pool takes its work: awake it draws a quarter of its watts and hashes nothing
+    wrong_clock     its own clock is an hour behind: orders for an instant take effect an hour late
     """
 
     REFUSES = "refuses"
@@ -33,6 +35,8 @@ class Fault(StrEnum):
     REBOOT_LOOP = "reboot_loop"
     WAKES_BY_ITSELF = "wakes_by_itself"
     PARTIAL = "partial"
+    LOSES_POOLS = "loses_pools"
+    WRONG_CLOCK = "wrong_clock"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +53,8 @@ class Affliction:
 
 @dataclass(frozen=True, slots=True)
 class GroupSpec:
-    """A group of like rigs. `modes` hold sleep first, then rising watts; `initial` is where all of them start."""
+    """A group of like rigs. `modes` hold sleep first, then rising watts; `initial` is where all of them start. `dialect` and `wire_model`
+    are how they answer and what they call themselves to real clients; nothing where nobody asks."""
 
     name: str
     model: str
@@ -57,6 +62,8 @@ class GroupSpec:
     modes: tuple[Mode, ...]
     wake_min: float
     initial: str = "normal"
+    dialect: str = ""
+    wire_model: str = ""
 
     @property
     def start(self) -> int:
@@ -107,6 +114,8 @@ def spec_to_json(spec: FleetSpec) -> dict[str, Any]:
                 "rigs": g.rigs,
                 "wake_min": g.wake_min,
                 "initial": g.initial,
+                "dialect": g.dialect,
+                "wire_model": g.wire_model,
                 "modes": [m.model_dump() for m in g.modes],
             }
             for g in spec.groups
@@ -118,7 +127,16 @@ def spec_to_json(spec: FleetSpec) -> dict[str, Any]:
 def spec_from_json(document: Mapping[str, Any]) -> FleetSpec:
     """Raises KeyError, ValueError or pydantic's ValidationError when it is not a spec."""
     groups = tuple(
-        GroupSpec(g["name"], g["model"], int(g["rigs"]), tuple(Mode(**m) for m in g["modes"]), float(g["wake_min"]), g["initial"])
+        GroupSpec(
+            g["name"],
+            g["model"],
+            int(g["rigs"]),
+            tuple(Mode(**m) for m in g["modes"]),
+            float(g["wake_min"]),
+            g["initial"],
+            g.get("dialect", ""),
+            g.get("wire_model", ""),
+        )
         for g in document["groups"]
     )
     return FleetSpec(groups, tuple(fault_from_json(f) for f in document.get("faults", ())))

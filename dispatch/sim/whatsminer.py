@@ -1,55 +1,121 @@
-"""What a Whatsminer says of itself: its state as the documents of API v2. Pure."""
+"""What a Whatsminer answers over API v2: plain reads, tokens, encrypted orders."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
+from dispatch.clock import wall_s
 from dispatch.rigs.wire import whatsminer as wire
-from dispatch.rigs.wire.whatsminer import Code, status
+from dispatch.rigs.wire.line import WireError
+from dispatch.rigs.wire.whatsminer import Code, Keys, Request, status
+from dispatch.sim.cgminer import pools
+from dispatch.sim.rig import BOARDS, CHIPS, REFUSED, UNSUPPORTED, Condition, Rig
 
+PASSWORD = "admin"
+# All rigs of a yard share salts: thousands of them shall not spend the machine on md5crypt. Real ones draw their own.
+SALT, NEWSALT = "BQ5hoXV9", "jbzkfQls"
 API = "2.0.5"
-# Before November 2024: clients speak v2 to it.
-FIRMWARE = "20230803.11.REL"
-BOARDS = 3
-CHIPS = 111
+# Clients take API v3 to be there from November 2024 on.
+FIRMWARE, FIRMWARE_V3 = "20230803.11.REL", "20251209.16.Rel2"
 
 
-@dataclass(frozen=True, slots=True)
-class Condition:
-    """One rig at one instant. `when` epoch seconds; `limit_w` infinite where there is none."""
+def answer(rig: Rig, data: bytes) -> bytes:
+    """The answer to a whole request. Raises WireError when it is none."""
+    when = rig.when
+    try:
+        request, known = _understood(data)
+    except WireError as error:
+        # Encrypted with what is not our key: a stale token or a wrong password.
+        if b'"enc"' in data:
+            return wire.reply(wire.stale_token(when))
+        raise error
+    if request.commands == ("get_token",):
+        return wire.reply(wire.token_answer(_bucket(0), SALT, NEWSALT, when))
+    if request.token is None or known is None:
+        unsafe = set(request.commands) & wire.WRITES
+        return wire.reply(wire.refused(when) if unsafe else read(request.commands, rig.condition()))
+    if request.token != known.sign:
+        return wire.reply(wire.stale_token(when))
+    said = _order(rig, request.commands[0], request.params)
+    if said is None or said == UNSUPPORTED:
+        return wire.reply(wire.invalid(when))
+    if said == REFUSED:
+        return wire.reply(wire.refused(when))
+    return wire.reply(wire.ok(when), known)
 
-    address: str
-    number: int
-    model: str
-    mode: str
-    watts: float
-    ths: float
-    board_c: float
-    normal_w: float
-    normal_ths: float
-    wake_s: float
-    limit_w: float
-    pools: tuple[tuple[str, str], ...]
-    when: int
 
-    @property
-    def mac(self) -> str:
-        return "c0:7e:" + ":".join(f"{self.number >> shift & 255:02x}" for shift in (24, 16, 8, 0))
+def answer_beside_v3(rig: Rig, data: bytes) -> bytes:
+    """The same port of a rig whose orders go by API v3: reads only. Raises WireError."""
+    request = wire.parse_request(data, None)
+    if set(request.commands) - wire.READS:
+        return wire.reply(wire.refused(rig.when))
+    return wire.reply(read(request.commands, rig.condition(), FIRMWARE_V3))
 
 
-def answer(commands: tuple[str, ...], rig: Condition) -> dict[str, Any]:
+def _order(rig: Rig, verb: str, params: Mapping[str, Any]) -> int | None:
+    """Move the rig; None for a verb or a parameter no rig knows."""
+    match verb:
+        case "power_off":
+            return rig.sleep(verb)
+        case "power_on":
+            return rig.wake(verb)
+        case "set_low_power" | "set_normal_power" | "set_high_power":
+            return rig.prefer(verb, verb.split("_")[1])
+        case "adjust_power_limit":
+            watts = number(params.get("power_limit"), 1, wire.NO_LIMIT_W)
+            return None if watts is None else rig.limit(verb, np.inf if watts == wire.NO_LIMIT_W else watts)
+        case "set_power_pct":
+            percent = number(params.get("percent"), 0, 100)
+            return None if percent is None else rig.limit(verb, rig.group.normal.watts * percent / 100.0)
+        case "restart_btminer" | "reboot":
+            return rig.reboot(verb)
+        case "update_pools":
+            return rig.set_pools(verb, tuple((str(params.get(f"pool{n}")), str(params.get(f"worker{n}"))) for n in (1, 2, 3)))
+    return None
+
+
+def _bucket(back: int) -> str:
+    return f"{int(wall_s() // wire.TOKEN_LIFE_S - back) % 10_000:04d}"
+
+
+def _understood(data: bytes) -> tuple[Request, Keys | None]:
+    """A request read with the keys of this half hour, or of the last one."""
+    last: WireError | None = None
+    for back in (0, 1):
+        known = wire.keys(PASSWORD, _bucket(back), SALT, NEWSALT)
+        try:
+            request = wire.parse_request(data, known)
+        except WireError as error:
+            last = error
+            continue
+        if request.token is None:
+            return request, None
+        if request.token == known.sign or back:
+            return request, known
+    raise last or WireError("not a request")
+
+
+def number(value: Any, least: float, most: float) -> float | None:
+    """A parameter as a number; None when it is none or out of bounds."""
+    try:
+        found = float(value)
+    except (TypeError, ValueError):
+        return None
+    return found if least <= found <= most else None
+
+
+def read(commands: tuple[str, ...], rig: Condition, firmware: str = FIRMWARE) -> dict[str, Any]:
     """The answer to one read, or to several joined ones."""
+
+    def one(command: str) -> dict[str, Any]:
+        return DOCUMENTS[command](rig, firmware) if command in DOCUMENTS else wire.invalid(rig.when)
+
     if len(commands) == 1:
-        return _one(commands[0], rig)
-    return {**{name: [_one(name, rig)] for name in commands}, "id": 1}
-
-
-def _one(command: str, rig: Condition) -> dict[str, Any]:
-    if command not in DOCUMENTS:
-        return wire.invalid(rig.when)
-    return DOCUMENTS[command](rig)
+        return one(commands[0])
+    return {**{name: [one(name)] for name in commands}, "id": 1}
 
 
 def _cgminer(key: str, rows: Sequence[Mapping[str, Any]], rig: Condition, message: str) -> dict[str, Any]:
@@ -57,21 +123,20 @@ def _cgminer(key: str, rows: Sequence[Mapping[str, Any]], rig: Condition, messag
     return {"STATUS": [head], key: rows, "id": 1}
 
 
-def _summary(rig: Condition) -> dict[str, Any]:
+def _summary(rig: Condition, firmware: str) -> dict[str, Any]:
     mhs = round(rig.ths * 1e6, 2)
-    awake = rig.mode != "sleep"
     row = {
         "Elapsed": 3600, "MHS av": mhs, "MHS 5s": mhs, "MHS 1m": mhs, "MHS 5m": mhs, "MHS 15m": mhs, "HS RT": mhs,
         "Accepted": 0, "Rejected": 0, "Total MH": 0, "Temperature": round(rig.board_c, 1), "freq_avg": 620 if rig.ths else 0,
-        "Fan Speed In": 4200 if awake else 0, "Fan Speed Out": 4200 if awake else 0,
+        "Fan Speed In": rig.fan_rpm, "Fan Speed Out": rig.fan_rpm,
         "Power": round(rig.watts), "Power_RT": round(rig.watts), "Power Rate": round(rig.watts / rig.ths, 2) if rig.ths else 0,
         "Uptime": 86400, "Security Mode": 0,
         "Hash Stable": rig.ths > 0.9 * rig.normal_ths, "Hash Stable Cost Seconds": round(rig.wake_s), "Hash Deviation%": 0.0,
-        "Target Freq": 620, "Target MHS": round(rig.normal_ths * 1e6), "Env Temp": 25.0, "Power Fanspeed": 4000 if awake else 0,
+        "Target Freq": 620, "Target MHS": round(rig.normal_ths * 1e6), "Env Temp": 25.0, "Power Fanspeed": rig.fan_rpm,
         "Error Code Count": 0, "Factory Error Code Count": 0, "Liquid Cooling": False, "Power Mode": _power_mode(rig),
         "Factory GHS": round(rig.normal_ths * 1e3), "Power Limit": round(min(rig.limit_w, 1.1 * rig.normal_w)),
         "Chip Temp Min": round(rig.board_c - 4, 1), "Chip Temp Max": round(rig.board_c + 9, 1), "Chip Temp Avg": round(rig.board_c, 1),
-        "MAC": rig.mac.upper(), "Firmware Version": f"'{FIRMWARE}'", "Btminer Fast Boot": "disable",
+        "MAC": rig.mac.upper(), "Firmware Version": f"'{firmware}'", "Btminer Fast Boot": "disable",
     }  # fmt: skip
     return _cgminer("SUMMARY", [row], rig, "Summary")
 
@@ -80,14 +145,14 @@ def _power_mode(rig: Condition) -> str:
     return {"low": "Low", "high": "High"}.get(rig.mode, "Normal")
 
 
-def _devs(rig: Condition) -> dict[str, Any]:
+def _devs(rig: Condition, firmware: str) -> dict[str, Any]:
     mhs = round(rig.ths * 1e6 / BOARDS, 2)
     rows = [
         {
             "ASC": board, "Slot": board, "Enabled": "Y", "Status": "Alive", "Temperature": round(rig.board_c, 1), "Chip Frequency": 620,
             "MHS av": mhs, "MHS 5s": mhs, "MHS 1m": mhs, "MHS 5m": mhs, "MHS 15m": mhs, "HS RT": mhs,
             "Factory GHS": round(rig.normal_ths * 1e3 / BOARDS), "Upfreq Complete": 1, "Effective Chips": CHIPS,
-            "PCB SN": f"LOADSTONE{rig.number:07d}{board}", "Chip Temp Min": round(rig.board_c - 4, 1),
+            "PCB SN": f"{rig.serial}{board}", "Chip Temp Min": round(rig.board_c - 4, 1),
             "Chip Temp Max": round(rig.board_c + 9, 1), "Chip Temp Avg": round(rig.board_c, 1),
         }
         for board in range(BOARDS)
@@ -95,32 +160,27 @@ def _devs(rig: Condition) -> dict[str, Any]:
     return _cgminer("DEVS", rows, rig, f"{BOARDS} ASC(s)")
 
 
-def _devdetails(rig: Condition) -> dict[str, Any]:
+def _devdetails(rig: Condition, firmware: str) -> dict[str, Any]:
     rows = [{"DEVDETAILS": n, "Name": "SM", "ID": n, "Driver": "bitmicro", "Kernel": "", "Model": rig.model} for n in range(BOARDS)]
     return _cgminer("DEVDETAILS", rows, rig, "Device Details")
 
 
-def _pools(rig: Condition) -> dict[str, Any]:
-    rows = [
-        {"POOL": n + 1, "URL": url, "Status": "Alive", "Priority": n, "Quota": 1, "User": user, "Stratum Active": n == 0, "Accepted": 0,
-         "Rejected": 0, "Get Failures": 0, "Stale": 0, "Remote Failures": 0, "Discarded": 0}
-        for n, (url, user) in enumerate(rig.pools)
-    ]  # fmt: skip
-    return _cgminer("POOLS", rows, rig, f"{len(rows)} Pool(s)")
+def _pools(rig: Condition, firmware: str) -> dict[str, Any]:
+    return _cgminer("POOLS", pools(rig, first=1), rig, f"{len(rig.pools)} Pool(s)")
 
 
-def _version(rig: Condition) -> dict[str, Any]:
-    message = {"api_ver": API, "fw_ver": FIRMWARE, "platform": "H616", "chip": "K63B0", "miner": "btminer"}
+def _version(rig: Condition, firmware: str) -> dict[str, Any]:
+    message = {"api_ver": API, "fw_ver": firmware, "platform": "H616", "chip": "K63B0", "miner": "btminer"}
     return status("S", Code.OK, message, rig.when)
 
 
-def _status(rig: Condition) -> dict[str, Any]:
+def _status(rig: Condition, firmware: str) -> dict[str, Any]:
     off = "true" if rig.mode == "sleep" else "false"
-    message = {"mineroff": off, "mineroff_reason": "", "FirmwareVersion": FIRMWARE, "power_mode": _power_mode(rig), "hash_percent": "100"}
+    message = {"mineroff": off, "mineroff_reason": "", "FirmwareVersion": firmware, "power_mode": _power_mode(rig), "hash_percent": "100"}
     return status("S", Code.OK, message, rig.when)
 
 
-def _psu(rig: Condition) -> dict[str, Any]:
+def _psu(rig: Condition, firmware: str) -> dict[str, Any]:
     fan = "4000" if rig.mode != "sleep" else "0"
     volts = 230.0
     message = {
@@ -131,16 +191,16 @@ def _psu(rig: Condition) -> dict[str, Any]:
     return status("S", Code.OK, message, rig.when)
 
 
-def _info(rig: Condition) -> dict[str, Any]:
+def _info(rig: Condition, firmware: str) -> dict[str, Any]:
     message = {
         "ip": rig.address, "proto": "dhcp", "netmask": "255.0.0.0", "dns": "127.0.0.1", "mac": rig.mac, "ledstat": "auto",
-        "gateway": "127.0.0.1", "hostname": f"WhatsMiner-{rig.number}", "minersn": f"LOADSTONE{rig.number:07d}",
+        "gateway": "127.0.0.1", "hostname": f"WhatsMiner-{rig.number}", "minersn": rig.serial,
         "powersn": f"P{rig.number:012d}",
     }  # fmt: skip
     return status("S", Code.OK, message, rig.when)
 
 
-def _errors(rig: Condition) -> dict[str, Any]:
+def _errors(rig: Condition, firmware: str) -> dict[str, Any]:
     return status("S", Code.OK, {"error_code": []}, rig.when)
 
 

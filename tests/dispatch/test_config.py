@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from dispatch import ConfigError, config, points, settings
 from dispatch.entries import canonical
+from dispatch.rigs.settings import PyasicDriver, SimulatedDriver
 
 ROOT = Path(__file__).parents[2]
 SHIPPED = ("demo-site.toml", "ercot-site.toml", "miso-site.toml")
@@ -183,7 +184,7 @@ def test_appendix_a_without_them_is_the_site_it_says(tmp_path: Path) -> None:
     assert setup.book[2].mw == 60.0
     assert setup.prices == settings.GridstatusPrices()
     assert setup.hash == settings.FixedHash(usd_per_ph_day=45.0, pool_fee=0.01)
-    assert setup.driver("a-s19jpro") == settings.SimulatedDriver()
+    assert setup.driver("a-s19jpro") == SimulatedDriver()
     assert setup.points == ("LZ_WEST",)
 
 
@@ -331,7 +332,7 @@ def test_the_demonstration_is_about_a_megawatt_moved_by_pyasic() -> None:
     for group in setup.site.groups:
         assert group.min_on_min <= 15 and group.min_off_min <= 15
         driver = setup.driver(group.name)
-        assert isinstance(driver, settings.PyasicDriver) and driver.subnet.startswith("127.")
+        assert isinstance(driver, PyasicDriver) and driver.subnet.startswith("127.")
     assert "synthetic" in " ".join(summary["notes"])
 
 

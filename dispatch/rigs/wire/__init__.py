@@ -1,6 +1,46 @@
 """What rigs speak, one sans-I/O codec a protocol, read by both roles: bytes in, messages out. No sockets, no clock, no randomness."""
 
-from dispatch.rigs.wire.line import WireError
-from dispatch.rigs.wire.whatsminer import PORT
+from __future__ import annotations
 
-__all__ = ["PORT", "WireError"]
+from enum import StrEnum
+
+from dispatch.rigs.wire import antminer, auradine, cgminer, proto, whatsminer_v3
+from dispatch.rigs.wire.line import WireError
+
+__all__ = ["OF_MAKE", "PORT", "PORTS", "Dialect", "WireError"]
+
+
+class Dialect(StrEnum):
+    """How a rig is spoken to: its make, or the firmware that runs on it."""
+
+    WHATSMINER_V2 = "whatsminer-v2"
+    WHATSMINER_V3 = "whatsminer-v3"
+    ANTMINER = "antminer"
+    LUXOS = "luxos"
+    AVALON = "avalon"
+    AURADINE = "auradine"
+    PROTO = "proto"
+
+
+# The ports a rig answers on, the one that is asked first in front.
+PORTS: dict[Dialect, tuple[int, ...]] = {
+    Dialect.WHATSMINER_V2: (cgminer.PORT,),
+    Dialect.WHATSMINER_V3: (whatsminer_v3.PORT, cgminer.PORT),
+    Dialect.ANTMINER: (cgminer.PORT, antminer.PORT),
+    Dialect.LUXOS: (cgminer.PORT,),
+    Dialect.AVALON: (cgminer.PORT,),
+    Dialect.AURADINE: (cgminer.PORT, auradine.PORT),
+    Dialect.PROTO: (proto.PORT,),
+}
+
+# The dialects rigs of a make may speak; the first unless one is told.
+OF_MAKE: dict[str, tuple[Dialect, ...]] = {
+    "whatsminer": (Dialect.WHATSMINER_V2, Dialect.WHATSMINER_V3),
+    "antminer": (Dialect.ANTMINER, Dialect.LUXOS),
+    "avalon": (Dialect.AVALON,),
+    "auradine": (Dialect.AURADINE,),
+    "proto": (Dialect.PROTO,),
+}
+
+# Where most rigs answer first.
+PORT = cgminer.PORT

@@ -14,7 +14,8 @@ from dispatch import config
 from dispatch.clock import VirtualClock, WallClock, wall_s
 from dispatch.rigs.asics import Asics, scan
 from dispatch.rigs.crew import Crew
-from dispatch.rigs.roster import addresses, roster, secret, wire_model
+from dispatch.rigs.roster import addresses, roster, secret
+from dispatch.rigs.speech import spoken, wire_model
 from dispatch.sim.server import serving
 from dispatch.sim.spec import Affliction, Fault, spec_of
 from dispatch.sim.yard import Yard
@@ -89,12 +90,12 @@ async def test_a_token_that_ran_out_is_renewed_once_and_tokens_are_fetched_ahead
         await crew.refresh()
         assert driver._warming is not None
         await driver._warming
-        tokens = [m.rpc.token for m in driver._miners]
+        tokens = [m.rpc.token for m in driver._rigs]
         assert all(t is not None for t in tokens)
-        driver._miners[1].rpc.token.host_sign = "ran out"
+        driver._rigs[1].rpc.token.host_sign = "ran out"
         sent = await driver.set_mode([0, 1, 2], "sleep", 2.0)
         assert sent.sent == (0, 1, 2)
-        assert driver._miners[0].rpc.token is tokens[0] and driver._miners[1].rpc.token is not tokens[1]
+        assert driver._rigs[0].rpc.token is tokens[0] and driver._rigs[1].rpc.token is not tokens[1]
 
 
 async def test_a_wrong_password_is_a_refusal() -> None:
@@ -117,11 +118,10 @@ async def test_a_power_limit_is_a_limit() -> None:
 
 async def test_a_scan_finds_every_rig_and_names_it() -> None:
     written, clock, ips = site(5), VirtualClock(START), addresses("127.83.8.0/28", 5)
-    async with serving(spec_of(written.groups), {"g0": ips}, clock, port=4028) as yard:
-        yard.models = {"whatsminer-m60s": "M60S_VK30"}
+    async with serving(spec_of(written.groups), {"g0": ips}, clock):
         found = await scan("127.83.8.0/28", at_once=4)
     assert [f.ip for f in found] == list(ips)
-    assert {(f.make, f.model, f.firmware) for f in found} == {("WhatsMiner", "M60S VK30", "20230803.11.REL")}
+    assert {(f.make, f.model, f.firmware, f.dialect) for f in found} == {("WhatsMiner", "M60S VK30", "20230803.11.REL", "whatsminer-v2")}
     with pytest.raises(ValueError):
         await scan("not a subnet")
 
@@ -139,7 +139,7 @@ async def test_the_demonstrations_drivers_come_from_its_file() -> None:
     setup = config.load(config.default_file("demo-site.toml"))
     group = setup.site.groups[0]
     driver = setup.driver(group.name).reach(setup, group.name, VirtualClock(START))
-    assert len(driver._miners) == group.rigs
+    assert len(driver._rigs) == group.rigs
 
 
 def test_rosters_and_secrets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -162,5 +162,8 @@ def test_rosters_and_secrets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     with pytest.raises(ValueError):
         secret("geheim", Path)
     assert wire_model("whatsminer-m60s++") == "M60S++_VL30"
-    with pytest.raises(ValueError, match="Whatsminers only"):
-        wire_model("antminer-s21")
+    assert spoken("antminer-s21") == ("antminer", "Antminer S21") and spoken("antminer-s21", "luxos")[0] == "luxos"
+    with pytest.raises(ValueError, match="speaks antminer or luxos, not avalon"):
+        spoken("antminer-s21", "avalon")
+    with pytest.raises(ValueError, match="nobody knows"):
+        wire_model("moonminer")

@@ -20,7 +20,9 @@ from pyasic.network import MinerNetwork
 from dispatch.clock import VirtualClock, WallClock, wall_s
 from dispatch.rigs.roster import addresses
 from dispatch.rigs.wire import whatsminer as wire
-from dispatch.sim.server import ServeFault, model_fleet, serve_models, serving
+from dispatch.sim import whatsminer
+from dispatch.sim.models import ServeFault, model_fleet
+from dispatch.sim.server import serve_models, serving
 from dispatch.sim.spec import Affliction, Fault, spec_to_json
 from dispatch.sim.yard import Yard
 from tests.dispatch.rigs.fakes import START
@@ -50,7 +52,7 @@ async def until(proof: Any, timeout_s: float = 20.0) -> Any:
 
 async def test_pyasic_identifies_every_model_of_the_demonstration() -> None:
     async with rigs("127.81.1.0/24", 6, models=MODELS) as yard:
-        found = [await get_miner(ip) for ip in yard.places]
+        found = [await get_miner(ip) for ip in yard.rigs]
         assert [str(m.raw_model) for m in found] == ["M60S VK30"] * 2 + ["M50S VH30"] * 2 + ["M60S++ VL30"] * 2
         assert {type(m).__mro__[1].__name__ for m in found} == {"BTMinerV2"}
 
@@ -58,7 +60,7 @@ async def test_pyasic_identifies_every_model_of_the_demonstration() -> None:
 async def test_pyasic_scans_reads_stops_limits_and_resumes_a_rig() -> None:
     async with rigs("127.81.2.0/29", 3) as yard:
         scanned = await MinerNetwork.from_subnet("127.81.2.0/29").scan()
-        assert sorted(str(m.ip) for m in scanned) == sorted(yard.places)
+        assert sorted(str(m.ip) for m in scanned) == sorted(yard.rigs)
         miner = await get_miner("127.81.2.1")
         data = await miner.get_data()
         assert data.wattage == pytest.approx(3441, rel=0.06) and float(data.hashrate) == pytest.approx(186, rel=0.04)
@@ -104,7 +106,7 @@ async def keys_of(ip: str, password: str = "admin") -> wire.Keys:
 async def test_faults_show_on_the_wire() -> None:
     kinds = [Fault.HANGS, Fault.DRIPS, Fault.UNREACHABLE, Fault.REFUSES, Fault.LIES]
     async with rigs("127.81.3.0/24", 6, *(Affliction(f, MODELS[0], (n,)) for n, f in enumerate(kinds))) as yard:
-        hangs, drips, gone, refuses, lies, healthy = yard.places
+        hangs, drips, gone, refuses, lies, healthy = yard.rigs
         summary = wire.read_request("summary")
         with pytest.raises(TimeoutError):
             await ask(hangs, summary, 0.5)
@@ -123,7 +125,7 @@ async def test_faults_show_on_the_wire() -> None:
 
 async def test_what_is_not_the_protocol_moves_nothing() -> None:
     async with rigs("127.81.4.0/24", 1) as yard:
-        (ip,) = yard.places
+        (ip,) = yard.rigs
         known, wrong = await keys_of(ip), await keys_of(ip, "letmein")
         assert wire.parse_reply(await ask(ip, b'{"cmd":"power_off"}'))["Code"] == 45
         assert wire.parse_reply(await ask(ip, wire.write_request(wrong, "power_off")))["Code"] == 136
@@ -147,7 +149,7 @@ def test_the_yard_writes_down_what_moved_and_a_new_one_goes_on_from_there(tmp_pa
     spec = model_fleet(2, MODELS[:1], [Affliction(Fault.LIES, MODELS[0], (1,))])
     places = {MODELS[0]: ["127.0.1.1", "127.0.1.2"]}
     yard = Yard(spec, places, clock, path)
-    message = wire.parse_reply(yard.handle(yard.places["127.0.1.1"], wire.read_request("get_token")))["Msg"]
+    message = wire.parse_reply(whatsminer.answer(yard.rigs["127.0.1.1"], wire.read_request("get_token")))["Msg"]
     known = wire.keys("admin", message["time"], message["salt"], message["newsalt"])
     for ip, verb, params in [
         ("127.0.1.1", "power_off", {}),
@@ -156,7 +158,7 @@ def test_the_yard_writes_down_what_moved_and_a_new_one_goes_on_from_there(tmp_pa
         ("127.0.1.1", "adjust_power_limit", {"power_limit": "2000"}),
         ("127.0.1.1", "update_pools", {"pool1": "x", "worker1": "y"}),
     ]:
-        yard.handle(yard.places[ip], wire.write_request(known, verb, **params))
+        whatsminer.answer(yard.rigs[ip], wire.write_request(known, verb, **params))
     yard.close()
     rows = [json.loads(line) for line in path.read_text().splitlines()]
     assert [(r["rig"], r["verb"], r["effective"]) for r in rows] == [
@@ -171,7 +173,7 @@ def test_the_yard_writes_down_what_moved_and_a_new_one_goes_on_from_there(tmp_pa
     again = Yard(spec, places, clock, path)
     assert again.fleet.standing(MODELS[0], 0) == ("sleep", "normal", 2000.0)
     assert again.fleet.standing(MODELS[0], 1)[0] == "normal"
-    assert wire.parse_reply(again.handle(again.places["127.0.1.1"], wire.read_request("pools")))["POOLS"][0]["URL"] == "x"
+    assert wire.parse_reply(whatsminer.answer(again.rigs["127.0.1.1"], wire.read_request("pools")))["POOLS"][0]["URL"] == "x"
     again.close()
     assert path.read_text().count("\n") == 5 and path.read_text().endswith("\n")
 
@@ -210,7 +212,8 @@ async def test_what_cannot_be_served_is_said(tmp_path: Path) -> None:
     for asked, says in [
         ({"count": 300, "subnet": "127.81.6.0/24", "models": MODELS[:1]}, "254 addresses"),
         ({"count": 3, "subnet": "10.0.0.0/24", "models": MODELS[:1]}, "no loopback"),
-        ({"count": 3, "subnet": "127.81.6.0/24", "models": ["antminer-s21"]}, "not simulated"),
+        ({"count": 3, "subnet": "127.81.6.0/24", "models": ["antminer-s21:avalon"]}, "speaks antminer or luxos, not avalon"),
+        ({"count": 3, "subnet": "127.81.6.0/24", "models": ["antminer-s21=heavy"]}, "a weight is a number"),
         ({"count": 3, "subnet": "127.81.6.0/24", "models": ["moonminer"]}, "not in the catalogue"),
         ({"count": 3, "subnet": "127.81.6.0/24", "models": MODELS[:1], "faults": faults}, r"\[0\].group: 'nobody'"),
     ]:

@@ -1,0 +1,66 @@
+"""Antminers with the maker's firmware."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pyasic.miners.factory import MinerTypes
+
+from dispatch.clock import Clock
+from dispatch.rigs import Ability
+from dispatch.rigs.asics.lines import AntminerLine, NoAnswer
+from dispatch.rigs.asics.spoken import REFUSED, SENT, UNSUPPORTED, Spoken, miner_of
+from dispatch.rigs.nameplate import watts_of
+from dispatch.rigs.wire import antminer as wire
+from optimizer.site import SLEEP, Mode, RigGroup
+
+
+class Antminer(Spoken):
+    """An order is a whole configuration: read afresh, changed in its mode alone, and posted only with the pools it was read with. pyasic's
+    own stop_mining posts empty pools when that read fails, so it is not used. Watts are the catalogue's at the hashrate reported."""
+
+    abilities = frozenset({Ability.READ, Ability.SLEEP, Ability.WAKE, Ability.MODES})
+    password = "root"
+
+    def __init__(self, ip: str, model: str, password: str, group: RigGroup, clock: Clock) -> None:
+        self.miner = miner_of(MinerTypes.ANTMINER, model, ip)
+        self.rpc, self.web = AntminerLine(ip), self.miner.web
+        self.web.pwd = password
+        self._group = group
+        # The work mode it had before it was put to sleep.
+        self._awake = wire.WORK_MODES["normal"]
+
+    async def read(self) -> tuple[float, float]:
+        ths = wire.ths(await self.rpc.summary())
+        # Only a rig that does not hash has to be asked whether it sleeps.
+        mode = None if ths > 0 else _mode(wire.work_mode(await self._page(self.web.get_miner_conf())))
+        return watts_of(self._group, ths, mode), ths
+
+    async def sleep(self) -> str:
+        return await self._order(wire.WORK_MODES[SLEEP])
+
+    async def wake(self, mode: Mode | None) -> str:
+        if mode is not None and mode.name not in wire.WORK_MODES:
+            return UNSUPPORTED
+        return await self._order(self._awake if mode is None else wire.WORK_MODES[mode.name])
+
+    async def _order(self, mode: int) -> str:
+        conf = await self._page(self.web.get_miner_conf())
+        if not conf:
+            return REFUSED
+        was = wire.work_mode(conf)
+        posted = wire.ordered(conf, mode)
+        if was != wire.WORK_MODES[SLEEP]:
+            self._awake = was
+        return SENT if wire.taken(await self._page(self.web.set_miner_conf(posted))) else REFUSED
+
+    async def _page(self, asking: Any) -> dict[str, Any]:
+        """A page's document; empty when the rig refuses it. pyasic reports both that and silence as documents of its own."""
+        document = await asking
+        if not isinstance(document, dict) or (document.get("success") is False and "HTTP error" in str(document.get("message"))):
+            raise NoAnswer("no page")
+        return {} if document.get("success") is False else document
+
+
+def _mode(number: int) -> str:
+    return next((name for name, n in wire.WORK_MODES.items() if n == number), "normal")

@@ -1,0 +1,64 @@
+"""Auradine's Teraflux."""
+
+from __future__ import annotations
+
+import asyncio
+import warnings
+from typing import Any
+
+from pyasic.errors import APIError
+from pyasic.miners.factory import MinerTypes
+
+from dispatch.clock import Clock
+from dispatch.rigs import Ability
+from dispatch.rigs.asics.lines import AuradineLine
+from dispatch.rigs.asics.spoken import REFUSED, SENT, UNSUPPORTED, Spoken, miner_of
+from dispatch.rigs.wire import auradine as wire
+from optimizer.site import Mode, RigGroup
+
+# pyasic warns of every rig that does not let it in; that is an outcome here, and no warning.
+warnings.filterwarnings("ignore", message="Could not authenticate web token")
+
+
+class Auradine(Spoken):
+    """Orders go by HTTP with a token that pyasic fetches and renews."""
+
+    abilities = frozenset({Ability.READ, Ability.SLEEP, Ability.WAKE, Ability.POWER_LIMIT, Ability.MODES})
+    password = "admin"
+
+    def __init__(self, ip: str, model: str, password: str, group: RigGroup, clock: Clock) -> None:
+        self.miner = miner_of(MinerTypes.AURADINE, model, ip)
+        self.rpc, self.web = AuradineLine(ip), self.miner.web
+        self.web.pwd = password
+
+    async def read(self) -> tuple[float, float]:
+        psu, summary = await asyncio.gather(self.web.get_psu(), self.rpc.summary())
+        return wire.watts(psu), wire.ths(summary)
+
+    async def sleep(self) -> str:
+        return await self._said(sleep="on")
+
+    async def wake(self, mode: Mode | None) -> str:
+        if mode is None:
+            return await self._said(sleep="off")
+        if mode.name in wire.MODES:
+            said = await self._said(mode=wire.MODES[mode.name])
+        else:
+            said = await self.limit(round(mode.watts))
+        return await self._said(sleep="off") if said == SENT else said
+
+    async def limit(self, watts: int) -> str:
+        return await self._said(mode="custom", tune="power", power=watts)
+
+    async def _said(self, **words: Any) -> str:
+        """What the rig made of an order. pyasic fails alike for a token that ran out, which it renews then, a refusal and a dead cable."""
+        for _ in range(2):
+            try:
+                await self.web.set_mode(**words)
+                return SENT
+            except APIError as error:
+                if "parameter" in str(error.message):
+                    return UNSUPPORTED
+        # It is there, and has not done as it was told.
+        await self.rpc.summary()
+        return REFUSED

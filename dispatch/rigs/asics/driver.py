@@ -1,0 +1,106 @@
+"""The rigs of one group over TCP, whatever they speak."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+
+from pyasic.errors import APIError
+
+from dispatch.clock import Clock, wall_s
+from dispatch.rigs import Readings, Sent
+from dispatch.rigs.asics.antminer import Antminer
+from dispatch.rigs.asics.auradine import Auradine
+from dispatch.rigs.asics.avalon import Avalon
+from dispatch.rigs.asics.lines import NoAnswer
+from dispatch.rigs.asics.luxos import Luxos
+from dispatch.rigs.asics.spoken import SILENT, Spoken
+from dispatch.rigs.asics.whatsminer import WhatsminerV2, WhatsminerV3
+from dispatch.rigs.asking import AT_ONCE, Asking, readings, sent
+from dispatch.rigs.wire import Dialect
+from optimizer.site import SLEEP, RigGroup
+
+# pyasic keeps a token 30 minutes; it is renewed before, a few rigs at each poll, so that no stop waits for md5crypt.
+TOKEN_AGE_S = 1500.0
+
+OF_DIALECT: dict[Dialect, type[Spoken]] = {
+    Dialect.WHATSMINER_V2: WhatsminerV2,
+    Dialect.WHATSMINER_V3: WhatsminerV3,
+    Dialect.ANTMINER: Antminer,
+    Dialect.LUXOS: Luxos,
+    Dialect.AVALON: Avalon,
+    Dialect.AURADINE: Auradine,
+}
+
+
+class Asics:
+    """The rigs of one group, by position: `ips[k]` is rig k; `model` is what they call themselves on the wire.
+
+    Deadlines are wall seconds for each rig, from when it is asked. `at_once` rigs are asked at a time. Raises ValueError for a dialect that
+    pyasic does not speak.
+    """
+
+    def __init__(
+        self,
+        group: RigGroup,
+        ips: Sequence[str],
+        model: str,
+        clock: Clock,
+        *,
+        dialect: Dialect = Dialect.WHATSMINER_V2,
+        password: str | None = None,
+        at_once: int = AT_ONCE,
+    ) -> None:
+        if len(ips) != group.rigs:
+            raise ValueError(f"group {group.name!r} has {group.rigs} rigs and {len(ips)} addresses")
+        kind = OF_DIALECT.get(dialect)
+        if kind is None:
+            raise ValueError(f"pyasic does not speak {dialect}; it speaks {', '.join(OF_DIALECT)}")
+        self.abilities = kind.abilities
+        self._group, self._clock = group, clock
+        self._rigs = [kind(ip, model, kind.password if password is None else password, group, clock) for ip in ips]
+        self._asking = Asking(at_once, (NoAnswer, APIError, LookupError, TypeError, ValueError))
+        self._warming: asyncio.Task[None] | None = None
+
+    async def read(self, rigs: Sequence[int], deadline_s: float) -> Readings:
+        found = await self._asking.all(rigs, lambda rig: self._rigs[rig].read(), deadline_s, self._clock)
+        if len(rigs) == len(self._rigs):
+            self._warm(deadline_s)
+        return readings(rigs, found)
+
+    async def set_mode(self, rigs: Sequence[int], mode: str, deadline_s: float) -> Sent:
+        if mode == SLEEP:
+            return await self._tell(rigs, lambda rig: rig.sleep(), deadline_s)
+        # A group with one awake mode leaves each rig the one it has.
+        named = self._group.mode(mode) if len(self._group.awake_modes) > 1 else None
+        return await self._tell(rigs, lambda rig: rig.wake(named), deadline_s)
+
+    async def limit(self, rigs: Sequence[int], watts: int, deadline_s: float) -> Sent:
+        """Let rigs draw at most `watts`."""
+        return await self._tell(rigs, lambda rig: rig.limit(watts), deadline_s)
+
+    async def close(self) -> None:
+        if self._warming is not None:
+            self._warming.cancel()
+            await asyncio.gather(self._warming, return_exceptions=True)
+
+    async def _tell(self, rigs: Sequence[int], order: Callable[[Spoken], Awaitable[str]], deadline_s: float) -> Sent:
+        said = await self._asking.all(rigs, lambda rig: order(self._rigs[rig]), deadline_s, self._clock)
+        return sent({rig: word or SILENT for rig, (word, _) in said.items()})
+
+    def _warm(self, deadline_s: float) -> None:
+        """Renew what the rigs with the oldest need to be ordered, beside everything else: all of them in forty polls."""
+        if self._warming is not None and not self._warming.done():
+            return
+        old_s = wall_s() - TOKEN_AGE_S
+        due = [rig for rig, spoken in enumerate(self._rigs) if rig not in self._asking.missed and spoken.due(old_s)]
+        if due:
+            self._warming = asyncio.create_task(self._warm_up(due[: 10 + len(self._rigs) // 40], deadline_s))
+
+    async def _warm_up(self, rigs: Sequence[int], deadline_s: float) -> None:
+        for rig in rigs:
+            await self.prefetch(rig, deadline_s)
+
+    async def prefetch(self, rig: int, deadline_s: float) -> None:
+        """Have ready what a rig needs to be ordered, before it is."""
+        await self._asking.one(rig, self._rigs[rig].prepare, deadline_s)

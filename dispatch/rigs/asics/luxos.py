@@ -1,0 +1,80 @@
+"""Antminers with LuxOS."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pyasic.errors import APIError
+from pyasic.miners.factory import MinerTypes
+
+from dispatch.clock import Clock
+from dispatch.rigs import Ability
+from dispatch.rigs.asics.lines import LuxosLine, NoAnswer
+from dispatch.rigs.asics.spoken import REFUSED, SENT, UNSUPPORTED, Spoken, miner_of
+from dispatch.rigs.wire import luxos as wire
+from optimizer.site import Mode, RigGroup
+
+
+class Luxos(Spoken):
+    """A rig has one session at a time: ours is ended with each order, so that a person is never locked out by us; where somebody else's is
+    open the order goes within that one, and it is left open."""
+
+    abilities = frozenset({Ability.READ, Ability.SLEEP, Ability.WAKE, Ability.POWER_LIMIT, Ability.MODES})
+
+    def __init__(self, ip: str, model: str, password: str, group: RigGroup, clock: Clock) -> None:
+        self.miner = miner_of(MinerTypes.LUX_OS, model, ip)
+        self.rpc = self.miner.rpc = LuxosLine(ip)
+        # The profile of a mode's watts, by mode, once its rig has told it.
+        self._profiles: dict[str, str] = {}
+
+    async def read(self) -> tuple[float, float]:
+        return wire.figures(await self.rpc.send_command(wire.READ))
+
+    async def sleep(self) -> str:
+        return await self._said(("curtail", wire.SLEEP))
+
+    async def wake(self, mode: Mode | None) -> str:
+        tuned = [] if mode is None else [("profileset", await self._profile(mode.name, mode.watts))]
+        return await self._said(*tuned, ("curtail", wire.WAKE))
+
+    async def limit(self, watts: int) -> str:
+        return await self._said(("profileset", await self._profile(f"{watts} W", watts)))
+
+    async def _profile(self, name: str, watts: float) -> str:
+        if name not in self._profiles:
+            self._profiles[name] = wire.profile(await self.rpc.profiles(), watts)
+        return self._profiles[name]
+
+    async def _said(self, *orders: tuple[str, str]) -> str:
+        """What the rig made of orders within one session."""
+        session, ours = await self._session()
+        if not session:
+            return REFUSED
+        try:
+            for verb, word in orders:
+                answer = await self._ask(verb, session, word)
+                if not answer:
+                    return REFUSED
+                if "nvalid" in answer.get("objection", ""):
+                    return UNSUPPORTED
+        finally:
+            if ours:
+                await self._ask("logoff", session)
+        return SENT
+
+    async def _session(self) -> tuple[str, bool]:
+        """A session and whether it is ours; no session when the rig gives none."""
+        opened = wire.session(await self._ask("logon"))
+        if opened:
+            return opened, True
+        return wire.session(await self._ask("session")), False
+
+    async def _ask(self, *words: str) -> dict[str, Any]:
+        """The answer; empty when the rig objects, and what it objects where a word was wrong."""
+        try:
+            return dict(await self.rpc.send_command(*words))
+        except APIError as error:
+            objection = str(error.message)
+            if "Decode Error" in objection or "No data" in objection:
+                raise NoAnswer("an answer that nobody can read") from None
+            return {"objection": objection} if "nvalid" in objection else {}

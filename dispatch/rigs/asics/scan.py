@@ -1,0 +1,85 @@
+"""What answers on a subnet, identified by pyasic."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import warnings
+from dataclasses import dataclass
+
+import pyasic
+from pyasic.errors import APIError
+from pyasic.miners.backends import AntminerModern, Auradine, AvalonMiner, BTMinerV2, BTMinerV3, LUXMiner
+
+from dispatch.rigs.asking import AT_ONCE
+from dispatch.rigs.wire import PORT, PORTS, Dialect
+
+IDENTIFY_S, CONNECT_S = 10.0, 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A rig that a scan identified; `model` is empty where pyasic does not know what answers, `dialect` where no driver speaks it."""
+
+    ip: str
+    make: str
+    model: str
+    firmware: str
+    dialect: str
+
+
+_DIALECTS: dict[type, Dialect] = {
+    BTMinerV2: Dialect.WHATSMINER_V2,
+    BTMinerV3: Dialect.WHATSMINER_V3,
+    AntminerModern: Dialect.ANTMINER,
+    LUXMiner: Dialect.LUXOS,
+    AvalonMiner: Dialect.AVALON,
+    Auradine: Dialect.AURADINE,
+}
+
+
+async def scan(subnet: str, at_once: int = AT_ONCE) -> list[Found]:
+    """What answers on a subnet, identified by pyasic, at most `at_once` at a time: with no bound it finds nothing and says nothing.
+
+    Raises ValueError when it is no subnet.
+    """
+    hosts = iter(ipaddress.IPv4Network(subnet).hosts())
+    found: list[Found] = []
+
+    async def work() -> None:
+        for host in hosts:
+            if await _open(str(host)):
+                found.append(await _identify(str(host)))
+
+    # pyasic warns of models it knows by their make only; the table says as much.
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        await asyncio.gather(*(work() for _ in range(at_once)))
+    return sorted(found, key=lambda f: ipaddress.IPv4Address(f.ip))
+
+
+async def _open(ip: str) -> bool:
+    for port in sorted({port for ports in PORTS.values() for port in ports}, key=lambda p: p != PORT):
+        try:
+            async with asyncio.timeout(CONNECT_S):
+                _, writer = await asyncio.open_connection(ip, port)
+        except TimeoutError:
+            return False
+        except OSError:
+            continue
+        writer.transport.abort()
+        return True
+    return False
+
+
+async def _identify(ip: str) -> Found:
+    for _ in range(2):
+        try:
+            async with asyncio.timeout(IDENTIFY_S):
+                miner = await pyasic.get_miner(ip)
+                if miner is not None:
+                    dialect = next((d for kind, d in _DIALECTS.items() if isinstance(miner, kind)), "")
+                    return Found(ip, str(miner.make or ""), str(miner.raw_model or ""), str(await miner.get_fw_ver() or ""), dialect)
+        except (TimeoutError, OSError, APIError, LookupError, TypeError, ValueError):
+            continue
+    return Found(ip, "", "", "", "")

@@ -1,0 +1,112 @@
+"""Real rigs over TCP through pyasic-rs, which is optional. The only file that knows it.
+
+Rigs are identified once, by a read, and kept: an order to one that was never met is not sent. Whatsminers are not driven through it: it
+opens their write interface by itself when they refuse, and calls an order to one that is switched off done. Its `is_mining` is true of a
+rig that was never reached, so it is asked only of a rig that just told its hashrate.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+from pyasic_rs import Miner, MinerFactory
+from pyasic_rs.data import HashRateUnit
+
+from dispatch.clock import Clock
+from dispatch.rigs import Ability, Readings, Sent
+from dispatch.rigs.asking import AT_ONCE, Asking, readings, sent
+from dispatch.rigs.nameplate import watts_of
+from dispatch.rigs.wire import Dialect
+from optimizer.site import SLEEP, Mode, RigGroup
+
+# By dialect the firmware as pyasic-rs names it, and the user of its orders.
+FIRMWARE = {
+    Dialect.ANTMINER: ("AntMiner Stock", "root"),
+    Dialect.LUXOS: ("LuxOS", ""),
+    Dialect.AURADINE: ("Auradine Stock", "admin"),
+    Dialect.PROTO: ("Proto Stock", ""),
+}
+POWER_LIMITED = frozenset({Dialect.AURADINE, Dialect.PROTO})
+MEET_S = 10.0
+SENT, REFUSED, UNSUPPORTED, SILENT = "sent", "refused", "unsupported", "unreachable"
+
+
+class AsicsRs:
+    """The rigs of one group, by position: `ips[k]` is rig k. Deadlines are wall seconds for each rig, from when it is asked.
+
+    Raises ValueError for a dialect that is not driven through pyasic-rs.
+    """
+
+    def __init__(
+        self, group: RigGroup, ips: Sequence[str], clock: Clock, *, dialect: Dialect, password: str | None = None, at_once: int = AT_ONCE
+    ) -> None:
+        if len(ips) != group.rigs:
+            raise ValueError(f"group {group.name!r} has {group.rigs} rigs and {len(ips)} addresses")
+        if dialect not in FIRMWARE:
+            raise ValueError(f'{dialect} is not driven through pyasic-rs, only {", ".join(FIRMWARE)} are: use kind = "pyasic"')
+        self.abilities = frozenset({Ability.READ, Ability.SLEEP, Ability.WAKE}) | (
+            {Ability.POWER_LIMIT, Ability.MODES} if dialect in POWER_LIMITED else set()
+        )
+        self._group, self._ips, self._clock, self._dialect, self._password = group, ips, clock, dialect, password
+        self._met: dict[int, Miner] = {}
+        self._meetings: dict[int, asyncio.Task[Miner]] = {}
+        # A refusal and a dead cable are one exception to pyasic-rs, of no class of its own.
+        self._asking = Asking(at_once, (Exception,))
+
+    async def read(self, rigs: Sequence[int], deadline_s: float) -> Readings:
+        return readings(rigs, await self._asking.all(rigs, self._read, deadline_s, self._clock))
+
+    async def set_mode(self, rigs: Sequence[int], mode: str, deadline_s: float) -> Sent:
+        named = self._group.mode(mode) if mode != SLEEP and len(self._group.awake_modes) > 1 else None
+        said = await self._asking.all(rigs, lambda rig: self._order(rig, mode == SLEEP, named), deadline_s, self._clock)
+        return sent({rig: word or SILENT for rig, (word, _) in said.items()})
+
+    async def close(self) -> None:
+        for meeting in self._meetings.values():
+            meeting.cancel()
+        await asyncio.gather(*self._meetings.values(), return_exceptions=True)
+
+    async def _read(self, rig: int) -> tuple[float, float] | None:
+        miner = self._met.get(rig) or await self._meet(rig)
+        watts, rate = await asyncio.gather(miner.get_wattage(), miner.get_hashrate())
+        if rate is None:
+            return None
+        ths = float(rate.as_unit(HashRateUnit.TH).value)
+        if watts is not None:
+            return float(watts), ths
+        if self._dialect is not Dialect.ANTMINER:
+            return None
+        return watts_of(self._group, ths, None if ths > 0 or await miner.get_is_mining() else SLEEP), ths
+
+    async def _order(self, rig: int, stop: bool, mode: Mode | None) -> str:
+        miner = self._met.get(rig)
+        if miner is None:
+            return SILENT
+        if stop:
+            return SENT if await miner.pause() else REFUSED
+        if mode is not None:
+            if not miner.supports_set_power_limit:
+                return UNSUPPORTED
+            if not await miner.set_power_limit(round(mode.watts)):
+                return REFUSED
+        return SENT if await miner.resume() else REFUSED
+
+    async def _meet(self, rig: int) -> Miner:
+        """Identify a rig, once; whoever waits for it may give up, the meeting goes on to its own deadline."""
+        meeting = self._meetings.get(rig)
+        if meeting is None or meeting.done():
+            meeting = self._meetings[rig] = asyncio.create_task(self._identify(rig))
+        return await asyncio.shield(meeting)
+
+    async def _identify(self, rig: int) -> Miner:
+        firmware, user = FIRMWARE[self._dialect]
+        factory = MinerFactory()
+        if self._password is not None:
+            factory = factory.with_firmware_discovery_auth(firmware, user, self._password)
+        async with asyncio.timeout(MEET_S):
+            miner = await factory.get_miner(self._ips[rig])
+        if miner is None or miner.firmware != firmware:
+            raise LookupError(f"{self._ips[rig]} is no rig with {firmware}")
+        self._met[rig] = miner
+        return miner

@@ -1,0 +1,19 @@
+"""Watts of rigs that report none."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from optimizer.site import SLEEP, RigGroup
+
+
+def watts_of(group: RigGroup, ths: float, mode: str | None) -> float:
+    """Wall watts by the catalogue: of what hashes, at its TH/s between the modes of its group; of what does not, those of the mode it says
+    it is in. A rig that is awake and does not hash counts in full: it may draw it."""
+    if ths > 0 or mode is None:
+        rows = sorted((m.ths, m.watts) for m in group.modes)
+        return float(np.interp(ths, [row[0] for row in rows], [row[1] for row in rows]))
+    found = next((m for m in group.modes if m.name == mode), None)
+    if found is not None:
+        return found.watts
+    return 0.0 if mode == SLEEP else group.full.watts
