@@ -18,9 +18,11 @@ DEFAULT_MODES = (SLEEP, "normal")
 
 
 class Model(Written):
-    """One rig model: figures at 25 C at the wall, each with where it comes from (`figures`: stated, listed, measured, assumed)."""
+    """One rig model: figures at 25 C at the wall, each with where it comes from (`figures`: stated, listed, measured, assumed). `make` says
+    how it is spoken to, `maker` whose firmware moves it."""
 
     make: str
+    maker: str = ""
     name: str
     wire_model: str | None = None
     wake_min: NotNegative
@@ -96,6 +98,8 @@ def expand(raw: Mapping[str, Any], catalogue: Catalogue) -> tuple[dict[str, Any]
     wrong += [] if wrong else _mode_faults(modes)
     if model is not None:
         group.setdefault("wake_min", model.wake_min)
+        if model.maker:
+            group.setdefault("maker", model.maker)
     return group, wrong
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from dispatch import ConfigError, book, catalogue, consistency, exclusive, faults, points, rules, settings, tariff
+from dispatch import ConfigError, book, catalogue, consistency, exclusive, faults, points, provenance, rules, settings, tariff
 from dispatch.entries import canonical
 from dispatch.faults import Fault, meant, shown
 from dispatch.meters import settings as metering
@@ -124,6 +124,7 @@ def _understand(raw: dict[str, Any], wrong: list[Fault], path: Path | None) -> S
     wrong += book_wrong
     if site is not None and not book_wrong:
         wrong += list(exclusive.faults(site, [(n, o) for (n, _), o in zip(entries, obligations, strict=True)]))
+        wrong += list(provenance.faults(site, obligations))
     wrong = [f for n, f in enumerate(wrong) if n < said or f[0] not in unreadable]
     if wrong or site is None or prices is None or hash_ is None or api is None:
         raise ConfigError(_lines(path, raw, wrong))

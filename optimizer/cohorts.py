@@ -65,7 +65,8 @@ class _Kinds:
         if modes is None:
             modes = self._modes[id(group.modes)] = tuple((m.name, m.watts, m.ths) for m in group.modes)
         times = group.wake_min, group.min_on_min, group.min_off_min, group.wear_usd_per_start
-        return group.model, modes, group.tenant, times, _state(group, self._site, self._so_far), _share(group, self._availability)
+        whose = group.model, group.maker, group.tenant
+        return *whose, modes, times, _state(group, self._site, self._so_far), _share(group, self._availability)
 
 
 def _state(group: RigGroup, site: Site, so_far: SoFar) -> tuple[Any, ...] | None:

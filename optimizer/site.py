@@ -87,7 +87,8 @@ class Hall(Written):
 
 
 class RigGroup(Written):
-    """Rigs of one model in one hall under one tenant. `modes` holds sleep first, then rising watts."""
+    """Rigs of one model in one hall under one tenant. `modes` holds sleep first, then rising watts. Where they come from: whose firmware
+    moves them (`maker`), where they were assembled, and the lists that name them."""
 
     name: str
     hall: str
@@ -99,6 +100,9 @@ class RigGroup(Written):
     min_on_min: NotNegative = 0.0
     min_off_min: NotNegative = 0.0
     wear_usd_per_start: NotNegative = 0.0
+    maker: str = ""
+    assembly: str = ""
+    lists: tuple[str, ...] = ()
     driver: Mapping[str, Any] = Field(default_factory=lambda: {"kind": "simulated"})
     pdu: Mapping[str, Any] | None = None
 
@@ -149,6 +153,15 @@ class Site(Written):
         """By group name."""
         halls = {h.name: h for h in self.halls}
         return {g.name: halls[g.hall] for g in self.groups}
+
+    @cached_property
+    def groups_of_maker(self) -> Mapping[str, tuple[str, ...]]:
+        """Group names by maker; those of no known maker are left out."""
+        found: dict[str, tuple[str, ...]] = {}
+        for group in self.groups:
+            if group.maker:
+                found[group.maker] = (*found.get(group.maker, ()), group.name)
+        return found
 
     def group(self, name: str) -> RigGroup:
         for group in self.groups:

@@ -93,6 +93,8 @@ def caps(state: State, at: datetime) -> list[Cap]:
         bounds = obligation.bounds(site, {LOAD_BEFORE_MW: state.notice_mw}, state.calls, over)
         if bounds.floor_mw > 0 or bounds.cap_mw < float("inf"):
             out.append(Cap(obligation.name, obligation.scope.names(site), bounds.floor_mw, bounds.cap_mw, bounds.firm, bounds.why))
+        for names, mw, why in getattr(obligation, "limits", lambda _: ())(site):
+            out.append(Cap(obligation.name, names, 0.0, mw, True, why))
     for hold in state.holds.values():
         if hold.mw_cap is not None:
             scope = Scope(groups=(hold.group,)) if hold.group else Scope()

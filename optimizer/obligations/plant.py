@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -17,14 +17,36 @@ from optimizer.generators import RUNNING_MW
 from optimizer.moves import minimum_times
 from optimizer.obligations import Bounds, called_bounds
 from optimizer.program import KILO, Program
-from optimizer.site import SLEEP, Hall, Meter, RigGroup, Site
+from optimizer.site import SLEEP, Hall, Meter, Positive, RigGroup, Site, Written
+from optimizer.trajectory import Trajectory
+
+
+class Provenance(Written):
+    """Where rigs come from: makers, places of assembly, lists that name them."""
+
+    maker: tuple[str, ...] = ()
+    assembly: tuple[str, ...] = ()
+    lists: tuple[str, ...] = ()
 
 
 class Plant(Contract):
-    """The site's own limits, from the site file. Earns and costs nothing; wear steers the plan and is not cash."""
+    """The site's own limits, from the site file. Earns and costs nothing; wear steers the plan and is not cash.
+
+    max_mw_per_maker    the most that runs on one maker's firmware: what one maker can drop, or move, at once
+    forbid, demand      { maker, assembly, lists }: rigs of these are refused, rigs of none of these are refused
+    """
 
     type: ClassVar[str] = "plant"
     name: str = "plant"
+    max_mw_per_maker: Positive | None = None
+    forbid: Provenance = Provenance()
+    demand: Provenance = Provenance()
+
+    def limits(self, site: Site) -> Iterable[tuple[tuple[str, ...], float, str]]:
+        """What groups may draw together whatever is asked of them: their names, MW, and why."""
+        if self.max_mw_per_maker is not None:
+            for maker, groups in site.groups_of_maker.items():
+                yield groups, self.max_mw_per_maker, f"exposure: at most {self.max_mw_per_maker:g} MW on the firmware of {maker}"
 
     def bounds(self, site: Site, memory: Mapping[str, Any], calls: Sequence[Call], over: Interval) -> Bounds:
         """The interconnect, or a lower cap called under this name."""
@@ -46,11 +68,24 @@ class Plant(Contract):
                 _limit_starts(program, hall, starts, np.array([g.hall == hall.name for g in moving], dtype=bool))
         for meter in site.meters:
             _line(program, meter)
+        for maker, groups in site.groups_of_maker.items() if self.max_mw_per_maker is not None else ():
+            program.cap(f"maker {maker}", program.load_mw(groups), self.max_mw_per_maker or 0.0)
         _ramp(program, everything)
         if any(c.obligation == self.name for c in program.so_far.calls):
             memory = program.so_far.memory.get(self.name, {}).get(LOAD_BEFORE_MW, {})
             bounds = [called_bounds(program.so_far.calls, self.name, over, memory) for over in program.grid.intervals]
             program.insist(self.name, everything, bounds)
+
+    def reasons(self, book: Sequence[Any], program: Program, path: Trajectory) -> Iterable[str]:
+        """How much one maker's firmware holds, where it matters: with several makers, or a limit."""
+        makers = program.site.groups_of_maker
+        if len(makers) < 2 and self.max_mw_per_maker is None:
+            return
+        held = {maker: sum((path.group_load_mw[name] for name in names), np.zeros(program.n)) for maker, names in makers.items()}
+        told = (f"{maker}'s {mw[0]:.3f} MW now and {mw.max():.3f} at most" for maker, mw in sorted(held.items(), key=lambda h: -h[1].max()))
+        allowed = f"; {self.max_mw_per_maker:g} MW allowed each" if self.max_mw_per_maker is not None else ""
+        if held:
+            yield f"one maker's firmware can drop at once: {', '.join(told)}{allowed}"
 
 
 def _needs_starts(program: Program, group: RigGroup) -> bool:
