@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -13,6 +13,7 @@ from markets.grid import hour_ending
 from optimizer.arrays import Yields
 from optimizer.cohorts import Cohorts
 from optimizer.expr import Floats
+from optimizer.faults import Faults
 from optimizer.margins import breakevens_usd_per_mwh
 from optimizer.obligations import Obligation
 from optimizer.program import Program
@@ -60,18 +61,22 @@ def shortfalls(program: Program, path: Trajectory, solution: Solution | None) ->
     return tuple(out)
 
 
-def own_shortfalls(book: Sequence[Obligation], program: Program, path: Trajectory) -> Iterable[Shortfall]:
+def own_shortfalls(book: Sequence[Obligation], program: Program, path: Trajectory, faults: Faults) -> Iterable[Shortfall]:
     """What contracts themselves say a trajectory falls short of (`shortfalls` of the contract)."""
     for obligation in book:
         told = getattr(obligation, "shortfalls", None)
-        yield from told(program, path) if told else ()
+        with faults.of(obligation):
+            yield from list(told(program, path)) if told else ()
 
 
 def own_reasons(book: Sequence[Obligation], program: Program, path: Trajectory) -> Iterable[str]:
     """What contracts themselves say of a trajectory (`reasons` of the contract)."""
     for obligation in book:
-        told = getattr(obligation, "reasons", None)
-        yield from told(book, program, path) if told else ()
+        told, faults = getattr(obligation, "reasons", None), Faults()
+        with faults.of(obligation):
+            yield from list(told(book, program, path)) if told else ()
+        for name, fault in faults.by.items():
+            yield f"{name} could not say its reasons: {fault!r}"
 
 
 def reasons(site: Site, book: Sequence[Obligation], plan: Plan, program: Program, cohorts: Cohorts) -> tuple[str, ...]:
@@ -199,12 +204,3 @@ def _repair(level: Yields) -> str:
         Yields.RAMP: "the load moves faster than the agreed ramp; tell the interconnecting utility",
         Yields.INSTRUCTION: "make more rigs available, or report the shortfall before the interval begins",
     }[level]
-
-
-def summed_by_hour(plan: Plan, name: str) -> Mapping[str, float]:
-    """A limit's worth by clock hour: sums over the hour are unique where the intervals' own are not (OPTIMIZER 7)."""
-    out: dict[str, float] = {}
-    for over, worth, hours in zip(plan.grid.intervals, plan.shadow_prices[name], plan.grid.hours, strict=True):
-        key = over.start.replace(minute=0, second=0).isoformat()
-        out[key] = out.get(key, 0.0) + float(worth * hours)
-    return out

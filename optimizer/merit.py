@@ -6,15 +6,16 @@ Never as good as the program where hours hang together, equal to it where nothin
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from optimizer.contract import LOAD_BEFORE_MW
 from optimizer.expr import Floats
+from optimizer.faults import Faults
 from optimizer.margins import margin_usd
 from optimizer.obligations import Obligation
 from optimizer.program import KILO, Program
@@ -32,15 +33,29 @@ class Step:
     usd: Floats
 
 
-def order(program: Program, book: Sequence[Obligation]) -> dict[str, dict[str, Floats]]:
+@dataclass(frozen=True, slots=True)
+class Cap:
+    """The most some groups may draw together, and the least they must where they can, MW, shape (n,)."""
+
+    groups: tuple[str, ...]
+    most_mw: Floats
+    least_mw: Floats | None = None
+
+
+def order(
+    program: Program, book: Sequence[Obligation], insisting: Sequence[Obligation] | None = None, faults: Faults | None = None
+) -> dict[str, dict[str, Floats]]:
     """Rigs by group and awake mode, by what each earns. Keeps the site's limits, calls, minimum times, start limits and ramps; minimum
-    times and ramps give way to caps."""
-    return follow(program, book, [s for g in program.site.groups for s in _steps(program, book, g)])
+    times and ramps give way to caps. The bounds of `insisting` hold, of the book unless told; what they raise goes to `faults`."""
+    steps = [s for g in program.site.groups for s in _steps(program, book, g)]
+    return follow(program, book if insisting is None else insisting, steps, faults)
 
 
-def follow(program: Program, book: Sequence[Obligation], steps: Sequence[Step]) -> dict[str, dict[str, Floats]]:
+def follow(
+    program: Program, book: Sequence[Obligation], steps: Sequence[Step], faults: Faults | None = None
+) -> dict[str, dict[str, Floats]]:
     """The same for given steps: those with positive dollars are taken, the most dollars a megawatt first, as far as limits allow."""
-    walk = _Walk(program, book, steps)
+    walk = _Walk(program, _caps(program, book, faults), steps)
     for t in range(program.n):
         walk.step(t)
     return {name: {mode: n * KILO for mode, n in modes.items()} for name, modes in walk.rigs.items()}
@@ -49,16 +64,16 @@ def follow(program: Program, book: Sequence[Obligation], steps: Sequence[Step]) 
 class _Walk:
     """The state of going through the horizon once. Plain floats: a step is looked at some ten thousand times."""
 
-    def __init__(self, program: Program, book: Sequence[Obligation], steps: Sequence[Step]) -> None:
+    def __init__(self, program: Program, caps: Sequence[Cap], steps: Sequence[Step]) -> None:
         self.program, self.site = program, program.site
         self.groups = {g.name: g for g in program.site.groups}
         self.rigs = {g: {m: np.zeros(program.n) for m in modes} for g, modes in program.rigs.items()}
-        self.caps = _caps(program, book)
+        self.caps = caps
         idle = {g.name: program.kilorigs[g.name] * program.mw_per_kilorig(g, _asleep(g)) for g in program.site.groups}
         self.idle_mw = sum(idle.values(), np.zeros(program.n))
-        self.spare_mw = [most - sum((idle[g] for g in names), np.zeros(program.n)) for names, most in self.caps]
+        self.asleep_mw = [sum((idle[g] for g in cap.groups), np.zeros(program.n)) for cap in caps]
         self.hall = {g.name: g.hall for g in program.site.groups}
-        self.capped_by = {g: [i for i, (names, _) in enumerate(self.caps) if g in names] for g in self.groups}
+        self.capped_by = {g: [i for i, cap in enumerate(caps) if g in cap.groups] for g in self.groups}
         self.steps = list(steps)
         self.ranks = _ranks(self.steps, program.n)
         self.mw = np.array([s.mw for s in self.steps]).reshape(-1, program.n)
@@ -72,7 +87,8 @@ class _Walk:
     def step(self, t: int) -> None:
         """One interval: what must run, then what earns, then what a ramp still wants."""
         self.t, self.start_s = t, int(self.program.grid.edges[t])
-        self.room = [float(spare[t]) for spare in self.spare_mw]
+        self.drawn = [float(asleep[t]) for asleep in self.asleep_mw]
+        self.room = [float(cap.most_mw[t]) - drawn for cap, drawn in zip(self.caps, self.drawn, strict=True)]
         self.starts = {h.name: self._starts_allowed(h.max_starts_per_min, t) for h in self.site.halls}
         self.now = {g: dict.fromkeys(modes, 0.0) for g, modes in self.rigs.items()}
         ceiling, floor = self._ramp(t)
@@ -89,7 +105,16 @@ class _Walk:
                 room = (ceiling if earns else min(floor, ceiling)) - self.load_mw
                 if (usd[i] > 0) is earns and room > 1e-9:
                     self._take(self.steps[i], mw[i], min(self._left(self.steps[i], most), room / mw[i]))
+        for i, cap in enumerate(self.caps):
+            if cap.least_mw is not None and cap.least_mw[t] > self.drawn[i]:
+                self._lift(i, float(cap.least_mw[t]), [k for k in ranked if self.steps[k].group in cap.groups], mw, most)
         self._close(t)
+
+    def _lift(self, i: int, least_mw: float, ranked: Sequence[int], mw: Sequence[float], most: Mapping[str, float]) -> None:
+        """An instruction's floor, whatever it earns: the cheapest rigs first, as far as they go."""
+        for k in ranked:
+            if (short := least_mw - self.drawn[i]) > 1e-9:
+                self._take(self.steps[k], mw[k], min(self._left(self.steps[k], most), short / mw[k]))
 
     def _take(self, s: Step, mw: float, kilorigs: float) -> None:
         """As many as limits and allowed starts let in."""
@@ -109,6 +134,7 @@ class _Walk:
         self.load_mw += n * mw
         for i in rows:
             self.room[i] -= n * mw
+            self.drawn[i] += n * mw
 
     def _left(self, s: Step, most: Mapping[str, float]) -> float:
         return self.now[s.group][s.below] if s.below is not None else most[s.group] - sum(self.now[s.group].values())
@@ -180,22 +206,24 @@ def _steps(program: Program, book: Sequence[Obligation], group: RigGroup) -> lis
     return steps
 
 
-def _caps(program: Program, book: Sequence[Obligation]) -> list[tuple[tuple[str, ...], NDArray[Any]]]:
-    """Groups and the most they may draw together: interconnect, halls, and what each obligation insists on."""
+def _caps(program: Program, book: Sequence[Obligation], faults: Faults | None) -> list[Cap]:
+    """What groups may draw together: interconnect, halls, and what each obligation insists on."""
     site, n = program.site, program.n
-    caps = [(tuple(g.name for g in site.groups), np.full(n, site.interconnect_mw))]
-    caps += [(tuple(g.name for g in site.groups if g.hall == h.name), np.full(n, h.limit_mw)) for h in site.halls]
+    caps = [Cap(tuple(g.name for g in site.groups), np.full(n, site.interconnect_mw))]
+    caps += [Cap(tuple(g.name for g in site.groups if g.hall == h.name), np.full(n, h.limit_mw)) for h in site.halls]
+    caps += [Cap(names, np.full(n, mw)) for o in book for names, mw, _ in getattr(o, "limits", lambda _: ())(site)]
     caps += [(names, np.full(n, mw)) for o in book for names, mw, _ in getattr(o, "limits", lambda _: ())(site)]
     for meter in site.meters:
         if meter.import_mw is not None:
             made = sum((m.most_mw(program.grid) for m in program.generators(meter.id)), np.zeros(n))
-            caps.append((tuple(g.name for g in site.groups if site.meter_of[g.name].id == meter.id), meter.import_mw + made))
+            caps.append(Cap(tuple(g.name for g in site.groups if site.meter_of[g.name].id == meter.id), meter.import_mw + made))
     for obligation in book:
         memory = program.so_far.memory.get(obligation.name, {})
         if not any(c.obligation == obligation.name for c in program.so_far.calls) and not memory.get(LOAD_BEFORE_MW):
             continue
-        bounds = [obligation.bounds(site, memory, program.so_far.calls, over) for over in program.grid.intervals]
-        caps.append((obligation.scope.names(site), np.array([b.cap_mw for b in bounds])))
+        with faults.of(obligation) if faults is not None else nullcontext():
+            bounds = [obligation.bounds(site, memory, program.so_far.calls, over) for over in program.grid.intervals]
+            caps.append(Cap(obligation.scope.names(site), np.array([b.cap_mw for b in bounds]), np.array([b.floor_mw for b in bounds])))
     return caps
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
 from typing import Any
@@ -15,11 +15,14 @@ from markets.outlook import Outlook
 from optimizer import explain, merit
 from optimizer.cohorts import Cohorts, gather
 from optimizer.expr import Floats
-from optimizer.generators import machines, of_book, running_since
+from optimizer.faults import Faults
+from optimizer.gaps import whole
+from optimizer.generators import running_since
 from optimizer.money import Finding
 from optimizer.obligations import Obligation
 from optimizer.program import Program
 from optimizer.risk import hedge
+from optimizer.shaping import program_of, shaped
 from optimizer.site import SLEEP, Availability, Site, SoFar
 from optimizer.solve import Session
 from optimizer.stages import NO_LIMIT_S, Solution, SolveError, Solver, best
@@ -48,7 +51,8 @@ class Shortfall:
 
 @dataclass(frozen=True, slots=True)
 class SolveInfo:
-    """How the plan came about. `status` is "optimal", or "merit order" when no solver answered in time."""
+    """How the plan came about. `status` is "optimal", "feasible" when time ended a search for whole numbers, or "merit order"
+    when no solver answered in time."""
 
     rows: int
     cols: int
@@ -141,24 +145,27 @@ def plan(
     risk: Risk | None = None,
     stopwatch: Callable[[], float] | None = None,
 ) -> Plan:
-    """The most profitable plan over the outlook's grid that keeps every promise. When no solver answers within `deadline_s`, the plan is
-    made by merit order instead, keeps every bound just the same and says so. With `risk`, what is decided now is weighed over scenarios
-    first. `stopwatch` gives seconds and only times the work."""
+    """The most profitable plan over the outlook's grid that keeps every promise. When no solver answers within `deadline_s`, or a contract
+    raises, the plan is made by merit order instead, keeps every bound just the same and says so. With `risk`, what is decided now is
+    weighed over scenarios first, as far as there is time. `stopwatch` gives seconds: with it the deadline counts building, too."""
     clock = stopwatch or (lambda: 0.0)
     began = clock()
-    outlook, notes = _whole(outlook)
+    outlook, notes = whole(outlook)
+    faults, told = Faults(), [Finding("outlook", n) for n in notes]
     cohorts = gather(site, book, so_far, availability or Availability(), outlook.temperature_c.values)
-    program = shaped(cohorts, book, outlook)
-    findings: list[Finding] = [Finding("outlook", n) for n in notes]
+    program = shaped(cohorts, book, outlook, faults)
     built = clock()
-    try:
-        solver = _weighing(risk, program, cohorts, book, session or Session())
-        solution = best(program, solver, NO_LIMIT_S if deadline_s is None else deadline_s)
-        rigs = rigs_of(program, solution)
-    except (SolveError, RuntimeError, MemoryError) as fault:  # the binding's own faults are RuntimeErrors
+    solution = None
+    if not faults.by:
+        ends = NO_LIMIT_S if deadline_s is None else began + deadline_s
+        try:
+            solution = _solved(program, cohorts, book, session or Session(), risk, lambda: ends - clock(), told)
+        except Exception as fault:  # a solver may end in any way
+            told.append(Finding("solver", f"planned by merit order: {fault if isinstance(fault, SolveError) else repr(fault)}"))
+    path, lines = _worth(program, book, solution, faults)
+    if faults.by:
+        path, lines = _worth(program, faults.sound(book), None, faults, book)
         solution = None
-        findings.append(Finding("solver", f"planned by merit order: {fault}"))
-        rigs = merit.order(program, book)
     info = SolveInfo(
         rows=sum(r.size for r in program.rows),
         cols=sum(c.size for c in program.columns),
@@ -167,51 +174,67 @@ def plan(
         status=solution.status if solution else "merit order",
         gap=solution.gap if solution else float("nan"),
     )
-    return _made(site, book, program, cohorts, rigs, solution, info, tuple(findings))
+    return _made(site, faults, book, program, cohorts, path, lines, solution, info, told)
 
 
-def _weighing(risk: Risk | None, program: Program, cohorts: Cohorts, book: Sequence[Obligation], solver: Solver) -> Solver:
-    if risk is None:
-        return solver
-    return hedge(program, [shaped(cohorts, book, _whole(s)[0]) for s in risk.scenarios], risk.weight, solver)
+def _solved(
+    program: Program,
+    cohorts: Cohorts,
+    book: Sequence[Obligation],
+    solver: Solver,
+    risk: Risk | None,
+    left_s: Callable[[], float],
+    told: list[Finding],
+) -> Solution:
+    """Raises SolveError, and whatever a solver does."""
+    plain = best(program, solver, left_s())
+    if risk is None or plain.broken:
+        return plain
+    try:
+        scenarios = []
+        for outlook in risk.scenarios:
+            if left_s() <= 0:
+                raise SolveError("there was no time for every scenario")
+            scenarios.append(shaped(cohorts, book, whole(outlook)[0]))
+        return best(program, hedge(program, scenarios, risk.weight, solver), left_s())
+    except SolveError as fault:
+        told.append(Finding("risk", f"risk is not weighed: {fault}"))
+        return plain
 
 
-def program_of(
-    site: Site, book: Sequence[Obligation], outlook: Outlook, so_far: SoFar, availability: Availability | None = None
-) -> Program:
-    """The program `plan` solves for these inputs: to write it down, or to solve it another way."""
-    outlook, _ = _whole(outlook)
-    return shaped(gather(site, book, so_far, availability or Availability(), outlook.temperature_c.values), book, outlook)
-
-
-def shaped(cohorts: Cohorts, book: Sequence[Obligation], outlook: Outlook) -> Program:
-    """The program of a book over an outlook."""
-    from optimizer.reader import takeovers
-
-    program = Program(cohorts.site, outlook, cohorts.so_far, cohorts.availability)
-    program.settled = takeovers(book, cohorts.site, program.during)
-    program.hashed = takeovers(book, cohorts.site, program.during, "takes_hash")
-    program.behind = of_book(book, cohorts.site)
-    program.machines = machines(program, program.behind)
-    for obligation in book:
-        obligation.shape(program)
-    return program
+def _worth(
+    program: Program,
+    book: Sequence[Obligation],
+    solution: Solution | None,
+    faults: Faults,
+    insisting: Sequence[Obligation] | None = None,
+) -> tuple[Trajectory, dict[tuple[str, str], Floats]]:
+    """The trajectory of a solution, by merit order without one, and its lines. The bounds of `insisting` hold, of the book unless told."""
+    if solution is None:
+        idle = {name: {mode: np.zeros(program.n) for mode in modes} for name, modes in program.rigs.items()}
+        value_lines(book, program, unpack(program, idle), faults)
+        rigs = merit.order(program, faults.sound(book), insisting or book, faults)
+        path = unpack(program, rigs)
+    else:
+        path = unpack(program, rigs_of(program, solution), solution.x)
+    return path, value_lines(book, program, path, faults)
 
 
 def _made(
     site: Site,
+    faults: Faults,
     book: Sequence[Obligation],
     program: Program,
     cohorts: Cohorts,
-    rigs: Mapping[str, Mapping[str, Floats]],
+    path: Trajectory,
+    lines: Mapping[tuple[str, str], Floats],
     solution: Solution | None,
     info: SolveInfo,
-    findings: tuple[Finding, ...],
+    told: Sequence[Finding],
 ) -> Plan:
-    path = unpack(program, rigs, solution.x if solution else None)
-    lines = value_lines(book, program, path)
+    book = faults.sound(book)
     shadow = explain.shadow_prices(program, solution)
-    shortfalls = (*explain.shortfalls(program, path, solution), *explain.own_shortfalls(book, program, path))
+    shortfalls = (*explain.shortfalls(program, path, solution), *explain.own_shortfalls(book, program, path, faults))
     groups = _handed_out(cohorts, path)
     outlook = program.outlook
     return Plan(
@@ -227,7 +250,7 @@ def _made(
         origin=Origin(site, book, program, cohorts, path),
         prices={point: series.values for point, series in outlook.energy.items()},
         hashprice=outlook.hashprice.values,
-        findings=findings,
+        findings=(*told, *faults.findings()),
         offers=_offers(path),
         generation=path.generated_mw,
     )
@@ -256,32 +279,4 @@ def _handed_out(cohorts: Cohorts, path: Trajectory) -> dict[str, GroupPlan]:
     return groups
 
 
-def _whole(outlook: Outlook) -> tuple[Outlook, list[str]]:
-    """The outlook without gaps: a missing number takes the last one before it, else the first after it, and a note says so."""
-    notes: list[str] = []
-    energy = {}
-    for point, series in outlook.energy.items():
-        energy[point] = series
-        if len(series.gaps):
-            notes.append(f"no price at {point} {_stand_in(len(series.gaps), len(series.values))}")
-            energy[point] = series.with_values(_filled(series.values, 0.0))
-    hashprice = outlook.hashprice
-    if len(hashprice.gaps):
-        notes.append(f"no hashprice {_stand_in(len(hashprice.gaps), len(hashprice.values))}")
-        hashprice = hashprice.with_values(_filled(hashprice.values, 0.0))
-    return (replace(outlook, energy=energy, hashprice=hashprice), notes) if notes else (outlook, notes)
-
-
-def _stand_in(missing: int, of: int) -> str:
-    return f"for {missing} intervals: the nearest known one stands in" if missing < of else "is known: the plan is made with zero"
-
-
-def _filled(values: Floats, otherwise: float) -> Floats:
-    known = np.flatnonzero(np.isfinite(values))
-    if not len(known):
-        return np.full_like(values, otherwise)
-    at = np.searchsorted(known, np.arange(len(values)), side="right") - 1
-    return np.asarray(values[known[np.maximum(at, 0)]])
-
-
-__all__ = ["SLEEP", "GroupPlan", "Plan", "Shortfall", "SolveInfo", "plan", "shaped"]
+__all__ = ["SLEEP", "GroupPlan", "Plan", "Shortfall", "SolveInfo", "plan", "program_of", "shaped"]

@@ -8,6 +8,7 @@ from typing import Protocol
 import numpy as np
 
 from optimizer.arrays import INF, Arrays, Yields
+from optimizer.certificate import SLIP, slip
 from optimizer.expr import Floats
 from optimizer.program import Program
 
@@ -59,7 +60,7 @@ def last_stage(program: Program, solver: Solver, budget_s: float = NO_LIMIT_S) -
     firm = program.arrays()
     solution = solver.run(firm, budget_s)
     if solution.status in ANSWERED:
-        return firm, solution
+        return firm, _kept(firm, solution)
     arrays = program.with_slack(firm)
     broken: list[tuple[Yields, float]] = []
     run_s = solution.run_s
@@ -76,7 +77,14 @@ def last_stage(program: Program, solver: Solver, budget_s: float = NO_LIMIT_S) -
         raise SolveError("no plan keeps the site's limits")
     dual = solution.dual[: len(solution.dual) - len(broken)]
     kept_to = tuple((level, missed) for level, missed in broken if missed > SETTLED)
-    return arrays, replace(solution, dual=dual, broken=kept_to, run_s=run_s + solution.run_s)
+    return arrays, replace(_kept(arrays, solution), dual=dual, broken=kept_to, run_s=run_s + solution.run_s)
+
+
+def _kept(arrays: Arrays, solution: Solution) -> Solution:
+    """The solution, whoever made it, once our own sums say that it keeps every row and bound. Raises SolveError."""
+    if solution.x.shape != arrays.cost.shape or not np.isfinite(solution.x).all() or slip(arrays, solution.x) > SLIP:
+        raise SolveError("the solver's answer does not keep the limits")
+    return solution
 
 
 def _weights(program: Program, level: Yields, arrays: Arrays) -> Floats:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -10,6 +11,7 @@ import numpy as np
 from optimizer import capacity
 from optimizer.actuals import Actuals
 from optimizer.expr import Floats
+from optimizer.faults import Faults
 from optimizer.generators import DUST_MW, greedy
 from optimizer.obligations import Obligation
 from optimizer.program import KILO, Program
@@ -70,20 +72,28 @@ def _generated(program: Program, load: Mapping[str, Floats], x: Floats | None) -
     return greedy(program.site, program.behind, program.grid, by_meter, prices)
 
 
-def value_lines(book: Sequence[Obligation], program: Program, path: Trajectory) -> dict[tuple[str, str], Floats]:
-    """What the bill's own formulas say of a trajectory at the outlook's prices: usd by interval, by (obligation, charge type)."""
+def value_lines(
+    book: Sequence[Obligation], program: Program, path: Trajectory, faults: Faults | None = None
+) -> dict[tuple[str, str], Floats]:
+    """What the bill's own formulas say of a trajectory at the outlook's prices: usd by interval, by (obligation, charge type). What a
+    contract raises goes to `faults`, else through."""
     reader = float_reader(program, path)
     lines: dict[tuple[str, str], Floats] = {}
     for obligation in book:
-        charges = getattr(obligation, "charges", None)
-        if charges is None or _settles_itself(obligation):
-            _add_settled(lines, obligation, reader)
-            continue
-        for charge in charges(reader):
-            key = (obligation.name, charge.charge_type)
-            usd = np.asarray(charge.quantity * charge.rate, dtype=np.float64)
-            lines[key] = lines[key] + usd if key in lines else usd
+        with faults.of(obligation) if faults is not None else nullcontext():
+            _add_lines(lines, obligation, reader)
     return lines
+
+
+def _add_lines(lines: dict[tuple[str, str], Floats], obligation: Obligation, reader: Reader) -> None:
+    charges = getattr(obligation, "charges", None)
+    if charges is None or _settles_itself(obligation):
+        _add_settled(lines, obligation, reader)
+        return
+    for charge in charges(reader):
+        key = (obligation.name, charge.charge_type)
+        usd = np.asarray(charge.quantity * charge.rate, dtype=np.float64)
+        lines[key] = lines[key] + usd if key in lines else usd
 
 
 def float_reader(program: Program, path: Trajectory) -> Reader:

@@ -1,0 +1,38 @@
+"""Gaps: an outlook without holes, and the words for what stands in."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from markets.outlook import Outlook
+from optimizer.expr import Floats
+
+
+def whole(outlook: Outlook) -> tuple[Outlook, list[str]]:
+    """The outlook without gaps: a missing number takes the last one before it, else the first after it, and a note says so."""
+    notes: list[str] = []
+    energy = {}
+    for point, series in outlook.energy.items():
+        energy[point] = series
+        if len(series.gaps):
+            notes.append(f"no price at {point} {_stand_in(len(series.gaps), len(series.values))}")
+            energy[point] = series.with_values(_filled(series.values, 0.0))
+    hashprice = outlook.hashprice
+    if len(hashprice.gaps):
+        notes.append(f"no hashprice {_stand_in(len(hashprice.gaps), len(hashprice.values))}")
+        hashprice = hashprice.with_values(_filled(hashprice.values, 0.0))
+    return (replace(outlook, energy=energy, hashprice=hashprice), notes) if notes else (outlook, notes)
+
+
+def _stand_in(missing: int, of: int) -> str:
+    return f"for {missing} intervals: the nearest known one stands in" if missing < of else "is known: the plan is made with zero"
+
+
+def _filled(values: Floats, otherwise: float) -> Floats:
+    known = np.flatnonzero(np.isfinite(values))
+    if not len(known):
+        return np.full_like(values, otherwise)
+    at = np.searchsorted(known, np.arange(len(values)), side="right") - 1
+    return np.asarray(values[known[np.maximum(at, 0)]])
