@@ -8,6 +8,8 @@ from datetime import timedelta
 import numpy as np
 
 from optimizer.expr import Expr, Floats
+from optimizer.moves import moves
+from optimizer.obligations import active
 from optimizer.program import KILO, Program
 from optimizer.site import SLEEP, Mode, RigGroup
 
@@ -91,7 +93,28 @@ def _young(program: Program, name: str, group: RigGroup, minutes: float) -> Expr
             break
         through = awake.lag(steps + 1, before) * share
         program.row(f"young {steps} {name} {group.name}", young - awake + through, lower=0.0, where=recent)
+    _woken(program, name, group, young)
     return young
+
+
+def _woken(program: Program, name: str, group: RigGroup, young: Expr) -> None:
+    """No fewer are young than woke within their minimum time on: when some sleep meanwhile it is others. Not where an instruction or
+    maintenance may cut that time short: a row nothing can break must not stand against either."""
+    if group.min_on_min <= float(program.hours.min()) * 60.0:
+        return
+    start_s, have, n = program.grid.edges[:-1], program.kilorigs[group.name], program.n
+    free = np.array([not any(active(c, over) for c in program.so_far.calls) for over in program.grid.intervals])
+    wakes = moves(program, [group])[0].summed()
+    woke, safe, binds = wakes, free.copy(), np.zeros(n, dtype=bool)
+    for steps in range(1, n):
+        inside = np.zeros(n, dtype=bool)
+        inside[steps:] = start_s[: n - steps] + group.min_on_min * 60.0 > start_s[steps:]
+        if not inside.any():
+            break
+        binds |= inside
+        safe[steps:] &= ~inside[steps:] | (free[: n - steps] & (have[: n - steps] <= have[steps:]))
+        woke = woke + wakes.lag(steps) * inside.astype(np.float64)
+    program.row(f"woken {name} {group.name}", young - woke, lower=0.0, where=binds & safe)
 
 
 def _bound(program: Program, group: RigGroup, minutes: float, most: float) -> Floats:

@@ -14,6 +14,7 @@ from markets.outlook import Outlook
 from markets.series import Series
 from optimizer.contract import LOAD_BEFORE_MW
 from optimizer.obligations import Obligation
+from optimizer.obligations.pra import METERED
 from optimizer.site import Availability, GroupNow, Hall, Meter, Overhead, Site, SoFar
 from tests.optimizer import ground
 
@@ -97,7 +98,7 @@ def market(rng: np.random.Generator, over: Grid, *, gaps: bool = False) -> Outlo
     ahead = ground.outlook(energy, over, hashprice=round(float(rng.uniform(15, 90)), 3), celsius=float(rng.uniform(-5, 42)))
     products = ("REGUP", "REGDN", "RRS", "ECRS", "NSPIN")
     reserve = {p: Series(over, np.round(rng.exponential(12, n) * (rng.random(n) < 0.7), 2), "usd_per_mw_h") for p in products}
-    peaks = {m: Series(over, np.where(rng.random(n) < 0.2, rng.random(n) * 0.1, 0.0), "share") for m in (15, 30)}
+    peaks = {m: Series(over, np.where(rng.random(n) < 0.2, rng.random(n) * 0.1, 0.0), "share") for m in (15, 30, METERED)}
     return replace(ahead, reserve=reserve, peak_share=peaks)
 
 

@@ -25,6 +25,7 @@ from optimizer.obligations.hosting import Hosting
 from optimizer.obligations.lmr import Lmr
 from optimizer.obligations.plant import Plant
 from optimizer.obligations.power import ENERGY, Power
+from optimizer.obligations.pra import Pra
 from optimizer.obligations.transition import Transition
 from optimizer.obligations.transmission import OWN_PEAK_MW, Transmission
 from optimizer.site import Scope, Site
@@ -206,6 +207,20 @@ def lmr(rng: np.random.Generator, where: Site, over: Grid) -> Terms:
     return Terms(contract, INTERVAL, memory=failed, market=Market.MISO)
 
 
+def pra(rng: np.random.Generator, where: Site, over: Grid) -> Terms:
+    seasons = ("winter", "spring", "summer", "fall")
+    told = [{"from": over.intervals[2].start, "to": over.intervals[2].start + timedelta(hours=1)}] if rng.random() < 0.3 else []
+    contract = Pra(
+        zone=int(rng.integers(1, 8)),
+        usd_per_mw_day={s: _usd(rng, 0, 600) for s in seasons},
+        reserve_margin={s: _usd(rng, 0, 0.3) for s in seasons if rng.random() < 0.5},
+        charged=bool(rng.random() < 0.8),
+        zrc={s: _usd(rng, 0, 9) for s in seasons if rng.random() < 0.4},
+        peaks=told,
+    )
+    return Terms(ruled(contract), INTERVAL, market=Market.MISO)
+
+
 def drr(rng: np.random.Generator, where: Site, over: Grid) -> Terms:
     mw, kind = _usd(rng, 0.2, 3), str(rng.choice(["I", "II"]))
     reserves = tuple(rng.choice(["SPIN", "SUPP"], size=int(rng.integers(0, 3)), replace=False).tolist())
@@ -248,6 +263,7 @@ DRAWN: dict[str, Draw] = {
     "hosting": hosting,
     "plant": plant,
     "power": power,
+    "pra": pra,
     "transition": transition,
     "transmission": transmission,
 }
