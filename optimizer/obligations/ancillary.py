@@ -1,4 +1,4 @@
-"""Ancillary services of a controllable load: Reg-Up, Reg-Down, RRS, ECRS, Non-Spin.
+"""Ancillary services of a load: Reg-Up, Reg-Down, RRS, ECRS, Non-Spin, of one that is dispatched (CLR) or interrupted in blocks (NCLR).
 
     up reserve    <= what awake rigs draw over sleep, less rigs that may not sleep yet, and <= load - LPC: a megawatt is sold once
     down reserve  <= what the rigs can rise by in the response time, and <= MPC - load, halls and interconnect included
@@ -14,52 +14,58 @@ charge outside a tolerance. Deployments are calls under the contract's name: bou
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Annotated, Any, ClassVar, Literal
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from pydantic import Field, model_validator
 
-from markets.facts import CallKind
+from markets.facts import Call
+from markets.grid import Interval, OperatingDay
+from optimizer.actuals import Actuals
 from optimizer.arrays import Yields
 from optimizer.capacity import DAY_AHEAD
-from optimizer.contract import Contract
+from optimizer.contract import LOAD_BEFORE_MW, Contract
 from optimizer.dated import days, figures, rule
 from optimizer.headroom import down_pool, up_pool
-from optimizer.obligations import Charge, Its, active, meters_in
+from optimizer.interruptible import Block, banded, idle, prolonged, remembered, sold_whole, strikes
+from optimizer.obligations import Bounds, Charge, Its, active
 from optimizer.program import Program
-from optimizer.site import NotNegative, Positive, Written
+from optimizer.setpoint import deviation
+from optimizer.site import NotNegative, Positive, Site
 from optimizer.trajectory import Trajectory
 
 DOWN = ("REGDN",)
-Product = Literal["REGUP", "REGDN", "RRS", "ECRS", "NSPIN"]
-DEVIATION = "Set point deviation of a controllable load (ERCOT Nodal Protocols 6.6.5.1)"
+Product = Literal["REGUP", "REGDN", "RRS", "RRSFFR", "RRSUFR", "ECRS", "NSPIN"]
+# What each kind of load may sell (RULES 1.6); the parts of RRS that a frequency relay carries are named apart.
+OF_KIND = {
+    "clr": ("REGUP", "REGDN", "RRS", "RRSFFR", "ECRS", "NSPIN"),
+    "nclr": ("RRSFFR", "RRSUFR", "ECRS", "NSPIN"),
+}
+ARMED = ("RRSFFR", "RRSUFR")
 # Reserve that nothing pays for is not kept ready.
 IDLE_USD_PER_MW_H = 1e-6
 KEPT_MW = 1e-6
 
 
-class Block(Written):
-    """A load that is not controllable offers all or nothing: at least `min_mw`, the same over `hours` on the market's clock."""
-
-    min_mw: Positive
-    hours: Annotated[int, Field(ge=1, le=24)] = 1
-
-
 class Ancillary(Contract):
     """Reserve sold to ERCOT.
 
+    kind                     "clr": a controllable load; "nclr": one that is interrupted in blocks, on instruction or by a relay
     products, qualified_mw   what it may sell, and the most of each, MW; what is not in `qualified_mw` is sold up to the load
     lpc_mw, mpc_mw           least and most the load may be dispatched to; nothing and everything unless told
     shed_s                   seconds until a rig told to sleep draws nothing (measured, p99)
     ramp_mw_per_min          as telemetered; none: the load drops in `shed_s`
     hold                     "economic": an award is bought back when that pays; "firm": it is carried before every price
-    block                    for a load that is not controllable
+    block                    nclr: its blocks, and what was registered of it
+    relay                    a frequency relay is armed: RRSFFR and RRSUFR need one; Loadstone trips nothing
     """
 
     type: ClassVar[str] = "ancillary"
-    stands_on: ClassVar[tuple[str, ...]] = ("ercot.as.", "ercot.set_point.")
+    stands_on: ClassVar[tuple[str, ...]] = ("ercot.as.", "ercot.set_point.", "ercot.nclr.")
     name: str = "ancillary"
+    kind: Literal["clr", "nclr"] = "clr"
     products: tuple[Product, ...] = Field(min_length=1)
     qualified_mw: Mapping[Product, NotNegative] = Field(default_factory=dict)
     lpc_mw: NotNegative = 0.0
@@ -68,6 +74,7 @@ class Ancillary(Contract):
     ramp_mw_per_min: Positive | None = None
     hold: Literal["economic", "firm"] = "economic"
     block: Block | None = None
+    relay: bool = False
 
     @model_validator(mode="after")
     def _whole(self) -> Ancillary:
@@ -76,11 +83,50 @@ class Ancillary(Contract):
         for product in self.qualified_mw:
             if product not in self.products:
                 raise ValueError(f"qualified_mw: {product} is not among its products")
-        if self.block and "REGDN" in self.products:
-            raise ValueError("block: a load that is not controllable does not regulate")
+        for product in self.products:
+            if product not in OF_KIND[self.kind]:
+                raise ValueError(f"products: {product} is not sold by a load of kind {self.kind!r} (ERCOT Nodal Protocols 3.16, 8.1.1.2)")
+            if product in ARMED and not self.relay:
+                raise ValueError(f"products: {product} is carried by a frequency relay; relay = true says that one is armed")
+        if (self.kind == "nclr") != (self.block is not None):
+            raise ValueError("a block is what a load of kind 'nclr' sells: the one needs the other")
         if self.mpc_mw is not None and self.mpc_mw < self.lpc_mw:
             raise ValueError("mpc_mw must be at least lpc_mw")
         return self
+
+    # --- instructions of a load that is interrupted -------------------------------------------------------------------------------------
+
+    def bounds(self, site: Site, memory: Mapping[str, Any], calls: Sequence[Call], over: Interval) -> Bounds:
+        """What instructions insist on; of a block also for its least time, and no further down than its band."""
+        if self.block is None:
+            return super().bounds(site, memory, calls, over)
+        stand = prolonged(calls, self.name, self.block)
+        said = super().bounds(site, memory, stand, over)
+        high = float(self._figure("ercot.nclr.band_high", site, over.start)) if stand else 0.0
+        return banded(said, stand, over, memory.get(LOAD_BEFORE_MW, {}), high)
+
+    @property
+    def remembers_days(self) -> int:
+        """A load that is interrupted is judged over a year."""
+        return 365 if self.kind == "nclr" else 0
+
+    def remember(self, memory: Mapping[str, Any], then: Actuals) -> Mapping[str, Any]:
+        """Its memory after a stretch of time: how instructions were followed (interruptible.py)."""
+        if self.block is None:
+            return memory
+        at, site = then.grid.start, then.site
+        response = min(float(self._figure(f"ercot.as.{p}.response_min", site, at)) for p in self.products)
+        band = float(self._figure("ercot.nclr.band_low", site, at)), float(self._figure("ercot.nclr.band_high", site, at))
+        return remembered(memory, then, self.name, self.scope.names(site), response, band)
+
+    def disqualified(self, memory: Mapping[str, Any], at: datetime) -> bool:
+        """Whether so many instructions failed that it may not sell."""
+        on = at.date()
+        failed = strikes(memory, at, float(rule(self._rules, "ercot.nclr.strikes_days", on).value))
+        return len(failed) >= int(rule(self._rules, "ercot.nclr.strikes", on).value)
+
+    def _figure(self, id_: str, site: Site, at: datetime) -> Any:
+        return rule(self._rules, id_, OperatingDay.of(site.market, at).on).value
 
     # --- money ------------------------------------------------------------------------------------------------------------------------
 
@@ -103,7 +149,7 @@ class Ancillary(Contract):
                 )
             if not forward.all() and any(awarded * (1 - forward)):
                 yield self._failure(its, product, word, sold * (1 - forward), paid)
-        yield from self._deviation(its)
+        yield from deviation(its, self.name, self.scope, self._rules)
 
     def _failure(self, its: Its[Any], product: str, word: str, sold: Any, paid: Any) -> Charge[Any]:
         """Before RTC+B: what was awarded and not carried costs the day-ahead price; carrying more earns nothing."""
@@ -119,47 +165,6 @@ class Ancillary(Contract):
             [one if ways[on] == "two settlements" else zero for on in days(its.grid, its.site.market)],
             dtype=np.asarray(its.during(None)).dtype,
         )
-
-    def _deviation(self, its: Its[Any]) -> Iterable[Charge[Any]]:
-        """Outside the tolerance about the set point: below it at one price, above it at another, per MWh."""
-        at, under = self._set_points(its)
-        if not under.any():
-            return
-        point = next(m.settlement_point for m, _ in meters_in(its.site, self.scope))
-        share, amount, size, low_price, high_price = self._tolerance(its)
-        one, zero = its.number(1), its.number(0)
-        less = np.minimum((one - share) * at, at - amount)
-        low = np.maximum(less, zero) * its.hours * under
-        high = np.maximum((one + share) * at, at + amount) * its.hours * under
-        price = its.energy_price(point)
-        dear, cheap = np.maximum(price, size), -np.minimum(low_price, price) * high_price
-        ways = [rule(self._rules, "ercot.set_point.side", on).value for on in days(its.grid, its.site.market)]
-        mirrored = np.array([way == "mirrored" for way in ways])
-        below, above = np.where(mirrored, dear, cheap) * under, np.where(mirrored, cheap, dear) * under
-        load = its.sum([its.energy_mwh(name) for name in self.scope.names(its.site)])
-        usd = its.below(load, np.stack([low, high], axis=1), (below, below * zero, -above)) - below * low
-        yield Charge("set_point_deviation", usd, "usd", its.during(None), self._cite(its, "ercot.set_point.side"), point)
-
-    def _set_points(self, its: Its[Any]) -> tuple[Any, Any]:
-        """The average set point, MW, and one where a set point stands over the whole interval."""
-        at, covered = its.during(None) * its.number(0), its.during(None) * its.number(0)
-        for call in its.calls_of(self.name):
-            if call.kind is not CallKind.SET_POINT or call.mw_target is None:
-                continue
-            for t, over in enumerate(its.grid.intervals):
-                if active(call, over):
-                    end = over.end if call.end_at is None else min(over.end, call.end_at)
-                    seconds = its.number((end - max(over.start, call.start_at)).total_seconds())
-                    part = seconds / its.number((over.end - over.start).total_seconds())
-                    at[t], covered[t] = at[t] + part * its.number(call.mw_target), covered[t] + part
-        whole = covered >= its.number(0.999999)
-        return at, np.where(whole, its.number(1), its.number(0))
-
-    def _tolerance(self, its: Its[Any]) -> tuple[Any, ...]:
-        words = ("share", "mw", "pr1_usd_per_mwh", "pr2_usd_per_mwh", "kp")
-        found = [figures(self._rules, f"ercot.set_point.{word}", its.grid, its.site.market) for word in words]
-        zero = its.during(None) * its.number(0)
-        return tuple(zero + np.array([its.number(v) for v in values], dtype=zero.dtype) for values in found)
 
     def _cite(self, its: Its[Any], id_: str, last: bool = True) -> str:
         on = days(its.grid, its.site.market)[-1 if last else 0]
@@ -195,23 +200,16 @@ class Ancillary(Contract):
         if product in DOWN:
             calls = program.calls_of(self.name)
             most = np.where([any(active(c, over) for c in calls) for over in program.grid.intervals], 0.0, most)
+        nowhere = np.zeros(program.n, dtype=bool)
+        if self.block is not None:
+            memory = program.so_far.memory.get(self.name, {})
+            nowhere = idle(program, self.name, self.block, memory) | self.disqualified(memory, program.grid.start)
+            most = np.where(nowhere, 0.0, most)
         mw = program.column(f"reserve {self.name} {product}", upper=most)
         program.weigh(mw * (IDLE_USD_PER_MW_H * program.hours))
         if self.block is not None:
-            self._all_or_nothing(program, product, mw, self.block)
+            sold_whole(program, f"{self.name} {product}", mw, self.scope.names(program.site), self.block, nowhere)
         return mw
-
-    def _all_or_nothing(self, program: Program, product: str, mw: Any, block: Block) -> None:
-        """At least the block's minimum or nothing, and the same over each of its spans."""
-        most = sum(program.group_load_mw(g).range(program.lower, program.upper)[1] for g in self.scope.names(program.site))
-        sold = program.column(f"sold {self.name} {product}", upper=1.0, integer=True)
-        program.row(f"least {self.name} {product}", mw - sold * block.min_mw, lower=0.0)
-        program.row(f"most {self.name} {product}", mw - sold * most, upper=0.0)
-        zone = program.site.market.tz
-        starts = [over.start.astimezone(zone) for over in program.grid.intervals]
-        spans = [(at.date(), at.hour // block.hours) for at in starts]
-        same = np.array([False, *(a == b for a, b in zip(spans, spans[1:], strict=False))])
-        program.row(f"span {self.name} {product}", mw - mw.lag(1), lower=0.0, upper=0.0, where=same)
 
     def _before_awards(self, program: Program, kept: Mapping[str, Any]) -> None:
         """Where failing to provide is charged there is no real-time price: what is still to be sold is weighed at the day-ahead price."""
@@ -240,6 +238,17 @@ class Ancillary(Contract):
             ahead = (start_s >= start_s[t]) & (start_s < start_s[t] + longest[t] * 3600.0)
             floors[t] = now[ahead].max()
         return floors
+
+    def reasons(self, book: Sequence[Any], program: Program, path: Trajectory) -> Iterable[str]:
+        """Why a load that is interrupted in blocks may not sell."""
+        memory, at = program.so_far.memory.get(self.name, {}), program.grid.start
+        if self.block is None:
+            return
+        failed = strikes(memory, at, float(rule(self._rules, "ercot.nclr.strikes_days", at.date()).value))
+        if failed:
+            what = "sells nothing: disqualified" if self.disqualified(memory, at) else "one more disqualifies"
+            starts = ", ".join(f"{start.astimezone(program.site.market.tz):%d %b %Y %H:%M}" for start in failed)
+            yield f"{self.name}: instructions of {starts} were not followed within the band; {what}"
 
     def shortfalls(self, program: Program, path: Trajectory) -> Iterable[Any]:
         """Awards a plan does not carry: megawatts, what buying them back costs, and the way out."""

@@ -15,11 +15,12 @@ from pydantic import ValidationError
 from markets.facts import Award, Call, CallKind
 from markets.grid import Grid, Interval
 from markets.series import Series
-from optimizer.obligations.ancillary import Ancillary, Block
+from optimizer.interruptible import Block
+from optimizer.obligations.ancillary import Ancillary
 from optimizer.obligations.hashing import Hashing
 from optimizer.obligations.plant import Plant
 from optimizer.obligations.power import Power
-from optimizer.plan import plan
+from optimizer.plan import plan, program_of
 from optimizer.settle import settle
 from optimizer.site import GroupNow, Hall, Mode
 from optimizer.solve import check
@@ -89,14 +90,14 @@ def test_lp3_a_hard_hold():
 
 
 def test_milp4_a_block_over_four_hours():
-    made = example([5, 40, 60, 2], block=Block(min_mw=10, hours=4))
+    made = example([5, 40, 60, 2], kind="nclr", block=Block(min_mw=10, hours=4))
     assert made.objective_usd == pytest.approx(17_842.2222, abs=1e-4)
     assert len(set(np.round(made.offers["ECRS"], 6))) == 1
 
 
 def test_a_block_below_its_least_is_not_sold():
     small = site(efficient("a", 15).model_copy(update={"rigs": 1000}))
-    contract = ruled(Ancillary(products=("ECRS",), block=Block(min_mw=10)))
+    contract = ruled(Ancillary(products=("ECRS",), kind="nclr", block=Block(min_mw=10)))
     made = plan(small, (*BOOK, contract), reserves(outlook([30] * 4, FOUR, hashprice=40.0), ECRS=50.0), so_far(NOON))
     np.testing.assert_allclose(made.offers["ECRS"], 0, atol=1e-9)
 
@@ -286,7 +287,7 @@ def test_options_that_do_not_fit():
             Ancillary(**bad)
     with pytest.raises(LookupError, match="was not given the market's rules"):
         sold_without = Ancillary(products=("ECRS",))
-        plan(site(group("g")), (*BOOK, sold_without), outlook([20.0] * 4), so_far())
+        program_of(site(group("g")), (*BOOK, sold_without), outlook([20.0] * 4), so_far())
 
 
 # --- the law ------------------------------------------------------------------------------------------------------------------------------
