@@ -193,7 +193,7 @@ class Drr(Contract):
             program.insist(f"{self.name} dispatched", names, bounds)
 
     def _told(self, program: Program) -> tuple[Floats, Any, Any]:
-        """MW that MISO has dispatched in each interval, where that is settled (told, or too late for it), and where it stands in real time."""
+        """MW that MISO has dispatched in each interval, where that is settled (told, or too late), and where it stands in real time."""
         awards = program.so_far.awards
         ahead, _, said = capacity.on(capacity.of(awards, self.name, ENERGY, DAY_AHEAD), program.grid, float)
         now, _, firm = capacity.on(capacity.of(awards, self.name, ENERGY, REAL_TIME), program.grid, float)

@@ -17,7 +17,7 @@ from dispatch.entries import canonical
 from dispatch.rigs.settings import PyasicDriver, SimulatedDriver
 
 ROOT = Path(__file__).parents[2]
-SHIPPED = ("demo-site.toml", "ercot-site.toml", "miso-site.toml")
+SHIPPED = ("demo-site.toml", "ercot-site.toml", "miso-site.toml", "miso-midwest.toml")
 
 # CONTRACT, Appendix A, whole: names of what is not built yet included.
 APPENDIX_A = """
@@ -170,6 +170,21 @@ def test_one_megawatt_is_not_promised_twice(tmp_path: Path) -> None:
     one = services[: services.index("[[obligations]]", 5)]
     elsewhere = (APPENDIX_A + one + OWN_METERS).replace('market = "ercot"  ', 'market = "miso"  ')
     assert "obligations.ancillary: 'ancillary' is a service of ERCOT; the site is in miso" in faults_of(tmp_path, elsewhere)
+
+
+def test_lmr_and_edr_on_the_same_rigs_are_refused_in_one_line(tmp_path: Path) -> None:
+    miso = (APPENDIX_A + OWN_METERS).replace('market = "ercot"  ', 'market = "miso"  ')
+    lmr = '[[obligations]]\ntype = "lmr"\nscope = { meter = "clr" }\nzone = 6\nmw = 10.0\nfirm_service_mw = 2.0\n'
+    edr = '[[obligations]]\ntype = "edr"\nscope = { meter = "METER" }\nmw = 10.0\nbaseline_mw = 14.0\noffer_usd_per_mwh = 300.0\n'
+    apart = config.load(written(tmp_path, miso + lmr + edr.replace("METER", "ers")))
+    assert [o.type for o in apart.book][-3:] == ["lmr", "edr", "plant"] and any("miso.lmr.rsg" in u for u in apart.unverified)
+    (wrong,) = faults_of(tmp_path, miso + lmr + edr.replace("METER", "clr"))
+    assert wrong.startswith("obligations.edr.scope: shares clr-s21 with 'lmr': a MW may not be LMR and EDR (MISO Tariff, Module E-1")
+    twice = lmr.replace('type = "lmr"', 'type = "lmr"\nname = "again"')
+    (wrong,) = faults_of(tmp_path, miso + lmr + twice)
+    assert "two contracts register the same rigs as capacity" in wrong
+    (wrong,) = faults_of(tmp_path, APPENDIX_A + OWN_METERS + lmr)
+    assert wrong == "obligations.lmr: 'lmr' is a service of MISO; the site is in ercot"
 
 
 def test_appendix_a_without_them_is_the_site_it_says(tmp_path: Path) -> None:
