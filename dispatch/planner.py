@@ -16,8 +16,10 @@ from dispatch.decide.ask import PlanInputs, inputs
 from dispatch.decide.state import State
 from dispatch.entries import Planned
 from dispatch.process import die_with_parent
+from optimizer.arrays import Arrays
 from optimizer.plan import Risk, plan
 from optimizer.solve import Session
+from optimizer.stages import Solution, SolveError
 
 log = structlog.get_logger()
 
@@ -30,6 +32,22 @@ def make(made_from: PlanInputs, session: Session | None = None, risk: Risk | Non
     i = made_from
     made = plan(i.site, i.book, i.outlook, i.so_far, i.availability, deadline_s=BUDGET_S, session=session, risk=risk, stopwatch=wall_s)
     return made.to_json()
+
+
+class NoSolver:
+    """Says why there is none: a plan made with it is made by merit order, in a fraction of a second."""
+
+    def __init__(self, why: str) -> None:
+        self._why = why
+
+    def run(self, arrays: Arrays, budget_s: float) -> Solution:
+        raise SolveError(self._why)
+
+
+def rule_based(made_from: PlanInputs, why: str) -> dict[str, Any]:
+    """PLAN without any solver, within every bound; `why` is among its findings."""
+    i = made_from
+    return plan(i.site, i.book, i.outlook, i.so_far, i.availability, session=NoSolver(why), stopwatch=wall_s).to_json()
 
 
 class InlinePlanner:
@@ -54,7 +72,8 @@ class InlinePlanner:
 
 
 class WorkerPlanner:
-    """Plans in a process of its own. A worker that dies or overruns is replaced; the question that waits is asked of the next one."""
+    """Plans in a process of its own. A worker that dies or overruns is replaced. The rule-based plan answers at once in its stead, and the
+    next worker is asked again, unless something newer is to be planned by then."""
 
     def __init__(self, clock: Clock, deadline_s: float = DEADLINE_S) -> None:
         self._clock = clock
@@ -89,29 +108,48 @@ class WorkerPlanner:
                 self._asked.clear()
                 if self._waiting is not None:
                     (seq, made_from), self._waiting = self._waiting, None
-                    made = await self._one(made_from)
-                    self._planned = Planned(
-                        at=self._clock.now(), as_of=seq, plan=made, failed="" if made else "the planner died or overran"
-                    )
-                    self._answered.set()
+                    await self._answer(seq, made_from)
         finally:
             self.stop()
 
-    async def _one(self, made_from: PlanInputs) -> dict[str, Any] | None:
+    @property
+    def worker_pid(self) -> int | None:
+        """The process that plans, when there is one."""
+        return self._process.pid if self._process is not None else None
+
+    async def _answer(self, seq: int, made_from: PlanInputs) -> None:
         for attempt in (1, 2):
+            why = ""
             try:
                 pipe = self._worker()
                 pipe.send(made_from)
                 async with asyncio.timeout(self._deadline_s):
                     answer: dict[str, Any] = await _received(pipe)
                 if "error" not in answer:
-                    return answer
-                log.error("the planner failed", error=answer["error"])
-                return None
-            except (OSError, EOFError, TimeoutError) as fault:
-                log.warning("the planner is replaced", attempt=attempt, why=repr(fault))
-                self.stop()
-        return None
+                    self._deliver(seq, answer)
+                    return
+                why = f"the planner failed: {answer['error']}"
+            except TimeoutError:
+                why = f"the planner had no answer within {self._deadline_s:g} s"
+            except (OSError, EOFError):
+                why = "the planner's process died"
+            log.warning("the planner is replaced", attempt=attempt, why=why)
+            self.stop()
+            if attempt == 1:
+                await self._without_worker(seq, made_from, why)
+            if self._asked.is_set():
+                return
+
+    async def _without_worker(self, seq: int, made_from: PlanInputs, why: str) -> None:
+        try:
+            self._deliver(seq, await asyncio.to_thread(rule_based, made_from, why))
+        except Exception as fault:  # whatever it is, the loop must hear of it
+            log.error("no plan", error=repr(fault))
+            self._deliver(seq, None, f"{why}; by merit order: {fault!r}")
+
+    def _deliver(self, seq: int, made: dict[str, Any] | None, failed: str = "") -> None:
+        self._planned = Planned(at=self._clock.now(), as_of=seq, plan=made, failed=failed)
+        self._answered.set()
 
     def _worker(self) -> Connection:
         if self._pipe is None or not self._process.is_alive():

@@ -12,8 +12,10 @@ from dispatch.decide.ask import inputs
 from dispatch.decide.reconcile import decide
 from dispatch.decide.state import State
 from dispatch.entries import Commanded, Entry, Planned, RunStarted, canonical, entry_to_json
-from dispatch.planner import make
+from dispatch.planner import make, rule_based
 from optimizer.money import Finding
+from optimizer.plan import RULE_BASED
+from optimizer.stages import FEASIBLE
 
 KEPT_STATES = 400  # a plan's inputs are never further back than this many rows
 MW_TOLERANCE = 1e-6
@@ -31,7 +33,8 @@ class Redecided:
 
 def redecide(rows: Iterator[tuple[int, Entry]]) -> Redecided:
     """Fold the rows and make each command and plan anew. Plans are solved cold: the same MW, the objective within 1e-9; timings and
-    duals, which need not be unique, are not compared."""
+    duals, which need not be unique, are not compared. A plan that was made by merit order, the solver or its process having failed, is
+    made so again; one that time ended may be bettered."""
     said = Redecided()
     state: State | None = None
     states: OrderedDict[int, State] = OrderedDict()
@@ -66,7 +69,10 @@ def _planned_again(said: Redecided, seq: int, entry: Planned, state: State | Non
         said.findings.append(Finding("plan", f"row {seq}: its inputs, row {entry.as_of}, are not in the journal"))
         return
     assert entry.plan is not None
-    again = make(inputs(state, state.seen_at))
+    made_from, how = inputs(state, state.seen_at), entry.plan["solve"]["status"]
+    again = rule_based(made_from, "as it was") if how == RULE_BASED else make(made_from)
+    if how == FEASIBLE and again["objective_usd"] >= entry.plan["objective_usd"]:
+        return
     if difference := _plan_difference(entry.plan, again):
         said.findings.append(Finding("plan", f"row {seq}, {entry.at.isoformat()}: planned again: {difference}"))
 

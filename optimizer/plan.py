@@ -28,6 +28,9 @@ from optimizer.solve import Session
 from optimizer.stages import NO_LIMIT_S, Solution, SolveError, Solver, best
 from optimizer.trajectory import Trajectory, unpack, value_lines
 
+# The status of a plan that no solver made.
+RULE_BASED = "merit order"
+
 
 @dataclass(frozen=True, slots=True)
 class GroupPlan:
@@ -171,7 +174,7 @@ def plan(
         cols=sum(c.size for c in program.columns),
         build_s=built - began,
         solve_s=clock() - built if stopwatch else (solution.run_s if solution else 0.0),
-        status=solution.status if solution else "merit order",
+        status=solution.status if solution else RULE_BASED,
         gap=solution.gap if solution else float("nan"),
     )
     return _made(site, faults, book, program, cohorts, path, lines, solution, info, told)
