@@ -14,6 +14,7 @@ from dispatch.commands import FAILED, FINDINGS, WRONG, Ended, logs_to_stderr, no
 from dispatch.commands.billing import settle
 from dispatch.commands.keeping import archive, backup, redecide, restore, verify
 from dispatch.commands.pushing import awards, calls, keys
+from dispatch.commands.receiving import meter
 from dispatch.commands.rigs import rigs
 from dispatch.commands.running import replay, run, shadow
 from dispatch.commands.thinking import check, plan, what_if
@@ -28,7 +29,7 @@ app = typer.Typer(
 for command in (run, shadow, replay, plan, settle, check, verify, redecide, backup, restore):
     app.command()(command)
 app.command("what-if")(what_if)
-for name, room in {"archive": archive, "rigs": rigs, "calls": calls, "awards": awards, "keys": keys}.items():
+for name, room in {"archive": archive, "rigs": rigs, "meter": meter, "calls": calls, "awards": awards, "keys": keys}.items():
     app.add_typer(room, name=name)
 
 

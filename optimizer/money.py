@@ -22,6 +22,12 @@ def cents(amount: Decimal) -> Decimal:
     return amount.quantize(CENT, ROUND_HALF_UP)
 
 
+def plain(value: Decimal) -> str:
+    """A Decimal without exponent or trailing zeros."""
+    text = f"{value:f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
 @dataclass(frozen=True, slots=True)
 class Line:
     """One charge over one interval, from the site's side: positive is a receipt. amount = quantity x rate, exact."""

@@ -15,14 +15,14 @@ from dispatch.config import Setup, from_document
 from dispatch.entries import canonical
 from dispatch.reports import story
 from dispatch.reports.measured import Measured, measure
-from dispatch.reports.otherwise import by_cause, otherwise, plain
+from dispatch.reports.otherwise import by_cause, otherwise
 from dispatch.reports.promised import promised
 from dispatch.reports.record import DayRecord, of_day
 from dispatch.store import statements
 from dispatch.store.journal import SqlJournal
 from dispatch.store.telemetry import Telemetry
 from markets.grid import Market, OperatingDay, interval_label
-from optimizer.money import ZERO, Finding, Line, Statement, cents
+from optimizer.money import ZERO, Finding, Line, Statement, cents, plain
 from optimizer.settle import settle
 
 # What does not make a new version: where in the order of versions it stands, and how far the journal had come.
@@ -104,18 +104,26 @@ def _delta(before: Mapping[str, Any] | None, core: Mapping[str, Any]) -> dict[st
     return {"version": before["version"], "net_usd": f"{net:.2f}", "totals": totals}
 
 
-def _settled(engine: Engine, telemetry: Telemetry, day: OperatingDay, setup: Setup, known_at: datetime | None) -> dict[str, Any]:
-    """The statement without its place among the versions."""
+def measured_day(
+    engine: Engine, telemetry: Telemetry, day: OperatingDay, setup: Setup, known_at: datetime | None = None
+) -> tuple[Setup, DayRecord, Measured]:
+    """What a day settles on: the site file it was run under, what the journal says of it, and its actuals. Raises LookupError when nothing
+    of it was run, LedgerUnavailable, JournalBroken."""
     record = of_day(engine, day, known_at)
     if record.run is not None and record.run.config_hash != setup.hash_id:
         # A day is settled by the site file it was run under, not by a later one.
         setup = replace(from_document(record.run.config), path=setup.path)
         telemetry = telemetry.read_as(setup.site)
-    measured = measure(engine, telemetry, setup, record, known_at)
+    return setup, record, measure(engine, telemetry, setup, record, known_at)
+
+
+def _settled(engine: Engine, telemetry: Telemetry, day: OperatingDay, setup: Setup, known_at: datetime | None) -> dict[str, Any]:
+    """The statement without its place among the versions."""
+    setup, record, measured = measured_day(engine, telemetry, day, setup, known_at)
     bill = settle(setup.book, measured.actuals)
     findings = [f for f in bill.findings if f.kind != "estimated"]
     kept, breaches = promised(setup, measured)
-    findings += [*_below_floor(setup, day, measured), *breaches]
+    findings += [*_below_floor(setup, day, measured), *measured.meters.findings(setup.site, measured.actuals.grid), *breaches]
     others = otherwise(engine, setup, measured, record)
     causes, more = by_cause(setup, measured, record)
     return {
@@ -128,12 +136,7 @@ def _settled(engine: Engine, telemetry: Telemetry, day: OperatingDay, setup: Set
         "synthetic": setup.prices.source == "synthetic",
         "worlds": list(dict.fromkeys(run.world for run in record.runs)),
         "known_at": (measured.known_at or day.end).isoformat(),
-        "story": {
-            "earned": story.earned(setup, measured, bill),
-            "why": story.why(setup, measured, bill.net_usd, others.ways),
-            "wrong": story.wrong(setup, measured, record, findings),
-            "person": story.person(setup, measured, record, findings),
-        },
+        "story": _story(setup, measured, record, bill, others.ways, findings),
         "energy_mwh": plain(story.total(measured.actuals.energy_mwh)),
         "hash_ph_days": plain(story.total(measured.actuals.hash_ph_days)),
         "totals": {f"{o}/{charge}": f"{usd:.2f}" for (o, charge), usd in bill.totals.items()},
@@ -146,8 +149,20 @@ def _settled(engine: Engine, telemetry: Telemetry, day: OperatingDay, setup: Set
         "findings": [{"kind": f.kind, "text": f.text} for f in findings],
         "notes": [*_notes(setup, day, measured, record), *others.remarks, *more],
         "sources": {**measured.actuals.price_source, "hashprice": measured.hash_source},
+        "meters": measured.meters.document(),
         "intervals": _intervals(measured, bill, day.market),
         "lines": [_line(line) for line in bill.lines],
+    }
+
+
+def _story(
+    setup: Setup, measured: Measured, record: DayRecord, bill: Statement, ways: dict[str, Any], findings: list[Finding]
+) -> dict[str, Any]:
+    return {
+        "earned": story.earned(setup, measured, bill),
+        "why": story.why(setup, measured, bill.net_usd, ways),
+        "wrong": story.wrong(setup, measured, record, findings),
+        "person": story.person(setup, measured, record, findings),
     }
 
 
@@ -187,6 +202,7 @@ def _intervals(measured: Measured, bill: Statement, market: Market) -> list[dict
                 "hashprice_usd_per_ph_day": None if a.hashprice[n].is_nan() else plain(a.hashprice[n]),
                 "net_usd": f"{cents(net.get(over.start, ZERO)):.2f}",
                 "unread": measured.unread[n],
+                "source": measured.meters.source(n),
             }
         )
     return rows
@@ -217,7 +233,11 @@ def _notes(setup: Setup, day: OperatingDay, measured: Measured, record: DayRecor
         notes.append("The site file changed during the day or shortly before: all of the day is settled by the last one of the day.")
     if measured.actuals.estimated:
         notes.append(f"{len(measured.actuals.estimated)} of {len(measured.unread)} intervals settle on estimates.")
-    notes.append("Energy is telemetry at the rigs plus the halls' overhead by temperature, not a revenue meter's.")
+    metered, of = len(measured.meters.whole), len(measured.unread)
+    if metered:
+        notes.append(f"Energy of {metered} of {of} intervals is the meters' own, shared among the groups as telemetry shares it.")
+    if metered < of:
+        notes.append("Energy is telemetry at the rigs plus the halls' overhead by temperature, not a revenue meter's.")
     if measured.actuals.generated_mwh:
         notes.append("What generators made is the schedule in force, following the load within the line's limits: not metered.")
     final = setup.rules.find(f"{day.market.value}.real_time_price_final", day.on)

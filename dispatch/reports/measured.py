@@ -14,6 +14,8 @@ from dispatch.config import Setup
 from dispatch.reports import prices
 from dispatch.reports.earlier import earlier
 from dispatch.reports.generated import generated
+from dispatch.reports.metered import Metered, metered
+from dispatch.reports.prices import Settled
 from dispatch.reports.record import DayRecord
 from dispatch.store.rollups import Rollup, read_rollups, write_rollups
 from dispatch.store.telemetry import Telemetry
@@ -21,6 +23,7 @@ from markets.facts import Temperature
 from markets.grid import Grid, Interval
 from optimizer import capacity
 from optimizer.actuals import Actuals
+from optimizer.generators import of_book
 from optimizer.money import decimal
 from optimizer.site import Site
 
@@ -39,7 +42,8 @@ class Measured:
     temperature_c   shape (n,)
     whole           the actuals span the whole operating day
     hash_source     where the hashprice came from, in words
-    known_at        the newest vintage of any price used
+    known_at        the newest vintage of any price or meter document used
+    meters          what the meters said, and how far telemetry is from it
     """
 
     actuals: Actuals
@@ -49,6 +53,7 @@ class Measured:
     whole: bool
     hash_source: str
     known_at: datetime | None
+    meters: Metered
 
 
 def measure(engine: Engine, telemetry: Telemetry, setup: Setup, record: DayRecord, known_at: datetime | None) -> Measured:
@@ -60,38 +65,44 @@ def measure(engine: Engine, telemetry: Telemetry, setup: Setup, record: DayRecor
     whole = day.grid()
     ended = [over for over in whole.intervals if over.end <= record.last]
     rows = _rollups(engine, telemetry, site, Interval(day.start, ended[-1].end) if ended else None)
-    run = [n for n, over in enumerate(ended) if any(_read(rows.get((g.name, over.start))) for g in site.groups)]
-    if not run:
+    if not (run := [n for n, over in enumerate(ended) if any(_read(rows.get((g.name, over.start))) for g in site.groups)]):
         raise LookupError(f"nothing was run on {day.on.isoformat()} ({site.market.value} day)")
     grid = Grid(whole.edges[run[0] : len(ended) + 1])
     warm = [_celsius(record.temperatures, over.start) for over in grid.intervals]
-    wall, metered, hashed = _by_group(site, rows, grid, warm)
-    energy = {p: prices.energy(engine, setup, p, grid, known_at) for p in setup.points}
+    wall, drawn, hashed = _by_group(site, rows, grid, warm)
+    energy, reserve = _priced(engine, setup, grid, known_at)
     hashing = prices.hashing(engine, setup, record, grid, known_at)
-    sold = sorted({capacity.priced_as(p) for o in setup.book for p in getattr(o, "products", ())})
-    reserve = {p: prices.reserve(engine, p, grid, known_at) for p in sold}
-    unread = _unread(site, rows, grid)
-    before = earlier(engine, setup, grid, known_at)
-    made = generated(setup, record.plans, grid, metered)
+    unread, before = _unread(site, rows, grid), earlier(engine, setup, grid, known_at)
+    made = generated(setup, record.plans, grid, drawn)
     write_rollups(engine, list(made.rollups(grid)))
+    uncertain = frozenset(n for n, share in enumerate(unread) if share > ESTIMATED_ABOVE)
+    meters = metered(engine, site, grid, known_at, drawn, (of_book(setup.book, site), made.mwh), uncertain)
     actuals = Actuals(
         site=site,
         grid=grid,
-        energy_mwh=metered,
+        energy_mwh=meters.energy_mwh,
         hash_ph_days=hashed,
         energy_price={p: s.values for p, s in energy.items()},
         hashprice=hashing.values,
         calls=tuple(c for c in record.calls if c.start_at < grid.end and (c.end_at is None or c.end_at > grid.start)),
         awards=tuple(a for a in record.awards if a.over.overlaps(grid.over)),
         price_source={p: s.source for p, s in energy.items()},
-        estimated=frozenset(n for n, share in enumerate(unread) if share > ESTIMATED_ABOVE),
+        estimated=meters.estimated,
         peak_share=before.peak_share,
         memory={**before.memory, **made.memory},
         generated_mwh=made.mwh,
         reserve_price={p: s.values for p, s in reserve.items()},
     )
-    vintages = [s.known_at for s in (*energy.values(), *reserve.values(), hashing) if s.known_at]
-    return Measured(actuals, wall, unread, warm, np.array_equal(grid.edges, whole.edges), hashing.source, max(vintages, default=None))
+    vintages = (s.known_at for s in (*energy.values(), *reserve.values(), hashing))
+    newest = max((at for at in (*vintages, meters.known_at) if at), default=None)
+    return Measured(actuals, wall, unread, warm, np.array_equal(grid.edges, whole.edges), hashing.source, newest, meters)
+
+
+def _priced(engine: Engine, setup: Setup, grid: Grid, known_at: datetime | None) -> tuple[dict[str, Settled], dict[str, Settled]]:
+    """Energy by settlement point, reserve by product."""
+    sold = sorted({capacity.priced_as(p) for o in setup.book for p in getattr(o, "products", ())})
+    energy = {p: prices.energy(engine, setup, p, grid, known_at) for p in setup.points}
+    return energy, {p: prices.reserve(engine, p, grid, known_at) for p in sold}
 
 
 def _by_group(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -19,7 +18,7 @@ from markets.grid import Grid
 from markets.outlook import Basis, Outlook
 from markets.series import Series
 from optimizer.differences import CAUSES, InForce, differences, in_force, missed
-from optimizer.money import cents, decimal
+from optimizer.money import cents, decimal, plain
 from optimizer.plan import Plan
 from optimizer.site import GroupNow, SoFar
 from optimizer.stages import SolveError
@@ -150,9 +149,3 @@ def _billed(measured: Measured, n: int) -> bool:
     a = measured.actuals
     stretches = (*a.energy_mwh.values(), *a.hash_ph_days.values(), *a.energy_price.values(), a.hashprice)
     return not any(values[n].is_nan() for values in stretches)
-
-
-def plain(value: Decimal) -> str:
-    """A Decimal without exponent or trailing zeros."""
-    text = f"{value:f}"
-    return text.rstrip("0").rstrip(".") if "." in text else text

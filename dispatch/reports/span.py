@@ -7,8 +7,7 @@ from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any
 
-from dispatch.reports.otherwise import plain
-from optimizer.money import ZERO, cents
+from optimizer.money import ZERO, cents, plain
 
 HASHING = "hashing/"
 JOULES_PER_MWH = Decimal(3_600_000_000)

@@ -31,7 +31,7 @@ from dispatch.store import LedgerUnavailable
 from dispatch.store.dialect import sqlite_engine
 from markets.grid import utc
 
-REVISION = "0001"
+REVISION = "0002"
 
 
 class Instant(TypeDecorator[datetime]):
@@ -157,7 +157,37 @@ statements = Table(
     Column("journal_head", String(128), nullable=False),
 )
 
-APPEND_ONLY = ("journal", "blobs", "prices", "reserve_prices", "hashprices", "statements")
+# Documents that came in (meter files, statements and invoices, calendars), whole, with the map they were read by.
+received = Table(
+    "received",
+    ledger,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("sha256", String(64), nullable=False, unique=True),
+    Column("kind", String(16), nullable=False),
+    Column("name", Text, nullable=False),
+    Column("map", Text, nullable=False),
+    Column("packed", LargeBinary, nullable=False),
+    Column("first", String(10)),
+    Column("last", String(10)),
+    Column("known_at", Instant, nullable=False),
+)
+
+# What meters said: net energy over [start, end) before losses, exact decimal text; `received` and `row` say where it stands. What comes
+# later is a later vintage.
+meter_readings = Table(
+    "meter_readings",
+    ledger,
+    Column("received", Integer, primary_key=True, autoincrement=False),
+    Column("meter", String(128), primary_key=True),
+    Column("start", Instant, primary_key=True),
+    Column("end", Instant, nullable=False),
+    Column("mwh", Text, nullable=False),
+    Column("quality", String(16), nullable=False),
+    Column("row", Integer, nullable=False),
+    Index("meter_readings_by_start", "start"),
+)
+
+APPEND_ONLY = ("journal", "blobs", "prices", "reserve_prices", "hashprices", "statements", "received", "meter_readings")
 
 
 def ledger_file(data_dir: Path) -> Path:

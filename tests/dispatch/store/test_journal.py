@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
-from sqlalchemy import Engine, delete, text, update
+from sqlalchemy import Engine, delete, insert, text, update
 from sqlalchemy.exc import IntegrityError
 
 from dispatch.entries import Entry, GroupSeen, Hold, Planned, Seen
@@ -23,6 +23,8 @@ from markets.facts import PriceMarket
 from tests.dispatch.store.entries import AT, QUARTER, entries, held, priced
 
 RT = PriceMarket.REAL_TIME_15_MIN
+RECEIVED = {"id": 1, "sha256": "0" * 64, "kind": "meter", "name": "may.csv", "map": "", "packed": b"", "known_at": AT}
+READ = {"received": 1, "meter": "main", "start": AT, "end": AT, "mwh": "1", "quality": "actual", "row": 2}
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
@@ -109,6 +111,8 @@ def test_tables_that_only_grow(engine: Engine, journal: SqlJournal, table: str) 
     journal.append(Planned(at=AT, as_of=1, plan={"a": 1}))
     with writing(engine) as connection:
         connection.execute(text("INSERT INTO statements VALUES ('2026-01-01', 'ercot', 1, '{}', '', '2026-01-02T00:00:00.000000Z', '0:')"))
+        connection.execute(insert(ledger.tables["received"]), RECEIVED)
+        connection.execute(insert(ledger.tables["meter_readings"]), READ)
     column = ledger.tables[table].c[0]
     for statement in (update(ledger.tables[table]).values({column: column}), delete(ledger.tables[table])):
         with pytest.raises(IntegrityError, match="append-only"), writing(engine) as connection:

@@ -1,0 +1,121 @@
+"""Documents that came in, kept whole and for ever, and the meter readings that stand in them."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal
+from hashlib import sha256
+
+from sqlalchemy import Engine, func, insert, select
+
+from dispatch.received.readings import MeterReading
+from dispatch.store.tables import meter_readings, reading, received, writing
+from markets.grid import Interval
+
+METER, STATEMENT, CALENDAR = "meter", "statement", "calendar"
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A file as it came: its bytes, the map it is read by (TOML, empty without), the operating days it speaks of, when it was known."""
+
+    kind: str
+    name: str
+    content: bytes
+    known_at: datetime
+    map: str = ""
+    first: date | None = None
+    last: date | None = None
+
+    @property
+    def sha256(self) -> str:
+        """Of kind, map and bytes: read by another map it is another document."""
+        return sha256(b"\0".join((self.kind.encode(), self.map.encode(), self.content))).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class MeterVintage:
+    """What one document says of one meter, by time; `name` and `sha256` are the document's."""
+
+    meter: str
+    name: str
+    sha256: str
+    known_at: datetime
+    readings: tuple[MeterReading, ...]
+
+
+def keep(engine: Engine, document: Document, readings: Iterable[MeterReading] = ()) -> bool:
+    """Keep a document and its readings; False when it is kept already. Raises LedgerUnavailable."""
+    row = {"sha256": document.sha256, "kind": document.kind, "name": document.name, "map": document.map, "known_at": document.known_at}
+    days = {"first": document.first and document.first.isoformat(), "last": document.last and document.last.isoformat()}
+    with writing(engine) as connection:
+        if connection.execute(select(received.c.id).where(received.c.sha256 == document.sha256)).first():
+            return False
+        number = (connection.execute(select(func.max(received.c.id))).scalar() or 0) + 1
+        connection.execute(insert(received), {"id": number, **row, **days, "packed": zlib.compress(document.content, 9)})
+        rows = [
+            {
+                "received": number,
+                "meter": r.meter,
+                "start": r.over.start,
+                "end": r.over.end,
+                "mwh": f"{r.mwh:f}",
+                "quality": r.quality,
+                "row": r.row,
+            }
+            for r in readings
+        ]
+        if rows:
+            connection.execute(insert(meter_readings), rows)
+    return True
+
+
+def documents(
+    engine: Engine, kind: str, first: date | None = None, last: date | None = None, known_at: datetime | None = None
+) -> list[Document]:
+    """The kept documents of a kind that speak of any day from `first` to `last`, in the order they came. Raises LedgerUnavailable."""
+    columns = received.c
+    wanted = select(received).where(columns.kind == kind).order_by(columns.known_at, columns.id)
+    if first is not None and last is not None:
+        wanted = wanted.where(columns.first <= last.isoformat(), columns.last >= first.isoformat())
+    if known_at is not None:
+        wanted = wanted.where(columns.known_at <= known_at)
+    with reading(engine) as connection:
+        rows = connection.execute(wanted).all()
+    return [
+        Document(
+            kind=r.kind,
+            name=r.name,
+            content=zlib.decompress(r.packed),
+            known_at=r.known_at,
+            map=r.map,
+            first=date.fromisoformat(r.first) if r.first else None,
+            last=date.fromisoformat(r.last) if r.last else None,
+        )
+        for r in rows
+    ]
+
+
+def meter_vintages(engine: Engine, over: Interval, known_at: datetime | None = None) -> list[MeterVintage]:
+    """What meters said of a span, the newest document first. Raises LedgerUnavailable."""
+    m, d = meter_readings.c, received.c
+    wanted = (
+        select(meter_readings, d.name, d.sha256, d.known_at, d.id)
+        .join(received, d.id == m.received)
+        .where(m.start < over.end, m.end > over.start)
+        .order_by(d.known_at.desc(), d.id.desc(), m.meter, m.start)
+    )
+    if known_at is not None:
+        wanted = wanted.where(d.known_at <= known_at)
+    with reading(engine) as connection:
+        rows = connection.execute(wanted).all()
+    by: dict[tuple[int, str], list[MeterReading]] = {}
+    of: dict[tuple[int, str], tuple[str, str, datetime]] = {}
+    for r in rows:
+        key = (r.id, r.meter)
+        of[key] = (r.name, r.sha256, r.known_at)
+        by.setdefault(key, []).append(MeterReading(r.meter, Interval(r.start, r.end), Decimal(r.mwh), r.quality, r.row))
+    return [MeterVintage(key[1], *of[key], tuple(found)) for key, found in by.items()]
