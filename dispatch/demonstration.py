@@ -3,10 +3,11 @@ rigs are: at loopback addresses that no other demonstration of this machine has.
 
 from __future__ import annotations
 
+import json
 import socket
 import time
 import tomllib
-from collections.abc import Iterable
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -38,28 +39,30 @@ async def opening(setup: Setup, now: datetime) -> datetime:
 
 
 def own_rigs(path: Path) -> dict[str, Any]:
-    """The sections that move the rigs of the demonstration's file to free addresses: none where the file's own are. Those of a site that
-    was just killed come free within moments. Raises OSError when there are none."""
-    groups: list[dict[str, Any]] = tomllib.loads(path.read_text("utf-8"))["groups"]
-    subnets = [str(g["driver"]["subnet"]) for g in groups]
+    """The sections that move the rigs and meters of the demonstration's file to free addresses: none where the file's own are. Those of a
+    site that was just killed come free within moments. Raises OSError when there are none."""
+    written = tomllib.loads(path.read_text("utf-8"))
+    sections = {name: written[name] for name in ("meters", "halls", "groups")}
     for _ in range(TRIES):
-        if _free(subnets):
+        if _free(sections):
             return {}
         time.sleep(PAUSE_S)
     for octet in range(FIRST + 1, LAST + 1):
-        moved = [s.replace(f"127.{FIRST}.", f"127.{octet}.", 1) for s in subnets]
+        moved: dict[str, Any] = json.loads(json.dumps(sections).replace(f'"127.{FIRST}.', f'"127.{octet}.'))
         if _free(moved):
-            return {"groups": [{**g, "driver": {**g["driver"], "subnet": s}} for g, s in zip(groups, moved, strict=True)]}
+            return moved
     raise OSError("no loopback addresses are free for simulated rigs: are that many demonstrations running here?")
 
 
-def _free(subnets: Iterable[str]) -> bool:
-    """Whether nobody listens at the first rig of each subnet."""
-    for subnet in subnets:
+def _free(sections: Mapping[str, Any]) -> bool:
+    """Whether nobody listens at the first rig of each subnet, nor where a meter or a hashing rig is to be."""
+    tables = [item["driver"] for items in sections.values() for item in items if "driver" in item]
+    for driver in tables:
+        at = (driver["subnet"].removesuffix("0/24") + "1", PORT) if "subnet" in driver else (driver["host"], driver["port"])
         with socket.socket() as tried:
             tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
-                tried.bind((subnet.removesuffix("0/24") + "1", PORT))
+                tried.bind(at)
             except OSError:
                 return False
     return True

@@ -111,13 +111,17 @@ def _made(table: Mapping[str, Any], key: str) -> Any:
     return _kinds(key)[str(table["kind"])].model_validate(table).opened()
 
 
+def tables(setup: Setup) -> dict[str, Mapping[str, Any]]:
+    """The tables of a site's meters by what they measure."""
+    site = setup.site
+    named = {f"meter {m.id}": m.driver for m in site.meters}
+    named |= {f"hall {h.name}": h.feeder for h in site.halls} | {f"group {g.name}": g.pdu for g in site.groups}
+    return {name: table for name, table in named.items() if table}
+
+
 def meters_of(setup: Setup) -> dict[str, PowerMeter]:
     """The meters of a site by what they measure."""
-    site = setup.site
-    tables = {f"meter {m.id}": (m.driver, "driver") for m in site.meters}
-    tables |= {f"hall {h.name}": (h.feeder, "feeder") for h in site.halls}
-    tables |= {f"group {g.name}": (g.pdu, "pdu") for g in site.groups}
-    return {name: _made(table, key) for name, (table, key) in tables.items() if table}
+    return {name: _made(table, "driver") for name, table in tables(setup).items()}
 
 
 def fans_of(setup: Setup) -> dict[str, Fans]:

@@ -122,3 +122,19 @@ class PaperDriver(TcpSettings):
 
         rigs = super().reach(setup, group, clock) if self.listed else SimulatedDriver(seed=self.seed).reach(setup, group, clock)
         return Paper(setup.site.group(group), rigs, clock)
+
+
+class HashingDriver(DriverSettings):
+    """Rigs that hash on a CPU and stand for rigs of their group's size: at `host`, rig k at `port` + k, mining at `pool` (HOST:PORT); `mhs`
+    million hashes a second are the group's fullest mode."""
+
+    kind: Literal["hashing"] = "hashing"
+    host: Text
+    port: Annotated[int, Field(ge=1, le=65535)]
+    pool: Annotated[str, Field(pattern=r"^[^:]+:[0-9]+$")]
+    mhs: Annotated[float, Field(gt=0, le=1000)] = 0.25
+
+    def reach(self, setup: Setup, group: str, clock: Clock) -> Driver:
+        from dispatch.rigs.hashing import Hashing
+
+        return Hashing(setup.site.group(group), self.host, self.port, self.mhs, clock)

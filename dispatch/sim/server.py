@@ -28,6 +28,7 @@ from dispatch.sim.models import ServeFault, faults_of, model_fleet, voiced
 from dispatch.sim.ports import OF_DIALECT, Port
 from dispatch.sim.rig import Rig
 from dispatch.sim.spec import Fault, FleetSpec, spec_from_json, spec_of
+from dispatch.sim.wired import wired
 from dispatch.sim.yard import Yard
 
 DRIP_S = 0.5
@@ -128,14 +129,20 @@ async def serve(
 
 
 async def serve_site(setup: Setup, clock: Clock, effects_path: Path, *, seed: int = 0, initial: str = "normal") -> None:
-    """Serve the rigs of a site's groups that are reached over TCP at loopback addresses, until cancelled; they start in `initial` mode."""
+    """Serve the rigs of a site's groups that are reached over TCP at loopback addresses, its meters and its hashing rigs likewise, until
+    cancelled; rigs start in `initial` mode."""
     groups, places = [], {}
     for group in setup.site.groups:
         how = setup.driver(group.name)
         if isinstance(how, TcpSettings) and how.subnet and ipaddress.IPv4Network(how.subnet).is_loopback:
             groups += [replace(g, initial=initial, dialect=how.dialect or "") for g in spec_of([group]).groups]
             places[group.name] = addresses(how.subnet, group.rigs)
-    await serve(FleetSpec(tuple(groups)), places, clock, effects_path, seed=seed)
+    async with serving(FleetSpec(tuple(groups)), places, clock, effects_path, seed=seed) as yard:
+        try:
+            async with wired(setup, yard.fleet, clock):
+                await asyncio.Event().wait()
+        except OSError as error:
+            raise ServeFault(str(error)) from None
 
 
 async def serve_models(

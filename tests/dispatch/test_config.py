@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from dispatch import ConfigError, config, points, settings
 from dispatch.entries import canonical
-from dispatch.rigs.settings import PyasicDriver, SimulatedDriver
+from dispatch.rigs.settings import HashingDriver, PyasicDriver, SimulatedDriver
 
 ROOT = Path(__file__).parents[2]
 SHIPPED = ("demo-site.toml", "ercot-site.toml", "miso-site.toml", "miso-midwest.toml")
@@ -347,7 +347,10 @@ def test_the_demonstration_is_about_a_megawatt_moved_by_pyasic() -> None:
     for group in setup.site.groups:
         assert group.min_on_min <= 15 and group.min_off_min <= 15
         driver = setup.driver(group.name)
-        assert isinstance(driver, PyasicDriver) and driver.subnet.startswith("127.")
+        if group.rigs > 1:
+            assert isinstance(driver, PyasicDriver) and driver.subnet.startswith("127.")
+        else:
+            assert isinstance(driver, HashingDriver) and driver.host.startswith("127.")  # the one that hashes for real
     assert "synthetic" in " ".join(summary["notes"])
 
 
@@ -456,8 +459,9 @@ def test_check_gives_faults_or_a_summary_with_what_is_unverified(tmp_path: Path)
 
 def test_every_word_of_the_distribution_opens_its_class() -> None:
     declared = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["entry-points"]
-    assert {*declared} == {points.SOURCES, points.HASHPRICES, points.OBLIGATIONS, points.DRIVERS}
-    for group, key in ((points.SOURCES, "source"), (points.HASHPRICES, "source"), (points.DRIVERS, "kind")):
+    assert {*declared} == {points.SOURCES, points.HASHPRICES, points.OBLIGATIONS, points.DRIVERS, points.METERS, points.FANS}
+    kinds = ((group, "kind") for group in (points.DRIVERS, points.METERS, points.FANS))
+    for group, key in ((points.SOURCES, "source"), (points.HASHPRICES, "source"), *kinds):
         offered = points.offered(group)
         assert {*declared[group]} <= {*offered}
         assert all(offered[word].model_fields[key].default == word for word in declared[group])
