@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from markets.factbook import FactBook, day_ahead_point
 from markets.facts import LoadForecast, Price, ReservePrice, SystemLoad, Temperature
 from markets.grid import Grid, Interval, Market, utc
-from markets.outlook import Basis, Outlook, Rung
+from markets.outlook import Basis, Outlook, PeakWindow, Rung
 from markets.series import Series
 from markets.source import STALE_AFTER
 
@@ -55,7 +55,7 @@ def outlook(
     market: Market,
     hash_default: float | None = None,
     synthetic: bool = False,
-    peak_windows_min: Sequence[int] = (),
+    peak_windows_min: Sequence[PeakWindow] = (),
 ) -> Outlook:
     """What the book says about a grid, gaps filled.
 
@@ -63,7 +63,7 @@ def outlook(
     price where published; then persistence. A stale real-time price steps the ladder down: day-ahead for now too, then the last price
     while younger than a day, then safe state. Values are NaN only on the last rung. Reserve takes the same steps.
 
-    `peak_windows_min`: lengths of metered interval for which the month's coincident system peak is to be foreseen.
+    `peak_windows_min`: the ways of metering by which coincident system peaks are to be foreseen.
     """
     at = utc(at)
     energies = {point: _energy(book, at, grid, point, market) for point in sorted(set(points))}
@@ -264,10 +264,12 @@ def system_load(book: FactBook, grid: Grid) -> Series | None:
     return None if np.isnan(values).all() else Series(grid, values, "mw")
 
 
-def _peak_share(book: FactBook, grid: Grid, market: Market, windows_min: Sequence[int]) -> tuple[dict[int, Series], list[str]]:
+def _peak_share(
+    book: FactBook, grid: Grid, market: Market, windows_min: Sequence[PeakWindow]
+) -> tuple[dict[PeakWindow, Series], list[str]]:
     from markets.peaks import coincident_peak_probability
 
-    found = {minutes: coincident_peak_probability(book, grid, market, minutes) for minutes in sorted(set(windows_min))}
+    found = {window: coincident_peak_probability(book, grid, market, window) for window in dict.fromkeys(windows_min)}
     missing = any(series is None for series in found.values())
     notes = ["No system load is known or forecast: coincident peaks cannot be foreseen."] if missing else []
-    return {minutes: series for minutes, series in found.items() if series is not None}, notes
+    return {window: series for window, series in found.items() if series is not None}, notes

@@ -15,7 +15,7 @@ from dispatch.decide.reflex import planned_interval
 from dispatch.decide.state import State
 from markets.forecast import outlook, plan_grid
 from markets.grid import Grid
-from markets.outlook import Outlook
+from markets.outlook import Outlook, PeakWindow
 from markets.series import Series
 from optimizer.contract import LOAD_BEFORE_MW
 from optimizer.generators import RUNNING_MW, SINCE
@@ -52,9 +52,9 @@ def look_ahead(state: State, at: datetime, grid: Grid) -> Outlook:
     return outlook(state.facts, at, grid, list(state.setup.points), state.site.market, peak_windows_min=windows)
 
 
-def peak_windows_min(book: Book) -> tuple[int, ...]:
-    """The metered intervals whose coincident system peaks the contracts of a book ask an outlook to foresee."""
-    return tuple(sorted({minutes for o in book for minutes in getattr(o, "peak_windows_min", ())}))
+def peak_windows_min(book: Book) -> tuple[PeakWindow, ...]:
+    """The ways of metering whose coincident system peaks the contracts of a book ask an outlook to foresee."""
+    return tuple(dict.fromkeys(window for o in book for window in getattr(o, "peak_windows_min", ())))
 
 
 def ladder(state: State, at: datetime) -> tuple[str, str]:

@@ -21,8 +21,9 @@ from dispatch.store.journal import SqlJournal
 from dispatch.store.rollups import read_rollups
 from dispatch.store.tables import journal, reading
 from markets.facts import Call, SystemLoad, Temperature
-from markets.grid import Grid, Interval, month_span, months
-from markets.peaks import coincident_peak_share, newest
+from markets.grid import Grid, Interval
+from markets.outlook import PeakWindow
+from markets.peaks import coincident_peak_share, newest, peak_span
 from optimizer.actuals import Actuals
 from optimizer.generators import of_book
 from optimizer.money import decimal
@@ -34,9 +35,9 @@ NOTICE = timedelta(days=2)  # how long before its start a call may have come
 
 @dataclass(frozen=True, slots=True)
 class Earlier:
-    """peak_share by minutes of the metered interval, memory by obligation: as Actuals take them. `loads_to` is the newest system load."""
+    """peak_share by the way it is metered, memory by obligation: as Actuals take them. `loads_to` is the newest system load."""
 
-    peak_share: Mapping[int, Sequence[Decimal]] = field(default_factory=dict)
+    peak_share: Mapping[PeakWindow, Sequence[Decimal]] = field(default_factory=dict)
     memory: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     loads_to: datetime | None = None
 
@@ -47,9 +48,8 @@ def earlier(engine: Engine, setup: Setup, grid: Grid, known_at: datetime | None)
     remembering: list[Any] = [o for o in setup.book if getattr(o, "remembers_days", 0)]
     if not windows and not remembering:
         return Earlier()
-    span = month_span(setup.site.market, int(months(setup.site.market, grid)[0]))
-    loads, temperatures = _told(engine, Interval(span.start, span.end), known_at)
-    share = {minutes: coincident_peak_share(loads, grid, setup.site.market, minutes).values for minutes in windows}
+    loads, temperatures = _told(engine, peak_span(setup.site.market, grid, windows or (15,)), known_at)
+    share = {window: coincident_peak_share(loads, grid, setup.site.market, window).values for window in windows}
     memory: dict[str, Mapping[str, Any]] = {}
     days = _days(grid.start, max((o.remembers_days for o in remembering), default=0))
     calls = _calls(engine, Interval(days[0].start, grid.end), known_at) if days else ()
@@ -57,7 +57,7 @@ def earlier(engine: Engine, setup: Setup, grid: Grid, known_at: datetime | None)
         then = _actuals(engine, setup, day, temperatures, calls, known_at)
         for obligation in remembering if then is not None else ():
             memory[obligation.name] = obligation.remember(memory.get(obligation.name, {}), then)
-    exact = {minutes: [decimal(float(v)) for v in values] for minutes, values in share.items()}
+    exact = {window: [decimal(float(v)) for v in values] for window, values in share.items()}
     return Earlier(exact, memory, max((f.over.end for f in loads), default=None))
 
 
