@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 
 import numpy as np
+from numpy.typing import NDArray
 
 from optimizer.expr import Expr, Floats
 from optimizer.moves import moves
@@ -86,22 +87,24 @@ def _young(program: Program, name: str, group: RigGroup, minutes: float) -> Expr
     awake, start_s = program.awake(group.name), program.grid.edges[:-1]
     young = program.column(f"young {name} {group.name}", upper=program.kilorigs[group.name])
     program.row(f"bound {name} {group.name}", young - awake * (1.0 - share), lower=0.0, where=share < 1.0)
+    said = _woken(program, name, group, young) & (share >= 1.0) & (minutes <= group.min_on_min)
     for steps in range(program.n):
         recent = np.zeros(program.n, dtype=bool)
         recent[steps:] = start_s[: program.n - steps] + minutes * 60.0 > start_s[steps:]
         if not recent.any():
             break
+        # Who woke since then is no fewer than what rose since then: where that is a row this one says nothing.
+        recent &= ~said
         through = awake.lag(steps + 1, before) * share
         program.row(f"young {steps} {name} {group.name}", young - awake + through, lower=0.0, where=recent)
-    _woken(program, name, group, young)
     return young
 
 
-def _woken(program: Program, name: str, group: RigGroup, young: Expr) -> None:
+def _woken(program: Program, name: str, group: RigGroup, young: Expr) -> NDArray[np.bool_]:
     """No fewer are young than woke within their minimum time on: when some sleep meanwhile it is others. Not where an instruction or
-    maintenance may cut that time short: a row nothing can break must not stand against either."""
+    maintenance may cut that time short: a row nothing can break must not stand against either. Returns where the row stands."""
     if group.min_on_min <= float(program.hours.min()) * 60.0:
-        return
+        return np.zeros(program.n, dtype=bool)
     start_s, have, n = program.grid.edges[:-1], program.kilorigs[group.name], program.n
     free = np.array([not any(active(c, over) for c in program.so_far.calls) for over in program.grid.intervals])
     wakes = moves(program, [group])[0].summed()
@@ -114,7 +117,9 @@ def _woken(program: Program, name: str, group: RigGroup, young: Expr) -> None:
         binds |= inside
         safe[steps:] &= ~inside[steps:] | (free[: n - steps] & (have[: n - steps] <= have[steps:]))
         woke = woke + wakes.lag(steps) * inside.astype(np.float64)
-    program.row(f"woken {name} {group.name}", young - woke, lower=0.0, where=binds & safe)
+    stands: NDArray[np.bool_] = binds & safe
+    program.row(f"woken {name} {group.name}", young - woke, lower=0.0, where=stands)
+    return stands
 
 
 def _bound(program: Program, group: RigGroup, minutes: float, most: float) -> Floats:
