@@ -62,7 +62,9 @@ class Contract(Written):
         if calls:
             memory = program.so_far.memory.get(self.name, {})
             bounds = [self.bounds(program.site, memory, calls, over) for over in program.grid.intervals]
-            program.insist(self.name, self.scope.names(program.site), bounds)
+            # What a contract only wishes for is weighed by its own rows, never before an instruction.
+            firm = [b if b.firm else Bounds() for b in bounds]
+            program.insist(self.name, self.scope.names(program.site), firm)
 
     def settle(self, actuals: Actuals) -> Iterable[Line]:
         """The lines of its charges, exact."""

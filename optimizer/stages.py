@@ -19,7 +19,7 @@ INFEASIBLE = "infeasible"
 NO_LIMIT_S = 1e6
 ANSWERED = (OPTIMAL, FEASIBLE)
 # What an earlier stage missed may be missed by that much more in a later one: solver tolerance, never a trade.
-SETTLED = 1e-9
+SETTLED = 1e-8
 
 
 class SolveError(Exception):
