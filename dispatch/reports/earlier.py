@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -13,10 +12,10 @@ from sqlalchemy import Engine, select
 
 from dispatch.config import Setup
 from dispatch.decide.ask import peak_windows_min
-from dispatch.entries import Seen, entry_from_json
+from dispatch.entries import Seen
 from dispatch.reports import prices
 from dispatch.reports.generated import of_rollups
-from dispatch.store import JournalBroken
+from dispatch.reports.pushed import NOTICE, pushed
 from dispatch.store.journal import SqlJournal
 from dispatch.store.rollups import read_rollups
 from dispatch.store.tables import journal, reading
@@ -30,7 +29,6 @@ from optimizer.money import decimal
 
 NAN = Decimal("NaN")
 TEMPERATE_C = 25.0
-NOTICE = timedelta(days=2)  # how long before its start a call may have come
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +50,7 @@ def earlier(engine: Engine, setup: Setup, grid: Grid, known_at: datetime | None)
     share = {window: coincident_peak_share(loads, grid, setup.site.market, window).values for window in windows}
     memory: dict[str, Mapping[str, Any]] = {}
     days = _days(grid.start, max((o.remembers_days for o in remembering), default=0))
-    calls = _calls(engine, Interval(days[0].start, grid.end), known_at) if days else ()
+    calls = pushed(engine, Call, Interval(days[0].start - NOTICE, grid.end), known_at) if days else ()
     for day in days:
         then = _actuals(engine, setup, day, temperatures, calls, known_at)
         for obligation in remembering if then is not None else ():
@@ -81,27 +79,6 @@ def _told(engine: Engine, span: Interval, known_at: datetime | None) -> tuple[tu
             elif isinstance(fact, Temperature):
                 temperatures.append(fact)
     return newest(loads), temperatures
-
-
-def _calls(engine: Engine, over: Interval, known_at: datetime | None) -> tuple[Call, ...]:
-    """The calls that were seen in a span, from the few rows that hold any. Raises JournalBroken naming a row that is no entry."""
-    held = select(journal.c.seq, journal.c.document).where(
-        journal.c.kind == "Seen",
-        journal.c.at >= over.start - NOTICE,
-        journal.c.at < over.end,
-        journal.c.document.contains('"fact":"Call"', autoescape=True),
-    )
-    with reading(engine) as connection:
-        rows = connection.execute(held.order_by(journal.c.seq)).all()
-    found: list[Call] = []
-    for seq, document in rows:
-        try:
-            entry = entry_from_json(json.loads(document))
-        except (KeyError, ValueError) as fault:
-            raise JournalBroken(f"row {seq} is not an entry: {fault}") from fault
-        facts = entry.facts if isinstance(entry, Seen) else ()
-        found += [f for f in facts if isinstance(f, Call) and (known_at is None or f.known_at <= known_at)]
-    return tuple(found)
 
 
 def _days(until: datetime, days: int) -> list[Interval]:

@@ -10,10 +10,11 @@ from typing import Any
 from sqlalchemy import Engine, func, select
 
 from dispatch.entries import Done, Entry, Held, Hold, Planned, RunStarted, Seen
+from dispatch.reports.pushed import NOTICE, pushed
 from dispatch.store.journal import SqlJournal
 from dispatch.store.tables import journal, reading
 from markets.facts import Award, Call, Fact, HashEconomics, Temperature
-from markets.grid import OperatingDay
+from markets.grid import Interval, OperatingDay
 
 # A plan of the day before is in force at midnight; economics of the day's second UTC day come a day after that has ended.
 LOOK_BACK = timedelta(hours=12)
@@ -95,6 +96,9 @@ def of_day(engine: Engine, day: OperatingDay, known_at: datetime | None = None) 
         record.run = started if isinstance(started, RunStarted) else None
     if first_seq is None:
         return record
+    before = Interval(day.start - NOTICE, day.start - LOOK_BACK)
+    record.calls += pushed(engine, Call, before, known_at)
+    record.awards += pushed(engine, Award, before, known_at)
     for _, entry in SqlJournal(engine).read(after=first_seq - 1):
         if entry.at > day.end + LOOK_AHEAD:
             break
