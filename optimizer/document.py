@@ -22,7 +22,9 @@ def document(plan: Plan) -> dict[str, Any]:
         "intervals": [_interval(plan, t) for t in range(len(plan.grid))],
         "lines": {f"{obligation}/{charge}": _cent(float(usd.sum())) for (obligation, charge), usd in plan.lines.items()},
         "shadow_prices": {name: _list(values) for name, values in plan.shadow_prices.items()},
-        "shortfalls": [{"promise": s.promise, "mw": _short(s.mw), "usd": _cent(s.usd), "repair": s.repair} for s in plan.shortfalls],
+        "shortfalls": [
+            {"promise": s.promise, "mw": _short(s.mw), "usd": _cent(s.usd), "hours": s.hours, "repair": s.repair} for s in plan.shortfalls
+        ],
         "reasons": list(plan.reasons),
         "breakevens": {name: _short(value) for name, value in plan.breakevens.items()},
         "findings": [{"kind": f.kind, "text": f.text} for f in plan.findings],

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from markets.grid import hour_ending
+from optimizer import spoken
 from optimizer.arrays import Yields
 from optimizer.cohorts import Cohorts
 from optimizer.expr import Floats
@@ -49,16 +50,29 @@ def shadow_prices(program: Program, solution: Solution | None) -> dict[str, Floa
     return prices
 
 
-def shortfalls(program: Program, path: Trajectory, solution: Solution | None) -> tuple[Shortfall, ...]:
-    """Promises the plan cannot keep, with the megawatts and the cheapest way out."""
+def shortfalls(program: Program, path: Trajectory, solution: Solution | None, book: Sequence[Obligation]) -> tuple[Shortfall, ...]:
+    """Promises the plan cannot keep, with the megawatts, the hours, what the contract itself makes of it, and the cheapest way out. What a
+    contract tells of its awards is its own (`own_shortfalls`)."""
     from optimizer.plan import Shortfall
 
-    out = [Shortfall(s.name, float(s.mw.max()), 0.0, _trip(program, float(s.mw.max()))) for s in program.shorts]
+    missed = [(s.name, s.mw, _trip(program, float(s.mw.max()))) for s in program.shorts]
     for e in program.elastic if solution is not None else ():
-        short = program.missed(e, solution.x) if solution is not None else np.zeros(0)
-        if short.max(initial=0.0) > 1e-6:
-            out.append(Shortfall(e.name, float(short.max()), 0.0, _repair(e.level)))
-    return tuple(out)
+        mw = np.zeros(program.n)
+        mw[e.at] = program.missed(e, solution.x) if solution is not None else 0.0
+        if mw.max() > SLACK_MW and not e.name.startswith("award "):
+            missed.append((e.name, mw, _repair(e.level)))
+    market, grid = program.site.market, program.grid
+    return tuple(
+        Shortfall(name, float(mw.max()), _owed_usd(name, mw, program, path, book), repair, spoken.hours(market, grid, mw > SLACK_MW))
+        for name, mw, repair in missed
+    )
+
+
+def _owed_usd(name: str, mw: Floats, program: Program, path: Trajectory, book: Sequence[Obligation]) -> float:
+    """What missing an instruction costs under the contract it came under, by that contract's own price (its `shortfall_usd`)."""
+    contract = next((o for o in book if name in (f"call {o.name}", f"floor {o.name}")), None)
+    priced = getattr(contract, "shortfall_usd", None)
+    return float(priced(program, path, mw)) if priced else 0.0
 
 
 def own_shortfalls(book: Sequence[Obligation], program: Program, path: Trajectory, faults: Faults) -> Iterable[Shortfall]:
@@ -86,7 +100,7 @@ def reasons(site: Site, book: Sequence[Obligation], plan: Plan, program: Program
         *(f.text for f in plan.findings),
         *(_now(site, plan, program, first, members, called) for first, members in cohorts.members.items()),
         *_binding(site, plan),
-        *(f"{s.promise} cannot be kept: {s.mw:.3f} short; {s.repair}" for s in plan.shortfalls),
+        *(_short(s) for s in plan.shortfalls),
     )
 
 
@@ -188,6 +202,13 @@ def _binding(site: Site, plan: Plan) -> Iterable[str]:
         hours = float(np.asarray(plan.grid.hours)[where].sum())
         first = plan.grid.intervals[int(where[0])].start.astimezone(site.market.tz)
         yield f"{name} binds for {hours:.2g} h, first at {first:%a %H:%M}; one more MW there is worth up to {worth.max():.2f} $ an hour"
+
+
+def _short(s: Shortfall) -> str:
+    """Minimum times are missed by rigs, everything else by megawatts."""
+    much = f"{s.mw * 1000:,.0f} rigs" if s.promise.startswith("minimum") else f"{s.mw:.4g} MW"
+    worth = f" ({s.usd:,.2f} $)" if s.usd >= 0.005 else ""
+    return f"{s.promise} {s.hours} short {much}{worth}: {s.repair}"
 
 
 def _trip(program: Program, mw: float) -> str:

@@ -21,7 +21,7 @@ from optimizer.generators import running_since
 from optimizer.money import Finding
 from optimizer.obligations import Obligation
 from optimizer.program import Program
-from optimizer.risk import hedge
+from optimizer.risk import TAIL, hedge
 from optimizer.shaping import program_of, shaped
 from optimizer.site import SLEEP, Availability, Site, SoFar
 from optimizer.solve import Session
@@ -44,12 +44,13 @@ class GroupPlan:
 
 @dataclass(frozen=True, slots=True)
 class Shortfall:
-    """A promise that cannot be kept: the most it is missed by, what that costs, and the cheapest way out."""
+    """A promise that cannot be kept: the most it is missed by, what that costs, why and the cheapest way out, and when (market clock)."""
 
     promise: str
     mw: float
     usd: float
     repair: str
+    hours: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,10 +200,19 @@ def _solved(
             if left_s() <= 0:
                 raise SolveError("there was no time for every scenario")
             scenarios.append(shaped(cohorts, book, whole(outlook)[0]))
-        return best(program, hedge(program, scenarios, risk.weight, solver), left_s())
+        weighed = best(program, hedge(program, scenarios, risk.weight, solver), left_s())
+        told.append(Finding("risk", _insured(risk, weighed.objective - plain.objective)))
+        return weighed
     except SolveError as fault:
         told.append(Finding("risk", f"risk is not weighed: {fault}"))
         return plain
+
+
+def _insured(risk: Risk, usd: float) -> str:
+    return (
+        f"risk {risk.weight:g}: what is decided now is weighed over {len(risk.scenarios)} price scenarios, {risk.weight:.0%} on the worst "
+        f"{TAIL:.0%} of them; at the outlook's own prices that earns {max(0.0, usd):.2f} $ less"
+    )
 
 
 def _worth(
@@ -237,7 +247,7 @@ def _made(
 ) -> Plan:
     book = faults.sound(book)
     shadow = explain.shadow_prices(program, solution)
-    shortfalls = (*explain.shortfalls(program, path, solution), *explain.own_shortfalls(book, program, path, faults))
+    shortfalls = (*explain.shortfalls(program, path, solution, book), *explain.own_shortfalls(book, program, path, faults))
     groups = _handed_out(cohorts, path)
     outlook = program.outlook
     return Plan(

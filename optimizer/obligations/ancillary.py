@@ -34,6 +34,7 @@ from optimizer.obligations import Bounds, Charge, Its, active
 from optimizer.program import Program
 from optimizer.setpoint import deviation
 from optimizer.site import NotNegative, Positive, Site
+from optimizer.spoken import hours, missing_rigs
 from optimizer.trajectory import Trajectory
 
 DOWN = ("REGDN",)
@@ -250,25 +251,33 @@ class Ancillary(Contract):
             starts = ", ".join(f"{start.astimezone(program.site.market.tz):%d %b %Y %H:%M}" for start in failed)
             yield f"{self.name}: instructions of {starts} were not followed within the band; {what}"
 
+    def shortfall_usd(self, program: Program, path: Trajectory, short_mw: Any) -> float:
+        """What an instruction that is missed so far costs at the dearest of its reserve prices."""
+        dearest = np.max([program.reserve_price(self.name, product) for product in self.products], axis=0)
+        return float((short_mw * dearest * program.hours).sum())
+
     def shortfalls(self, program: Program, path: Trajectory) -> Iterable[Any]:
-        """Awards a plan does not carry: megawatts, what buying them back costs, and the way out."""
+        """Awards a plan does not carry: megawatts, hours, what that costs, why, and the cheapest way out."""
         from optimizer.plan import Shortfall
 
         for product in self.products:
             promised, paid = program.awarded(self.name, product, DAY_AHEAD)
-            kept = path.offers.get((self.name, product), np.zeros(program.n))
-            short = np.maximum(0.0, promised - kept)
-            if short.max(initial=0.0) <= KEPT_MW:
+            short = np.maximum(0.0, promised - path.offers.get((self.name, product), np.zeros(program.n)))
+            where = short > KEPT_MW
+            if not where.any():
                 continue
             price = np.where(self._forward(program) > 0, program.reserve_price(self.name, product), paid)
-            hours = [
-                over.start.astimezone(program.site.market.tz)
-                for over, mw in zip(program.grid.intervals, short, strict=True)
-                if mw > KEPT_MW
-            ]
+            most, why, repair = float(short.max()), "", f"release {short.max():.3g} MW"
+            gone, mw_per_rig = missing_rigs(program, self.scope.names(program.site), where)
+            under = [over for over, lacks in zip(program.grid.intervals, where, strict=True) if lacks]
+            if gone:
+                why, repair = f"{gone}; ", f"{repair} or restore {np.ceil(most / mw_per_rig):,.0f} rigs"
+            elif any(active(call, over) for call in program.calls_of(self.name) for over in under):
+                why = "it is deployed; "
+            elif self.hold == "economic":
+                why = "carrying it costs more than buying it back; "
             usd = float((short * price * program.hours).sum())
-            repair = f"buy {short.max():.3f} MW back, or have that much more awake from {hours[0]:%a %H:%M}"
-            yield Shortfall(f"{self.name} {product}", float(short.max()), usd, repair)
+            yield Shortfall(f"{self.name} {product}", most, usd, f"{why}{repair}", hours(program.site.market, program.grid, where))
 
 
 AWARDED = "Capacity award at its market clearing price (ERCOT Nodal Protocols 4.6.4)"

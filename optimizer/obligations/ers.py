@@ -288,6 +288,13 @@ class Ers(Contract):
         super().shape(program)
         stand_by(self, program)
 
+    def shortfall_usd(self, program: Any, path: Any, short_mw: Any) -> float:
+        """What its factors cut of the term's pay on the planned load, in which the event is missed."""
+        from optimizer.trajectory import actuals_of
+
+        lines = self.settle(actuals_of(program, path))
+        return -min(0.0, float(sum((line.amount_usd for line in lines if line.charge_type == "ers_factors"), Decimal(0))))
+
     def reasons(self, book: Sequence[Any], program: Any, path: Any) -> Iterable[str]:
         """What availability costs against the price, what is given up for it, and what is left to give up."""
         return told(self, book, program, path)

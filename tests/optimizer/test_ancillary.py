@@ -25,7 +25,7 @@ from optimizer.settle import settle
 from optimizer.site import GroupNow, Hall, Mode
 from optimizer.solve import check
 from tests.conformance import obligation_kit as kit
-from tests.optimizer.ground import AT, POINT, Dead, actuals, call, grid, group, outlook, random_prices, site, so_far
+from tests.optimizer.ground import AT, POINT, Dead, actuals, available, call, grid, group, outlook, random_prices, site, so_far
 from tests.ruled import ruled
 
 BOOK = (Hashing(), Power(), Plant())
@@ -271,7 +271,32 @@ def test_an_award_that_cannot_be_carried_is_named():
     short = next(s for s in made.shortfalls if s.promise == "ancillary ECRS")
     assert short.mw == pytest.approx(1.5)
     assert short.usd == pytest.approx(1.5 * 80)
-    assert "buy 1.500 MW back" in short.repair
+    assert (short.hours, short.repair) == ("11-12", "release 1.5 MW")
+    assert "ancillary ECRS 11-12 short 1.5 MW (120.00 $): release 1.5 MW" in made.reasons
+
+
+def test_the_cheapest_repair_of_an_award_whose_hall_is_in_maintenance():
+    """600 of 1,000 rigs are out for two hours from noon: 2 MW were sold, 1.4 are left."""
+    where, over = site(group("g", "s21")), Grid.regular(AT, AT + 4 * HOUR, 60)
+    rigs = available(over, g=[1000, 400, 400, 1000])
+    contract = ruled(Ancillary(products=("ECRS",), hold="firm"))
+    ahead = reserves(outlook([20.0] * 4, over), ECRS=30.0)
+    made = plan(where, (*BOOK, contract), ahead, so_far(awards=(award("ECRS", over.over, 2.0, 10.0),)), rigs)
+    (short,) = made.shortfalls
+    assert (short.promise, short.hours, round(short.mw, 6), round(short.usd, 6)) == ("ancillary ECRS", "12-14", 0.6, 2 * 0.6 * 30)
+    assert short.repair == "600 rigs of hall a cannot be used; release 0.6 MW or restore 172 rigs"
+    assert made.to_json()["shortfalls"][0]["hours"] == "12-14"
+
+
+def test_awards_that_are_bought_back_and_instructions_that_are_missed_have_their_own_price():
+    where = site(group("g", "s21", standby=100.0))
+    told = (call("ancillary", AT, AT + HOUR, mw_cap=0.0),)
+    made = sold(where, {"ECRS": 80.0}, so_far(calls=told))
+    (short,) = made.shortfalls
+    assert short.promise == "call ancillary" and short.usd == pytest.approx(0.1 * 80.0) and short.hours == "11-12"
+    bought = sold(where, {"ECRS": 1.0}, so_far(awards=(award("ECRS", grid(4).over, 3.0, 10.0),)), ahead=outlook([900.0] * 4))
+    (back,) = bought.shortfalls
+    assert back.usd == pytest.approx(3.0) and back.repair == "carrying it costs more than buying it back; release 3 MW"
 
 
 def test_options_that_do_not_fit():

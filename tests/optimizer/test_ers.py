@@ -199,6 +199,17 @@ def test_it_stands_by_where_the_price_says_sleep_and_says_what_that_costs():
     assert any("ers" in r and "given up" in r for r in sleeps.reasons)
 
 
+def test_an_event_that_cannot_be_met_costs_what_its_factors_cut():
+    """10,000 of 20,000 rigs draw 1,200 W asleep: 12 MW stay above a base load of 4."""
+    asleep = (Mode(name="sleep", watts=1200, ths=0), Mode(name="normal", watts=2500, ths=2500 / 15))
+    over, call = Grid.regular(local(7, 15, 15), local(7, 15, 18), 15), event()
+    where = site(group("g", rigs=10_000, modes=asleep), group("h", rigs=10_000, modes=(Mode(name="sleep", watts=0, ths=0), asleep[1])))
+    made = plan(where, (*BOOK, ers()), outlook([20.0] * 12, over, hashprice=40.0), so_far(over.start, calls=(call,)))
+    (short,) = made.shortfalls
+    assert (short.promise, round(short.mw, 4), short.hours) == ("call ers", 8.0, "15-17:30")
+    assert short.usd == pytest.approx(-made.lines[("ers", "ers_factors")].sum()) and short.usd > 100
+
+
 def test_a_deployment_goes_down_to_the_base_load_and_comes_back():
     over = Grid.regular(local(7, 15, 15), local(7, 15, 18), 15)
     ahead = outlook([-20.0] * 12, over, hashprice=40.0)

@@ -55,6 +55,10 @@ def test_the_worst_case_keeps_rigs_asleep_that_the_mean_would_wake():
     assert awake(mean, "g")[0] == pytest.approx(1000)
     assert awake(wary, "g")[0] == pytest.approx(0, abs=1e-3)
     assert wary.solve.status == "optimal"
+    less = mean.objective_usd - wary.objective_usd
+    assert less > 1 and not any("risk" in reason for reason in plan(ASLEEP, PLAIN, BASE, so_far()).reasons)
+    (said,) = [reason for reason in wary.reasons if reason.startswith("risk 1: ")]
+    assert f"over {len(CASES)} price scenarios, 100% on the worst 5% of them" in said and said.endswith(f"earns {less:.2f} $ less")
 
 
 def test_one_scenario_that_is_the_outlook_changes_nothing():

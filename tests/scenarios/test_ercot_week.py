@@ -1,0 +1,139 @@
+"""A self-miner in ERCOT through a real week: the record load of August 2024, reserve sold day-ahead, a deployment and an ERS test."""
+
+from __future__ import annotations
+
+import json
+from datetime import date, datetime, timedelta
+from decimal import Decimal as D
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dispatch import config
+from dispatch.dropbox import take_in
+from dispatch.store.inbox import Inbox
+from dispatch.store.tables import open_ledger
+from markets.archive import Archive
+from markets.grid import Interval, Market, OperatingDay
+from optimizer.money import cents
+from tests.e2e.site import answer
+from tests.realdata import real
+
+ERCOT, POINT = Market.ERCOT, "HB_WEST"
+MAPS = Path(__file__).parents[1] / "maps"
+TABLES = (
+    "ercot_rt_spp_15min_hubs_2020_2024",
+    "ercot_dam_spp_hourly_lz_hb_2019_2025",
+    "ercot_dam_as_mcpc_hourly_2022_2025",
+    "ercot_native_load_hourly_2022_2025",
+)
+# 2024-08-20: the highest system load of the year, 85,199 MW in the hour ending 18.
+PEAK, FIRST, LAST = date(2024, 8, 20), date(2024, 8, 18), date(2024, 8, 24)
+ECRS_MW, HOUR = 8.0, timedelta(hours=1)
+
+
+def local(on: date, hour: int, minute: int = 0) -> datetime:
+    return datetime(on.year, on.month, on.day, tzinfo=ERCOT.tz) + timedelta(hours=hour, minutes=minute)
+
+
+def site_file(folder: Path) -> Path:
+    """The shipped site at a hub: its zone's quarter hours of these days are not kept."""
+    path = folder / "site.toml"
+    path.write_text(config.default_file("ercot-miner.toml").read_text("utf-8").replace("LZ_WEST_EW", POINT), "utf-8")
+    return path
+
+
+def pushed(archive: Path) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """ECRS sold in every hour at its published price; deployed for an hour on the day of the peak; ERS tested the day after."""
+    week = Interval(OperatingDay(ERCOT, FIRST).start, OperatingDay(ERCOT, LAST).end)
+    paid = Archive(archive).read("reserve", ["ECRS"], week).sort("start")
+    awards = [
+        {
+            "obligation": "ancillary", "product": "ECRS", "market": "DAM", "mw": ECRS_MW, "mcpc_usd_per_mw_h": round(row["value"], 2),
+            "interval_start": row["start"].isoformat(), "interval_end": (row["start"] + HOUR).isoformat(),
+        }
+        for row in paid.iter_rows(named=True)
+    ]  # fmt: skip
+    calls = [
+        {"id": "ecrs", "obligation": "ancillary", "kind": "deploy", "mw_cap": 2.0, "start_at": local(PEAK, 20), "end_at": local(PEAK, 21)},
+        {"id": "drill", "obligation": "ers", "kind": "test", "mw_cap": 0.5, "start_at": local(PEAK, 34), "end_at": local(PEAK, 36)},
+    ]
+    told = {"notice_at": "start_at", "start_at": "start_at", "end_at": "end_at"}
+    return [{**c, "authority": "QSE", **{k: c[of].isoformat() for k, of in told.items()}} for c in calls], awards
+
+
+def replayed(folder: Path, first: date, last: date) -> dict[date, dict[str, Any]]:
+    """The newest statement of each day from first to last."""
+    archive, data, site = folder / "archive", folder / "data", site_file(folder)
+    for name in TABLES:
+        answer("archive", "import", real(f"{name}.parquet"), "--archive", archive, "--map", MAPS / f"{name}.toml")
+    setup, engine = config.load(site), open_ledger(data)
+    for kind, rows in zip(("call", "award"), pushed(archive), strict=True):
+        file = folder / f"{kind}s.json"
+        file.write_text(json.dumps(rows), "utf-8")
+        take_in(kind, file, Inbox(engine), setup, "desk")
+    engine.dispose()
+    span = Interval(OperatingDay(ERCOT, first).start, OperatingDay(ERCOT, last).end)
+    answer("replay", "--config", site, "--archive", archive, "--from", span.start.isoformat(), "--to", span.end.isoformat(), "--data", data,
+           timeout=1500)  # fmt: skip
+    assert answer("verify", data)["findings"] == []
+    days = [first + timedelta(days=n) for n in range((last - first).days + 1)]
+    return {on: json.loads(sorted((data / "settlements" / on.isoformat()).glob("*.json"))[-1].read_text("utf-8")) for on in days}
+
+
+def load_mw(statement: dict[str, Any], start: datetime, end: datetime, *groups: str) -> list[float]:
+    rows = [r for r in statement["intervals"] if start <= datetime.fromisoformat(r["start"]) < end]
+    return [sum(float(r["groups_mw"][g]) for g in groups or r["groups_mw"]) for r in rows]
+
+
+def charged(statement: dict[str, Any], obligation: str, charge: str) -> D:
+    lines = [line for line in statement["lines"] if (line["obligation"], line["charge_type"]) == (obligation, charge)]
+    return cents(sum((D(line["amount_usd"]) for line in lines), D(0)))
+
+
+def reckoned(statement: dict[str, Any], archive: Path, on: date) -> None:
+    """Reserve, block and stand-by as an accountant reckons them from prices and loads alone."""
+    day = OperatingDay(ERCOT, on)
+    paid = Archive(archive).read("reserve", ["ECRS"], Interval(day.start, day.end))
+    sold = cents(sum((D(str(round(row["value"], 2))) * 8 for row in paid.iter_rows(named=True)), D(0)))
+    assert charged(statement, "ancillary", "ecrs_day_ahead") == sold
+    block = D(0)
+    for row in statement["intervals"]:
+        mwh = sum(D(row["groups_mw"][g]) for g in ("a-s21", "a-s19jpro")) / 4 * D("1.0178")
+        block += (5 - mwh) * D(row["price_usd_per_mwh"][POINT])
+    assert charged(statement, "block", "block_cost") == D("-15600.00"), "20 MW x 24 h at 32.50 $/MWh"
+    assert float(charged(statement, "block", "block_settlement")) == pytest.approx(float(block), abs=0.02 + 1e-5 * abs(float(block)))
+    weekday = on.weekday() < 5
+    assert charged(statement, "ers", "ers_capacity") == (cents(D("3.5") * D("7.25") * 10) if weekday else 0)
+
+
+def the_peak(statement: dict[str, Any]) -> None:
+    """In the hour of the year's peak nothing runs but what stands by for emergencies or carries reserve; the quiet morning is hashed."""
+    assert max(load_mw(statement, local(PEAK, 17), local(PEAK, 18), "a-s21", "a-s19jpro")) < 0.5
+    assert min(load_mw(statement, local(PEAK, 2), local(PEAK, 6), "a-s21")) > 17.0
+    down = load_mw(statement, local(PEAK, 20, 15), local(PEAK, 21), "b-s21")
+    assert max(down) <= 2.0 + 1e-6, "deployed reserve is gone within ten minutes"
+
+
+@pytest.mark.slow(sample=True)
+@pytest.mark.timeout(600)
+def test_the_day_of_the_record(tmp_path: Path) -> None:
+    statement = replayed(tmp_path, PEAK, PEAK)[PEAK]
+    reckoned(statement, tmp_path / "archive", PEAK)
+    the_peak(statement)
+    assert answer("plan", "--config", tmp_path / "site.toml", "--archive", tmp_path / "archive", "--at", local(PEAK, 12).isoformat())[
+        "reasons"
+    ]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_the_week_of_the_record(tmp_path: Path) -> None:
+    week = replayed(tmp_path, FIRST, LAST)
+    for on, statement in week.items():
+        reckoned(statement, tmp_path / "archive", on)
+    the_peak(week[PEAK])
+    test = week[PEAK + timedelta(days=1)]
+    assert max(load_mw(test, local(PEAK, 34, 45), local(PEAK, 36), "c-s19xp")) <= 0.5 + 1e-6
+    assert [charged(s, "transmission", "coincident_peak") for s in week.values() if s["date"] != PEAK.isoformat()][-1] == 0
