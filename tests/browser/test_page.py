@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,28 +13,11 @@ import pytest
 from dispatch.entries import GroupSeen, Seen
 from dispatch.store.journal import SqlJournal
 from dispatch.store.tables import open_ledger
+from tests.browser.chromium import FLAGS, chromium
 from tests.dispatch.web.conftest import CALL
 from tests.dispatch.web.served import run_site, served
 from tests.fakes import price
 from tests.sites import small
-
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--no-first-run",
-]
-
-
-def chromium() -> str:
-    found = next((path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None)
-    if found is None:
-        if os.environ.get("REQUIRE_BROWSER") == "1":
-            pytest.fail("REQUIRE_BROWSER=1, and there is no Chromium")
-        pytest.skip("no Chromium on this machine")
-    return found
 
 
 @pytest.fixture(scope="module")
