@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
@@ -88,9 +88,7 @@ class Reader:
 
     @property
     def hours(self) -> Numbers:
-        if self.number is float:
-            return np.asarray(self.grid.hours)
-        return exact([Decimal(int(s)) / 3600 for s in np.diff(self.grid.edges)])
+        return np.asarray(self.grid.hours) if self.number is float else exact_hours(self.grid)
 
     def energy_mwh(self, group: str) -> Numbers:
         return self.energy.get(group, self._nothing)
@@ -204,6 +202,14 @@ class Reader:
 
     def _made(self, values: Sequence[Any]) -> Numbers:
         return np.array(values, dtype=np.float64) if self.number is float else exact(values)
+
+
+@lru_cache(maxsize=64)
+def exact_hours(grid: Grid) -> Numbers:
+    """Length of each interval, Decimal hours, shape (n,)."""
+    hours = exact([Decimal(int(s)) / 3600 for s in np.diff(grid.edges)])
+    hours.flags.writeable = False
+    return hours
 
 
 def exact(values: Sequence[Any] | Numbers) -> Numbers:
