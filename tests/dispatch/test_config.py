@@ -17,7 +17,7 @@ from dispatch.entries import canonical
 from dispatch.rigs.settings import HashingDriver, PyasicDriver, SimulatedDriver
 
 ROOT = Path(__file__).parents[2]
-SHIPPED = ("demo-site.toml", "ercot-site.toml", "miso-site.toml", "miso-midwest.toml")
+SHIPPED = ("demo-site.toml", "ercot-site.toml", "miso-site.toml", "miso-midwest.toml", "hosting-site.toml", "tariff-site.toml", "gas-site.toml")
 
 # CONTRACT, Appendix A, whole: names of what is not built yet included.
 APPENDIX_A = """
