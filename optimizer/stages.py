@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -20,6 +21,8 @@ NO_LIMIT_S = 1e6
 ANSWERED = (OPTIMAL, FEASIBLE)
 # What an earlier stage missed may be missed by that much more in a later one: solver tolerance, never a trade.
 SETTLED = 1e-8
+# So many times that, one after the other, where rounding leaves a later stage nothing.
+ROOMS = (10.0, 100.0)
 
 
 class SolveError(Exception):
@@ -66,18 +69,35 @@ def last_stage(program: Program, solver: Solver, budget_s: float = NO_LIMIT_S) -
     run_s = solution.run_s
     for level in sorted({e.level for e in program.elastic}, reverse=True):
         weight = _weights(program, level, arrays)
-        stage = solver.run(replace(arrays, cost=weight, offset=0.0), budget_s - run_s)
+        _, stage = _run(solver, replace(arrays, cost=weight, offset=0.0), broken, budget_s - run_s)
         if stage.status not in ANSWERED:
             raise SolveError(f"no plan keeps the site's limits, even without {level.name.lower()}")
         run_s += stage.run_s
         broken.append((level, stage.objective))
-        arrays = _with_row(arrays, weight, stage.objective + SETTLED * (1.0 + abs(stage.objective)))
-    solution = solver.run(arrays, budget_s - run_s)
+        arrays = _with_row(arrays, weight, _most(stage.objective))
+    arrays, solution = _run(solver, arrays, broken, budget_s - run_s)
     if solution.status not in ANSWERED:
         raise SolveError("no plan keeps the site's limits")
     dual = solution.dual[: len(solution.dual) - len(broken)]
     kept_to = tuple((level, missed) for level, missed in broken if missed > SETTLED)
     return arrays, replace(_kept(arrays, solution), dual=dual, broken=kept_to, run_s=run_s + solution.run_s)
+
+
+def _run(solver: Solver, arrays: Arrays, broken: Sequence[tuple[Yields, float]], budget_s: float) -> tuple[Arrays, Solution]:
+    """A stage, under what earlier ones settled: with more room for their rounding where that alone leaves nothing."""
+    solution, run_s = solver.run(arrays, budget_s), 0.0
+    for room in ROOMS if broken else ():
+        if solution.status != INFEASIBLE:
+            break
+        run_s += solution.run_s
+        upper = np.append(arrays.row_upper[: -len(broken)], [_most(missed, room) for _, missed in broken])
+        arrays = replace(arrays, row_upper=upper)
+        solution = solver.run(arrays, budget_s - run_s)
+    return arrays, replace(solution, run_s=run_s + solution.run_s)
+
+
+def _most(missed: float, room: float = 1.0) -> float:
+    return missed + room * SETTLED * (1.0 + abs(missed))
 
 
 def _kept(arrays: Arrays, solution: Solution) -> Solution:

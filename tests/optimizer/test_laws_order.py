@@ -26,6 +26,8 @@ from tests.optimizer.contracts import DRAWN, OFFERED
 from tests.optimizer.ground import Dead, awake, awake_before
 
 BOOKS = 500
+# The first ones, and those that once found no plan: what earlier stages settled left the last one nothing but rounding.
+SAMPLE = (*range(15), 448, 897)
 # MW, and rigs: what a solver's tolerance and dust swept away may leave.
 SLIP_MW, SLIP_RIGS = 1e-4, 0.01
 ALWAYS = ("hashing", "power", "plant")
@@ -193,7 +195,7 @@ def no_price_matters(seed: int) -> None:
     missed = []
     for ahead in (case.outlook, dear):
         found = best(program_of(case.site, case.book, ahead, case.so_far, case.availability), Session())
-        missed.append({level: mw for level, mw in found.broken if level is not Yields.CAPACITY})
+        missed.append(dict(found.broken))
     for level in Yields:
         assert missed[0].get(level, 0.0) == pytest.approx(missed[1].get(level, 0.0), abs=1e-5, rel=1e-6), level.name
 
@@ -203,7 +205,7 @@ LAWS = {"first": order_holds, "without a solver": without_a_solver, "at any pric
 
 @pytest.mark.parametrize("law", LAWS)
 def test_deployed_instructions_come_first(law):
-    chance.each(range(15), LAWS[law])
+    chance.each(SAMPLE, LAWS[law])
 
 
 @pytest.mark.slow
