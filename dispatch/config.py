@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from dispatch import ConfigError, book, catalogue, consistency, exclusive, faults, points, provenance, rules, settings, tariff
+from dispatch import ConfigError, behind, book, catalogue, consistency, exclusive, faults, points, provenance, rules, settings, tariff
 from dispatch.entries import canonical
 from dispatch.faults import Fault, meant, shown
 from dispatch.meters import settings as metering
@@ -123,8 +123,9 @@ def _understand(raw: dict[str, Any], wrong: list[Fault], path: Path | None) -> S
     obligations, book_wrong = book.read(entries)
     wrong += book_wrong
     if site is not None and not book_wrong:
-        wrong += list(exclusive.faults(site, [(n, o) for (n, _), o in zip(entries, obligations, strict=True)]))
-        wrong += list(provenance.faults(site, obligations))
+        placed = [(n, o) for (n, _), o in zip(entries, obligations, strict=True)]
+        wrong += list(exclusive.faults(site, placed))
+        wrong += [*provenance.faults(site, obligations), *behind.faults(site, placed)]
     wrong = [f for n, f in enumerate(wrong) if n < said or f[0] not in unreadable]
     if wrong or site is None or prices is None or hash_ is None or api is None:
         raise ConfigError(_lines(path, raw, wrong))

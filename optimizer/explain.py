@@ -188,6 +188,9 @@ def _until(site: Site, plan: Plan, awake: Floats) -> str:
 
 
 def _held_by(plan: Plan, program: Program, group: str, wanted: bool) -> str:
+    meter = program.site.meter_of[group].id
+    if not wanted and any(plan.generation[made.name][0] > SLACK_MW for made in program.generators(meter)):
+        return f"it runs on what is generated behind meter {meter}"
     binding = [name for name, worth in plan.shadow_prices.items() if worth[0] > 0]
     if binding:
         return "held by " + ", ".join(binding)

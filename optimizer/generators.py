@@ -112,10 +112,10 @@ def machines(program: Program, behind: Mapping[str, Sequence[Generator]]) -> dic
         if made.whole:
             runs = program.column(f"running {made.name}", upper=np.where(most > 0, 1.0, 0.0), integer=True)
             starts = program.column(f"starting {made.name}", upper=1.0)
-            program.row(f"most {made.name}", mw - runs * made.mw, upper=0.0)
-            program.row(f"least {made.name}", mw - runs * made.min_mw, lower=0.0)
+            program.row(f"generation most {made.name}", mw - runs * made.mw, upper=0.0)
+            program.row(f"generation least {made.name}", mw - runs * made.min_mw, lower=0.0)
             before = 1.0 if program.memory(made.name).get(RUNNING_MW, 0.0) > DUST_MW else 0.0
-            program.row(f"starts {made.name}", starts - runs + runs.lag(1, before), lower=0.0)
+            program.row(f"generation starts {made.name}", starts - runs + runs.lag(1, before), lower=0.0)
         found[made.name] = Machine(made, mw, runs, starts)
     return found
 

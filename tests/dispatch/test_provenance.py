@@ -110,3 +110,33 @@ def test_what_a_policy_demands_must_be_said() -> None:
     ]
     assert faults_of({"demand": {"maker": ["Block"]}}, maker="Block") == ["groups.a-old.maker: made by MicroBT; 'plant' demands Block"]
     assert faults_of({"demand": {"make": ["Block"]}}) == ["obligations.plant.demand.make: is not a key here; did you mean maker?"]
+
+
+GENSET = {"type": "generation", "mw": 1.0, "fuel_usd_per_mmbtu": 2.0, "heat_rate_mmbtu_per_mwh": 9.5}
+TWO_METERS = {
+    "meters": [{"id": "main"}, {"id": "other"}],
+    "halls": [{"name": "a", "meter": "main", "limit_mw": 0.5}, {"name": "b", "meter": "other", "limit_mw": 0.5}],
+}
+
+
+@pytest.mark.parametrize(
+    ("book", "sections", "said"),
+    [
+        ([GENSET], TWO_METERS, ['generation.scope: needs the meter it stands behind, scope = { meter = "..." }; there are main, other']),
+        ([{**GENSET, "scope": {"meter": "main"}}], TWO_METERS, []),
+        (
+            [{**GENSET, "scope": {"meter": "main"}}, {"type": "power", "scope": {"groups": ["b-new"]}}],
+            TWO_METERS,
+            ["generation: no power contract speaks of all of meter 'main': nobody would settle what is made there"],
+        ),
+        ([{**GENSET, "start_usd": 5.0}], {}, ["generation: starts, fuel at no load and minimum times need min_mw: "]),
+    ],
+)
+def test_a_generator_needs_a_meter_and_somebody_who_settles_it(
+    book: list[dict[str, Any]], sections: dict[str, Any], said: list[str]
+) -> None:
+    try:
+        found = list(from_document(document(obligations=book, **sections)).unverified) and []
+    except ConfigError as error:
+        found = list(error.faults)
+    assert len(found) == len(said) and all(words in fault for words, fault in zip(said, found, strict=True)), found

@@ -44,6 +44,9 @@ def test_it_runs_where_the_line_costs_more_than_its_fuel():
     np.testing.assert_allclose(made.load_mw, [3.5, 3.5, 3.0], atol=1e-6)
     assert made.lines[("generation", "fuel")] == pytest.approx([0.0, -60.0, -60.0])
     assert made.lines[("power", "energy")] == pytest.approx([-35.0, -15.0, 0.0])
+    dear = plan(field(), book(min_mw=1.0, start_usd=10.0), outlook([200.0, 200.0], grid(2, 60)), so_far())
+    assert "is above its breakeven 107.14; it runs on what is generated behind meter main" in dear.reasons[0]
+    assert not any(name.startswith("starts") for name in dear.shadow_prices)
 
 
 def test_the_weak_line_holds_the_load_to_line_and_machine():
