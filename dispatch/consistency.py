@@ -10,7 +10,7 @@ from typing import Any
 from zoneinfo import ZoneInfo, available_timezones
 
 from dispatch.faults import Fault, meant, shown
-from dispatch.rigs.roster import roster
+from dispatch.rigs.roster import HALL, MODEL, of_group
 from optimizer.site import Scope
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._+-]*")
@@ -154,16 +154,24 @@ def _shared_subnets(document: Mapping[str, Any]) -> Iterator[Fault]:
 
 
 def roster_faults(document: Mapping[str, Any], folder: Path) -> Iterator[Fault]:
-    """Rosters that are not there, cannot be read, or do not name as many rigs as their group has."""
+    """Rosters that are not there, cannot be read, say otherwise than the site file, or give two groups the same rig."""
+    taken: dict[str, str] = {}
     for n, group in tables(document, "groups"):
         driver = group.get("driver")
         if not isinstance(driver, Mapping) or not isinstance(driver.get("roster"), str):
             continue
-        at = ("groups", n, "driver", "roster")
+        at, name = ("groups", n, "driver", "roster"), str(group.get("name"))
         try:
-            found = roster(folder / driver["roster"])
+            found = of_group(folder / driver["roster"], name, "device" if driver.get("kind") == "fleet-bridge" else "ip")
         except (OSError, ValueError) as error:
             yield at, f"{driver['roster']}: {error.strerror if isinstance(error, OSError) else error}"
             continue
         if type(group.get("rigs")) is int and len(found) != group["rigs"]:
             yield at, f"{driver['roster']} names {len(found)} rigs, the group has {group['rigs']}"
+        for row in found:
+            for key in (MODEL, HALL):
+                if row.said.get(key) and row.said[key] != group.get(key):
+                    yield at, f"{driver['roster']}: line {row.line}: {key} {row.said[key]!r}, the group says {shown(group.get(key))}"
+            if row.rig in taken:
+                yield at, f"{driver['roster']}: line {row.line}: {row.rig} is in group {taken[row.rig]!r} too: both would command it"
+            taken.setdefault(row.rig, name)

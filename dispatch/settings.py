@@ -216,6 +216,4 @@ class ApiSettings(Written):
 
 
 # Words of the contract that this version knows and has not built: a clear fault instead of "unknown".
-NOT_BUILT = {
-    "driver": ("fleet-bridge",),
-}
+NOT_BUILT: dict[str, tuple[str, ...]] = {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -82,3 +83,28 @@ def revoke_key(name: str, data: Data = Path("data"), as_json: Json = False) -> N
     if not Keys(ledger(data)).revoke(name):
         raise Ended(WRONG, f"there is no key {name!r} in force")
     out({"revoked": name}, as_json, [f"{name} is revoked"])
+
+
+@keys.command("seal")
+def seal(
+    file: Annotated[Path | None, typer.Argument(metavar="FILE", help="Where the sealed secret goes.")] = None,
+    new_key: Annotated[bool, typer.Option("--new-key", help="Print a new key for the site instead.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Encrypt a secret of a site file (`credentials = "file:FILE"`), read from the terminal or a pipe, with the key in LOADSTONE_KEY."""
+    from dispatch.rigs import secrets
+
+    if new_key == (file is not None):
+        raise Ended(WRONG, "needs FILE, or --new-key")
+    if file is None:
+        made = secrets.new_key()
+        return out({"key": made}, as_json, [made])
+    secret = typer.prompt("Secret", hide_input=True, err=True) if sys.stdin.isatty() else sys.stdin.readline().strip()
+    if not secret:
+        raise Ended(WRONG, "the secret is empty")
+    try:
+        file.write_text(secrets.sealed(secret) + "\n", "utf-8")
+        file.chmod(0o600)
+    except (OSError, ValueError) as error:
+        raise Ended(WRONG, str(error)) from None
+    return out({"sealed": str(file)}, as_json, [f"wrote {file}"])

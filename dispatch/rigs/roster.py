@@ -1,13 +1,24 @@
-"""Where rigs are and how to get in: addresses by position in their group, secrets by reference."""
+"""Where rigs are: addresses or names by position in their group, from a subnet or from a map of the site."""
 
 from __future__ import annotations
 
 import csv
 import ipaddress
 import itertools
-import os
-from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
+
+# Columns a map may have besides the one that names a rig: what they say must agree with the site file.
+GROUP, MODEL, HALL = "group", "model", "hall"
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A rig of a map: what names it, its line, and what else is said of it."""
+
+    rig: str
+    line: int
+    said: dict[str, str]
 
 
 def addresses(subnet: str, n: int) -> tuple[str, ...]:
@@ -19,30 +30,38 @@ def addresses(subnet: str, n: int) -> tuple[str, ...]:
     return found
 
 
-def roster(path: Path) -> tuple[str, ...]:
-    """The addresses of a roster in its order: a CSV with a column "ip". Raises OSError, or ValueError with the line."""
+def rows(path: Path, column: str = "ip") -> tuple[Row, ...]:
+    """The rigs of a map in its order: a CSV whose first line names a column "ip" (or what `column` says). Other columns are kept as they
+    are. Raises OSError, or ValueError with the line."""
     with path.open(newline="", encoding="utf-8-sig") as file:
-        rows = csv.DictReader(file)
-        if "ip" not in (rows.fieldnames or ()):
-            raise ValueError('has no column "ip" in its first line')
-        found: dict[str, None] = {}
-        for row in rows:
-            text = (row["ip"] or "").strip()
-            try:
-                ip = str(ipaddress.IPv4Address(text))
-            except ValueError:
-                raise ValueError(f"line {rows.line_num}: {text!r} is not an IPv4 address") from None
-            if ip in found:
-                raise ValueError(f"line {rows.line_num}: {ip} stands there twice")
-            found[ip] = None
-    return tuple(found)
+        table = csv.DictReader(file)
+        if column not in (table.fieldnames or ()):
+            raise ValueError(f'has no column "{column}" in its first line')
+        found: dict[str, Row] = {}
+        for row in table:
+            said = {key: (text or "").strip() for key, text in row.items() if isinstance(key, str) and not isinstance(text, list)}
+            rig = _address(said[column], table.line_num) if column == "ip" else said[column]
+            if not rig:
+                raise ValueError(f"line {table.line_num}: no {column}")
+            if rig in found:
+                raise ValueError(f"line {table.line_num}: {rig} stands there twice")
+            found[rig] = Row(rig, table.line_num, said)
+    return tuple(found.values())
 
 
-def secret(reference: str, resolve: Callable[[str], Path]) -> str:
-    """What a reference stands for: `env:NAME` or `file:PATH`. Raises KeyError, OSError or ValueError, none of which says the secret."""
-    kind, _, rest = reference.partition(":")
-    if kind == "env":
-        return os.environ[rest]
-    if kind == "file":
-        return resolve(rest).read_text("utf-8").strip()
-    raise ValueError("credentials must be env:NAME or file:PATH")
+def of_group(path: Path, group: str, column: str = "ip") -> tuple[Row, ...]:
+    """The rigs of one group: all of a map that has no column "group", else those whose group it is. Raises OSError or ValueError."""
+    found = rows(path, column)
+    return tuple(r for r in found if r.said.get(GROUP, group) == group)
+
+
+def roster(path: Path, group: str, column: str = "ip") -> tuple[str, ...]:
+    """What names the rigs of a group, by position. Raises OSError or ValueError."""
+    return tuple(row.rig for row in of_group(path, group, column))
+
+
+def _address(text: str, line: int) -> str:
+    try:
+        return str(ipaddress.IPv4Address(text))
+    except ValueError:
+        raise ValueError(f"line {line}: {text!r} is not an IPv4 address") from None

@@ -4,18 +4,19 @@ then: pyasic takes most of a second, and most processes have no use for it."""
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 from zlib import crc32
 
 from pydantic import Field, model_validator
 
 from dispatch.rigs.wire import Dialect
-from dispatch.settings import DriverSettings, Reference, Subnet, Text
+from dispatch.settings import DriverSettings, Reference, Subnet, Text, Url
 
 if TYPE_CHECKING:
     from dispatch.clock import Clock
     from dispatch.config import Setup
     from dispatch.rigs import Driver
+    from optimizer.site import RigGroup
 
 
 class SimulatedDriver(DriverSettings):
@@ -35,8 +36,8 @@ class SimulatedDriver(DriverSettings):
 
 
 class TcpSettings(DriverSettings):
-    """Rigs on a network: the first `rigs` addresses of a subnet, or those of a roster (CSV with a column "ip"); `dialect` where rigs speak
-    another than the first of their make, `at_once` connections."""
+    """Rigs on a network: the first `rigs` addresses of a subnet, or those of a roster (a CSV with a column "ip", and
+    "group" where it maps a whole site); `dialect` where rigs speak another than the first of their make, `at_once` connections."""
 
     subnet: Subnet | None = None
     roster: Text | None = None
@@ -55,15 +56,15 @@ class TcpSettings(DriverSettings):
         """Whether it says where rigs are."""
         return self.subnet is not None or self.roster is not None
 
-    def addresses(self, setup: Setup, rigs: int) -> Sequence[str]:
-        """Where its rigs are. Raises ValueError or OSError."""
+    def addresses(self, setup: Setup, group: RigGroup) -> Sequence[str]:
+        """Where the rigs of a group are. Raises ValueError or OSError."""
         from dispatch.rigs.roster import addresses, roster
 
-        return addresses(self.subnet, rigs) if self.subnet else roster(setup.resolve(self.roster or ""))[:rigs]
+        return addresses(self.subnet, group.rigs) if self.subnet else roster(setup.resolve(self.roster or ""), group.name)[: group.rigs]
 
     def password(self, setup: Setup) -> str | None:
         """The secret its credentials refer to; None without, which means as delivered. Raises KeyError, OSError or ValueError."""
-        from dispatch.rigs.roster import secret
+        from dispatch.rigs.secrets import secret
 
         return secret(self.credentials, setup.resolve) if self.credentials else None
 
@@ -73,7 +74,7 @@ class TcpSettings(DriverSettings):
 
         found = setup.site.group(group)
         dialect, model = spoken(found.model, self.dialect)
-        ips, password = self.addresses(setup, found.rigs), self.password(setup)
+        ips, password = self.addresses(setup, found), self.password(setup)
         return Asics(found, ips, model, clock, dialect=dialect, password=password, at_once=self.at_once)
 
 
@@ -107,7 +108,7 @@ class PyasicRsDriver(ListedSettings):
 
         found = setup.site.group(group)
         dialect, _ = spoken(found.model, self.dialect)
-        ips, password = self.addresses(setup, found.rigs), self.password(setup)
+        ips, password = self.addresses(setup, found), self.password(setup)
         return AsicsRs(found, ips, clock, dialect=dialect, password=password, at_once=self.at_once)
 
 
@@ -138,3 +139,23 @@ class HashingDriver(DriverSettings):
         from dispatch.rigs.hashing import Hashing
 
         return Hashing(setup.site.group(group), self.host, self.port, self.mhs, clock)
+
+
+class FleetBridgeDriver(DriverSettings):
+    """Rigs behind a Proto Fleet server at `url`. `roster` names them: a CSV with a column "device", their identifiers there; `credentials`
+    refers to an API key."""
+
+    kind: Literal["fleet-bridge"] = "fleet-bridge"
+    roster_column: ClassVar[str] = "device"
+    url: Url
+    roster: Text
+    credentials: Reference
+
+    def reach(self, setup: Setup, group: str, clock: Clock) -> Driver:
+        from dispatch.rigs.fleet_bridge import FleetBridge
+        from dispatch.rigs.roster import roster
+        from dispatch.rigs.secrets import secret
+
+        found = setup.site.group(group)
+        devices = roster(setup.resolve(self.roster), group, self.roster_column)[: found.rigs]
+        return FleetBridge(found, self.url, devices, secret(self.credentials, setup.resolve), clock)

@@ -103,9 +103,9 @@ class HashRig:
                 else:
                     self._refused += 1
 
-    def _found(self, *share: str) -> None:
+    def _found(self, job: str, extranonce2: str, ntime: str, nonce: str) -> None:
         """From the hasher's thread."""
-        self._loop.call_soon_threadsafe(self._submit, *share)
+        self._loop.call_soon_threadsafe(self._submit, job, extranonce2, ntime, nonce)
 
     def _submit(self, job: str, extranonce2: str, ntime: str, nonce: str) -> None:
         if self._writer is not None and not self._writer.is_closing():

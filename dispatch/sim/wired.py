@@ -1,4 +1,4 @@
-"""What is wired to a simulated site besides its rigs' addresses: meters over Modbus TCP, rigs that truly hash, and the pool they mine at."""
+"""What is wired to a simulated site besides its rigs' addresses: meters over Modbus TCP, rigs that truly hash, and their pool."""
 
 from __future__ import annotations
 

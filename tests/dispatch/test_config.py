@@ -203,12 +203,6 @@ def test_appendix_a_without_them_is_the_site_it_says(tmp_path: Path) -> None:
     assert setup.points == ("LZ_WEST",)
 
 
-@pytest.mark.parametrize("kind", settings.NOT_BUILT["driver"])
-def test_every_driver_of_the_contract_that_is_not_built_says_so(tmp_path: Path, kind: str) -> None:
-    text = APPENDIX_A.replace('kind = "simulated"', f'kind = "{kind}"')
-    assert faults_of(tmp_path, text) == [f"groups.a-s19jpro.driver.kind: {kind!r} is not built in this version"]
-
-
 def test_a_tariff_stands_in_a_file_of_its_own(tmp_path: Path) -> None:
     on_tariff = APPENDIX_A.replace('"ercot" ', '"tariff"')
     text = on_tariff.replace('source = "gridstatus"', 'source = "tariff"\nfile = "t.toml"')

@@ -14,7 +14,8 @@ from dispatch import config
 from dispatch.clock import VirtualClock, WallClock, wall_s
 from dispatch.rigs.asics import Asics, scan
 from dispatch.rigs.crew import Crew
-from dispatch.rigs.roster import addresses, roster, secret
+from dispatch.rigs.roster import addresses, roster
+from dispatch.rigs.secrets import secret
 from dispatch.rigs.speech import spoken, wire_model
 from dispatch.sim.server import serving
 from dispatch.sim.spec import Affliction, Fault, spec_of
@@ -145,16 +146,16 @@ async def test_the_demonstrations_drivers_come_from_its_file() -> None:
 def test_rosters_and_secrets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = tmp_path / "rigs.csv"
     file.write_text("name,ip\na,10.0.0.5\nb, 10.0.0.4\n")
-    assert roster(file) == ("10.0.0.5", "10.0.0.4")
+    assert roster(file, "a") == ("10.0.0.5", "10.0.0.4")
     file.write_text("name,ip\na,10.0.0.5\nb,10.0.0.x\n")
     with pytest.raises(ValueError, match="line 3"):
-        roster(file)
+        roster(file, "a")
     file.write_text("ip\n10.0.0.5\n10.0.0.5\n")
     with pytest.raises(ValueError, match="twice"):
-        roster(file)
+        roster(file, "a")
     file.write_text("address\n10.0.0.5\n")
     with pytest.raises(ValueError, match="no column"):
-        roster(file)
+        roster(file, "a")
     (tmp_path / "pw").write_text("geheim\n")
     monkeypatch.setenv("RIG_PASSWORD", "from the environment")
     assert secret("file:pw", lambda name: tmp_path / name) == "geheim"

@@ -1,0 +1,128 @@
+"""Maps of a site and secrets by reference: what they hold, what is wrong in them, and that no secret is ever said."""
+
+from __future__ import annotations
+
+import json
+import logging
+from pathlib import Path
+from typing import Any
+
+import pytest
+import structlog
+from typer.testing import CliRunner
+
+from dispatch import ConfigError, config
+from dispatch.cli import app
+from dispatch.clock import VirtualClock
+from dispatch.entries import RunStarted, canonical, entry_to_json
+from dispatch.rigs.roster import roster
+from dispatch.rigs.secrets import new_key, sealed, secret
+from dispatch.runs import run_started
+from tests.dispatch.rigs.fakes import START
+from tests.sites import document
+
+MAP = """ip,group,hall,model,rack,serial
+10.20.0.11,a-old,a,whatsminer-m50s,A1,YN1
+10.20.0.12,b-new,b,whatsminer-m50s,B1,YN2
+10.20.0.13,a-old,a,whatsminer-m50s,A1,YN3
+"""
+SECRET = "correct horse battery staple"
+
+
+def site_file(tmp_path: Path, table: str, **rigs: int) -> Path:
+    (tmp_path / "map.csv").write_text(table)
+    (tmp_path / "pw").write_text(SECRET)
+    written = document()
+    for group in written["groups"]:
+        group["rigs"] = rigs.get(group["name"].replace("-", "_"), 1)
+        group["driver"] = {"kind": "pyasic", "roster": "map.csv", "credentials": "file:pw"}
+    path = tmp_path / "site.toml"
+    path.write_text(_toml(written))
+    return path
+
+
+def _toml(written: dict[str, Any]) -> str:
+    lines = []
+    for name, value in written.items():
+        for table in value if isinstance(value, list) else [value]:
+            lines.append(f"[[{name}]]" if isinstance(value, list) else f"[{name}]")
+            lines += [f"{key} = {_value(item)}" for key, item in table.items()]
+    return "\n".join(lines) + "\n"
+
+
+def _value(item: Any) -> str:
+    if isinstance(item, dict):
+        return "{ " + ", ".join(f"{k} = {_value(v)}" for k, v in item.items()) + " }"
+    return "[" + ", ".join(map(_value, item)) + "]" if isinstance(item, list) else json.dumps(item)
+
+
+def test_one_map_serves_every_group_its_own_rigs_in_order(tmp_path: Path) -> None:
+    setup = config.load(site_file(tmp_path, MAP, a_old=2))
+    assert roster(tmp_path / "map.csv", "a-old") == ("10.20.0.11", "10.20.0.13")
+    assert [setup.driver(g.name).addresses(setup, g) for g in setup.site.groups] == [  # type: ignore[attr-defined]
+        ("10.20.0.11", "10.20.0.13"),
+        ("10.20.0.12",),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("table", "fault"),
+    [
+        (MAP, "map.csv names 2 rigs, the group has 1"),
+        (MAP.replace("10.20.0.13,a-old,a", "10.20.0.13,a-old,b").replace(",b-new", ",a-old2"), "line 4: hall 'b', the group says 'a'"),
+        (MAP.replace("whatsminer-m50s,B1", "antminer-s21,B1"), "line 3: model 'antminer-s21', the group says 'whatsminer-m50s'"),
+        (MAP.replace("10.20.0.13", "10.20.0.11"), "line 4: 10.20.0.11 stands there twice"),
+        (MAP.replace("10.20.0.13", "10.20.0"), "line 4: '10.20.0' is not an IPv4 address"),
+        (MAP.replace("ip,", "address,"), 'has no column "ip" in its first line'),
+        ("ip\n10.20.0.11\n", "10.20.0.11 is in group 'a-old' too: both would command it"),
+    ],
+)
+def test_what_is_wrong_in_a_map_is_said_with_its_line(tmp_path: Path, table: str, fault: str) -> None:
+    with pytest.raises(ConfigError) as error:
+        config.load(site_file(tmp_path, table))
+    assert any(fault in said for said in error.value.faults), error.value.faults
+
+
+def test_a_sealed_secret_opens_with_the_sites_key_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LOADSTONE_KEY", new_key())
+    (tmp_path / "pw").write_text(sealed(SECRET) + "\n")
+    assert SECRET not in (tmp_path / "pw").read_text()
+    assert secret("file:pw", lambda name: tmp_path / name) == SECRET
+    for key, said in ((new_key(), "does not open"), ("nonsense", "is not one"), ("", "needs the site's key")):
+        monkeypatch.setenv("LOADSTONE_KEY", key)
+        with pytest.raises(ValueError, match=said) as error:
+            secret("file:pw", lambda name: tmp_path / name)
+        assert SECRET not in str(error.value)
+
+
+def test_the_key_may_lie_in_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "key").write_text(new_key())
+    monkeypatch.delenv("LOADSTONE_KEY", raising=False)
+    monkeypatch.setenv("LOADSTONE_KEY_FILE", str(tmp_path / "key"))
+    (tmp_path / "pw").write_text(sealed(SECRET))
+    assert secret("file:pw", lambda name: tmp_path / name) == SECRET
+
+
+def test_seal_from_the_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = CliRunner()
+    key = run.invoke(app, ["keys", "seal", "--new-key"]).stdout.strip()
+    monkeypatch.setenv("LOADSTONE_KEY", key)
+    done = run.invoke(app, ["keys", "seal", str(tmp_path / "pw")], input=SECRET + "\n")
+    assert done.exit_code == 0 and SECRET not in done.output
+    assert (tmp_path / "pw").stat().st_mode & 0o077 == 0
+    assert secret("file:pw", lambda name: tmp_path / name) == SECRET
+
+
+async def test_no_secret_is_ever_logged_shown_or_journaled(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """A driver that holds a secret, asked of rigs that are not there: nothing that is said anywhere holds it."""
+    table = MAP.replace("10.20.0.1", "127.42.0.1")
+    setup = config.load(site_file(tmp_path, table, a_old=2))
+    caplog.set_level(logging.DEBUG)
+    with structlog.testing.capture_logs() as logs:
+        driver = setup.driver("a-old").reach(setup, "a-old", VirtualClock(START))
+        await driver.set_mode([0, 1], "sleep", 0.5)
+        await driver.read([0, 1], 0.5)
+        await driver.close()
+    started = run_started("live", setup, START, 1)
+    said = [caplog.text, repr(logs), repr(driver), repr(setup), repr(vars(driver)), canonical(entry_to_json(started)).decode()]
+    assert isinstance(started, RunStarted) and not [text for text in said if SECRET in text]
