@@ -16,6 +16,7 @@ of product BASELINE, else from the site file.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -37,7 +38,8 @@ from optimizer.obligations import Bounds, Charge, Its, meters_in, standing
 from optimizer.program import Program
 from optimizer.reader import Reader, lines
 from optimizer.site import NotNegative, Positive, Site
-from optimizer.trajectory import Trajectory
+from optimizer.spoken import hours, missing_rigs
+from optimizer.trajectory import Trajectory, actuals_of
 
 ENERGY = "ENERGY"
 NET_BENEFITS = "miso.drr.net_benefits_usd_per_mwh"
@@ -186,11 +188,10 @@ class Drr(Contract):
             up_pool(program, self.name, names, program.sum(kept), np.zeros(program.n))
         for charge in self._money(program, dispatched, done * program.hours):
             program.earn(self.name, charge)
-        super().shape(program)
-        if firm.any():
-            caps = np.where(firm, np.maximum(0.0, base - told), np.inf)
-            bounds = [Bounds(cap_mw=float(mw), firm=bool(mw < np.inf), why=f"{self.name}: dispatched") for mw in caps]
-            program.insist(f"{self.name} dispatched", names, bounds)
+        caps = np.where(firm, np.maximum(0.0, base - told), np.inf)
+        calls, memory = program.calls_of(self.name), program.so_far.memory.get(self.name, {})
+        bounds = [self.bounds(program.site, memory, calls, over) for over in program.grid.intervals]
+        program.insist(self.name, names, [replace(b, cap_mw=min(b.cap_mw, float(mw))) for b, mw in zip(bounds, caps, strict=True)])
 
     def _told(self, program: Program) -> tuple[Floats, Any, Any]:
         """MW that MISO has dispatched in each interval, where that is settled (told, or too late), and where it stands in real time."""
@@ -242,6 +243,33 @@ class Drr(Contract):
         program.weigh(mw * (IDLE_USD_PER_MW_H * program.hours))
         program.offers[(self.name, product)] = mw
         return mw
+
+    def shortfall_usd(self, program: Program, path: Trajectory, short_mw: Any) -> float:
+        """What is not paid of a dispatch that is missed, and its deviation."""
+        price = program.energy_price(next(m.settlement_point for m, _ in meters_in(program.site, self.scope)))
+        owed = sum(line.amount_usd for line in self.settle(actuals_of(program, path)) if line.charge_type == "drr_deviation")
+        return float((short_mw * np.maximum(price, 0.0) * program.hours).sum()) - float(owed)
+
+    def shortfalls(self, program: Program, path: Trajectory) -> Iterable[Any]:
+        """What was sold the day before and is not kept: megawatts, hours and what that costs."""
+        from optimizer.plan import Shortfall
+
+        names = self.scope.names(program.site)
+        load = np.sum([path.group_load_mw[name] for name in names], axis=0)
+        below = np.asarray(declared(program, self.name, self.baseline_mw), dtype=np.float64) - load
+        for product in (ENERGY, *self.reserves):
+            promised, _ = program.awarded(self.name, product, DAY_AHEAD)
+            if product == ENERGY:
+                price = program.energy_price(next(m.settlement_point for m, _ in meters_in(program.site, self.scope)))
+                promised, kept = np.minimum(promised, self._told(program)[0]), below
+            else:
+                price, kept = program.reserve_price(self.name, product), path.offers.get((self.name, product), np.zeros(program.n))
+            short = np.maximum(0.0, promised - kept)
+            if (short > KEPT_MW).any():
+                usd, when = float((short * price * program.hours).sum()), hours(program.site.market, program.grid, short > KEPT_MW)
+                gone, _ = missing_rigs(program, names, short > KEPT_MW)
+                why = gone or "keeping it costs more than buying it back"
+                yield Shortfall(f"{self.name} {product}", float(short.max()), usd, f"{why}; buy {short.max():.3g} MW back", when)
 
     def reasons(self, book: Sequence[Any], program: Program, path: Trajectory) -> Iterable[str]:
         """When a dispatch is expected, and where it would only find rigs that are off for their price."""

@@ -80,6 +80,10 @@ class Edr(Contract):
                 program.earn(self.name, charge)
         super().shape(program)
 
+    def shortfall_usd(self, program: Program, path: Any, short_mw: Any) -> float:
+        """What is not paid of its offer."""
+        return float((short_mw * program.hours).sum()) * self.offer_usd_per_mwh
+
     def _due(self, its: Its[Any]) -> Any:
         """The share of each interval in which a call is due."""
         return share(its, [span for _, span in spans(its.calls_of(self.name), CallKind.DEPLOY, self.notice_min, its.grid.over)])

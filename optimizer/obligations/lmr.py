@@ -213,6 +213,13 @@ class Lmr(Contract):
             floor = np.where(program.grid.share_within(whole) >= 1.0, np.maximum(floor, needed), floor)
         return floor
 
+    def shortfall_usd(self, program: Any, path: Any, short_mw: Any) -> float:
+        """What missing its instructions costs on the planned load, credit that is lost included."""
+        from optimizer.trajectory import actuals_of
+
+        missed = ("lmr_shortfall", "lmr_forfeit")
+        return -float(sum(line.amount_usd for line in self.settle(actuals_of(program, path)) if line.charge_type in missed))
+
     def reasons(self, book: Sequence[Any], program: Any, path: Any) -> Iterable[str]:
         """Instructions answered and left of the season, when one is due, and what a failed test costs."""
         market = program.site.market

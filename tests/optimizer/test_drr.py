@@ -210,6 +210,27 @@ def test_a_day_ahead_award_is_bought_back_where_that_pays():
     assert sum(float(v[0]) for (name, _), v in dear.lines.items() if name == "drr") == pytest.approx(2000)
 
 
+def test_what_was_sold_and_is_not_kept_is_named_with_its_price():
+    hour = Interval(NOON, NOON + HOUR)
+    sold = (award(hour, 10, 200.0, market="DAM"), award(hour, 30, 9.0, "SPIN", "DAM"))
+    ahead = outlook({HUB: [20.0] * 8}, EIGHT)
+    ahead = replace(ahead, reserve={"SPIN": Series(EIGHT, np.full(8, 5.0), "usd_per_mw_h")})
+    made = plan(miso(), (*BOOK, drr(reserves=("SPIN",))), ahead, so_far(NOON, awards=sold))
+    energy, spin = made.shortfalls
+    assert (energy.promise, energy.mw, energy.usd, energy.hours) == ("drr ENERGY", 10, 200, "12-13")
+    assert (spin.promise, spin.mw, spin.usd) == ("drr SPIN", pytest.approx(6), pytest.approx(30)), "24 of 30 MW can be dropped"
+    assert "keeping it costs more than buying it back; buy 10 MW back" in energy.repair
+
+
+def test_a_dispatch_that_cannot_be_met_is_named():
+    lazy = group("g", rigs=4800, modes=(Mode(name="sleep", watts=4000, ths=0), Mode(name="normal", watts=5000, ths=250)))
+    told = award(Interval(NOON + HOUR, NOON + 2 * HOUR), 10)
+    made = plan(miso(lazy), (*BOOK, drr()), outlook({HUB: [60.0] * 8}, EIGHT), so_far(NOON, awards=(told,)))
+    (short,) = made.shortfalls
+    assert (short.promise, short.hours) == ("call drr", "13-14")
+    assert short.mw == pytest.approx(5.2) and short.usd == pytest.approx(5.2 * 60 + (9.2 - 4.8) * 60)
+
+
 @settings(max_examples=15, deadline=None)
 @given(seed=st.integers(0, 10_000), kind=st.sampled_from(["I", "II"]))
 def test_no_load_is_ever_raised_for_a_baseline(seed, kind):

@@ -183,6 +183,8 @@ def test_what_cannot_be_shed_is_named_and_costs_what_the_bill_says():
     (short,) = made.shortfalls
     assert short.mw == pytest.approx(0.8)
     assert made.lines[("lmr", "lmr_shortfall")].sum() == pytest.approx(-0.8 * 4 * 50)
+    assert (short.promise, short.hours) == ("call lmr", "14-18")
+    assert short.usd == pytest.approx(0.8 * 4 * 50 + 0.8 / 20 * 20 * 666.5), "and its part of a day's credit of 20 MW"
 
 
 # --- memory, calls and tests --------------------------------------------------------------------------------------------------------------

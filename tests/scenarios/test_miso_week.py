@@ -116,7 +116,7 @@ def not_by_itself(statement: dict[str, Any], archive: Path, told: Sequence[tuple
     for before, now in zip(prices, prices[1:], strict=False):
         # the price of an hour is known two minutes after it, and stands until the next is
         start, end = now.over.start + timedelta(minutes=45), now.over.end
-        if not 76.0 < before.usd_per_mwh < 95.0 or any(a < end and start < b for a, b in told):
+        if not 51.0 < before.usd_per_mwh < 92.0 or any(a < end and start < b for a, b in told):
             continue
         assert min(load_mw(statement, "b-s21", start, end)) > 28.0, (start, before.usd_per_mwh)
         checked += 1
