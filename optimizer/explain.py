@@ -50,12 +50,14 @@ def shadow_prices(program: Program, solution: Solution | None) -> dict[str, Floa
     return prices
 
 
-def shortfalls(program: Program, path: Trajectory, solution: Solution | None, book: Sequence[Obligation]) -> tuple[Shortfall, ...]:
+def shortfalls(
+    program: Program, path: Trajectory, solution: Solution | None, book: Sequence[Obligation], site: Site
+) -> tuple[Shortfall, ...]:
     """Promises the plan cannot keep, with the megawatts, the hours, what the contract itself makes of it, and the cheapest way out. What a
     contract tells of its awards is its own (`own_shortfalls`)."""
     from optimizer.plan import Shortfall
 
-    missed = [(s.name, s.mw, _trip(program, float(s.mw.max()))) for s in program.shorts]
+    missed = [(s.name, s.mw, _trip(program, site, float(s.mw.max()))) for s in program.shorts]
     for e in program.elastic if solution is not None else ():
         mw = np.zeros(program.n)
         mw[e.at] = program.missed(e, solution.x) if solution is not None else 0.0
@@ -214,11 +216,21 @@ def _short(s: Shortfall) -> str:
     return f"{s.promise} {s.hours} short {much}{worth}: {s.repair}"
 
 
-def _trip(program: Program, mw: float) -> str:
-    halls = sorted(program.site.halls, key=lambda h: h.limit_mw)
-    return (
-        f"nothing is left to shed: open the feeder of hall {halls[0].name} for the last {mw:.3f} MW" if halls else "nothing is left to shed"
-    )
+def _trip(program: Program, site: Site, mw: float) -> str:
+    """The feeders that carry what nobody can shed: the smallest one that is enough, or the largest until they are."""
+    celsius = float(np.nan_to_num(program.outlook.temperature_c.values, nan=25.0).max())
+    asleep: dict[str, float] = {}
+    for group in site.groups:
+        watts = next((m.watts for m in group.modes if m.name == SLEEP), 0.0)
+        draws = group.rigs * watts / 1e6 * (1.0 + site.hall_of[group.name].overhead.at(celsius))
+        asleep[group.hall] = asleep.get(group.hall, 0.0) + draws
+    enough = sorted((idle, name) for name, idle in asleep.items() if idle >= mw - SLACK_MW)
+    opened, left = ([enough[0][1]], 0.0) if enough else ([], mw)
+    for name in sorted(asleep, key=lambda hall: -asleep[hall]):
+        if left > SLACK_MW and asleep[name] > 0:
+            opened, left = [*opened, name], left - asleep[name]
+    feeders = f"feeder{'s' if len(opened) > 1 else ''} of hall {' and '.join(opened)}"
+    return f"nothing is left to shed: open the {feeders} for the last {mw:.3f} MW" if opened else "nothing is left to shed"
 
 
 def _repair(level: Yields) -> str:

@@ -247,7 +247,7 @@ def _made(
 ) -> Plan:
     book = faults.sound(book)
     shadow = explain.shadow_prices(program, solution)
-    shortfalls = (*explain.shortfalls(program, path, solution, book), *explain.own_shortfalls(book, program, path, faults))
+    shortfalls = (*explain.shortfalls(program, path, solution, book, site), *explain.own_shortfalls(book, program, path, faults))
     groups = _handed_out(cohorts, path)
     outlook = program.outlook
     return Plan(

@@ -86,6 +86,15 @@ def test_minimum_on_times_yield_to_a_call(dead):
         assert "minimum time" in short.repair
 
 
+def test_the_trip_that_is_proposed_is_the_smallest_that_is_enough():
+    """Asleep hall a draws 0.010 MW, b 0.030, c 0.050."""
+    rigs = [group(h, rigs=n, hall=h, standby=20.0) for h, n in (("a", 500), ("b", 1500), ("c", 2500))]
+    for cap_mw, opened in ((0.085, "feeder of hall a"), (0.065, "feeder of hall b"), (0.02, "feeders of hall c and b")):
+        made = plan(site(*rigs), BOOK, outlook([30.0] * 2), so_far(calls=(call("plant", AT, None, mw_cap=cap_mw),)))
+        (short,) = made.shortfalls
+        assert f"open the {opened} for the last {0.09 - cap_mw:.3f} MW" in short.repair
+
+
 def test_a_cap_below_what_cannot_be_shed_is_kept_as_far_as_can_be():
     """Standby draw is left when all sleep: the plan goes there, names the excess and proposes the trip."""
     where = site(group("g", "s21", rigs=1000, standby=20.0))
@@ -94,7 +103,7 @@ def test_a_cap_below_what_cannot_be_shed_is_kept_as_far_as_can_be():
     (short,) = made.shortfalls
     assert short.promise == "call plant"
     assert short.mw == pytest.approx(0.015)
-    assert "open the feeder" in short.repair
+    assert short.repair == "nothing is left to shed: open the feeder of hall a for the last 0.015 MW"
     assert any("call plant " in reason and " short " in reason for reason in made.reasons)
 
 
