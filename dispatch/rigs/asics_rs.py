@@ -29,6 +29,8 @@ FIRMWARE = {
 }
 POWER_LIMITED = frozenset({Dialect.AURADINE, Dialect.PROTO})
 MEET_S = 10.0
+# How pyasic-rs words an answer that was no yes.
+ANSWERED = ("status code", "error status")
 SENT, REFUSED, UNSUPPORTED, SILENT = "sent", "refused", "unsupported", "unreachable"
 
 
@@ -77,12 +79,22 @@ class AsicsRs:
             return float(watts), ths
         if self._dialect is not Dialect.ANTMINER:
             return None
-        return watts_of(self._group, ths, None if ths > 0 or await miner.get_is_mining() else SLEEP), ths
+        asleep = ths == 0 and not await miner.get_is_mining()
+        return watts_of(self._group, ths, SLEEP if asleep else self._group.full.name), ths
 
     async def _order(self, rig: int, stop: bool, mode: Mode | None) -> str:
         miner = self._met.get(rig)
         if miner is None:
             return SILENT
+        try:
+            return await self._told(miner, stop, mode)
+        except RuntimeError as error:
+            # It answered, and not as asked; anything else is no answer.
+            if any(word in str(error) for word in ANSWERED):
+                return REFUSED
+            raise
+
+    async def _told(self, miner: Miner, stop: bool, mode: Mode | None) -> str:
         if stop:
             return SENT if await miner.pause() else REFUSED
         if mode is not None:

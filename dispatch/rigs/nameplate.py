@@ -7,10 +7,10 @@ import numpy as np
 from optimizer.site import SLEEP, RigGroup
 
 
-def watts_of(group: RigGroup, ths: float, mode: str | None) -> float:
+def watts_of(group: RigGroup, ths: float, mode: str) -> float:
     """Wall watts by the catalogue: of what hashes, at its TH/s between the modes of its group; of what does not, those of the mode it says
     it is in. A rig that is awake and does not hash counts in full: it may draw it."""
-    if ths > 0 or mode is None:
+    if ths > 0:
         rows = sorted((m.ths, m.watts) for m in group.modes)
         return float(np.interp(ths, [row[0] for row in rows], [row[1] for row in rows]))
     found = next((m for m in group.modes if m.name == mode), None)

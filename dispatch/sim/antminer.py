@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from dispatch.rigs.wire import antminer as wire
@@ -33,10 +33,10 @@ def answer_page(rig: Rig, data: bytes) -> bytes:
     """The answer to a page. Raises WireError when the request is none."""
     asked, nonce = http.parse_request(data), f"{rig.number:08x}"
     if not http.authorized(asked, wire.USER, PASSWORD, wire.REALM, nonce):
-        return http.response(http.Response(401, b"", {"WWW-Authenticate": http.challenge(wire.REALM, nonce)}))
+        return _page(401, b"", {"WWW-Authenticate": http.challenge(wire.REALM, nonce)})
     name = asked.path.removeprefix(_PAGES).removesuffix(_CGI)
     if not asked.path.startswith(_PAGES) or name not in {*PAGES, "set_miner_conf", "reboot"}:
-        return http.response(http.Response(404))
+        return _page(404)
     if name == "set_miner_conf":
         return _json(_configured(rig, asked.body))
     if name == "reboot":
@@ -46,7 +46,11 @@ def answer_page(rig: Rig, data: bytes) -> bytes:
 
 
 def _json(document: Any) -> bytes:
-    return http.response(http.Response(200, write(document), {"Content-Type": "application/json"}))
+    return _page(200, write(document), {"Content-Type": "application/json"})
+
+
+def _page(status: int, body: bytes = b"", headers: Mapping[str, str] | None = None) -> bytes:
+    return http.response(http.Response(status, body, headers or {}))
 
 
 def _configured(rig: Rig, body: bytes) -> dict[str, Any]:

@@ -32,9 +32,9 @@ class Antminer(Spoken):
 
     async def read(self) -> tuple[float, float]:
         ths = wire.ths(await self.rpc.summary())
-        # Only a rig that does not hash has to be asked whether it sleeps.
-        mode = None if ths > 0 else _mode(wire.work_mode(await self._page(self.web.get_miner_conf())))
-        return watts_of(self._group, ths, mode), ths
+        # Only a rig that does not hash has to be asked what it is in.
+        conf = {"miner-mode": 0} if ths > 0 else await self._page(self.web.get_miner_conf())
+        return watts_of(self._group, ths, _mode(wire.work_mode(conf))), ths
 
     async def sleep(self) -> str:
         return await self._order(wire.WORK_MODES[SLEEP])

@@ -16,16 +16,19 @@ from optimizer.site import Mode, RigGroup
 
 
 class Luxos(Spoken):
-    """A rig has one session at a time: ours is ended with each order, so that a person is never locked out by us; where somebody else's is
-    open the order goes within that one, and it is left open."""
+    """A mode is the profile whose watts are nearest to its own; a limit, the highest profile under it.
+
+    A rig has one session at a time: ours is ended with each order, so that a person is never locked out by us; where somebody else's is
+    open the order goes within that one, and it is left open.
+    """
 
     abilities = frozenset({Ability.READ, Ability.SLEEP, Ability.WAKE, Ability.POWER_LIMIT, Ability.MODES})
 
     def __init__(self, ip: str, model: str, password: str, group: RigGroup, clock: Clock) -> None:
         self.miner = miner_of(MinerTypes.LUX_OS, model, ip)
         self.rpc = self.miner.rpc = LuxosLine(ip)
-        # The profile of a mode's watts, by mode, once its rig has told it.
-        self._profiles: dict[str, str] = {}
+        # The watts of its profiles by name, rising, once it has told them.
+        self._profiles: dict[str, float] = {}
 
     async def read(self) -> tuple[float, float]:
         return wire.figures(await self.rpc.send_command(wire.READ))
@@ -34,16 +37,21 @@ class Luxos(Spoken):
         return await self._said(("curtail", wire.SLEEP))
 
     async def wake(self, mode: Mode | None) -> str:
-        tuned = [] if mode is None else [("profileset", await self._profile(mode.name, mode.watts))]
+        tuned = []
+        if mode is not None:
+            profiles = await self._known()
+            tuned = [("profileset", min(profiles, key=lambda name: abs(profiles[name] - mode.watts)))]
         return await self._said(*tuned, ("curtail", wire.WAKE))
 
     async def limit(self, watts: int) -> str:
-        return await self._said(("profileset", await self._profile(f"{watts} W", watts)))
+        profiles = await self._known()
+        under = [name for name, of in profiles.items() if of <= watts] or list(profiles)[:1]
+        return await self._said(("profileset", under[-1]))
 
-    async def _profile(self, name: str, watts: float) -> str:
-        if name not in self._profiles:
-            self._profiles[name] = wire.profile(await self.rpc.profiles(), watts)
-        return self._profiles[name]
+    async def _known(self) -> dict[str, float]:
+        if not self._profiles:
+            self._profiles = wire.profiles(await self.rpc.profiles())
+        return self._profiles
 
     async def _said(self, *orders: tuple[str, str]) -> str:
         """What the rig made of orders within one session."""

@@ -79,7 +79,13 @@ async def _identify(ip: str) -> Found:
                 miner = await pyasic.get_miner(ip)
                 if miner is not None:
                     dialect = next((d for kind, d in _DIALECTS.items() if isinstance(miner, kind)), "")
-                    return Found(ip, str(miner.make or ""), str(miner.raw_model or ""), str(await miner.get_fw_ver() or ""), dialect)
+                    return Found(
+                        ip,
+                        str(miner.make or ""),
+                        str(miner.raw_model or ""),
+                        str((await miner.get_data(include=["fw_ver"])).fw_ver or ""),
+                        dialect,
+                    )
         except (TimeoutError, OSError, APIError, LookupError, TypeError, ValueError):
             continue
     return Found(ip, "", "", "", "")

@@ -37,7 +37,7 @@ def complete(data: bytes) -> int:
     """How many bytes the first whole message is; 0 while it has not arrived. Raises WireError when none can come of it any more."""
     end = data.find(_END)
     if end < 0:
-        if len(data) > MAX_REQUEST or not data[:1].isalpha() or b"\0" in data:
+        if len(data) > MAX_REQUEST or (data and not data[:1].isalpha()) or b"\0" in data:
             raise WireError("not HTTP")
         return 0
     headers = _headers(data[:end])
@@ -66,7 +66,7 @@ def parse_request(data: bytes) -> Request:
 
 
 def response(answer: Response) -> bytes:
-    """Server: an answer as bytes."""
+    """Server: an answer as bytes; the connection stays open for another request."""
     try:
         phrase = HTTPStatus(answer.status).phrase
     except ValueError:

@@ -27,15 +27,15 @@ def session(document: Mapping[str, Any]) -> str:
         return ""
 
 
-def profile(document: Mapping[str, Any], watts: float) -> str:
-    """Client: the highest profile of an answer to `profiles` that draws no more than `watts`, else the lowest. Raises WireError."""
+def profiles(document: Mapping[str, Any]) -> dict[str, float]:
+    """Client: the watts of every profile of an answer to `profiles`, by name, rising. Raises WireError when there is none."""
     try:
-        rows = sorted((figure(row["Watts"]), str(row["Profile Name"])) for row in document["PROFILES"])
+        found = {str(row["Profile Name"]): figure(row["Watts"]) for row in document["PROFILES"]}
     except (LookupError, TypeError):
-        raise WireError("no profiles in this answer") from None
-    if not rows:
+        found = {}
+    if not found:
         raise WireError("no profiles in this answer")
-    return ([row for row in rows if row[0] <= watts] or rows[:1])[-1][1]
+    return dict(sorted(found.items(), key=lambda row: row[1]))
 
 
 def figures(document: Mapping[str, Any]) -> tuple[float, float]:
