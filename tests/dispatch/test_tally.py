@@ -11,7 +11,7 @@ from dispatch.config import from_document
 from dispatch.decide import ask
 from dispatch.decide.state import State
 from dispatch.entries import GroupSeen, RunStarted, Seen
-from markets.facts import LoadForecast, SystemLoad, Temperature
+from markets.facts import Call, CallKind, LoadForecast, SystemLoad, Temperature
 from markets.grid import Interval
 from optimizer.contract import LOAD_BEFORE_MW
 from optimizer.obligations.forward import DELIVERED_PH_DAYS, NEEDED_PH_DAYS
@@ -109,6 +109,20 @@ def test_another_site_file_keeps_the_memory_and_drops_the_hour_that_runs() -> No
     after = state.after(RunStarted(at=at, world="replay", version="1", config_hash="other", token=2, config=other), 99)
     assert after.tally.memory == state.tally.memory and not after.tally.mwh
     assert "a-old" in after.fleet and "b-new" not in after.fleet
+
+
+def test_calls_of_a_season_and_its_highest_hour() -> None:
+    """An instruction of half an hour is answered once; a plan is told so, and foresees the season's peaks beside."""
+    lmr = {"type": "lmr", "zone": 6, "mw": 0.1, "firm_service_mw": 0.02}
+    site_ = {"name": "Small", "market": "miso", "settlement_point": "INDIANA.HUB", "interconnect_mw": 1.0, "horizon_h": 24}
+    setup = small(site=site_, obligations=[{"type": "power"}, lmr, {"type": "pra", "zone": 6}])
+    told = Call(source="miso", known_at=NOON, id="e1", version=1, obligation="lmr", kind=CallKind.DEPLOY, notice_at=NOON - HOUR,
+                start_at=NOON + HOUR, end_at=NOON + 1.5 * HOUR, mw_cap=0.02)  # fmt: skip
+    state = run(setup, look(NOON, 0.12, 0.0, told), *looks(NOON + 5 * MINUTE, [0.12] * 11 + [0.02] * 6 + [0.12] * 20))
+    memory = ask.so_far(state, state.at).memory["lmr"]
+    assert (memory["called"], memory["season"], memory["failed"]) == (["e1"], "2026-06-01", False)
+    assert memory["highest_mw"] == pytest.approx(0.12)
+    assert ask.peak_windows_min(setup.book) == ((60, 3),)
 
 
 def test_a_book_that_remembers_nothing_costs_nothing() -> None:
