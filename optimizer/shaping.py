@@ -32,6 +32,7 @@ def shaped(cohorts: Cohorts, book: Sequence[Obligation], outlook: Outlook, fault
             with faults.of(obligation):
                 takeovers([obligation], cohorts.site, program.during)
                 takeovers([obligation], cohorts.site, program.during, "takes_hash")
+                of_book([obligation], cohorts.site)
         book = faults.sound(book)
     program.settled = takeovers(book, cohorts.site, program.during)
     program.hashed = takeovers(book, cohorts.site, program.during, "takes_hash")
