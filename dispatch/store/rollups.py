@@ -17,16 +17,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import ROUND_HALF_EVEN, Context, Decimal
 from typing import Any
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
-from sqlalchemy import Engine, bindparam, delete, insert, select
+from sqlalchemy import Engine, insert, select, update
 
-from dispatch.store.tables import reading, rollups, writing
+from dispatch.store.tables import reading, rollup_days, writing
 from markets.grid import Interval
 
 HOLD_S = 86400.0
@@ -35,6 +35,7 @@ STALE_S = 7500.0
 MW_MS_PER_MWH = 3_600_000_000_000_000  # milliwatts x milliseconds
 GH_PER_PH_DAY = 86_400_000_000_000  # (gigahashes a second) x milliseconds
 EXACT = Decimal("1e-12")
+DAY_S = 86400
 _CONTEXT = Context(prec=60, rounding=ROUND_HALF_EVEN)
 
 Whole = NDArray[np.int64]
@@ -110,48 +111,132 @@ def _exact(whole: int, unit: int) -> Decimal:
     return _CONTEXT.quantize(_CONTEXT.divide(Decimal(whole), Decimal(unit)), EXACT)
 
 
+# --- in the ledger: a row a group and UTC day, its steps packed as whole numbers ---------------------------------------------------------
+
+UNKNOWN = -1  # in place of samples: nothing was ever written for this step
+_KINDS: dict[str, np.dtype[Any]] = {"energy": np.dtype("<i8"), "hash": np.dtype("<i8"), "samples": np.dtype("<i4"), "estimated": np.dtype("<f8")}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Matrix:
+    """Roll-ups of a span as whole numbers, arrays of shape (groups, steps): `energy` in 1e-12 MWh, `hash` in 1e-12 PH/s-days, `samples`
+    (UNKNOWN where nothing was written) and `estimated`."""
+
+    groups: tuple[str, ...]
+    energy: Whole
+    hash: Whole
+    samples: NDArray[np.int32]
+    estimated: NDArray[np.float64]
+
+    @property
+    def known(self) -> NDArray[np.bool_]:
+        known: NDArray[np.bool_] = self.samples != UNKNOWN
+        return known
+
+
+@dataclass(slots=True, eq=False)
+class _Day:
+    """One row of the ledger, unpacked."""
+
+    values: dict[str, NDArray[Any]]
+
+    @classmethod
+    def empty(cls, steps: int) -> _Day:
+        values: dict[str, NDArray[Any]] = {name: np.zeros(steps, kind) for name, kind in _KINDS.items()}
+        values["samples"][:] = UNKNOWN
+        return cls(values)
+
+    @classmethod
+    def of(cls, row: Any) -> _Day:
+        return cls({name: np.frombuffer(getattr(row, name), kind).copy() for name, kind in _KINDS.items()})
+
+    def packed(self) -> dict[str, bytes]:
+        return {name: values.tobytes() for name, values in self.values.items()}
+
+    def put(self, step: int, row: Rollup) -> bool:
+        """Whether it says something new."""
+        new = (_whole(row.energy_mwh), _whole(row.hash_ph_days), row.samples, row.estimated)
+        if tuple(values[step] for values in self.values.values()) == new:
+            return False
+        for values, value in zip(self.values.values(), new, strict=True):
+            values[step] = value
+        return True
+
+
 def write_rollups(engine: Engine, rows: Iterable[Rollup]) -> int:
-    """Keep roll-ups; those that say something new replace what stood there. Returns how many changed. Raises LedgerUnavailable."""
-    new = {(r.group, r.over.start, r.over.end): _values(r) for r in rows}
-    if not new:
-        return 0
-    span = Interval(min(k[1] for k in new), max(k[2] for k in new))
+    """Keep roll-ups; those that say something new replace what stood there. Returns how many changed. A step divides the day and lies on
+    a multiple of itself (UTC), else ValueError. Raises LedgerUnavailable."""
+    by_day: dict[tuple[str, datetime, int], list[tuple[int, Rollup]]] = {}
+    for row in rows:
+        day, step_s, step = _place(row.over)
+        by_day.setdefault((row.group, day, step_s), []).append((step, row))
+    changed = 0
     with writing(engine) as connection:
-        stand = connection.execute(select(rollups).where(rollups.c.start >= span.start, rollups.c.end <= span.end)).mappings()
-        old = {(r["group"], r["start"], r["end"]): dict(r) for r in stand}
-        changed = [row for key, row in new.items() if old.get(key) != row]
-        replaced = [{"g": k[0], "s": k[1], "e": k[2]} for k, row in new.items() if k in old and old[k] != row]
-        if replaced:
-            c = rollups.c
-            connection.execute(
-                delete(rollups).where(c.group == bindparam("g"), c.start == bindparam("s"), c.end == bindparam("e")), replaced
-            )
-        if changed:
-            connection.execute(insert(rollups), changed)
-    return len(changed)
+        for (group, day, step_s), placed in by_day.items():
+            here = (rollup_days.c.group == group, rollup_days.c.day == day, rollup_days.c.step_s == step_s)
+            stood = connection.execute(select(rollup_days).where(*here)).one_or_none()
+            kept = _Day.empty(DAY_S // step_s) if stood is None else _Day.of(stood)
+            new = sum(kept.put(step, row) for step, row in placed)
+            changed += new
+            if stood is None and new:
+                connection.execute(insert(rollup_days), {"group": group, "day": day, "step_s": step_s, **kept.packed()})
+            elif new:
+                connection.execute(update(rollup_days).where(*here), kept.packed())
+    return changed
 
 
-def _values(row: Rollup) -> dict[str, Any]:
-    return {
-        "group": row.group,
-        "start": row.over.start,
-        "end": row.over.end,
-        "energy_mwh": f"{row.energy_mwh:f}",
-        "hash_ph_days": f"{row.hash_ph_days:f}",
-        "samples": row.samples,
-        "estimated": row.estimated,
-    }
+def read_matrix(engine: Engine, over: Interval, step_min: int, groups: Sequence[str]) -> Matrix:
+    """The kept roll-ups of `step_min` minutes over a span that begins and ends on a step. Raises LedgerUnavailable."""
+    step_s, first_s = step_min * 60, int(over.start.timestamp())
+    steps = int(over.end.timestamp() - first_s) // step_s
+    place = {name: k for k, name in enumerate(groups)}
+    whole = {name: np.zeros((len(groups), steps), kind) for name, kind in _KINDS.items()}
+    whole["samples"][:] = UNKNOWN
+    for row in _days_kept(engine, over, step_s, groups):
+        at = (int(row.day.timestamp()) - first_s) // step_s
+        since, until = max(0, at), min(steps, at + DAY_S // step_s)
+        for name, kind in _KINDS.items():
+            whole[name][place[row.group], since:until] = np.frombuffer(getattr(row, name), kind)[since - at : until - at]
+    return Matrix(tuple(groups), whole["energy"], whole["hash"], whole["samples"], whole["estimated"])
 
 
 def read_rollups(engine: Engine, over: Interval, step_min: int, groups: Sequence[str] | None = None) -> list[Rollup]:
     """The kept roll-ups of `step_min` minutes inside `over`, by group and start. Raises LedgerUnavailable."""
-    wanted = select(rollups).where(rollups.c.start >= over.start, rollups.c.end <= over.end)
+    step_s, out = step_min * 60, []
+    for row in sorted(_days_kept(engine, over, step_s, groups), key=lambda r: (r.group, r.day)):
+        values = _Day.of(row).values
+        for step in np.flatnonzero(values["samples"] != UNKNOWN).tolist():
+            start = row.day + timedelta(seconds=step * step_s)
+            inside = Interval(start, start + timedelta(seconds=step_s))
+            if inside.start >= over.start and inside.end <= over.end:
+                energy, hashed = (Decimal(int(values[name][step])).scaleb(-12) for name in ("energy", "hash"))
+                out.append(Rollup(row.group, inside, energy, hashed, int(values["samples"][step]), float(values["estimated"][step])))
+    return out
+
+
+def _days_kept(engine: Engine, over: Interval, step_s: int, groups: Sequence[str] | None) -> Sequence[Any]:
+    first = _midnight(over.start)
+    wanted = select(rollup_days).where(rollup_days.c.step_s == step_s, rollup_days.c.day >= first, rollup_days.c.day < over.end)
     if groups is not None:
-        wanted = wanted.where(rollups.c.group.in_(groups))
+        wanted = wanted.where(rollup_days.c.group.in_(groups))
     with reading(engine) as connection:
-        rows = connection.execute(wanted.order_by(rollups.c.group, rollups.c.start)).all()
-    return [
-        Rollup(r.group, Interval(r.start, r.end), Decimal(r.energy_mwh), Decimal(r.hash_ph_days), r.samples, r.estimated)
-        for r in rows
-        if (r.end - r.start).total_seconds() == step_min * 60
-    ]
+        return connection.execute(wanted).all()
+
+
+def _place(over: Interval) -> tuple[datetime, int, int]:
+    """UTC day, seconds of a step, and which step of the day."""
+    day, step_s = _midnight(over.start), int((over.end - over.start).total_seconds())
+    since_s = int((over.start - day).total_seconds())
+    if step_s <= 0 or DAY_S % step_s or since_s % step_s:
+        raise ValueError(
+            f"a roll-up's step divides the day and lies on a multiple of itself: {over.start.isoformat()} for {step_s} s does not"
+        )
+    return day, step_s, since_s // step_s
+
+
+def _midnight(at: datetime) -> datetime:
+    return at.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+
+
+def _whole(value: Decimal) -> int:
+    return int(value.quantize(EXACT, ROUND_HALF_EVEN).scaleb(12))

@@ -31,7 +31,7 @@ from dispatch.store import LedgerUnavailable
 from dispatch.store.dialect import sqlite_engine
 from markets.grid import utc
 
-REVISION = "0002"
+REVISION = "0003"
 
 
 class Instant(TypeDecorator[datetime]):
@@ -107,18 +107,18 @@ lease = Table(
     Column("until_s", Float, nullable=False),
 )
 
-# What is settled: energy of the group's rigs at the wall, exact decimal text; `estimated` is the share of rig-time that was not read.
-rollups = Table(
-    "rollups",
+# What is settled: energy of the group's rigs at the wall. A row holds a UTC day's steps as arrays of whole numbers (rollups.py says how).
+rollup_days = Table(
+    "rollup_days",
     ledger,
     Column("group", String(128), primary_key=True),
-    Column("start", Instant, primary_key=True),
-    Column("end", Instant, primary_key=True),
-    Column("energy_mwh", Text, nullable=False),
-    Column("hash_ph_days", Text, nullable=False),
-    Column("samples", Integer, nullable=False),
-    Column("estimated", Float, nullable=False),
-    Index("rollups_by_start", "start"),
+    Column("day", Instant, primary_key=True),
+    Column("step_s", Integer, primary_key=True, autoincrement=False),
+    Column("energy", LargeBinary, nullable=False),
+    Column("hash", LargeBinary, nullable=False),
+    Column("samples", LargeBinary, nullable=False),
+    Column("estimated", LargeBinary, nullable=False),
+    Index("rollup_days_by_day", "day"),
 )
 
 

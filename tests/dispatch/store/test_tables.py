@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta, timezone
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,8 @@ from sqlalchemy.dialects import postgresql
 
 import dispatch.store.tables as tables
 from dispatch.store import LedgerUnavailable, dialect
+from dispatch.store.rollups import Rollup, read_matrix, read_rollups, write_rollups
+from markets.grid import Interval
 
 
 def alembic() -> Config:
@@ -39,6 +42,24 @@ def test_down_and_up_again(engine: Engine) -> None:
             config.attributes["connection"] = connection
             step(config, "base" if step is command.downgrade else "head")
         assert set(inspect(engine).get_table_names()) == left
+
+
+def test_roll_ups_of_an_interval_a_row_become_those_of_a_day_and_back(engine: Engine) -> None:
+    start = datetime(2026, 8, 20, 23, 30, tzinfo=UTC)
+    spans = [Interval(start + timedelta(minutes=15 * n), start + timedelta(minutes=15 * (n + 1))) for n in (0, 1, 3)]
+    rows = [Rollup(g, over, Decimal("1.000000000001") * n, Decimal("0.25"), n, 0.1 * n) for g in ("a", "b") for n, over in enumerate(spans)]
+    assert write_rollups(engine, rows) == 6
+    for step, revision in ((command.downgrade, "0002"), (command.upgrade, "head")):
+        config = alembic()
+        with tables.writing(engine) as connection:
+            config.attributes["connection"] = connection
+            step(config, revision)
+    assert read_rollups(engine, Interval(start, start + timedelta(hours=2)), 15) == rows
+    kept = read_matrix(engine, Interval(start, start + timedelta(hours=1)), 15, ["b", "a", "c"])
+    assert kept.known.tolist() == [[True, True, False, True], [True, True, False, True], [False] * 4]
+    assert kept.energy[0].tolist() == [0, 1_000_000_000_001, 0, 2_000_000_000_002]
+    with pytest.raises(ValueError, match="divides the day"):
+        write_rollups(engine, [Rollup("a", Interval(start, start + timedelta(minutes=7)), Decimal(0), Decimal(0), 1, 0.0)])
 
 
 def test_a_ledger_of_a_newer_version_is_refused(tmp_path: Path, engine: Engine) -> None:

@@ -72,7 +72,7 @@ def test_an_empty_ledger_holds(engine: Engine) -> None:
         ("UPDATE journal SET token = 9 WHERE seq = 5", "chain", "row 5 was changed"),
         ("UPDATE journal SET kind = 'Done' WHERE seq = 5", "chain", "row 5 was changed: its kind"),
         ("UPDATE journal SET at = '2026-01-01T00:00:00.000001Z' WHERE seq = 1", "chain", "row 1 was changed: its kind or time"),
-        ("UPDATE journal SET hash = '00' || substr(hash, 3) WHERE seq = 4", "chain", "row 4 was changed"),
+        ("UPDATE journal SET hash = substr(hash, 3) || 'zz' WHERE seq = 4", "chain", "row 4 was changed"),
         ("UPDATE journal SET prev_hash = '' WHERE seq = 4", "chain", "row 4 does not follow row 3"),
         ("UPDATE journal SET document = CAST(x'ff' AS TEXT) WHERE seq = 6", "chain", "row 6 was changed"),
         ("DELETE FROM journal WHERE seq = 12", "chain", "row 12 is missing"),
