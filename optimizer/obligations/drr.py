@@ -261,7 +261,7 @@ class Drr(Contract):
             promised, _ = program.awarded(self.name, product, DAY_AHEAD)
             if product == ENERGY:
                 price = program.energy_price(next(m.settlement_point for m, _ in meters_in(program.site, self.scope)))
-                promised, kept = np.minimum(promised, self._told(program)[0]), below
+                promised, kept = np.minimum(promised, self._told(program)[0]), np.maximum(below, 0.0)
             else:
                 price, kept = program.reserve_price(self.name, product), path.offers.get((self.name, product), np.zeros(program.n))
             short = np.maximum(0.0, promised - kept)

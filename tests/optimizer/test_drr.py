@@ -222,6 +222,10 @@ def test_what_was_sold_and_is_not_kept_is_named_with_its_price():
     assert "keeping it costs more than buying it back; buy 10 MW back" in energy.repair
 
 
+def test_a_load_above_its_baseline_breaks_nothing():
+    assert made_of(drr(baseline_mw=20.0), [30.0] * 8).shortfalls == ()
+
+
 def test_a_dispatch_that_cannot_be_met_is_named():
     lazy = group("g", rigs=4800, modes=(Mode(name="sleep", watts=4000, ths=0), Mode(name="normal", watts=5000, ths=250)))
     told = award(Interval(NOON + HOUR, NOON + 2 * HOUR), 10)
