@@ -56,7 +56,7 @@ def coincident_peak_probability(book: FactBook, grid: Grid, market: Market, wind
 
 def coincident_peak_share(loads: Sequence[SystemLoad], grid: Grid, market: Market, window: PeakWindow = 15) -> Series:
     """The share of each month's (or season's) highest metered interval, of all loads given, that lies in each interval of a grid, unit
-    "share". A reading longer than the metered interval is spread over it. All zero where the peak is outside the grid or nothing was read."""
+    "share". A reading longer than the metered interval is spread over it. All zero where the peak is outside or nothing was read."""
     minutes, each = _metering(window)
     found = np.zeros(len(grid))
     for _, span in _periods(market, grid, each):
