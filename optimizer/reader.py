@@ -213,7 +213,9 @@ def exact_hours(grid: Grid) -> Numbers:
 
 
 def exact(values: Sequence[Any] | Numbers) -> Numbers:
-    """An array of Decimals."""
+    """An array of Decimals; one that is one already is not copied."""
+    if isinstance(values, np.ndarray) and values.dtype == object and (not len(values) or isinstance(values[0], Decimal)):
+        return values
     out = np.empty(len(values), dtype=object)
     out[:] = [decimal(v) for v in values]
     return out

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from decimal import Decimal
+from typing import Any
 
 from optimizer.actuals import Actuals
 from optimizer.generators import of_book
@@ -26,11 +27,12 @@ def settle(book: Sequence[Obligation], actuals: Actuals, *, round_each_interval:
 def with_takeovers(book: Sequence[Obligation], actuals: Actuals) -> Actuals:
     """The same actuals, saying which contract settles whose energy, and what is generated where."""
     during = Reader.of(actuals).during
+    energy: Mapping[str, Mapping[str, Any]]
     energy, hashed = (takeovers(book, actuals.site, during, asks) for asks in ("takes_energy", "takes_hash"))
     return replace(
         actuals,
-        settled_by={name: {g: list(s) for g, s in by.items()} for name, by in energy.items()},
-        hashed_by={name: {g: list(s) for g, s in by.items()} for name, by in hashed.items()},
+        settled_by=energy,
+        hashed_by=hashed,
         generators=of_book(book, actuals.site),
     )
 

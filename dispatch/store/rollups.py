@@ -114,7 +114,12 @@ def _exact(whole: int, unit: int) -> Decimal:
 # --- in the ledger: a row a group and UTC day, its steps packed as whole numbers ---------------------------------------------------------
 
 UNKNOWN = -1  # in place of samples: nothing was ever written for this step
-_KINDS: dict[str, np.dtype[Any]] = {"energy": np.dtype("<i8"), "hash": np.dtype("<i8"), "samples": np.dtype("<i4"), "estimated": np.dtype("<f8")}
+_KINDS: dict[str, np.dtype[Any]] = {
+    "energy": np.dtype("<i8"),
+    "hash": np.dtype("<i8"),
+    "samples": np.dtype("<i4"),
+    "estimated": np.dtype("<f8"),
+}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
