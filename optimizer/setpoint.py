@@ -37,17 +37,20 @@ def deviation(its: Its[Any], name: str, scope: Scope, rules: Sequence[Dated]) ->
 
 
 def _set_points(its: Its[Any], name: str) -> tuple[Any, Any]:
-    """The average set point, MW, and one where a set point stands over the whole interval."""
+    """The average set point, MW, and one where a set point stands over the whole interval. Of several that stand at a moment the lowest
+    counts, as it does for the load (`called_bounds`)."""
     at, covered = its.during(None) * its.number(0), its.during(None) * its.number(0)
-    for call in its.calls_of(name):
-        if call.kind is not CallKind.SET_POINT or call.mw_target is None:
-            continue
-        for t, over in enumerate(its.grid.intervals):
-            if active(call, over):
-                end = over.end if call.end_at is None else min(over.end, call.end_at)
-                seconds = its.number((end - max(over.start, call.start_at)).total_seconds())
-                part = seconds / its.number((over.end - over.start).total_seconds())
-                at[t], covered[t] = at[t] + part * its.number(call.mw_target), covered[t] + part
+    calls = [c for c in its.calls_of(name) if c.kind is CallKind.SET_POINT and c.mw_target is not None]
+    for t, over in enumerate(its.grid.intervals if calls else ()):
+        here = [c for c in calls if active(c, over)]
+        cuts = sorted(
+            {over.start, over.end, *(i for c in here for i in (c.start_at, c.end_at) if i is not None and over.start < i < over.end)}
+        )
+        for first, last in zip(cuts, cuts[1:], strict=False):
+            targets = [c.mw_target for c in here if c.start_at <= first and (c.end_at is None or c.end_at >= last)]
+            if targets:
+                part = its.number((last - first).total_seconds()) / its.number((over.end - over.start).total_seconds())
+                at[t], covered[t] = at[t] + part * its.number(min(mw for mw in targets if mw is not None)), covered[t] + part
     whole = covered >= its.number(0.999999)
     return at, np.where(whole, its.number(1), its.number(0))
 

@@ -97,7 +97,8 @@ def floors(case: chance.Case) -> list[tuple[tuple[str, ...], np.ndarray]]:
         memory = case.so_far.memory.get(contract.name, {})
         if not calls:
             continue
-        wanted = np.array([contract.bounds(case.site, memory, calls, over).floor_mw for over in case.outlook.grid.intervals])
+        bounds = [contract.bounds(case.site, memory, calls, over) for over in case.outlook.grid.intervals]
+        wanted = np.array([b.floor_mw if b.firm else 0.0 for b in bounds])
         found.append((contract.scope.names(case.site), wanted))
     return found
 

@@ -18,7 +18,7 @@ MARKETS = 500
 
 
 def test_every_contract_that_is_offered_is_held_to_the_law():
-    assert set(OFFERED) == set(DRAWN)
+    assert set(OFFERED) <= set(DRAWN)
 
 
 def drawn(kind: str, seed: int) -> tuple[np.random.Generator, chance.Case, Terms]:

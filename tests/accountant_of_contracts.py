@@ -1,0 +1,251 @@
+"""An accountant who knows what was metered, the prices and the contract as written, and reckons each contract's pay in fractions, straight
+from the formulas. Nothing of ours is used."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from fractions import Fraction as F
+from typing import Any
+from zoneinfo import ZoneInfo
+
+Numbers = Sequence[F]
+
+
+@dataclass(frozen=True)
+class Days:
+    """What happened: by group MWh at the meter and PH/s-days, prices, what was called and awarded, what was known before.
+
+    meters   by group: meter, settlement point, loss factor
+    full_mw  by group: all of its rigs at full power
+    made     MWh of the contract's own generator
+    calls    dicts of Appendix A, with datetimes; awards likewise
+    """
+
+    edges: Sequence[datetime]
+    tz: str
+    mwh: Mapping[str, Numbers]
+    ph_days: Mapping[str, Numbers]
+    price: Mapping[str, Numbers]
+    hashprice: Numbers
+    meters: Mapping[str, tuple[str, str, F]]
+    full_mw: Mapping[str, F]
+    calls: Sequence[Mapping[str, Any]] = ()
+    awards: Sequence[Mapping[str, Any]] = ()
+    peaks: Mapping[Any, Numbers] = field(default_factory=dict)
+    reserve: Mapping[str, Numbers] = field(default_factory=dict)
+    memory: Mapping[str, Any] = field(default_factory=dict)
+    made: Numbers = ()
+
+    @property
+    def times(self) -> range:
+        return range(len(self.edges) - 1)
+
+    def seconds(self, t: int) -> int:
+        return int((self.edges[t + 1] - self.edges[t]).total_seconds())
+
+    def hours(self, t: int) -> F:
+        return F(self.seconds(t), 3600)
+
+    def share(self, t: int, start: datetime | None, end: datetime | None) -> F:
+        """Of an interval, what lies between two instants; open where None."""
+        first, last = max(self.edges[t], start or self.edges[t]), min(self.edges[t + 1], end or self.edges[t + 1])
+        return F(max(0, int((last - first).total_seconds())), self.seconds(t))
+
+    def local(self, t: int) -> datetime:
+        return self.edges[t].astimezone(ZoneInfo(self.tz))
+
+    def load(self, names: Sequence[str], t: int) -> F:
+        return sum((self.mwh[n][t] for n in names), F(0))
+
+    def mw(self, names: Sequence[str], t: int) -> F:
+        return self.load(names, t) / self.hours(t)
+
+    def awarded(self, product: str, market: str, t: int) -> tuple[F, F, bool]:
+        """MW by time, the price by MW, and whether anybody said."""
+        here = [(self.share(t, a["start"], a["end"]) * frac(a["mw"]), frac(a["usd"])) for a in self.awards
+                if (a["product"], a["market"]) == (product, market) and self.share(t, a["start"], a["end"])]  # fmt: skip
+        mw = sum((m for m, _ in here), F(0))
+        usd = sum((m * p for m, p in here), F(0)) / mw if mw else (here[-1][1] if here else F(0))
+        return mw, usd, bool(here)
+
+    def standing(self, *kinds: str) -> list[dict[str, Any]]:
+        """Calls that count: the newest word of each; what a recall leaves of it; a cancelled one not at all."""
+        found = []
+        for id_ in dict.fromkeys(c["id"] for c in self.calls):
+            words = sorted((c for c in self.calls if c["id"] == id_), key=lambda c: c["version"])
+            orders = [c for c in words if c["kind"] not in ("recall", "cancel")]
+            last = words[-1]
+            if not orders or last["kind"] == "cancel":
+                continue
+            order = dict(orders[-1])
+            if last["kind"] == "recall":
+                order["end"] = min([e for e in (order["end"], last["start"]) if e is not None])
+                if order["end"] <= order["start"]:
+                    continue
+            if order["kind"] in kinds:
+                found.append(order)
+        return found
+
+
+def frac(value: Any) -> F:
+    """A figure as it is written, not as a machine keeps it."""
+    return F(repr(float(value))) if not isinstance(value, F) else value
+
+
+Book = Callable[[Days, Mapping[str, Any], Sequence[str]], F]
+
+
+# --- energy and hashing -------------------------------------------------------------------------------------------------------------------
+
+
+def hashing(d: Days, c: Mapping[str, Any], names: Sequence[str]) -> F:
+    return sum((d.ph_days[n][t] * d.hashprice[t] * (1 - frac(c["pool_fee"])) for n in names for t in d.times), F(0))
+
+
+def power(d: Days, c: Mapping[str, Any], names: Sequence[str]) -> F:
+    """- N p - N a + Q (p' - d)"""
+    usd, first = F(0), d.meters[names[0]][1]
+    for t in d.times:
+        for n in names:
+            _, point, loss = d.meters[n]
+            usd -= d.mwh[n][t] * loss * (d.price[point][t] + frac(c["adders_usd_per_mwh"]))
+        mw, paid, _ = d.awarded("ENERGY", "DAM", t)
+        usd += mw * d.hours(t) * (d.price[c["settlement_point"] or first][t] - paid)
+    return usd
+
+
+def block(d: Days, c: Mapping[str, Any], names: Sequence[str]) -> F:
+    """- B F, what is above bought, what is below sold at max(p - haircut, 0) up to the cap; at the full price at p itself."""
+    usd, mw, terms = F(0), frac(c["mw"]), c["sell_back"]
+    for t in d.times:
+        price, during = d.price[d.meters[names[0]][1]][t], d.share(t, c["from"], c["to"])
+        bought = mw * d.hours(t) * during
+        load = sum((d.mwh[n][t] * d.meters[n][2] for n in names), F(0)) * during
+        usd -= bought * frac(c["usd_per_mwh"])
+        left = bought - load
+        if terms and not terms["haircut_usd_per_mwh"] and terms["cap_mw"] >= c["mw"] or left < 0:
+            usd += left * price
+        elif terms:
+            sold = min(left, min(frac(terms["cap_mw"]), mw) * d.hours(t) * during)
+            usd += sold * max(F(0), price - frac(terms["haircut_usd_per_mwh"]))
+    return usd
+
+
+def hosting(d: Days, c: Mapping[str, Any], names: Sequence[str]) -> F:
+    usd, strike = F(0), c["strike_usd_per_mwh"]
+    promised_mw = sum((d.full_mw[n] for n in names), F(0)) * frac(c["uptime"])
+    run, promised = _by_month(d), _by_month(d)
+    for t in d.times:
+        _, point, loss = d.meters[names[0]]
+        price, load, month = d.price[point][t], d.load(names, t), (d.local(t).year, d.local(t).month)
+        usd += frac(c["hash_share"]) * d.hashprice[t] * sum((d.ph_days[n][t] for n in names), F(0))
+        if strike is not None and price >= frac(strike):
+            continue
+        usd += load * loss * (frac(c["usd_per_mwh"]) + (price if c["pass_through"] else 0))
+        run[month] += load
+        promised[month] += promised_mw * d.hours(t)
+    before = {next(iter(run)): (frac(d.memory.get("run_mwh", 0)), frac(d.memory.get("promised_mwh", 0)))}
+    return usd - frac(c["credit_usd_per_mwh"]) * _missing(run, promised, before) if c["uptime"] else usd
+
+
+def _by_month(d: Days) -> dict[tuple[int, int], F]:
+    return {(d.local(t).year, d.local(t).month): F(0) for t in d.times}
+
+
+def _missing(have: Mapping[Any, F], need: Mapping[Any, F], before: Mapping[Any, tuple[F, F]]) -> F:
+    """What is missing of each period in the end, less what was missing when all began."""
+    missing = F(0)
+    for period in have:
+        had, needed = before.get(period, (F(0), F(0)))
+        missing += max(F(0), needed + need[period] - had - have[period]) - max(F(0), needed - had)
+    return missing
+
+
+def forward(d: Days, c: Mapping[str, Any], names: Sequence[str]) -> F:
+    """H h (F - X), and what is missing of each UTC day or hour at damages and the gain that the last interval shows."""
+    usd, ph, price = F(0), frac(c["ph"]), frac(c["usd_per_ph_day"])
+    length_s = {"daily": 86400, "hourly": 3600}.get(c["delivery"], 0)
+    have, need, gain = {}, {}, {}
+    for t in d.times:
+        during = d.share(t, c["from"], c["to"])
+        sold = ph * d.hours(t) / 24 * during
+        usd += sold * (price - d.hashprice[t])
+        if length_s:
+            period = int(d.edges[t].timestamp()) // length_s
+            have[period] = have.get(period, F(0)) + sum((d.ph_days[n][t] for n in names), F(0)) * during
+            need[period] = need.get(period, F(0)) + sold
+            gain[period] = max(F(0), price - d.hashprice[t])
+    known = frac(d.memory.get("delivered_ph_days", 0)), frac(d.memory.get("needed_ph_days", 0))
+    for period in have:
+        before = {period: known} if c["delivery"] == "daily" and period == next(iter(have)) else {}
+        missing = _missing({period: have[period]}, need, before)
+        usd -= missing * (gain[period] + frac(c["damages_usd_per_ph_day"]))
+    return usd
+
+
+# --- wires and capacity -------------------------------------------------------------------------------------------------------------------
+
+
+def transmission(d: Days, c: Mapping[str, Any], names: Sequence[str]) -> F:
+    rate, method = frac(c["usd_per_kw_year"]) * 1000, c["method"]
+    if method in ("4cp", "12cp"):
+        months, minutes = ((6, 7, 8, 9), 15) if method == "4cp" else (tuple(range(1, 13)), 30)
+        here = (t for t in d.times if d.local(t).month in months)
+        return -sum((d.peaks[minutes][t] * d.mw(names, t) for t in here), F(0)) * rate / len(months)
+    contract, usd, periods = frac(c["contract_mw"] or 0), F(0), {}
+    for t in d.times:
+        periods.setdefault(_billing(d.local(t), method), []).append(t)
+    for number, (_, here) in enumerate(periods.items()):
+        quarters: dict[int, list[int]] = {}
+        for t in here:
+            quarters.setdefault(int(d.edges[t].timestamp()) // 900, []).append(t)
+        highest = max(sum((d.load(names, t) for t in q), F(0)) / sum((d.hours(t) for t in q), F(0)) for q in quarters.values())
+        goes_on = number == 0 and _billing((d.edges[0] - timedelta(seconds=1)).astimezone(ZoneInfo(d.tz)), method) == next(iter(periods))
+        known = frac(d.memory.get("own_peak_mw", 0))
+        paid = max(known, contract) if goes_on else F(0)
+        usd -= max(F(0), max(highest, contract) - paid) * (rate / 12 if method == "ncp" else rate)
+    return usd
+
+
+def _billing(at: datetime, method: str) -> Any:
+    return (at.year, at.month) if method == "ncp" else at.year + (at.month >= 10)
+
+
+def pra(d: Days, c: Mapping[str, Any], names: Sequence[str]) -> F:
+    usd = F(0)
+    told = [(p["from"], p["to"]) for p in c["peaks"]]
+    for t in d.times:
+        on = d.local(t).date()
+        price = frac(c["usd_per_mw_day"][season(on)])
+        usd += frac(c["zrc"].get(season(on), 0)) * d.hours(t) / 24 * price
+        if c["charged"]:
+            known = any(season_of(start.astimezone(ZoneInfo(d.tz)).date()) == season_of(on) for start, _ in told)
+            named = sum((d.share(t, *p) * d.seconds(t) / F(int((p[1] - p[0]).total_seconds())) for p in told), F(0))
+            at = named if known else d.peaks[60, 3][t]
+            first, last = season_of(on)
+            usd -= d.mw(names, t) * at * (1 + frac(c["reserve_margin"].get(season(on), 0))) * price * (last - first).days
+    return usd
+
+
+def season(on: date) -> str:
+    return ("winter", "spring", "summer", "fall")[on.month % 12 // 3]
+
+
+def season_of(on: date) -> tuple[date, date]:
+    """First day of the season and of the next."""
+    first = date(on.year - (on.month < 3), 12, 1) if on.month in (12, 1, 2) else date(on.year, on.month // 3 * 3, 1)
+    after = first.month + 3
+    return first, date(first.year + after // 13, (after - 1) % 12 + 1, 1)
+
+
+RECKONED: dict[str, Book] = {
+    "block": block,
+    "forward": forward,
+    "hashing": hashing,
+    "hosting": hosting,
+    "power": power,
+    "pra": pra,
+    "transmission": transmission,
+}
