@@ -27,8 +27,7 @@ def settle(book: Sequence[Obligation], actuals: Actuals, *, round_each_interval:
 def with_takeovers(book: Sequence[Obligation], actuals: Actuals) -> Actuals:
     """The same actuals, saying which contract settles whose energy, and what is generated where."""
     during = Reader.of(actuals).during
-    energy: Mapping[str, Mapping[str, Any]]
-    energy, hashed = (takeovers(book, actuals.site, during, asks) for asks in ("takes_energy", "takes_hash"))
+    energy, hashed = (dict[str, Any](takeovers(book, actuals.site, during, asks)) for asks in ("takes_energy", "takes_hash"))
     return replace(
         actuals,
         settled_by=energy,
