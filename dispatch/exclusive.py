@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 from dispatch.faults import Fault
 from markets.grid import Market
@@ -11,7 +12,8 @@ from optimizer.site import Site
 
 ERCOT, MISO = Market.ERCOT, Market.MISO
 # Which market has the services that are one market's own.
-SERVICE_OF = {"ancillary": ERCOT, "ers": ERCOT, "lmr": MISO, "drr": MISO, "edr": MISO, "pra": MISO}
+SERVICE_OF = {"ancillary": ERCOT, "ers": ERCOT, "tdu": ERCOT, "sb6": ERCOT, "lmr": MISO, "drr": MISO, "edr": MISO, "pra": MISO}
+NO_OTHER = "the large-load service is not open to loads that follow prices or sell another service (SB 6, PUCT Project 58482)"
 # Two contracts of these types on the same rigs sell their megawatts twice.
 SELLS_LOAD = {
     frozenset(("ancillary",)): "two contracts sell the reserve of the same rigs (ERCOT Nodal Protocols 3.16: a MW is sold once)",
@@ -20,21 +22,36 @@ SELLS_LOAD = {
     frozenset(("lmr",)): "two contracts register the same rigs as capacity (MISO BPM-011: a resource is registered once)",
     frozenset(("drr",)): "two contracts sell the reduction of the same rigs (MISO BPM-002: a resource is registered once)",
     frozenset(("edr",)): "two contracts offer the same rigs for emergencies (MISO Schedule 30: a resource is registered once)",
+    frozenset(("tdu",)): "two programmes of the utility pay for the same rigs (utility tariff, load management)",
+    frozenset(("tdu", "ers")): "a load in a utility's load management may not be in ERS (16 TAC 25.507; utility tariff)",
+    frozenset(("sb6",)): NO_OTHER,
+    **{frozenset(("sb6", other)): NO_OTHER for other in ("ancillary", "ers", "tdu", "sell-back", "strike")},
     frozenset(("lmr", "edr")): "a MW may not be LMR and EDR (MISO Tariff, Module E-1, ER25-1729: no double registration)",
 }
 
 
 def faults(site: Site, book: Sequence[tuple[int | None, Obligation]]) -> Iterator[Fault]:
     """Contracts with their positions in the file: what the market does not have, and what is promised twice."""
-    sells = [(n, o) for n, o in book if type(o).type in SERVICE_OF]
-    for k, (n, obligation) in enumerate(sells):
+    for k, (n, obligation) in enumerate(book):
         at: tuple[str | int, ...] = ("obligations",) if n is None else ("obligations", n)
-        home = SERVICE_OF[type(obligation).type]
-        if site.market is not home:
+        kind, mine = sold_as(obligation), obligation.scope.names(site)
+        home = SERVICE_OF.get(kind)
+        if home is not None and site.market is not home:
             yield at, f"{type(obligation).type!r} is a service of {home.value.upper()}; the site is in {site.market.value}"
-        mine = obligation.scope.names(site)
-        for _, other in sells[:k]:
+        for _, other in book[:k]:
             both = [g for g in mine if g in other.scope.names(site)]
-            rule = SELLS_LOAD.get(frozenset((type(obligation).type, type(other).type)))
+            rule = SELLS_LOAD.get(frozenset((kind, sold_as(other))))
             if both and rule:
                 yield (*at, "scope"), f"shares {', '.join(both)} with {other.name!r}: {rule}"
+
+
+def sold_as(obligation: Any) -> str:
+    """What a contract makes of its rigs: its programme, how it follows prices, or its type."""
+    kind = type(obligation).type
+    if kind == "load_management":
+        return str(obligation.program)
+    if kind == "block" and getattr(obligation, "sell_back", None) is not None:
+        return "sell-back"
+    if kind == "hosting" and getattr(obligation, "strike_usd_per_mwh", None) is not None:
+        return "strike"
+    return str(kind)

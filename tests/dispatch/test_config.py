@@ -17,7 +17,15 @@ from dispatch.entries import canonical
 from dispatch.rigs.settings import HashingDriver, PyasicDriver, SimulatedDriver
 
 ROOT = Path(__file__).parents[2]
-SHIPPED = ("demo-site.toml", "ercot-site.toml", "miso-site.toml", "miso-midwest.toml", "hosting-site.toml", "tariff-site.toml", "gas-site.toml")
+SHIPPED = (
+    "demo-site.toml",
+    "ercot-site.toml",
+    "miso-site.toml",
+    "miso-midwest.toml",
+    "hosting-site.toml",
+    "tariff-site.toml",
+    "gas-site.toml",
+)
 
 # CONTRACT, Appendix A, whole: names of what is not built yet included.
 APPENDIX_A = """
@@ -170,6 +178,27 @@ def test_one_megawatt_is_not_promised_twice(tmp_path: Path) -> None:
     one = services[: services.index("[[obligations]]", 5)]
     elsewhere = (APPENDIX_A + one + OWN_METERS).replace('market = "ercot"  ', 'market = "miso"  ')
     assert "obligations.ancillary: 'ancillary' is a service of ERCOT; the site is in miso" in faults_of(tmp_path, elsewhere)
+
+
+SEASON = 'season = { name = "summer", months = [6, 7, 8, 9], hours = [13, 14, 15, 16, 17, 18], weekdays = true }'
+
+
+def test_programmes_of_utility_and_state_stand_alone(tmp_path: Path) -> None:
+    ers = NOT_BUILT[NOT_BUILT.rindex("[[obligations]]") :]
+    managed = (
+        f'[[obligations]]\ntype = "load_management"\nscope = {{ meter = "ers" }}\nprogram = "tdu"\nmw = 2.0\nusd_per_kw = 30.0\n{SEASON}\n'
+    )
+    assert config.load(written(tmp_path, APPENDIX_A + OWN_METERS + managed)).book[-2].type == "load_management"
+    (wrong,) = faults_of(tmp_path, APPENDIX_A + ers + OWN_METERS + managed)
+    assert wrong.startswith(
+        "obligations.load_management.scope: shares ers-s21 with 'ers': a load in a utility's load management may not be in ERS"
+    )
+    large = managed.replace('"tdu"', '"sb6"')
+    wrong = faults_of(tmp_path, APPENDIX_A + ers + OWN_METERS + large)
+    assert len(wrong) == 2 and "with 'block'" in wrong[0] and "with 'ers'" in wrong[1], "power sold back follows the price"
+    assert all("not open to loads that follow prices or sell another service (SB 6" in text for text in wrong)
+    steady = APPENDIX_A.replace("sell_back = { haircut_usd_per_mwh = 0.0, cap_mw = 60.0 }\n", "")
+    assert config.load(written(tmp_path, steady + OWN_METERS + large)).book[-2].program == "sb6"
 
 
 def test_lmr_and_edr_on_the_same_rigs_are_refused_in_one_line(tmp_path: Path) -> None:

@@ -1,0 +1,86 @@
+"""Load management: programmes that pay a season's kilowatts for load that is dropped on order.
+
+    tdu   a transmission and distribution utility's own: no penalty, not beside ERS                              (RULES 1.9)
+    sb6   ERCOT's large-load demand management service: only for load that follows no price and sells nothing else
+
+What a season pays for a verified kilowatt is spread over the hours in which it may be called. The utility verifies each event: where less
+came than was promised it pays less than stands here. Rigs under `sb6` run whenever they are not called: price never moves them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+
+from markets.facts import Call
+from markets.grid import Grid, Interval, Market
+from optimizer.arrays import Yields
+from optimizer.contract import Contract
+from optimizer.emergency import Period, period_at
+from optimizer.obligations import Bounds, Charge, Its
+from optimizer.program import Program
+from optimizer.site import NotNegative, Positive, Site
+
+PAID = {
+    "tdu": "Load management programme of the utility: a season's verified kilowatts (utility tariff; not verified)",
+    "sb6": "Large-load demand management service (SB 6, PUCT Project 58482; not verified)",
+}
+
+
+class LoadManagement(Contract):
+    """A programme under which load is dropped on order.
+
+    program      tdu | sb6
+    mw           promised to be dropped
+    usd_per_kw   what a year's season pays for a kilowatt
+    season       when it may be called: { name, months, hours, weekdays }
+    """
+
+    type: ClassVar[str] = "load_management"
+    name: str = "load_management"
+    program: Literal["tdu", "sb6"]
+    mw: Positive
+    usd_per_kw: NotNegative
+    season: Period
+
+    def charges(self, its: Its[Any]) -> Iterable[Charge[Any]]:
+        """The promised megawatts in every hour of the season."""
+        market, zero = its.site.market, its.during(None) * its.number(0)
+        due = [period_at((self.season,), over.start, market) is not None for over in its.grid.intervals]
+        year_h = [season_hours(self.season, year, market) for year in _years(its.grid, market)]
+        rate = [its.number(self.usd_per_kw * 1000.0) / its.number(h) if on else its.number(0) for on, h in zip(due, year_h, strict=True)]
+        sold = its.hours * its.number(self.mw)
+        yield Charge("load_management", its.sum([]) + sold, "mw_h", zero + np.array(rate, dtype=zero.dtype), PAID[self.program])
+
+    def bounds(self, site: Site, memory: Mapping[str, Any], calls: Sequence[Call], over: Interval) -> Bounds:
+        """Its calls; rigs under `sb6` run at what they promised while none is in force."""
+        said = super().bounds(site, memory, calls, over)
+        if self.program == "tdu" or said.cap_mw < float("inf"):
+            return said
+        return replace(said, floor_mw=self.mw, why=f"{self.name}: load under this service follows no price")
+
+    def shape(self, program: Program) -> None:
+        """Its pay and its calls; that price moves no rig gives way to instructions, and to nothing else."""
+        super().shape(program)
+        if self.program == "sb6":
+            memory = program.so_far.memory.get(self.name, {})
+            floor = np.array([self.bounds(program.site, memory, program.so_far.calls, over).floor_mw for over in program.grid.intervals])
+            load = program.load_mw(self.scope.names(program.site))
+            program.at_least(f"runs {self.name}", load, floor, Yields.CAPACITY, floor > 0)
+
+
+def _years(grid: Grid, market: Market) -> list[int]:
+    return [over.start.astimezone(market.tz).year for over in grid.intervals]
+
+
+@lru_cache(maxsize=64)
+def season_hours(season: Period, year: int, market: Market) -> int:
+    """Clock hours of a calendar year in which it may be called; at least one, so that a season without any pays nothing."""
+    at = datetime(year, 1, 1, tzinfo=market.tz).astimezone(UTC)
+    hours = (at + timedelta(hours=n) for n in range(366 * 24))
+    return max(1, sum(season.holds(here) for h in hours if (here := h.astimezone(market.tz)).year == year))
