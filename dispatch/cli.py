@@ -14,7 +14,7 @@ from dispatch.commands import FAILED, FINDINGS, WRONG, Ended, logs_to_stderr, no
 from dispatch.commands.billing import settle
 from dispatch.commands.keeping import archive, backup, redecide, restore, verify
 from dispatch.commands.pushing import awards, calls, keys
-from dispatch.commands.receiving import meter
+from dispatch.commands.receiving import meter, reconcile
 from dispatch.commands.rigs import rigs
 from dispatch.commands.running import replay, run, shadow
 from dispatch.commands.thinking import check, plan, what_if
@@ -26,7 +26,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Runs a Bitcoin-mining site as a flexible load in ERCOT and MISO.",
 )
-for command in (run, shadow, replay, plan, settle, check, verify, redecide, backup, restore):
+for command in (run, shadow, replay, plan, settle, reconcile, check, verify, redecide, backup, restore):
     app.command()(command)
 app.command("what-if")(what_if)
 for name, room in {"archive": archive, "rigs": rigs, "meter": meter, "calls": calls, "awards": awards, "keys": keys}.items():

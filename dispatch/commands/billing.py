@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from dispatch.commands import FINDINGS, WRONG, Data, Ended, Json, instant, ledger, out, setup_of_ledger
+from dispatch.commands.receiving import Map, beside, disagrees, taken, told_of
 from dispatch.commands.spans import rolled_up, span_of, told
 from markets.grid import Market
 
@@ -27,48 +28,63 @@ def settle(
     data: Data = Path("data"),
     known_at: Annotated[str | None, typer.Option("--known-at", help="With what was known at this instant.")] = None,
     version: Annotated[int | None, typer.Option("--version", min=1, help="This version, byte for byte.")] = None,
-    statement: Annotated[Path | None, typer.Option("--statement", help="A received statement to compare with.")] = None,
+    statement: Annotated[Path | None, typer.Option("--statement", help="A received statement or invoice to compare with.")] = None,
+    map_: Map = None,
     format_: Annotated[str, typer.Option("--format", help=f"Of {','.join(FORMATS)}; several with commas.")] = ",".join(FORMATS),
     out_: Annotated[Path | None, typer.Option("--out", help="Folder for the files; DATA/settlements unless told.")] = None,
     as_json: Json = False,
 ) -> None:
     """The day's settlement: the newest version with its delta to the one before."""
-    from dispatch.reports.day import settle_day
-    from dispatch.reports.write import write_day
-    from dispatch.store.telemetry import Telemetry
-    from dispatch.store.verify import verify as verified
-    from markets.grid import OperatingDay
-
-    if statement is not None:
-        raise Ended(WRONG, "--statement: received statements are not compared in this version")
     if known_at and version:
         raise Ended(WRONG, "--known-at and --version exclude each other")
+    if map_ is not None and statement is None:
+        raise Ended(WRONG, "--map says how to read a --statement, and there is none")
     formats = _formats(format_)
     span = span_of(day)
     on = None if day == LATEST or span else _date(day)
     engine = ledger(data)
     setup = setup_of_ledger(engine)
     known = instant(known_at, "--known-at") if known_at else None
+    folder = out_ or data / "settlements"
+    came = taken(engine, statement, map_, setup.site.market) if statement else None
     if span:
-        _settle_span(engine, setup, data, span, known, out_ or data / "settlements", formats, as_json)
-        return
-    on = on or _newest(engine, setup.site.market)
-    over = OperatingDay(setup.site.market, on)
-    if version is None and (broken := verified(engine).findings):
-        raise Ended(FINDINGS, *(f.text for f in broken), f"{day} is not settled again on this journal; --version N gives what was kept")
-    try:
-        document = settle_day(engine, Telemetry(data / "telemetry", setup.site), over, setup, known_at=known, version=version)
-    except LookupError as error:
-        raise Ended(WRONG, f"{day}: {error.args[0] if error.args else error}") from None
-    written = write_day(document, out_ or data / "settlements", formats)
-    out(document, as_json, _lines(document, written))
-    if document.get("findings"):
+        document, written, lines, wrong = _settle_span(engine, setup, data, span, known, folder, formats)
+    else:
+        document, written = _settle_day(engine, setup, data, on or _newest(engine, setup.site.market), (known, version), folder, formats)
+        lines, wrong = _lines(document), bool(document.get("findings"))
+    if came is not None:
+        document = {**document, "received": beside(engine, setup, data, came, known)}
+        wrong = wrong or disagrees(document["received"])
+        lines += told_of(document["received"])
+    out(document, as_json, [*lines, *(f"wrote {p}" for p in written)])
+    if wrong:
         raise Ended(FINDINGS)
 
 
+def _settle_day(
+    engine: Any, setup: Any, data: Path, on: date, which: tuple[Any, int | None], folder: Path, formats: tuple[str, ...]
+) -> tuple[dict[str, Any], list[Path]]:
+    """The day's document and its files; `which` is what was known, or a version."""
+    from dispatch.reports.day import settle_day
+    from dispatch.reports.write import write_day
+    from dispatch.store.telemetry import Telemetry
+    from dispatch.store.verify import verify as verified
+    from markets.grid import OperatingDay
+
+    known, version = which
+    if version is None and (broken := verified(engine).findings):
+        raise Ended(FINDINGS, *(f.text for f in broken), f"{on} is not settled again on this journal; --version N gives what was kept")
+    over = OperatingDay(setup.site.market, on)
+    try:
+        document = settle_day(engine, Telemetry(data / "telemetry", setup.site), over, setup, known_at=known, version=version)
+    except LookupError as error:
+        raise Ended(WRONG, f"{on}: {error.args[0] if error.args else error}") from None
+    return document, write_day(document, folder, formats)
+
+
 def _settle_span(
-    engine: Any, setup: Any, data: Path, span: tuple[date, date], known: Any, folder: Path, formats: tuple[str, ...], as_json: bool
-) -> None:
+    engine: Any, setup: Any, data: Path, span: tuple[date, date], known: Any, folder: Path, formats: tuple[str, ...]
+) -> tuple[dict[str, Any], list[Path], list[str], bool]:
     from dispatch.reports.day import settle_day
     from dispatch.store.telemetry import Telemetry
     from markets.grid import OperatingDay
@@ -77,9 +93,7 @@ def _settle_span(
         return settle_day(engine, Telemetry(data / "telemetry", setup.site), OperatingDay(setup.site.market, on), setup, known_at=known)
 
     document, written = rolled_up(settled, *span, folder, formats)
-    out(document, as_json, told(document, written))
-    if document["missing"]:
-        raise Ended(FINDINGS)
+    return document, written, told(document, []), bool(document["missing"])
 
 
 def _formats(text: str) -> tuple[str, ...]:
@@ -110,8 +124,8 @@ def _date(text: str) -> date:
         raise Ended(WRONG, f"{text!r} is not a date such as 2026-08-20") from None
 
 
-def _lines(document: dict[str, Any], written: list[Path]) -> list[str]:
+def _lines(document: dict[str, Any]) -> list[str]:
     head = f"{document['date']} {document['market']} version {document['version']}" + (" (partial day)" if document.get("partial") else "")
     totals = [f"  {name:<28} {usd:>16} $" for name, usd in document["totals"].items()]
     ends = [f"  {'net':<28} {document['net_usd']:>16} $", *(f"finding: {f['text']}" for f in document.get("findings", []))]
-    return [head, *totals, *ends, *(f"wrote {p}" for p in written)]
+    return [head, *totals, *ends]

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from datetime import date
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from dispatch.commands import FINDINGS, WRONG, Data, Ended, Json, instant, ledger, out, setup_of_ledger
+from dispatch.commands import FINDINGS, WRONG, Data, Ended, Json, instant, ledger, note, out, setup_of_ledger
+from markets.grid import Market
+
+if TYPE_CHECKING:
+    from dispatch.store.received import Document
 
 meter = typer.Typer(no_args_is_help=True, help="Revenue meters.")
 # No file of readings or statements is near this; one that is, is something else.
@@ -56,6 +61,124 @@ def import_(
     out(document, as_json, _told(document))
     if found or not read.readings:
         raise Ended(FINDINGS)
+
+
+def reconcile(
+    first: Annotated[str, typer.Option("--from", help="First operating day.")],
+    last: Annotated[str, typer.Option("--to", help="Last operating day.")],
+    files: Annotated[list[Path] | None, typer.Argument(metavar="[FILE]...", help="Statements and invoices to take in first.")] = None,
+    data: Data = Path("data"),
+    map_: Map = None,
+    calendar: Annotated[Path | None, typer.Option("--calendar", help="Settlement calendar extract to take in first.")] = None,
+    known_at: Annotated[str | None, typer.Option("--known-at", help="With what was known at this instant.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Received statements and invoices of a span against ours, by charge, with the cause where it can be shown."""
+    from dispatch.clock import wall_now
+    from dispatch.reports.reconciled import reconciled
+    from dispatch.store.telemetry import Telemetry
+
+    span = _day(first, "--from"), _day(last, "--to")
+    if span[1] < span[0]:
+        raise Ended(WRONG, f"--to {last} is before --from {first}")
+    engine = ledger(data)
+    setup = setup_of_ledger(engine)
+    if calendar is not None:
+        _take_calendar(engine, calendar)
+    for file in files or ():
+        taken(engine, file, map_, setup.site.market)
+    known = instant(known_at, "--known-at") if known_at else None
+    document = reconciled(engine, Telemetry(data / "telemetry", setup.site), setup, span, (known or wall_now()).date(), known)
+    lines = [line for row in document["statements"] for line in told_of(row)]
+    days = [f"{d['date']}: {', '.join(d['due'])} posted and not received" for d in document["days"] if d["due"]]
+    out(document, as_json, [*lines, *days, f"{len(document['statements'])} statements, {document['disagree']} charges differ"])
+    if any(disagrees(row) for row in document["statements"]) or days:
+        raise Ended(FINDINGS)
+
+
+def _day(text: str, name: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise Ended(WRONG, f"{name}: {text!r} is not a date such as 2026-08-20") from None
+
+
+def taken(engine: Any, file: Path, map_: Path | None, market: Market) -> Document:
+    """A statement or an invoice, kept as it came. Ends with 2, a line a fault, when it cannot be read."""
+    from dispatch.clock import wall_now
+    from dispatch.received import Unreadable
+    from dispatch.received.take import statement
+    from dispatch.store.received import STATEMENT, Document, keep
+
+    content, map_text = _with_partner(file), content_of(map_).decode("utf-8", "replace") if map_ else ""
+    try:
+        read, _ = statement(content, map_text, market)
+    except Unreadable as fault:
+        raise Ended(WRONG, *(f"{file}: {line}" for line in str(fault).splitlines())) from None
+    document = Document(STATEMENT, file.name, content, wall_now(), map_text, read.first, read.last)
+    keep(engine, document)
+    return document
+
+
+def beside(engine: Any, setup: Any, data: Path, document: Document, known: Any) -> dict[str, Any]:
+    """A kept document against ours. Ends with 2 when nothing of its days was run."""
+    from dispatch.reports.reconciled import against
+    from dispatch.store.telemetry import Telemetry
+
+    try:
+        return against(engine, Telemetry(data / "telemetry", setup.site), setup, document, known)
+    except LookupError as error:
+        raise Ended(WRONG, f"{document.name}: {error.args[0] if error.args else error}") from None
+
+
+def disagrees(row: dict[str, Any]) -> bool:
+    return bool(row["findings"]) or any(not d["agrees"] for d in row["differences"])
+
+
+def told_of(row: dict[str, Any]) -> list[str]:
+    """A comparison in lines."""
+    head = f"{row['file']}: {row['kind']} {row['statement_type']} {row['version']}".rstrip()
+    lines = [f"{head}, {row['from']} to {row['to']}"]
+    for d in row["differences"]:
+        how = "agrees" if d["agrees"] else f"differs by {d['difference_usd']} $"
+        lines.append(f"  {d['charge']:<28} received {d['received_usd']:>14} $  ours {d['ours_usd']:>14} $  {how}")
+        lines += [f"    {c['cause']}: {c['usd']} $, {c['text']}" for c in d["causes"]]
+        if not d["agrees"] and float(d["unexplained_usd"]):
+            lines.append(f"    unexplained: {d['unexplained_usd']} $")
+    return [*lines, *(f"  finding: {f['text']}" for f in row["findings"][:LINES])]
+
+
+def _take_calendar(engine: Any, file: Path) -> None:
+    from dispatch.clock import wall_now
+    from dispatch.received import Unreadable
+    from dispatch.received.calendar import read_calendar, span
+    from dispatch.store.received import CALENDAR, Document, keep
+
+    content = content_of(file)
+    try:
+        read = read_calendar(content)
+    except Unreadable as fault:
+        raise Ended(WRONG, *(f"{file}: {line}" for line in str(fault).splitlines())) from None
+    for finding in read.findings[:LINES]:
+        note(f"{file}: {finding.text}")
+    keep(engine, Document(CALENDAR, file.name, content, wall_now(), "", *span(read)))
+
+
+def _with_partner(file: Path) -> bytes:
+    """The file; of an extract's header or interval table in CSV both, in one zip."""
+    import io
+    import zipfile
+
+    content = content_of(file)
+    name = file.name
+    partner = name.replace("HEADER", "INTERVAL") if "HEADER" in name else name.replace("INTERVAL", "HEADER")
+    if partner == name or content.startswith(b"PK") or not file.with_name(partner).is_file():
+        return content
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        for part, bytes_ in sorted({name: content, partner: content_of(file.with_name(partner))}.items()):
+            archive.writestr(zipfile.ZipInfo(part), bytes_)  # without a date: the same tables are the same bytes
+    return packed.getvalue()
 
 
 def _told(document: dict[str, Any]) -> list[str]:

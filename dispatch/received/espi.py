@@ -43,11 +43,6 @@ class _Type:
     why_not: str = ""
 
 
-def is_espi(content: bytes) -> bool:
-    """Whether this is XML at all; what is in it shows when it is read."""
-    return content.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<")
-
-
 def read_espi(content: bytes, how: MeterMap, known: Mapping[str, str], lone: str | None, most_mw: float | None = None) -> MeterFile:
     """The readings of an ESPI document, rows counted from 1. `known` are the names meters go by = their ids, `lone` the site's only meter.
     Raises Unreadable for XML that is broken, has entities, or holds no readings."""

@@ -5,9 +5,15 @@ from __future__ import annotations
 from datetime import date
 
 from dispatch.received import Unreadable
-from dispatch.received.espi import is_espi, read_espi
+from dispatch.received.chargecsv import read_charges
+from dispatch.received.ercot_extract import is_extract, read_extract, unzipped
+from dispatch.received.ercot_xml import is_statement, read_statement
+from dispatch.received.espi import read_espi
 from dispatch.received.metercsv import MeterMap, meter_map, read_csv
 from dispatch.received.readings import MeterFile
+from dispatch.received.statement import Received, StatementMap, statement_map
+from dispatch.received.table import table
+from dispatch.received.xml import is_xml, local, tree
 from markets.grid import Market, OperatingDay
 from optimizer.site import Site
 
@@ -20,11 +26,29 @@ def meter_file(content: bytes, map_text: str, site: Site) -> MeterFile:
         raise Unreadable(f"map: meter: {how.meter!r} is no meter of the site; there are {', '.join(m.id for m in site.meters)}")
     lone = site.meters[0].id if len(site.meters) == 1 else None
     most_mw = max([site.interconnect_mw, *(m.import_mw or 0.0 for m in site.meters)])
-    if is_espi(content):
+    if is_xml(content):
         return read_espi(content, how, known, lone, most_mw)
     # MISO keeps EST all year; a utility's file there is the site's own clock, which a map must say.
     local = site.market.tz if site.market is not Market.MISO else None
     return read_csv(content, how, known, lone, local, most_mw)
+
+
+def statement(content: bytes, map_text: str, market: Market) -> tuple[Received, StatementMap]:
+    """A statement, an extract or an invoice, and the map it was read by. Raises Unreadable, a line a fault."""
+    how = statement_map(map_text) if map_text else StatementMap()
+    if content.startswith(b"PK"):
+        return read_extract(unzipped(content), how), how
+    if is_xml(content):
+        root = tree(content)
+        if is_statement(root):
+            return read_statement(root), how
+        if is_extract(root):
+            return read_extract({"file": content}, how), how
+        raise Unreadable(f"is XML of a kind nobody here reads: its root is {local(root)!r}")
+    columns = {c.upper() for c in table(content).columns}
+    if {"STARTTIME", "INTERVALCOUNT"} <= columns or "UIDBILLDETERMINANT" in columns:
+        return read_extract({"file": content}, how), how
+    return read_charges(content, how, market), how
 
 
 def days_of(file: MeterFile, market: Market) -> tuple[date | None, date | None]:

@@ -8,6 +8,11 @@ from xml.etree.ElementTree import Element, ParseError
 from dispatch.received import Unreadable
 
 
+def is_xml(content: bytes) -> bool:
+    """Whether this is XML at all; what is in it shows when it is read."""
+    return content.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<")
+
+
 def tree(content: bytes) -> Element:
     """The root of a document. Raises Unreadable when it is broken, or declares entities (which could grow without end)."""
     from defusedxml import DefusedXmlException

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
@@ -20,13 +20,14 @@ from dispatch.reports.promised import promised
 from dispatch.reports.record import DayRecord, of_day
 from dispatch.store import statements
 from dispatch.store.journal import SqlJournal
+from dispatch.store.received import settlement_calendar
 from dispatch.store.telemetry import Telemetry
 from markets.grid import Market, OperatingDay, interval_label
 from optimizer.money import ZERO, Finding, Line, Statement, cents, plain
 from optimizer.settle import settle
 
-# What does not make a new version: where in the order of versions it stands, and how far the journal had come.
-_FRAME = ("version", "delta", "journal_head")
+# What does not make a new version: where in the order of versions it stands, how far the market and the journal had come.
+_FRAME = ("version", "stage", "delta", "journal_head")
 UNKEPT = 0
 
 
@@ -90,7 +91,9 @@ def _same(document: Mapping[str, Any], core: Mapping[str, Any]) -> bool:
 def _framed(engine: Engine, core: dict[str, Any], version: int, before: Mapping[str, Any] | None) -> dict[str, Any]:
     seq, head = SqlJournal(engine).head
     first = {k: core[k] for k in ("date", "market")}
-    return {**first, "version": version, **core, "delta": _delta(before, core), "journal_head": f"{seq}:{head}"}
+    known = datetime.fromisoformat(core["known_at"])
+    stage = settlement_calendar(engine).stage(date.fromisoformat(core["date"]), known.date())
+    return {**first, "version": version, "stage": stage, **core, "delta": _delta(before, core), "journal_head": f"{seq}:{head}"}
 
 
 def _delta(before: Mapping[str, Any] | None, core: Mapping[str, Any]) -> dict[str, Any] | None:

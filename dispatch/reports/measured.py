@@ -44,6 +44,7 @@ class Measured:
     hash_source     where the hashprice came from, in words
     known_at        the newest vintage of any price or meter document used
     meters          what the meters said, and how far telemetry is from it
+    prices          by settlement point, with their vintages
     """
 
     actuals: Actuals
@@ -54,6 +55,7 @@ class Measured:
     hash_source: str
     known_at: datetime | None
     meters: Metered
+    prices: dict[str, Settled]
 
 
 def measure(engine: Engine, telemetry: Telemetry, setup: Setup, record: DayRecord, known_at: datetime | None) -> Measured:
@@ -95,7 +97,7 @@ def measure(engine: Engine, telemetry: Telemetry, setup: Setup, record: DayRecor
     )
     vintages = (s.known_at for s in (*energy.values(), *reserve.values(), hashing))
     newest = max((at for at in (*vintages, meters.known_at) if at), default=None)
-    return Measured(actuals, wall, unread, warm, np.array_equal(grid.edges, whole.edges), hashing.source, newest, meters)
+    return Measured(actuals, wall, unread, warm, np.array_equal(grid.edges, whole.edges), hashing.source, newest, meters, energy)
 
 
 def _priced(engine: Engine, setup: Setup, grid: Grid, known_at: datetime | None) -> tuple[dict[str, Settled], dict[str, Settled]]:

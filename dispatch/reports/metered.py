@@ -20,6 +20,8 @@ from optimizer.site import Site
 # Real-time telemetry may be this far from the revenue meter (what ERCOT asks of the accuracy of real-time data).
 APART_SHARE = Decimal("0.03")
 EXACT = Decimal("1e-12")
+# Earlier states of a meter that are kept at hand, to show what a received statement stands on.
+EARLIER = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,12 +32,14 @@ class OneMeter:
     telemetry   what telemetry adds up to there, net of what is generated
     estimated   whether the meter's own figure is an estimate
     files       the documents used, newest first
+    earlier     the newest document of earlier times, and the meter as it was known then
     """
 
     mwh: tuple[Decimal | None, ...]
     telemetry: tuple[Decimal, ...]
     estimated: tuple[bool, ...]
     files: tuple[MeterVintage, ...]
+    earlier: tuple[tuple[MeterVintage, tuple[Decimal | None, ...]], ...] = ()
 
     @property
     def known(self) -> list[int]:
@@ -139,6 +143,13 @@ def metered(
 
 
 def _one(vintages: Sequence[MeterVintage], telemetry: tuple[Decimal, ...], grid: Grid, market: Market) -> OneMeter:
+    mwh, estimated, used = _newest(vintages, grid, market)
+    earlier = tuple((vintages[k], tuple(_newest(vintages[k:], grid, market)[0])) for k in range(1, min(len(vintages), EARLIER + 1)))
+    return OneMeter(tuple(mwh), telemetry, tuple(estimated), tuple(used), earlier)
+
+
+def _newest(vintages: Sequence[MeterVintage], grid: Grid, market: Market) -> tuple[list[Decimal | None], list[bool], list[MeterVintage]]:
+    """Energy of each interval by the first document that covers it whole, whether it is an estimate, and the documents used."""
     mwh: list[Decimal | None] = [None] * len(grid)
     estimated = [False] * len(grid)
     used = []
@@ -152,7 +163,7 @@ def _one(vintages: Sequence[MeterVintage], telemetry: tuple[Decimal, ...], grid:
                 (mwh[n], estimated[n]), news = piece, True
         if news:
             used.append(vintage)
-    return OneMeter(tuple(mwh), telemetry, tuple(estimated), tuple(used))
+    return mwh, estimated, used
 
 
 def _within(readings: Sequence[MeterReading], at: int, over: Interval, market: Market) -> tuple[Decimal, bool] | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,11 +15,11 @@ from sqlalchemy import Engine
 from dispatch.config import Setup
 from dispatch.reports.record import DayRecord
 from dispatch.settings import ArchiveHash, ArchivePrices, FixedHash
-from dispatch.store.prices import hashprices_known, prices_known, reserve_prices_known
+from dispatch.store.prices import hashprices_known, price_vintages, reserve_prices_known
 from markets.factbook import hashprice_of
 from markets.facts import HashPrice, Price, PriceMarket, ReservePrice
 from markets.forecast import RESERVE_RUNS
-from markets.grid import Grid, Market
+from markets.grid import Grid, Interval, Market
 from optimizer.money import decimal
 
 NAN = Decimal("NaN")
@@ -35,24 +36,37 @@ SETTLES_ON = {
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """Values on a grid with their source in words; `known_at` is the newest vintage among them."""
+    """Values on a grid with their source in words; `known_at` is the newest vintage among them.
+
+    vintages     when each was known, shape (n,); empty where nobody asks
+    superseded   positions at which an earlier vintage said another value, with when that was known
+    """
 
     values: tuple[Decimal, ...]
     source: str
     known_at: datetime | None
+    vintages: tuple[datetime | None, ...] = ()
+    superseded: tuple[tuple[int, datetime], ...] = ()
 
 
 def energy(engine: Engine, setup: Setup, point: str, grid: Grid, known_at: datetime | None) -> Settled:
     """usd_per_mwh at a settlement point, NaN where nothing is published. A correction in the site's archive counts as one in the ledger."""
     values = [NAN] * len(grid)
-    used: list[Price] = []
+    used: dict[int, Price] = {}
+    superseded: list[tuple[int, datetime]] = []
     for market in SETTLES_ON[setup.site.market]:
-        facts = [*_archived(setup, point, market, grid, known_at), *prices_known(engine, point, market, grid.over, known_at)]
+        facts = [*_archived(setup, point, market, grid, known_at), *price_vintages(engine, point, market, grid.over, known_at)]
+        said: dict[Interval, list[Price]] = {}
+        for fact in facts:
+            said.setdefault(fact.over, []).append(fact)
         for n, fact in _placed(grid, _newest(facts)):
             if values[n].is_nan():
-                values[n] = decimal(fact.usd_per_mwh)
-                used.append(fact)
-    return Settled(tuple(values), _cited(used), max((f.known_at for f in used), default=None))
+                values[n], used[n] = decimal(fact.usd_per_mwh), fact
+                earlier = [f for f in said[fact.over] if f.known_at < fact.known_at and f.usd_per_mwh != fact.usd_per_mwh]
+                superseded += [(n, f.known_at) for f in earlier]
+    vintages = tuple(used[n].known_at if n in used else None for n in range(len(grid)))
+    newest = max((f.known_at for f in used.values()), default=None)
+    return Settled(tuple(values), _cited(list(used.values())), newest, vintages, tuple(superseded))
 
 
 def reserve(engine: Engine, product: str, grid: Grid, known_at: datetime | None) -> Settled:
@@ -72,8 +86,11 @@ def _archived(setup: Setup, point: str, market: PriceMarket, grid: Grid, known_a
     if folder is None:
         return ()
     from markets.archive import Archive
+    from markets.vintages import price_of
 
-    return Archive(folder).final_prices(point, [market], grid.over, known_at)
+    rows = Archive(folder).read("price", [point], grid.over).iter_rows(named=True)
+    facts = (price_of(row) for row in rows if row["market"] == market.value)
+    return [f for f in facts if known_at is None or f.known_at <= known_at]
 
 
 def _archive(setup: Setup) -> Path | None:
@@ -90,12 +107,12 @@ def _newest(facts: Iterable[P]) -> list[P]:
 
 
 def _placed(grid: Grid, facts: Sequence[P]) -> Iterable[tuple[int, P]]:
-    """Each interval of the grid with the fact that covers the whole of it."""
+    """Each interval of the grid with the fact that covers the whole of it; `facts` by start."""
+    starts = [fact.over.start for fact in facts]
     for n, over in enumerate(grid.intervals):
-        for fact in facts:
-            if fact.over.start <= over.start and over.end <= fact.over.end:
-                yield n, fact
-                break
+        at = bisect_right(starts, over.start) - 1
+        if at >= 0 and over.end <= facts[at].over.end:
+            yield n, facts[at]
 
 
 def _cited(used: Sequence[Price] | Sequence[ReservePrice]) -> str:

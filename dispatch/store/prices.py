@@ -36,9 +36,9 @@ def project(connection: Connection, seq: int, facts: Sequence[Fact]) -> None:
         connection.execute(insert(table), rows)
 
 
-def prices_known(engine: Engine, point: str, market: PriceMarket, over: Interval, known_at: datetime | None = None) -> tuple[Price, ...]:
-    """The newest vintage of each interval that touches `over`, as it was known at `known_at` (all there is when None), by start."""
-    rows = _newest(engine, select(prices).where(prices.c.point == point, prices.c.market == market.value), prices, over, known_at)
+def price_vintages(engine: Engine, point: str, market: PriceMarket, over: Interval, known_at: datetime | None = None) -> tuple[Price, ...]:
+    """Every vintage of each interval that touches `over` known at `known_at` (all there is when None), by start, the older first."""
+    rows = _known(engine, select(prices).where(prices.c.point == point, prices.c.market == market.value), prices, over, known_at)
     return tuple(
         Price(
             source=r.source,
@@ -55,7 +55,8 @@ def prices_known(engine: Engine, point: str, market: PriceMarket, over: Interval
 def reserve_prices_known(
     engine: Engine, product: str, market: str, over: Interval, known_at: datetime | None = None
 ) -> tuple[ReservePrice, ...]:
-    """As `prices_known`, for a reserve product ("DAM" or "REAL_TIME_15_MIN")."""
+    """The newest vintage of each interval that touches `over`, as it was known at `known_at` (all there is when None), by start; `market`
+    is "DAM" or "REAL_TIME_15_MIN"."""
     wanted = select(reserve_prices).where(reserve_prices.c.product == product, reserve_prices.c.market == market)
     return tuple(
         ReservePrice(
@@ -71,7 +72,7 @@ def reserve_prices_known(
 
 
 def hashprices_known(engine: Engine, over: Interval, known_at: datetime | None = None) -> tuple[HashPrice, ...]:
-    """As `prices_known`, for the hashprice."""
+    """As `reserve_prices_known`, for the hashprice."""
     return tuple(
         HashPrice(
             source=r.source, known_at=r.known_at, over=Interval(r.start, r.end), usd_per_ph_day=float(r.usd_per_ph_day), basis=r.basis
@@ -81,13 +82,16 @@ def hashprices_known(engine: Engine, over: Interval, known_at: datetime | None =
 
 
 def _newest(engine: Engine, wanted: Select[Any], table: Table, over: Interval, known_at: datetime | None) -> list[Any]:
+    return list({(r.start, r.end): r for r in _known(engine, wanted, table, over, known_at)}.values())
+
+
+def _known(engine: Engine, wanted: Select[Any], table: Table, over: Interval, known_at: datetime | None) -> list[Any]:
     columns = table.c
     wanted = wanted.where(columns.start < over.end, columns.end > over.start)
     if known_at is not None:
         wanted = wanted.where(columns.known_at <= known_at)
     with reading(engine) as connection:
-        rows = connection.execute(wanted.order_by(columns.start, columns.known_at, columns.seq, columns.nth)).all()
-    return list({(r.start, r.end): r for r in rows}.values())
+        return list(connection.execute(wanted.order_by(columns.start, columns.known_at, columns.seq, columns.nth)).all())
 
 
 def newest_seq(engine: Engine) -> int:

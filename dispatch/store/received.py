@@ -11,6 +11,7 @@ from hashlib import sha256
 
 from sqlalchemy import Engine, func, insert, select
 
+from dispatch.received.calendar import Calendar, in_order, read_calendar
 from dispatch.received.readings import MeterReading
 from dispatch.store.tables import meter_readings, reading, received, writing
 from markets.grid import Interval
@@ -97,6 +98,12 @@ def documents(
         )
         for r in rows
     ]
+
+
+def settlement_calendar(engine: Engine, known_at: datetime | None = None) -> Calendar:
+    """All imported calendars as one; of a statement the calendar that came last counts. Raises LedgerUnavailable."""
+    postings = [p for document in documents(engine, CALENDAR, known_at=known_at) for p in read_calendar(document.content).postings]
+    return Calendar(in_order(postings))
 
 
 def meter_vintages(engine: Engine, over: Interval, known_at: datetime | None = None) -> list[MeterVintage]:
