@@ -197,7 +197,7 @@ def test_programmes_of_utility_and_state_stand_alone(tmp_path: Path) -> None:
     wrong = faults_of(tmp_path, APPENDIX_A + ers + OWN_METERS + large)
     assert len(wrong) == 2 and "with 'block'" in wrong[0] and "with 'ers'" in wrong[1], "power sold back follows the price"
     assert all("not open to loads that follow prices or sell another service (SB 6" in text for text in wrong)
-    steady = APPENDIX_A.replace("sell_back = { haircut_usd_per_mwh = 0.0, cap_mw = 60.0 }\n", "")
+    steady = APPENDIX_A.replace('type = "block"', 'type = "block"\nscope = { meter = "main" }')
     assert config.load(written(tmp_path, steady + OWN_METERS + large)).book[-2].program == "sb6"
 
 
