@@ -11,19 +11,24 @@ from optimizer.expr import Floats
 
 
 def whole(outlook: Outlook) -> tuple[Outlook, list[str]]:
-    """The outlook without gaps: a missing number takes the last one before it, else the first after it, and a note says so."""
+    """The outlook without gaps: a number that is missing, or infinite, takes the last one before it, else the first after it, and a note
+    says so."""
     notes: list[str] = []
     energy = {}
     for point, series in outlook.energy.items():
         energy[point] = series
-        if len(series.gaps):
-            notes.append(f"no price at {point} {_stand_in(len(series.gaps), len(series.values))}")
+        if missing := _missing(series.values):
+            notes.append(f"no price at {point} {_stand_in(missing, len(series.values))}")
             energy[point] = series.with_values(_filled(series.values, 0.0))
     hashprice = outlook.hashprice
-    if len(hashprice.gaps):
-        notes.append(f"no hashprice {_stand_in(len(hashprice.gaps), len(hashprice.values))}")
+    if missing := _missing(hashprice.values):
+        notes.append(f"no hashprice {_stand_in(missing, len(hashprice.values))}")
         hashprice = hashprice.with_values(_filled(hashprice.values, 0.0))
     return (replace(outlook, energy=energy, hashprice=hashprice), notes) if notes else (outlook, notes)
+
+
+def _missing(values: Floats) -> int:
+    return int(np.count_nonzero(~np.isfinite(values)))
 
 
 def _stand_in(missing: int, of: int) -> str:

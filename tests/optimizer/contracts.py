@@ -23,6 +23,7 @@ from optimizer.obligations.generation import Generation
 from optimizer.obligations.hashing import Hashing
 from optimizer.obligations.hosting import Hosting
 from optimizer.obligations.lmr import Lmr
+from optimizer.obligations.load_management import LoadManagement
 from optimizer.obligations.plant import Plant
 from optimizer.obligations.power import ENERGY, Power
 from optimizer.obligations.pra import Pra
@@ -99,10 +100,16 @@ def transmission(rng: np.random.Generator, where: Site, over: Grid) -> Terms:
 
 
 def ancillary(rng: np.random.Generator, where: Site, over: Grid) -> Terms:
-    products = tuple(rng.choice(["REGUP", "REGDN", "RRS", "ECRS", "NSPIN"], size=int(rng.integers(1, 4)), replace=False).tolist())
+    kinds = {"clr": ["REGUP", "REGDN", "RRS", "RRSFFR", "ECRS", "NSPIN"], "nclr": ["RRSFFR", "RRSUFR", "ECRS", "NSPIN"]}
+    kind = str(rng.choice(["clr", "clr", "nclr"]))
+    products = tuple(rng.choice(kinds[kind], size=int(rng.integers(1, 4)), replace=False).tolist())
+    blocks = {"min_mw": _usd(rng, 0.1, 1), "hours": int(rng.choice([1, 4])), "max_daily_deployments": 1, "min_restoration_min": 30.0}
     contract = ruled(
         Ancillary(
             scope=Scope(meter="clr"),
+            kind=kind,
+            relay=True,
+            block=blocks if kind == "nclr" else None,
             products=products,
             qualified_mw={p: _usd(rng, 0, 4) for p in products if rng.random() < 0.7},
             lpc_mw=float(rng.choice([0.0, 0.5])),
@@ -207,6 +214,18 @@ def lmr(rng: np.random.Generator, where: Site, over: Grid) -> Terms:
     return Terms(contract, INTERVAL, memory=failed, market=Market.MISO)
 
 
+def load_management(rng: np.random.Generator, where: Site, over: Grid) -> Terms:
+    hours = tuple(range(int(rng.integers(0, 12)), int(rng.integers(13, 25))))
+    contract = LoadManagement(
+        scope=Scope(meter="far"),
+        program=str(rng.choice(["tdu", "sb6"])),
+        mw=_usd(rng, 0.2, 3),
+        usd_per_kw=_usd(rng, 0, 60),
+        season={"name": "season", "months": (6, 8, 9, 12, 1), "hours": hours},
+    )
+    return Terms(contract, INTERVAL)
+
+
 def pra(rng: np.random.Generator, where: Site, over: Grid) -> Terms:
     seasons = ("winter", "spring", "summer", "fall")
     told = [{"from": over.intervals[2].start, "to": over.intervals[2].start + timedelta(hours=1)}] if rng.random() < 0.3 else []
@@ -257,6 +276,7 @@ DRAWN: dict[str, Draw] = {
     "edr": edr,
     "ers": ers,
     "lmr": lmr,
+    "load_management": load_management,
     "forward": forward,
     "generation": generation,
     "hashing": hashing,
