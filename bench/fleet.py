@@ -3,7 +3,7 @@
     python bench/fleet.py [--rigs N] [--rounds N] [--json]
 
 A ratio is our time over bare pyasic's for the same work: under 1 is faster. Bare pyasic is its own miner objects, 100 at a time, no
-read-back, no deadline. `hung_ratio` is the crew with 5 % of the rigs hanging over the crew without, until every other rig is judged.
+read-back, no deadline. `hung_ratio` is the crew with one rig in forty hanging over the crew without, until every other rig is judged.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ from dispatch.sim.spec import Affliction, Fault, spec_to_json  # noqa: E402
 from optimizer.site import Hall, Meter, RigGroup, Site  # noqa: E402
 
 MODEL, SUBNET, HUNG_SUBNET = "whatsminer-m60s", "127.90.0.0/16", "127.91.0.0/16"
-AT_ONCE, SPEED, HUNG = 100, 60.0, 0.05
+AT_ONCE, SPEED, HUNG = 100, 60.0, 0.025
 POLL_S = 30.0
 SHED_W = 360.0
 FIGURES = ["wattage", "hashrate"]

@@ -8,11 +8,13 @@ from typing import TypeVar
 
 import numpy as np
 
-from dispatch.clock import Clock
+from dispatch.clock import Clock, wall_s
 from dispatch.rigs import Readings, Sent
 
 T = TypeVar("T")
 AT_ONCE = 100
+# Wall seconds after which a question counts as late, and how many times `at_once` of them may be in the air beside the others.
+PATIENCE_S, LATE_MOST = 0.3, 3
 
 
 class Asking:
@@ -27,14 +29,35 @@ class Asking:
         self.missed: set[int] = set()
 
     async def each(self, rigs: Sequence[int], one: Callable[[int], Awaitable[None]]) -> None:
-        """Do `one` for every rig."""
-        queue = iter(sorted(rigs, key=lambda r: r in self.missed))
+        """Do `one` for every rig. A rig that keeps its question waiting gives its place in the line to the next; how many may do so is
+        bounded, for each keeps a connection open."""
+        queue, over = iter(sorted(rigs, key=lambda r: r in self.missed)), False
+        since: dict[object, float] = {}
 
-        async def work() -> None:
+        async def work(me: object) -> None:
+            nonlocal over
             for rig in queue:
+                since[me] = wall_s()
                 await one(rig)
+            over = True
+            since.pop(me, None)
 
-        await asyncio.gather(*(work() for _ in range(min(self._at_once, len(rigs)))))
+        def more(n: int) -> set[asyncio.Task[None]]:
+            return {asyncio.create_task(work(object())) for _ in range(n)}
+
+        workers = more(min(self._at_once, len(rigs)))
+        try:
+            while workers:
+                done, workers = await asyncio.wait(workers, timeout=PATIENCE_S)
+                for task in done:
+                    task.result()
+                late = sum(at < wall_s() - PATIENCE_S for at in since.values())
+                if not over:
+                    workers |= more(min(late, LATE_MOST * self._at_once) + self._at_once - len(workers))
+        finally:
+            for task in workers:
+                task.cancel()
+            await asyncio.gather(*workers, return_exceptions=True)
 
     async def one(self, rig: int, question: Callable[[], Awaitable[T]], deadline_s: float) -> T | None:
         """The rig's answer within `deadline_s` wall seconds; None when there was none."""
