@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
 
 import numpy as np
@@ -88,6 +88,17 @@ class Rows:
             activity[rows] = np.where(np.diff(self.indptr[rows.start : rows.stop + 1]) > 0, sums, 0.0)
         return activity
 
+    def reach(self, lower: Floats, upper: Floats) -> tuple[Floats, Floats]:
+        """The least and most of each row's activity when each column stays within its bounds, shape (rows,) both."""
+        least, most = np.zeros(self.shape[0]), np.zeros(self.shape[0])
+        for rows, entries in self._pieces():
+            data, cols = self.data[entries], self.indices[entries]
+            at, there = self.indptr[rows] - entries.start, np.diff(self.indptr[rows.start : rows.stop + 1]) > 0
+            low, high = data * lower[cols], data * upper[cols]
+            for out, ends in ((least, np.minimum(low, high)), (most, np.maximum(low, high))):
+                out[rows] = np.where(there, np.add.reduceat(np.append(ends, 0.0), at), 0.0)
+        return least, most
+
     def priced(self, y: Floats) -> Floats:
         """Each column's sum of row prices, the transpose times y, shape (cols,)."""
         sums = np.zeros(self.shape[1])
@@ -131,6 +142,14 @@ class Arrays:
     matrix: Rows
     row_lower: Floats
     row_upper: Floats
+
+    def boxed(self) -> Arrays:
+        """The same with the open sides of rows closed beyond what any columns reach: nothing binds there, and a simplex that begins
+        anywhere needs no phase to become dual feasible."""
+        least, most = self.matrix.reach(self.lower, self.upper)
+        low = np.where(np.isfinite(self.row_lower), self.row_lower, least - 1.0)
+        high = np.where(np.isfinite(self.row_upper), self.row_upper, most + 1.0)
+        return replace(self, row_lower=low, row_upper=high)
 
     @property
     def finite(self) -> bool:

@@ -80,7 +80,8 @@ class Session:
         return replace(found, run_s=0.0)
 
     def _once(self, arrays: Arrays, budget_s: float, hot: bool, safe: bool) -> Solution:
-        highs = self._update(arrays) if hot and self._highs is not None else self._load(arrays)
+        told = arrays if safe else arrays.boxed()
+        highs = self._update(told) if hot and self._highs is not None else self._load(told)
         before = highs.getRunTime()
         for option, value in (SAFE if safe else QUICK).items():
             must(highs.setOptionValue(option, value))

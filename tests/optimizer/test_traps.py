@@ -109,3 +109,20 @@ def test_three_thousand_solves_in_one_session(rounds):
             before_kb = resident_kb()
         assert session.run(now).objective == pytest.approx(Session().run(now).objective, rel=1e-9)
     assert resident_kb() - before_kb < 6_000
+
+
+def test_rows_closed_where_nothing_reaches_change_nothing():
+    """A side that no columns reach never binds: the same answer, the same prices, and any basis is dual feasible."""
+    a = program(3).arrays()
+    boxed, rng = a.boxed(), np.random.default_rng(1)
+    assert np.isfinite(boxed.row_lower).all() and np.isfinite(boxed.row_upper).all()
+    for _ in range(50):
+        activity = a.matrix.times(rng.uniform(a.lower, a.upper))
+        assert (np.isfinite(a.row_lower) | (activity > boxed.row_lower + 0.5)).all()
+        assert (np.isfinite(a.row_upper) | (activity < boxed.row_upper - 0.5)).all()
+    plain, closed = Session()._once(a, 1e6, hot=False, safe=True), Session().run(a)
+    assert closed.objective == pytest.approx(plain.objective, rel=1e-12)
+    open_ended = replace(a, upper=np.where(np.arange(len(a.upper)) == 0, np.inf, a.upper))
+    touched = np.add.reduceat(a.matrix.indices == 0, a.matrix.indptr[:-1]) > 0
+    assert np.isinf(open_ended.boxed().row_upper[touched] - open_ended.boxed().row_lower[touched]).any()
+    assert Session().run(open_ended).status == OPTIMAL
