@@ -16,6 +16,7 @@ from dispatch.entries import Seen
 from dispatch.reports import prices
 from dispatch.reports.generated import of_rollups
 from dispatch.reports.pushed import NOTICE, pushed
+from dispatch.reports.rolled import metered
 from dispatch.store.journal import SqlJournal
 from dispatch.store.rollups import read_rollups
 from dispatch.store.tables import journal, reading
@@ -100,23 +101,18 @@ def _actuals(
     known_at: datetime | None,
 ) -> Actuals | None:
     """What the ledger's roll-ups say of a stretch; None when they say nothing."""
-    site = setup.site
-    rows = {(r.group, r.over.start): r for r in read_rollups(engine, over, site.market.settlement_min)}
-    if not rows:
-        return None
-    grid = Grid.regular(over.start, over.end, site.market.settlement_min)
+    grid = Grid.regular(over.start, over.end, setup.site.market.settlement_min)
     warm = [max((t for t in temperatures if i.start in t.over), key=lambda t: t.known_at, default=None) for i in grid.intervals]
-    energy, hashed = {}, {}
-    for group in site.groups:
-        overhead = [1 + decimal(site.hall_of[group.name].overhead.at(t.celsius if t else TEMPERATE_C)) for t in warm]
-        taken = [rows.get((group.name, i.start)) for i in grid.intervals]
-        energy[group.name] = [r.energy_mwh * more if r else NAN for r, more in zip(taken, overhead, strict=True)]
-        hashed[group.name] = [r.hash_ph_days if r else NAN for r in taken]
+    site, energy, hashed = metered(engine, setup.site, setup.book, grid, [t.celsius if t else TEMPERATE_C for t in warm])
+    if all(mwh.is_nan() for values in energy.values() for mwh in values):
+        return None
+    machines = [made.name for behind in of_book(setup.book, setup.site).values() for made in behind]
+    rows = {(r.group, r.over.start): r for r in read_rollups(engine, over, site.market.settlement_min, machines)} if machines else {}
     return Actuals(
         site=site,
         grid=grid,
-        energy_mwh=energy,
-        hash_ph_days=hashed,
+        energy_mwh={g: list(v) for g, v in energy.items()},
+        hash_ph_days={g: list(v) for g, v in hashed.items()},
         energy_price={p: prices.energy(engine, setup, p, grid, known_at).values for p in setup.points},
         hashprice=[NAN] * len(grid),
         calls=tuple(c for c in calls if c.start_at < over.end),
