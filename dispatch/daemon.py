@@ -119,15 +119,17 @@ async def rigs_role(job: Job) -> int:
 async def _answering(setup: Any) -> None:
     """Give simulated rigs on loopback a moment to be there; a rig network that does not answer is the loop's to see and say."""
     from dispatch.rigs.roster import addresses
-    from dispatch.rigs.wire import PORT
+    from dispatch.rigs.speech import spoken
+    from dispatch.rigs.wire import PORTS
 
     drivers = [(g, setup.driver(g.name)) for g in setup.site.groups]
-    firsts = [addresses(how.subnet, g.rigs)[0] for g, how in drivers if getattr(how, "subnet", None)]
+    ways = [(g, how) for g, how in drivers if getattr(how, "subnet", None)]
+    firsts = [(addresses(how.subnet, g.rigs)[0], PORTS[spoken(g.model, how.dialect)[0]][0]) for g, how in ways]
     until = wall_s() + RIGS_WITHIN_S
-    for address in firsts:
+    for address, port in firsts:
         while wall_s() < until:
             try:
-                _, writer = await asyncio.wait_for(asyncio.open_connection(address, PORT), 1.0)
+                _, writer = await asyncio.wait_for(asyncio.open_connection(address, port), 1.0)
                 writer.close()
                 break
             except (OSError, TimeoutError):

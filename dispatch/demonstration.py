@@ -3,6 +3,7 @@ rigs are: at loopback addresses that no other demonstration of this machine has.
 
 from __future__ import annotations
 
+import ipaddress
 import json
 import socket
 import time
@@ -13,7 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from dispatch.config import Setup
-from dispatch.rigs.wire import PORT
+from dispatch.rigs.settings import ListedSettings
+from dispatch.rigs.speech import spoken
+from dispatch.rigs.wire import PORT, PORTS
 from dispatch.settings import FixedHash, SyntheticPrices
 from markets.facts import Price, PriceMarket
 from markets.hashmath import breakeven_usd_per_mwh
@@ -38,6 +41,20 @@ async def opening(setup: Setup, now: datetime) -> datetime:
     return now
 
 
+def unserved(setup: Setup) -> bool:
+    """Whether a site is a demonstration whatever it is called: a synthetic market, and all its rigs at loopback addresses, where only
+    simulated ones can be, which nobody serves yet."""
+    ways = [(group, setup.driver(group.name)) for group in setup.site.groups]
+    if not isinstance(setup.prices, SyntheticPrices) or not all(isinstance(way, ListedSettings) and _loopback(way) for _, way in ways):
+        return False
+    firsts = [(way.addresses(setup, group)[0], PORTS[spoken(group.model, way.dialect)[0]][0]) for group, way in ways]
+    return all(_nobody(first) for first in firsts)
+
+
+def _loopback(way: ListedSettings) -> bool:
+    return way.subnet is not None and ipaddress.IPv4Network(way.subnet).is_loopback
+
+
 def own_rigs(path: Path) -> dict[str, Any]:
     """The sections that move the rigs and meters of the demonstration's file to free addresses: none where the file's own are. Those of a
     site that was just killed come free within moments. Raises OSError when there are none."""
@@ -59,10 +76,17 @@ def _free(sections: Mapping[str, Any]) -> bool:
     tables = [item["driver"] for items in sections.values() for item in items if "driver" in item]
     for driver in tables:
         at = (driver["subnet"].removesuffix("0/24") + "1", PORT) if "subnet" in driver else (driver["host"], driver["port"])
-        with socket.socket() as tried:
-            tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                tried.bind(at)
-            except OSError:
-                return False
+        if not _nobody(at):
+            return False
+    return True
+
+
+def _nobody(at: tuple[str, int]) -> bool:
+    """Whether nobody listens at an address and a port."""
+    with socket.socket() as tried:
+        tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            tried.bind(at)
+        except OSError:
+            return False
     return True

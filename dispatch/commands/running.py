@@ -99,14 +99,14 @@ def _daemon(
 ) -> None:
     from dispatch import config as site_files
     from dispatch.clock import wall_now, wall_s
-    from dispatch.demonstration import opening, own_rigs
+    from dispatch.demonstration import opening, own_rigs, unserved
     from dispatch.settings import SyntheticPrices
     from dispatch.sources import simulated_market
     from dispatch.supervisor import Job, supervise
 
-    demonstration = config is None
     path = config or site_files.default_file(site_files.DEMO)
     setup = site_files.load(path)
+    demonstration = config is None or (world == "live" and unserved(setup))
     override: dict[str, Any] = {}
     if seed is not None:
         if not isinstance(setup.prices, SyntheticPrices):
@@ -118,7 +118,7 @@ def _daemon(
     asked = instant(from_, "--from") if from_ else None
     if demonstration and asked is None and pace != 1.0:
         asked = asyncio.run(opening(site_files.load(path, override or None), wall_now()))
-    if demonstration and (moved := own_rigs(path)):
+    if config is None and (moved := own_rigs(path)):
         note(f"loadstone: another site has the demonstration's addresses; its rigs are at {moved['groups'][0]['driver']['subnet']} and on")
         override |= moved
     start = _start(data, asked, simulated_market(setup), pace)

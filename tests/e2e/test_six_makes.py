@@ -1,0 +1,77 @@
+"""A site of six makes, from `loadstone run` to rigs moved: each spoken to as its make is, by a deployed call and by its recall."""
+
+from __future__ import annotations
+
+import json
+import re
+import tomllib
+from collections import defaultdict
+from pathlib import Path
+
+import pytest
+
+from dispatch import config
+from dispatch.rigs.wire import Dialect
+from tests.dispatch.rigs.makes import need_ports
+from tests.e2e.site import answer, running
+from tests.e2e.test_day import call
+
+FILE = config.default_file("six-makes.toml")
+RIGS = 3
+
+
+def few(folder: Path) -> Path:
+    """The site with a few rigs a group, at addresses of its own."""
+    text = re.sub(r"^rigs = \d+", f"rigs = {RIGS}", FILE.read_text("utf-8"), flags=re.M).replace('"127.19.', '"127.37.')
+    path = folder / "few.toml"
+    path.write_text(text)
+    return path
+
+
+def test_the_file_is_about_a_megawatt_of_six_makes() -> None:
+    setup = config.load(FILE)
+    found = config.check(FILE)
+    assert found.faults == () and 0.9 <= found.summary["full_load_mw"] <= 1.1
+    groups = tomllib.loads(FILE.read_text("utf-8"))["groups"]
+    assert len({(g["model"].split("-")[0], g["driver"].get("dialect")) for g in groups}) == 6
+    assert {setup.driver(g.name).kind for g in setup.site.groups} == {"pyasic"}
+
+
+def moved(data: Path) -> dict[str, list[str]]:
+    """The verbs that moved rigs, by group, in their order."""
+    out: dict[str, list[str]] = defaultdict(list)
+    for line in (data / "rigs.jsonl").read_text("utf-8").splitlines():
+        row = json.loads(line)
+        if row["effective"]:
+            out[row["rig"].split(".")[2]].append(row["verb"])
+    return out
+
+
+@pytest.mark.slow(sample=True)
+def test_six_makes_stop_on_a_call_and_go_on_after_it(tmp_path: Path) -> None:
+    need_ports(Dialect.ANTMINER)
+    data = tmp_path / "data"
+    secret = answer("keys", "add", "qse", "--scope", "dispatch", "--data", data)["secret"]
+    with running(data, "--config", str(few(tmp_path)), "--speed", "180") as site:
+        full = 6 * RIGS
+        site.wait("all rigs hash", lambda: hashing(site.get("fleet")) == full, 120)
+
+        call(site, secret, "deploy", mw_cap=0.0005)
+        site.wait("all rigs sleep", lambda: asleep(site.get("fleet")) == full, 90)
+        call(site, secret, "recall")
+        site.wait("all rigs hash again", lambda: hashing(site.get("fleet")) == full, 120)
+    verbs = moved(data)
+    assert {verbs[k][0] for k in verbs} == {
+        "power_on", "set.miner.service start", "set_miner_conf normal", "curtail wakeup", "softon", "mode sleep off",
+    }  # fmt: skip
+    stops = {"power_off", "set.miner.service stop", "set_miner_conf sleep", "curtail sleep", "softoff", "mode sleep on"}
+    assert {verb for k in verbs for verb in verbs[k]} >= stops
+    assert answer("verify", data)["findings"] == []
+
+
+def hashing(fleet: dict) -> int:
+    return sum(n for group in fleet["groups"].values() for mode, n in group["modes"].items() if mode not in ("sleep", "waking"))
+
+
+def asleep(fleet: dict) -> int:
+    return sum(group["modes"].get("sleep", 0) for group in fleet["groups"].values())
