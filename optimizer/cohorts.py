@@ -96,7 +96,10 @@ def _together(states: Sequence[GroupNow]) -> GroupNow:
     for state in states:
         for mode, rigs in state.modes.items():
             modes[mode] = modes.get(mode, 0.0) + rigs
-    return GroupNow(modes, tuple(m for s in states for m in s.woken), tuple(m for s in states for m in s.slept))
+    # Alike rigs sold as one: no quicker than the slowest of them.
+    times = sorted({seconds for s in states for seconds, _ in s.shed})
+    shed = tuple((seconds, min(s.shed_within(seconds) for s in states)) for seconds in times)
+    return GroupNow(modes, tuple(m for s in states for m in s.woken), tuple(m for s in states for m in s.slept), shed)
 
 
 def _with_groups(so_far: SoFar, groups: Mapping[str, GroupNow]) -> SoFar:

@@ -15,11 +15,15 @@ from optimizer.program import KILO, Program
 from optimizer.site import SLEEP, Mode, RigGroup
 
 
-def up_pool(program: Program, name: str, groups: Sequence[str], sold: Expr, floor_mw: Floats) -> None:
+def up_pool(
+    program: Program, name: str, groups: Sequence[str], sold: Expr, floor_mw: Floats, quick: Sequence[tuple[Expr, Floats]] = ()
+) -> None:
     """Reserve against dropping load, all products together: what rigs that may sleep draw over sleep, and load above the floor (nothing is
-    sold where the load stands below it)."""
+    sold where the load stands below it). `quick` are the products with their response times in minutes: where it was measured how quickly
+    a group sheds, those that must be there within a time are not sold beyond what then is."""
     parts = [_can_drop(program, name, program.site.group(g)) for g in groups]
     program.row(f"headroom {name}", program.sum(parts) - sold, lower=0.0)
+    _in_time(program, name, groups, parts, quick)
     load = program.load_mw(groups)
     least, most = load.range(program.lower, program.upper)
     binds = floor_mw > least + 1e-9
@@ -27,6 +31,19 @@ def up_pool(program: Program, name: str, groups: Sequence[str], sold: Expr, floo
         above = program.column(f"above floor {name}", upper=np.where(binds, 1.0, 0.0), integer=True)
         program.row(f"floor of headroom {name}", load - above * floor_mw - sold, lower=0.0, where=binds)
         program.row(f"headroom above floor {name}", sold - above * most, upper=0.0, where=binds)
+
+
+def _in_time(program: Program, name: str, groups: Sequence[str], parts: Sequence[Expr], quick: Sequence[tuple[Expr, Floats]]) -> None:
+    """For each response time: what must be there within it is at most what was measured to be (99 of 100)."""
+    now = [program.so_far.groups.get(g) for g in groups]
+    if not any(n.shed for n in now if n):
+        return
+    unique = {tuple(minutes.tolist()): minutes for _, minutes in quick}
+    for k, response_min in enumerate(unique.values()):
+        shares = [np.array([n.shed_within(m * 60.0) if n else 1.0 for m in response_min]) for n in now]
+        drops = program.sum([part * share for part, share in zip(parts, shares, strict=True)])
+        within = program.sum([mw for mw, minutes in quick if (minutes <= response_min).all()])
+        program.row(f"shed in time {k} {name}", drops - within, lower=0.0)
 
 
 def down_pool(program: Program, name: str, groups: Sequence[str], sold: Expr, most_mw: float | None, response_min: Floats) -> None:

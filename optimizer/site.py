@@ -198,11 +198,18 @@ class GroupNow:
     modes    rigs in each mode, by mode name
     woken    (instant, rigs) of starts not older than min_on_min
     slept    (instant, rigs) of stops not older than min_off_min
+    shed     (response time in seconds, share of its rigs told to sleep that had shed within it in 99 of 100), ascending, as measured;
+             empty where it was not
     """
 
     modes: Mapping[str, float] = field(default_factory=dict)
     woken: tuple[tuple[datetime, int], ...] = ()
     slept: tuple[tuple[datetime, int], ...] = ()
+    shed: tuple[tuple[float, float], ...] = ()
+
+    def shed_within(self, response_s: float) -> float:
+        """The share of its rigs that sheds within a response time; all of them where nobody measured."""
+        return max((share for seconds, share in self.shed if seconds <= response_s), default=0.0 if self.shed else 1.0)
 
 
 @dataclass(frozen=True, slots=True)

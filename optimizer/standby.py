@@ -54,10 +54,21 @@ def _available(contract: Ers, program: Program, load: Expr, due: Any, here: Any)
     """One in each obligated interval in which the load stands at the threshold."""
     threshold = np.array(contract.thresholds_mw(due, program.grid.start.date())) * (1.0 + ABOVE_SHARE) + ABOVE_MW
     _, most = load.range(program.lower, program.upper)
+    threshold = np.maximum(threshold, np.minimum(most, _droppable(contract, program, due, threshold)))
     there = program.column(f"available {contract.name}", upper=np.where(here & (most >= threshold), 1.0, 0.0), integer=True)
     program.row(f"available {contract.name}", load - there * threshold, lower=0.0, where=here)
     program.weigh(there * (-COUNTED_USD * here))
     return there
+
+
+def _droppable(contract: Ers, program: Program, due: Any, threshold: Floats) -> Floats:
+    """The load from which on what was measured to shed in time is the whole promise; the threshold where nobody measured."""
+    groups = program.so_far.groups
+    response_s = 60.0 * float(contract.product.removeprefix("ERS-"))
+    shares = [groups[g].shed_within(response_s) for g in contract.scope.names(program.site) if g in groups]
+    base = np.array([contract.base_mw(p) if p else 0.0 for p in due])
+    needed: Floats = base + (threshold - base) / max(min(shares, default=1.0), 0.5)
+    return needed
 
 
 def _performed(contract: Ers, program: Program, load: Expr, due: Any, event: Floats, memory: Any) -> Expr:

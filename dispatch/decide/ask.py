@@ -90,6 +90,7 @@ def _group_now(group: RigGroup, now: GroupState, at: datetime) -> GroupNow:
         modes={m.name: float((modes == k).sum()) for k, m in enumerate(group.modes)},
         woken=_recent(now, now.wanted != sleep, group.min_on_min, at),
         slept=_recent(now, now.wanted == sleep, group.min_off_min, at),
+        shed=now.curve.shed(),
     )
 
 

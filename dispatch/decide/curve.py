@@ -10,6 +10,8 @@ BOUNDS_S = (5.0, 10.0, 15.0, 30.0, 60.0, 120.0, 300.0, 600.0)
 KEEP_ORDERS = 200
 # With fewer rigs measured than this, 99 % of them means nothing.
 LEAST_RIGS = 20
+# An order to a few that did not obey before says nothing of the group: orders under this share of the largest are left out.
+LARGE = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,24 +25,27 @@ class Curve:
         within = tuple(sum(n for bound, n in took_s.items() if float(bound) <= b) for b in BOUNDS_S)
         return Curve((*self.orders, (told, within))[-KEEP_ORDERS:])
 
-    @property
-    def rigs(self) -> int:
-        """How many rigs were measured."""
-        return sum(told for told, _ in self.orders)
-
     def share(self, response_s: float, quantile: float = 0.99) -> float | None:
         """The share of the rigs told that had shed within a response time in `quantile` of the orders, by rigs; None where too few were
         measured. The time between two bounds counts as the lower one."""
-        if self.rigs < LEAST_RIGS:
+        largest = max((told for told, _ in self.orders), default=0)
+        large = [(told, within) for told, within in self.orders if told >= LARGE * largest]
+        rigs = sum(told for told, _ in large)
+        if rigs < LEAST_RIGS:
             return None
         k = max((i for i, b in enumerate(BOUNDS_S) if b <= response_s), default=-1)
-        shares = sorted((within[k] / told if k >= 0 else 0.0, told) for told, within in self.orders)
-        passed, allowed = 0, (1.0 - quantile) * self.rigs
+        shares = sorted((within[k] / told if k >= 0 else 0.0, told) for told, within in large)
+        passed, allowed = 0, (1.0 - quantile) * rigs
         for share, told in shares:
             passed += told
             if passed > allowed:
                 return share
         return shares[-1][0]
+
+    def shed(self) -> tuple[tuple[float, float], ...]:
+        """(response time in seconds, share that sheds within it in 99 % of the orders); empty where too few were measured."""
+        shares = ((bound, self.share(bound)) for bound in BOUNDS_S)
+        return tuple((bound, share) for bound, share in shares if share is not None)
 
 
 def bucket(seconds: float) -> str | None:

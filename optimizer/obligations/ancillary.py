@@ -176,11 +176,12 @@ class Ancillary(Contract):
     def shape(self, program: Program) -> None:
         """Reserve kept ready, then its money and its deployments."""
         kept: dict[str, Any] = {product: self._product(program, product) for product in self.products}
-        ups = [mw for product, mw in kept.items() if product not in DOWN]
+        ups = [(mw, self._response_min(program, product)) for product, mw in kept.items() if product not in DOWN]
         downs = [mw for product, mw in kept.items() if product in DOWN]
         names = self.scope.names(program.site)
         if ups:
-            up_pool(program, self.name, names, program.sum(ups), np.maximum(self.lpc_mw, self._floor_mw(program)))
+            floor_mw = np.maximum(self.lpc_mw, self._floor_mw(program))
+            up_pool(program, self.name, names, program.sum([mw for mw, _ in ups]), floor_mw, ups)
         if downs:
             down_pool(program, self.name, names, program.sum(downs), self.mpc_mw, self._response_min(program, DOWN[0]))
         for product, mw in kept.items():

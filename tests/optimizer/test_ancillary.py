@@ -243,6 +243,16 @@ def test_too_slow_rigs_and_ramps_limit_a_product():
     np.testing.assert_allclose([made.offers["ECRS"][0], made.offers["NSPIN"][0]], [1.0, 2.5], atol=1e-6)
 
 
+def test_what_was_measured_to_shed_in_time_is_all_that_is_offered():
+    """Of 3.5 MW, 60 % of the rigs were seen to shed within 10 minutes and 90 % within 30: ECRS 2.1 MW, and Non-Spin the rest of 3.15."""
+    state = so_far(groups={"g": GroupNow({"normal": 1000.0}, shed=((300.0, 0.6), (1800.0, 0.9)))})
+    made = sold(site(group("g", "s21")), {"ECRS": 9.0, "NSPIN": 5.0}, state)
+    np.testing.assert_allclose([made.offers["ECRS"][0], made.offers["NSPIN"][0]], [2.1, 1.05], atol=1e-6)
+    slower = so_far(groups={"g": GroupNow({"normal": 1000.0}, shed=((1800.0, 0.9),))})
+    made = sold(site(group("g", "s21")), {"ECRS": 9.0, "NSPIN": 5.0}, slower)
+    np.testing.assert_allclose([made.offers["ECRS"][0], made.offers["NSPIN"][0]], [0.0, 3.15], atol=1e-6)
+
+
 def test_reg_down_needs_rigs_that_can_rise_and_room_above():
     slow = site(group("g", "s21", low=True, wake_min=10))
     made = sold(slow, {"REGDN": 400.0})

@@ -19,7 +19,7 @@ from optimizer.obligations.plant import Plant
 from optimizer.obligations.power import Power
 from optimizer.plan import plan
 from optimizer.settle import settle
-from optimizer.site import Mode
+from optimizer.site import GroupNow, Mode
 from tests.conformance import obligation_kit as kit
 from tests.optimizer.ground import POINT, actuals, group, outlook, random_prices, site, so_far
 from tests.ruled import ruled
@@ -197,6 +197,16 @@ def test_it_stands_by_where_the_price_says_sleep_and_says_what_that_costs():
     sleeps = plan(miner(), (*BOOK, ers()), ahead, so_far(over.start, memory=loose))
     np.testing.assert_allclose(sleeps.load_mw, [50, 0, 0, 0, 0, 50], atol=1e-6)
     assert any("ers" in r and "given up" in r for r in sleeps.reasons)
+
+
+def test_it_stands_by_with_as_much_as_sheds_the_promise_in_time():
+    """38 MW are to stand over the 4 MW that may run on; 95 of 100 rigs were measured to shed within 30 minutes: 44 MW must stand."""
+    over = Grid.regular(local(9, 29, 12), local(9, 29, 18), 60)
+    tight = {"ers": {"obligated_h": 480, "available_h": 456, "gross_usd": 480 * 290.0}}
+    measured = {"g": GroupNow({"normal": 20_000.0}, shed=((60.0, 0.5), (600.0, 0.95)))}
+    ahead = outlook([50, 150, 150, 150, 150, 50], over, hashprice=40.0)
+    made = plan(miner(), (*BOOK, ers()), ahead, so_far(over.start, memory=tight, groups=measured))
+    np.testing.assert_allclose(made.load_mw, [50, 44, 44, 44, 44, 50], atol=2e-3)
 
 
 def test_an_event_that_cannot_be_met_costs_what_its_factors_cut():
