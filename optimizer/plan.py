@@ -65,6 +65,13 @@ class SolveInfo:
     status: str
     gap: float = float("nan")
 
+    @classmethod
+    def of(cls, program: Program, solution: Solution | None, build_s: float, solve_s: float) -> SolveInfo:
+        rows, cols = sum(r.size for r in program.rows), sum(c.size for c in program.columns)
+        if solution is None:
+            return cls(rows, cols, build_s, solve_s, RULE_BASED)
+        return cls(rows, cols, build_s, solve_s, solution.status, solution.gap)
+
 
 @dataclass(frozen=True, slots=True)
 class Risk:
@@ -170,14 +177,8 @@ def plan(
     if faults.by:
         path, lines = _worth(program, faults.sound(book), None, faults, book)
         solution = None
-    info = SolveInfo(
-        rows=sum(r.size for r in program.rows),
-        cols=sum(c.size for c in program.columns),
-        build_s=built - began,
-        solve_s=clock() - built if stopwatch else (solution.run_s if solution else 0.0),
-        status=solution.status if solution else RULE_BASED,
-        gap=solution.gap if solution else float("nan"),
-    )
+    run_s = solution.run_s if solution else 0.0
+    info = SolveInfo.of(program, solution, built - began, clock() - built if stopwatch else run_s)
     return _made(site, faults, book, program, cohorts, path, lines, solution, info, told)
 
 
