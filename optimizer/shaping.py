@@ -30,8 +30,8 @@ def shaped(cohorts: Cohorts, book: Sequence[Obligation], outlook: Outlook, fault
     if faults is not None:
         for obligation in book:
             with faults.of(obligation):
-                takeovers([obligation], cohorts.site, program.during)
-                takeovers([obligation], cohorts.site, program.during, "takes_hash")
+                for takes in (getattr(obligation, asks, None) for asks in ("takes_energy", "takes_hash")):
+                    _ = takes(cohorts.site) if takes else None
                 of_book([obligation], cohorts.site)
         book = faults.sound(book)
     program.settled = takeovers(book, cohorts.site, program.during)
