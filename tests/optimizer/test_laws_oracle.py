@@ -15,6 +15,7 @@ from markets.series import Series
 from optimizer.obligations import Obligation
 from optimizer.obligations.ancillary import Ancillary
 from optimizer.obligations.block import Block, SellBack
+from optimizer.obligations.ers import Ers
 from optimizer.obligations.forward import Forward
 from optimizer.obligations.hashing import Hashing
 from optimizer.obligations.hosting import Hosting
@@ -144,10 +145,25 @@ def event(s: Sketch) -> None:
     grid = s.ahead.grid
     start = grid.intervals[int(s.rng.integers(len(grid) - 2))].start + timedelta(minutes=int(s.rng.integers(15)))
     end = start + timedelta(minutes=int(s.rng.integers(10, 120)))
-    mw = round(float(s.rng.uniform(0, 2)), 3)
+    mw = round(float(s.rng.uniform(0.06, 2)), 3)  # more than rigs asleep draw
     told = ground.call("plant", start, end, mw_cap=mw)
     s.state = replace(s.state, calls=(told,))
     s.oracle.event(s.oracle.all, mw, [over.start < end and start < over.end for over in grid.intervals])
+
+
+def emergency(s: Sketch) -> None:
+    """An emergency on the far meter in a term that has hours to spare: base load from the dispatch to the recall, all of the pay."""
+    mw, base, usd = (round(float(s.rng.uniform(low, high)), 2) for low, high in ((0.2, 1), (0.1, 0.6), (1, 20)))
+    grid, all_day = s.ahead.grid, {"name": "all", "months": tuple(range(1, 13)), "hours": tuple(range(24))}
+    terms = {"product": "ERS-30", "mw": mw, "max_base_load_mw": base, "usd_per_mw_hour": usd, "periods": (all_day,)}
+    s.book.append(ruled(Ers(scope=Scope(meter="far"), **terms)))
+    start = grid.intervals[int(s.rng.integers(1, len(grid) - 2))].start
+    end = start + timedelta(minutes=int(s.rng.integers(10, 150)))
+    told = replace(ground.call("ers", start, end, mw_cap=base), notice_at=start - timedelta(minutes=30))
+    past = {"obligated_h": 5000.0, "available_h": 5000.0, "gross_usd": 1000.0}
+    s.state = replace(s.state, calls=(told,), memory={"ers": past})
+    s.oracle.event(s.oracle.behind("far"), base, [over.start < end and start < over.end for over in grid.intervals])
+    s.oracle.usd.append(mw * usd * float(sum(grid.hours)))
 
 
 def ramp(s: Sketch) -> None:
@@ -194,7 +210,7 @@ def agrees(seed: int, solver: type[pulp.LpSolver] | None = None) -> None:
         if liked:
             part(s)
     if likes[6] and not likes[5]:
-        event(s)
+        (event if s.rng.random() < 0.5 else emergency)(s)
     made = plan(s.site, tuple(s.book), s.ahead, s.state)
     most = s.oracle.best(solver)
     if most is None:
