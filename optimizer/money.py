@@ -30,7 +30,8 @@ def plain(value: Decimal) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One charge over one interval, from the site's side: positive is a receipt. amount = quantity x rate, exact."""
+    """One charge over one interval, from the site's side: positive is a receipt. amount = quantity x rate, exact. `price_at` is the
+    settlement point of the rate, where it has one."""
 
     obligation: str
     charge_type: str
@@ -40,6 +41,7 @@ class Line:
     rate: Decimal
     amount_usd: Decimal
     rule: str = ""
+    price_at: str = ""
 
 
 @dataclass(frozen=True, slots=True)

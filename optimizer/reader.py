@@ -266,4 +266,4 @@ def lines(obligation: str, charges: Iterable[Charge[Any]], reader: Reader) -> It
         for over, quantity, rate in zip(reader.grid.intervals, charge.quantity, charge.rate, strict=True):
             if quantity.is_nan() or rate.is_nan() or not quantity:
                 continue
-            yield Line(obligation, charge.charge_type, over, quantity, charge.unit, rate, quantity * rate, rule)
+            yield Line(obligation, charge.charge_type, over, quantity, charge.unit, rate, quantity * rate, rule, charge.price_at)

@@ -13,7 +13,7 @@ from sqlalchemy import Engine
 
 from dispatch.config import Setup, from_document
 from dispatch.entries import canonical
-from dispatch.reports import story
+from dispatch.reports import lines, story
 from dispatch.reports.measured import Measured, measure
 from dispatch.reports.otherwise import by_cause, otherwise
 from dispatch.reports.promised import promised
@@ -23,7 +23,7 @@ from dispatch.store.journal import SqlJournal
 from dispatch.store.received import settlement_calendar
 from dispatch.store.telemetry import Telemetry
 from markets.grid import Market, OperatingDay, interval_label
-from optimizer.money import ZERO, Finding, Line, Statement, cents, plain
+from optimizer.money import ZERO, Finding, Statement, cents, plain
 from optimizer.settle import settle
 
 # What does not make a new version: where in the order of versions it stands, how far the market and the journal had come.
@@ -154,7 +154,7 @@ def _settled(engine: Engine, telemetry: Telemetry, day: OperatingDay, setup: Set
         "sources": {**measured.actuals.price_source, "hashprice": measured.hash_source},
         "meters": measured.meters.document(),
         "intervals": _intervals(measured, bill, day.market),
-        "lines": [_line(line) for line in bill.lines],
+        "lines": lines.rows(bill, day.market, setup, measured),
     }
 
 
@@ -166,20 +166,6 @@ def _story(
         "why": story.why(setup, measured, bill.net_usd, ways),
         "wrong": story.wrong(setup, measured, record, findings),
         "person": story.person(setup, measured, record, findings),
-    }
-
-
-def _line(line: Line) -> dict[str, Any]:
-    return {
-        "obligation": line.obligation,
-        "charge_type": line.charge_type,
-        "interval_start": line.over.start.isoformat(),
-        "interval_end": line.over.end.isoformat(),
-        "quantity": plain(line.quantity),
-        "unit": line.unit,
-        "rate": plain(line.rate),
-        "amount_usd": plain(line.amount_usd),
-        "rule": line.rule,
     }
 
 

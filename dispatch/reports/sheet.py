@@ -11,10 +11,10 @@ from typing import Any
 from xlsxwriter import Workbook
 from xlsxwriter.worksheet import Worksheet
 
+from dispatch.reports.lines import COLUMNS
 from dispatch.reports.words import flags, heading, words
 from markets.grid import parse_instant
 
-LINE_COLUMNS = ("obligation", "charge_type", "interval_start", "interval_end", "quantity", "unit", "rate", "amount_usd", "rule")
 NUMBERS = ("quantity", "rate", "amount_usd")
 
 
@@ -26,7 +26,7 @@ def as_xlsx(document: Mapping[str, Any]) -> bytes:
     book.set_properties({"title": f"Settlement {document['date']} {document['site']}", "created": _made(document)})
     bold, money = book.add_format({"bold": True}), book.add_format({"num_format": "#,##0.00"})
     _summary(book.add_worksheet("Summary"), document, bold, money)
-    _table(book.add_worksheet("Lines"), LINE_COLUMNS, [[_cell(c, line[c]) for c in LINE_COLUMNS] for line in document["lines"]], bold)
+    _table(book.add_worksheet("Lines"), COLUMNS, [[_cell(c, line.get(c, "")) for c in COLUMNS] for line in document["lines"]], bold)
     _intervals(book.add_worksheet("Intervals"), document, bold)
     ways = [
         [words(n), _number(v["net_usd"]), v["energy_mwh"], v["hash_ph_days"], v["starts"]] for n, v in document["counterfactuals"].items()

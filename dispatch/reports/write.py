@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from dispatch.reports import words
+from dispatch.reports.lines import COLUMNS
 
 Maker = Callable[[Mapping[str, Any]], str | bytes]
 ALL = ("html", "pdf", "xlsx", "csv", "json")
-COLUMNS = ("obligation", "charge_type", "interval_start", "interval_end", "quantity", "unit", "rate", "amount_usd", "rule")
 
 
 def write_day(document: Mapping[str, Any], folder: Path, formats: Sequence[str] = ALL) -> list[Path]:
@@ -56,19 +56,22 @@ def as_csv(document: Mapping[str, Any]) -> str:
     out = io.StringIO()
     rows = csv.writer(out, lineterminator="\r\n")
     rows.writerow(COLUMNS)
-    for line in document["lines"]:
-        rows.writerow([_cell(line[c]) for c in COLUMNS])
+    rows.writerows([_cell(line.get(c, "")) for c in COLUMNS] for line in document["lines"])
+
+    def total(obligation: str, charge: str, usd: str, how: str) -> None:
+        said = {"obligation": obligation, "charge_type": charge, "amount_usd": usd, "rule": how}
+        rows.writerow([_cell(said.get(c, "")) for c in COLUMNS])
+
     for name, usd in document["totals"].items():
         obligation, _, charge = name.partition("/")
-        rows.writerow([_cell(obligation), _cell(charge), "", "", "", "", "", usd, "total, rounded half up once"])
-    remark = " (synthetic market)" if document["synthetic"] else ""
-    rows.writerow(["net", "", "", "", "", "", "", document["net_usd"], f"sum of the totals{remark}"])
+        total(obligation, charge, usd, "total, rounded half up once")
+    total("net", "", document["net_usd"], "sum of the totals" + (" (synthetic market)" if document["synthetic"] else ""))
     return out.getvalue()
 
 
 def _cell(text: Any) -> Any:
     """A spreadsheet must not take a name for a formula."""
-    return f"'{text}" if isinstance(text, str) and text[:1] in "=+@\t\r" else text
+    return f"'{text}" if isinstance(text, str) and text.startswith(tuple("=+@\t\r")) else text
 
 
 def as_html(document: Mapping[str, Any]) -> str:
