@@ -35,9 +35,8 @@ def watts_at_meter(state: State, group: RigGroup, at: datetime) -> list[float]:
     """Watts a rig of each mode adds at the meter now: nameplate, raised by what the group is seen to draw above it, with overhead."""
     overhead = state.overhead(group.name, at)
     now = state.fleet[group.name]
-    # The load that was seen is the load of the modes that were seen: what was commanded since has not changed it yet.
-    modes = np.where(now.seen == WAKING, heading(group, now.wanted), now.seen)
-    nominal_w = sum(m.watts * float((modes == k).sum()) for k, m in enumerate(group.modes))
+    # The load that was seen is the load of the modes that were seen, silent rigs as they were: what was commanded since has not changed it.
+    nominal_w = sum(m.watts * float((now.drew == k).sum()) for k, m in enumerate(group.modes))
     bias = float(np.clip(now.load_mw * 1e6 / nominal_w, 1.0, MOST_BIAS)) if nominal_w > 0 else 1.0
     return [m.watts * bias * overhead for m in group.modes]
 

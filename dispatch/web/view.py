@@ -75,7 +75,9 @@ def _told(entry: Entry, before: State) -> list[tuple[str, str]]:
     if isinstance(entry, Planned):
         return _planned(entry, before)
     if isinstance(entry, Commanded):
-        return [("command", f"{o.group}: {len(unpack(o.rigs))} rigs to {o.mode}. {o.why}".strip()) for o in entry.orders]
+        known = before.commanded.short if before.commanded else {}
+        missed = [("trouble", f"{name} will be missed by {mw:g} MW.") for name, mw in entry.short.items() if name not in known]
+        return [*missed, *(("command", f"{o.group}: {len(unpack(o.rigs))} rigs to {o.mode}. {o.why}".strip()) for o in entry.orders)]
     if isinstance(entry, Done):
         return [("outcome", text) for text in _outcomes(entry, before)]
     return list(_seen(entry, before)) if isinstance(entry, Seen) else []

@@ -1,5 +1,7 @@
 """The crew over an in-process fleet: what it finds out, what it judges, and that it tells no rig twice without having looked."""
 
+import asyncio
+from dataclasses import replace
 from datetime import timedelta
 
 import numpy as np
@@ -7,10 +9,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dispatch.clock import VirtualClock
 from dispatch.rigs import pack
+from dispatch.rigs.crew import FANS_FIRST_S, Crew
 from dispatch.rigs.looks import ranges
-from dispatch.sim.spec import Affliction, Fault
-from tests.dispatch.rigs.fakes import START, orders, outcomes, simulated_crew, site
+from dispatch.rigs.simulated import simulated_drivers
+from dispatch.sim.fleet import Fleet
+from dispatch.sim.spec import Affliction, Fault, spec_of
+from tests.dispatch.rigs.fakes import START, Sink, orders, outcomes, simulated_crew, site
 
 
 @given(st.sets(st.integers(0, 300)))
@@ -160,3 +166,68 @@ async def test_at_a_hundred_times_the_pace_the_crew_says_what_the_floor_costs() 
     assert crew.notes == ()
     clock.speed = 100.0
     assert "2.5 s of wall time (250 s here)" in crew.notes[0]
+
+
+class Fan:
+    """A hall's fans; `starts` says whether they obey."""
+
+    def __init__(self, starts: bool) -> None:
+        self.starts, self.told = starts, list[bool]()
+
+    async def run(self, on: bool, deadline_s: float) -> bool:
+        self.told.append(on)
+        return self.starts
+
+    async def close(self) -> None:
+        return None
+
+
+async def slept(crew: Crew, clock: VirtualClock) -> None:
+    await crew.refresh()
+    await crew.do(orders(clock, ("g0", "sleep", range(20))))
+
+
+async def test_an_order_over_time_is_told_in_waves_of_one_size() -> None:
+    crew, fleet, clock, _ = simulated_crew(site(20))
+    await slept(crew, clock)
+    began, seen = clock.now(), list[tuple[float, int]]()
+    told = orders(clock, ("g0", "normal", range(20)))
+    doing = asyncio.ensure_future(crew.do(replace(told, orders=(replace(told.orders[0], over_s=100.0),))))
+    while not doing.done():
+        await asyncio.sleep(0)
+        seen.append(((clock.now() - began).total_seconds(), sum(m != "sleep" for m in fleet.modes("g0", np.arange(20)))))
+    assert outcomes(doing.result()) == {"reached": list(range(20))}
+    # One rig in five seconds, none before its time.
+    assert all(awake <= at_s / 5.0 + 1 for at_s, awake in seen) and max(awake for at_s, awake in seen if at_s < 50) >= 8
+    assert len({awake for _, awake in seen}) == 21
+
+
+async def test_something_urgent_ends_the_waves() -> None:
+    crew, fleet, clock, _ = simulated_crew(site(20))
+    await slept(crew, clock)
+    told = orders(clock, ("g0", "normal", range(20)))
+    doing = asyncio.ensure_future(crew.do(replace(told, orders=(replace(told.orders[0], over_s=100.0),))))
+    while sum(m != "sleep" for m in fleet.modes("g0", np.arange(20))) < 5:
+        await asyncio.sleep(0)
+    crew.hurry()
+    done = await doing
+    awake = [k for k, m in enumerate(fleet.modes("g0", np.arange(20))) if m != "sleep"]
+    assert 5 <= len(awake) < 12 and set(awake) <= set(outcomes(done)["reached"]) | set(outcomes(done)["partly"])
+
+
+@pytest.mark.parametrize("starts", [True, False])
+async def test_fans_run_before_rigs_wake_and_rigs_stay_asleep_where_they_do_not(starts: bool) -> None:
+    written, clock, fan = site(4), VirtualClock(START), Fan(starts)
+    fleet = Fleet(spec_of(written.groups), 1, START.timestamp())
+    crew = Crew(written, simulated_drivers(fleet, clock), clock, Sink(), fans={"h": fan})
+    await crew.refresh()
+    await crew.do(orders(clock, ("g0", "sleep", range(4))))
+    assert fan.told == []
+    at = clock.now()
+    done = await crew.do(replace(orders(clock, ("g0", "normal", range(4))), fans=("h",)))
+    assert fan.told == [True]
+    if starts:
+        assert outcomes(done) == {"reached": [0, 1, 2, 3]} and clock.now() - at >= timedelta(seconds=FANS_FIRST_S)
+    else:
+        assert outcomes(done) == {"partly": [0, 1, 2, 3]} and "fans" in done.results[0].reasons["partly"]
+        assert set(fleet.modes("g0", np.arange(4))) == {"sleep"}
