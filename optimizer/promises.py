@@ -37,7 +37,8 @@ class Promise:
 
 
 def promises(book: Sequence[Obligation], actuals: Actuals) -> tuple[Promise, ...]:
-    """One for each contract with a call, an award, or a load of its own to keep over the span, in the book's order. A limit of the plant is none."""
+    """One for each contract with a call, an award, or a load of its own to keep over the span, in the book's order. A limit of the plant is
+    none."""
     ready = with_takeovers(book, actuals)
     return tuple(_promise(o, ready) for o in book if _bound(o, actuals))
 

@@ -35,10 +35,7 @@ def settle(
     as_json: Json = False,
 ) -> None:
     """The day's settlement: the newest version with its delta to the one before."""
-    if known_at and version:
-        raise Ended(WRONG, "--known-at and --version exclude each other")
-    if map_ is not None and statement is None:
-        raise Ended(WRONG, "--map says how to read a --statement, and there is none")
+    _refuse(known_at, version, map_, statement)
     formats = _formats(format_)
     span = span_of(day)
     on = None if day == LATEST or span else _date(day)
@@ -59,6 +56,13 @@ def settle(
     out(document, as_json, [*lines, *(f"wrote {p}" for p in written)])
     if wrong:
         raise Ended(FINDINGS)
+
+
+def _refuse(known_at: str | None, version: int | None, map_: Path | None, statement: Path | None) -> None:
+    if known_at and version:
+        raise Ended(WRONG, "--known-at and --version exclude each other")
+    if map_ is not None and statement is None:
+        raise Ended(WRONG, "--map says how to read a --statement, and there is none")
 
 
 def _settle_day(
