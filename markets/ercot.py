@@ -12,7 +12,7 @@ from markets import NotPublished, SourceError
 from markets import ercot_dashboard as dashboard
 from markets.facts import Fact, PriceMarket, ReservePrice
 from markets.feed import Feed
-from markets.frame import PRICE_FLOOR, Shape, accept
+from markets.frame import PRICE_FLOOR, Row, Shape, accept
 from markets.grid import Market, OperatingDay
 from markets.live import CORRECTION, Errand, LiveSource
 
@@ -28,7 +28,7 @@ _MAX_LOAD_MW = 250_000.0
 
 
 class ErcotSource(LiveSource):
-    """Source "ercot": real-time (15 min) and day-ahead prices of `points`, DAM reserve prices, system load, its forecast, corrections.
+    """Source "ercot": real-time (15 min) and day-ahead prices of `points`, reserve prices of both, system load, its forecast, corrections.
 
     points         settlement points; LZ_x_EW is the energy-weighted zone, whose day-ahead price is LZ_x
     clock_now      the world's time: everything found is known at that instant
@@ -56,9 +56,11 @@ class ErcotSource(LiveSource):
         self._unread: list[tuple[datetime, datetime]] = []
         self._da_points = sorted({point.removesuffix("_EW") for point in points})
         self._reserve_days: set[date] = set()
+        self._reserve_told: dict[tuple[int, str], float] = {}
         self.errands = [
             Errand("ERCOT day-ahead prices", self._day_ahead, timedelta(minutes=5)),
             Errand("ERCOT DAM reserve prices", self._reserve, timedelta(minutes=10)),
+            Errand("ERCOT real-time reserve prices", self._real_time_reserve, timedelta(minutes=5)),
             Errand("ERCOT system load", self._load, timedelta(minutes=15)),
             Errand("ERCOT load forecast", self._load_forecast, timedelta(hours=1)),
             Errand("ERCOT price corrections", self._corrections, timedelta(minutes=30)),
@@ -156,14 +158,25 @@ class ErcotSource(LiveSource):
                 raw = await self.feed.ask("reserve", day=day.on.isoformat())
                 rows = accept(raw, Shape(PRODUCTS, 3600, 0.0, whole=day.grid(60)))
                 self._reserve_days = {on for on in self._reserve_days if on >= day.on - timedelta(days=3)} | {day.on}
-                known_at = self.clock_now()
-                self._found += [
-                    ReservePrice(
-                        source=self.name, known_at=known_at, product=row.point, market="DAM", over=row.over, usd_per_mw_h=row.value
-                    )
-                    for row in rows
-                ]
+                self._found += self._reserve_prices(rows, "DAM")
         return []
+
+    async def _real_time_reserve(self, now: datetime) -> list[Fact]:
+        """What is new of the last hours; a price that was posted again with another figure is a new vintage."""
+        raw = await self.feed.ask("real_time_reserve", start=(now - CHUNK).isoformat(), end=(now + WINDOW).isoformat())
+        rows = accept(raw, Shape(PRODUCTS, 900, 0.0))
+        new = [row for row in rows if self._reserve_told.get((row.start_s, row.point)) != row.value]
+        oldest_s = (now - 2 * CHUNK).timestamp()
+        told = {**self._reserve_told, **{(row.start_s, row.point): row.value for row in new}}
+        self._reserve_told = {key: value for key, value in told.items() if key[0] >= oldest_s}
+        return [*self._reserve_prices(new, RT.value)]
+
+    def _reserve_prices(self, rows: Sequence[Row], market: str) -> list[ReservePrice]:
+        known_at = self.clock_now()
+        return [
+            ReservePrice(source=self.name, known_at=known_at, product=row.point, market=market, over=row.over, usd_per_mw_h=row.value)
+            for row in rows
+        ]
 
     async def _load(self, now: datetime) -> list[Fact]:
         raw = await self.feed.ask("load", start=(now - timedelta(hours=4)).isoformat(), end=now.isoformat())

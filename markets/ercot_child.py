@@ -98,6 +98,13 @@ def reserve(reader: Reader, day: str) -> list[list[Any]]:
     return rows_of(frame, "MCPC", "AS Type")
 
 
+def real_time_reserve(reader: Reader, start: str, end: str) -> list[list[Any]]:
+    """Real-time clearing prices for capacity by settlement interval (NP6-331-CD, from 2025-12-05), posted in about [start, end)."""
+    frame = surfaced(reader, lambda: reader.get_mcpc_real_time_15_min(pd.Timestamp(start), end=pd.Timestamp(end)))
+    frame["AS Type"] = frame["AS Type"].str.strip()
+    return rows_of(frame, "MCPC", "AS Type")
+
+
 def load(reader: Reader, start: str, end: str) -> list[list[Any]]:
     """System-wide demand by quarter hour (NP6-235-CD), posted hourly."""
     frame = surfaced(reader, lambda: reader.get_system_wide_actual_load(pd.Timestamp(start), end=pd.Timestamp(end)))
@@ -125,4 +132,5 @@ def child() -> Mapping[str, Ask]:
     """The asks by name."""
     logging.getLogger("gridstatus").setLevel(logging.ERROR)
     reader = Reader()
-    return {ask.__name__: partial(ask, reader) for ask in (real_time, day_ahead, reserve, load, load_forecast, corrections)}
+    asks = (real_time, day_ahead, reserve, real_time_reserve, load, load_forecast, corrections)
+    return {ask.__name__: partial(ask, reader) for ask in asks}

@@ -16,6 +16,7 @@ from tests.markets.tls import Reply
 
 TZ = Market.ERCOT.tz
 RT, DA, RESERVE, LOAD, FORECAST, RT_CORRECTIONS, DA_CORRECTIONS = 12301, 12331, 12329, 12340, 12312, 13045, 13044
+RT_RESERVE, PRODUCTS = 24898, ("ECRS", "NSPIN", "REGDN", "REGUP", "RRS")
 FORECAST_BY_ZONE = 14836
 TYPES = {"HB": "HU", "LZ": "LZ", "EW": "LZEW"}
 _ids = itertools.count(900_000_001)
@@ -81,11 +82,19 @@ class ErcotPages:
         self.post(DA, f"DAMSPNP4190_{published:%Y%m%d_%H%M}", published, text)
 
     def post_reserve(self, day: date) -> None:
-        products = ("ECRS", "NSPIN", "REGDN", "REGUP", "RRS")
-        rows = [f"{d},{h},{p},{round(abs(invented(p, start)), 2)},{f}" for start, d, h, f in hours(day) for p in products]
+        rows = [f"{d},{h},{p},{round(abs(invented(p, start)), 2)},{f}" for start, d, h, f in hours(day) for p in PRODUCTS]
         text = "\n".join(["DeliveryDate,HourEnding,AncillaryType,MCPC,DSTFlag", *rows]) + "\n"
         published = datetime.combine(day - timedelta(days=1), datetime.min.time(), TZ) + timedelta(hours=13)
         self.post(RESERVE, f"DAMCPCNP4188_{published:%Y%m%d_%H%M}", published, text)
+
+    def post_real_time_reserve(self, starts: Iterable[datetime], price: PriceOf = invented, suffix: str = "") -> None:
+        head = "DeliveryDate,DeliveryHour,DeliveryInterval,RepeatedHourFlag,ASType,MCPC"
+        for start in starts:
+            local, end = start.astimezone(TZ), (start + timedelta(minutes=15)).astimezone(TZ)
+            when = f"{local:%m/%d/%Y},{local.hour + 1},{local.minute // 15 + 1},{flag(start)}"
+            rows = [f"{when},{p},{round(abs(price(p, start)), 2)}" for p in PRODUCTS]
+            label = f"RTMCPCNP6331{suffix}_{end:%Y%m%d_%H%M}{'xhr' if local.fold else ''}"
+            self.post(RT_RESERVE, label, start + timedelta(minutes=17), "\n".join([head, *rows]) + "\n")
 
 
 def hours(day: date) -> list[tuple[datetime, str, str, str]]:

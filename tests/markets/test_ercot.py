@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+from collections import Counter
 from collections.abc import AsyncIterator
 from datetime import UTC, date, datetime, timedelta
 
@@ -12,7 +13,7 @@ import pytest_asyncio
 
 from markets import NotPublished, Refused, Unreachable
 from markets import ercot_dashboard as dashboard
-from markets.ercot import RT, ErcotSource
+from markets.ercot import PRODUCTS, RT, ErcotSource
 from markets.facts import LoadForecast, Price, PriceMarket, ReservePrice, SystemLoad
 from markets.feed import Feed
 from markets.frame import PRICE_FLOOR, Shape, accept
@@ -84,8 +85,42 @@ async def test_whole_days_of_day_ahead_and_reserve(feed: Feed, pages: ErcotPages
     assert len(rows) == 2 * count
     assert all(row.value == invented(row.point, row.over.start) for row in rows)
     reserve = await feed.ask("reserve", day=day.isoformat())
-    products = frozenset({"REGUP", "REGDN", "RRS", "ECRS", "NSPIN"})
-    assert len(accept(reserve, Shape(products, 3600, 0.0, whole=whole))) == 5 * count
+    assert len(accept(reserve, Shape(PRODUCTS, 3600, 0.0, whole=whole))) == 5 * count
+
+
+@pytest.mark.parametrize(("day", "count"), [(SPRING, 92), (PLAIN, 96), (FALL, 100)])
+async def test_whole_days_of_real_time_reserve(feed: Feed, pages: ErcotPages, day: date, count: int) -> None:
+    pages.post_real_time_reserve(quarters(day))
+    over = OperatingDay(Market.ERCOT, day)
+    raw = await feed.ask("real_time_reserve", start=over.start.isoformat(), end=over.end.isoformat())
+    rows = accept(raw, Shape(PRODUCTS, 900, 0.0, whole=over.grid()))
+    assert len(rows) == count * len(PRODUCTS)
+    assert {(row.point, row.over.start): row.value for row in rows} == {
+        (p, s): round(abs(invented(p, s)), 2) for p in PRODUCTS for s in quarters(day)
+    }
+
+
+async def test_real_time_reserve_is_told_once_and_again_when_restated(feed: Feed, pages: ErcotPages) -> None:
+    starts = quarters(PLAIN)[40:44]
+    now = Now(starts[-1] + timedelta(minutes=18))
+    asked = source(feed, now)
+    pages.post_real_time_reserve(starts)
+    told = [fact for fact in await asked._real_time_reserve(now.at) if isinstance(fact, ReservePrice)]
+    assert {(fact.product, fact.over.start) for fact in told} == {(p, s) for p in PRODUCTS for s in starts}
+    assert {fact.market for fact in told} == {"REAL_TIME_15_MIN"} and all(fact.known_at == now.at for fact in told)
+    now.at += timedelta(minutes=5)
+    assert await asked._real_time_reserve(now.at) == []
+    pages.post_real_time_reserve(starts[-1:], lambda product, at: 7.25 if product == "ECRS" else invented(product, at), suffix="_retry")
+    (again,) = [fact for fact in await asked._real_time_reserve(now.at) if isinstance(fact, ReservePrice)]
+    assert (again.product, again.over.start, again.usd_per_mw_h) == ("ECRS", starts[-1], 7.25)
+
+
+async def test_real_time_reserve_that_lacks_a_product_is_refused(feed: Feed, pages: ErcotPages) -> None:
+    start = quarters(PLAIN)[0]
+    text = "DeliveryDate,DeliveryHour,DeliveryInterval,RepeatedHourFlag,ASType,MCPC\n08/20/2026,1,1,N,ECRS,3.5\n"
+    pages.post(ercot_pages.RT_RESERVE, "RTMCPCNP6331_20260820_0015", start + timedelta(minutes=17), text)
+    with pytest.raises(Refused, match="lacks NSPIN"):
+        await source(feed, Now(start + timedelta(minutes=18)))._real_time_reserve(start + timedelta(minutes=18))
 
 
 async def test_agents_and_no_mapping_download(feed: Feed, web: Web, pages: ErcotPages) -> None:
@@ -218,6 +253,7 @@ async def test_a_whole_first_fetch(feed: Feed, pages: ErcotPages) -> None:
     for day in (PLAIN, tomorrow):
         pages.post_day_ahead(day, POINTS[:2])
         pages.post_reserve(day)
+    pages.post_real_time_reserve([start - timedelta(minutes=15 * n) for n in range(4, -1, -1)])
     load = "OperDay,TimeEnding,Demand,DSTFlag\n" + "".join(f"08/20/2026,12:{m:02d},{70_000 + m}.5,N\n" for m in (15, 30, 45))
     pages.post(ercot_pages.LOAD, "SYSACTNP6235_20260820_130500", start + timedelta(minutes=5), load)
     zones = "DeliveryDate,HourEnding,North,South,West,Houston,SystemTotal,DSTFlag\n"
@@ -235,7 +271,8 @@ async def test_a_whole_first_fetch(feed: Feed, pages: ErcotPages) -> None:
     assert sum(price.market is PriceMarket.DAY_AHEAD_HOURLY for price in prices) == 2 * 48
     assert {price.point for price in prices if price.market is PriceMarket.DAY_AHEAD_HOURLY} == {"HB_WEST", "LZ_WEST"}
     keeps(asked, facts, now.at - timedelta(hours=1), now.at)
-    assert sum(isinstance(fact, ReservePrice) for fact in facts) == 5 * 48
+    reserves = Counter(fact.market for fact in facts if isinstance(fact, ReservePrice))
+    assert reserves == {"DAM": 5 * 48, "REAL_TIME_15_MIN": 5 * 5}
     assert [fact.load_mw for fact in facts if isinstance(fact, SystemLoad)] == [70_015.5, 70_030.5, 70_045.5]
     assert [fact.load_mw for fact in facts if isinstance(fact, LoadForecast)] == [60_000.0 + h for h in range(1, 25)]
 
