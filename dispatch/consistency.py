@@ -11,6 +11,8 @@ from zoneinfo import ZoneInfo, available_timezones
 
 from dispatch.faults import Fault, meant, shown
 from dispatch.rigs.roster import HALL, MODEL, of_group
+from dispatch.rigs.speech import unspoken
+from dispatch.rigs.wire import Dialect
 from optimizer.site import Scope
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._+-]*")
@@ -38,6 +40,7 @@ def faults(document: Mapping[str, Any]) -> Iterator[Fault]:
     yield from _site(document.get("site"))
     yield from _prices(document)
     yield from _shared_subnets(document)
+    yield from _speech(document)
     for n, item in tables(document, "obligations"):
         yield from _scope(document, item.get("scope"), ("obligations", n, "scope"))
 
@@ -53,6 +56,19 @@ def _unique(document: Mapping[str, Any], section: str, key: str) -> Iterator[Fau
         elif not _NAME.fullmatch(name):
             yield (section, n, key), f"{name!r} may hold letters, digits, space and . _ + - only, and starts with a letter or a digit"
         seen.add(name)
+
+
+def _speech(document: Mapping[str, Any]) -> Iterator[Fault]:
+    """Rigs that are spoken to in what they do not understand."""
+    for n, item in tables(document, "groups"):
+        driver, model = item.get("driver"), item.get("model")
+        if not isinstance(driver, Mapping) or not isinstance(model, str) or not ("subnet" in driver or "roster" in driver):
+            continue
+        told = driver.get("dialect")
+        if told is not None and told not in set(Dialect):
+            continue
+        if text := unspoken(str(driver.get("kind")), model, told):
+            yield ("groups", n, "driver"), text
 
 
 def _leads(document: Mapping[str, Any], section: str, key: str, known: list[str], what: str) -> Iterator[Fault]:

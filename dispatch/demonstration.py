@@ -44,8 +44,9 @@ async def opening(setup: Setup, now: datetime) -> datetime:
 def unserved(setup: Setup) -> bool:
     """Whether a site is a demonstration whatever it is called: a synthetic market, and all its rigs at loopback addresses, where only
     simulated ones can be, which nobody serves yet."""
-    ways = [(group, setup.driver(group.name)) for group in setup.site.groups]
-    if not isinstance(setup.prices, SyntheticPrices) or not all(isinstance(way, ListedSettings) and _loopback(way) for _, way in ways):
+    told = [(group, setup.driver(group.name)) for group in setup.site.groups]
+    ways = [(group, way) for group, way in told if isinstance(way, ListedSettings) and _loopback(way)]
+    if not isinstance(setup.prices, SyntheticPrices) or len(ways) < len(told):
         return False
     firsts = [(way.addresses(setup, group)[0], PORTS[spoken(group.model, way.dialect)[0]][0]) for group, way in ways]
     return all(_nobody(first) for first in firsts)

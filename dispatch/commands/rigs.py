@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -17,7 +18,9 @@ rigs = typer.Typer(no_args_is_help=True, help="Rigs, simulated and real.")
 def serve(
     count: Annotated[int, typer.Option("--count", min=1, max=20000, help="How many.")],
     subnet: Annotated[str, typer.Option("--subnet", help="Loopback subnet, an address a rig.")] = "127.20.0.0/16",
-    models: Annotated[str, typer.Option("--models", help="Models of config/rigs.toml, with commas.")] = "whatsminer-m60s",
+    models: Annotated[
+        str, typer.Option("--models", help="Models of config/rigs.toml, with commas: NAME, NAME:DIALECT, NAME=WEIGHT.")
+    ] = "whatsminer-m60s",
     faults: Annotated[Path | None, typer.Option("--faults", help="JSON of seeded faults.")] = None,
     seed: Annotated[int, typer.Option("--seed")] = 0,
 ) -> None:
@@ -27,7 +30,7 @@ def serve(
     from dispatch.sim.server import serve_models
 
     try:
-        note(f"loadstone: {count} simulated rigs on {subnet}, port 4028; interrupt to end")
+        note(f"loadstone: {count} simulated rigs on {subnet}; interrupt to end")
         asyncio.run(serve_models(count, subnet, [m.strip() for m in models.split(",")], WallClock(), seed=seed, faults=faults))
     except ServeFault as fault:
         raise Ended(WRONG, str(fault)) from None
@@ -40,7 +43,8 @@ def list_(config: Config, as_json: Json = False) -> None:
     """The groups of a site and how their rigs are reached."""
     from dispatch import config as site_files
 
-    site = site_files.load(config).site
+    setup = site_files.load(config)
+    site, ways = setup.site, {g.name: setup.driver(g.name) for g in setup.site.groups}
     rows = [
         {
             "group": g.name,
@@ -48,11 +52,22 @@ def list_(config: Config, as_json: Json = False) -> None:
             "model": g.model,
             "rigs": g.rigs,
             "j_per_th": round(g.full.j_per_th, 2),
-            "driver": g.driver["kind"],
+            "driver": ways[g.name].kind,
+            "dialect": _dialect(g.model, getattr(ways[g.name], "dialect", None)),
+            "where": getattr(ways[g.name], "subnet", None) or getattr(ways[g.name], "roster", None) or "",
         }
         for g in site.groups
     ]
     out({"groups": rows}, as_json, table(rows, list(rows[0])))
+
+
+def _dialect(model: str, told: str | None) -> str:
+    from dispatch.rigs.speech import spoken
+
+    try:
+        return spoken(model, told)[0]
+    except ValueError:
+        return ""
 
 
 @rigs.command()
@@ -64,5 +79,5 @@ def scan(subnet: str, as_json: Json = False) -> None:
         found = asyncio.run(scanned(subnet))
     except ValueError as error:
         raise Ended(WRONG, f"{subnet}: {error}") from None
-    rows = [{"ip": f.ip, "make": f.make, "model": f.model, "firmware": f.firmware} for f in found]
-    out({"rigs": rows}, as_json, table(rows, ["ip", "make", "model", "firmware"]))
+    rows = [asdict(f) for f in found]
+    out({"rigs": rows}, as_json, table(rows, ["ip", "make", "model", "firmware", "dialect"]))

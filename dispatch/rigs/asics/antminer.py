@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from pyasic.miners.factory import MinerTypes
+from pyasic.web.antminer import AntminerModernWebAPI
 
 from dispatch.clock import Clock
 from dispatch.rigs import Ability
 from dispatch.rigs.asics.lines import AntminerLine, NoAnswer
-from dispatch.rigs.asics.spoken import REFUSED, SENT, UNSUPPORTED, Spoken, miner_of
+from dispatch.rigs.asics.spoken import REFUSED, SENT, UNSUPPORTED, Spoken
 from dispatch.rigs.nameplate import watts_of
 from dispatch.rigs.wire import antminer as wire
 from optimizer.site import SLEEP, Mode, RigGroup
@@ -23,8 +23,7 @@ class Antminer(Spoken):
     password = "root"
 
     def __init__(self, ip: str, model: str, password: str, group: RigGroup, clock: Clock) -> None:
-        self.miner = miner_of(MinerTypes.ANTMINER, model, ip)
-        self.rpc, self.web = AntminerLine(ip), self.miner.web
+        self.rpc, self.web = AntminerLine(ip), AntminerModernWebAPI(ip)
         self.web.pwd = password
         self._group = group
         # The work mode it had before it was put to sleep.

@@ -7,12 +7,12 @@ import warnings
 from typing import Any
 
 from pyasic.errors import APIError
-from pyasic.miners.factory import MinerTypes
+from pyasic.web.auradine import AuradineWebAPI
 
 from dispatch.clock import Clock
 from dispatch.rigs import Ability
 from dispatch.rigs.asics.lines import AuradineLine
-from dispatch.rigs.asics.spoken import REFUSED, SENT, UNSUPPORTED, Spoken, miner_of
+from dispatch.rigs.asics.spoken import REFUSED, SENT, UNSUPPORTED, Spoken
 from dispatch.rigs.wire import auradine as wire
 from optimizer.site import Mode, RigGroup
 
@@ -27,8 +27,7 @@ class Auradine(Spoken):
     password = "admin"
 
     def __init__(self, ip: str, model: str, password: str, group: RigGroup, clock: Clock) -> None:
-        self.miner = miner_of(MinerTypes.AURADINE, model, ip)
-        self.rpc, self.web = AuradineLine(ip), self.miner.web
+        self.rpc, self.web = AuradineLine(ip), AuradineWebAPI(ip)
         self.web.pwd = password
 
     async def read(self) -> tuple[float, float]:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from pyasic.errors import APIError
-from pyasic.miners.factory import MinerTypes
 
 from dispatch.clock import Clock
 from dispatch.rigs import Ability
 from dispatch.rigs.asics.lines import AvalonLine, NoAnswer
-from dispatch.rigs.asics.spoken import REFUSED, SENT, UNSUPPORTED, Spoken, miner_of
+from dispatch.rigs.asics.spoken import REFUSED, SENT, UNSUPPORTED, Spoken
 from dispatch.rigs.wire import avalon as wire
 from dispatch.rigs.wire import cgminer
 from optimizer.site import Mode, RigGroup
@@ -21,8 +20,7 @@ class Avalon(Spoken):
     abilities = frozenset({Ability.READ, Ability.SLEEP, Ability.WAKE, Ability.MODES})
 
     def __init__(self, ip: str, model: str, password: str, group: RigGroup, clock: Clock) -> None:
-        self.miner = miner_of(MinerTypes.AVALONMINER, f"AvalonMiner {model}", ip)
-        self.rpc = self.miner.rpc = AvalonLine(ip)
+        self.rpc = AvalonLine(ip)
         self._clock = clock
 
     async def read(self) -> tuple[float, float]:

@@ -5,12 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from pyasic.errors import APIError
-from pyasic.miners.factory import MinerTypes
 
 from dispatch.clock import Clock
 from dispatch.rigs import Ability
 from dispatch.rigs.asics.lines import LuxosLine, NoAnswer
-from dispatch.rigs.asics.spoken import REFUSED, SENT, UNSUPPORTED, Spoken, miner_of
+from dispatch.rigs.asics.spoken import REFUSED, SENT, UNSUPPORTED, Spoken
 from dispatch.rigs.wire import luxos as wire
 from optimizer.site import Mode, RigGroup
 
@@ -25,8 +24,7 @@ class Luxos(Spoken):
     abilities = frozenset({Ability.READ, Ability.SLEEP, Ability.WAKE, Ability.POWER_LIMIT, Ability.MODES})
 
     def __init__(self, ip: str, model: str, password: str, group: RigGroup, clock: Clock) -> None:
-        self.miner = miner_of(MinerTypes.LUX_OS, model, ip)
-        self.rpc = self.miner.rpc = LuxosLine(ip)
+        self.rpc = LuxosLine(ip)
         # The watts of its profiles by name, rising, once it has told them.
         self._profiles: dict[str, float] = {}
 

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from pyasic.miners.factory import MINER_CLASSES, MinerTypes
-
 from dispatch.clock import Clock
 from dispatch.rigs import Ability
 from optimizer.site import Mode, RigGroup
@@ -49,9 +45,3 @@ class Spoken:
     async def prepare(self) -> bool:
         """Have ready what it needs to be ordered."""
         return True
-
-
-def miner_of(kind: MinerTypes, model: str, ip: str, version: str | None = None) -> Any:
-    """pyasic's own miner for a model as it names it, or the make's plain one; nothing is asked of the rig."""
-    classes = MINER_CLASSES[kind]
-    return classes.get(model.upper(), classes[None])(ip, version)

@@ -7,19 +7,17 @@ from typing import Any
 
 import numpy as np
 from pyasic.errors import APIError
-from pyasic.miners.factory import MinerTypes
+from pyasic.miners.factory import MINER_CLASSES, MinerTypes
 
 from dispatch.clock import Clock, wall_s
 from dispatch.rigs import Ability
 from dispatch.rigs.asics.lines import NoAnswer, WhatsminerLine, WhatsminerV3Line
-from dispatch.rigs.asics.spoken import REFUSED, SENT, UNSUPPORTED, Spoken, miner_of
+from dispatch.rigs.asics.spoken import REFUSED, SENT, UNSUPPORTED, Spoken
 from dispatch.rigs.wire import whatsminer as wire
 from dispatch.rigs.wire import whatsminer_v3 as wire_v3
 from optimizer.site import Mode, RigGroup
 
 POWER_MODES = ("low", "normal", "high")
-# pyasic takes a firmware of this date to speak v3.
-V3_FIRMWARE = "20241101"
 
 
 def _name(model: str) -> str:
@@ -34,7 +32,9 @@ class WhatsminerV2(Spoken):
     password = "admin"
 
     def __init__(self, ip: str, model: str, password: str, group: RigGroup, clock: Clock) -> None:
-        self.miner = miner_of(MinerTypes.WHATSMINER, _name(model), ip)
+        # The class pyasic would find, without asking the rig.
+        kinds = MINER_CLASSES[MinerTypes.WHATSMINER]
+        self.miner = kinds.get(_name(model), kinds[None])(ip)
         self.rpc = self.miner.rpc = WhatsminerLine(ip)
         self.rpc.pwd = password
         self._known: tuple[object, float] = (None, -np.inf)
@@ -103,8 +103,7 @@ class WhatsminerV3(Spoken):
     password = "super"
 
     def __init__(self, ip: str, model: str, password: str, group: RigGroup, clock: Clock) -> None:
-        self.miner = miner_of(MinerTypes.WHATSMINER, _name(model), ip, V3_FIRMWARE)
-        self.rpc = self.miner.rpc = WhatsminerV3Line(ip)
+        self.rpc = WhatsminerV3Line(ip)
         self.rpc.pwd = password
 
     async def read(self) -> tuple[float, float]:

@@ -127,17 +127,8 @@ async def test_abilities_are_asked_for() -> None:
     assert {d for d, abilities in can.items() if Ability.POWER_LIMIT not in abilities} == {Dialect.ANTMINER, Dialect.AVALON}
     for dialect in (Dialect.ANTMINER, Dialect.AVALON):
         assert (await through_pyasic(group, ("127.34.2.1",), clock, dialect).limit([0], 2000, 1.0)).unsupported == (0,)  # type: ignore[attr-defined]
-    for dialect, miner in MINERS.items():
-        # What pyasic says its own classes can: it can stop every one, and says nothing of Avalons.
-        assert miner.supports_shutdown or dialect is Dialect.AVALON
     with pytest.raises(ValueError, match="pyasic does not speak proto"):
         through_pyasic(group, ("127.34.2.1",), clock, Dialect.PROTO)
-
-
-MINERS = {
-    dialect: getattr(kind("127.34.2.1", WIRE_MODELS[dialect], kind.password, site(1).groups[0], VirtualClock(START)), "miner")  # noqa: B009
-    for dialect, kind in OF_DIALECT.items()
-}
 
 
 async def test_a_mode_a_make_has_not_is_unsupported_and_moves_nothing() -> None:
