@@ -51,7 +51,7 @@ def minimum_times(program: Program, groups: Sequence[RigGroup]) -> Expr:
     have = np.array([program.kilorigs[name] for name in names])
     rigs = np.array([g.rigs / KILO for g in groups])
     wear = np.array([g.wear_usd_per_start for g in groups])
-    starts, stops = moves(program, groups)
+    starts, _ = moves(program, groups)
     if wear.any():
         program.weigh(starts * (KILO * wear)[:, None])
     now = [program.so_far.groups.get(name) for name in names]
@@ -59,25 +59,45 @@ def minimum_times(program: Program, groups: Sequence[RigGroup]) -> Expr:
     held = np.array([_held(program, n.woken if n else (), m, most) for n, m, most in zip(now, on, before, strict=True)])
     _keep(program, [f"minimum on {name}" for name in names], starts, on, awake - np.minimum(held, have), held > 0)
     resting = np.array([_held(program, n.slept if n else (), m, most) for n, m, most in zip(now, off, rigs - before, strict=True)])
-    _keep(program, [f"minimum off {name}" for name in names], stops, off, rigs[:, None] - resting - awake, resting > 0)
+    _keep(program, [f"minimum off {name}" for name in names], starts, off, rigs[:, None] - resting, resting > 0, (awake, before))
     return starts
 
 
 def _keep(
-    program: Program, names: Sequence[str], moved: Expr, minimum_min: NDArray[np.float64], room: Expr, binds: NDArray[np.bool_]
+    program: Program,
+    names: Sequence[str],
+    starts: Expr,
+    minimum_min: NDArray[np.float64],
+    room: Expr | NDArray[np.float64],
+    binds: NDArray[np.bool_],
+    slept: tuple[Expr, NDArray[np.float64]] | None = None,
 ) -> None:
-    """What moved within the minimum time before each interval's start stays within the room there; elastic. No row where only the moves of
-    the interval itself count and the past binds nothing: what starts there runs there."""
-    start_s = program.grid.edges[:-1]
-    recent = moved
-    for steps in range(1, program.n):
+    """What woke within the minimum time before each interval's start stays within the room there; elastic. No row where only the moves of
+    the interval itself count and the past binds nothing: what starts there runs there. For those who `slept` (who is awake, and was before)
+    the sum of what slept since and who is awake is what woke since and who was awake then: fewer terms."""
+    start_s, n = program.grid.edges[:-1], program.n
+    parts, since = [starts], np.zeros(binds.shape, dtype=np.int64)
+    for steps in range(1, n):
         inside = np.zeros(binds.shape)
-        inside[:, steps:] = start_s[: program.n - steps] + minimum_min[:, None] * 60.0 > start_s[steps:]
+        inside[:, steps:] = start_s[: n - steps] + minimum_min[:, None] * 60.0 > start_s[steps:]
         if not inside.any():
             break
         binds = binds | (inside > 0)
-        recent = recent + moved.lag(steps) * inside
-    program.at_least_blocks(names, room - recent, 0.0, Yields.MINIMUM_TIMES, binds)
+        since += inside > 0
+        parts.append(starts.lag(steps) * inside)
+    cols, coefs = np.concatenate([p.cols for p in parts], axis=-2), np.concatenate([p.coefs for p in parts], axis=-2)
+    moved = Expr(cols, coefs, np.zeros(binds.shape))
+    if slept is not None:
+        moved = moved + _earlier(*slept, since + 1)
+    program.at_least_blocks(names, room - moved, 0.0, Yields.MINIMUM_TIMES, binds)
+
+
+def _earlier(of: Expr, before: NDArray[np.float64], steps: NDArray[np.int64]) -> Expr:
+    """A family so many steps earlier in each interval, shape (groups, n); `before` stands before the horizon."""
+    at = np.arange(steps.shape[1]) - steps
+    known = at >= 0
+    cols = np.take_along_axis(of.cols, np.maximum(at, 0)[:, None, :], axis=-1)
+    return Expr(cols, known[:, None, :].astype(np.float64), np.where(known, 0.0, before[:, None]))
 
 
 def _held(program: Program, moves: Sequence[tuple[datetime, int]], minimum_min: float, most: float) -> NDArray[np.float64]:
