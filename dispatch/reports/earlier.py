@@ -15,6 +15,7 @@ from dispatch.decide.ask import peak_windows_min
 from dispatch.entries import Seen
 from dispatch.reports import prices
 from dispatch.reports.generated import of_rollups
+from dispatch.reports.metered import metered as by_meter
 from dispatch.reports.pushed import NOTICE, pushed
 from dispatch.reports.rolled import metered
 from dispatch.store.journal import SqlJournal
@@ -100,7 +101,7 @@ def _actuals(
     calls: Sequence[Call],
     known_at: datetime | None,
 ) -> Actuals | None:
-    """What the ledger's roll-ups say of a stretch; None when they say nothing."""
+    """What meters, and else the ledger's roll-ups, say of a stretch; None when the roll-ups say nothing."""
     grid = Grid.regular(over.start, over.end, setup.site.market.settlement_min)
     warm = [max((t for t in temperatures if i.start in t.over), key=lambda t: t.known_at, default=None) for i in grid.intervals]
     site, energy, hashed = metered(engine, setup.site, setup.book, grid, [t.celsius if t else TEMPERATE_C for t in warm])
@@ -108,14 +109,16 @@ def _actuals(
         return None
     machines = [made.name for behind in of_book(setup.book, setup.site).values() for made in behind]
     rows = {(r.group, r.over.start): r for r in read_rollups(engine, over, site.market.settlement_min, machines)} if machines else {}
+    made, behind = of_rollups(setup, rows, grid), of_book(setup.book, site)
+    told = {g: list(v) for g, v in energy.items()}
     return Actuals(
         site=site,
         grid=grid,
-        energy_mwh={g: list(v) for g, v in energy.items()},
+        energy_mwh=by_meter(engine, site, grid, known_at, told, (behind, made), frozenset()).energy_mwh,
         hash_ph_days={g: list(v) for g, v in hashed.items()},
         energy_price={p: prices.energy(engine, setup, p, grid, known_at).values for p in setup.points},
         hashprice=[NAN] * len(grid),
         calls=tuple(c for c in calls if c.start_at < over.end),
-        generated_mwh=of_rollups(setup, rows, grid),
-        generators=of_book(setup.book, site),
+        generated_mwh=made,
+        generators=behind,
     )

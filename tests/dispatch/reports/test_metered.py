@@ -10,7 +10,8 @@ import pytest
 
 from dispatch.received.take import meter_file
 from dispatch.store.received import METER, Document, documents, keep, meter_vintages
-from markets.grid import Market
+from dispatch.store.rollups import Rollup, write_rollups
+from markets.grid import Grid, Market
 from tests.dispatch.reports.ground import Ground
 
 ON = date(2026, 8, 20)
@@ -130,3 +131,23 @@ def test_what_came_is_kept_whole(tmp_path: Path) -> None:
     (vintage,) = meter_vintages(made.engine, made.day.over)
     assert len(vintage.readings) == 96 and vintage.readings[0].row == 2 and vintage.sha256 == kept.sha256
     assert meter_vintages(made.engine, made.day.over, LATER - timedelta(seconds=1)) == []
+
+
+def test_the_month_remembers_what_the_meter_said(tmp_path: Path) -> None:
+    """Telemetry had 46.5 kW all of yesterday, the meter 60 kW in one quarter hour: today at 50 kW raises no peak."""
+    extra = '\n[[obligations]]\ntype = "transmission"\nmethod = "ncp"\nusd_per_kw_year = 120.0\n'
+    made = Ground.of(tmp_path, ON, extra=extra)
+    made.prices(lambda n: 20.0)
+    made.run_all()
+    made.seen()
+    yesterday = made.day.start - timedelta(hours=20), made.day.start - timedelta(hours=19, minutes=45)
+    over = Grid.regular(made.day.start - timedelta(days=1), made.day.start, 15)
+    write_rollups(made.engine, [Rollup(g, o, QUARTER / 2, D(0), 1, 0.0) for g in "ab" for o in over.intervals])
+    demand = [line for line in made.settle()["lines"] if line["charge_type"] == "demand"]
+    assert not demand, "yesterday was as high"
+    imported(made, rows(made, 15, D("12.5")))
+    raised = [line for line in made.settle()["lines"] if line["charge_type"] == "demand"]
+    assert sum(D(line["quantity"]) for line in raised) == (D("14.5") - QUARTER * 1000) * 4 / 1000
+    start, end = (at.isoformat() for at in yesterday)
+    assert imported(made, [f"{start},{end},15,A"], name="yesterday.csv")
+    assert not [line for line in made.settle()["lines"] if line["charge_type"] == "demand"]
