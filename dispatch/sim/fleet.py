@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from dispatch.sim.drift import Drift
 from dispatch.sim.ramps import Floats, Ints, Ramps
 from dispatch.sim.sickness import Sickness
 from dispatch.sim.spec import Affliction, Fault, FleetSpec
@@ -26,7 +27,7 @@ HASH_FROM = 1.0 / 3.0
 SLOW_WAKE = 4.0
 REBOOT_EVERY_S = 900.0
 SELF_WAKE_S = 600.0
-AMBIENT_C, BOARD_RISE_C = 25.0, 50.0
+BOARD_RISE_C = 50.0
 
 
 class Answers(NamedTuple):
@@ -39,7 +40,7 @@ class Answers(NamedTuple):
 class Fleet:
     """All rigs of a spec at one instant. A rig is named by its group and its position in it.
 
-    Drift from the nameplate is drawn once per rig: 1.5 % in watts and 1 % in TH/s, within the makers' 5 % and 3 %.
+    No two rigs of a model are quite alike: see `Drift`.
     """
 
     def __init__(self, spec: FleetSpec, seed: int, start_s: float) -> None:
@@ -51,11 +52,10 @@ class Fleet:
         self._starts = np.cumsum([0, *(g.rigs for g in spec.groups)])[:-1]
         self._first = {g.name: int(s) for g, s in zip(spec.groups, self._starts, strict=True)}
         self._group_of = np.repeat(np.arange(len(spec.groups)), [g.rigs for g in spec.groups])
-        self._wake_s = np.array([g.wake_min * 60.0 for g in spec.groups])[self._group_of]
-        self._standby_w = np.array([g.modes[0].watts for g in spec.groups])[self._group_of]
         n = spec.rigs
-        self._watts_factor = 1.0 + np.clip(0.015 * rng.standard_normal(n), -0.05, 0.05)
-        self._ths_factor = 1.0 + np.clip(0.010 * rng.standard_normal(n), -0.03, 0.03)
+        self._drift = Drift(n, rng)
+        self._wake_s = np.array([g.wake_min * 60.0 for g in spec.groups])[self._group_of] * self._drift.wake
+        self._standby_w = np.array([g.modes[0].watts for g in spec.groups])[self._group_of] * self._drift.standby
         self._mode = np.array([g.start for g in spec.groups])[self._group_of]
         self._awake_mode = np.where(self._mode > 0, self._mode, np.array([len(g.modes) - 1 for g in spec.groups])[self._group_of])
         self._limit_w = np.full(n, np.inf)
@@ -162,9 +162,9 @@ class Fleet:
         return names[self._mode[at]], names[self._awake_mode[at]], float(self._limit_w[at])
 
     def board_c(self, group: str, rigs: Ints) -> Floats:
-        """Board temperatures: in the room's 25 C, 50 C above it at normal watts."""
+        """Board temperatures: 50 C above what each rig takes in at normal watts."""
         watts, _ = self.truth(group, rigs)
-        return AMBIENT_C + BOARD_RISE_C * watts / max(self._groups[group].normal.watts, 1.0)
+        return self._drift.room_c[self._at(group, rigs)] + BOARD_RISE_C * watts / max(self._groups[group].normal.watts, 1.0)
 
     def has(self, fault: Fault, group: str, rig: int) -> bool:
         """Whether a rig has a fault now."""
@@ -220,7 +220,7 @@ class Fleet:
             rigs = at[mine]
             ill = (self._has(fault, rigs) for fault in SHAPING)
             watts[mine], ths[mine] = drawn(group, self._mode[rigs], self._limit_w[rigs], *ill)
-        return watts * self._watts_factor[at], ths * self._ths_factor[at]
+        return watts * self._drift.of(at, self._mode[at] == 0), ths * self._drift.ths[at]
 
     def _move(self, at: Ints, mode: Ints | int, lift: bool = False) -> None:
         """Rigs begin to go to a mode; the ones that wake take their time."""

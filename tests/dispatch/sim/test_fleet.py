@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dispatch.sim.drift import Drift
 from dispatch.sim.fleet import REFUSED, SENT, UNREACHABLE, UNSUPPORTED, Fleet
 from dispatch.sim.spec import Affliction, Fault, FleetSpec, GroupSpec, fault_from_json, spec_from_json, spec_to_json
 from optimizer.site import Mode
@@ -209,3 +210,29 @@ def test_a_spec_survives_json() -> None:
         fault_from_json({"fault": "sulks"})
     with pytest.raises(ValueError, match="unknown keys"):
         fault_from_json({"fault": "lies", "rig": 3})
+
+
+def test_rigs_of_a_model_differ_and_the_same_seed_makes_the_same_ones() -> None:
+    n = 4000
+    drift, again, other = (Drift(n, np.random.default_rng(seed)) for seed in (7, 7, 8))
+    for name, spread, most in (("watts", 0.015, 0.05), ("ths", 0.010, 0.03), ("standby", 0.03, 0.05), ("wake", 0.04, 0.10)):
+        factor = getattr(drift, name)
+        assert np.array_equal(factor, getattr(again, name)) and not np.array_equal(factor, getattr(other, name))
+        assert abs(factor.mean() - 1) < 0.003 and 0.7 * spread < factor.std() < 1.1 * spread and np.abs(factor - 1).max() < most + 1e-9
+    assert 18 < drift.room_c.min() < 22 and 28 < drift.room_c.max() < 32
+    assert abs(np.corrcoef(drift.watts, drift.wake)[0, 1]) < 0.05
+
+
+def test_a_rig_that_lost_its_pools_draws_a_quarter_and_hashes_nothing_until_they_are_back() -> None:
+    some = fleet()
+    some.afflict(Affliction(Fault.LOSES_POOLS, "a", (1,)))
+    some.advance(120.0)
+    watts, ths = some.read("a", of(0, 1))
+    assert ths[1] == 0 and ths[0] > 170 and watts[1] == pytest.approx(watts[0] / 4, rel=0.1)
+    some.command("a", of(0, 1), "sleep")
+    some.advance(180.0)
+    assert np.all(some.read("a", of(0, 1))[0] < 14)
+    some.command("a", of(0, 1), "normal")
+    some.heal(Fault.LOSES_POOLS)
+    some.advance(180.0 + 3600.0)
+    assert np.all(some.read("a", of(0, 1))[1] > 170)
