@@ -1,4 +1,4 @@
-"""Nightly: settles the operating day that ended, and any day before whose prices changed, beside the loop."""
+"""Nightly: settles the operating day that ended, and any day before whose prices changed or whose meter spoke, beside the loop."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from dispatch.config import Setup
 from dispatch.decide.state import State
 from dispatch.store import LedgerUnavailable
 from dispatch.store.prices import newest_seq, revised_since
+from dispatch.store.received import metered_since, newest_received
 from dispatch.store.statements import kept
 from dispatch.store.telemetry import Telemetry
 from markets.grid import OperatingDay
@@ -35,7 +36,7 @@ class Nightly:
         self._setup, self._data, self._engine, self._telemetry, self._at_once = setup, data, engine, telemetry, at_once
         self._today: OperatingDay | None = None
         self._looked: datetime | None = None
-        self._seq = 0
+        self._known = (0, 0)  # the last price's journal row, the last document that came
         self._due: deque[OperatingDay] = deque()
         self._work: asyncio.Task[None] | None = None
 
@@ -59,15 +60,19 @@ class Nightly:
     def _look(self, at: datetime) -> None:
         market = self._setup.site.market
         if self._today is None:
-            self._today, self._seq, self._looked = OperatingDay.of(market, at), newest_seq(self._engine), at
+            self._today, self._known, self._looked = OperatingDay.of(market, at), self._newest(), at
             self._missed(OperatingDay.of(market, self._today.start - timedelta(hours=1)))
         elif at - SETTLE_AFTER >= self._today.end:
             self._due.append(self._today)
-            self._today, self._seq, self._looked = OperatingDay.of(market, at), newest_seq(self._engine), at
+            self._today, self._known, self._looked = OperatingDay.of(market, at), self._newest(), at
         elif self._looked is not None and at - self._looked >= REVISED_EVERY:
-            self._looked, since, self._seq = at, self._seq, newest_seq(self._engine)
-            starts = revised_since(self._engine, since, before=self._today.start)
+            self._looked, (seq, number), self._known = at, self._known, self._newest()
+            before = self._today.start
+            starts = [*revised_since(self._engine, seq, before), *metered_since(self._engine, number, before)]
             self._due.extend(d for d in dict.fromkeys(OperatingDay.of(market, s) for s in starts) if self._kept(d) and d not in self._due)
+
+    def _newest(self) -> tuple[int, int]:
+        return newest_seq(self._engine), newest_received(self._engine)
 
     def _missed(self, day: OperatingDay) -> None:
         """The day before the start: nobody settled it when the process was down over midnight."""

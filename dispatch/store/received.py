@@ -106,6 +106,20 @@ def settlement_calendar(engine: Engine, known_at: datetime | None = None) -> Cal
     return Calendar(in_order(postings))
 
 
+def newest_received(engine: Engine) -> int:
+    """The number of the last document that came; 0 when there is none. Raises LedgerUnavailable."""
+    with reading(engine) as connection:
+        return int(connection.execute(select(func.max(received.c.id))).scalar() or 0)
+
+
+def metered_since(engine: Engine, number: int, before: datetime) -> list[datetime]:
+    """The starts before an instant of which a meter spoke in a document after `number`, in order. Raises LedgerUnavailable."""
+    m = meter_readings.c
+    wanted = select(m.start).where(m.received > number, m.start < before).distinct().order_by(m.start)
+    with reading(engine) as connection:
+        return list(connection.execute(wanted).scalars())
+
+
 def meter_vintages(engine: Engine, over: Interval, known_at: datetime | None = None) -> list[MeterVintage]:
     """What meters said of a span, the newest document first. Raises LedgerUnavailable."""
     m, d = meter_readings.c, received.c

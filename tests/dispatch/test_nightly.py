@@ -1,8 +1,9 @@
-"""Days are settled when they end, when they were missed, and again when a price of theirs changes; the loop is never held up."""
+"""Days are settled when they end, when they were missed, and again when a price of theirs changes or a meter speaks; the loop is never held up."""
 
 from __future__ import annotations
 
 from datetime import date, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,8 @@ import pytest
 from dispatch.config import from_document
 from dispatch.decide.state import State
 from dispatch.nightly import SETTLE_AFTER, Nightly
+from dispatch.received.readings import ACTUAL, MeterReading
+from dispatch.store.received import METER, Document, keep
 from dispatch.store.statements import kept
 from tests.dispatch.reports.ground import Ground
 
@@ -66,6 +69,19 @@ async def test_a_price_that_changes_makes_the_next_version_within_the_hour(tmp_p
     await ticks(nightly, here, start + timedelta(minutes=126))
     assert versions(here) == 2
     assert (tmp_path / "settlements" / "2026-07-01" / "settlement-v2.pdf").is_file()
+
+
+async def test_a_meter_that_speaks_makes_the_next_version(tmp_path: Path) -> None:
+    here = ground(tmp_path)
+    nightly = Nightly(here.setup, tmp_path, here.engine, here.telemetry, at_once=True)
+    start = here.day.end + timedelta(minutes=10)
+    await ticks(nightly, here, start)
+    readings = [MeterReading("main", over, Decimal("0.0115"), ACTUAL, n) for n, over in enumerate(here.grid.intervals)]
+    assert keep(here.engine, Document(METER, "meter.csv", b"as it came", start), readings)
+    await ticks(nightly, here, start + timedelta(minutes=61))
+    assert versions(here) == 2
+    await ticks(nightly, here, start + timedelta(minutes=122))
+    assert versions(here) == 2, "nothing new came"
 
 
 async def test_a_day_that_cannot_be_settled_holds_nothing_up(tmp_path: Path) -> None:
