@@ -1,4 +1,8 @@
-"""`./loadstone test [--all] [PYTEST ARGUMENTS]`: lint, types, import contracts, then the tests."""
+"""`./loadstone test [--all] [PYTEST ARGUMENTS]`: lint, types, import contracts, then the tests.
+
+The tests run two at a time, but for those that start whole sites, listen on addresses of their own or drive a browser: these run alone, so
+that none disturbs another's sockets or pace. With arguments of pytest's own, they are given to it as they are.
+"""
 
 import subprocess
 import sys
@@ -12,6 +16,9 @@ CHECKS = (
     ("import contracts", [BIN / "lint-imports"]),
 )
 
+ALONE = ("tests/e2e", "tests/browser", "tests/docs", "tests/dispatch/rigs", "tests/dispatch/sim", "tests/dispatch/meters")
+TOGETHER = ["-n", "2", "--dist", "worksteal"]
+
 
 def main(arguments: list[str]) -> int:
     everything = "--all" in arguments
@@ -21,10 +28,13 @@ def main(arguments: list[str]) -> int:
         print(f"== {name}", flush=True)
         if subprocess.run(list(map(str, command)), check=False).returncode:
             failed.append(name)
-    print("== tests", flush=True)
-    command = [sys.executable, "-m", "pytest", *(["--slow=all"] if everything else []), *rest]
-    if subprocess.run(command, check=False).returncode:
-        failed.append("tests")
+    slow = ["--slow=all"] if everything else []
+    alone = [path for path in ALONE if Path(path).is_dir()]
+    rounds = {"tests": rest} if rest else {"tests": [*TOGETHER, *(f"--ignore={path}" for path in alone)], "tests that run alone": alone}
+    for name, options in rounds.items():
+        print(f"== {name}", flush=True)
+        if subprocess.run([sys.executable, "-m", "pytest", *slow, *options], check=False).returncode:
+            failed.append(name)
     if failed:
         print(f"failed: {', '.join(failed)}", file=sys.stderr)
     return 1 if failed else 0
