@@ -7,6 +7,7 @@ Budgeting a relaxed count would let half the hours go.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from datetime import date
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +22,8 @@ from optimizer.program import KILO, Program
 from optimizer.trajectory import Trajectory
 
 if TYPE_CHECKING:
-    from optimizer.obligations.ers import Ers, Term
+    from optimizer.obligations.ers import Ers
+    from optimizer.performed import Term
 
 # A load planned at its threshold is planned a little above it: no rig draws so little, and solver dust is less.
 ABOVE_MW, ABOVE_SHARE = 1e-5, 2e-6
@@ -33,9 +35,9 @@ INF = float("inf")
 def stand_by(contract: Ers, program: Program) -> None:
     """Adds the line `ers_factors`: never more than the bill, and the bill's own where there is no event in the grid."""
     name, market = contract.name, program.site.market
-    due = contract.obligated(program.grid, market)
-    load = program.load_mw(contract.scope.names(program.site))
     memory = program.so_far.memory.get(name, {})
+    due = contract.obligated(program.grid, market, memory)
+    load = program.load_mw(contract.scope.names(program.site))
     touched = shares(contract.events(program.so_far.calls, CallKind.DEPLOY, program.grid), program.grid.intervals)
     event = np.zeros(program.n)
     for inside in touched:
@@ -45,7 +47,7 @@ def stand_by(contract: Ers, program: Program) -> None:
     there = _available(contract, program, load, due, here)
     done = _performed(contract, program, load, due, event, memory) if event.any() else None
     usd = program.sum([])
-    for part in contract.terms(program.grid, market):
+    for part in contract.terms(program.grid, market, memory):
         usd = usd + _term(contract, program, part, contract.recalled(memory, part), due, here, there, (event, done))
     program.earn(name, Charge("ers_factors", usd, "usd", np.ones(program.n)))
 
@@ -167,17 +169,15 @@ def told(contract: Ers, book: Sequence[Any], program: Program, path: Trajectory)
     """The conflict with price response in words: hours stood by at a loss and what that costs, hours given up, hours left to give up."""
     names = contract.scope.names(program.site)
     load = np.sum([path.group_load_mw[g] for g in names], axis=0)
-    due = contract.obligated(program.grid, program.site.market)
+    known, market = program.so_far.memory.get(contract.name, {}), program.site.market
+    due = contract.obligated(program.grid, market, known)
     on = program.grid.start.date()
+    yield from _used_up(contract, known, on)
     needed = np.array([contract.threshold_mw(p, on) if p else INF for p in due])
     obligated, there = np.isfinite(needed), load >= needed
     if not obligated.any():
         return
-    loss = np.zeros(program.n)
-    for g in names:
-        group = program.site.group(g)
-        for mode in group.awake_modes:
-            loss += np.maximum(0.0, -margin_usd(book, program, group, mode)) * path.rigs[g].get(mode.name, np.zeros(program.n)) / KILO
+    loss = _loss_usd(book, program, path, names)
     held = obligated & there & (loss > 0)
     hours = program.hours
     if held.any():
@@ -189,16 +189,36 @@ def told(contract: Ers, book: Sequence[Any], program: Program, path: Trajectory)
     if away.any():
         given_up, all_h = hours[away].sum(), hours[obligated].sum()
         yield f"{contract.name}: {given_up:.4g} of {all_h:.4g} obligated hours are given up: the load is below {needed[away].max():.3f} MW"
-    part = contract.terms(program.grid, program.site.market)[0]
-    memory = contract.recalled(program.so_far.memory.get(contract.name, {}), part)
+    part = contract.terms(program.grid, market, known)[0]
+    memory = contract.recalled(known, part)
     before, ahead = contract.before(memory, float), contract.ahead(part, float)
     inside = slice(part.first, part.last)
     whole = before.obligated_h + float(hours[inside][obligated[inside]].sum()) + ahead.obligated_h
     have = before.available_h + float(hours[inside][(obligated & there)[inside]].sum()) + ahead.available_h
+    if not whole:
+        return
     full = float(contract.figure("availability_full", part.on))
     left = have - full * whole
     room = f"{left:.4g} h may still be given up" if left >= 0 else f"{-left:.4g} h short of full pay"
     if used := float(memory.get("deployed_h", 0.0)):
-        ceiling = float(contract.figure("ceiling_h.winter" if part.on.month in (12, 1, 2, 3) else "ceiling_h.other", part.on))
-        yield f"{contract.name}: deployed {used:.4g} of at most {ceiling:.4g} h of the term"
+        yield f"{contract.name}: deployed {used:.4g} of at most {contract.ceiling_h(part.on):.4g} h of the term"
     yield f"{contract.name}: availability {have / whole:.4f} of {full:.2f} expected at the end of the term; {room}"
+
+
+def _loss_usd(book: Sequence[Any], program: Program, path: Trajectory, groups: Sequence[str]) -> Floats:
+    """What rigs that run above their breakeven lose in each interval."""
+    loss = np.zeros(program.n)
+    for group in (program.site.group(g) for g in groups):
+        for mode in group.awake_modes:
+            up = path.rigs[group.name].get(mode.name, np.zeros(program.n))
+            loss += np.maximum(0.0, -margin_usd(book, program, group, mode)) * up / KILO
+    return loss
+
+
+def _used_up(contract: Ers, memory: Any, on: date) -> Iterable[str]:
+    """That the hours of a term are used up, and what follows."""
+    day = contract.used_up(memory)
+    first, last = contract.contract_period(on, {})
+    if day is not None and first <= day < last:
+        then = "obligated anew from the day after" if contract.renewal else f"not obligated again before {last:%-d %B}"
+        yield f"{contract.name}: the hours of the term were used up on {day:%-d %B}; {then}"

@@ -4,15 +4,15 @@
     AF   hours in which load >= MBL + 0.95 MW, of the hours obligated (all periods; events left out)
     EPF  performance of the interval, clip((MBL + MW - load) / MW, 0, 1), weighted over the sustained response period
 
-A span pays what the term is worth after it less what it was worth before, what is still ahead taken as available. `memory` holds the
-term before the grid: term (its first day), obligated_h, available_h, gross_usd, event_weight, event_done, deployed_h, failed_tests,
-baseline_mw.
+A span pays what the term is worth after it less what it was worth before, what is still ahead taken as available. Deployments that use
+up the term's hours end the obligation with that day, or begin it anew where renewal was chosen: then each of the two is paid by factors of
+its own. `memory` holds the contract period before the grid: term (its first day), obligated_h, available_h, gross_usd, event_weight,
+event_done, deployed_h, used_up (the day its hours were), failed_tests, baseline_mw.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any, ClassVar, Literal
@@ -21,29 +21,23 @@ import numpy as np
 from pydantic import Field
 
 from markets.facts import Call, CallKind
-from markets.grid import Grid, Interval, Market
+from markets.grid import Grid, Interval, Market, OperatingDay
 from optimizer.actuals import Actuals
 from optimizer.contract import Contract
 from optimizer.dated import days, rule
-from optimizer.emergency import Period, Tally, availability_pay, event_pay, hours_left, period_at, periods_over, shares, term
+from optimizer.emergency import Period, Tally, availability_pay, event_pay, hours_left, period_at, periods_over, term
 from optimizer.money import Line, decimal
 from optimizer.obligations import Bounds, Charge, Its, active, standing
+from optimizer.performed import Performed, Term
 from optimizer.reader import Reader, lines
+from optimizer.score import Score
 from optimizer.site import Fraction, NotNegative, Positive, Site
 from optimizer.standby import stand_by, told
 
 INF = float("inf")
-TERM, TALLIED = "term", ("obligated_h", "available_h", "gross_usd", "event_weight", "event_done")
-
-
-@dataclass(frozen=True, slots=True)
-class Term:
-    """The part of a grid that lies in one contract term: positions [first, last), the hours still ahead of it by period."""
-
-    first: int
-    last: int
-    on: date
-    ahead: tuple[int, ...]
+TERM, DEPLOYED_H, USED_UP = "term", "deployed_h", "used_up"
+TALLIED = ("obligated_h", "available_h", "gross_usd", "event_weight", "event_done")
+WINTER = (12, 1, 2, 3)
 
 
 class Ers(Contract):
@@ -54,6 +48,7 @@ class Ers(Contract):
     baseline              "alternate": judged by MBL; "default": by the baseline ERCOT made before the event (memory: baseline_mw)
     periods               when it is obligated
     rest_available        share of the hours still ahead in the term that will be available
+    renewal               obligated anew for the rest of a term whose hours are used up
     """
 
     type: ClassVar[str] = "ers"
@@ -66,6 +61,7 @@ class Ers(Contract):
     baseline: Literal["alternate", "default"] = "alternate"
     periods: tuple[Period, ...] = Field(min_length=1)
     rest_available: Fraction = 1.0
+    renewal: bool = False
 
     @property
     def remembers_days(self) -> int:
@@ -97,19 +93,45 @@ class Ers(Contract):
         known = {id(p): self.threshold_mw(p, on) for p in {id(p): p for p in due if p}.values()}
         return [known[id(p)] if p else 0.0 for p in due]
 
-    def obligated(self, grid: Grid, market: Market) -> Sequence[Period | None]:
-        return periods_over(self.periods, grid, market)
+    def ceiling_h(self, on: date) -> float:
+        """The hours a term may be deployed."""
+        return float(self.figure("ceiling_h.winter" if on.month in WINTER else "ceiling_h.other", on))
 
-    def terms(self, grid: Grid, market: Market) -> list[Term]:
-        """The grid cut at the ends of contract terms."""
+    def obligated(self, grid: Grid, market: Market, memory: Mapping[str, Any]) -> Sequence[Period | None]:
+        """The time period each interval is obligated under: none any more after the day a term's hours were used up, unless renewed."""
+        due, used_up = periods_over(self.periods, grid, market), self.used_up(memory)
+        if used_up is None or self.renewal:
+            return due
+        end = self._term(used_up)[1]
+        return [None if used_up < day < end else period for day, period in zip(days(grid, market), due, strict=True)]
+
+    def terms(self, grid: Grid, market: Market, memory: Mapping[str, Any]) -> list[Term]:
+        """The grid cut at the ends of contract periods."""
         on = days(grid, market)
-        by_day = {day: term(day, str(self.figure("terms", day))) for day in dict.fromkeys(on)}
+        by_day = {day: self.contract_period(day, memory) for day in dict.fromkeys(on)}
         spans = [by_day[day] for day in on]
         cuts = [0, *(t for t in range(1, len(on)) if spans[t] != spans[t - 1]), len(on)]
         return [
-            Term(a, b, on[a], hours_left(self.periods, grid.intervals[b - 1].end, spans[a][1], market))
+            Term(a, b, on[a], hours_left(self.periods, grid.intervals[b - 1].end, spans[a][1], market), spans[a][0])
             for a, b in zip(cuts, cuts[1:], strict=False)
         ]
+
+    def contract_period(self, on: date, memory: Mapping[str, Any]) -> tuple[date, date]:
+        """The contract period of a day, [first, last): the term, or the part of it before or after its hours were used up."""
+        first, last = self._term(on)
+        begun, used_up = date.fromisoformat(memory.get(TERM, first.isoformat())), self.used_up(memory)
+        first = begun if first <= begun <= on else first
+        if used_up is None or not first <= used_up < last:
+            return first, last
+        after = used_up + timedelta(days=1)
+        return (after, last) if self.renewal and on >= after else (first, after)
+
+    def used_up(self, memory: Mapping[str, Any]) -> date | None:
+        """The day on which the hours of a term were used up."""
+        return date.fromisoformat(memory[USED_UP]) if USED_UP in memory else None
+
+    def _term(self, on: date) -> tuple[date, date]:
+        return term(on, str(self.figure("terms", on)))
 
     def ahead(self, left: Term, number: Any) -> Tally:
         """The term's hours after the grid, as far as they are expected to be available."""
@@ -161,7 +183,7 @@ class Ers(Contract):
 
     def charges(self, its: Its[Any]) -> Iterable[Charge[Any]]:
         """The offered price of every obligated hour; what factors cut of it is `ers_factors`."""
-        due = self.obligated(its.grid, its.site.market)
+        due = self.obligated(its.grid, its.site.market, its.memory(self.name))
         zero = its.during(None) * its.number(0)
         mw = zero + np.array([its.number(self.mw_of(p) if p else 0) for p in due], dtype=zero.dtype)
         price = zero + np.array([its.number(self.price_of(p) if p else 0) for p in due], dtype=zero.dtype)
@@ -172,12 +194,12 @@ class Ers(Contract):
         """The price of every obligated hour, and in each term one line for what its factors cut."""
         reader = Reader.of(actuals)
         yield from lines(self.name, self.charges(reader), reader)
-        memory = actuals.memory.get(self.name, {})
-        for part in self.terms(actuals.grid, actuals.site.market):
+        memory, seen = actuals.memory.get(self.name, {}), Performed.of(self, actuals)
+        for part in self.terms(actuals.grid, actuals.site.market, memory):
             before = self.before(self.recalled(memory, part), decimal)
-            gained = self.tally(actuals, part, memory)
-            failed = self._failed_tests(actuals, part, self.recalled(memory, part))
-            was, now = self.worth(part, before, self._empty(part, actuals), 0), self.worth(part, before, gained, failed)
+            gained = seen.tally(part, memory)
+            failed = seen.failed_tests(part, self.recalled(memory, part))
+            was, now = self.worth(part, before, seen.expected(part, memory), 0), self.worth(part, before, gained, failed)
             cut = now - was - gained.gross_usd
             if cut:
                 over = Interval(actuals.grid.intervals[part.first].start, actuals.grid.intervals[part.last - 1].end)
@@ -185,37 +207,55 @@ class Ers(Contract):
                 yield Line(self.name, "ers_factors", over, cut, "usd", Decimal(1), cut, cited)
 
     def recalled(self, memory: Mapping[str, Any], part: Term) -> Mapping[str, Any]:
-        """The memory of a term: nothing where it speaks of another one, failed tests and baseline apart."""
-        if memory.get(TERM, self._term(part)) == self._term(part):
+        """The memory of a contract period: nothing where it speaks of another one, failed tests and baseline apart."""
+        if memory.get(TERM, part.begins.isoformat()) == part.begins.isoformat():
             return memory
         return {word: memory[word] for word in ("failed_tests", "baseline_mw") if word in memory}
 
     def remember(self, memory: Mapping[str, Any], then: Actuals) -> Mapping[str, Any]:
-        """Its memory after a stretch of time: the tally of the term that the stretch ends in, and the hours it was deployed."""
-        part = self.terms(then.grid, then.site.market)[-1]
+        """Its memory after a stretch of time: the tally of the contract period that the stretch ends in, and the hours it was deployed."""
+        seen, on = Performed.of(self, then), days(then.grid, then.site.market)
+        cuts = [0, *(t for t in range(1, len(on)) if on[t] != on[t - 1]), len(on)]
+        for a, b in zip(cuts, cuts[1:], strict=False):
+            memory = self._after(memory, seen, Term(a, b, on[a], (), self.contract_period(on[a], memory)[0]))
+        return memory
+
+    def _after(self, memory: Mapping[str, Any], seen: Performed, part: Term) -> Mapping[str, Any]:
+        """The same after a part of one day."""
         kept = self.recalled(memory, part)
-        now = self.before(kept, decimal).plus(self.tally(then, part, kept))
-        spans = shares(self.events(then.calls, CallKind.DEPLOY, then.grid), then.grid.intervals)
-        deployed_s = sum(seconds for inside in spans for t, seconds, _ in inside if part.first <= t < part.last)
+        now = self.before(kept, decimal).plus(seen.tally(part, kept))
+        deployed_h = float(kept.get(DEPLOYED_H, 0.0)) + seen.deployed_h(part)
+        used_up = {USED_UP: part.on.isoformat()} if USED_UP not in kept and deployed_h >= self.ceiling_h(part.on) else {}
         return {
             **kept,
-            TERM: self._term(part),
+            TERM: part.begins.isoformat(),
             **{word: float(getattr(now, word)) for word in TALLIED},
-            "deployed_h": float(kept.get("deployed_h", 0.0)) + deployed_s / 3600.0,
-            "failed_tests": self._failed_tests(then, part, kept),
+            DEPLOYED_H: deployed_h,
+            "failed_tests": seen.failed_tests(part, kept),
+            **used_up,
         }
 
-    def _term(self, part: Term) -> str:
-        return term(part.on, str(self.figure("terms", part.on)))[0].isoformat()
+    def scores(self, memory: Mapping[str, Any], day: OperatingDay) -> Iterable[Score]:
+        """Hours used of the ceiling, availability so far and failed tests in a row, of the contract period a day lies in."""
+        begins, ends = self.contract_period(day.on, memory)
+        kept = self.recalled(memory, Term(0, 0, day.on, (), begins))
+        have, since = self.before(kept, float), f"since {begins:%-d %B %Y}"
+        ceiling = self.ceiling_h(day.on)
+        yield Score(f"{self.name}: deployed", float(kept.get(DEPLOYED_H, 0.0)), "h", f"of at most {ceiling:g} h {since}")
+        if have.obligated_h:
+            full = 100 * float(self.figure("availability_full", day.on))
+            how = f"of {have.obligated_h:g} h obligated {since}; paid in full from {full:g} %"
+            yield Score(f"{self.name}: availability so far", 100 * have.available_h / have.obligated_h, "%", how)
+        if have.event_weight:
+            full = 100 * float(self.figure("event_full", day.on))
+            yield Score(
+                f"{self.name}: performance so far", 100 * have.event_done / have.event_weight, "%", f"of events {since}; {full:g} %"
+            )
+        most = int(self.figure("failed_tests", day.on))
+        yield Score(f"{self.name}: failed tests in a row", int(kept.get("failed_tests", 0)), "tests", f"{most} leave nothing of the term")
 
     def before(self, memory: Mapping[str, Any], number: Any) -> Tally:
         return Tally(*(number(memory.get(word, 0)) for word in TALLIED))
-
-    def _empty(self, part: Term, actuals: Actuals) -> Tally:
-        """The grid's hours as they are expected before it: available, without an event, nothing earned yet."""
-        due, hours = self.obligated(actuals.grid, actuals.site.market), Reader.of(actuals).hours
-        total = sum((hours[t] for t in range(part.first, part.last) if due[t]), Decimal(0))
-        return Tally(total, total * decimal(self.rest_available), Decimal(0), Decimal(0), Decimal(0))
 
     def worth(self, part: Term, before: Tally, gained: Tally, failed: int) -> Decimal:
         """Dollars of the term so far, what is ahead taken as expected."""
@@ -231,55 +271,6 @@ class Ers(Contract):
             full, power = decimal(self.figure("event_full", part.on)), decimal(self.figure("event_power", part.on))
             pay = pay * event_pay(here.event_done / here.event_weight, full, power)
         return pay
-
-    def tally(self, actuals: Actuals, part: Term, memory: Mapping[str, Any]) -> Tally:
-        """What a stretch of the grid adds to its term. An interval without a reading is neither obligated nor available."""
-        market, hours = actuals.site.market, Reader.of(actuals).hours
-        due, load = self.obligated(actuals.grid, market), self._load_mw(actuals, hours)
-        weight, done, seen = self._events(actuals, load, due, memory, CallKind.DEPLOY, part)
-        obligated, available, gross = Decimal(0), Decimal(0), Decimal(0)
-        needed = self.thresholds_mw(due, part.on)
-        for t in range(part.first, part.last):
-            period = due[t]
-            if period is None:
-                continue
-            gross += hours[t] * decimal(self.mw_of(period)) * decimal(self.price_of(period))
-            if t in seen or load[t].is_nan():
-                continue
-            obligated += hours[t]
-            if load[t] >= decimal(needed[t]):
-                available += hours[t]
-        return Tally(obligated, available, gross, weight, done)
-
-    def _load_mw(self, actuals: Actuals, hours: Any) -> list[Decimal]:
-        names = self.scope.names(actuals.site)
-        return [sum((actuals.energy_mwh[g][t] for g in names), Decimal(0)) / hours[t] for t in range(len(actuals.grid))]
-
-    def _events(
-        self, actuals: Actuals, load: Sequence[Decimal], due: Sequence[Period | None], memory: Mapping[str, Any], kind: CallKind, part: Term
-    ) -> tuple[Decimal, Decimal, set[int]]:
-        weight, done, seen = Decimal(0), Decimal(0), set()
-        for inside in shares(self.events(actuals.calls, kind, actuals.grid), actuals.grid.intervals):
-            for t, seconds, whole in inside:
-                if not part.first <= t < part.last or load[t].is_nan():
-                    continue
-                share = Decimal(seconds) / Decimal(whole)
-                seen.add(t)
-                weight += share
-                done += share * self.performance(load[t], due[t], share, memory, decimal)
-        return weight, done, seen
-
-    def _failed_tests(self, actuals: Actuals, part: Term, memory: Mapping[str, Any]) -> int:
-        """Failed tests in a row, those before the grid included."""
-        failed = int(memory.get("failed_tests", 0))
-        hours = Reader.of(actuals).hours
-        load, due = self._load_mw(actuals, hours), self.obligated(actuals.grid, actuals.site.market)
-        for call in sorted((c for c in standing(actuals.calls, self.name) if c.kind is CallKind.TEST), key=lambda c: c.start_at):
-            alone = Actuals(actuals.site, actuals.grid, actuals.energy_mwh, {}, {}, (), calls=(call,))
-            weight, done, _ = self._events(alone, load, due, memory, CallKind.TEST, part)
-            if weight:
-                failed = 0 if done / weight >= decimal(self.figure("event_full", part.on)) else failed + 1
-        return failed
 
     # --- the plan ---------------------------------------------------------------------------------------------------------------------
 

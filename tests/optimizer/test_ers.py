@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal as D
 
@@ -11,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from markets.facts import Call, CallKind
-from markets.grid import Grid, Interval, Market
+from markets.grid import Grid, Interval, Market, OperatingDay
 from optimizer.emergency import Period, holidays, hours_left, period_at, term
 from optimizer.obligations.ers import Ers
 from optimizer.obligations.hashing import Hashing
@@ -96,7 +97,7 @@ def test_ex4_poor_availability_too():
                           "event_weight": str(D(41) / 6), "event_done": str(D("5.825") + D(1) / 3)}}  # fmt: skip
         quiet = Grid.regular(OCTOBER - timedelta(hours=1), OCTOBER, 15)
         after = actuals(site(group("g")), quiet, {"g": ["0"] * 4}, {POINT: ["0"] * 4}, memory=memory)
-        (part,) = contract.terms(quiet, Market.ERCOT)
+        (part,) = contract.terms(quiet, Market.ERCOT, memory["ers"])
         from optimizer.emergency import Tally
         from optimizer.money import decimal
 
@@ -133,8 +134,97 @@ def test_days_add_up_to_their_term():
     assert total == pytest.approx(once, abs=D("0.0001"))
     assert memory["deployed_h"] == pytest.approx(1 + 42.5 / 60)
     assert (memory["term"], memory["obligated_h"]) == ("2026-06-01", 488 - 1.5), "six quarters of the event were obligated"
-    later = contract.terms(Grid.regular(OCTOBER, OCTOBER + timedelta(hours=1), 15), Market.ERCOT)[0]
+    later = contract.terms(Grid.regular(OCTOBER, OCTOBER + timedelta(hours=1), 15), Market.ERCOT, memory)[0]
     assert "obligated_h" not in contract.recalled(memory, later), "a new term begins from nothing"
+
+
+def ending(days):
+    """A deployment of six hours and a half on each of two days: the hours of the term are used up on the second."""
+    calls = []
+    for n, day in enumerate(days):
+        at = local(7, day, 13)
+        calls.append(
+            Call(
+                source="qse", known_at=at, id=f"e{n}", version=1, obligation="ers", kind=CallKind.DEPLOY, notice_at=at, start_at=at,
+                end_at=local(7, day, 20), mw_cap=MBL,
+            )
+        )  # fmt: skip
+    return tuple(calls)
+
+
+def by_days(contract, real):
+    """Dollars by operating day, each settled with the days before in memory, and the memory after the last."""
+    memory, usd, at = {}, {}, JUNE
+    while at < OCTOBER:
+        a = TERM.index(at)
+        one = replace(
+            real, grid=Grid(TERM.edges[a : a + 97]), energy_mwh={"g": real.energy_mwh["g"][a : a + 96]}, hash_ph_days={"g": [D(0)] * 96},
+            energy_price={POINT: [D(0)] * 96}, hashprice=[D(45)] * 96, memory={"ers": dict(memory)},
+        )  # fmt: skip
+        lines = list(contract.settle(one))
+        usd[at.astimezone(Market.ERCOT.tz).date()] = sum((line.amount_usd for line in lines), D(0))
+        memory = contract.remember(memory, one)
+        at += timedelta(days=1)
+    return usd, memory
+
+
+DAY = D(4 * 40) * D("7.25")
+
+
+def test_used_up_hours_end_the_obligation_with_their_day():
+    """13 h of the 12 that a summer has: the rest of it is not obligated, whatever the load does, and is not paid."""
+    real = whole_term((), calls=ending((14, 15)))
+    real = replace(real, energy_mwh={"g": _low(real.energy_mwh["g"], (14, 15))})
+    contract = ers()
+    usd, memory = by_days(contract, real)
+    assert memory["used_up"] == "2026-07-15" and memory["deployed_h"] == pytest.approx(13.0)
+    assert usd[date(2026, 7, 15)] == DAY and usd[date(2026, 7, 16)] == 0 and usd[date(2026, 9, 30)] == 0
+    assert sum(usd.values()) == 45 * DAY, "June, and fifteen days of July"
+    assert memory["obligated_h"] == 45 * 4 - 7, "the events' own quarters count by their performance"
+    figures = {score.name: score for score in contract.scores(memory, OperatingDay(Market.ERCOT, date(2026, 9, 30)))}
+    assert figures["ers: deployed"].value == pytest.approx(13.0) and "12 h since 1 June 2026" in figures["ers: deployed"].how
+    assert figures["ers: availability so far"].value == pytest.approx(100.0)
+    autumn = Grid.regular(OCTOBER, OCTOBER + timedelta(days=1), 15)
+    fall = ers(periods=(Period(name="all", months=(10,), hours=(13,)),))
+    assert any(fall.obligated(autumn, Market.ERCOT, memory)), "the next term is another one"
+
+
+def test_a_renewed_obligation_begins_anew_on_the_day_after():
+    """With renewal every day is obligated. A poor event cuts the first contract period, the second is paid in full."""
+    real = whole_term((), calls=ending((14, 15)))
+    contract = ers(renewal=True)
+    usd, memory = by_days(contract, real)  # the load stays up: no performance at all in the events
+    assert memory["term"] == "2026-07-16" and memory["deployed_h"] == 0 and "used_up" not in memory
+    assert (memory["event_weight"], memory["obligated_h"]) == (0.0, 77 * 4)
+    assert sum((v for day, v in usd.items() if day > date(2026, 7, 15)), D(0)) == 77 * DAY
+    assert sum((v for day, v in usd.items() if day <= date(2026, 7, 15)), D(0)) == pytest.approx(D(0), abs=D("0.0001"))
+    now = next(iter(contract.scores(memory, OperatingDay(Market.ERCOT, date(2026, 9, 30)))))
+    assert (now.value, now.how) == (0.0, "of at most 12 h since 16 July 2026")
+    again = contract.terms(
+        Grid.regular(local(7, 15, 0), local(7, 17, 0), 15), Market.ERCOT, {"used_up": "2026-07-15", "term": "2026-06-01"}
+    )
+    assert [(part.begins, part.first, part.last) for part in again] == [(date(2026, 6, 1), 0, 96), (date(2026, 7, 16), 96, 192)]
+    assert (again[0].ahead, again[1].ahead) == ((0,), (76 * 4,))
+
+
+def _low(mwh, days):
+    """The same at the base load in the sustained response of the events."""
+    out = list(mwh)
+    for day in days:
+        for t in range(TERM.index(local(7, day, 13, 30)), TERM.index(local(7, day, 20))):
+            out[t] = D(MBL) / 4
+    return out
+
+
+def test_a_plan_after_the_hours_are_used_up_stands_by_for_nothing():
+    """A dear afternoon with no hour to give up: it sleeps, for nothing is owed any more; renewed, it stands by."""
+    over = Grid.regular(local(7, 20, 12), local(7, 20, 18), 60)
+    memory = {"ers": {"term": "2026-06-01", "obligated_h": 180, "available_h": 171, "gross_usd": 180 * 290.0, "used_up": "2026-07-15"}}
+    ahead = outlook([50, 115, 115, 115, 115, 50], over, hashprice=40.0)
+    for renewal, load, said in ((False, 0, "not obligated again before 1 October"), (True, 42, "obligated anew")):
+        made = plan(miner(), (*BOOK, ers(rest_available=0.95, renewal=renewal)), ahead, so_far(over.start, memory=memory))
+        np.testing.assert_allclose(made.load_mw, [50, load, load, load, load, 50], atol=2e-3)
+        assert any("were used up on 15 July" in text and said in text for text in made.reasons)
 
 
 def test_three_failed_tests_in_a_row_leave_nothing():
@@ -142,8 +232,6 @@ def test_three_failed_tests_in_a_row_leave_nothing():
     assert settle((ers(),), whole_term(BAD, calls=(test,))).net_usd == D("141520.00")
     real = whole_term(BAD, calls=(test,))
     twice = {"ers": {"failed_tests": 2}}
-    from dataclasses import replace
-
     assert settle((ers(),), replace(real, memory=twice)).net_usd == D("0.00")
     passed = whole_term(GOOD, calls=(test,))
     assert settle((ers(),), replace(passed, memory=twice)).net_usd == D("141520.00")
@@ -151,8 +239,6 @@ def test_three_failed_tests_in_a_row_leave_nothing():
 
 def test_the_default_baseline_judges_by_the_load_before():
     contract = ers(baseline="default", max_base_load_mw=0.0)
-    from dataclasses import replace
-
     real = replace(whole_term((4,) * 8), memory={"ers": {"baseline_mw": 44.0}})
     assert settle((contract,), real).net_usd == D("141520.00")
     half = replace(whole_term((24,) * 8), memory={"ers": {"baseline_mw": 44.0}})
