@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 # A load this close to an instruction stands against it: a watt.
 SLACK_MW = 1e-6
+# What a contract's rows that may give way are named by, its own name after.
+PROMISED = ("call", "floor", "before test", "runs")
 LIMITS = ("interconnect", "hall ", "line ", "maker ", "call ", "ramp ", "starts ", "floor ")
 
 
@@ -72,7 +74,7 @@ def shortfalls(
 
 def _owed_usd(name: str, mw: Floats, program: Program, path: Trajectory, book: Sequence[Obligation]) -> float:
     """What missing an instruction costs under the contract it came under, by that contract's own price (its `shortfall_usd`)."""
-    contract = next((o for o in book if name in (f"call {o.name}", f"floor {o.name}")), None)
+    contract = next((o for o in book if name in [f"{word} {o.name}" for word in PROMISED]), None)
     priced = getattr(contract, "shortfall_usd", None)
     return float(priced(program, path, mw)) if priced else 0.0
 
@@ -203,10 +205,13 @@ def _held_by(plan: Plan, program: Program, group: str, wanted: bool) -> str:
 
 def _binding(site: Site, plan: Plan) -> Iterable[str]:
     for name, worth in plan.shadow_prices.items():
-        where = np.flatnonzero(worth > 0)
-        hours = float(np.asarray(plan.grid.hours)[where].sum())
-        first = plan.grid.intervals[int(where[0])].start.astimezone(site.market.tz)
-        yield f"{name} binds for {hours:.2g} h, first at {first:%a %H:%M}; one more MW there is worth up to {worth.max():.2f} $ an hour"
+        binds, hours = worth > 0, np.asarray(plan.grid.hours)
+        starts = name.startswith("starts ")
+        usd = (worth * hours if starts else worth)[binds]
+        what, per = ("a thousand more starts then are", "") if starts else ("one more MW there is", " an hour")
+        much = f"{usd.max():.2f}" if usd.max() - usd.min() < 0.01 else f"{usd.min():.2f} to {usd.max():.2f}"
+        when = spoken.hours(site.market, plan.grid, binds)
+        yield f"{name} binds for {hours[binds].sum():.3g} h ({when}); {what} worth {much} ${per}"
 
 
 def _short(s: Shortfall) -> str:

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from dispatch.commands import FINDINGS, WRONG, Config, Ended, Json, instant, out, read_json
+from dispatch.commands import FINDINGS, WRONG, Config, Ended, Json, instant, note, out, read_json
 
 DAYS_BACK = 7  # of prices that scenarios are drawn from; a snapshot looks back little further
 SCENARIOS, SEED = 100, 7
@@ -36,8 +36,10 @@ def plan(
     document = make(found.inputs, risk=None if risk is None else _weighed(found, risk))
     if lp is not None:
         _write_model(found.inputs, lp)
+        note(f"{lp}: the model, rows and columns named")
     if check_:
         document["check"] = _checked(found.inputs)
+    document["unverified"] = _unverified(found)
     out(document, as_json, _plan_lines(document))
     if document["shortfalls"] or not document.get("check", {}).get("agree", True):
         raise Ended(FINDINGS)
@@ -95,7 +97,25 @@ def _plan_lines(document: dict[str, Any]) -> list[str]:
         groups = "  ".join(f"{name} {g['load_mw']:.3f}" for name, g in interval["groups"].items())
         lines.append(f"{start:%Y-%m-%d %H:%MZ}  {interval['load_mw']:9.3f} MW  {groups}")
     lines += [f"short: {s['promise']}: {s['mw']:.3f} MW, {s['usd']:.2f} $; {s['repair']}" for s in document["shortfalls"]]
-    return [*lines, *document["reasons"]]
+    lines += document["reasons"]
+    lines += _check_lines(document["check"]) if "check" in document else []
+    return [*lines, *(f"unverified: {text}" for text in document["unverified"])]
+
+
+def _check_lines(checked: dict[str, Any]) -> list[str]:
+    """What each solver found, how far that is from the first, and our own sums."""
+    said = [f"check: {name} {usd:,.6f} ({checked['differences'][name]:.1e} apart)" for name, usd in checked["objectives"].items()]
+    ends = "all agree" if checked["agree"] else "THEY DO NOT AGREE"
+    return [*said, f"check: gap of our own sums {checked['gap']:.1e}; {ends}"]
+
+
+def _unverified(found: Any) -> list[str]:
+    """The rules in force then, of the market and of the book's contracts, that nobody has checked against their text."""
+    from markets.grid import OperatingDay
+
+    setup = found.setup
+    on = OperatingDay.of(setup.site.market, found.at).on
+    return list(setup.rules.unverified(setup.site.market, on, [type(o).type for o in setup.book]))
 
 
 def _what_if_lines(answer: dict[str, Any]) -> list[str]:

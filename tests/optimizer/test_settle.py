@@ -243,7 +243,8 @@ def test_reasons_are_sentences_an_operator_understands():
     text = "\n".join(made.reasons)
     assert "fast (s21) runs 86% of its rigs until 12:00 (HE13): energy at LZ_WEST 30.00 $/MWh is below its breakeven 99.92" in text
     assert "held by interconnect" in text
-    assert "interconnect binds for 2 h" in text
+    # 84.7 of 1000 fast rigs more for each MW: (99.92 - 30.00) $/MWh; it binds before the dear hours and after them
+    assert "interconnect binds for 2 h (11-12, 14-15); one more MW there is worth 69.92 $ an hour" in text
     asleep = plan(where, BOOK, outlook([143.2] * 4 + [30.0] * 4), so_far())
     assert any(
         r.startswith("g (s19jpro) sleeps") and "energy at LZ_WEST 143.20 $/MWh is above its breakeven 56.77" in r for r in asleep.reasons
@@ -278,3 +279,15 @@ def test_a_book_written_by_hand():
                   {"mw": 1, "usd_per_mwh": 1, "from": "2026-01-02T00:00:00Z", "to": "2026-01-01T00:00:00Z"}):  # fmt: skip
         with pytest.raises(ValueError):
             Block.model_validate(wrong)
+
+
+def test_a_limit_of_starts_is_worth_starts_not_megawatts():
+    """300 rigs may start a quarter hour. One that starts a quarter hour sooner hashes 3.5 kW for 0.25 h at 69.92 $/MWh more; the first
+    quarter's start moves three of them up."""
+    where = site(group("g", "s21"), halls=[Hall(name="a", meter="main", limit_mw=1000.0, max_starts_per_min=20.0)])
+    made = plan(where, BOOK, outlook([30.0] * 8), so_far())
+    a_quarter_sooner = 3.5 * 0.25 * 69.92
+    said, worth = next(r for r in made.reasons if r.startswith("starts hall a binds")).split(" are worth ")
+    assert said == "starts hall a binds for 0.75 h (11-11:45); a thousand more starts then"
+    least, most = (float(x) for x in worth.removesuffix(" $").split(" to "))
+    assert (least, most) == pytest.approx((a_quarter_sooner, 3 * a_quarter_sooner), abs=0.02)
