@@ -64,7 +64,7 @@ def read_calendar(content: bytes) -> Calendar:
     for where, row in rows:
         try:
             dates = {key: day(row[column]) if row.get(column) else None for key, column in DATES.items()}
-            postings.append(Posting(row["SETTLEMENTTYPE"], day(row["OPERATINGDATE"]), row.get("VERSION", ""), **dates))
+            postings.append(Posting(row.get("SETTLEMENTTYPE", ""), day(row.get("OPERATINGDATE", "")), row.get("VERSION", ""), **dates))
         except ValueError as error:
             findings.append(Finding("value", f"{where}: {error}: not used"))
     return Calendar(in_order(postings), tuple(findings))

@@ -98,7 +98,7 @@ def _intervals(element: Element, where: str, on: date, findings: list[Finding]) 
     if not rows:
         return {}
     told = text(element, "NumberOfIntervals")
-    over = grid_of(on, int(told) if told.isdecimal() else len(rows))
+    over = grid_of(on, int(told) if told.isdecimal() and len(told) < 6 else len(rows))
     if over is None:
         findings.append(
             Finding("intervals", f"{where}: {told or len(rows)} intervals are no operating day {on.isoformat()}: not compared by interval")
@@ -123,8 +123,8 @@ def _intervals(element: Element, where: str, on: date, findings: list[Finding]) 
 
 
 def _place(num: str, n: int) -> int:
-    if not num.isdecimal() or not 1 <= int(num) <= n:
-        raise ValueError(f"NUM {num!r} is not from 1 to {n}")
+    if not num.isdecimal() or len(num) > 5 or not 1 <= int(num) <= n:
+        raise ValueError(f"NUM {num[:20]!r} is not from 1 to {n}")
     return int(num) - 1
 
 

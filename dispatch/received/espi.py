@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from xml.etree.ElementTree import Element
 
 from dispatch.received.metercsv import MeterMap
 from dispatch.received.readings import ACTUAL, DELIVERED, ESTIMATED, RETURNED, MeterFile, Raw, sound
+from dispatch.received.table import number
 from dispatch.received.xml import children, local, text, tree
 from markets.grid import Interval
 from optimizer.money import Finding
@@ -20,7 +22,7 @@ FLOWS = {"": DELIVERED, "1": DELIVERED, "4": DELIVERED, "19": RETURNED}
 CUMULATIVE = ("1", "3")
 # qualityOfReading: 0 valid, 14 raw, 17 validated, 18 verified, 19 revenue quality; the rest is edited, estimated or in doubt.
 ACTUAL_QUALITY = ("", "0", "14", "17", "18", "19")
-LONGEST_S = 86_400
+LONGEST_S, LATEST_S = 86_400, 7_258_118_400  # a day; the year 2200
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,10 +92,11 @@ def _type(element: Element) -> _Type:
     if flow is None:
         why = f"flow direction {text(element, 'flowDirection')} is neither drawn (1), net (4) nor returned (19)"
     power = text(element, "powerOfTenMultiplier") or "0"
-    try:
-        scale = Decimal(10) ** int(power)
-    except ValueError:
-        scale, why = Decimal(1), f"power of ten {power!r} is no whole number"
+    scale = Decimal(1)
+    if re.fullmatch(r"-?\d{1,2}", power):
+        scale = scale.scaleb(int(power))
+    else:
+        why = f"power of ten {power[:20]!r} is no small whole number"
     return _Type(unit or "wh", scale, flow or DELIVERED, why)
 
 
@@ -125,13 +128,12 @@ def _raw(reading: Element, row: int, meter: str, kind: _Type, findings: list[Fin
         if period is None:
             raise ValueError("it has no time period")
         start, duration = int(text(period, "start")), int(text(period, "duration"))
-        if not 0 < duration <= LONGEST_S:
-            raise ValueError(f"{duration} seconds is no interval of a meter")
-        value = Decimal(text(reading, "value"))
+        if not 0 < duration <= LONGEST_S or not 0 < start < LATEST_S:
+            raise ValueError(f"{duration} seconds from {start} is no interval of a meter")
+        value = number(text(reading, "value"))
         over = Interval(datetime.fromtimestamp(start, UTC), datetime.fromtimestamp(start, UTC) + timedelta(seconds=duration))
-    except (ValueError, InvalidOperation, OverflowError, OSError) as error:
-        why = "its value is no number" if isinstance(error, InvalidOperation) else str(error)
-        findings.append(Finding("value", f"reading {row}: {why}: not used"))
+    except ValueError as error:
+        findings.append(Finding("value", f"reading {row}: {error}: not used"))
         return None
     codes = [text(q, "quality") for q in children(reading, "ReadingQuality")] or [text(reading, "quality")]
     quality = ACTUAL if all(code in ACTUAL_QUALITY for code in codes) else ESTIMATED

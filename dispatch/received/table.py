@@ -9,10 +9,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta, timezone, tzinfo
 from decimal import Decimal, InvalidOperation
+from itertools import zip_longest
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from dispatch.received import Unreadable
 
+LARGEST, YEARS = Decimal("1e15"), range(1990, 2200)
 _DATES = (re.compile(r"(?P<y>\d{4})-(?P<m>\d{1,2})-(?P<d>\d{1,2})"), re.compile(r"(?P<m>\d{1,2})/(?P<d>\d{1,2})/(?P<y>\d{4})"))
 _TIME = re.compile(r"(?P<h>\d{1,2}):(?P<min>\d{2})(?::(?P<s>\d{2})(?:\.0+)?)?\s*(?P<half>[AaPp][Mm])?")
 _OFFSET = re.compile(r"([+-])(\d{2}):?(\d{2})")
@@ -56,7 +58,7 @@ def table(content: bytes) -> Table:
     header = tuple(rows[0][1])
     if twice := sorted({c for c in header if c and header.count(c) > 1}):
         raise Unreadable(f"column {twice[0]!r} stands in the header twice")
-    return Table(header, tuple((line, dict(zip(header, row, strict=False))) for line, row in rows[1:]))
+    return Table(header, tuple((line, dict(zip_longest(header, row[: len(header)], fillvalue=""))) for line, row in rows[1:]))
 
 
 def number(text: str) -> Decimal:
@@ -67,9 +69,9 @@ def number(text: str) -> Decimal:
     try:
         value = Decimal(bare)
     except InvalidOperation:
-        raise ValueError(f"{text!r} is no number") from None
-    if not value.is_finite():
-        raise ValueError(f"{text!r} is no number")
+        raise ValueError(f"{text[:40]!r} is no number") from None
+    if not value.is_finite() or abs(value) >= LARGEST:
+        raise ValueError(f"{text[:40]!r} is no number" if not value.is_finite() else f"{text[:40]!r} is larger than anything billed")
     return -value if negative else value
 
 
@@ -77,8 +79,15 @@ def day(text: str) -> date:
     """2026-08-20 or 08/20/2026, whatever time follows. Raises ValueError."""
     for pattern in _DATES:
         if found := pattern.match(text.strip()):
-            return date(int(found["y"]), int(found["m"]), int(found["d"]))
+            return _billed(date(int(found["y"]), int(found["m"]), int(found["d"])))
     raise ValueError(f"{text!r} is no date such as 2026-08-20 or 08/20/2026")
+
+
+def _billed(on: date) -> date:
+    """The day, if it is one that anybody bills. Raises ValueError."""
+    if on.year not in YEARS:
+        raise ValueError(f"{on.isoformat()} is no day that anybody bills")
+    return on
 
 
 def zone(name: str) -> tzinfo:
@@ -98,10 +107,12 @@ def moment(text: str) -> datetime:
     """A time as it is written, with its offset where it has one; 24:00 is the next midnight. Raises ValueError."""
     text = text.strip()
     try:
-        return datetime.fromisoformat(text)
+        at = datetime.fromisoformat(text)
     except ValueError:
-        pass
-    on = day(text)
+        on = day(text)
+    else:
+        _billed(at.date())
+        return at
     rest = re.sub(r"^[\d/-]+[T ]*", "", text)
     found = _TIME.fullmatch(rest)
     if rest and not found:

@@ -229,3 +229,18 @@ def test_any_order_of_rows_reads_the_same(watthours: list[int], minutes: int, ra
     used = {r.over.start for r in once.readings}
     named = sum(f.kind in ("unit-mixed", "implausible") for f in once.findings)
     assert len(used) + named == len(watthours)
+
+
+@pytest.mark.parametrize(("was", "now", "words"), [
+    ("<value>100</value>", "<value>NaN</value>", "'NaN' is no number"),
+    ("<value>100</value>", "<value>1e400</value>", "larger than anything billed"),
+    ("<start>1787202000</start>", "<start>99999999999999999</start>", "reading 1: "),
+    ("<powerOfTenMultiplier>3</powerOfTenMultiplier>", "<powerOfTenMultiplier>999999999</powerOfTenMultiplier>", "no small whole number"),
+    ("<uom>72</uom>", "<uom></uom>", "unit of measure none"),
+    ("<accumulationBehaviour>4<", "<accumulationBehaviour>3<", "running total"),
+])  # fmt: skip
+def test_green_button_figures_that_cannot_be(was: str, now: str, words: str) -> None:
+    text = feed([100, 200], int(AT.timestamp()))
+    assert was in text
+    file = read(text.replace(was, now))
+    assert words in file.findings[0].text and len(file.readings) < 2
