@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from pyasic.errors import APIError
 
 from dispatch.clock import Clock
@@ -22,9 +24,12 @@ class Avalon(Spoken):
     def __init__(self, ip: str, model: str, password: str, group: RigGroup, clock: Clock) -> None:
         self.rpc = AvalonLine(ip)
         self._clock = clock
+        # It takes one connection at a time.
+        self._line = asyncio.Lock()
 
     async def read(self) -> tuple[float, float]:
-        return wire.figures(await self.rpc.estats())
+        async with self._line:
+            return wire.figures(await self.rpc.estats())
 
     async def sleep(self) -> str:
         return await self._said(wire.at("softoff", self._soon_s()))
@@ -40,7 +45,8 @@ class Avalon(Spoken):
 
     async def _said(self, words: tuple[str, ...]) -> str:
         try:
-            letter, message = cgminer.said(await self.rpc.send_command("ascset", parameters=",".join(words)))
+            async with self._line:
+                letter, message = cgminer.said(await self.rpc.send_command("ascset", parameters=",".join(words)))
         except APIError as error:
             objection = str(error.message)
             if "Decode Error" in objection or "No data" in objection:
