@@ -22,6 +22,7 @@ SELLS_LOAD = {
     frozenset(("lmr",)): "two contracts register the same rigs as capacity (MISO BPM-011: a resource is registered once)",
     frozenset(("drr",)): "two contracts sell the reduction of the same rigs (MISO BPM-002: a resource is registered once)",
     frozenset(("edr",)): "two contracts offer the same rigs for emergencies (MISO Schedule 30: a resource is registered once)",
+    frozenset(("drr", "edr")): "two contracts are paid for one reduction (MISO Schedule 30: a resource is registered once)",
     frozenset(("tdu",)): "two programmes of the utility pay for the same rigs (utility tariff, load management)",
     frozenset(("tdu", "ers")): "a load in a utility's load management may not be in ERS (16 TAC 25.507; utility tariff)",
     frozenset(("sb6",)): NO_OTHER,

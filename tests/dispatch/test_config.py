@@ -209,6 +209,10 @@ def test_lmr_and_edr_on_the_same_rigs_are_refused_in_one_line(tmp_path: Path) ->
     assert [o.type for o in apart.book][-3:] == ["lmr", "edr", "plant"] and any("miso.lmr.rsg" in u for u in apart.unverified)
     (wrong,) = faults_of(tmp_path, miso + lmr + edr.replace("METER", "clr"))
     assert wrong.startswith("obligations.edr.scope: shares clr-s21 with 'lmr': a MW may not be LMR and EDR (MISO Tariff, Module E-1")
+    drr = '[[obligations]]\ntype = "drr"\nscope = { meter = "ers" }\nmw = 10.0\nbaseline_mw = 14.0\n'
+    (wrong,) = faults_of(tmp_path, miso + drr + edr.replace("METER", "ers"))
+    assert wrong.startswith("obligations.edr.scope: shares ers-s21 with 'drr': two contracts are paid for one reduction")
+    assert config.load(written(tmp_path, miso + drr + edr.replace("METER", "clr"))).book[-2].type == "edr"
     twice = lmr.replace('type = "lmr"', 'type = "lmr"\nname = "again"')
     (wrong,) = faults_of(tmp_path, miso + lmr + twice)
     assert "two contracts register the same rigs as capacity" in wrong
