@@ -85,6 +85,16 @@ def value_lines(
     return lines
 
 
+def lost_usd(contract: Obligation, program: Program, path: Trajectory, over_mw: Floats) -> float:
+    """What a contract's own lines lose by load of its scope that stands `over_mw` above what was asked, shape (n,)."""
+    names = contract.scope.names(program.site)
+    load = sum((path.group_load_mw[name] for name in names), np.zeros(program.n))
+    kept = np.maximum(0.0, 1.0 - over_mw / np.where(load > 0, load, 1.0))
+    less = {name: mw * kept if name in names else mw for name, mw in path.group_load_mw.items()}
+    asked, here = (value_lines([contract], program, p) for p in (replace(path, group_load_mw=less), path))
+    return max(0.0, float(sum(usd.sum() for usd in asked.values()) - sum(usd.sum() for usd in here.values())))
+
+
 def _add_lines(lines: dict[tuple[str, str], Floats], obligation: Obligation, reader: Reader) -> None:
     charges = getattr(obligation, "charges", None)
     if charges is None or _settles_itself(obligation):

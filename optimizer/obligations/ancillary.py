@@ -32,6 +32,7 @@ from optimizer.headroom import down_pool, up_pool
 from optimizer.interruptible import Block, banded, idle, prolonged, remembered, sold_whole, strikes
 from optimizer.obligations import Bounds, Charge, Its, active
 from optimizer.program import Program
+from optimizer.score import Score
 from optimizer.setpoint import deviation
 from optimizer.site import NotNegative, Positive, Site
 from optimizer.spoken import hours, missing_rigs
@@ -251,6 +252,14 @@ class Ancillary(Contract):
             what = "sells nothing: disqualified" if self.disqualified(memory, at) else "one more disqualifies"
             starts = ", ".join(f"{start.astimezone(program.site.market.tz):%d %b %Y %H:%M}" for start in failed)
             yield f"{self.name}: instructions of {starts} were not followed within the band; {what}"
+
+    def scores(self, memory: Mapping[str, Any], day: OperatingDay) -> Iterable[Score]:
+        """Failed instructions of a load that is interrupted in blocks."""
+        if self.block is not None:
+            over_days = float(rule(self._rules, "ercot.nclr.strikes_days", day.on).value)
+            yield Score(
+                f"{self.name}: strikes", len(strikes(memory, day.end, over_days)), "strikes", f"of {over_days:g} days; two disqualify"
+            )
 
     def shortfall_usd(self, program: Program, path: Trajectory, short_mw: Any) -> float:
         """What an instruction that is missed so far costs at the dearest of its reserve prices."""

@@ -18,16 +18,20 @@ from typing import Annotated, Any, ClassVar, Literal
 import numpy as np
 from pydantic import AfterValidator, Field, model_validator
 
-from markets.grid import Interval, utc
+from markets.grid import Interval, OperatingDay, utc
 from optimizer.actuals import Actuals
 from optimizer.contract import Contract
 from optimizer.obligations import Charge, Its
 from optimizer.periods import PERIOD, clock, recalled
+from optimizer.program import Program
 from optimizer.reader import Reader
+from optimizer.score import Score
 from optimizer.site import NotNegative, Positive
+from optimizer.trajectory import Trajectory, value_lines
 
 Instant = Annotated[datetime, AfterValidator(utc)]
 DELIVERED_PH_DAYS, NEEDED_PH_DAYS = "delivered_ph_days", "needed_ph_days"
+SHORTFALL = "forward_shortfall"
 PRICE = "Hashrate forward at a fixed price against the index: sold PH/s-days x (price - hashprice)"
 MISSING = "Hashrate forward, what was not delivered: liquidated damages, and no gain on the price (forward contract)"
 PERIOD_MIN = {"daily": 24 * 60, "hourly": 60}
@@ -83,7 +87,7 @@ class Forward(Contract):
         before = recalled(known, DELIVERED_PH_DAYS, first), recalled(known, NEEDED_PH_DAYS, first)
         missing = its.short(self._hashed(its), period, sold, before)
         gain = np.array([max(usd, its.number(0)) if usd == usd else usd for usd in price - index], dtype=np.asarray(index).dtype)
-        yield Charge("forward_shortfall", missing, "ph_day", -(gain + its.number(self.damages_usd_per_ph_day)), MISSING, over_period=True)
+        yield Charge(SHORTFALL, missing, "ph_day", -(gain + its.number(self.damages_usd_per_ph_day)), MISSING, over_period=True)
 
     def remember(self, memory: Mapping[str, Any], then: Actuals) -> Mapping[str, Any]:
         """Its memory after a stretch of time: what was hashed and needed of the day that the stretch ends in."""
@@ -98,6 +102,18 @@ class Forward(Contract):
             DELIVERED_PH_DAYS: recalled(memory, DELIVERED_PH_DAYS, last) + sum(h for h, _ in pairs),
             NEEDED_PH_DAYS: recalled(memory, NEEDED_PH_DAYS, last) + sum(n for _, n in pairs),
         }
+
+    def scores(self, memory: Mapping[str, Any], day: OperatingDay) -> Iterable[Score]:
+        """Delivered of the UTC day that the operating day ends in."""
+        needed = memory.get(NEEDED_PH_DAYS, 0.0)
+        if self.delivery == "daily" and needed:
+            since = f"of {needed:.6g} PH/s-days sold of the UTC day so far"
+            yield Score(f"{self.name}: delivered so far", memory[DELIVERED_PH_DAYS], "PH/s-days", since)
+
+    def shortfall_usd(self, program: Program, path: Trajectory, short_mw: Any) -> float:
+        """What is owed for hashing that is not delivered on the planned load."""
+        owed = value_lines([self], program, path).get((self.name, SHORTFALL), np.zeros(1))
+        return max(0.0, -float(owed.sum()))
 
     def _hashed(self, its: Its[Any]) -> Any:
         return its.sum([its.hash_ph_days(name) for name in self.scope.names(its.site)]) * its.during(self.over)

@@ -15,16 +15,20 @@ from typing import Any, ClassVar
 import numpy as np
 from pydantic import model_validator
 
-from markets.grid import Interval, months
+from markets.grid import Interval, OperatingDay, months
 from optimizer.actuals import Actuals
 from optimizer.contract import Contract
 from optimizer.expr import Ints
 from optimizer.obligations import Charge, Its, meters_in
 from optimizer.periods import PERIOD, recalled
+from optimizer.program import Program
 from optimizer.reader import Reader
+from optimizer.score import Score
 from optimizer.site import Fraction, NotNegative, Positive, Site
+from optimizer.trajectory import Trajectory, value_lines
 
 RUN_MWH, PROMISED_MWH = "run_mwh", "promised_mwh"
+UPTIME_CREDIT = "uptime_credit"
 FEE = "Hosting fee per metered MWh, losses included, while the price is under the tenant's strike (hosting agreement)"
 PASSED = "Energy passed through at the settlement point's real-time price, losses included, under the tenant's strike (hosting agreement)"
 SHARE = "Share of the tenant's hashing at hashprice (hosting agreement)"
@@ -91,7 +95,7 @@ class Hosting(Contract):
             month, known = months(its.site.market, its.grid), its.memory(self.name)
             before = recalled(known, RUN_MWH, int(month[0])), recalled(known, PROMISED_MWH, int(month[0]))
             missing = its.short(*self._run_and_promised(its, month), before)
-            yield Charge("uptime_credit", missing, "mwh", its.during(None) * its.number(-self.credit_usd_per_mwh), UPTIME, over_period=True)
+            yield Charge(UPTIME_CREDIT, missing, "mwh", its.during(None) * its.number(-self.credit_usd_per_mwh), UPTIME, over_period=True)
 
     def remember(self, memory: Mapping[str, Any], then: Actuals) -> Mapping[str, Any]:
         """Its memory after a stretch of time: what ran and what was promised of the month that the stretch ends in."""
@@ -106,6 +110,25 @@ class Hosting(Contract):
             RUN_MWH: recalled(memory, RUN_MWH, last) + sum(r for r, _ in pairs),
             PROMISED_MWH: recalled(memory, PROMISED_MWH, last) + sum(p for _, p in pairs),
         }
+
+    def scores(self, memory: Mapping[str, Any], day: OperatingDay) -> Iterable[Score]:
+        """Uptime of the month so far, of what was promised of it."""
+        promised, month = memory.get(PROMISED_MWH, 0.0), f"{day.on:%B %Y}"
+        if promised:
+            run = memory.get(RUN_MWH, 0.0)
+            how = f"of contracted MWh in {month}, hours above the tenant's strike left out; {100 * self.uptime:g} % promised"
+            yield Score(f"{self.name}: uptime so far", 100 * self.uptime * run / promised, "%", how)
+            yield Score(f"{self.name}: missing so far", max(0.0, promised - run), "MWh", f"of {promised:.6g} MWh promised in {month}")
+
+    def shortfall_usd(self, program: Program, path: Trajectory, short_mw: Any) -> float:
+        """The uptime credit of a called floor that is missed; a cap that is missed costs a tenant nothing."""
+        memory = program.so_far.memory.get(self.name, {})
+        calls = program.calls_of(self.name)
+        floor = np.array([self.bounds(program.site, memory, calls, over).floor_mw for over in program.grid.intervals])
+        load = sum((path.group_load_mw[name] for name in self.scope.names(program.site)), np.zeros(program.n))
+        missed_mwh = float((np.where(load < floor, short_mw, 0.0) * program.hours).sum())
+        owed = value_lines([self], program, path).get((self.name, UPTIME_CREDIT), np.zeros(1))
+        return min(missed_mwh * self.credit_usd_per_mwh, -float(owed.sum()))
 
     def _run_and_promised(self, its: Its[Any], month: Ints) -> tuple[Any, Ints, Any]:
         """Metered and promised MWh in the hours the tenant wants, with the months they count in."""

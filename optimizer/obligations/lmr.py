@@ -11,7 +11,7 @@ demand), hours (the last hours' load), tests (by call id: before_mw, most_mw) an
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
@@ -27,6 +27,7 @@ from optimizer.dated import days, figures, rule
 from optimizer.instructed import HOUR, METER_SHARE, Loads, bounded, clock_hour, declared, due, positive, share, spans
 from optimizer.obligations import Bounds, Charge, Its, meters_in, standing
 from optimizer.reader import Reader
+from optimizer.score import Score
 from optimizer.site import NotNegative, Positive, Site
 
 SEASON, CALLED, HIGHEST_MW, HOURS, TESTS, FAILED = "season", "called", "highest_mw", "hours", "tests", "failed"
@@ -214,11 +215,36 @@ class Lmr(Contract):
         return floor
 
     def shortfall_usd(self, program: Any, path: Any, short_mw: Any) -> float:
-        """What missing its instructions costs on the planned load, credit that is lost included."""
+        """What missing its instructions costs on the planned load, credit that is lost included; of the load a test must begin from, the
+        credit that a failed test takes for the rest of the season."""
         from optimizer.trajectory import actuals_of
 
+        if (short_mw[self._before_tests(program) > 0] > 0).any():
+            return self._failed_test_usd(program)
         missed = ("lmr_shortfall", "lmr_forfeit")
         return -float(sum(line.amount_usd for line in self.settle(actuals_of(program, path)) if line.charge_type in missed))
+
+    def _failed_test_usd(self, program: Any) -> float:
+        on = _day(program.grid.start, program.site.market)
+        left = (season_start(season_start(on) + timedelta(days=100)) - on).days
+        usd = cleared(self._rules, self.zone, self.usd_per_mw_day, program.grid, program.site.market)[0]
+        kept = float(rule(self._rules, "miso.lmr.test.failed_share", on).value)
+        return (1.0 - kept) * self.zrc.get(season(on), self.mw) * usd * left
+
+    def scores(self, memory: Mapping[str, Any], day: OperatingDay) -> Iterable[Score]:
+        """Calls answered and left of the season a day lies in, and its last test."""
+        here = memory if memory.get(SEASON) == season_start(day.on).isoformat() else {}
+        used, allowed = len(here.get(CALLED, ())), self._allowed(day.on)
+        if allowed is not None:
+            how = f"{used} of {allowed} of the {season(day.on)} answered"
+            yield Score(f"{self.name}: calls left", max(0, allowed - used), "calls", how)
+        if here.get(TESTS):
+            yield Score(f"{self.name}: last test", float(not here.get(FAILED)), "passed", f"1 when it was passed; of the {season(day.on)}")
+
+    def _allowed(self, on: date) -> int | None:
+        """Calls of a season, where a rule says how many."""
+        word = f"miso.lmr.calls.{season(on)}"
+        return int(rule(self._rules, word, on).value) if any(r.id == word and r.holds(on) for r in self._rules) else None
 
     def reasons(self, book: Sequence[Any], program: Any, path: Any) -> Iterable[str]:
         """Instructions answered and left of the season, when one is due, and what a failed test costs."""
@@ -230,9 +256,8 @@ class Lmr(Contract):
             begins = span.start.astimezone(market.tz)
             until = "recall" if call.end_at is None else f"{call.end_at.astimezone(market.tz):%a %H:%M}"
             yield f"{self.name}: call {call.id} is due from {begins:%a %H:%M} until {until}: at most {self.most_mw:.3f} MW"
-        word = f"miso.lmr.calls.{season(on)}"
-        if any(r.id == word and r.holds(on) for r in self._rules):
-            allowed, used = int(rule(self._rules, word, on).value), len(here.get(CALLED, ()))
+        allowed, used = self._allowed(on), len(here.get(CALLED, ()))
+        if allowed is not None:
             yield f"{self.name}: {used} of {allowed} calls of this {season(on)} answered, {max(0, allowed - used)} left"
         if here.get(FAILED):
             yield f"{self.name}: the last test failed; the credit does not count until one is passed or the {season(on)} ends"

@@ -73,6 +73,10 @@ class LoadManagement(Contract):
             load = program.load_mw(self.scope.names(program.site))
             program.at_least(f"runs {self.name}", load, floor, Yields.CAPACITY, floor > 0)
 
+    def shortfall_usd(self, program: Program, path: Any, short_mw: Any) -> float:
+        """A season pays verified kilowatts: what an event misses, or does not find running, is not verified."""
+        return float(min(short_mw.max(), self.mw)) * 1000.0 * self.usd_per_kw
+
 
 def _years(grid: Grid, market: Market) -> list[int]:
     return [over.start.astimezone(market.tz).year for over in grid.intervals]

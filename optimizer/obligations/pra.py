@@ -23,7 +23,9 @@ from optimizer.adequacy import BySeason, Zone, cited, cleared, season, season_st
 from optimizer.contract import Contract
 from optimizer.dated import days
 from optimizer.obligations import Charge, Its
+from optimizer.program import Program
 from optimizer.site import Written
+from optimizer.trajectory import Trajectory, lost_usd
 
 Instant = Annotated[datetime, AfterValidator(utc)]
 METERED: PeakWindow = (60, 3)  # an hour of each season
@@ -86,6 +88,10 @@ class Pra(Contract):
         if self.zrc:
             credit = zero + self._made(its, [self.zrc.get(season(day), 0.0) for day in on], zero)
             yield Charge("capacity_credit", its.sum([]) + credit * its.hours / its.number(24), "mw_day", price, paid)
+
+    def shortfall_usd(self, program: Program, path: Trajectory, short_mw: Any) -> float:
+        """What the load above a missed cap adds to the capacity cost."""
+        return lost_usd(self, program, path, short_mw)
 
     def _at_peak(self, its: Its[Any], on: Sequence[date]) -> Any:
         """The share of the season's peak in each interval."""

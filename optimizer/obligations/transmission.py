@@ -27,7 +27,9 @@ from optimizer.obligations import Bounds, Charge, Its, meters_in
 from optimizer.periods import PERIOD, clock, leads, recalled
 from optimizer.program import Program
 from optimizer.reader import Reader
+from optimizer.score import Score
 from optimizer.site import NotNegative, Positive, Site, Written
+from optimizer.trajectory import Trajectory, lost_usd
 
 Instant = Annotated[datetime, AfterValidator(utc)]
 Month = Annotated[int, Field(ge=1, le=12)]
@@ -153,6 +155,17 @@ class Transmission(Contract):
         here = [float(mw) for mw, number in zip(metered, period, strict=True) if number == period[-1] and mw == mw]
         last = int(period[-1])
         return {**memory, PERIOD: last, OWN_PEAK_MW: max([recalled(memory, OWN_PEAK_MW, last), *here])}
+
+    def scores(self, memory: Mapping[str, Any], day: OperatingDay) -> Iterable[Score]:
+        """The site's own peak so far, of the month (ncp) or of the year (mbd)."""
+        if self.method not in COINCIDENT and PERIOD in memory:
+            billed = f"; at least {self.contract_mw:g} MW are billed" if self.contract_mw else ""
+            what = f"of {day.on:%B %Y}" if self.method == "ncp" else "of the year of the highest load"
+            yield Score(f"{self.name}: own peak so far", memory[OWN_PEAK_MW], "MW", f"{what}, {self.metered_min} minutes metered{billed}")
+
+    def shortfall_usd(self, program: Program, path: Trajectory, short_mw: Any) -> float:
+        """What the load above a missed cap adds to the charge."""
+        return lost_usd(self, program, path, short_mw)
 
     def bounds(self, site: Site, memory: Mapping[str, Any], calls: Sequence[Call], over: Interval) -> Bounds:
         """Its calls, and the operator's own list, which yields to a called floor."""

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from markets.grid import Grid
+from markets.grid import Grid, Market, OperatingDay
 from optimizer.actuals import Actuals
 from optimizer.obligations.forward import DELIVERED_PH_DAYS, NEEDED_PH_DAYS, Forward
 from optimizer.obligations.hashing import Hashing
@@ -20,7 +20,7 @@ from optimizer.obligations.power import Power
 from optimizer.plan import plan
 from optimizer.settle import settle
 from tests.conformance import obligation_kit as kit
-from tests.optimizer.ground import AT, group, outlook, random_prices, site, so_far
+from tests.optimizer.ground import AT, available, call, grid, group, outlook, random_prices, site, so_far
 
 MIDNIGHT = datetime(2026, 8, 20, tzinfo=UTC)
 
@@ -106,6 +106,28 @@ def test_what_was_delivered_before_the_plan_counts():
     assert not plan(where, book, outlook([200.0] * 12, rest), had).load_mw.any()
     none = so_far(rest.start, memory={"forward": {DELIVERED_PH_DAYS: 0.0, NEEDED_PH_DAYS: 50.0}})
     assert plan(where, book, outlook([200.0] * 12, rest), none).load_mw == pytest.approx([3.5] * 12)
+
+
+def test_a_floor_that_is_missed_costs_what_the_forward_owes():
+    """100 PH/s sold, and a called floor of 1.75 MW for them: 300 rigs are left, 60 PH/s. 40 PH/s are missing for four hours."""
+    over = grid(4, 60)
+    contract = Forward(ph=100, usd_per_ph_day=47.0, damages_usd_per_ph_day=5.0, delivery="hourly")
+    told = (call("forward", AT, AT + timedelta(hours=4), mw_target=1.75),)
+    made = plan(
+        site(group("g", rigs=1000)), (Hashing(), Power(), contract), outlook([30.0] * 4, over, hashprice=43.85), so_far(calls=told),
+        available(over, g=[300] * 4),
+    )  # fmt: skip
+    (short,) = made.shortfalls
+    assert short.promise == "floor forward" and short.mw == pytest.approx(0.7)
+    assert short.usd == pytest.approx(40 * 4 / 24 * (5.0 + 47.0 - 43.85))
+
+
+def test_what_was_delivered_so_far():
+    contract = Forward(ph=100, usd_per_ph_day=47.0)
+    memory = contract.remember({}, hashed(["200"] * 3 + ["0"] * 3, day(6)))
+    (score,) = contract.scores(memory, OperatingDay(Market.ERCOT, MIDNIGHT.date()))
+    assert (score.value, score.unit) == (pytest.approx(25.0), "PH/s-days") and "of 25 PH/s-days" in score.how
+    assert not list(Forward(ph=100, usd_per_ph_day=47.0, delivery="cash").scores({}, OperatingDay(Market.ERCOT, MIDNIGHT.date())))
 
 
 def test_a_forward_in_cash_decides_nothing():

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from markets.grid import Grid
+from markets.grid import Grid, Market, OperatingDay
 from optimizer.actuals import Actuals
 from optimizer.obligations.hashing import Hashing
 from optimizer.obligations.hosting import PROMISED_MWH, RUN_MWH, Hosting
@@ -21,7 +21,7 @@ from optimizer.plan import plan
 from optimizer.settle import settle
 from optimizer.site import Scope
 from tests.conformance import obligation_kit as kit
-from tests.optimizer.ground import AT, call, grid, group, outlook, random_prices, site, so_far
+from tests.optimizer.ground import AT, available, call, grid, group, outlook, random_prices, site, so_far
 
 GUEST = Scope(tenant="guest")
 
@@ -107,6 +107,26 @@ def test_a_guest_is_called_by_name():
     made = plan(house(), book, outlook([30.0] * 4), so_far(calls=told))
     assert made.groups["theirs"].load_mw == pytest.approx([1.0, 1.0, 3.5, 3.5])
     assert made.groups["own"].load_mw == pytest.approx([3.5] * 4)
+
+
+def test_a_floor_that_is_missed_costs_its_uptime_credit():
+    """3.5 MW are asked for and 700 of 1,000 rigs are there: 1.05 MW are missing for two hours, at 5 $ a MWh."""
+    over = grid(4, 60)
+    told = (call("hosting", AT, AT + timedelta(hours=2), mw_target=3.5),)
+    contract = Hosting(usd_per_mwh=70.0, uptime=1.0, credit_usd_per_mwh=5.0, scope=GUEST)
+    rigs = available(over, own=[1000] * 4, theirs=[700, 700, 1000, 1000])
+    made = plan(house(), (Hashing(), Power(), contract), outlook([30.0] * 4, over), so_far(calls=told), rigs)
+    (short,) = made.shortfalls
+    assert short.promise == "floor hosting" and short.mw == pytest.approx(1.05)
+    assert short.usd == pytest.approx(2 * 1.05 * 5.0) == pytest.approx(-made.lines[("hosting", "uptime_credit")].sum())
+
+
+def test_how_the_month_stands():
+    contract = Hosting(usd_per_mwh=12.0, uptime=0.9, credit_usd_per_mwh=5.0, strike_usd_per_mwh=90.0, scope=GUEST)
+    memory = contract.remember({}, ran(["0"] * 4, ["3.5", "3.5", "0", "0"], ["30", "30", "30", "100"]))
+    uptime, missing = contract.scores(memory, OperatingDay(Market.ERCOT, AT.date()))
+    assert uptime.value == pytest.approx(100 * 2 / 3), "two of the three hours under the strike"
+    assert "90 % promised" in uptime.how and missing.value == pytest.approx(0.9 * 3 * 3.5 - 2 * 3.5)
 
 
 def test_a_price_that_is_missing_is_no_strike_and_no_crash():

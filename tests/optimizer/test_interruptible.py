@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from markets.grid import Grid, Interval
+from markets.grid import Grid, Interval, Market, OperatingDay
 from optimizer.contract import LOAD_BEFORE_MW
 from optimizer.interruptible import BEFORE_MW, DEPLOYED, OPEN, STRIKES, Block
 from optimizer.obligations.ancillary import Ancillary
@@ -120,6 +120,8 @@ def test_two_strikes_in_a_year_disqualify_and_are_told():
     warned = planned(blocks(), memory=struck(10, 366))
     assert warned.offers["ECRS"].min() > 3.4 and any("one more disqualifies" in r for r in warned.reasons)
     assert not any("instructions of" in r for r in planned(blocks()).reasons)
+    (score,) = blocks().scores(struck(10, 300, 400)["ancillary"], OperatingDay(Market.ERCOT, AT.date()))
+    assert (score.value, score.unit) == (2, "strikes")
 
 
 def test_what_each_kind_of_load_may_sell():

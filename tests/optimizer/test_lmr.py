@@ -258,8 +258,22 @@ def test_a_plan_runs_the_hour_before_a_known_test_and_earns_the_pass():
     memory = {"season": "2025-06-01", "highest_mw": 24.0}
     made = plan(miso(), (*BOOK, lmr()), dear, so_far(NOON, calls=(test,), memory={"lmr": memory}))
     np.testing.assert_allclose(made.load_mw, [0, 0, 19.2, 0, 0, 0, 0, 0], atol=1e-6)
+    weak = plan(miso(group("g", rigs=3000, modes=ONE)), (*BOOK, lmr()), dear, so_far(NOON, calls=(test,), memory={"lmr": memory}))
+    (short,) = weak.shortfalls
+    assert (short.promise, round(short.mw, 6), short.hours) == ("before test lmr", 4.2, "14-15")
+    assert short.usd == pytest.approx(20 * 666.5 * 47), "20 MW of credit from 16 July to the end of August"
     without = plan(miso(), (*BOOK, lmr()), dear, so_far(NOON, calls=(test,)))
     np.testing.assert_allclose(without.load_mw, 0, atol=1e-6)
+
+
+def test_how_the_season_stands():
+    """Five calls in summer: one was answered. In the fall none was, and no test either."""
+    memory = {"season": "2025-06-01", "called": ["e1"], "tests": {"t1": {"before_mw": 20.0, "most_mw": 9.0}}, "failed": True}
+    found = {s.name: s for s in lmr().scores(memory, OperatingDay(Market.MISO, date(2025, 7, 16)))}
+    assert (found["lmr: calls left"].value, found["lmr: calls left"].how) == (4, "1 of 5 of the summer answered")
+    assert found["lmr: last test"].value == 0
+    (fall,) = lmr().scores(memory, OperatingDay(Market.MISO, date(2025, 9, 2)))
+    assert (fall.value, fall.how) == (3, "0 of 3 of the fall answered")
 
 
 # --- the law, and what is refused ---------------------------------------------------------------------------------------------------------

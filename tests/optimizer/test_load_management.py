@@ -17,7 +17,7 @@ from optimizer.obligations.power import Power
 from optimizer.plan import plan
 from optimizer.settle import settle
 from tests.conformance import obligation_kit as kit
-from tests.optimizer.ground import AT, POINT, actuals, call, group, outlook, random_prices, site, so_far
+from tests.optimizer.ground import AT, POINT, actuals, available, call, grid, group, outlook, random_prices, site, so_far
 
 # Summer weekdays from 13 to 19, as utilities have it.
 SEASON = Period(name="summer", months=(6, 7, 8, 9), hours=(13, 14, 15, 16, 17, 18), weekdays=True)
@@ -49,6 +49,16 @@ def test_a_call_brings_it_down_and_price_moves_a_utilitys_rigs_but_not_those_of_
         expected = np.full(8, idle_mw)
         expected[2:4] = np.minimum(expected[2:4], 0.5)
         assert (made.load_mw <= expected + 1e-6).all() and (made.load_mw[[0, 1, 4, 5, 6, 7]] >= idle_mw - 1e-6).all()
+
+
+def test_an_event_that_is_missed_is_not_verified():
+    """0.2 MW stay of which none may: 30 $ a kW of the season on them. Under SB 6 it is also what does not run that could be dropped."""
+    told = (call("load_management", AT, AT + timedelta(hours=1), mw_cap=0.0),)
+    made = plan(site(group("g", "s21", standby=200.0)), (*BOOK, contract()), outlook([30.0] * 4), so_far(calls=told))
+    assert [(s.promise, s.usd) for s in made.shortfalls] == [("call load_management", pytest.approx(200 * 30.0))]
+    few = available(grid(4), g=[400] * 4)
+    made = plan(site(group("g", "s21")), (*BOOK, contract("sb6")), outlook([30.0] * 4), so_far(), few)
+    assert [(s.promise, s.usd) for s in made.shortfalls] == [("runs load_management", pytest.approx(600 * 30.0))]
 
 
 @pytest.mark.parametrize("program", ["tdu", "sb6"])

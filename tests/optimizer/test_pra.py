@@ -24,7 +24,7 @@ from optimizer.plan import plan
 from optimizer.settle import settle
 from optimizer.site import Meter, Mode
 from tests.conformance import obligation_kit as kit
-from tests.optimizer.ground import actuals, group, outlook, random_prices, site, so_far
+from tests.optimizer.ground import actuals, call, group, outlook, random_prices, site, so_far
 from tests.ruled import ruled
 
 HUB = "INDIANA.HUB"
@@ -112,6 +112,10 @@ def test_a_plan_stands_back_where_the_seasons_peak_is_likely():
     made = plan(miso(), (Hashing(), Power(), Plant(), pra()), ahead, so_far(at))
     np.testing.assert_allclose(made.load_mw, [24, 24, 24, 0, 0, 0, 24, 24], atol=1e-6)
     assert made.lines[("pra", "capacity_cost")].sum() == pytest.approx(-24 * 0.0025 * 666.5 * 92)
+    lazy = (Mode(name="sleep", watts=1000, ths=0), Mode(name="normal", watts=5000, ths=250))
+    told = (call("pra", at + 4 * HOUR, at + 5 * HOUR, mw_cap=0.0),)
+    missed = plan(miso(group("g", rigs=1000, modes=lazy)), (Hashing(), Power(), Plant(), pra()), ahead, so_far(at, calls=told))
+    assert [(s.promise, round(s.usd, 6)) for s in missed.shortfalls] == [("call pra", round(1.0 * 0.3 * 666.5 * 92, 6))]
 
 
 @settings(max_examples=15, deadline=None)

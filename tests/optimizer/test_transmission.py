@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from markets.facts import SystemLoad
-from markets.grid import Grid, Interval, Market
+from markets.grid import Grid, Interval, Market, OperatingDay
 from markets.peaks import coincident_peak_share
 from markets.series import Series
 from optimizer.actuals import Actuals
@@ -185,6 +185,28 @@ def test_the_operators_own_list_is_kept_and_yields_to_a_called_floor():
     assert (called.floor_mw, called.cap_mw, called.firm) == (2.0, 2.0, True)
     kept = plan(where, (Hashing(), Power(), contract), outlook([30.0] * 4), so_far(calls=must))
     assert kept.load_mw == pytest.approx([2.0] * 4)
+
+
+def test_a_cap_that_is_missed_costs_what_it_adds_to_the_charge():
+    """It draws 0.2 MW asleep where nothing may: a quarter of 70 $/kW-year on it at the peak, a twelfth of 120 as the month's demand."""
+    where = site(group("g", "s21", standby=200.0))
+    told = (call("transmission", AT, AT + timedelta(hours=1), mw_cap=0.0),)
+    ahead = foreseen(outlook([30.0] * 4), [0.0, 0.5, 0.0, 0.0])
+    at_peak = plan(where, (Hashing(), Power(), Transmission(method="4cp", usd_per_kw_year=70.0)), ahead, so_far(calls=told))
+    (short,) = at_peak.shortfalls
+    assert short.promise == "call transmission" and short.mw == pytest.approx(0.2)
+    assert short.usd == pytest.approx(0.2 * 0.5 * 17_500)
+    own = plan(where, (Hashing(), Power(), Transmission(method="ncp", usd_per_kw_year=120.0)), outlook([30.0] * 4), so_far(calls=told))
+    assert own.shortfalls[0].usd == pytest.approx(0.2 * 10_000)
+
+
+def test_the_own_peak_so_far():
+    day = OperatingDay(Market.ERCOT, AT.date())
+    contract = Transmission(method="ncp", usd_per_kw_year=12.0, contract_mw=2.0)
+    memory = contract.remember({}, metered(one(), grid(4), ["0", "3.25", "2", "2"]))
+    (score,) = contract.scores(memory, day)
+    assert (score.value, score.unit) == (3.25, "MW") and "of August 2026, 15 minutes metered; at least 2 MW" in score.how
+    assert not list(Transmission(method="4cp", usd_per_kw_year=12.0).scores({}, day)), "a coincident peak is no figure of the site alone"
 
 
 def test_a_new_month_does_not_stop_a_site_that_earns():
