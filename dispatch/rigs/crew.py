@@ -7,7 +7,7 @@ sustains: an order is given at least 2.5 s of wall time, a read-back 0.15 s, a r
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Awaitable, Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Protocol
 
@@ -157,6 +157,8 @@ class Crew:
             look_at = max(self._clock.now(), look_at + self._lag(pause_s, READ_BACK_WALL_S))
             look_at = min([look_at, max(over_at[id(e)] for e in open_), *(e.next_wave for e in open_ if e.next_wave)])
             await self._wait(open_, look_at)
+            await self._or_hurried(asyncio.gather(*(e.answered() for e in open_)))
+            self._collect(open_)
             await asyncio.gather(*(self._read_back(e) for e in open_))
             now = self._clock.now()
             for e in open_:
@@ -173,11 +175,16 @@ class Crew:
     async def _wait(self, errands: list[Sending], until: datetime) -> None:
         """Until the next read-back or wave; the answers of rigs are taken as they come."""
         await asyncio.sleep(0)
-        rest = asyncio.ensure_future(self._clock.sleep_until(until))
-        hurried = asyncio.ensure_future(self._hurried.wait())
-        await asyncio.wait((rest, hurried), return_when=asyncio.FIRST_COMPLETED)
-        for waiting in (rest, hurried):
+        await self._or_hurried(self._clock.sleep_until(until))
+        self._collect(errands)
+
+    async def _or_hurried(self, rest: Awaitable[object]) -> None:
+        waits = [asyncio.ensure_future(rest), asyncio.ensure_future(self._hurried.wait())]
+        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        for waiting in waits:
             waiting.cancel()
+
+    def _collect(self, errands: list[Sending]) -> None:
         now_s = self._clock.now().timestamp()
         for e in errands:
             e.collect(now_s)

@@ -19,6 +19,8 @@ from optimizer.site import SLEEP
 ANSWER_WALL_S = 2.0
 # Rigs that missed an answer are asked in this many small lots, so that one that hangs holds up few that are only slow.
 SLOW_LOTS = 32
+# An order is not read back before it went out to all, unless that takes longer; wall seconds.
+SENDS_WALL_S = 10.0
 # World seconds between the waves of an order that is told over time.
 WAVE_S = 5.0
 
@@ -31,6 +33,7 @@ class Sending:
         self.last_sent = datetime.min
         self._look = look
         self._sends: list[asyncio.Task[Sent]] = []
+        self._quick: set[asyncio.Task[Sent]] = set()
         self._slow: dict[asyncio.Task[Readings], list[int]] = {}
         self._waves: list[tuple[datetime, Ints]] = []
         self._first_s = np.full(len(errand.rigs), np.nan)
@@ -52,26 +55,35 @@ class Sending:
         """Send the waves that are due."""
         while self._waves and self._waves[0][0] <= at:
             _, wave = self._waves.pop(0)
-            for lot in self.errand.lots():
-                self.send_again(np.intersect1d(lot, wave, assume_unique=True), at)
+            quick, slow = (np.intersect1d(lot, wave, assume_unique=True) for lot in self.errand.lots())
+            self.send_again(quick, at, quick=True)
+            self.send_again(slow, at)
 
     def call_off(self) -> None:
         """Tell nobody any more."""
         self._waves = []
 
-    def send_again(self, rigs: Ints, at: datetime) -> None:
+    def send_again(self, rigs: Ints, at: datetime, *, quick: bool = False) -> None:
         if len(rigs):
             self.last_sent = at
             where = np.searchsorted(self.errand.rigs, rigs)
             self._first_s[where] = np.where(np.isnan(self._first_s[where]), at.timestamp(), self._first_s[where])
             self.errand.sending(rigs, at.timestamp())
-            self._sends.append(asyncio.create_task(self.driver.set_mode(rigs.tolist(), self.errand.order.mode, ANSWER_WALL_S)))
+            task = asyncio.create_task(self.driver.set_mode(rigs.tolist(), self.errand.order.mode, ANSWER_WALL_S))
+            self._sends.append(task)
+            self._quick |= {task} if quick else set()
 
     def collect(self, at_s: float) -> None:
         """Take the answers that are there."""
         for task in [t for t in self._sends if t.done()]:
             self._sends.remove(task)
             self.errand.heard(task.result(), at_s)
+
+    async def answered(self) -> None:
+        """Returns when the rigs that do answer have, after a while at the latest: whoever was not told yet need not be read."""
+        self._quick = {task for task in self._quick if not task.done()}
+        if self._quick:
+            await asyncio.wait(self._quick, timeout=SENDS_WALL_S)
 
     def told(self, rigs: Ints) -> Ints:
         """Those of the rigs that were sent the order."""
