@@ -97,7 +97,7 @@ def _prices(document: Mapping[str, Any]) -> Iterator[Fault]:
     market = site.get("market") if isinstance(site, Mapping) else None
     source = prices.get("source", "gridstatus") if isinstance(prices, Mapping) else None
     if market == "tariff" and source == "gridstatus":
-        yield ("prices",), "a site on a tariff has no market's feed: source = \"tariff\" and its file"
+        yield ("prices",), 'a site on a tariff has no market\'s feed: source = "tariff" and its file'
     if source == "tariff" and market in ("ercot", "miso"):
         yield ("prices", "source"), f"'tariff' needs market = \"tariff\"; the site is in {market}"
 

@@ -38,9 +38,7 @@ class Value:
     starts: float
 
 
-def foresight(
-    site: Site, book: Sequence[Obligation], final: Outlook, so_far: SoFar, availability: Availability | None = None
-) -> Plan:
+def foresight(site: Site, book: Sequence[Obligation], final: Outlook, so_far: SoFar, availability: Availability | None = None) -> Plan:
     """This product's own plan over a span's final prices. Raises SolveError: a rule-based plan would not be the best there is."""
     made = plan(site, book, final, so_far, availability)
     if made.solve.status != "optimal":
