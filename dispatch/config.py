@@ -257,6 +257,7 @@ def _summary(setup: Setup) -> dict[str, Any]:
     ]
     if (total := sum(halls.values())) > site.interconnect_mw:
         notes.append(f"the interconnect limits the site: {total:.3f} MW at full draw, {site.interconnect_mw:.3f} MW allowed")
+    notes += exclusive.beyond(site, setup.book)
     if site.market is Market.ERCOT and setup.prices.source != "synthetic":
         # ERCOT Nodal Protocols 6.6.3: metered load settles at the energy-weighted zone price.
         zones = [m for m in site.meters if m.settlement_point.startswith("LZ_") and not m.settlement_point.endswith("_EW")]

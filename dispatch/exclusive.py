@@ -46,6 +46,22 @@ def faults(site: Site, book: Sequence[tuple[int | None, Obligation]]) -> Iterato
                 yield (*at, "scope"), f"shares {', '.join(both)} with {other.name!r}: {rule}"
 
 
+def beyond(site: Site, book: Sequence[Obligation]) -> Iterator[str]:
+    """In words, services of more megawatts than their rigs draw at full load and 25 C."""
+    for obligation in book:
+        if sold_as(obligation) not in SERVICE_OF or not (sold := _sold_mw(obligation)):
+            continue
+        names = obligation.scope.names(site)
+        draws = sum(site.group(g).rigs * site.group(g).full.watts / 1e6 * (1 + site.hall_of[g].overhead.at(25.0)) for g in names)
+        if sold > draws * 1.001:
+            yield f"{obligation.name!r} speaks of {sold:.3f} MW, its rigs draw {draws:.3f} MW at full load"
+
+
+def _sold_mw(obligation: Any) -> float:
+    """The most megawatts a service may need to drop: what it promises, or what it is qualified for."""
+    return float(getattr(obligation, "mw", 0.0) or max(getattr(obligation, "qualified_mw", {}).values(), default=0.0))
+
+
 def sold_as(obligation: Any) -> str:
     """What a contract makes of its rigs: its programme, how it follows prices, or its type."""
     kind = type(obligation).type

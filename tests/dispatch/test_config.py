@@ -180,6 +180,14 @@ def test_one_megawatt_is_not_promised_twice(tmp_path: Path) -> None:
     assert "obligations.ancillary: 'ancillary' is a service of ERCOT; the site is in miso" in faults_of(tmp_path, elsewhere)
 
 
+def test_a_service_of_more_than_its_rigs_draw_is_noted(tmp_path: Path) -> None:
+    ers = NOT_BUILT[NOT_BUILT.rindex("[[obligations]]") :]
+    for mw, noted in ((10.0, False), (120.0, True)):
+        text = APPENDIX_A + OWN_METERS + ers.replace("mw = 10.0", f"mw = {mw}")
+        notes = config.check(written(tmp_path, text)).summary["notes"]
+        assert any(note.startswith(f"'ers' speaks of {mw:.3f} MW, its rigs draw ") for note in notes) is noted, notes
+
+
 SEASON = 'season = { name = "summer", months = [6, 7, 8, 9], hours = [13, 14, 15, 16, 17, 18], weekdays = true }'
 
 
