@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
-from fnmatch import fnmatchcase
 
 from markets.grid import Interval
 from optimizer.money import CENT, ZERO, Line, cents
@@ -81,9 +80,9 @@ def tolerance(usd: Decimal) -> Decimal:
 
 def compare(claim: Claim, lines: Sequence[Line], ours_usd: Decimal, alternatives: Sequence[Alternative]) -> Difference:
     """A claim against our lines of the same days, which print as `ours_usd`."""
-    own = [line for line in lines if stands_for(claim.ours, line)]
+    own = [line for line in lines if stands_for(claim.ours, line.name)]
     plain = Difference(claim.code, claim.ours, ours_usd, claim.amount_usd)
-    others = [(a, tuple(line for line in a.lines if stands_for(claim.ours, line))) for a in alternatives]
+    others = [(a, tuple(line for line in a.lines if stands_for(claim.ours, line.name))) for a in alternatives]
     if claim.by_interval:
         coarse = HALF_CENT if all(usd == cents(usd) for usd in claim.by_interval.values()) else FINE
         parts = _by_interval(claim, _amounts(own), [(a, _amounts(of)) for a, of in others], coarse)
@@ -97,8 +96,10 @@ def compare(claim: Claim, lines: Sequence[Line], ours_usd: Decimal, alternatives
     return Difference(claim.code, claim.ours, ours_usd, claim.amount_usd, (part,) if part else ())
 
 
-def stands_for(patterns: Iterable[str], line: Line) -> bool:
-    return any(fnmatchcase(f"{line.obligation}/{line.charge_type}", pattern) for pattern in patterns)
+def stands_for(patterns: Iterable[str], name: str) -> bool:
+    """Whether a charge type, OBLIGATION/CHARGE_TYPE, is one of these."""
+    _, _, charge = name.rpartition("/")
+    return any(p == name or p == f"*/{charge}" for p in patterns)
 
 
 def _amounts(lines: Iterable[Line]) -> dict[Interval, Decimal]:
@@ -197,8 +198,8 @@ def _by_total(claim: Claim, own: Sequence[Line], ours_usd: Decimal, others: Sequ
             return Part(alternative.cause, difference, 0, alternative.text)
     if gives(-ours_usd):
         return Part("rule", difference, 0, "the sign is the other way round")
-    for name in sorted({f"{line.obligation}/{line.charge_type}" for line in own}):
-        without = sum((line.amount_usd for line in own if f"{line.obligation}/{line.charge_type}" != name), ZERO)
+    for name in sorted({line.name for line in own}):
+        without = sum((line.amount_usd for line in own if line.name != name), ZERO)
         if gives(without):
             return Part("missing line", difference, 0, f"the statement leaves {name} out")
     return None

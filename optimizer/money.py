@@ -43,6 +43,11 @@ class Line:
     rule: str = ""
     price_at: str = ""
 
+    @property
+    def name(self) -> str:
+        """OBLIGATION/CHARGE_TYPE, as totals go by."""
+        return f"{self.obligation}/{self.charge_type}"
+
 
 @dataclass(frozen=True, slots=True)
 class Finding:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal
@@ -17,18 +17,17 @@ from dispatch.reports import prices
 from dispatch.reports.day import measured_day
 from dispatch.reports.measured import Measured
 from dispatch.store.telemetry import Telemetry
-from markets.grid import Grid, Market, OperatingDay
+from markets.grid import Market, OperatingDay
 from optimizer.actuals import Actuals
 from optimizer.compare import Alternative, Claim, Difference, compare, stands_for
-from optimizer.money import ZERO, Finding, Line, cents
+from optimizer.money import ZERO, Finding, Line, cents, decimal
 from optimizer.settle import settle
 
-NAN = Decimal("NaN")
 # Vintages of a price or a meter that are tried, the newest first.
 TRIED = 6
 DAYS_AT_MOST = 400
 # ERCOT's determinants: metered load with losses, and the price it settles at.
-LOAD, PRICES = ("RTAML", "RTAMLQ"), ("RTSPPEW", "RTSPP")
+LOAD, PRICES = "RTAML", ("RTSPPEW", "RTSPP")
 Changed = tuple[str, str, Actuals]  # cause, words, the day with one thing changed
 Key = tuple[str, str]  # cause and words
 
@@ -54,7 +53,7 @@ class Days:
             self.changed[key] = [*self.changed.get(key, before), *changed.get(key, lines)]
 
     def usd(self, patterns: Sequence[str]) -> Decimal:
-        return sum((usd for name, usd in self.totals.items() if any(_fits(name, p) for p in patterns)), ZERO)
+        return sum((usd for name, usd in self.totals.items() if stands_for(patterns, name)), ZERO)
 
 
 def compared(
@@ -69,10 +68,8 @@ def compared(
     for charge in received.charges:
         ours = ours_of(charge.code, how, market)
         if not ours and charge.code not in how.leave:
-            words = (
-                f"{charge.where}: {charge.code} {charge.amount_usd:.2f} $ is no charge we settle: say in a map which it is, or `leave` it"
-            )
-            findings.append(Finding("unknown-charge", words))
+            what = f"{charge.where}: {charge.code} {charge.amount_usd:.2f} $"
+            findings.append(Finding("unknown-charge", f"{what} is no charge we settle: say in a map which it is, or `leave` it"))
         if ours:
             claims.append((Claim(charge.code, charge.amount_usd, ours, charge.by_interval), _span(charge.first, charge.last)))
     by_span: dict[str, Days] = {}
@@ -99,15 +96,10 @@ def _span(first: date, last: date) -> str:
     return f"{first.isoformat()}..{last.isoformat()}"
 
 
-def _fits(name: str, pattern: str) -> bool:
-    obligation, _, charge = pattern.partition("/")
-    return name.endswith(f"/{charge}") if obligation == "*" else name == pattern
-
-
 def _row(claim: Claim, span: str, days: Days) -> dict[str, Any]:
     alternatives = [Alternative(cause, text, tuple(lines)) for (cause, text), lines in days.changed.items()]
     found: Difference = compare(claim, days.lines, days.usd(claim.ours), alternatives)
-    names = sorted({f"{line.obligation}/{line.charge_type}" for line in days.lines if stands_for(claim.ours, line)})
+    names = sorted({line.name for line in days.lines if stands_for(claim.ours, line.name)})
     return {
         "charge": found.code,
         "days": span,
@@ -153,12 +145,9 @@ def _days(
 
 def changes(engine: Engine, setup: Setup, measured: Measured, received: Received) -> list[Changed]:
     """A day's actuals with one thing changed each, and with two where a price and a reading may both be other ones."""
-    priced = [
-        *_told_prices(measured.actuals, received.determinants),
-        *_vintages(engine, setup, measured),
-        *_points(engine, setup, measured),
-    ]
-    read = [*_told_load(measured.actuals, received.determinants), *_readings(measured)]
+    told = received.determinants
+    priced = [*_told_prices(measured.actuals, told), *_vintages(measured), *_points(engine, setup, measured)]
+    read = [*_told_load(measured.actuals, told), *_readings(measured)]
     changed = [*priced, *read, *_losses(measured.actuals)]
     for cause, text, actuals in priced[:TRIED]:
         for _, words, other in read[:2]:
@@ -167,13 +156,23 @@ def changes(engine: Engine, setup: Setup, measured: Measured, received: Received
     return changed
 
 
-def _vintages(engine: Engine, setup: Setup, measured: Measured) -> Iterable[Changed]:
-    """Each earlier vintage of the prices."""
-    actuals = measured.actuals
-    for at in sorted({at for s in measured.prices.values() for _, at in s.superseded}, reverse=True)[:TRIED]:
-        then = {p: prices.energy(engine, setup, p, actuals.grid, at).values for p in actuals.energy_price}
-        filled = {p: [o if t.is_nan() else t for t, o in zip(then[p], own, strict=True)] for p, own in actuals.energy_price.items()}
-        yield "price version", f"the price known at {at:%Y-%m-%dT%H:%M:%SZ}, corrected since", replace(actuals, energy_price=filled)
+def _vintages(measured: Measured) -> Iterable[Changed]:
+    """The prices as they were first published, then as they were known before each later correction."""
+    older = {p: s.superseded for p, s in measured.prices.items() if s.superseded}
+    if not older:
+        return
+    first = {p: {n: usd for n, _, usd in reversed(of)} for p, of in older.items()}
+    yield "price version", "the price as first published, corrected since", _priced(measured.actuals, first)
+    again = {at for of in older.values() for k, (n, at, _) in enumerate(of) if any(n == m for m, _, _ in of[:k])}
+    for until in sorted(again, reverse=True)[:TRIED]:
+        then = {p: {n: usd for n, at, usd in of if at <= until} for p, of in older.items()}
+        yield "price version", f"the price known at {until:%Y-%m-%dT%H:%M:%SZ}, corrected since", _priced(measured.actuals, then)
+
+
+def _priced(actuals: Actuals, usd: Mapping[str, Mapping[int, Decimal]]) -> Actuals:
+    """The day at other prices: by settlement point and position; where nothing is said, at its own."""
+    changed = {p: [usd.get(p, {}).get(n, own) for n, own in enumerate(values)] for p, values in actuals.energy_price.items()}
+    return replace(actuals, energy_price=changed)
 
 
 def _points(engine: Engine, setup: Setup, measured: Measured) -> Iterable[Changed]:
@@ -181,59 +180,40 @@ def _points(engine: Engine, setup: Setup, measured: Measured) -> Iterable[Change
     actuals = measured.actuals
     if setup.site.market is not Market.ERCOT:
         return
-    other = {p: p.removesuffix("_EW") if p.endswith("_EW") else f"{p}_EW" for p in actuals.energy_price if p.startswith("LZ_")}
-    found = {p: prices.energy(engine, setup, q, actuals.grid, None).values for p, q in other.items()}
-    known = {p: values for p, values in found.items() if not all(v.is_nan() for v in values)}
-    for p, values in known.items():
-        filled = [o if v.is_nan() else v for v, o in zip(values, actuals.energy_price[p], strict=True)]
-        yield "rule", f"settled at {other[p]}, not at {p}", replace(actuals, energy_price={**actuals.energy_price, p: filled})
+    for point in (p for p in actuals.energy_price if p.startswith("LZ_")):
+        other = point.removesuffix("_EW") if point.endswith("_EW") else f"{point}_EW"
+        found = prices.energy(engine, setup, other, actuals.grid, None).values
+        known = {n: usd for n, usd in enumerate(found) if not usd.is_nan()}
+        if known:
+            yield "rule", f"settled at {other}, not at {point}", _priced(actuals, {point: known})
 
 
 def _told_prices(actuals: Actuals, determinants: Sequence[Determinant]) -> Iterable[Changed]:
-    """The document's own prices."""
+    """The document's own prices: by settlement point, or where it has but one of a kind, that for all."""
+    at = {over: n for n, over in enumerate(actuals.grid.intervals)}
     for code in PRICES:
-        told = [d for d in determinants if d.code.startswith(code) and (code != "RTSPP" or not d.code.startswith("RTSPPEW"))]
-        of_point = {d.point: d for d in told}
-        if not told:
-            continue
-        changed = {
-            p: _filled(actuals.grid, (of_point.get(p) or (told[0] if len(told) == 1 else Determinant(code, p, {}))).values, own)
-            for p, own in actuals.energy_price.items()
-        }
-        yield "price version", f"the statement's own {code}", replace(actuals, energy_price=changed)
-
-
-def _filled(grid: Grid, told: Mapping[Any, Decimal], own: Sequence[Decimal]) -> list[Decimal]:
-    return [told.get(over, usd) for over, usd in zip(grid.intervals, own, strict=True)]
+        told = [d for d in determinants if d.code == code]
+        by_point = {d.point: {at[over]: usd for over, usd in d.values.items() if over in at} for d in told}
+        if len(told) == 1 and told[0].point not in actuals.energy_price:
+            by_point = dict.fromkeys(actuals.energy_price, by_point[told[0].point])
+        if told:
+            yield "price version", f"the statement's own {code}", _priced(actuals, by_point)
 
 
 def _told_load(actuals: Actuals, determinants: Sequence[Determinant]) -> Iterable[Changed]:
     """The document's own metered load, losses included, shared among the groups as ours is."""
-    told = [d for d in determinants if d.code in LOAD]
+    told = [d for d in determinants if d.code == LOAD]
     if not told:
         return
-    site = actuals.site
-    load: dict[Any, Decimal] = {}
-    for determinant in told:
-        for over, mwh in determinant.values.items():
-            load[over] = load.get(over, ZERO) + mwh
-
-    def scaled(n: int) -> Decimal:
-        over = actuals.grid.intervals[n]
-        ours = [values[n] * _loss(site, group) for group, values in actuals.energy_mwh.items()]
-        whole = sum(ours, ZERO)
-        return load[over] / whole if over in load and not whole.is_nan() and whole else Decimal(1)
-
-    yield "meter", f"the statement's own metered load ({told[0].code})", _times(actuals, scaled)
-
-
-def _loss(site: Any, group: str) -> Decimal:
-    return Decimal(repr(site.meter_of[group].loss_factor))
-
-
-def _times(actuals: Actuals, factor: Callable[[int], Decimal]) -> Actuals:
-    factors = [factor(n) for n in range(len(actuals.grid))]
-    return replace(actuals, energy_mwh={g: [v * f for v, f in zip(of, factors, strict=True)] for g, of in actuals.energy_mwh.items()})
+    losses = {g: decimal(actuals.site.meter_of[g].loss_factor) for g in actuals.energy_mwh}
+    energy = {g: list(values) for g, values in actuals.energy_mwh.items()}
+    for n, over in enumerate(actuals.grid.intervals):
+        said = [d.values[over] for d in told if over in d.values]
+        ours = sum((values[n] * losses[g] for g, values in actuals.energy_mwh.items()), ZERO)
+        if said and not ours.is_nan() and ours:
+            for values in energy.values():
+                values[n] *= sum(said, ZERO) / ours
+    yield "meter", f"the statement's own metered load ({LOAD})", replace(actuals, energy_mwh=energy)
 
 
 def _readings(measured: Measured) -> Iterable[Changed]:
@@ -265,16 +245,3 @@ def _losses(actuals: Actuals) -> Iterable[Changed]:
     factors = ", ".join(f"{m.loss_factor:g}" for m in actuals.site.meters)
     bare = actuals.site.model_copy(update={"meters": tuple(m.model_copy(update={"loss_factor": 1.0}) for m in actuals.site.meters)})
     yield "losses", f"without losses, where our factor is {factors}", replace(actuals, site=bare)
-
-
-def as_csv_rows(document: Mapping[str, Any]) -> list[list[str]]:
-    """The differences as rows of a table, causes spelled out."""
-    head = ["charge", "days", "ours", "ours_usd", "received_usd", "difference_usd", "cause", "cause_usd", "text"]
-    rows = [head]
-    for d in document["differences"]:
-        first = [d["charge"], d["days"], " ".join(d["ours"]), d["ours_usd"], d["received_usd"], d["difference_usd"]]
-        causes = [[c["cause"], c["usd"], c["text"]] for c in d["causes"]] or [
-            ["" if d["agrees"] else "unexplained", d["unexplained_usd"], ""]
-        ]
-        rows += [[*first, *cause] for cause in causes]
-    return rows

@@ -88,7 +88,7 @@ def _vintage(line: Line, n: int | None, ground: _Ground) -> tuple[str, str]:
     settled = ground.measured.prices.get(line.price_at) if ground.measured else None
     if settled is None or n is None or not settled.vintages or (known := settled.vintages[n]) is None:
         return "", ""
-    corrected = any(position == n for position, _ in settled.superseded)
+    corrected = any(position == n for position, _, _ in settled.superseded)
     return "corrected" if corrected else "published", known.isoformat()
 
 

@@ -39,21 +39,21 @@ class Settled:
     """Values on a grid with their source in words; `known_at` is the newest vintage among them.
 
     vintages     when each was known, shape (n,); empty where nobody asks
-    superseded   positions at which an earlier vintage said another value, with when that was known
+    superseded   what earlier vintages said otherwise: position, when that was known, value; the older first at each position
     """
 
     values: tuple[Decimal, ...]
     source: str
     known_at: datetime | None
     vintages: tuple[datetime | None, ...] = ()
-    superseded: tuple[tuple[int, datetime], ...] = ()
+    superseded: tuple[tuple[int, datetime, Decimal], ...] = ()
 
 
 def energy(engine: Engine, setup: Setup, point: str, grid: Grid, known_at: datetime | None) -> Settled:
     """usd_per_mwh at a settlement point, NaN where nothing is published. A correction in the site's archive counts as one in the ledger."""
     values = [NAN] * len(grid)
     used: dict[int, Price] = {}
-    superseded: list[tuple[int, datetime]] = []
+    superseded: list[tuple[int, datetime, Decimal]] = []
     for market in SETTLES_ON[setup.site.market]:
         facts = [*_archived(setup, point, market, grid, known_at), *price_vintages(engine, point, market, grid.over, known_at)]
         said: dict[Interval, list[Price]] = {}
@@ -63,7 +63,7 @@ def energy(engine: Engine, setup: Setup, point: str, grid: Grid, known_at: datet
             if values[n].is_nan():
                 values[n], used[n] = decimal(fact.usd_per_mwh), fact
                 earlier = [f for f in said[fact.over] if f.known_at < fact.known_at and f.usd_per_mwh != fact.usd_per_mwh]
-                superseded += [(n, f.known_at) for f in earlier]
+                superseded += [(n, f.known_at, decimal(f.usd_per_mwh)) for f in sorted(earlier, key=lambda f: f.known_at)]
     vintages = tuple(used[n].known_at if n in used else None for n in range(len(grid)))
     newest = max((f.known_at for f in used.values()), default=None)
     return Settled(tuple(values), _cited(list(used.values())), newest, vintages, tuple(superseded))

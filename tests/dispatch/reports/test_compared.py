@@ -17,7 +17,7 @@ from dispatch.received.take import meter_file, statement
 from dispatch.reports.compared import compared
 from dispatch.reports.reconciled import reconciled
 from dispatch.store.received import CALENDAR, METER, STATEMENT, Document, keep
-from markets.grid import Market
+from markets.grid import Market, OperatingDay
 from optimizer.money import cents
 from tests.dispatch.received.ercot_documents import extract_csv, statement_xml
 from tests.dispatch.reports.ground import Ground
@@ -108,7 +108,7 @@ def test_planted_differences_are_found_and_named(day: Settled) -> None:
     parts = sum((usd for usd, _ in found.values()), D(row["unexplained_usd"]))
     assert abs(parts - D(row["difference_usd"])) <= D("0.04")  # each is printed to the cent
     texts = {c["cause"]: c["text"] for c in row["causes"]}
-    assert "the price known at" in texts["price version"] and "corrected since" in texts["price version"]
+    assert "the price as first published, corrected since" in texts["price version"]
     assert "telemetry in place of meter main" in texts["meter"] and "1.0178" in texts["losses"]
     assert "the sign is the other way round" in texts["rule"]
     assert [f["kind"] for f in document["findings"]] == ["missing"]
@@ -317,3 +317,25 @@ def test_the_calendar_says_what_is_due_and_how_far_a_version_is(tmp_path: Path) 
     ground.seen(ground.day.end + timedelta(minutes=20), late)
     assert ground.settle()["stage"] == "RTM_FINAL"
     assert ground.settle(version=1)["stage"] == "shadow"
+
+
+def test_an_invoice_of_days_shows_a_cause_that_is_in_some_of_them(tmp_path: Path) -> None:
+    """Two days, the second without a correction and without a meter file: on its own prices and telemetry both times."""
+    settled = Settled(tmp_path)
+    ground = settled.ground
+    second = OperatingDay(Market.ERCOT, ON + timedelta(days=1))
+    for n in range(49):
+        for name, rigs, watts, ths in (("a", 10, 3000.0, 150.0), ("b", 5, 3300.0, 110.0)):
+            ground.read(second.start + timedelta(minutes=30 * n, seconds=1), name, range(rigs), [watts] * rigs, [ths] * rigs)
+    ground.seen(second.end + timedelta(minutes=6), *(ground.price(o, 50.0) for o in second.grid().intervals))
+    ground.telemetry.flush()
+    other = D("0.0465") * 24 * LOSS * 50
+    text = "Charge,Amount,From,To\nEnergy,{},2026-08-20,2026-08-21\n"
+    as_published = sum((m * LOSS * p for m, p in zip(settled.meter, settled.first, strict=True)), D(0)) + other
+    bare = sum((m * p for m, p in zip(settled.meter, settled.final, strict=True)), D(0)) + other / LOSS
+    for total, cause in ((as_published, "price version"), (bare, "losses"), (sum(settled.charges(), D(0)) + other, None)):
+        (row,) = settled.against(text.format(cents(total)), INVOICE_MAP.replace('"Supplier fee" = "power/adders"', ""))["differences"]
+        assert row["days"] == "2026-08-20..2026-08-21"
+        assert (row["agrees"], set(causes(row))) == ((True, set()) if cause is None else (False, {cause}))
+    apart = settled.against(text.format(cents(as_published)).replace("21\n", "22\n"), INVOICE_MAP)
+    assert "not-run" in [f["kind"] for f in apart["findings"]]
