@@ -8,8 +8,11 @@ from typing import Any
 
 from dispatch.clock import Clock
 from dispatch.config import Setup
+from dispatch.decide.power import covered
 from dispatch.eyes import Looker, Watched
+from dispatch.meters import PowerMeter
 from dispatch.meters.panel import Panel
+from dispatch.meters.paper import PaperMeter
 from dispatch.meters.settings import fans_of, meters_of
 from dispatch.meters.simulated import simulated_meters
 from dispatch.planner import InlinePlanner, WorkerPlanner
@@ -22,6 +25,7 @@ from dispatch.sim.spec import spec_of
 from dispatch.sources import watched
 from dispatch.store.inbox import Inbox
 from dispatch.world import World
+from markets.forecast import MILD_CELSIUS
 
 POLL_S = 30.0  # world seconds between looks at every rig
 
@@ -37,8 +41,9 @@ class Assembled:
 
 def live(setup: Setup, clock: Clock, inbox: Inbox, telemetry: TelemetrySink, *, paper: bool = False) -> Assembled:
     """Real sources and real rigs. With `paper` the same eyes, and hands that write to no rig: the shadow."""
+    drivers = _drivers(setup, clock, paper)
     fans = {} if paper else fans_of(setup)
-    crew = Crew(setup.site, _drivers(setup, clock, paper), clock, telemetry, Panel(meters_of(setup), clock), fans)
+    crew = Crew(setup.site, drivers, clock, telemetry, Panel(_meters(setup, drivers), clock), fans)
     sources = watched(setup, clock.now)
     eyes = Looker(clock, sources, crew, inbox, refresh_each_look=False)
     planner = WorkerPlanner(clock)
@@ -59,6 +64,17 @@ def replay(
 
 def _fleet(setup: Setup, seed: int, clock: Clock) -> Fleet:
     return Fleet(spec_of(setup.site.groups), seed, clock.now().timestamp())
+
+
+def _meters(setup: Setup, drivers: Mapping[str, Driver]) -> dict[str, PowerMeter]:
+    """The site's meters; they do not see what was only told on paper."""
+    out: dict[str, PowerMeter] = {}
+    for name, meter in meters_of(setup).items():
+        behind, rigs_alone = covered(setup.site, name), name.startswith("group ")
+        shares = {g: 0.0 if rigs_alone else setup.site.hall_of[g].overhead.at(MILD_CELSIUS) for g in behind}
+        told = [(driver, share) for g, share in shares.items() if isinstance(driver := drivers[g], Paper)]
+        out[name] = PaperMeter(meter, told) if told else meter
+    return out
 
 
 def _drivers(setup: Setup, clock: Clock, paper: bool) -> Mapping[str, Driver]:

@@ -29,6 +29,8 @@ class Paper:
         self._group, self._clock, self._path = group, clock, path
         self._would: Fleet | None = None
         self._ordered = np.zeros(group.rigs, bool)
+        # By rig, what it was last seen to draw beyond what it would have drawn.
+        self._beyond_w = np.zeros(group.rigs)
         self.written: list[tuple[float, str, str]] = []
 
     async def read(self, rigs: Sequence[int], deadline_s: float) -> Readings:
@@ -41,8 +43,14 @@ class Paper:
         watts, ths = readings.watts.copy(), readings.ths.copy()
         silent = np.isnan(watts[at])
         would_w, would_ths = self._would.read(self._group.name, readings.rigs[at])
+        self._beyond_w[readings.rigs[at]] = np.where(silent, self._beyond_w[readings.rigs[at]], watts[at] - would_w)
         watts[at], ths[at] = np.where(silent, np.nan, would_w), np.where(silent, np.nan, would_ths)
         return Readings(readings.rigs, watts, ths, readings.at)
+
+    @property
+    def beyond_w(self) -> float:
+        """What the rigs were last seen to draw beyond what they would have drawn, had they been told: a real meter sees it."""
+        return float(self._beyond_w.sum())
 
     async def set_mode(self, rigs: Sequence[int], mode: str, deadline_s: float) -> Sent:
         """Write it down."""

@@ -1,0 +1,17 @@
+"""The site file of the page on a first shadow run is sound, with the map and the secret it speaks of."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from dispatch import config
+from tests.docs.pages import DOCS, blocks
+
+
+def test_the_first_sites_file_is_sound(tmp_path: Path) -> None:
+    (body,) = [text for kind, text in blocks(DOCS / "how-to" / "run-a-first-site-in-shadow.md") if kind == "toml"]
+    (tmp_path / "site.toml").write_text(body)
+    rows = [f"10.20.{n // 250}.{n % 250 + 1},a-m60s,a,whatsminer-m60s" for n in range(3200)]
+    (tmp_path / "site-map.csv").write_text("\n".join(["ip,group,hall,model", *rows]))
+    found = config.check(tmp_path / "site.toml")
+    assert found.faults == () and found.summary["rigs"] == 3200
