@@ -8,7 +8,7 @@ rig that was never reached, so it is asked only of a rig that just told its hash
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 from pyasic_rs import Miner, MinerFactory
 from pyasic_rs.data import HashRateUnit
@@ -18,7 +18,7 @@ from dispatch.rigs import Ability, Readings, Sent
 from dispatch.rigs.asking import AT_ONCE, Asking, readings, sent
 from dispatch.rigs.nameplate import watts_of
 from dispatch.rigs.wire import Dialect
-from optimizer.site import SLEEP, Mode, RigGroup
+from optimizer.site import SLEEP, RigGroup
 
 # By dialect the firmware as pyasic-rs names it, and the user of its orders.
 FIRMWARE = {
@@ -31,7 +31,7 @@ POWER_LIMITED = frozenset({Dialect.AURADINE, Dialect.PROTO})
 MEET_S = 10.0
 # How pyasic-rs words an answer that was no yes.
 ANSWERED = ("status code", "error status")
-SENT, REFUSED, UNSUPPORTED, SILENT = "sent", "refused", "unsupported", "unreachable"
+SENT, REFUSED, SILENT = "sent", "refused", "unreachable"
 
 
 class AsicsRs:
@@ -60,8 +60,24 @@ class AsicsRs:
         return readings(rigs, await self._asking.all(rigs, self._read, deadline_s, self._clock))
 
     async def set_mode(self, rigs: Sequence[int], mode: str, deadline_s: float) -> Sent:
-        named = self._group.mode(mode) if mode != SLEEP and len(self._group.awake_modes) > 1 else None
-        said = await self._asking.all(rigs, lambda rig: self._order(rig, mode == SLEEP, named), deadline_s, self._clock)
+        if mode == SLEEP:
+            return await self._tell(rigs, lambda miner: miner.pause(), deadline_s)
+        # A group with one awake mode leaves each rig the one it has.
+        if len(self._group.awake_modes) == 1:
+            return await self._tell(rigs, lambda miner: miner.resume(), deadline_s)
+        if Ability.MODES not in self.abilities:
+            return Sent(unsupported=tuple(rigs))
+        watts = round(self._group.mode(mode).watts)
+        return await self._tell(rigs, lambda miner: _resumed_at(miner, watts), deadline_s)
+
+    async def limit(self, rigs: Sequence[int], watts: int, deadline_s: float) -> Sent:
+        """Let rigs draw at most `watts`."""
+        if Ability.POWER_LIMIT not in self.abilities:
+            return Sent(unsupported=tuple(rigs))
+        return await self._tell(rigs, lambda miner: miner.set_power_limit(watts), deadline_s)
+
+    async def _tell(self, rigs: Sequence[int], order: Callable[[Miner], Awaitable[bool]], deadline_s: float) -> Sent:
+        said = await self._asking.all(rigs, lambda rig: self._said(rig, order), deadline_s, self._clock)
         return sent({rig: word or SILENT for rig, (word, _) in said.items()})
 
     async def close(self) -> None:
@@ -82,33 +98,25 @@ class AsicsRs:
         asleep = ths == 0 and not await miner.get_is_mining()
         return watts_of(self._group, ths, SLEEP if asleep else self._group.full.name), ths
 
-    async def _order(self, rig: int, stop: bool, mode: Mode | None) -> str:
+    async def _said(self, rig: int, order: Callable[[Miner], Awaitable[bool]]) -> str:
         miner = self._met.get(rig)
         if miner is None:
             return SILENT
         try:
-            return await self._told(miner, stop, mode)
+            return SENT if await order(miner) else REFUSED
         except RuntimeError as error:
             # It answered, and not as asked; anything else is no answer.
             if any(word in str(error) for word in ANSWERED):
                 return REFUSED
             raise
 
-    async def _told(self, miner: Miner, stop: bool, mode: Mode | None) -> str:
-        if stop:
-            return SENT if await miner.pause() else REFUSED
-        if mode is not None:
-            if not miner.supports_set_power_limit:
-                return UNSUPPORTED
-            if not await miner.set_power_limit(round(mode.watts)):
-                return REFUSED
-        return SENT if await miner.resume() else REFUSED
-
     async def _meet(self, rig: int) -> Miner:
         """Identify a rig, once; whoever waits for it may give up, the meeting goes on to its own deadline."""
         meeting = self._meetings.get(rig)
         if meeting is None or meeting.done():
             meeting = self._meetings[rig] = asyncio.create_task(self._identify(rig))
+            # Nobody may be left to hear how it went.
+            meeting.add_done_callback(lambda over: over.cancelled() or over.exception())
         return await asyncio.shield(meeting)
 
     async def _identify(self, rig: int) -> Miner:
@@ -122,3 +130,7 @@ class AsicsRs:
             raise LookupError(f"{self._ips[rig]} is no rig with {firmware}")
         self._met[rig] = miner
         return miner
+
+
+async def _resumed_at(miner: Miner, watts: int) -> bool:
+    return bool(await miner.set_power_limit(watts)) and bool(await miner.resume())

@@ -294,6 +294,19 @@ async def test_an_order_to_a_rig_that_pyasic_rs_never_met_is_not_sent() -> None:
         await driver.close()
 
 
+async def test_limits_through_pyasic_rs() -> None:
+    for dialect, ability in ((Dialect.PROTO, True), (Dialect.LUXOS, False)):
+        clock = VirtualClock(START)
+        async with served(dialect, "127.35.11.0/24", 1, clock, modes=2) as rigs:
+            driver = through_pyasic_rs(rigs.group, rigs.ips, clock, dialect)
+            await driver.read([0], 2.0)
+            said = await driver.limit([0], 2500, 2.0)  # type: ignore[attr-defined]
+            assert (said.sent, said.unsupported) == (((0,), ()) if ability else ((), (0,)))
+            await clock.sleep_until(clock.now() + timedelta(minutes=3))
+            assert bool((await driver.read([0], 2.0)).watts[0] < 2700) is ability
+            await driver.close()
+
+
 async def test_a_rig_that_is_off_is_silence_whatever_a_library_defaults_to() -> None:
     clock = VirtualClock(START)
     for dialect in THROUGH_PYASIC:
