@@ -18,6 +18,7 @@ from dispatch.reports.measured import Measured, measure
 from dispatch.reports.otherwise import by_cause, otherwise
 from dispatch.reports.promised import promised
 from dispatch.reports.record import DayRecord, of_day
+from dispatch.reports.standing import standing
 from dispatch.store import statements
 from dispatch.store.journal import SqlJournal
 from dispatch.store.received import settlement_calendar
@@ -149,6 +150,7 @@ def _settled(engine: Engine, telemetry: Telemetry, day: OperatingDay, setup: Set
         "gap": others.gap,
         **causes,
         "promises": kept,
+        "standing": standing(setup, measured, day),
         "findings": [{"kind": f.kind, "text": f.text} for f in findings],
         "notes": [*_notes(setup, day, measured, record), *others.remarks, *more],
         "sources": {**measured.actuals.price_source, "hashprice": measured.hash_source},

@@ -18,6 +18,7 @@ from dispatch.reports.words import flags, heading, rigs, span_flags, usd, words
 
 MARGIN = 44.0
 ROOM = A4[0] - 2 * MARGIN
+FIGURES = (3, 1.5, 1.2, 4.5)
 _SHEET = getSampleStyleSheet()
 TEXT = ParagraphStyle("text", _SHEET["BodyText"], fontSize=9, leading=12, spaceBefore=2)
 SMALL = ParagraphStyle("small", TEXT, fontSize=7, leading=9, textColor=SOFT)
@@ -49,7 +50,7 @@ def as_pdf(document: Mapping[str, Any]) -> bytes:
         if name in drawn:
             caption, drawing = drawn[name]
             story.append(KeepTogether([_fitted(drawing), Paragraph(escape(caption), SMALL), Spacer(1, 8)]))
-    story += [*_others(document), *_promises(document), *_intervals(document), *_footer(document)]
+    story += [*_others(document), *_promises(document), *_standing(document), *_intervals(document), *_footer(document)]
     return printed(story, f"Settlement {document['date']} {document['site']}", f"{heading(document)} · {document['date']}")
 
 
@@ -64,7 +65,7 @@ def span_as_pdf(d: Mapping[str, Any]) -> bytes:
         Paragraph("What was earned", SECTION),
         table(["Charge", "$"], charges, (4, 1)),
         Paragraph("Figures", SECTION),
-        table(["Figure", "Value", "Unit", "What it counts"], figures, (3, 2, 1, 4)),
+        table(["Figure", "Value", "Unit", "What it counts"], figures, FIGURES, wrap=(3,)),
         *bullets("What needs a person", d["person"]),
     ]
     pairs = (("Other ways of running the same days", "counterfactuals"), ("Against perfect foresight, by cause", "gap"))
@@ -160,6 +161,16 @@ def _promises(d: Mapping[str, Any]) -> list[Flowable]:
         return []
     rows = [[p["obligation"], "kept" if p["kept"] else "broken", usd(p["payable_usd"]), usd(p["lost_usd"])] for p in d["promises"]]
     return [Paragraph("Promises", SECTION), table(["Contract", "", "Payable $", "Lost $"], rows, (3, 1, 2, 2))]
+
+
+def _standing(d: Mapping[str, Any]) -> list[Flowable]:
+    rows = [[f[k] for k in ("name", "value", "unit", "how")] for f in d.get("standing", ())]
+    if not rows:
+        return []
+    return [
+        Paragraph("How contracts stand so far", SECTION),
+        table(["Figure", "Value", "Unit", "What it counts"], rows, FIGURES, wrap=(3,)),
+    ]
 
 
 def _intervals(d: Mapping[str, Any]) -> list[Flowable]:

@@ -19,7 +19,7 @@ NUMBERS = ("quantity", "rate", "amount_usd")
 
 
 def as_xlsx(document: Mapping[str, Any]) -> bytes:
-    """Sheets: Summary, Lines, Intervals, Other ways, Promises, Notes. Amounts are numbers; what a spreadsheet cannot hold exactly stands in
+    """Sheets: Summary, Lines, Intervals, Other ways, Promises, So far, Notes. Amounts are numbers; what a spreadsheet cannot hold exactly stands in
     the JSON beside it."""
     out = BytesIO()
     book = Workbook(out, {"in_memory": True, "strings_to_formulas": False, "strings_to_urls": False})
@@ -37,6 +37,7 @@ def as_xlsx(document: Mapping[str, Any]) -> bytes:
         for p in document["promises"]
     ]
     _table(book.add_worksheet("Promises"), ("contract", "state", "payable_usd", "lost_usd"), kept, bold)
+    _figures(book.add_worksheet("So far"), document.get("standing", ()), bold)
     notes = [[text] for text in (*document["notes"], *(f"{w}: {s}" for w, s in document["sources"].items()))]
     _table(book.add_worksheet("Notes"), ("note",), notes, bold)
     book.close()
@@ -52,8 +53,7 @@ def span_as_xlsx(document: Mapping[str, Any]) -> bytes:
     bold = book.add_format({"bold": True})
     totals = [[words(n), _number(v)] for n, v in document["totals"].items()]
     _table(book.add_worksheet("Summary"), ("charge", "usd"), [*totals, ["net", _number(document["net_usd"])]], bold)
-    figures = [[f["name"], _number(f["value"]), f["unit"], f["how"]] for f in document["figures"]]
-    _table(book.add_worksheet("Figures"), ("figure", "value", "unit", "what it counts"), figures, bold)
+    _figures(book.add_worksheet("Figures"), document["figures"], bold)
     days = [[d["date"], d["version"], _number(d["net_usd"]), "part" if d["partial"] else ""] for d in document["days"]]
     _table(book.add_worksheet("Days"), ("day", "version", "net_usd", "partial"), days, bold)
     book.close()
@@ -97,6 +97,11 @@ def _intervals(sheet: Worksheet, d: Mapping[str, Any], bold: Any) -> None:
         for row in d["intervals"]
     ]  # fmt: skip
     _table(sheet, head, rows, bold)
+
+
+def _figures(sheet: Worksheet, figures: Sequence[Mapping[str, str]], bold: Any) -> None:
+    rows = [[f["name"], _number(f["value"]), f["unit"], f["how"]] for f in figures]
+    _table(sheet, ("figure", "value", "unit", "what it counts"), rows, bold)
 
 
 def _table(sheet: Worksheet, head: Sequence[str], rows: Sequence[Sequence[Any]], bold: Any) -> None:

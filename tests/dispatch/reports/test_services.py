@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from datetime import date, datetime, timedelta
 from decimal import Decimal as D
+from io import BytesIO
 from pathlib import Path
 
 import pytest
+from openpyxl import load_workbook
+from pypdf import PdfReader
 
 from dispatch.reports import prices
 from dispatch.reports.earlier import earlier
+from dispatch.reports.span import add_up
+from dispatch.reports.write import as_html, as_pdf, as_xlsx
 from dispatch.store.rollups import Rollup, write_rollups
 from markets.facts import Award, Call, CallKind, ReservePrice
 from markets.grid import Grid, Interval
@@ -82,5 +87,22 @@ def test_an_emergency_of_the_day_before_counts_in_the_terms_bill(tmp_path: Path,
     assert memory["event_weight"] == pytest.approx(50 / 15 if seen else 0.0)
     assert memory["event_done"] == pytest.approx(memory["event_weight"])
     assert (memory["obligated_h"], memory["available_h"]) == ((28.0, 28.0) if seen else (29.0, 28.0))
+    ground.prices(lambda n: 30.0)
+    ground.run_all(watts_a=10_000.0)
+    ground.seen()
+    document = ground.settle()
+    so_far = {f["name"]: f for f in document["standing"]}
+    assert float(so_far["ers: deployed"]["value"]) == pytest.approx(50 / 60 if seen else 0.0, abs=1e-4)
+    assert "of at most 12 h since 1 June 2026" in so_far["ers: deployed"]["how"]
+    share = so_far["ers: availability so far"]
+    assert float(share["value"]) == pytest.approx(100.0 if seen else 100 * 52 / 53, abs=1e-3), "the day before and this one"
+    assert ("ers: performance so far" in so_far) is seen and float(so_far["ers: failed tests in a row"]["value"]) == 0
+    assert add_up([document], ON, ON)["figures"][-len(so_far) :] == document["standing"]
+    page, paper = as_html(document), "".join(p.extract_text() for p in PdfReader(BytesIO(as_pdf(document))).pages)
+    for text in ("How contracts stand so far", "ers: deployed", share["value"]):
+        assert text in page and text in paper
+    sheet = load_workbook(BytesIO(as_xlsx(document)))["So far"]
+    assert ("ers: availability so far", float(share["value"]), "%", share["how"]) in list(sheet.values)
+    assert "How contracts stand" not in as_html({k: v for k, v in document.items() if k != "standing"}), "a version of before"
     late = earlier(ground.engine, ground.setup, ground.grid, start - timedelta(hours=1)).memory["ers"]
     assert late["deployed_h"] == 0.0, "what was not known then does not count then"
