@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from dispatch.commands import FINDINGS, WRONG, Config, Ended, Json, instant, note, out, read_json
+from dispatch.commands import FINDINGS, WRONG, Config, Ended, Json, instant, note, out, read_json, table
 
 DAYS_BACK = 7  # of prices that scenarios are drawn from; a snapshot looks back little further
 SCENARIOS, SEED = 100, 7
@@ -119,11 +119,27 @@ def _unverified(found: Any) -> list[str]:
 
 
 def _what_if_lines(answer: dict[str, Any]) -> list[str]:
-    if "difference" not in answer:
-        return [str(row) for row in answer.get("rows", [answer])]
+    if "axes" in answer:
+        return _sweep_lines(answer)
     d = answer["difference"]
     lines = [f"net {d['net_usd']:+,.2f} $, energy {d['energy_mwh']:+,.3f} MWh, hashing {d['hash_ph_days']:+,.3f} PH days"]
     return [*lines, *(f"  {name}: {usd:+,.2f} $" for name, usd in d["lines"].items()), *answer["reasons"]]
+
+
+def _sweep_lines(answer: dict[str, Any]) -> list[str]:
+    """A line a point of the grid: its keys, what it earns, how that differs from the base, energy, and what promises cost."""
+    keys = [axis["key"] for axis in answer["axes"]]
+    rows = [
+        {
+            **dict(zip(keys, (f"{at:g}" for at in row["at"]), strict=True)),
+            "net $": f"{row['net_usd']:,.2f}",
+            "difference $": f"{row['difference_usd']:+,.2f}",
+            "MWh": f"{row['energy_mwh']:,.3f}",
+            "shortfalls $": f"{row['shortfall_usd']:,.2f}",
+        }
+        for row in answer["rows"]
+    ]
+    return table(rows, rows[0])
 
 
 def _weighed(found: Any, weight: float) -> Any:

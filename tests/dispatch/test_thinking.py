@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from dispatch.commands.thinking import plan
+from dispatch.commands.thinking import plan, what_if
 from dispatch.config import DEMO, default_file
 
 DEMONSTRATION = default_file(DEMO)
@@ -30,3 +30,13 @@ def test_a_plan_names_the_unverified_figures_of_the_contracts_it_stands_on(
     plan(config=site, at="2026-08-20T18:00:00Z")
     lines = capsys.readouterr().out.splitlines()
     assert any(line.startswith("unverified: ercot.transmission.4cp.interval_min: ") for line in lines) is shown
+
+
+def test_a_sweep_is_a_table_for_people(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    scenario = tmp_path / "scenario.json"
+    scenario.write_text("{}", "utf-8")
+    what_if(scenario, DEMONSTRATION, at="2026-08-20T18:00:00Z", sweep=["hash.scale=0.5:1:2"])
+    head, half, whole = capsys.readouterr().out.splitlines()
+    assert head.split() == ["hash.scale", "net", "$", "difference", "$", "MWh", "shortfalls", "$"]
+    assert half.split()[0] == "0.5" and float(half.split()[2].replace(",", "")) < 0
+    assert whole.split()[0] == "1" and whole.split()[2] == "+0.00"
