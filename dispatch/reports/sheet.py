@@ -19,8 +19,8 @@ NUMBERS = ("quantity", "rate", "amount_usd")
 
 
 def as_xlsx(document: Mapping[str, Any]) -> bytes:
-    """Sheets: Summary, Lines, Intervals, Other ways, Promises, So far, Notes. Amounts are numbers; what a spreadsheet cannot hold exactly stands in
-    the JSON beside it."""
+    """Sheets: Summary, Lines, Intervals, Other ways, Promises, So far, Notes. Amounts are numbers; what a spreadsheet cannot hold exactly
+    stands in the JSON beside it."""
     out = BytesIO()
     book = Workbook(out, {"in_memory": True, "strings_to_formulas": False, "strings_to_urls": False})
     book.set_properties({"title": f"Settlement {document['date']} {document['site']}", "created": _made(document)})
