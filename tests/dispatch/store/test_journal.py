@@ -15,7 +15,7 @@ from sqlalchemy.exc import IntegrityError
 from dispatch.entries import Entry, GroupSeen, Hold, Planned, Seen
 from dispatch.store import JournalLost, LedgerUnavailable, lease
 from dispatch.store.journal import MemoryJournal, SqlJournal
-from dispatch.store.prices import hashprices_known, prices_known, reserve_prices_known
+from dispatch.store.prices import hashprices_known, price_vintages, reserve_prices_known
 from dispatch.store.tables import APPEND_ONLY, ledger, open_ledger, reading, writing
 from dispatch.store.tables import journal as rows
 from dispatch.store.verify import verify
@@ -155,10 +155,11 @@ def test_prices_are_known_as_they_were_known(engine: Engine, journal: SqlJournal
     later = AT + timedelta(days=1)
     journal.append(priced(35.96, 12.0))
     journal.append(replace(priced(36.5), at=later, facts=priced(36.5, known_at=later).facts))
-    (first,) = prices_known(engine, "P0", RT, QUARTER, known_at=AT + timedelta(hours=1))
-    (newest,) = prices_known(engine, "P0", RT, QUARTER)
+    (first,) = price_vintages(engine, "P0", RT, QUARTER, known_at=AT + timedelta(hours=1))
+    was, newest = price_vintages(engine, "P0", RT, QUARTER)
+    assert was == first
     assert (first.usd_per_mwh, newest.usd_per_mwh, newest.known_at) == (35.96, 36.5, later)
-    assert prices_known(engine, "P0", RT, QUARTER, known_at=AT - timedelta(seconds=1)) == ()
-    assert prices_known(engine, "P0", PriceMarket.DAY_AHEAD_HOURLY, QUARTER) == ()
+    assert price_vintages(engine, "P0", RT, QUARTER, known_at=AT - timedelta(seconds=1)) == ()
+    assert price_vintages(engine, "P0", PriceMarket.DAY_AHEAD_HOURLY, QUARTER) == ()
     assert [p.usd_per_mw_h for p in reserve_prices_known(engine, "ECRS", "DAM", QUARTER)] == [3.25]
     assert [(h.usd_per_ph_day, h.basis) for h in hashprices_known(engine, QUARTER)] == [(45.1, "fixed")]
