@@ -14,13 +14,13 @@ from dispatch import ConfigError, behind, book, catalogue, consistency, exclusiv
 from dispatch.entries import canonical
 from dispatch.faults import Fault, meant, shown
 from dispatch.meters import settings as metering
-from dispatch.settings import ApiSettings, DriverSettings, HashSettings, PricesSettings
+from dispatch.settings import ApiSettings, DriverSettings, HashSettings, PricesSettings, ReportSettings
 from dispatch.shipped import default_file as default_file
 from markets.grid import Market
 from optimizer.obligations import Book
 from optimizer.site import Site
 
-SECTIONS = ("site", "meters", "halls", "groups", "prices", "hash", "obligations", "api")
+SECTIONS = ("site", "meters", "halls", "groups", "prices", "hash", "obligations", "api", "reports")
 DEMO = "demo-site.toml"
 
 
@@ -43,6 +43,7 @@ class Setup:
     hash_id: str
     rules: rules.Rules
     api: ApiSettings = ApiSettings()
+    reports: ReportSettings = ReportSettings()
     unverified: tuple[str, ...] = ()
     path: Path | None = None
 
@@ -118,7 +119,8 @@ def _understand(raw: dict[str, Any], wrong: list[Fault], path: Path | None) -> S
     prices, prices_wrong = chosen(raw, "prices", "source", points.offered(points.SOURCES), "gridstatus")
     hash_, hash_wrong = chosen(raw, "hash", "source", points.offered(points.HASHPRICES), None)
     api, api_wrong = faults.model(ApiSettings, raw.get("api", {}), ("api",))
-    wrong += more + site_wrong + prices_wrong + hash_wrong + api_wrong
+    reports, reports_wrong = faults.model(ReportSettings, raw.get("reports", {}), ("reports",))
+    wrong += more + site_wrong + prices_wrong + hash_wrong + api_wrong + reports_wrong
     entries = book.entries(raw, getattr(hash_, "pool_fee", 0.0))
     obligations, book_wrong = book.read(entries)
     wrong += book_wrong
@@ -127,12 +129,12 @@ def _understand(raw: dict[str, Any], wrong: list[Fault], path: Path | None) -> S
         wrong += list(exclusive.faults(site, placed))
         wrong += [*provenance.faults(site, obligations), *behind.faults(site, placed)]
     wrong = [f for n, f in enumerate(wrong) if n < said or f[0] not in unreadable]
-    if wrong or site is None or prices is None or hash_ is None or api is None:
+    if wrong or site is None or prices is None or hash_ is None or api is None or reports is None:
         raise ConfigError(_lines(path, raw, wrong))
     document = _document(raw, groups, entries, prices, hash_)
     hash_id = hashlib.sha256(canonical(document)).hexdigest()
     doubts = (*dated.unverified(site.market, contracts=[type(o).type for o in obligations]), *_assumed(site, models))
-    return Setup(site, obligations, prices, hash_, document, hash_id, dated, api, doubts, path)
+    return Setup(site, obligations, prices, hash_, document, hash_id, dated, api, reports, doubts, path)
 
 
 def _lines(path: Path | None, raw: Mapping[str, Any], wrong: list[Fault]) -> list[str]:

@@ -56,7 +56,7 @@ async def loop_role(job: Job) -> int:
     inbox = Inbox(engine)
     assembled = live(setup, clock, inbox, telemetry, paper=job.world == "shadow")
     journal = SqlJournal(engine, token)
-    nightly = Nightly(setup, data, engine, telemetry)
+    nightly = Nightly(setup, data, engine, telemetry, notifies=True)
     until = parse_instant(job.until) if job.until else None
 
     async def main() -> int:

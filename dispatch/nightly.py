@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import structlog
 from sqlalchemy import Engine
@@ -30,10 +32,14 @@ class Nightly:
     """What follows a tick: telemetry is made durable, and days that are due are settled and written.
 
     A settlement takes seconds and a call must not wait for it: it runs in a thread of its own, one day at a time. `at_once` waits for it
-    instead, where time is not the wall's and what is known must not run ahead (replay)."""
+    instead, where time is not the wall's and what is known must not run ahead (replay). `notifies`: people are told of a new version,
+    as the site file says."""
 
-    def __init__(self, setup: Setup, data: Path, engine: Engine, telemetry: Telemetry, *, at_once: bool = False) -> None:
+    def __init__(
+        self, setup: Setup, data: Path, engine: Engine, telemetry: Telemetry, *, at_once: bool = False, notifies: bool = False
+    ) -> None:
         self._setup, self._data, self._engine, self._telemetry, self._at_once = setup, data, engine, telemetry, at_once
+        self._notifies = notifies
         self._today: OperatingDay | None = None
         self._looked: datetime | None = None
         self._known = (0, 0)  # the last price's journal row, the last document that came
@@ -85,19 +91,27 @@ class Nightly:
     def _settle_all(self) -> None:
         reading = self._telemetry.read_as(self._setup.site)  # the loop writes to its own meanwhile
         while self._due:
-            settle_and_write(self._setup, self._data, self._engine, reading, self._due.popleft())
+            document = settle_and_write(self._setup, self._data, self._engine, reading, self._due.popleft())
+            if document is not None and self._notifies and self._setup.reports.notify:
+                from dispatch.notify import notified
+
+                notified(document, self._setup.reports.notify, self._setup.resolve)
 
 
-def settle_and_write(setup: Setup, data: Path, engine: Engine, telemetry: Telemetry, day: OperatingDay) -> None:
-    """The day's statement into the ledger and DATA/settlements; a fault is logged and the site goes on."""
+def settle_and_write(setup: Setup, data: Path, engine: Engine, telemetry: Telemetry, day: OperatingDay) -> Mapping[str, Any] | None:
+    """The day's statement into the ledger and DATA/settlements; a fault is logged and the site goes on. The statement, when it is a version
+    that was not there before and is written."""
     from dispatch.reports.day import settle_day
     from dispatch.reports.write import write_day
 
     try:
+        before = kept(engine, day.on, day.market.value)
         document = settle_day(engine, telemetry, day, setup)
         write_day(document, data / "settlements")
         log.info("settled", day=str(day.on), net_usd=document["net_usd"], version=document["version"])
+        return document if before is None or document["version"] > before.version else None
     except LookupError:
         log.info("nothing was run", day=str(day.on))
     except Exception as fault:  # a report must never stop the site
         log.error("the day could not be settled", day=str(day.on), error=repr(fault))
+    return None

@@ -215,5 +215,11 @@ class ApiSettings(Written):
     hosts: tuple[str, ...] = ()
 
 
+class ReportSettings(Written):
+    """Who is told when a day's statement has a new version: addresses as apprise writes them, each by reference."""
+
+    notify: tuple[Reference, ...] = ()
+
+
 # Words of the contract that this version knows and has not built: a clear fault instead of "unknown".
 NOT_BUILT: dict[str, tuple[str, ...]] = {}
