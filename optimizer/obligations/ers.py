@@ -102,8 +102,8 @@ class Ers(Contract):
         due, used_up = periods_over(self.periods, grid, market), self.used_up(memory)
         if used_up is None or self.renewal:
             return due
-        end = self._term(used_up)[1]
-        return [None if used_up < day < end else period for day, period in zip(days(grid, market), due, strict=True)]
+        after, end = self._after_use(used_up), self._term(used_up)[1]
+        return [None if after <= day < end else period for day, period in zip(days(grid, market), due, strict=True)]
 
     def terms(self, grid: Grid, market: Market, memory: Mapping[str, Any]) -> list[Term]:
         """The grid cut at the ends of contract periods."""
@@ -123,12 +123,16 @@ class Ers(Contract):
         first = begun if first <= begun <= on else first
         if used_up is None or not first <= used_up < last:
             return first, last
-        after = used_up + timedelta(days=1)
+        after = self._after_use(used_up)
         return (after, last) if self.renewal and on >= after else (first, after)
 
     def used_up(self, memory: Mapping[str, Any]) -> date | None:
         """The day on which the hours of a term were used up."""
         return date.fromisoformat(memory[USED_UP]) if USED_UP in memory else None
+
+    def _after_use(self, used_up: date) -> date:
+        """The first day after a contract period whose hours are used up."""
+        return used_up + timedelta(days=int(self.figure("ends_after_days", used_up)))
 
     def _term(self, on: date) -> tuple[date, date]:
         return term(on, str(self.figure("terms", on)))
