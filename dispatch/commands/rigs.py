@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -61,6 +61,16 @@ def list_(config: Config, as_json: Json = False) -> None:
     out({"groups": rows}, as_json, table(rows, list(rows[0])))
 
 
+async def _known_otherwise(rows: list[dict[str, Any]]) -> None:
+    """What pyasic does not know pyasic-rs may, where it is installed."""
+    try:
+        from dispatch.rigs.asics_rs import identified
+    except ImportError:
+        return
+    for row in rows:
+        row |= await identified(row["ip"])
+
+
 def _dialect(model: str, told: str | None) -> str:
     from dispatch.rigs.speech import spoken
 
@@ -72,12 +82,12 @@ def _dialect(model: str, told: str | None) -> str:
 
 @rigs.command()
 def scan(subnet: str, as_json: Json = False) -> None:
-    """What answers on a subnet, identified by pyasic."""
+    """What answers on a subnet, identified by pyasic, or else by pyasic-rs where it is installed."""
     from dispatch.rigs.asics import scan as scanned
 
     try:
-        found = asyncio.run(scanned(subnet))
+        rows = [asdict(found) for found in asyncio.run(scanned(subnet))]
     except ValueError as error:
         raise Ended(WRONG, f"{subnet}: {error}") from None
-    rows = [asdict(f) for f in found]
+    asyncio.run(_known_otherwise([row for row in rows if not row["make"]]))
     out({"rigs": rows}, as_json, table(rows, ["ip", "make", "model", "firmware", "dialect"]))

@@ -134,3 +134,17 @@ class AsicsRs:
 
 async def _resumed_at(miner: Miner, watts: int) -> bool:
     return bool(await miner.set_power_limit(watts)) and bool(await miner.resume())
+
+
+async def identified(ip: str) -> dict[str, str]:
+    """Make, model, firmware and dialect of what answers at an address, each empty where pyasic-rs does not know it."""
+    try:
+        async with asyncio.timeout(MEET_S):
+            miner = await MinerFactory().get_miner(ip)
+            version = await miner.get_firmware_version() if miner is not None else None
+    except (TimeoutError, RuntimeError):
+        miner = None
+    if miner is None:
+        return dict.fromkeys(("make", "model", "firmware", "dialect"), "")
+    dialect = next((dialect for dialect, (firmware, _) in FIRMWARE.items() if firmware == miner.firmware), "")
+    return {"make": miner.make, "model": miner.model, "firmware": version or "", "dialect": dialect}

@@ -294,6 +294,16 @@ async def test_an_order_to_a_rig_that_pyasic_rs_never_met_is_not_sent() -> None:
         await driver.close()
 
 
+async def test_what_pyasic_does_not_know_pyasic_rs_may() -> None:
+    pytest.importorskip("pyasic_rs", reason="pyasic-rs is an extra")
+    from dispatch.rigs.asics_rs import identified
+
+    async with served(Dialect.PROTO, "127.36.1.0/29", 1, VirtualClock(START)) as rigs:
+        assert [f.make for f in await scan("127.36.1.0/29", at_once=4)] == [""]
+        assert await identified(rigs.ips[0]) == {"make": "Proto", "model": "Rig", "firmware": "1.8.2", "dialect": "proto"}
+    assert set((await identified("127.36.1.2")).values()) == {""}
+
+
 async def test_limits_through_pyasic_rs() -> None:
     for dialect, ability in ((Dialect.PROTO, True), (Dialect.LUXOS, False)):
         clock = VirtualClock(START)
