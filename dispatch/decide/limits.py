@@ -124,7 +124,7 @@ def _recent_starts(state: State, group: RigGroup, at: datetime) -> int:
 def _under_way_w(state: State, group: RigGroup, watts: list[float]) -> tuple[float, float]:
     """Watts up and down that were ordered since the last look."""
     now = state.fleet[group.name]
-    moved = (now.since >= now.looked_s) & (now.drew != UNKNOWN) & (now.wanted != UNKNOWN) & (now.tries == 0)
+    moved = (now.told_s >= now.looked_s) & (now.drew != UNKNOWN) & (now.wanted != UNKNOWN) & (now.tries == 0)
     by_mode = np.array(watts)
     steps = by_mode[now.wanted[moved]] - by_mode[now.drew[moved]]
     return float(steps[steps > 0].sum()), float(-steps[steps < 0].sum())

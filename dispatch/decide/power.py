@@ -48,7 +48,7 @@ def effective(group: RigGroup, now: GroupState) -> Codes:
     a waking rig is where it is going.
     """
     found = np.where(now.seen >= 0, now.seen, np.where(now.seen == WAKING, heading(group, now.wanted), now.wanted))
-    codes: Codes = np.where((now.looked_s > now.since) | (now.tries > 0), found, now.wanted)
+    codes: Codes = np.where((now.looked_s > now.told_s) | (now.tries > 0), found, now.wanted)
     return codes
 
 

@@ -21,7 +21,7 @@ from dispatch.meters.panel import Panel
 from dispatch.rigs import Driver, Outcome, Readings
 from dispatch.rigs.errand import Errand
 from dispatch.rigs.looks import Ints, Look
-from dispatch.rigs.sending import ANSWER_WALL_S, Sending
+from dispatch.rigs.sending import ANSWER_WALL_S, WAVE_S, Sending
 from optimizer.site import SLEEP, Site
 
 ORDER_WALL_S = 2.5
@@ -149,28 +149,32 @@ class Crew:
     async def _carry_out(self, errands: list[Sending]) -> None:
         sent_at = self._clock.now()
         for e in errands:
-            e.start(sent_at)
-        over_at = {id(e): sent_at + self._lag(e.errand.order.over_s + e.errand.order.deadline_s, ORDER_WALL_S) for e in errands}
+            e.start(sent_at, self._lag(WAVE_S, READ_BACK_WALL_S).total_seconds())
         pause_s, look_at = READ_BACK_S, sent_at
         open_ = list(errands)
         while open_:
             look_at = max(self._clock.now(), look_at + self._lag(pause_s, READ_BACK_WALL_S))
-            look_at = min([look_at, max(over_at[id(e)] for e in open_), *(e.next_wave for e in open_ if e.next_wave)])
+            look_at = min([look_at, max(self._over_at(e) for e in open_), *(e.next_wave for e in open_ if e.next_wave)])
             await self._wait(open_, look_at)
+            for e in open_ if not self._hurried.is_set() else ():
+                e.tell(self._clock.now())
             await self._or_hurried(asyncio.gather(*(e.answered() for e in open_)))
             self._collect(open_)
             await asyncio.gather(*(self._read_back(e) for e in open_))
             now = self._clock.now()
             for e in open_:
-                again = e.errand.judge(now >= over_at[id(e)])
+                again = e.errand.judge(now >= self._over_at(e) and not e.next_wave)
                 if self._hurried.is_set():
                     e.call_off()
                     e.errand.cut_short()
                 else:
                     e.send_again(again, now)
-                    e.tell(now)
             open_ = [e for e in open_ if e.errand.waits.any()]
             pause_s = min(pause_s * READ_BACK_SLOWER, READ_BACK_MOST_S)
+
+    def _over_at(self, e: Sending) -> datetime:
+        """When an order's time is over: it runs from when it was out."""
+        return e.out_at + self._lag(e.errand.order.deadline_s, ORDER_WALL_S)
 
     async def _wait(self, errands: list[Sending], until: datetime) -> None:
         """Until the next read-back or wave; the answers of rigs are taken as they come."""
@@ -185,9 +189,9 @@ class Crew:
             waiting.cancel()
 
     def _collect(self, errands: list[Sending]) -> None:
-        now_s = self._clock.now().timestamp()
+        now = self._clock.now()
         for e in errands:
-            e.collect(now_s)
+            e.collect(now)
 
     async def _read_back(self, e: Sending) -> None:
         quick, slow = (e.told(lot) for lot in e.errand.lots())

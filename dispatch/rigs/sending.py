@@ -30,7 +30,7 @@ class Sending:
 
     def __init__(self, errand: Errand, driver: Driver, look: Look) -> None:
         self.errand, self.driver = errand, driver
-        self.last_sent = datetime.min
+        self.last_sent = self.out_at = datetime.min
         self._look = look
         self._sends: list[asyncio.Task[Sent]] = []
         self._quick: set[asyncio.Task[Sent]] = set()
@@ -39,10 +39,10 @@ class Sending:
         self._first_s = np.full(len(errand.rigs), np.nan)
         self._took_s = np.full(len(errand.rigs), np.nan)
 
-    def start(self, at: datetime) -> None:
-        """Tell the first rigs, and say when the others will be told: evenly over the order's `over_s`."""
+    def start(self, at: datetime, wave_s: float) -> None:
+        """Tell the first rigs, and say when the others will be told: evenly over the order's `over_s`, in waves `wave_s` apart at least."""
         over_s, rigs = self.errand.order.over_s, self.errand.rigs
-        waves = max(1, min(len(rigs), int(over_s // WAVE_S)))
+        waves = max(1, min(len(rigs), int(over_s // wave_s)))
         step_s = over_s / waves
         self._waves = [(at + timedelta(seconds=k * step_s), lot) for k, lot in enumerate(np.array_split(rigs, waves))]
         self.tell(at)
@@ -55,6 +55,7 @@ class Sending:
         """Send the waves that are due."""
         while self._waves and self._waves[0][0] <= at:
             _, wave = self._waves.pop(0)
+            self.out_at = at
             quick, slow = (np.intersect1d(lot, wave, assume_unique=True) for lot in self.errand.lots())
             self.send_again(quick, at, quick=True)
             self.send_again(slow, at)
@@ -73,17 +74,19 @@ class Sending:
             self._sends.append(task)
             self._quick |= {task} if quick else set()
 
-    def collect(self, at_s: float) -> None:
-        """Take the answers that are there."""
+    def collect(self, at: datetime) -> None:
+        """Take the answers that are there. An order is out when the last wave was told and answered."""
         for task in [t for t in self._sends if t.done()]:
             self._sends.remove(task)
-            self.errand.heard(task.result(), at_s)
+            self.errand.heard(task.result(), at.timestamp())
+            if task in self._quick:
+                self.out_at = max(self.out_at, at)
 
     async def answered(self) -> None:
         """Returns when the rigs that do answer have, after a while at the latest: whoever was not told yet need not be read."""
-        self._quick = {task for task in self._quick if not task.done()}
-        if self._quick:
-            await asyncio.wait(self._quick, timeout=SENDS_WALL_S)
+        waits = {task for task in self._quick if not task.done()}
+        if waits:
+            await asyncio.wait(waits, timeout=SENDS_WALL_S)
 
     def told(self, rigs: Ints) -> Ints:
         """Those of the rigs that were sent the order."""

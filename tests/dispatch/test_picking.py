@@ -130,6 +130,20 @@ def test_a_call_that_cannot_do_without_them_tries_rigs_in_quarantine_once_a_tick
     assert second is not None and second.orders == () and second.skipped["a-old"] == {"did not obey": 40}
 
 
+def test_a_rig_that_obeyed_at_last_is_not_told_again_before_the_next_look() -> None:
+    """It was wanted so before, failed, and reached it now: the last look, from before, says nothing of it."""
+    setup = small()
+    state = folded(setup, seen(setup, NOON), planned(setup, NOON, 1, a_old={"sleep": 40.0}))
+    first = decide(state, NOON, 1)
+    assert first is not None
+    at = NOON + 5 * MINUTE
+    state = state.after(first, 3).after(failed(first, "unreachable"), 4).after(seen(setup, at), 5)
+    state = state.after(planned(setup, at, 5, a_old={"sleep": 40.0}), 6)
+    second = decide(state, at, 1)
+    assert second is not None and len(moved(second)[("a-old", "sleep")]) == 40
+    assert decide(state.after(second, 7).after(done(second), 8), at, 2) is None
+
+
 def test_a_tenant_who_was_promised_to_run_is_disturbed_last() -> None:
     """A cap of 0.2 MW: by J/TH alone the tenant's old rigs would go first."""
     groups = [group("a-old", "a", watts=3000.0, ths=100.0, tenant="t"), group("b-new", "b", watts=3500.0, ths=200.0)]
