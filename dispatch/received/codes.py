@@ -11,18 +11,18 @@ from markets.grid import Market
 Ours = Mapping[str, tuple[str, ...]]
 
 # ERCOT Nodal Protocols 6.6 and 4.6: real time settles metered load, purchases returned and trades as one amount.
-_PRODUCTS = {"RU": "regup", "RD": "regdn", "RR": "rrs", "EC": "ecrs", "NS": "nspin"}
+_PRODUCTS = {"RU": ("regup",), "RD": ("regdn",), "RR": ("rrs", "rrsffr", "rrsufr"), "ECR": ("ecrs",), "NS": ("nspin",)}
 ERCOT_DAY_AHEAD: Ours = {
     "DAEPAMT": ("*/day_ahead",),
-    **{f"PC{word}AMT": (f"*/{product}_day_ahead",) for word, product in _PRODUCTS.items()},
+    **{f"PC{word}AMT": tuple(f"*/{product}_day_ahead" for product in products) for word, products in _PRODUCTS.items()},
 }
 ERCOT_REAL_TIME: Ours = {
     "RTEIAMT": ("*/energy", "*/day_ahead_return", "*/block_settlement"),
-    **{f"RT{word}IMBAMT": (f"*/{product}_imbalance",) for word, product in _PRODUCTS.items()},
+    **{f"RT{word}IMBAMT": tuple(f"*/{product}_imbalance" for product in products) for word, products in _PRODUCTS.items()},
     "SPDAMT": ("*/set_point_deviation",),
 }
-# Names a charge went by at other times, and ones that are spelled in two ways.
-ALSO = {"BPDAMT": "SPDAMT", "PCECRAMT": "PCECAMT", "PCRRSAMT": "PCRRAMT", "RTECRIMBAMT": "RTECIMBAMT", "RTRRSIMBAMT": "RTRRIMBAMT"}
+# What a charge was called at other times.
+ALSO = {"BPDAMT": "SPDAMT"}
 # MISO's charge type matrix, by the names its statements print.
 MISO: Ours = {
     "Day Ahead Asset Energy": ("*/day_ahead",),

@@ -40,7 +40,9 @@ def documents(draw: st.DrawFn) -> bytes:
     for _ in range(draw(st.integers(0, 4))):
         at, length = draw(st.integers(0, len(content))), draw(st.integers(0, 30))
         piece = draw(
-            st.sampled_from([b"", content[at : at + length] * 2, b"\xff\xfe", b"NaN", b"-1e999", b"99", b"9999", b"0001", b"<", b"&x;", b'"', b",,"])
+            st.sampled_from(
+                [b"", content[at : at + length] * 2, b"\xff\xfe", b"NaN", b"-1e999", b"99", b"9999", b"0001", b"<", b"&x;", b'"', b",,"]
+            )
         )
         content = content[:at] + piece + content[at + length :]
     return content
