@@ -87,7 +87,7 @@ class Looker:
 
     def _remember(self, state: State) -> None:
         """Tell live sources what the journal holds of their prices, so that none is told twice over a restart."""
-        prices = [p for shelf in state.facts.prices.values() for p in shelf]
+        prices = [p for shelves in (state.facts.prices, state.facts.reserves) for shelf in shelves.values() for p in shelf]
         for watched in self._watched:
             if (told := getattr(watched.source, "told", None)) is not None:
                 told.remember(sorted(prices, key=lambda p: p.known_at))

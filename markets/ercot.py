@@ -10,9 +10,9 @@ import httpx
 
 from markets import NotPublished, SourceError
 from markets import ercot_dashboard as dashboard
-from markets.facts import Fact, PriceMarket, ReservePrice
+from markets.facts import Fact, PriceMarket
 from markets.feed import Feed
-from markets.frame import PRICE_FLOOR, Row, Shape, accept
+from markets.frame import PRICE_FLOOR, Shape, accept
 from markets.grid import Market, OperatingDay
 from markets.live import CORRECTION, Errand, LiveSource
 
@@ -56,7 +56,6 @@ class ErcotSource(LiveSource):
         self._unread: list[tuple[datetime, datetime]] = []
         self._da_points = sorted({point.removesuffix("_EW") for point in points})
         self._reserve_days: set[date] = set()
-        self._reserve_told: dict[tuple[int, str], float] = {}
         self.errands = [
             Errand("ERCOT day-ahead prices", self._day_ahead, timedelta(minutes=5)),
             Errand("ERCOT DAM reserve prices", self._reserve, timedelta(minutes=10)),
@@ -158,25 +157,13 @@ class ErcotSource(LiveSource):
                 raw = await self.feed.ask("reserve", day=day.on.isoformat())
                 rows = accept(raw, Shape(PRODUCTS, 3600, 0.0, whole=day.grid(60)))
                 self._reserve_days = {on for on in self._reserve_days if on >= day.on - timedelta(days=3)} | {day.on}
-                self._found += self._reserve_prices(rows, "DAM")
+                self._found += self.told.reserve_news(rows, "DAM", self.name, self.clock_now())
         return []
 
     async def _real_time_reserve(self, now: datetime) -> list[Fact]:
         """What is new of the last hours; a price that was posted again with another figure is a new vintage."""
         raw = await self.feed.ask("real_time_reserve", start=(now - CHUNK).isoformat(), end=(now + WINDOW).isoformat())
-        rows = accept(raw, Shape(PRODUCTS, 900, 0.0))
-        new = [row for row in rows if self._reserve_told.get((row.start_s, row.point)) != row.value]
-        oldest_s = (now - 2 * CHUNK).timestamp()
-        told = {**self._reserve_told, **{(row.start_s, row.point): row.value for row in new}}
-        self._reserve_told = {key: value for key, value in told.items() if key[0] >= oldest_s}
-        return [*self._reserve_prices(new, RT.value)]
-
-    def _reserve_prices(self, rows: Sequence[Row], market: str) -> list[ReservePrice]:
-        known_at = self.clock_now()
-        return [
-            ReservePrice(source=self.name, known_at=known_at, product=row.point, market=market, over=row.over, usd_per_mw_h=row.value)
-            for row in rows
-        ]
+        return [*self.told.reserve_news(accept(raw, Shape(PRODUCTS, 900, 0.0)), RT.value, self.name, self.clock_now())]
 
     async def _load(self, now: datetime) -> list[Fact]:
         raw = await self.feed.ask("load", start=(now - timedelta(hours=4)).isoformat(), end=now.isoformat())

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from markets import NotPublished, SourceError, Stale
-from markets.facts import Fact, LoadForecast, Price, PriceMarket, SystemLoad
+from markets.facts import Fact, LoadForecast, Price, PriceMarket, ReservePrice, SystemLoad
 from markets.feed import Feed
 from markets.frame import PRICE_FLOOR, Absurd, Row, Shape, accept
 from markets.grid import Market, OperatingDay
@@ -34,6 +34,7 @@ class Told:
     def __init__(self) -> None:
         self._entries: dict[tuple[PriceMarket, int, str], _Entry] = {}
         self._absurd: dict[str, dict[tuple[int, str], float]] = {}
+        self._reserves: dict[tuple[str, int, str], float] = {}
         self.findings: deque[str] = deque(maxlen=500)
 
     def knows(self, market: PriceMarket, start_s: int, points: Iterable[str], source: str | None = None) -> bool:
@@ -60,9 +61,21 @@ class Told:
             Price(source=source, known_at=known_at, point=row.point, market=market, over=row.over, usd_per_mwh=row.value) for row in new
         ]
 
-    def remember(self, prices: Iterable[Price]) -> None:
+    def reserve_news(self, rows: Iterable[Row], market: str, source: str, known_at: datetime) -> list[ReservePrice]:
+        """The reserve prices of `rows` that nobody told before, or told otherwise: a new vintage."""
+        new = [row for row in rows if self._reserves.get((market, row.start_s, row.point)) != row.value]
+        self._reserves.update({(market, row.start_s, row.point): row.value for row in new})
+        return [
+            ReservePrice(source=source, known_at=known_at, product=row.point, market=market, over=row.over, usd_per_mw_h=row.value)
+            for row in new
+        ]
+
+    def remember(self, prices: Iterable[Price | ReservePrice]) -> None:
         """Takes what was told before a restart, in order of `known_at`: the newest vintage stays in use."""
         for price in prices:
+            if isinstance(price, ReservePrice):
+                self._reserves[price.market, int(price.over.start.timestamp()), price.product] = price.usd_per_mw_h
+                continue
             key = (price.market, int(price.over.start.timestamp()), price.point)
             entry = self._entries.setdefault(key, _Entry(price.usd_per_mwh, {}))
             entry.value, entry.corrected = price.usd_per_mwh, entry.corrected or price.source.endswith(CORRECTION)
@@ -72,6 +85,7 @@ class Told:
         """Drops what is older than nine days, so that memory stays bounded."""
         oldest = (now - _REMEMBERED).timestamp()
         self._entries = {key: entry for key, entry in self._entries.items() if key[1] >= oldest}
+        self._reserves = {key: value for key, value in self._reserves.items() if key[1] >= oldest}
 
     def _is_news(self, row: Row, market: PriceMarket, source: str, corrects: bool) -> bool:
         entry = self._entries.setdefault((market, row.start_s, row.point), _Entry(row.value, {}))

@@ -101,7 +101,8 @@ def newest_seq(engine: Engine) -> int:
 
 
 def revised_since(engine: Engine, seq: int, before: datetime) -> list[datetime]:
-    """The starts of the intervals before an instant whose price was learned after journal row `seq`, in order. Raises LedgerUnavailable."""
-    wanted = select(prices.c.start).where(prices.c.seq > seq, prices.c.start < before).distinct().order_by(prices.c.start)
+    """The starts of the intervals before an instant whose price, of energy or reserve, was learned after journal row `seq`, in order.
+    Raises LedgerUnavailable."""
+    wanted = [select(t.c.start).where(t.c.seq > seq, t.c.start < before).distinct() for t in (prices, reserve_prices)]
     with reading(engine) as connection:
-        return list(connection.execute(wanted).scalars())
+        return sorted({start for query in wanted for start in connection.execute(query).scalars()})

@@ -1,7 +1,8 @@
-"""Days are settled when they end, when they were missed, and again when a price of theirs changes or a meter speaks; the loop is never held up."""
+"""Days are settled when they end, when they were missed, and when a price of theirs changes or a meter speaks; it holds nothing up."""
 
 from __future__ import annotations
 
+import json
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -14,6 +15,7 @@ from dispatch.nightly import SETTLE_AFTER, Nightly
 from dispatch.received.readings import ACTUAL, MeterReading
 from dispatch.store.received import METER, Document, keep
 from dispatch.store.statements import kept
+from markets.facts import ReservePrice
 from tests.dispatch.reports.ground import Ground
 
 ON = date(2026, 7, 1)
@@ -69,6 +71,25 @@ async def test_a_price_that_changes_makes_the_next_version_within_the_hour(tmp_p
     await ticks(nightly, here, start + timedelta(minutes=126))
     assert versions(here) == 2
     assert (tmp_path / "settlements" / "2026-07-01" / "settlement-v2.pdf").is_file()
+
+
+async def test_a_reserve_price_that_changes_makes_the_next_version(tmp_path: Path) -> None:
+    """Nothing was sold, so nothing is owed; what perfect foresight would have sold is worth more."""
+    here = Ground.of(tmp_path, ON, extra='[[obligations]]\ntype = "ancillary"\nproducts = ["ECRS"]\n')
+    here.prices(lambda n: 20.0)
+    here.run_all()
+    over = here.grid.intervals[40]
+    mcpc = {"source": "hand", "product": "ECRS", "market": "REAL_TIME_15_MIN", "over": over}
+    here.facts.append(ReservePrice(**mcpc, known_at=over.end + timedelta(minutes=2), usd_per_mw_h=4.0))
+    here.seen()
+    nightly = Nightly(here.setup, tmp_path, here.engine, here.telemetry, at_once=True)
+    start = here.day.end + timedelta(minutes=10)
+    await ticks(nightly, here, start)
+    here.seen(start + timedelta(minutes=30), ReservePrice(**mcpc, known_at=start + timedelta(minutes=29), usd_per_mw_h=400.0))
+    await ticks(nightly, here, start + timedelta(minutes=61))
+    first, second = (json.loads(one.document) for n in (1, 2) if (one := kept(here.engine, ON, here.day.market.value, n)))
+    ahead = [Decimal(d["counterfactuals"]["perfect_foresight"]["lines"]["ancillary/ecrs_imbalance"]) for d in (first, second)]
+    assert ahead[1] > ahead[0] and second["delta"]["totals"] == {}
 
 
 async def test_a_meter_that_speaks_makes_the_next_version(tmp_path: Path) -> None:

@@ -110,6 +110,9 @@ async def test_real_time_reserve_is_told_once_and_again_when_restated(feed: Feed
     assert {fact.market for fact in told} == {"REAL_TIME_15_MIN"} and all(fact.known_at == now.at for fact in told)
     now.at += timedelta(minutes=5)
     assert await asked._real_time_reserve(now.at) == []
+    restarted = source(feed, now)
+    restarted.told.remember(told)
+    assert await restarted._real_time_reserve(now.at) == [], "the journal has them"
     pages.post_real_time_reserve(starts[-1:], lambda product, at: 7.25 if product == "ECRS" else invented(product, at), suffix="_retry")
     (again,) = [fact for fact in await asked._real_time_reserve(now.at) if isinstance(fact, ReservePrice)]
     assert (again.product, again.over.start, again.usd_per_mw_h) == ("ECRS", starts[-1], 7.25)
