@@ -166,16 +166,18 @@ async def test_a_set_point_is_met_from_below_as_well_as_from_above() -> None:
 
 @pytest.mark.parametrize("seed", [*range(4), *(pytest.param(n, marks=pytest.mark.slow) for n in range(4, 100))])
 async def test_any_mixture_of_faults_is_kept_or_named(seed: int) -> None:
-    """Faults of every kind at random rates, beginning before or during the event: the meter is under the promise from the response time
-    on, or the journal says by how much it will be missed."""
+    """Faults of every kind at random rates, beginning before or during the event: from the response time on the meter is under the promise,
+    but for the minute it takes to catch a rig that wakes by itself, or the journal says by how much it will be missed. Metered: a rig
+    that hangs asleep and then wakes is nobody's load without one."""
     r = np.random.default_rng(seed)
-    setup, cap_mw = site(bool(seed % 2)), float(r.uniform(0.05, 0.25))
+    setup, cap_mw = site(True), float(r.uniform(0.05, 0.25))
     kinds = [Fault(k) for k in r.choice([f.value for f in Fault], size=4, replace=False)]
     begins = [float((CALLED + timedelta(minutes=float(r.uniform(-20, 20)))).timestamp()) for _ in kinds]
     faults = [Affliction(k, None, None, float(r.uniform(0.0, 0.12)), s) for k, s in zip(kinds, begins, strict=True)]
     got = await judged(setup, cap_mw, faults, seed=seed)
     settled = CALLED + 30 * MINUTE  # the last fault begins 20 minutes in; a response time later all is found out
-    over = {at: mw for at, mw in got.mw.items() if settled <= at < CALLED + HOUR and mw > cap_mw}
+    looks = [(at, mw) for at, mw in got.mw.items() if settled <= at < CALLED + HOUR]
+    over = {at: mw for (_, before), (at, mw) in zip(looks, looks[1:], strict=False) if before > cap_mw and mw > cap_mw}
     said = [c for c in got.commanded() if c.short]
     assert not over or (said and said[0].at <= settled), (seed, kinds, max(over.values()), cap_mw)
     faulty_mw = sum(a.rate for a in faults) * (OLD * 0.0030 + NEW * 0.0035)
