@@ -212,7 +212,6 @@ def _caps(program: Program, book: Sequence[Obligation], faults: Faults | None) -
     caps = [Cap(tuple(g.name for g in site.groups), np.full(n, site.interconnect_mw))]
     caps += [Cap(tuple(g.name for g in site.groups if g.hall == h.name), np.full(n, h.limit_mw)) for h in site.halls]
     caps += [Cap(names, np.full(n, mw)) for o in book for names, mw, _ in getattr(o, "limits", lambda _: ())(site)]
-    caps += [(names, np.full(n, mw)) for o in book for names, mw, _ in getattr(o, "limits", lambda _: ())(site)]
     for meter in site.meters:
         if meter.import_mw is not None:
             made = sum((m.most_mw(program.grid) for m in program.generators(meter.id)), np.zeros(n))

@@ -21,7 +21,7 @@ from optimizer.generators import running_since
 from optimizer.money import Finding
 from optimizer.obligations import Obligation
 from optimizer.program import Program
-from optimizer.risk import TAIL, hedge
+from optimizer.risk import hedge, insured
 from optimizer.shaping import program_of, shaped
 from optimizer.site import SLEEP, Availability, Site, SoFar
 from optimizer.solve import Session
@@ -202,18 +202,11 @@ def _solved(
                 raise SolveError("there was no time for every scenario")
             scenarios.append(shaped(cohorts, book, whole(outlook)[0]))
         weighed = best(program, hedge(program, scenarios, risk.weight, solver), left_s())
-        told.append(Finding("risk", _insured(risk, weighed.objective - plain.objective)))
+        told.append(Finding("risk", insured(risk.weight, len(scenarios), weighed.objective - plain.objective, abs(plain.objective))))
         return weighed
     except SolveError as fault:
         told.append(Finding("risk", f"risk is not weighed: {fault}"))
         return plain
-
-
-def _insured(risk: Risk, usd: float) -> str:
-    return (
-        f"risk {risk.weight:g}: what is decided now is weighed over {len(risk.scenarios)} price scenarios, {risk.weight:.0%} on the worst "
-        f"{TAIL:.0%} of them; at the outlook's own prices that earns {max(0.0, usd):.2f} $ less"
-    )
 
 
 def _worth(

@@ -20,6 +20,8 @@ from optimizer.stages import ANSWERED, Solution, SolveError, Solver
 
 # The share of scenarios that counts as the worst.
 TAIL = 0.05
+# Scenarios side by side are many whole numbers: what weighing them costs is known to this share, no closer.
+TELLING = 1e-3
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +62,15 @@ def hedge(program: Program, scenarios: Sequence[Program], weight: float, solver:
     decided = np.zeros(len(base.cost), dtype=bool)
     decided[program.decided_now()] = True
     return Hedge(solver, decided, np.array(costs), weight)
+
+
+def insured(weight: float, scenarios: int, usd: float, of_usd: float) -> str:
+    """What weighing the worst costs at the outlook's own prices, in words."""
+    earns = f"{usd:.2f} $ less" if usd > TELLING * of_usd else f"as much, to {TELLING:.1%}"
+    return (
+        f"risk {weight:g}: what is decided now is weighed over {scenarios} price scenarios, {weight:.0%} on the worst {TAIL:.0%} of them; "
+        f"at the outlook's own prices that earns {earns}"
+    )
 
 
 def side_by_side(a: Arrays, decided: NDArray[np.bool_], costs: Floats, weight: float) -> Arrays:

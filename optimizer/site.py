@@ -86,6 +86,9 @@ class Hall(Written):
     fans: Mapping[str, Any] | None = None
 
 
+UNKNOWN_MAKER = "an unknown maker"
+
+
 class RigGroup(Written):
     """Rigs of one model in one hall under one tenant. `modes` holds sleep first, then rising watts. Where they come from: whose firmware
     moves them (`maker`), where they were assembled, and the lists that name them."""
@@ -156,11 +159,11 @@ class Site(Written):
 
     @cached_property
     def groups_of_maker(self) -> Mapping[str, tuple[str, ...]]:
-        """Group names by maker; those of no known maker are left out."""
+        """Group names by maker; those of no known maker may all be one's, and count as one."""
         found: dict[str, tuple[str, ...]] = {}
         for group in self.groups:
-            if group.maker:
-                found[group.maker] = (*found.get(group.maker, ()), group.name)
+            maker = group.maker or UNKNOWN_MAKER
+            found[maker] = (*found.get(maker, ()), group.name)
         return found
 
     def group(self, name: str) -> RigGroup:

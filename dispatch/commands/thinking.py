@@ -41,7 +41,8 @@ def plan(
         document["check"] = _checked(found.inputs)
     document["unverified"] = _unverified(found)
     out(document, as_json, _plan_lines(document))
-    if document["shortfalls"] or not document.get("check", {}).get("agree", True):
+    broken = [f for f in document["findings"] if f["kind"] in ("obligation", "solver")]
+    if document["shortfalls"] or broken or not document.get("check", {}).get("agree", True):
         raise Ended(FINDINGS)
 
 
