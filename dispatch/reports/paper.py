@@ -14,7 +14,7 @@ from reportlab.pdfgen.canvas import Canvas
 from reportlab.platypus import Flowable, KeepTogether, LongTable, PageBreak, Paragraph, SimpleDocTemplate, Spacer, TableStyle
 
 from dispatch.reports.pictures import LOSS, RULE, SOFT, WIDTH, pictures
-from dispatch.reports.words import flags, heading, rigs, span_flags, usd, words
+from dispatch.reports.words import flags, footing, heading, rigs, span_flags, usd, words
 
 MARGIN = 44.0
 ROOM = A4[0] - 2 * MARGIN
@@ -185,6 +185,4 @@ def _intervals(d: Mapping[str, Any]) -> list[Flowable]:
 
 
 def _footer(d: Mapping[str, Any]) -> list[Flowable]:
-    sources = [f"{what}: {source}" for what, source in d["sources"].items()]
-    last = f"Journal {d['journal_head']} · prices known to {d['known_at']}"
-    return [Spacer(1, 10), *(Paragraph(escape(text), SMALL) for text in [*d["notes"], *sources, last])]
+    return [Spacer(1, 10), *(Paragraph(escape(text), SMALL) for text in footing(d))]

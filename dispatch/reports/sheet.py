@@ -12,7 +12,7 @@ from xlsxwriter import Workbook
 from xlsxwriter.worksheet import Worksheet
 
 from dispatch.reports.lines import COLUMNS
-from dispatch.reports.words import flags, heading, words
+from dispatch.reports.words import flags, footing, heading, words
 from markets.grid import parse_instant
 
 NUMBERS = ("quantity", "rate", "amount_usd")
@@ -38,7 +38,7 @@ def as_xlsx(document: Mapping[str, Any]) -> bytes:
     ]
     _table(book.add_worksheet("Promises"), ("contract", "state", "payable_usd", "lost_usd"), kept, bold)
     _figures(book.add_worksheet("So far"), document.get("standing", ()), bold)
-    notes = [[text] for text in (*document["notes"], *(f"{w}: {s}" for w, s in document["sources"].items()))]
+    notes = [[text] for text in footing(document)]
     _table(book.add_worksheet("Notes"), ("note",), notes, bold)
     book.close()
     return out.getvalue()

@@ -37,8 +37,22 @@ def flags(document: Mapping[str, Any]) -> list[str]:
 
 
 def heading(document: Mapping[str, Any]) -> str:
-    """Whose statement, of which market, in which version."""
-    return f"{document['site']} · {document['market'].upper()} · settlement, version {document['version'] or 'not kept'}"
+    """Whose statement, of which market, in which version, and which of the market's own it stands beside."""
+    stage = f" ({document['stage']})" if document.get("stage") else ""
+    return f"{document['site']} · {document['market'].upper()} · settlement, version {document['version'] or 'not kept'}{stage}"
+
+
+def footing(document: Mapping[str, Any]) -> list[str]:
+    """What the figures stand on: remarks, meters, sources, the journal."""
+    out = list(document["notes"])
+    for name, meter in document.get("meters", {}).items():
+        files = ", ".join(file["name"] for file in meter["files"])
+        out.append(
+            f"Meter {name}: {Decimal(meter['mwh']):,.3f} MWh in {meter['intervals']} of {meter['of']} intervals, from {files}; "
+            f"telemetry has {Decimal(meter['telemetry_mwh']):,.3f} there."
+        )
+    out += [f"{what}: {source}" for what, source in document["sources"].items()]
+    return [*out, f"Journal {document['journal_head']} · prices known to {document['known_at']}"]
 
 
 def span_flags(document: Mapping[str, Any]) -> list[str]:

@@ -81,7 +81,9 @@ def as_html(document: Mapping[str, Any]) -> str:
     from dispatch.reports.pictures import as_svg, pictures
 
     drawn = [(name, caption, Markup(as_svg(drawing, name))) for name, (caption, drawing) in pictures(document).items()]
-    return _page("day.html", d=document, drawn=drawn, heading=words.heading(document), flags=words.flags(document))
+    return _page(
+        "day.html", d=document, drawn=drawn, heading=words.heading(document), flags=words.flags(document), footing=words.footing(document)
+    )
 
 
 def span_as_html(document: Mapping[str, Any]) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from dispatch.received.take import meter_file
+from dispatch.reports.write import as_html
 from dispatch.store.received import METER, Document, documents, keep, meter_vintages
 from dispatch.store.rollups import Rollup, write_rollups
 from markets.grid import Grid, Market
@@ -60,6 +61,8 @@ def test_the_meter_stands_in_place_of_telemetry_and_the_first_version_stays(tmp_
     assert D(meter["mwh"]) == sum(kwh) / 1000 and D(meter["telemetry_mwh"]) == QUARTER * 96
     assert D(meter["delta_mwh"]) == D(meter["mwh"]) - D(meter["telemetry_mwh"])
     assert meter["files"][0]["name"] == "m.csv" and second["known_at"] == LATER.isoformat()
+    page = as_html(second)
+    assert "MWh in 96 of 96 intervals, from m.csv; telemetry has" in page and "version 2 (shadow)" in page
     assert {row["source"] for row in second["intervals"]} == {"meter"}
     # what was known before the file came is the first version again, byte for byte; so is asking for it
     assert made.settle(known_at=LATER - timedelta(days=1)) == first == made.settle(version=1)
