@@ -114,6 +114,7 @@ def test_a_day_settles_as_the_accountant_reckons(kind):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1200)
 @pytest.mark.parametrize("kind", sorted(set(OFFERED) - UNPAID))
 def test_five_hundred_days_settle_as_the_accountant_reckons(kind):
     chance.each(range(DAYS), lambda seed: settles_alike(kind, seed))

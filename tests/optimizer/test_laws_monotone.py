@@ -175,6 +175,7 @@ def test_monotone(law):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1200)
 @pytest.mark.parametrize("law", LAWS)
 def test_monotone_five_hundred_times(law):
     chance.each(range(500), LAWS[law])

@@ -230,11 +230,13 @@ def test_the_plan_earns_what_a_second_formulation_earns():
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1200)
 def test_the_plan_earns_what_a_second_formulation_earns_five_hundred_times():
     chance.each(range(500), agrees)
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1200)
 def test_and_what_it_earns_by_another_solver():
     chance.each(range(500, 530), lambda seed: agrees(seed, lambda: pulp.PULP_CBC_CMD(msg=False, gapRel=1e-10)))
 
@@ -317,5 +319,6 @@ def test_where_nothing_couples_the_hours_merit_order_is_exact_with_reserve():
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1200)
 def test_merit_order_is_exact_five_hundred_times():
     chance.each(range(500), merit_agrees)

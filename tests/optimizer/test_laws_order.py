@@ -210,6 +210,7 @@ def test_deployed_instructions_come_first(law):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1200)
 @pytest.mark.parametrize("law", LAWS)
 def test_deployed_instructions_come_first_in_five_hundred_books(law):
     chance.each(range(BOOKS), LAWS[law])

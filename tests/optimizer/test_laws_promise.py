@@ -64,6 +64,7 @@ def test_promise_is_at_most_pay(kind):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1200)
 @pytest.mark.parametrize("kind", OFFERED)
 def test_promise_is_at_most_pay_in_five_hundred_markets(kind):
     chance.each(range(MARKETS), lambda seed: law_holds(kind, seed))
