@@ -16,6 +16,7 @@ from dispatch.entries import Seen
 from dispatch.reports import prices
 from dispatch.reports.generated import of_rollups
 from dispatch.reports.metered import metered as by_meter
+from dispatch.reports.prices import NAN
 from dispatch.reports.pushed import NOTICE, pushed
 from dispatch.reports.rolled import metered
 from dispatch.store.journal import SqlJournal
@@ -29,7 +30,7 @@ from optimizer.actuals import Actuals
 from optimizer.generators import of_book
 from optimizer.money import decimal
 
-NAN = Decimal("NaN")
+# Outside air where nobody ever said.
 TEMPERATE_C = 25.0
 
 

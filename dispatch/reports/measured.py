@@ -12,10 +12,10 @@ from sqlalchemy import Engine
 
 from dispatch.config import Setup
 from dispatch.reports import prices
-from dispatch.reports.earlier import earlier
+from dispatch.reports.earlier import TEMPERATE_C, earlier
 from dispatch.reports.generated import generated
 from dispatch.reports.metered import Metered, metered
-from dispatch.reports.prices import Settled
+from dispatch.reports.prices import NAN, Settled
 from dispatch.reports.record import DayRecord
 from dispatch.store.rollups import Rollup, read_rollups, write_rollups
 from dispatch.store.telemetry import Telemetry
@@ -27,8 +27,6 @@ from optimizer.generators import of_book
 from optimizer.money import decimal
 from optimizer.site import Site
 
-NAN = Decimal("NaN")
-TEMPERATE_C = 25.0
 # An interval settles on an estimate when more than this share of the rigs' time in it was not read (ERCOT allows real-time telemetry 3 %).
 ESTIMATED_ABOVE = 0.03
 

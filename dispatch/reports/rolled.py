@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import Engine
 
+from dispatch.reports.prices import NAN
 from dispatch.store.rollups import Whole, read_matrix
 from markets.grid import Grid
 from optimizer.cohorts import gather
@@ -18,7 +19,6 @@ from optimizer.obligations import Obligation
 from optimizer.site import Availability, Site, SoFar
 
 Exact = NDArray[Any]
-NAN = Decimal("NaN")
 
 
 def metered(
