@@ -30,22 +30,22 @@ from pyasic.miners.factory import MINER_CLASSES, MinerTypes
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from dispatch import config  # noqa: E402
 from dispatch.clock import WallClock  # noqa: E402
-from dispatch.decide.ask import inputs  # noqa: E402
+from dispatch.decide.plan_inputs import inputs  # noqa: E402
 from dispatch.decide.reconcile import decide  # noqa: E402
 from dispatch.decide.state import State  # noqa: E402
 from dispatch.entries import Commanded, Done, GroupSeen, Hold, Order, Result, Seen  # noqa: E402
-from dispatch.planner import make  # noqa: E402
 from dispatch.rigs import pack, unpack  # noqa: E402
 from dispatch.rigs.asics import Asics  # noqa: E402
-from dispatch.rigs.crew import Crew  # noqa: E402
+from dispatch.rigs.controller import RigController  # noqa: E402
+from dispatch.rigs.dialects import wire_model  # noqa: E402
 from dispatch.rigs.roster import addresses  # noqa: E402
-from dispatch.rigs.speech import wire_model  # noqa: E402
+from dispatch.runtime.planner import make  # noqa: E402
+from dispatch.runtime.price_sources import watched  # noqa: E402
 from dispatch.sim.models import model_fleet  # noqa: E402
-from dispatch.sim.spec import Affliction, Fault, spec_to_json  # noqa: E402
-from dispatch.sources import watched  # noqa: E402
-from optimizer.site import Hall, Meter, RigGroup, Site  # noqa: E402
+from dispatch.sim.spec import Affliction, RigFault, spec_to_json  # noqa: E402
+from dispatch.site_file import load as config  # noqa: E402
+from optimizer.domain.site import Hall, Meter, RigGroup, Site  # noqa: E402
 from optimizer.solve import Session  # noqa: E402
 
 MODEL, SUBNET, HUNG_SUBNET = "whatsminer-m60s", "127.90.0.0/16", "127.91.0.0/16"
@@ -115,12 +115,12 @@ async def one_round(group: RigGroup, ips: tuple[str, ...], clock: WallClock, our
 async def judged_s(site: Site, ips: tuple[str, ...], clock: WallClock, hung: frozenset[int]) -> float:
     """Seconds until the crew has seen every healthy rig asleep, from a stop."""
     group, sink = site.groups[0], Nowhere()
-    crew = Crew(site, {group.name: Asics(group, ips, wire_model(MODEL), clock, at_once=AT_ONCE)}, clock, sink)
-    await crew.do(order(group, "normal", clock, "w"))
+    crew = RigController(site, {group.name: Asics(group, ips, wire_model(MODEL), clock, at_once=AT_ONCE)}, clock, sink)
+    await crew.execute(order(group, "normal", clock, "w"))
     await asyncio.sleep(1.5)
     sink.asleep.clear()
     began = perf_counter()
-    await crew.do(order(group, "sleep", clock, "s"))
+    await crew.execute(order(group, "sleep", clock, "s"))
     await crew.close()
     return max(sink.asleep.get(r, perf_counter()) for r in range(group.rigs) if r not in hung) - began
 
@@ -202,7 +202,7 @@ async def measure(rigs: int, rounds: int) -> dict[str, float | int]:
         shared = {"start": start.isoformat(), "speed": SPEED}
         servers = [
             await serve(Path(folder), "healthy", ips, shared),
-            await serve(Path(folder), "hung", hung_ips, shared, Affliction(Fault.HANGS, MODEL, tuple(hung))),
+            await serve(Path(folder), "hung", hung_ips, shared, Affliction(RigFault.HANGS, MODEL, tuple(hung))),
         ]
         try:
             taken = [await one_round(site.groups[0], ips, clock, ours_first=k % 2 == 0) for k in range(rounds)]

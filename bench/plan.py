@@ -25,26 +25,27 @@ from importlib import metadata
 import highspy
 import numpy as np
 
-from dispatch import rules
+from dispatch.site_file import market_rules
+from markets.forecasting.scenarios import scenarios
 from markets.grid import Grid, Market
 from markets.outlook import Outlook
-from markets.scenarios import scenarios
 from markets.series import Series
-from optimizer.arrays import Arrays
-from optimizer.emergency import Period
-from optimizer.obligations.ancillary import Ancillary
+from optimizer.domain.site import GroupNow, Hall, Meter, Mode, Overhead, RigGroup, Scope, Site, SoFar
+from optimizer.lp.arrays import Arrays
+from optimizer.lp.program import Program
+from optimizer.obligations.ancillary.contract import Ancillary
 from optimizer.obligations.block import Block, SellBack
-from optimizer.obligations.ers import Ers
+from optimizer.obligations.ers.calendar import TimePeriod
+from optimizer.obligations.ers.contract import Ers
 from optimizer.obligations.hashing import Hashing
 from optimizer.obligations.plant import Plant
 from optimizer.obligations.power import Power
 from optimizer.obligations.transition import Transition
 from optimizer.obligations.transmission import Transmission
-from optimizer.plan import Plan, Risk, plan, program_of
-from optimizer.program import Program
-from optimizer.site import GroupNow, Hall, Meter, Mode, Overhead, RigGroup, Scope, Site, SoFar
+from optimizer.planning.plan import plan, program_of
+from optimizer.planning.result import Plan, Risk
 from optimizer.solve import Session, to_pulp
-from optimizer.stages import last_stage
+from optimizer.solve.lexicographic import last_stage
 
 AT = datetime(2026, 8, 20, 16, tzinfo=UTC)
 POINT = "LZ_WEST"
@@ -60,15 +61,15 @@ BOOK = (
         products=("REGUP", "RRS", "ECRS", "NSPIN"),
         qualified_mw={"REGUP": 5.0, "RRS": 5.0, "ECRS": 10.0, "NSPIN": 10.0},
         scope=Scope(meter="clr"),
-    ).under(rules.shipped().dated()),
+    ).under(market_rules.shipped().dated()),
     Ers(
         product="ERS-30",
         mw=5.0,
         max_base_load_mw=0.5,
         usd_per_mw_hour=7.25,
         scope=Scope(meter="ers"),
-        periods=tuple(Period(name=f"TP{k}", months=(6, 7, 8, 9), weekdays=True, hours=hours) for k, hours in enumerate(ERS_HOURS, 2)),
-    ).under(rules.shipped().dated()),
+        periods=tuple(TimePeriod(name=f"TP{k}", months=(6, 7, 8, 9), weekdays=True, hours=hours) for k, hours in enumerate(ERS_HOURS, 2)),
+    ).under(market_rules.shipped().dated()),
     Transition(),
 )
 

@@ -24,9 +24,9 @@ from sqlalchemy import Engine
 
 from bench.plan import BOOK, POINT, a_site, peak_mib
 from dispatch.entries import Seen
-from dispatch.reports.rolled import metered
-from dispatch.reports.span import add_up
 from dispatch.reports.write import span_as_pdf
+from dispatch.settlement.month import add_up
+from dispatch.settlement.rollups import metered
 from dispatch.store import lease
 from dispatch.store.journal import SqlJournal
 from dispatch.store.prices import price_vintages
@@ -34,12 +34,12 @@ from dispatch.store.rollups import Rollup, write_rollups
 from dispatch.store.tables import open_ledger
 from markets.facts import Award, Price, PriceMarket
 from markets.grid import Grid, Interval
-from optimizer.actuals import Actuals
-from optimizer.money import Statement, decimal
+from optimizer.domain.actuals import Actuals
+from optimizer.domain.money import Statement, decimal
+from optimizer.domain.site import Scope, Site
 from optimizer.obligations.forward import Forward
 from optimizer.obligations.hosting import Hosting
-from optimizer.settle import settle
-from optimizer.site import Scope, Site
+from optimizer.settlement.settle import settle
 
 START = datetime(2026, 7, 1, 5, tzinfo=UTC)
 DAYS = 31

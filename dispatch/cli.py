@@ -11,13 +11,13 @@ import typer
 
 from dispatch import ConfigError
 from dispatch.commands import FAILED, FINDINGS, WRONG, Ended, logs_to_stderr, note
-from dispatch.commands.billing import settle
-from dispatch.commands.keeping import archive, backup, redecide, restore, verify
-from dispatch.commands.pushing import awards, calls, keys
-from dispatch.commands.receiving import meter, reconcile
+from dispatch.commands.imports import meter, reconcile
+from dispatch.commands.integrity import archive, backup, redecide, restore, verify
+from dispatch.commands.plan import check, plan, what_if
 from dispatch.commands.rigs import rigs
-from dispatch.commands.running import replay, run, shadow
-from dispatch.commands.thinking import check, plan, what_if
+from dispatch.commands.run import replay, run, shadow
+from dispatch.commands.settle import settle
+from dispatch.commands.signals import awards, calls, keys
 
 app = typer.Typer(
     name="loadstone",

@@ -152,7 +152,7 @@ class Done(Entry):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Held(Entry):
+class PriceBasisChanged(Entry):
     """The loop changed the ground it decides on, or decided not to act: a step on the price ladder, a clock jump, a safe state. `rung`
     is the step."""
 
@@ -160,7 +160,7 @@ class Held(Entry):
     why: str
 
 
-KINDS: dict[str, type[Entry]] = {k.__name__: k for k in (RunStarted, Seen, Planned, Commanded, Done, Held)}
+KINDS: dict[str, type[Entry]] = {k.__name__: k for k in (RunStarted, Seen, Planned, Commanded, Done, PriceBasisChanged)}
 FACTS: dict[str, type[Fact]] = {
     k.__name__: k
     for k in (

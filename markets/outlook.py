@@ -22,7 +22,7 @@ class Basis(StrEnum):
     HELD = "held"
 
 
-class Rung(StrEnum):
+class PriceBasis(StrEnum):
     """The ladder of energy prices: each step down is journalled and shown."""
 
     REAL_TIME = "real-time"
@@ -51,7 +51,7 @@ class Outlook:
     basis: Mapping[str, tuple[Basis, ...]]
     hashprice: Series
     temperature_c: Series
-    rung: Rung = Rung.REAL_TIME
+    rung: PriceBasis = PriceBasis.REAL_TIME
     reserve: Mapping[str, Series] = field(default_factory=dict)
     reserve_basis: Mapping[str, tuple[Basis, ...]] = field(default_factory=dict)
     system_load_mw: Series | None = None

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from dispatch.config import Setup, from_document
+from dispatch.site_file.load import from_document
+from dispatch.site_file.setup import Setup
 
 
 def document(**changes: Any) -> dict[str, Any]:

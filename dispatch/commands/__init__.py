@@ -97,8 +97,8 @@ def read_json(path: Path) -> Any:
 
 def setup_of_ledger(engine: Any) -> Any:
     """The Setup of the newest run a ledger holds. Ends with 2 when nothing ever ran."""
-    from dispatch.config import from_document
     from dispatch.entries import RunStarted
+    from dispatch.site_file.load import from_document
     from dispatch.store.journal import SqlJournal
 
     started = None

@@ -41,7 +41,7 @@ def serve(
 @rigs.command("list")
 def list_(config: Config, as_json: Json = False) -> None:
     """The groups of a site and how their rigs are reached."""
-    from dispatch import config as site_files
+    from dispatch.site_file import load as site_files
 
     setup = site_files.load(config)
     site, ways = setup.site, {g.name: setup.driver(g.name) for g in setup.site.groups}
@@ -64,7 +64,7 @@ def list_(config: Config, as_json: Json = False) -> None:
 async def _known_otherwise(rows: list[dict[str, Any]]) -> None:
     """What pyasic does not know pyasic-rs may, where it is installed."""
     try:
-        from dispatch.rigs.asics_rs import identified
+        from dispatch.rigs.pyasic_rs import identified
     except ImportError:
         return
     for row in rows:
@@ -72,7 +72,7 @@ async def _known_otherwise(rows: list[dict[str, Any]]) -> None:
 
 
 def _dialect(model: str, told: str | None) -> str:
-    from dispatch.rigs.speech import spoken
+    from dispatch.rigs.dialects import spoken
 
     try:
         return spoken(model, told)[0]

@@ -11,15 +11,15 @@ from datetime import datetime
 import numpy as np
 from numpy.typing import NDArray
 
-from dispatch.decide.fit import unwakeable
-from dispatch.decide.group import UNKNOWN, UNREACHABLE, asleep
-from dispatch.decide.limits import Limits, Move
-from dispatch.decide.power import effective, watts_at_meter
+from dispatch.decide.fit_to_limit import unwakeable
+from dispatch.decide.group_state import UNKNOWN, UNREACHABLE, asleep
+from dispatch.decide.measured_load import effective, watts_at_meter
+from dispatch.decide.move_limits import Limits, Move
 from dispatch.decide.reflex import Wanted, wanted
 from dispatch.decide.state import State
 from dispatch.entries import Commanded, Order
 from dispatch.rigs import pack
-from optimizer.site import RigGroup
+from optimizer.domain.site import RigGroup
 
 # World seconds an order may take; a reading within them shows the outcome. Ticks are longer.
 DEADLINE_S = 60.0
@@ -148,7 +148,7 @@ def _let_alone(
     nobody = np.zeros(len(rigs), np.bool_)
     just_told = now.told_s[rigs] >= at_s
     return [
-        ("asleep, not by us", nobody if group.name in want.roused else strangers),
+        ("asleep, not by us", nobody if group.name in want.wake_allowed else strangers),
         ("did not obey", tries & just_told),
         ("quarantine", now.barred(at)[rigs] & (just_told if firm else ~nobody)),
         ("minimum time", ~free),

@@ -12,15 +12,15 @@ from typing import Any
 
 import numpy as np
 
-from dispatch.decide.fit import Cap, Counts, fit
-from dispatch.decide.group import UNREACHABLE, asleep, mode_index
-from dispatch.decide.power import effective, load_w, offset_w, silent_w
+from dispatch.decide.fit_to_limit import Cap, Counts, fit
+from dispatch.decide.group_state import UNREACHABLE, asleep, mode_index
+from dispatch.decide.measured_load import effective, load_w, offset_w, silent_w
 from dispatch.decide.state import State
 from markets.grid import Interval, parse_instant
-from markets.outlook import Rung
-from optimizer.contract import LOAD_BEFORE_MW
-from optimizer.obligations import active, standing
-from optimizer.site import RigGroup, SafeState, Scope
+from markets.outlook import PriceBasis
+from optimizer.domain.calls import active, calls_in_force
+from optimizer.domain.site import RigGroup, SafeState, Scope
+from optimizer.obligations.contract import LOAD_BEFORE_MW
 
 # A plan that was asked for is waited for so many ticks; then the old one serves.
 PATIENCE_TICKS = 2
@@ -34,14 +34,14 @@ class Wanted:
     counts: Counts
     reasons: tuple[str, ...]
     firm: frozenset[str] = field(default_factory=frozenset)
-    roused: frozenset[str] = field(default_factory=frozenset)
+    wake_allowed: frozenset[str] = field(default_factory=frozenset)
     short: Mapping[str, float] = field(default_factory=dict)
 
 
 def wanted(state: State, at: datetime) -> Wanted:
     """What the site should be doing at `at`, before minimum times and inrush limits."""
     counts, reasons = _base(state, at)
-    firm, roused = _held(state, counts, reasons)
+    firm, wake_allowed = _held(state, counts, reasons)
     short: dict[str, float] = {}
     for cap in caps(state, at):
         drawn_w = sum(_drawn_w(state, at, name) for name in cap.groups)
@@ -52,13 +52,13 @@ def wanted(state: State, at: datetime) -> Wanted:
         if fitted.short_mw > 0:
             short[cap.promise] = max(short.get(cap.promise, 0.0), round(fitted.short_mw, 6))
             reasons.insert(0, f"{cap.why}: missed by {fitted.short_mw:.3f} MW with every rig that obeys")
-    return Wanted(counts, tuple(reasons), frozenset(firm), frozenset(roused), short)
+    return Wanted(counts, tuple(reasons), frozenset(firm), frozenset(wake_allowed), short)
 
 
 def _held(state: State, counts: Counts, reasons: list[str]) -> tuple[set[str], set[str]]:
     """Put groups into the modes that people hold them in; those groups, and the ones among them that are to be awake."""
     firm: set[str] = set()
-    roused: set[str] = set()
+    wake_allowed: set[str] = set()
     for hold in state.holds.values():
         if hold.mode is None:
             continue
@@ -67,9 +67,9 @@ def _held(state: State, counts: Counts, reasons: list[str]) -> tuple[set[str], s
                 mode = mode_index(group, hold.mode)
                 counts[group.name] = _all_in(group, mode, sum(counts[group.name]))
                 firm.add(group.name)
-                roused.update({group.name} if mode != asleep(group) else ())
+                wake_allowed.update({group.name} if mode != asleep(group) else ())
         reasons.append(f"hold {hold.id} by {hold.by}: {hold.group or 'the site'} in {hold.mode}")
-    return firm, roused
+    return firm, wake_allowed
 
 
 def _drawn_w(state: State, at: datetime, name: str) -> float:
@@ -81,7 +81,7 @@ def _drawn_w(state: State, at: datetime, name: str) -> float:
 def called(state: State, at: datetime) -> bool:
     """Whether a deployed instruction stands now or will by the next tick."""
     over = Interval(at, at + timedelta(seconds=state.site.tick_s))
-    return any(active(call, over) for obligation in state.setup.book for call in standing(state.calls, obligation.name))
+    return any(active(call, over) for obligation in state.setup.book for call in calls_in_force(state.calls, obligation.name))
 
 
 def caps(state: State, at: datetime) -> list[Cap]:
@@ -105,7 +105,7 @@ def caps(state: State, at: datetime) -> list[Cap]:
 
 def _base(state: State, at: datetime) -> tuple[Counts, list[str]]:
     site = state.site
-    if state.rung == Rung.SAFE_STATE:
+    if state.rung == PriceBasis.SAFE_STATE:
         what = f"safe state {site.safe_state.value!r}: {state.rung_why}"
         if site.safe_state is SafeState.HOLD:
             return _as_is(state), [what]

@@ -7,17 +7,17 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from dispatch.decide.group import GroupState, mode_index
-from dispatch.decide.tally import Tally
-from dispatch.entries import Commanded, Done, Entry, Held, Hold, Order, Planned, RunStarted, Seen
+from dispatch.decide.contract_memory import Tally
+from dispatch.decide.group_state import GroupState, mode_index
+from dispatch.entries import Commanded, Done, Entry, Hold, Order, Planned, PriceBasisChanged, RunStarted, Seen
 from markets.factbook import KEEP, FactBook
 from markets.facts import Award, Call, HashEconomics, HashPrice, Price
-from markets.forecast import MILD_CELSIUS
-from markets.outlook import Rung
-from optimizer.site import Site
+from markets.forecasting.ladder import MILD_CELSIUS
+from markets.outlook import PriceBasis
+from optimizer.domain.site import Site
 
 if TYPE_CHECKING:
-    from dispatch.config import Setup
+    from dispatch.site_file.setup import Setup
 
 KEEP_CALLS = timedelta(days=2)
 
@@ -69,7 +69,7 @@ class State:
     open: tuple[Order, ...] = ()
     done: Done | None = None
     news: tuple[News, ...] = ()
-    rung: str = Rung.REAL_TIME
+    rung: str = PriceBasis.REAL_TIME
     rung_why: str = ""
     troubles: Mapping[str, str] = field(default_factory=dict)
     inbox: int = 0
@@ -116,7 +116,7 @@ class State:
             return state._after_done(entry)
         if isinstance(entry, RunStarted):
             return state._after_start(entry)
-        if isinstance(entry, Held):
+        if isinstance(entry, PriceBasisChanged):
             return replace(state, rung=entry.rung, rung_why=entry.why, news=(*self.news, News(seq, entry.at, entry.why)))
         raise TypeError(f"{type(entry).__name__} is not an entry this version knows")
 

@@ -11,8 +11,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from dispatch.reports import words
-from dispatch.reports.lines import COLUMNS
+from dispatch.reports import labels
+from dispatch.settlement.statement_lines import COLUMNS
 
 Maker = Callable[[Mapping[str, Any]], str | bytes]
 ALL = ("html", "pdf", "xlsx", "csv", "json")
@@ -78,16 +78,21 @@ def as_html(document: Mapping[str, Any]) -> str:
     """One self-contained page, made to be printed."""
     from markupsafe import Markup
 
-    from dispatch.reports.pictures import as_svg, pictures
+    from dispatch.reports.charts import as_svg, pictures
 
     drawn = [(name, caption, Markup(as_svg(drawing, name))) for name, (caption, drawing) in pictures(document).items()]
     return _page(
-        "day.html", d=document, drawn=drawn, heading=words.heading(document), flags=words.flags(document), footing=words.footing(document)
+        "day.html",
+        d=document,
+        drawn=drawn,
+        heading=labels.heading(document),
+        flags=labels.flags(document),
+        footing=labels.footing(document),
     )
 
 
 def span_as_html(document: Mapping[str, Any]) -> str:
-    return _page("span.html", d=document, flags=words.span_flags(document))
+    return _page("span.html", d=document, flags=labels.span_flags(document))
 
 
 def _page(template: str, **figures: Any) -> str:
@@ -96,7 +101,7 @@ def _page(template: str, **figures: Any) -> str:
     environment = Environment(
         loader=PackageLoader("dispatch.reports", "pages"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters.update(usd=words.usd, words=words.words, rigs=words.rigs)
+    environment.filters.update(usd=labels.usd, words=labels.words, rigs=labels.rigs)
     return environment.get_template(template).render(**figures) + "\n"
 
 
@@ -113,28 +118,28 @@ def span_as_csv(document: Mapping[str, Any]) -> str:
 
 def as_pdf(document: Mapping[str, Any]) -> bytes:
     """On paper (paper.py)."""
-    from dispatch.reports import paper
+    from dispatch.reports import pdf
 
-    return paper.as_pdf(document)
+    return pdf.as_pdf(document)
 
 
 def as_xlsx(document: Mapping[str, Any]) -> bytes:
     """A workbook (sheet.py)."""
-    from dispatch.reports import sheet
+    from dispatch.reports import xlsx
 
-    return sheet.as_xlsx(document)
+    return xlsx.as_xlsx(document)
 
 
 def span_as_pdf(document: Mapping[str, Any]) -> bytes:
-    from dispatch.reports import paper
+    from dispatch.reports import pdf
 
-    return paper.span_as_pdf(document)
+    return pdf.span_as_pdf(document)
 
 
 def span_as_xlsx(document: Mapping[str, Any]) -> bytes:
-    from dispatch.reports import sheet
+    from dispatch.reports import xlsx
 
-    return sheet.span_as_xlsx(document)
+    return xlsx.span_as_xlsx(document)
 
 
 FORMATS: dict[str, Maker] = {"html": as_html, "pdf": as_pdf, "xlsx": as_xlsx, "csv": as_csv, "json": as_json}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from optimizer.site import SLEEP, RigGroup
+from optimizer.domain.site import SLEEP, RigGroup
 
 
 def watts_of(group: RigGroup, ths: float, mode: str) -> float:

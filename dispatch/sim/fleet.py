@@ -11,16 +11,16 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from dispatch.sim.drift import Drift
+from dispatch.sim.fault_schedule import Sickness
+from dispatch.sim.power_limits import drawn
 from dispatch.sim.ramps import Floats, Ints, Ramps
-from dispatch.sim.sickness import Sickness
-from dispatch.sim.spec import Affliction, Fault, FleetSpec
-from dispatch.sim.tuning import drawn
+from dispatch.sim.spec import Affliction, FleetSpec, RigFault
+from dispatch.sim.unit_variation import Drift
 
 SENT, REFUSED, UNSUPPORTED, UNREACHABLE = range(4)
 Bools = NDArray[np.bool_]
 # The faults that change what a rig draws in its mode.
-SHAPING = (Fault.PARTIAL, Fault.LOSES_POOLS)
+SHAPING = (RigFault.PARTIAL, RigFault.LOSES_POOLS)
 
 SLEEP_RAMP_S, WAKE_RAMP_S, RETUNE_RAMP_S = 5.0, 60.0, 60.0
 HASH_FROM = 1.0 / 3.0
@@ -144,7 +144,7 @@ class Fleet:
     def read(self, group: str, rigs: Ints) -> tuple[Floats, Floats]:
         """Wall watts and TH/s of rigs, shape (n,) each; NaN for those that do not answer."""
         at, (watts, ths) = self._at(group, rigs), self.truth(group, rigs)
-        silent = self._has(Fault.UNREACHABLE, at) | self._has(Fault.HANGS, at) | self._has(Fault.DRIPS, at)
+        silent = self._has(RigFault.UNREACHABLE, at) | self._has(RigFault.HANGS, at) | self._has(RigFault.DRIPS, at)
         return np.where(silent, np.nan, watts), np.where(silent, np.nan, ths)
 
     def truth(self, group: str, rigs: Ints) -> tuple[Floats, Floats]:
@@ -166,7 +166,7 @@ class Fleet:
         watts, _ = self.truth(group, rigs)
         return self._drift.room_c[self._at(group, rigs)] + BOARD_RISE_C * watts / max(self._groups[group].normal.watts, 1.0)
 
-    def has(self, fault: Fault, group: str, rig: int) -> bool:
+    def has(self, fault: RigFault, group: str, rig: int) -> bool:
         """Whether a rig has a fault now."""
         return bool(self._has(fault, self._at(group, np.array([rig])))[0])
 
@@ -177,7 +177,7 @@ class Fleet:
         if affliction.fault in SHAPING:
             self._move(chosen, self._mode[chosen])
 
-    def heal(self, fault: Fault) -> None:
+    def heal(self, fault: RigFault) -> None:
         """A kind of fault is mended everywhere."""
         mended = self._sick.mend(fault)
         if fault in SHAPING:
@@ -202,13 +202,13 @@ class Fleet:
         count = round(a.rate * len(everyone))
         return np.sort(rng.choice(everyone, count, replace=False)) if rng is not None else everyone[:count]
 
-    def _has(self, fault: Fault, at: Ints) -> Bools:
+    def _has(self, fault: RigFault, at: Ints) -> Bools:
         return self._sick.has(fault, at, self.now_s)
 
     def _said(self, at: Ints) -> tuple[NDArray[np.int8], Bools]:
         """What rigs answer an order they understand, and which of them obey it."""
-        gone = self._has(Fault.UNREACHABLE, at) | self._has(Fault.HANGS, at)
-        refuses, lies, drips = (self._has(f, at) for f in (Fault.REFUSES, Fault.LIES, Fault.DRIPS))
+        gone = self._has(RigFault.UNREACHABLE, at) | self._has(RigFault.HANGS, at)
+        refuses, lies, drips = (self._has(f, at) for f in (RigFault.REFUSES, RigFault.LIES, RigFault.DRIPS))
         said = np.where(gone | drips, UNREACHABLE, np.where(refuses, REFUSED, SENT)).astype(np.int8)
         return said, ~(gone | refuses | lies)
 
@@ -240,7 +240,7 @@ class Fleet:
         now, (watts, ths) = self.now_s, self._targets(at)
         asleep = self._mode[at] == 0
         still_waking = ~waking & ~asleep & (self._ths.t1[at] > now)
-        wake_s = self._wake_s[at] * np.where(self._has(Fault.SLOW_WAKE, at), SLOW_WAKE, 1.0)
+        wake_s = self._wake_s[at] * np.where(self._has(RigFault.SLOW_WAKE, at), SLOW_WAKE, 1.0)
         hash_start = np.where(waking, now + HASH_FROM * wake_s, np.where(still_waking, np.maximum(self._ths.t0[at], now), now))
         hash_end = np.where(waking, now + np.maximum(wake_s, 1.0), np.where(still_waking, self._ths.t1[at], now + RETUNE_RAMP_S))
         watts_s = np.where(asleep, SLEEP_RAMP_S, np.where(waking, WAKE_RAMP_S, RETUNE_RAMP_S))
@@ -269,9 +269,9 @@ class Fleet:
     def _next_event(self) -> float:
         """When something next happens of itself, or some fault begins or ends."""
         times = [self._sick.next_change(self.now_s)]
-        if len(self._sick.now(Fault.REBOOT_LOOP, self.now_s)):
+        if len(self._sick.now(RigFault.REBOOT_LOOP, self.now_s)):
             times.append((np.floor(self.now_s / REBOOT_EVERY_S) + 1) * REBOOT_EVERY_S)
-        restless = self._sick.now(Fault.WAKES_BY_ITSELF, self.now_s)
+        restless = self._sick.now(RigFault.WAKES_BY_ITSELF, self.now_s)
         if (asleep := restless[self._mode[restless] == 0]).size:
             times.extend(t for t in np.unique(self._since_s[asleep]) + SELF_WAKE_S if t > self.now_s)
         return float(min(times))
@@ -281,9 +281,9 @@ class Fleet:
             changed = self._sick.changed(fault, self.now_s)
             self._move(changed, self._mode[changed])
         if self.now_s % REBOOT_EVERY_S == 0.0:
-            looping = self._sick.now(Fault.REBOOT_LOOP, self.now_s)
+            looping = self._sick.now(RigFault.REBOOT_LOOP, self.now_s)
             self._reboot(looping[self._mode[looping] > 0])
-        restless = self._sick.now(Fault.WAKES_BY_ITSELF, self.now_s)
+        restless = self._sick.now(RigFault.WAKES_BY_ITSELF, self.now_s)
         due = restless[(self._mode[restless] == 0) & (self._since_s[restless] + SELF_WAKE_S <= self.now_s)]
         self._move(due, self._awake_mode[due])
 

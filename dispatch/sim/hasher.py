@@ -8,8 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from dispatch.clock import wall_s
-from dispatch.sim.hashes import target_of
 from dispatch.sim.hashing import LANES, search
+from dispatch.sim.share_difficulty import target_of
 from dispatch.sim.stratum import EXTRANONCE2_BYTES, Job
 
 SPAN_S = 0.05

@@ -14,7 +14,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from dispatch.sim.hashes import digest
+from dispatch.sim.share_difficulty import digest
 
 Words = NDArray[np.uint32]
 

@@ -16,11 +16,11 @@ from collections import deque
 from collections.abc import Mapping
 from typing import Any
 
+from dispatch.child_process import die_with_parent
 from dispatch.clock import wall_s
-from dispatch.process import die_with_parent
 from dispatch.sim import stratum
 from dispatch.sim.hasher import Hasher, Work
-from dispatch.sim.hashes import HASHES_PER_DIFF
+from dispatch.sim.share_difficulty import HASHES_PER_DIFF
 from dispatch.sim.stratum import MAX_LINE, Job, StratumError
 
 SHARES_WINDOW_S = 10.0

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from dispatch import catalogue
-from dispatch.rigs.speech import spoken
+from dispatch.rigs.dialects import spoken
 from dispatch.rigs.wire import Dialect
-from dispatch.shipped import default_file
 from dispatch.sim.spec import Affliction, FleetSpec, GroupSpec, fault_from_json
+from dispatch.site_file import rig_catalogue
+from dispatch.site_file.defaults import default_file
 
 # What rigs of a model nobody knows answer as.
 DEFAULT = (Dialect.WHATSMINER_V2, "M60S_VK30")
@@ -34,7 +34,7 @@ class _Asked:
 def model_fleet(count: int, models: Sequence[str], afflictions: Sequence[Affliction] = ()) -> FleetSpec:
     """`count` rigs, one group a model, shared by weight. A model is NAME, NAME:DIALECT, NAME=WEIGHT or NAME:DIALECT=WEIGHT. Raises
     ServeFault for a model the catalogue does not know and for a dialect it does not speak."""
-    known = catalogue.read(default_file("rigs.toml")).models
+    known = rig_catalogue.read(default_file("rigs.toml")).models
     asked = [_asked(text) for text in models]
     groups = []
     for a, rigs in zip(asked, _shares(count, [a.weight for a in asked]), strict=True):

@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from dispatch.sim import stratum
-from dispatch.sim.hashes import digest, target_of
+from dispatch.sim.share_difficulty import digest, target_of
 from dispatch.sim.stratum import EXTRANONCE2_BYTES, Job, Refusal, StratumError
 
 DIFFICULTY = 1e-6

@@ -10,9 +10,9 @@ import numpy as np
 
 from dispatch.rigs.wire import Dialect
 from dispatch.sim.fleet import REFUSED, SENT, UNSUPPORTED, Answers, Fleet
-from dispatch.sim.spec import Fault, GroupSpec
-from dispatch.sim.tuning import LUXOS_STEPS
-from optimizer.site import SLEEP
+from dispatch.sim.power_limits import LUXOS_STEPS
+from dispatch.sim.spec import GroupSpec, RigFault
+from optimizer.domain.site import SLEEP
 
 Pools = tuple[tuple[str, str], ...]
 POOLS: Pools = tuple((f"stratum+tcp://pool{n}.invalid:3333", "site.rig") for n in (1, 2, 3))
@@ -93,9 +93,9 @@ class Rig:
     @property
     def behind_s(self) -> float:
         """How far its clock is behind."""
-        return CLOCK_BEHIND_S if self.has(Fault.WRONG_CLOCK) else 0.0
+        return CLOCK_BEHIND_S if self.has(RigFault.WRONG_CLOCK) else 0.0
 
-    def has(self, fault: Fault) -> bool:
+    def has(self, fault: RigFault) -> bool:
         """Whether something is wrong with it now."""
         return self.fleet.has(fault, self.group.name, self.at)
 
@@ -117,7 +117,7 @@ class Rig:
             wake_s=group.wake_min * 60.0,
             limit_w=limit_w,
             pools=self.pools,
-            pools_alive=not self.has(Fault.LOSES_POOLS),
+            pools_alive=not self.has(RigFault.LOSES_POOLS),
             when=self.when,
         )
 
@@ -153,7 +153,7 @@ class Rig:
     def set_pools(self, verb: str, pools: Pools) -> int:
         """Hash for other pools, after starting over."""
         said = self.fleet.reboot(self.group.name, np.array([self.at])).said
-        obeys = said[0] == SENT and not self.has(Fault.LIES)
+        obeys = said[0] == SENT and not self.has(RigFault.LIES)
         if obeys:
             self.pools = pools
         self.noted(self, verb, bool(obeys))
@@ -171,7 +171,7 @@ class Rig:
 
     def would(self) -> int:
         """What it would say to an order now, without being given one."""
-        return SENT if not self.has(Fault.REFUSES) else REFUSED
+        return SENT if not self.has(RigFault.REFUSES) else REFUSED
 
     def profiles(self) -> list[tuple[int, float, float]]:
         """The steps a tuning firmware offers for it: (step, watts, TH/s), rising."""

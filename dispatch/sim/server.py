@@ -20,16 +20,16 @@ from errno import EACCES
 from pathlib import Path
 
 from dispatch.clock import Clock, WallClock
-from dispatch.config import Setup
+from dispatch.rigs.driver_sections import TcpSettings
 from dispatch.rigs.roster import addresses
-from dispatch.rigs.settings import TcpSettings
 from dispatch.rigs.wire import WireError
+from dispatch.sim.addressed_fleet import AddressedFleet
 from dispatch.sim.models import ServeFault, faults_of, model_fleet, voiced
 from dispatch.sim.ports import OF_DIALECT, Port
 from dispatch.sim.rig import Rig
-from dispatch.sim.spec import Fault, FleetSpec, spec_from_json, spec_of
-from dispatch.sim.wired import wired
-from dispatch.sim.yard import Yard
+from dispatch.sim.site_devices import wired
+from dispatch.sim.spec import FleetSpec, RigFault, spec_from_json, spec_of
+from dispatch.site_file.setup import Setup
 
 DRIP_S = 0.5
 BACKLOG = 16
@@ -38,10 +38,10 @@ BACKLOG = 16
 class _Connection(asyncio.Protocol):
     """One connection to one port of one rig."""
 
-    def __init__(self, yard: Yard, rig: Rig, port: Port, open_: set[asyncio.BaseTransport]) -> None:
+    def __init__(self, yard: AddressedFleet, rig: Rig, port: Port, open_: set[asyncio.BaseTransport]) -> None:
         self._yard, self._rig, self._port, self._open = yard, rig, port, open_
         self._data = b""
-        self._manner: Fault | None = None
+        self._manner: RigFault | None = None
         self._transport: asyncio.Transport
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -49,14 +49,14 @@ class _Connection(asyncio.Protocol):
         self._transport = transport
         self._open.add(transport)
         self._manner = self._yard.manner(self._rig)
-        if self._manner is Fault.UNREACHABLE:
+        if self._manner is RigFault.UNREACHABLE:
             transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._open.discard(self._transport)
 
     def data_received(self, data: bytes) -> None:
-        if self._manner is Fault.HANGS or self._transport.is_closing():
+        if self._manner is RigFault.HANGS or self._transport.is_closing():
             return
         self._data += data
         try:
@@ -68,7 +68,7 @@ class _Connection(asyncio.Protocol):
             self._transport.abort()
 
     def _say(self, answer: bytes) -> None:
-        if self._manner is Fault.DRIPS:
+        if self._manner is RigFault.DRIPS:
             self._drip(answer)
             return
         self._transport.write(answer)
@@ -94,9 +94,9 @@ async def serving(
     effects_path: Path | None = None,
     *,
     seed: int = 0,
-) -> AsyncIterator[Yard]:
+) -> AsyncIterator[AddressedFleet]:
     """Rigs that answer as long as the context is open. Raises ServeFault when an address cannot be had or is not loopback."""
-    yard = Yard(voiced(spec), places, clock, effects_path, seed)
+    yard = AddressedFleet(voiced(spec), places, clock, effects_path, seed)
     _allow_files(sum(len(OF_DIALECT[rig.dialect]) for rig in yard.rigs.values()))
     open_: set[asyncio.BaseTransport] = set()
     servers: list[asyncio.Server] = []
@@ -166,7 +166,7 @@ async def serve_models(
     await serve(spec, places, clock, effects_path, seed=seed)
 
 
-async def _listen(yard: Yard, rig: Rig, port: Port, open_: set[asyncio.BaseTransport]) -> asyncio.Server:
+async def _listen(yard: AddressedFleet, rig: Rig, port: Port, open_: set[asyncio.BaseTransport]) -> asyncio.Server:
     if not ipaddress.ip_address(rig.address).is_loopback:
         raise ServeFault(f"{rig.address} is no loopback address: simulated rigs do not go out")
     sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
@@ -203,7 +203,7 @@ async def _main(path: Path) -> None:
 
 
 if __name__ == "__main__":
-    from dispatch.process import die_with_parent
+    from dispatch.child_process import die_with_parent
 
     arguments = argparse.ArgumentParser(description="Serve simulated rigs on loopback.")
     arguments.add_argument("--spec", type=Path, required=True)

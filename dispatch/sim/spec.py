@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
-from optimizer.site import SLEEP, Mode, RigGroup
+from optimizer.domain.site import SLEEP, Mode, RigGroup
 
 
-class Fault(StrEnum):
+class RigFault(StrEnum):
     """What can be wrong with a rig.
 
     refuses         answers "can't access write cmd" to every order and does nothing
@@ -43,7 +43,7 @@ class Fault(StrEnum):
 class Affliction:
     """A fault on rigs: of one group or of all, named ones or a `rate` of them drawn by the fleet's seed, for a span of epoch seconds."""
 
-    fault: Fault
+    fault: RigFault
     group: str | None = None
     rigs: tuple[int, ...] | None = None
     rate: float = 1.0
@@ -155,11 +155,11 @@ def fault_from_json(document: Mapping[str, Any]) -> Affliction:
     unknown = set(document) - {"fault", "group", "rigs", "rate", "from_s", "until_s"}
     if unknown:
         raise ValueError(f"unknown keys in a fault: {', '.join(sorted(unknown))}")
-    if document.get("fault") not in set(Fault):
-        raise ValueError(f"fault must be one of {', '.join(Fault)}, not {document.get('fault')!r}")
+    if document.get("fault") not in set(RigFault):
+        raise ValueError(f"fault must be one of {', '.join(RigFault)}, not {document.get('fault')!r}")
     rigs = document.get("rigs")
     return Affliction(
-        Fault(document["fault"]),
+        RigFault(document["fault"]),
         document.get("group"),
         None if rigs is None else tuple(int(r) for r in rigs),
         float(document.get("rate", 1.0)),

@@ -11,8 +11,8 @@ from hashlib import sha256
 
 from sqlalchemy import Engine, func, insert, select
 
-from dispatch.received.calendar import Calendar, in_order, read_calendar
-from dispatch.received.readings import MeterReading
+from dispatch.imports.calendar import Calendar, in_order, read_calendar
+from dispatch.imports.meter_readings import MeterReading
 from dispatch.store.tables import meter_readings, reading, received, writing
 from markets.grid import Interval
 
@@ -20,7 +20,7 @@ METER, STATEMENT, CALENDAR = "meter", "statement", "calendar"
 
 
 @dataclass(frozen=True, slots=True)
-class Document:
+class ReceivedDocument:
     """A file as it came: its bytes, the map it is read by (TOML, empty without), the operating days it speaks of, when it was known."""
 
     kind: str
@@ -48,7 +48,7 @@ class MeterVintage:
     readings: tuple[MeterReading, ...]
 
 
-def keep(engine: Engine, document: Document, readings: Iterable[MeterReading] = ()) -> bool:
+def keep(engine: Engine, document: ReceivedDocument, readings: Iterable[MeterReading] = ()) -> bool:
     """Keep a document and its readings; False when it is kept already. Raises LedgerUnavailable."""
     row = {"sha256": document.sha256, "kind": document.kind, "name": document.name, "map": document.map, "known_at": document.known_at}
     days = {"first": document.first and document.first.isoformat(), "last": document.last and document.last.isoformat()}
@@ -76,7 +76,7 @@ def keep(engine: Engine, document: Document, readings: Iterable[MeterReading] = 
 
 def documents(
     engine: Engine, kind: str, first: date | None = None, last: date | None = None, known_at: datetime | None = None
-) -> list[Document]:
+) -> list[ReceivedDocument]:
     """The kept documents of a kind that speak of any day from `first` to `last`, in the order they came. Raises LedgerUnavailable."""
     columns = received.c
     wanted = select(received).where(columns.kind == kind).order_by(columns.known_at, columns.id)
@@ -87,7 +87,7 @@ def documents(
     with reading(engine) as connection:
         rows = connection.execute(wanted).all()
     return [
-        Document(
+        ReceivedDocument(
             kind=r.kind,
             name=r.name,
             content=zlib.decompress(r.packed),

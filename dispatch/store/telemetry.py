@@ -21,7 +21,7 @@ from numpy.typing import ArrayLike, NDArray
 from dispatch.store.durable import sync_folder
 from dispatch.store.rollups import HOLD_S, Rollup, roll_up
 from markets.grid import Grid, Interval
-from optimizer.site import Site
+from optimizer.domain.site import Site
 
 DEADBAND = 0.005
 HEARTBEAT_S = 3600.0

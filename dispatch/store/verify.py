@@ -20,7 +20,7 @@ from dispatch.store.prices import projection
 from dispatch.store.tables import blobs, hashprices, instant_text, journal, prices, reading, reserve_prices, statements
 from markets.facts import Fact
 from markets.grid import parse_instant
-from optimizer.money import Finding
+from optimizer.domain.money import Finding
 
 BATCH = 5000
 PROJECTED = (prices, reserve_prices, hashprices)

@@ -16,19 +16,19 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from dispatch import faults
 from dispatch.clock import Clock, WallClock
-from dispatch.config import Setup
-from dispatch.inbound import Fault, joined
+from dispatch.signals.documents import DocumentFault, joined
+from dispatch.site_file import errors
+from dispatch.site_file.setup import Setup
 from dispatch.store import JournalBroken, LedgerUnavailable
-from dispatch.web import imagined, pages, pushes, reads, stream
+from dispatch.web import event_stream, pages, read_routes, signal_routes, what_if_routes
 from dispatch.web.auth import Gate, scope_needed
-from dispatch.web.desk import Desk
-from dispatch.web.problem import MEDIA_TYPE, WORDS, Problem, Refusal, problem
+from dispatch.web.context import ApiContext
+from dispatch.web.errors import MEDIA_TYPE, WORDS, Problem, Refusal, problem
 
 log = structlog.get_logger()
 
-ROUTERS = (reads.router, reads.metrics, stream.router, imagined.router, pushes.router, pages.router)
+ROUTERS = (read_routes.router, read_routes.metrics, event_stream.router, what_if_routes.router, signal_routes.router, pages.router)
 ABOUT = """What a Loadstone site does, why, and what it would do. Every error is an RFC 9457 problem.
 
 On loopback, reading and what-if need no key; calls, awards and holds need one with scope `dispatch`:
@@ -39,7 +39,7 @@ def create_app(
     data_dir: Path, setup: Setup, *, clock: Clock | None = None, listen: str = "127.0.0.1:8787", hosts: Collection[str] = ()
 ) -> FastAPI:
     """The application over a data folder. `hosts` are further names by which it may be called."""
-    at = Desk(Path(data_dir), setup, clock or WallClock())
+    at = ApiContext(Path(data_dir), setup, clock or WallClock())
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -114,8 +114,8 @@ def _invalid(request: Request, error: RequestValidationError) -> Response:
         if e["type"] == "json_invalid":
             return problem(400, f"The body is not JSON: {e.get('ctx', {}).get('error', e['msg'])}")
         where, *loc = e["loc"]
-        text = faults.words({**e, "loc": tuple(loc)}, model if where == "body" else None)
-        found.append(Fault(joined(*([] if where == "body" else [where]), *loc), text))
+        text = errors.words({**e, "loc": tuple(loc)}, model if where == "body" else None)
+        found.append(DocumentFault(joined(*([] if where == "body" else [where]), *loc), text))
     return problem(422, "; ".join(str(f) for f in found[:5]), found)
 
 

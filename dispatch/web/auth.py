@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from dispatch.web.problem import Refusal, problem
+from dispatch.web.errors import Refusal, problem
 
 MAX_BODY = 1_000_000
 WRITES = ("/api/v1/calls", "/api/v1/awards", "/api/v1/holds")

@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from dispatch.web.shapes import clean, iso, point_of, prices_document
-from dispatch.web.view import View
+from dispatch.web.documents import clean, iso, point_of, prices_document
+from dispatch.web.live_view import View
 from markets.grid import Interval, Market, hour_ending, interval_label, parse_instant
 
 BACK, AHEAD = timedelta(hours=12), timedelta(hours=24)

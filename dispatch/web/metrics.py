@@ -7,14 +7,14 @@ from collections.abc import Iterable
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 from prometheus_client.core import GaugeMetricFamily, Metric
 
-from dispatch.web.desk import Desk
-from dispatch.web.shapes import fleet_document, price_now
+from dispatch.web.context import ApiContext
+from dispatch.web.documents import fleet_document, price_now
 
 
 class Figures:
     """A collector over the view."""
 
-    def __init__(self, desk: Desk) -> None:
+    def __init__(self, desk: ApiContext) -> None:
         self._desk = desk
 
     def collect(self) -> Iterable[Metric]:
@@ -50,7 +50,7 @@ def gauge(name: str, text: str, value: float) -> GaugeMetricFamily:
     return GaugeMetricFamily(name, text, value=value)
 
 
-def metrics_text(desk: Desk) -> tuple[bytes, str]:
+def metrics_text(desk: ApiContext) -> tuple[bytes, str]:
     """The exposition and its media type. Raises Refusal while the ledger is not open."""
     registry = CollectorRegistry()
     registry.register(Figures(desk))

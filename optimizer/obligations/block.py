@@ -19,10 +19,10 @@ import numpy as np
 from pydantic import AfterValidator, Field, model_validator
 
 from markets.grid import Interval, utc
-from optimizer.contract import Contract
-from optimizer.generators import made_behind, meters_whole, net_mwh
-from optimizer.obligations import Charge, Its, meters_in
-from optimizer.site import NotNegative, Positive, Site, Written
+from optimizer.domain.net_load import made_behind, meters_whole, net_mwh
+from optimizer.domain.obligation import Charge, Quantities, meters_in
+from optimizer.domain.site import NotNegative, Positive, Site, Written
+from optimizer.obligations.contract import Contract
 
 Instant = Annotated[datetime, AfterValidator(utc)]
 COST = "Fixed-price block, take or pay (power purchase contract)"
@@ -85,14 +85,14 @@ class Block(Contract):
         """The most that is sold back."""
         return min(self.sell_back.cap_mw, self.mw - self.min_take_mw) if self.sell_back else 0.0
 
-    def takes_energy(self, site: Site) -> Mapping[str, Interval | None]:
+    def settles_energy(self, site: Site) -> Mapping[str, Interval | None]:
         """All of its scope, when that sits at the settlement point the block is sold at; what is generated behind its meters as well."""
         point = self._point(site)
         here = point is not None and self.settlement_point in (None, point)
         made = [made_behind(meter.id) for meter in meters_whole(site, self.scope)]
         return dict.fromkeys([*self.scope.names(site), *made], self.over) if here else {}
 
-    def charges(self, its: Its[Any]) -> Iterable[Charge[Any]]:
+    def charges(self, its: Quantities[Any]) -> Iterable[Charge[Any]]:
         during = its.during(self.over)
         block = during * its.hours * its.number(self.mw)
         nothing = its.sum([])
@@ -107,7 +107,7 @@ class Block(Contract):
             "block_settlement", self._sold(its, block, load, price) + (load - taken) * price, "usd", its.during(None), self.rule, point
         )
 
-    def _sold(self, its: Its[Any], block: Any, load: Any, price: Any) -> Any:
+    def _sold(self, its: Quantities[Any], block: Any, load: Any, price: Any) -> Any:
         """Dollars of buying above the block and selling below it. Selling is a right: a haircut above the price sells nothing."""
         terms = self.sell_back or SellBack()
         net = np.maximum(price - its.number(terms.haircut_usd_per_mwh), its.number(0))
@@ -115,7 +115,7 @@ class Block(Contract):
         knots = np.stack([block - sellable, block], axis=1)
         return its.below(load, knots, (price * its.number(0), -net, -price)) + sellable * net
 
-    def _load(self, its: Its[Any], during: Any) -> tuple[Any, Any]:
+    def _load(self, its: Quantities[Any], during: Any) -> tuple[Any, Any]:
         """Net load of the scope with losses while the block holds: all of it, and the part this block settles, MWh."""
         loads, taken = [], []
         for meter, groups in meters_in(its.site, self.scope):

@@ -24,22 +24,23 @@ from pydantic import Field, model_validator
 
 from markets.facts import Call, CallKind
 from markets.grid import Interval
-from optimizer import capacity
-from optimizer.actuals import Actuals
-from optimizer.capacity import DAY_AHEAD, REAL_TIME
-from optimizer.contract import Contract
-from optimizer.dated import days, figures, rule
-from optimizer.expr import Expr, Floats
-from optimizer.headroom import up_pool
-from optimizer.instructed import declared, positive, reduced, share
-from optimizer.margins import breakevens_usd_per_mwh
-from optimizer.money import Line
-from optimizer.obligations import Bounds, Charge, Its, meters_in, standing
-from optimizer.program import Program
-from optimizer.reader import Reader, lines
-from optimizer.site import NotNegative, Positive, Site
-from optimizer.spoken import hours, missing_rigs
-from optimizer.trajectory import Trajectory, actuals_of
+from optimizer.domain import reserve_awards
+from optimizer.domain.actuals import Actuals
+from optimizer.domain.calls import calls_in_force
+from optimizer.domain.deployments import declared, positive, reduced, share
+from optimizer.domain.market_rules import days, figures, rule
+from optimizer.domain.money import Line
+from optimizer.domain.obligation import Bounds, Charge, Quantities, meters_in
+from optimizer.domain.quantities import ActualQuantities, lines
+from optimizer.domain.reserve_awards import DAY_AHEAD, REAL_TIME
+from optimizer.domain.site import NotNegative, Positive, Site
+from optimizer.lp.breakeven import breakevens_usd_per_mwh
+from optimizer.lp.expr import Expr, Floats
+from optimizer.lp.headroom import up_pool
+from optimizer.lp.phrases import hours, missing_rigs
+from optimizer.lp.program import Program
+from optimizer.lp.trajectory import Trajectory, actuals_of
+from optimizer.obligations.contract import Contract
 
 ENERGY = "ENERGY"
 NET_BENEFITS = "miso.drr.net_benefits_usd_per_mwh"
@@ -95,13 +96,13 @@ class Drr(Contract):
 
     def settle(self, actuals: Actuals) -> Iterable[Line]:
         """Energy by what was dispatched and how far the load was below the baseline; reserve by what was carried."""
-        its = Reader.of(actuals)
+        its = ActualQuantities.of(actuals)
         dispatched = np.maximum(its.carried_mw(self.name, ENERGY), self._called(its))
         load = its.sum([its.energy_mwh(name) for name in self.scope.names(its.site)])
         done = reduced(declared(its, self.name, self.baseline_mw) * its.hours - load, dispatched * its.hours)
         return lines(self.name, self._money(its, dispatched, done), its)
 
-    def _money(self, its: Its[Any], dispatched: Any, done: Any) -> Iterable[Charge[Any]]:
+    def _money(self, its: Quantities[Any], dispatched: Any, done: Any) -> Iterable[Charge[Any]]:
         """The formula, of MW dispatched and MWh reduced: expressions while planning, numbers when settling."""
         nothing, zero = its.sum([]), its.during(None) * its.number(0)
         point = next(m.settlement_point for m, _ in meters_in(its.site, self.scope))
@@ -122,7 +123,7 @@ class Drr(Contract):
         yield Charge("drr_deviation", missing, "mwh", -positive(price, its.number(0)) * factor, cite, point)
         yield from self._reserve(its)
 
-    def _reserve(self, its: Its[Any]) -> Iterable[Charge[Any]]:
+    def _reserve(self, its: Quantities[Any]) -> Iterable[Charge[Any]]:
         for product in self.reserves:
             awarded, paid = its.awarded(self.name, product, DAY_AHEAD)
             cite = rule(self._rules, "miso.drr.reserve", days(its.grid, its.site.market)[0]).cited
@@ -130,20 +131,20 @@ class Drr(Contract):
             more = (its.carried_mw(self.name, product) - awarded) * its.hours
             yield Charge(f"{product.lower()}_imbalance", more, "mw_h", its.reserve_price(self.name, product), cite)
 
-    def _figures(self, its: Its[Any], word: str) -> list[float]:
+    def _figures(self, its: Quantities[Any], word: str) -> list[float]:
         return figures(self._rules, f"miso.drr.{word}", its.grid, its.site.market)
 
-    def _made(self, its: Its[Any], values: Sequence[Any], like: Any, *, ready: bool = False) -> Any:
+    def _made(self, its: Quantities[Any], values: Sequence[Any], like: Any, *, ready: bool = False) -> Any:
         out = np.empty(len(values), dtype=like.dtype)
         out[:] = values if ready else [its.number(v) for v in values]
         return out
 
-    def _threshold(self, its: Its[Any]) -> list[float]:
+    def _threshold(self, its: Quantities[Any]) -> list[float]:
         """The net benefits price of each interval."""
         own = self.net_benefits_usd_per_mwh
         return self._figures(its, "net_benefits_usd_per_mwh") if own is None else [own] * len(its.grid)
 
-    def _called(self, its: Its[Any]) -> Any:
+    def _called(self, its: Quantities[Any]) -> Any:
         """MW that calls dispatch in each interval."""
         mw = its.during(None) * its.number(0)
         for call in its.calls_of(self.name):
@@ -166,7 +167,7 @@ class Drr(Contract):
         """What a call says; of a block, at most the baseline less the block."""
         said = super().bounds(site, memory, calls, over)
         most = self.baseline_mw - self.mw
-        for call in standing(calls, self.name) if self.kind == "I" else ():
+        for call in calls_in_force(calls, self.name) if self.kind == "I" else ():
             here = call.start_at < over.end and (call.end_at is None or call.end_at > over.start)
             if call.kind is CallKind.DEPLOY and here and most < said.cap_mw:
                 said = Bounds(0.0, most, True, f"call {call.id} of {call.source}: {self.name} at most {most:.3f} MW")
@@ -196,8 +197,8 @@ class Drr(Contract):
     def _told(self, program: Program) -> tuple[Floats, Any, Any]:
         """MW that MISO has dispatched in each interval, where that is settled (told, or too late), and where it stands in real time."""
         awards = program.so_far.awards
-        ahead, _, said = capacity.on(capacity.of(awards, self.name, ENERGY, DAY_AHEAD), program.grid, float)
-        now, _, firm = capacity.on(capacity.of(awards, self.name, ENERGY, REAL_TIME), program.grid, float)
+        ahead, _, said = reserve_awards.on(reserve_awards.of(awards, self.name, ENERGY, DAY_AHEAD), program.grid, float)
+        now, _, firm = reserve_awards.on(reserve_awards.of(awards, self.name, ENERGY, REAL_TIME), program.grid, float)
         called = np.asarray(self._called(program), dtype=np.float64)
         told = np.maximum(np.where(firm, now, ahead), called)
         late = program.grid.edges[:-1] < program.grid.edges[0] + max(1.0, self.notice_min * 60.0)
@@ -252,7 +253,7 @@ class Drr(Contract):
 
     def shortfalls(self, program: Program, path: Trajectory) -> Iterable[Any]:
         """What was sold the day before and is not kept: megawatts, hours and what that costs."""
-        from optimizer.plan import Shortfall
+        from optimizer.domain.shortfall import Shortfall
 
         names = self.scope.names(program.site)
         load = np.sum([path.group_load_mw[name] for name in names], axis=0)

@@ -15,15 +15,15 @@ from pydantic import Field, model_validator
 
 from markets.facts import Call, CallKind
 from markets.grid import Interval
-from optimizer.actuals import Actuals
-from optimizer.contract import Contract
-from optimizer.dated import days, rule
-from optimizer.instructed import bounded, declared, due, reduced, share, spans
-from optimizer.money import Line
-from optimizer.obligations import Bounds, Charge, Its
-from optimizer.program import Program
-from optimizer.reader import Reader, lines
-from optimizer.site import NotNegative, Positive, Site
+from optimizer.domain.actuals import Actuals
+from optimizer.domain.deployments import bounded, declared, due, reduced, share, spans
+from optimizer.domain.market_rules import days, rule
+from optimizer.domain.money import Line
+from optimizer.domain.obligation import Bounds, Charge, Quantities
+from optimizer.domain.quantities import ActualQuantities, lines
+from optimizer.domain.site import NotNegative, Positive, Site
+from optimizer.lp.program import Program
+from optimizer.obligations.contract import Contract
 
 
 class Edr(Contract):
@@ -59,7 +59,7 @@ class Edr(Contract):
 
     def settle(self, actuals: Actuals) -> Iterable[Line]:
         """What was reduced while a call was due, at the offer."""
-        its = Reader.of(actuals)
+        its = ActualQuantities.of(actuals)
         within = self._due(its)
         if not within.any():
             return ()
@@ -84,11 +84,11 @@ class Edr(Contract):
         """What is not paid of its offer."""
         return float((short_mw * program.hours).sum()) * self.offer_usd_per_mwh
 
-    def _due(self, its: Its[Any]) -> Any:
+    def _due(self, its: Quantities[Any]) -> Any:
         """The share of each interval in which a call is due."""
         return share(its, [span for _, span in spans(its.calls_of(self.name), CallKind.DEPLOY, self.notice_min, its.grid.over)])
 
-    def _money(self, its: Its[Any], done: Any) -> Iterable[Charge[Any]]:
+    def _money(self, its: Quantities[Any], done: Any) -> Iterable[Charge[Any]]:
         cite = rule(self._rules, "miso.edr.pays", days(its.grid, its.site.market)[0]).cited
         yield Charge("edr_energy", done, "mwh", its.during(None) * its.number(self.offer_usd_per_mwh), cite)
         if self.shutdown_usd:

@@ -19,15 +19,15 @@ import numpy as np
 from pydantic import AfterValidator, Field, model_validator
 
 from markets.grid import Interval, OperatingDay, utc
-from optimizer.actuals import Actuals
-from optimizer.contract import Contract
-from optimizer.obligations import Charge, Its
-from optimizer.periods import PERIOD, clock, recalled
-from optimizer.program import Program
-from optimizer.reader import Reader
-from optimizer.score import Score
-from optimizer.site import NotNegative, Positive
-from optimizer.trajectory import Trajectory, value_lines
+from optimizer.domain.actuals import Actuals
+from optimizer.domain.contract_standing import ContractProgress
+from optimizer.domain.obligation import Charge, Quantities
+from optimizer.domain.periods import PERIOD, clock, recalled
+from optimizer.domain.quantities import ActualQuantities
+from optimizer.domain.site import NotNegative, Positive
+from optimizer.lp.program import Program
+from optimizer.lp.trajectory import Trajectory, value_lines
+from optimizer.obligations.contract import Contract
 
 Instant = Annotated[datetime, AfterValidator(utc)]
 DELIVERED_PH_DAYS, NEEDED_PH_DAYS = "delivered_ph_days", "needed_ph_days"
@@ -76,7 +76,7 @@ class Forward(Contract):
         """How far back its memory may reach: the UTC day that an operating day begins in."""
         return 1 if self.delivery == "daily" else 0
 
-    def charges(self, its: Its[Any]) -> Iterable[Charge[Any]]:
+    def charges(self, its: Quantities[Any]) -> Iterable[Charge[Any]]:
         price, index = its.number(self.usd_per_ph_day), its.hashprice()
         sold = its.during(self.over) * its.hours * its.number(self.ph) / its.number(24)
         yield Charge("forward_price", its.sum([]) + sold, "ph_day", price - index, PRICE)
@@ -91,7 +91,7 @@ class Forward(Contract):
 
     def remember(self, memory: Mapping[str, Any], then: Actuals) -> Mapping[str, Any]:
         """Its memory after a stretch of time: what was hashed and needed of the day that the stretch ends in."""
-        its = Reader.of(then)
+        its = ActualQuantities.of(then)
         day = clock(its.grid, PERIOD_MIN["daily"])
         last = int(day[-1])
         needed = its.during(self.over) * its.hours * its.number(self.ph) / its.number(24)
@@ -103,17 +103,17 @@ class Forward(Contract):
             NEEDED_PH_DAYS: recalled(memory, NEEDED_PH_DAYS, last) + sum(n for _, n in pairs),
         }
 
-    def scores(self, memory: Mapping[str, Any], day: OperatingDay) -> Iterable[Score]:
+    def scores(self, memory: Mapping[str, Any], day: OperatingDay) -> Iterable[ContractProgress]:
         """Delivered of the UTC day that the operating day ends in."""
         needed = memory.get(NEEDED_PH_DAYS, 0.0)
         if self.delivery == "daily" and needed:
             since = f"of {needed:.6g} PH/s-days sold of the UTC day so far"
-            yield Score(f"{self.name}: delivered so far", memory[DELIVERED_PH_DAYS], "PH/s-days", since)
+            yield ContractProgress(f"{self.name}: delivered so far", memory[DELIVERED_PH_DAYS], "PH/s-days", since)
 
     def shortfall_usd(self, program: Program, path: Trajectory, short_mw: Any) -> float:
         """What is owed for hashing that is not delivered on the planned load."""
         owed = value_lines([self], program, path).get((self.name, SHORTFALL), np.zeros(1))
         return max(0.0, -float(owed.sum()))
 
-    def _hashed(self, its: Its[Any]) -> Any:
+    def _hashed(self, its: Quantities[Any]) -> Any:
         return its.sum([its.hash_ph_days(name) for name in self.scope.names(its.site)]) * its.during(self.over)

@@ -18,14 +18,14 @@ from pydantic import AfterValidator, Field, model_validator
 
 from markets.facts import Call
 from markets.grid import Interval, parse_instant, utc
-from optimizer.arrays import Yields
-from optimizer.contract import Contract
-from optimizer.expr import Floats
-from optimizer.generators import DUST_MW, RUNNING_MW, SINCE, Generator
-from optimizer.obligations import Bounds, Charge, Its
-from optimizer.program import Program
-from optimizer.site import Meter, NotNegative, Positive, Site, Written
-from optimizer.trajectory import Trajectory
+from optimizer.domain.generator import DUST_MW, RUNNING_MW, SINCE, Generator
+from optimizer.domain.obligation import Bounds, Charge, Quantities
+from optimizer.domain.site import Meter, NotNegative, Positive, Site, Written
+from optimizer.lp.arrays import Yields
+from optimizer.lp.expr import Floats
+from optimizer.lp.program import Program
+from optimizer.lp.trajectory import Trajectory
+from optimizer.obligations.contract import Contract
 
 Instant = Annotated[datetime, AfterValidator(utc)]
 FUEL = "Fuel burnt: heat rate x MWh made, and fuel at no load x hours running (fuel contract)"
@@ -105,7 +105,7 @@ class Generation(Contract):
         """Whether it runs or stands, and nothing between."""
         return bool(self.min_mw or self.no_load_mmbtu_per_h or self.start_usd or self.min_up_min or self.min_down_min)
 
-    def charges(self, its: Its[Any]) -> Iterable[Charge[Any]]:
+    def charges(self, its: Quantities[Any]) -> Iterable[Charge[Any]]:
         made, always = its.generated_mwh(self.name), its.during(None)
         fuel = made * its.number(self.heat_rate_mmbtu_per_mwh)
         if self.no_load_mmbtu_per_h:

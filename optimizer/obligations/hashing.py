@@ -7,9 +7,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from optimizer.contract import Contract
-from optimizer.obligations import Charge, Its
-from optimizer.site import Fraction
+from optimizer.domain.obligation import Charge, Quantities
+from optimizer.domain.site import Fraction
+from optimizer.obligations.contract import Contract
 
 RULE = "Pool payout: hashprice x PH/s-days, difficulty and fees of the day (FPPS); fee as a share of it"
 
@@ -25,7 +25,7 @@ class Hashing(Contract):
     pool_fee: Fraction = 0.0
     rule: str = RULE
 
-    def charges(self, its: Its[Any]) -> Iterable[Charge[Any]]:
+    def charges(self, its: Quantities[Any]) -> Iterable[Charge[Any]]:
         hashed = its.sum([its.hash_ph_days(name) * (its.number(1) - its.hashed_apart(name)) for name in self.scope.names(its.site)])
         price = its.hashprice()
         yield Charge("hash_revenue", hashed, "ph_day", price, self.rule)

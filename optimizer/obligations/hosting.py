@@ -16,16 +16,16 @@ import numpy as np
 from pydantic import model_validator
 
 from markets.grid import Interval, OperatingDay, months
-from optimizer.actuals import Actuals
-from optimizer.contract import Contract
-from optimizer.expr import Ints
-from optimizer.obligations import Charge, Its, meters_in
-from optimizer.periods import PERIOD, recalled
-from optimizer.program import Program
-from optimizer.reader import Reader
-from optimizer.score import Score
-from optimizer.site import Fraction, NotNegative, Positive, Site
-from optimizer.trajectory import Trajectory, value_lines
+from optimizer.domain.actuals import Actuals
+from optimizer.domain.contract_standing import ContractProgress
+from optimizer.domain.obligation import Charge, Quantities, meters_in
+from optimizer.domain.periods import PERIOD, recalled
+from optimizer.domain.quantities import ActualQuantities
+from optimizer.domain.site import Fraction, NotNegative, Positive, Site
+from optimizer.lp.expr import Ints
+from optimizer.lp.program import Program
+from optimizer.lp.trajectory import Trajectory, value_lines
+from optimizer.obligations.contract import Contract
 
 RUN_MWH, PROMISED_MWH = "run_mwh", "promised_mwh"
 UPTIME_CREDIT = "uptime_credit"
@@ -65,7 +65,7 @@ class Hosting(Contract):
             raise ValueError("uptime and credit_usd_per_mwh need each other: a promise without a price decides nothing")
         return self
 
-    def takes_hash(self, site: Site) -> Mapping[str, Interval | None]:
+    def settles_hash(self, site: Site) -> Mapping[str, Interval | None]:
         """The tenant's rigs hash for the tenant."""
         return dict.fromkeys(self.scope.names(site), None)
 
@@ -79,7 +79,7 @@ class Hosting(Contract):
         """How far back its memory may reach."""
         return 31 if self.uptime else 0
 
-    def charges(self, its: Its[Any]) -> Iterable[Charge[Any]]:
+    def charges(self, its: Quantities[Any]) -> Iterable[Charge[Any]]:
         for meter, groups in meters_in(its.site, self.scope):
             price = its.energy_price(meter.settlement_point)
             wanted = self._wanted(its, price)
@@ -99,7 +99,7 @@ class Hosting(Contract):
 
     def remember(self, memory: Mapping[str, Any], then: Actuals) -> Mapping[str, Any]:
         """Its memory after a stretch of time: what ran and what was promised of the month that the stretch ends in."""
-        its = Reader.of(then)
+        its = ActualQuantities.of(then)
         month = months(its.site.market, its.grid)
         last = int(month[-1])
         run, _, promised = self._run_and_promised(its, month)
@@ -111,14 +111,16 @@ class Hosting(Contract):
             PROMISED_MWH: recalled(memory, PROMISED_MWH, last) + sum(p for _, p in pairs),
         }
 
-    def scores(self, memory: Mapping[str, Any], day: OperatingDay) -> Iterable[Score]:
+    def scores(self, memory: Mapping[str, Any], day: OperatingDay) -> Iterable[ContractProgress]:
         """Uptime of the month so far, of what was promised of it."""
         promised, month = memory.get(PROMISED_MWH, 0.0), f"{day.on:%B %Y}"
         if promised:
             run = memory.get(RUN_MWH, 0.0)
             how = f"of contracted MWh in {month}, hours above the tenant's strike left out; {100 * self.uptime:g} % promised"
-            yield Score(f"{self.name}: uptime so far", 100 * self.uptime * run / promised, "%", how)
-            yield Score(f"{self.name}: missing so far", max(0.0, promised - run), "MWh", f"of {promised:.6g} MWh promised in {month}")
+            yield ContractProgress(f"{self.name}: uptime so far", 100 * self.uptime * run / promised, "%", how)
+            yield ContractProgress(
+                f"{self.name}: missing so far", max(0.0, promised - run), "MWh", f"of {promised:.6g} MWh promised in {month}"
+            )
 
     def shortfall_usd(self, program: Program, path: Trajectory, short_mw: Any) -> float:
         """The uptime credit of a called floor that is missed; a cap that is missed costs a tenant nothing."""
@@ -130,7 +132,7 @@ class Hosting(Contract):
         owed = value_lines([self], program, path).get((self.name, UPTIME_CREDIT), np.zeros(1))
         return min(missed_mwh * self.credit_usd_per_mwh, -float(owed.sum()))
 
-    def _run_and_promised(self, its: Its[Any], month: Ints) -> tuple[Any, Ints, Any]:
+    def _run_and_promised(self, its: Quantities[Any], month: Ints) -> tuple[Any, Ints, Any]:
         """Metered and promised MWh in the hours the tenant wants, with the months they count in."""
         run, promised = [], its.during(None) * its.number(0)
         for meter, groups in meters_in(its.site, self.scope):
@@ -139,7 +141,7 @@ class Hosting(Contract):
             promised = promised + its.hours * wanted * its.number(self._share_mw(its.site, groups) * self.uptime)
         return its.sum(run), month, promised
 
-    def _wanted(self, its: Its[Any], price: Any) -> Any:
+    def _wanted(self, its: Quantities[Any], price: Any) -> Any:
         """One where the tenant wants to run, zero above its strike; a price that is missing is no strike."""
         if self.strike_usd_per_mwh is None:
             return its.during(None)

@@ -19,16 +19,17 @@ from pydantic import Field, model_validator
 
 from markets.facts import Call, CallKind
 from markets.grid import Interval, Market, OperatingDay
-from optimizer.actuals import Actuals
-from optimizer.adequacy import BySeason, Zone, cited, cleared, season, season_start
-from optimizer.arrays import Yields
-from optimizer.contract import Contract
-from optimizer.dated import days, figures, rule
-from optimizer.instructed import HOUR, METER_SHARE, Loads, bounded, clock_hour, declared, due, positive, share, spans
-from optimizer.obligations import Bounds, Charge, Its, meters_in, standing
-from optimizer.reader import Reader
-from optimizer.score import Score
-from optimizer.site import NotNegative, Positive, Site
+from optimizer.domain.actuals import Actuals
+from optimizer.domain.calls import calls_in_force
+from optimizer.domain.capacity_seasons import BySeason, Zone, cited, cleared, season, season_start
+from optimizer.domain.contract_standing import ContractProgress
+from optimizer.domain.deployments import HOUR, METER_SHARE, Loads, bounded, clock_hour, declared, due, positive, share, spans
+from optimizer.domain.market_rules import days, figures, rule
+from optimizer.domain.obligation import Bounds, Charge, Quantities, meters_in
+from optimizer.domain.quantities import ActualQuantities
+from optimizer.domain.site import NotNegative, Positive, Site
+from optimizer.lp.arrays import Yields
+from optimizer.obligations.contract import Contract
 
 SEASON, CALLED, HIGHEST_MW, HOURS, TESTS, FAILED = "season", "called", "highest_mw", "hours", "tests", "failed"
 KEPT_HOURS = 3
@@ -89,7 +90,7 @@ class Lmr(Contract):
 
     # --- money ------------------------------------------------------------------------------------------------------------------------
 
-    def charges(self, its: Its[Any]) -> Iterable[Charge[Any]]:
+    def charges(self, its: Quantities[Any]) -> Iterable[Charge[Any]]:
         market = its.site.market
         on = days(its.grid, market)
         credit, zero = self._credit(its, on), its.during(None) * its.number(0)
@@ -106,7 +107,7 @@ class Lmr(Contract):
         lost = self._forfeit(its, called, credit * usd)
         yield Charge("lmr_forfeit", missing, "mwh", -lost, rule(self._rules, "miso.lmr.forfeit_days", on[0]).cited)
 
-    def _credit(self, its: Its[Any], on: Sequence[date]) -> Any:
+    def _credit(self, its: Quantities[Any], on: Sequence[date]) -> Any:
         """Zonal resource credits that count in each interval, MW."""
         memory = its.memory(self.name)
         failed = memory.get(SEASON) if memory.get(FAILED) else None
@@ -118,7 +119,7 @@ class Lmr(Contract):
         zero = its.during(None) * its.number(0)
         return zero + np.array(found, zero.dtype)
 
-    def _missing(self, its: Its[Any], within: Any) -> Any:
+    def _missing(self, its: Quantities[Any], within: Any) -> Any:
         """MWh above what may stay, in each interval."""
         load = its.sum([its.energy_mwh(name) for name in self.scope.names(its.site)])
         if self.method == "firm":
@@ -127,13 +128,13 @@ class Lmr(Contract):
             most = declared(its, self.name, self.baseline_mw or 0.0) - its.number(self.mw)
         return its.highest(load * within, np.arange(len(its.grid)), most * its.hours * within)
 
-    def _rsg(self, its: Its[Any], zero: Any) -> Any:
+    def _rsg(self, its: Quantities[Any], zero: Any) -> Any:
         if self.rsg_usd_per_mwh is not None:
             return zero + its.number(self.rsg_usd_per_mwh)
         found = figures(self._rules, "miso.lmr.rsg_usd_per_mwh", its.grid, its.site.market)
         return zero + np.array([its.number(v) for v in found], zero.dtype)
 
-    def _forfeit(self, its: Its[Any], called: Sequence[tuple[Call, Interval]], usd_a_day: Any) -> Any:
+    def _forfeit(self, its: Quantities[Any], called: Sequence[tuple[Call, Interval]], usd_a_day: Any) -> Any:
         """Dollars of credit that a missing MWh loses: the instruction's own MWh are worth so many days of it."""
         lost = its.during(None) * its.number(0)
         for call, span in called:
@@ -150,7 +151,7 @@ class Lmr(Contract):
 
     def remember(self, memory: Mapping[str, Any], then: Actuals) -> Mapping[str, Any]:
         """Its memory after a stretch of time: instructions, highest demand and tests of the season that the stretch ends in."""
-        market, its = then.site.market, Reader.of(then)
+        market, its = then.site.market, ActualQuantities.of(then)
         last = season_start(_day(then.grid.intervals[-1].start, market)).isoformat()
         kept = memory if memory.get(SEASON) == last else {}
         load = its.sum([its.energy_mwh(name) for name in self.scope.names(its.site)]) / its.hours
@@ -158,7 +159,7 @@ class Lmr(Contract):
         seen = Loads.of([then.grid.intervals[t] for t in here], [load[t] for t in here])
         hours = {**{datetime.fromisoformat(at): mw for at, mw in kept.get(HOURS, {}).items()}, **seen.hours}
         highest = max([kept.get(HIGHEST_MW, 0.0), *seen.hours.values()])
-        calls = standing(then.calls, self.name)
+        calls = calls_in_force(then.calls, self.name)
         started = [c.id for c, _ in spans(calls, CallKind.DEPLOY, self.notice_min, then.grid.over)]
         tests = dict(kept.get(TESTS, {}))
         for call, span in spans(calls, CallKind.TEST, self.notice_min, then.grid.over):
@@ -217,7 +218,7 @@ class Lmr(Contract):
     def shortfall_usd(self, program: Any, path: Any, short_mw: Any) -> float:
         """What missing its instructions costs on the planned load, credit that is lost included; of the load a test must begin from, the
         credit that a failed test takes for the rest of the season."""
-        from optimizer.trajectory import actuals_of
+        from optimizer.lp.trajectory import actuals_of
 
         if (short_mw[self._before_tests(program) > 0] > 0).any():
             return self._failed_test_usd(program)
@@ -231,15 +232,17 @@ class Lmr(Contract):
         kept = float(rule(self._rules, "miso.lmr.test.failed_share", on).value)
         return (1.0 - kept) * self.zrc.get(season(on), self.mw) * usd * left
 
-    def scores(self, memory: Mapping[str, Any], day: OperatingDay) -> Iterable[Score]:
+    def scores(self, memory: Mapping[str, Any], day: OperatingDay) -> Iterable[ContractProgress]:
         """Calls answered and left of the season a day lies in, and its last test."""
         here = memory if memory.get(SEASON) == season_start(day.on).isoformat() else {}
         used, allowed = len(here.get(CALLED, ())), self._allowed(day.on)
         if allowed is not None:
             how = f"{used} of {allowed} of the {season(day.on)} answered"
-            yield Score(f"{self.name}: calls left", max(0, allowed - used), "calls", how)
+            yield ContractProgress(f"{self.name}: calls left", max(0, allowed - used), "calls", how)
         if here.get(TESTS):
-            yield Score(f"{self.name}: last test", float(not here.get(FAILED)), "passed", f"1 when it was passed; of the {season(day.on)}")
+            yield ContractProgress(
+                f"{self.name}: last test", float(not here.get(FAILED)), "passed", f"1 when it was passed; of the {season(day.on)}"
+            )
 
     def _allowed(self, on: date) -> int | None:
         """Calls of a season, where a rule says how many."""

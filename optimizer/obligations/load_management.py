@@ -19,12 +19,12 @@ import numpy as np
 
 from markets.facts import Call
 from markets.grid import Grid, Interval, Market
-from optimizer.arrays import Yields
-from optimizer.contract import Contract
-from optimizer.emergency import Period, period_at
-from optimizer.obligations import Bounds, Charge, Its
-from optimizer.program import Program
-from optimizer.site import NotNegative, Positive, Site
+from optimizer.domain.obligation import Bounds, Charge, Quantities
+from optimizer.domain.site import NotNegative, Positive, Site
+from optimizer.lp.arrays import Yields
+from optimizer.lp.program import Program
+from optimizer.obligations.contract import Contract
+from optimizer.obligations.ers.calendar import TimePeriod, period_at
 
 PAID = {
     "tdu": "Load management programme of the utility: a season's verified kilowatts (utility tariff; not verified)",
@@ -46,9 +46,9 @@ class LoadManagement(Contract):
     program: Literal["tdu", "sb6"]
     mw: Positive
     usd_per_kw: NotNegative
-    season: Period
+    season: TimePeriod
 
-    def charges(self, its: Its[Any]) -> Iterable[Charge[Any]]:
+    def charges(self, its: Quantities[Any]) -> Iterable[Charge[Any]]:
         """The promised megawatts in every hour of the season."""
         market, zero = its.site.market, its.during(None) * its.number(0)
         due = [period_at((self.season,), over.start, market) is not None for over in its.grid.intervals]
@@ -83,7 +83,7 @@ def _years(grid: Grid, market: Market) -> list[int]:
 
 
 @lru_cache(maxsize=64)
-def season_hours(season: Period, year: int, market: Market) -> int:
+def season_hours(season: TimePeriod, year: int, market: Market) -> int:
     """Clock hours of a calendar year in which it may be called; at least one, so that a season without any pays nothing."""
     at = datetime(year, 1, 1, tzinfo=market.tz).astimezone(UTC)
     hours = (at + timedelta(hours=n) for n in range(366 * 24))

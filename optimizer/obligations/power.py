@@ -19,10 +19,10 @@ from typing import Any, ClassVar
 import numpy as np
 
 from markets.grid import Market
-from optimizer.contract import Contract
-from optimizer.generators import net_mwh
-from optimizer.obligations import Charge, Its, meters_in
-from optimizer.site import Meter, NotNegative
+from optimizer.domain.net_load import net_mwh
+from optimizer.domain.obligation import Charge, Quantities, meters_in
+from optimizer.domain.site import Meter, NotNegative
+from optimizer.obligations.contract import Contract
 
 RULES = {
     Market.ERCOT: (
@@ -55,7 +55,7 @@ class Power(Contract):
     settlement_point: str | None = None
     rule: str | None = None
 
-    def charges(self, its: Its[Any]) -> Iterable[Charge[Any]]:
+    def charges(self, its: Quantities[Any]) -> Iterable[Charge[Any]]:
         meters = meters_in(its.site, self.scope)
         bought_mw, price = its.awarded(self.name, ENERGY, DAY_AHEAD)
         purchased = bool(np.any(bought_mw != its.number(0)))
@@ -75,11 +75,11 @@ class Power(Contract):
                 point = self.settlement_point or ""
                 yield Charge("day_ahead_return", bought, "mwh", its.energy_price(point), RETURNED, point)
 
-    def _left(self, its: Its[Any], name: str) -> Any:
+    def _left(self, its: Quantities[Any], name: str) -> Any:
         """The share that no other contract settles."""
         return its.number(1) - its.settled_apart(name)
 
-    def _on_what_flows(self, its: Its[Any], meter: Meter, groups: tuple[str, ...]) -> Iterable[Charge[Any]]:
+    def _on_what_flows(self, its: Quantities[Any], meter: Meter, groups: tuple[str, ...]) -> Iterable[Charge[Any]]:
         """Adders on what is drawn, the haircut on what flows out: of all energy, whoever settles it."""
         losses, adders = its.number(meter.loss_factor), its.number(self.adders_usd_per_mwh)
         flows, one = net_mwh(its, meter, groups) * losses, its.during(None)

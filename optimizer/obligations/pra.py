@@ -19,13 +19,13 @@ from pydantic import AfterValidator, Field, model_validator
 
 from markets.grid import Interval, utc
 from markets.outlook import PeakWindow
-from optimizer.adequacy import BySeason, Zone, cited, cleared, season, season_start
-from optimizer.contract import Contract
-from optimizer.dated import days
-from optimizer.obligations import Charge, Its
-from optimizer.program import Program
-from optimizer.site import Written
-from optimizer.trajectory import Trajectory, lost_usd
+from optimizer.domain.capacity_seasons import BySeason, Zone, cited, cleared, season, season_start
+from optimizer.domain.market_rules import days
+from optimizer.domain.obligation import Charge, Quantities
+from optimizer.domain.site import Written
+from optimizer.lp.program import Program
+from optimizer.lp.trajectory import Trajectory, lost_usd
+from optimizer.obligations.contract import Contract
 
 Instant = Annotated[datetime, AfterValidator(utc)]
 METERED: PeakWindow = (60, 3)  # an hour of each season
@@ -75,7 +75,7 @@ class Pra(Contract):
         """The way its peaks are metered."""
         return (METERED,) if self.charged else ()
 
-    def charges(self, its: Its[Any]) -> Iterable[Charge[Any]]:
+    def charges(self, its: Quantities[Any]) -> Iterable[Charge[Any]]:
         on = days(its.grid, its.site.market)
         zero = its.during(None) * its.number(0)
         price = zero + self._made(its, cleared(self._rules, self.zone, self.usd_per_mw_day, its.grid, its.site.market), zero)
@@ -93,7 +93,7 @@ class Pra(Contract):
         """What the load above a missed cap adds to the capacity cost."""
         return lost_usd(self, program, path, short_mw)
 
-    def _at_peak(self, its: Its[Any], on: Sequence[date]) -> Any:
+    def _at_peak(self, its: Quantities[Any], on: Sequence[date]) -> Any:
         """The share of the season's peak in each interval."""
         told = {season_start(p.from_.astimezone(its.site.market.tz).date()) for p in self.peaks}
         named = np.array([season_start(day) in told for day in on])
@@ -103,7 +103,7 @@ class Pra(Contract):
             share = share + its.during(peak.over) * its.hours * its.number(3600) / seconds
         return np.where(named, share, its.peak_share(METERED))
 
-    def _made(self, its: Its[Any], values: Sequence[float], like: Any) -> Any:
+    def _made(self, its: Quantities[Any], values: Sequence[float], like: Any) -> Any:
         out = np.empty(len(values), dtype=like.dtype)
         out[:] = [its.number(v) for v in values]
         return out

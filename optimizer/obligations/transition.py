@@ -11,11 +11,11 @@ from typing import ClassVar
 
 import numpy as np
 
-from optimizer.contract import Contract
-from optimizer.expr import Expr, Floats
-from optimizer.moves import moves
-from optimizer.program import KILO, Program
-from optimizer.site import SLEEP, NotNegative, RigGroup
+from optimizer.domain.site import SLEEP, NotNegative, RigGroup
+from optimizer.lp.expr import Expr, Floats
+from optimizer.lp.program import KILO, Program
+from optimizer.lp.starts_and_stops import moves
+from optimizer.obligations.contract import Contract
 
 
 class Transition(Contract):

@@ -19,17 +19,17 @@ from pydantic import AfterValidator, Field, model_validator
 
 from markets.facts import Call
 from markets.grid import Grid, Interval, OperatingDay, month_span, months, utc
-from optimizer.actuals import Actuals
-from optimizer.contract import Contract
-from optimizer.expr import Floats, Ints
-from optimizer.generators import net_mwh
-from optimizer.obligations import Bounds, Charge, Its, meters_in
-from optimizer.periods import PERIOD, clock, leads, recalled
-from optimizer.program import Program
-from optimizer.reader import Reader
-from optimizer.score import Score
-from optimizer.site import NotNegative, Positive, Site, Written
-from optimizer.trajectory import Trajectory, lost_usd
+from optimizer.domain.actuals import Actuals
+from optimizer.domain.contract_standing import ContractProgress
+from optimizer.domain.net_load import net_mwh
+from optimizer.domain.obligation import Bounds, Charge, Quantities, meters_in
+from optimizer.domain.periods import PERIOD, clock, leads, recalled
+from optimizer.domain.quantities import ActualQuantities
+from optimizer.domain.site import NotNegative, Positive, Site, Written
+from optimizer.lp.expr import Floats, Ints
+from optimizer.lp.program import Program
+from optimizer.lp.trajectory import Trajectory, lost_usd
+from optimizer.obligations.contract import Contract
 
 Instant = Annotated[datetime, AfterValidator(utc)]
 Month = Annotated[int, Field(ge=1, le=12)]
@@ -125,7 +125,7 @@ class Transmission(Contract):
         """How far back its memory may reach."""
         return {"ncp": 31, "mbd": 366}.get(self.method, 0)
 
-    def charges(self, its: Its[Any]) -> Iterable[Charge[Any]]:
+    def charges(self, its: Quantities[Any]) -> Iterable[Charge[Any]]:
         load, month = self._load_mw(its), months(its.site.market, its.grid)
         per_mw = its.number(self.usd_per_kw_year) * its.number(KW_PER_MW)
         if self.method in COINCIDENT:
@@ -149,19 +149,21 @@ class Transmission(Contract):
         """Its memory after a stretch of time: the highest load of the period that the stretch ends in."""
         if self.method in COINCIDENT:
             return memory
-        its = Reader.of(then)
+        its = ActualQuantities.of(then)
         period = self._periods(months(its.site.market, its.grid))
         metered = its.mean(self._load_mw(its), clock(its.grid, self.metered_min)) * self._inside(its)
         here = [float(mw) for mw, number in zip(metered, period, strict=True) if number == period[-1] and mw == mw]
         last = int(period[-1])
         return {**memory, PERIOD: last, OWN_PEAK_MW: max([recalled(memory, OWN_PEAK_MW, last), *here])}
 
-    def scores(self, memory: Mapping[str, Any], day: OperatingDay) -> Iterable[Score]:
+    def scores(self, memory: Mapping[str, Any], day: OperatingDay) -> Iterable[ContractProgress]:
         """The site's own peak so far, of the month (ncp) or of the year (mbd)."""
         if self.method not in COINCIDENT and PERIOD in memory:
             billed = f"; at least {self.contract_mw:g} MW are billed" if self.contract_mw else ""
             what = f"of {day.on:%B %Y}" if self.method == "ncp" else "of the year of the highest load"
-            yield Score(f"{self.name}: own peak so far", memory[OWN_PEAK_MW], "MW", f"{what}, {self.metered_min} minutes metered{billed}")
+            yield ContractProgress(
+                f"{self.name}: own peak so far", memory[OWN_PEAK_MW], "MW", f"{what}, {self.metered_min} minutes metered{billed}"
+            )
 
     def shortfall_usd(self, program: Program, path: Trajectory, short_mw: Any) -> float:
         """What the load above a missed cap adds to the charge."""
@@ -184,13 +186,13 @@ class Transmission(Contract):
             # A raise serves the hours after the horizon as well: these carry their part of it. The line itself stays whole.
             program.weigh(line.usd * self._carried(program))
 
-    def _load_mw(self, its: Its[Any]) -> Any:
+    def _load_mw(self, its: Quantities[Any]) -> Any:
         """The load that is metered for it."""
         if self.load == "gross":
             return its.sum([its.energy_mwh(name) for name in self.scope.names(its.site)]) / its.hours
         return its.sum([net_mwh(its, meter, groups) for meter, groups in meters_in(its.site, self.scope)]) / its.hours
 
-    def _inside(self, its: Its[Any]) -> Any:
+    def _inside(self, its: Quantities[Any]) -> Any:
         """One in the intervals whose demand counts, zero in the others."""
         counts = its.during(None)
         if self.hours is None and self.weekdays is None:
@@ -202,7 +204,7 @@ class Transmission(Contract):
         ]
         return np.where(inside, counts, its.number(0))
 
-    def _cited(self, its: Its[Any]) -> str:
+    def _cited(self, its: Quantities[Any]) -> str:
         """The rule in words, and the dated rule of the metered interval where it was handed in."""
         on, id_ = OperatingDay.of(its.site.market, its.grid.start).on, f"ercot.transmission.{self.method}.interval_min"
         dated = [r.cited for r in self._rules if r.id == id_ and r.holds(on)]
@@ -233,7 +235,7 @@ class Transmission(Contract):
         """Months, or for mbd years from `cp_year_start` (October) on."""
         return (month - ((self.cp_year_start or 10) - 1)) // 12 if self.method == "mbd" else month
 
-    def _before(self, its: Its[Any], period: Ints) -> tuple[Any, Any]:
+    def _before(self, its: Quantities[Any], period: Ints) -> tuple[Any, Any]:
         """The highest load of the first interval's period before the grid, and in which intervals a period begins."""
         known = its.during(None) * its.number(recalled(its.memory(self.name), OWN_PEAK_MW, int(period[0])))
         nothing, one = its.number(0), its.number(1)
@@ -243,5 +245,5 @@ class Transmission(Contract):
         return np.where(first, known, nothing), np.where(begins & (leads(period) == np.arange(len(period))), one, nothing)
 
 
-def _counts(its: Its[Any], month: Ints, counted: Sequence[int]) -> Any:
+def _counts(its: Quantities[Any], month: Ints, counted: Sequence[int]) -> Any:
     return np.where(np.isin(month % 12 + 1, counted), its.number(1), its.number(0))

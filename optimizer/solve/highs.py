@@ -7,10 +7,10 @@ from typing import Any
 import highspy
 import numpy as np
 
-from optimizer.arrays import Arrays
-from optimizer.certificate import certificate
-from optimizer.stages import FEASIBLE, INFEASIBLE, OPTIMAL, Solution, SolveError
-from optimizer.whole import GAP
+from optimizer.lp.arrays import Arrays
+from optimizer.lp.certificate import certificate
+from optimizer.solve.integer_rounding import GAP
+from optimizer.solve.lexicographic import FEASIBLE, INFEASIBLE, OPTIMAL, Solution, SolveError
 
 OPTIONS = {"solver": "simplex", "threads": 1, "simplex_strategy": 1}
 # Told before each run. Costs are not perturbed: the program's own tie-breaks do that, the same way each time.

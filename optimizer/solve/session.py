@@ -8,11 +8,11 @@ from typing import Any
 import highspy
 import numpy as np
 
-from optimizer.arrays import Arrays
-from optimizer.certificate import SLIP, slip
+from optimizer.lp.arrays import Arrays
+from optimizer.lp.certificate import SLIP, slip
 from optimizer.solve.highs import LOST, NOWHERE, OPTIONS, QUICK, SAFE, branched, load, must, nothing, read, solver
-from optimizer.stages import ANSWERED, FEASIBLE, INFEASIBLE, NO_LIMIT_S, OPTIMAL, Solution, SolveError
-from optimizer.whole import fixed, proved, rounded
+from optimizer.solve.integer_rounding import fixed, proved, rounded
+from optimizer.solve.lexicographic import ANSWERED, FEASIBLE, INFEASIBLE, NO_LIMIT_S, OPTIMAL, Solution, SolveError
 
 # The relative gap between a solution's two objectives above which it is solved again from nothing, and above which it is refused.
 DOUBT, GAP = 1e-9, 1e-7

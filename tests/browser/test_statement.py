@@ -15,7 +15,7 @@ from pypdf import PdfReader
 from dispatch.reports.write import write_day
 from markets.facts import Call, CallKind
 from tests.browser.chromium import FLAGS, chromium
-from tests.dispatch.reports.ground import Ground
+from tests.dispatch.settlement.fixtures import Ground
 
 
 def a_day(folder: Path) -> Ground:

@@ -16,7 +16,7 @@ import numpy as np
 
 from dispatch.clock import wall_s
 from dispatch.rigs import Ability, Driver, Readings, Sent
-from optimizer.site import RigGroup
+from optimizer.domain.site import RigGroup
 
 DEADLINE_S = 1.5
 

@@ -16,15 +16,15 @@ import numpy as np
 from markets.facts import Call, CallKind
 from markets.grid import Interval
 from markets.outlook import Outlook
-from optimizer.arrays import Arrays
-from optimizer.obligations import Bounds, Obligation
-from optimizer.plan import plan, program_of, rigs_of
-from optimizer.program import KILO, Program
-from optimizer.settle import settle
-from optimizer.site import Site, SoFar
+from optimizer.domain.obligation import Bounds, Obligation
+from optimizer.domain.site import Site, SoFar
+from optimizer.lp.arrays import Arrays
+from optimizer.lp.program import KILO, Program
+from optimizer.lp.trajectory import actuals_of, unpack
+from optimizer.planning.plan import plan, program_of, rigs_of
+from optimizer.settlement.settle import settle
 from optimizer.solve import Session
-from optimizer.stages import Solution
-from optimizer.trajectory import actuals_of, unpack
+from optimizer.solve.lexicographic import Solution
 
 CENT = 0.005
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from markets.facts import Fact
 from markets.grid import Interval
-from markets.source import Source
+from markets.sources.source import Source
 
 
 async def conforms(source: Source, since: datetime, until: datetime, cuts: Sequence[datetime] = ()) -> Sequence[Fact]:

@@ -7,16 +7,16 @@ from datetime import datetime
 from typing import Any
 
 from dispatch.clock import VirtualClock
-from dispatch.config import Setup
-from dispatch.eyes import Looker, Watched
-from dispatch.meters.panel import Panel
-from dispatch.meters.simulated import simulated_meters
-from dispatch.planner import InlinePlanner
-from dispatch.rigs.crew import Crew
-from dispatch.rigs.simulated import simulated_drivers
+from dispatch.meters.readings import MeterReadings
+from dispatch.rigs.controller import RigController
+from dispatch.runtime.observer import PolledSource, SiteObserver
+from dispatch.runtime.planner import InlinePlanner
+from dispatch.runtime.world import World
+from dispatch.sim.driver import simulated_drivers
 from dispatch.sim.fleet import Fleet
+from dispatch.sim.fleet_meter import simulated_meters
 from dispatch.sim.spec import Affliction, spec_of
-from dispatch.world import World
+from dispatch.site_file.setup import Setup
 from markets.facts import Fact
 from tests.fakes import Forgetful, Telling
 
@@ -35,8 +35,8 @@ def world(
 ) -> World:
     clock = VirtualClock(start)
     fleet = fleet or Fleet(spec_of(setup.site.groups).with_afflictions(tuple(faults)), seed, start.timestamp())
-    panel = Panel(simulated_meters(setup.site, fleet, clock), clock)
-    crew = Crew(setup.site, simulated_drivers(fleet, clock), clock, telemetry or Forgetful(), panel)
+    panel = MeterReadings(simulated_meters(setup.site, fleet, clock), clock)
+    crew = RigController(setup.site, simulated_drivers(fleet, clock), clock, telemetry or Forgetful(), panel)
     told = [Telling(list(facts)), *sources]
-    eyes = Looker(clock, [Watched(s) for s in told], crew, inbox, refresh_each_look=True)
-    return World("replay", clock, eyes, crew, InlinePlanner())
+    observer = SiteObserver(clock, [PolledSource(s) for s in told], crew, inbox, refresh_each_look=True)
+    return World("replay", clock, observer, crew, InlinePlanner())

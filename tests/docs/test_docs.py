@@ -16,18 +16,19 @@ import pytest
 from fastapi.routing import APIRoute
 from typer.main import get_command
 
-from dispatch import config, points
 from dispatch.cli import app
 from dispatch.entries import FACTS, KINDS
-from dispatch.inbound import parse_call
 from dispatch.rigs import Outcome
-from dispatch.sim.spec import Fault
+from dispatch.signals.documents import parse_call
+from dispatch.sim.spec import RigFault
+from dispatch.site_file import load as config
+from dispatch.site_file import plugins
 from dispatch.store import lease
 from dispatch.store.journal import SqlJournal
 from dispatch.store.tables import ledger as tables
 from dispatch.store.tables import ledger_file, open_ledger
 from dispatch.web.app import ROUTERS
-from markets.outlook import Rung
+from markets.outlook import PriceBasis
 from tests.dispatch.store.entries import held, priced
 from tests.docs.pages import DOCS, PAGES, ROOT, blocks, page, run_block, slug
 
@@ -102,19 +103,19 @@ def test_the_page_of_commands_names_no_others() -> None:
 @pytest.mark.parametrize(
     ("group", "where", "mark"),
     [
-        (points.OBLIGATIONS, "reference/obligations.md", "## {}\n"),
-        (points.SOURCES, "reference/markets.md", "### `{}`\n"),
-        (points.HASHPRICES, "reference/markets.md", "### `{}`\n"),
-        (points.DRIVERS, "reference/rigs.md", "### `{}`\n"),
+        (plugins.OBLIGATIONS, "reference/obligations.md", "## {}\n"),
+        (plugins.SOURCES, "reference/markets.md", "### `{}`\n"),
+        (plugins.HASHPRICES, "reference/markets.md", "### `{}`\n"),
+        (plugins.DRIVERS, "reference/rigs.md", "### `{}`\n"),
     ],
 )
 def test_everything_that_is_offered_has_its_heading(group: str, where: str, mark: str) -> None:
-    assert [word for word in points.offered(group) if f"\n{mark.format(word)}" not in page(where)] == []
+    assert [word for word in plugins.offered(group) if f"\n{mark.format(word)}" not in page(where)] == []
 
 
-@pytest.mark.parametrize("word", [*points.offered(points.OBLIGATIONS)])
+@pytest.mark.parametrize("word", [*plugins.offered(plugins.OBLIGATIONS)])
 def test_every_option_of_an_obligation_is_named(word: str) -> None:
-    fields = points.offered(points.OBLIGATIONS)[word].model_fields
+    fields = plugins.offered(plugins.OBLIGATIONS)[word].model_fields
     names = {field.alias or name for name, field in fields.items()} - {"name", "scope", "rule"}
     said = section(page("reference/obligations.md"), word)
     assert [name for name in names if f"`{name}`" not in said] == []
@@ -124,11 +125,11 @@ def test_every_option_of_an_obligation_is_named(word: str) -> None:
     ("names", "where"),
     [
         (FACTS, "reference/markets.md"),
-        (list(Rung), "reference/markets.md"),
+        (list(PriceBasis), "reference/markets.md"),
         (KINDS, "reference/journal.md"),
         (set(tables.tables), "reference/journal.md"),
         (list(Outcome), "reference/rigs.md"),
-        (list(Fault), "reference/rigs.md"),
+        (list(RigFault), "reference/rigs.md"),
     ],
     ids=["facts", "rungs", "entries", "tables", "outcomes", "faults"],
 )

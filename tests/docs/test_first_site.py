@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from dispatch import config
+from dispatch.site_file import load as config
 from tests.docs.pages import DOCS, blocks
 
 

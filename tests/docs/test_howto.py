@@ -17,9 +17,9 @@ from typing import Any
 import pytest
 
 from dispatch.clock import VirtualClock
-from dispatch.rigs.simulated import Simulated
+from dispatch.sim.driver import Simulated
 from dispatch.sim.fleet import Fleet
-from dispatch.sim.spec import Affliction, Fault, spec_of
+from dispatch.sim.spec import Affliction, RigFault, spec_of
 from tests.conformance.driver_kit import LAWS, Bench
 from tests.dispatch.rigs.fakes import START, site
 from tests.docs.pages import DOCS, blocks, run_block
@@ -63,7 +63,7 @@ async def test_the_source_conforms(tmp_path: Path) -> None:
 async def gateway_bench() -> AsyncIterator[Bench]:
     """Simulated rigs behind a gateway on loopback; it never answers for rig 2."""
     module, group, clock = written("gateway"), site(6).groups[0], VirtualClock(START)
-    spec = spec_of([group]).with_afflictions([Affliction(Fault.HANGS, "g0", (2,))])
+    spec = spec_of([group]).with_afflictions([Affliction(RigFault.HANGS, "g0", (2,))])
     rigs = Simulated(Fleet(spec, 3, START.timestamp()), "g0", clock)
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -113,8 +113,8 @@ def role(pid: int) -> str:
         words = Path(f"/proc/{pid}/cmdline").read_bytes().decode().split("\0")
     except OSError:
         return "gone"
-    if "dispatch.daemon" in words:
-        return words[words.index("dispatch.daemon") + 1]
+    if "dispatch.service.daemon" in words:
+        return words[words.index("dispatch.service.daemon") + 1]
     if any("resource_tracker" in w for w in words):
         return "tracker"
     return "planner" if any("spawn_main" in w for w in words) else "other"

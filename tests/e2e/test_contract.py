@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from dispatch.config import DEMO, default_file
+from dispatch.site_file.load import DEMO, default_file
 from tests.e2e.site import answer, loadstone
 
 DEMONSTRATION = default_file(DEMO)

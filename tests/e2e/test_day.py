@@ -14,9 +14,9 @@ import pytest
 
 from markets.facts import Price, PriceMarket, Temperature
 from markets.grid import Market
-from markets.synthetic import SyntheticSource
-from tests.accountant import GH_PER_PH_DAY, MW_MS_PER_MWH, cents, integrals
+from markets.sources.synthetic import SyntheticSource
 from tests.e2e.site import Site, answer, running
+from tests.independent_day_bill import GH_PER_PH_DAY, MW_MS_PER_MWH, cents, integrals
 
 ROOT = Path(__file__).parents[2]
 START = "2026-08-20T05:00:00Z"  # midnight in Texas

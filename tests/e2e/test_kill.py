@@ -14,10 +14,10 @@ from typing import Any
 
 import pytest
 
-from dispatch.config import from_document
 from dispatch.entries import Commanded, RunStarted, Seen
 from dispatch.rigs import unpack
 from dispatch.rigs.roster import addresses
+from dispatch.site_file.load import from_document
 from dispatch.store.journal import SqlJournal
 from dispatch.store.tables import open_ledger
 from dispatch.store.verify import verify

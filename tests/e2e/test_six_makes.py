@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from dispatch import config
 from dispatch.rigs.wire import Dialect
+from dispatch.site_file import load as config
 from tests.dispatch.rigs.makes import need_ports
 from tests.e2e.site import answer, running
 from tests.e2e.test_day import call

@@ -8,29 +8,29 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal as D
 from pathlib import Path
 
-from dispatch.received.readings import ACTUAL, MeterReading
-from dispatch.store.received import METER, Document, keep
+from dispatch.imports.meter_readings import ACTUAL, MeterReading
+from dispatch.store.received import METER, ReceivedDocument, keep
 from markets.facts import Call, CallKind
 from markets.grid import Grid, Market, OperatingDay
 from markets.hashmath import usd_per_ph_day
-from optimizer.money import Line, Statement, decimal
-from optimizer.obligations.ancillary import Ancillary
+from optimizer.domain.money import Line, Statement, decimal
+from optimizer.obligations.ancillary.contract import Ancillary
 from optimizer.obligations.block import Block
 from optimizer.obligations.hashing import Hashing
 from optimizer.obligations.power import Power
 from optimizer.obligations.transmission import Transmission
-from optimizer.settle import settle
-from tests.dispatch.reports.ground import Ground
+from optimizer.settlement.settle import settle
+from tests.dispatch.settlement.fixtures import Ground
 from tests.golden.printed import printed
-from tests.optimizer.ground import AT, POINT, actuals, grid, group, site
-from tests.optimizer.test_ancillary import EX2, SPP, ex2_awards
-from tests.optimizer.test_ancillary import METERED as CLR_MWH
-from tests.optimizer.test_ers import BAD, GOOD, ers, whole_term
-from tests.optimizer.test_examples import LMP, METERED, ex1_actuals
-from tests.optimizer.test_pra import at_the_peaks, pra, year_of
-from tests.optimizer.test_tariff_charges import bought, hours_of
-from tests.optimizer.test_transmission import metered, one
-from tests.ruled import ruled
+from tests.optimizer.fixtures import AT, POINT, actuals, grid, group, site
+from tests.optimizer.obligations.test_ancillary import EX2, SPP, ex2_awards
+from tests.optimizer.obligations.test_ancillary import METERED as CLR_MWH
+from tests.optimizer.obligations.test_ers import BAD, GOOD, ers, whole_term
+from tests.optimizer.obligations.test_pra import at_the_peaks, pra, year_of
+from tests.optimizer.obligations.test_tariff_charges import bought, hours_of
+from tests.optimizer.obligations.test_transmission import metered, one
+from tests.optimizer.settlement.test_examples import LMP, METERED, ex1_actuals
+from tests.rule_cases import ruled
 
 BIG = site(group("g", rigs=90_000))
 
@@ -176,7 +176,7 @@ def ex10(folder: Path) -> str:
     out = ["EX-10 resettlement: one meter, three vintages (synthetic day)", ""]
     for n, mwh in enumerate(("5.00002", "5.06188", "5.049975"), 1):
         readings = [MeterReading("main", o, D(mwh) if k == 40 else D(0), ACTUAL, k) for k, o in enumerate(ground.grid.intervals)]
-        keep(ground.engine, Document(METER, f"vintage {n}", mwh.encode(), datetime(2026, 8 + n, 25, tzinfo=UTC)), readings)
+        keep(ground.engine, ReceivedDocument(METER, f"vintage {n}", mwh.encode(), datetime(2026, 8 + n, 25, tzinfo=UTC)), readings)
         document = ground.settle()
         delta = (document["delta"] or {"totals": {}})["totals"].get("power/energy", "none")
         exact = [line["amount_usd"] for line in document["lines"] if line["charge_type"] == "energy"]

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from dispatch.reports.lines import rows
+from dispatch.settlement.statement_lines import rows
 from markets.grid import Market
-from optimizer.money import Statement, plain
+from optimizer.domain.money import Statement, plain
 
 FIGURES = ("obligation", "charge_type", "quantity", "unit", "rate", "amount_usd", "settlement_point")
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.markets.tls import Web, serving
+from tests.markets.sources.tls import Web, serving
 
 
 @pytest.fixture(scope="module")

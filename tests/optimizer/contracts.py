@@ -12,12 +12,13 @@ import numpy as np
 
 from markets.facts import Award, Call
 from markets.grid import Grid, Market
-from optimizer.obligations import Obligation
-from optimizer.obligations.ancillary import Ancillary
+from optimizer.domain.obligation import Obligation
+from optimizer.domain.site import Scope, Site
+from optimizer.obligations.ancillary.contract import Ancillary
 from optimizer.obligations.block import Block, SellBack
 from optimizer.obligations.drr import Drr
 from optimizer.obligations.edr import Edr
-from optimizer.obligations.ers import Ers
+from optimizer.obligations.ers.contract import Ers
 from optimizer.obligations.forward import Forward
 from optimizer.obligations.generation import Generation
 from optimizer.obligations.hashing import Hashing
@@ -29,9 +30,8 @@ from optimizer.obligations.power import ENERGY, Power
 from optimizer.obligations.pra import Pra
 from optimizer.obligations.transition import Transition
 from optimizer.obligations.transmission import OWN_PEAK_MW, Transmission
-from optimizer.site import Scope, Site
-from tests.optimizer import chance
-from tests.ruled import ruled
+from tests.optimizer import random_cases
+from tests.rule_cases import ruled
 
 OFFERED = tuple(sorted(p.name for p in metadata.entry_points(group="optimizer.obligations")))
 # How near its line in a program is to the bill: the same in every interval, the same over the grid, never more.
@@ -71,8 +71,8 @@ def hashing(rng: np.random.Generator, where: Site, over: Grid) -> Terms:
 
 
 def power(rng: np.random.Generator, where: Site, over: Grid) -> Terms:
-    contract = Power(adders_usd_per_mwh=float(rng.choice([0.0, 6.15, -2.0])), settlement_point=str(rng.choice(chance.POINTS)))
-    bought = chance.awards(rng, "power", (ENERGY,), over, 4.0) if rng.random() < 0.5 else []
+    contract = Power(adders_usd_per_mwh=float(rng.choice([0.0, 6.15, -2.0])), settlement_point=str(rng.choice(random_cases.POINTS)))
+    bought = random_cases.awards(rng, "power", (ENERGY,), over, 4.0) if rng.random() < 0.5 else []
     return Terms(contract, INTERVAL, awards=tuple(a for a in bought if a.market == "DAM"))
 
 
@@ -118,7 +118,7 @@ def ancillary(rng: np.random.Generator, where: Site, over: Grid) -> Terms:
             hold=str(rng.choice(["economic", "firm"])),
         )
     )
-    sold = chance.awards(rng, "ancillary", products, over, 2.0) if rng.random() < 0.7 else []
+    sold = random_cases.awards(rng, "ancillary", products, over, 2.0) if rng.random() < 0.7 else []
     return Terms(contract, INTERVAL, awards=tuple(sold))
 
 
@@ -256,7 +256,7 @@ def drr(rng: np.random.Generator, where: Site, over: Grid) -> Terms:
             qualified_mw={r: _usd(rng, 0, 2) for r in reserves if rng.random() < 0.6},
         )
     )
-    sold = chance.awards(rng, "drr", ("ENERGY", *reserves), over, mw) if rng.random() < 0.6 else []
+    sold = random_cases.awards(rng, "drr", ("ENERGY", *reserves), over, mw) if rng.random() < 0.6 else []
     return Terms(contract, NEVER_MORE, awards=tuple(sold), market=Market.MISO)
 
 

@@ -11,14 +11,14 @@ from typing import Any
 
 import pytest
 
-from dispatch import config
-from dispatch.dropbox import take_in
+from dispatch.signals.watched_folder import take_in
+from dispatch.site_file import load as config
 from dispatch.store.inbox import Inbox
 from dispatch.store.tables import open_ledger
-from markets.archive import Archive
+from markets.archive.archive import Archive
 from markets.facts import PriceMarket
 from markets.grid import Interval, Market, OperatingDay
-from optimizer.money import cents
+from optimizer.domain.money import cents
 from tests.e2e.site import answer
 from tests.realdata import real
 

@@ -10,20 +10,20 @@ from typing import Any
 
 import pytest
 
-from dispatch import loop
-from dispatch.config import from_document
-from dispatch.decide.ask import inputs
+from dispatch.decide.plan_inputs import inputs
 from dispatch.decide.state import State
 from dispatch.entries import Planned
-from dispatch.reports.day import settle_day
-from dispatch.runs import run_started
+from dispatch.runtime import loop
+from dispatch.service.replay import run_started
+from dispatch.settlement.day import settle_day
+from dispatch.site_file.load import from_document
 from dispatch.store import lease
 from dispatch.store.journal import SqlJournal
 from dispatch.store.rollups import read_rollups
 from dispatch.store.tables import open_ledger
 from dispatch.store.telemetry import Telemetry
 from markets.grid import Interval, Market, OperatingDay
-from optimizer.generators import RUNNING_MW, SINCE
+from optimizer.domain.generator import RUNNING_MW, SINCE
 from tests.dispatch.worlds import world
 from tests.fakes import NOON, hashprice, prices
 from tests.sites import document

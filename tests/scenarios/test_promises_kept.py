@@ -13,14 +13,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from dispatch import loop
-from dispatch.config import Setup, from_document
 from dispatch.decide.state import State
 from dispatch.entries import Commanded, Seen
-from dispatch.redecide import redecide
-from dispatch.runs import run_started
+from dispatch.runtime import loop
+from dispatch.runtime.redecide import redecide
+from dispatch.service.replay import run_started
 from dispatch.sim.fleet import Fleet
-from dispatch.sim.spec import Affliction, Fault, spec_of
+from dispatch.sim.spec import Affliction, RigFault, spec_of
+from dispatch.site_file.load import from_document
+from dispatch.site_file.setup import Setup
 from dispatch.store.journal import MemoryJournal
 from markets.facts import Call, CallKind
 from tests.dispatch.worlds import world
@@ -85,8 +86,8 @@ SOME = tuple(range(0, 60, 5))  # 12 of 60
 
 
 @pytest.mark.parametrize("metered", [True, False], ids=["metered", "unmetered"])
-@pytest.mark.parametrize("fault", list(Fault))
-async def test_the_promise_is_kept_in_time_whenever_enough_rigs_are_sound(fault: Fault, metered: bool) -> None:
+@pytest.mark.parametrize("fault", list(RigFault))
+async def test_the_promise_is_kept_in_time_whenever_enough_rigs_are_sound(fault: RigFault, metered: bool) -> None:
     """A fifth of each group is faulty: 24 rigs that may draw 78 kW whatever they are told. 140 kW can be kept with the others."""
     setup = site(metered)
     got = await judged(setup, 0.14, [Affliction(fault, name, SOME, from_s=CALLED.timestamp()) for name in ("a-old", "b-new")])
@@ -97,8 +98,8 @@ async def test_the_promise_is_kept_in_time_whenever_enough_rigs_are_sound(fault:
 
 
 @pytest.mark.parametrize("metered", [True, False], ids=["metered", "unmetered"])
-@pytest.mark.parametrize("fault", [Fault.REFUSES, Fault.LIES, Fault.HANGS, Fault.UNREACHABLE])
-async def test_a_promise_that_cannot_be_kept_is_named_within_a_tick_with_its_size(fault: Fault, metered: bool) -> None:
+@pytest.mark.parametrize("fault", [RigFault.REFUSES, RigFault.LIES, RigFault.HANGS, RigFault.UNREACHABLE])
+async def test_a_promise_that_cannot_be_kept_is_named_within_a_tick_with_its_size(fault: RigFault, metered: bool) -> None:
     """24 rigs do not move; 20 kW cannot be reached, whatever the other 96 do: about 60 kW are missing."""
     setup = site(metered)
     got = await judged(setup, 0.02, [Affliction(fault, name, SOME, from_s=CALLED.timestamp()) for name in ("a-old", "b-new")])
@@ -111,7 +112,7 @@ async def test_a_promise_that_cannot_be_kept_is_named_within_a_tick_with_its_siz
 
 async def test_every_rig_that_is_left_alone_has_its_reason() -> None:
     setup = site(True)
-    faults = [Affliction(Fault.LIES, "a-old", (1, 2, 3)), Affliction(Fault.UNREACHABLE, "b-new", (4, 5))]
+    faults = [Affliction(RigFault.LIES, "a-old", (1, 2, 3)), Affliction(RigFault.UNREACHABLE, "b-new", (4, 5))]
     got = await judged(setup, 0.002, faults)
     last = got.commanded()[-1].skipped
     assert last["b-new"]["unreachable"] == 2
@@ -121,7 +122,7 @@ async def test_every_rig_that_is_left_alone_has_its_reason() -> None:
 async def test_rigs_that_come_online_during_an_event_are_caught() -> None:
     """Ten rigs are off the network, and draw, when the call comes; half an hour later they answer again."""
     setup = site(True)
-    gone = Affliction(Fault.UNREACHABLE, "a-old", tuple(range(10)), until_s=(CALLED + 30 * MINUTE).timestamp())
+    gone = Affliction(RigFault.UNREACHABLE, "a-old", tuple(range(10)), until_s=(CALLED + 30 * MINUTE).timestamp())
     got = await judged(setup, 0.003, [gone], hours=2)
     assert got.worst(CALLED + RESPONSE, CALLED + 30 * MINUTE) > 0.03
     assert got.worst(CALLED + 33 * MINUTE, CALLED + HOUR) <= 0.003
@@ -130,7 +131,7 @@ async def test_rigs_that_come_online_during_an_event_are_caught() -> None:
 async def test_nobody_flips_a_rig_that_will_not_stay_put() -> None:
     """A rig that wakes by itself is put back three times, then left alone for an hour while others make up for it."""
     setup = site(True)
-    got = await judged(setup, 0.3, [Affliction(Fault.WAKES_BY_ITSELF, "a-old", (0, 1, 2, 3))], hours=2.5)
+    got = await judged(setup, 0.3, [Affliction(RigFault.WAKES_BY_ITSELF, "a-old", (0, 1, 2, 3))], hours=2.5)
     orders = [o for c in got.commanded() for o in c.orders if o.group == "a-old" and o.mode == "sleep"]
     assert got.worst(CALLED + RESPONSE, CALLED + 2 * HOUR) <= 0.3
     assert 2 <= len(orders) <= 12
@@ -139,7 +140,7 @@ async def test_nobody_flips_a_rig_that_will_not_stay_put() -> None:
 async def test_the_meter_sees_what_the_rigs_hide() -> None:
     """Rigs that obey but can never be read: with a meter their load counts, and the journal shows what it read."""
     setup = site(True)
-    got = await judged(setup, 0.14, [Affliction(Fault.DRIPS, "b-new", tuple(range(20)))])
+    got = await judged(setup, 0.14, [Affliction(RigFault.DRIPS, "b-new", tuple(range(20)))])
     assert got.worst(CALLED + RESPONSE, CALLED + HOUR) <= 0.14
     looks = [e for _, e in got.journal.read() if isinstance(e, Seen)]
     assert all(set(e.meters) == {"meter main"} for e in looks)
@@ -171,7 +172,7 @@ async def test_any_mixture_of_faults_is_kept_or_named(seed: int) -> None:
     that hangs asleep and then wakes is nobody's load without one."""
     r = np.random.default_rng(seed)
     setup, cap_mw = site(True), float(r.uniform(0.05, 0.25))
-    kinds = [Fault(k) for k in r.choice([f.value for f in Fault], size=4, replace=False)]
+    kinds = [RigFault(k) for k in r.choice([f.value for f in RigFault], size=4, replace=False)]
     begins = [float((CALLED + timedelta(minutes=float(r.uniform(-20, 20)))).timestamp()) for _ in kinds]
     faults = [Affliction(k, None, None, float(r.uniform(0.0, 0.12)), s) for k, s in zip(kinds, begins, strict=True)]
     got = await judged(setup, cap_mw, faults, seed=seed)

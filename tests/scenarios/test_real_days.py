@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from markets.archive import Archive
+from markets.archive.archive import Archive
 from markets.facts import PriceMarket
 from markets.grid import Interval
 from markets.hashmath import breakeven_usd_per_mwh

@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from dispatch import loop
-from dispatch.config import from_document
 from dispatch.decide.state import State
 from dispatch.entries import Planned
-from dispatch.redecide import redecide
-from dispatch.runs import run_started
+from dispatch.runtime import loop
+from dispatch.runtime.redecide import redecide
+from dispatch.service.replay import run_started
 from dispatch.sim.fleet import Fleet
 from dispatch.sim.spec import spec_of
+from dispatch.site_file.load import from_document
 from dispatch.store.journal import MemoryJournal
 from markets.facts import Award, Call, CallKind, ReservePrice
 from markets.grid import Interval

@@ -10,22 +10,23 @@ from typing import Any
 
 import pytest
 
-from dispatch import config, loop
-from dispatch.config import from_document
 from dispatch.decide.state import State
-from dispatch.entries import Held, Seen
-from dispatch.reports.day import settle_day
-from dispatch.runs import run_started
+from dispatch.entries import PriceBasisChanged, Seen
+from dispatch.runtime import loop
+from dispatch.service.replay import run_started
+from dispatch.settlement.day import settle_day
+from dispatch.site_file import load as config
+from dispatch.site_file.load import from_document
 from dispatch.store import lease
 from dispatch.store.journal import SqlJournal
 from dispatch.store.tables import open_ledger
 from dispatch.store.telemetry import Telemetry
-from dispatch.web.ground import Ground
-from dispatch.web.like import PricesOn
-from dispatch.web.what_if import what_if
+from dispatch.what_if.baseline import Baseline
+from dispatch.what_if.compare import what_if
+from dispatch.what_if.reference_day import PricesOn
 from markets.facts import LoadForecast, SystemLoad
 from markets.grid import Interval, Market, OperatingDay, parse_instant
-from markets.synthetic import SyntheticSource
+from markets.sources.synthetic import SyntheticSource
 from tests.dispatch.worlds import world
 from tests.fakes import NOON, hashprice, prices
 from tests.sites import document, group, small
@@ -65,7 +66,7 @@ def known(hot: int) -> list[Any]:
 
 def test_what_if_the_wires_were_billed_at_the_peaks() -> None:
     state = State.start(small(), from_document).after(Seen(at=NOON, facts=tuple(known(5))), 1)
-    answer = what_if(Ground.of(state, NOON, PricesOn(state)), {"book": [{"add": FOUR_CP}]})
+    answer = what_if(Baseline.of(state, NOON, PricesOn(state)), {"book": [{"add": FOUR_CP}]})
     by_hour = {i["start"][11:13]: i["load_mw"] for i in answer["case"]["intervals"][:24]}
     assert by_hour[f"{(NOON + 5 * HOUR).hour:02d}"] < 0.01 < by_hour[f"{(NOON + 7 * HOUR).hour:02d}"]
     assert answer["difference"]["energy_mwh"] == pytest.approx(-0.26, abs=0.02)
@@ -91,7 +92,7 @@ def test_a_day_of_it_all_is_run_remembered_and_billed(tmp_path: Path) -> None:
     asyncio.run(loop.run(made, SqlJournal(engine, token), start, run_started("replay", setup, day.start, token), day.end + HOUR))
     telemetry.flush()
     bill = settle_day(engine, telemetry, day, setup)
-    held = [e.rung for _, e in SqlJournal(engine).read() if isinstance(e, Held)]
+    held = [e.rung for _, e in SqlJournal(engine).read() if isinstance(e, PriceBasisChanged)]
     assert "safe-state" not in held
     at_peak = next(row for row in bill["intervals"] if row["start"] == peak.over.start.isoformat())
     assert Decimal(at_peak["load_mw"]) < Decimal("0.01"), "a fraction of a per cent of a peak is worth more than an hour's hashing"

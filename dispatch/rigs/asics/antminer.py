@@ -8,11 +8,11 @@ from pyasic.web.antminer import AntminerModernWebAPI
 
 from dispatch.clock import Clock
 from dispatch.rigs import Ability
-from dispatch.rigs.asics.lines import AntminerLine, NoAnswer
-from dispatch.rigs.asics.spoken import REFUSED, SENT, UNSUPPORTED, Spoken
+from dispatch.rigs.asics.connections import AntminerLine, NoAnswer
+from dispatch.rigs.asics.rig import REFUSED, SENT, UNSUPPORTED, Spoken
 from dispatch.rigs.nameplate import watts_of
 from dispatch.rigs.wire import antminer as wire
-from optimizer.site import SLEEP, Mode, RigGroup
+from optimizer.domain.site import SLEEP, Mode, RigGroup
 
 
 class Antminer(Spoken):

@@ -11,10 +11,10 @@ from pyasic.web.auradine import AuradineWebAPI
 
 from dispatch.clock import Clock
 from dispatch.rigs import Ability
-from dispatch.rigs.asics.lines import AuradineLine
-from dispatch.rigs.asics.spoken import REFUSED, SENT, UNSUPPORTED, Spoken
+from dispatch.rigs.asics.connections import AuradineLine
+from dispatch.rigs.asics.rig import REFUSED, SENT, UNSUPPORTED, Spoken
 from dispatch.rigs.wire import auradine as wire
-from optimizer.site import Mode, RigGroup
+from optimizer.domain.site import Mode, RigGroup
 
 # pyasic warns of every rig that does not let it in; that is an outcome here, and no warning.
 warnings.filterwarnings("ignore", message="Could not authenticate web token")

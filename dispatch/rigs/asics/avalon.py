@@ -8,11 +8,11 @@ from pyasic.errors import APIError
 
 from dispatch.clock import Clock
 from dispatch.rigs import Ability
-from dispatch.rigs.asics.lines import AvalonLine, NoAnswer
-from dispatch.rigs.asics.spoken import REFUSED, SENT, UNSUPPORTED, Spoken
+from dispatch.rigs.asics.connections import AvalonLine, NoAnswer
+from dispatch.rigs.asics.rig import REFUSED, SENT, UNSUPPORTED, Spoken
 from dispatch.rigs.wire import avalon as wire
 from dispatch.rigs.wire import cgminer
-from optimizer.site import Mode, RigGroup
+from optimizer.domain.site import Mode, RigGroup
 
 
 class Avalon(Spoken):

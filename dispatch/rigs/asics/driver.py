@@ -12,13 +12,13 @@ from dispatch.rigs import Readings, Sent
 from dispatch.rigs.asics.antminer import Antminer
 from dispatch.rigs.asics.auradine import Auradine
 from dispatch.rigs.asics.avalon import Avalon
-from dispatch.rigs.asics.lines import NoAnswer
+from dispatch.rigs.asics.connections import NoAnswer
 from dispatch.rigs.asics.luxos import Luxos
-from dispatch.rigs.asics.spoken import SILENT, Spoken
+from dispatch.rigs.asics.rig import SILENT, Spoken
 from dispatch.rigs.asics.whatsminer import WhatsminerV2, WhatsminerV3
-from dispatch.rigs.asking import AT_ONCE, Asking, readings, sent
+from dispatch.rigs.concurrent_requests import AT_ONCE, Asking, readings, sent
 from dispatch.rigs.wire import Dialect
-from optimizer.site import SLEEP, RigGroup
+from optimizer.domain.site import SLEEP, RigGroup
 
 # pyasic keeps a token 30 minutes; it is renewed before, a few rigs at each poll, so that no stop waits for md5crypt.
 TOKEN_AGE_S = 1500.0

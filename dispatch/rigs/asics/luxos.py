@@ -8,10 +8,10 @@ from pyasic.errors import APIError
 
 from dispatch.clock import Clock
 from dispatch.rigs import Ability
-from dispatch.rigs.asics.lines import LuxosLine, NoAnswer
-from dispatch.rigs.asics.spoken import REFUSED, SENT, UNSUPPORTED, Spoken
+from dispatch.rigs.asics.connections import LuxosLine, NoAnswer
+from dispatch.rigs.asics.rig import REFUSED, SENT, UNSUPPORTED, Spoken
 from dispatch.rigs.wire import luxos as wire
-from optimizer.site import Mode, RigGroup
+from optimizer.domain.site import Mode, RigGroup
 
 
 class Luxos(Spoken):

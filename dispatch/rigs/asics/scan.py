@@ -11,7 +11,7 @@ import pyasic
 from pyasic.errors import APIError
 from pyasic.miners.backends import AntminerModern, Auradine, AvalonMiner, BTMinerV2, BTMinerV3, LUXMiner
 
-from dispatch.rigs.asking import AT_ONCE
+from dispatch.rigs.concurrent_requests import AT_ONCE
 from dispatch.rigs.wire import PORT, PORTS, Dialect
 
 IDENTIFY_S, CONNECT_S = 10.0, 1.0

@@ -11,11 +11,11 @@ from pyasic.miners.factory import MINER_CLASSES, MinerTypes
 
 from dispatch.clock import Clock, wall_s
 from dispatch.rigs import Ability
-from dispatch.rigs.asics.lines import NoAnswer, WhatsminerLine, WhatsminerV3Line
-from dispatch.rigs.asics.spoken import REFUSED, SENT, UNSUPPORTED, Spoken
+from dispatch.rigs.asics.connections import NoAnswer, WhatsminerLine, WhatsminerV3Line
+from dispatch.rigs.asics.rig import REFUSED, SENT, UNSUPPORTED, Spoken
 from dispatch.rigs.wire import whatsminer as wire
 from dispatch.rigs.wire import whatsminer_v3 as wire_v3
-from optimizer.site import Mode, RigGroup
+from optimizer.domain.site import Mode, RigGroup
 
 POWER_MODES = ("low", "normal", "high")
 

@@ -11,15 +11,15 @@ from fastapi import APIRouter, Depends, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from dispatch.web.desk import Desk, desk
-from dispatch.web.pages import words
-from dispatch.web.problem import Refusal
+from dispatch.web.context import ApiContext, desk
+from dispatch.web.errors import Refusal
+from dispatch.web.pages import labels
 
 HERE = Path(__file__).parent
 MEDIA = {"css": "text/css; charset=utf-8", "js": "text/javascript; charset=utf-8", "svg": "image/svg+xml"}
 FOR_EVER = "public, max-age=31536000, immutable"
 
-At = Annotated[Desk, Depends(desk)]
+At = Annotated[ApiContext, Depends(desk)]
 router = APIRouter(include_in_schema=False)
 
 
@@ -27,7 +27,7 @@ router = APIRouter(include_in_schema=False)
 def templates() -> Environment:
     loader = FileSystemLoader(HERE / "templates")
     found = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    found.filters |= {"usd": words.usd, "mw": words.mw, "number": words.number, "age": words.age}
+    found.filters |= {"usd": labels.usd, "mw": labels.mw, "number": labels.number, "age": labels.age}
     return found
 
 
@@ -36,12 +36,12 @@ def page(at: At) -> HTMLResponse:
     tail = at.tail
     if not tail.caught_up:
         return HTMLResponse(templates().get_template("wait.html").render(why=tail.trouble, seq=tail.view.state.seq), 503, {"Refresh": "1"})
-    return _html("page.html", words.figures(at))
+    return _html("page.html", labels.figures(at))
 
 
 @router.get("/now", response_class=HTMLResponse)
 def now(at: At) -> HTMLResponse:
-    return _html("now.html", words.figures(at))
+    return _html("now.html", labels.figures(at))
 
 
 @router.get("/favicon.ico")

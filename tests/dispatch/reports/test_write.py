@@ -15,9 +15,9 @@ import pytest
 from openpyxl import load_workbook
 from pypdf import PdfReader
 
-from dispatch.reports.pictures import as_svg, pictures
+from dispatch.reports.charts import as_svg, pictures
 from dispatch.reports.write import as_csv, as_html, as_pdf, as_xlsx, write_day
-from tests.dispatch.reports.ground import Ground
+from tests.dispatch.settlement.fixtures import Ground
 
 ON = date(2026, 7, 1)
 

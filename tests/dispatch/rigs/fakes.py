@@ -10,11 +10,11 @@ import numpy as np
 from dispatch.clock import Clock, VirtualClock
 from dispatch.entries import Commanded, Done, Order
 from dispatch.rigs import pack, unpack
-from dispatch.rigs.crew import Crew
-from dispatch.rigs.simulated import simulated_drivers
+from dispatch.rigs.controller import RigController
+from dispatch.sim.driver import simulated_drivers
 from dispatch.sim.fleet import Fleet
 from dispatch.sim.spec import Affliction, spec_of
-from optimizer.site import Hall, Meter, Mode, RigGroup, Site
+from optimizer.domain.site import Hall, Meter, Mode, RigGroup, Site
 
 START = datetime(2026, 8, 20, 16, tzinfo=UTC)
 MODES = (Mode(name="sleep", watts=13, ths=0), Mode(name="low", watts=2000, ths=115), Mode(name="normal", watts=3400, ths=180))
@@ -47,11 +47,11 @@ class Sink:
         self.rows += [(float(a), group, int(r), float(w), float(t), why) for a, r, w, t in zip(at_s, rigs, watts, ths, strict=True)]
 
 
-def simulated_crew(written: Site, *faults: Affliction, seed: int = 1) -> tuple[Crew, Fleet, VirtualClock, Sink]:
+def simulated_crew(written: Site, *faults: Affliction, seed: int = 1) -> tuple[RigController, Fleet, VirtualClock, Sink]:
     """A crew over an in-process fleet, on a clock that moves only as it is waited for."""
     clock, sink = VirtualClock(START), Sink()
     fleet = Fleet(spec_of(written.groups).with_afflictions(faults), seed, START.timestamp())
-    return Crew(written, simulated_drivers(fleet, clock), clock, sink), fleet, clock, sink
+    return RigController(written, simulated_drivers(fleet, clock), clock, sink), fleet, clock, sink
 
 
 def orders(clock: Clock, *of: tuple[str, str, Any], deadline_s: float = 60.0) -> Commanded:

@@ -14,10 +14,10 @@ from dispatch.rigs import Driver
 from dispatch.rigs.asics import OF_DIALECT, Asics
 from dispatch.rigs.roster import addresses
 from dispatch.rigs.wire import PORTS, Dialect
+from dispatch.sim.addressed_fleet import AddressedFleet
 from dispatch.sim.server import serving
 from dispatch.sim.spec import Affliction, spec_of
-from dispatch.sim.yard import Yard
-from optimizer.site import RigGroup
+from optimizer.domain.site import RigGroup
 from tests.dispatch.rigs.fakes import site
 
 # What rigs of the dialect call themselves here.
@@ -39,7 +39,7 @@ def through_pyasic(group: RigGroup, ips: tuple[str, ...], clock: Clock, dialect:
 
 def through_pyasic_rs(group: RigGroup, ips: tuple[str, ...], clock: Clock, dialect: Dialect) -> Driver:
     pytest.importorskip("pyasic_rs", reason="pyasic-rs is an extra")
-    from dispatch.rigs.asics_rs import AsicsRs
+    from dispatch.rigs.pyasic_rs import AsicsRs
 
     return AsicsRs(group, ips, clock, dialect=dialect)
 
@@ -61,7 +61,7 @@ class Served:
 
     group: RigGroup
     ips: tuple[str, ...]
-    yard: Yard
+    yard: AddressedFleet
 
 
 @asynccontextmanager

@@ -10,16 +10,16 @@ import pytest
 
 from dispatch.clock import VirtualClock
 from dispatch.rigs.asics import Asics
-from dispatch.rigs.paper import Paper
+from dispatch.rigs.dry_run import DryRunDriver
 from dispatch.rigs.roster import addresses
-from dispatch.rigs.simulated import simulated_drivers
+from dispatch.sim.driver import simulated_drivers
 from dispatch.sim.fleet import Fleet
 from dispatch.sim.server import serving
-from dispatch.sim.spec import Affliction, Fault, spec_of
+from dispatch.sim.spec import Affliction, RigFault, spec_of
 from tests.conformance.driver_kit import LAWS, Bench
 from tests.dispatch.rigs.fakes import START, site
 
-SILENT = (Affliction(Fault.HANGS, "g0", (2,)), Affliction(Fault.UNREACHABLE, "g0", (5,)))
+SILENT = (Affliction(RigFault.HANGS, "g0", (2,)), Affliction(RigFault.UNREACHABLE, "g0", (5,)))
 WRITTEN = site(6)
 
 
@@ -34,7 +34,7 @@ async def simulated() -> AsyncIterator[Bench]:
 async def paper() -> AsyncIterator[Bench]:
     async with simulated() as bench:
         clock = bench.driver._clock  # type: ignore[attr-defined]
-        yield Bench(Paper(bench.group, bench.driver, clock), bench.group, bench.healthy, bench.silent, bench.later)
+        yield Bench(DryRunDriver(bench.group, bench.driver, clock), bench.group, bench.healthy, bench.silent, bench.later)
 
 
 @asynccontextmanager

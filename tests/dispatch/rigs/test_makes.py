@@ -19,17 +19,17 @@ from pyasic import get_miner
 from dispatch.clock import VirtualClock, WallClock
 from dispatch.rigs import Ability, Driver
 from dispatch.rigs.asics import OF_DIALECT, Asics, scan
-from dispatch.rigs.crew import Crew
+from dispatch.rigs.controller import RigController
 from dispatch.rigs.wire import PORTS, Dialect, antminer, http
 from dispatch.sim import antminer as simulated_antminer
 from dispatch.sim import whatsminer as simulated_whatsminer
 from dispatch.sim import whatsminer_v3 as simulated_v3
+from dispatch.sim.addressed_fleet import AddressedFleet
 from dispatch.sim.ports import OF_DIALECT as PORTS_OF
 from dispatch.sim.ports import Port
 from dispatch.sim.rig import POOLS, Rig
-from dispatch.sim.spec import Affliction, Fault, FleetSpec, GroupSpec
-from dispatch.sim.yard import Yard
-from optimizer.site import Mode
+from dispatch.sim.spec import Affliction, FleetSpec, GroupSpec, RigFault
+from optimizer.domain.site import Mode
 from tests.conformance.driver_kit import LAWS, Bench
 from tests.dispatch.rigs.fakes import START, Sink, orders, outcomes, site
 from tests.dispatch.rigs.makes import THROUGH_PYASIC, WIRE_MODELS, need_ports, served, through_pyasic, through_pyasic_rs
@@ -42,7 +42,7 @@ WAYS: list[tuple[Callable[..., Driver], Dialect, int]] = [
     (through_pyasic_rs, Dialect.AURADINE, 3),
     (through_pyasic_rs, Dialect.PROTO, 3),
 ]
-SILENT = (Affliction(Fault.HANGS, "g0", (2,)), Affliction(Fault.UNREACHABLE, "g0", (5,)))
+SILENT = (Affliction(RigFault.HANGS, "g0", (2,)), Affliction(RigFault.UNREACHABLE, "g0", (5,)))
 
 
 Way = tuple[Callable[..., Driver], Dialect, int]
@@ -81,18 +81,20 @@ async def test_conformance(way: Way) -> None:
 
 
 @asynccontextmanager
-async def crew_over(way: Way, subnet: str, rigs: int, *faults: Affliction) -> AsyncIterator[tuple[Crew, Yard, WallClock]]:
+async def crew_over(
+    way: Way, subnet: str, rigs: int, *faults: Affliction
+) -> AsyncIterator[tuple[RigController, AddressedFleet, WallClock]]:
     reach, dialect, modes = way
     clock = WallClock(START, 20.0)
     async with served(dialect, subnet, rigs, clock, *faults, modes=modes) as stand:
         driver = reach(stand.group, stand.ips, clock, dialect)
         written = site(rigs)
-        crew = Crew(written.model_copy(update={"groups": (stand.group,)}), {"g0": driver}, clock, Sink())
+        crew = RigController(written.model_copy(update={"groups": (stand.group,)}), {"g0": driver}, clock, Sink())
         yield crew, stand.yard, clock
         await crew.close()
 
 
-ILL = {1: Fault.REFUSES, 2: Fault.LIES, 3: Fault.UNREACHABLE, 4: Fault.HANGS, 5: Fault.PARTIAL, 6: Fault.DRIPS}
+ILL = {1: RigFault.REFUSES, 2: RigFault.LIES, 3: RigFault.UNREACHABLE, 4: RigFault.HANGS, 5: RigFault.PARTIAL, 6: RigFault.DRIPS}
 
 
 @pytest.mark.parametrize("way", chosen(Dialect.AVALON, Dialect.AURADINE))
@@ -100,12 +102,12 @@ async def test_what_becomes_of_faulty_rigs_is_judged_by_reading_them(way: Way) -
     faults = [Affliction(fault, "g0", (rig,)) for rig, fault in ILL.items()]
     async with crew_over(way, f"127.33.{WAYS.index(way)}.0/24", 9, *faults) as (crew, yard, clock):
         await crew.refresh()
-        done = await crew.do(orders(clock, ("g0", "sleep", range(9)), deadline_s=120.0))
+        done = await crew.execute(orders(clock, ("g0", "sleep", range(9)), deadline_s=120.0))
         # pyasic-rs reads an Antminer back by itself, and calls one that lies one that refuses.
         found_out = way[:2] == (through_pyasic_rs, Dialect.ANTMINER)
         said_no = {"refused": [1, 2]} if found_out else {"refused": [1], "lying": [2]}
         assert outcomes(done) == {"reached": [0, 7, 8], "unreachable": [3, 4, 6], "partly": [5], **said_no}
-        done = await crew.do(orders(clock, ("g0", "normal", [0, 7]), deadline_s=120.0))
+        done = await crew.execute(orders(clock, ("g0", "normal", [0, 7]), deadline_s=120.0))
         assert outcomes(done) == {"reached": [0, 7]}
         yard.now()
         assert yard.fleet.modes("g0", np.array([0, 7, 8])) == ["normal", "normal", "sleep"]
@@ -113,9 +115,9 @@ async def test_what_becomes_of_faulty_rigs_is_judged_by_reading_them(way: Way) -
 
 async def test_an_avalon_whose_clock_is_behind_stops_late_and_is_found_out() -> None:
     way = (through_pyasic, Dialect.AVALON, 3)
-    async with crew_over(way, "127.34.1.0/24", 2, Affliction(Fault.WRONG_CLOCK, "g0", (1,))) as (crew, yard, clock):
+    async with crew_over(way, "127.34.1.0/24", 2, Affliction(RigFault.WRONG_CLOCK, "g0", (1,))) as (crew, yard, clock):
         await crew.refresh()
-        done = await crew.do(orders(clock, ("g0", "sleep", range(2)), deadline_s=60.0))
+        done = await crew.execute(orders(clock, ("g0", "sleep", range(2)), deadline_s=60.0))
         assert outcomes(done) == {"reached": [0], "lying": [1]}
         assert [at_s - yard.fleet.now_s > 3000 for at_s, _, _ in yard._due] == [True] * 3
 
@@ -146,12 +148,14 @@ async def test_a_mode_a_make_has_not_is_unsupported_and_moves_nothing() -> None:
 
 
 @asynccontextmanager
-async def answering(dialect: Dialect, ip: str, answer: Callable[[Rig, Port, bytes], bytes], *faults: Affliction) -> AsyncIterator[Yard]:
+async def answering(
+    dialect: Dialect, ip: str, answer: Callable[[Rig, Port, bytes], bytes], *faults: Affliction
+) -> AsyncIterator[AddressedFleet]:
     """One rig whose answers go through `answer`."""
     need_ports(dialect)
     group = site(1).groups[0]
     spec = GroupSpec("g0", group.model, 1, group.modes, 10.0, dialect=dialect, wire_model=WIRE_MODELS[dialect])
-    yard = Yard(FleetSpec((spec,), faults), {"g0": [ip]}, VirtualClock(START))
+    yard = AddressedFleet(FleetSpec((spec,), faults), {"g0": [ip]}, VirtualClock(START))
     servers = [await asyncio.start_server(_talk(yard.rigs[ip], port, answer), ip, port.number) for port in PORTS_OF[dialect]]
     try:
         yield yard
@@ -225,7 +229,7 @@ async def test_the_write_interface_of_a_whatsminer_that_refuses_is_never_opened(
         asked.append(message)
         return port.answer(rig, message)
 
-    async with answering(dialect, "127.35.4.1", answer, Affliction(Fault.REFUSES, "g0")):
+    async with answering(dialect, "127.35.4.1", answer, Affliction(RigFault.REFUSES, "g0")):
         driver = through_pyasic(site(1).groups[0], ("127.35.4.1",), VirtualClock(START), dialect)
         assert (await driver.set_mode([0], "sleep", 3.0)).refused == (0,)
         assert (await driver.set_mode([0], "low", 3.0)).refused == (0,)
@@ -254,7 +258,7 @@ async def test_no_host_but_the_rigs_is_ever_called() -> None:
     sys.addaudithook(_audit)
     for dialect in THROUGH_PYASIC:
         clock = VirtualClock(START)
-        async with served(dialect, "127.35.6.0/24", 2, clock, Affliction(Fault.REFUSES, "g0", (1,))) as rigs:
+        async with served(dialect, "127.35.6.0/24", 2, clock, Affliction(RigFault.REFUSES, "g0", (1,))) as rigs:
             CONNECTED.clear()
             driver = through_pyasic(rigs.group, rigs.ips, clock, dialect)
             for mode in ("sleep", "low", "normal"):
@@ -296,7 +300,7 @@ async def test_an_order_to_a_rig_that_pyasic_rs_never_met_is_not_sent() -> None:
 
 async def test_what_pyasic_does_not_know_pyasic_rs_may() -> None:
     pytest.importorskip("pyasic_rs", reason="pyasic-rs is an extra")
-    from dispatch.rigs.asics_rs import identified
+    from dispatch.rigs.pyasic_rs import identified
 
     async with served(Dialect.PROTO, "127.36.1.0/29", 1, VirtualClock(START)) as rigs:
         assert [f.make for f in await scan("127.36.1.0/29", at_once=4)] == [""]

@@ -11,13 +11,14 @@ import pytest
 import structlog
 from typer.testing import CliRunner
 
-from dispatch import ConfigError, config
+from dispatch import ConfigError
 from dispatch.cli import app
 from dispatch.clock import VirtualClock
 from dispatch.entries import RunStarted, canonical, entry_to_json
 from dispatch.rigs.roster import roster
 from dispatch.rigs.secrets import new_key, sealed, secret
-from dispatch.runs import run_started
+from dispatch.service.replay import run_started
+from dispatch.site_file import load as config
 from tests.dispatch.rigs.fakes import START
 from tests.sites import document
 

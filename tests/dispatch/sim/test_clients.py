@@ -9,7 +9,7 @@ from pyasic import get_miner
 
 from dispatch.clock import WallClock
 from dispatch.rigs.wire import Dialect
-from dispatch.sim.yard import Yard
+from dispatch.sim.addressed_fleet import AddressedFleet
 from tests.dispatch.rigs.makes import THROUGH_PYASIC, served
 from tests.dispatch.sim.test_server import until
 
@@ -30,12 +30,12 @@ def clock() -> WallClock:
     return WallClock(WallClock().now(), SPEED)
 
 
-async def mode_of(yard: Yard) -> str:
+async def mode_of(yard: AddressedFleet) -> str:
     yard.now()
     return yard.fleet.modes("g0", [0])[0]  # type: ignore[arg-type]
 
 
-async def settles(yard: Yard, mode: str, least_w: float, most_w: float) -> None:
+async def settles(yard: AddressedFleet, mode: str, least_w: float, most_w: float) -> None:
     async def there() -> bool:
         return await mode_of(yard) == mode and least_w < yard.fleet.truth("g0", [0])[0][0] < most_w  # type: ignore[arg-type]
 

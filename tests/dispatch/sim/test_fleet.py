@@ -5,10 +5,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dispatch.sim.drift import Drift
 from dispatch.sim.fleet import REFUSED, SENT, UNREACHABLE, UNSUPPORTED, Fleet
-from dispatch.sim.spec import Affliction, Fault, FleetSpec, GroupSpec, fault_from_json, spec_from_json, spec_to_json
-from optimizer.site import Mode
+from dispatch.sim.spec import Affliction, FleetSpec, GroupSpec, RigFault, fault_from_json, spec_from_json, spec_to_json
+from dispatch.sim.unit_variation import Drift
+from optimizer.domain.site import Mode
 
 MODES = (
     Mode(name="sleep", watts=13, ths=0),
@@ -114,9 +114,9 @@ STEPS = st.lists(
 @given(STEPS, st.integers(0, 9))
 def test_energy_and_work_are_the_integrals_of_watts_and_terahashes(steps: list, seed: int) -> None:
     odd = (
-        Affliction(Fault.REBOOT_LOOP, "a", (0,)),
-        Affliction(Fault.WAKES_BY_ITSELF, "a", (1,)),
-        Affliction(Fault.PARTIAL, "a", (2,)),
+        Affliction(RigFault.REBOOT_LOOP, "a", (0,)),
+        Affliction(RigFault.WAKES_BY_ITSELF, "a", (1,)),
+        Affliction(RigFault.PARTIAL, "a", (2,)),
     )
     coarse, fine = (fleet(6, *odd, seed=seed) for _ in range(2))
     joules = terahashes = now = 0.0
@@ -145,14 +145,14 @@ def test_energy_and_work_are_the_integrals_of_watts_and_terahashes(steps: list, 
 
 
 @pytest.mark.parametrize(("fault", "said", "sleeps"), [
-    (Fault.REFUSES, REFUSED, False),
-    (Fault.LIES, SENT, False),
-    (Fault.HANGS, UNREACHABLE, False),
-    (Fault.UNREACHABLE, UNREACHABLE, False),
-    (Fault.DRIPS, UNREACHABLE, True),
-    (Fault.SLOW_WAKE, SENT, True),
+    (RigFault.REFUSES, REFUSED, False),
+    (RigFault.LIES, SENT, False),
+    (RigFault.HANGS, UNREACHABLE, False),
+    (RigFault.UNREACHABLE, UNREACHABLE, False),
+    (RigFault.DRIPS, UNREACHABLE, True),
+    (RigFault.SLOW_WAKE, SENT, True),
 ])  # fmt: skip
-def test_what_a_faulty_rig_answers_and_does(fault: Fault, said: int, sleeps: bool) -> None:
+def test_what_a_faulty_rig_answers_and_does(fault: RigFault, said: int, sleeps: bool) -> None:
     f = fleet(6, Affliction(fault, "a", (1,)))
     assert list(f.command("a", of(0, 1), "sleep").said) == [SENT, said]
     f.advance(10.0)
@@ -162,17 +162,17 @@ def test_what_a_faulty_rig_answers_and_does(fault: Fault, said: int, sleeps: boo
 
 
 def test_a_partial_rig_keeps_a_board_hashing_until_it_is_mended() -> None:
-    f = fleet(6, Affliction(Fault.PARTIAL, "a", (1,)))
+    f = fleet(6, Affliction(RigFault.PARTIAL, "a", (1,)))
     f.command("a", of(1), "sleep")
     f.advance(10.0)
     assert f.read("a", of(1))[0][0] == pytest.approx(3400 / 3, rel=0.06)
-    f.heal(Fault.PARTIAL)
+    f.heal(RigFault.PARTIAL)
     f.advance(20.0)
     assert f.read("a", of(1))[0][0] < 14
 
 
 def test_a_rig_in_a_reboot_loop_never_hashes_whole_for_long() -> None:
-    f = fleet(6, Affliction(Fault.REBOOT_LOOP, "a", (1,)))
+    f = fleet(6, Affliction(RigFault.REBOOT_LOOP, "a", (1,)))
     f.advance(899.0)
     assert f.read("a", of(1))[1][0] > 170
     f.advance(901.0)
@@ -180,7 +180,7 @@ def test_a_rig_in_a_reboot_loop_never_hashes_whole_for_long() -> None:
 
 
 def test_a_restless_rig_wakes_ten_minutes_after_it_slept() -> None:
-    f = fleet(6, Affliction(Fault.WAKES_BY_ITSELF, "a", (1,)))
+    f = fleet(6, Affliction(RigFault.WAKES_BY_ITSELF, "a", (1,)))
     f.command("a", of(0, 1), "sleep")
     f.advance(599.0)
     assert f.modes("a", of(0, 1)) == ["sleep", "sleep"]
@@ -189,7 +189,7 @@ def test_a_restless_rig_wakes_ten_minutes_after_it_slept() -> None:
 
 
 def test_a_fault_has_its_time_and_a_rate_is_drawn_by_the_seed() -> None:
-    f = fleet(1000, Affliction(Fault.UNREACHABLE, "a", None, 0.1, 100.0, 200.0))
+    f = fleet(1000, Affliction(RigFault.UNREACHABLE, "a", None, 0.1, 100.0, 200.0))
     everyone = np.arange(1000)
     assert not np.isnan(f.read("a", everyone)[0]).any()
     f.advance(150.0)
@@ -198,12 +198,12 @@ def test_a_fault_has_its_time_and_a_rate_is_drawn_by_the_seed() -> None:
     assert not np.isnan(f.read("a", everyone)[0]).any()
 
 
-FAULTS = (Affliction(Fault.LIES, "a", (1, 2)), Affliction(Fault.HANGS, None, None, 0.2, 5.0))
+FAULTS = (Affliction(RigFault.LIES, "a", (1, 2)), Affliction(RigFault.HANGS, None, None, 0.2, 5.0))
 
 
 def test_a_spec_survives_json() -> None:
     spec = FleetSpec(
-        (GroupSpec("a", "m", 3, MODES, 8.0),), (Affliction(Fault.LIES, "a", (1, 2)), Affliction(Fault.HANGS, None, None, 0.2, 5.0))
+        (GroupSpec("a", "m", 3, MODES, 8.0),), (Affliction(RigFault.LIES, "a", (1, 2)), Affliction(RigFault.HANGS, None, None, 0.2, 5.0))
     )
     assert spec_from_json(spec_to_json(spec)) == spec
     with pytest.raises(ValueError, match="one of refuses"):
@@ -225,7 +225,7 @@ def test_rigs_of_a_model_differ_and_the_same_seed_makes_the_same_ones() -> None:
 
 def test_a_rig_that_lost_its_pools_draws_a_quarter_and_hashes_nothing_until_they_are_back() -> None:
     some = fleet()
-    some.afflict(Affliction(Fault.LOSES_POOLS, "a", (1,)))
+    some.afflict(Affliction(RigFault.LOSES_POOLS, "a", (1,)))
     some.advance(120.0)
     watts, ths = some.read("a", of(0, 1))
     assert ths[1] == 0 and ths[0] > 170 and watts[1] == pytest.approx(watts[0] / 4, rel=0.1)
@@ -233,6 +233,6 @@ def test_a_rig_that_lost_its_pools_draws_a_quarter_and_hashes_nothing_until_they
     some.advance(180.0)
     assert np.all(some.read("a", of(0, 1))[0] < 14)
     some.command("a", of(0, 1), "normal")
-    some.heal(Fault.LOSES_POOLS)
+    some.heal(RigFault.LOSES_POOLS)
     some.advance(180.0 + 3600.0)
     assert np.all(some.read("a", of(0, 1))[1] > 170)

@@ -13,13 +13,13 @@ from contextlib import suppress
 import pytest
 
 from dispatch.clock import WallClock
-from dispatch.rigs.hashing import Hashing
+from dispatch.rigs.cpu_miner import CpuMiner
 from dispatch.sim import stratum
-from dispatch.sim.hashes import HASHES_PER_DIFF, digest, target_of
 from dispatch.sim.hashing import search
 from dispatch.sim.pool import Pool, pooling
+from dispatch.sim.share_difficulty import HASHES_PER_DIFF, digest, target_of
 from dispatch.sim.stratum import Job, Refusal, StratumError
-from optimizer.site import Mode, RigGroup
+from optimizer.domain.site import Mode, RigGroup
 from tests.dispatch.rigs.fakes import START
 
 HOST, PORT, POOL_PORT = "127.40.1.1", 4100, 3333
@@ -107,12 +107,12 @@ async def mining() -> AsyncIterator[Pool]:
         await rig.wait()
 
 
-async def figures(driver: Hashing) -> tuple[float, float]:
+async def figures(driver: CpuMiner) -> tuple[float, float]:
     readings = await driver.read([0], 2.0)
     return float(readings.watts[0]), float(readings.ths[0])
 
 
-async def until(driver: Hashing, holds: object, within_s: float = 20.0) -> tuple[float, float]:
+async def until(driver: CpuMiner, holds: object, within_s: float = 20.0) -> tuple[float, float]:
     async with asyncio.timeout(within_s):
         while True:
             found = await figures(driver)
@@ -122,7 +122,7 @@ async def until(driver: Hashing, holds: object, within_s: float = 20.0) -> tuple
 
 
 async def test_a_rig_hashes_stops_and_resumes_as_it_is_told_and_its_hashrate_is_what_the_pool_took(mining: Pool) -> None:
-    driver = Hashing(CPU, HOST, PORT, MHS, WallClock(START))
+    driver = CpuMiner(CPU, HOST, PORT, MHS, WallClock(START))
     assert await figures(driver) == (13.0, 0.0)
     assert (await driver.set_mode([0], "normal", 2.0)).sent == (0,)
     await until(driver, lambda watts, ths: watts > 2500 and ths > 100)
@@ -140,7 +140,7 @@ async def test_a_rig_hashes_stops_and_resumes_as_it_is_told_and_its_hashrate_is_
 
 
 async def test_a_rig_that_is_not_there_is_silent() -> None:
-    driver = Hashing(CPU, HOST, PORT + 50, MHS, WallClock(START))
+    driver = CpuMiner(CPU, HOST, PORT + 50, MHS, WallClock(START))
     assert (await driver.set_mode([0], "sleep", 0.5)).unreachable == (0,)
     watts, ths = await figures(driver)
     assert watts != watts and ths != ths

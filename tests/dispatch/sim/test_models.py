@@ -9,16 +9,17 @@ import pytest
 from pyasic.miners.factory import MINER_CLASSES, MinerTypes
 from typer.testing import CliRunner
 
-from dispatch import catalogue, config
 from dispatch.cli import app
 from dispatch.rigs.asics import OF_DIALECT
-from dispatch.rigs.speech import THROUGH, spoken, unspoken
+from dispatch.rigs.dialects import THROUGH, spoken, unspoken
 from dispatch.rigs.wire import OF_MAKE, PORTS, Dialect
 from dispatch.sim.models import ServeFault, faults_of, model_fleet, voiced
 from dispatch.sim.spec import FleetSpec, GroupSpec, spec_from_json, spec_to_json
+from dispatch.site_file import load as config
+from dispatch.site_file import rig_catalogue
 from tests.dispatch.rigs.fakes import site
 
-MODELS = catalogue.read(config.default_file("rigs.toml")).models
+MODELS = rig_catalogue.read(config.default_file("rigs.toml")).models
 
 
 def test_rigs_are_shared_by_weight_and_each_speaks_its_dialect() -> None:
@@ -64,7 +65,7 @@ def test_every_model_of_the_catalogue_is_of_a_make_that_is_spoken_to(name: str) 
 def test_each_kind_of_driver_says_what_it_speaks() -> None:
     assert set(THROUGH["pyasic"]) == set(OF_DIALECT)
     assert {d for dialects in OF_MAKE.values() for d in dialects} == set(Dialect) == set(PORTS)
-    rust = pytest.importorskip("dispatch.rigs.asics_rs", reason="pyasic-rs is an extra")
+    rust = pytest.importorskip("dispatch.rigs.pyasic_rs", reason="pyasic-rs is an extra")
     assert set(THROUGH["pyasic-rs"]) == set(rust.FIRMWARE)
 
 

@@ -21,17 +21,19 @@ from dispatch.clock import VirtualClock, WallClock, wall_s
 from dispatch.rigs.roster import addresses
 from dispatch.rigs.wire import whatsminer as wire
 from dispatch.sim import whatsminer
+from dispatch.sim.addressed_fleet import AddressedFleet
 from dispatch.sim.models import ServeFault, model_fleet
 from dispatch.sim.server import serve_models, serving
-from dispatch.sim.spec import Affliction, Fault, spec_to_json
-from dispatch.sim.yard import Yard
+from dispatch.sim.spec import Affliction, RigFault, spec_to_json
 from tests.dispatch.rigs.fakes import START
 
 MODELS = ["whatsminer-m60s", "whatsminer-m50s", "whatsminer-m60s++"]
 
 
 @asynccontextmanager
-async def rigs(subnet: str, count: int, *faults: Affliction, speed: float = 60.0, models: list[str] | None = None) -> AsyncIterator[Yard]:
+async def rigs(
+    subnet: str, count: int, *faults: Affliction, speed: float = 60.0, models: list[str] | None = None
+) -> AsyncIterator[AddressedFleet]:
     """`count` rigs, the first ones M60S, on a clock that runs a minute a second."""
     spec = model_fleet(count, models or MODELS[:1], faults)
     everywhere = iter(addresses(subnet, count))
@@ -104,7 +106,7 @@ async def keys_of(ip: str, password: str = "admin") -> wire.Keys:
 
 
 async def test_faults_show_on_the_wire() -> None:
-    kinds = [Fault.HANGS, Fault.DRIPS, Fault.UNREACHABLE, Fault.REFUSES, Fault.LIES]
+    kinds = [RigFault.HANGS, RigFault.DRIPS, RigFault.UNREACHABLE, RigFault.REFUSES, RigFault.LIES]
     async with rigs("127.81.3.0/24", 6, *(Affliction(f, MODELS[0], (n,)) for n, f in enumerate(kinds))) as yard:
         hangs, drips, gone, refuses, lies, healthy = yard.rigs
         summary = wire.read_request("summary")
@@ -146,9 +148,9 @@ async def test_what_is_not_the_protocol_moves_nothing() -> None:
 
 def test_the_yard_writes_down_what_moved_and_a_new_one_goes_on_from_there(tmp_path: Path) -> None:
     path, clock = tmp_path / "effects.jsonl", VirtualClock(START)
-    spec = model_fleet(2, MODELS[:1], [Affliction(Fault.LIES, MODELS[0], (1,))])
+    spec = model_fleet(2, MODELS[:1], [Affliction(RigFault.LIES, MODELS[0], (1,))])
     places = {MODELS[0]: ["127.0.1.1", "127.0.1.2"]}
-    yard = Yard(spec, places, clock, path)
+    yard = AddressedFleet(spec, places, clock, path)
     message = wire.parse_reply(whatsminer.answer(yard.rigs["127.0.1.1"], wire.read_request("get_token")))["Msg"]
     known = wire.keys("admin", message["time"], message["salt"], message["newsalt"])
     for ip, verb, params in [
@@ -170,7 +172,7 @@ def test_the_yard_writes_down_what_moved_and_a_new_one_goes_on_from_there(tmp_pa
     ]
     with path.open("a") as file:
         file.write('{"at": 17, "rig": "127.0')
-    again = Yard(spec, places, clock, path)
+    again = AddressedFleet(spec, places, clock, path)
     assert again.fleet.standing(MODELS[0], 0) == ("sleep", "normal", 2000.0)
     assert again.fleet.standing(MODELS[0], 1)[0] == "normal"
     assert wire.parse_reply(whatsminer.answer(again.rigs["127.0.1.1"], wire.read_request("pools")))["POOLS"][0]["URL"] == "x"

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 from hypothesis import strategies as st
 
-from dispatch.entries import FACTS, KINDS, Entry, Held, Planned, Seen
+from dispatch.entries import FACTS, KINDS, Entry, Planned, PriceBasisChanged, Seen
 from markets.facts import Fact, HashPrice, Price, PriceMarket, ReservePrice
 from markets.grid import Interval
 
@@ -38,8 +38,8 @@ _special = {
 entries: st.SearchStrategy[Entry] = st.one_of([_special.get(name, st.builds(kind)) for name, kind in KINDS.items()])
 
 
-def held(n: int) -> Held:
-    return Held(at=AT + timedelta(minutes=5 * n), rung="persistence", why=f"step {n}")
+def held(n: int) -> PriceBasisChanged:
+    return PriceBasisChanged(at=AT + timedelta(minutes=5 * n), rung="persistence", why=f"step {n}")
 
 
 def priced(*usd_per_mwh: float, known_at: datetime = AT) -> Seen:

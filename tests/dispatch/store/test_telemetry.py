@@ -19,7 +19,7 @@ from sqlalchemy import Engine
 from dispatch.store.rollups import HOLD_S, STALE_S, Rollup, read_rollups, write_rollups
 from dispatch.store.telemetry import Telemetry
 from markets.grid import Interval, Market
-from optimizer.site import Hall, Meter, Mode, RigGroup, Site
+from optimizer.domain.site import Hall, Meter, Mode, RigGroup, Site
 
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
 S = START.timestamp()

@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
-from dispatch.config import Setup
+from dispatch.site_file.setup import Setup
 from tests.dispatch.web.served import key, run_site, served
 from tests.fakes import NOON
 from tests.sites import small

@@ -16,10 +16,11 @@ from typing import Any
 import httpx
 import uvicorn
 
-from dispatch import loop
-from dispatch.config import Setup, from_document
 from dispatch.decide.state import State
-from dispatch.runs import run_started
+from dispatch.runtime import loop
+from dispatch.service.replay import run_started
+from dispatch.site_file.load import from_document
+from dispatch.site_file.setup import Setup
 from dispatch.store import lease
 from dispatch.store.inbox import Inbox
 from dispatch.store.journal import SqlJournal

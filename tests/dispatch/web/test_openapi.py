@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from dispatch.web.auth import scope_needed
-from dispatch.web.problem import WORDS
+from dispatch.web.errors import WORDS
 from tests.dispatch.web.conftest import Here
 
 # A schema cannot say that an obligation is in the book or that an end comes after its start: 422 is a right answer to what it allows.

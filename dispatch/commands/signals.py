@@ -1,0 +1,110 @@
+"""calls, awards, keys: what people push at a running site by hand."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from dispatch.commands import WRONG, Data, Ended, Json, ledger, out, setup_of_ledger, table
+
+calls = typer.Typer(no_args_is_help=True, help="Calls by hand.")
+awards = typer.Typer(no_args_is_help=True, help="Awards by hand.")
+keys = typer.Typer(no_args_is_help=True, help="API keys.")
+
+File = Annotated[Path, typer.Argument(help="JSON (one, or a list) or CSV of the shapes the API takes.")]
+
+
+@calls.command("add")
+def add_calls(file: File, data: Data = Path("data"), as_json: Json = False) -> None:
+    """Post the calls of a file to the site that runs on DATA."""
+    _add("call", file, data, as_json)
+
+
+@awards.command("add")
+def add_awards(file: File, data: Data = Path("data"), as_json: Json = False) -> None:
+    """Post the awards of a file to the site that runs on DATA."""
+    _add("award", file, data, as_json)
+
+
+def _add(kind: str, file: Path, data: Path, as_json: bool) -> None:
+    from dispatch.signals.documents import InvalidDocument
+    from dispatch.signals.watched_folder import take_in
+    from dispatch.store.inbox import Inbox
+
+    engine = ledger(data)
+    try:
+        ids = take_in(kind, file, Inbox(engine), setup_of_ledger(engine), key_name="command line")
+    except OSError as error:
+        raise Ended(WRONG, f"{file}: {error.strerror or error}") from None
+    except InvalidDocument as faults:
+        raise Ended(WRONG, *(f"{file}: {fault}" for fault in faults.faults)) from None
+    out({"inbox": ids}, as_json, [f"{len(ids)} {kind}{'s' if len(ids) != 1 else ''} posted"])
+
+
+@keys.command("add")
+def add_key(
+    name: str,
+    scope: Annotated[str, typer.Option("--scope", help="Of read,whatif,dispatch,admin; several with commas.")],
+    data: Data = Path("data"),
+    as_json: Json = False,
+) -> None:
+    """Make an API key; its secret is shown once."""
+    from dispatch.store.keys import Keys
+
+    data.mkdir(parents=True, exist_ok=True)
+    scopes = [s.strip() for s in scope.split(",") if s.strip()]
+    try:
+        secret = Keys(ledger(data, create=True)).add(name, scopes)
+    except ValueError as error:
+        raise Ended(WRONG, str(error)) from None
+    out({"name": name, "scopes": scopes, "secret": secret}, as_json, [secret])
+
+
+@keys.command("list")
+def list_keys(data: Data = Path("data"), as_json: Json = False) -> None:
+    """The keys, without their secrets."""
+    from dispatch.store.keys import Keys
+
+    rows: list[dict[str, Any]] = [
+        {"name": k.name, "scopes": ",".join(sorted(k.scopes)), "created_at": k.created_at.isoformat(), "revoked": k.revoked_at is not None}
+        for k in Keys(ledger(data)).list()
+    ]
+    out({"keys": rows}, as_json, table(rows, ["name", "scopes", "created_at", "revoked"]))
+
+
+@keys.command("revoke")
+def revoke_key(name: str, data: Data = Path("data"), as_json: Json = False) -> None:
+    """A key ceases to open anything."""
+    from dispatch.store.keys import Keys
+
+    if not Keys(ledger(data)).revoke(name):
+        raise Ended(WRONG, f"there is no key {name!r} in force")
+    out({"revoked": name}, as_json, [f"{name} is revoked"])
+
+
+@keys.command("seal")
+def seal(
+    file: Annotated[Path | None, typer.Argument(metavar="FILE", help="Where the sealed secret goes.")] = None,
+    new_key: Annotated[bool, typer.Option("--new-key", help="Print a new key for the site instead.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Encrypt a secret of a site file (`credentials = "file:FILE"`), read from the terminal or a pipe, with the key in LOADSTONE_KEY."""
+    from dispatch.rigs import secrets
+
+    if new_key == (file is not None):
+        raise Ended(WRONG, "needs FILE, or --new-key")
+    if file is None:
+        made = secrets.new_key()
+        return out({"key": made}, as_json, [made])
+    secret = typer.prompt("Secret", hide_input=True, err=True) if sys.stdin.isatty() else sys.stdin.readline().strip()
+    if not secret:
+        raise Ended(WRONG, "the secret is empty")
+    try:
+        file.write_text(secrets.sealed(secret) + "\n", "utf-8")
+        file.chmod(0o600)
+    except (OSError, ValueError) as error:
+        raise Ended(WRONG, str(error)) from None
+    return out({"sealed": str(file)}, as_json, [f"wrote {file}"])

@@ -1,0 +1,130 @@
+"""What a tick may move: starts by hall and ramps of the site, consumed as rigs are picked; and who was left alone, by reason."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dispatch.decide.group_state import UNKNOWN, asleep
+from dispatch.decide.measured_load import watts_at_meter
+from dispatch.decide.state import State
+from optimizer.domain.site import RigGroup, Site
+
+INF = float("inf")
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """Rigs of a group that go from one mode to another; positions of the modes, and of the rigs. A firm instruction is not held up by a
+    ramp."""
+
+    group: RigGroup
+    source: int
+    to: int
+    rigs: NDArray[np.int64]
+    firm: bool = False
+
+    @property
+    def up(self) -> bool:
+        """Whether it draws more afterwards."""
+        return self.to > self.source
+
+    @property
+    def starts(self) -> bool:
+        """Whether it wakes rigs."""
+        return self.source == asleep(self.group)
+
+
+@dataclass(slots=True)
+class Limits:
+    """What is left of this tick's starts by hall and of the ramps, W; a tick has its minutes' worth of each."""
+
+    site: Site
+    starts: dict[str, float]
+    ramp_up_w: float
+    ramp_down_w: float
+    watts: dict[str, list[float]]
+    skipped: dict[str, dict[str, int]] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, state: State, at: datetime) -> Limits:
+        """What the orders of the last tick's length have left."""
+        site, minutes = state.site, state.site.tick_s / 60.0
+        watts = {g.name: watts_at_meter(state, g, at) for g in site.groups}
+        starts = {}
+        for hall in site.halls:
+            recent = sum(_recent_starts(state, g, at) for g in site.groups if g.hall == hall.name)
+            starts[hall.name] = INF if hall.max_starts_per_min is None else max(0.0, hall.max_starts_per_min * minutes - recent)
+        up, down = site.max_ramp_up_mw_per_min, site.max_ramp_down_mw_per_min
+        used = [_under_way_w(state, g, watts[g.name]) for g in site.groups] if up or down else []
+        return cls(
+            site,
+            starts,
+            max(0.0, up * minutes * 1e6 - sum(u for u, _ in used)) if up else INF,
+            max(0.0, down * minutes * 1e6 - sum(d for _, d in used)) if down else INF,
+            watts,
+        )
+
+    def skip(self, group: str, reason: str, rigs: int) -> None:
+        """Count rigs that are left alone."""
+        if rigs > 0:
+            by = self.skipped.setdefault(group, {})
+            by[reason] = by.get(reason, 0) + rigs
+
+    def within(self, move: Move) -> Move:
+        """As many of the rigs as the limits let move."""
+        step_w = self._step_w(move)
+        allowed = float(len(move.rigs))
+        if move.starts:
+            allowed = min(allowed, self.starts[move.group.hall])
+        if not move.firm and step_w > 0:
+            allowed = min(allowed, (self.ramp_up_w if move.up else self.ramp_down_w) / step_w)
+        n = int(allowed + 1e-9)
+        self.skip(move.group.name, "inrush or ramp limit", len(move.rigs) - n)
+        if move.starts:
+            self.starts[move.group.hall] -= n
+        if move.up:
+            self.ramp_up_w -= n * step_w
+        else:
+            self.ramp_down_w -= n * step_w
+        return replace(move, rigs=np.sort(move.rigs[:n]))
+
+    def over_s(self, move: Move, moves: Sequence[Move]) -> float:
+        """The seconds over which a move's rigs are told, so that no minute sees more starts or ramp than the limits say."""
+        hall = self.site.hall_of[move.group.name]
+        spans = [0.0]
+        if move.starts and hall.max_starts_per_min:
+            here = sum(len(m.rigs) for m in moves if m.starts and m.group.hall == hall.name)
+            spans.append(here / hall.max_starts_per_min * 60.0)
+        ramp = self.site.max_ramp_up_mw_per_min if move.up else self.site.max_ramp_down_mw_per_min
+        if ramp and not move.firm:
+            same_way = sum(self._step_w(m) * len(m.rigs) for m in moves if m.up == move.up and not m.firm)
+            spans.append(same_way / 1e6 / ramp * 60.0)
+        longest = min(max(spans), float(self.site.tick_s))
+        return round(longest, 1) if longest >= 1.0 else 0.0
+
+    def fans(self, moves: Sequence[Move]) -> tuple[str, ...]:
+        """The halls with fans of their own that are to run before rigs wake there."""
+        return tuple(h.name for h in self.site.halls if h.fans and any(m.starts and m.group.hall == h.name for m in moves))
+
+    def _step_w(self, move: Move) -> float:
+        watts = self.watts[move.group.name]
+        return abs(watts[move.to] - watts[move.source])
+
+
+def _recent_starts(state: State, group: RigGroup, at: datetime) -> int:
+    now, sleep = state.fleet[group.name], asleep(group)
+    return int(((now.wanted != sleep) & (at.timestamp() - now.since < state.site.tick_s)).sum())
+
+
+def _under_way_w(state: State, group: RigGroup, watts: list[float]) -> tuple[float, float]:
+    """Watts up and down that were ordered since the last look."""
+    now = state.fleet[group.name]
+    moved = (now.told_s >= now.looked_s) & (now.drew != UNKNOWN) & (now.wanted != UNKNOWN) & (now.tries == 0)
+    by_mode = np.array(watts)
+    steps = by_mode[now.wanted[moved]] - by_mode[now.drew[moved]]
+    return float(steps[steps > 0].sum()), float(-steps[steps < 0].sum())

@@ -1,0 +1,111 @@
+"""What a plan is made from, read off the state; and when one is due."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import numpy as np
+
+from dispatch.decide.fit_to_limit import unwakeable
+from dispatch.decide.group_state import UNREACHABLE, GroupState, asleep
+from dispatch.decide.measured_load import effective
+from dispatch.decide.reflex import planned_interval
+from dispatch.decide.state import State
+from markets.forecasting.ladder import outlook, plan_grid
+from markets.grid import Grid
+from markets.outlook import Outlook, PeakWindow
+from markets.series import Series
+from optimizer.domain.generator import RUNNING_MW, SINCE
+from optimizer.domain.obligation import Book
+from optimizer.domain.site import Availability, GroupNow, RigGroup, Site, SoFar
+from optimizer.obligations.contract import LOAD_BEFORE_MW
+
+
+@dataclass(frozen=True, slots=True)
+class PlanInputs:
+    """Everything `optimizer.planning.plan.plan` takes; plain data that crosses to the worker process."""
+
+    site: Site
+    book: Book
+    outlook: Outlook
+    so_far: SoFar
+    availability: Availability
+
+
+def plan_due(state: State) -> bool:
+    """Whether something happened that the plan in force does not know."""
+    return bool(state.news)
+
+
+def inputs(state: State, at: datetime) -> PlanInputs:
+    """The inputs of a plan made at `at`."""
+    site = state.site
+    grid = plan_grid(at, site.control_interval_min, site.horizon_h)
+    return PlanInputs(site, state.setup.book, look_ahead(state, at, grid), so_far(state, at), availability(state, grid))
+
+
+def look_ahead(state: State, at: datetime, grid: Grid) -> Outlook:
+    """The outlook on a grid, as the state knows it."""
+    windows = peak_windows_min(state.setup.book)
+    return outlook(state.facts, at, grid, list(state.setup.points), state.site.market, peak_windows_min=windows)
+
+
+def peak_windows_min(book: Book) -> tuple[PeakWindow, ...]:
+    """The ways of metering whose coincident system peaks the contracts of a book ask an outlook to foresee."""
+    return tuple(dict.fromkeys(window for o in book for window in getattr(o, "peak_windows_min", ())))
+
+
+def ladder(state: State, at: datetime) -> tuple[str, str]:
+    """The step of the price ladder that this instant stands on, and why."""
+    now = plan_grid(at, state.site.control_interval_min, 1)
+    seen = outlook(state.facts, at, Grid(now.edges[:2]), list(state.setup.points), state.site.market)
+    return seen.rung.value, " ".join(seen.notes)
+
+
+def so_far(state: State, at: datetime) -> SoFar:
+    return SoFar(
+        at=at,
+        groups={g.name: _group_now(g, state.fleet[g.name], at) for g in state.site.groups},
+        calls=state.calls,
+        awards=state.awards,
+        memory={
+            o.name: {**state.tally.memory.get(o.name, {}), **_machine(state, o.name, at), LOAD_BEFORE_MW: dict(state.notice_mw)}
+            for o in state.setup.book
+        },
+    )
+
+
+def _machine(state: State, name: str, at: datetime) -> dict[str, Any]:
+    """What the plan in force until now has a contract's generator do."""
+    interval = planned_interval(state.plan, at - timedelta(seconds=1)) if state.plan is not None else None
+    machine = interval.get("generation", {}).get(name) if interval else None
+    return {RUNNING_MW: machine["mw"], SINCE: machine["since"]} if machine else {}
+
+
+def _group_now(group: RigGroup, now: GroupState, at: datetime) -> GroupNow:
+    modes, sleep = effective(group, now), asleep(group)
+    return GroupNow(
+        modes={m.name: float((modes == k).sum()) for k, m in enumerate(group.modes)},
+        woken=_recent(now, now.wanted != sleep, group.min_on_min, at),
+        slept=_recent(now, now.wanted == sleep, group.min_off_min, at),
+        shed=now.curve.shed(),
+    )
+
+
+def _recent(now: GroupState, which: np.ndarray, minutes: float, at: datetime) -> tuple[tuple[datetime, int], ...]:
+    since = now.since[which & np.isfinite(now.since) & (now.since > at.timestamp() - minutes * 60.0)]
+    stamps, counts = np.unique(since, return_counts=True)
+    return tuple((datetime.fromtimestamp(float(s), at.tzinfo), int(n)) for s, n in zip(stamps, counts, strict=True))
+
+
+def availability(state: State, grid: Grid) -> Availability:
+    """Rigs that answer and are ours to wake; a hold into a mode takes a group out of the plan's hands only through reflex."""
+    rigs = {}
+    for group in state.site.groups:
+        now = state.fleet[group.name]
+        gone = int(((now.seen == UNREACHABLE) | unwakeable(state.site, now.not_ours(asleep(group)))).sum())
+        if gone:
+            rigs[group.name] = Series.flat(grid, group.rigs - gone, "rigs")
+    return Availability(rigs)

@@ -1,0 +1,1 @@
+"""Evidence: what shows how the site answered a call."""

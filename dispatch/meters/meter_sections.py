@@ -1,0 +1,129 @@
+"""The tables of a site file that name meters and fans: `driver` of [[meters]], `feeder` and `fans` of [[halls]], `pdu` of [[groups]].
+
+`kind` chooses the class, an entry point of `dispatch.meters` or `dispatch.fans`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from pydantic import ConfigDict, Field
+
+from dispatch.site_file import plugins
+from dispatch.site_file.errors import ConfigFault
+from optimizer.domain.site import Written
+
+if TYPE_CHECKING:
+    from dispatch.meters import Fans, PowerMeter
+    from dispatch.site_file.setup import Setup
+
+Host = Annotated[str, Field(min_length=1)]
+Port = Annotated[int, Field(ge=1, le=65535)]
+Unit = Annotated[int, Field(ge=0, le=255)]
+Address = Annotated[int, Field(ge=0, le=65535)]
+
+FORMATS = Literal["float32", "float64", "int16", "uint16", "int32", "uint32", "int64", "uint64"]
+WATTS = {"w": 1.0, "kw": 1e3, "mw": 1e6}
+
+
+class MeterSettings(Written):
+    """A table that names a meter."""
+
+    model_config = ConfigDict(**{**Written.model_config, "populate_by_name": True})
+    kind: str
+
+    def opened(self) -> PowerMeter:
+        """The meter; nothing is connected yet."""
+        raise NotImplementedError
+
+
+class ModbusMeter(MeterSettings):
+    """A meter over Modbus TCP: active power in one register, counted from zero.
+
+    format, word_order   how its registers hold a number; most meters send the high word first
+    unit_of_power        w, kw or mw, times `scale`: negative where the meter counts what is drawn as negative
+    input_register       function code 4 in place of 3
+    """
+
+    kind: Literal["modbus"] = "modbus"
+    host: Host
+    port: Port = 502
+    unit: Unit = 1
+    register_: Address = Field(alias="register")
+    format: FORMATS = "float32"
+    word_order: Literal["big", "little"] = "big"
+    unit_of_power: Literal["w", "kw", "mw"] = "kw"
+    scale: float = 1.0
+    input_register: bool = False
+
+    def opened(self) -> PowerMeter:
+        from dispatch.meters.modbus import ModbusPower, Register
+
+        where = Register(self.register_, self.format, self.word_order, self.input_register)
+        return ModbusPower(self.host, self.port, self.unit, where, self.scale * WATTS[self.unit_of_power] / 1e6)
+
+
+class FansSettings(Written):
+    """A table that names a hall's fans."""
+
+    kind: str
+
+    def opened(self) -> Fans:
+        """The fans; nothing is connected yet."""
+        raise NotImplementedError
+
+
+class ModbusFans(FansSettings):
+    """Fans behind one coil over Modbus TCP, counted from zero; read back after it was written."""
+
+    kind: Literal["modbus"] = "modbus"
+    host: Host
+    port: Port = 502
+    unit: Unit = 1
+    coil: Address
+
+    def opened(self) -> Fans:
+        from dispatch.meters.modbus import ModbusCoil
+
+        return ModbusCoil(self.host, self.port, self.unit, self.coil)
+
+
+PLACES = (("meters", "driver"), ("halls", "feeder"), ("groups", "pdu"), ("halls", "fans"))
+
+
+def faults(raw: Mapping[str, Any]) -> Iterator[ConfigFault]:
+    """What is wrong in these tables of a site file, all of it."""
+    from dispatch.site_file.errors import chosen
+
+    for section, key in PLACES:
+        items = raw.get(section)
+        for n, item in enumerate(items if isinstance(items, list) else ()):
+            if isinstance(item, Mapping) and item.get(key) is not None:
+                yield from chosen({key: item[key]}, key, "kind", _kinds(key), None, at=(section, n, key))[1]
+
+
+def _kinds(key: str) -> Mapping[str, type[Any]]:
+    return plugins.offered(plugins.FANS if key == "fans" else plugins.METERS)
+
+
+def _made(table: Mapping[str, Any], key: str) -> Any:
+    return _kinds(key)[str(table["kind"])].model_validate(table).opened()
+
+
+def tables(setup: Setup) -> dict[str, Mapping[str, Any]]:
+    """The tables of a site's meters by what they measure."""
+    site = setup.site
+    named = {f"meter {m.id}": m.driver for m in site.meters}
+    named |= {f"hall {h.name}": h.feeder for h in site.halls} | {f"group {g.name}": g.pdu for g in site.groups}
+    return {name: table for name, table in named.items() if table}
+
+
+def meters_of(setup: Setup) -> dict[str, PowerMeter]:
+    """The meters of a site by what they measure."""
+    return {name: _made(table, "driver") for name, table in tables(setup).items()}
+
+
+def fans_of(setup: Setup) -> dict[str, Fans]:
+    """The fans of a site by hall."""
+    return {h.name: _made(h.fans, "fans") for h in setup.site.halls if h.fans}

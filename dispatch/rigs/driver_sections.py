@@ -1,0 +1,161 @@
+"""The `driver` tables of a site file that this distribution brings: how the rigs of a group are reached. What they open is imported only
+then: pyasic takes most of a second, and most processes have no use for it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+from zlib import crc32
+
+from pydantic import Field, model_validator
+
+from dispatch.rigs.wire import Dialect
+from dispatch.site_file.sections import DriverSettings, Reference, Subnet, Text, Url
+
+if TYPE_CHECKING:
+    from dispatch.clock import Clock
+    from dispatch.rigs import Driver
+    from dispatch.site_file.setup import Setup
+    from optimizer.domain.site import RigGroup
+
+
+class SimulatedDriver(DriverSettings):
+    """An in-process fleet, no sockets."""
+
+    kind: Literal["simulated"] = "simulated"
+    seed: int = 0
+
+    def reach(self, setup: Setup, group: str, clock: Clock) -> Driver:
+        from dispatch.sim.driver import Simulated
+        from dispatch.sim.fleet import Fleet
+        from dispatch.sim.spec import spec_of
+
+        # Rigs of two groups drift from their nameplates each in its own way.
+        seed = self.seed & 0xFFFFFFFF ^ crc32(group.encode())
+        return Simulated(Fleet(spec_of([setup.site.group(group)]), seed, clock.now().timestamp()), group, clock)
+
+
+class TcpSettings(DriverSettings):
+    """Rigs on a network: the first `rigs` addresses of a subnet, or those of a roster (a CSV with a column "ip", and
+    "group" where it maps a whole site); `dialect` where rigs speak another than the first of their make, `at_once` connections."""
+
+    subnet: Subnet | None = None
+    roster: Text | None = None
+    dialect: Dialect | None = None
+    credentials: Reference | None = None
+    at_once: Annotated[int, Field(ge=1, le=1000)] = 100
+
+    @model_validator(mode="after")
+    def _at_most_one_list(self) -> TcpSettings:
+        if self.subnet is not None and self.roster is not None:
+            raise ValueError("needs one of subnet and roster")
+        return self
+
+    @property
+    def listed(self) -> bool:
+        """Whether it says where rigs are."""
+        return self.subnet is not None or self.roster is not None
+
+    def addresses(self, setup: Setup, group: RigGroup) -> Sequence[str]:
+        """Where the rigs of a group are. Raises ValueError or OSError."""
+        from dispatch.rigs.roster import addresses, roster
+
+        return addresses(self.subnet, group.rigs) if self.subnet else roster(setup.resolve(self.roster or ""), group.name)[: group.rigs]
+
+    def password(self, setup: Setup) -> str | None:
+        """The secret its credentials refer to; None without, which means as delivered. Raises KeyError, OSError or ValueError."""
+        from dispatch.rigs.secrets import secret
+
+        return secret(self.credentials, setup.resolve) if self.credentials else None
+
+    def reach(self, setup: Setup, group: str, clock: Clock) -> Driver:
+        from dispatch.rigs.asics import Asics
+        from dispatch.rigs.dialects import spoken
+
+        found = setup.site.group(group)
+        dialect, model = spoken(found.model, self.dialect)
+        ips, password = self.addresses(setup, found), self.password(setup)
+        return Asics(found, ips, model, clock, dialect=dialect, password=password, at_once=self.at_once)
+
+
+class ListedSettings(TcpSettings):
+    """Rigs on a network, and where they are must be said."""
+
+    @model_validator(mode="after")
+    def _one_list(self) -> ListedSettings:
+        if not self.listed:
+            raise ValueError("needs one of subnet and roster")
+        return self
+
+
+class PyasicDriver(ListedSettings):
+    """Rigs over TCP through pyasic."""
+
+    kind: Literal["pyasic"] = "pyasic"
+
+
+class PyasicRsDriver(ListedSettings):
+    """Rigs over TCP through pyasic-rs, the extra `rust`."""
+
+    kind: Literal["pyasic-rs"] = "pyasic-rs"
+
+    def reach(self, setup: Setup, group: str, clock: Clock) -> Driver:
+        try:
+            from dispatch.rigs.pyasic_rs import AsicsRs
+        except ImportError:
+            raise ValueError("pyasic-rs is not installed: it is the extra `rust` of this distribution") from None
+        from dispatch.rigs.dialects import spoken
+
+        found = setup.site.group(group)
+        dialect, _ = spoken(found.model, self.dialect)
+        ips, password = self.addresses(setup, found), self.password(setup)
+        return AsicsRs(found, ips, clock, dialect=dialect, password=password, at_once=self.at_once)
+
+
+class PaperDriver(TcpSettings):
+    """Writes nothing to any rig. With a subnet or a roster it reads the rigs there; without, it imagines them."""
+
+    kind: Literal["paper"] = "paper"
+    seed: int = 0
+
+    def reach(self, setup: Setup, group: str, clock: Clock) -> Driver:
+        from dispatch.rigs.dry_run import DryRunDriver
+
+        rigs = super().reach(setup, group, clock) if self.listed else SimulatedDriver(seed=self.seed).reach(setup, group, clock)
+        return DryRunDriver(setup.site.group(group), rigs, clock)
+
+
+class HashingDriver(DriverSettings):
+    """Rigs that hash on a CPU and stand for rigs of their group's size: at `host`, rig k at `port` + k, mining at `pool` (HOST:PORT); `mhs`
+    million hashes a second are the group's fullest mode."""
+
+    kind: Literal["hashing"] = "hashing"
+    host: Text
+    port: Annotated[int, Field(ge=1, le=65535)]
+    pool: Annotated[str, Field(pattern=r"^[^:]+:[0-9]+$")]
+    mhs: Annotated[float, Field(gt=0, le=1000)] = 0.25
+
+    def reach(self, setup: Setup, group: str, clock: Clock) -> Driver:
+        from dispatch.rigs.cpu_miner import CpuMiner
+
+        return CpuMiner(setup.site.group(group), self.host, self.port, self.mhs, clock)
+
+
+class FleetBridgeDriver(DriverSettings):
+    """Rigs behind a Proto Fleet server at `url`. `roster` names them: a CSV with a column "device", their identifiers there; `credentials`
+    refers to an API key."""
+
+    kind: Literal["fleet-bridge"] = "fleet-bridge"
+    roster_column: ClassVar[str] = "device"
+    url: Url
+    roster: Text
+    credentials: Reference
+
+    def reach(self, setup: Setup, group: str, clock: Clock) -> Driver:
+        from dispatch.rigs.proto_fleet import FleetBridge
+        from dispatch.rigs.roster import roster
+        from dispatch.rigs.secrets import secret
+
+        found = setup.site.group(group)
+        devices = roster(setup.resolve(self.roster), group, self.roster_column)[: found.rigs]
+        return FleetBridge(found, self.url, devices, secret(self.credentials, setup.resolve), clock)

@@ -1,0 +1,150 @@
+"""Real rigs over TCP through pyasic-rs, which is optional. The only file that knows it.
+
+Rigs are identified once, by a read, and kept: an order to one that was never met is not sent. Whatsminers are not driven through it: it
+opens their write interface by itself when they refuse, and calls an order to one that is switched off done. Its `is_mining` is true of a
+rig that was never reached, so it is asked only of a rig that just told its hashrate.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+
+from pyasic_rs import Miner, MinerFactory
+from pyasic_rs.data import HashRateUnit
+
+from dispatch.clock import Clock
+from dispatch.rigs import Ability, Readings, Sent
+from dispatch.rigs.concurrent_requests import AT_ONCE, Asking, readings, sent
+from dispatch.rigs.nameplate import watts_of
+from dispatch.rigs.wire import Dialect
+from optimizer.domain.site import SLEEP, RigGroup
+
+# By dialect the firmware as pyasic-rs names it, and the user of its orders.
+FIRMWARE = {
+    Dialect.ANTMINER: ("AntMiner Stock", "root"),
+    Dialect.LUXOS: ("LuxOS", ""),
+    Dialect.AURADINE: ("Auradine Stock", "admin"),
+    Dialect.PROTO: ("Proto Stock", ""),
+}
+POWER_LIMITED = frozenset({Dialect.AURADINE, Dialect.PROTO})
+MEET_S = 10.0
+# How pyasic-rs words an answer that was no yes.
+ANSWERED = ("status code", "error status")
+SENT, REFUSED, SILENT = "sent", "refused", "unreachable"
+
+
+class AsicsRs:
+    """The rigs of one group, by position: `ips[k]` is rig k. Deadlines are wall seconds for each rig, from when it is asked.
+
+    Raises ValueError for a dialect that is not driven through pyasic-rs.
+    """
+
+    def __init__(
+        self, group: RigGroup, ips: Sequence[str], clock: Clock, *, dialect: Dialect, password: str | None = None, at_once: int = AT_ONCE
+    ) -> None:
+        if len(ips) != group.rigs:
+            raise ValueError(f"group {group.name!r} has {group.rigs} rigs and {len(ips)} addresses")
+        if dialect not in FIRMWARE:
+            raise ValueError(f'{dialect} is not driven through pyasic-rs, only {", ".join(FIRMWARE)} are: use kind = "pyasic"')
+        self.abilities = frozenset({Ability.READ, Ability.SLEEP, Ability.WAKE}) | (
+            {Ability.POWER_LIMIT, Ability.MODES} if dialect in POWER_LIMITED else set()
+        )
+        self._group, self._ips, self._clock, self._dialect, self._password = group, ips, clock, dialect, password
+        self._met: dict[int, Miner] = {}
+        self._meetings: dict[int, asyncio.Task[Miner]] = {}
+        # A refusal and a dead cable are one exception to pyasic-rs, of no class of its own.
+        self._asking = Asking(at_once, (Exception,))
+
+    async def read(self, rigs: Sequence[int], deadline_s: float) -> Readings:
+        return readings(rigs, await self._asking.all(rigs, self._read, deadline_s, self._clock))
+
+    async def set_mode(self, rigs: Sequence[int], mode: str, deadline_s: float) -> Sent:
+        if mode == SLEEP:
+            return await self._tell(rigs, lambda miner: miner.pause(), deadline_s)
+        # A group with one awake mode leaves each rig the one it has.
+        if len(self._group.awake_modes) == 1:
+            return await self._tell(rigs, lambda miner: miner.resume(), deadline_s)
+        if Ability.MODES not in self.abilities:
+            return Sent(unsupported=tuple(rigs))
+        watts = round(self._group.mode(mode).watts)
+        return await self._tell(rigs, lambda miner: _resumed_at(miner, watts), deadline_s)
+
+    async def limit(self, rigs: Sequence[int], watts: int, deadline_s: float) -> Sent:
+        """Let rigs draw at most `watts`."""
+        if Ability.POWER_LIMIT not in self.abilities:
+            return Sent(unsupported=tuple(rigs))
+        return await self._tell(rigs, lambda miner: miner.set_power_limit(watts), deadline_s)
+
+    async def _tell(self, rigs: Sequence[int], order: Callable[[Miner], Awaitable[bool]], deadline_s: float) -> Sent:
+        said = await self._asking.all(rigs, lambda rig: self._said(rig, order), deadline_s, self._clock)
+        return sent({rig: word or SILENT for rig, (word, _) in said.items()})
+
+    async def close(self) -> None:
+        for meeting in self._meetings.values():
+            meeting.cancel()
+        await asyncio.gather(*self._meetings.values(), return_exceptions=True)
+
+    async def _read(self, rig: int) -> tuple[float, float] | None:
+        miner = self._met.get(rig) or await self._meet(rig)
+        watts, rate = await asyncio.gather(miner.get_wattage(), miner.get_hashrate())
+        if rate is None:
+            return None
+        ths = float(rate.as_unit(HashRateUnit.TH).value)
+        if watts is not None:
+            return float(watts), ths
+        if self._dialect is not Dialect.ANTMINER:
+            return None
+        asleep = ths == 0 and not await miner.get_is_mining()
+        return watts_of(self._group, ths, SLEEP if asleep else self._group.full.name), ths
+
+    async def _said(self, rig: int, order: Callable[[Miner], Awaitable[bool]]) -> str:
+        miner = self._met.get(rig)
+        if miner is None:
+            return SILENT
+        try:
+            return SENT if await order(miner) else REFUSED
+        except RuntimeError as error:
+            # It answered, and not as asked; anything else is no answer.
+            if any(word in str(error) for word in ANSWERED):
+                return REFUSED
+            raise
+
+    async def _meet(self, rig: int) -> Miner:
+        """Identify a rig, once; whoever waits for it may give up, the meeting goes on to its own deadline."""
+        meeting = self._meetings.get(rig)
+        if meeting is None or meeting.done():
+            meeting = self._meetings[rig] = asyncio.create_task(self._identify(rig))
+            # Nobody may be left to hear how it went.
+            meeting.add_done_callback(lambda over: over.cancelled() or over.exception())
+        return await asyncio.shield(meeting)
+
+    async def _identify(self, rig: int) -> Miner:
+        firmware, user = FIRMWARE[self._dialect]
+        factory = MinerFactory()
+        if self._password is not None:
+            factory = factory.with_firmware_discovery_auth(firmware, user, self._password)
+        async with asyncio.timeout(MEET_S):
+            miner = await factory.get_miner(self._ips[rig])
+        if miner is None or miner.firmware != firmware:
+            raise LookupError(f"{self._ips[rig]} is no rig with {firmware}")
+        self._met[rig] = miner
+        return miner
+
+
+async def _resumed_at(miner: Miner, watts: int) -> bool:
+    return bool(await miner.set_power_limit(watts)) and bool(await miner.resume())
+
+
+async def identified(ip: str) -> dict[str, str]:
+    """Make, model, firmware and dialect of what answers at an address, each empty where pyasic-rs does not know it."""
+    try:
+        async with asyncio.timeout(MEET_S):
+            miner = await MinerFactory().get_miner(ip)
+            version = await miner.get_firmware_version() if miner is not None else None
+    except (TimeoutError, RuntimeError):
+        miner = None
+    if miner is None:
+        return dict.fromkeys(("make", "model", "firmware", "dialect"), "")
+    dialect = next((dialect for dialect, (firmware, _) in FIRMWARE.items() if firmware == miner.firmware), "")
+    return {"make": miner.make, "model": miner.model, "firmware": version or "", "dialect": dialect}

@@ -1,0 +1,1 @@
+"""Runtime: the control loop and the world it runs in."""

@@ -1,0 +1,85 @@
+"""The worlds: which clock, observer, hands and planner each is made of. Nothing else differs between them."""
+
+from __future__ import annotations
+
+from collections.abc import Coroutine, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from dispatch.clock import Clock
+from dispatch.decide.measured_load import covered
+from dispatch.meters import PowerMeter
+from dispatch.meters.dry_run import DryRunMeter
+from dispatch.meters.meter_sections import fans_of, meters_of
+from dispatch.meters.readings import MeterReadings
+from dispatch.rigs import Driver
+from dispatch.rigs.controller import RigController, TelemetrySink
+from dispatch.rigs.dry_run import DryRunDriver
+from dispatch.runtime.observer import PolledSource, SiteObserver
+from dispatch.runtime.planner import InlinePlanner, WorkerPlanner
+from dispatch.runtime.price_sources import watched
+from dispatch.runtime.world import World
+from dispatch.sim.driver import simulated_drivers
+from dispatch.sim.fleet import Fleet
+from dispatch.sim.fleet_meter import simulated_meters
+from dispatch.sim.spec import spec_of
+from dispatch.site_file.setup import Setup
+from dispatch.store.inbox import Inbox
+from markets.forecasting.ladder import MILD_CELSIUS
+
+POLL_S = 30.0  # world seconds between looks at every rig
+
+
+@dataclass(frozen=True, slots=True)
+class Assembled:
+    """A world, its crew, and what has to run beside the loop."""
+
+    world: World
+    crew: RigController
+    beside: tuple[Coroutine[Any, Any, Any], ...] = field(default=())
+
+
+def live(setup: Setup, clock: Clock, inbox: Inbox, telemetry: TelemetrySink, *, paper: bool = False) -> Assembled:
+    """Real sources and real rigs. With `paper` the same observer, and hands that write to no rig: the shadow."""
+    drivers = _drivers(setup, clock, paper)
+    fans = {} if paper else fans_of(setup)
+    crew = RigController(setup.site, drivers, clock, telemetry, MeterReadings(_meters(setup, drivers), clock), fans)
+    sources = watched(setup, clock.now)
+    observer = SiteObserver(clock, sources, crew, inbox, refresh_each_look=False)
+    planner = WorkerPlanner(clock)
+    world = World("shadow" if paper else "live", clock, observer, crew, planner)
+    return Assembled(world, crew, (crew.watch(POLL_S), observer.watch(), planner.work()))
+
+
+def replay(
+    setup: Setup, clock: Clock, telemetry: TelemetrySink, inbox: Inbox | None = None, more: tuple[PolledSource, ...] = (), seed: int = 0
+) -> Assembled:
+    """Archived or synthetic facts, a simulated fleet in this process, time that jumps from tick to tick."""
+    fleet = _fleet(setup, seed, clock)
+    panel = MeterReadings(simulated_meters(setup.site, fleet, clock), clock)
+    crew = RigController(setup.site, simulated_drivers(fleet, clock), clock, telemetry, panel)
+    observer = SiteObserver(clock, [*watched(setup, clock.now), *more], crew, inbox, refresh_each_look=True)
+    return Assembled(World("replay", clock, observer, crew, InlinePlanner()), crew)
+
+
+def _fleet(setup: Setup, seed: int, clock: Clock) -> Fleet:
+    return Fleet(spec_of(setup.site.groups), seed, clock.now().timestamp())
+
+
+def _meters(setup: Setup, drivers: Mapping[str, Driver]) -> dict[str, PowerMeter]:
+    """The site's meters; they do not see what was only told on paper."""
+    out: dict[str, PowerMeter] = {}
+    for name, meter in meters_of(setup).items():
+        behind, rigs_alone = covered(setup.site, name), name.startswith("group ")
+        shares = {g: 0.0 if rigs_alone else setup.site.hall_of[g].overhead.at(MILD_CELSIUS) for g in behind}
+        told = [(driver, share) for g, share in shares.items() if isinstance(driver := drivers[g], DryRunDriver)]
+        out[name] = DryRunMeter(meter, told) if told else meter
+    return out
+
+
+def _drivers(setup: Setup, clock: Clock, paper: bool) -> Mapping[str, Driver]:
+    drivers: dict[str, Driver] = {}
+    for group in setup.site.groups:
+        reached = setup.driver(group.name).reach(setup, group.name, clock)
+        drivers[group.name] = DryRunDriver(group, reached, clock) if paper and not isinstance(reached, DryRunDriver) else reached
+    return drivers

@@ -1,0 +1,195 @@
+"""Planners: one that answers at once (replay, what-if), and one in a worker process with a deadline."""
+
+from __future__ import annotations
+
+import asyncio
+import multiprocessing
+import os
+from datetime import datetime
+from multiprocessing.connection import Connection
+from typing import Any
+
+import structlog
+
+from dispatch.child_process import die_with_parent
+from dispatch.clock import Clock, wall_s
+from dispatch.decide.plan_inputs import PlanInputs, inputs
+from dispatch.decide.state import State
+from dispatch.entries import Planned
+from optimizer.lp.arrays import Arrays
+from optimizer.planning.plan import plan
+from optimizer.planning.result import Risk
+from optimizer.solve import Session
+from optimizer.solve.lexicographic import Solution, SolveError
+
+log = structlog.get_logger()
+
+BUDGET_S = 20.0  # what the solver may take; the plan falls back to merit order beyond it
+DEADLINE_S = 30.0  # when the worker is given up and started anew, wall seconds
+
+
+def make(made_from: PlanInputs, session: Session | None = None, risk: Risk | None = None) -> dict[str, Any]:
+    """PLAN of the contract. A session kept from plan to plan starts where the last one ended when only prices moved."""
+    i = made_from
+    made = plan(i.site, i.book, i.outlook, i.so_far, i.availability, deadline_s=BUDGET_S, session=session, risk=risk, stopwatch=wall_s)
+    return made.to_json()
+
+
+class NoSolver:
+    """Says why there is none: a plan made with it is made by merit order, in a fraction of a second."""
+
+    def __init__(self, why: str) -> None:
+        self._why = why
+
+    def run(self, arrays: Arrays, budget_s: float) -> Solution:
+        raise SolveError(self._why)
+
+
+def rule_based(made_from: PlanInputs, why: str) -> dict[str, Any]:
+    """PLAN without any solver, within every bound; `why` is among its findings."""
+    i = made_from
+    return plan(i.site, i.book, i.outlook, i.so_far, i.availability, session=NoSolver(why), stopwatch=wall_s).to_json()
+
+
+class InlinePlanner:
+    """Plans when it is asked; the plan is there at the same instant of a virtual clock."""
+
+    def __init__(self) -> None:
+        self._planned: Planned | None = None
+
+    def ask(self, at: datetime, seq: int, state: State) -> None:
+        self._planned = Planned(at=at, as_of=seq, plan=make(inputs(state, at)))
+
+    def waiting(self) -> bool:
+        return self._planned is not None
+
+    async def ready(self) -> None:
+        while self._planned is None:
+            await asyncio.Event().wait()
+
+    def take(self) -> Planned | None:
+        planned, self._planned = self._planned, None
+        return planned
+
+
+class WorkerPlanner:
+    """Plans in a process of its own. A worker that dies or overruns is replaced. The rule-based plan answers at once in its stead, and the
+    next worker is asked again, unless something newer is to be planned by then."""
+
+    def __init__(self, clock: Clock, deadline_s: float = DEADLINE_S) -> None:
+        self._clock = clock
+        self._deadline_s = deadline_s
+        self._waiting: tuple[int, PlanInputs] | None = None
+        self._planned: Planned | None = None
+        self._asked = asyncio.Event()
+        self._answered = asyncio.Event()
+        self._process: Any = None
+        self._pipe: Connection | None = None
+
+    def ask(self, at: datetime, seq: int, state: State) -> None:
+        self._waiting = (seq, inputs(state, at))
+        self._asked.set()
+
+    def waiting(self) -> bool:
+        return self._planned is not None
+
+    async def ready(self) -> None:
+        await self._answered.wait()
+
+    def take(self) -> Planned | None:
+        planned, self._planned = self._planned, None
+        self._answered.clear()
+        return planned
+
+    async def work(self) -> None:
+        """Serve questions for ever; run it as a task beside the loop."""
+        try:
+            while True:
+                await self._asked.wait()
+                self._asked.clear()
+                if self._waiting is not None:
+                    (seq, made_from), self._waiting = self._waiting, None
+                    await self._answer(seq, made_from)
+        finally:
+            self.stop()
+
+    @property
+    def worker_pid(self) -> int | None:
+        """The process that plans, when there is one."""
+        return self._process.pid if self._process is not None else None
+
+    async def _answer(self, seq: int, made_from: PlanInputs) -> None:
+        for attempt in (1, 2):
+            why = ""
+            try:
+                pipe = self._worker()
+                pipe.send(made_from)
+                async with asyncio.timeout(self._deadline_s):
+                    answer: dict[str, Any] = await _received(pipe)
+                if "error" not in answer:
+                    self._deliver(seq, answer)
+                    return
+                why = f"the planner failed: {answer['error']}"
+            except TimeoutError:
+                why = f"the planner had no answer within {self._deadline_s:g} s"
+            except (OSError, EOFError):
+                why = "the planner's process died"
+            log.warning("the planner is replaced", attempt=attempt, why=why)
+            self.stop()
+            if attempt == 1:
+                await self._without_worker(seq, made_from, why)
+            if self._asked.is_set():
+                return
+
+    async def _without_worker(self, seq: int, made_from: PlanInputs, why: str) -> None:
+        try:
+            self._deliver(seq, await asyncio.to_thread(rule_based, made_from, why))
+        except Exception as fault:  # whatever it is, the loop must hear of it
+            log.error("no plan", error=repr(fault))
+            self._deliver(seq, None, f"{why}; by merit order: {fault!r}")
+
+    def _deliver(self, seq: int, made: dict[str, Any] | None, failed: str = "") -> None:
+        self._planned = Planned(at=self._clock.now(), as_of=seq, plan=made, failed=failed)
+        self._answered.set()
+
+    def _worker(self) -> Connection:
+        if self._pipe is None or not self._process.is_alive():
+            self.stop()
+            context = multiprocessing.get_context("spawn")
+            self._pipe, theirs = context.Pipe()
+            self._process = context.Process(target=_serve, args=(theirs, os.getpid()), daemon=True, name="loadstone-planner")
+            self._process.start()
+            theirs.close()
+        return self._pipe
+
+    def stop(self) -> None:
+        if self._process is not None:
+            self._process.kill()
+            self._process.join(5)
+        if self._pipe is not None:
+            self._pipe.close()
+        self._process = self._pipe = None
+
+
+async def _received(pipe: Connection) -> Any:
+    loop, there = asyncio.get_running_loop(), asyncio.Event()
+    loop.add_reader(pipe.fileno(), there.set)
+    try:
+        await there.wait()
+    finally:
+        loop.remove_reader(pipe.fileno())
+    return pipe.recv()
+
+
+def _serve(pipe: Connection, parent: int) -> None:
+    die_with_parent(parent)
+    session = Session()
+    while True:
+        try:
+            made_from = pipe.recv()
+        except EOFError:
+            return
+        try:
+            pipe.send(make(made_from, session))
+        except Exception as fault:  # whatever it is, the loop must hear of it
+            pipe.send({"error": repr(fault)})

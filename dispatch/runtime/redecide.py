@@ -1,0 +1,102 @@
+"""Redecide: every recorded decision made again from the journal alone; the first difference of each kind is named."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from dispatch.decide.plan_inputs import inputs
+from dispatch.decide.reconcile import decide
+from dispatch.decide.state import State
+from dispatch.entries import Commanded, Entry, Planned, RunStarted, canonical, entry_to_json
+from dispatch.runtime.planner import make, rule_based
+from dispatch.site_file.load import from_document
+from optimizer.domain.money import Finding
+from optimizer.planning.result import RULE_BASED
+from optimizer.solve.lexicographic import FEASIBLE
+
+KEPT_STATES = 400  # a plan's inputs are never further back than this many rows
+MW_TOLERANCE = 1e-6
+OBJECTIVE_TOLERANCE = 1e-9
+
+
+@dataclass(slots=True)
+class Redecided:
+    """How many decisions were made again, and what came out differently."""
+
+    commands: int = 0
+    plans: int = 0
+    findings: list[Finding] = field(default_factory=list)
+
+
+def redecide(rows: Iterator[tuple[int, Entry]]) -> Redecided:
+    """Fold the rows and make each command and plan anew. Plans are solved cold: the same MW, the objective within 1e-9; timings and
+    duals, which need not be unique, are not compared. A plan that was made by merit order, the solver or its process having failed, is
+    made so again; one that time ended may be bettered."""
+    said = Redecided()
+    state: State | None = None
+    states: OrderedDict[int, State] = OrderedDict()
+    for seq, entry in rows:
+        if state is None:
+            if not isinstance(entry, RunStarted):
+                said.findings.append(Finding("journal", f"row {seq}: the journal begins with {type(entry).__name__}, not with a run"))
+                return said
+            state = State.start(from_document(entry.config), from_document)
+        if isinstance(entry, Commanded):
+            said.commands += 1
+            _again(said, seq, entry, state)
+        elif isinstance(entry, Planned) and entry.plan is not None:
+            said.plans += 1
+            _planned_again(said, seq, entry, states.get(entry.as_of))
+        state = state.after(entry, seq)
+        states[seq] = state
+        if len(states) > KEPT_STATES:
+            states.popitem(last=False)
+    return said
+
+
+def _again(said: Redecided, seq: int, entry: Commanded, state: State) -> None:
+    again = decide(state, entry.at, entry.round)
+    if again is None or canonical(entry_to_json(again)) != canonical(entry_to_json(entry)):
+        what = "no command at all" if again is None else _first_difference(entry_to_json(entry), entry_to_json(again))
+        said.findings.append(Finding("command", f"row {seq}, {entry.at.isoformat()}: decided again: {what}"))
+
+
+def _planned_again(said: Redecided, seq: int, entry: Planned, state: State | None) -> None:
+    if state is None or state.seen_at is None:
+        said.findings.append(Finding("plan", f"row {seq}: its inputs, row {entry.as_of}, are not in the journal"))
+        return
+    assert entry.plan is not None
+    made_from, how = inputs(state, state.seen_at), entry.plan["solve"]["status"]
+    again = rule_based(made_from, "as it was") if how == RULE_BASED else make(made_from)
+    if how == FEASIBLE and again["objective_usd"] >= entry.plan["objective_usd"]:
+        return
+    if difference := _plan_difference(entry.plan, again):
+        said.findings.append(Finding("plan", f"row {seq}, {entry.at.isoformat()}: planned again: {difference}"))
+
+
+def _plan_difference(was: Mapping[str, Any], now: Mapping[str, Any]) -> str:
+    if len(was["intervals"]) != len(now["intervals"]):
+        return f"{len(now['intervals'])} intervals, not {len(was['intervals'])}"
+    for a, b in zip(was["intervals"], now["intervals"], strict=True):
+        for name, group in a["groups"].items():
+            if abs(group["load_mw"] - b["groups"][name]["load_mw"]) > MW_TOLERANCE:
+                return f"{name} at {a['start']}: {b['groups'][name]['load_mw']} MW, not {group['load_mw']}"
+    gap = abs(was["objective_usd"] - now["objective_usd"])
+    if gap > OBJECTIVE_TOLERANCE * max(1.0, abs(was["objective_usd"])):
+        return f"objective {now['objective_usd']}, not {was['objective_usd']}"
+    return ""
+
+
+def _first_difference(was: Any, now: Any, path: str = "") -> str:
+    if isinstance(was, dict) and isinstance(now, dict):
+        for key in sorted(was.keys() | now.keys()):
+            if was.get(key) != now.get(key):
+                return _first_difference(was.get(key), now.get(key), f"{path}.{key}" if path else key)
+    if isinstance(was, list) and isinstance(now, list) and len(was) == len(now):
+        for k, (a, b) in enumerate(zip(was, now, strict=True)):
+            if a != b:
+                return _first_difference(a, b, f"{path}[{k}]")
+    return f"{path}: {now!r}, not {was!r}"

@@ -1,0 +1,45 @@
+"""Snapshot: what a plan or a what-if stands on when no daemon runs: a site file, and facts from its sources as of an instant."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from dispatch.clock import VirtualClock, wall_now
+from dispatch.decide.plan_inputs import PlanInputs, inputs
+from dispatch.decide.state import State
+from dispatch.entries import Seen
+from dispatch.runtime.price_sources import archived, watched
+from dispatch.site_file import load as site_files
+from dispatch.site_file.setup import Setup
+from markets.facts import Fact
+
+LOOK_BACK = timedelta(days=8)
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """The state as of `at`, and the inputs of a plan made then."""
+
+    setup: Setup
+    state: State
+    inputs: PlanInputs
+    at: datetime
+
+
+def snapshot(config: Path, archive: Path | None, at: datetime | None) -> Snapshot:
+    """Ask every source of a site file for what was known at `at`. Raises SourceError."""
+    setup = site_files.load(config, archived(config, archive) if archive else {})
+    at = at or wall_now()
+    return asyncio.run(_look(setup, at))
+
+
+async def _look(setup: Setup, at: datetime) -> Snapshot:
+    clock = VirtualClock(at)
+    facts: list[Fact] = []
+    for source in watched(setup, clock.now):
+        facts += await source.source.fetch(at - LOOK_BACK, at)
+    state = State.start(setup, site_files.from_document).after(Seen(at=at, facts=tuple(facts)), 1)
+    return Snapshot(setup, state, inputs(state, at), at)

@@ -1,0 +1,1 @@
+"""Service: the processes of a running site."""

@@ -1,0 +1,1 @@
+"""Settlement: a day or a month settled from journal, roll-ups, meters and prices."""

@@ -1,0 +1,125 @@
+"""The time before a day as contracts remember it, and the month's coincident peaks as far as they are known: for the day's bill."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+from sqlalchemy import Engine, select
+
+from dispatch.decide.plan_inputs import peak_windows_min
+from dispatch.entries import Seen
+from dispatch.settlement import prices
+from dispatch.settlement.generation import of_rollups
+from dispatch.settlement.metering import metered as by_meter
+from dispatch.settlement.prices import NAN
+from dispatch.settlement.rollups import metered
+from dispatch.settlement.signals import NOTICE, pushed
+from dispatch.site_file.setup import Setup
+from dispatch.store.journal import SqlJournal
+from dispatch.store.rollups import read_rollups
+from dispatch.store.tables import journal, reading
+from markets.facts import Call, SystemLoad, Temperature
+from markets.forecasting.peaks import coincident_peak_share, newest, peak_span
+from markets.grid import Grid, Interval
+from markets.outlook import PeakWindow
+from optimizer.domain.actuals import Actuals
+from optimizer.domain.money import decimal
+from optimizer.domain.net_load import of_book
+
+# Outside air where nobody ever said.
+TEMPERATE_C = 25.0
+
+
+@dataclass(frozen=True, slots=True)
+class PriorPeriod:
+    """peak_share by the way it is metered, memory by obligation: as Actuals take them. `loads_to` is the newest system load."""
+
+    peak_share: Mapping[PeakWindow, Sequence[Decimal]] = field(default_factory=dict)
+    memory: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    loads_to: datetime | None = None
+
+
+def earlier(engine: Engine, setup: Setup, grid: Grid, known_at: datetime | None) -> PriorPeriod:
+    """What a day's bill needs of other days. Nothing is read when no contract of the book asks. Raises LedgerUnavailable, JournalBroken."""
+    windows = peak_windows_min(setup.book)
+    remembering: list[Any] = [o for o in setup.book if getattr(o, "remembers_days", 0)]
+    if not windows and not remembering:
+        return PriorPeriod()
+    loads, temperatures = _told(engine, peak_span(setup.site.market, grid, windows or (15,)), known_at)
+    share = {window: coincident_peak_share(loads, grid, setup.site.market, window).values for window in windows}
+    memory: dict[str, Mapping[str, Any]] = {}
+    days = _days(grid.start, max((o.remembers_days for o in remembering), default=0))
+    calls = pushed(engine, Call, Interval(days[0].start - NOTICE, grid.end), known_at) if days else ()
+    for day in days:
+        then = _actuals(engine, setup, day, temperatures, calls, known_at)
+        for obligation in remembering if then is not None else ():
+            memory[obligation.name] = obligation.remember(memory.get(obligation.name, {}), then)
+    exact = {window: [decimal(float(v)) for v in values] for window, values in share.items()}
+    return PriorPeriod(exact, memory, max((f.over.end for f in loads), default=None))
+
+
+def _told(engine: Engine, span: Interval, known_at: datetime | None) -> tuple[tuple[SystemLoad, ...], list[Temperature]]:
+    """System loads and temperatures of a month, from what the journal saw of it by now."""
+    with reading(engine) as connection:
+        wanted = select(journal.c.seq).where(journal.c.kind == "Seen", journal.c.at >= span.start).order_by(journal.c.seq).limit(1)
+        first = connection.execute(wanted).scalar()
+    loads: list[SystemLoad] = []
+    temperatures: list[Temperature] = []
+    for _, entry in SqlJournal(engine).read(after=first - 1) if first is not None else ():
+        if not isinstance(entry, Seen):
+            continue
+        if entry.at > span.end + timedelta(days=3):
+            break
+        for fact in entry.facts:
+            if known_at is not None and fact.known_at > known_at:
+                continue
+            if isinstance(fact, SystemLoad) and fact.over.overlaps(span):
+                loads.append(fact)
+            elif isinstance(fact, Temperature):
+                temperatures.append(fact)
+    return newest(loads), temperatures
+
+
+def _days(until: datetime, days: int) -> list[Interval]:
+    """So many UTC days before an instant's own, and that one up to there; none when no days are asked for."""
+    if not days:
+        return []
+    midnight = until.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    edges = [midnight - timedelta(days=n) for n in range(days, -1, -1)]
+    spans = [Interval(a, b) for a, b in zip(edges, edges[1:], strict=False)]
+    return [*spans, *([Interval(midnight, until)] if midnight < until else [])]
+
+
+def _actuals(
+    engine: Engine,
+    setup: Setup,
+    over: Interval,
+    temperatures: Sequence[Temperature],
+    calls: Sequence[Call],
+    known_at: datetime | None,
+) -> Actuals | None:
+    """What meters, and else the ledger's roll-ups, say of a stretch; None when the roll-ups say nothing."""
+    grid = Grid.regular(over.start, over.end, setup.site.market.settlement_min)
+    warm = [max((t for t in temperatures if i.start in t.over), key=lambda t: t.known_at, default=None) for i in grid.intervals]
+    site, energy, hashed = metered(engine, setup.site, setup.book, grid, [t.celsius if t else TEMPERATE_C for t in warm])
+    if all(mwh.is_nan() for values in energy.values() for mwh in values):
+        return None
+    machines = [made.name for behind in of_book(setup.book, setup.site).values() for made in behind]
+    rows = {(r.group, r.over.start): r for r in read_rollups(engine, over, site.market.settlement_min, machines)} if machines else {}
+    made, behind = of_rollups(setup, rows, grid), of_book(setup.book, site)
+    told = {g: list(v) for g, v in energy.items()}
+    return Actuals(
+        site=site,
+        grid=grid,
+        energy_mwh=by_meter(engine, site, grid, known_at, told, (behind, made), frozenset()).energy_mwh,
+        hash_ph_days={g: list(v) for g, v in hashed.items()},
+        energy_price={p: prices.energy(engine, setup, p, grid, known_at).values for p in setup.points},
+        hashprice=[NAN] * len(grid),
+        calls=tuple(c for c in calls if c.start_at < over.end),
+        generated_mwh=made,
+        generators=behind,
+    )

@@ -1,0 +1,106 @@
+"""What the journal says of a day: the plans in force, what was known, commanded and done, and what gave trouble."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Engine, func, select
+
+from dispatch.entries import Done, Entry, Hold, Planned, PriceBasisChanged, RunStarted, Seen
+from dispatch.settlement.signals import NOTICE, pushed
+from dispatch.store.journal import SqlJournal
+from dispatch.store.tables import journal, reading
+from markets.facts import Award, Call, Fact, HashEconomics, Temperature
+from markets.grid import Interval, OperatingDay
+
+# A plan of the day before is in force at midnight; economics of the day's second UTC day come a day after that has ended.
+LOOK_BACK = timedelta(hours=12)
+LOOK_AHEAD = timedelta(hours=60)
+
+
+@dataclass(slots=True)
+class DayRecord:
+    """The entries that bear on a day, in the journal's order; each tuple is (when it was written, entry).
+
+    runs         that began on the day or shortly before; `run` is the newest that began before the day ended
+    first, last  the first look of the journal, and the last one that anybody took up to now
+    """
+
+    day: OperatingDay
+    plans: list[tuple[datetime, Mapping[str, Any]]] = field(default_factory=list)
+    failed_plans: list[tuple[datetime, str]] = field(default_factory=list)
+    done: list[Done] = field(default_factory=list)
+    held: list[PriceBasisChanged] = field(default_factory=list)
+    runs: list[RunStarted] = field(default_factory=list)
+    run: RunStarted | None = None
+    holds: list[tuple[datetime, Hold]] = field(default_factory=list)
+    calls: list[Call] = field(default_factory=list)
+    awards: list[Award] = field(default_factory=list)
+    temperatures: list[Temperature] = field(default_factory=list)
+    economics: list[HashEconomics] = field(default_factory=list)
+    troubles: dict[str, list[tuple[datetime, str]]] = field(default_factory=dict)
+    first: datetime | None = None
+    last: datetime | None = None
+
+    def take(self, entry: Entry, known_at: datetime | None) -> None:
+        """Adds an entry; facts learned after `known_at` are left out."""
+        within = self.day.start <= entry.at < self.day.end
+        if isinstance(entry, Seen):
+            self._seen(entry, known_at, within)
+        elif isinstance(entry, RunStarted) and entry.at < self.day.end:
+            self.runs.append(entry)
+        elif isinstance(entry, Planned) and entry.at < self.day.end:
+            if entry.plan is not None:
+                self.plans.append((entry.at, entry.plan))
+            elif within:
+                self.failed_plans.append((entry.at, entry.failed))
+        elif isinstance(entry, Done) and within:
+            self.done.append(entry)
+        elif isinstance(entry, PriceBasisChanged) and within:
+            self.held.append(entry)
+
+    def _seen(self, seen: Seen, known_at: datetime | None, within: bool) -> None:
+        self.holds += [(seen.at, hold) for hold in seen.holds if within]
+        for fact in seen.facts:
+            if known_at is None or fact.known_at <= known_at:
+                self._fact(fact)
+        for source, text in seen.troubles.items() if within else ():
+            self.troubles.setdefault(source, []).append((seen.at, text))
+
+    def _fact(self, fact: Fact) -> None:
+        if isinstance(fact, Call):
+            self.calls.append(fact)
+        elif isinstance(fact, Award):
+            self.awards.append(fact)
+        elif isinstance(fact, Temperature):
+            self.temperatures.append(fact)
+        elif isinstance(fact, HashEconomics):
+            self.economics.append(fact)
+
+
+def of_day(engine: Engine, day: OperatingDay, known_at: datetime | None = None) -> DayRecord:
+    """Read the journal's rows around a day. Raises LedgerUnavailable, JournalBroken."""
+    record = DayRecord(day)
+    seen = journal.c.kind == "Seen"
+    with reading(engine) as connection:
+        record.first, record.last = connection.execute(select(func.min(journal.c.at), func.max(journal.c.at)).where(seen)).one()
+        newest = select(func.max(journal.c.seq)).where(journal.c.kind == "RunStarted", journal.c.at < day.end)
+        run_seq = connection.execute(newest).scalar()
+        start = select(func.min(journal.c.seq)).where(journal.c.at >= day.start - LOOK_BACK)
+        first_seq = connection.execute(start).scalar()
+    if run_seq is not None:
+        _, started = next(SqlJournal(engine, page=1).read(after=run_seq - 1))
+        record.run = started if isinstance(started, RunStarted) else None
+    if first_seq is None:
+        return record
+    before = Interval(day.start - NOTICE, day.start - LOOK_BACK)
+    record.calls += pushed(engine, Call, before, known_at)
+    record.awards += pushed(engine, Award, before, known_at)
+    for _, entry in SqlJournal(engine).read(after=first_seq - 1):
+        if entry.at > day.end + LOOK_AHEAD:
+            break
+        record.take(entry, known_at)
+    return record

@@ -1,0 +1,66 @@
+"""What a day's generators made: the schedules in force, following the metered load within what the line brings and takes.
+
+No machine has a meter of its own yet: a statement says that it takes the schedule. What is taken is kept as roll-ups under the contract's
+name, at the meter, so that other days' bills know it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+from dispatch.site_file.setup import Setup
+from dispatch.store.rollups import EXACT, Rollup
+from markets.grid import Grid
+from optimizer.domain.generator import RUNNING_MW
+from optimizer.domain.money import ZERO, decimal
+from optimizer.domain.net_load import followed, of_book
+from optimizer.settlement.variance import in_force
+
+Plans = Sequence[tuple[datetime, Mapping[str, Any]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Generated:
+    """By contract: MWh at its meter in each interval, and what it remembers of the time before."""
+
+    mwh: dict[str, list[Decimal]] = field(default_factory=dict)
+    memory: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    def rollups(self, grid: Grid) -> Iterable[Rollup]:
+        for name, values in self.mwh.items():
+            for over, mwh in zip(grid.intervals, values, strict=True):
+                if not mwh.is_nan():
+                    yield Rollup(name, over, mwh.quantize(EXACT), ZERO, 0, 1.0)
+
+
+def generated(setup: Setup, plans: Plans, grid: Grid, metered: Mapping[str, Sequence[Decimal]]) -> Generated:
+    """By the plans in force over a settlement grid, with `metered` MWh by group. A machine stands where no plan was in force."""
+    site, behind = setup.site, of_book(setup.book, setup.site)
+    if not behind:
+        return Generated()
+    planned = in_force(grid, plans) if plans else (None,) * len(grid)
+    before = timedelta(minutes=site.market.settlement_min)
+    (earlier,) = in_force(Grid.regular(grid.start - before, grid.start, site.market.settlement_min), plans) if plans else (None,)
+    hours = [Decimal(int(b - a)) / 3600 for a, b in zip(grid.edges, grid.edges[1:], strict=False)]
+    made = Generated()
+    for meter in site.meters:
+        here = [metered[g.name] for g in site.groups if site.meter_of[g.name].id == meter.id]
+        left = [sum(column, ZERO) / h for column, h in zip(zip(*here, strict=True), hours, strict=True)] if here else [ZERO] * len(grid)
+        for machine in behind.get(meter.id, ()):
+            wanted = [p.generated_mwh.get(machine.name, ZERO) / h if p else ZERO for p, h in zip(planned, hours, strict=True)]
+            mw = [followed(machine, w, load, meter) for w, load in zip(wanted, left, strict=True)]
+            left = [load - m for load, m in zip(left, mw, strict=True)]
+            made.mwh[machine.name] = [m * h for m, h in zip(mw, hours, strict=True)]
+            ran = earlier.generated_mwh.get(machine.name, ZERO) if earlier else ZERO
+            made.memory[machine.name] = {RUNNING_MW: float(ran) / (before / timedelta(hours=1))}
+    return made
+
+
+def of_rollups(setup: Setup, rows: Mapping[tuple[str, datetime], Rollup], grid: Grid) -> dict[str, list[Decimal]]:
+    """What roll-ups kept of it; nothing where they say nothing."""
+    names = [machine.name for behind in of_book(setup.book, setup.site).values() for machine in behind]
+    return {name: [r.energy_mwh if (r := rows.get((name, over.start))) else decimal(0) for over in grid.intervals] for name in names}

@@ -1,0 +1,169 @@
+"""The prices a day settles at: the newest vintage of the run the market settles on, exact, with where it came from."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import TypeVar
+
+from sqlalchemy import Engine
+
+from dispatch.settlement.day_journal import DayRecord
+from dispatch.site_file.sections import ArchiveHash, ArchivePrices, FixedHash
+from dispatch.site_file.setup import Setup
+from dispatch.store.prices import hashprices_known, price_vintages, reserve_prices_known
+from markets.factbook import hashprice_of
+from markets.facts import HashPrice, Price, PriceMarket, ReservePrice
+from markets.forecasting.ladder import RESERVE_RUNS
+from markets.grid import Grid, Interval, Market
+from optimizer.domain.money import decimal
+
+NAN = Decimal("NaN")
+P = TypeVar("P", Price, ReservePrice)
+
+# Real-time energy settles on these runs, best first: ERCOT Nodal Protocols 6.6.1 (15 minutes, never SCED); MISO BPM-005 (5 minutes;
+# an hour's LMP is their mean).
+SETTLES_ON = {
+    Market.ERCOT: (PriceMarket.REAL_TIME_15_MIN,),
+    Market.MISO: (PriceMarket.REAL_TIME_5_MIN, PriceMarket.REAL_TIME_HOURLY),
+    Market.TARIFF: (PriceMarket.REAL_TIME_15_MIN, PriceMarket.REAL_TIME_HOURLY),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """Values on a grid with their source in words; `known_at` is the newest vintage among them.
+
+    vintages     when each was known, shape (n,); empty where nobody asks
+    superseded   what earlier vintages said otherwise: position, when that was known, value; the older first at each position
+    """
+
+    values: tuple[Decimal, ...]
+    source: str
+    known_at: datetime | None
+    vintages: tuple[datetime | None, ...] = ()
+    superseded: tuple[tuple[int, datetime, Decimal], ...] = ()
+
+
+def energy(engine: Engine, setup: Setup, point: str, grid: Grid, known_at: datetime | None) -> Settled:
+    """usd_per_mwh at a settlement point, NaN where nothing is published. A correction in the site's archive counts as one in the ledger."""
+    values = [NAN] * len(grid)
+    used: dict[int, Price] = {}
+    superseded: list[tuple[int, datetime, Decimal]] = []
+    for market in SETTLES_ON[setup.site.market]:
+        facts = [*_archived(setup, point, market, grid, known_at), *price_vintages(engine, point, market, grid.over, known_at)]
+        said: dict[Interval, list[Price]] = {}
+        for fact in facts:
+            said.setdefault(fact.over, []).append(fact)
+        for n, fact in _placed(grid, _newest(facts)):
+            if values[n].is_nan():
+                values[n], used[n] = decimal(fact.usd_per_mwh), fact
+                earlier = [f for f in said[fact.over] if f.known_at < fact.known_at and f.usd_per_mwh != fact.usd_per_mwh]
+                superseded += [(n, f.known_at, decimal(f.usd_per_mwh)) for f in sorted(earlier, key=lambda f: f.known_at)]
+    vintages = tuple(used[n].known_at if n in used else None for n in range(len(grid)))
+    newest = max((f.known_at for f in used.values()), default=None)
+    return Settled(tuple(values), _cited(list(used.values())), newest, vintages, tuple(superseded))
+
+
+def reserve(engine: Engine, product: str, grid: Grid, known_at: datetime | None) -> Settled:
+    """usd_per_mw_h of a reserve product in real time, NaN where nothing is published."""
+    values = [NAN] * len(grid)
+    used: list[ReservePrice] = []
+    for run in RESERVE_RUNS:
+        for n, fact in _placed(grid, _newest(reserve_prices_known(engine, product, run, grid.over, known_at))):
+            if values[n].is_nan():
+                values[n] = decimal(fact.usd_per_mw_h)
+                used.append(fact)
+    return Settled(tuple(values), _cited(used), max((f.known_at for f in used), default=None))
+
+
+def _archived(setup: Setup, point: str, market: PriceMarket, grid: Grid, known_at: datetime | None) -> Sequence[Price]:
+    folder = _archive(setup)
+    if folder is None:
+        return ()
+    from markets.archive.archive import Archive
+    from markets.archive.vintages import price_of
+
+    rows = Archive(folder).read("price", [point], grid.over).iter_rows(named=True)
+    facts = (price_of(row) for row in rows if row["market"] == market.value)
+    return [f for f in facts if known_at is None or f.known_at <= known_at]
+
+
+def _archive(setup: Setup) -> Path | None:
+    folder = setup.resolve(setup.prices.path) if isinstance(setup.prices, ArchivePrices) else None
+    return folder if folder is not None and folder.is_dir() else None
+
+
+def _newest(facts: Iterable[P]) -> list[P]:
+    """The last vintage of each interval; of one vintage, the one the site itself saw."""
+    newest: dict[tuple[datetime, datetime], P] = {}
+    for fact in sorted(facts, key=lambda f: f.known_at):
+        newest[(fact.over.start, fact.over.end)] = fact
+    return sorted(newest.values(), key=lambda f: (f.over.start, f.over.end))
+
+
+def _placed(grid: Grid, facts: Sequence[P]) -> Iterable[tuple[int, P]]:
+    """Each interval of the grid with the fact that covers the whole of it; `facts` by start."""
+    starts = [fact.over.start for fact in facts]
+    for n, over in enumerate(grid.intervals):
+        at = bisect_right(starts, over.start) - 1
+        if at >= 0 and over.end <= facts[at].over.end:
+            yield n, facts[at]
+
+
+def _cited(used: Sequence[Price] | Sequence[ReservePrice]) -> str:
+    if not used:
+        return "not published"
+    names = list(dict.fromkeys(f"{f.source} {f.market}" for f in used))
+    return f"{' and '.join(names)}, vintages to {max(f.known_at for f in used):%Y-%m-%dT%H:%M:%SZ}"
+
+
+def hashing(engine: Engine, setup: Setup, record: DayRecord, grid: Grid, known_at: datetime | None) -> Settled:
+    """usd_per_ph_day before the pool's fee. Fixed: the owner's figure. From economics: each UTC day at its own, where known, else at what
+    was known when it was mined. Otherwise the newest figure that held at the interval's start."""
+    if isinstance(setup.hash, FixedHash):
+        usd = decimal(setup.hash.usd_per_ph_day)
+        return Settled((usd,) * len(grid), f"fixed by the site's owner at {usd} $/PH/day", None)
+    told = list(hashprices_known(engine, grid.over, known_at))
+    own = _own_days(setup, record, grid, known_at)
+    values, used = [], []
+    for over in grid.intervals:
+        fact = own.get(over.start.date().isoformat()) or _holding(told, over.start) or _day_before(record, over.start)
+        values.append(decimal(fact.usd_per_ph_day) if fact else NAN)
+        used += [fact] if fact else []
+    bases = list(dict.fromkeys(f.basis for f in used))
+    return Settled(tuple(values), "; ".join(bases) or "not known", max((f.known_at for f in used), default=None))
+
+
+def _own_days(setup: Setup, record: DayRecord, grid: Grid, known_at: datetime | None) -> dict[str, HashPrice]:
+    """Hashprices of UTC days by their own economics."""
+    economics = {e.on: e for e in sorted(record.economics, key=lambda e: e.known_at)}
+    folder = _hash_archive(setup)
+    if folder is not None:
+        from markets.archive.archive import Archive
+
+        kept = Archive(folder).economics()
+        economics = {e.on: e for e in kept if known_at is None or e.known_at <= known_at} | economics
+    days = {over.start.date() for over in grid.intervals}
+    return {on.isoformat(): hashprice_of(economics[on], from_day=on) for on in sorted(days) if on in economics}
+
+
+def _hash_archive(setup: Setup) -> Path | None:
+    if not isinstance(setup.hash, ArchiveHash):
+        return None
+    folder = setup.resolve(setup.hash.path) if setup.hash.path else _archive(setup)
+    return folder if folder is not None and folder.is_dir() else None
+
+
+def _holding(told: Sequence[HashPrice], at: datetime) -> HashPrice | None:
+    return max((h for h in told if at in h.over), key=lambda h: (h.over.start, h.known_at), default=None)
+
+
+def _day_before(record: DayRecord, at: datetime) -> HashPrice | None:
+    """What the newest day of economics before this one says."""
+    past = max((e for e in record.economics if e.on < at.date()), key=lambda e: e.on, default=None)
+    return hashprice_of(past, from_day=at.date()) if past else None

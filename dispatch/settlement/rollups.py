@@ -1,0 +1,58 @@
+"""Roll-ups as a bill reads them: whole numbers out of the ledger, groups that nothing tells apart added up, then Decimals at the meter."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import Engine
+
+from dispatch.settlement.prices import NAN
+from dispatch.store.rollups import Whole, read_matrix
+from markets.grid import Grid
+from optimizer.domain.money import decimal
+from optimizer.domain.obligation import Obligation
+from optimizer.domain.site import Availability, Site, SoFar
+from optimizer.lp.cohorts import gather
+
+Exact = NDArray[Any]
+
+
+def metered(
+    engine: Engine, site: Site, book: Sequence[Obligation] | None, grid: Grid, celsius: Sequence[float]
+) -> tuple[Site, Mapping[str, Exact], Mapping[str, Exact]]:
+    """MWh at the meter and PH/s-days by group of the site that is returned, NaN where nothing was written, shape (n,).
+
+    With a `book`, groups that none of its contracts tells apart (cohorts.py) are one: what they earn is the same, in a tenth of the time.
+    `celsius` is the outside temperature of each interval, shape (n,). Raises LedgerUnavailable."""
+    members: dict[str, tuple[str, ...]] = {g.name: (g.name,) for g in site.groups}
+    if book is not None:
+        cohorts = gather(site, book, SoFar(at=grid.start), Availability(), np.asarray(celsius))
+        site, members = cohorts.site, {first: tuple(n for n, _ in alike) for first, alike in cohorts.members.items()}
+    step_min = int(grid.edges[1] - grid.edges[0]) // 60
+    read = read_matrix(engine, grid.over, step_min, [name for alike in members.values() for name in alike])
+    row = {name: k for k, name in enumerate(read.groups)}
+    overhead = {h.name: _factors([h.overhead.at(c) for c in celsius]) for h in site.halls}
+    energy, hashed = {}, {}
+    for first, alike in members.items():
+        rows = [row[name] for name in alike]
+        known = read.known[rows].all(axis=0)
+        energy[first] = _exact(read.energy[rows].sum(axis=0), known) * overhead[site.hall_of[first].name]
+        hashed[first] = _exact(read.hash[rows].sum(axis=0), known)
+    return site, energy, hashed
+
+
+def _factors(shares: Sequence[float]) -> Exact:
+    out = np.empty(len(shares), dtype=object)
+    out[:] = [1 + decimal(share) for share in shares]
+    return out
+
+
+def _exact(whole: Whole, known: Any) -> Exact:
+    """Decimals of numbers in 1e-12."""
+    out = np.empty(len(whole), dtype=object)
+    out[:] = [Decimal(n).scaleb(-12) if here else NAN for n, here in zip(whole.tolist(), known.tolist(), strict=True)]
+    return out

@@ -1,0 +1,1 @@
+"""Signals: calls, awards and holds that come in by HTTP, command line or a watched folder."""

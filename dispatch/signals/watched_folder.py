@@ -1,0 +1,85 @@
+"""The watched folder: DATA/drop/calls and DATA/drop/awards.
+
+A file put there is posted once and moved to `taken` or, with its faults, to `refused`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from hashlib import sha256
+from pathlib import Path
+
+import structlog
+
+from dispatch.clock import wall_now
+from dispatch.signals.documents import DocumentFault, InvalidDocument, documents, parse_award, parse_call
+from dispatch.site_file.setup import Setup
+from dispatch.store import LedgerUnavailable
+from dispatch.store.inbox import Inbox
+
+log = structlog.get_logger()
+
+PERIOD_S = 1.0  # wall seconds between looks
+FOLDERS = {"calls": "call", "awards": "award"}
+SUFFIXES = (".json", ".csv")
+
+
+def take_in(kind: str, file: Path, inbox: Inbox, setup: Setup, key_name: str) -> list[int]:
+    """Post every document of a file, or none: its inbox rows. The same file posted again is the same rows. Raises Faults, OSError."""
+    content = file.read_bytes()
+    try:
+        rows = documents(content.decode(), file.suffix)
+    except UnicodeDecodeError as error:
+        raise InvalidDocument([DocumentFault("", f"byte {error.start} is not UTF-8")]) from None
+    parse = parse_call if kind == "call" else parse_award
+    faults: list[DocumentFault] = []
+    for where, row in rows:
+        try:
+            parse(row, setup.book, wall_now())
+        except InvalidDocument as found:
+            faults += [DocumentFault(f"{where}.{f.path}" if where and f.path else where or f.path, f.text) for f in found.faults]
+    if faults:
+        raise InvalidDocument(faults)
+    mark = sha256(content).hexdigest()[:32]
+    return [inbox.put(kind, row, key_name, f"{mark}:{n}")[0] for n, (_, row) in enumerate(rows)]
+
+
+async def watch(data: Path, inbox: Inbox, setup: Setup) -> None:
+    """Look into the folders for ever. What cannot be read or moved is said once and tried again: the loop beside goes on."""
+    said = ""
+    while True:
+        try:
+            for name, kind in FOLDERS.items():
+                _look(data / "drop" / name, kind, inbox, setup)
+            said = ""
+        except OSError as fault:
+            if said != str(fault):
+                said = str(fault)
+                log.error("the watched folders cannot be used", error=said)
+        await asyncio.sleep(PERIOD_S)
+
+
+def _look(root: Path, kind: str, inbox: Inbox, setup: Setup) -> None:
+    for folder in (root, root / "taken", root / "refused"):
+        folder.mkdir(parents=True, exist_ok=True)
+    for file in sorted(root.iterdir()):
+        # A file still being written has just changed.
+        if file.suffix.lower() in SUFFIXES and file.is_file() and wall_now().timestamp() - file.stat().st_mtime > PERIOD_S:
+            _take(file, kind, inbox, setup)
+
+
+def _take(file: Path, kind: str, inbox: Inbox, setup: Setup) -> None:
+    try:
+        take_in(kind, file, inbox, setup, key_name="watched folder")
+    except LedgerUnavailable as fault:
+        log.error("a dropped file waits", file=file.name, error=str(fault))
+        return
+    except InvalidDocument as faults:
+        log.error("a dropped file was refused", file=file.name, faults=[str(f) for f in faults.faults])
+        (file.parent / "refused" / f"{file.name}.faults.txt").write_text("\n".join(map(str, faults.faults)) + "\n", "utf-8")
+        file.replace(file.parent / "refused" / file.name)
+        return
+    except OSError as fault:
+        log.error("a dropped file cannot be read", file=file.name, error=str(fault))
+        return
+    file.replace(file.parent / "taken" / file.name)

@@ -1,0 +1,40 @@
+"""A meter over a fleet in this process: what its rigs truly draw, with the halls' overhead, whatever they say."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from dispatch.clock import Clock
+from dispatch.decide.measured_load import covered
+from dispatch.sim.fleet import Fleet
+from markets.forecasting.ladder import MILD_CELSIUS
+from optimizer.domain.site import Site
+
+
+class SimulatedMeter:
+    """Measures groups of a fleet. `overheads` are the halls' shares, one a group; `base_mw` is drawn whatever the rigs do."""
+
+    def __init__(self, fleet: Fleet, groups: Sequence[str], overheads: Sequence[float], clock: Clock, base_mw: float = 0.0) -> None:
+        self._fleet, self._clock, self._base_mw = fleet, clock, base_mw
+        rigs = {g.name: g.rigs for g in fleet.spec.groups}
+        self._parts = [(name, np.arange(rigs[name]), 1.0 + share) for name, share in zip(groups, overheads, strict=True)]
+
+    async def read_mw(self, deadline_s: float) -> float | None:
+        self._fleet.advance(self._clock.now().timestamp())
+        return self._base_mw + sum(float(self._fleet.truth(g, rigs)[0].sum()) * times for g, rigs, times in self._parts) / 1e6
+
+    async def close(self) -> None:
+        """Nothing is open."""
+
+
+def simulated_meters(site: Site, fleet: Fleet, clock: Clock) -> dict[str, SimulatedMeter]:
+    """A meter for each one the site says it has, over the fleet that stands for its rigs; in mild air. A PDU measures rigs alone."""
+    names = [f"meter {m.id}" for m in site.meters if m.driver] + [f"hall {h.name}" for h in site.halls if h.feeder]
+    out = {}
+    for name in [*names, *(f"group {g.name}" for g in site.groups if g.pdu)]:
+        groups = covered(site, name)
+        shares = [0.0 if name.startswith("group ") else site.hall_of[g].overhead.at(MILD_CELSIUS) for g in groups]
+        out[name] = SimulatedMeter(fleet, groups, shares, clock)
+    return out

@@ -1,0 +1,1 @@
+"""Site file: TOML to a Setup, every fault at once."""

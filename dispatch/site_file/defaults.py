@@ -1,0 +1,14 @@
+"""The files that come with the distribution: shipped sites, the catalogue of rigs, the dated rules."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+def default_file(name: str) -> Path:
+    """A shipped default: from the source tree's `config/`, or from the wheel, where the same files lie in `dispatch/defaults/`."""
+    here = Path(__file__).resolve().parents[1]
+    for folder in (here.parent / "config", here / "defaults"):
+        if (folder / name).is_file():
+            return folder / name
+    raise FileNotFoundError(f"the default {name} was not installed")

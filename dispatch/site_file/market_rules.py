@@ -1,0 +1,130 @@
+"""Dated rules of the markets: value, unit, the days it holds, where it is published, and whether somebody checked the text."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from datetime import date
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field, ValidationError, model_validator
+
+from dispatch import ConfigError
+from dispatch.site_file import errors
+from dispatch.site_file.defaults import default_file
+from dispatch.site_file.errors import ConfigFault
+from markets.grid import Market
+from optimizer.domain.market_rules import Dated
+from optimizer.domain.site import Written
+
+
+class Rule(Written):
+    """A rule over the days [from, to). `market` None holds for every market; `contract` is the type of obligation that alone stands on it,
+    or a list of them; `text` says it in one sentence for a report's footer."""
+
+    id: str
+    market: Market | None = None
+    contract: str | tuple[str, ...] | None = None
+    value: float | int | str
+    unit: str
+    from_: date = Field(alias="from")
+    to: date | None = None
+    published: str
+    text: str
+    verified: bool
+
+    @model_validator(mode="after")
+    def _spans_days(self) -> Rule:
+        if self.to is not None and self.to <= self.from_:
+            raise ValueError(f"holds until {self.to}, which is not after {self.from_}")
+        return self
+
+    def holds(self, on: date) -> bool:
+        return self.from_ <= on and (self.to is None or on < self.to)
+
+    def stands_under(self, contracts: Collection[str]) -> bool:
+        """Whether a site with these types of obligation stands on it."""
+        alone = (self.contract,) if isinstance(self.contract, str) else self.contract
+        return alone is None or any(kind in contracts for kind in alone)
+
+    @property
+    def cited(self) -> str:
+        return f"{self.id} ({self.published}{'' if self.verified else '; not verified'})"
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """All the rules of a file, looked up by id and day."""
+
+    rules: tuple[Rule, ...]
+
+    def at(self, id_: str, on: date) -> Rule:
+        """The rule in force on a day. Raises KeyError in words when none is written down for it."""
+        for rule in self.rules:
+            if rule.id == id_ and rule.holds(on):
+                return rule
+        raise KeyError(f"no rule {id_!r} holds on {on.isoformat()}")
+
+    def find(self, id_: str, on: date) -> Rule | None:
+        return next((r for r in self.rules if r.id == id_ and r.holds(on)), None)
+
+    def number(self, id_: str, on: date) -> float:
+        """Raises KeyError when no rule holds on that day, or when its value is no number."""
+        value = self.at(id_, on).value
+        if isinstance(value, str):
+            raise KeyError(f"rule {id_!r} is {value!r}, not a number")
+        return float(value)
+
+    def dated(self) -> tuple[Dated, ...]:
+        """The rules as contracts read them."""
+        return tuple(Dated(r.id, r.value, r.from_, r.to, r.cited) for r in self.rules)
+
+    def of(self, market: Market) -> tuple[Rule, ...]:
+        """The rules a site in this market stands on."""
+        return tuple(r for r in self.rules if r.market in (None, market))
+
+    def unverified(self, market: Market, on: date | None = None, contracts: Collection[str] = ()) -> tuple[str, ...]:
+        """One sentence for each rule in force on a day (until further notice when None) that nobody has checked against its text; of the
+        rules of single contracts, those of `contracts`."""
+        held = (r for r in self.of(market) if (r.to is None if on is None else r.holds(on)) and r.stands_under(contracts))
+        return tuple(f"{r.id}: {r.text} ({r.published})" for r in held if not r.verified)
+
+
+def read(path: Path) -> Rules:
+    """The rules of a TOML file. Raises ConfigError with every fault; two rules of one id may not hold on the same day."""
+    try:
+        document, wrong = errors.plain(tomllib.loads(path.read_text("utf-8")))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ConfigError([f"{path}: {error}"]) from None
+    found: list[Rule] = []
+    for n, raw in enumerate(document.get("rules", [])):
+        rule, more = _rule(raw)
+        wrong += [(("rules", n, *loc), text) for loc, text in more]
+        if rule is not None:
+            clash = next((r for r in found if r.id == rule.id and _overlap(r, rule)), None)
+            if clash:
+                wrong.append((("rules", n, "from"), f"{rule.id} already has a value from {clash.from_} on"))
+            found.append(rule)
+    if wrong:
+        raise ConfigError([f"{path.name}: {errors.key_path(document, loc)}: {text}" for loc, text in wrong])
+    return Rules(tuple(found))
+
+
+@cache
+def shipped() -> Rules:
+    """The rules that come with this version. Raises ConfigError."""
+    return read(default_file("programs.toml"))
+
+
+def _rule(raw: Mapping[str, Any]) -> tuple[Rule | None, list[ConfigFault]]:
+    try:
+        return Rule.model_validate(raw), []
+    except ValidationError as error:
+        return None, errors.of(error, Rule)
+
+
+def _overlap(a: Rule, b: Rule) -> bool:
+    return (b.to is None or a.from_ < b.to) and (a.to is None or b.from_ < a.to)

@@ -1,0 +1,278 @@
+"""The documents of the API's reading routes, made of a view. Times are ISO 8601 UTC; labels are the market's own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import numpy as np
+
+from dispatch.decide.group_state import UNKNOWN, UNREACHABLE, WAKING
+from dispatch.decide.plan_inputs import look_ahead
+from dispatch.decide.reconcile import target_mw
+from dispatch.decide.reflex import wanted
+from dispatch.decide.state import State
+from dispatch.rigs import pack
+from dispatch.web.live_view import View
+from markets.facts import Award, Call, CallKind, Price
+from markets.grid import Grid, Interval, Market, interval_label, parse_instant
+from optimizer.domain.calls import calls_in_force
+
+HISTORY = timedelta(hours=24)
+OTHER = {UNKNOWN: "unknown", WAKING: "waking", UNREACHABLE: "unreachable"}
+
+
+def iso(at: datetime | None) -> str | None:
+    return None if at is None else f"{at.astimezone(UTC).replace(tzinfo=None).isoformat(timespec='seconds')}Z"
+
+
+def clean(value: float | None) -> float | None:
+    """A number JSON can hold: a gap is null."""
+    return None if value is None or not np.isfinite(value) else float(value)
+
+
+def state_document(
+    view: View, now: datetime, leader: Mapping[str, Any] | None, health: Mapping[str, Any], speed: float = 1.0
+) -> dict[str, Any]:
+    """`state --json` of the contract, with what the page says in words beside it."""
+    state = view.state
+    loads = state.metered_mw()
+    target, reasons = _wanted(state, now)
+    return {
+        "at": iso(now),
+        "seq": state.seq,
+        "site": state.site.name,
+        "market": state.site.market.value,
+        "world": state.run.world if state.run else None,
+        "simulation": {"market": state.setup.prices.source == "synthetic", "rigs": simulated_rigs(state), "speed": speed},
+        "leader": leader,
+        "price": price_now(state, now),
+        "hashprice_usd_per_ph_day": hashprice_now(state, now),
+        "plan_at": iso(state.plan_at),
+        "plan_seq": state.plan_seq,
+        "plan_age_s": (now - state.plan_at).total_seconds() if state.plan_at else None,
+        "plan_failed": state.plan_failed,
+        "load_mw": sum(loads.values()),
+        "target_mw": sum(target.values()),
+        "hashrate_ph": sum(g.hashrate_ph for g in state.fleet.values()),
+        "groups": {n: {"load_mw": loads[n], "target_mw": target.get(n)} for n in loads},
+        "holds": [hold_document(h) for h in state.holds.values()],
+        "calls": [c for c in calls_document(view, now) if c["status"] in ("standing", "to come")],
+        "rung": state.rung,
+        "rung_why": state.rung_why,
+        "troubles": dict(state.troubles),
+        "health": dict(health),
+        "reasons": reasons,
+    }
+
+
+def _wanted(state: State, now: datetime) -> tuple[Mapping[str, float], list[str]]:
+    """The load wanted now, by group, and why, by the loop's own reflex."""
+    if state.seen_at is None:
+        return {}, ["Nothing has been seen yet."]
+    want = wanted(state, now)
+    return target_mw(state, now, want), list(dict.fromkeys(want.reasons))
+
+
+def simulated_rigs(state: State) -> bool:
+    """Whether the rigs are this machine's own imagination: in-process, or behind loopback addresses."""
+    drivers = [g.driver for g in state.site.groups]
+    return all(d["kind"] == "simulated" or str(d.get("subnet", "")).startswith("127.") for d in drivers)
+
+
+def point_of(state: State) -> str:
+    """The settlement point the page speaks of: the site's, or its first meter's."""
+    points = [m.settlement_point for m in state.site.meters]
+    return state.site.settlement_point if state.site.settlement_point in points else points[0]
+
+
+def price_now(state: State, now: datetime) -> dict[str, Any] | None:
+    """The newest published real-time price of the site's settlement point, None before the first."""
+    last = state.facts.last_price(point_of(state))
+    if last is None:
+        return None
+    return {**price_document(last, state.site.market), "age_s": (now - last.over.end).total_seconds(), "rung": state.rung}
+
+
+def price_document(price: Price, market: Market) -> dict[str, Any]:
+    return {
+        "point": price.point,
+        "market": price.market.value,
+        "start": iso(price.over.start),
+        "end": iso(price.over.end),
+        "label": interval_label(market, price.over),
+        "usd_per_mwh": price.usd_per_mwh,
+        "source": price.source,
+        "known_at": iso(price.known_at),
+    }
+
+
+def hashprice_now(state: State, now: datetime) -> float | None:
+    found = state.facts.hashprice(now)
+    return found.usd_per_ph_day if found else None
+
+
+def hold_document(hold: Any) -> dict[str, Any]:
+    return {"id": hold.id, "group": hold.group, "mode": hold.mode, "mw_cap": hold.mw_cap, "until": iso(hold.until), "by": hold.by}
+
+
+def plan_document(view: View, now: datetime) -> dict[str, Any] | None:
+    """The plan in force as it was made, with the market's label on each interval; None before the first."""
+    state = view.state
+    if state.plan is None:
+        return None
+    market = state.site.market
+    intervals = [{**i, "label": interval_label(market, _over(i))} for i in state.plan["intervals"]]
+    return {
+        **state.plan,
+        "intervals": intervals,
+        "made_at": iso(state.plan_at),
+        "seq": state.plan_seq,
+        "as_of": state.plan_as_of,
+        "age_s": (now - state.plan_at).total_seconds() if state.plan_at else None,
+        "failed_since": state.plan_failed,
+    }
+
+
+def _over(interval: Mapping[str, Any]) -> Interval:
+    return Interval(parse_instant(interval["start"]), parse_instant(interval["end"]))
+
+
+def prices_document(view: View, now: datetime, since: datetime | None = None) -> dict[str, Any]:
+    """Published prices of the last day (or since an instant), day-ahead prices, and the outlook as a plan made now would take it."""
+    state = view.state
+    site, market = state.site, state.site.market
+    ahead = Interval(since or now - HISTORY, now + timedelta(hours=site.horizon_h))
+    points = {}
+    grid = _grid_ahead(state, now)
+    outlook = look_ahead(state, now, grid)
+    for name in sorted({m.settlement_point for m in site.meters}):
+        series = outlook.energy[name]
+        points[name] = {
+            "real_time": [price_document(p, market) for p in state.facts.real_time(name, ahead)],
+            "day_ahead": [price_document(p, market) for p in state.facts.dam(name, ahead)],
+            "outlook": [
+                {"start": iso(i.start), "end": iso(i.end), "label": interval_label(market, i), "usd_per_mwh": clean(v), "basis": b.value}
+                for i, v, b in zip(grid.intervals, series.values, outlook.basis[name], strict=True)
+            ],
+        }
+    return {
+        "at": iso(now),
+        "market": market.value,
+        "synthetic": outlook.synthetic,
+        "now": price_now(state, now),
+        "rung": state.rung,
+        "rung_why": state.rung_why,
+        "hashprice_usd_per_ph_day": hashprice_now(state, now),
+        "breakevens_usd_per_mwh": dict(state.plan.get("breakevens", {})) if state.plan else {},
+        "points": points,
+        "notes": list(outlook.notes),
+    }
+
+
+def _grid_ahead(state: State, now: datetime) -> Grid:
+    from markets.forecasting.ladder import plan_grid
+
+    return plan_grid(now, state.site.control_interval_min, state.site.horizon_h)
+
+
+def fleet_document(view: View) -> dict[str, Any]:
+    """`fleet` of the contract; `conditions` packs the rigs of each group by condition ("0-3,7")."""
+    state, groups = view.state, {}
+    skipped = state.commanded.skipped if state.commanded else {}
+    for group in state.site.groups:
+        now = state.fleet[group.name]
+        conditions = {m.name: np.flatnonzero(now.seen == k) for k, m in enumerate(group.modes)}
+        conditions |= {word: np.flatnonzero(now.seen == code) for code, word in OTHER.items()}
+        groups[group.name] = {
+            "rigs": group.rigs,
+            "reachable": now.reachable,
+            "model": group.model,
+            "hall": group.hall,
+            "modes": {m.name: len(conditions[m.name]) for m in group.modes},
+            "load_mw": now.load_mw,
+            "hashrate_ph": now.hashrate_ph,
+            "skipped": dict(skipped.get(group.name, {})),
+            "conditions": {word: pack(rigs.tolist()) for word, rigs in conditions.items() if len(rigs)},
+        }
+    return {
+        "rigs": sum(g.rigs for g in state.site.groups),
+        "reachable": sum(g.reachable for g in state.fleet.values()),
+        "groups": groups,
+        "open_orders": len(state.open),
+    }
+
+
+def obligations_document(view: View, now: datetime) -> list[dict[str, Any]]:
+    """The book: every obligation with its own figures, and what stands under it now."""
+    calls = calls_document(view, now)
+    return [
+        {
+            "name": o.name,
+            "type": type(o).type,
+            "figures": o.model_dump(mode="json", by_alias=True, exclude={"name"}) if hasattr(o, "model_dump") else {},
+            "groups": list(o.scope.names(view.state.site)),
+            "calls": [c["id"] for c in calls if c["obligation"] == o.name and c["status"] == "standing"],
+        }
+        for o in view.state.setup.book
+    ]
+
+
+def calls_document(view: View, now: datetime) -> list[dict[str, Any]]:
+    """Every call and version that was taken in, newest first, and whether it counts."""
+    facts = [c for _, c in list(view.calls.values())]
+    counting = {c.id: c for name in {c.obligation for c in facts} for c in calls_in_force(facts, name)}
+    newest = {c.id: max(x.version for x in facts if x.id == c.id) for c in facts}
+    return [
+        {**call_document(call), "seq": seq, "status": _status(call, counting.get(call.id), newest[call.id], now)}
+        for seq, call in sorted(view.calls.values(), key=lambda x: -x[0])
+    ]
+
+
+def _status(call: Call, counts: Call | None, newest: int, now: datetime) -> str:
+    if call.kind in (CallKind.RECALL, CallKind.CANCEL):
+        return call.kind.value
+    if call.version < newest and (counts is None or counts.version != call.version):
+        return "replaced"
+    if counts is None:
+        return "cancelled"
+    if counts.end_at is not None and counts.end_at <= now:
+        return "ended"
+    return "to come" if counts.start_at > now else "standing"
+
+
+def call_document(call: Call) -> dict[str, Any]:
+    return {
+        "id": call.id,
+        "version": call.version,
+        "obligation": call.obligation,
+        "kind": call.kind.value,
+        "mw_cap": call.mw_cap,
+        "mw_delta": call.mw_delta,
+        "mw_target": call.mw_target,
+        "notice_at": iso(call.notice_at),
+        "start_at": iso(call.start_at),
+        "end_at": iso(call.end_at),
+        "source": call.source,
+        "authority": call.authority,
+        "known_at": iso(call.known_at),
+    }
+
+
+def awards_document(awards: Sequence[tuple[int, Award]]) -> list[dict[str, Any]]:
+    return [
+        {
+            "seq": seq,
+            "obligation": a.obligation,
+            "product": a.product,
+            "market": a.market,
+            "interval_start": iso(a.over.start),
+            "interval_end": iso(a.over.end),
+            "mw": a.mw,
+            "mcpc_usd_per_mw_h": a.mcpc_usd_per_mw_h,
+            "source": a.source,
+            "known_at": iso(a.known_at),
+        }
+        for seq, a in reversed(awards)
+    ]

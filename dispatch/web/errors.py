@@ -1,0 +1,81 @@
+"""Every error of the API is an RFC 9457 problem: what it is, in words, and where each fault stands."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+from typing import Any
+
+from pydantic import BaseModel, Field
+from starlette.responses import Response
+
+from dispatch.signals.documents import DocumentFault
+
+MEDIA_TYPE = "application/problem+json"
+
+WORDS = {
+    400: "The request cannot be read as what it says it is",
+    401: "No key, or not a known one",
+    403: "Not allowed: the key's scopes, or the Host or Origin of the request",
+    404: "No such thing",
+    405: "This address does not take that method",
+    409: "The same Idempotency-Key came with another content",
+    413: "The body is larger than 1 MB",
+    415: "The body is not application/json",
+    422: "The content is wrong; `errors` holds the path of each fault",
+    429: "Too many at once; try again after Retry-After seconds",
+    500: "A defect of Loadstone",
+    501: "Not built in this version",
+    503: "Not now: the ledger does not answer, or nothing is known yet; try again after Retry-After seconds",
+}
+
+
+class ErrorAt(BaseModel):
+    """One fault: where (`path` by keys and positions, `pointer` the same as a JSON pointer) and what."""
+
+    path: str
+    pointer: str
+    detail: str
+
+
+class Problem(BaseModel):
+    """RFC 9457."""
+
+    type: str = "about:blank"
+    title: str
+    status: int
+    detail: str
+    errors: list[ErrorAt] = Field(default_factory=list)
+
+
+class Refusal(Exception):
+    """The request is answered with a problem."""
+
+    def __init__(self, status: int, detail: str, faults: Sequence[DocumentFault] = (), headers: Mapping[str, str] | None = None) -> None:
+        super().__init__(detail)
+        self.status, self.detail, self.faults, self.headers = status, detail, tuple(faults), dict(headers or {})
+
+
+def problem(status: int, detail: str, faults: Sequence[DocumentFault] = (), headers: Mapping[str, str] | None = None) -> Response:
+    """The answer to a request that failed."""
+    try:
+        title = HTTPStatus(status).phrase
+    except ValueError:
+        title = "Error"
+    errors = [ErrorAt(path=f.path, pointer=_pointer(f.path), detail=f.text) for f in faults]
+    document: dict[str, Any] = Problem(title=title, status=status, detail=detail, errors=errors).model_dump()
+    extra = {"Retry-After": "5"} if status in (429, 503) else {}
+    # What a request said may hold half of a surrogate pair; escaped, any text can be sent back.
+    body = json.dumps(document, ensure_ascii=True)
+    return Response(body, status, headers={"Cache-Control": "no-store", **extra, **(headers or {})}, media_type=MEDIA_TYPE)
+
+
+def _pointer(path: str) -> str:
+    parts = [p.replace("~", "~0").replace("/", "~1") for p in path.split(".") if p]
+    return "#" + "".join(f"/{p}" for p in parts)
+
+
+def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """For the OpenAPI page: these statuses, each a problem."""
+    return {s: {"description": WORDS[s], "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}} for s in statuses}

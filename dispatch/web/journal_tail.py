@@ -1,0 +1,127 @@
+"""What the API reads and the little it may write: the journal's tail, the inbox, the keys, the statements, who leads."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import Mapping
+from dataclasses import dataclass
+from json import loads
+from pathlib import Path
+from typing import Any
+
+import structlog
+from sqlalchemy import Engine, select
+
+from dispatch.decide.state import State
+from dispatch.store import LedgerUnavailable, lease
+from dispatch.store.inbox import Inbox
+from dispatch.store.journal import SqlJournal
+from dispatch.store.keys import Keys
+from dispatch.store.tables import open_ledger, reading, statements
+from dispatch.web.live_view import View
+
+log = structlog.get_logger()
+
+POLL_S = 0.2
+CHUNK = 250
+
+
+@dataclass(frozen=True, slots=True)
+class Ledger:
+    """One data folder's ledger, opened."""
+
+    engine: Engine
+    journal: SqlJournal
+    inbox: Inbox
+    keys: Keys
+
+    @classmethod
+    def open(cls, data_dir: Path) -> Ledger:
+        """Raises LedgerUnavailable."""
+        engine = open_ledger(data_dir)
+        return cls(engine, SqlJournal(engine), Inbox(engine), Keys(engine))
+
+    def leader(self) -> dict[str, Any] | None:
+        """Who leads the site, None when nobody does. Raises LedgerUnavailable."""
+        found = lease.holder(self.engine)
+        return {"owner": found.owner, "token": found.token} if found and found.left_s > 0 else None
+
+    def settlements(self) -> list[dict[str, Any]]:
+        """Every version of every day's statement, newest day first, without lines. Raises LedgerUnavailable."""
+        t = statements.c
+        with reading(self.engine) as connection:
+            rows = connection.execute(
+                select(t.date, t.market, t.version, t.document, t.sha256).order_by(t.date.desc(), t.version.desc())
+            ).all()
+        return [{"date": r.date, "market": r.market, "version": r.version, "sha256": r.sha256, **_figures(loads(r.document))} for r in rows]
+
+    def settlement(self, date: str, version: int | None) -> Mapping[str, Any] | None:
+        """A day's statement as it was settled, the newest version unless told. Raises LedgerUnavailable."""
+        query = select(statements.c.document).where(statements.c.date == date).order_by(statements.c.version.desc()).limit(1)
+        if version is not None:
+            query = query.where(statements.c.version == version)
+        with reading(self.engine) as connection:
+            found = connection.execute(query).scalar()
+        return loads(found) if found else None
+
+
+def _figures(document: Mapping[str, Any]) -> dict[str, Any]:
+    return {k: document.get(k) for k in ("net_usd", "partial", "synthetic") if k in document}
+
+
+class Tail:
+    """Follows the journal and folds it into the view; `changed` wakes whoever waits for news."""
+
+    def __init__(self, journal: SqlJournal, state: State) -> None:
+        self._journal = journal
+        self.view = View(state)
+        self.caught_up = False
+        self.trouble = ""
+        self.closing = False
+        self._changed = asyncio.Event()
+
+    async def follow(self) -> None:
+        """Run for ever, as a task. A ledger that does not answer is asked again; an entry that cannot be folded stops the view."""
+        while True:
+            try:
+                rows = await asyncio.to_thread(self._next)
+                self.view.take(rows)
+                self.caught_up, self.trouble = len(rows) < CHUNK, ""
+                if rows:
+                    self._wake()
+            except LedgerUnavailable as fault:
+                self._say(f"the ledger does not answer: {fault}")
+            except Exception as fault:  # a page that is stuck must say so, not go blank
+                self._say(f"journal row {self.view.state.seq + 1} cannot be read: {fault!r}")
+            await asyncio.sleep(0 if not self.caught_up and not self.trouble else POLL_S)
+
+    def _next(self) -> list[Any]:
+        if self.caught_up and self._journal.tail == self.view.state.seq:
+            return []
+        return list(itertools.islice(self._journal.read(self.view.state.seq), CHUNK))
+
+    def _say(self, trouble: str) -> None:
+        if trouble != self.trouble:
+            log.error("the page is behind", why=trouble)
+            self.trouble = trouble
+            self._wake()
+
+    def _wake(self) -> None:
+        self._changed.set()
+        self._changed = asyncio.Event()
+
+    def close(self) -> None:
+        """Let everybody who waits go."""
+        self.closing = True
+        self._wake()
+
+    async def wait(self, timeout_s: float) -> bool:
+        """Until something changed; False when nothing did in time."""
+        changed = self._changed
+        try:
+            async with asyncio.timeout(timeout_s):
+                await changed.wait()
+            return True
+        except TimeoutError:
+            return False

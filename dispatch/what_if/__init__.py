@@ -1,0 +1,1 @@
+"""What-if: a scenario applied to a baseline and compared with it."""

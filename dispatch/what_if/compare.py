@@ -1,0 +1,178 @@
+"""What if: the plan as it is and as it would be, side by side. It works on copies and returns data: the live plan is out of reach."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+from dispatch.decide.plan_inputs import PlanInputs
+from dispatch.decide.reflex import planned_interval
+from dispatch.runtime.planner import make
+from dispatch.signals.documents import read
+from dispatch.what_if.apply import base_inputs, case_inputs
+from dispatch.what_if.baseline import Baseline
+from dispatch.what_if.scenario import Scenario
+from markets.grid import parse_instant
+from optimizer.domain.calls import calls_in_force
+from optimizer.obligations.contract import LOAD_BEFORE_MW
+
+PLAN = Mapping[str, Any]
+Make = Callable[[PlanInputs], dict[str, Any]]
+SMALL_USD = 0.005
+SMALL_MW = 1e-6
+
+
+def what_if(ground: Baseline, scenario: Mapping[str, Any] | Scenario, make: Make = make) -> dict[str, Any]:
+    """The answer of CONTRACT, Appendix B: {"base": PLAN, "case": PLAN, "difference", "promises", "binding", "reasons"}.
+
+    Raises Faults with the path of each fault of the scenario.
+    """
+    wanted = scenario if isinstance(scenario, Scenario) else read(Scenario, scenario)
+    before = base_inputs(ground, wanted)
+    after = case_inputs(ground, wanted, before)
+    base = make(before)
+    case = make(with_loads_at_notice(after, before, base))
+    return {
+        "base": base,
+        "case": case,
+        "difference": difference(base, case),
+        "promises": promises(before, after, base, case),
+        "binding": binding(base, case),
+        "reasons": [*_headline(base, case, ground), *case.get("reasons", ())],
+    }
+
+
+def totals(plan: PLAN) -> dict[str, Any]:
+    """What a plan comes to: {"net_usd", "lines": {NAME: usd}, "energy_mwh", "hash_ph_days"}."""
+    energy = hashes = 0.0
+    for interval in plan["intervals"]:
+        hours = (parse_instant(interval["end"]) - parse_instant(interval["start"])).total_seconds() / 3600
+        energy += interval["load_mw"] * hours
+        hashes += sum(g["hashrate_ph"] for g in interval["groups"].values()) * hours / 24
+    lines = {name: float(usd) for name, usd in plan["lines"].items()}
+    return {"net_usd": sum(lines.values()), "lines": lines, "energy_mwh": energy, "hash_ph_days": hashes}
+
+
+def difference(base: PLAN, case: PLAN) -> dict[str, Any]:
+    """Case less base; positive dollars are the case's gain."""
+    b, c = totals(base), totals(case)
+    names = dict.fromkeys([*b["lines"], *c["lines"]])
+    return {
+        "net_usd": c["net_usd"] - b["net_usd"],
+        "lines": {n: c["lines"].get(n, 0.0) - b["lines"].get(n, 0.0) for n in names},
+        "energy_mwh": c["energy_mwh"] - b["energy_mwh"],
+        "hash_ph_days": c["hash_ph_days"] - b["hash_ph_days"],
+    }
+
+
+def promises(before: PlanInputs, after: PlanInputs, base: PLAN, case: PLAN) -> list[dict[str, Any]]:
+    """Every promise of either plan (obligations that were called, and all that fall short), and how it fares in each."""
+    called = {"base": _called(before), "case": _called(after)}
+    missed = {"base": _missed(base, called["base"]), "case": _missed(case, called["case"])}
+    names = dict.fromkeys([*called["base"], *called["case"], *missed["base"], *missed["case"]])
+    return [
+        {
+            "name": name,
+            **{
+                which: {
+                    "made": name in called[which] or name in missed[which],
+                    "kept": name not in missed[which],
+                    "shortfall_mw": missed[which].get(name, (0.0, 0.0))[0],
+                    "shortfall_usd": missed[which].get(name, (0.0, 0.0))[1],
+                }
+                for which in ("base", "case")
+            },
+        }
+        for name in names
+    ]
+
+
+def binding(base: PLAN, case: PLAN) -> list[dict[str, Any]]:
+    """The limits that cost money in either plan, the case's dearest first: one more MW over the whole span would be worth so much."""
+    b, c = _worth(base), _worth(case)
+    worth = {n: (b.get(n, 0.0), c.get(n, 0.0)) for n in dict.fromkeys([*c, *b])}
+    felt = [n for n, usd in worth.items() if max(map(abs, usd)) >= SMALL_USD]
+    rows = sorted(felt, key=lambda n: -abs(worth[n][1]))
+    return [{"limit": n, "base_usd_per_mw": worth[n][0], "case_usd_per_mw": worth[n][1]} for n in rows]
+
+
+def _worth(plan: PLAN) -> dict[str, float]:
+    return {name: _sum(value) for name, value in plan.get("shadow_prices", {}).items()}
+
+
+def _sum(value: Any) -> float:
+    if isinstance(value, Mapping):
+        return sum(map(_sum, value.values()))
+    return sum(map(_sum, value)) if isinstance(value, list) else float(value or 0.0)
+
+
+def short(plan: PLAN) -> dict[str, tuple[float, float]]:
+    """By promise: MW and dollars short, the worst interval's MW and all dollars."""
+    out: dict[str, tuple[float, float]] = {}
+    for row in plan.get("shortfalls", ()):
+        mw, usd = out.get(row["promise"], (0.0, 0.0))
+        out[row["promise"]] = (max(mw, float(row["mw"])), usd + float(row["usd"] or 0.0))
+    return out
+
+
+def _missed(plan: PLAN, called: Sequence[str]) -> dict[str, tuple[float, float]]:
+    """What falls short, an obligation's instructions under the names of its calls: a plan knows them together, as its cap and its floor."""
+    out = short(plan)
+    for obligation in dict.fromkeys(name.partition(": call ")[0] for name in called):
+        rows = [out.pop(row) for row in (f"call {obligation}", f"floor {obligation}") if row in out]
+        if rows:
+            out |= {name: max(rows) for name in called if name.startswith(f"{obligation}: call ")}
+    return out
+
+
+def _called(inputs: PlanInputs) -> list[str]:
+    over = inputs.outlook.grid.over
+    calls = [c for o in inputs.book for c in calls_in_force(inputs.so_far.calls, o.name)]
+    return [f"{c.obligation}: call {c.id}" for c in calls if c.start_at < over.end and (c.end_at is None or c.end_at > over.start)]
+
+
+def with_loads_at_notice(after: PlanInputs, before: PlanInputs, base: PLAN) -> PlanInputs:
+    """The case knowing what its own calls cut from: the load of their scope in the base plan when they begin."""
+    old = {id(c) for c in before.so_far.calls}
+    new = [c for c in after.so_far.calls if id(c) not in old and c.mw_delta is not None]
+    if not new:
+        return after
+    memory = dict(after.so_far.memory)
+    scopes = {o.name: o.scope for o in after.book}
+    for call in new:
+        loads = {call.id: _load(base, call.start_at, scopes[call.obligation].names(before.site))}
+        own = memory.get(call.obligation, {})
+        memory[call.obligation] = {**own, LOAD_BEFORE_MW: {**own.get(LOAD_BEFORE_MW, {}), **loads}}
+    return replace(after, so_far=replace(after.so_far, memory=memory))
+
+
+def _load(plan: PLAN, at: datetime, groups: tuple[str, ...]) -> float:
+    interval = planned_interval(plan, at) or plan["intervals"][0]
+    return sum(float(interval["groups"][g]["load_mw"]) for g in groups if g in interval["groups"])
+
+
+def _headline(base: PLAN, case: PLAN, ground: Baseline) -> list[str]:
+    """What changes, in a few sentences."""
+    d = difference(base, case)
+    if abs(d["net_usd"]) < SMALL_USD and abs(d["energy_mwh"]) < SMALL_MW:
+        return ["Nothing changes: the same rigs run, and the site earns the same."]
+    more = "more" if d["net_usd"] >= 0 else "less"
+    now, then = totals(base)["net_usd"], totals(case)["net_usd"]
+    out = [f"The site would earn ${abs(d['net_usd']):,.2f} {more}: ${then:,.2f} instead of ${now:,.2f}."]
+    if abs(d["energy_mwh"]) >= SMALL_MW:
+        out.append(f"It would use {abs(d['energy_mwh']):,.3f} MWh {'more' if d['energy_mwh'] > 0 else 'less'}.")
+    big = sorted(((usd, n) for n, usd in d["lines"].items() if abs(usd) >= SMALL_USD), key=lambda x: -abs(x[0]))[:3]
+    if big:
+        out.append("By line: " + ", ".join(f"{n} {'+' if usd > 0 else '−'}${abs(usd):,.2f}" for usd, n in big) + ".")
+    if (first := _first_change(base, case)) is not None:
+        out.append(f"The load first differs at {first.astimezone(ground.setup.site.market.tz):%a %H:%M} market time.")
+    return out
+
+
+def _first_change(base: PLAN, case: PLAN) -> datetime | None:
+    for b, c in zip(base["intervals"], case["intervals"], strict=False):
+        if abs(b["load_mw"] - c["load_mw"]) > SMALL_MW:
+            return parse_instant(b["start"])
+    return None

@@ -1,0 +1,114 @@
+"""Vintages: which saying of a fact is served, which contradict it, where nobody said anything."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import polars as pl
+
+from markets.archive.tables import ROWS
+from markets.facts import Fact, HashEconomics, LoadForecast, Price, PriceMarket, ReservePrice, SystemLoad
+from markets.grid import Interval
+
+SAME = ["iso", "key", "market", "start", "end"]  # what makes two rows speak of one fact
+STORED = {**ROWS, "disputed": pl.Boolean}
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """A span in which a series says nothing: `intervals` of its length are missing."""
+
+    kind: str
+    key: str
+    market: str
+    over: Interval
+    intervals: int
+
+    def __str__(self) -> str:
+        name = " ".join(word for word in (self.kind, self.key, self.market) if word)
+        return f"{name}: nothing from {self.over.start:%Y-%m-%dT%H:%MZ} to {self.over.end:%Y-%m-%dT%H:%MZ}, {self.intervals} intervals"
+
+
+def merge(kind: str, old: pl.DataFrame, new: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Old rows and what is new in `new`; and the rows of `new` that contradict the one served, with its value and source beside theirs.
+
+    The first saying of a fact is the one served; one that differs is kept as disputed; a correction is a vintage of its own, as is each
+    publication of a forecast.
+    """
+    same = [*SAME, "known_at"] if kind == "load_forecast" else SAME
+    disputes = []
+    parts = [old]
+    for correction in (False, True):
+        by = [*SAME, "known_at"] if correction else same
+        coming = new.filter(pl.col("correction") == correction).unique([*by, "value"], keep="first", maintain_order=True)
+        served = old.filter(~pl.col("disputed"), pl.col("correction") == correction)
+        first = pl.concat([served.select(*by, "value", "source"), coming.select(*by, "value", "source")]).unique(
+            by, keep="first", maintain_order=True
+        )
+        beside = coming.join(first, on=by, how="left", suffix="_served", maintain_order="left")
+        agreed = beside.filter(pl.col("value") == pl.col("value_served")).drop("value_served", "source_served")
+        against = beside.filter(pl.col("value") != pl.col("value_served"))
+        disputes.append(against)
+        fresh = agreed.join(served, on=by, how="anti").with_columns(pl.lit(False).alias("disputed"))
+        kept = old.filter(pl.col("disputed"), pl.col("correction") == correction)
+        fresh_against = against.drop("value_served", "source_served").join(kept, on=[*by, "value", "source"], how="anti")
+        parts += [fresh.select(*STORED), fresh_against.with_columns(pl.lit(True).alias("disputed")).select(*STORED)]
+    return pl.concat(parts).sort("key", "market", "start", "known_at", "disputed", maintain_order=True), pl.concat(disputes)
+
+
+def sayings(kind: str, disputes: pl.DataFrame) -> Iterable[str]:
+    """Contradictions in words, one sentence a series and pair of sources."""
+    for part in disputes.sort("start").partition_by("key", "market", "source", "source_served", maintain_order=True):
+        row = part.row(0, named=True)
+        name = " ".join(word for word in (kind, row["key"], row["market"]) if word)
+        yield (
+            f"{name}: {row['source']} and {row['source_served']} disagree on {part.height} intervals, first "
+            f"{row['start']:%Y-%m-%dT%H:%MZ}: {row['value']:.2f} against {row['value_served']:.2f}, which is served"
+        )
+
+
+def gaps_of(kind: str, frame: pl.DataFrame) -> Iterable[Gap]:
+    """The spans, between the first and last row of each series, that hold no value."""
+    series = frame.filter(~pl.col("correction")) if frame["correction"].any() else frame
+    for part in series.partition_by("iso", "key", "market", maintain_order=True):
+        length = part.select((pl.col("end") - pl.col("start")).mode().min()).item()
+        said = part.filter(pl.col("value").is_not_null()).select("start", "end").unique().sort("start")
+        first, last = part.select(pl.col("start").min(), pl.col("end").max()).row(0)
+        ends = pl.concat([pl.Series("from", [first], ROWS["end"]), said["end"]])
+        starts = pl.concat([said["start"], pl.Series("start", [last], ROWS["start"])])
+        for start, end in pl.DataFrame({"from": ends, "to": starts}).filter(pl.col("to") > pl.col("from")).iter_rows():
+            yield Gap(kind, part["key"][0], part["market"][0], Interval(start, end), max(1, round((end - start) / length)))
+
+
+def fact_of(kind: str, row: Mapping[str, Any]) -> Fact:
+    """A stored row as the fact it holds."""
+    if kind == "hash":
+        return economics_of(row)
+    if kind == "price":
+        return price_of(row)
+    if kind == "reserve":
+        return ReservePrice(**_said(row), product=row["key"], market=row["market"], over=_over(row), usd_per_mw_h=row["value"])
+    return (SystemLoad if kind == "load" else LoadForecast)(**_said(row), over=_over(row), load_mw=row["value"])
+
+
+def price_of(row: Mapping[str, Any]) -> Price:
+    return Price(**_said(row), point=row["key"], market=PriceMarket(row["market"]), over=_over(row), usd_per_mwh=row["value"])
+
+
+def economics_of(row: Mapping[str, Any]) -> HashEconomics:
+    return HashEconomics(**_said(row), **{name: row[name] for name in ("on", "difficulty", "btc_usd", "fees_btc_per_block", "subsidy_btc")})
+
+
+def _said(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {"source": row["source"], "known_at": _utc(row["known_at"])}
+
+
+def _over(row: Mapping[str, Any]) -> Interval:
+    return Interval(_utc(row["start"]), _utc(row["end"]))
+
+
+def _utc(at: datetime) -> datetime:
+    return at.replace(tzinfo=UTC)  # polars hands out another UTC object

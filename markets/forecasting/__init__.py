@@ -1,0 +1,1 @@
+"""Forecasting: fills in what nobody has published yet: prices, peaks and scenarios. Pure."""

@@ -1,0 +1,214 @@
+"""Forecast: fills the hours nobody has published, and says of every value where it comes from. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+
+from markets.factbook import FactBook, day_ahead_point
+from markets.facts import Price
+from markets.forecasting.outlook_values import DAY, DAYS_BACK, HOUR, _back, _filled, _same_hours, means_on, system_load
+from markets.grid import Grid, Interval, Market, utc
+from markets.outlook import Basis, Outlook, PeakWindow, PriceBasis
+from markets.series import Series
+from markets.sources.source import STALE_AFTER
+
+HELD_FOR = HOUR  # how far ahead the last real-time price is believed more than the day-ahead market
+OLDEST_STAND_IN = DAY  # a price older than this carries no plan
+# Where reserve clears in real time, best first.
+RESERVE_RUNS = ("REAL_TIME_15_MIN", "REAL_TIME_5_MIN", "REAL_TIME_HOURLY")
+MILD_CELSIUS = 25.0  # at and under which facilities draw no extra overhead
+
+_STEPS = tuple(PriceBasis)
+
+
+def plan_grid(at: datetime, control_interval_min: int, horizon_h: int) -> Grid:
+    """The grid of a plan made at `at`: from now to the next control boundary, control intervals through the next three full hours, then
+    hours until `horizon_h` after now, rounded up to the hour."""
+    now = int(utc(at).timestamp())
+    step, this_hour = control_interval_min * 60, now - now % 3600
+    last = -(-(now + horizon_h * 3600) // 3600) * 3600
+    fine_until = min(this_hour + 4 * 3600, last)
+    edges = {now, fine_until, *range(fine_until, last + 1, 3600)}
+    for hour in range(this_hour, fine_until, 3600):  # control intervals start at the hour, whatever their length
+        edges.update(edge for edge in range(hour, hour + 3600, step) if edge > now)
+    return Grid(np.array(sorted(edges), dtype=np.int64))
+
+
+def stale_after(market: Market, price: Price) -> timedelta:
+    """How long after its end a price may be the newest: the market's allowance, and more for intervals longer than its own."""
+    longer = (price.over.end - price.over.start) - timedelta(minutes=market.settlement_min)
+    return STALE_AFTER[market.value] + max(longer, timedelta(0))
+
+
+def outlook(
+    book: FactBook,
+    at: datetime,
+    grid: Grid,
+    points: Sequence[str],
+    market: Market,
+    hash_default: float | None = None,
+    synthetic: bool = False,
+    peak_windows_min: Sequence[PeakWindow] = (),
+) -> Outlook:
+    """What the book says about a grid, gaps filled.
+
+    Energy at each point: now and in intervals that start within an hour the last real-time price unless it is stale; then the day-ahead
+    price where published; then persistence. A stale real-time price steps the ladder down: day-ahead for now too, then the last price
+    while younger than a day, then safe state. Values are NaN only on the last rung. Reserve takes the same steps.
+
+    `peak_windows_min`: the ways of metering by which coincident system peaks are to be foreseen.
+    """
+    at = utc(at)
+    energies = {point: _energy(book, at, grid, point, market) for point in sorted(set(points))}
+    hashprice, hash_notes = _hashprice(book, at, grid, hash_default)
+    temperature, air_notes = _temperature(book, at, grid)
+    peak_share, peak_notes = _peak_share(book, grid, market, peak_windows_min)
+    reserve, reserve_basis = _reserve(book, at, grid, market)
+    rung = max((e.rung for e in energies.values()), key=_STEPS.index, default=PriceBasis.SAFE_STATE)
+    return Outlook(
+        at=at,
+        grid=grid,
+        energy={point: e.price for point, e in energies.items()},
+        basis={point: e.basis for point, e in energies.items()},
+        hashprice=hashprice,
+        temperature_c=temperature,
+        rung=PriceBasis.SAFE_STATE if np.isnan(hashprice.values).any() else rung,
+        reserve=reserve,
+        reserve_basis=reserve_basis,
+        system_load_mw=system_load(book, grid),
+        peak_share=peak_share,
+        synthetic=synthetic or any(shelf[-1].source == "synthetic" for shelf in book.prices.values() if shelf),
+        notes=(*(note for e in energies.values() for note in e.notes), *hash_notes, *air_notes, *peak_notes),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Energy:
+    price: Series
+    basis: tuple[Basis, ...]
+    rung: PriceBasis
+    notes: tuple[str, ...]
+
+
+def _energy(book: FactBook, at: datetime, grid: Grid, point: str, market: Market) -> _Energy:
+    last = book.last_price(point)
+    age = at - last.over.end if last else None
+    fresh = last is not None and age is not None and age <= stale_after(market, last)
+    usable = last is not None and age is not None and age <= OLDEST_STAND_IN
+    published = book.dam(point, grid.over)
+    values = means_on(published, grid)
+    basis = [Basis.FORECAST if gap else Basis.PUBLISHED for gap in np.isnan(values)]
+    missing_hours = float(grid.hours[np.isnan(values)].sum())
+    rung = PriceBasis.REAL_TIME if fresh else PriceBasis.SAFE_STATE if np.isnan(values[0]) else PriceBasis.DAY_AHEAD
+
+    # A tariff's price holds for its own hour: the next one is known.
+    held_to = last.over.end if last is not None and market is Market.TARIFF else at + HELD_FOR
+    near = grid.edges[:-1] < held_to.timestamp()
+    if last is not None and usable:
+        take = near if fresh else near & np.isnan(values)
+        values = np.where(take, last.usd_per_mwh, values)
+        held = Basis.PUBLISHED if at in last.over else Basis.HELD
+        basis = [held if taken else old for taken, old in zip(take, basis, strict=True)]
+    values = _same_hours(book, point, grid, values)
+    if rung is PriceBasis.SAFE_STATE and (usable or (book.dam(point, Interval(at - OLDEST_STAND_IN, at)) and not np.isnan(values[0]))):
+        rung = PriceBasis.PERSISTENCE
+    if rung is PriceBasis.SAFE_STATE:
+        values = np.full(len(grid), np.nan)
+    else:  # what no day knows is held from the interval before
+        holes = np.isnan(values)
+        values = values[np.maximum.accumulate(np.where(holes, 0, np.arange(len(values))))]
+        basis = [Basis.HELD if hole else old for hole, old in zip(holes, basis, strict=True)]
+    notes = _energy_notes(point, last, age, rung, missing_hours if published else None)
+    return _Energy(Series(grid, values, "usd_per_mwh"), tuple(basis), rung, notes)
+
+
+def _energy_notes(point: str, last: Price | None, age: timedelta | None, rung: PriceBasis, missing_hours: float | None) -> tuple[str, ...]:
+    notes = []
+    if rung is not PriceBasis.REAL_TIME:
+        trouble = f"No real-time price at {point} is known"
+        if last and age is not None:
+            trouble = f"The newest real-time price at {point} is {_minutes(age)} old"
+        stand_in = {
+            PriceBasis.DAY_AHEAD: "the day-ahead price stands in.",
+            PriceBasis.PERSISTENCE: "no day-ahead price is published for now, the last price or the same hour of the day before stands in.",
+            PriceBasis.SAFE_STATE: "nothing stands in, the safe state holds.",
+        }[rung]
+        notes.append(f"{trouble}; {stand_in}")
+    if rung is PriceBasis.SAFE_STATE:
+        return tuple(notes)
+    if missing_hours is None:
+        notes.append(f"No day-ahead price at {day_ahead_point(point)} is known; the same hours of earlier days or the last price stand in.")
+    elif missing_hours:
+        notes.append(
+            f"The day-ahead price at {day_ahead_point(point)} is not published for {missing_hours:.4g} h of the horizon; "
+            "the same hours of earlier days stand in."
+        )
+    return tuple(notes)
+
+
+def _minutes(age: timedelta) -> str:
+    minutes = age.total_seconds() / 60
+    return f"{minutes:.0f} min" if minutes < 180 else f"{minutes / 60:.0f} h"
+
+
+def _temperature(book: FactBook, at: datetime, grid: Grid) -> tuple[Series, list[str]]:
+    """Outside air; what no day knows takes the last word, and a mild day where there is none."""
+    values = _filled(grid, book.temperatures)
+    past = [t for t in book.temperatures if t.over.start <= at]
+    values = np.where(np.isnan(values), past[-1].celsius if past else MILD_CELSIUS, values)
+    notes = [] if book.temperatures else [f"No outside temperature is known; {MILD_CELSIUS:g} C stands in."]
+    return Series(grid, values, "celsius"), notes
+
+
+def _hashprice(book: FactBook, at: datetime, grid: Grid, default: float | None) -> tuple[Series, list[str]]:
+    known = book.hashprice(at)
+    unit = "usd_per_ph_day"
+    if known is None:
+        if default is None:
+            return Series.flat(grid, np.nan, unit), ["No hashprice is known; nothing stands in, the safe state holds."]
+        return Series.flat(grid, default, unit), [f"No hashprice is known yet; {default:.2f} $/PH/day of the site file stands in."]
+    notes = []
+    if at >= known.over.end:
+        notes.append(f"The newest hashprice held until {known.over.end.astimezone(UTC):%Y-%m-%d %H:%M} UTC; it is kept on.")
+    return Series.flat(grid, known.usd_per_ph_day, unit), notes
+
+
+def _reserve(book: FactBook, at: datetime, grid: Grid, market: Market) -> tuple[dict[str, Series], dict[str, tuple[Basis, ...]]]:
+    """Clearing prices by product, as energy has them: now and within the hour the last real-time price unless it is stale, then the
+    day-ahead price, then the same hours of the latest day that knows them. Where no real-time market clears reserve the day-ahead
+    price is all there is."""
+    reserve, basis = {}, {}
+    runs = [run for run in RESERVE_RUNS if book.reserve_products(run)]
+    near = grid.edges[:-1] < (at + HELD_FOR).timestamp()
+    for product in sorted({p for run in ("DAM", *runs) for p in book.reserve_products(run)}):
+        values = means_on(book.reserve(product, grid.over), grid)
+        said = [Basis.FORECAST if gap or runs else Basis.PUBLISHED for gap in np.isnan(values)]
+        last = next((found for run in runs if (found := book.last_reserve(product, run)) is not None), None)
+        if last is not None and at - last.over.end <= STALE_AFTER[market.value]:
+            values = np.where(near, last.usd_per_mw_h, values)
+            held = Basis.PUBLISHED if at in last.over else Basis.HELD
+            said = [held if taken else old for taken, old in zip(near, said, strict=True)]
+        for run in ("DAM", *runs):
+            for days in range(1, DAYS_BACK + 1):
+                if not np.isnan(values).any():
+                    break
+                before = means_on(book.reserve(product, _back(grid.over, days), run), grid, days * DAY)
+                values = np.where(np.isnan(values), before, values)
+        if not np.isnan(values).all():
+            reserve[product], basis[product] = Series(grid, values, "usd_per_mw_h"), tuple(said)
+    return reserve, basis
+
+
+def _peak_share(
+    book: FactBook, grid: Grid, market: Market, windows_min: Sequence[PeakWindow]
+) -> tuple[dict[PeakWindow, Series], list[str]]:
+    from markets.forecasting.peaks import coincident_peak_probability
+
+    found = {window: coincident_peak_probability(book, grid, market, window) for window in dict.fromkeys(windows_min)}
+    missing = any(series is None for series in found.values())
+    notes = ["No system load is known or forecast: coincident peaks cannot be foreseen."] if missing else []
+    return {window: series for window, series in found.items() if series is not None}, notes

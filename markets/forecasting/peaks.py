@@ -1,0 +1,248 @@
+"""Peaks: which interval is the month's (or the season's) highest of the whole system, as a probability before, as a fact afterwards. Pure.
+
+The load of a day to come is its forecast times a common error of the day and a small one of each interval; days that neither a reading nor
+the horizon covers have peaks like those that are known. An interval counts when it passes the month's highest reading so far and everything
+else that is still to come.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+
+import numpy as np
+from numpy.typing import NDArray
+
+from markets.factbook import FactBook
+from markets.facts import SystemLoad
+from markets.grid import Grid, Interval, Market, month_span, months
+from markets.outlook import PeakWindow
+from markets.series import Series
+
+Floats = NDArray[np.float64]
+
+# Relative errors (standard deviations), judged from ERCOT's published seven-day forecasts; not fitted.
+DAY_ERROR = 0.02  # of a forecast day as a whole
+PERSISTENCE_ERROR = 0.04  # of a day that is only like the ones before
+INTERVAL_ERROR = 0.01  # of one interval against its day
+PEAK_SPREAD = 0.05  # of the daily peaks of a month
+HOUR = timedelta(hours=1)
+USUAL = timedelta(days=33)  # how far back days tell what a daily peak is, or as far as the period is long
+WEARS_OFF_S = 3600.0  # in which what the newest reading missed of its forecast falls to a third; judged, not fitted
+NODES = 9
+LEVELS = 257
+REACH = 6.0
+
+
+def coincident_peak_probability(book: FactBook, grid: Grid, market: Market, window: PeakWindow = 15) -> Series | None:
+    """The share of its month's (or season's) coincident peak that is expected in each interval of a grid that lies ahead, unit "share",
+    0..1: the probability of each metered interval, spread over the grid. None when no load is known or foreseen."""
+    minutes, each = _metering(window)
+    step = minutes * 60
+    fine = Grid(np.arange(grid.edges[0] // step * step, -(-grid.edges[-1] // step) * step + 1, step, dtype=np.int64))
+    mw = _course(book, fine)
+    if mw is None:
+        return None
+    forecast = bool(book.load_forecasts) and book.load_forecasts[-1].over.end > grid.start
+    error = DAY_ERROR if forecast else PERSISTENCE_ERROR
+    today = np.array([_day(over.start, market) == _day(fine.start, market) for over in fine.intervals])
+    mw = np.where(today, mw * _running(book, fine), mw)
+    found = np.zeros(len(fine))
+    for here, span in _periods(market, fine, each):
+        found[here] = _Period.of(book.loads, fine, mw, here, span, market).probabilities(mw[here], error)
+    return Series(grid, _spread(fine, found, grid), "share")
+
+
+def coincident_peak_share(loads: Sequence[SystemLoad], grid: Grid, market: Market, window: PeakWindow = 15) -> Series:
+    """The share of each month's (or season's) highest metered interval, of all loads given, that lies in each interval of a grid, unit
+    "share". A reading longer than the metered interval is spread over it. All zero where the peak is outside or nothing was read."""
+    minutes, each = _metering(window)
+    found = np.zeros(len(grid))
+    for _, span in _periods(market, grid, each):
+        peak = _highest(_metered([f for f in loads if f.over.overlaps(span)], minutes, span))
+        if peak is not None:
+            found += _overlap(grid, peak) / (peak.end - peak.start).total_seconds()
+    return Series(grid, found, "share")
+
+
+def peak_span(market: Market, grid: Grid, windows: Iterable[PeakWindow]) -> Interval:
+    """The longest month or season that holds a grid's start: whose system load tells the peaks of its day."""
+    return max((_periods(market, grid, _metering(window)[1])[0][1] for window in windows), key=lambda span: span.hours)
+
+
+def _metering(window: PeakWindow) -> tuple[int, int]:
+    return window if isinstance(window, tuple) else (window, 1)
+
+
+def _periods(market: Market, grid: Grid, each: int) -> list[tuple[NDArray[np.intp], Interval]]:
+    """The months that a grid touches, or the stretches of `each` months from December on: its positions in each, and the whole span."""
+    month = months(market, grid)
+    first = month - (month + 1) % each
+    spans = [Interval(month_span(market, n).start, month_span(market, n + each - 1).end) for n in np.unique(first).tolist()]
+    return [(np.flatnonzero(first == n), span) for n, span in zip(np.unique(first), spans, strict=True)]
+
+
+def _running(book: FactBook, fine: Grid) -> Floats:
+    """What the forecast of each interval ahead is off by, going by what was read, shape (n,): the newest reading's ratio at first, which
+    wears off to that of the last hour; one where nobody knows."""
+    recent = [f for f in book.loads if fine.start - 2 * HOUR < f.over.start and f.over.end <= fine.start]
+    recent = [f for f in recent if f.over.end > recent[-1].over.end - HOUR]
+    told = _foretold(book, recent)
+    if told is None:
+        return np.ones(len(fine))
+    read = np.array([f.load_mw for f in recent])
+    seconds = np.array([(f.over.end - f.over.start).total_seconds() for f in recent])
+    of_hour = float(np.average(read, weights=seconds) / np.average(told, weights=seconds))
+    ahead_s = fine.edges[:-1] - recent[-1].over.end.timestamp()
+    worn: Floats = of_hour + (float(read[-1] / told[-1]) - of_hour) * np.exp(-ahead_s / WEARS_OFF_S)
+    return worn
+
+
+def _foretold(book: FactBook, recent: Sequence[SystemLoad]) -> Floats | None:
+    """What was forecast for each reading; None unless for all of them."""
+    if not recent or not book.load_forecasts:
+        return None
+    grid = Grid(np.array(sorted({int(t.timestamp()) for f in recent for t in (f.over.start, f.over.end)}), dtype=np.int64))
+    near = Interval(grid.start - HOUR, grid.end + HOUR)
+    mw = _course(FactBook(load_forecasts=tuple(f for f in book.load_forecasts if f.over.overlaps(near))), grid)
+    told = None if mw is None else mw[[grid.index(f.over.start) for f in recent]]
+    return told if told is not None and told.all() else None
+
+
+def _course(book: FactBook, grid: Grid) -> Floats | None:
+    """The load foreseen on a grid of less than hours, shape (n,): from the middle of each hour straight to that of the next, for a system
+    does not move in steps, and a peak at a step's foot would be missed. Zero where nothing is known. None where nothing is at all."""
+    from markets.forecasting.outlook_values import system_load
+
+    edges = np.arange(grid.edges[0] // 3600 - 1, -(-grid.edges[-1] // 3600) + 2, dtype=np.int64) * 3600
+    hourly = system_load(book, Grid(edges))
+    if hourly is None:
+        return None
+    known = np.isfinite(hourly.values)
+    middle, here = (edges[1:] + edges[:-1]) / 2, (grid.edges[1:] + grid.edges[:-1]) / 2
+    mw = np.interp(here, middle[known], hourly.values[known])
+    return np.where(known[np.searchsorted(edges, here, side="right") - 1], mw, 0.0)
+
+
+def newest(loads: Iterable[SystemLoad]) -> tuple[SystemLoad, ...]:
+    """One reading an interval, the newest vintage, in order of time."""
+    best: dict[Interval, SystemLoad] = {}
+    for fact in sorted(loads, key=lambda f: (f.known_at, repr(f))):
+        best[fact.over] = fact
+    return tuple(best[over] for over in sorted(best))
+
+
+@dataclass(frozen=True, slots=True)
+class _Period:
+    """What a month's or a season's peak is up against.
+
+    highest_mw  the highest reading so far
+    days        of the part ahead: the day of each interval
+    rest        days of the period that neither readings nor the horizon cover
+    usual_mw    the mean of the daily peaks that are known or foreseen
+    """
+
+    highest_mw: float
+    days: NDArray[np.int64]
+    rest: int
+    usual_mw: float
+
+    @classmethod
+    def of(cls, loads: Sequence[SystemLoad], fine: Grid, mw: Floats, here: NDArray[np.intp], span: Interval, market: Market) -> _Period:
+        start = fine.intervals[int(here[0])].start
+        past = [f for f in loads if f.over.start >= span.start and f.over.end <= start]
+        peaks: dict[date, float] = {}
+        back = start - max(USUAL, span.end - span.start)
+        for f in loads:
+            if back < f.over.end <= start:
+                on = _day(f.over.start, market)
+                peaks[on] = max(peaks.get(on, 0.0), f.load_mw)
+        days = np.array([_day(fine.intervals[int(t)].start, market).toordinal() for t in here], dtype=np.int64)
+        ahead = {int(day): float(mw[here[days == day]].max()) for day in np.unique(days)}
+        seen = {on.toordinal() for on in {_day(f.over.start, market) for f in past}} | set(ahead)
+        rest = round((span.end - span.start).total_seconds() / 86400) - len(seen)
+        usual = [*ahead.values(), *(p for on, p in peaks.items() if on.toordinal() not in ahead)]
+        return cls(max((f.load_mw for f in past), default=0.0), days, max(0, rest), float(np.mean(usual)))
+
+    def probabilities(self, mw: Floats, error: float) -> Floats:
+        """Of each interval ahead to be the period's highest, shape (n,)."""
+        from scipy.special import ndtr
+
+        top = float(mw.max())
+        low, high = max(self.highest_mw, top * (1 - REACH * error)), top * (1 + REACH * error)
+        out = np.zeros(len(mw))
+        if high <= low:
+            return out
+        levels = np.linspace(low, high, LEVELS)
+        middle = (levels[1:] + levels[:-1]) / 2
+        rest = ndtr((middle - self.usual_mw) / (PEAK_SPREAD * self.usual_mw)) ** self.rest
+        nodes, weights = np.polynomial.hermite_e.hermegauss(NODES)
+        weights = weights / weights.sum()
+        near = mw * (1 + REACH * (error + INTERVAL_ERROR)) > low
+        below: dict[int, Floats] = {}
+        parts: dict[int, Floats] = {}
+        for day in np.unique(self.days[near]):
+            at = np.flatnonzero(near & (self.days == day))
+            mean = mw[at][None, :, None] * (1 + error * nodes[:, None, None])
+            reach = ndtr((levels - mean) / (INTERVAL_ERROR * mw[at][None, :, None]))  # (nodes, intervals, levels)
+            under = np.maximum((reach[:, :, 1:] + reach[:, :, :-1]) / 2, 1e-300)
+            all_under = np.exp(np.log(under).sum(axis=1))
+            below[int(day)] = weights @ all_under
+            parts[int(day)] = np.einsum("k,kil->il", weights, np.diff(reach, axis=2) * (all_under[:, None, :] / under))
+        for day, part in parts.items():
+            others = rest.copy()
+            for other, under_it in below.items():
+                if other != day:
+                    others = others * under_it
+            out[near & (self.days == day)] = part @ others
+        return out
+
+
+def _day(at: datetime, market: Market) -> date:
+    return at.astimezone(market.tz).date()
+
+
+def _metered(loads: Sequence[SystemLoad], minutes: int, span: Interval) -> list[tuple[Interval, float]]:
+    """The mean load of each metered interval that the readings cover whole; longer readings stand for themselves."""
+    step = minutes * 60
+    out: list[tuple[Interval, float]] = []
+    sums: dict[int, tuple[float, float]] = {}
+    for fact in loads:
+        if not (span.start <= fact.over.start and fact.over.end <= span.end):
+            continue
+        seconds = (fact.over.end - fact.over.start).total_seconds()
+        if seconds >= step:
+            out.append((fact.over, fact.load_mw))
+            continue
+        slot = int(fact.over.start.timestamp() // step)
+        have, mws = sums.get(slot, (0.0, 0.0))
+        sums[slot] = have + seconds, mws + fact.load_mw * seconds
+    for slot, (seconds, mws) in sums.items():
+        if seconds >= step - 0.5:
+            over = Interval(datetime.fromtimestamp(slot * step, UTC), datetime.fromtimestamp((slot + 1) * step, UTC))
+            out.append((over, mws / seconds))
+    return out
+
+
+def _highest(metered: Sequence[tuple[Interval, float]]) -> Interval | None:
+    """The first of the highest."""
+    if not metered:
+        return None
+    return min(metered, key=lambda m: (-m[1], m[0].start))[0]
+
+
+def _overlap(grid: Grid, over: Interval) -> Floats:
+    inside: Floats = np.clip(
+        np.minimum(grid.edges[1:], over.end.timestamp()) - np.maximum(grid.edges[:-1], over.start.timestamp()), 0.0, None
+    )
+    return inside
+
+
+def _spread(fine: Grid, values: Floats, grid: Grid) -> Floats:
+    """Amounts of one grid handed on to another by time."""
+    inside = np.clip(
+        np.minimum(grid.edges[1:, None], fine.edges[None, 1:]) - np.maximum(grid.edges[:-1, None], fine.edges[None, :-1]), 0, None
+    )
+    spread: Floats = inside @ (values / np.diff(fine.edges))
+    return spread

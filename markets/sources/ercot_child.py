@@ -1,0 +1,136 @@
+"""Inside the feed's child: ERCOT's documents through gridstatus, its defects (MARKETS section 2) handled here and only here.
+
+Every ask returns rows [start_s, end_s, point or product, value] and raises whatever went wrong, unswallowed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+import gridstatus
+import pandas as pd
+
+from markets.sources.feed import Ask, rows_of
+
+_DOCUMENTS_KEPT = 120
+
+
+class ErcotReader(gridstatus.Ercot):
+    """gridstatus's own class; remembers documents, needs no settlement point mapping, and keeps the exceptions that its decorators eat."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fault: Exception | None = None
+        self._kept: OrderedDict[str, pd.DataFrame] = OrderedDict()
+
+    def _get_settlement_point_mapping(self, verbose: bool = False) -> pd.DataFrame:
+        # The mapping only tells resource nodes from the rest, which nobody asks; it costs a listing and 184 kB at each call.
+        return pd.DataFrame({"RESOURCE_NODE": pd.Series(dtype=str)})
+
+    def _get_documents(self, *args: Any, **kwargs: Any) -> list[Any]:
+        with self._witnessed():
+            return _last_tries(super()._get_documents(*args, **kwargs))
+
+    def read_doc(self, doc: Any, *args: Any, **kwargs: Any) -> pd.DataFrame:
+        # A posted document never changes, a new one has a new id: overlapping windows cost nothing, one 503 costs one document.
+        with self._witnessed():
+            if doc.url not in self._kept:
+                self._kept[doc.url] = super().read_doc(doc, *args, **kwargs)
+                while len(self._kept) > _DOCUMENTS_KEPT:
+                    self._kept.popitem(last=False)
+            return self._kept[doc.url].copy()
+
+    @contextlib.contextmanager
+    def _witnessed(self) -> Iterator[None]:
+        try:
+            yield
+        except Exception as fault:
+            self.fault = fault
+            raise
+
+
+def _last_tries(documents: list[Any]) -> list[Any]:
+    """Without the documents that ERCOT posted again under "_retry": the interval would come twice."""
+    again = {doc.friendly_name.replace("_retry", "") for doc in documents if "_retry" in doc.friendly_name}
+    return [doc for doc in documents if "_retry" in doc.friendly_name or doc.friendly_name not in again]
+
+
+def surfaced(reader: ErcotReader, call: Callable[[], pd.DataFrame]) -> pd.DataFrame:
+    """What `call` returns. Where gridstatus prints an error and goes on, that error is raised."""
+    reader.fault, said = None, io.StringIO()
+    try:
+        with contextlib.redirect_stdout(said):
+            frame = call()
+    except Exception as fault:
+        raise (reader.fault or fault) from None
+    if reader.fault is not None:
+        raise reader.fault
+    if "Error:" in said.getvalue():
+        raise ValueError(said.getvalue()[:300])
+    return frame
+
+
+def real_time(reader: ErcotReader, points: Sequence[str], start: str, end: str) -> list[list[Any]]:
+    """Real-time prices of the intervals that start in [start, end) (NP6-905-CD); LZ_x is the load zone, LZ_x_EW its weighted twin."""
+    first, last = pd.Timestamp(start), pd.Timestamp(end)
+    frame = surfaced(reader, lambda: reader.get_spp(first, end=last, market="REAL_TIME_15_MIN"))
+    rows = rows_of(frame, "SPP", "Location", points)
+    # Names that gridstatus cannot date match every window.
+    return [row for row in rows if first.timestamp() <= row[0] < last.timestamp()]
+
+
+def day_ahead(reader: ErcotReader, points: Sequence[str], day: str) -> list[list[Any]]:
+    """Day-ahead prices of one operating day (NP4-190-CD); single days, for ranges filter on the publish time."""
+    frame = surfaced(reader, lambda: reader.get_spp(day, market="DAY_AHEAD_HOURLY"))
+    return rows_of(frame, "SPP", "Location", points)
+
+
+def reserve(reader: ErcotReader, day: str) -> list[list[Any]]:
+    """DAM clearing prices for capacity of one operating day (NP4-188-CD)."""
+    frame = surfaced(reader, lambda: reader.get_mcpc_dam(day))
+    frame["AS Type"] = frame["AS Type"].str.strip()
+    return rows_of(frame, "MCPC", "AS Type")
+
+
+def real_time_reserve(reader: ErcotReader, start: str, end: str) -> list[list[Any]]:
+    """Real-time clearing prices for capacity by settlement interval (NP6-331-CD, from 2025-12-05), posted in about [start, end)."""
+    frame = surfaced(reader, lambda: reader.get_mcpc_real_time_15_min(pd.Timestamp(start), end=pd.Timestamp(end)))
+    frame["AS Type"] = frame["AS Type"].str.strip()
+    return rows_of(frame, "MCPC", "AS Type")
+
+
+def load(reader: ErcotReader, start: str, end: str) -> list[list[Any]]:
+    """System-wide demand by quarter hour (NP6-235-CD), posted hourly."""
+    frame = surfaced(reader, lambda: reader.get_system_wide_actual_load(pd.Timestamp(start), end=pd.Timestamp(end)))
+    return rows_of(frame, "Demand", name="ERCOT")
+
+
+def load_forecast(reader: ErcotReader) -> list[list[Any]]:
+    """The newest seven-day load forecast, system total by hour (NP3-560-CD)."""
+    frame = surfaced(reader, lambda: reader.get_load_forecast("latest")).sort_values("Interval Start")
+    return rows_of(frame, "System Total", name="ERCOT")
+
+
+def corrections(reader: ErcotReader, market: str, points: Sequence[str], after: str) -> list[list[Any]]:
+    """Corrected prices published after an instant (NP4-197-M, NP4-196-M); of several for one interval the last."""
+    since = pd.Timestamp(after)
+    if market == "REAL_TIME_15_MIN":
+        frame = surfaced(reader, lambda: reader.get_rtm_price_corrections("RTM_SPP", published_after=since))
+    else:
+        frame = surfaced(reader, lambda: reader.get_dam_price_corrections("DAM_SPP", published_after=since))
+    frame = frame.sort_values(["Interval Start", "Price Correction Time"]).drop_duplicates(["Interval Start", "Location"], keep="last")
+    return rows_of(frame, "SPP Corrected", "Location", points)
+
+
+def child() -> Mapping[str, Ask]:
+    """The asks by name."""
+    logging.getLogger("gridstatus").setLevel(logging.ERROR)
+    reader = ErcotReader()
+    asks = (real_time, day_ahead, reserve, real_time_reserve, load, load_forecast, corrections)
+    return {ask.__name__: partial(ask, reader) for ask in asks}

@@ -1,0 +1,138 @@
+"""Frames: a table of one feed's rows, taken whole or refused whole. Pure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from typing import Any, NamedTuple
+
+from markets import Refused
+from markets.grid import Grid, Interval, Market
+
+
+class Row(NamedTuple):
+    """One value: [start_s, end_s) in epoch seconds UTC, of a point (or product), in the feed's own unit."""
+
+    start_s: int
+    end_s: int
+    point: str
+    value: float
+
+    @property
+    def over(self) -> Interval:
+        return Interval(datetime.fromtimestamp(self.start_s, UTC), datetime.fromtimestamp(self.end_s, UTC))
+
+
+class ImplausiblePrice(Refused):
+    """A value outside what the market's rules allow; `rows` are the offenders, so that a second source can vouch for them."""
+
+    def __init__(self, text: str, rows: Sequence[Row]) -> None:
+        super().__init__(text)
+        self.rows = tuple(rows)
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """What a frame must look like.
+
+    points     every interval holds each of these, and nothing else is kept
+    length_s   each interval is exactly this long and starts on a multiple of it
+    low, high  bounds of a value; None for high asks `price_cap` of the interval's date
+    whole      when given, exactly these intervals: 92, 96 or 100 quarter hours of an ERCOT day, 24 hours or 288 five minutes of a MISO one
+    """
+
+    points: frozenset[str]
+    length_s: int
+    low: float
+    high: float | None = None
+    whole: Grid | None = None
+    market: Market = Market.ERCOT
+
+
+# ERCOT offers stop at -$250 and -$251 has been settled; MISO offers stop at -$500, congestion goes below. Twice or thrice that is absurd.
+PRICE_FLOOR = {Market.ERCOT: -500.0, Market.MISO: -1500.0, Market.TARIFF: -500.0}
+
+
+def price_cap(market: Market, at_s: int) -> float:
+    """The highest price believed, $/MWh: 1.5 x the market's cap of the date, for congestion goes over it. Never a value to clip at."""
+    on = datetime.fromtimestamp(at_s, UTC).date()
+    if market is Market.MISO:
+        # MISO's value of lost load: $3,500, from 2025-09-30 $10,000 (FERC ER25-579).
+        return 1.5 * (10_000.0 if on >= date(2025, 9, 30) else 3_500.0)
+    # ERCOT's high system-wide offer cap: $9,000 to the end of 2021 (its last evening is 2022-01-01 in UTC), then $5,000 (PUCT 52631).
+    return 1.5 * (5_000.0 if on >= date(2022, 1, 2) else 9_000.0)
+
+
+def accept(raw: Iterable[Any], shape: Shape, vouched: Mapping[tuple[int, str], float] | None = None) -> list[Row]:
+    """The frame's rows by start and point. Raises Refused when any of them cannot be true; nothing of a refused frame is kept.
+
+    `vouched` are values another source gave for (start_s, point): an absurd value that both give is believed.
+    """
+    rows = [row for row in map(_row, raw) if row.point in shape.points]
+    if not rows:
+        raise Refused("the frame is empty")
+    _lengths(rows, shape.length_s)
+    _increasing(rows)
+    _complete(rows, shape)
+    _bounds(rows, shape, vouched or {})
+    return sorted(rows)
+
+
+def _row(raw: Any) -> Row:
+    try:
+        start, end, point, value = raw
+        row = Row(int(start), int(end), str(point), float(value))
+    except (TypeError, ValueError):
+        raise Refused(f"a row is not start, end, point and number: {str(raw)[:120]}") from None
+    if not math.isfinite(row.value):
+        raise Refused(f"{row.point} at {_at(row.start_s)} is {row.value}, not a number")
+    return row
+
+
+def _lengths(rows: Sequence[Row], length_s: int) -> None:
+    for row in rows:
+        if row.end_s - row.start_s != length_s or row.start_s % length_s:
+            raise Refused(f"{row.point}: {_at(row.start_s)} to {_at(row.end_s)} is not an interval of {length_s // 60} minutes")
+
+
+def _increasing(rows: Sequence[Row]) -> None:
+    last: dict[str, int] = {}
+    for row in rows:
+        before = last.get(row.point)
+        if before is not None and row.start_s <= before:
+            fault = "comes twice" if row.start_s == before else f"comes after {_at(before)}"
+            raise Refused(f"{row.point}: {_at(row.start_s)} {fault}")
+        last[row.point] = row.start_s
+
+
+def _complete(rows: Sequence[Row], shape: Shape) -> None:
+    by_start: dict[int, set[str]] = {}
+    for row in rows:
+        by_start.setdefault(row.start_s, set()).add(row.point)
+    for start, found in sorted(by_start.items()):
+        if missing := shape.points - found:
+            raise Refused(f"{_at(start)} lacks {', '.join(sorted(missing))}")
+    if shape.whole is None:
+        return
+    expected = {int(edge) for edge in shape.whole.edges[:-1]}
+    if by_start.keys() != expected:
+        raise Refused(f"{len(by_start)} intervals where {len(expected)} belong to {shape.whole!r}")
+
+
+def _bounds(rows: Sequence[Row], shape: Shape, vouched: Mapping[tuple[int, str], float]) -> None:
+    absurd = []
+    for row in rows:
+        high = price_cap(shape.market, row.start_s) if shape.high is None else shape.high
+        if not shape.low <= row.value <= high and vouched.get((row.start_s, row.point)) != row.value:
+            absurd.append(row)
+    if absurd:
+        worst = absurd[0]
+        raise ImplausiblePrice(
+            f"{worst.point} at {_at(worst.start_s)} is {worst.value:,.2f}: outside what the market's rules allow", absurd
+        )
+
+
+def _at(stamp_s: int) -> str:
+    return f"{datetime.fromtimestamp(stamp_s, UTC):%Y-%m-%dT%H:%MZ}"

@@ -1,0 +1,161 @@
+"""Tariff: a utility's energy charge by season, day and hour, or an hourly file it publishes; told as prices that are known ahead."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, time, timedelta, tzinfo
+from itertools import product
+from typing import Protocol
+
+from markets.facts import Fact, Price, PriceMarket
+from markets.grid import Interval, utc
+
+NAME = "tariff"
+HOUR = timedelta(hours=1)
+# A table is told anew each midnight for as many days: longer than any plan looks.
+AHEAD_DAYS = 9
+PUBLISHED = time(16, 0)
+A_LEAP_YEAR = 2024
+
+
+class Rates(Protocol):
+    """What energy costs by the hour."""
+
+    def price(self, start: datetime) -> float | None:
+        """usd_per_mwh of the hour that begins at an instant; None when nothing is said of it."""
+        ...
+
+    def told(self, day: date) -> tuple[datetime, Iterable[date]]:
+        """When the utility speaks on or for a day, and of which days."""
+        ...
+
+    def midnight(self, day: date) -> datetime: ...
+
+
+@dataclass(frozen=True, slots=True)
+class TariffPeriod:
+    """Hours at one price. What is None counts always.
+
+    months     calendar months
+    season     (first, last) as (month, day), both inside; may run over the turn of the year
+    weekdays   True: Monday to Friday but holidays; False: weekends and holidays
+    hours      clock hours by their beginning
+    """
+
+    name: str
+    usd_per_mwh: float
+    months: frozenset[int] | None = None
+    season: tuple[tuple[int, int], tuple[int, int]] | None = None
+    weekdays: bool | None = None
+    hours: frozenset[int] | None = None
+
+    def holds(self, on: date, hour: int, holiday: bool) -> bool:
+        if self.months is not None and on.month not in self.months:
+            return False
+        if self.season is not None and not _within(self.season, (on.month, on.day)):
+            return False
+        if self.weekdays is not None and self.weekdays is not (on.weekday() < 5 and not holiday):
+            return False
+        return self.hours is None or hour in self.hours
+
+
+@dataclass(frozen=True, slots=True)
+class RateTable:
+    """Time of use: of the periods that hold, the first is the price."""
+
+    periods: tuple[TariffPeriod, ...]
+    tz: tzinfo
+    holidays: frozenset[date] = frozenset()
+
+    def period(self, on: date, hour: int, holiday: bool) -> TariffPeriod | None:
+        return next((p for p in self.periods if p.holds(on, hour, holiday)), None)
+
+    def price(self, start: datetime) -> float | None:
+        local = start.astimezone(self.tz)
+        found = self.period(local.date(), local.hour, local.date() in self.holidays)
+        return found.usd_per_mwh if found else None
+
+    def told(self, day: date) -> tuple[datetime, Iterable[date]]:
+        return self.midnight(day), (day + timedelta(days=k) for k in range(AHEAD_DAYS))
+
+    def midnight(self, day: date) -> datetime:
+        return datetime.combine(day, time(), self.tz).astimezone(UTC)
+
+    def gaps(self) -> Iterator[str]:
+        """Days and hours of a year without a price, in words, the first of each month."""
+        for month in range(1, 13):
+            days = [d for n in range(31) if (d := date(A_LEAP_YEAR, month, 1) + timedelta(days=n)).month == month]
+            for on, hour, holiday in product(days, range(24), (False, True)):
+                if self.period(on, hour, holiday) is None:
+                    what = "a holiday" if holiday else f"a {on:%A}"
+                    yield f"no period holds on {what} in {on:%B} from {hour}:00"
+                    break
+
+    def unused(self) -> list[str]:
+        """Names of the periods that others before them leave nothing to."""
+        days = [date(A_LEAP_YEAR, 1, 1) + timedelta(days=n) for n in range(366)]
+        used = {p.name for d, h, k in product(days, range(24), (False, True)) if (p := self.period(d, h, k))}
+        return [p.name for p in self.periods if p.name not in used]
+
+
+@dataclass(frozen=True, slots=True)
+class Hourly:
+    """Prices by the hour, published on the day before."""
+
+    prices: Mapping[datetime, float]
+    tz: tzinfo
+    published: time = PUBLISHED
+
+    def price(self, start: datetime) -> float | None:
+        return self.prices.get(start)
+
+    def told(self, day: date) -> tuple[datetime, Iterable[date]]:
+        return datetime.combine(day, self.published, self.tz).astimezone(UTC), (day + timedelta(days=1),)
+
+    def midnight(self, day: date) -> datetime:
+        return datetime.combine(day, time(), self.tz).astimezone(UTC)
+
+
+@dataclass(slots=True)
+class TariffSource:
+    """The tariff as a Source. Every hour is told ahead as a day-ahead price, and as the price of real time when it begins: what settles."""
+
+    rates: Rates
+    points: Sequence[str]
+    tz: tzinfo
+    name: str = field(default=NAME, init=False)
+    synthetic: bool = field(default=False, init=False)
+
+    async def fetch(self, since: datetime, until: datetime) -> Sequence[Fact]:
+        """The facts that became known in (since, until], in order of `known_at`."""
+        since, until = utc(since), utc(until)
+        facts: list[Fact] = []
+        hour = since.replace(minute=0, second=0, microsecond=0)
+        while (hour := hour + HOUR) <= until:
+            facts += self._prices(hour, hour, PriceMarket.REAL_TIME_HOURLY)
+        day, last = since.astimezone(self.tz).date() - timedelta(days=1), until.astimezone(self.tz).date()
+        while day <= last:
+            known, days = self.rates.told(day)
+            for on in days if since < known <= until else ():
+                for start in self._hours(on):
+                    facts += self._prices(start, known, PriceMarket.DAY_AHEAD_HOURLY)
+            day += timedelta(days=1)
+        return sorted(facts, key=lambda fact: fact.known_at)
+
+    def _hours(self, on: date) -> Iterator[datetime]:
+        start, end = self.rates.midnight(on), self.rates.midnight(on + timedelta(days=1))
+        while start < end:
+            yield start
+            start += HOUR
+
+    def _prices(self, start: datetime, known: datetime, market: PriceMarket) -> Iterator[Price]:
+        usd = self.rates.price(start)
+        for point in self.points if usd is not None else ():
+            over = Interval(start, start + HOUR)
+            yield Price(source=NAME, known_at=known, point=point, market=market, over=over, usd_per_mwh=usd or 0.0)
+
+
+def _within(season: tuple[tuple[int, int], tuple[int, int]], on: tuple[int, int]) -> bool:
+    first, last = season
+    return first <= on <= last if first <= last else on >= first or on <= last

@@ -1,0 +1,70 @@
+"""Obligations: one contract a file, one object read twice, by the plan and by the bill.
+
+A linear obligation writes its money once, as `charges(its)`: each Charge is a quantity that follows load or hashrate, times a rate that
+does not. `its` is a Program while planning (quantities are linear expressions over the program's columns, rates float arrays) and an
+actuals reader while settling (quantities and rates are arrays of Decimal), so objective and bill cannot drift apart. Built-ins and
+plug-ins are entry points of the group `optimizer.obligations`; the key is the `type` of a site file's section, the class is its options
+(frozen pydantic).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from markets.facts import Call, CallKind
+from markets.grid import Interval
+from optimizer.domain.obligation import Bounds
+
+
+def calls_in_force(calls: Sequence[Call], obligation: str) -> tuple[Call, ...]:
+    """The calls under an obligation that count: the highest version of each id, without the cancelled ones; a recall ends its call at
+    its own start."""
+    newest: dict[str, Call] = {}
+    last_order: dict[str, Call] = {}
+    for call in sorted((c for c in calls if c.obligation == obligation), key=lambda c: (c.version, c.known_at)):
+        newest[call.id] = call
+        if call.kind not in (CallKind.RECALL, CallKind.CANCEL):
+            last_order[call.id] = call
+    out = []
+    for id_, call in newest.items():
+        order = last_order.get(id_)
+        if order is None or call.kind is CallKind.CANCEL:
+            continue
+        if call.kind is CallKind.RECALL:
+            ends = min(order.end_at, call.start_at) if order.end_at else call.start_at
+            if ends <= order.start_at:
+                continue
+            order = _ended(order, ends)
+        out.append(order)
+    return tuple(out)
+
+
+def _ended(call: Call, at: Any) -> Call:
+    from dataclasses import replace
+
+    return replace(call, end_at=at)
+
+
+def active(call: Call, over: Interval) -> bool:
+    """Whether the call stands in any part of the interval."""
+    return call.start_at < over.end and (call.end_at is None or call.end_at > over.start)
+
+
+def called_bounds(calls: Sequence[Call], obligation: str, over: Interval, load_before_mw: Mapping[str, float]) -> Bounds:
+    """What deployed instructions insist on: the lowest cap of all that stand. `mw_delta` is a reduction from the load at notice,
+    `load_before_mw` by call id. Deployed instructions are firm (ARCHITECTURE 3)."""
+    bounds = Bounds()
+    for call in calls_in_force(calls, obligation):
+        if not active(call, over):
+            continue
+        cap, floor = float("inf"), 0.0
+        if call.mw_cap is not None:
+            cap = call.mw_cap
+        elif call.mw_target is not None:
+            cap = floor = call.mw_target
+        elif call.mw_delta is not None and call.id in load_before_mw:
+            cap = max(0.0, load_before_mw[call.id] - abs(call.mw_delta))
+        if cap < bounds.cap_mw:
+            bounds = Bounds(floor, cap, True, f"call {call.id} of {call.source}: {obligation} at most {cap:.3f} MW")
+    return bounds

@@ -1,0 +1,72 @@
+"""Generators behind a meter, and what the meter then sees: gross load is what the rigs draw, net load what flows over the line.
+
+Plan and bill read one formula, `net_mwh`: the load a contract settles less what is made behind the same meter and settled by it too. Who
+settles what is made goes as with the rigs' energy (`settles_energy`), under the name `made_behind(meter)`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from markets.grid import Grid, Interval, parse_instant
+from optimizer.lp.expr import Floats
+
+if TYPE_CHECKING:
+    pass
+
+# What a contract remembers of its generator when a plan or a bill begins: MW, and since when it runs or stands.
+RUNNING_MW, SINCE = "running_mw", "since"
+# A generator under this stands still: solver dust.
+DUST_MW = 1e-6
+
+
+@dataclass(frozen=True, slots=True)
+class Generator:
+    """A machine behind a meter, by the name of its contract.
+
+    mw, min_mw     most and least while it runs
+    usd_per_mwh    what another MWh costs: fuel and maintenance
+    outages        stretches in which no more than so many MW can be made
+    whole          it runs at `min_mw` or more, or stands (a binary)
+    """
+
+    name: str
+    meter: str
+    mw: float
+    min_mw: float = 0.0
+    usd_per_mwh: float = 0.0
+    outages: tuple[tuple[Interval, float], ...] = ()
+    whole: bool = False
+
+    def most_mw(self, grid: Grid) -> Floats:
+        """The most it can make in each interval, shape (n,); an outage of a part of one counts for all of it. Under its minimum load it
+        stands."""
+        most = np.full(len(grid), self.mw)
+        for over, left_mw in self.outages:
+            most = np.where(grid.share_within(over) > 0, np.minimum(most, left_mw), most)
+        return np.where(most < self.min_mw, 0.0, most)
+
+
+def planned_generation(plan: Mapping[str, Any] | None, at: datetime) -> dict[str, float]:
+    """MW by contract that a PLAN document has its generators make at an instant; nothing where it holds none."""
+    for interval in plan["intervals"] if plan is not None else ():
+        if parse_instant(interval["start"]) <= at < parse_instant(interval["end"]):
+            return {name: float(machine["mw"]) for name, machine in interval.get("generation", {}).items()}
+    return {}
+
+
+def running_since(made_mw: Floats, grid: Grid, memory: Mapping[str, Any]) -> list[datetime]:
+    """Since when a generator runs or stands in each interval of a schedule, by what was remembered before it."""
+    before, since = float(memory.get(RUNNING_MW, 0.0)) > DUST_MW, memory.get(SINCE)
+    here = parse_instant(since) if since else grid.start
+    found = []
+    for over, mw in zip(grid.intervals, made_mw, strict=True):
+        if (mw > DUST_MW) != before:
+            before, here = not before, over.start
+        found.append(here)
+    return found

@@ -1,0 +1,95 @@
+"""Periods: what a contract counts over hours, days or months, for programs and for bills: the highest of a quantity, and what is missing
+from a sum. Periods are told by a number an interval, rising with time, shape (n,)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from markets.grid import Grid
+from optimizer.lp.expr import Floats, Ints
+
+if TYPE_CHECKING:
+    pass
+
+INF = float("inf")
+# The number of the period that a contract's memory is of.
+PERIOD = "period"
+Numbers = NDArray[Any]
+
+
+def clock(grid: Grid, minutes: int) -> Ints:
+    """Periods of so many minutes on the clock, from midnight UTC on."""
+    return np.asarray(grid.edges[:-1] // (60 * minutes), dtype=np.int64)
+
+
+def leads(periods: Ints) -> Ints:
+    """For each interval the position of the first interval of its period."""
+    return np.asarray(np.searchsorted(periods, periods, side="left"), dtype=np.int64)
+
+
+def ends(periods: Ints) -> NDArray[np.bool_]:
+    """Whether an interval is its period's last on the grid."""
+    return np.append(periods[1:] != periods[:-1], True)
+
+
+def steps_within(periods: Ints) -> tuple[tuple[Ints, NDArray[np.bool_]], ...]:
+    """The first, second, third... interval of the period each interval is in, and whether there is one."""
+    first = leads(periods)
+    longest = int(np.bincount(first, minlength=1).max())
+    out = []
+    for k in range(longest):
+        at = np.minimum(first + k, len(periods) - 1)
+        out.append((at, (first + k < len(periods)) & (periods[at] == periods)))
+    return tuple(out)
+
+
+def shares(periods: Ints, hours: Floats) -> tuple[tuple[Ints, Floats], ...]:
+    """The intervals of the period each interval is in, one after the other, each with its share of the period's hours."""
+    whole = np.bincount(leads(periods), hours)[leads(periods)]
+    return tuple((at, np.where(within, hours[at] / whole, 0.0)) for at, within in steps_within(periods))
+
+
+def recalled(memory: Mapping[str, Any], key: str, period: int) -> float:
+    """A figure a contract remembers of a period: nothing when what it remembers is of another one."""
+    return float(memory.get(key, 0.0)) if memory.get(PERIOD, period) == period else 0.0
+
+
+def highest_of(quantity: Numbers, periods: Ints, floor: Numbers, nothing: Any) -> Numbers:
+    """The same of numbers: each interval's raise over the floor and all before it. A gap raises nothing and has no number."""
+    out = np.array(quantity, dtype=quantity.dtype)
+    reached: Any = nothing
+    for t, value in enumerate(quantity):
+        if t == 0 or periods[t] != periods[t - 1]:
+            reached = floor[t]
+        if value != value:
+            continue
+        out[t] = max(value - reached, nothing)
+        reached = max(value, reached)
+    return out
+
+
+def short_of(quantity: Numbers, periods: Ints, need: Numbers, before: tuple[Any, Any], nothing: Any) -> Numbers:
+    """The same of numbers. A gap neither counts nor is asked for."""
+    out = np.array(need, dtype=need.dtype)
+    have, needed = before
+    owed = max(needed - have, nothing)
+    for t, value in enumerate(quantity):
+        if t and periods[t] != periods[t - 1]:
+            have, needed, owed = nothing, nothing, nothing
+        if value == value and need[t] == need[t]:
+            have, needed = have + value, needed + need[t]
+        last = t + 1 == len(periods) or periods[t + 1] != periods[t]
+        out[t] = max(needed - have, nothing) - owed if last else nothing
+    return out
+
+
+def _summed(values: Floats, periods: Ints, before: float) -> Floats:
+    """The running sum within each period, `before` in front of the first."""
+    running = np.cumsum(values)
+    first = leads(periods)
+    base = np.where(first > 0, running[first - 1], 0.0)
+    return np.asarray(running - base + np.where(periods == periods[0], before, 0.0), dtype=np.float64)

@@ -1,0 +1,67 @@
+"""Margins: what a rig in a mode earns over sleeping, by the book's own formulas; and the energy price at which that is nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from optimizer.domain.obligation import Obligation
+from optimizer.domain.quantities import ActualQuantities
+from optimizer.domain.site import SLEEP, Mode, RigGroup, Site
+from optimizer.lp.expr import Floats
+from optimizer.lp.program import Program
+
+
+def margin_usd(book: Sequence[Obligation], program: Program, group: RigGroup, mode: Mode) -> Floats:
+    """Dollars an interval of a thousand rigs in `mode` instead of asleep, alone on the site, shape (n,)."""
+    return _alone(book, program, {point: series.values for point, series in program.outlook.energy.items()}, group, mode)
+
+
+def breakevens_usd_per_mwh(book: Sequence[Obligation], program: Program) -> dict[str, Floats]:
+    """By group: the energy price in each interval at which its best mode and sleep earn the same, fee, overhead, losses and adders
+    included, shape (n,): what it earns where energy is free, by MWh that settle. Infinite where running costs no energy."""
+    free = {point: np.zeros(program.n) for point in program.outlook.energy}
+    found = {}
+    for group in program.site.groups:
+        earned = _alone(book, program, free, group, group.full)
+        mwh = _more_mw(program, group, group.full) * program.hours * program.site.meter_of[group.name].loss_factor
+        found[group.name] = np.asarray(np.divide(earned, mwh, out=np.full(program.n, np.inf), where=mwh > 0))
+    for obligation in book:
+        strikes = getattr(obligation, "strikes", None)
+        for name, (strike, alone) in (strikes(program.site) if strikes else {}).items():
+            found[name] = np.full(program.n, strike) if alone else np.minimum(found[name], strike)
+    return found
+
+
+def net(book: Sequence[Obligation], reader: ActualQuantities) -> Floats:
+    """Dollars an interval of every charge, shape (n,)."""
+    usd = np.zeros(len(reader.grid))
+    for obligation in book:
+        charges = getattr(obligation, "charges", None)
+        for charge in charges(reader) if charges else ():
+            if charge.over_period:
+                continue
+            usd = usd + charge.quantity * charge.rate
+    return np.asarray(usd, dtype=np.float64)
+
+
+def _alone(book: Sequence[Obligation], program: Program, prices: Mapping[str, Floats], group: RigGroup, mode: Mode) -> Floats:
+    """With and without the rigs, on a site that holds nothing else."""
+    where = Site.model_construct(**{**dict(program.site), "groups": (group,)})
+    energy = {group.name: _more_mw(program, group, mode) * program.hours}
+    hashed = {group.name: mode.ths * program.hours / 24.0}
+    hashprice = program.outlook.hashprice.values
+    peaks = {minutes: series.values for minutes, series in program.outlook.peak_share.items()}
+    up = ActualQuantities(
+        where, program.grid, energy, hashed, prices, hashprice, settled=program.settled, hashed=program.hashed, peaks=peaks
+    )
+    idle = ActualQuantities(where, program.grid, {}, {}, prices, hashprice, settled=program.settled, hashed=program.hashed, peaks=peaks)
+    return net(book, up) - net(book, idle)
+
+
+def _more_mw(program: Program, group: RigGroup, mode: Mode) -> Floats:
+    """Load of a thousand rigs in `mode` over sleeping ones."""
+    asleep = next((m for m in group.modes if m.name == SLEEP), None)
+    load = program.mw_per_kilorig(group, mode)
+    return np.asarray(load - program.mw_per_kilorig(group, asleep)) if asleep else load

@@ -1,0 +1,45 @@
+"""Shaping: a book and an outlook become a program."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import nullcontext
+
+from markets.outlook import Outlook
+from optimizer.domain.isolation import PluginFailures
+from optimizer.domain.net_load import of_book
+from optimizer.domain.obligation import Obligation
+from optimizer.domain.quantities import energy_settled_by
+from optimizer.domain.site import Availability, Site, SoFar
+from optimizer.lp.cohorts import Cohorts, gather
+from optimizer.lp.fill_gaps import fill_gaps
+from optimizer.lp.generator_columns import machines
+from optimizer.lp.program import Program
+
+
+def program_of(
+    site: Site, book: Sequence[Obligation], outlook: Outlook, so_far: SoFar, availability: Availability | None = None
+) -> Program:
+    """The program `plan` solves for these inputs: to write it down, or to solve it another way."""
+    outlook, _ = fill_gaps(outlook)
+    return build_program(gather(site, book, so_far, availability or Availability(), outlook.temperature_c.values), book, outlook)
+
+
+def build_program(cohorts: Cohorts, book: Sequence[Obligation], outlook: Outlook, faults: PluginFailures | None = None) -> Program:
+    """The program of a book over an outlook. What a contract raises goes to `faults`, else through."""
+    program = Program(cohorts.site, outlook, cohorts.so_far, cohorts.availability)
+    if faults is not None:
+        for obligation in book:
+            with faults.of(obligation):
+                for takes in (getattr(obligation, asks, None) for asks in ("settles_energy", "settles_hash")):
+                    _ = takes(cohorts.site) if takes else None
+                of_book([obligation], cohorts.site)
+        book = faults.sound(book)
+    program.settled = energy_settled_by(book, cohorts.site, program.during)
+    program.hashed = energy_settled_by(book, cohorts.site, program.during, "settles_hash")
+    program.behind = of_book(book, cohorts.site)
+    program.machines = machines(program, program.behind)
+    for obligation in book:
+        with faults.of(obligation) if faults is not None else nullcontext():
+            obligation.shape(program)
+    return program

@@ -1,0 +1,239 @@
+"""Program: load and hashrate over the horizon as named vector blocks; minimise minus profit, in MW, PH/s and thousands of rigs.
+
+One builder, and nothing here knows a solver. Each group has a block of columns for each mode awake (steps.py): thousands of its rigs in
+that mode or above, interval by interval. Mixing rigs makes every mode set convex, so "how many in each mode" is linear; what is left over
+sleeps. Obligations add rows, columns and priced lines through the methods below; a Program is also the `Its` their formulas read
+(ARCHITECTURE 3).
+
+What can be kept in every case is a hard row. What may have to give way is elastic, in an order: `Yields`. The solver looks first for a plan
+that breaks nothing; only when there is none does it break the least, the first of `Yields` last, before any dollar counts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from markets.facts import Call
+from markets.grid import Grid, Interval
+from markets.outlook import Outlook, PeakWindow
+from optimizer.domain import reserve_awards
+from optimizer.domain.calls import calls_in_force
+from optimizer.domain.generator import Generator
+from optimizer.domain.obligation import Bounds, Charge
+from optimizer.domain.periods import shares
+from optimizer.domain.site import Availability, Meter, Mode, RigGroup, Site, SoFar
+from optimizer.lp import period_rows
+from optimizer.lp.arrays import Earned, Yields
+from optimizer.lp.blocks import Blocks
+from optimizer.lp.expr import Expr, Floats, Ints, total
+from optimizer.lp.generator_columns import Machine
+from optimizer.lp.mode_columns import KILO as KILO
+from optimizer.lp.mode_columns import Steps
+
+
+class Program(Blocks):
+    """A site over an outlook, before and while obligations shape it. Groups are those of `site`: aggregate first (cohorts.py)."""
+
+    def __init__(self, site: Site, outlook: Outlook, so_far: SoFar, availability: Availability | None = None) -> None:
+        self.site, self.outlook, self.so_far = site, outlook, so_far
+        self.grid: Grid = outlook.grid
+        super().__init__(len(self.grid))
+        self.hours = np.asarray(self.grid.hours)
+        self.earned: list[Earned] = []
+        self.offers: dict[tuple[str, str], Expr] = {}
+        self.settled: Mapping[str, Mapping[str, Floats]] = {}
+        self.hashed: Mapping[str, Mapping[str, Floats]] = {}
+        self.behind: Mapping[str, tuple[Generator, ...]] = {}
+        self.machines: Mapping[str, Machine] = {}
+        self.wakes: dict[str, Ints] = {}
+        self.kilorigs = {g.name: _available(g, self.grid, availability or Availability()) / KILO for g in site.groups}
+        self._steps = Steps(self)
+
+    # --- what a formula may read (Its) ------------------------------------------------------------------------------------------------
+
+    def energy_mwh(self, group: str) -> Expr:
+        return self._steps.energy_mwh(group)
+
+    def generators(self, meter: str) -> tuple[Generator, ...]:
+        return self.behind.get(meter, ())
+
+    def generated_mwh(self, obligation: str) -> Expr:
+        return self.machines[obligation].mw * self.hours
+
+    def runs(self, obligation: str) -> Expr:
+        return self.machines[obligation].runs
+
+    def starts(self, obligation: str) -> Expr:
+        return self.machines[obligation].starts
+
+    def hash_ph_days(self, group: str) -> Expr:
+        return self._steps.hash_ph_days(group)
+
+    def energy_price(self, settlement_point: str) -> Floats:
+        return self.outlook.price(settlement_point).values
+
+    def hashprice(self) -> Floats:
+        return self.outlook.hashprice.values
+
+    def number(self, value: float) -> float:
+        return float(value)
+
+    def sum(self, parts: Sequence[Expr]) -> Expr:
+        return total(parts, self.n)
+
+    def during(self, over: Interval | None) -> Floats:
+        return np.ones(self.n) if over is None else self.grid.share_within(over)
+
+    def settled_by(self, obligation: str, group: str) -> Floats:
+        return self.settled.get(obligation, {}).get(group, np.zeros(self.n))
+
+    def settled_apart(self, group: str) -> Floats:
+        return sum((by.get(group, np.zeros(self.n)) for by in self.settled.values()), np.zeros(self.n))
+
+    def hashed_apart(self, group: str) -> Floats:
+        return sum((by.get(group, np.zeros(self.n)) for by in self.hashed.values()), np.zeros(self.n))
+
+    def peak_share(self, window: PeakWindow) -> Floats:
+        series = self.outlook.peak_share.get(window)
+        return np.zeros(self.n) if series is None else series.values
+
+    def memory(self, obligation: str) -> Mapping[str, Any]:
+        found: Mapping[str, Any] = self.so_far.memory.get(obligation, {})
+        return found
+
+    def mean(self, quantity: Expr, periods: Ints) -> Expr:
+        return total([quantity.taken(at) * share for at, share in shares(periods, self.hours)], self.n)
+
+    def highest(self, quantity: Expr, periods: Ints, floor: Floats) -> Expr:
+        return period_rows.highest(self, quantity, periods, floor)
+
+    def short(self, quantity: Expr, periods: Ints, need: Floats, before: tuple[float, float] = (0.0, 0.0)) -> Expr:
+        return period_rows.short(self, quantity, periods, need, before)
+
+    def calls_of(self, obligation: str) -> tuple[Call, ...]:
+        return calls_in_force(self.so_far.calls, obligation)
+
+    def awarded(self, obligation: str, product: str, market: str) -> tuple[Floats, Floats]:
+        mw, price, _ = reserve_awards.on(reserve_awards.of(self.so_far.awards, obligation, product, market), self.grid, float)
+        return mw, price
+
+    def carried_mw(self, obligation: str, product: str) -> Expr:
+        return self.offers.get((obligation, product), total([], self.n))
+
+    def reserve_price(self, obligation: str, product: str) -> Floats:
+        return reserve_awards.expected(self.outlook, product)
+
+    def below(self, quantity: Expr, knots: Floats, slopes: tuple[Floats, ...]) -> Expr:
+        """See Its. Segments fill in order of falling slope by themselves; where a slope rises a binary makes them."""
+        edges = np.hstack([np.zeros((self.n, 1)), np.asarray(knots, dtype=np.float64)])
+        rising = np.zeros(self.n, dtype=bool)
+        for left, right in zip(slopes, slopes[1:], strict=False):
+            rising |= np.asarray(right) > np.asarray(left)
+        _, most = quantity.range(self.lower, self.upper)
+        segments = []
+        for k in range(len(slopes)):
+            top = edges[:, k + 1] if k + 1 < edges.shape[1] else np.maximum(most, edges[:, k])
+            segments.append(self.column(f"segment {k}", upper=np.maximum(0.0, top - edges[:, k]), closed=True))
+        self.row("segments", self.sum(segments) - quantity, lower=0.0, upper=0.0)
+        if rising.any():
+            self._in_order(segments, rising)
+        return self.sum([segment * slope for segment, slope in zip(segments, slopes, strict=True)])
+
+    # --- the site's own expressions ---------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def overhead(self) -> Mapping[str, Floats]:
+        """By hall: 1 + overhead share at each interval's temperature; 25 C where none is known."""
+        celsius = np.nan_to_num(self.outlook.temperature_c.values, nan=25.0)
+        above = np.maximum(0.0, celsius - 25.0)
+        return {h.name: 1.0 + h.overhead.share + h.overhead.share_per_c_above_25 * above for h in self.site.halls}
+
+    def mw_per_kilorig(self, group: RigGroup, mode: Mode) -> Floats:
+        """At the meter, overhead included, shape (n,)."""
+        return self.overhead[group.hall] * (mode.watts / KILO)
+
+    @cached_property
+    def rigs(self) -> dict[str, dict[str, Expr]]:
+        """By group and awake mode: thousands of rigs in it."""
+        return {g.name: self._steps.rigs(g) for g in self.site.groups}
+
+    def counted(self, x: Floats) -> dict[str, dict[str, Floats]]:
+        """The same in a solution: rigs."""
+        return self._steps.counted(x)
+
+    def decided_now(self) -> Ints:
+        """The columns that are decided before anything more is known: the first interval's rigs, and the reserve that is sold."""
+        sold = [mw.cols[mw.coefs != 0.0] for mw in self.offers.values()]
+        return np.unique(np.concatenate([self._steps.cols[:, 0], *sold]))
+
+    def awake(self, group: str) -> Expr:
+        """Thousands of rigs not asleep."""
+        return self._steps.awake(group)
+
+    def awake_of(self, groups: Sequence[str]) -> Expr:
+        """The same of several, as a family."""
+        return self._steps.awake_of(groups)
+
+    def steps(self, group: str) -> list[Expr]:
+        """For each mode awake, by rising watts: thousands of rigs in it or a higher one."""
+        return self._steps.up(group)
+
+    def group_load_mw(self, group: str) -> Expr:
+        return self._steps.load_mw([group])
+
+    def load_mw(self, groups: Sequence[str]) -> Expr:
+        """Load of some groups at their meters, overhead included."""
+        return self._steps.load_mw(groups)
+
+    def hashrate_ph(self, group: str) -> Expr:
+        """A thousand rigs of 200 TH/s are 200 PH/s."""
+        return self._steps.hashrate_ph(group)
+
+    # --- building ---------------------------------------------------------------------------------------------------------------------
+
+    def insist(self, name: str, groups: Sequence[str], bounds: Sequence[Bounds]) -> None:
+        """Bounds of an obligation on the load of some groups, one an interval; the firm ones are before every dollar."""
+        caps, floors = np.array([b.cap_mw for b in bounds]), np.array([b.floor_mw for b in bounds])
+        load = self.load_mw(groups)
+        if np.isfinite(caps).any():
+            self.cap(f"call {name}", load, caps)
+        if (floors > 0).any():
+            self.at_least(f"floor {name}", load, floors, Yields.INSTRUCTION)
+
+    def earn(self, obligation: str, charge: Charge[Expr]) -> None:
+        """Adds a charge to the profit that is maximised."""
+        usd = charge.quantity * np.asarray(charge.rate, dtype=np.float64)
+        self.earned.append(Earned(obligation, charge.charge_type, usd))
+        self.weigh(-usd)
+
+    # --- inside -----------------------------------------------------------------------------------------------------------------------
+
+    def _in_order(self, segments: Sequence[Expr], rising: NDArray[np.bool_]) -> None:
+        before: Expr | None = None
+        for left, right in zip(segments, segments[1:], strict=False):
+            full = self.column("filled", upper=np.where(rising, 1.0, 0.0), integer=True, closed=True)
+            _, width = left.range(self.lower, self.upper)
+            _, room = right.range(self.lower, self.upper)
+            self.row("left is full", left - full * width, lower=0.0, where=rising)
+            self.row("right waits", right - full * room, upper=0.0, where=rising)
+            if before is not None:
+                self.row("in order", full - before, upper=0.0, where=rising)
+            before = full
+
+
+def meters(site: Site, groups: Sequence[str]) -> tuple[tuple[Meter, tuple[str, ...]], ...]:
+    """The meters that groups sit behind, each with those groups."""
+    return tuple((m, behind) for m in site.meters if (behind := tuple(n for n in groups if site.meter_of[n].id == m.id)))
+
+
+def _available(group: RigGroup, grid: Grid, availability: Availability) -> Floats:
+    series = availability.rigs.get(group.name)
+    if series is None:
+        return np.full(len(grid), float(group.rigs))
+    values = series.values if series.grid == grid else series.onto(grid).values
+    return np.clip(np.nan_to_num(values, nan=float(group.rigs)), 0.0, float(group.rigs))

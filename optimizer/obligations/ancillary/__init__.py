@@ -1,0 +1,1 @@
+"""Ancillary services of a controllable or an interruptible load in ERCOT."""

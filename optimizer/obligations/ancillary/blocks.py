@@ -1,0 +1,139 @@
+"""Interruptible: a load that is not controllable sells reserve in blocks, and is judged by what it dropped.
+
+    block          all or nothing, constant over its award
+    instruction I  low x I <= load before - load <= high x I     95 to 150 %, the load of the minutes before it (Nodal Protocols 8.1.1.4.3)
+    strikes        two failed instructions in a rolling 365 days disqualify
+
+Memory: before_mw (load of the last interval), open (by call: base MW, MWh asked and delivered), deployed and strikes (starts).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Annotated, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from markets.facts import Call, CallKind
+from markets.grid import Interval, OperatingDay
+from optimizer.domain.actuals import Actuals
+from optimizer.domain.calls import active, calls_in_force
+from optimizer.domain.obligation import Bounds
+from optimizer.domain.site import NotNegative, Positive, Written
+from optimizer.lp.program import Program
+
+BEFORE_MW, OPEN, DEPLOYED, STRIKES = "before_mw", "open", "deployed", "strikes"
+WEEK = timedelta(days=7)
+Times = Annotated[int, Field(ge=1)]
+
+
+class ReserveBlock(Written):
+    """All or nothing: at least `min_mw`, the same over `hours` on the market's clock. The rest is what was registered of the resource:
+    once interrupted it stays down so long, once restored it is left alone so long, and no more deployments than that in a day or in
+    seven days."""
+
+    min_mw: Positive
+    hours: Annotated[int, Field(ge=1, le=24)] = 1
+    min_interruption_min: NotNegative = 0.0
+    min_restoration_min: NotNegative = 0.0
+    max_daily_deployments: Times | None = None
+    max_weekly_deployments: Times | None = None
+
+
+def sold_whole(program: Program, name: str, mw: Any, groups: Sequence[str], block: ReserveBlock, idle: NDArray[np.bool_]) -> None:
+    """Rows: at least the block's minimum or nothing, and the same over each of its spans, `idle` intervals apart."""
+    most = sum(program.group_load_mw(g).range(program.lower, program.upper)[1] for g in groups)
+    sold = program.column(f"sold {name}", upper=np.where(idle, 0.0, 1.0), integer=True)
+    program.row(f"least {name}", mw - sold * block.min_mw, lower=0.0)
+    program.row(f"most {name}", mw - sold * most, upper=0.0)
+    starts = [over.start.astimezone(program.site.market.tz) for over in program.grid.intervals]
+    spans = [(at.date(), at.hour // block.hours) for at in starts]
+    same = np.array([False, *(a == b for a, b in zip(spans, spans[1:], strict=False))])
+    same[1:] &= ~idle[1:] & ~idle[:-1]
+    program.row(f"span {name}", mw - mw.lag(1), lower=0.0, upper=0.0, where=same)
+
+
+def prolonged(calls: Sequence[Call], name: str, block: ReserveBlock) -> tuple[Call, ...]:
+    """The calls that stand, none shorter than the least time the load stays down once interrupted."""
+    least = timedelta(minutes=block.min_interruption_min)
+    found = []
+    for call in calls_in_force(calls, name):
+        short = call.kind is CallKind.DEPLOY and call.end_at is not None and call.end_at < call.start_at + least
+        found.append(replace(call, end_at=call.start_at + least) if short else call)
+    return tuple(found)
+
+
+def banded(said: Bounds, calls: Sequence[Call], over: Interval, base_mw: Mapping[str, float], high: float) -> Bounds:
+    """Bounds that also keep the load from dropping further than the band allows, where every instruction in force names a reduction."""
+    deployed = [c for c in calls if c.kind is CallKind.DEPLOY and active(c, over)]
+    floors = [base_mw[c.id] - high * abs(c.mw_delta) for c in deployed if c.mw_delta is not None and c.id in base_mw]
+    if not floors or len(floors) < len(deployed):
+        return said
+    return replace(said, floor_mw=min(max(0.0, min(floors), said.floor_mw), said.cap_mw))
+
+
+def idle(program: Program, name: str, block: ReserveBlock, memory: Mapping[str, Any]) -> NDArray[np.bool_]:
+    """Where nothing can be sold: under an instruction, until it may be interrupted again, and when the day's or the week's are used up."""
+    calls = [c for c in prolonged(program.so_far.calls, name, block) if c.kind is CallKind.DEPLOY]
+    rest, market = timedelta(minutes=block.min_restoration_min), program.site.market
+    starts = {datetime.fromisoformat(at) for at in memory.get(DEPLOYED, ())} | {c.start_at for c in calls}
+    found = np.zeros(program.n, dtype=bool)
+    for t, over in enumerate(program.grid.intervals):
+        resting = any(c.start_at < over.end and (c.end_at is None or over.start < c.end_at + rest) for c in calls)
+        on = OperatingDay.of(market, over.start).on
+        of_day = sum(at < over.end and OperatingDay.of(market, at).on == on for at in starts)
+        of_week = sum(over.start - WEEK < at < over.end for at in starts)
+        used = (block.max_daily_deployments, of_day), (block.max_weekly_deployments, of_week)
+        found[t] = resting or any(most is not None and have >= most for most, have in used)
+    return found
+
+
+def strikes(memory: Mapping[str, Any], at: datetime, days: float) -> list[datetime]:
+    """Failed instructions that count at an instant, the oldest first."""
+    failed = sorted(datetime.fromisoformat(start) for start in memory.get(STRIKES, ()))
+    return [start for start in failed if at - timedelta(days=days) < start <= at]
+
+
+def remembered(
+    memory: Mapping[str, Any], then: Actuals, name: str, groups: Sequence[str], response_min: float, band: tuple[float, float]
+) -> Mapping[str, Any]:
+    """The memory after a stretch of time: what instructions asked for and had from their response time on, by settlement interval; those
+    that ended outside the band are strikes."""
+    hours = [over.hours for over in then.grid.intervals]
+    load = [sum(float(then.energy_mwh[g][t]) for g in groups) / h for t, h in enumerate(hours)]
+    before = [float(memory.get(BEFORE_MW, "nan")), *load[:-1]]
+    open_ = {id_: dict(state) for id_, state in memory.get(OPEN, {}).items()}
+    deployed, failed = set(memory.get(DEPLOYED, ())), set(memory.get(STRIKES, ()))
+    for call in _judged(then, name):
+        start = call.start_at.isoformat()
+        deployed.add(start)
+        late = then.grid.index(call.start_at) if call.start_at in then.grid.over else 0
+        state = open_.setdefault(call.id, {"base_mw": before[late], "asked_mwh": 0.0, "done_mwh": 0.0})
+        for t, over in enumerate(then.grid.intervals):
+            ended = call.end_at is not None and over.end > call.end_at
+            if ended or over.start < call.start_at + timedelta(minutes=response_min) or load[t] != load[t]:
+                continue
+            state["asked_mwh"] += abs(call.mw_delta or 0.0) * hours[t]
+            state["done_mwh"] += (state["base_mw"] - load[t]) * hours[t]
+        if call.end_at is not None and call.end_at <= then.grid.end:
+            open_.pop(call.id)
+            asked, done = state["asked_mwh"], state["done_mwh"]
+            if asked and done == done and not band[0] * asked - 1e-9 <= done <= band[1] * asked + 1e-9:
+                failed.add(start)
+    return {**memory, BEFORE_MW: load[-1], OPEN: open_, DEPLOYED: _of_a_year(deployed, then), STRIKES: _of_a_year(failed, then)}
+
+
+def _judged(then: Actuals, name: str) -> Iterable[Call]:
+    """Instructions that name a reduction and stand in a stretch of time."""
+    for call in calls_in_force(then.calls, name):
+        here = call.start_at < then.grid.end and (call.end_at is None or call.end_at > then.grid.start)
+        if here and call.kind is CallKind.DEPLOY and call.mw_delta is not None:
+            yield call
+
+
+def _of_a_year(starts: set[str], then: Actuals) -> list[str]:
+    return sorted(s for s in starts if datetime.fromisoformat(s) > then.grid.end - timedelta(days=366))

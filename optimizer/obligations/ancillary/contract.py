@@ -1,0 +1,294 @@
+"""Ancillary services of a load: Reg-Up, Reg-Down, RRS, ECRS, Non-Spin, of one that is dispatched (CLR) or interrupted in blocks (NCLR).
+
+    up reserve    <= what awake rigs draw over sleep, less rigs that may not sleep yet, and <= load - LPC: a megawatt is sold once
+    down reserve  <= what the rigs can rise by in the response time, and <= MPC - load, halls and interconnect included
+    each product  <= qualified MW, and <= ramp x response time
+
+Day-ahead awards are paid at the day-ahead price. From 2025-12-05 (RTC+B) they are forwards, bought back at the real-time price:
+
+    site cash = DA award x h x MCPC(DAM) + (real-time award - DA award) x h x MCPC(real time)          Nodal Protocols 6.7
+
+Before, what was awarded and not carried cost its day-ahead price again (failure to provide). Under set points the load owes a deviation
+charge outside a tolerance. Deployments are calls under the contract's name: bounds before every price.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+from pydantic import Field, model_validator
+
+from markets.facts import Call
+from markets.grid import Interval, OperatingDay
+from optimizer.domain.actuals import Actuals
+from optimizer.domain.calls import active
+from optimizer.domain.contract_standing import ContractProgress
+from optimizer.domain.market_rules import days, figures, rule
+from optimizer.domain.obligation import Bounds, Charge, Quantities
+from optimizer.domain.reserve_awards import DAY_AHEAD
+from optimizer.domain.site import NotNegative, Positive, Site
+from optimizer.lp.arrays import Yields
+from optimizer.lp.headroom import down_pool, up_pool
+from optimizer.lp.phrases import hours, missing_rigs
+from optimizer.lp.program import Program
+from optimizer.lp.trajectory import Trajectory
+from optimizer.obligations.ancillary.blocks import ReserveBlock, banded, idle, prolonged, remembered, sold_whole, strikes
+from optimizer.obligations.ancillary.set_point_deviation import deviation
+from optimizer.obligations.contract import LOAD_BEFORE_MW, Contract
+
+DOWN = ("REGDN",)
+Product = Literal["REGUP", "REGDN", "RRS", "RRSFFR", "RRSUFR", "ECRS", "NSPIN"]
+# What each kind of load may sell (RULES 1.6); the parts of RRS that a frequency relay carries are named apart.
+OF_KIND = {
+    "clr": ("REGUP", "REGDN", "RRS", "RRSFFR", "ECRS", "NSPIN"),
+    "nclr": ("RRSFFR", "RRSUFR", "ECRS", "NSPIN"),
+}
+ARMED = ("RRSFFR", "RRSUFR")
+# Reserve that nothing pays for is not kept ready.
+IDLE_USD_PER_MW_H = 1e-6
+KEPT_MW = 1e-6
+
+
+class Ancillary(Contract):
+    """Reserve sold to ERCOT.
+
+    kind                     "clr": a controllable load; "nclr": one that is interrupted in blocks, on instruction or by a relay
+    products, qualified_mw   what it may sell, and the most of each, MW; what is not in `qualified_mw` is sold up to the load
+    lpc_mw, mpc_mw           least and most the load may be dispatched to; nothing and everything unless told
+    shed_s                   seconds until a rig told to sleep draws nothing (measured, p99)
+    ramp_mw_per_min          as telemetered; none: the load drops in `shed_s`
+    hold                     "economic": an award is bought back when that pays; "firm": it is carried before every price
+    block                    nclr: its blocks, and what was registered of it
+    relay                    a frequency relay is armed: RRSFFR and RRSUFR need one; Loadstone trips nothing
+    """
+
+    type: ClassVar[str] = "ancillary"
+    stands_on: ClassVar[tuple[str, ...]] = ("ercot.as.", "ercot.set_point.", "ercot.nclr.")
+    name: str = "ancillary"
+    kind: Literal["clr", "nclr"] = "clr"
+    products: tuple[Product, ...] = Field(min_length=1)
+    qualified_mw: Mapping[Product, NotNegative] = Field(default_factory=dict)
+    lpc_mw: NotNegative = 0.0
+    mpc_mw: Positive | None = None
+    shed_s: NotNegative = 60.0
+    ramp_mw_per_min: Positive | None = None
+    hold: Literal["economic", "firm"] = "economic"
+    block: ReserveBlock | None = None
+    relay: bool = False
+
+    @model_validator(mode="after")
+    def _whole(self) -> Ancillary:
+        if len(set(self.products)) < len(self.products):
+            raise ValueError("products: one stands there twice")
+        for product in self.qualified_mw:
+            if product not in self.products:
+                raise ValueError(f"qualified_mw: {product} is not among its products")
+        for product in self.products:
+            if product not in OF_KIND[self.kind]:
+                raise ValueError(f"products: {product} is not sold by a load of kind {self.kind!r} (ERCOT Nodal Protocols 3.16, 8.1.1.2)")
+            if product in ARMED and not self.relay:
+                raise ValueError(f"products: {product} is carried by a frequency relay; relay = true says that one is armed")
+        if (self.kind == "nclr") != (self.block is not None):
+            raise ValueError("a block is what a load of kind 'nclr' sells: the one needs the other")
+        if self.mpc_mw is not None and self.mpc_mw < self.lpc_mw:
+            raise ValueError("mpc_mw must be at least lpc_mw")
+        return self
+
+    # --- instructions of a load that is interrupted -------------------------------------------------------------------------------------
+
+    def bounds(self, site: Site, memory: Mapping[str, Any], calls: Sequence[Call], over: Interval) -> Bounds:
+        """What instructions insist on; of a block also for its least time, and no further down than its band."""
+        if self.block is None:
+            return super().bounds(site, memory, calls, over)
+        stand = prolonged(calls, self.name, self.block)
+        said = super().bounds(site, memory, stand, over)
+        high = float(self._figure("ercot.nclr.band_high", site, over.start)) if stand else 0.0
+        return banded(said, stand, over, memory.get(LOAD_BEFORE_MW, {}), high)
+
+    @property
+    def remembers_days(self) -> int:
+        """A load that is interrupted is judged over a year."""
+        return 365 if self.kind == "nclr" else 0
+
+    def remember(self, memory: Mapping[str, Any], then: Actuals) -> Mapping[str, Any]:
+        """Its memory after a stretch of time: how instructions were followed (interruptible.py)."""
+        if self.block is None:
+            return memory
+        at, site = then.grid.start, then.site
+        response = min(float(self._figure(f"ercot.as.{p}.response_min", site, at)) for p in self.products)
+        band = float(self._figure("ercot.nclr.band_low", site, at)), float(self._figure("ercot.nclr.band_high", site, at))
+        return remembered(memory, then, self.name, self.scope.names(site), response, band)
+
+    def disqualified(self, memory: Mapping[str, Any], at: datetime) -> bool:
+        """Whether so many instructions failed that it may not sell."""
+        on = at.date()
+        failed = strikes(memory, at, float(rule(self._rules, "ercot.nclr.strikes_days", on).value))
+        return len(failed) >= int(rule(self._rules, "ercot.nclr.strikes", on).value)
+
+    def _figure(self, id_: str, site: Site, at: datetime) -> Any:
+        return rule(self._rules, id_, OperatingDay.of(site.market, at).on).value
+
+    # --- money ------------------------------------------------------------------------------------------------------------------------
+
+    def charges(self, its: Quantities[Any]) -> Iterable[Charge[Any]]:
+        forward = self._forward(its)
+        nothing = its.sum([])
+        for product in self.products:
+            word = product.lower()
+            awarded, paid = its.awarded(self.name, product, DAY_AHEAD)
+            sold = awarded * its.hours
+            yield Charge(f"{word}_day_ahead", nothing + sold, "mw_h", paid, self._cite(its, "ercot.as.day_ahead"))
+            short = (its.carried_mw(self.name, product) - awarded) * its.hours
+            if forward.any():
+                yield Charge(
+                    f"{word}_imbalance",
+                    short * forward,
+                    "mw_h",
+                    its.reserve_price(self.name, product),
+                    self._cite(its, "ercot.as.imbalance"),
+                )
+            if not forward.all() and any(awarded * (1 - forward)):
+                yield self._failure(its, product, word, sold * (1 - forward), paid)
+        yield from deviation(its, self.name, self.scope, self._rules)
+
+    def _failure(self, its: Quantities[Any], product: str, word: str, sold: Any, paid: Any) -> Charge[Any]:
+        """Before RTC+B: what was awarded and not carried costs the day-ahead price; carrying more earns nothing."""
+        carried = its.carried_mw(self.name, product) * its.hours
+        lost = its.below(carried, np.stack([sold], axis=1), (paid, paid * its.number(0))) - sold * paid
+        return Charge(f"{word}_failure", lost, "usd", its.during(None), self._cite(its, "ercot.as.imbalance", last=False))
+
+    def _forward(self, its: Quantities[Any]) -> Any:
+        """One where a day-ahead award is a forward, zero where failing to provide is charged, shape (n,)."""
+        ways = {on: rule(self._rules, "ercot.as.imbalance", on).value for on in dict.fromkeys(days(its.grid, its.site.market))}
+        one, zero = its.number(1), its.number(0)
+        return its.during(None) * np.array(
+            [one if ways[on] == "two settlements" else zero for on in days(its.grid, its.site.market)],
+            dtype=np.asarray(its.during(None)).dtype,
+        )
+
+    def _cite(self, its: Quantities[Any], id_: str, last: bool = True) -> str:
+        on = days(its.grid, its.site.market)[-1 if last else 0]
+        return rule(self._rules, id_, on).cited if any(r.id == id_ and r.holds(on) for r in self._rules) else AWARDED
+
+    # --- the plan ---------------------------------------------------------------------------------------------------------------------
+
+    def shape(self, program: Program) -> None:
+        """Reserve kept ready, then its money and its deployments."""
+        kept: dict[str, Any] = {product: self._product(program, product) for product in self.products}
+        ups = [(mw, self._response_min(program, product)) for product, mw in kept.items() if product not in DOWN]
+        downs = [mw for product, mw in kept.items() if product in DOWN]
+        names = self.scope.names(program.site)
+        if ups:
+            floor_mw = np.maximum(self.lpc_mw, self._floor_mw(program))
+            up_pool(program, self.name, names, program.sum([mw for mw, _ in ups]), floor_mw, ups)
+        if downs:
+            down_pool(program, self.name, names, program.sum(downs), self.mpc_mw, self._response_min(program, DOWN[0]))
+        for product, mw in kept.items():
+            program.offers[(self.name, product)] = mw
+            if self.hold == "firm":
+                promised, _ = program.awarded(self.name, product, DAY_AHEAD)
+                program.at_least(f"award {self.name} {product}", mw, promised, Yields.CAPACITY)
+        self._before_awards(program, kept)
+        super().shape(program)
+
+    def _product(self, program: Program, product: Product) -> Any:
+        """A column of reserve: at most what is qualified, what the ramp reaches, and nothing where the rigs are too slow."""
+        response = self._response_min(program, product)
+        most = np.full(program.n, self.qualified_mw.get(product, np.inf))
+        if self.ramp_mw_per_min is not None:
+            most = np.minimum(most, self.ramp_mw_per_min * response)
+        most = np.where(self.shed_s <= response * 60.0, most, 0.0)
+        if product in DOWN:
+            calls = program.calls_of(self.name)
+            most = np.where([any(active(c, over) for c in calls) for over in program.grid.intervals], 0.0, most)
+        nowhere = np.zeros(program.n, dtype=bool)
+        if self.block is not None:
+            memory = program.so_far.memory.get(self.name, {})
+            nowhere = idle(program, self.name, self.block, memory) | self.disqualified(memory, program.grid.start)
+            most = np.where(nowhere, 0.0, most)
+        mw = program.column(f"reserve {self.name} {product}", upper=most)
+        program.weigh(mw * (IDLE_USD_PER_MW_H * program.hours))
+        if self.block is not None:
+            sold_whole(program, f"{self.name} {product}", mw, self.scope.names(program.site), self.block, nowhere)
+        return mw
+
+    def _before_awards(self, program: Program, kept: Mapping[str, Any]) -> None:
+        """Where failing to provide is charged there is no real-time price: what is still to be sold is weighed at the day-ahead price."""
+        open_ = 1.0 - self._forward(program)
+        if not open_.any():
+            return
+        for product, mw in kept.items():
+            awarded, _ = program.awarded(self.name, product, DAY_AHEAD)
+            worth = program.reserve_price(self.name, product) * program.hours * open_ * (awarded <= 0)
+            program.weigh(mw * -worth)
+
+    def _response_min(self, program: Program, product: str) -> Any:
+        return np.array(figures(self._rules, f"ercot.as.{product}.response_min", program.grid, program.site.market))
+
+    def _floor_mw(self, program: Program) -> Any:
+        """A called floor that stands within the longest duration sold cannot be dropped below, MW."""
+        calls = program.calls_of(self.name)
+        floors = np.zeros(program.n)
+        if not any(c.mw_target is not None for c in calls):
+            return floors
+        memory = program.so_far.memory.get(self.name, {})
+        now = np.array([self.bounds(program.site, memory, calls, over).floor_mw for over in program.grid.intervals])
+        market, start_s = program.site.market, program.grid.edges[:-1]
+        longest = np.max([figures(self._rules, f"ercot.as.{p}.duration_h", program.grid, market) for p in self.products], axis=0)
+        for t in range(program.n):
+            ahead = (start_s >= start_s[t]) & (start_s < start_s[t] + longest[t] * 3600.0)
+            floors[t] = now[ahead].max()
+        return floors
+
+    def reasons(self, book: Sequence[Any], program: Program, path: Trajectory) -> Iterable[str]:
+        """Why a load that is interrupted in blocks may not sell."""
+        memory, at = program.so_far.memory.get(self.name, {}), program.grid.start
+        if self.block is None:
+            return
+        failed = strikes(memory, at, float(rule(self._rules, "ercot.nclr.strikes_days", at.date()).value))
+        if failed:
+            what = "sells nothing: disqualified" if self.disqualified(memory, at) else "one more disqualifies"
+            starts = ", ".join(f"{start.astimezone(program.site.market.tz):%d %b %Y %H:%M}" for start in failed)
+            yield f"{self.name}: instructions of {starts} were not followed within the band; {what}"
+
+    def scores(self, memory: Mapping[str, Any], day: OperatingDay) -> Iterable[ContractProgress]:
+        """Failed instructions of a load that is interrupted in blocks."""
+        if self.block is not None:
+            over_days = float(rule(self._rules, "ercot.nclr.strikes_days", day.on).value)
+            yield ContractProgress(
+                f"{self.name}: strikes", len(strikes(memory, day.end, over_days)), "strikes", f"of {over_days:g} days; two disqualify"
+            )
+
+    def shortfall_usd(self, program: Program, path: Trajectory, short_mw: Any) -> float:
+        """What an instruction that is missed so far costs at the dearest of its reserve prices."""
+        dearest = np.max([program.reserve_price(self.name, product) for product in self.products], axis=0)
+        return float((short_mw * dearest * program.hours).sum())
+
+    def shortfalls(self, program: Program, path: Trajectory) -> Iterable[Any]:
+        """Awards a plan does not carry: megawatts, hours, what that costs, why, and the cheapest way out."""
+        from optimizer.domain.shortfall import Shortfall
+
+        for product in self.products:
+            promised, paid = program.awarded(self.name, product, DAY_AHEAD)
+            short = np.maximum(0.0, promised - path.offers.get((self.name, product), np.zeros(program.n)))
+            where = short > KEPT_MW
+            if not where.any():
+                continue
+            price = np.where(self._forward(program) > 0, program.reserve_price(self.name, product), paid)
+            most, why, repair = float(short.max()), "", f"release {short.max():.3g} MW"
+            gone, mw_per_rig = missing_rigs(program, self.scope.names(program.site), where)
+            under = [over for over, lacks in zip(program.grid.intervals, where, strict=True) if lacks]
+            if gone:
+                why, repair = f"{gone}; ", f"{repair} or restore {np.ceil(most / mw_per_rig):,.0f} rigs"
+            elif any(active(call, over) for call in program.calls_of(self.name) for over in under):
+                why = "it is deployed; "
+            elif self.hold == "economic":
+                why = "carrying it costs more than buying it back; "
+            usd = float((short * price * program.hours).sum())
+            yield Shortfall(f"{self.name} {product}", most, usd, f"{why}{repair}", hours(program.site.market, program.grid, where))
+
+
+AWARDED = "Capacity award at its market clearing price (ERCOT Nodal Protocols 4.6.4)"

@@ -1,0 +1,224 @@
+"""Stand-by: an emergency contract's availability and performance as integers and rows of a program (RULES 3.8).
+
+Availability counts whole intervals, so each obligated one has a binary; what the factor pays is a level with two steps, a binary each.
+Budgeting a relaxed count would let half the hours go.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import date
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from markets.facts import CallKind
+from optimizer.domain.obligation import Charge
+from optimizer.lp.breakeven import margin_usd
+from optimizer.lp.expr import Expr, Floats
+from optimizer.lp.program import KILO, Program
+from optimizer.lp.trajectory import Trajectory
+from optimizer.obligations.ers.calendar import Tally, shares
+
+if TYPE_CHECKING:
+    from optimizer.obligations.ers.contract import Ers
+    from optimizer.obligations.ers.performance import Term
+
+# A load planned at its threshold is planned a little above it: no rig draws so little, and solver dust is less.
+ABOVE_MW, ABOVE_SHARE = 1e-5, 2e-6
+# Never decides anything: what stands by without being asked to is counted so, and a term that can be paid in full is.
+COUNTED_USD = 1e-4
+INF = float("inf")
+
+
+def stand_by(contract: Ers, program: Program) -> None:
+    """Adds the line `ers_factors`: never more than the bill, and the bill's own where there is no event in the grid."""
+    name, market = contract.name, program.site.market
+    memory = program.so_far.memory.get(name, {})
+    due = contract.obligated(program.grid, market, memory)
+    load = program.load_mw(contract.scope.names(program.site))
+    touched = shares(contract.events(program.so_far.calls, CallKind.DEPLOY, program.grid), program.grid.intervals)
+    event = np.zeros(program.n)
+    for inside in touched:
+        for t, seconds, whole in inside:
+            event[t] += seconds / whole
+    here = np.array([p is not None for p in due]) & (event == 0)
+    there = _available(contract, program, load, due, here)
+    done = _performed(contract, program, load, due, event, memory) if event.any() else None
+    usd = program.sum([])
+    for part in contract.terms(program.grid, market, memory):
+        usd = usd + _term(contract, program, part, contract.recalled(memory, part), due, here, there, (event, done))
+    program.earn(name, Charge("ers_factors", usd, "usd", np.ones(program.n)))
+
+
+def _available(contract: Ers, program: Program, load: Expr, due: Any, here: Any) -> Expr:
+    """One in each obligated interval in which the load stands at the threshold."""
+    threshold = np.array(contract.thresholds_mw(due, program.grid.start.date())) * (1.0 + ABOVE_SHARE) + ABOVE_MW
+    _, most = load.range(program.lower, program.upper)
+    threshold = np.maximum(threshold, np.minimum(most, _droppable(contract, program, due, threshold)))
+    there = program.column(f"available {contract.name}", upper=np.where(here & (most >= threshold), 1.0, 0.0), integer=True)
+    program.row(f"available {contract.name}", load - there * threshold, lower=0.0, where=here)
+    program.weigh(there * (-COUNTED_USD * here))
+    return there
+
+
+def _droppable(contract: Ers, program: Program, due: Any, threshold: Floats) -> Floats:
+    """The load from which on what was measured to shed in time is the whole promise; the threshold where nobody measured."""
+    groups = program.so_far.groups
+    response_s = 60.0 * float(contract.product.removeprefix("ERS-"))
+    shares = [groups[g].shed_within(response_s) for g in contract.scope.names(program.site) if g in groups]
+    base = np.array([contract.base_mw(p) if p else 0.0 for p in due])
+    needed: Floats = base + (threshold - base) / max(min(shares, default=1.0), 0.5)
+    return needed
+
+
+def _performed(contract: Ers, program: Program, load: Expr, due: Any, event: Floats, memory: Any) -> Expr:
+    """Performance of the intervals of an event, at most 1 and at most what the load says; what is below zero stays below."""
+    mw = np.array([contract.mw_of(p) for p in due])
+    if contract.baseline == "default":
+        mw = mw * np.where(event > 0, np.minimum(event, 1.0), 1.0)
+        top = np.array([contract.baseline_mw(memory, p) for p in due])
+    else:
+        top = np.array([contract.base_mw(p) for p in due]) + mw
+    done = program.column(f"performance {contract.name}", lower=np.where(event > 0, -INF, 0.0), upper=np.where(event > 0, 1.0, 0.0))
+    program.row(f"performance {contract.name}", done * mw + load, upper=top, where=event > 0)
+    return done
+
+
+def _term(
+    contract: Ers, program: Program, part: Term, memory: Any, due: Any, here: Any, there: Expr, events: tuple[Floats, Expr | None]
+) -> Expr:
+    """The term's pay after the grid less before and less the offered price of its hours, in its last interval."""
+    event, done = events
+    inside = np.zeros(program.n, dtype=bool)
+    inside[part.first : part.last] = True
+    last = np.zeros(program.n, dtype=bool)
+    last[part.last - 1] = True
+    hours = np.where(inside, program.hours, 0.0)
+    mw = np.array([contract.mw_of(p) * contract.price_of(p) if p else 0.0 for p in due])
+    before, ahead = contract.before(memory, float), contract.ahead(part, float)
+    gross = float((hours * mw).sum())
+    whole_h = before.obligated_h + float(hours[here].sum()) + ahead.obligated_h
+    was = _was(contract, part, before, float(hours[np.array([p is not None for p in due])].sum()))
+    gone = int(memory.get("failed_tests", 0)) >= int(contract.figure("failed_tests", part.on))
+    after = before.gross_usd + gross
+    if gone or not after:
+        return program.sum([]) + np.where(last, -was - gross, 0.0)
+    level = program.sum([]) + np.where(last, 1.0, 0.0)
+    if whole_h:
+        counted = (there * hours).over(inside & here) + (before.available_h + ahead.available_h)
+        level = _level(contract, program, part, counted * (1.0 / whole_h), last, (before.available_h + ahead.available_h) / whole_h)
+    weight = before.event_weight + float(event[inside].sum())
+    if done is not None and event[inside].any():
+        least, most = np.where(last, -INF, 0.0), np.where(last, 1.0, 0.0)
+        kept = program.column(f"performance of {contract.name} {part.first}", lower=least, upper=most)
+        epf = ((done * event).over(inside) + before.event_done) * (1.0 / weight)
+        program.row_at(f"performance of {contract.name} {part.first}", part.last - 1, epf - kept.over(last), lower=0.0)
+        power = max(1.0, float(contract.figure("event_power", part.on)))
+        # g(AF) g(EPF) is at least g(AF) + g(EPF) - 1, and x**k at least 1 - k (1 - x).
+        level = level + (kept - np.where(last, 1.0, 0.0)) * power
+    elif weight:
+        level = level * float(_event_pay(contract, part, before))
+    program.weigh(level * -(ahead.gross_usd * np.where(last, 1.0, 0.0)))
+    found: Expr = level * after + np.where(last, -was - gross, 0.0)
+    return found
+
+
+def _was(contract: Ers, part: Term, before: Tally, hours: float) -> float:
+    """What the term was worth before the grid, as the bill says it."""
+    exact = Tally(
+        *(
+            Decimal(repr(float(v)))
+            for v in (before.obligated_h, before.available_h, before.gross_usd, before.event_weight, before.event_done)
+        )
+    )
+    grid_h = Decimal(repr(hours))
+    empty = Tally(grid_h, grid_h * Decimal(repr(contract.rest_available)), Decimal(0), Decimal(0), Decimal(0))
+    return float(contract.worth(part, exact, empty, 0))
+
+
+def _event_pay(contract: Ers, part: Term, before: Tally) -> float:
+    from optimizer.obligations.ers.calendar import event_pay
+
+    factor = before.event_done / before.event_weight
+    return float(event_pay(factor, float(contract.figure("event_full", part.on)), float(contract.figure("event_power", part.on))))
+
+
+def _level(contract: Ers, program: Program, part: Term, factor: Expr, last: Any, least: float) -> Expr:
+    """The share of pay that an availability factor leaves: 1 from `full`, itself from `low`, below that a tangent of its square."""
+    full, low = float(contract.figure("availability_full", part.on)), float(contract.figure("availability_low", part.on))
+    one = np.where(last, 1.0, 0.0)
+    tag = f"{contract.name} {part.first}"
+    whole = program.column(f"paid in full {tag}", upper=one, integer=True)
+    partly = program.column(f"paid in part {tag}", upper=one, integer=True)
+    share = program.column(f"share in part {tag}", upper=one)
+    rest = program.column(f"share below {tag}", upper=one)
+    at, w, p, sh, r = part.last - 1, whole.over(last), partly.over(last), share.over(last), rest.over(last)
+    program.row_at(f"in full {tag}", at, factor - w * full - p * low, lower=0.0)
+    program.row_at(f"one of them {tag}", at, w + p + r, upper=1.0)
+    program.row_at(f"share {tag}", at, factor - sh, lower=0.0)
+    program.row_at(f"in part {tag}", at, p - sh, lower=0.0)
+    program.weigh(whole * (-COUNTED_USD * last))
+    tangent = min(low, 2.0 * least)
+    program.row_at(f"square {tag}", at, factor * (2.0 * tangent) - r, lower=tangent * tangent)
+    return whole + share + rest
+
+
+def explain_standby(contract: Ers, book: Sequence[Any], program: Program, path: Trajectory) -> Iterable[str]:
+    """The conflict with price response in words: hours stood by at a loss and what that costs, hours given up, hours left to give up."""
+    names = contract.scope.names(program.site)
+    load = np.sum([path.group_load_mw[g] for g in names], axis=0)
+    known, market = program.so_far.memory.get(contract.name, {}), program.site.market
+    due = contract.obligated(program.grid, market, known)
+    on = program.grid.start.date()
+    yield from _used_up(contract, known, on)
+    needed = np.array([contract.threshold_mw(p, on) if p else INF for p in due])
+    obligated, there = np.isfinite(needed), load >= needed
+    if not obligated.any():
+        return
+    loss = _loss_usd(book, program, path, names)
+    held = obligated & there & (loss > 0)
+    hours = program.hours
+    if held.any():
+        yield (
+            f"{contract.name}: stands by with {load[held].max():.3f} MW for {hours[held].sum():.4g} h above its breakeven; "
+            f"that costs {loss[held].sum():.2f} $ of price response and keeps the term's availability"
+        )
+    away = obligated & ~there
+    if away.any():
+        given_up, all_h = hours[away].sum(), hours[obligated].sum()
+        yield f"{contract.name}: {given_up:.4g} of {all_h:.4g} obligated hours are given up: the load is below {needed[away].max():.3f} MW"
+    part = contract.terms(program.grid, market, known)[0]
+    memory = contract.recalled(known, part)
+    before, ahead = contract.before(memory, float), contract.ahead(part, float)
+    inside = slice(part.first, part.last)
+    whole = before.obligated_h + float(hours[inside][obligated[inside]].sum()) + ahead.obligated_h
+    have = before.available_h + float(hours[inside][(obligated & there)[inside]].sum()) + ahead.available_h
+    if not whole:
+        return
+    full = float(contract.figure("availability_full", part.on))
+    left = have - full * whole
+    room = f"{left:.4g} h may still be given up" if left >= 0 else f"{-left:.4g} h short of full pay"
+    if used := float(memory.get("deployed_h", 0.0)):
+        yield f"{contract.name}: deployed {used:.4g} of at most {contract.ceiling_h(part.on):.4g} h of the term"
+    yield f"{contract.name}: availability {have / whole:.4f} of {full:.2f} expected at the end of the term; {room}"
+
+
+def _loss_usd(book: Sequence[Any], program: Program, path: Trajectory, groups: Sequence[str]) -> Floats:
+    """What rigs that run above their breakeven lose in each interval."""
+    loss = np.zeros(program.n)
+    for group in (program.site.group(g) for g in groups):
+        for mode in group.awake_modes:
+            up = path.rigs[group.name].get(mode.name, np.zeros(program.n))
+            loss += np.maximum(0.0, -margin_usd(book, program, group, mode)) * up / KILO
+    return loss
+
+
+def _used_up(contract: Ers, memory: Any, on: date) -> Iterable[str]:
+    """That the hours of a term are used up, and what follows."""
+    day = contract.used_up(memory)
+    first, last = contract.contract_period(on, {})
+    if day is not None and first <= day < last:
+        then = "obligated anew from the day after" if contract.renewal else f"not obligated again before {last:%-d %B}"
+        yield f"{contract.name}: the hours of the term were used up on {day:%-d %B}; {then}"

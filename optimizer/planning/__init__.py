@@ -1,0 +1,1 @@
+"""Planning: a plan, its values, its explanation in sentences and its JSON."""

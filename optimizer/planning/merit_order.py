@@ -1,0 +1,235 @@
+"""Merit order: a plan without a solver. Interval after interval the rigs that earn most per megawatt run first, within every limit.
+
+Never as good as the program where hours hang together, equal to it where nothing does; there when no solver answers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+from datetime import timedelta
+
+import numpy as np
+from numpy.typing import NDArray
+
+from optimizer.domain.isolation import PluginFailures
+from optimizer.domain.obligation import Obligation
+from optimizer.domain.site import SLEEP, Mode, RigGroup
+from optimizer.lp.breakeven import margin_usd
+from optimizer.lp.expr import Floats
+from optimizer.lp.program import KILO, Program
+from optimizer.obligations.contract import LOAD_BEFORE_MW
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """Moving rigs of a group from one mode to the next worthwhile one: the arrays are per thousand rigs, shape (n,)."""
+
+    group: str
+    mode: str
+    below: str | None
+    mw: Floats
+    usd: Floats
+
+
+@dataclass(frozen=True, slots=True)
+class LoadCap:
+    """The most some groups may draw together, and the least they must where they can, MW, shape (n,)."""
+
+    groups: tuple[str, ...]
+    most_mw: Floats
+    least_mw: Floats | None = None
+
+
+def order(
+    program: Program, book: Sequence[Obligation], insisting: Sequence[Obligation] | None = None, faults: PluginFailures | None = None
+) -> dict[str, dict[str, Floats]]:
+    """Rigs by group and awake mode, by what each earns. Keeps the site's limits, calls, minimum times, start limits and ramps; minimum
+    times and ramps give way to caps. The bounds of `insisting` hold, of the book unless told; what they raise goes to `faults`."""
+    steps = [s for g in program.site.groups for s in _steps(program, book, g)]
+    return follow(program, book if insisting is None else insisting, steps, faults)
+
+
+def follow(
+    program: Program, book: Sequence[Obligation], steps: Sequence[Step], faults: PluginFailures | None = None
+) -> dict[str, dict[str, Floats]]:
+    """The same for given steps: those with positive dollars are taken, the most dollars a megawatt first, as far as limits allow."""
+    walk = _Walk(program, _caps(program, book, faults), steps)
+    for t in range(program.n):
+        walk.step(t)
+    return {name: {mode: n * KILO for mode, n in modes.items()} for name, modes in walk.rigs.items()}
+
+
+class _Walk:
+    """The state of going through the horizon once. Plain floats: a step is looked at some ten thousand times."""
+
+    def __init__(self, program: Program, caps: Sequence[LoadCap], steps: Sequence[Step]) -> None:
+        self.program, self.site = program, program.site
+        self.groups = {g.name: g for g in program.site.groups}
+        self.rigs = {g: {m: np.zeros(program.n) for m in modes} for g, modes in program.rigs.items()}
+        self.caps = caps
+        idle = {g.name: program.kilorigs[g.name] * program.mw_per_kilorig(g, _asleep(g)) for g in program.site.groups}
+        self.idle_mw = sum(idle.values(), np.zeros(program.n))
+        self.asleep_mw = [sum((idle[g] for g in cap.groups), np.zeros(program.n)) for cap in caps]
+        self.hall = {g.name: g.hall for g in program.site.groups}
+        self.capped_by = {g: [i for i, cap in enumerate(caps) if g in cap.groups] for g in self.groups}
+        self.steps = list(steps)
+        self.ranks = _ranks(self.steps, program.n)
+        self.mw = np.array([s.mw for s in self.steps]).reshape(-1, program.n)
+        self.usd = np.array([s.usd for s in self.steps]).reshape(-1, program.n)
+        self.awake = {g.name: _awake_before(program, g) for g in program.site.groups}
+        self.moves: dict[str, list[tuple[float, float]]] = {g: [] for g in self.groups}
+        self.rests: dict[str, list[tuple[float, float]]] = {g: [] for g in self.groups}
+        self._remember()
+        self.load_mw = self._load_before()
+
+    def step(self, t: int) -> None:
+        """One interval: what must run, then what earns, then what a ramp still wants."""
+        self.t, self.start_s = t, int(self.program.grid.edges[t])
+        self.drawn = [float(asleep[t]) for asleep in self.asleep_mw]
+        self.room = [float(cap.most_mw[t]) - drawn for cap, drawn in zip(self.caps, self.drawn, strict=True)]
+        self.starts = {h.name: self._starts_allowed(h.max_starts_per_min, t) for h in self.site.halls}
+        self.now = {g: dict.fromkeys(modes, 0.0) for g, modes in self.rigs.items()}
+        ceiling, floor = self._ramp(t)
+        self.load_mw = float(self.idle_mw[t])
+        have = {g: float(k[t]) for g, k in self.program.kilorigs.items()}
+        most = {g: max(0.0, have[g] - self._bound(self.rests[g])) for g in self.groups}
+        mw, usd = self.mw[:, t].tolist(), self.usd[:, t].tolist()
+        for i, s in enumerate(self.steps):
+            if s.below is None and self.moves[s.group]:
+                self._take(s, mw[i], min(self._bound(self.moves[s.group]), have[s.group]))
+        ranked = self.ranks[:, t].tolist()
+        for earns in (True, False):
+            for i in ranked:
+                room = (ceiling if earns else min(floor, ceiling)) - self.load_mw
+                if (usd[i] > 0) is earns and room > 1e-9:
+                    self._take(self.steps[i], mw[i], min(self._left(self.steps[i], most), room / mw[i]))
+        for i, cap in enumerate(self.caps):
+            if cap.least_mw is not None and cap.least_mw[t] > self.drawn[i]:
+                self._lift(i, float(cap.least_mw[t]), [k for k in ranked if self.steps[k].group in cap.groups], mw, most)
+        self._close(t)
+
+    def _lift(self, i: int, least_mw: float, ranked: Sequence[int], mw: Sequence[float], most: Mapping[str, float]) -> None:
+        """An instruction's floor, whatever it earns: the cheapest rigs first, as far as they go."""
+        for k in ranked:
+            if (short := least_mw - self.drawn[i]) > 1e-9:
+                self._take(self.steps[k], mw[k], min(self._left(self.steps[k], most), short / mw[k]))
+
+    def _take(self, s: Step, mw: float, kilorigs: float) -> None:
+        """As many as limits and allowed starts let in."""
+        rows, n = self.capped_by[s.group], kilorigs
+        for i in rows:
+            n = min(n, self.room[i] / mw)
+        if s.below is None:
+            hall = self.hall[s.group]
+            free = max(0.0, self.awake[s.group] - sum(self.now[s.group].values()))
+            n = min(n, free + self.starts[hall])
+            self.starts[hall] -= max(0.0, n - free) if n > 0 else 0.0
+        if n <= 0:
+            return
+        self.now[s.group][s.mode] += n
+        if s.below is not None:
+            self.now[s.group][s.below] -= n
+        self.load_mw += n * mw
+        for i in rows:
+            self.room[i] -= n * mw
+            self.drawn[i] += n * mw
+
+    def _left(self, s: Step, most: Mapping[str, float]) -> float:
+        return self.now[s.group][s.below] if s.below is not None else most[s.group] - sum(self.now[s.group].values())
+
+    def _close(self, t: int) -> None:
+        for name, group in self.groups.items():
+            for mode, n in self.now[name].items():
+                self.rigs[name][mode][t] = n
+            awake, before = sum(self.now[name].values()), self.awake[name]
+            if awake > before:
+                self.moves[name].append((self.start_s + group.min_on_min * 60.0, awake - before))
+            elif awake < before:
+                self.rests[name].append((self.start_s + group.min_off_min * 60.0, before - awake))
+            self.awake[name] = awake
+
+    def _ramp(self, t: int) -> tuple[float, float]:
+        minutes = float(self.program.hours[t]) * 60.0
+        up, down = self.site.max_ramp_up_mw_per_min, self.site.max_ramp_down_mw_per_min
+        return self.load_mw + up * minutes if up else float("inf"), self.load_mw - down * minutes if down else 0.0
+
+    def _load_before(self) -> float:
+        load = 0.0
+        for name, group in self.groups.items():
+            now = self.program.so_far.groups.get(name)
+            modes = now.modes if now else {SLEEP: float(group.rigs)}
+            load += sum(modes.get(m.name, 0.0) / KILO * float(self.program.mw_per_kilorig(group, m)[0]) for m in group.modes)
+        return load
+
+    def _starts_allowed(self, per_min: float | None, t: int) -> float:
+        return float("inf") if per_min is None else per_min * float(self.program.hours[t]) * 60.0 / KILO
+
+    def _bound(self, moves: list[tuple[float, float]]) -> float:
+        """Thousands of rigs that moves still bind; those that no longer do are forgotten."""
+        moves[:] = [(free_s, n) for free_s, n in moves if free_s > self.start_s]
+        return sum(n for _, n in moves)
+
+    def _remember(self) -> None:
+        for name, group in self.groups.items():
+            now = self.program.so_far.groups.get(name)
+            for at, n in now.woken if now else ():
+                self.moves[name].append(((at + timedelta(minutes=group.min_on_min)).timestamp(), n / KILO))
+            for at, n in now.slept if now else ():
+                self.rests[name].append(((at + timedelta(minutes=group.min_off_min)).timestamp(), n / KILO))
+
+
+def _ranks(steps: Sequence[Step], n: int) -> NDArray[np.int64]:
+    """Positions of the steps in each interval, the most dollars a megawatt first, shape (steps, n)."""
+    worth = np.array([s.usd / s.mw for s in steps]).reshape(-1, n)
+    return np.argsort(-worth, axis=0, kind="stable")
+
+
+def _steps(program: Program, book: Sequence[Obligation], group: RigGroup) -> list[Step]:
+    """The group's modes as steps of falling worth at every interval: modes that no mix needs anywhere are left out."""
+    asleep = _asleep(group)
+    points: list[tuple[Mode, Floats, Floats]] = []
+    for mode in sorted((m for m in group.awake_modes if m.watts > asleep.watts), key=lambda m: m.watts):
+        mw = program.mw_per_kilorig(group, mode) - program.mw_per_kilorig(group, asleep)
+        points.append((mode, mw, margin_usd(book, program, group, mode)))
+    steps: list[Step] = []
+    below: str | None = None
+    base_mw, base_usd = np.zeros(program.n), np.zeros(program.n)
+    for i, (mode, mw, usd) in enumerate(points):
+        later = [(usd2 - base_usd) / (mw2 - base_mw) for _, mw2, usd2 in points[i + 1 :]]
+        slope = (usd - base_usd) / (mw - base_mw)
+        if any((better > slope + 1e-9).all() for better in later):
+            continue
+        steps.append(Step(group.name, mode.name, below, mw - base_mw, usd - base_usd))
+        below, base_mw, base_usd = mode.name, mw, usd
+    return steps
+
+
+def _caps(program: Program, book: Sequence[Obligation], faults: PluginFailures | None) -> list[LoadCap]:
+    """What groups may draw together: interconnect, halls, and what each obligation insists on."""
+    site, n = program.site, program.n
+    caps = [LoadCap(tuple(g.name for g in site.groups), np.full(n, site.interconnect_mw))]
+    caps += [LoadCap(tuple(g.name for g in site.groups if g.hall == h.name), np.full(n, h.limit_mw)) for h in site.halls]
+    caps += [LoadCap(names, np.full(n, mw)) for o in book for names, mw, _ in getattr(o, "limits", lambda _: ())(site)]
+    for meter in site.meters:
+        if meter.import_mw is not None:
+            made = sum((m.most_mw(program.grid) for m in program.generators(meter.id)), np.zeros(n))
+            caps.append(LoadCap(tuple(g.name for g in site.groups if site.meter_of[g.name].id == meter.id), meter.import_mw + made))
+    for obligation in book:
+        memory = program.so_far.memory.get(obligation.name, {})
+        if not any(c.obligation == obligation.name for c in program.so_far.calls) and not memory.get(LOAD_BEFORE_MW):
+            continue
+        with faults.of(obligation) if faults is not None else nullcontext():
+            bounds = [obligation.bounds(site, memory, program.so_far.calls, over) for over in program.grid.intervals]
+            caps.append(LoadCap(obligation.scope.names(site), np.array([b.cap_mw for b in bounds]), np.array([b.floor_mw for b in bounds])))
+    return caps
+
+
+def _awake_before(program: Program, group: RigGroup) -> float:
+    now = program.so_far.groups.get(group.name)
+    return sum(rigs for mode, rigs in now.modes.items() if mode != SLEEP) / KILO if now else 0.0
+
+
+def _asleep(group: RigGroup) -> Mode:
+    return next((m for m in group.modes if m.name == SLEEP), Mode(name=SLEEP, watts=0.0, ths=0.0))

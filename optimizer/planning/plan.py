@@ -1,0 +1,170 @@
+"""Plan: what the site should do over the horizon, worth what, and why. It always returns one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+
+from markets.outlook import Outlook
+from optimizer.domain.isolation import PluginFailures
+from optimizer.domain.money import Finding
+from optimizer.domain.obligation import Obligation
+from optimizer.domain.shortfall import Shortfall
+from optimizer.domain.site import SLEEP, Availability, Site, SoFar
+from optimizer.lp.build import build_program, program_of
+from optimizer.lp.cohorts import Cohorts, gather
+from optimizer.lp.expr import Floats
+from optimizer.lp.fill_gaps import fill_gaps
+from optimizer.lp.program import Program
+from optimizer.lp.trajectory import Trajectory, unpack, value_lines
+from optimizer.planning import explain, merit_order
+from optimizer.planning.result import GroupPlan, Origin, Plan, Risk, SolveInfo
+from optimizer.solve import Session
+from optimizer.solve.cvar import hedge, insured
+from optimizer.solve.lexicographic import NO_LIMIT_S, Solution, SolveError, Solver, best
+
+
+def plan(
+    site: Site,
+    book: Sequence[Obligation],
+    outlook: Outlook,
+    so_far: SoFar,
+    availability: Availability | None = None,
+    *,
+    deadline_s: float | None = None,
+    session: Solver | None = None,
+    risk: Risk | None = None,
+    stopwatch: Callable[[], float] | None = None,
+) -> Plan:
+    """The most profitable plan over the outlook's grid that keeps every promise. When no solver answers within `deadline_s`, or a contract
+    raises, the plan is made by merit order instead, keeps every bound just the same and says so. With `risk`, what is decided now is
+    weighed over scenarios first, as far as there is time. `stopwatch` gives seconds: with it the deadline counts building, too."""
+    clock = stopwatch or (lambda: 0.0)
+    began = clock()
+    outlook, notes = fill_gaps(outlook)
+    faults, told = PluginFailures(), [Finding("outlook", n) for n in notes]
+    cohorts = gather(site, book, so_far, availability or Availability(), outlook.temperature_c.values)
+    program = build_program(cohorts, book, outlook, faults)
+    built = clock()
+    solution = None
+    if not faults.by:
+        ends = NO_LIMIT_S if deadline_s is None else began + deadline_s
+        try:
+            solution = _solved(program, cohorts, book, session or Session(), risk, lambda: ends - clock(), told)
+        except Exception as fault:  # a solver may end in any way
+            told.append(Finding("solver", f"planned by merit order: {fault if isinstance(fault, SolveError) else repr(fault)}"))
+    path, lines = _worth(program, book, solution, faults)
+    if faults.by:
+        path, lines = _worth(program, faults.sound(book), None, faults, book)
+        solution = None
+    run_s = solution.run_s if solution else 0.0
+    info = SolveInfo.of(program, solution, built - began, clock() - built if stopwatch else run_s)
+    return _made(site, faults, book, program, cohorts, path, lines, solution, info, told)
+
+
+def _solved(
+    program: Program,
+    cohorts: Cohorts,
+    book: Sequence[Obligation],
+    solver: Solver,
+    risk: Risk | None,
+    left_s: Callable[[], float],
+    told: list[Finding],
+) -> Solution:
+    """Raises SolveError, and whatever a solver does."""
+    plain = best(program, solver, left_s())
+    if risk is None or plain.broken:
+        return plain
+    try:
+        scenarios = []
+        for outlook in risk.scenarios:
+            if left_s() <= 0:
+                raise SolveError("there was no time for every scenario")
+            scenarios.append(build_program(cohorts, book, fill_gaps(outlook)[0]))
+        weighed = best(program, hedge(program, scenarios, risk.weight, solver), left_s())
+        told.append(Finding("risk", insured(risk.weight, len(scenarios), weighed.objective - plain.objective, abs(plain.objective))))
+        return weighed
+    except SolveError as fault:
+        told.append(Finding("risk", f"risk is not weighed: {fault}"))
+        return plain
+
+
+def _worth(
+    program: Program,
+    book: Sequence[Obligation],
+    solution: Solution | None,
+    faults: PluginFailures,
+    insisting: Sequence[Obligation] | None = None,
+) -> tuple[Trajectory, dict[tuple[str, str], Floats]]:
+    """The trajectory of a solution, by merit order without one, and its lines. The bounds of `insisting` hold, of the book unless told."""
+    if solution is None:
+        idle = {name: {mode: np.zeros(program.n) for mode in modes} for name, modes in program.rigs.items()}
+        value_lines(book, program, unpack(program, idle), faults)
+        rigs = merit_order.order(program, faults.sound(book), insisting or book, faults)
+        path = unpack(program, rigs)
+    else:
+        path = unpack(program, rigs_of(program, solution), solution.x)
+    return path, value_lines(book, program, path, faults)
+
+
+def _made(
+    site: Site,
+    faults: PluginFailures,
+    book: Sequence[Obligation],
+    program: Program,
+    cohorts: Cohorts,
+    path: Trajectory,
+    lines: Mapping[tuple[str, str], Floats],
+    solution: Solution | None,
+    info: SolveInfo,
+    told: Sequence[Finding],
+) -> Plan:
+    book = faults.sound(book)
+    shadow = explain.shadow_prices(program, solution)
+    shortfalls = (*explain.shortfalls(program, path, solution, book, site), *explain.own_shortfalls(book, program, path, faults))
+    groups = _handed_out(cohorts, path)
+    outlook = program.outlook
+    return Plan(
+        at=outlook.at,
+        grid=program.grid,
+        groups=groups,
+        load_mw=path.load_mw,
+        lines=lines,
+        objective_usd=float(sum(v.sum() for v in lines.values())) - path.wear_usd,
+        shadow_prices=shadow,
+        shortfalls=shortfalls,
+        solve=info,
+        origin=Origin(site, book, program, cohorts, path),
+        prices={point: series.values for point, series in outlook.energy.items()},
+        hashprice=outlook.hashprice.values,
+        findings=(*told, *faults.findings()),
+        offers=_offers(path),
+        generation=path.generated_mw,
+    )
+
+
+def _offers(path: Trajectory) -> dict[str, Floats]:
+    offers: dict[str, Floats] = {}
+    for (_, product), mw in path.offers.items():
+        offers[product] = offers[product] + mw if product in offers else mw
+    return offers
+
+
+def rigs_of(program: Program, solution: Solution) -> dict[str, dict[str, Floats]]:
+    """Rigs by cohort and awake mode, dust swept, within what is available."""
+    return program.counted(solution.x)
+
+
+def _handed_out(cohorts: Cohorts, path: Trajectory) -> dict[str, GroupPlan]:
+    groups: dict[str, GroupPlan] = {}
+    for first, members in cohorts.members.items():
+        modes = path.rigs[first]
+        fill_gaps = np.array([path.group_load_mw[first], path.hashrate_ph[first], *modes.values()])
+        parts = np.array([share for _, share in members])[:, None, None] * fill_gaps
+        for (name, _), (load, hashrate, *rigs) in zip(members, parts, strict=True):
+            groups[name] = GroupPlan(load, hashrate, dict(zip(modes, rigs, strict=True)))
+    return groups
+
+
+__all__ = ["SLEEP", "GroupPlan", "Plan", "Shortfall", "SolveInfo", "plan", "program_of", "build_program"]

@@ -1,0 +1,1 @@
+"""Settlement: what was earned and owed, received statements compared with it, and the variance between plan and bill."""

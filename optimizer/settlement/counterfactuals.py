@@ -1,0 +1,132 @@
+"""Value: what other ways of running would have earned at the same prices, limits and bill (CONTRACT, Strategies)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+
+import numpy as np
+
+from markets.outlook import Outlook
+from markets.series import Series
+from optimizer.domain.obligation import Obligation
+from optimizer.domain.site import SLEEP, Availability, Mode, RigGroup, Site, SoFar
+from optimizer.lp.breakeven import breakevens_usd_per_mwh
+from optimizer.lp.expr import Floats
+from optimizer.lp.program import KILO, Program
+from optimizer.lp.trajectory import Trajectory, actuals_of, unpack
+from optimizer.planning import merit_order
+from optimizer.planning.merit_order import Step
+from optimizer.planning.plan import plan
+from optimizer.planning.result import Plan
+from optimizer.settlement.settle import settle
+from optimizer.solve.lexicographic import SolveError
+
+# ERCOT and MISO publish a real-time interval about two minutes after it ends (MARKETS 4).
+PUBLISHED_AFTER_S = 120
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """What a way of running earns over a span: money to the cent by "OBLIGATION/CHARGE_TYPE", energy at the meters before losses, rigs
+    started."""
+
+    net_usd: Decimal
+    lines: Mapping[str, Decimal]
+    energy_mwh: float
+    hash_ph_days: float
+    starts: float
+
+
+def foresight(site: Site, book: Sequence[Obligation], final: Outlook, so_far: SoFar, availability: Availability | None = None) -> Plan:
+    """This product's own plan over a span's final prices. Raises SolveError: a rule-based plan would not be the best there is."""
+    made = plan(site, book, final, so_far, availability)
+    if made.solve.status != "optimal":
+        raise SolveError("; ".join(f.text for f in made.findings) or made.solve.status)
+    return made
+
+
+def counterfactuals(book: Sequence[Obligation], foreseen: Plan, published: Mapping[str, Floats]) -> dict[str, Value]:
+    """Every strategy by its name, under the site, limits and final prices of `foreseen` (`foresight`). `published`, by settlement point, is
+    the last price out at each interval's start (`last_published`), NaN where none was, shape (n,)."""
+    program = foreseen.origin.program
+    return {
+        "always_on": always_on(book, program),
+        "one_strike": one_strike(book, program, published),
+        "model_strike": model_strike(book, program, published),
+        "perfect_foresight": value_of(book, program, foreseen.origin.path),
+    }
+
+
+def always_on(book: Sequence[Obligation], program: Program) -> Value:
+    """Every rig in normal mode whenever a limit allows."""
+    return _followed(book, program, {g.name: np.ones(program.n, dtype=bool) for g in program.site.groups})
+
+
+def one_strike(book: Sequence[Obligation], program: Program, published: Mapping[str, Floats]) -> Value:
+    """All rigs together, on while the last published price is under the fleet's breakeven, weighted by TH/s."""
+    groups = program.site.groups
+    weights = np.array([g.rigs * _normal(g).ths for g in groups])
+    own = breakevens_usd_per_mwh(book, program)
+    strike = weights @ np.array([own[g.name] for g in groups]) / weights.sum()
+    return _followed(book, program, {g.name: _under(published[program.site.meter_of[g.name].settlement_point], strike) for g in groups})
+
+
+def model_strike(book: Sequence[Obligation], program: Program, published: Mapping[str, Floats]) -> Value:
+    """Each group by itself, on while the last published price is under its own breakeven."""
+    point = {name: meter.settlement_point for name, meter in program.site.meter_of.items()}
+    return _followed(
+        book, program, {name: _under(published[point[name]], usd) for name, usd in breakevens_usd_per_mwh(book, program).items()}
+    )
+
+
+def value_of(book: Sequence[Obligation], program: Program, path: Trajectory) -> Value:
+    """The bill of a trajectory at the program's prices."""
+    statement = settle(book, actuals_of(program, path))
+    return Value(
+        net_usd=statement.net_usd,
+        lines={f"{obligation}/{charge}": usd for (obligation, charge), usd in statement.totals.items()},
+        energy_mwh=float((path.load_mw * program.hours).sum()),
+        hash_ph_days=float(sum((ph * program.hours / 24.0).sum() for ph in path.hashrate_ph.values())),
+        starts=_rigs_started(program, path),
+    )
+
+
+def last_published(final: Series, before: float = float("nan")) -> Floats:
+    """The last price out at each interval's start: that of the newest interval that ended two minutes ago or more, `before` until then."""
+    edges = final.grid.edges
+    newest = np.searchsorted(edges[1:] + PUBLISHED_AFTER_S, edges[:-1], side="right") - 1
+    return np.where(newest >= 0, final.values[np.maximum(newest, 0)], before)
+
+
+def _followed(book: Sequence[Obligation], program: Program, on: Mapping[str, np.ndarray]) -> Value:
+    steps = [_step(program, g, on[g.name]) for g in program.site.groups]
+    return value_of(book, program, unpack(program, merit_order.follow(program, book, steps)))
+
+
+def _step(program: Program, group: RigGroup, on: np.ndarray) -> Step:
+    """All or nothing; where a limit lets only some run, the most efficient do."""
+    normal = _normal(group)
+    asleep = next((m for m in group.modes if m.name == SLEEP), Mode(name=SLEEP, watts=0.0, ths=0.0))
+    mw = program.mw_per_kilorig(group, normal) - program.mw_per_kilorig(group, asleep)
+    return Step(group.name, normal.name, None, mw, np.where(on, normal.ths, -1.0))
+
+
+def _normal(group: RigGroup) -> Mode:
+    return next((m for m in group.awake_modes if m.name == "normal"), group.full)
+
+
+def _under(price: Floats, strike: Floats) -> np.ndarray:
+    """On until a price is out."""
+    return np.isnan(price) | (price < strike)
+
+
+def _rigs_started(program: Program, path: Trajectory) -> float:
+    started = 0.0
+    for group in program.site.groups:
+        now = program.so_far.groups.get(group.name)
+        before = sum(n for mode, n in now.modes.items() if mode != SLEEP) if now else 0.0
+        awake = program.kilorigs[group.name] * KILO - path.rigs[group.name][SLEEP]
+        started += float(np.maximum(0.0, np.diff(awake, prepend=before)).sum())
+    return started

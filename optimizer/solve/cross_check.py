@@ -1,0 +1,132 @@
+"""Second opinions: the program as PuLP states it (named LP and MPS files, CBC), and scipy's own HiGHS.
+
+PuLP and scipy.optimize are imported where they are used: a plan in a hurry needs neither.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from optimizer.lp.arrays import Arrays, Named
+from optimizer.lp.program import Program
+from optimizer.solve.integer_rounding import GAP, fixed
+from optimizer.solve.lexicographic import SolveError, last_stage
+from optimizer.solve.session import Session
+
+if TYPE_CHECKING:
+    import pulp
+
+# PuLP's own limit on names in LP files.
+MOST_NAME = 255
+
+
+def to_pulp(program: Program, arrays: Arrays | None = None) -> pulp.LpProblem:
+    """The program as a PuLP problem, every column and row named after its block and the start of its interval: for auditors, CBC and any
+    solver PuLP knows. `arrays` stand in for the program's own, for example those of a later stage."""
+    import pulp
+
+    a = arrays or program.arrays()
+    problem = pulp.LpProblem("loadstone", pulp.LpMinimize)
+    names = _names(program.columns_of(a), program)
+    columns = [
+        problem.add_variable(name, _side(low), _side(high), pulp.LpInteger if whole else pulp.LpContinuous)
+        for name, low, high, whole in zip(names, a.lower, a.upper, a.integer, strict=True)
+    ]
+    priced = np.flatnonzero(a.cost)
+    # PuLP's files leave an objective's constant out; as a column that is one it stays.
+    one = problem.add_variable("constant", 1.0, 1.0)
+    problem.setObjective(pulp.LpAffineExpression([*((columns[j], float(a.cost[j])) for j in priced), (one, float(a.offset))]))
+    rows = _names(program.rows, program)
+    rows += [f"settled_{i}" for i in range(len(a.row_lower) - len(rows))]
+    m = a.matrix
+    for i, name in enumerate(rows):
+        inside = slice(m.indptr[i], m.indptr[i + 1])
+        row = pulp.LpAffineExpression([(columns[j], float(v)) for j, v in zip(m.indices[inside], m.data[inside], strict=True)])
+        low, high = _side(a.row_lower[i]), _side(a.row_upper[i])
+        if low is not None and low == high:
+            problem += (row == low), name
+            continue
+        if high is not None:
+            problem += (row <= high), name if low is None else f"{name}_most"
+        if low is not None:
+            problem += (row >= low), name if high is None else f"{name}_least"
+    return problem
+
+
+def write_model(program: Program, file: str) -> None:
+    """The model that is solved, as MPS when `file` ends so, else as LP. Raises OSError; SolveError when nothing keeps the limits."""
+    arrays, _ = last_stage(program, Session())
+    problem = to_pulp(program, arrays)
+    if file.lower().endswith(".mps"):
+        problem.writeMPS(file)
+    else:
+        problem.writeLP(file, max_length=MOST_NAME)
+
+
+def solve_cbc(program: Program, arrays: Arrays | None = None) -> float:
+    """The objective CBC finds, a second solver by a second way in. Raises SolveError."""
+    import pulp
+
+    problem = to_pulp(program, arrays)
+    problem.solve(pulp.PULP_CBC_CMD(msg=False, threads=1, gapRel=1e-9))
+    if pulp.LpStatus[problem.status] != "Optimal":
+        raise SolveError(f"CBC ended with {pulp.LpStatus[problem.status]}")
+    return float(pulp.value(problem.objective))
+
+
+def solve_scipy(arrays: Arrays) -> float:
+    """The objective `scipy.optimize.linprog` finds: another HiGHS, told the rows as equations and one-sided. Raises SolveError."""
+    import scipy.optimize
+    import scipy.sparse
+
+    m, low, high = arrays.matrix, arrays.row_lower, arrays.row_upper
+    matrix = scipy.sparse.csr_matrix((m.data, m.indices, m.indptr), shape=m.shape)
+    same = low == high
+    most, least = np.isfinite(high) & ~same, np.isfinite(low) & ~same
+    found = scipy.optimize.linprog(
+        arrays.cost,
+        A_ub=scipy.sparse.vstack([matrix[most], -matrix[least]], format="csr"),
+        b_ub=np.concatenate([high[most], -low[least]]),
+        A_eq=matrix[same],
+        b_eq=high[same],
+        bounds=np.column_stack([arrays.lower, arrays.upper]),
+        integrality=arrays.integer.astype(np.int64) if arrays.integer.any() else None,
+        method="highs",
+    )
+    if not found.success:
+        raise SolveError(f"scipy ended with {found.message}")
+    return float(found.fun + arrays.offset)
+
+
+def check(program: Program) -> dict[str, Any]:
+    """The program solved again by HiGHS, scipy and CBC, whole numbers held where the plan has them: their objectives, how far each is from
+    the first, relative, our own certificate, and whether all agree. `plan` is the objective before whole numbers were held."""
+    arrays, solution = last_stage(program, Session())
+    held = fixed(arrays, solution.x) if arrays.integer.any() else arrays
+    again = Session().run(held)
+    objectives = {"highs": again.objective, "scipy": solve_scipy(held), "cbc": solve_cbc(program, held), "plan": solution.objective}
+    size = 1.0 + abs(again.objective)
+    differences = {name: abs(value - again.objective) / size for name, value in objectives.items()}
+    allowed = {"highs": 0.0, "scipy": 1e-9, "cbc": 1e-8, "plan": GAP if arrays.integer.any() else 1e-9}
+    agree = all(differences[name] <= allowed[name] for name in allowed) and again.gap <= 1e-9
+    return {"objectives": objectives, "differences": differences, "gap": again.gap, "agree": agree}
+
+
+def _names(blocks: Sequence[Named], program: Program) -> list[str]:
+    """Block and interval, in the letters LP and MPS files allow, each once."""
+    labels = [f"{over.start:%Y%m%dT%H%M}" for over in program.grid.intervals]
+    names: dict[str, None] = {}
+    for block in blocks:
+        stem = re.sub(r"[^A-Za-z0-9_.]", "_", block.name)
+        for place, t in enumerate(block.at):
+            name = f"{stem}_{labels[t]}"
+            names[name if name not in names else f"{name}_{block.first + place}"] = None
+    return list(names)
+
+
+def _side(value: float) -> float | None:
+    return float(value) if np.isfinite(value) else None

@@ -1,0 +1,65 @@
+"""Which charge types of ours a market's charge is: names as the market writes them, charge types that exist."""
+
+from __future__ import annotations
+
+import ast
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+from dispatch.imports.charge_codes import expected, ours_of, should_hold
+from dispatch.imports.statement import Received, StatementMap, statement_map
+from markets.grid import Market
+
+ON = date(2026, 8, 20)
+ROOT = Path(__file__).parents[3]
+
+
+def words() -> set[str]:
+    """Every text that stands in a contract: charge types are among them, whole or as the end of a name built from a product."""
+    found = set()
+    for path in (ROOT / "optimizer").rglob("*.py"):
+        found |= {n.value for n in ast.walk(ast.parse(path.read_text("utf-8"))) if isinstance(n, ast.Constant) and isinstance(n.value, str)}
+    return found
+
+
+@pytest.mark.parametrize("market", [Market.ERCOT, Market.MISO])
+def test_every_charge_leads_to_charge_types_that_contracts_have(market: Market) -> None:
+    known = words()
+    for patterns in expected(market).values():
+        for pattern in patterns:
+            charge = pattern.removeprefix("*/")
+            product, _, rest = charge.partition("_")
+            assert charge in known or (product.upper() in known and f"_{rest}" in known), charge
+
+
+@pytest.mark.parametrize(
+    ("code", "ours"),
+    [
+        ("RTEIAMT", ("*/energy", "*/day_ahead_return", "*/block_settlement")),
+        ("PCECRAMT", ("*/ecrs_day_ahead",)),
+        ("RTRRIMBAMT", ("*/rrs_imbalance", "*/rrsffr_imbalance", "*/rrsufr_imbalance")),
+        ("BPDAMT", ("*/set_point_deviation",)),
+        ("LARTRUAMT", ()),
+    ],
+)
+def test_names_of_ercot(code: str, ours: tuple[str, ...]) -> None:
+    assert ours_of(code, StatementMap(), Market.ERCOT) == ours
+
+
+def test_a_map_comes_first_and_an_invoice_has_no_other() -> None:
+    how = statement_map('[charges]\nRTEIAMT = "west/energy"\n"Load, real time" = ["*/energy", "*/adders"]')
+    assert ours_of("RTEIAMT", how, Market.ERCOT) == ("west/energy",)
+    assert ours_of("load real-time", how, Market.ERCOT) == ("*/energy", "*/adders")
+    invoice = how.model_copy(update={"kind": "invoice"})
+    assert ours_of("DAEPAMT", invoice, Market.ERCOT) == () != ours_of("DAEPAMT", how, Market.ERCOT)
+
+
+def test_a_statement_of_a_market_is_asked_for_that_markets_charges() -> None:
+    def held(market_type: str) -> set[str]:
+        return set(should_hold(Received("ercot statement", ON, ON, (), market_type=market_type), StatementMap(), Market.ERCOT))
+
+    assert "DAEPAMT" in held("DAM") and "RTEIAMT" not in held("DAM")
+    assert "RTEIAMT" in held("RTM") and "DAEPAMT" not in held("RTM")
+    assert should_hold(Received("ercot extract", ON, ON, ()), StatementMap(), Market.ERCOT) == {}

@@ -1,0 +1,62 @@
+"""The panel: readings count for a while, a silent meter is named and held up nobody, and one that is back is believed again."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from dispatch.clock import VirtualClock
+from dispatch.meters.readings import STALE_S, MeterReadings
+from dispatch.sim.fleet import Fleet
+from dispatch.sim.fleet_meter import simulated_meters
+from dispatch.sim.spec import spec_of
+from tests.fakes import NOON
+from tests.sites import group, small
+
+METER = {"kind": "modbus", "host": "meter.invalid", "register": 0}
+
+
+class Dial:
+    """A meter that says what it is set to."""
+
+    def __init__(self, mw: float | None) -> None:
+        self.mw = mw
+
+    async def read_mw(self, deadline_s: float) -> float | None:
+        return self.mw
+
+    async def close(self) -> None:
+        return None
+
+
+async def test_a_reading_counts_until_it_is_stale() -> None:
+    clock, dial, other = VirtualClock(NOON), Dial(1.5), Dial(None)
+    panel = MeterReadings({"meter main": dial, "hall a": other}, clock)
+    assert panel.fresh(NOON) == {} and set(panel.troubles(NOON)) == {"meter main", "hall a"}
+    await panel.refresh()
+    assert panel.fresh(NOON) == {"meter main": 1.5} and set(panel.troubles(NOON)) == {"hall a"}
+    dial.mw = None
+    await panel.refresh()
+    assert panel.fresh(NOON + timedelta(seconds=STALE_S)) == {"meter main": 1.5}
+    later = NOON + timedelta(seconds=STALE_S + 1)
+    assert panel.fresh(later) == {} and "since 17:00:00Z" in panel.troubles(later)["meter main"]
+    await clock.sleep_until(later)
+    dial.mw = 1.25
+    await panel.refresh()
+    assert panel.fresh(later) == {"meter main": 1.25}
+
+
+async def test_simulated_meters_read_what_rigs_truly_draw_with_the_halls_overhead() -> None:
+    halls = [
+        {"name": "a", "meter": "main", "limit_mw": 0.5, "overhead": {"share": 0.1}, "feeder": METER},
+        {"name": "b", "meter": "main", "limit_mw": 0.5, "overhead": {"share": 0.2}},
+    ]
+    groups = [group("a-old", "a", watts=3000.0, ths=100.0), group("b-new", "b", watts=3500.0, ths=200.0, pdu=METER)]
+    setup = small(meters=[{"id": "main", "driver": METER}], halls=halls, groups=groups)
+    fleet, clock = Fleet(spec_of(setup.site.groups), 1, NOON.timestamp()), VirtualClock(NOON)
+    meters = simulated_meters(setup.site, fleet, clock)
+    assert set(meters) == {"meter main", "hall a", "group b-new"}
+    panel = MeterReadings(meters, clock)
+    await panel.refresh()
+    read = panel.fresh(NOON)
+    assert abs(read["meter main"] - (read["hall a"] + 1.2 * read["group b-new"])) < 1e-8
+    assert abs(read["hall a"] / (40 * 0.003 * 1.1) - 1) < 0.02

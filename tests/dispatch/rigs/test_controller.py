@@ -1,0 +1,263 @@
+"""The crew over an in-process fleet: what it finds out, what it judges, and that it tells no rig twice without having looked."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import timedelta
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dispatch.clock import VirtualClock
+from dispatch.rigs import Driver, Readings, pack
+from dispatch.rigs.controller import FANS_FIRST_S, RigController
+from dispatch.rigs.group_readings import ranges
+from dispatch.sim.driver import simulated_drivers
+from dispatch.sim.fleet import Fleet
+from dispatch.sim.spec import Affliction, RigFault, spec_of
+from tests.dispatch.rigs.fakes import START, Sink, orders, outcomes, simulated_crew, site
+
+
+@given(st.sets(st.integers(0, 300)))
+def test_ranges_are_what_pack_writes(rigs: set[int]) -> None:
+    assert ranges(np.array(sorted(rigs), np.int64)) == pack(list(rigs))
+
+
+async def test_the_first_snapshot_names_every_rig_and_the_next_only_what_changed() -> None:
+    crew, fleet, clock, _ = simulated_crew(site(5, 3))
+    assert {k: v.changed for k, v in crew.snapshot(clock.now()).items()} == {"g0": {"unreachable": "0-4"}, "g1": {"unreachable": "0-2"}}
+    await crew.refresh()
+    seen = crew.snapshot(clock.now())
+    assert seen["g0"].changed == {"normal": "0-4"} and seen["g1"].changed == {"normal": "0-2"}
+    assert seen["g0"].load_mw == pytest.approx(5 * 3400e-6, rel=0.03) and seen["g0"].reachable == 5
+    assert seen["g0"].hashrate_ph == pytest.approx(5 * 0.180, rel=0.03)
+    await crew.refresh()
+    assert crew.snapshot(clock.now())["g0"].changed == {}
+    await crew.execute(orders(clock, ("g0", "sleep", [1, 2])))
+    assert crew.snapshot(clock.now())["g0"].changed == {"sleep": "1-2"}
+
+
+async def test_orders_are_done_when_the_reading_agrees() -> None:
+    crew, fleet, clock, sink = simulated_crew(site(6, 4))
+    await crew.refresh()
+    done = await crew.execute(orders(clock, ("g0", "sleep", range(6)), ("g1", "low", [0, 3])))
+    assert outcomes(done) == {"reached": list(range(6))} and outcomes(done, 1) == {"reached": [0, 3]}
+    assert done.results[0].reasons == {} and done.results[0].resent == 0
+    assert {row[5] for row in sink.rows} == {"poll", "command"}
+    last = {row[2]: row[3] for row in sink.rows if row[1] == "g0"}
+    assert all(watts < 14 for watts in last.values())
+
+
+async def test_a_waking_rig_has_reached_its_mode_and_is_waking_until_it_hashes() -> None:
+    crew, fleet, clock, sink = simulated_crew(site(4))
+    await crew.refresh()
+    await crew.execute(orders(clock, ("g0", "sleep", range(4))))
+    crew.snapshot(clock.now())
+    done = await crew.execute(orders(clock, ("g0", "normal", range(4))))
+    assert outcomes(done) == {"reached": [0, 1, 2, 3]}
+    assert crew.snapshot(clock.now())["g0"].changed == {"waking": "0-3"}
+    # On a fast clock the crew waits until the watts are up, so that telemetry holds the whole rise.
+    assert all(row[3] > 3200 for row in sink.rows[-4:])
+    await clock.sleep_until(clock.now() + timedelta(minutes=11))
+    await crew.refresh()
+    assert crew.snapshot(clock.now())["g0"].changed == {"normal": "0-3"}
+
+
+@pytest.mark.parametrize(("fault", "outcome"), [
+    (RigFault.REFUSES, "refused"),
+    (RigFault.LIES, "lying"),
+    (RigFault.HANGS, "unreachable"),
+    (RigFault.UNREACHABLE, "unreachable"),
+    (RigFault.DRIPS, "unreachable"),
+    (RigFault.PARTIAL, "partly"),
+])  # fmt: skip
+async def test_what_becomes_of_a_faulty_rig_when_it_should_sleep(fault: RigFault, outcome: str) -> None:
+    crew, fleet, clock, _ = simulated_crew(site(6), Affliction(fault, "g0", (2, 4)))
+    await crew.refresh()
+    done = await crew.execute(orders(clock, ("g0", "sleep", range(6))))
+    assert outcomes(done) == {"reached": [0, 1, 3, 5], outcome: [2, 4]}
+    assert done.results[0].reasons[outcome]
+    assert clock.now() - START <= timedelta(seconds=64)  # a minute from when the order was out
+
+
+async def test_a_lying_rig_is_told_three_times_and_no_more() -> None:
+    crew, fleet, clock, _ = simulated_crew(site(3), Affliction(RigFault.LIES, "g0", (1,)))
+    await crew.refresh()
+    done = await crew.execute(orders(clock, ("g0", "sleep", range(3))))
+    assert outcomes(done)["lying"] == [1] and done.results[0].resent == 2
+    assert "said yes" in done.results[0].reasons["lying"]
+
+
+async def test_a_lying_rig_that_should_wake_is_found_out_within_a_few_ticks() -> None:
+    crew, fleet, clock, _ = simulated_crew(site(3))
+    await crew.refresh()
+    await crew.execute(orders(clock, ("g0", "sleep", range(3))))
+    fleet.afflict(Affliction(RigFault.LIES, "g0", (1,)))
+    done = await crew.execute(orders(clock, ("g0", "normal", range(3)), deadline_s=120.0))
+    assert outcomes(done) == {"reached": [0, 2], "lying": [1]}
+    crew.snapshot(clock.now())
+    assert crew.readings["g0"].watts[1] < 14
+
+
+async def test_a_silent_rig_is_unreachable_after_two_missed_looks_and_still_counts_with_its_last_reading() -> None:
+    crew, fleet, clock, sink = simulated_crew(site(4))
+    await crew.refresh()
+    before = crew.snapshot(clock.now())["g0"]
+    fleet.afflict(Affliction(RigFault.UNREACHABLE, "g0", (3,)))
+    await crew.refresh()
+    assert crew.snapshot(clock.now())["g0"].changed == {}
+    await crew.refresh()
+    seen = crew.snapshot(clock.now())["g0"]
+    assert seen.changed == {"unreachable": "3"} and seen.reachable == 3 and seen.load_mw == before.load_mw
+    assert np.isnan(sink.rows[-1][3])
+    fleet.heal(RigFault.UNREACHABLE)
+    await crew.refresh()
+    assert crew.snapshot(clock.now())["g0"].changed == {"normal": "3"}
+
+
+async def test_a_rig_that_is_in_the_mode_already_has_reached_it_whatever_it_answers() -> None:
+    crew, fleet, clock, _ = simulated_crew(site(3), Affliction(RigFault.REFUSES, "g0", (1,)))
+    await crew.refresh()
+    assert outcomes(await crew.execute(orders(clock, ("g0", "normal", range(3))))) == {"reached": [0, 1, 2]}
+
+
+async def test_orders_before_any_look_are_judged_all_the_same() -> None:
+    crew, fleet, clock, _ = simulated_crew(site(4), Affliction(RigFault.LIES, "g0", (1,)))
+    done = await crew.execute(orders(clock, ("g0", "sleep", range(4))))
+    assert outcomes(done) == {"reached": [0, 2, 3], "lying": [1]}
+
+
+async def test_a_rig_that_wakes_by_itself_is_seen_to() -> None:
+    crew, fleet, clock, _ = simulated_crew(site(3), Affliction(RigFault.WAKES_BY_ITSELF, "g0", (1,)))
+    await crew.refresh()
+    await crew.execute(orders(clock, ("g0", "sleep", range(3))))
+    crew.snapshot(clock.now())
+    await clock.sleep_until(clock.now() + timedelta(minutes=12))
+    await crew.refresh()
+    assert crew.snapshot(clock.now())["g0"].changed == {"waking": "1"}
+
+
+KINDS = st.sampled_from(list(RigFault))
+PLAYS = st.lists(st.tuples(st.sampled_from(["sleep", "low", "normal"]), st.sets(st.integers(0, 7), min_size=1)), min_size=1, max_size=4)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.dictionaries(st.integers(0, 7), KINDS, max_size=4), PLAYS, st.integers(0, 5))
+async def test_every_rig_of_an_order_gets_exactly_one_outcome_and_reached_is_never_said_of_a_rig_that_stayed(
+    ill: dict[int, RigFault], plays: list[tuple[str, set[int]]], seed: int
+) -> None:
+    crew, fleet, clock, _ = simulated_crew(site(8), *(Affliction(f, "g0", (r,)) for r, f in ill.items()), seed=seed)
+    await crew.refresh()
+    for mode, rigs in plays:
+        done = await crew.execute(orders(clock, ("g0", mode, rigs)))
+        by = outcomes(done)
+        assert sorted(r for some in by.values() for r in some) == sorted(rigs)
+        assert set(done.results[0].reasons) == set(by) - {"reached"}
+        for rig in by.get("reached", []):
+            watts = fleet.truth("g0", np.array([rig]))[0][0]
+            assert (watts < 400) == (mode == "sleep"), (rig, watts)
+        for rig in set(rigs) - set(ill):
+            assert rig in by["reached"]
+
+
+async def test_at_a_hundred_times_the_pace_the_crew_says_what_the_floor_costs() -> None:
+    crew, _, clock, _ = simulated_crew(site(3))
+    assert crew.notes == ()
+    clock.speed = 100.0
+    assert "2.5 s of wall time (250 s here)" in crew.notes[0]
+
+
+class Fan:
+    """A hall's fans; `starts` says whether they obey."""
+
+    def __init__(self, starts: bool) -> None:
+        self.starts, self.told = starts, list[bool]()
+
+    async def run(self, on: bool, deadline_s: float) -> bool:
+        self.told.append(on)
+        return self.starts
+
+    async def close(self) -> None:
+        return None
+
+
+async def slept(crew: RigController, clock: VirtualClock) -> None:
+    await crew.refresh()
+    await crew.execute(orders(clock, ("g0", "sleep", range(20))))
+
+
+async def test_an_order_over_time_is_told_in_waves_of_one_size() -> None:
+    crew, fleet, clock, _ = simulated_crew(site(20))
+    await slept(crew, clock)
+    began, seen = clock.now(), list[tuple[float, int]]()
+    told = orders(clock, ("g0", "normal", range(20)))
+    doing = asyncio.ensure_future(crew.execute(replace(told, orders=(replace(told.orders[0], over_s=100.0),))))
+    while not doing.done():
+        await asyncio.sleep(0)
+        seen.append(((clock.now() - began).total_seconds(), sum(m != "sleep" for m in fleet.modes("g0", np.arange(20)))))
+    assert outcomes(doing.result()) == {"reached": list(range(20))}
+    # One rig in five seconds, none before its time.
+    assert all(awake <= at_s / 5.0 + 1 for at_s, awake in seen) and max(awake for at_s, awake in seen if at_s < 50) >= 8
+    assert len({awake for _, awake in seen}) == 21
+
+
+class Late:
+    """A driver whose rigs take longer to be read than the waves of an order are apart."""
+
+    def __init__(self, driver: Driver, clock: VirtualClock) -> None:
+        self.abilities, self.set_mode, self.close, self._driver, self._clock = (
+            driver.abilities,
+            driver.set_mode,
+            driver.close,
+            driver,
+            clock,
+        )
+
+    async def read(self, rigs: Sequence[int], deadline_s: float) -> Readings:
+        await self._clock.sleep_until(self._clock.now() + timedelta(seconds=40))
+        return await self._driver.read(rigs, deadline_s)
+
+
+async def test_no_rig_is_given_up_before_it_was_told() -> None:
+    """A look takes eight times as long as the waves are apart: the order's time runs from the last of them."""
+    written, clock = site(20), VirtualClock(START)
+    fleet = Fleet(spec_of(written.groups), 1, START.timestamp())
+    late = Late(simulated_drivers(fleet, clock)["g0"], clock)
+    crew = RigController(written, {"g0": late}, clock, Sink())
+    await crew.refresh()
+    told = orders(clock, ("g0", "sleep", range(20)))
+    done = await crew.execute(replace(told, orders=(replace(told.orders[0], over_s=100.0),)))
+    assert outcomes(done) == {"reached": list(range(20))}
+
+
+async def test_something_urgent_ends_the_waves() -> None:
+    crew, fleet, clock, _ = simulated_crew(site(20))
+    await slept(crew, clock)
+    told = orders(clock, ("g0", "normal", range(20)))
+    doing = asyncio.ensure_future(crew.execute(replace(told, orders=(replace(told.orders[0], over_s=100.0),))))
+    while sum(m != "sleep" for m in fleet.modes("g0", np.arange(20))) < 5:
+        await asyncio.sleep(0)
+    crew.interrupt()
+    done = await doing
+    awake = [k for k, m in enumerate(fleet.modes("g0", np.arange(20))) if m != "sleep"]
+    assert 5 <= len(awake) < 12 and set(awake) <= set(outcomes(done)["reached"]) | set(outcomes(done)["partly"])
+
+
+@pytest.mark.parametrize("starts", [True, False])
+async def test_fans_run_before_rigs_wake_and_rigs_stay_asleep_where_they_do_not(starts: bool) -> None:
+    written, clock, fan = site(4), VirtualClock(START), Fan(starts)
+    fleet = Fleet(spec_of(written.groups), 1, START.timestamp())
+    crew = RigController(written, simulated_drivers(fleet, clock), clock, Sink(), fans={"h": fan})
+    await crew.refresh()
+    await crew.execute(orders(clock, ("g0", "sleep", range(4))))
+    assert fan.told == []
+    at = clock.now()
+    done = await crew.execute(replace(orders(clock, ("g0", "normal", range(4))), fans=("h",)))
+    assert fan.told == [True]
+    if starts:
+        assert outcomes(done) == {"reached": [0, 1, 2, 3]} and clock.now() - at >= timedelta(seconds=FANS_FIRST_S)
+    else:
+        assert outcomes(done) == {"partly": [0, 1, 2, 3]} and "fans" in done.results[0].reasons["partly"]
+        assert set(fleet.modes("g0", np.arange(4))) == {"sleep"}

@@ -1,0 +1,61 @@
+"""Paper hands write nothing to any rig, and the crew takes their word for what would have happened."""
+
+from datetime import timedelta
+from pathlib import Path
+
+import numpy as np
+
+from dispatch.clock import VirtualClock
+from dispatch.rigs.controller import RigController
+from dispatch.rigs.dry_run import DryRunDriver
+from dispatch.sim.driver import simulated_drivers
+from dispatch.sim.fleet import Fleet
+from dispatch.sim.spec import Affliction, RigFault, spec_of
+from tests.dispatch.rigs.fakes import START, Sink, orders, outcomes, site
+
+
+async def test_a_shadow_moves_nothing_and_sees_what_would_have_moved(tmp_path: Path) -> None:
+    written = site(6)
+    clock = VirtualClock(START)
+    fleet = Fleet(spec_of(written.groups).with_afflictions([Affliction(RigFault.UNREACHABLE, "g0", (5,))]), 1, START.timestamp())
+    paper = DryRunDriver(written.groups[0], simulated_drivers(fleet, clock)["g0"], clock, tmp_path / "orders.jsonl")
+    crew = RigController(written, {"g0": paper}, clock, Sink())
+    await crew.refresh()
+    done = await crew.execute(orders(clock, ("g0", "sleep", range(6))))
+    assert outcomes(done) == {"reached": [0, 1, 2, 3, 4], "unreachable": [5]}
+    await crew.refresh()
+    seen = crew.snapshot(clock.now())["g0"]
+    assert seen.changed == {"sleep": "0-4", "unreachable": "5"} and seen.load_mw < 1e-4
+    await clock.sleep_until(clock.now() + timedelta(minutes=30))
+    done = await crew.execute(orders(clock, ("g0", "normal", [0, 1])))
+    assert outcomes(done) == {"reached": [0, 1]}
+    assert crew.snapshot(clock.now())["g0"].changed == {"waking": "0-1"}
+    fleet.advance(clock.now().timestamp())
+    assert fleet.modes("g0", np.arange(6)) == ["normal"] * 6
+    assert np.all(fleet.truth("g0", np.arange(6))[0] > 3000)
+    assert {(mode, rigs) for _, mode, rigs in paper.written} >= {("sleep", "0-4"), ("sleep", "5"), ("normal", "0-1")}
+    assert len((tmp_path / "orders.jsonl").read_text().splitlines()) == len(paper.written)
+
+
+async def test_a_rig_that_really_sleeps_is_imagined_to_wake_from_there() -> None:
+    written = site(2)
+    clock = VirtualClock(START)
+    fleet = Fleet(spec_of(written.groups), 1, START.timestamp())
+    fleet.command("g0", np.array([0]), "sleep")
+    await clock.sleep_until(START + timedelta(minutes=5))
+    paper = DryRunDriver(written.groups[0], simulated_drivers(fleet, clock)["g0"], clock)
+    await paper.set_mode([0, 1], "normal", 2.0)
+    watts = (await paper.read([0, 1], 2.0)).watts
+    assert watts[0] < 20 and watts[1] > 3000
+    await clock.sleep_until(clock.now() + timedelta(minutes=2))
+    assert np.all((await paper.read([0, 1], 2.0)).watts > 3000)
+
+
+def test_paper_holds_no_way_to_a_rig() -> None:
+    """Nothing reachable from the driver's own attributes is the other driver's `set_mode`."""
+    written = site(1)
+    clock = VirtualClock(START)
+    inner = simulated_drivers(Fleet(spec_of(written.groups), 1, START.timestamp()), clock)["g0"]
+    paper = DryRunDriver(written.groups[0], inner, clock)
+    held = [value for value in vars(paper).values() if getattr(value, "__self__", None) is inner or value is inner]
+    assert sorted(value.__name__ for value in held) == ["close", "read"]

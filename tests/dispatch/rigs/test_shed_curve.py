@@ -1,0 +1,74 @@
+"""How quickly a group sheds, as read-backs measure it, and that plans hear of it."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from dispatch.decide.plan_inputs import so_far
+from dispatch.decide.reconcile import decide
+from dispatch.entries import Done, Result, Seen
+from dispatch.rigs import unpack
+from dispatch.rigs.shed_curve import BOUNDS_S, KEEP_ORDERS, Curve, bucket
+from dispatch.sim.spec import Affliction, RigFault
+from tests.dispatch.decide.test_decide import call, folded, look, planned
+from tests.dispatch.rigs.fakes import orders, simulated_crew, site
+from tests.fakes import NOON
+from tests.sites import small
+
+
+def test_shares_count_every_rig_that_was_told() -> None:
+    curve = Curve().after({"5": 30, "15": 60}, 100)
+    assert [curve.share(s) for s in (4.0, 5.0, 14.0, 15.0, 600.0)] == [0.0, 0.3, 0.3, 0.9, 0.9]
+    assert curve.shed()[0] == (5.0, 0.3) and len(curve.shed()) == len(BOUNDS_S)
+
+
+def test_ninety_nine_of_a_hundred_orders_not_the_average() -> None:
+    curve = Curve()
+    for _ in range(90):
+        curve = curve.after({"10": 100}, 100)
+    for _ in range(10):
+        curve = curve.after({"10": 40, "60": 60}, 100)
+    assert curve.share(10.0) == 0.4 and curve.share(10.0, quantile=0.5) == 1.0 and curve.share(60.0) == 1.0
+
+
+def test_few_rigs_say_nothing_and_the_few_that_did_not_obey_say_nothing_of_the_group() -> None:
+    assert Curve().share(60.0) is None and Curve().after({"5": 19}, 19).shed() == ()
+    curve = Curve().after({"5": 300}, 300)
+    for _ in range(50):
+        curve = curve.after({}, 3)
+    assert curve.share(5.0) == 1.0
+
+
+def test_old_orders_are_forgotten() -> None:
+    curve = Curve().after({}, 50)
+    for _ in range(KEEP_ORDERS):
+        curve = curve.after({"5": 50}, 50)
+    assert curve.share(5.0) == 1.0 and len(curve.orders) == KEEP_ORDERS
+
+
+def test_a_time_falls_under_its_bound() -> None:
+    assert [bucket(s) for s in (0.0, 5.0, 5.1, 600.0, 601.0)] == ["5", "5", "10", "600", None]
+
+
+async def test_the_crew_measures_it_and_those_that_do_not_obey_count() -> None:
+    crew, _, clock, _ = simulated_crew(site(40), Affliction(RigFault.LIES, "g0", tuple(range(4))))
+    await crew.refresh()
+    (result,) = (await crew.execute(orders(clock, ("g0", "sleep", range(40))))).results
+    assert sum(result.took_s.values()) == 36 and max(map(float, result.took_s)) <= 15.0
+    await clock.sleep_until(clock.now() + timedelta(minutes=1))
+    (woken,) = (await crew.execute(orders(clock, ("g0", "normal", range(4, 40))))).results
+    assert woken.took_s == {}  # nothing is shed by waking
+
+
+async def test_a_plan_hears_what_was_measured() -> None:
+    setup = small()
+    state = folded(setup, Seen(at=NOON, fleet=look(setup), facts=(call(NOON, mw_cap=0.15),)), planned(setup, NOON, 1))
+    commanded = decide(state, NOON, 1)
+    assert commanded is not None
+    results = tuple(Result(order=o.id, by={"reached": o.rigs}, took_s={"10": 30}) for o in commanded.orders)
+    state = state.after(commanded, 3).after(Done(at=NOON, results=results), 4)
+    shed = so_far(state, NOON).groups["a-old"].shed
+    assert shed[:2] == ((5.0, 0.0), (10.0, pytest.approx(30 / len(unpack(commanded.orders[0].rigs)))))
+    assert so_far(state, NOON).groups["b-new"].shed == ()

@@ -1,0 +1,114 @@
+"""Eyes: what sources find odd and rigs that do not answer are troubles; live sources are told what was known, and let go of."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+
+from dispatch.clock import VirtualClock
+from dispatch.decide.state import State
+from dispatch.entries import GroupSeen, Seen
+from dispatch.meters.readings import MeterReadings
+from dispatch.runtime.observer import RIGS, SAID_STANDS, PolledSource, SiteObserver
+from dispatch.site_file.load import from_document
+from markets.facts import Fact, Price
+from tests.fakes import NOON, price
+from tests.sites import small
+
+HOUR = timedelta(hours=1)
+
+
+class Memory:
+    def __init__(self) -> None:
+        self.held: list[Price] = []
+
+    def remember(self, prices: Iterable[Price]) -> None:
+        self.held += prices
+
+
+class Live:
+    """A source of the live kind: finds things odd, remembers, can be closed."""
+
+    name, synthetic = "live", False
+
+    def __init__(self) -> None:
+        self.findings: deque[str] = deque()
+        self.told = Memory()
+        self.closed = False
+        self.told_first: list[bool] = []
+
+    async def fetch(self, since: datetime, until: datetime) -> Sequence[Fact]:
+        self.told_first.append(bool(self.told.held))
+        return []
+
+    async def aclose(self) -> None:
+        self.closed = True
+
+
+class Answering:
+    """A fleet of which so many rigs answer."""
+
+    def __init__(self, **reachable: int) -> None:
+        self.reachable = reachable
+        self.panel = MeterReadings({}, VirtualClock(NOON))
+
+    async def refresh(self) -> None:
+        return None
+
+    def snapshot(self, at: datetime) -> dict[str, GroupSeen]:
+        return {name: GroupSeen(rigs=40, reachable=n, load_mw=0.0, hashrate_ph=0.0, changed={}) for name, n in self.reachable.items()}
+
+
+def looker(*sources: Any, fleet: Any = None) -> SiteObserver:
+    watched = [PolledSource(s, beside=True) for s in sources]
+    return SiteObserver(VirtualClock(NOON), watched, fleet or Answering(), None, refresh_each_look=True)
+
+
+def nothing_known() -> State:
+    return State.start(small(), from_document)
+
+
+async def test_what_a_source_finds_odd_is_shown_for_hours_and_then_over() -> None:
+    live, state = Live(), nothing_known()
+    observer = looker(live)
+    live.findings.append("LZ_WEST at noon: two prices")
+    first = await observer.observe(NOON, state)
+    assert first.troubles == {"live, of late": "LZ_WEST at noon: two prices"} and not live.findings
+    state = state.after(first, 1)
+    state = state.after(await observer.observe(NOON + HOUR, state), 2)
+    assert "two prices" in state.troubles["live, of late"]
+    state = state.after(await observer.observe(NOON + SAID_STANDS, state), 3)
+    assert not state.troubles
+
+
+async def test_groups_whose_rigs_do_not_answer_are_a_trouble_until_they_do() -> None:
+    fleet = Answering(**{"a-old": 0, "b-new": 19})
+    state, observer = nothing_known(), looker(fleet=fleet)
+    state = state.after(await observer.observe(NOON, state), 1)
+    assert state.troubles == {RIGS: "none of the 40 rigs of a-old answers; 19 of the 40 rigs of b-new answer"}
+    fleet.reachable = {"a-old": 40, "b-new": 20}
+    state = state.after(await observer.observe(NOON + HOUR, state), 2)
+    assert not state.troubles
+
+
+async def test_a_live_source_knows_after_a_restart_what_was_told_before_it_is_asked_and_is_closed_at_the_end() -> None:
+    live, state = Live(), nothing_known()
+    known = price(30.0, NOON - HOUR)
+    state = state.after(Seen(at=NOON, facts=(known,)), 1)
+    observer = looker(live)
+    watching = asyncio.create_task(observer.watch())
+    await asyncio.sleep(0)
+    assert not live.told_first  # not before the journal is folded
+    await observer.observe(NOON, state)
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert live.told.held == [known] and live.told_first[0]
+    watching.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await watching
+    assert live.closed

@@ -1,0 +1,29 @@
+"""Where the demonstration's rigs are: at addresses nobody else has."""
+
+from __future__ import annotations
+
+import socket
+
+from dispatch.rigs.wire import PORT
+from dispatch.service.demo import own_rigs
+from dispatch.site_file import load as config
+from dispatch.site_file.setup import Setup
+
+
+def subnets_of(setup: Setup) -> list[str]:
+    return [str(g.driver["subnet"]) for g in setup.site.groups if "subnet" in g.driver]
+
+
+def test_a_second_demonstration_has_rigs_of_its_own() -> None:
+    path = config.default_file(config.DEMO)
+    first = own_rigs(path)
+    at = subnets_of(config.load(path, first))
+    with socket.socket() as rig:
+        rig.bind((at[1].removesuffix("0/24") + "1", PORT))
+        rig.listen()
+        second = own_rigs(path)
+    moved = config.load(path, second)
+    subnets = subnets_of(moved)
+    assert not set(at) & set(subnets) and len(set(subnets)) == 3
+    assert moved.site.meters[0].driver is not None and moved.site.meters[0].driver["host"].split(".")[1] == subnets[0].split(".")[1]
+    assert [g.rigs for g in moved.site.groups] == [g.rigs for g in config.load(path).site.groups]

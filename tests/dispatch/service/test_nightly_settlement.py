@@ -1,0 +1,124 @@
+"""Days are settled when they end, when they were missed, and when a price of theirs changes or a meter speaks; it holds nothing up."""
+
+from __future__ import annotations
+
+import json
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from dispatch.decide.state import State
+from dispatch.imports.meter_readings import ACTUAL, MeterReading
+from dispatch.service.nightly_settlement import SETTLE_AFTER, Nightly
+from dispatch.site_file.load import from_document
+from dispatch.store.received import METER, ReceivedDocument, keep
+from dispatch.store.statements import kept
+from markets.facts import ReservePrice
+from tests.dispatch.settlement.fixtures import Ground
+
+ON = date(2026, 7, 1)
+
+
+def ground(folder: Path) -> Ground:
+    made = Ground.of(folder, ON)
+    made.prices(lambda n: 20.0)
+    made.run_all()
+    made.seen()
+    return made
+
+
+def versions(here: Ground) -> int:
+    found = kept(here.engine, ON, here.day.market.value)
+    return found.version if found else 0
+
+
+async def ticks(nightly: Nightly, here: Ground, *at: datetime) -> None:
+    for moment in at:
+        await nightly(moment, State.start(here.setup, from_document))
+
+
+async def test_a_day_is_settled_six_minutes_after_its_end(tmp_path: Path) -> None:
+    here = ground(tmp_path)
+    nightly = Nightly(here.setup, tmp_path, here.engine, here.telemetry, at_once=True)
+    noon, end = here.day.start + timedelta(hours=12), here.day.end
+    await ticks(nightly, here, noon, end, end + SETTLE_AFTER - timedelta(seconds=1))
+    assert versions(here) == 0
+    await ticks(nightly, here, end + SETTLE_AFTER)
+    assert versions(here) == 1
+    assert {f.suffix for f in (tmp_path / "settlements" / "2026-07-01").iterdir()} == {".html", ".pdf", ".xlsx", ".csv", ".json"}
+
+
+async def test_a_day_nobody_settled_is_settled_at_the_start(tmp_path: Path) -> None:
+    here = ground(tmp_path)
+    nightly = Nightly(here.setup, tmp_path, here.engine, here.telemetry)
+    await ticks(nightly, here, here.day.end + timedelta(hours=9))
+    await nightly.finish()
+    assert versions(here) == 1
+
+
+async def test_a_price_that_changes_makes_the_next_version_within_the_hour(tmp_path: Path) -> None:
+    here = ground(tmp_path)
+    nightly = Nightly(here.setup, tmp_path, here.engine, here.telemetry, at_once=True)
+    start = here.day.end + timedelta(minutes=10)
+    await ticks(nightly, here, start, start + timedelta(minutes=65))
+    assert versions(here) == 1, "nothing changed"
+    corrected = here.price(here.grid.intervals[40], 25.0, start + timedelta(minutes=66))
+    here.seen(start + timedelta(minutes=67), corrected)
+    await ticks(nightly, here, start + timedelta(minutes=70))
+    assert versions(here) == 1, "looked less than an hour ago"
+    await ticks(nightly, here, start + timedelta(minutes=126))
+    assert versions(here) == 2
+    assert (tmp_path / "settlements" / "2026-07-01" / "settlement-v2.pdf").is_file()
+
+
+async def test_a_reserve_price_that_changes_makes_the_next_version(tmp_path: Path) -> None:
+    """Nothing was sold, so nothing is owed; what perfect foresight would have sold is worth more."""
+    here = Ground.of(tmp_path, ON, extra='[[obligations]]\ntype = "ancillary"\nproducts = ["ECRS"]\n')
+    here.prices(lambda n: 20.0)
+    here.run_all()
+    over = here.grid.intervals[40]
+    mcpc = {"source": "hand", "product": "ECRS", "market": "REAL_TIME_15_MIN", "over": over}
+    here.facts.append(ReservePrice(**mcpc, known_at=over.end + timedelta(minutes=2), usd_per_mw_h=4.0))
+    here.seen()
+    nightly = Nightly(here.setup, tmp_path, here.engine, here.telemetry, at_once=True)
+    start = here.day.end + timedelta(minutes=10)
+    await ticks(nightly, here, start)
+    here.seen(start + timedelta(minutes=30), ReservePrice(**mcpc, known_at=start + timedelta(minutes=29), usd_per_mw_h=400.0))
+    await ticks(nightly, here, start + timedelta(minutes=61))
+    first, second = (json.loads(one.document) for n in (1, 2) if (one := kept(here.engine, ON, here.day.market.value, n)))
+    ahead = [Decimal(d["counterfactuals"]["perfect_foresight"]["lines"]["ancillary/ecrs_imbalance"]) for d in (first, second)]
+    assert ahead[1] > ahead[0] and second["delta"]["totals"] == {}
+
+
+async def test_a_meter_that_speaks_makes_the_next_version(tmp_path: Path) -> None:
+    here = ground(tmp_path)
+    nightly = Nightly(here.setup, tmp_path, here.engine, here.telemetry, at_once=True)
+    start = here.day.end + timedelta(minutes=10)
+    await ticks(nightly, here, start)
+    readings = [MeterReading("main", over, Decimal("0.0115"), ACTUAL, n) for n, over in enumerate(here.grid.intervals)]
+    assert keep(here.engine, ReceivedDocument(METER, "meter.csv", b"as it came", start), readings)
+    await ticks(nightly, here, start + timedelta(minutes=61))
+    assert versions(here) == 2
+    await ticks(nightly, here, start + timedelta(minutes=122))
+    assert versions(here) == 2, "nothing new came"
+
+
+async def test_a_day_that_cannot_be_settled_holds_nothing_up(tmp_path: Path) -> None:
+    here = ground(tmp_path)
+    (tmp_path / "settlements").write_text("in the way")
+    nightly = Nightly(here.setup, tmp_path, here.engine, here.telemetry)
+    await ticks(nightly, here, here.day.start + timedelta(hours=1), here.day.end + SETTLE_AFTER)
+    await nightly.finish()
+    assert versions(here) == 1, "the ledger has it, the folder not"
+    await ticks(nightly, here, here.day.end + timedelta(hours=1))
+
+
+@pytest.mark.parametrize("at_once", [True, False])
+async def test_without_anything_run_it_goes_on(tmp_path: Path, at_once: bool) -> None:
+    here = Ground.of(tmp_path, ON)
+    nightly = Nightly(here.setup, tmp_path, here.engine, here.telemetry, at_once=at_once)
+    await ticks(nightly, here, here.day.start, here.day.end + SETTLE_AFTER, here.day.end + timedelta(days=2))
+    await nightly.finish()
+    assert versions(here) == 0

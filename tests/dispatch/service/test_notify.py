@@ -1,0 +1,141 @@
+"""People are told of a new version once, by a real web server's account; what fails is logged without a word of the address."""
+
+from __future__ import annotations
+
+import json
+import logging
+import threading
+from collections.abc import Iterator
+from datetime import date, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+from structlog.testing import capture_logs
+
+from dispatch.decide.state import State
+from dispatch.service.nightly_settlement import SETTLE_AFTER, Nightly
+from dispatch.site_file import load as config
+from dispatch.site_file.load import from_document
+from dispatch.store.statements import kept
+from tests.dispatch.settlement.fixtures import Ground
+
+ON = date(2026, 7, 1)
+HOST, TOKEN = "127.29.9.1", "s3cret-t0ken"
+
+
+class Desk(ThreadingHTTPServer):
+    """Somebody's webhook."""
+
+    def __init__(self) -> None:
+        super().__init__((HOST, 0), Hook)
+        self.got: list[tuple[str, dict[str, Any]]] = []
+        self.status = 200
+
+    @property
+    def address(self) -> str:
+        return f"json://{HOST}:{self.server_port}/{TOKEN}"
+
+
+class Hook(BaseHTTPRequestHandler):
+    server: Desk
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        self.server.got.append((self.path, json.loads(body)))
+        self.send_response(self.server.status)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, *args: object) -> None:
+        """Says nothing on standard error."""
+
+
+@pytest.fixture
+def desk() -> Iterator[Desk]:
+    with Desk() as made:
+        thread = threading.Thread(target=made.serve_forever)
+        thread.start()
+        yield made
+        made.shutdown()
+        thread.join()
+
+
+def ground(folder: Path, *references: str) -> Ground:
+    made = Ground.of(folder, ON, extra=f"[reports]\nnotify = {json.dumps(references)}\n")
+    made.prices(lambda n: 20.0)
+    made.run_all()
+    made.seen()
+    return made
+
+
+async def ended(here: Ground, *, notifies: bool = True) -> Nightly:
+    """A night in which the day is settled."""
+    nightly = Nightly(here.setup, here.folder, here.engine, here.telemetry, at_once=True, notifies=notifies)
+    for at in (here.day.start + timedelta(hours=1), here.day.end + SETTLE_AFTER):
+        await nightly(at, State.start(here.setup, from_document))
+    return nightly
+
+
+async def test_a_new_version_is_told_once_and_a_corrected_one_with_its_difference(
+    tmp_path: Path, desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DESK_HOOK", desk.address)
+    here = ground(tmp_path, "env:DESK_HOOK")
+    nightly = await ended(here)
+    ((path, first),) = desk.got
+    assert path == f"/{TOKEN}" and first["title"] == "Hand-made, 2026-07-01: 62.15 $"
+    assert "Hand-made earned 62.15 $" in first["message"] and "What needs a person:\n- Nothing." in first["message"]
+    start = here.day.end + SETTLE_AFTER
+    here.seen(start + timedelta(minutes=62), here.price(here.grid.intervals[40], 25.0, start + timedelta(minutes=61)))
+    await nightly(start + timedelta(minutes=70), State.start(here.setup, from_document))
+    await nightly(start + timedelta(minutes=140), State.start(here.setup, from_document))
+    assert len(desk.got) == 2, "settled again without a change nobody is told"
+    assert "Version 2: -0.06 $ against version 1." in desk.got[1][1]["message"]
+    text = json.dumps(here.setup.document)
+    assert "env:DESK_HOOK" in text and TOKEN not in text
+
+
+async def test_what_fails_holds_nothing_up_and_says_nothing_of_the_address(
+    tmp_path: Path, desk: Desk, caplog: pytest.LogCaptureFixture
+) -> None:
+    """One refuses, one is no address, one is not there, one is nobody's port; the last is told all the same."""
+    caplog.set_level(logging.DEBUG)
+    with Desk() as gone:
+        nobody = gone.address
+    addresses = {"refuses": desk.address, "odd": f"nonsense://{TOKEN}", "closed": nobody}
+    for name, address in addresses.items():
+        (tmp_path / name).write_text(address + "\n", "utf-8")
+    desk.status = 500
+    here = ground(tmp_path, *(f"file:{name}" for name in addresses), "file:missing", "env:NOT_SET_ANYWHERE")
+    with capture_logs() as said:
+        await ended(here)
+    assert kept(here.engine, ON, here.day.market.value) is not None and len(desk.got) == 1
+    told = {line["reference"]: line["event"] for line in said if "reference" in line}
+    assert told == {
+        "file:refuses": "nobody was notified: the other side did not take it",
+        "file:odd": "nobody was notified: the address is none that apprise understands",
+        "file:closed": "nobody was notified: the other side did not take it",
+        "file:missing": "nobody was notified: the reference cannot be read",
+        "env:NOT_SET_ANYWHERE": "nobody was notified: the reference cannot be read",
+    }
+    assert TOKEN not in str(said) and TOKEN not in caplog.text
+
+
+async def test_a_replay_tells_nobody(tmp_path: Path, desk: Desk) -> None:
+    (tmp_path / "hook").write_text(desk.address, "utf-8")
+    await ended(ground(tmp_path, "file:hook"), notifies=False)
+    assert desk.got == []
+
+
+@pytest.mark.parametrize("plain", [f"json://desk.example/{TOKEN}", "mailto://me:pass@example.com", "env:", "", 7])
+def test_check_refuses_an_address_in_the_file(tmp_path: Path, plain: object) -> None:
+    here = Ground.of(tmp_path, ON)
+    path = tmp_path / "site.toml"
+    path.write_text(path.read_text("utf-8") + f"[reports]\nnotify = [{json.dumps(plain)}]\nnotfy = 1\n", "utf-8")
+    faults = config.check(path).faults
+    assert len(faults) == 2 and any("notfy" in fault and "notify" in fault for fault in faults)
+    (fault,) = (f for f in faults if "notfy" not in f)
+    assert "reports.notify" in fault and TOKEN not in fault and "pass@" not in fault
+    assert here.setup.reports.notify == ()

@@ -1,0 +1,103 @@
+"""A day's bill under contracts that look beyond the day: coincident peaks, demand of the month, forwards, hosting."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from dispatch.settlement.contract_memory import earlier
+from dispatch.store.rollups import Rollup, write_rollups
+from markets.facts import SystemLoad
+from markets.grid import Grid, Interval
+from optimizer.obligations.transmission import OWN_PEAK_MW
+from tests.dispatch.settlement.fixtures import Ground
+
+ON = date(2026, 8, 20)
+FOUR_CP = """
+[[obligations]]
+type = "transmission"
+method = "4cp"
+usd_per_kw_year = 70.0
+"""
+MONTHLY = """
+[[obligations]]
+type = "transmission"
+method = "ncp"
+usd_per_kw_year = 120.0
+
+[[obligations]]
+type = "forward"
+ph = 2.0
+usd_per_ph_day = 47.0
+damages_usd_per_ph_day = 5.0
+"""
+
+
+def system(over: Interval, mw: float) -> SystemLoad:
+    return SystemLoad(source="hand", known_at=over.end + timedelta(minutes=2), over=over, load_mw=mw)
+
+
+@pytest.fixture
+def peaky(tmp_path: Path) -> Ground:
+    """A day at 70 GW, a quarter hour at 80 GW; the site runs all of it at 0.0465 MW."""
+    ground = Ground.of(tmp_path / "peaky", ON, extra=FOUR_CP)
+    ground.prices(lambda n: 30.0)
+    ground.run_all()
+    ground.facts += [system(over, 80_000.0 if n == 70 else 70_000.0) for n, over in enumerate(ground.grid.intervals)]
+    ground.seen()
+    return ground
+
+
+def test_the_peak_so_far_is_charged_until_a_higher_one_comes(peaky: Ground) -> None:
+    first = peaky.settle()
+    lines = [line for line in first["lines"] if line["obligation"] == "transmission"]
+    assert [(line["interval_start"], line["quantity"], line["amount_usd"]) for line in lines] == [
+        (peaky.grid.intervals[70].start.isoformat(), "0.0465", "-813.75")
+    ]
+    assert peaky.settle() == first, "nothing new is known: the same version"
+    after = Interval(peaky.day.end + timedelta(days=2), peaky.day.end + timedelta(days=2, minutes=15))
+    peaky.seen(after.end + timedelta(minutes=3), system(after, 81_000.0))
+    second = peaky.settle()
+    assert second["version"] == 2 and not [line for line in second["lines"] if line["obligation"] == "transmission"]
+    assert Decimal(second["delta"]["net_usd"]) == Decimal("813.75")
+    assert peaky.settle(version=1) == first
+    assert second["counterfactuals"]["perfect_foresight"]["net_usd"]
+
+
+def test_perfect_foresight_knows_the_peak(peaky: Ground) -> None:
+    others = peaky.settle()["counterfactuals"]
+    assert Decimal(others["perfect_foresight"]["lines"].get("transmission/coincident_peak", "0")) > -1  # standby draws
+    assert Decimal(others["always_on"]["lines"]["transmission/coincident_peak"]) == Decimal("-813.75")
+
+
+def test_a_bill_remembers_the_month_before_the_day(tmp_path: Path) -> None:
+    """The ledger's roll-ups of earlier days: of July nothing, of August the highest quarter hour, of the UTC day what was hashed."""
+    ground = Ground.of(tmp_path / "month", ON, extra=MONTHLY)
+    ground.prices(lambda n: 30.0)
+    ground.run_all()
+    ground.seen()
+
+    def kept(at: timedelta, mw: str) -> list[Rollup]:
+        over = Interval(ground.day.start + at, ground.day.start + at + timedelta(minutes=15))
+        return [Rollup(g, over, Decimal(mw) / 8, Decimal("0.01"), 4, 0.0) for g in ("a", "b")]
+
+    write_rollups(
+        ground.engine, [*kept(timedelta(days=-25), "5"), *kept(timedelta(days=-3), "0.04"), *kept(timedelta(minutes=-15), "0.03")]
+    )
+    found = earlier(ground.engine, ground.setup, ground.grid, None).memory
+    assert found["transmission"][OWN_PEAK_MW] == pytest.approx(0.04)
+    assert found["forward"]["delivered_ph_days"] == pytest.approx(0.02)
+    assert found["forward"]["needed_ph_days"] == pytest.approx(2.0 / 96)
+    document = ground.settle()
+    demand = [line for line in document["lines"] if line["charge_type"] == "demand"]
+    assert [Decimal(line["amount_usd"]) for line in demand] == [Decimal("-65.00")]  # 0.0065 MW over the 0.04 of the 17th, at 10,000 $
+    assert document["totals"]["forward/forward_shortfall"] == "0.01", "what the evening before was short of, this day made good"
+
+
+def test_a_book_that_asks_for_nothing_reads_nothing(tmp_path: Path) -> None:
+    ground = Ground.of(tmp_path / "plain", ON)
+    nothing = earlier(ground.engine, ground.setup, Grid(ground.grid.edges), None)
+    assert not nothing.peak_share and not nothing.memory

@@ -1,0 +1,376 @@
+"""The day's settlement: golden figures by hand, days of every length, versions that never change."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from dispatch.entries import Done, Planned, PriceBasisChanged, Result, RunStarted
+from dispatch.reports.write import as_csv, as_html, as_json, write_day
+from dispatch.site_file import load as config
+from dispatch.store import statements
+from dispatch.store.telemetry import Telemetry
+from markets.archive.archive import Archive
+from markets.facts import Call, CallKind, PriceMarket, Temperature
+from markets.grid import Interval, Market
+from tests.dispatch.settlement.fixtures import Ground
+
+ON = date(2026, 7, 1)
+
+
+def ordinary(folder: Path, **figures: object) -> Ground:
+    """All rigs all day at 20 $/MWh."""
+    ground = Ground.of(folder, ON, **figures)
+    ground.prices(lambda n: 20.0)
+    ground.run_all()
+    ground.seen()
+    return ground
+
+
+def test_a_day_by_hand(tmp_path: Path) -> None:
+    """10 x 3,000 W and 5 x 3,300 W for 24 h are 1.116 MWh; 10 x 150 and 5 x 110 TH/s are 2.05 PH/s-days.
+
+    hash 2.05 x 45 = 92.25; fee 1 % = 0.9225 -> 0.92; energy 1.116 x 20 = 22.32; adders 1.116 x 6.15 = 6.8634 -> 6.86
+    net of the printed figures 62.15, unrounded 62.1441
+    """
+    document = ordinary(tmp_path).settle()
+    assert document["totals"] == {
+        "hashing/hash_revenue": "92.25",
+        "hashing/pool_fee": "-0.92",
+        "power/energy": "-22.32",
+        "power/adders": "-6.86",
+    }
+    assert document["net_usd"] == "62.15"
+    assert abs(Decimal(document["net_exact_usd"]) - Decimal("62.1441")) < Decimal("1e-8"), "roll-ups are kept to 1e-12"
+    assert (document["version"], document["partial"], document["synthetic"], document["findings"]) == (1, False, False, [])
+    assert len(document["lines"]) == 4 * 96 and len(document["intervals"]) == 96
+    line = next(x for x in document["lines"] if x["charge_type"] == "energy")
+    assert (line["interval_start"], line["quantity"], line["unit"], line["rate"], line["amount_usd"]) == (
+        "2026-07-01T05:00:00+00:00",
+        "0.011625",
+        "mwh",
+        "-20",
+        "-0.2325",
+    )
+    assert document["intervals"][0]["label"] == "HE01 00:00-00:15"
+    assert document["intervals"][0]["load_mw"] == "0.046500"
+    assert document["story"]["wrong"] == ["Nothing out of the ordinary."]
+    seq, _, head = document["journal_head"].partition(":")
+    assert int(seq) == 3 and len(head) == 64
+
+
+def test_losses_and_overhead_by_temperature(tmp_path: Path) -> None:
+    """At 35 C the overhead is 3 % + 10 x 0.2 % = 5 %; from noon nobody says and 35 C stays: 1.116 x 1.05 x 1.0178 = 1.19265804 MWh."""
+    ground = Ground.of(tmp_path, ON, loss="1.0178", share="0.03")
+    over = Interval(ground.day.start, ground.day.start + timedelta(hours=12))
+    ground.facts.append(Temperature(source="hand", known_at=ground.day.start, over=over, celsius=35.0))
+    ground.prices(lambda n: 100.0)
+    ground.run_all()
+    ground.seen()
+    document = ground.settle()
+    assert document["totals"]["power/energy"] == "-119.27"
+    assert sum(Decimal(x["quantity"]) for x in document["lines"] if x["charge_type"] == "energy") == Decimal("1.19265804")
+
+
+@pytest.mark.parametrize(
+    ("market", "on", "intervals", "hours"),
+    [
+        (Market.ERCOT, date(2026, 3, 8), 92, 23),
+        (Market.ERCOT, date(2026, 7, 1), 96, 24),
+        (Market.ERCOT, date(2026, 11, 1), 100, 25),
+        (Market.MISO, date(2026, 3, 8), 288, 24),
+        (Market.MISO, date(2026, 11, 1), 288, 24),
+    ],
+)
+def test_days_of_every_length(tmp_path: Path, market: Market, on: date, intervals: int, hours: int) -> None:
+    ground = Ground.of(tmp_path, on, market)
+    ground.prices(lambda n: 20.0)
+    ground.run_all()
+    ground.seen()
+    document = ground.settle()
+    assert len(document["intervals"]) == intervals
+    assert len({row["label"] for row in document["intervals"]}) == intervals, "the repeated hour has labels of its own"
+    mwh = Decimal("0.0465") * hours
+    assert document["totals"]["power/energy"] == f"{-mwh * 20:.2f}"
+    assert not document["partial"]
+
+
+def test_the_repeated_hour_has_prices_of_its_own(tmp_path: Path) -> None:
+    """1 November at 20 $/MWh, the second HE02 at 60: 25 x 0.0465 x 20 + 0.0465 x 40."""
+    ground = Ground.of(tmp_path, date(2026, 11, 1))
+    second = Interval(datetime(2026, 11, 1, 7, tzinfo=UTC), datetime(2026, 11, 1, 8, tzinfo=UTC))
+    ground.prices(lambda n: 60.0 if ground.grid.intervals[n].start in second else 20.0)
+    ground.run_all()
+    ground.seen()
+    document = ground.settle()
+    assert Decimal(document["totals"]["power/energy"]) == -Decimal("0.0465") * (25 * 20 + 40)
+    assert [r["label"][:5] for r in document["intervals"] if r["price_usd_per_mwh"]["LZ_WEST"] == "60"] == ["HE02*"] * 4
+
+
+def test_an_hour_of_miso_stands_in_for_its_five_minutes(tmp_path: Path) -> None:
+    ground = Ground.of(tmp_path, ON, Market.MISO)
+    hours = {over.start.replace(minute=0) for over in ground.grid.intervals}
+    for n, start in enumerate(sorted(hours)):
+        over = Interval(start, start + timedelta(hours=1))
+        ground.facts.append(ground.price(over, float(n), market=PriceMarket.REAL_TIME_HOURLY))
+    ground.run_all()
+    ground.seen()
+    document = ground.settle()
+    assert document["totals"]["power/energy"] == f"{-Decimal('0.0465') * sum(range(24)):.2f}"
+    assert document["findings"] == []
+
+
+def test_the_same_inputs_are_the_same_version_and_the_same_bytes(tmp_path: Path) -> None:
+    ground = ordinary(tmp_path)
+    first = ground.settle()
+    ground.journal.append(PriceBasisChanged(at=ground.day.end + timedelta(hours=1), rung="real-time", why="the journal goes on"))
+    again = ground.settle()
+    assert again == first and again["version"] == 1
+    kept = statements.kept(ground.engine, ON, "ercot", 1)
+    assert kept is not None and json.loads(kept.document) == first == ground.settle(version=1)
+    for make in (as_html, as_csv, as_json):
+        assert make(first) == make(ground.settle(version=1))
+
+
+def test_a_corrected_price_makes_a_version_with_its_delta(tmp_path: Path) -> None:
+    ground = ordinary(tmp_path)
+    first = ground.settle()
+    corrected = ground.price(ground.grid.intervals[40], 820.0, ground.day.end + timedelta(days=1))
+    ground.seen(ground.day.end + timedelta(days=1, minutes=1), corrected)
+    second = ground.settle()
+    # 0.011625 MWh x 800 $/MWh more
+    assert second["version"] == 2
+    assert second["delta"] == {"version": 1, "net_usd": "-9.30", "totals": {"power/energy": "-9.30"}}
+    assert ground.settle()["version"] == 2
+    assert ground.settle(version=1) == first
+    assert ground.settle(known_at=ground.day.end + timedelta(hours=2)) == first
+    assert ground.settle(known_at=ground.day.end + timedelta(days=2)) == second
+    assert statements.kept_days(ground.engine) == [(ON, "ercot", 1), (ON, "ercot", 2)]
+
+
+def test_what_was_known_at_an_instant_without_a_version_is_not_kept(tmp_path: Path) -> None:
+    ground = ordinary(tmp_path)
+    early = ground.settle(known_at=ground.day.start + timedelta(hours=6))
+    assert early["version"] == 0 and [f["kind"] for f in early["findings"]] == ["gap"]
+    assert statements.kept_days(ground.engine) == []
+    assert write_day(early, tmp_path / "out", ["json"])[0].name.startswith("settlement-as-of-2026-07-01T")
+
+
+def test_more_telemetry_makes_a_new_version(tmp_path: Path) -> None:
+    ground = ordinary(tmp_path)
+    ground.settle()
+    at = ground.day.start + timedelta(hours=5, minutes=10)
+    part = ground.folder / "telemetry"
+    late = Telemetry(part, ground.setup.site)  # what another leader had read
+    late.record(at.timestamp(), "a", [0], [0.0], [0.0], "poll")
+    late.flush()
+    second = ground.settle()
+    # one rig of 3 kW for 50 minutes less, until its next row in the hour: 0.0025 MWh
+    assert second["version"] == 2 and second["delta"]["totals"]["power/energy"] == "0.05"
+
+
+def test_a_day_is_settled_by_the_site_file_it_was_run_under(tmp_path: Path) -> None:
+    ground = ordinary(tmp_path)
+    first = ground.settle()
+    path = tmp_path / "site.toml"
+    path.write_text(path.read_text().replace("6.15", "99.0").replace('name = "b"', 'name = "renamed"'))
+    later = config.load(path)
+    start = ground.day.end + timedelta(hours=3)
+    run = RunStarted(at=start, world="live", version="test", config_hash=later.hash_id, token=1, config=later.document)
+    ground.journal.append(run)
+    ground.setup, ground.telemetry = later, Telemetry(tmp_path / "telemetry", later.site)
+    assert ground.settle() == first
+
+
+def test_a_correction_in_the_archive_counts(tmp_path: Path) -> None:
+    facts = tmp_path / "facts"
+    facts.mkdir()
+    ground = ordinary(tmp_path, prices="archive", more_prices='path = "facts"')
+    assert ground.settle()["net_usd"] == "62.15"
+    table = tmp_path / "corrections.csv"
+    over = ground.grid.intervals[40]
+    published = ground.day.end + timedelta(days=1)
+    table.write_text(
+        "Price Correction Time,Interval Start,Interval End,Location,SPP Original,SPP Corrected\n"
+        f"{published.isoformat()},{over.start.isoformat()},{over.end.isoformat()},LZ_WEST,20.00,820.00\n"
+    )
+    assert Archive(facts).import_file(table).facts
+    second = ground.settle()
+    assert second["version"] == 2 and second["delta"]["net_usd"] == "-9.30"
+
+
+def test_a_gap_is_named_and_not_billed(tmp_path: Path) -> None:
+    ground = Ground.of(tmp_path, ON)
+    ground.prices(lambda n: None if n in (10, 11) else 20.0)
+    ground.run_all()
+    ground.seen()
+    document = ground.settle()
+    assert [f["kind"] for f in document["findings"]] == ["gap"] and "2 of 96" in document["findings"][0]["text"]
+    assert document["totals"]["power/energy"] == f"{-Decimal('0.011625') * 94 * 20:.2f}"
+    assert document["intervals"][10]["price_usd_per_mwh"]["LZ_WEST"] is None
+    assert document["counterfactuals"] == {} and any("price of the day is missing" in n for n in document["notes"])
+
+
+def test_part_of_a_day_is_marked(tmp_path: Path) -> None:
+    ground = Ground.of(tmp_path, ON)
+    ground.prices(lambda n: 20.0)
+    for minute in range(0, 181, 30):
+        at = ground.day.start + timedelta(hours=10, minutes=minute)
+        ground.read(at, "a", range(10), [3000.0] * 10, [150.0] * 10)
+        ground.read(at, "b", range(5), [10.0] * 5, [0.0] * 5)
+    ground.seen(ground.day.start + timedelta(hours=13, minutes=4), *ground.facts)
+    document = ground.settle()
+    assert document["partial"] and "PART OF THE DAY" in as_html(document)
+    assert (document["from"], document["to"]) == ("2026-07-01T15:00:00+00:00", "2026-07-01T18:00:00+00:00")
+    # three hours of 30 kW and 50 W
+    assert document["totals"]["power/energy"] == f"{-Decimal('0.09015') * 20:.2f}"
+
+
+def test_a_day_nobody_ran_says_so(tmp_path: Path) -> None:
+    ground = Ground.of(tmp_path, ON)
+    ground.prices(lambda n: 20.0)
+    ground.seen()
+    with pytest.raises(LookupError, match="nothing was run on 2026-07-01"):
+        ground.settle()
+    with pytest.raises(LookupError, match="version 7 of 2026-07-01 was never made"):
+        ground.settle(version=7)
+
+
+def test_silent_rigs_settle_on_their_last_reading_and_it_says_so(tmp_path: Path) -> None:
+    ground = Ground.of(tmp_path, ON)
+    ground.prices(lambda n: 20.0)
+    ground.read(ground.day.start, "a", range(10), [3000.0] * 10, [150.0] * 10)
+    ground.read(ground.day.start, "b", range(5), [3300.0] * 5, [110.0] * 5)
+    gone = ground.day.start + timedelta(hours=12)
+    nan = float("nan")
+    ground.read(gone, "b", range(5), [nan] * 5, [nan] * 5)
+    for half in range(1, 49):
+        ground.read(ground.day.start + timedelta(minutes=30 * half), "a", range(10), [3000.0] * 10, [150.0] * 10)
+    ground.seen()
+    document = ground.settle()
+    assert document["totals"]["power/energy"] == "-22.32"
+    assert any("settle on estimates" in n for n in document["notes"])
+    assert document["intervals"][60]["unread"] > 0.3 and document["findings"] == []
+
+
+def test_differences_from_the_plans_in_force_add_up(tmp_path: Path) -> None:
+    """Planned at 30 $/MWh with group b asleep, from 06:00 market time on with b running; it ran all day at 20, a call stood 12:00-14:00."""
+    ground = Ground.of(tmp_path, ON)
+    ground.prices(lambda n: 20.0)
+    ground.run_all()
+    start = ground.day.start
+    ground.planned(start - timedelta(hours=1), {"a": 0.03, "b": 0.00005}, {"a": 1.5, "b": 0.0}, 30.0)
+    ground.planned(start + timedelta(hours=6), {"a": 0.03, "b": 0.0165}, {"a": 1.6, "b": 0.55}, 30.0)
+    call = Call(
+        source="QSE",
+        known_at=start + timedelta(hours=11),
+        id="c1",
+        version=1,
+        obligation="plant",
+        kind=CallKind.DEPLOY,
+        notice_at=start + timedelta(hours=11),
+        start_at=start + timedelta(hours=12),
+        end_at=start + timedelta(hours=14),
+        mw_cap=0.03,
+    )
+    ground.facts.append(call)
+    ground.seen()
+    document = ground.settle()
+    causes = {row["cause"]: Decimal(row["exact_usd"]) for row in document["differences"]}
+    assert Decimal(document["planned_net_exact_usd"]) + sum(causes.values()) == Decimal(document["net_exact_usd"])
+    planned_mwh = Decimal("0.03005") * 6 + Decimal("0.0465") * 18
+    assert causes["price"] == 10 * planned_mwh
+    # where the call stood a hashed 1.5 in place of 1.6 PH/s for two hours
+    assert abs(causes["call"] + Decimal("0.1") * 2 / 24 * 45 * Decimal("0.99")) < Decimal("1e-8")
+    more_mwh, more_ph_days = Decimal("0.01645") * 6, Decimal("0.55") * 6 / 24 - Decimal("0.1") * 16 / 24
+    assert abs(causes["device"] - (more_ph_days * 45 * Decimal("0.99") - more_mwh * Decimal("26.15"))) < Decimal("1e-8")
+    assert [f["kind"] for f in document["findings"]] == ["call-not-kept"], "0.0465 MW stood where 0.03 was allowed"
+    assert any("Call c1 of QSE stood on plant" in text for text in document["story"]["wrong"])
+    (promise,) = document["promises"]
+    assert (promise["obligation"], promise["kept"], len(promise["broken"])) == ("plant", False, 7), "the first quarter hour is not judged"
+    assert {b["mw"] for b in promise["broken"]} == {"0.016500"}
+    assert [(s["kind"], s["what"], s["mw"]) for s in promise["spans"]] == [("deploy", "c1", 0.03)]
+    assert any("why the instruction was not kept" in text for text in document["story"]["person"])
+    gap = sum(Decimal(row["exact_usd"]) for row in document["gap"])
+    best = Decimal(document["counterfactuals"]["perfect_foresight"]["net_usd"])
+    assert abs(best + gap - Decimal(document["net_exact_usd"])) <= Decimal("0.01")
+    assert not any("no plan was in force" in n for n in document["notes"])
+
+
+def test_without_a_plan_nothing_differs_and_it_says_so(tmp_path: Path) -> None:
+    document = ordinary(tmp_path).settle()
+    assert document["planned_net_usd"] == document["differences"][0]["usd"].replace("0.00", "62.14")
+    assert all(row["exact_usd"] == "0" for row in document["differences"])
+    assert any("In 96 of 96 intervals no plan was in force" in n for n in document["notes"])
+
+
+def test_other_ways_of_running_the_day(tmp_path: Path) -> None:
+    """a breaks even at 45 x 0.99 x 1.5 x 1000 / 24 / 30 - 6.15 = 86.66 $/MWh, b at about 55.7; the noon hour is at 200."""
+    ground = Ground.of(tmp_path, ON)
+    ground.prices(lambda n: 200.0 if 48 <= n < 52 else 20.0)
+    ground.run_all()
+    ground.seen()
+    document = ground.settle()
+    others = {name: Decimal(v["net_usd"]) for name, v in document["counterfactuals"].items()}
+    assert set(others) == {"always_on", "one_strike", "model_strike", "perfect_foresight"}
+    assert others["always_on"] == Decimal(document["net_usd"])
+    # asleep for the hour: no energy but 50 W, no hashing
+    saved = Decimal("0.0465") * Decimal("206.15") - Decimal("0.00005") * Decimal("206.15") - Decimal("2.05") / 24 * 45 * Decimal("0.99")
+    assert abs(others["perfect_foresight"] - others["always_on"] - saved) <= Decimal("0.02")
+    assert others["perfect_foresight"] >= others["model_strike"] >= others["always_on"]
+    assert any(text.startswith("Knowing every price before it came") for text in document["story"]["why"])
+    gap = {row["cause"]: Decimal(row["exact_usd"]) for row in document["gap"]}
+    assert abs(gap.pop("link and feed") + saved) < Decimal("1e-6"), "no plan was in force: all of it is the link's"
+    assert set(gap.values()) == {0} and document["promises"] == [] and document["story"]["person"] == ["Nothing."]
+
+
+def test_what_went_wrong_is_told(tmp_path: Path) -> None:
+    ground = ordinary(tmp_path / "quiet")
+    noisy = Ground.of(tmp_path / "noisy", ON)
+    noisy.prices(lambda n: 20.0)
+    noisy.run_all()
+    noon = noisy.day.start + timedelta(hours=12)
+    noisy.seen(noon, troubles={"ercot": "no answer within 60 s"}, asked=("ercot",))
+    noisy.journal.append(PriceBasisChanged(at=noon, rung="day-ahead", why="No price for 20 minutes."))
+    noisy.journal.append(Planned(at=noon, as_of=2, plan=None, failed="the planner died or overran"))
+    results = (Result(order="1", by={"reached": "0-6", "unreachable": "7,8", "lying": "9"}),)
+    noisy.journal.append(Done(at=noon, results=results))
+    noisy.seen()
+    wrong = " ".join(noisy.settle()["story"]["wrong"])
+    for said in ("day-ahead", "ercot gave trouble at 1 looks", "1 plans failed", "3 of 10 commands", "1 lying, 2 unreachable"):
+        assert said in wrong
+    assert noisy.settle()["net_usd"] == ground.settle()["net_usd"]
+
+
+def test_an_impossible_price_is_billed_as_published_and_found(tmp_path: Path) -> None:
+    ground = Ground.of(tmp_path, ON)
+    ground.prices(lambda n: -300.0 if n == 3 else 20.0)
+    ground.run_all()
+    ground.seen()
+    document = ground.settle()
+    assert [f["kind"] for f in document["findings"]] == ["price-below-floor"]
+    assert next(x for x in document["lines"] if x["rate"] == "300")["amount_usd"] == "3.4875"
+
+
+def test_a_block_of_power(tmp_path: Path) -> None:
+    """40 kW at 32.50 all day, sold back at the real-time price: 0.96 MWh x -32.50 = -31.20, and (0.96 - 1.116) MWh at 20 = -3.12."""
+    block = '[[obligations]]\ntype = "block"\nmw = 0.04\nusd_per_mwh = 32.50\n'
+    ground = Ground.of(tmp_path, ON, extra=block)
+    ground.prices(lambda n: 20.0)
+    ground.run_all()
+    ground.seen()
+    totals = ground.settle()["totals"]
+    assert (totals["block/block_cost"], totals["block/block_settlement"], totals["power/adders"]) == ("-31.20", "-3.12", "-6.86")
+    assert totals.get("power/energy", "0.00") == "0.00"
+
+
+def test_a_synthetic_market_is_called_so_everywhere(tmp_path: Path) -> None:
+    ground = ordinary(tmp_path, prices="synthetic")
+    document = ground.settle()
+    assert document["synthetic"] and document["notes"][0].startswith("The market is SYNTHETIC")
+    assert "SYNTHETIC MARKET" in as_html(document) and "(synthetic market)" in as_csv(document)
+    assert "SYNTHETIC" not in as_html(ordinary(tmp_path / "real").settle())

@@ -1,0 +1,156 @@
+"""A day settles on its revenue meter where that speaks: a new vintage, the old one still there, nothing silently zero."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal as D
+from pathlib import Path
+
+import pytest
+
+from dispatch.imports.detect import meter_file
+from dispatch.reports.write import as_html
+from dispatch.store.received import METER, ReceivedDocument, documents, keep, meter_vintages
+from dispatch.store.rollups import Rollup, write_rollups
+from markets.grid import Grid, Market
+from tests.dispatch.settlement.fixtures import Ground
+
+ON = date(2026, 8, 20)
+LATER = datetime(2026, 9, 1, tzinfo=UTC)
+# Fifteen rigs of the ground: 46.5 kW, 11.625 kWh a quarter hour.
+QUARTER = D("0.011625")
+
+
+def ground(folder: Path, market: Market = Market.ERCOT, **more) -> Ground:
+    made = Ground.of(folder, ON, market, **more)
+    made.prices(lambda n: 20.0 + n)
+    made.run_all()
+    made.seen()
+    return made
+
+
+def imported(made: Ground, lines: list[str], at: datetime = LATER, head: str = "start,end,kWh,quality", name: str = "m.csv") -> bool:
+    content = "\n".join([head, *lines]).encode()
+    read = meter_file(content, "", made.setup.site)
+    return keep(made.engine, ReceivedDocument(METER, name, content, at, "", ON, ON), read.readings)
+
+
+def rows(made: Ground, minutes: int, kwh: D, quality: str = "A", skip: range = range(0)) -> list[str]:
+    over = made.day.grid(minutes).intervals
+    return [f"{o.start.isoformat()},{o.end.isoformat()},{kwh + n % 3},{quality}" for n, o in enumerate(over) if n not in skip]
+
+
+def usd(document: dict, name: str = "power/energy") -> D:
+    return D(document["totals"][name])
+
+
+def test_the_meter_stands_in_place_of_telemetry_and_the_first_version_stays(tmp_path: Path) -> None:
+    made = ground(tmp_path)
+    first = made.settle()
+    assert first["meters"] == {} and {row["source"] for row in first["intervals"]} == {"telemetry"}
+    lines = rows(made, 15, D(12))
+    assert imported(made, lines)
+    second = made.settle()
+    kwh = [D(line.split(",")[2]) for line in lines]
+    exact = -sum((k / 1000 * (20 + n) for n, k in enumerate(kwh)), D(0))
+    assert usd(second) == exact.quantize(D("0.01"))
+    assert (first["version"], second["version"]) == (1, 2)
+    assert D(second["delta"]["totals"]["power/energy"]) == usd(second) - usd(first)
+    meter = second["meters"]["main"]
+    assert (meter["intervals"], meter["of"], meter["estimated"]) == (96, 96, 0)
+    assert D(meter["mwh"]) == sum(kwh) / 1000 and D(meter["telemetry_mwh"]) == QUARTER * 96
+    assert D(meter["delta_mwh"]) == D(meter["mwh"]) - D(meter["telemetry_mwh"])
+    assert meter["files"][0]["name"] == "m.csv" and second["known_at"] == LATER.isoformat()
+    page = as_html(second)
+    assert "MWh in 96 of 96 intervals, from m.csv; telemetry has" in page and "version 2 (shadow)" in page
+    assert {row["source"] for row in second["intervals"]} == {"meter"}
+    # what was known before the file came is the first version again, byte for byte; so is asking for it
+    assert made.settle(known_at=LATER - timedelta(days=1)) == first == made.settle(version=1)
+    assert made.settle() == second
+    assert not imported(made, lines), "the same file again is no news"
+
+
+def test_far_from_telemetry_is_a_finding(tmp_path: Path) -> None:
+    made = ground(tmp_path)
+    imported(made, rows(made, 15, D(20)))
+    (found,) = [f for f in made.settle()["findings"] if f["kind"] == "meter-telemetry"]
+    assert "meter main has 2.016 MWh where telemetry has 1.116: more than 3% apart" in found["text"]
+
+
+def test_a_later_file_corrects_a_part_and_what_is_silent_settles_on_telemetry(tmp_path: Path) -> None:
+    made = ground(tmp_path)
+    imported(made, rows(made, 15, D(12), skip=range(90, 96)))
+    first = {o.start: n for n, o in enumerate(made.grid.intervals)}
+    fixed = [line for n, line in enumerate(rows(made, 15, D(14), quality="E")) if 4 <= n < 8]
+    imported(made, fixed, LATER + timedelta(days=3), name="corrected.csv")
+    document = made.settle()
+    energy = [D(row["energy_mwh"]) * 1000 for row in document["intervals"]]
+    assert energy[:4] == [12, 13, 14, 12] and energy[4:8] == [15, 16, 14, 15] and energy[8:10] == [14, 12]
+    assert energy[90:] == [QUARTER * 1000] * 6 and len(first) == 96
+    source = [row["source"] for row in document["intervals"]]
+    assert source[:4] == ["meter"] * 4 and source[4:8] == ["estimated"] * 4 and source[90:] == ["telemetry"] * 6
+    assert [f["name"] for f in document["meters"]["main"]["files"]] == ["corrected.csv", "m.csv"]
+    (gap,) = [f["text"] for f in document["findings"] if f["kind"] == "meter-gap"]
+    assert gap.startswith("meter main says nothing of 6 of 96 intervals, first 2026-08-21T03:30:00+00:00")
+
+
+@pytest.mark.parametrize(("minutes", "estimated"), [(5, 0), (15, 0), (60, 288)])
+def test_any_length_of_reading_settles_on_the_markets_intervals(tmp_path: Path, minutes: int, estimated: int) -> None:
+    """MISO spreads a longer reading evenly by its own rule (EX-6's flat hour); ERCOT's quarter hours do not know an hour's shape."""
+    kwh = QUARTER * 1000 * minutes / 15
+    miso = ground(tmp_path / "miso", Market.MISO)
+    imported(miso, [line.replace(f",{kwh + n % 3},", f",{kwh},") for n, line in enumerate(rows(miso, minutes, kwh))])
+    document = miso.settle()
+    assert len(document["intervals"]) == 288 and {D(row["energy_mwh"]) for row in document["intervals"]} == {D("0.003875")}
+    assert {row["source"] for row in document["intervals"]} == {"meter"}
+    ercot = ground(tmp_path / "ercot")
+    imported(ercot, [line.replace(f",{kwh + n % 3},", f",{kwh},") for n, line in enumerate(rows(ercot, minutes, kwh))])
+    document = ercot.settle()
+    assert {D(row["energy_mwh"]) for row in document["intervals"]} == {QUARTER}
+    assert sum(row["source"] == "estimated" for row in document["intervals"]) == estimated / 3
+
+
+def test_groups_share_a_meter_to_the_last_digit_and_a_dead_fleet_by_nameplate(tmp_path: Path) -> None:
+    made = Ground.of(tmp_path, ON)
+    made.prices(lambda n: 25.0)
+    made.run_all(watts_a=0.0, ths_a=0.0, watts_b=0.0, ths_b=0.0)
+    made.seen()
+    imported(made, rows(made, 15, D(1)))
+    document = made.settle()
+    assert D(document["intervals"][0]["energy_mwh"]) == D("0.001")
+    by = document["intervals"][0]["groups_mw"]
+    assert float(by["a"]) / float(by["b"]) == pytest.approx(10 * 3000 / (5 * 3300), rel=1e-3)
+    lines = [line for line in document["lines"] if line["charge_type"] == "energy"]
+    assert sum(D(line["quantity"]) for line in lines) == sum(D(1 + n % 3) / 1000 for n in range(96))
+
+
+def test_what_came_is_kept_whole(tmp_path: Path) -> None:
+    made = ground(tmp_path)
+    lines = rows(made, 15, D(12))
+    imported(made, lines)
+    (kept,) = documents(made.engine, METER, ON, ON)
+    assert kept.content.decode().splitlines()[1:] == lines and kept.known_at == LATER
+    assert documents(made.engine, METER, ON + timedelta(days=1), ON + timedelta(days=2)) == []
+    (vintage,) = meter_vintages(made.engine, made.day.over)
+    assert len(vintage.readings) == 96 and vintage.readings[0].row == 2 and vintage.sha256 == kept.sha256
+    assert meter_vintages(made.engine, made.day.over, LATER - timedelta(seconds=1)) == []
+
+
+def test_the_month_remembers_what_the_meter_said(tmp_path: Path) -> None:
+    """Telemetry had 46.5 kW all of yesterday, the meter 60 kW in one quarter hour: today at 50 kW raises no peak."""
+    extra = '\n[[obligations]]\ntype = "transmission"\nmethod = "ncp"\nusd_per_kw_year = 120.0\n'
+    made = Ground.of(tmp_path, ON, extra=extra)
+    made.prices(lambda n: 20.0)
+    made.run_all()
+    made.seen()
+    yesterday = made.day.start - timedelta(hours=20), made.day.start - timedelta(hours=19, minutes=45)
+    over = Grid.regular(made.day.start - timedelta(days=1), made.day.start, 15)
+    write_rollups(made.engine, [Rollup(g, o, QUARTER / 2, D(0), 1, 0.0) for g in "ab" for o in over.intervals])
+    demand = [line for line in made.settle()["lines"] if line["charge_type"] == "demand"]
+    assert not demand, "yesterday was as high"
+    imported(made, rows(made, 15, D("12.5")))
+    raised = [line for line in made.settle()["lines"] if line["charge_type"] == "demand"]
+    assert sum(D(line["quantity"]) for line in raised) == (D("14.5") - QUARTER * 1000) * 4 / 1000
+    start, end = (at.isoformat() for at in yesterday)
+    assert imported(made, [f"{start},{end},15,A"], name="yesterday.csv")
+    assert not [line for line in made.settle()["lines"] if line["charge_type"] == "demand"]

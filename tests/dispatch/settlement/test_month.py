@@ -1,0 +1,82 @@
+"""A month from its days: it foots with their statements, names what is missing, and says what a MWh and a PH/s-day cost."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from datetime import date, timedelta
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+from openpyxl import load_workbook
+from pypdf import PdfReader
+
+from dispatch.commands import Ended
+from dispatch.commands.settle_month import span_of
+from dispatch.reports.write import write_span
+from dispatch.settlement.month import add_up
+from tests.dispatch.settlement.fixtures import Ground
+
+BLOCK = '[[obligations]]\ntype = "block"\nmw = 0.06\nusd_per_mwh = 32.50\n'
+FIRST = date(2026, 7, 1)
+
+
+@pytest.fixture(scope="module")
+def days(tmp_path_factory: pytest.TempPathFactory) -> list[dict]:
+    """1 and 3 July at 20 and 40 $/MWh; the 2nd was not run. The rigs draw 0.0465 MW under a block of 0.06."""
+    out = []
+    for n, usd in ((0, 20.0), (2, 40.0)):
+        ground = Ground.of(tmp_path_factory.mktemp("day"), FIRST + timedelta(days=n), extra=BLOCK)
+        ground.prices(lambda _, usd=usd: usd)
+        ground.run_all()
+        ground.seen()
+        out.append(ground.settle())
+    return out
+
+
+def test_it_foots_with_its_days_and_names_the_missing_one(days: list[dict]) -> None:
+    month = add_up(days, FIRST, FIRST + timedelta(days=2))
+    assert Decimal(month["net_usd"]) == sum(Decimal(d["net_usd"]) for d in days) == sum(Decimal(v) for v in month["totals"].values())
+    assert month["missing"] == ["2026-07-02"] and [d["date"] for d in month["days"]] == ["2026-07-01", "2026-07-03"]
+    assert {d["version"] for d in month["days"]} == {1}
+    gaps = sum(Decimal(v) for v in month["gap"].values())
+    assert abs(Decimal(month["counterfactuals"]["perfect_foresight"]) + gaps - Decimal(month["net_usd"])) < Decimal("0.05")
+
+
+def test_its_figures(days: list[dict]) -> None:
+    """1.116 MWh and 2.05 PH/s-days a day; the block costs 46.80 a day and returns 0.324 MWh at 20 and at 40; adders 6.15 a MWh."""
+    figures = {f["name"]: Decimal(f["value"]) for f in add_up(days, FIRST, FIRST + timedelta(days=2))["figures"]}
+    assert figures["energy"] == Decimal("2.2320") and figures["hashing"] == Decimal("4.1")
+    cost = 2 * Decimal("46.80") - Decimal("0.324") * 60 + 2 * Decimal("6.86")
+    assert abs(figures["all-in cost of energy"] - cost / Decimal("22.32")) < Decimal("0.001")
+    assert abs(figures["hash cost"] - cost / Decimal("4.1")) < Decimal("0.01")
+    assert figures["fleet efficiency"] == (Decimal("1.116") * 3_600_000_000 / (Decimal("2.05") * 86_400_000)).quantize(Decimal("0.0001"))
+    assert figures["block: used"] == Decimal("77.5") and figures["block: power credits"] == Decimal("19.44")
+
+
+def test_its_files_say_the_same(days: list[dict], tmp_path: Path) -> None:
+    month = add_up(days, FIRST, FIRST + timedelta(days=2))
+    files = {f.suffix[1:]: f for f in write_span(month, tmp_path)}
+    again = {f.suffix[1:]: f.read_bytes() for f in write_span(json.loads(files["json"].read_text()), tmp_path / "again")}
+    assert again == {kind: f.read_bytes() for kind, f in files.items()}
+    assert {f.parent.name for f in files.values()} == {"2026-07-01_2026-07-03"}
+    rows = list(csv.DictReader(io.StringIO(files["csv"].read_text())))
+    assert next(r["value"] for r in rows if r["name"] == "net") == month["net_usd"]
+    paper = PdfReader(files["pdf"]).pages[0].extract_text()
+    assert "1 DAYS ARE MISSING: 2026-07-02" in paper and "all-in cost of energy" in paper
+    assert "2026-07-02 were not settled" in files["html"].read_text()
+    assert list(load_workbook(files["xlsx"])["Days"].values)[1][:3] == ("2026-07-01", 1, float(days[0]["net_usd"]))
+
+
+def test_what_a_span_is() -> None:
+    assert span_of("2026-02") == (date(2026, 2, 1), date(2026, 2, 28))
+    assert span_of("2026-12") == (date(2026, 12, 1), date(2026, 12, 31))
+    assert span_of("2026-06-01..2026-08-31") == (date(2026, 6, 1), date(2026, 8, 31))
+    assert span_of("2026-08-20") is None and span_of("2026-13") is None
+    for wrong in ("2026-02-30..2026-03-01", "2026-03-02..2026-03-01"):
+        with pytest.raises(Ended):
+            span_of(wrong)
+    with pytest.raises(ValueError, match="no day"):
+        add_up([], FIRST, FIRST)

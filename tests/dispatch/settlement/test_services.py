@@ -1,0 +1,108 @@
+"""A day's bill under services: reserve at the prices that were published, an emergency of the day before that counts in the term."""
+
+from __future__ import annotations
+
+from datetime import date, datetime, timedelta
+from decimal import Decimal as D
+from io import BytesIO
+from pathlib import Path
+
+import pytest
+from openpyxl import load_workbook
+from pypdf import PdfReader
+
+from dispatch.reports.write import as_html, as_pdf, as_xlsx
+from dispatch.settlement import prices
+from dispatch.settlement.contract_memory import earlier
+from dispatch.settlement.month import add_up
+from dispatch.store.rollups import Rollup, write_rollups
+from markets.facts import Award, Call, CallKind, ReservePrice
+from markets.grid import Grid, Interval
+from optimizer.domain.money import decimal
+from tests.dispatch.settlement.fixtures import Ground
+
+ON = date(2026, 8, 20)
+RESERVE = """
+[[obligations]]
+type = "ancillary"
+products = ["ECRS"]
+"""
+EMERGENCY = """
+[[obligations]]
+type = "ers"
+product = "ERS-10"
+mw = 0.1
+usd_per_mw_hour = 10.0
+periods = [{ name = "always", months = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12], hours = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13,
+  14, 15, 16, 17, 18, 19, 20, 21, 22, 23] }]
+"""
+
+
+def award(over: Interval, mw: float, usd: float, market: str) -> Award:
+    return Award(source="qse", known_at=over.start, obligation="ancillary", product="ECRS", market=market, over=over, mw=mw,
+                 mcpc_usd_per_mw_h=usd)  # fmt: skip
+
+
+def test_reserve_settles_at_the_newest_price_that_was_published(tmp_path: Path) -> None:
+    ground = Ground.of(tmp_path / "reserve", ON, extra=RESERVE)
+    ground.prices(lambda n: 30.0)
+    ground.run_all()
+    for n, over in enumerate(ground.grid.intervals[:-1]):
+        for k, usd in enumerate((40.0, 8.0) if n == 5 else (4.0,)):
+            known = over.end + timedelta(minutes=2 + k)
+            ground.facts.append(
+                ReservePrice(source="hand", known_at=known, product="ECRS", market="REAL_TIME_15_MIN", over=over, usd_per_mw_h=usd)
+            )
+    hour = Interval(ground.grid.intervals[4].start, ground.grid.intervals[7].end)
+    ground.facts += [award(hour, 0.02, 12.0, "DAM"), award(ground.grid.intervals[5], 0.04, 8.0, "RT")]
+    ground.seen()
+    found = prices.reserve(ground.engine, "ECRS", ground.grid, None)
+    assert found.values[5] == D("8.0") and found.values[4] == D("4.0") and found.values[-1].is_nan()
+    assert prices.reserve(ground.engine, "ECRS", ground.grid, ground.grid.intervals[5].end + timedelta(minutes=2)).values[5] == D("40.0")
+    bill = ground.settle()
+    reserve = [(line["charge_type"], line["amount_usd"]) for line in bill["lines"] if line["obligation"] == "ancillary"]
+    assert reserve == [("ecrs_day_ahead", "0.06")] * 4 + [("ecrs_imbalance", "0.04")]
+    ahead = bill["counterfactuals"]["perfect_foresight"]["lines"]
+    assert D(ahead["ancillary/ecrs_imbalance"]) > D("4.0"), "with the day's prices known reserve is carried all day: 0.046 MW x 4 $ x 24 h"
+
+
+def deployed(start: datetime) -> Call:
+    told = {"source": "qse", "known_at": start, "id": "eea", "version": 1, "obligation": "ers", "kind": CallKind.DEPLOY}
+    return Call(**told, notice_at=start, start_at=start, end_at=start + timedelta(hours=1), mw_cap=0.0)
+
+
+@pytest.mark.parametrize("seen", [True, False])
+def test_an_emergency_of_the_day_before_counts_in_the_terms_bill(tmp_path: Path, seen: bool) -> None:
+    """0.1 MW all day but for an hour under orders: with the call known an event, without it hours that were not there."""
+    ground = Ground.of(tmp_path / "ers", ON, extra=EMERGENCY)
+    before = Grid.regular(ground.day.start - timedelta(hours=29), ground.day.start, 15)
+    start = before.intervals[40].start
+    rows = [Rollup("a", over, decimal(0.0 if 40 <= n < 44 else 0.025), decimal(0), 1, 0.0) for n, over in enumerate(before.intervals)]
+    write_rollups(ground.engine, [*rows, *(Rollup("b", r.over, decimal(0), decimal(0), 1, 0.0) for r in rows)])
+    if seen:
+        ground.seen(start, deployed(start))
+    memory = earlier(ground.engine, ground.setup, ground.grid, None).memory["ers"]
+    assert memory["gross_usd"] == pytest.approx(29.0)
+    assert memory["deployed_h"] == pytest.approx(50 / 60 if seen else 0.0)
+    assert memory["event_weight"] == pytest.approx(50 / 15 if seen else 0.0)
+    assert memory["event_done"] == pytest.approx(memory["event_weight"])
+    assert (memory["obligated_h"], memory["available_h"]) == ((28.0, 28.0) if seen else (29.0, 28.0))
+    ground.prices(lambda n: 30.0)
+    ground.run_all(watts_a=10_000.0)
+    ground.seen()
+    document = ground.settle()
+    so_far = {f["name"]: f for f in document["standing"]}
+    assert float(so_far["ers: deployed"]["value"]) == pytest.approx(50 / 60 if seen else 0.0, abs=1e-4)
+    assert "of at most 12 h since 1 June 2026" in so_far["ers: deployed"]["how"]
+    share = so_far["ers: availability so far"]
+    assert float(share["value"]) == pytest.approx(100.0 if seen else 100 * 52 / 53, abs=1e-3), "the day before and this one"
+    assert ("ers: performance so far" in so_far) is seen and float(so_far["ers: failed tests in a row"]["value"]) == 0
+    assert add_up([document], ON, ON)["figures"][-len(so_far) :] == document["standing"]
+    page, paper = as_html(document), "".join(p.extract_text() for p in PdfReader(BytesIO(as_pdf(document))).pages)
+    for text in ("How contracts stand so far", "ers: deployed", share["value"]):
+        assert text in page and text in paper
+    sheet = load_workbook(BytesIO(as_xlsx(document)))["So far"]
+    assert ("ers: availability so far", float(share["value"]), "%", share["how"]) in list(sheet.values)
+    assert "How contracts stand" not in as_html({k: v for k, v in document.items() if k != "standing"}), "a version of before"
+    late = earlier(ground.engine, ground.setup, ground.grid, start - timedelta(hours=1)).memory["ers"]
+    assert late["deployed_h"] == 0.0, "what was not known then does not count then"

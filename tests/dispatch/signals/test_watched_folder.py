@@ -1,0 +1,65 @@
+"""The watched folder: a file is posted once, and moved to where it can be found again."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import shutil
+from pathlib import Path
+
+from dispatch.signals import watched_folder
+from dispatch.store.inbox import Inbox
+from dispatch.store.tables import open_ledger
+from tests.sites import small
+
+CALL = {"id": "c1", "obligation": "plant", "kind": "deploy", "mw_cap": 0.1}
+
+
+async def dropped(folder: Path, **files: str) -> Inbox:
+    """The inbox after the watcher has seen the files, twice over."""
+    inbox, calls = Inbox(open_ledger(folder)), folder / "drop" / "calls"
+    watching = asyncio.create_task(watched_folder.watch(folder, inbox, small()))
+    try:
+        async with asyncio.timeout(20):
+            while not (calls / "refused").is_dir():
+                await asyncio.sleep(0.05)
+            for name, text in files.items():
+                (calls / name.replace("_", ".")).write_text(text, "utf-8")
+            while any(f.is_file() for f in calls.iterdir()):
+                await asyncio.sleep(0.05)
+    finally:
+        watching.cancel()
+        await asyncio.gather(watching, return_exceptions=True)
+    return inbox
+
+
+async def test_calls_of_a_file_are_posted_once(tmp_path: Path) -> None:
+    both = json.dumps([CALL, {**CALL, "id": "c2"}])
+    inbox = await dropped(tmp_path, a_json=both, b_json=both, c_csv="id,obligation,kind,mw_cap\nc3,plant,deploy,0.2\n")
+    assert [r.document["id"] for r in inbox.after(0)] == ["c1", "c2", "c3"]
+    assert {r.key_name for r in inbox.after(0)} == {"watched folder"}
+    assert sorted(f.name for f in (tmp_path / "drop" / "calls" / "taken").iterdir()) == ["a.json", "b.json", "c.csv"]
+
+
+async def test_a_file_with_one_fault_is_refused_whole_with_all_its_faults(tmp_path: Path) -> None:
+    wrong = json.dumps([CALL, {**CALL, "obligation": "nobody", "mw_cap": -1}, {"id": "c4"}])
+    inbox = await dropped(tmp_path, a_json=wrong)
+    assert inbox.after(0) == []
+    said = (tmp_path / "drop" / "calls" / "refused" / "a.json.faults.txt").read_text("utf-8")
+    assert "1.mw_cap" in said and "2.kind" in said and (tmp_path / "drop" / "calls" / "refused" / "a.json").exists()
+
+
+async def test_a_folder_that_is_taken_away_comes_back(tmp_path: Path) -> None:
+    """Somebody tidies up: the loop beside goes on, and so does the watching."""
+    await dropped(tmp_path, a_json=json.dumps(CALL))
+    shutil.rmtree(tmp_path / "drop" / "calls")
+    (tmp_path / "drop" / "calls").write_text("in the way", "utf-8")
+    watching = asyncio.create_task(watched_folder.watch(tmp_path, Inbox(open_ledger(tmp_path)), small()))
+    await asyncio.sleep(0.2)
+    assert not watching.done()
+    (tmp_path / "drop" / "calls").unlink()
+    async with asyncio.timeout(20):
+        while not (tmp_path / "drop" / "calls" / "refused").is_dir():
+            await asyncio.sleep(0.05)
+    watching.cancel()
+    await asyncio.gather(watching, return_exceptions=True)

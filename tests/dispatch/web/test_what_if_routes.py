@@ -1,0 +1,319 @@
+"""What if: each part of a scenario moves what it should and nothing else; the live plan is never touched."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date, timedelta
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dispatch.decide.state import State
+from dispatch.entries import Seen, canonical
+from dispatch.signals.documents import InvalidDocument
+from dispatch.site_file.load import from_document
+from dispatch.what_if.baseline import Baseline, like_day
+from dispatch.what_if.compare import what_if
+from dispatch.what_if.reference_day import PricesOn
+from dispatch.what_if.sweep import put, sweep
+from markets.facts import HashEconomics
+from markets.grid import Grid, Market, OperatingDay, parse_instant
+from markets.series import Series
+from tests.dispatch.web.conftest import Here
+from tests.fakes import NOON, hashprice, prices
+from tests.sites import document, group, small
+
+HOUR = timedelta(hours=1)
+
+
+def ground(setup: Any = None, usd: float = 50.0, more: tuple[Any, ...] = ()) -> Baseline:
+    """Known at noon: twelve hours of one real-time price, two days of the same day-ahead. a-old breaks even at 62.50, b-new at 107.14."""
+    setup = setup or small()
+    facts = [
+        *prices([usd] * 48, NOON - 12 * HOUR),
+        *prices([usd] * 60, NOON - 12 * HOUR, minutes=60, market="DAY_AHEAD_HOURLY", known_at=NOON - 24 * HOUR),
+        hashprice(45.0, NOON),
+        *more,
+    ]
+    state = State.start(setup, from_document).after(Seen(at=NOON, facts=tuple(facts)), 1)
+    return Baseline.of(state, NOON, PricesOn(state))
+
+
+def imagined(scenario: Mapping[str, Any], **more: Any) -> dict[str, Any]:
+    return what_if(ground(**more), scenario)
+
+
+def faults(scenario: Any, **more: Any) -> dict[str, str]:
+    with pytest.raises(InvalidDocument) as caught:
+        imagined(scenario, **more)
+    return {f.path: f.text for f in caught.value.faults}
+
+
+def loads(plan: Mapping[str, Any], name: str) -> list[float]:
+    return [i["groups"][name]["load_mw"] for i in plan["intervals"]]
+
+
+def hours(plan: Mapping[str, Any]) -> list[float]:
+    return [(parse_instant(i["end"]) - parse_instant(i["start"])) / HOUR for i in plan["intervals"]]
+
+
+def test_nothing_imagined_nothing_changes() -> None:
+    answer = imagined({})
+    assert answer["base"]["intervals"] == answer["case"]["intervals"]
+    assert answer["difference"]["net_usd"] == 0 and answer["reasons"][0].startswith("Nothing changes")
+    assert set(answer) == {"base", "case", "difference", "promises", "binding", "reasons"}
+
+
+def test_the_money_of_a_price_is_what_anybody_can_work_out() -> None:
+    """At 50 both run; at 75 a-old (40 x 3.0 kW) stops: 24 h of 4 PH/s at 45 are lost, its energy at 50 saved, b-new's costs half more."""
+    answer = imagined({"prices": [{"scale": 1.5}]})
+    total_h = sum(hours(answer["case"]))
+    a_mw, b_mw, sleep_mw = 0.120, 0.140, 40 * 20e-6
+    lost = 4.0 * 45.0 * total_h / 24
+    energy = total_h * ((a_mw * 50.0 - sleep_mw * 75.0) - b_mw * 25.0)
+    assert answer["difference"]["net_usd"] == pytest.approx(energy - lost, abs=0.01)
+    assert answer["difference"]["hash_ph_days"] == pytest.approx(-4.0 * total_h / 24, abs=1e-6)
+    assert loads(answer["case"], "a-old") == pytest.approx([sleep_mw] * len(answer["case"]["intervals"]))
+
+
+def test_a_price_set_over_a_span_holds_there_only() -> None:
+    at, until = NOON + 2 * HOUR, NOON + 4 * HOUR
+    answer = imagined({"prices": [{"set_usd": 900, "from": at.isoformat(), "to": until.isoformat()}]})
+    for interval in answer["case"]["intervals"]:
+        inside = at <= parse_instant(interval["start"]) < until
+        assert interval["load_mw"] == pytest.approx(0.0016 if inside else 0.26)
+
+
+def test_changes_apply_in_their_order() -> None:
+    there = imagined({"prices": [{"shift_usd": 10}, {"scale": 2}]})["case"]["intervals"][0]["price_usd_per_mwh"]["LZ_WEST"]
+    assert there == pytest.approx(120.0)
+
+
+@pytest.mark.parametrize(
+    ("change", "usd"),
+    [
+        ({"usd_per_ph_day": 30}, 30.0),
+        ({"scale": 0.5}, 22.5),
+        ({"difficulty_scale": 1.25}, 36.0),
+        ({"scale": 2, "difficulty_scale": 2}, 45.0),
+    ],
+)
+def test_hashprice(change: dict[str, float], usd: float) -> None:
+    assert imagined({"hash": change})["case"]["intervals"][0]["hashprice_usd_per_ph_day"] == pytest.approx(usd)
+
+
+def test_a_btc_price_moves_a_hashprice_made_of_one() -> None:
+    assert "use usd_per_ph_day or scale" in faults({"hash": {"btc_usd": 80_000}})["hash.btc_usd"]
+    known = HashEconomics(
+        source="test", known_at=NOON, on=date(2026, 8, 19), difficulty=1e14, btc_usd=100_000.0, fees_btc_per_block=0.1, subsidy_btc=3.125
+    )
+    answer = imagined({"hash": {"btc_usd": 80_000}}, more=(known,))
+    case, base = (answer[k]["intervals"][0]["hashprice_usd_per_ph_day"] for k in ("case", "base"))
+    assert case == pytest.approx(0.8 * base)
+
+
+def test_the_pools_fee() -> None:
+    answer = imagined({"hash": {"pool_fee": 0.02}})
+    revenue = answer["case"]["lines"]["hashing/hash_revenue"]
+    assert answer["difference"]["net_usd"] == pytest.approx(-0.02 * revenue, abs=0.01)
+
+
+def test_rigs_that_are_not_there() -> None:
+    answer = imagined({"fleet": [{"group": "b-new", "available": 0.25, "to": (NOON + HOUR).isoformat()}]})
+    assert loads(answer["case"], "b-new")[0] == pytest.approx(0.035) and loads(answer["case"], "b-new")[-1] == pytest.approx(0.140)
+
+
+def test_a_group_more_and_a_group_less() -> None:
+    new = {"name": "c-new", "hall": "b", "model": "whatsminer-m60s", "rigs": 20}
+    answer = imagined({"fleet": [{"add": new}, {"remove": "a-old"}]})
+    assert set(answer["case"]["intervals"][0]["groups"]) == {"b-new", "c-new"}
+    assert loads(answer["case"], "c-new")[0] == pytest.approx(20 * 3441e-6)
+    found = faults({"fleet": [{"add": {**new, "hall": "z", "rigs": "many"}}, {"add": {**new, "name": "a-old"}}, {"remove": "zz"}]})
+    assert {"fleet.0.add.rigs", "fleet.1.add.name", "fleet.2.remove"} <= set(found)
+
+
+def test_a_smaller_interconnect_binds_and_says_what_it_is_worth() -> None:
+    answer = imagined({"site": {"interconnect_mw": 0.2}})
+    assert max(i["load_mw"] for i in answer["case"]["intervals"]) <= 0.2 + 1e-6
+    assert any(b["case_usd_per_mw"] > 0 and b["base_usd_per_mw"] == 0 for b in answer["binding"])
+
+
+def test_the_book() -> None:
+    fixed = {"type": "block", "name": "block", "mw": 0.1, "usd_per_mwh": 40.0, "from": "2026-01-01T00:00:00Z", "to": "2031-01-01T00:00:00Z"}
+    added = imagined({"book": [{"add": fixed}]})
+    assert any(name.startswith("block/") for name in added["case"]["lines"])
+    dearer = imagined({"book": [{"change": "power", "adders_usd_per_mwh": 10.0}]})
+    assert dearer["difference"]["lines"]["power/adders"] < 0
+    free = imagined({"book": [{"drop": "power"}]})
+    assert "power/energy" not in free["case"]["lines"] and free["difference"]["net_usd"] > 0
+    half = {"type": "block", "mw": "x"}
+    wrong = [{"drop": "ers"}, {"change": "power", "adders": 3}, {"add": {"type": "lmr"}}, {"add": half}]
+    assert {"book.0.drop", "book.1.adders", "book.2.add.mw", "book.3.add.mw"} <= set(faults({"book": wrong}))
+    assert "needs the keys" in faults({"book": [{"change": "power"}]})["book.0"]
+
+
+def test_calls_are_kept_and_told_as_promises() -> None:
+    until = (NOON + 2 * HOUR).isoformat()
+    cap = {"id": "x", "obligation": "plant", "kind": "deploy", "mw_cap": 0.05, "end_at": until}
+    answer = imagined({"calls": [cap]})
+    assert max(i["load_mw"] for i in answer["case"]["intervals"] if parse_instant(i["start"]) < NOON + 2 * HOUR) <= 0.05 + 1e-6
+    (promise,) = answer["promises"]
+    assert promise["name"] == "plant: call x" and not promise["base"]["made"] and promise["case"]["kept"]
+
+
+def test_a_set_point_above_what_the_site_can_draw_is_not_kept() -> None:
+    call = {"id": "c9", "obligation": "plant", "kind": "set_point", "mw_target": 0.9}
+    (promise,) = imagined({"calls": [call]})["promises"]
+    assert promise["name"] == "plant: call c9" and promise["case"]["made"] and not promise["case"]["kept"]
+    assert promise["case"]["shortfall_mw"] > 0.5 and promise["base"]["kept"]
+
+
+def test_a_reduction_is_cut_from_the_load_of_the_base_plan() -> None:
+    answer = imagined({"calls": [{"id": "x", "obligation": "plant", "kind": "deploy", "mw_delta": 0.1}]})
+    assert answer["base"]["intervals"][0]["load_mw"] == pytest.approx(0.26)
+    assert answer["case"]["intervals"][0]["load_mw"] <= 0.16 + 1e-6
+
+
+def test_a_span_of_the_past_takes_the_prices_that_were() -> None:
+    span = {"from": (NOON - 3 * HOUR).isoformat(), "to": (NOON - HOUR).isoformat()}
+    answer = imagined(span, usd=70.0)
+    assert sum(hours(answer["base"])) == pytest.approx(2.0)
+    assert {i["price_usd_per_mwh"]["LZ_WEST"] for i in answer["base"]["intervals"]} == {70.0}
+    assert "not known here" in faults({"from": (NOON - 40 * HOUR).isoformat(), "to": (NOON - 38 * HOUR).isoformat()})["from"]
+
+
+@pytest.mark.parametrize(
+    ("scenario", "path"),
+    [
+        ({"price": []}, "price"),
+        ({"prices": [{"scale": "1.2"}]}, "prices.0.scale"),
+        ({"prices": [{"scale": True}]}, "prices.0.scale"),
+        ({"prices": [{"scale": float("inf")}]}, "prices.0.scale"),
+        ({"prices": [{"scale": 1, "set_usd": 2}]}, "prices.0"),
+        ({"prices": [{"scale_usd": 1}]}, "prices.0.scale_usd"),
+        ({"prices": [{"scale": 2, "point": "HB_NORTH"}]}, "prices.0.point"),
+        ({"prices": [{"scale": 2, "from": "2030-01-01T00:00:00Z"}]}, "prices.0.from"),
+        ({"prices": [{"like": "yesterday"}]}, "prices.0.like"),
+        ({"hash": {"usd_per_ph_day": 40, "scale": 2}}, "hash"),
+        ({"hash": {"usd_per_th_day": 0.04}}, "hash.usd_per_th_day"),
+        ({"fleet": [{"group": "a-old"}]}, "fleet.0"),
+        ({"fleet": [{"group": "a-old", "available": 50}]}, "fleet.0.available"),
+        ({"fleet": [{"remove": "a-old"}, {"remove": "b-new"}]}, "fleet"),
+        ({"site": {"interconnect_kw": 80}}, "site.interconnect_kw"),
+        ({"site": {"interconnect_mw": 0}}, "site.interconnect_mw"),
+        ({"calls": [{"id": "x", "obligation": "ers", "kind": "deploy", "mw_cap": 1}]}, "calls.0.obligation"),
+        ({"from": "2026-08-20T18:00:00Z", "to": "2026-08-20T18:00:00Z"}, ""),
+        ({"to": "2026-08-20T16:00:00Z"}, "to"),
+        ({"to": "2027-08-20T16:00:00Z"}, "to"),
+        ([], ""),
+    ],
+)
+def test_what_is_wrong_is_named_by_its_path(scenario: Any, path: str) -> None:
+    assert path in faults(scenario)
+
+
+def test_figures_beyond_reason_are_refused() -> None:
+    wild = {"prices": [{"scale": 1e308}, {"set_usd": -1e9}], "hash": {"btc_usd": 1e300}}
+    assert set(faults(wild)) == {"prices.0.scale", "prices.1.set_usd", "hash.btc_usd"}
+
+
+def test_the_site_that_lives_is_untouched() -> None:
+    stand = ground()
+    before = (canonical(dict(stand.setup.document)), stand.setup.site.model_dump_json(), stand.so_far, stand.facts)
+    what_if(
+        stand, {"fleet": [{"remove": "a-old"}], "book": [{"change": "power", "adders_usd_per_mwh": 1.0}], "site": {"interconnect_mw": 0.1}}
+    )
+    assert before == (canonical(dict(stand.setup.document)), stand.setup.site.model_dump_json(), stand.so_far, stand.facts)
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.lists(st.floats(0.2, 3.0), min_size=1, max_size=3), st.floats(-200, 200))
+def test_a_better_price_is_never_worse(scales: list[float], shift: float) -> None:
+    """Cheaper energy everywhere never earns less than dearer energy."""
+    stand = ground(usd=60.0)
+    case = [{"scale": s} for s in scales]
+    low = what_if(stand, {"prices": [*case, {"shift_usd": shift - 10.0}]})["difference"]["net_usd"]
+    high = what_if(stand, {"prices": [*case, {"shift_usd": shift}]})["difference"]["net_usd"]
+    assert low >= high - 1e-3
+
+
+@pytest.mark.parametrize(("day", "n"), [("2026-03-08", 92), ("2026-11-01", 100), ("2026-07-13", 96)])
+def test_a_day_is_laid_on_by_the_markets_clock(day: str, n: int) -> None:
+    whole = OperatingDay(Market.ERCOT, date.fromisoformat(day)).grid()
+    assert len(whole) == n
+    local = [i.start.astimezone(Market.ERCOT.tz) for i in whole.intervals]
+    series = Series(whole, np.array([t.hour * 100.0 + t.minute for t in local]), "usd_per_mwh")
+    stand = ground()
+    grid = Grid.regular(NOON, NOON + 24 * HOUR, 15)
+    for value, over in zip(like_day(series, grid, stand), grid.intervals, strict=True):
+        at = over.start.astimezone(Market.ERCOT.tz)
+        assert value == at.hour * 100 + at.minute or (n == 92 and at.hour == 2 and value == 145.0)
+
+
+def test_a_day_of_the_synthetic_market_can_be_laid_on() -> None:
+    answer = imagined({"prices": [{"like": "2025-07-13"}]})
+    assert len({i["price_usd_per_mwh"]["LZ_WEST"] for i in answer["case"]["intervals"]}) > 5
+
+
+def test_a_sweep_is_the_what_ifs_one_by_one() -> None:
+    stand = ground()
+    table = sweep(stand, {"hash": {"scale": 0.9}}, ["prices.scale=0.5:2:3", "fleet.a-old.available=0:1:2"])
+    assert [a["values"] for a in table["axes"]] == [[0.5, 1.25, 2.0], [0.0, 1.0]] and len(table["rows"]) == 6
+    row = table["rows"][3]
+    alone = what_if(stand, {"hash": {"scale": 0.9}, "prices": [{"scale": 1.25}], "fleet": [{"group": "a-old", "available": 1.0}]})
+    assert row["at"] == [1.25, 1.0] and row["difference_usd"] == pytest.approx(alone["difference"]["net_usd"])
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "prices",
+        "prices.scale=1:2",
+        "prices.scale=1:2:0",
+        "prices.scale=a:2:2",
+        "prices.scale=0:1:5000",
+        "prices.9.scale=0:1:2",
+        "hash.x.y=0:1:2",
+        "x.y=0:1:2",
+    ],
+)
+def test_a_sweep_that_cannot_be(key: str) -> None:
+    with pytest.raises(InvalidDocument):
+        sweep(ground(), {}, [key])
+
+
+def test_a_key_of_a_sweep_finds_its_place() -> None:
+    scenario: dict[str, Any] = {"fleet": [{"group": "a", "available": 1}]}
+    for key in ("fleet.a.available", "fleet.b.available", "book.block.mw", "site.horizon_h", "prices.scale", "hash.usd_per_ph_day"):
+        put(scenario, key, 12.0)
+    assert scenario["fleet"] == [{"group": "a", "available": 12.0}, {"group": "b", "available": 12.0}]
+    assert scenario["book"] == [{"change": "block", "mw": 12.0}] and type(scenario["site"]["horizon_h"]) is int
+
+
+def test_over_http_a_what_if_needs_no_key_and_its_faults_are_a_422(here: Here) -> None:
+    answer = here.http.post("/api/v1/what-if", json={"prices": [{"scale": 0.1}]})
+    assert answer.status_code == 200 and answer.json()["difference"]["net_usd"] > 0
+    before = here.http.get("/api/v1/plan").json()["seq"]
+    wrong = here.http.post("/api/v1/what-if", json={"pricez": 1, "fleet": [{"remove": "x"}]})
+    assert wrong.status_code == 422 and wrong.json()["errors"][0]["pointer"] == "#/pricez"
+    assert "did you mean prices?" in wrong.text
+    deeper = here.http.post(
+        "/api/v1/what-if", json={"fleet": [{"remove": "x"}], "calls": [{"id": "1", "obligation": "z", "kind": "recall"}]}
+    )
+    assert [e["path"] for e in deeper.json()["errors"]] == ["fleet.0.remove", "calls.0.obligation"]
+    assert here.http.get("/api/v1/plan").json()["seq"] == before
+    table = here.http.post("/api/v1/what-if/sweep", json={"sweep": ["prices.scale=0.5:1.5:3"]})
+    assert table.status_code == 200 and len(table.json()["rows"]) == 3
+    for scenario, path in (({"pricez": 1}, "scenario.pricez"), ({"fleet": [{"remove": "x"}]}, "scenario.fleet.0.remove")):
+        astray = here.http.post("/api/v1/what-if/sweep", json={"scenario": scenario, "sweep": ["hash.scale=1:2:2"]})
+        assert astray.status_code == 422 and [e["path"] for e in astray.json()["errors"]] == [path]
+    assert here.http.post("/api/v1/offers", json={}).status_code == 501
+
+
+def test_another_horizon_compares_like_with_like() -> None:
+    answer = imagined({"site": {"horizon_h": 12}}, setup=small(groups=[group("one", "a", watts=3000.0, ths=100.0)]))
+    assert len(answer["base"]["intervals"]) == len(answer["case"]["intervals"])
+    assert answer["difference"]["net_usd"] == 0 and document()["site"]["horizon_h"] == 24

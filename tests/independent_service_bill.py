@@ -1,0 +1,236 @@
+"""The accountant's second book: services sold to the grid and a machine behind the meter, reckoned in fractions from the formulas."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, date, datetime, timedelta
+from fractions import Fraction as F
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from tests.independent_contract_bill import Book, Days, frac, season, season_of
+
+RTC_B = date(2025, 12, 5)
+# RRS of every kind clears at one price.
+CLEARS_AS = {"RRSFFR": "RRS", "RRSUFR": "RRS", "RRSPFR": "RRS"}
+
+
+def ancillary(d: Days, c: Mapping[str, Any], names: Sequence[str]) -> F:
+    """DA x h x MCPC + (RT - DA) x h x MCPC(RT); before RTC+B what is not carried costs its day-ahead price again."""
+    usd = F(0)
+    for product in c["products"]:
+        for t in d.times:
+            sold, paid, _ = d.awarded(product, "DAM", t)
+            carried, price, told = d.awarded(product, "RT", t)
+            carried = carried if told else sold
+            price = price if told else d.reserve[CLEARS_AS.get(product, product)][t]
+            usd += sold * d.hours(t) * paid
+            if d.local(t).date() >= RTC_B:
+                usd += (carried - sold) * d.hours(t) * price
+            else:
+                usd -= max(F(0), sold - carried) * d.hours(t) * paid
+    return usd + sum((_deviation(d, names, t) for t in d.times), F(0))
+
+
+def _deviation(d: Days, names: Sequence[str], t: int) -> F:
+    """Outside 5 % or 5 MW of the set point: what is missing at max(p, 20), what is too much at - min(p, -20). Of several the lowest."""
+    calls = [c for c in d.standing("set_point") if c["target"] is not None]
+    cuts = sorted(
+        {d.edges[t], d.edges[t + 1], *(min(max(at, d.edges[t]), d.edges[t + 1]) for c in calls for at in (c["start"], c["end"]) if at)}
+    )
+    at = F(0)
+    for first, last in zip(cuts, cuts[1:], strict=False):
+        here = [frac(c["target"]) for c in calls if c["start"] <= first and (c["end"] is None or c["end"] >= last)]
+        if not here:
+            return F(0)
+        at += min(here) * int((last - first).total_seconds()) / d.seconds(t)
+    if not calls:
+        return F(0)
+    load, price, h = d.load(names, t), d.price[d.meters[names[0]][1]][t], d.hours(t)
+    low, high = max(F(0), min(F(95, 100) * at, at - 5)) * h, max(F(105, 100) * at, at + 5) * h
+    return -max(price, F(20)) * max(F(0), low - load) + min(price, F(-20)) * max(F(0), load - high)
+
+
+def ers(d: Days, c: Mapping[str, Any], names: Sequence[str]) -> F:
+    """What each term is worth after these days less before: gross x g(AF) x g(EPF), nothing after three failed tests in a row."""
+    mw, price, base = frac(c["mw"]), frac(c["usd_per_mw_hour"]), frac(c["max_base_load_mw"])
+    base = F(0) if c["baseline"] == "default" else base
+    top = frac(d.memory["baseline_mw"]) if "baseline_mw" in d.memory and c["baseline"] == "default" else base + mw
+    hours, wait, usd = c["periods"][0]["hours"], timedelta(minutes=10 if c["product"] == "ERS-10" else 30), F(0)
+
+    def performance(call: Mapping[str, Any], first: int, last: int) -> tuple[F, F, set[int]]:
+        weight, done, seen = F(0), F(0), set()
+        for t in range(first, last):
+            share = d.share(t, call["notice"] + wait, call["end"])
+            if share and (call["end"] is None or call["end"] > call["notice"] + wait):
+                scale = share * mw if c["baseline"] == "default" else mw
+                weight, seen = weight + share, seen | {t}
+                done += share * min(F(1), max(F(0), (top - d.mw(names, t)) / scale))
+        return weight, done, seen
+
+    for first, last in _terms(d):
+        weight, done, seen = (frac(d.memory.get("event_weight", 0)), frac(d.memory.get("event_done", 0)), set())
+        had_weight, had_done = weight, done
+        for call in d.standing("deploy"):
+            w, p, s = performance(call, first, last)
+            weight, done, seen = weight + w, done + p, seen | s
+        failed = int(d.memory.get("failed_tests", 0))
+        for call in sorted(d.standing("test"), key=lambda k: k["start"]):
+            w, p, _ = performance(call, first, last)
+            if w:
+                failed = 0 if p / w >= F(95, 100) else failed + 1
+        due = [t for t in range(first, last) if d.local(t).hour in hours]
+        gross = sum((d.hours(t) for t in due), F(0)) * mw * price
+        counted = [t for t in due if t not in seen]
+        there = [t for t in counted if d.mw(names, t) >= base + F(95, 100) * mw]
+        known = [frac(d.memory.get(k, 0)) for k in ("gross_usd", "obligated_h", "available_h")]
+        ahead = _hours_ahead(d, last, hours)
+        rest = frac(c["rest_available"])
+        all_h = sum((d.hours(t) for t in due), F(0))
+        now = _worth(known[0] + gross, known[1] + sum((d.hours(t) for t in counted), F(0)) + ahead,
+                     known[2] + sum((d.hours(t) for t in there), F(0)) + ahead * rest, weight, done, failed)  # fmt: skip
+        usd += now - _worth(known[0], known[1] + all_h + ahead, known[2] + (all_h + ahead) * rest, had_weight, had_done, 0)
+    return usd
+
+
+def _worth(gross: F, obligated: F, available: F, weight: F, done: F, failed: int) -> F:
+    if failed >= 3:
+        return F(0)
+    af = available / obligated if obligated else F(1)
+    af = F(1) if af >= F(95, 100) else af if af >= F(85, 100) else af * af
+    epf = done / weight if weight else F(1)
+    return gross * af * (F(1) if epf >= F(95, 100) else epf)
+
+
+TERMS = ((12, 1, 2, 3), (4, 5), (6, 7, 8, 9), (10, 11))
+
+
+def _term_of(on: date) -> tuple[int, int]:
+    place = next(k for k, months in enumerate(TERMS) if on.month in months)
+    return on.year + (on.month == 12), place
+
+
+def _terms(d: Days) -> list[tuple[int, int]]:
+    cuts = [t for t in d.times if t == 0 or _term_of(d.local(t).date()) != _term_of(d.local(t - 1).date())]
+    return list(zip(cuts, [*cuts[1:], len(d.times)], strict=True))
+
+
+def _hours_ahead(d: Days, last: int, hours: Sequence[int]) -> F:
+    """Clock hours of the period from the end of the interval before `last` to the end of the term."""
+    zone, at, count = ZoneInfo(d.tz), d.edges[last], 0
+    mine = _term_of((at - timedelta(seconds=1)).astimezone(zone).date())
+    months = TERMS[mine[1]]
+    ends = datetime(mine[0] + (months[-1] == 12), months[-1] % 12 + 1, 1, tzinfo=zone).astimezone(UTC)
+    while at < ends:
+        count += at.astimezone(zone).hour in hours
+        at += timedelta(hours=1)
+    return F(count)
+
+
+def lmr(d: Days, c: Mapping[str, Any], names: Sequence[str]) -> F:
+    """Credit by the day; while called and due, MWh above what may stay at the price and at the day's credit over the call's own MWh."""
+    usd, mw = F(0), frac(c["mw"])
+    stays = frac(c["firm_service_mw"]) if c["method"] == "firm" else frac(c["baseline_mw"]) - mw
+    due = [(k, max(k["start"], k["notice"] + timedelta(minutes=c["notice_min"]))) for k in d.standing("deploy")]
+    due = [
+        (k, at)
+        for k, at in due
+        if (k["end"] is None or k["end"] > at) and at < d.edges[-1] and (k["end"] or at + timedelta(1)) > d.edges[0]
+    ]
+    for t in d.times:
+        on = d.local(t).date()
+        failed = d.memory.get("failed") and d.memory.get("season") == season_of(on)[0].isoformat()
+        a_day = F(0) if failed else frac(c["zrc"].get(season(on), c["mw"])) * frac(c["usd_per_mw_day"][season(on)])
+        usd += a_day * d.hours(t) / 24
+        within = min(F(1), sum((d.share(t, at, k["end"]) for k, at in due), F(0)))
+        missing = max(F(0), d.load(names, t) - stays * d.hours(t)) * within
+        lost = [a_day / (mw * _length_h(k, at)) for k, at in due if d.share(t, at, k["end"])]
+        price = d.price[d.meters[names[0]][1]][t] + frac(c["rsg_usd_per_mwh"] or 0)
+        usd -= missing * (max(F(0), price) + max(lost, default=F(0)))
+    return usd
+
+
+def _length_h(call: Mapping[str, Any], at: datetime) -> F:
+    return F(4) if call["end"] is None else F(int((call["end"] - at).total_seconds()), 3600)
+
+
+def drr(d: Days, c: Mapping[str, Any], names: Sequence[str]) -> F:
+    """LMP x what was reduced of a dispatch, from the net benefits price on; what is missing beyond 8 % at the LMP; forwards and reserve."""
+    usd, base = F(0), frac(c["baseline_mw"])
+    for t in d.times:
+        h, price = d.hours(t), d.price[d.meters[names[0]][1]][t]
+        ahead, paid, _ = d.awarded("ENERGY", "DAM", t)
+        now, _, told = d.awarded("ENERGY", "RT", t)
+        called = [min(F(1), d.share(t, k["start"], k["end"])) * _asked(k, c) for k in d.standing("deploy")]
+        dispatched = max([now if told else ahead, *called])
+        done = min(max(F(0), base * h - d.load(names, t)), dispatched * h)
+        usd += ahead * h * (paid - price)
+        usd += done * price if price >= frac(c["net_benefits_usd_per_mwh"]) else F(0)
+        usd -= max(F(0), dispatched * h * F(92, 100) - done) * max(F(0), price)
+        for product in c["reserves"]:
+            sold, cleared, _ = d.awarded(product, "DAM", t)
+            carried, real, told = d.awarded(product, "RT", t)
+            rate = real if told else d.reserve.get(product, [F(0)] * len(d.times))[t]
+            usd += sold * h * cleared + ((carried if told else sold) - sold) * h * rate
+    return usd
+
+
+def _asked(call: Mapping[str, Any], c: Mapping[str, Any]) -> F:
+    if c["kind"] == "I":
+        return frac(c["mw"])
+    if call["delta"] is not None:
+        return abs(frac(call["delta"]))
+    return max(F(0), frac(c["baseline_mw"]) - frac(call["cap"] if call["cap"] is not None else call["target"]))
+
+
+def edr(d: Days, c: Mapping[str, Any], names: Sequence[str]) -> F:
+    usd, mw, base = F(0), frac(c["mw"]), frac(c["baseline_mw"])
+    due = [(k, max(k["start"], k["notice"] + timedelta(minutes=c["notice_min"]))) for k in d.standing("deploy")]
+    due = [(k, at) for k, at in due if k["end"] is None or k["end"] > at]
+    for t in d.times:
+        within = min(F(1), sum((d.share(t, at, k["end"]) for k, at in due), F(0)))
+        below = (base * d.hours(t) - d.load(names, t)) * within
+        usd += min(max(F(0), below), within * d.hours(t) * mw) * frac(c["offer_usd_per_mwh"])
+    return usd + frac(c["shutdown_usd"]) * sum(d.edges[0] <= at < d.edges[-1] for _, at in due)
+
+
+def generation(d: Days, c: Mapping[str, Any], names: Sequence[str]) -> F:
+    """Fuel, maintenance and starts; what energy it saves stands on other lines."""
+    usd, before = F(0), False
+    for t in d.times:
+        made = d.made[t]
+        runs = made > 0
+        fuel = made * frac(c["heat_rate_mmbtu_per_mwh"])
+        fuel += frac(c["no_load_mmbtu_per_h"]) * d.hours(t) if runs else F(0)
+        usd -= fuel * frac(c["fuel_usd_per_mmbtu"]) + made * frac(c["maintenance_usd_per_mwh"])
+        usd -= frac(c["start_usd"]) if runs and not before else F(0)
+        before = runs
+    return usd
+
+
+def load_management(d: Days, c: Mapping[str, Any], names: Sequence[str]) -> F:
+    """The promised megawatts in each hour of the season; the year's kilowatts spread over the season's clock hours."""
+
+    def inside(at: datetime) -> bool:
+        return at.month in c["season"]["months"] and at.hour in c["season"]["hours"]
+
+    usd, zone, of_year = F(0), ZoneInfo(d.tz), {}
+    for t in (t for t in d.times if inside(d.local(t))):
+        year = d.local(t).year
+        if year not in of_year:
+            first = datetime(year, 1, 1, tzinfo=zone).astimezone(UTC)
+            hours = [(first + timedelta(hours=n)).astimezone(zone) for n in range(366 * 24)]
+            of_year[year] = sum(inside(at) for at in hours if at.year == year)
+        usd += frac(c["mw"]) * d.hours(t) * frac(c["usd_per_kw"]) * 1000 / of_year[year]
+    return usd
+
+
+RECKONED: dict[str, Book] = {
+    "ancillary": ancillary,
+    "drr": drr,
+    "edr": edr,
+    "ers": ers,
+    "generation": generation,
+    "lmr": lmr,
+    "load_management": load_management,
+}

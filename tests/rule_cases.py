@@ -1,0 +1,20 @@
+"""Contracts under the shipped dated rules, for tests that build them by hand."""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+from dispatch.site_file import load as config
+from dispatch.site_file import market_rules
+from optimizer.domain.market_rules import Dated
+from optimizer.obligations.contract import Contract
+
+C = TypeVar("C", bound=Contract)
+SHIPPED = market_rules.read(config.default_file("programs.toml"))
+
+
+def ruled(contract: C, **other: float | str) -> C:
+    """The contract under the shipped rules; `other` puts a value in place of a rule's, dots written as double underscores."""
+    changed = {k.replace("__", "."): v for k, v in other.items()}
+    dated = [Dated(d.id, changed.get(d.id, d.value), d.from_, d.to, d.cited) for d in SHIPPED.dated()]
+    return contract.under(dated)
