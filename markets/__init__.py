@@ -1,4 +1,7 @@
-"""What the market says: facts with source and vintage, and forecasts of what is not published yet."""
+"""What the market says: facts with source and vintage, and forecasts of what is not published yet.
+
+The package itself holds what every room and both packages above need to report a problem: the errors of sources, and `counted`.
+"""
 
 
 class SourceError(Exception):
@@ -19,3 +22,16 @@ class Unreachable(SourceError):
 
 class Refused(SourceError):
     """A frame was refused whole: it holds a value or a shape that cannot be true."""
+
+
+def counted(number: int, noun: str, plural: str = "") -> str:
+    """A count with its noun, for messages to people: "1 plan", "3 plans", "1,200 rigs", "0 entries". `plural` where English is irregular."""
+    if number != 1:
+        noun = plural or _plural(noun)
+    return f"{number:,} {noun}"
+
+
+def _plural(noun: str) -> str:
+    if noun.endswith("y") and noun[-2:-1] not in "aeiou":
+        return noun[:-1] + "ies"
+    return noun + ("es" if noun.endswith(("s", "x", "ch", "sh")) else "s")

@@ -22,6 +22,12 @@ def cents(amount: Decimal) -> Decimal:
     return amount.quantize(CENT, ROUND_HALF_UP)
 
 
+def usd_text(amount: float | int | str | Decimal) -> str:
+    """Dollars for people: "$1,234.50", "-$3.20". A rate puts its unit after: f"{usd_text(price)}/MWh" is "$5.00/MWh"."""
+    rounded = cents(decimal(amount))
+    return f"{'-' if rounded < 0 else ''}${abs(rounded):,}"
+
+
 def plain(value: Decimal) -> str:
     """A Decimal without exponent or trailing zeros."""
     text = f"{value:f}"
