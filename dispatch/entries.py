@@ -153,10 +153,10 @@ class Done(Entry):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PriceBasisChanged(Entry):
-    """The loop changed the ground it decides on, or decided not to act: a step on the price ladder, a clock jump, a safe state. `rung`
-    is the step."""
+    """Decisions are made on another kind of price from here on, or no price is known and the safe state holds. `price_basis` is a
+    markets.outlook.PriceBasis; `why` says it in words."""
 
-    rung: str
+    price_basis: str
     why: str
 
 

@@ -25,7 +25,7 @@ class Refused(SourceError):
 
 
 def counted(number: int, noun: str, plural: str = "") -> str:
-    """A count with its noun, for messages to people: "1 plan", "3 plans", "1,200 rigs", "0 entries". `plural` where English is irregular."""
+    """A count with its noun, for messages: "1 plan", "3 plans", "1,200 rigs", "0 entries". `plural` where English is irregular."""
     if number != 1:
         noun = plural or _plural(noun)
     return f"{number:,} {noun}"

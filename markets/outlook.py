@@ -23,7 +23,7 @@ class Basis(StrEnum):
 
 
 class PriceBasis(StrEnum):
-    """The ladder of energy prices: each step down is journalled and shown."""
+    """Which energy price the current interval is planned on, best first; each change is journalled and shown."""
 
     REAL_TIME = "real-time"
     DAY_AHEAD = "day-ahead"
@@ -41,7 +41,7 @@ class Outlook:
     reserve    by product, usd_per_mw_h, what carrying it in real time is expected to earn (empty until reserve prices are known)
     reserve_basis  by product, one Basis per interval
     peak_share by the way it is metered (PeakWindow): the share of the coincident system peak expected in each interval
-    rung       the ladder's step that the current interval stands on
+    price_basis    which price the current interval is planned on
     notes      in words: what was missing and what stands in for it
     """
 
@@ -51,7 +51,7 @@ class Outlook:
     basis: Mapping[str, tuple[Basis, ...]]
     hashprice: Series
     temperature_c: Series
-    rung: PriceBasis = PriceBasis.REAL_TIME
+    price_basis: PriceBasis = PriceBasis.REAL_TIME
     reserve: Mapping[str, Series] = field(default_factory=dict)
     reserve_basis: Mapping[str, tuple[Basis, ...]] = field(default_factory=dict)
     system_load_mw: Series | None = None

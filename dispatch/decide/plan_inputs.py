@@ -61,7 +61,7 @@ def ladder(state: State, at: datetime) -> tuple[str, str]:
     """The step of the price ladder that this instant stands on, and why."""
     now = plan_grid(at, state.site.control_interval_min, 1)
     seen = outlook(state.facts, at, Grid(now.edges[:2]), list(state.setup.points), state.site.market)
-    return seen.rung.value, " ".join(seen.notes)
+    return seen.price_basis.value, " ".join(seen.notes)
 
 
 def so_far(state: State, at: datetime) -> SoFar:

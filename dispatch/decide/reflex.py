@@ -105,8 +105,8 @@ def caps(state: State, at: datetime) -> list[Cap]:
 
 def _base(state: State, at: datetime) -> tuple[Counts, list[str]]:
     site = state.site
-    if state.rung == PriceBasis.SAFE_STATE:
-        what = f"safe state {site.safe_state.value!r}: {state.rung_why}"
+    if state.price_basis == PriceBasis.SAFE_STATE:
+        what = f"safe state {site.safe_state.value!r}: {state.price_basis_reason}"
         if site.safe_state is SafeState.HOLD:
             return _as_is(state), [what]
         return {g.name: _safe(g, site.safe_state, _reachable(state, g)) for g in site.groups}, [what]

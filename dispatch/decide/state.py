@@ -43,7 +43,7 @@ class State:
     decided    commands since the last look
     open       orders whose outcome is not known
     news       what happened since the plan's inputs were folded; a plan is due while there is any
-    rung       the step of the price ladder
+    price_basis  which price the current interval is planned on
     tally      what contracts remember of the time before
     meters     measured MW by what is metered, as last read; `metered_after` the orders since the last look
     """
@@ -69,8 +69,8 @@ class State:
     open: tuple[Order, ...] = ()
     done: Done | None = None
     news: tuple[News, ...] = ()
-    rung: str = PriceBasis.REAL_TIME
-    rung_why: str = ""
+    price_basis: str = PriceBasis.REAL_TIME
+    price_basis_reason: str = ""
     troubles: Mapping[str, str] = field(default_factory=dict)
     inbox: int = 0
     seen_at: datetime | None = None
@@ -117,7 +117,9 @@ class State:
         if isinstance(entry, RunStarted):
             return state._after_start(entry)
         if isinstance(entry, PriceBasisChanged):
-            return replace(state, rung=entry.rung, rung_why=entry.why, news=(*self.news, News(seq, entry.at, entry.why)))
+            return replace(
+                state, price_basis=entry.price_basis, price_basis_reason=entry.why, news=(*self.news, News(seq, entry.at, entry.why))
+            )
         raise TypeError(f"{type(entry).__name__} is not an entry this version knows")
 
     def _after_start(self, run: RunStarted) -> State:

@@ -97,9 +97,9 @@ class _Run:
     async def _tick(self, at: datetime) -> None:
         seen = await self.world.observer.observe(at, self.state)
         self._record(seen)
-        rung, why = ladder(self.state, at)
-        if rung != self.state.rung:
-            self._record(PriceBasisChanged(at=at, rung=rung, why=why or f"prices are {rung} again"))
+        price_basis, why = ladder(self.state, at)
+        if price_basis != self.state.price_basis:
+            self._record(PriceBasisChanged(at=at, price_basis=price_basis, why=why or f"prices are {price_basis} again"))
         await self._act(at)
         self._ask(at)
 

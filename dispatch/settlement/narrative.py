@@ -62,7 +62,7 @@ def wrong(setup: Setup, measured: Measured, record: DayRecord, findings: list[Fi
     said = [f"{f.text[:1].upper()}{f.text[1:]}." for f in findings]
     if measured.actuals.estimated:
         said.append(f"{len(measured.actuals.estimated)} intervals settle on estimates: rigs were not read for more than 3 % of the time.")
-    said += [f"{h.at:%H:%M} UTC, prices: {h.rung}. {h.why}" for h in record.held]
+    said += [f"{h.at:%H:%M} UTC, prices: {h.price_basis}. {h.why}" for h in record.held]
     for source, times in sorted(record.troubles.items()):
         said.append(f"{source} gave trouble at {len(times)} looks, first at {times[0][0]:%H:%M} UTC: {times[0][1]}")
     if record.failed_plans:

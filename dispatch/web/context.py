@@ -121,7 +121,7 @@ class ApiContext:
             "leader": "ok" if leader else "nobody leads the site",
             "loop": "ok" if seen_age_s is not None and seen_age_s <= late_after_s else _late(seen_age_s),
             "plan": state.plan_failed or ("ok" if state.plan is not None else "no plan yet"),
-            "prices": "ok" if state.rung == "real-time" else f"{state.rung}: {state.rung_why}".rstrip(": "),
+            "prices": "ok" if state.price_basis == "real-time" else f"{state.price_basis}: {state.price_basis_reason}".rstrip(": "),
         }
         ready = all(checks[k] == "ok" for k in ("ledger", "leader", "loop"))
         return {"ready": ready, **checks, "seen_age_s": seen_age_s, "rigs_reachable": sum(g.reachable for g in state.fleet.values())}

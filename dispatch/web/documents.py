@@ -59,8 +59,8 @@ def state_document(
         "groups": {n: {"load_mw": loads[n], "target_mw": target.get(n)} for n in loads},
         "holds": [hold_document(h) for h in state.holds.values()],
         "calls": [c for c in calls_document(view, now) if c["status"] in ("standing", "to come")],
-        "rung": state.rung,
-        "rung_why": state.rung_why,
+        "price_basis": state.price_basis,
+        "price_basis_reason": state.price_basis_reason,
         "troubles": dict(state.troubles),
         "health": dict(health),
         "reasons": reasons,
@@ -92,7 +92,7 @@ def price_now(state: State, now: datetime) -> dict[str, Any] | None:
     last = state.facts.last_price(point_of(state))
     if last is None:
         return None
-    return {**price_document(last, state.site.market), "age_s": (now - last.over.end).total_seconds(), "rung": state.rung}
+    return {**price_document(last, state.site.market), "age_s": (now - last.over.end).total_seconds(), "price_basis": state.price_basis}
 
 
 def price_document(price: Price, market: Market) -> dict[str, Any]:
@@ -162,8 +162,8 @@ def prices_document(view: View, now: datetime, since: datetime | None = None) ->
         "market": market.value,
         "synthetic": outlook.synthetic,
         "now": price_now(state, now),
-        "rung": state.rung,
-        "rung_why": state.rung_why,
+        "price_basis": state.price_basis,
+        "price_basis_reason": state.price_basis_reason,
         "hashprice_usd_per_ph_day": hashprice_now(state, now),
         "breakevens_usd_per_mwh": dict(state.plan.get("breakevens", {})) if state.plan else {},
         "points": points,

@@ -71,7 +71,7 @@ def _told(entry: Entry, before: State) -> list[tuple[str, str]]:
     if isinstance(entry, RunStarted):
         return [("start", f"The daemon started: {entry.world} world, version {entry.version}.")]
     if isinstance(entry, PriceBasisChanged):
-        return [("prices", f"Price ladder: {entry.rung}. {entry.why}".strip())]
+        return [("prices", f"Price ladder: {entry.price_basis}. {entry.why}".strip())]
     if isinstance(entry, Planned):
         return _planned(entry, before)
     if isinstance(entry, Commanded):

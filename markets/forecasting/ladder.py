@@ -58,7 +58,7 @@ def outlook(
 
     Energy at each point: now and in intervals that start within an hour the last real-time price unless it is stale; then the day-ahead
     price where published; then persistence. A stale real-time price steps the ladder down: day-ahead for now too, then the last price
-    while younger than a day, then safe state. Values are NaN only on the last rung. Reserve takes the same steps.
+    while younger than a day, then safe state. Values are NaN only in the safe state. Reserve takes the same steps.
 
     `peak_windows_min`: the ways of metering by which coincident system peaks are to be foreseen.
     """
@@ -68,7 +68,7 @@ def outlook(
     temperature, air_notes = _temperature(book, at, grid)
     peak_share, peak_notes = _peak_share(book, grid, market, peak_windows_min)
     reserve, reserve_basis = _reserve(book, at, grid, market)
-    rung = max((e.rung for e in energies.values()), key=_STEPS.index, default=PriceBasis.SAFE_STATE)
+    price_basis = max((e.price_basis for e in energies.values()), key=_STEPS.index, default=PriceBasis.SAFE_STATE)
     return Outlook(
         at=at,
         grid=grid,
@@ -76,7 +76,7 @@ def outlook(
         basis={point: e.basis for point, e in energies.items()},
         hashprice=hashprice,
         temperature_c=temperature,
-        rung=PriceBasis.SAFE_STATE if np.isnan(hashprice.values).any() else rung,
+        price_basis=PriceBasis.SAFE_STATE if np.isnan(hashprice.values).any() else price_basis,
         reserve=reserve,
         reserve_basis=reserve_basis,
         system_load_mw=system_load(book, grid),
@@ -90,7 +90,7 @@ def outlook(
 class _Energy:
     price: Series
     basis: tuple[Basis, ...]
-    rung: PriceBasis
+    price_basis: PriceBasis
     notes: tuple[str, ...]
 
 
@@ -103,7 +103,7 @@ def _energy(book: FactBook, at: datetime, grid: Grid, point: str, market: Market
     values = means_on(published, grid)
     basis = [Basis.FORECAST if gap else Basis.PUBLISHED for gap in np.isnan(values)]
     missing_hours = float(grid.hours[np.isnan(values)].sum())
-    rung = PriceBasis.REAL_TIME if fresh else PriceBasis.SAFE_STATE if np.isnan(values[0]) else PriceBasis.DAY_AHEAD
+    price_basis = PriceBasis.REAL_TIME if fresh else PriceBasis.SAFE_STATE if np.isnan(values[0]) else PriceBasis.DAY_AHEAD
 
     # A tariff's price holds for its own hour: the next one is known.
     held_to = last.over.end if last is not None and market is Market.TARIFF else at + HELD_FOR
@@ -114,21 +114,24 @@ def _energy(book: FactBook, at: datetime, grid: Grid, point: str, market: Market
         held = Basis.PUBLISHED if at in last.over else Basis.HELD
         basis = [held if taken else old for taken, old in zip(take, basis, strict=True)]
     values = _same_hours(book, point, grid, values)
-    if rung is PriceBasis.SAFE_STATE and (usable or (book.dam(point, Interval(at - OLDEST_STAND_IN, at)) and not np.isnan(values[0]))):
-        rung = PriceBasis.PERSISTENCE
-    if rung is PriceBasis.SAFE_STATE:
+    known_lately = usable or (book.dam(point, Interval(at - OLDEST_STAND_IN, at)) and not np.isnan(values[0]))
+    if price_basis is PriceBasis.SAFE_STATE and known_lately:
+        price_basis = PriceBasis.PERSISTENCE
+    if price_basis is PriceBasis.SAFE_STATE:
         values = np.full(len(grid), np.nan)
     else:  # what no day knows is held from the interval before
         holes = np.isnan(values)
         values = values[np.maximum.accumulate(np.where(holes, 0, np.arange(len(values))))]
         basis = [Basis.HELD if hole else old for hole, old in zip(holes, basis, strict=True)]
-    notes = _energy_notes(point, last, age, rung, missing_hours if published else None)
-    return _Energy(Series(grid, values, "usd_per_mwh"), tuple(basis), rung, notes)
+    notes = _energy_notes(point, last, age, price_basis, missing_hours if published else None)
+    return _Energy(Series(grid, values, "usd_per_mwh"), tuple(basis), price_basis, notes)
 
 
-def _energy_notes(point: str, last: Price | None, age: timedelta | None, rung: PriceBasis, missing_hours: float | None) -> tuple[str, ...]:
+def _energy_notes(
+    point: str, last: Price | None, age: timedelta | None, price_basis: PriceBasis, missing_hours: float | None
+) -> tuple[str, ...]:
     notes = []
-    if rung is not PriceBasis.REAL_TIME:
+    if price_basis is not PriceBasis.REAL_TIME:
         trouble = f"No real-time price at {point} is known"
         if last and age is not None:
             trouble = f"The newest real-time price at {point} is {_minutes(age)} old"
@@ -136,9 +139,9 @@ def _energy_notes(point: str, last: Price | None, age: timedelta | None, rung: P
             PriceBasis.DAY_AHEAD: "the day-ahead price stands in.",
             PriceBasis.PERSISTENCE: "no day-ahead price is published for now, the last price or the same hour of the day before stands in.",
             PriceBasis.SAFE_STATE: "nothing stands in, the safe state holds.",
-        }[rung]
+        }[price_basis]
         notes.append(f"{trouble}; {stand_in}")
-    if rung is PriceBasis.SAFE_STATE:
+    if price_basis is PriceBasis.SAFE_STATE:
         return tuple(notes)
     if missing_hours is None:
         notes.append(f"No day-ahead price at {day_ahead_point(point)} is known; the same hours of earlier days or the last price stand in.")

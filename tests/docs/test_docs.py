@@ -131,7 +131,7 @@ def test_every_option_of_an_obligation_is_named(word: str) -> None:
         (list(Outcome), "reference/rigs.md"),
         (list(RigFault), "reference/rigs.md"),
     ],
-    ids=["facts", "rungs", "entries", "tables", "outcomes", "faults"],
+    ids=["facts", "price bases", "entries", "tables", "outcomes", "faults"],
 )
 def test_every_word_that_stands_in_data_is_explained(names: Any, where: str) -> None:
     assert [str(name) for name in names if f"`{name}`" not in page(where)] == []

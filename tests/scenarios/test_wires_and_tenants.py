@@ -81,7 +81,7 @@ def test_a_day_of_it_all_is_run_remembered_and_billed(tmp_path: Path) -> None:
     peak = max((f for f in august if isinstance(f, SystemLoad)), key=lambda f: f.load_mw)
     day = OperatingDay.of(Market.ERCOT, peak.over.start)
     facts = [f for f in august if day.start - timedelta(days=8) < f.known_at <= day.end + HOUR]
-    # Without a hashprice the ladder stands on its last rung, and the safe state holds the rigs as they are, peak or not.
+    # Without a hashprice the price basis is safe-state, and the safe state holds the rigs as they are, peak or not.
     facts.append(hashprice(45.0, day.start))
     engine = open_ledger(tmp_path)
     token = lease.take(engine, "tests", 1e6)
@@ -92,7 +92,7 @@ def test_a_day_of_it_all_is_run_remembered_and_billed(tmp_path: Path) -> None:
     asyncio.run(loop.run(made, SqlJournal(engine, token), start, run_started("replay", setup, day.start, token), day.end + HOUR))
     telemetry.flush()
     bill = settle_day(engine, telemetry, day, setup)
-    held = [e.rung for _, e in SqlJournal(engine).read() if isinstance(e, PriceBasisChanged)]
+    held = [e.price_basis for _, e in SqlJournal(engine).read() if isinstance(e, PriceBasisChanged)]
     assert "safe-state" not in held
     at_peak = next(row for row in bill["intervals"] if row["start"] == peak.over.start.isoformat())
     assert Decimal(at_peak["load_mw"]) < Decimal("0.01"), "a fraction of a per cent of a peak is worth more than an hour's hashing"

@@ -11,7 +11,7 @@ from dispatch.web.context import ApiContext
 from dispatch.what_if.compare import totals
 from markets.grid import Market, hour_ending, parse_instant
 
-RUNGS = {
+PRICE_BASIS_LABELS = {
     "real-time": "real-time price",
     "day-ahead": "day-ahead price stands in",
     "persistence": "earlier prices stand in",
@@ -38,7 +38,7 @@ def figures(at: ApiContext) -> dict[str, Any]:
         "headline": headline(state, fleet),
         "banners": banners(state),
         "clock": clock(market, now),
-        "rung": RUNGS.get(state["rung"], state["rung"]),
+        "price_basis_label": PRICE_BASIS_LABELS.get(state["price_basis"], state["price_basis"]),
         "calls": documents.calls_document(view, now)[:30],
         "happenings": [{"at": clock(market, h.at), "kind": h.kind, "text": h.text} for h in list(view.happenings)[::-1][:40]],
         "settlements": at.ledger.settlements()[:31],

@@ -199,7 +199,7 @@ def test_safe_state_when_no_price_is_known(safe: str, orders: set[tuple[str, str
         setup,
         Seen(at=NOON, fleet=look(setup)),
         planned(setup, NOON, 1, a_old={"sleep": 40.0}),
-        PriceBasisChanged(at=NOON, rung="safe-state", why="no price"),
+        PriceBasisChanged(at=NOON, price_basis="safe-state", why="no price"),
     )
     assert set(moved(decide(state, NOON + 20 * MINUTE, 1))) == set(orders)
 

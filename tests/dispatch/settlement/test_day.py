@@ -127,7 +127,7 @@ def test_an_hour_of_miso_stands_in_for_its_five_minutes(tmp_path: Path) -> None:
 def test_the_same_inputs_are_the_same_version_and_the_same_bytes(tmp_path: Path) -> None:
     ground = ordinary(tmp_path)
     first = ground.settle()
-    ground.journal.append(PriceBasisChanged(at=ground.day.end + timedelta(hours=1), rung="real-time", why="the journal goes on"))
+    ground.journal.append(PriceBasisChanged(at=ground.day.end + timedelta(hours=1), price_basis="real-time", why="the journal goes on"))
     again = ground.settle()
     assert again == first and again["version"] == 1
     kept = statements.kept(ground.engine, ON, "ercot", 1)
@@ -335,7 +335,7 @@ def test_what_went_wrong_is_told(tmp_path: Path) -> None:
     noisy.run_all()
     noon = noisy.day.start + timedelta(hours=12)
     noisy.seen(noon, troubles={"ercot": "no answer within 60 s"}, asked=("ercot",))
-    noisy.journal.append(PriceBasisChanged(at=noon, rung="day-ahead", why="No price for 20 minutes."))
+    noisy.journal.append(PriceBasisChanged(at=noon, price_basis="day-ahead", why="No price for 20 minutes."))
     noisy.journal.append(Planned(at=noon, as_of=2, plan=None, failed="the planner died or overran"))
     results = (Result(order="1", by={"reached": "0-6", "unreachable": "7,8", "lying": "9"}),)
     noisy.journal.append(Done(at=noon, results=results))

@@ -39,7 +39,7 @@ entries: st.SearchStrategy[Entry] = st.one_of([_special.get(name, st.builds(kind
 
 
 def held(n: int) -> PriceBasisChanged:
-    return PriceBasisChanged(at=AT + timedelta(minutes=5 * n), rung="persistence", why=f"step {n}")
+    return PriceBasisChanged(at=AT + timedelta(minutes=5 * n), price_basis="persistence", why=f"step {n}")
 
 
 def priced(*usd_per_mwh: float, known_at: datetime = AT) -> Seen:

@@ -50,7 +50,7 @@ def test_now_and_the_next_hour_hold_the_last_price_then_the_day_ahead_then_yeste
     seen = look([rt(AT - timedelta(minutes=5), 143.2), *dam_day(TODAY, 30.0)])
     price, basis = seen.price("LZ_WEST"), seen.basis["LZ_WEST"]
     near = [k for k, over in enumerate(seen.grid.intervals) if over.start < AT + HOUR]
-    assert seen.rung is PriceBasis.REAL_TIME
+    assert seen.price_basis is PriceBasis.REAL_TIME
     assert {price.values[k] for k in near} == {143.2} and {basis[k] for k in near} == {Basis.HELD}
     later = datetime(2026, 7, 10, 19, 30, tzinfo=UTC)
     assert price.at(later) == 44.0 and basis[seen.grid.index(later)] is Basis.PUBLISHED
@@ -59,43 +59,45 @@ def test_now_and_the_next_hour_hold_the_last_price_then_the_day_ahead_then_yeste
     assert any("not published" in note for note in seen.notes)
 
 
-@pytest.mark.parametrize(("age_min", "rung"), [(20, PriceBasis.REAL_TIME), (21, PriceBasis.DAY_AHEAD), (60 * 40, PriceBasis.DAY_AHEAD)])
-def test_a_stale_price_gives_way_to_the_day_ahead(age_min: int, rung: PriceBasis) -> None:
+@pytest.mark.parametrize(
+    ("age_min", "price_basis"), [(20, PriceBasis.REAL_TIME), (21, PriceBasis.DAY_AHEAD), (60 * 40, PriceBasis.DAY_AHEAD)]
+)
+def test_a_stale_price_gives_way_to_the_day_ahead(age_min: int, price_basis: PriceBasis) -> None:
     seen = look([rt(AT - timedelta(minutes=age_min), 143.2), *dam_day(TODAY, 30.0)])
-    assert seen.rung is rung
-    assert seen.price("LZ_WEST").values[0] == (143.2 if rung is PriceBasis.REAL_TIME else 42.0)
-    assert any("old" in note for note in seen.notes) == (rung is not PriceBasis.REAL_TIME)
+    assert seen.price_basis is price_basis
+    assert seen.price("LZ_WEST").values[0] == (143.2 if price_basis is PriceBasis.REAL_TIME else 42.0)
+    assert any("old" in note for note in seen.notes) == (price_basis is not PriceBasis.REAL_TIME)
 
 
-@pytest.mark.parametrize(("age_h", "rung"), [(2, PriceBasis.PERSISTENCE), (24, PriceBasis.PERSISTENCE), (25, PriceBasis.SAFE_STATE)])
-def test_without_a_day_ahead_price_the_last_one_stands_in_for_a_day(age_h: int, rung: PriceBasis) -> None:
+@pytest.mark.parametrize(("age_h", "price_basis"), [(2, PriceBasis.PERSISTENCE), (24, PriceBasis.PERSISTENCE), (25, PriceBasis.SAFE_STATE)])
+def test_without_a_day_ahead_price_the_last_one_stands_in_for_a_day(age_h: int, price_basis: PriceBasis) -> None:
     seen = look([rt(AT - timedelta(hours=age_h), 143.2)])
-    assert seen.rung is rung
+    assert seen.price_basis is price_basis
     values = seen.price("LZ_WEST").values
-    assert (values == 143.2).all() if rung is PriceBasis.PERSISTENCE else np.isnan(values).all()
+    assert (values == 143.2).all() if price_basis is PriceBasis.PERSISTENCE else np.isnan(values).all()
 
 
 def test_yesterdays_day_ahead_hours_stand_in_when_todays_never_came() -> None:
     seen = look(dam_day(TODAY - DAY, 30.0))
-    assert seen.rung is PriceBasis.PERSISTENCE and seen.price("LZ_WEST").values[0] == 42.0
+    assert seen.price_basis is PriceBasis.PERSISTENCE and seen.price("LZ_WEST").values[0] == 42.0
 
 
 def test_nothing_known_is_the_safe_state_in_words_never_a_zero() -> None:
     seen = look([], hash_default=None)
-    assert seen.rung is PriceBasis.SAFE_STATE
+    assert seen.price_basis is PriceBasis.SAFE_STATE
     assert np.isnan(seen.price("LZ_WEST").values).all() and np.isnan(seen.hashprice.values).all()
     assert sum("safe state" in note for note in seen.notes) == 2
 
 
-def test_the_stalest_point_sets_the_rung() -> None:
+def test_the_stalest_point_sets_the_price_basis() -> None:
     book = FactBook().after([rt(AT - timedelta(minutes=5), 20.0), *dam_day(TODAY, 30.0, point="LZ_NORTH")])
-    assert outlook(book, AT, plan_grid(AT, 15, 24), ["LZ_WEST", "LZ_NORTH"], Market.ERCOT, 45.0).rung is PriceBasis.DAY_AHEAD
+    assert outlook(book, AT, plan_grid(AT, 15, 24), ["LZ_WEST", "LZ_NORTH"], Market.ERCOT, 45.0).price_basis is PriceBasis.DAY_AHEAD
 
 
-@pytest.mark.parametrize(("age_min", "rung"), [(62, PriceBasis.REAL_TIME), (67, PriceBasis.REAL_TIME), (68, PriceBasis.PERSISTENCE)])
-def test_an_hourly_real_time_price_may_be_an_hour_older(age_min: int, rung: PriceBasis) -> None:
+@pytest.mark.parametrize(("age_min", "price_basis"), [(62, PriceBasis.REAL_TIME), (67, PriceBasis.REAL_TIME), (68, PriceBasis.PERSISTENCE)])
+def test_an_hourly_real_time_price_may_be_an_hour_older(age_min: int, price_basis: PriceBasis) -> None:
     hourly = rt(AT - timedelta(minutes=age_min), 3500.0, minutes=60, market=PriceMarket.REAL_TIME_HOURLY, point="TEXAS.HUB")
-    assert look([hourly], market=Market.MISO, point="TEXAS.HUB").rung is rung
+    assert look([hourly], market=Market.MISO, point="TEXAS.HUB").price_basis is price_basis
 
 
 def test_the_energy_weighted_zone_looks_ahead_with_its_zones_day_ahead_price() -> None:

@@ -101,7 +101,7 @@ async def test_a_book_filled_from_it_gives_a_whole_outlook_after_a_day() -> None
     source, at = SyntheticSource(Market.ERCOT, 7, ["LZ_WEST"], hash_economics=True), START + timedelta(hours=9, minutes=5)
     book = FactBook().after(await source.fetch(at - timedelta(days=2), at))
     seen = outlook(book, at, plan_grid(at, 15, 48), ["LZ_WEST"], Market.ERCOT)
-    assert seen.rung is PriceBasis.REAL_TIME and seen.synthetic
+    assert seen.price_basis is PriceBasis.REAL_TIME and seen.synthetic
     for series in (seen.price("LZ_WEST"), seen.hashprice, seen.temperature_c, *seen.reserve.values(), seen.system_load_mw):
         assert series is not None and not np.isnan(series.values).any()
     assert sorted(seen.reserve) == ["ECRS", "NSPIN", "REGDN", "REGUP", "RRS"]

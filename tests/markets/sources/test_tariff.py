@@ -83,7 +83,7 @@ async def test_an_outlook_knows_the_tariff_to_its_end_and_holds_no_price_over_th
     ahead = outlook(book, at, plan_grid(at, 15, 168), ["RATE"], Market.TARIFF)
     by_hour = {o.start.astimezone(TEXAS): usd for o, usd in zip(ahead.grid.intervals, ahead.energy["RATE"].values, strict=True)}
     assert all(usd == shipped().price(start) for start, usd in by_hour.items())
-    assert len(set(by_hour.values())) == 3 and ahead.rung is PriceBasis.REAL_TIME
+    assert len(set(by_hour.values())) == 3 and ahead.price_basis is PriceBasis.REAL_TIME
     assert set(ahead.basis["RATE"]) == {Basis.PUBLISHED} and ahead.notes == ("No outside temperature is known; 25 C stands in.",)
 
 
