@@ -31,11 +31,11 @@ from markets.grid import Grid, Market
 from markets.outlook import Outlook
 from markets.series import Series
 from optimizer.domain.site import GroupNow, Hall, Meter, Mode, Overhead, RigGroup, Scope, Site, SoFar
+from optimizer.domain.time_periods import TimePeriod
 from optimizer.lp.arrays import Arrays
 from optimizer.lp.program import Program
 from optimizer.obligations.ancillary.contract import Ancillary
 from optimizer.obligations.block import Block, SellBack
-from optimizer.obligations.ers.calendar import TimePeriod
 from optimizer.obligations.ers.contract import Ers
 from optimizer.obligations.hashing import Hashing
 from optimizer.obligations.plant import Plant

@@ -7,7 +7,7 @@ from typing import TypeVar
 from dispatch.site_file import load as config
 from dispatch.site_file import market_rules
 from optimizer.domain.market_rules import Dated
-from optimizer.obligations.contract import Contract
+from optimizer.domain.obligation import Contract
 
 C = TypeVar("C", bound=Contract)
 SHIPPED = market_rules.read(config.default_file("programs.toml"))

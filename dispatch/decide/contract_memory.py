@@ -12,9 +12,10 @@ import numpy as np
 
 from markets.grid import Grid, Interval
 from optimizer.domain.actuals import Actuals
+from optimizer.domain.book import of_book
 from optimizer.domain.generator import planned_generation
 from optimizer.domain.money import decimal
-from optimizer.domain.net_load import followed, of_book
+from optimizer.domain.net_load import followed
 
 if TYPE_CHECKING:
     from dispatch.decide.state import State

@@ -18,9 +18,8 @@ from markets.grid import Grid
 from markets.outlook import Outlook, PeakWindow
 from markets.series import Series
 from optimizer.domain.generator import RUNNING_MW, SINCE
-from optimizer.domain.obligation import Book
+from optimizer.domain.obligation import LOAD_BEFORE_MW, Book
 from optimizer.domain.site import Availability, GroupNow, RigGroup, Site, SoFar
-from optimizer.obligations.contract import LOAD_BEFORE_MW
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,8 +19,8 @@ from dispatch.decide.state import State
 from markets.grid import Interval, parse_instant
 from markets.outlook import PriceBasis
 from optimizer.domain.calls import active, calls_in_force
+from optimizer.domain.obligation import LOAD_BEFORE_MW
 from optimizer.domain.site import RigGroup, SafeState, Scope
-from optimizer.obligations.contract import LOAD_BEFORE_MW
 
 # A plan that was asked for is waited for so many ticks; then the old one serves.
 PATIENCE_TICKS = 2

@@ -23,8 +23,8 @@ from markets.facts import Temperature
 from markets.grid import Grid, Interval
 from optimizer.domain import reserve_awards
 from optimizer.domain.actuals import Actuals
+from optimizer.domain.book import of_book
 from optimizer.domain.money import decimal
-from optimizer.domain.net_load import of_book
 from optimizer.domain.site import Site
 
 # An interval settles on an estimate when more than this share of the rigs' time in it was not read (ERCOT allows real-time telemetry 3 %).

@@ -27,8 +27,8 @@ from markets.forecasting.peaks import coincident_peak_share, newest, peak_span
 from markets.grid import Grid, Interval
 from markets.outlook import PeakWindow
 from optimizer.domain.actuals import Actuals
+from optimizer.domain.book import of_book
 from optimizer.domain.money import decimal
-from optimizer.domain.net_load import of_book
 
 # Outside air where nobody ever said.
 TEMPERATE_C = 25.0

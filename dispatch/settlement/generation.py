@@ -15,9 +15,10 @@ from typing import Any
 from dispatch.site_file.setup import Setup
 from dispatch.store.rollups import EXACT, Rollup
 from markets.grid import Grid
+from optimizer.domain.book import of_book
 from optimizer.domain.generator import RUNNING_MW
 from optimizer.domain.money import ZERO, decimal
-from optimizer.domain.net_load import followed, of_book
+from optimizer.domain.net_load import followed
 from optimizer.settlement.variance import in_force
 
 Plans = Sequence[tuple[datetime, Mapping[str, Any]]]

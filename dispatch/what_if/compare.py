@@ -16,7 +16,7 @@ from dispatch.what_if.baseline import Baseline
 from dispatch.what_if.scenario import Scenario
 from markets.grid import parse_instant
 from optimizer.domain.calls import calls_in_force
-from optimizer.obligations.contract import LOAD_BEFORE_MW
+from optimizer.domain.obligation import LOAD_BEFORE_MW
 
 PLAN = Mapping[str, Any]
 Make = Callable[[PlanInputs], dict[str, Any]]

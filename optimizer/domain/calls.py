@@ -14,7 +14,7 @@ from typing import Any
 
 from markets.facts import Call, CallKind
 from markets.grid import Interval
-from optimizer.domain.obligation import Bounds
+from optimizer.domain.formula import Bounds
 
 
 def calls_in_force(calls: Sequence[Call], obligation: str) -> tuple[Call, ...]:

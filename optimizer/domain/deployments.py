@@ -12,7 +12,7 @@ import numpy as np
 from markets.facts import Call, CallKind
 from markets.grid import Interval
 from optimizer.domain.calls import calls_in_force
-from optimizer.domain.obligation import Bounds, Quantities
+from optimizer.domain.formula import Bounds, Quantities
 
 HOUR = timedelta(hours=1)
 # Product of an award that says which baseline the market judges by.

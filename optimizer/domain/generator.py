@@ -9,15 +9,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from markets.grid import Grid, Interval, parse_instant
-from optimizer.lp.expr import Floats
-
-if TYPE_CHECKING:
-    pass
+from optimizer.domain.array_types import Floats
 
 # What a contract remembers of its generator when a plan or a bill begins: MW, and since when it runs or stands.
 RUNNING_MW, SINCE = "running_mw", "since"

@@ -8,34 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from markets.grid import Grid
+from optimizer.domain.array_types import Floats
+from optimizer.domain.formula import Quantities
+from optimizer.domain.generator import DUST_MW, Generator
 from optimizer.domain.money import ZERO, decimal
 from optimizer.domain.site import Meter, Scope, Site
-from optimizer.lp.expr import Floats
-
-if TYPE_CHECKING:
-    from optimizer.domain.obligation import Quantities
-from optimizer.domain.generator import DUST_MW, Generator
 
 
 def made_behind(meter: str) -> str:
     """The name under which energy made behind a meter is settled; no rig group can have it."""
     return f"{meter}: made"
-
-
-def of_book(book: Sequence[Any], site: Site) -> dict[str, tuple[Generator, ...]]:
-    """The generators of a book's contracts, by meter."""
-    found: dict[str, tuple[Generator, ...]] = {}
-    for obligation in book:
-        makes = getattr(obligation, "generator", None)
-        if makes is not None:
-            made = makes(site)
-            found[made.meter] = (*found.get(made.meter, ()), made)
-    return found
 
 
 def meters_whole(site: Site, scope: Scope) -> tuple[Meter, ...]:

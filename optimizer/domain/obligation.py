@@ -1,167 +1,21 @@
-"""Obligations: one contract a file, one object read twice, by the plan and by the bill.
-
-A linear obligation writes its money once, as `charges(its)`: each Charge is a quantity that follows load or hashrate, times a rate that
-does not. `its` is a Program while planning (quantities are linear expressions over the program's columns, rates float arrays) and an
-actuals reader while settling (quantities and rates are arrays of Decimal), so objective and bill cannot drift apart. Built-ins and
-plug-ins are entry points of the group `optimizer.obligations`; the key is the `type` of a site file's section, the class is its options
-(frozen pydantic).
-"""
+"""The contract interface: what every contract does, and every further ability with its default."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, ClassVar, Generic, Protocol, TypeVar
+from typing import Any, ClassVar, Protocol, Self
 
-import numpy as np
-from numpy.typing import NDArray
+from pydantic import Field, PrivateAttr
 
 from markets.facts import Call
-from markets.grid import Grid, Interval
-from markets.outlook import PeakWindow
+from markets.grid import Interval
 from optimizer.domain.actuals import Actuals
-from optimizer.domain.generator import Generator
+from optimizer.domain.calls import called_bounds
+from optimizer.domain.formula import Bounds, Charge, Quantities
+from optimizer.domain.market_rules import Dated
 from optimizer.domain.money import Line
-from optimizer.domain.site import Meter, Scope, Site
-
-V = TypeVar("V")
-Rate = NDArray[Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Bounds:
-    """The load an obligation insists on for its scope over an interval, MW; `firm` orders it before every economic term."""
-
-    floor_mw: float = 0.0
-    cap_mw: float = float("inf")
-    firm: bool = False
-    why: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Charge(Generic[V]):
-    """A charge type over the grid: amount = quantity x rate, per interval. Positive rates are receipts. `price_at` names the settlement
-    point whose price the rate is, so that a line can cite its source. `over_period`: it belongs to a month, a day or an hour as a
-    whole, not to its interval alone, so that what a rig earns in an interval leaves it out."""
-
-    charge_type: str
-    quantity: V
-    unit: str
-    rate: Rate
-    rule: str = ""
-    price_at: str = ""
-    over_period: bool = False
-
-
-class Quantities(Protocol[V]):
-    """What a formula may read, planned or actual. Numbers are of one kind inside: floats in a Program, Decimals when settling."""
-
-    @property
-    def site(self) -> Site: ...
-
-    @property
-    def grid(self) -> Grid: ...
-
-    @property
-    def hours(self) -> Rate: ...
-
-    def energy_mwh(self, group: str) -> V:
-        """At the meter, the hall's overhead included, before the meter's loss factor."""
-        ...
-
-    def hash_ph_days(self, group: str) -> V: ...
-
-    def energy_price(self, settlement_point: str) -> Rate:
-        """usd_per_mwh, shape (n,)."""
-        ...
-
-    def hashprice(self) -> Rate:
-        """usd_per_ph_day before the pool's fee, shape (n,)."""
-        ...
-
-    def generators(self, meter: str) -> tuple[Generator, ...]:
-        """What the book's contracts generate behind a meter (generators.py)."""
-        ...
-
-    def generated_mwh(self, obligation: str) -> V:
-        """Made by the generator of a contract, at its meter, before the meter's loss factor."""
-        ...
-
-    def runs(self, obligation: str) -> V:
-        """One where that generator runs, zero where it stands."""
-        ...
-
-    def starts(self, obligation: str) -> V:
-        """One where it runs and did not in the interval before."""
-        ...
-
-    def number(self, value: float) -> Any:
-        """A contract's figure in this reader's own kind of number."""
-        ...
-
-    def sum(self, parts: Sequence[V]) -> V: ...
-
-    def during(self, over: Interval | None) -> Rate:
-        """The share of each interval inside `over` (all of it when None), in this reader's own kind of number."""
-        ...
-
-    def settled_by(self, obligation: str, group: str) -> Rate:
-        """The share of each interval in which this contract settles the group's energy in place of `power` (`settles_energy`)."""
-        ...
-
-    def settled_apart(self, group: str) -> Rate:
-        """The same, by any contract of the book."""
-        ...
-
-    def hashed_apart(self, group: str) -> Rate:
-        """The share of each interval in which a contract of the book settles what the group hashes (`settles_hash`)."""
-        ...
-
-    def peak_share(self, window: PeakWindow) -> Rate:
-        """The share of the coincident system peak of the month, metered over so many minutes, in each interval; of the season where
-        `window` is (minutes, 3). An expectation while planning, what is known by now when settling, shape (n,)."""
-        ...
-
-    def memory(self, obligation: str) -> Mapping[str, Any]:
-        """What the contract must remember of the time before the grid; empty when nothing is known."""
-        ...
-
-    def mean(self, quantity: V, periods: NDArray[np.int64]) -> V:
-        """The time-weighted mean of a quantity over the period of each interval, as far as the grid holds it (periods.py)."""
-        ...
-
-    def highest(self, quantity: V, periods: NDArray[np.int64], floor: Rate) -> V:
-        """By how much the highest of a quantity in its period passes `floor`: each interval's raise over all before it when settling, the
-        same sum in the period's first interval in a program. What it costs must not be positive, or a program would not be exact."""
-        ...
-
-    def short(self, quantity: V, periods: NDArray[np.int64], need: Rate, before: tuple[float, float] = (0.0, 0.0)) -> V:
-        """In each period's last interval how far the sum of a quantity stays behind the sum of `need`; zero elsewhere. `before` is
-        quantity and need of the first period before the grid; what was missing then is taken off, so that bills of parts of a period
-        add up to that of the whole. To be charged, never paid for."""
-        ...
-
-    def calls_of(self, obligation: str) -> tuple[Call, ...]:
-        """The calls under an obligation that count (`standing`)."""
-        ...
-
-    def awarded(self, obligation: str, product: str, market: str) -> tuple[Rate, Rate]:
-        """Awards of a market ("DAM" or "RT"): MW, and their clearing price, usd_per_mw_h, shape (n,) each."""
-        ...
-
-    def carried_mw(self, obligation: str, product: str) -> V:
-        """Reserve carried in real time: what the plan keeps ready, what the market awarded; where nobody said, the day-ahead award."""
-        ...
-
-    def reserve_price(self, obligation: str, product: str) -> Rate:
-        """Real-time price of reserve, usd_per_mw_h, shape (n,); zero where none is known."""
-        ...
-
-    def below(self, quantity: V, knots: Rate, slopes: tuple[Rate, ...]) -> V:
-        """A piecewise linear amount of `quantity`: `slopes[k]` holds left of `knots[k]` (ascending, one row an interval, one column a
-        knot), the last slope right of the last knot, and the amount at quantity zero is zero. Exact when settling; never higher than that
-        in a program (a binary where the shape is not concave)."""
-        ...
+from optimizer.domain.quantities import ActualQuantities, lines
+from optimizer.domain.site import Scope, Site, Written
 
 
 class Obligation(Protocol):
@@ -180,12 +34,56 @@ class Obligation(Protocol):
 
 Book = tuple[Obligation, ...]
 
-
-def meters_in(site: Site, scope: Scope) -> tuple[tuple[Meter, tuple[str, ...]], ...]:
-    """The meters a scope touches, each with the scope's groups behind it."""
-    names = scope.names(site)
-    return tuple((m, behind) for m in site.meters if (behind := tuple(n for n in names if site.meter_of[n].id == m.id)))
+LOAD_BEFORE_MW = "load_before_mw"
 
 
-def ones(grid: Grid) -> NDArray[np.float64]:
-    return np.ones(len(grid))
+class Contract(Written):
+    """An obligation whose money is a sum of charges. Calls addressed to its name are firm bounds on the load of its scope.
+
+    scope   the part of the site it speaks of; the whole site by default
+    """
+
+    type: ClassVar[str]
+    stands_on: ClassVar[tuple[str, ...]] = ()
+    name: str = Field(min_length=1)
+    scope: Scope = Scope()
+    _rules: tuple[Dated, ...] = PrivateAttr(default=())
+
+    def under(self, rules: Sequence[Dated]) -> Self:
+        """The same contract under the market's dated rules: it keeps those whose id begins with a word of `stands_on`."""
+        ruled = self.model_copy()
+        ruled._rules = tuple(r for r in rules if self.stands_on and r.id.startswith(self.stands_on))
+        return ruled
+
+    def charges(self, its: Quantities[Any]) -> Iterable[Charge[Any]]:
+        """The formula: quantities that follow load or hashrate, times rates that do not."""
+        return ()
+
+    def settles_energy(self, site: Site) -> Mapping[str, Interval | None]:
+        """The groups whose energy this contract settles itself, and when (None: always), so that no other charges it again."""
+        return {}
+
+    def settles_hash(self, site: Site) -> Mapping[str, Interval | None]:
+        """The groups whose hashing is not the site's to sell, or that this contract settles itself, and when (None: always)."""
+        return {}
+
+    def bounds(self, site: Site, memory: Mapping[str, Any], calls: Sequence[Call], over: Interval) -> Bounds:
+        """What deployed instructions under this name insist on over an interval."""
+        return called_bounds(calls, self.name, over, memory.get(LOAD_BEFORE_MW, {}))
+
+    def shape(self, program: Any) -> None:
+        """Adds its charges and its calls to a program."""
+        for charge in self.charges(program):
+            program.earn(self.name, charge)
+        calls = [c for c in program.so_far.calls if c.obligation == self.name]
+        if calls:
+            memory = program.so_far.memory.get(self.name, {})
+            bounds = [self.bounds(program.site, memory, calls, over) for over in program.grid.intervals]
+            # What a contract only wishes for is weighed by its own rows, never before an instruction.
+            firm = [b if b.firm else Bounds() for b in bounds]
+            program.insist(self.name, self.scope.names(program.site), firm)
+
+    def settle(self, actuals: Actuals) -> Iterable[Line]:
+        """The lines of its charges, exact."""
+        reader = ActualQuantities.of(actuals)
+        return lines(self.name, self.charges(reader), reader)

@@ -4,21 +4,17 @@ from a sum. Periods are told by a number an interval, rising with time, shape (n
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from markets.grid import Grid
-from optimizer.lp.expr import Floats, Ints
-
-if TYPE_CHECKING:
-    pass
+from optimizer.domain.array_types import Floats, Ints, Numbers
 
 INF = float("inf")
 # The number of the period that a contract's memory is of.
 PERIOD = "period"
-Numbers = NDArray[Any]
 
 
 def clock(grid: Grid, minutes: int) -> Ints:
@@ -87,7 +83,7 @@ def short_of(quantity: Numbers, periods: Ints, need: Numbers, before: tuple[Any,
     return out
 
 
-def _summed(values: Floats, periods: Ints, before: float) -> Floats:
+def running_sum(values: Floats, periods: Ints, before: float) -> Floats:
     """The running sum within each period, `before` in front of the first."""
     running = np.cumsum(values)
     first = leads(periods)

@@ -17,13 +17,12 @@ from markets.outlook import PeakWindow
 from optimizer.domain import periods as period_sums
 from optimizer.domain import reserve_awards
 from optimizer.domain.actuals import Actuals
+from optimizer.domain.array_types import Numbers
 from optimizer.domain.calls import calls_in_force
+from optimizer.domain.formula import Charge
 from optimizer.domain.generator import DUST_MW, RUNNING_MW, Generator
 from optimizer.domain.money import ZERO, Line, decimal
-from optimizer.domain.obligation import Charge
 from optimizer.domain.site import Site
-
-Numbers = NDArray[Any]
 
 
 @dataclass(frozen=True, eq=False)
@@ -244,23 +243,6 @@ class Exactly(Mapping[Any, Any]):
 
     def __len__(self) -> int:
         return len(self._rows)
-
-
-def energy_settled_by(
-    book: Sequence[Any], site: Site, during: Callable[[Interval | None], Numbers], asks: str = "settles_energy"
-) -> dict[str, dict[str, Numbers]]:
-    """Which obligation settles whose energy in place of `power` (by `settles_hash`, whose hashing in place of `hashing`), by obligation and
-    group: the first of the book to claim an interval has it."""
-    taken: dict[str, dict[str, Numbers]] = {}
-    left: dict[str, Numbers] = {}
-    for obligation in book:
-        takes = getattr(obligation, asks, None)
-        for group, over in (takes(site) if takes else {}).items():
-            free = left.get(group, during(None))
-            share = np.minimum(during(over), free)
-            left[group] = free - share
-            taken.setdefault(obligation.name, {})[group] = share
-    return taken
 
 
 def lines(obligation: str, charges: Iterable[Charge[Any]], reader: ActualQuantities) -> Iterable[Line]:

@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 from markets.facts import Award
 from markets.grid import Grid
 from markets.outlook import Outlook
+from optimizer.domain.array_types import Numbers
 
 DAY_AHEAD = "DAM"
 REAL_TIME = "RT"
 # What frequency relays and instructions carry of RRS is named apart in awards and offers, and paid at its price.
 PRICED_AS = {"RRSFFR": "RRS", "RRSUFR": "RRS"}
-Numbers = NDArray[Any]
 
 
 def of(awards: Sequence[Award], obligation: str, product: str, market: str) -> list[Award]:

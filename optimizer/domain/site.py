@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -192,6 +192,16 @@ class Scope:
             and (self.tenant is None or g.tenant == self.tenant)
             and (self.groups is None or g.name in self.groups)
         )
+
+
+def meters_in(site: Site, scope: Scope) -> tuple[tuple[Meter, tuple[str, ...]], ...]:
+    """The meters a scope touches, each with the scope's groups behind it."""
+    return meters_of(site, scope.names(site))
+
+
+def meters_of(site: Site, groups: Sequence[str]) -> tuple[tuple[Meter, tuple[str, ...]], ...]:
+    """The meters that groups sit behind, each with those groups."""
+    return tuple((m, behind) for m in site.meters if (behind := tuple(n for n in groups if site.meter_of[n].id == m.id)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,8 @@ from enum import IntEnum
 import numpy as np
 from numpy.typing import NDArray
 
-from optimizer.lp.expr import Expr, Floats, Ints
+from optimizer.domain.array_types import Floats, Ints
+from optimizer.lp.expr import Expr
 
 INF = float("inf")
 Index = NDArray[np.int32]

@@ -12,8 +12,9 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from optimizer.domain.array_types import Floats, Ints
 from optimizer.lp.arrays import INF, Arrays, Elastic, Named, Rows, Short, Yields
-from optimizer.lp.expr import Expr, Floats, Ints
+from optimizer.lp.expr import Expr
 
 Mask = NDArray[np.bool_]
 # Rows of more columns than this are looked through for twins by sorting.

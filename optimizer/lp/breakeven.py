@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from optimizer.domain.array_types import Floats
 from optimizer.domain.obligation import Obligation
 from optimizer.domain.quantities import ActualQuantities
 from optimizer.domain.site import SLEEP, Mode, RigGroup, Site
-from optimizer.lp.expr import Floats
 from optimizer.lp.program import Program
 
 

@@ -6,10 +6,9 @@ from collections.abc import Sequence
 from contextlib import nullcontext
 
 from markets.outlook import Outlook
+from optimizer.domain.book import energy_settled_by, of_book
 from optimizer.domain.isolation import PluginFailures
-from optimizer.domain.net_load import of_book
 from optimizer.domain.obligation import Obligation
-from optimizer.domain.quantities import energy_settled_by
 from optimizer.domain.site import Availability, Site, SoFar
 from optimizer.lp.cohorts import Cohorts, gather
 from optimizer.lp.fill_gaps import fill_gaps
@@ -38,7 +37,7 @@ def build_program(cohorts: Cohorts, book: Sequence[Obligation], outlook: Outlook
     program.settled = energy_settled_by(book, cohorts.site, program.during)
     program.hashed = energy_settled_by(book, cohorts.site, program.during, "settles_hash")
     program.behind = of_book(book, cohorts.site)
-    program.machines = machines(program, program.behind)
+    program.machines = machines(program, program.grid, program.behind, program.ran_before)
     for obligation in book:
         with faults.of(obligation) if faults is not None else nullcontext():
             obligation.shape(program)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from optimizer.domain.array_types import Floats
 from optimizer.lp.arrays import INF, Arrays
-from optimizer.lp.expr import Floats
 
 # How far a row, a bound or a reduced cost may be on the wrong side, relative to its size.
 SLIP = 1e-6

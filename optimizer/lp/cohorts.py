@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from markets.series import Series
+from optimizer.domain.array_types import Floats
 from optimizer.domain.site import SLEEP, Availability, GroupNow, Hall, RigGroup, Site, SoFar
-from optimizer.lp.expr import Floats
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from markets.outlook import Outlook
-from optimizer.lp.expr import Floats
+from optimizer.domain.array_types import Floats
 
 
 def fill_gaps(outlook: Outlook) -> tuple[Outlook, list[str]]:

@@ -1,22 +1,16 @@
-"""Generators behind a meter, and what the meter then sees: gross load is what the rigs draw, net load what flows over the line.
-
-Plan and bill read one formula, `net_mwh`: the load a contract settles less what is made behind the same meter and settled by it too. Who
-settles what is made goes as with the rigs' energy (`settles_energy`), under the name `made_behind(meter)`.
-"""
+"""Columns and rows of the generators behind a site's meters: output, running or stopped, and starts."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
+from markets.grid import Grid
+from optimizer.domain.generator import Generator
+from optimizer.lp.blocks import Blocks
 from optimizer.lp.expr import Expr
-
-if TYPE_CHECKING:
-    from optimizer.lp.program import Program
-from optimizer.domain.generator import DUST_MW, RUNNING_MW, Generator
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,11 +23,12 @@ class Machine:
     starts: Expr
 
 
-def machines(program: Program, behind: Mapping[str, Sequence[Generator]]) -> dict[str, Machine]:
-    """The columns of a program's generators. One that need not run or stand as a whole always runs."""
+def machines(program: Blocks, grid: Grid, behind: Mapping[str, Sequence[Generator]], running: Callable[[str], bool]) -> dict[str, Machine]:
+    """Adds the columns and rows of the generators, by contract name. `running` says whether one runs just before the grid. A generator
+    without a minimum load counts as always running."""
     found = {}
     for made in (g for of in behind.values() for g in of):
-        most = made.most_mw(program.grid)
+        most = made.most_mw(grid)
         mw = program.column(f"generation {made.name}", upper=most)
         runs = mw * 0.0 + 1.0
         starts = mw * 0.0
@@ -42,7 +37,7 @@ def machines(program: Program, behind: Mapping[str, Sequence[Generator]]) -> dic
             starts = program.column(f"starting {made.name}", upper=1.0)
             program.row(f"generation most {made.name}", mw - runs * made.mw, upper=0.0)
             program.row(f"generation least {made.name}", mw - runs * made.min_mw, lower=0.0)
-            before = 1.0 if program.memory(made.name).get(RUNNING_MW, 0.0) > DUST_MW else 0.0
+            before = 1.0 if running(made.name) else 0.0
             program.row(f"generation starts {made.name}", starts - runs + runs.lag(1, before), lower=0.0)
         found[made.name] = Machine(made, mw, runs, starts)
     return found

@@ -8,9 +8,10 @@ from datetime import timedelta
 import numpy as np
 from numpy.typing import NDArray
 
+from optimizer.domain.array_types import Floats
 from optimizer.domain.calls import active
 from optimizer.domain.site import SLEEP, Mode, RigGroup
-from optimizer.lp.expr import Expr, Floats
+from optimizer.lp.expr import Expr
 from optimizer.lp.program import KILO, Program
 from optimizer.lp.starts_and_stops import moves
 

@@ -1,4 +1,4 @@
-"""Steps: the columns a site's rigs stand in, all groups side by side, and the load and hashrate that follow from them.
+"""The columns of a site's rigs by mode, all groups side by side, and the load and hashrate that follow from them.
 
 A column counts the thousands of rigs in a mode or a higher one, so that a mode's own count is the difference to the next: where more is
 better all columns stand at their upper bound, and a simplex starts there.
@@ -6,17 +6,16 @@ better all columns stand at their upper bound, and a simplex starts there.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
+from markets.grid import Grid
+from optimizer.domain.array_types import Floats, Ints
 from optimizer.domain.site import SLEEP, RigGroup
-from optimizer.lp.expr import Expr, Floats, Ints, total
-
-if TYPE_CHECKING:
-    from optimizer.lp.program import Program
+from optimizer.lp.blocks import Blocks
+from optimizer.lp.expr import Expr, total
 
 KILO = 1000.0
 # Dollars per MWh, at most: of plans that earn the same, one is always the plan, now and an interval later.
@@ -27,27 +26,34 @@ DUST_RIGS = 1e-4
 
 
 class Steps:
-    """One row a step, groups in the site's order; arrays of shape (steps, n) unless said."""
+    """One row for each awake mode of each group, in the site's order; arrays have shape (rows, n) unless said.
 
-    def __init__(self, program: Program) -> None:
-        groups, n = program.site.groups, program.n
-        self.n, self._groups, self._hours = n, groups, program.hours
+    groups      the site's rig groups
+    have        thousands of rigs available, by group name, shape (n,)
+    overhead    1 + the overhead share of each hall, by hall name, shape (n,)
+    """
+
+    def __init__(
+        self, program: Blocks, grid: Grid, groups: Sequence[RigGroup], have: Mapping[str, Floats], overhead: Mapping[str, Floats]
+    ) -> None:
+        n = program.n
+        self.n, self._groups, self._hours = n, groups, np.asarray(grid.hours)
         sizes = [len(g.awake_modes) for g in groups]
         ends = np.cumsum(sizes)
         self._span = {g.name: slice(int(end) - size, int(end)) for g, size, end in zip(groups, sizes, ends, strict=True)}
         self._place = {g.name: place for place, g in enumerate(groups)}
         owner = np.repeat(np.arange(len(groups)), sizes)
-        have = np.array([program.kilorigs[g.name] for g in groups]).reshape(-1, n)
-        overhead = np.array([program.overhead[g.hall] for g in groups]).reshape(-1, n)
+        available = np.array([have[g.name] for g in groups]).reshape(-1, n)
+        factor = np.array([overhead[g.hall] for g in groups]).reshape(-1, n)
         standby_kw = np.array([_standby_w(g) for g in groups]) / KILO
-        self._have = have[owner]
-        self._mw = overhead[owner] * _rises([(_standby_w(g), *(m.watts for m in g.awake_modes)) for g in groups])[:, None] / KILO
-        self._idle_mw = overhead * standby_kw[:, None] * have
+        self._have = available[owner]
+        self._mw = factor[owner] * _rises([(_standby_w(g), *(m.watts for m in g.awake_modes)) for g in groups])[:, None] / KILO
+        self._idle_mw = factor * standby_kw[:, None] * available
         self._mwh, self._idle_mwh = self._mw * self._hours, self._idle_mw * self._hours
         self._ths = _rises([(0.0, *(m.ths for m in g.awake_modes)) for g in groups])[:, None]
         self._ph_days = self._ths * (self._hours / 24.0)
         self._lay(program)
-        self._break_ties(program, owner)
+        self._break_ties(program, grid, owner)
 
     def awake(self, group: str) -> Expr:
         """Thousands of rigs not asleep."""
@@ -99,7 +105,7 @@ class Steps:
         at = self._span[group]
         return Expr(self.cols[at], coefs[at], idle[self._place[group]])
 
-    def _lay(self, program: Program) -> None:
+    def _lay(self, program: Blocks) -> None:
         """The columns, and rows: no more rigs in a mode or above than in the one below it or above."""
         modes = [(g.name, m.name, m is g.awake_modes[-1]) for g in self._groups for m in g.awake_modes]
         names = [f"rigs {group} {mode}{'' if top else ' up'}" for group, mode, top in modes]
@@ -111,10 +117,10 @@ class Steps:
             order = Expr(cols, coefs, np.zeros((len(cols), self.n)))
             program.row_blocks([f"rigs {modes[k][0]} {modes[k][1]}" for k in self._below], order, lower=0.0)
 
-    def _break_ties(self, program: Program, owner: Ints) -> None:
+    def _break_ties(self, program: Blocks, grid: Grid, owner: Ints) -> None:
         place = np.arange(len(self._groups))
         tie = TIE_USD_PER_MWH * 0.5 * ((place + 1) / (len(place) + 1))[:, None]
-        tie = tie + TIE_USD_PER_MWH * 0.5 * _clock_keys(program.grid.edges, place)
+        tie = tie + TIE_USD_PER_MWH * 0.5 * _clock_keys(grid.edges, place)
         kw = _rises([(0.0, *(m.watts for m in g.awake_modes)) for g in self._groups])[:, None] / KILO
         program.weigh(Expr(self.cols, tie[owner] * kw * self._hours, np.zeros(self.n)))
 

@@ -1,21 +1,20 @@
-"""Periods: what a contract counts over hours, days or months, for programs and for bills: the highest of a quantity, and what is missing
-from a sum. Periods are told by a number an interval, rising with time, shape (n,)."""
+"""Rows and columns for what a contract counts over a period: the highest of a quantity, and what is missing from a sum.
+
+Each interval carries the number of its period, rising with time, shape (n,).
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
-from optimizer.lp.expr import Expr, Floats, Ints
+from optimizer.domain.array_types import Floats, Ints
+from optimizer.domain.periods import ends, leads, running_sum
+from optimizer.lp.blocks import Blocks
+from optimizer.lp.expr import Expr
 
-if TYPE_CHECKING:
-    from optimizer.lp.program import Program
-from optimizer.domain.periods import _summed, ends, leads
 
-
-def highest(program: Program, quantity: Expr, periods: Ints, floor: Floats) -> Expr:
-    """See Its: one column a period for what is above the floor, in the period's first interval."""
+def highest(program: Blocks, quantity: Expr, periods: Ints, floor: Floats) -> Expr:
+    """One column a period for what is above the floor, in the period's first interval."""
     first = leads(periods)
     _, most = quantity.range(program.lower, program.upper)
     top = np.maximum.reduceat(np.maximum(0.0, most - floor), np.unique(first))
@@ -27,10 +26,10 @@ def highest(program: Program, quantity: Expr, periods: Ints, floor: Floats) -> E
     return above
 
 
-def short(program: Program, quantity: Expr, periods: Ints, need: Floats, before: tuple[float, float]) -> Expr:
-    """See Its: a column for what is missing at each period's end, and the sum so far in columns of its own where a period is long."""
+def short(program: Blocks, quantity: Expr, periods: Ints, need: Floats, before: tuple[float, float]) -> Expr:
+    """A column for what is missing at each period's end, and the sum so far in columns of its own where a period is long."""
     last = ends(periods)
-    needed = _summed(need, periods, before[1])
+    needed = running_sum(need, periods, before[1])
     have, so_far = quantity, np.where(periods == periods[0], before[0], 0.0)
     if not last.all():
         running = program.column("so far", closed=True)

@@ -22,15 +22,16 @@ from markets.facts import Call
 from markets.grid import Grid, Interval
 from markets.outlook import Outlook, PeakWindow
 from optimizer.domain import reserve_awards
+from optimizer.domain.array_types import Floats, Ints
 from optimizer.domain.calls import calls_in_force
-from optimizer.domain.generator import Generator
-from optimizer.domain.obligation import Bounds, Charge
+from optimizer.domain.formula import Bounds, Charge
+from optimizer.domain.generator import DUST_MW, RUNNING_MW, Generator
 from optimizer.domain.periods import shares
-from optimizer.domain.site import Availability, Meter, Mode, RigGroup, Site, SoFar
+from optimizer.domain.site import Availability, Mode, RigGroup, Site, SoFar
 from optimizer.lp import period_rows
 from optimizer.lp.arrays import Earned, Yields
 from optimizer.lp.blocks import Blocks
-from optimizer.lp.expr import Expr, Floats, Ints, total
+from optimizer.lp.expr import Expr, total
 from optimizer.lp.generator_columns import Machine
 from optimizer.lp.mode_columns import KILO as KILO
 from optimizer.lp.mode_columns import Steps
@@ -52,7 +53,7 @@ class Program(Blocks):
         self.machines: Mapping[str, Machine] = {}
         self.wakes: dict[str, Ints] = {}
         self.kilorigs = {g.name: _available(g, self.grid, availability or Availability()) / KILO for g in site.groups}
-        self._steps = Steps(self)
+        self._steps = Steps(self, self.grid, site.groups, self.kilorigs, self.overhead)
 
     # --- what a formula may read (Its) ------------------------------------------------------------------------------------------------
 
@@ -105,6 +106,10 @@ class Program(Blocks):
     def memory(self, obligation: str) -> Mapping[str, Any]:
         found: Mapping[str, Any] = self.so_far.memory.get(obligation, {})
         return found
+
+    def ran_before(self, obligation: str) -> bool:
+        """Whether the generator of a contract runs just before the grid."""
+        return float(self.memory(obligation).get(RUNNING_MW, 0.0)) > DUST_MW
 
     def mean(self, quantity: Expr, periods: Ints) -> Expr:
         return total([quantity.taken(at) * share for at, share in shares(periods, self.hours)], self.n)
@@ -224,11 +229,6 @@ class Program(Blocks):
             if before is not None:
                 self.row("in order", full - before, upper=0.0, where=rising)
             before = full
-
-
-def meters(site: Site, groups: Sequence[str]) -> tuple[tuple[Meter, tuple[str, ...]], ...]:
-    """The meters that groups sit behind, each with those groups."""
-    return tuple((m, behind) for m in site.meters if (behind := tuple(n for n in groups if site.meter_of[n].id == m.id)))
 
 
 def _available(group: RigGroup, grid: Grid, availability: Availability) -> Floats:

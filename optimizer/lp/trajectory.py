@@ -10,13 +10,13 @@ import numpy as np
 
 from optimizer.domain import reserve_awards
 from optimizer.domain.actuals import Actuals
+from optimizer.domain.array_types import Floats
 from optimizer.domain.generator import DUST_MW
 from optimizer.domain.isolation import PluginFailures
 from optimizer.domain.net_load import greedy
-from optimizer.domain.obligation import Obligation
+from optimizer.domain.obligation import Contract, Obligation
 from optimizer.domain.quantities import ActualQuantities, Exactly, exact
 from optimizer.domain.site import SLEEP
-from optimizer.lp.expr import Floats
 from optimizer.lp.program import KILO, Program
 
 
@@ -131,8 +131,6 @@ def float_reader(program: Program, path: Trajectory) -> ActualQuantities:
 
 def _settles_itself(obligation: Obligation) -> bool:
     """Whether its bill is more than the sum of its charges."""
-    from optimizer.obligations.contract import Contract
-
     return isinstance(obligation, Contract) and type(obligation).settle is not Contract.settle
 
 

@@ -19,10 +19,10 @@ import numpy as np
 from pydantic import AfterValidator, Field, model_validator
 
 from markets.grid import Interval, utc
+from optimizer.domain.formula import Charge, Quantities
 from optimizer.domain.net_load import made_behind, meters_whole, net_mwh
-from optimizer.domain.obligation import Charge, Quantities, meters_in
-from optimizer.domain.site import NotNegative, Positive, Site, Written
-from optimizer.obligations.contract import Contract
+from optimizer.domain.obligation import Contract
+from optimizer.domain.site import NotNegative, Positive, Site, Written, meters_in
 
 Instant = Annotated[datetime, AfterValidator(utc)]
 COST = "Fixed-price block, take or pay (power purchase contract)"

@@ -26,21 +26,22 @@ from markets.facts import Call, CallKind
 from markets.grid import Interval
 from optimizer.domain import reserve_awards
 from optimizer.domain.actuals import Actuals
+from optimizer.domain.array_types import Floats
 from optimizer.domain.calls import calls_in_force
 from optimizer.domain.deployments import declared, positive, reduced, share
+from optimizer.domain.formula import Bounds, Charge, Quantities
 from optimizer.domain.market_rules import days, figures, rule
 from optimizer.domain.money import Line
-from optimizer.domain.obligation import Bounds, Charge, Quantities, meters_in
+from optimizer.domain.obligation import Contract
 from optimizer.domain.quantities import ActualQuantities, lines
 from optimizer.domain.reserve_awards import DAY_AHEAD, REAL_TIME
-from optimizer.domain.site import NotNegative, Positive, Site
+from optimizer.domain.site import NotNegative, Positive, Site, meters_in
 from optimizer.lp.breakeven import breakevens_usd_per_mwh
-from optimizer.lp.expr import Expr, Floats
+from optimizer.lp.expr import Expr
 from optimizer.lp.headroom import up_pool
 from optimizer.lp.phrases import hours, missing_rigs
 from optimizer.lp.program import Program
 from optimizer.lp.trajectory import Trajectory, actuals_of
-from optimizer.obligations.contract import Contract
 
 ENERGY = "ENERGY"
 NET_BENEFITS = "miso.drr.net_benefits_usd_per_mwh"

@@ -17,13 +17,13 @@ from markets.facts import Call, CallKind
 from markets.grid import Interval
 from optimizer.domain.actuals import Actuals
 from optimizer.domain.deployments import bounded, declared, due, reduced, share, spans
+from optimizer.domain.formula import Bounds, Charge, Quantities
 from optimizer.domain.market_rules import days, rule
 from optimizer.domain.money import Line
-from optimizer.domain.obligation import Bounds, Charge, Quantities
+from optimizer.domain.obligation import Contract
 from optimizer.domain.quantities import ActualQuantities, lines
 from optimizer.domain.site import NotNegative, Positive, Site
 from optimizer.lp.program import Program
-from optimizer.obligations.contract import Contract
 
 
 class Edr(Contract):

@@ -20,14 +20,14 @@ from pydantic import AfterValidator, Field, model_validator
 
 from markets.grid import Interval, OperatingDay, utc
 from optimizer.domain.actuals import Actuals
-from optimizer.domain.contract_standing import ContractProgress
-from optimizer.domain.obligation import Charge, Quantities
+from optimizer.domain.contract_progress import ContractProgress
+from optimizer.domain.formula import Charge, Quantities
+from optimizer.domain.obligation import Contract
 from optimizer.domain.periods import PERIOD, clock, recalled
 from optimizer.domain.quantities import ActualQuantities
 from optimizer.domain.site import NotNegative, Positive
 from optimizer.lp.program import Program
 from optimizer.lp.trajectory import Trajectory, value_lines
-from optimizer.obligations.contract import Contract
 
 Instant = Annotated[datetime, AfterValidator(utc)]
 DELIVERED_PH_DAYS, NEEDED_PH_DAYS = "delivered_ph_days", "needed_ph_days"

@@ -18,14 +18,14 @@ from pydantic import AfterValidator, Field, model_validator
 
 from markets.facts import Call
 from markets.grid import Interval, parse_instant, utc
+from optimizer.domain.array_types import Floats
+from optimizer.domain.formula import Bounds, Charge, Quantities
 from optimizer.domain.generator import DUST_MW, RUNNING_MW, SINCE, Generator
-from optimizer.domain.obligation import Bounds, Charge, Quantities
+from optimizer.domain.obligation import Contract
 from optimizer.domain.site import Meter, NotNegative, Positive, Site, Written
 from optimizer.lp.arrays import Yields
-from optimizer.lp.expr import Floats
 from optimizer.lp.program import Program
 from optimizer.lp.trajectory import Trajectory
-from optimizer.obligations.contract import Contract
 
 Instant = Annotated[datetime, AfterValidator(utc)]
 FUEL = "Fuel burnt: heat rate x MWh made, and fuel at no load x hours running (fuel contract)"

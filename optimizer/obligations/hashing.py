@@ -7,9 +7,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from optimizer.domain.obligation import Charge, Quantities
+from optimizer.domain.formula import Charge, Quantities
+from optimizer.domain.obligation import Contract
 from optimizer.domain.site import Fraction
-from optimizer.obligations.contract import Contract
 
 RULE = "Pool payout: hashprice x PH/s-days, difficulty and fees of the day (FPPS); fee as a share of it"
 

@@ -17,15 +17,15 @@ from pydantic import model_validator
 
 from markets.grid import Interval, OperatingDay, months
 from optimizer.domain.actuals import Actuals
-from optimizer.domain.contract_standing import ContractProgress
-from optimizer.domain.obligation import Charge, Quantities, meters_in
+from optimizer.domain.array_types import Ints
+from optimizer.domain.contract_progress import ContractProgress
+from optimizer.domain.formula import Charge, Quantities
+from optimizer.domain.obligation import Contract
 from optimizer.domain.periods import PERIOD, recalled
 from optimizer.domain.quantities import ActualQuantities
-from optimizer.domain.site import Fraction, NotNegative, Positive, Site
-from optimizer.lp.expr import Ints
+from optimizer.domain.site import Fraction, NotNegative, Positive, Site, meters_in
 from optimizer.lp.program import Program
 from optimizer.lp.trajectory import Trajectory, value_lines
-from optimizer.obligations.contract import Contract
 
 RUN_MWH, PROMISED_MWH = "run_mwh", "promised_mwh"
 UPTIME_CREDIT = "uptime_credit"

@@ -22,14 +22,14 @@ from markets.grid import Interval, Market, OperatingDay
 from optimizer.domain.actuals import Actuals
 from optimizer.domain.calls import calls_in_force
 from optimizer.domain.capacity_seasons import BySeason, Zone, cited, cleared, season, season_start
-from optimizer.domain.contract_standing import ContractProgress
+from optimizer.domain.contract_progress import ContractProgress
 from optimizer.domain.deployments import HOUR, METER_SHARE, Loads, bounded, clock_hour, declared, due, positive, share, spans
+from optimizer.domain.formula import Bounds, Charge, Quantities
 from optimizer.domain.market_rules import days, figures, rule
-from optimizer.domain.obligation import Bounds, Charge, Quantities, meters_in
+from optimizer.domain.obligation import Contract
 from optimizer.domain.quantities import ActualQuantities
-from optimizer.domain.site import NotNegative, Positive, Site
+from optimizer.domain.site import NotNegative, Positive, Site, meters_in
 from optimizer.lp.arrays import Yields
-from optimizer.obligations.contract import Contract
 
 SEASON, CALLED, HIGHEST_MW, HOURS, TESTS, FAILED = "season", "called", "highest_mw", "hours", "tests", "failed"
 KEPT_HOURS = 3

@@ -19,12 +19,12 @@ import numpy as np
 
 from markets.facts import Call
 from markets.grid import Grid, Interval, Market
-from optimizer.domain.obligation import Bounds, Charge, Quantities
+from optimizer.domain.formula import Bounds, Charge, Quantities
+from optimizer.domain.obligation import Contract
 from optimizer.domain.site import NotNegative, Positive, Site
+from optimizer.domain.time_periods import TimePeriod, period_at
 from optimizer.lp.arrays import Yields
 from optimizer.lp.program import Program
-from optimizer.obligations.contract import Contract
-from optimizer.obligations.ers.calendar import TimePeriod, period_at
 
 PAID = {
     "tdu": "Load management programme of the utility: a season's verified kilowatts (utility tariff; not verified)",

@@ -11,15 +11,15 @@ from numpy.typing import NDArray
 from markets.facts import Call
 from markets.grid import Interval
 from optimizer.domain.calls import called_bounds
+from optimizer.domain.formula import Bounds
 from optimizer.domain.generator import RUNNING_MW
-from optimizer.domain.obligation import Bounds
+from optimizer.domain.obligation import LOAD_BEFORE_MW, Contract
 from optimizer.domain.site import SLEEP, Hall, Meter, Positive, RigGroup, Site, Written
 from optimizer.lp.arrays import Yields
 from optimizer.lp.expr import Expr, total
 from optimizer.lp.program import KILO, Program
 from optimizer.lp.starts_and_stops import minimum_times
 from optimizer.lp.trajectory import Trajectory
-from optimizer.obligations.contract import LOAD_BEFORE_MW, Contract
 
 
 class Provenance(Written):

@@ -19,10 +19,10 @@ from typing import Any, ClassVar
 import numpy as np
 
 from markets.grid import Market
+from optimizer.domain.formula import Charge, Quantities
 from optimizer.domain.net_load import net_mwh
-from optimizer.domain.obligation import Charge, Quantities, meters_in
-from optimizer.domain.site import Meter, NotNegative
-from optimizer.obligations.contract import Contract
+from optimizer.domain.obligation import Contract
+from optimizer.domain.site import Meter, NotNegative, meters_in
 
 RULES = {
     Market.ERCOT: (

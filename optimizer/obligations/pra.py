@@ -20,12 +20,12 @@ from pydantic import AfterValidator, Field, model_validator
 from markets.grid import Interval, utc
 from markets.outlook import PeakWindow
 from optimizer.domain.capacity_seasons import BySeason, Zone, cited, cleared, season, season_start
+from optimizer.domain.formula import Charge, Quantities
 from optimizer.domain.market_rules import days
-from optimizer.domain.obligation import Charge, Quantities
+from optimizer.domain.obligation import Contract
 from optimizer.domain.site import Written
 from optimizer.lp.program import Program
 from optimizer.lp.trajectory import Trajectory, lost_usd
-from optimizer.obligations.contract import Contract
 
 Instant = Annotated[datetime, AfterValidator(utc)]
 METERED: PeakWindow = (60, 3)  # an hour of each season

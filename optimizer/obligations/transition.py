@@ -11,11 +11,12 @@ from typing import ClassVar
 
 import numpy as np
 
+from optimizer.domain.array_types import Floats
+from optimizer.domain.obligation import Contract
 from optimizer.domain.site import SLEEP, NotNegative, RigGroup
-from optimizer.lp.expr import Expr, Floats
+from optimizer.lp.expr import Expr
 from optimizer.lp.program import KILO, Program
 from optimizer.lp.starts_and_stops import moves
-from optimizer.obligations.contract import Contract
 
 
 class Transition(Contract):

@@ -20,16 +20,16 @@ from pydantic import AfterValidator, Field, model_validator
 from markets.facts import Call
 from markets.grid import Grid, Interval, OperatingDay, month_span, months, utc
 from optimizer.domain.actuals import Actuals
-from optimizer.domain.contract_standing import ContractProgress
+from optimizer.domain.array_types import Floats, Ints
+from optimizer.domain.contract_progress import ContractProgress
+from optimizer.domain.formula import Bounds, Charge, Quantities
 from optimizer.domain.net_load import net_mwh
-from optimizer.domain.obligation import Bounds, Charge, Quantities, meters_in
+from optimizer.domain.obligation import Contract
 from optimizer.domain.periods import PERIOD, clock, leads, recalled
 from optimizer.domain.quantities import ActualQuantities
-from optimizer.domain.site import NotNegative, Positive, Site, Written
-from optimizer.lp.expr import Floats, Ints
+from optimizer.domain.site import NotNegative, Positive, Site, Written, meters_in
 from optimizer.lp.program import Program
 from optimizer.lp.trajectory import Trajectory, lost_usd
-from optimizer.obligations.contract import Contract
 
 Instant = Annotated[datetime, AfterValidator(utc)]
 Month = Annotated[int, Field(ge=1, le=12)]

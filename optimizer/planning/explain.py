@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from markets.grid import hour_ending
+from optimizer.domain.array_types import Floats
 from optimizer.domain.isolation import PluginFailures
 from optimizer.domain.obligation import Obligation
 from optimizer.domain.site import SLEEP, RigGroup, Site
@@ -17,7 +18,6 @@ from optimizer.lp import phrases
 from optimizer.lp.arrays import Yields
 from optimizer.lp.breakeven import breakevens_usd_per_mwh
 from optimizer.lp.cohorts import Cohorts
-from optimizer.lp.expr import Floats
 from optimizer.lp.program import Program
 from optimizer.lp.trajectory import Trajectory
 from optimizer.solve.lexicographic import Solution

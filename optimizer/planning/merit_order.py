@@ -13,13 +13,12 @@ from datetime import timedelta
 import numpy as np
 from numpy.typing import NDArray
 
+from optimizer.domain.array_types import Floats
 from optimizer.domain.isolation import PluginFailures
-from optimizer.domain.obligation import Obligation
+from optimizer.domain.obligation import LOAD_BEFORE_MW, Obligation
 from optimizer.domain.site import SLEEP, Mode, RigGroup
 from optimizer.lp.breakeven import margin_usd
-from optimizer.lp.expr import Floats
 from optimizer.lp.program import KILO, Program
-from optimizer.obligations.contract import LOAD_BEFORE_MW
 
 
 @dataclass(frozen=True, slots=True)

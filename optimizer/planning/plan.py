@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 
 from markets.outlook import Outlook
+from optimizer.domain.array_types import Floats
 from optimizer.domain.isolation import PluginFailures
 from optimizer.domain.money import Finding
 from optimizer.domain.obligation import Obligation
@@ -14,7 +15,6 @@ from optimizer.domain.shortfall import Shortfall
 from optimizer.domain.site import SLEEP, Availability, Site, SoFar
 from optimizer.lp.build import build_program, program_of
 from optimizer.lp.cohorts import Cohorts, gather
-from optimizer.lp.expr import Floats
 from optimizer.lp.fill_gaps import fill_gaps
 from optimizer.lp.program import Program
 from optimizer.lp.trajectory import Trajectory, unpack, value_lines

@@ -6,8 +6,8 @@ import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from optimizer.domain.array_types import Floats
 from optimizer.domain.generator import SINCE
-from optimizer.lp.expr import Floats
 
 if TYPE_CHECKING:
     from optimizer.planning.result import GroupPlan, Plan

@@ -12,13 +12,13 @@ import numpy as np
 
 from markets.grid import Grid
 from markets.outlook import Outlook
+from optimizer.domain.array_types import Floats
 from optimizer.domain.generator import running_since
 from optimizer.domain.money import Finding
 from optimizer.domain.obligation import Obligation
 from optimizer.domain.shortfall import Shortfall
 from optimizer.domain.site import Site
 from optimizer.lp.cohorts import Cohorts
-from optimizer.lp.expr import Floats
 from optimizer.lp.program import Program
 from optimizer.lp.trajectory import Trajectory
 from optimizer.planning import explain

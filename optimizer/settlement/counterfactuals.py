@@ -10,10 +10,10 @@ import numpy as np
 
 from markets.outlook import Outlook
 from markets.series import Series
+from optimizer.domain.array_types import Floats
 from optimizer.domain.obligation import Obligation
 from optimizer.domain.site import SLEEP, Availability, Mode, RigGroup, Site, SoFar
 from optimizer.lp.breakeven import breakevens_usd_per_mwh
-from optimizer.lp.expr import Floats
 from optimizer.lp.program import KILO, Program
 from optimizer.lp.trajectory import Trajectory, actuals_of, unpack
 from optimizer.planning import merit_order

@@ -10,8 +10,9 @@ from decimal import Decimal
 from markets.grid import Interval
 from optimizer.domain.actuals import Actuals
 from optimizer.domain.calls import calls_in_force
+from optimizer.domain.formula import Bounds
 from optimizer.domain.money import ZERO, decimal
-from optimizer.domain.obligation import Bounds, Obligation
+from optimizer.domain.obligation import Obligation
 from optimizer.settlement.settle import with_takeovers
 
 # Meters are not exact: within a hundredth a bound counts as kept.

@@ -8,10 +8,10 @@ from decimal import Decimal
 from typing import Any
 
 from optimizer.domain.actuals import Actuals
+from optimizer.domain.book import energy_settled_by, of_book
 from optimizer.domain.money import Finding, Line, Statement
-from optimizer.domain.net_load import of_book
 from optimizer.domain.obligation import Obligation
-from optimizer.domain.quantities import ActualQuantities, energy_settled_by
+from optimizer.domain.quantities import ActualQuantities
 
 
 def settle(book: Sequence[Obligation], actuals: Actuals, *, round_each_interval: bool = False) -> Statement:

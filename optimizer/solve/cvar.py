@@ -13,8 +13,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from optimizer.domain.array_types import Floats
 from optimizer.lp.arrays import INF, Arrays, Rows
-from optimizer.lp.expr import Floats
 from optimizer.lp.program import Program
 from optimizer.solve.lexicographic import ANSWERED, Solution, SolveError, Solver
 

@@ -12,9 +12,9 @@ from dataclasses import replace
 
 import numpy as np
 
+from optimizer.domain.array_types import Floats
 from optimizer.lp.arrays import Arrays
 from optimizer.lp.certificate import slip
-from optimizer.lp.expr import Floats
 from optimizer.solve.lexicographic import OPTIMAL, Solution, SolveError
 
 # Relative: an answer so close to its bound is the answer.

@@ -8,9 +8,9 @@ from typing import Protocol
 
 import numpy as np
 
+from optimizer.domain.array_types import Floats
 from optimizer.lp.arrays import INF, Arrays, Yields
 from optimizer.lp.certificate import SLIP, slip
-from optimizer.lp.expr import Floats
 from optimizer.lp.program import Program
 
 OPTIMAL = "optimal"

@@ -16,7 +16,8 @@ import numpy as np
 from markets.facts import Call, CallKind
 from markets.grid import Interval
 from markets.outlook import Outlook
-from optimizer.domain.obligation import Bounds, Obligation
+from optimizer.domain.formula import Bounds
+from optimizer.domain.obligation import Obligation
 from optimizer.domain.site import Site, SoFar
 from optimizer.lp.arrays import Arrays
 from optimizer.lp.program import KILO, Program

@@ -22,7 +22,7 @@ from markets.facts import Call, CallKind
 from markets.grid import Interval, OperatingDay
 from optimizer.domain.actuals import Actuals
 from optimizer.domain.calls import active, calls_in_force
-from optimizer.domain.obligation import Bounds
+from optimizer.domain.formula import Bounds
 from optimizer.domain.site import NotNegative, Positive, Written
 from optimizer.lp.program import Program
 

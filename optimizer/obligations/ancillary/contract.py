@@ -25,9 +25,10 @@ from markets.facts import Call
 from markets.grid import Interval, OperatingDay
 from optimizer.domain.actuals import Actuals
 from optimizer.domain.calls import active
-from optimizer.domain.contract_standing import ContractProgress
+from optimizer.domain.contract_progress import ContractProgress
+from optimizer.domain.formula import Bounds, Charge, Quantities
 from optimizer.domain.market_rules import days, figures, rule
-from optimizer.domain.obligation import Bounds, Charge, Quantities
+from optimizer.domain.obligation import LOAD_BEFORE_MW, Contract
 from optimizer.domain.reserve_awards import DAY_AHEAD
 from optimizer.domain.site import NotNegative, Positive, Site
 from optimizer.lp.arrays import Yields
@@ -37,7 +38,6 @@ from optimizer.lp.program import Program
 from optimizer.lp.trajectory import Trajectory
 from optimizer.obligations.ancillary.blocks import ReserveBlock, banded, idle, prolonged, remembered, sold_whole, strikes
 from optimizer.obligations.ancillary.set_point_deviation import deviation
-from optimizer.obligations.contract import LOAD_BEFORE_MW, Contract
 
 DOWN = ("REGDN",)
 Product = Literal["REGUP", "REGDN", "RRS", "RRSFFR", "RRSUFR", "ECRS", "NSPIN"]

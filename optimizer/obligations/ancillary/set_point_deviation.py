@@ -9,9 +9,9 @@ import numpy as np
 
 from markets.facts import CallKind
 from optimizer.domain.calls import active
+from optimizer.domain.formula import Charge, Quantities
 from optimizer.domain.market_rules import Dated, days, figures, rule
-from optimizer.domain.obligation import Charge, Quantities, meters_in
-from optimizer.domain.site import Scope
+from optimizer.domain.site import Scope, meters_in
 
 SIDE = "ercot.set_point.side"
 

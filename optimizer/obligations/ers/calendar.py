@@ -3,71 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
-from typing import Annotated, Any
-
-from pydantic import Field
+from typing import Any
 
 from markets.grid import Grid, Interval, Market
-from optimizer.domain.site import NotNegative, Positive, Written
+from optimizer.domain.time_periods import TimePeriod, period_at
 
-Month = Annotated[int, Field(ge=1, le=12)]
-Hour = Annotated[int, Field(ge=0, le=23)]
 HOUR = timedelta(hours=1)
-
-
-class TimePeriod(Written):
-    """A time period of an offer. `hours` are clock hours by their beginning (9 is HE10); `weekdays` true: Monday to Friday but holidays,
-    false: weekends and holidays, left out: every day. Figures left out are the contract's own."""
-
-    name: str
-    months: tuple[Month, ...] = Field(min_length=1)
-    hours: tuple[Hour, ...] = Field(min_length=1)
-    weekdays: bool | None = None
-    mw: Positive | None = None
-    usd_per_mw_hour: NotNegative | None = None
-    max_base_load_mw: NotNegative | None = None
-
-    def holds(self, here: datetime) -> bool:
-        """Whether it holds at an instant on the market's clock."""
-        if here.month not in self.months or here.hour not in self.hours:
-            return False
-        return self.weekdays is None or self.weekdays is (here.weekday() < 5 and here.date() not in holidays(here.year))
-
-
-@dataclass(frozen=True, slots=True)
-class Tally:
-    """A term so far: hours obligated and available, dollars at the offered price, and events' weight and performance."""
-
-    obligated_h: Any = 0
-    available_h: Any = 0
-    gross_usd: Any = 0
-    event_weight: Any = 0
-    event_done: Any = 0
-
-    def plus(self, other: Tally) -> Tally:
-        return Tally(
-            self.obligated_h + other.obligated_h,
-            self.available_h + other.available_h,
-            self.gross_usd + other.gross_usd,
-            self.event_weight + other.event_weight,
-            self.event_done + other.event_done,
-        )
-
-
-@lru_cache(maxsize=64)
-def holidays(year: int) -> frozenset[date]:
-    """The holidays on which weekday periods do not hold: the six of NERC, a Sunday's kept on the Monday."""
-    fixed = [date(year, 1, 1), date(year, 7, 4), date(year, 12, 25)]
-    kept = [d + timedelta(days=1) if d.weekday() == 6 else d for d in fixed]
-    may = date(year, 5, 31)
-    memorial = may - timedelta(days=may.weekday())
-    labor = date(year, 9, 1) + timedelta(days=(7 - date(year, 9, 1).weekday()) % 7)
-    first = date(year, 11, 1)
-    thanks = first + timedelta(days=(3 - first.weekday()) % 7 + 21)
-    return frozenset([*kept, memorial, labor, thanks])
 
 
 def term(on: date, months: str) -> tuple[date, date]:
@@ -84,12 +27,6 @@ def term(on: date, months: str) -> tuple[date, date]:
 def _months_on(first: date, months: int) -> date:
     count = first.year * 12 + first.month - 1 + months
     return date(count // 12, count % 12 + 1, 1)
-
-
-def period_at(periods: Sequence[TimePeriod], at: datetime, market: Market) -> TimePeriod | None:
-    """The period that holds at an instant; the first of several."""
-    here = at.astimezone(market.tz)
-    return next((p for p in periods if p.holds(here)), None)
 
 
 @lru_cache(maxsize=64)

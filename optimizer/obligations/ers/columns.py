@@ -9,21 +9,19 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from datetime import date
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from markets.facts import CallKind
-from optimizer.domain.obligation import Charge
+from optimizer.domain.array_types import Floats
+from optimizer.domain.formula import Charge
 from optimizer.lp.breakeven import margin_usd
-from optimizer.lp.expr import Expr, Floats
+from optimizer.lp.expr import Expr
 from optimizer.lp.program import KILO, Program
 from optimizer.lp.trajectory import Trajectory
-from optimizer.obligations.ers.calendar import Tally, shares
-
-if TYPE_CHECKING:
-    from optimizer.obligations.ers.contract import Ers
-    from optimizer.obligations.ers.performance import Term
+from optimizer.obligations.ers.calendar import event_pay, shares
+from optimizer.obligations.ers.terms import ErsTerms, Term, TermTotals
 
 # A load planned at its threshold is planned a little above it: no rig draws so little, and solver dust is less.
 ABOVE_MW, ABOVE_SHARE = 1e-5, 2e-6
@@ -32,7 +30,7 @@ COUNTED_USD = 1e-4
 INF = float("inf")
 
 
-def stand_by(contract: Ers, program: Program) -> None:
+def stand_by(contract: ErsTerms, program: Program) -> None:
     """Adds the line `ers_factors`: never more than the bill, and the bill's own where there is no event in the grid."""
     name, market = contract.name, program.site.market
     memory = program.so_far.memory.get(name, {})
@@ -52,7 +50,7 @@ def stand_by(contract: Ers, program: Program) -> None:
     program.earn(name, Charge("ers_factors", usd, "usd", np.ones(program.n)))
 
 
-def _available(contract: Ers, program: Program, load: Expr, due: Any, here: Any) -> Expr:
+def _available(contract: ErsTerms, program: Program, load: Expr, due: Any, here: Any) -> Expr:
     """One in each obligated interval in which the load stands at the threshold."""
     threshold = np.array(contract.thresholds_mw(due, program.grid.start.date())) * (1.0 + ABOVE_SHARE) + ABOVE_MW
     _, most = load.range(program.lower, program.upper)
@@ -63,7 +61,7 @@ def _available(contract: Ers, program: Program, load: Expr, due: Any, here: Any)
     return there
 
 
-def _droppable(contract: Ers, program: Program, due: Any, threshold: Floats) -> Floats:
+def _droppable(contract: ErsTerms, program: Program, due: Any, threshold: Floats) -> Floats:
     """The load from which on what was measured to shed in time is the whole promise; the threshold where nobody measured."""
     groups = program.so_far.groups
     response_s = 60.0 * float(contract.product.removeprefix("ERS-"))
@@ -73,7 +71,7 @@ def _droppable(contract: Ers, program: Program, due: Any, threshold: Floats) -> 
     return needed
 
 
-def _performed(contract: Ers, program: Program, load: Expr, due: Any, event: Floats, memory: Any) -> Expr:
+def _performed(contract: ErsTerms, program: Program, load: Expr, due: Any, event: Floats, memory: Any) -> Expr:
     """Performance of the intervals of an event, at most 1 and at most what the load says; what is below zero stays below."""
     mw = np.array([contract.mw_of(p) for p in due])
     if contract.baseline == "default":
@@ -87,7 +85,7 @@ def _performed(contract: Ers, program: Program, load: Expr, due: Any, event: Flo
 
 
 def _term(
-    contract: Ers, program: Program, part: Term, memory: Any, due: Any, here: Any, there: Expr, events: tuple[Floats, Expr | None]
+    contract: ErsTerms, program: Program, part: Term, memory: Any, due: Any, here: Any, there: Expr, events: tuple[Floats, Expr | None]
 ) -> Expr:
     """The term's pay after the grid less before and less the offered price of its hours, in its last interval."""
     event, done = events
@@ -125,27 +123,25 @@ def _term(
     return found
 
 
-def _was(contract: Ers, part: Term, before: Tally, hours: float) -> float:
+def _was(contract: ErsTerms, part: Term, before: TermTotals, hours: float) -> float:
     """What the term was worth before the grid, as the bill says it."""
-    exact = Tally(
+    exact = TermTotals(
         *(
             Decimal(repr(float(v)))
             for v in (before.obligated_h, before.available_h, before.gross_usd, before.event_weight, before.event_done)
         )
     )
     grid_h = Decimal(repr(hours))
-    empty = Tally(grid_h, grid_h * Decimal(repr(contract.rest_available)), Decimal(0), Decimal(0), Decimal(0))
+    empty = TermTotals(grid_h, grid_h * Decimal(repr(contract.rest_available)), Decimal(0), Decimal(0), Decimal(0))
     return float(contract.worth(part, exact, empty, 0))
 
 
-def _event_pay(contract: Ers, part: Term, before: Tally) -> float:
-    from optimizer.obligations.ers.calendar import event_pay
-
+def _event_pay(contract: ErsTerms, part: Term, before: TermTotals) -> float:
     factor = before.event_done / before.event_weight
     return float(event_pay(factor, float(contract.figure("event_full", part.on)), float(contract.figure("event_power", part.on))))
 
 
-def _level(contract: Ers, program: Program, part: Term, factor: Expr, last: Any, least: float) -> Expr:
+def _level(contract: ErsTerms, program: Program, part: Term, factor: Expr, last: Any, least: float) -> Expr:
     """The share of pay that an availability factor leaves: 1 from `full`, itself from `low`, below that a tangent of its square."""
     full, low = float(contract.figure("availability_full", part.on)), float(contract.figure("availability_low", part.on))
     one = np.where(last, 1.0, 0.0)
@@ -165,7 +161,7 @@ def _level(contract: Ers, program: Program, part: Term, factor: Expr, last: Any,
     return whole + share + rest
 
 
-def explain_standby(contract: Ers, book: Sequence[Any], program: Program, path: Trajectory) -> Iterable[str]:
+def explain_standby(contract: ErsTerms, book: Sequence[Any], program: Program, path: Trajectory) -> Iterable[str]:
     """The conflict with price response in words: hours stood by at a loss and what that costs, hours given up, hours left to give up."""
     names = contract.scope.names(program.site)
     load = np.sum([path.group_load_mw[g] for g in names], axis=0)
@@ -215,7 +211,7 @@ def _loss_usd(book: Sequence[Any], program: Program, path: Trajectory, groups: S
     return loss
 
 
-def _used_up(contract: Ers, memory: Any, on: date) -> Iterable[str]:
+def _used_up(contract: ErsTerms, memory: Any, on: date) -> Iterable[str]:
     """That the hours of a term are used up, and what follows."""
     day = contract.used_up(memory)
     first, last = contract.contract_period(on, {})

@@ -4,52 +4,38 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from markets.facts import CallKind
 from optimizer.domain.actuals import Actuals
 from optimizer.domain.calls import calls_in_force
 from optimizer.domain.money import decimal
 from optimizer.domain.quantities import ActualQuantities
-from optimizer.obligations.ers.calendar import Tally, TimePeriod, shares
-
-if TYPE_CHECKING:
-    from optimizer.obligations.ers.contract import Ers
+from optimizer.domain.time_periods import TimePeriod
+from optimizer.obligations.ers.calendar import shares
+from optimizer.obligations.ers.terms import ErsTerms, Term, TermTotals
 
 Due = Sequence[TimePeriod | None]
-
-
-@dataclass(frozen=True, slots=True)
-class Term:
-    """The part of a grid that lies in one contract period: positions [first, last), the hours still ahead of it by time period, and the
-    day the contract period begins: a term's first, or that after its hours were used up and it was renewed."""
-
-    first: int
-    last: int
-    on: date
-    ahead: tuple[int, ...]
-    begins: date
 
 
 @dataclass(frozen=True, slots=True)
 class Performed:
     """A load over a grid, MW by interval, as an emergency contract judges it. An interval without a reading is NaN."""
 
-    contract: Ers
+    contract: ErsTerms
     actuals: Actuals
     hours: Any
     load_mw: tuple[Decimal, ...]
 
     @classmethod
-    def of(cls, contract: Ers, actuals: Actuals) -> Performed:
+    def of(cls, contract: ErsTerms, actuals: Actuals) -> Performed:
         """Of the load of the contract's scope."""
         names, hours = contract.scope.names(actuals.site), ActualQuantities.of(actuals).hours
         load = (sum((actuals.energy_mwh[g][t] for g in names), Decimal(0)) / hours[t] for t in range(len(actuals.grid)))
         return cls(contract, actuals, hours, tuple(load))
 
-    def tally(self, part: Term, memory: Mapping[str, Any]) -> Tally:
+    def tally(self, part: Term, memory: Mapping[str, Any]) -> TermTotals:
         """What a part of the grid adds to its contract period. An interval without a reading is neither obligated nor available."""
         due = self._due(memory)
         weight, done, seen = self._events(part, due, memory, CallKind.DEPLOY)
@@ -65,13 +51,13 @@ class Performed:
             obligated += self.hours[t]
             if self.load_mw[t] >= decimal(needed[t]):
                 available += self.hours[t]
-        return Tally(obligated, available, gross, weight, done)
+        return TermTotals(obligated, available, gross, weight, done)
 
-    def expected(self, part: Term, memory: Mapping[str, Any]) -> Tally:
+    def expected(self, part: Term, memory: Mapping[str, Any]) -> TermTotals:
         """The same part as it is expected before it: available, without an event, nothing earned yet."""
         due = self._due(memory)
         total = sum((self.hours[t] for t in range(part.first, part.last) if due[t]), Decimal(0))
-        return Tally(total, total * decimal(self.contract.rest_available), Decimal(0), Decimal(0), Decimal(0))
+        return TermTotals(total, total * decimal(self.contract.rest_available), Decimal(0), Decimal(0), Decimal(0))
 
     def deployed_h(self, part: Term) -> float:
         """Hours of sustained response to deployments."""

@@ -13,7 +13,7 @@ from dispatch.entries import GroupSeen, RunStarted, Seen
 from dispatch.site_file.load import from_document
 from markets.facts import Call, CallKind, LoadForecast, SystemLoad, Temperature
 from markets.grid import Interval
-from optimizer.obligations.contract import LOAD_BEFORE_MW
+from optimizer.domain.obligation import LOAD_BEFORE_MW
 from optimizer.obligations.forward import DELIVERED_PH_DAYS, NEEDED_PH_DAYS
 from optimizer.obligations.hosting import PROMISED_MWH, RUN_MWH
 from optimizer.obligations.transmission import OWN_PEAK_MW

@@ -8,11 +8,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from optimizer.domain.obligation import Charge
+from optimizer.domain.formula import Charge
+from optimizer.domain.obligation import Contract
 from optimizer.lp.arrays import Arrays
 from optimizer.lp.program import Program
 from optimizer.obligations.block import Block, SellBack
-from optimizer.obligations.contract import Contract
 from optimizer.planning.plan import plan, program_of
 from optimizer.planning.result import Risk
 from optimizer.solve import Session

@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from optimizer.domain.obligation import Charge
+from optimizer.domain.formula import Charge
+from optimizer.domain.obligation import Contract
 from optimizer.domain.site import Hall, Meter, Overhead, Scope
 from optimizer.obligations.block import Block, SellBack
-from optimizer.obligations.contract import Contract
 from optimizer.obligations.hashing import Hashing
 from optimizer.obligations.plant import Plant
 from optimizer.obligations.power import Power

@@ -7,9 +7,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from optimizer.domain.obligation import Bounds
+from optimizer.domain.formula import Bounds
+from optimizer.domain.obligation import Contract
 from optimizer.domain.site import SoFar
-from optimizer.obligations.contract import Contract
 from tests.conformance import obligation_kit as kit
 from tests.optimizer import random_cases
 from tests.optimizer.contracts import DRAWN, INTERVAL, OFFERED, TOTAL, Terms

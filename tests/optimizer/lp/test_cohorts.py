@@ -8,11 +8,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from optimizer.domain.site import Availability, GroupNow, Hall, Scope
+from optimizer.lp.build import build_program
 from optimizer.lp.cohorts import Cohorts, gather
 from optimizer.obligations.hashing import Hashing
 from optimizer.obligations.plant import Plant
 from optimizer.obligations.power import Power
-from optimizer.planning.plan import plan, shaped
+from optimizer.planning.plan import plan
 from optimizer.solve import Session
 from optimizer.solve.lexicographic import best
 from tests.optimizer.fixtures import AT, MODELS, available, grid, group, outlook, random_prices, site, so_far
@@ -38,8 +39,8 @@ def test_thirty_groups_as_three(seed):
     where, state, ahead = many(rng), so_far(), outlook(random_prices(rng, 32))
     together = gather(where, BOOK, state, Availability(), ahead.temperature_c.values)
     assert len(together.site.groups) == 3
-    one = best(shaped(together, BOOK, ahead), Session()).objective
-    other = best(shaped(apart(where, state), BOOK, ahead), Session()).objective
+    one = best(build_program(together, BOOK, ahead), Session()).objective
+    other = best(build_program(apart(where, state), BOOK, ahead), Session()).objective
     assert one == pytest.approx(other, rel=1e-6, abs=0.05)
     made = plan(where, BOOK, ahead, state)
     for g in where.groups:

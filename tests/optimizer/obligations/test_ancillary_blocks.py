@@ -10,9 +10,9 @@ import pytest
 from pydantic import ValidationError
 
 from markets.grid import Grid, Interval, Market, OperatingDay
+from optimizer.domain.obligation import LOAD_BEFORE_MW
 from optimizer.obligations.ancillary.blocks import BEFORE_MW, DEPLOYED, OPEN, STRIKES, ReserveBlock
 from optimizer.obligations.ancillary.contract import Ancillary
-from optimizer.obligations.contract import LOAD_BEFORE_MW
 from optimizer.obligations.hashing import Hashing
 from optimizer.obligations.plant import Plant
 from optimizer.obligations.power import Power

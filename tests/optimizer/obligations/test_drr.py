@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from markets.facts import Award, Call, CallKind
 from markets.grid import Grid, Interval, Market
 from markets.series import Series
-from optimizer.domain.obligation import Bounds
+from optimizer.domain.formula import Bounds
 from optimizer.domain.site import Meter, Mode
 from optimizer.obligations.drr import Drr
 from optimizer.obligations.edr import Edr

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from markets.facts import Call, CallKind
 from markets.grid import Grid, Interval, Market, OperatingDay
 from optimizer.domain.site import GroupNow, Mode
-from optimizer.obligations.ers.calendar import TimePeriod, holidays, hours_left, period_at, term
+from optimizer.domain.time_periods import TimePeriod, holidays, period_at
+from optimizer.obligations.ers.calendar import hours_left, term
 from optimizer.obligations.ers.contract import Ers
 from optimizer.obligations.hashing import Hashing
 from optimizer.obligations.plant import Plant
@@ -99,9 +100,9 @@ def test_ex4_poor_availability_too():
         after = actuals(site(group("g")), quiet, {"g": ["0"] * 4}, {POINT: ["0"] * 4}, memory=memory)
         (part,) = contract.terms(quiet, Market.ERCOT, memory["ers"])
         from optimizer.domain.money import decimal
-        from optimizer.obligations.ers.calendar import Tally
+        from optimizer.obligations.ers.terms import TermTotals
 
-        worth = contract.worth(part, contract.before(memory["ers"], decimal), Tally(), 0)
+        worth = contract.worth(part, contract.before(memory["ers"], decimal), TermTotals(), 0)
         assert worth.quantize(D("0.01")) == D(paid)
         assert settle((contract,), after).lines == ()
 

@@ -310,7 +310,7 @@ def uncapped(contract, where, ahead, rng, state):
 
     class Unbound(type(contract)):
         def bounds(self, site, memory, calls, over):
-            from optimizer.domain.obligation import Bounds
+            from optimizer.domain.formula import Bounds
 
             return Bounds()
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from markets.grid import Grid, Market, OperatingDay
-from optimizer.obligations.ers.calendar import TimePeriod
+from optimizer.domain.time_periods import TimePeriod
 from optimizer.obligations.hashing import Hashing
 from optimizer.obligations.load_management import LoadManagement, season_hours
 from optimizer.obligations.plant import Plant

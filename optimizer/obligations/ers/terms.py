@@ -1,0 +1,211 @@
+"""The terms of an ERS contract: obligated periods, contract periods, and what one is worth (ERCOT Nodal Protocols 8.1.3)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from decimal import Decimal
+from typing import Any, ClassVar, Literal
+
+from pydantic import Field
+
+from markets.facts import Call, CallKind
+from markets.grid import Grid, Interval, Market
+from optimizer.domain.calls import calls_in_force
+from optimizer.domain.market_rules import days, rule
+from optimizer.domain.money import decimal
+from optimizer.domain.obligation import Contract
+from optimizer.domain.site import Fraction, NotNegative, Positive
+from optimizer.domain.time_periods import TimePeriod
+from optimizer.obligations.ers.calendar import availability_pay, event_pay, hours_left, periods_over, term
+
+TERM, USED_UP = "term", "used_up"
+TALLIED = ("obligated_h", "available_h", "gross_usd", "event_weight", "event_done")
+WINTER = (12, 1, 2, 3)
+
+
+@dataclass(frozen=True, slots=True)
+class TermTotals:
+    """A contract period so far: hours obligated and available, dollars at the offered price, and events' weight and performance."""
+
+    obligated_h: Any = 0
+    available_h: Any = 0
+    gross_usd: Any = 0
+    event_weight: Any = 0
+    event_done: Any = 0
+
+    def plus(self, other: TermTotals) -> TermTotals:
+        return TermTotals(
+            self.obligated_h + other.obligated_h,
+            self.available_h + other.available_h,
+            self.gross_usd + other.gross_usd,
+            self.event_weight + other.event_weight,
+            self.event_done + other.event_done,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Term:
+    """The part of a grid that lies in one contract period: positions [first, last), the hours still ahead of it by time period, and the
+    day the contract period begins: a term's first, or that after its hours were used up and it was renewed."""
+
+    first: int
+    last: int
+    on: date
+    ahead: tuple[int, ...]
+    begins: date
+
+
+class ErsTerms(Contract):
+    """ERS-10 or ERS-30 on a meter of its own.
+
+    mw, usd_per_mw_hour   obligation and price of every period that has none of its own
+    max_base_load_mw      MBL: what may still run when deployed (alternate baseline)
+    baseline              "alternate": judged by MBL; "default": by the baseline ERCOT made before the event (memory: baseline_mw)
+    periods               when it is obligated
+    rest_available        share of the hours still ahead in the term that will be available
+    renewal               obligated anew for the rest of a term whose hours are used up
+    """
+
+    stands_on: ClassVar[tuple[str, ...]] = ("ercot.ers.",)
+    name: str = "ers"
+    product: Literal["ERS-10", "ERS-30"]
+    mw: Positive = Field(ge=0.1)
+    max_base_load_mw: NotNegative = 0.0
+    usd_per_mw_hour: NotNegative
+    baseline: Literal["alternate", "default"] = "alternate"
+    periods: tuple[TimePeriod, ...] = Field(min_length=1)
+    rest_available: Fraction = 1.0
+    renewal: bool = False
+
+    @property
+    def remembers_days(self) -> int:
+        """The longest term, June to September."""
+        return 122
+
+    def figure(self, word: str, on: date) -> Any:
+        return rule(self._rules, f"ercot.ers.{word}", on).value
+
+    def mw_of(self, period: TimePeriod | None) -> float:
+        return self.mw if period is None or period.mw is None else period.mw
+
+    def price_of(self, period: TimePeriod) -> float:
+        return self.usd_per_mw_hour if period.usd_per_mw_hour is None else period.usd_per_mw_hour
+
+    def base_mw(self, period: TimePeriod | None) -> float:
+        if self.baseline == "default":
+            return 0.0
+        return self.max_base_load_mw if period is None or period.max_base_load_mw is None else period.max_base_load_mw
+
+    def threshold_mw(self, period: TimePeriod, on: date) -> float:
+        """The load from which on an interval counts as available."""
+        return float(decimal(self.base_mw(period)) + decimal(self.figure("available_share", on)) * decimal(self.mw_of(period)))
+
+    def thresholds_mw(self, due: Sequence[TimePeriod | None], on: date) -> list[float]:
+        """The same of each interval; zero where nothing is due."""
+        known = {id(p): self.threshold_mw(p, on) for p in {id(p): p for p in due if p}.values()}
+        return [known[id(p)] if p else 0.0 for p in due]
+
+    def ceiling_h(self, on: date) -> float:
+        """The hours a term may be deployed."""
+        return float(self.figure("ceiling_h.winter" if on.month in WINTER else "ceiling_h.other", on))
+
+    def obligated(self, grid: Grid, market: Market, memory: Mapping[str, Any]) -> Sequence[TimePeriod | None]:
+        """The time period each interval is obligated under: none any more after the day a term's hours were used up, unless renewed."""
+        due, used_up = periods_over(self.periods, grid, market), self.used_up(memory)
+        if used_up is None or self.renewal:
+            return due
+        after, end = self._after_use(used_up), self._term(used_up)[1]
+        return [None if after <= day < end else period for day, period in zip(days(grid, market), due, strict=True)]
+
+    def terms(self, grid: Grid, market: Market, memory: Mapping[str, Any]) -> list[Term]:
+        """The grid cut at the ends of contract periods."""
+        on = days(grid, market)
+        by_day = {day: self.contract_period(day, memory) for day in dict.fromkeys(on)}
+        spans = [by_day[day] for day in on]
+        cuts = [0, *(t for t in range(1, len(on)) if spans[t] != spans[t - 1]), len(on)]
+        return [
+            Term(a, b, on[a], hours_left(self.periods, grid.intervals[b - 1].end, spans[a][1], market), spans[a][0])
+            for a, b in zip(cuts, cuts[1:], strict=False)
+        ]
+
+    def contract_period(self, on: date, memory: Mapping[str, Any]) -> tuple[date, date]:
+        """The contract period of a day, [first, last): the term, or the part of it before or after its hours were used up."""
+        first, last = self._term(on)
+        begun, used_up = date.fromisoformat(memory.get(TERM, first.isoformat())), self.used_up(memory)
+        first = begun if first <= begun <= on else first
+        if used_up is None or not first <= used_up < last:
+            return first, last
+        after = self._after_use(used_up)
+        return (after, last) if self.renewal and on >= after else (first, after)
+
+    def used_up(self, memory: Mapping[str, Any]) -> date | None:
+        """The day on which the hours of a term were used up."""
+        return date.fromisoformat(memory[USED_UP]) if USED_UP in memory else None
+
+    def _after_use(self, used_up: date) -> date:
+        """The first day after a contract period whose hours are used up."""
+        return used_up + timedelta(days=int(self.figure("ends_after_days", used_up)))
+
+    def _term(self, on: date) -> tuple[date, date]:
+        return term(on, str(self.figure("terms", on)))
+
+    def ahead(self, left: Term, number: Any) -> TermTotals:
+        """The term's hours after the grid, as far as they are expected to be available."""
+        hours = sum(left.ahead)
+        gross = sum(
+            (number(h) * number(self.mw_of(p)) * number(self.price_of(p)) for h, p in zip(left.ahead, self.periods, strict=True)), number(0)
+        )
+        return TermTotals(number(hours), number(hours) * number(self.rest_available), gross, number(0), number(0))
+
+    # --- calls ------------------------------------------------------------------------------------------------------------------------
+
+    def sustained(self, call: Call, end: Any) -> Interval | None:
+        """From 10 or 30 minutes after the dispatch to the recall."""
+        start = call.notice_at + timedelta(minutes=10 if self.product == "ERS-10" else 30)
+        last = end if call.end_at is None else min(end, call.end_at)
+        return Interval(start, last) if last > start else None
+
+    def events(self, calls: Sequence[Call], kind: CallKind, grid: Grid) -> list[Interval]:
+        found = [self.sustained(c, grid.end) for c in calls_in_force(calls, self.name) if c.kind is kind]
+        return [span for span in found if span is not None and span.overlaps(grid.over)]
+
+    def baseline_mw(self, memory: Mapping[str, Any], period: TimePeriod | None) -> float:
+        known = memory.get("baseline_mw")
+        return float(known) if known is not None else self.base_mw(period) + self.mw_of(period)
+
+    def performance(self, load_mw: Any, period: TimePeriod | None, part: Any, memory: Mapping[str, Any], number: Any) -> Any:
+        """Of an interval of which `part` lies in the sustained response period."""
+        mw = number(self.mw_of(period))
+        if self.baseline == "default":
+            done = (number(self.baseline_mw(memory, period)) - load_mw) / (part * mw)
+        else:
+            done = (number(self.base_mw(period)) + mw - load_mw) / mw
+        return min(max(done, number(0)), number(1))
+
+    # --- what a contract period is worth -----------------------------------------------------------------------------------------------
+
+    def recalled(self, memory: Mapping[str, Any], part: Term) -> Mapping[str, Any]:
+        """The memory of a contract period: nothing where it speaks of another one, failed tests and baseline apart."""
+        if memory.get(TERM, part.begins.isoformat()) == part.begins.isoformat():
+            return memory
+        return {word: memory[word] for word in ("failed_tests", "baseline_mw") if word in memory}
+
+    def before(self, memory: Mapping[str, Any], number: Any) -> TermTotals:
+        return TermTotals(*(number(memory.get(word, 0)) for word in TALLIED))
+
+    def worth(self, part: Term, before: TermTotals, gained: TermTotals, failed: int) -> Decimal:
+        """Dollars of the term so far, what is ahead taken as expected."""
+        here = before.plus(gained)
+        whole = here.plus(self.ahead(part, decimal))
+        if failed >= int(self.figure("failed_tests", part.on)) or not here.gross_usd:
+            return Decimal(0)
+        pay: Decimal = here.gross_usd
+        if whole.obligated_h:
+            full, low = decimal(self.figure("availability_full", part.on)), decimal(self.figure("availability_low", part.on))
+            pay = pay * availability_pay(whole.available_h / whole.obligated_h, full, low)
+        if here.event_weight:
+            full, power = decimal(self.figure("event_full", part.on)), decimal(self.figure("event_power", part.on))
+            pay = pay * event_pay(here.event_done / here.event_weight, full, power)
+        return pay
