@@ -75,7 +75,7 @@ class Seen(Entry):
     """What was known at a tick: new facts, calls, awards and holds, how the sources fared, and what the rigs did.
 
     inbox     the last inbox row taken in; the cursor that makes nothing pushed get lost or taken twice
-    troubles  by source, in words; a source that is not named here answered, or was not asked
+    alerts    by source, a sentence; a source that is not named here answered, or was not asked
     meters    measured MW by what is metered ("meter main", "hall a", "group a-s21"), as far as it is fresh
     """
 
@@ -83,7 +83,7 @@ class Seen(Entry):
     holds: tuple[Hold, ...] = ()
     fleet: Mapping[str, GroupSeen] = field(default_factory=dict)
     inbox: int = 0
-    troubles: Mapping[str, str] = field(default_factory=dict)
+    alerts: Mapping[str, str] = field(default_factory=dict)
     asked: tuple[str, ...] = ()
     meters: Mapping[str, float] = field(default_factory=dict)
 

@@ -71,7 +71,7 @@ class State:
     news: tuple[News, ...] = ()
     price_basis: str = PriceBasis.REAL_TIME
     price_basis_reason: str = ""
-    troubles: Mapping[str, str] = field(default_factory=dict)
+    alerts: Mapping[str, str] = field(default_factory=dict)
     inbox: int = 0
     seen_at: datetime | None = None
     tally: Tally = Tally()
@@ -146,7 +146,7 @@ class State:
         facts = self.facts.after(seen.facts)
         if before.at and before.at.date() != seen.at.date():
             facts = facts.prune(seen.at - KEEP)
-        troubles = {name: text for name, text in self.troubles.items() if name not in seen.asked} | dict(seen.troubles)
+        alerts = {name: text for name, text in self.alerts.items() if name not in seen.asked} | dict(seen.alerts)
         state = replace(
             self,
             facts=facts,
@@ -155,7 +155,7 @@ class State:
             awards=tuple(a for a in (*self.awards, *awards) if a.over.end > seen.at - KEEP_CALLS),
             holds={k: h for k, h in holds.items() if not (h.released or (h.until and h.until <= seen.at))},
             notice_mw={**self.notice_mw, **{c.id: self._at_notice_mw(c) for c in calls if c.id not in self.notice_mw}},
-            troubles=troubles,
+            alerts=alerts,
             inbox=max(self.inbox, seen.inbox),
             seen_at=seen.at,
             tally=before.tally.after(before, seen.at),

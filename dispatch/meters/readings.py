@@ -42,7 +42,7 @@ class MeterReadings:
         """MW by what is measured, as far as it is not stale."""
         return {name: round(mw, 9) for name, (when, mw) in sorted(self._said.items()) if not self._stale(when, at)}
 
-    def troubles(self, at: datetime) -> dict[str, str]:
+    def alerts(self, at: datetime) -> dict[str, str]:
         """In words, the meters that cannot be gone by."""
         out = {}
         for name in self._meters:

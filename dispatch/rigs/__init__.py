@@ -34,7 +34,7 @@ class Outcome(StrEnum):
     REFUSED = "refused"
     UNSUPPORTED = "unsupported"
     UNREACHABLE = "unreachable"
-    LYING = "lying"
+    NO_EFFECT = "no_effect"
 
 
 @dataclass(frozen=True, slots=True)

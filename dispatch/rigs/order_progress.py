@@ -99,7 +99,7 @@ class OrderProgress:
         self._close(Outcome.PARTLY, still & self._moved() & (after_s >= STUCK_S))
         due = self.waits & still & ~self._moved() & ((self._said == LOST) | ((self._said == SENT) & shown))
         spent = due & (self._sends > RESENDS)
-        self._close(Outcome.LYING, spent & (self._said == SENT))
+        self._close(Outcome.NO_EFFECT, spent & (self._said == SENT))
         self._close(Outcome.UNREACHABLE, spent & (self._said == LOST))
         if over:
             self._close_all(shown)
@@ -112,7 +112,7 @@ class OrderProgress:
         taken = heard & (self._said == SENT)
         # A rig that took the order moments ago is within its wake time; the next look will tell.
         self._close(Outcome.REACHED, taken & ~shown & (self.order.mode != SLEEP))
-        self._close(Outcome.LYING, taken)
+        self._close(Outcome.NO_EFFECT, taken)
         self._close(Outcome.UNREACHABLE, self.waits)
 
     def _close(self, outcome: Outcome, which: NDArray[np.bool_]) -> None:
@@ -155,6 +155,6 @@ class OrderProgress:
             Outcome.REFUSED: "the rig says it may not be written to",
             Outcome.UNSUPPORTED: f"the driver cannot put these rigs into {self.order.mode}",
             Outcome.UNREACHABLE: f"no answer within {silent_s:.1f} s",
-            Outcome.LYING: f"said yes, told {RESENDS + 1} times at most, on average still at {mean_w:.0f} W",
+            Outcome.NO_EFFECT: f"accepted the command ({RESENDS + 1} attempts) but still draws {mean_w:,.0f} W",
         }
         return words[outcome]

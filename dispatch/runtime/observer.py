@@ -27,7 +27,7 @@ FIRST_LOOK_BACK = timedelta(days=2)  # what a first start asks of its sources: y
 INBOX_POLL_S = 0.1  # wall seconds
 SAID_STANDS = timedelta(hours=6)  # how long what a source finds odd is shown
 SAID_MOST = 5
-RIGS = "rigs"  # the name under which troubles with the fleet stand
+RIGS = "rigs"  # the name under which alerts with the fleet stand
 
 
 class Fleet(Protocol):
@@ -109,12 +109,12 @@ class SiteObserver:
                 await _ask(watched, state.seen_at or at - FIRST_LOOK_BACK, at)
         if self._refresh or not self._looked:
             await self._fleet.refresh()
-        facts, troubles = self._gather(state, at)
-        pushed, holds, cursor = self._pushed(state, at, troubles)
+        facts, alerts = self._gather(state, at)
+        pushed, holds, cursor = self._pushed(state, at, alerts)
         fleet = self._fleet.snapshot(at)
         if silent := _silent(state, fleet):
-            troubles[RIGS] = silent
-        troubles |= self._fleet.panel.troubles(at)
+            alerts[RIGS] = silent
+        alerts |= self._fleet.panel.alerts(at)
         self._looked = True
         return Seen(
             at=at,
@@ -122,35 +122,35 @@ class SiteObserver:
             holds=holds,
             fleet=fleet,
             inbox=cursor,
-            troubles=troubles,
+            alerts=alerts,
             asked=self._asked(),
             meters=self._fleet.panel.fresh(at),
         )
 
     def _asked(self) -> tuple[str, ...]:
-        """Everything that would be named among the troubles if it had any."""
+        """Everything that would be named among the alerts if it had any."""
         odd = (_odd(w) for w in self._watched if hasattr(w.source, "findings"))
         return tuple(sorted({"inbox", RIGS, *odd, *self._fleet.panel.asked(), *(w.source.name for w in self._watched if w.asked)}))
 
     def _gather(self, state: State, at: datetime) -> tuple[list[Fact], dict[str, str]]:
         facts: list[Fact] = []
-        troubles = {}
+        alerts = {}
         for watched in self._watched:
             fresh, watched.found = watched.found, []
             facts += [f for f in fresh if not _known(state, f)]
             if watched.trouble:
-                troubles[watched.source.name] = watched.trouble
+                alerts[watched.source.name] = watched.trouble
             if odd := watched.odd(at):
-                troubles[_odd(watched)] = odd
-        return facts, troubles
+                alerts[_odd(watched)] = odd
+        return facts, alerts
 
-    def _pushed(self, state: State, at: datetime, troubles: dict[str, str]) -> tuple[list[Fact], tuple[Hold, ...], int]:
+    def _pushed(self, state: State, at: datetime, alerts: dict[str, str]) -> tuple[list[Fact], tuple[Hold, ...], int]:
         if self._inbox is None:
             return [], (), state.inbox
         try:
             rows = self._inbox.after(state.inbox)
         except LedgerUnavailable as fault:
-            troubles["inbox"] = str(fault)
+            alerts["inbox"] = str(fault)
             return [], (), state.inbox
         facts: list[Fact] = []
         holds: list[Hold] = []
@@ -158,7 +158,7 @@ class SiteObserver:
             try:
                 _sort_in(row, state, at, facts, holds)
             except InvalidDocument as faults:  # it was validated when it came; the book may have changed since
-                troubles["inbox"] = f"{row.kind} in inbox row {row.id} cannot be used: {faults}"
+                alerts["inbox"] = f"{row.kind} in inbox row {row.id} cannot be used: {faults}"
         self._cursor = rows[-1].id if rows else state.inbox
         return facts, tuple(holds), self._cursor
 
@@ -182,7 +182,7 @@ def _silent(state: State, fleet: Mapping[str, GroupSeen]) -> str:
     """The groups of which fewer than half of the rigs answer, in words."""
     rigs = {g.name: g.rigs for g in state.site.groups}
     few = [(name, look.reachable) for name, look in fleet.items() if 2 * look.reachable < rigs[name]]
-    return "; ".join(f"{n or 'none'} of the {rigs[name]} rigs of {name} answer{'' if n > 1 else 's'}" for name, n in few)
+    return "; ".join(f"group {name}: {n} of {rigs[name]} rigs responding" for name, n in few)
 
 
 def _sort_in(row: InboxRow, state: State, at: datetime, facts: list[Fact], holds: list[Hold]) -> None:

@@ -1,4 +1,4 @@
-"""What the journal says of a day: the plans in force, what was known, commanded and done, and what gave trouble."""
+"""What the journal says of a day: the plans in force, what was known, commanded and done, and which alerts there were."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class DayRecord:
     awards: list[Award] = field(default_factory=list)
     temperatures: list[Temperature] = field(default_factory=list)
     economics: list[HashEconomics] = field(default_factory=list)
-    troubles: dict[str, list[tuple[datetime, str]]] = field(default_factory=dict)
+    alerts: dict[str, list[tuple[datetime, str]]] = field(default_factory=dict)
     first: datetime | None = None
     last: datetime | None = None
 
@@ -67,8 +67,8 @@ class DayRecord:
         for fact in seen.facts:
             if known_at is None or fact.known_at <= known_at:
                 self._fact(fact)
-        for source, text in seen.troubles.items() if within else ():
-            self.troubles.setdefault(source, []).append((seen.at, text))
+        for source, text in seen.alerts.items() if within else ():
+            self.alerts.setdefault(source, []).append((seen.at, text))
 
     def _fact(self, fact: Fact) -> None:
         if isinstance(fact, Call):

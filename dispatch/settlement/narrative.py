@@ -13,6 +13,7 @@ from dispatch.rigs import Outcome, unpack
 from dispatch.settlement.actuals import Measured
 from dispatch.settlement.day_journal import DayRecord
 from dispatch.site_file.setup import Setup
+from markets import counted
 from optimizer.domain.calls import calls_in_force
 from optimizer.domain.money import ZERO, Finding, Statement
 from optimizer.domain.site import RigGroup
@@ -58,15 +59,16 @@ def why(setup: Setup, measured: Measured, net: Decimal, others: Mapping[str, Any
 
 
 def wrong(setup: Setup, measured: Measured, record: DayRecord, findings: list[Finding]) -> list[str]:
-    """What gave trouble; a sentence that says so when nothing did."""
+    """What went wrong on the day, one sentence each; one sentence that says so when nothing did."""
     said = [f"{f.text[:1].upper()}{f.text[1:]}." for f in findings]
     if measured.actuals.estimated:
         said.append(f"{len(measured.actuals.estimated)} intervals settle on estimates: rigs were not read for more than 3 % of the time.")
     said += [f"{h.at:%H:%M} UTC, prices: {h.price_basis}. {h.why}" for h in record.held]
-    for source, times in sorted(record.troubles.items()):
-        said.append(f"{source} gave trouble at {len(times)} looks, first at {times[0][0]:%H:%M} UTC: {times[0][1]}")
+    for source, times in sorted(record.alerts.items()):
+        said.append(f"{source}: {counted(len(times), 'failed reading')}, first at {times[0][0]:%H:%M} UTC: {times[0][1]}")
     if record.failed_plans:
-        said.append(f"{len(record.failed_plans)} plans failed, first at {record.failed_plans[0][0]:%H:%M} UTC: {record.failed_plans[0][1]}")
+        first_at, reason = record.failed_plans[0]
+        said.append(f"{counted(len(record.failed_plans), 'plan')} failed, first at {first_at:%H:%M} UTC: {reason}")
     said += _orders(record)
     for obligation in setup.book:
         for call in calls_in_force(measured.actuals.calls, obligation.name):
@@ -81,8 +83,8 @@ def person(setup: Setup, measured: Measured, record: DayRecord, findings: list[F
     kinds = {f.kind for f in findings}
     todo = [text for kind, text in TO_DO.items() if kind in kinds]
     failed = [outcome for done in record.done for result in done.results for outcome in result.by if outcome != Outcome.REACHED]
-    if "lying" in failed:
-        todo.append("Look at the rigs that said yes and did not move: `loadstone rigs list` names them.")
+    if "no_effect" in failed:
+        todo.append("Inspect the rigs that accepted a command without effect: `loadstone rigs list` names them.")
     if measured.actuals.estimated:
         todo.append("Import the revenue meter's intervals (`loadstone meter import`): part of the day settles on estimates.")
     todo += [f"Release the hold on {hold.group or 'the site'} when it is no longer needed ({hold.by})." for hold in _open_holds(record)]
@@ -112,7 +114,7 @@ def _hold(at: datetime, hold: Hold) -> str:
 
 
 def _orders(record: DayRecord) -> list[str]:
-    """Commands to rigs that did not take, by what became of them."""
+    """How many commands to rigs failed, by outcome."""
     count: Counter[str] = Counter()
     for done in record.done:
         for result in done.results:
@@ -120,8 +122,8 @@ def _orders(record: DayRecord) -> list[str]:
     failed = {o: n for o, n in sorted(count.items()) if o != Outcome.REACHED and n}
     if not failed:
         return []
-    of = ", ".join(f"{n} {outcome}" for outcome, n in failed.items())
-    return [f"{sum(failed.values())} of {sum(count.values())} commands to single rigs did not take: {of}."]
+    of = ", ".join(f"{n} {outcome.replace('_', ' ')}" for outcome, n in failed.items())
+    return [f"{sum(failed.values())} of {sum(count.values())} rig commands failed: {of}."]
 
 
 def _group(setup: Setup, measured: Measured, group: RigGroup) -> str | None:

@@ -61,7 +61,7 @@ def state_document(
         "calls": [c for c in calls_document(view, now) if c["status"] in ("standing", "to come")],
         "price_basis": state.price_basis,
         "price_basis_reason": state.price_basis_reason,
-        "troubles": dict(state.troubles),
+        "alerts": [{"source": source, "message": message} for source, message in state.alerts.items()],
         "health": dict(health),
         "reasons": reasons,
     }

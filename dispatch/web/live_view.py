@@ -76,7 +76,7 @@ def _told(entry: Entry, before: State) -> list[tuple[str, str]]:
         return _planned(entry, before)
     if isinstance(entry, Commanded):
         known = before.commanded.short if before.commanded else {}
-        missed = [("trouble", f"{name} will be missed by {mw:g} MW.") for name, mw in entry.short.items() if name not in known]
+        missed = [("alert", f"{name} will be missed by {mw:g} MW.") for name, mw in entry.short.items() if name not in known]
         return [*missed, *(("command", f"{o.group}: {len(unpack(o.rigs))} rigs to {o.mode}. {o.why}".strip()) for o in entry.orders)]
     if isinstance(entry, Done):
         return [("outcome", text) for text in _outcomes(entry, before)]
@@ -86,10 +86,10 @@ def _told(entry: Entry, before: State) -> list[tuple[str, str]]:
 def _planned(entry: Planned, before: State) -> list[tuple[str, str]]:
     """Only what is news: plans come by the dozen."""
     if entry.plan is None:
-        return [("trouble", f"No new plan: {entry.failed}. The one in force goes on.")]
+        return [("alert", f"No new plan: {entry.failed}. The one in force goes on.")]
     short = {s["promise"] for s in entry.plan.get("shortfalls", ())}
     was = {s["promise"] for s in before.plan.get("shortfalls", ())} if before.plan else set()
-    out = [("trouble", f"The plan cannot keep {name}.") for name in sorted(short - was)]
+    out = [("alert", f"The plan cannot keep {name}.") for name in sorted(short - was)]
     if before.plan is None or before.plan_failed:
         out.append(("plan", f"A plan: ${sum(float(v) for v in entry.plan['lines'].values()):,.2f} over its horizon."))
     return out
@@ -117,11 +117,11 @@ def _seen(seen: Seen, before: State) -> Iterable[tuple[str, str]]:
     for hold in seen.holds:
         order = f"in {hold.mode}" if hold.mode else f"at most {hold.mw_cap:g} MW" if hold.mw_cap is not None else ""
         yield "hold", f"Hold {hold.id} by {hold.by}: " + ("released." if hold.released else f"{hold.group or 'the site'} {order}.")
-    for name, text in seen.troubles.items():
-        if before.troubles.get(name) != text:
-            yield "trouble", f"{name}: {text}"
-    for name in set(before.troubles) & set(seen.asked) - set(seen.troubles):
-        yield "recovered", f"{name}: no trouble any more."
+    for name, text in seen.alerts.items():
+        if before.alerts.get(name) != text:
+            yield "alert", f"{name}: {text}"
+    for name in set(before.alerts) & set(seen.asked) - set(seen.alerts):
+        yield "recovered", f"{name}: recovered."
 
 
 def figure(call: Call) -> str:

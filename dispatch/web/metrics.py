@@ -42,7 +42,7 @@ class Figures:
             rigs.add_metric([name, "unreachable"], group["rigs"] - group["reachable"])
         yield from (load, rigs, hashes)
         yield gauge("loadstone_holds", "Standing orders of people", len(state.holds))
-        yield gauge("loadstone_troubles", "Sources that do not answer", len(state.troubles))
+        yield gauge("loadstone_alerts", "Sources that do not answer", len(state.alerts))
         yield gauge("loadstone_open_orders", "Commands whose outcome is not known yet", len(state.open))
 
 

@@ -137,7 +137,7 @@ def test_minimum_times_hold_price_moves_and_yield_to_a_firm_instruction() -> Non
 
 
 def done(commanded: Commanded, **outcomes: str) -> Done:
-    """All reached, but for the outcomes named: {"lying": "0-3"} of the first order."""
+    """All reached, but for the outcomes named: {"no_effect": "0-3"} of the first order."""
     first, *rest = commanded.orders
     bad = {rig for packed in outcomes.values() for rig in unpack(packed)}
     by = {**outcomes, "reached": pack([r for r in unpack(first.rigs) if r not in bad])}
@@ -153,7 +153,7 @@ def test_what_did_not_move_is_given_to_others_in_the_next_round() -> None:
     state = folded(setup, Seen(at=NOON, fleet=look(setup)), planned(setup, NOON, 1, a_old=half))
     first = decide(state, NOON, 1)
     assert moved(first) == {("a-old", "sleep"): tuple(range(20))}
-    state = state.after(first, 3).after(done(first, lying="0-4"), 4)
+    state = state.after(first, 3).after(done(first, no_effect="0-4"), 4)
     second = decide(state, NOON, 2)
     assert moved(second) == {("a-old", "sleep"): (20, 21, 22, 23, 24)}
     state = state.after(second, 5).after(done(second), 6)
@@ -247,7 +247,7 @@ def test_waiting_for_a_plan_disturbs_nobody_even_where_some_did_not_obey() -> No
     state = folded(setup, Seen(at=NOON, fleet=look(setup)), planned(setup, NOON, 1, a_old=half))
     first = decide(state, NOON, 1)
     assert first is not None
-    state = state.after(first, 3).after(done(first, lying="0-4"), 4)
+    state = state.after(first, 3).after(done(first, no_effect="0-4"), 4)
     second = decide(state, NOON, 2)
     assert second is not None
     state = state.after(second, 5).after(done(second), 6)

@@ -31,14 +31,14 @@ class Dial:
 async def test_a_reading_counts_until_it_is_stale() -> None:
     clock, dial, other = VirtualClock(NOON), Dial(1.5), Dial(None)
     panel = MeterReadings({"meter main": dial, "hall a": other}, clock)
-    assert panel.fresh(NOON) == {} and set(panel.troubles(NOON)) == {"meter main", "hall a"}
+    assert panel.fresh(NOON) == {} and set(panel.alerts(NOON)) == {"meter main", "hall a"}
     await panel.refresh()
-    assert panel.fresh(NOON) == {"meter main": 1.5} and set(panel.troubles(NOON)) == {"hall a"}
+    assert panel.fresh(NOON) == {"meter main": 1.5} and set(panel.alerts(NOON)) == {"hall a"}
     dial.mw = None
     await panel.refresh()
     assert panel.fresh(NOON + timedelta(seconds=STALE_S)) == {"meter main": 1.5}
     later = NOON + timedelta(seconds=STALE_S + 1)
-    assert panel.fresh(later) == {} and "since 17:00:00Z" in panel.troubles(later)["meter main"]
+    assert panel.fresh(later) == {} and "since 17:00:00Z" in panel.alerts(later)["meter main"]
     await clock.sleep_until(later)
     dial.mw = 1.25
     await panel.refresh()

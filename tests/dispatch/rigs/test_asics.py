@@ -43,7 +43,13 @@ async def test_orders_over_tcp_are_judged_by_what_the_rigs_draw() -> None:
     async with crew_over_tcp("127.83.1.0/24", 12, *(Affliction(f, "g0", (r,)) for r, f in ill.items())) as (crew, yard, clock, _):
         await crew.refresh()
         done = await crew.execute(orders(clock, ("g0", "sleep", range(12)), deadline_s=120.0))
-        assert outcomes(done) == {"reached": [0, 7, 8, 9, 10, 11], "refused": [1], "lying": [2], "unreachable": [3, 4, 6], "partly": [5]}
+        assert outcomes(done) == {
+            "reached": [0, 7, 8, 9, 10, 11],
+            "refused": [1],
+            "no_effect": [2],
+            "unreachable": [3, 4, 6],
+            "partly": [5],
+        }
         assert done.results[0].resent >= 2
         done = await crew.execute(orders(clock, ("g0", "low", [0]), ("g0", "normal", [7, 8]), deadline_s=120.0))
         assert outcomes(done) == {"reached": [0]} and outcomes(done, 1) == {"reached": [7, 8]}

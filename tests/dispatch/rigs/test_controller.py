@@ -67,7 +67,7 @@ async def test_a_waking_rig_has_reached_its_mode_and_is_waking_until_it_hashes()
 
 @pytest.mark.parametrize(("fault", "outcome"), [
     (RigFault.REFUSES, "refused"),
-    (RigFault.LIES, "lying"),
+    (RigFault.LIES, "no_effect"),
     (RigFault.HANGS, "unreachable"),
     (RigFault.UNREACHABLE, "unreachable"),
     (RigFault.DRIPS, "unreachable"),
@@ -86,8 +86,8 @@ async def test_a_lying_rig_is_told_three_times_and_no_more() -> None:
     crew, fleet, clock, _ = simulated_crew(site(3), Affliction(RigFault.LIES, "g0", (1,)))
     await crew.refresh()
     done = await crew.execute(orders(clock, ("g0", "sleep", range(3))))
-    assert outcomes(done)["lying"] == [1] and done.results[0].resent == 2
-    assert "said yes" in done.results[0].reasons["lying"]
+    assert outcomes(done)["no_effect"] == [1] and done.results[0].resent == 2
+    assert "accepted the command (3 attempts) but still draws" in done.results[0].reasons["no_effect"]
 
 
 async def test_a_lying_rig_that_should_wake_is_found_out_within_a_few_ticks() -> None:
@@ -96,7 +96,7 @@ async def test_a_lying_rig_that_should_wake_is_found_out_within_a_few_ticks() ->
     await crew.execute(orders(clock, ("g0", "sleep", range(3))))
     fleet.afflict(Affliction(RigFault.LIES, "g0", (1,)))
     done = await crew.execute(orders(clock, ("g0", "normal", range(3)), deadline_s=120.0))
-    assert outcomes(done) == {"reached": [0, 2], "lying": [1]}
+    assert outcomes(done) == {"reached": [0, 2], "no_effect": [1]}
     crew.snapshot(clock.now())
     assert crew.readings["g0"].watts[1] < 14
 
@@ -126,7 +126,7 @@ async def test_a_rig_that_is_in_the_mode_already_has_reached_it_whatever_it_answ
 async def test_orders_before_any_look_are_judged_all_the_same() -> None:
     crew, fleet, clock, _ = simulated_crew(site(4), Affliction(RigFault.LIES, "g0", (1,)))
     done = await crew.execute(orders(clock, ("g0", "sleep", range(4))))
-    assert outcomes(done) == {"reached": [0, 2, 3], "lying": [1]}
+    assert outcomes(done) == {"reached": [0, 2, 3], "no_effect": [1]}
 
 
 async def test_a_rig_that_wakes_by_itself_is_seen_to() -> None:

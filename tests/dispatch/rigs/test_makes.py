@@ -105,7 +105,7 @@ async def test_what_becomes_of_faulty_rigs_is_judged_by_reading_them(way: Way) -
         done = await crew.execute(orders(clock, ("g0", "sleep", range(9)), deadline_s=120.0))
         # pyasic-rs reads an Antminer back by itself, and calls one that lies one that refuses.
         found_out = way[:2] == (through_pyasic_rs, Dialect.ANTMINER)
-        said_no = {"refused": [1, 2]} if found_out else {"refused": [1], "lying": [2]}
+        said_no = {"refused": [1, 2]} if found_out else {"refused": [1], "no_effect": [2]}
         assert outcomes(done) == {"reached": [0, 7, 8], "unreachable": [3, 4, 6], "partly": [5], **said_no}
         done = await crew.execute(orders(clock, ("g0", "normal", [0, 7]), deadline_s=120.0))
         assert outcomes(done) == {"reached": [0, 7]}
@@ -118,7 +118,7 @@ async def test_an_avalon_whose_clock_is_behind_stops_late_and_is_found_out() -> 
     async with crew_over(way, "127.34.1.0/24", 2, Affliction(RigFault.WRONG_CLOCK, "g0", (1,))) as (crew, yard, clock):
         await crew.refresh()
         done = await crew.execute(orders(clock, ("g0", "sleep", range(2)), deadline_s=60.0))
-        assert outcomes(done) == {"reached": [0], "lying": [1]}
+        assert outcomes(done) == {"reached": [0], "no_effect": [1]}
         assert [at_s - yard.fleet.now_s > 3000 for at_s, _, _ in yard._due] == [True] * 3
 
 

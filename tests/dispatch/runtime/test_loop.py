@@ -150,8 +150,8 @@ async def test_the_ladder_of_prices_each_step_in_the_journal() -> None:
     price_bases = [(e.price_basis, e.at - NOON) for e in entries(journal) if isinstance(e, PriceBasisChanged)]
     assert [r for r, _ in price_bases] == ["day-ahead", "persistence", "safe-state", "real-time"]
     assert [d for _, d in price_bases[:2]] == [20 * MINUTE + 5 * MINUTE, 2 * HOUR]
-    troubled = [e for e in entries(journal) if isinstance(e, Seen) and e.troubles]
-    assert troubled and "the line is dead" in troubled[0].troubles["telling"]
+    alerted = [e for e in entries(journal) if isinstance(e, Seen) and e.alerts]
+    assert alerted and "the line is dead" in alerted[0].alerts["telling"]
     asleep_at = next(e.at for e in entries(journal) if isinstance(e, Commanded) and all(o.mode == "sleep" for o in e.orders))
     assert asleep_at - NOON == price_bases[2][1]
     assert awake(fleet, setup) == {"a-old": 40, "b-new": 40} and state.price_basis == "real-time"

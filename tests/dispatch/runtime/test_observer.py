@@ -1,4 +1,4 @@
-"""Eyes: what sources find odd and rigs that do not answer are troubles; live sources are told what was known, and let go of."""
+"""Observer: odd findings of sources and silent rigs become alerts; live sources learn what was known before and are closed at the end."""
 
 from __future__ import annotations
 
@@ -78,22 +78,22 @@ async def test_what_a_source_finds_odd_is_shown_for_hours_and_then_over() -> Non
     observer = looker(live)
     live.findings.append("LZ_WEST at noon: two prices")
     first = await observer.observe(NOON, state)
-    assert first.troubles == {"live, of late": "LZ_WEST at noon: two prices"} and not live.findings
+    assert first.alerts == {"live, of late": "LZ_WEST at noon: two prices"} and not live.findings
     state = state.after(first, 1)
     state = state.after(await observer.observe(NOON + HOUR, state), 2)
-    assert "two prices" in state.troubles["live, of late"]
+    assert "two prices" in state.alerts["live, of late"]
     state = state.after(await observer.observe(NOON + SAID_STANDS, state), 3)
-    assert not state.troubles
+    assert not state.alerts
 
 
-async def test_groups_whose_rigs_do_not_answer_are_a_trouble_until_they_do() -> None:
+async def test_groups_whose_rigs_do_not_answer_raise_an_alert_until_they_do() -> None:
     fleet = Answering(**{"a-old": 0, "b-new": 19})
     state, observer = nothing_known(), looker(fleet=fleet)
     state = state.after(await observer.observe(NOON, state), 1)
-    assert state.troubles == {RIGS: "none of the 40 rigs of a-old answers; 19 of the 40 rigs of b-new answer"}
+    assert state.alerts == {RIGS: "group a-old: 0 of 40 rigs responding; group b-new: 19 of 40 rigs responding"}
     fleet.reachable = {"a-old": 40, "b-new": 20}
     state = state.after(await observer.observe(NOON + HOUR, state), 2)
-    assert not state.troubles
+    assert not state.alerts
 
 
 async def test_a_live_source_knows_after_a_restart_what_was_told_before_it_is_asked_and_is_closed_at_the_end() -> None:

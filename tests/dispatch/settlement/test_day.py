@@ -334,14 +334,19 @@ def test_what_went_wrong_is_told(tmp_path: Path) -> None:
     noisy.prices(lambda n: 20.0)
     noisy.run_all()
     noon = noisy.day.start + timedelta(hours=12)
-    noisy.seen(noon, troubles={"ercot": "no answer within 60 s"}, asked=("ercot",))
+    noisy.seen(noon, alerts={"ercot": "no answer within 60 s"}, asked=("ercot",))
     noisy.journal.append(PriceBasisChanged(at=noon, price_basis="day-ahead", why="No price for 20 minutes."))
     noisy.journal.append(Planned(at=noon, as_of=2, plan=None, failed="the planner died or overran"))
-    results = (Result(order="1", by={"reached": "0-6", "unreachable": "7,8", "lying": "9"}),)
+    results = (Result(order="1", by={"reached": "0-6", "unreachable": "7,8", "no_effect": "9"}),)
     noisy.journal.append(Done(at=noon, results=results))
     noisy.seen()
     wrong = " ".join(noisy.settle()["story"]["wrong"])
-    for said in ("day-ahead", "ercot gave trouble at 1 looks", "1 plans failed", "3 of 10 commands", "1 lying, 2 unreachable"):
+    for said in (
+        "day-ahead",
+        "ercot: 1 failed reading, first at",
+        "1 plan failed",
+        "3 of 10 rig commands failed: 1 no effect, 2 unreachable",
+    ):
         assert said in wrong
     assert noisy.settle()["net_usd"] == ground.settle()["net_usd"]
 
