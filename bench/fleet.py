@@ -34,8 +34,7 @@ from dispatch.clock import WallClock  # noqa: E402
 from dispatch.decide.plan_inputs import inputs  # noqa: E402
 from dispatch.decide.reconcile import decide  # noqa: E402
 from dispatch.decide.state import State  # noqa: E402
-from dispatch.entries import Commanded, Done, GroupSeen, Hold, Order, Result, Seen  # noqa: E402
-from dispatch.rigs import pack, unpack  # noqa: E402
+from dispatch.entries import Commanded, Done, GroupSeen, Hold, Order, Result, Seen, pack, unpack  # noqa: E402
 from dispatch.rigs.asics import Asics  # noqa: E402
 from dispatch.rigs.controller import RigController  # noqa: E402
 from dispatch.rigs.dialects import wire_model  # noqa: E402
@@ -44,7 +43,8 @@ from dispatch.runtime.planner import make  # noqa: E402
 from dispatch.runtime.price_sources import watched  # noqa: E402
 from dispatch.sim.models import model_fleet  # noqa: E402
 from dispatch.sim.spec import Affliction, RigFault, spec_to_json  # noqa: E402
-from dispatch.site_file import load as config  # noqa: E402
+from dispatch.site_file.defaults import default_file  # noqa: E402
+from dispatch.site_file.load import load_site_file, setup_from_document  # noqa: E402
 from optimizer.domain.site import Hall, Meter, RigGroup, Site  # noqa: E402
 from optimizer.solve import Session  # noqa: E402
 
@@ -133,12 +133,12 @@ def order(group: RigGroup, mode: str, clock: WallClock, id_: str) -> Commanded:
 def reconcile_s(rigs: int = 30_000) -> float:
     """Seconds a tick of a 100 MW site takes without its network: the look folded in, the plan over 48 hours, and `decide`, which orders
     every rig to sleep, a tenth of them silent and a tenth having just failed to."""
-    setup = config.load(config.default_file("ercot-site.toml"), {"prices": {"source": "synthetic", "seed": 1}})
+    setup = load_site_file(default_file("ercot-site.toml"), {"prices": {"source": "synthetic", "seed": 1}})
     at = datetime(2026, 8, 20, 16, tzinfo=UTC)
     facts = [f for w in watched(setup, lambda: at) for f in asyncio.run(w.source.fetch(at - timedelta(days=2), at))]
     hold = Hold(id="h", group=None, mode="sleep", mw_cap=None, until=None, by="bench")
     look = Seen(at=at, facts=tuple(facts), fleet={g.name: seen(g) for g in setup.site.groups}, holds=(hold,))
-    state = State.start(setup, config.from_document).after(look, 1)
+    state = State.start(setup, setup_from_document).after(look, 1)
     session = Session()
     make(inputs(state, at), session)  # the worker's first plan starts a solver; its ticks do not
     later = at + timedelta(hours=6)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
@@ -158,6 +158,29 @@ class PriceBasisChanged(Entry):
 
     price_basis: str
     why: str
+
+
+def pack(rigs: Sequence[int]) -> str:
+    """Positions as ascending ranges: [0, 1, 2, 7] is "0-2,7". An empty set is ""."""
+    out: list[str] = []
+    run: list[int] = []
+    for rig in [*sorted(set(rigs)), None]:
+        if run and rig == run[-1] + 1:
+            run.append(rig)
+            continue
+        if run:
+            out.append(str(run[0]) if len(run) == 1 else f"{run[0]}-{run[-1]}")
+        run = [rig] if rig is not None else []
+    return ",".join(out)
+
+
+def unpack(text: str) -> tuple[int, ...]:
+    """The positions of a packed set. Raises ValueError when it is not one."""
+    out: list[int] = []
+    for part in filter(None, text.split(",")):
+        first, _, last = part.partition("-")
+        out.extend(range(int(first), int(last or first) + 1))
+    return tuple(out)
 
 
 KINDS: dict[str, type[Entry]] = {k.__name__: k for k in (RunStarted, Seen, Planned, Commanded, Done, PriceBasisChanged)}

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TypeVar
 
-from dispatch.site_file import load as config
 from dispatch.site_file import market_rules
+from dispatch.site_file.defaults import default_file
 from optimizer.domain.market_rules import Dated
 from optimizer.domain.obligation import Contract
 
 C = TypeVar("C", bound=Contract)
-SHIPPED = market_rules.read(config.default_file("programs.toml"))
+SHIPPED = market_rules.read_market_rules(default_file("programs.toml"))
 
 
 def ruled(contract: C, **other: float | str) -> C:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from dispatch.site_file.load import from_document
+from dispatch.site_file.load import setup_from_document
 from dispatch.site_file.setup import Setup
 
 
@@ -35,4 +35,4 @@ def group(name: str, hall: str, *, watts: float, ths: float, rigs: int = 40, **m
 
 def small(**changes: Any) -> Setup:
     """Breakevens at 45 $/PH/day: a-old 62.50 $/MWh (30 J/TH), b-new 107.14 $/MWh (17.5 J/TH)."""
-    return from_document(document(**changes))
+    return setup_from_document(document(**changes))

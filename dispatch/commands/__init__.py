@@ -98,7 +98,7 @@ def read_json(path: Path) -> Any:
 def setup_of_ledger(engine: Any) -> Any:
     """The Setup of the newest run a ledger holds. Ends with 2 when nothing ever ran."""
     from dispatch.entries import RunStarted
-    from dispatch.site_file.load import from_document
+    from dispatch.site_file.load import setup_from_document
     from dispatch.store.journal import SqlJournal
 
     started = None
@@ -107,4 +107,4 @@ def setup_of_ledger(engine: Any) -> Any:
             started = entry
     if started is None:
         raise Ended(WRONG, "nothing has run on this data folder yet")
-    return from_document(started.config)
+    return setup_from_document(started.config)

@@ -76,10 +76,11 @@ def check(
     file: Annotated[Path | None, typer.Argument(help="The site file; the demonstration's without one.")] = None, as_json: Json = False
 ) -> None:
     """Every fault in a config at once; what is unverified in the rules it uses."""
-    from dispatch.site_file import load as site_files
+    from dispatch.site_file.defaults import DEMO_SITE, default_file
+    from dispatch.site_file.load import check_site_file
 
-    path = file or site_files.default_file(site_files.DEMO)
-    checked = site_files.check(path)
+    path = file or default_file(DEMO_SITE)
+    checked = check_site_file(path)
     if checked.faults:
         if as_json:
             out({"faults": list(checked.faults)}, True)

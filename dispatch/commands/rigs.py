@@ -41,10 +41,11 @@ def serve(
 @rigs.command("list")
 def list_(config: Config, as_json: Json = False) -> None:
     """The groups of a site and how their rigs are reached."""
-    from dispatch.site_file import load as site_files
+    from dispatch.rigs.driver_sections import driver_settings
+    from dispatch.site_file.load import load_site_file
 
-    setup = site_files.load(config)
-    site, ways = setup.site, {g.name: setup.driver(g.name) for g in setup.site.groups}
+    setup = load_site_file(config)
+    site, ways = setup.site, {g.name: driver_settings(setup, g.name) for g in setup.site.groups}
     rows = [
         {
             "group": g.name,

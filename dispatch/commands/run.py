@@ -57,14 +57,14 @@ def replay(
     """The same loop over archived facts with a simulated fleet, as fast as it goes; leaves a journal and settlements."""
     from dispatch.runtime.price_sources import archived
     from dispatch.service.replay import replay as replayed
-    from dispatch.site_file import load as site_files
+    from dispatch.site_file.load import load_site_file
 
     start, end = instant(from_, "--from"), instant(to, "--to")
     if end <= start:
         raise Ended(WRONG, f"--to {to} is not after --from {from_}")
     if not archive.is_dir():
         raise Ended(WRONG, f"--archive: there is no folder {archive}")
-    setup = site_files.load(config, archived(config, archive))
+    setup = load_site_file(config, archived(config, archive))
     state = asyncio.run(replayed(setup, data, start, end, progress=_progress(start, end)))
     head = {"from": start.isoformat(), "to": end.isoformat(), "rows": state.seq, "data": str(data)}
     out(head, as_json, [f"replayed {start:%Y-%m-%d %H:%MZ} to {end:%Y-%m-%d %H:%MZ}: {state.seq} journal rows in {data}"])
@@ -101,11 +101,12 @@ def _daemon(
     from dispatch.runtime.price_sources import simulated_market
     from dispatch.service.demo import opening, own_rigs, unserved
     from dispatch.service.supervisor import Job, supervise
-    from dispatch.site_file import load as site_files
+    from dispatch.site_file.defaults import DEMO_SITE, default_file
+    from dispatch.site_file.load import load_site_file
     from dispatch.site_file.sections import SyntheticPrices
 
-    path = config or site_files.default_file(site_files.DEMO)
-    setup = site_files.load(path)
+    path = config or default_file(DEMO_SITE)
+    setup = load_site_file(path)
     demonstration = config is None or (world == "live" and unserved(setup))
     override: dict[str, Any] = {}
     if seed is not None:
@@ -117,7 +118,7 @@ def _daemon(
     pace = speed if speed is not None else DEMO_SPEED if demonstration and not from_ else 1.0
     asked = instant(from_, "--from") if from_ else None
     if demonstration and asked is None and pace != 1.0:
-        asked = asyncio.run(opening(site_files.load(path, override or None), wall_now()))
+        asked = asyncio.run(opening(load_site_file(path, override or None), wall_now()))
     if config is None and (moved := own_rigs(path)):
         note(f"loadstone: another site has the demonstration's addresses; its rigs are at {moved['groups'][0]['driver']['subnet']} and on")
         override |= moved
@@ -149,7 +150,7 @@ def _address(listen: str) -> str:
     """HOST:PORT from the command line. Ends with 2 when it is none."""
     from pydantic import ValidationError
 
-    from dispatch.site_file.sections import ApiSettings
+    from dispatch.site_file.setup import ApiSettings
 
     try:
         return ApiSettings(listen=listen).listen

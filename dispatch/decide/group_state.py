@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dispatch.entries import GroupSeen, Order, Result
-from dispatch.rigs import Outcome, unpack
+from dispatch.entries import GroupSeen, Order, Result, unpack
+from dispatch.rigs import Outcome
 from dispatch.rigs.shed_curve import Curve
 from optimizer.domain.site import SLEEP, RigGroup
 

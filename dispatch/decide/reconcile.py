@@ -17,8 +17,7 @@ from dispatch.decide.measured_load import effective, watts_at_meter
 from dispatch.decide.move_limits import Limits, Move
 from dispatch.decide.reflex import Wanted, wanted
 from dispatch.decide.state import State
-from dispatch.entries import Commanded, Order
-from dispatch.rigs import pack
+from dispatch.entries import Commanded, Order, pack
 from optimizer.domain.site import RigGroup
 
 # World seconds an order may take; a reading within them shows the outcome. Ticks are longer.

@@ -5,18 +5,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field
 
 from dispatch.site_file import plugins
-from dispatch.site_file.errors import ConfigFault
-from optimizer.domain.site import Written
+from dispatch.site_file.setup import PluginSection, Setup
 
 if TYPE_CHECKING:
     from dispatch.meters import Fans, PowerMeter
-    from dispatch.site_file.setup import Setup
 
 Host = Annotated[str, Field(min_length=1)]
 Port = Annotated[int, Field(ge=1, le=65535)]
@@ -27,10 +25,10 @@ FORMATS = Literal["float32", "float64", "int16", "uint16", "int32", "uint32", "i
 WATTS = {"w": 1.0, "kw": 1e3, "mw": 1e6}
 
 
-class MeterSettings(Written):
+class MeterSettings(PluginSection):
     """A table that names a meter."""
 
-    model_config = ConfigDict(**{**Written.model_config, "populate_by_name": True})
+    model_config = ConfigDict(**{**PluginSection.model_config, "populate_by_name": True})
     kind: str
 
     def opened(self) -> PowerMeter:
@@ -64,7 +62,7 @@ class ModbusMeter(MeterSettings):
         return ModbusPower(self.host, self.port, self.unit, where, self.scale * WATTS[self.unit_of_power] / 1e6)
 
 
-class FansSettings(Written):
+class FansSettings(PluginSection):
     """A table that names a hall's fans."""
 
     kind: str
@@ -89,22 +87,8 @@ class ModbusFans(FansSettings):
         return ModbusCoil(self.host, self.port, self.unit, self.coil)
 
 
-PLACES = (("meters", "driver"), ("halls", "feeder"), ("groups", "pdu"), ("halls", "fans"))
-
-
-def faults(raw: Mapping[str, Any]) -> Iterator[ConfigFault]:
-    """What is wrong in these tables of a site file, all of it."""
-    from dispatch.site_file.errors import chosen
-
-    for section, key in PLACES:
-        items = raw.get(section)
-        for n, item in enumerate(items if isinstance(items, list) else ()):
-            if isinstance(item, Mapping) and item.get(key) is not None:
-                yield from chosen({key: item[key]}, key, "kind", _kinds(key), None, at=(section, n, key))[1]
-
-
 def _kinds(key: str) -> Mapping[str, type[Any]]:
-    return plugins.offered(plugins.FANS if key == "fans" else plugins.METERS)
+    return plugins.installed(plugins.FANS if key == "fans" else plugins.METERS)
 
 
 def _made(table: Mapping[str, Any], key: str) -> Any:

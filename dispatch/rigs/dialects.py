@@ -30,7 +30,7 @@ def spoken(model: str, told: str | None = None) -> tuple[Dialect, str]:
     """The dialect rigs of a model are spoken to in, and their name on the wire; the catalogue's name where nobody knows that. `told` is the
     dialect a site file says; their make's first otherwise. Raises ValueError for a model of no known make and for a dialect they do not
     speak."""
-    known = rig_catalogue.read(default_file("rigs.toml")).models.get(model)
+    known = rig_catalogue.read_rig_catalogue(default_file("rigs.toml")).models.get(model)
     if known is None or known.make not in OF_MAKE:
         raise ValueError(f"{model!r}: nobody knows what rigs of this model speak")
     dialects, wire_model = OF_MAKE[known.make], known.wire_model or known.name

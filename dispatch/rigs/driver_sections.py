@@ -9,14 +9,33 @@ from zlib import crc32
 
 from pydantic import Field, model_validator
 
+from dispatch.rigs.site_checks import dialect_faults, roster_faults, subnet_faults
 from dispatch.rigs.wire import Dialect
-from dispatch.site_file.sections import DriverSettings, Reference, Subnet, Text, Url
+from dispatch.site_file import plugins
+from dispatch.site_file.field_types import Reference, Subnet, Text, Url
+from dispatch.site_file.setup import PluginSection, Setup, SiteCheck
 
 if TYPE_CHECKING:
     from dispatch.clock import Clock
     from dispatch.rigs import Driver
-    from dispatch.site_file.setup import Setup
     from optimizer.domain.site import RigGroup
+
+
+class DriverSettings(PluginSection):
+    """A group's `driver` table."""
+
+    kind: str
+
+    def reach(self, setup: Setup, group: str, clock: Clock) -> Driver:
+        """The driver of a group. Raises ValueError, OSError or KeyError when its rigs or their credentials cannot be found."""
+        raise NotImplementedError
+
+
+def driver_settings(setup: Setup, group: str) -> DriverSettings:
+    """How the rigs of a group are reached: its `driver` table as the class its `kind` names. Raises KeyError for an unknown group."""
+    table = setup.site.group(group).driver
+    found: DriverSettings = plugins.installed(plugins.DRIVERS)[str(table["kind"])].model_validate(table)
+    return found
 
 
 class SimulatedDriver(DriverSettings):
@@ -39,6 +58,7 @@ class TcpSettings(DriverSettings):
     """Rigs on a network: the first `rigs` addresses of a subnet, or those of a roster (a CSV with a column "ip", and
     "group" where it maps a whole site); `dialect` where rigs speak another than the first of their make, `at_once` connections."""
 
+    site_checks: ClassVar[tuple[SiteCheck, ...]] = (subnet_faults, roster_faults, dialect_faults)
     subnet: Subnet | None = None
     roster: Text | None = None
     dialect: Dialect | None = None
@@ -146,6 +166,7 @@ class FleetBridgeDriver(DriverSettings):
     refers to an API key."""
 
     kind: Literal["fleet-bridge"] = "fleet-bridge"
+    site_checks: ClassVar[tuple[SiteCheck, ...]] = (roster_faults,)
     roster_column: ClassVar[str] = "device"
     url: Url
     roster: Text

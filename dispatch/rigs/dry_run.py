@@ -13,7 +13,8 @@ from pathlib import Path
 import numpy as np
 
 from dispatch.clock import Clock
-from dispatch.rigs import Ability, Driver, Readings, Sent, pack
+from dispatch.entries import pack
+from dispatch.rigs import Ability, Driver, Readings, Sent
 from dispatch.sim.fleet import Fleet
 from dispatch.sim.spec import spec_of
 from optimizer.domain.site import RigGroup

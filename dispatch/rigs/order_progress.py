@@ -11,8 +11,8 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from dispatch.entries import Order, Result
-from dispatch.rigs import Outcome, Readings, Sent, unpack
+from dispatch.entries import Order, Result, unpack
+from dispatch.rigs import Outcome, Readings, Sent
 from dispatch.rigs.group_readings import MOVED, Floats, GroupReadings, Ints, ranges
 from optimizer.domain.site import SLEEP
 

@@ -14,6 +14,7 @@ from dispatch.meters.meter_sections import fans_of, meters_of
 from dispatch.meters.readings import MeterReadings
 from dispatch.rigs import Driver
 from dispatch.rigs.controller import RigController, TelemetrySink
+from dispatch.rigs.driver_sections import driver_settings
 from dispatch.rigs.dry_run import DryRunDriver
 from dispatch.runtime.observer import PolledSource, SiteObserver
 from dispatch.runtime.planner import InlinePlanner, WorkerPlanner
@@ -80,6 +81,6 @@ def _meters(setup: Setup, drivers: Mapping[str, Driver]) -> dict[str, PowerMeter
 def _drivers(setup: Setup, clock: Clock, paper: bool) -> Mapping[str, Driver]:
     drivers: dict[str, Driver] = {}
     for group in setup.site.groups:
-        reached = setup.driver(group.name).reach(setup, group.name, clock)
+        reached = driver_settings(setup, group.name).reach(setup, group.name, clock)
         drivers[group.name] = DryRunDriver(group, reached, clock) if paper and not isinstance(reached, DryRunDriver) else reached
     return drivers

@@ -12,7 +12,7 @@ from dispatch.decide.reconcile import decide
 from dispatch.decide.state import State
 from dispatch.entries import Commanded, Entry, Planned, RunStarted, canonical, entry_to_json
 from dispatch.runtime.planner import make, rule_based
-from dispatch.site_file.load import from_document
+from dispatch.site_file.load import setup_from_document
 from optimizer.domain.money import Finding
 from optimizer.planning.result import RULE_BASED
 from optimizer.solve.lexicographic import FEASIBLE
@@ -43,7 +43,7 @@ def redecide(rows: Iterator[tuple[int, Entry]]) -> Redecided:
             if not isinstance(entry, RunStarted):
                 said.findings.append(Finding("journal", f"row {seq}: the journal begins with {type(entry).__name__}, not with a run"))
                 return said
-            state = State.start(from_document(entry.config), from_document)
+            state = State.start(setup_from_document(entry.config), setup_from_document)
         if isinstance(entry, Commanded):
             said.commands += 1
             _again(said, seq, entry, state)

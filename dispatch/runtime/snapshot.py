@@ -12,7 +12,7 @@ from dispatch.decide.plan_inputs import PlanInputs, inputs
 from dispatch.decide.state import State
 from dispatch.entries import Seen
 from dispatch.runtime.price_sources import archived, watched
-from dispatch.site_file import load as site_files
+from dispatch.site_file.load import load_site_file, setup_from_document
 from dispatch.site_file.setup import Setup
 from markets.facts import Fact
 
@@ -31,7 +31,7 @@ class Snapshot:
 
 def snapshot(config: Path, archive: Path | None, at: datetime | None) -> Snapshot:
     """Ask every source of a site file for what was known at `at`. Raises SourceError."""
-    setup = site_files.load(config, archived(config, archive) if archive else {})
+    setup = load_site_file(config, archived(config, archive) if archive else {})
     at = at or wall_now()
     return asyncio.run(_look(setup, at))
 
@@ -41,5 +41,5 @@ async def _look(setup: Setup, at: datetime) -> Snapshot:
     facts: list[Fact] = []
     for source in watched(setup, clock.now):
         facts += await source.source.fetch(at - LOOK_BACK, at)
-    state = State.start(setup, site_files.from_document).after(Seen(at=at, facts=tuple(facts)), 1)
+    state = State.start(setup, setup_from_document).after(Seen(at=at, facts=tuple(facts)), 1)
     return Snapshot(setup, state, inputs(state, at), at)

@@ -44,14 +44,14 @@ async def loop_role(job: Job) -> int:
     from dispatch.service.nightly_settlement import Nightly
     from dispatch.service.replay import closing_look, run_started
     from dispatch.signals import watched_folder
-    from dispatch.site_file import load as config
+    from dispatch.site_file.load import load_site_file, setup_from_document
     from dispatch.store import lease
     from dispatch.store.inbox import Inbox
     from dispatch.store.journal import SqlJournal
     from dispatch.store.tables import open_ledger
     from dispatch.store.telemetry import Telemetry
 
-    setup, data, clock = config.load(job.config, job.override), Path(job.data), clock_of(job)
+    setup, data, clock = load_site_file(job.config, job.override), Path(job.data), clock_of(job)
     engine = open_ledger(data)
     token, inbox = await _lead(engine, job.owner), Inbox(engine)
     telemetry = Telemetry(data / "telemetry", setup.site)
@@ -66,7 +66,7 @@ async def loop_role(job: Job) -> int:
                 await _answering(setup)
                 await assembled.crew.refresh()
                 clock.let_go()
-            state = State.start(setup, config.from_document)
+            state = State.start(setup, setup_from_document)
             started = run_started(assembled.world.name, setup, clock.now(), token)
             leads = lambda: _holds(engine, token)  # noqa: E731
             state = await loop.run(assembled.world, journal, state, started, until, nightly, leads)
@@ -91,11 +91,11 @@ async def loop_role(job: Job) -> int:
 
 async def api_role(job: Job) -> int:
     """Serve the API and the page."""
-    from dispatch.site_file import load as config
+    from dispatch.site_file.load import load_site_file
     from dispatch.web.app import create_app
     from dispatch.web.serve import serve
 
-    app = create_app(Path(job.data), config.load(job.config, job.override), clock=clock_of(job), listen=job.listen)
+    app = create_app(Path(job.data), load_site_file(job.config, job.override), clock=clock_of(job), listen=job.listen)
     try:
         await serve(app, job.listen)
     except OSError as fault:
@@ -108,10 +108,10 @@ async def rigs_role(job: Job) -> int:
     """The demonstration's rigs: every loopback subnet of the site file, on a clock of the same speed. The site starts cold: all asleep."""
     from dispatch.sim.models import ServeFault
     from dispatch.sim.server import serve_site
-    from dispatch.site_file import load as config
+    from dispatch.site_file.load import load_site_file
 
     try:
-        await serve_site(config.load(job.config, job.override), clock_of(job), Path(job.data) / "rigs.jsonl", initial=SLEEP)
+        await serve_site(load_site_file(job.config, job.override), clock_of(job), Path(job.data) / "rigs.jsonl", initial=SLEEP)
     except ServeFault as fault:
         log.error("the simulated rigs cannot be served", why=str(fault))
         return 3
@@ -121,12 +121,16 @@ async def rigs_role(job: Job) -> int:
 async def _answering(setup: Any) -> None:
     """Give simulated rigs on loopback a moment to be there; a rig network that does not answer is the loop's to see and say."""
     from dispatch.rigs.dialects import spoken
+    from dispatch.rigs.driver_sections import TcpSettings, driver_settings
     from dispatch.rigs.roster import addresses
     from dispatch.rigs.wire import PORTS
 
-    drivers = [(g, setup.driver(g.name)) for g in setup.site.groups]
-    ways = [(g, how) for g, how in drivers if getattr(how, "subnet", None)]
-    firsts = [(addresses(how.subnet, g.rigs)[0], PORTS[spoken(g.model, how.dialect)[0]][0]) for g, how in ways]
+    drivers = [(g, driver_settings(setup, g.name)) for g in setup.site.groups]
+    firsts = [
+        (addresses(how.subnet, g.rigs)[0], PORTS[spoken(g.model, how.dialect)[0]][0])
+        for g, how in drivers
+        if isinstance(how, TcpSettings) and how.subnet
+    ]
     until = wall_s() + RIGS_WITHIN_S
     for address, port in firsts:
         while wall_s() < until:

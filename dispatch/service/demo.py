@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from dispatch.rigs.dialects import spoken
-from dispatch.rigs.driver_sections import ListedSettings
+from dispatch.rigs.driver_sections import ListedSettings, driver_settings
 from dispatch.rigs.wire import PORT, PORTS
 from dispatch.site_file.sections import FixedHash, SyntheticPrices
 from dispatch.site_file.setup import Setup
@@ -44,7 +44,7 @@ async def opening(setup: Setup, now: datetime) -> datetime:
 def unserved(setup: Setup) -> bool:
     """Whether a site is a demonstration whatever it is called: a synthetic market, and all its rigs at loopback addresses, where only
     simulated ones can be, which nobody serves yet."""
-    told = [(group, setup.driver(group.name)) for group in setup.site.groups]
+    told = [(group, driver_settings(setup, group.name)) for group in setup.site.groups]
     ways = [(group, way) for group, way in told if isinstance(way, ListedSettings) and _loopback(way)]
     if not isinstance(setup.prices, SyntheticPrices) or len(ways) < len(told):
         return False

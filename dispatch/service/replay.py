@@ -16,7 +16,7 @@ from dispatch.runtime import loop
 from dispatch.runtime.loop import AfterTick
 from dispatch.runtime.world import World
 from dispatch.service.nightly_settlement import Nightly, settle_and_write
-from dispatch.site_file.load import from_document
+from dispatch.site_file.load import setup_from_document
 from dispatch.site_file.setup import Setup
 from dispatch.store import Journal
 from markets.grid import OperatingDay
@@ -73,7 +73,7 @@ async def replay(setup: Setup, data: Path, start: datetime, end: datetime, seed:
         if progress is not None:
             await progress(at, state)
 
-    state = State.start(setup, from_document)
+    state = State.start(setup, setup_from_document)
     state = await loop.run(assembled.world, journal, state, run_started("replay", setup, start, token), end, after)
     state = await closing_look(assembled.world, journal, state, end)
     telemetry.flush()

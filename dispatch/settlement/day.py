@@ -18,7 +18,7 @@ from dispatch.settlement.contract_standing import standing
 from dispatch.settlement.counterfactuals import by_cause, otherwise
 from dispatch.settlement.day_journal import DayRecord, of_day
 from dispatch.settlement.obligations_kept import promised
-from dispatch.site_file.load import from_document
+from dispatch.site_file.load import setup_from_document
 from dispatch.site_file.setup import Setup
 from dispatch.store import statements
 from dispatch.store.journal import SqlJournal
@@ -117,7 +117,7 @@ def measured_day(
     record = of_day(engine, day, known_at)
     if record.run is not None and record.run.config_hash != setup.hash_id:
         # A day is settled by the site file it was run under, not by a later one.
-        setup = replace(from_document(record.run.config), path=setup.path)
+        setup = replace(setup_from_document(record.run.config), path=setup.path)
         telemetry = telemetry.read_as(setup.site)
     return setup, record, measure(engine, telemetry, setup, record, known_at)
 

@@ -8,8 +8,8 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from dispatch.entries import Hold
-from dispatch.rigs import Outcome, unpack
+from dispatch.entries import Hold, unpack
+from dispatch.rigs import Outcome
 from dispatch.settlement.actuals import Measured
 from dispatch.settlement.day_journal import DayRecord
 from dispatch.site_file.setup import Setup

@@ -144,7 +144,7 @@ def read(model: type[D], document: Any, at_path: str = "") -> D:
 
 def faults_of(error: ValidationError, model: Any, at_path: str = "") -> list[DocumentFault]:
     """Pydantic's errors in the user's words, each with its path."""
-    return [DocumentFault(joined(at_path, *loc), text) for loc, text in errors.of(error, model)]
+    return [DocumentFault(joined(at_path, *loc), text) for loc, text in errors.validation_faults(error, model)]
 
 
 def joined(*parts: str | int) -> str:
@@ -208,7 +208,7 @@ def parse_hold(document: Any, site: Site, by: str = "") -> Hold:
     found = [] if hold.id else [DocumentFault("id", "is missing")]
     groups = {g.name: g for g in site.groups}
     if hold.group is not None and hold.group not in groups:
-        found.append(DocumentFault("group", f"the site has no group {hold.group!r}" + errors.meant(hold.group, groups)))
+        found.append(DocumentFault("group", f"the site has no group {hold.group!r}" + errors.did_you_mean(hold.group, groups)))
     elif hold.mode is not None:
         for group in [groups[hold.group]] if hold.group else site.groups:
             modes = [m.name for m in group.modes]

@@ -34,7 +34,7 @@ class _Asked:
 def model_fleet(count: int, models: Sequence[str], afflictions: Sequence[Affliction] = ()) -> FleetSpec:
     """`count` rigs, one group a model, shared by weight. A model is NAME, NAME:DIALECT, NAME=WEIGHT or NAME:DIALECT=WEIGHT. Raises
     ServeFault for a model the catalogue does not know and for a dialect it does not speak."""
-    known = rig_catalogue.read(default_file("rigs.toml")).models
+    known = rig_catalogue.read_rig_catalogue(default_file("rigs.toml")).models
     asked = [_asked(text) for text in models]
     groups = []
     for a, rigs in zip(asked, _shares(count, [a.weight for a in asked]), strict=True):

@@ -20,7 +20,7 @@ from errno import EACCES
 from pathlib import Path
 
 from dispatch.clock import Clock, WallClock
-from dispatch.rigs.driver_sections import TcpSettings
+from dispatch.rigs.driver_sections import TcpSettings, driver_settings
 from dispatch.rigs.roster import addresses
 from dispatch.rigs.wire import WireError
 from dispatch.sim.addressed_fleet import AddressedFleet
@@ -133,7 +133,7 @@ async def serve_site(setup: Setup, clock: Clock, effects_path: Path, *, seed: in
     cancelled; rigs start in `initial` mode."""
     groups, places = [], {}
     for group in setup.site.groups:
-        how = setup.driver(group.name)
+        how = driver_settings(setup, group.name)
         if isinstance(how, TcpSettings) and how.subnet and ipaddress.IPv4Network(how.subnet).is_loopback:
             groups += [replace(g, initial=initial, dialect=how.dialect or "") for g in spec_of([group]).groups]
             places[group.name] = addresses(how.subnet, group.rigs)

@@ -19,7 +19,7 @@ from dispatch.clock import Clock
 from dispatch.decide.measured_load import covered
 from dispatch.meters.meter_sections import ModbusMeter, tables
 from dispatch.rigs.cpu_miner import CpuMiner
-from dispatch.rigs.driver_sections import HashingDriver
+from dispatch.rigs.driver_sections import HashingDriver, driver_settings
 from dispatch.sim.fleet import Fleet
 from dispatch.sim.meter import MeterBoard, metering
 from dispatch.sim.pool import Pool, pooling
@@ -35,7 +35,7 @@ async def wired(setup: Setup, fleet: Fleet, clock: Clock) -> AsyncIterator[None]
     async with AsyncExitStack() as stack:
         hashed_w: dict[str, float] = {}
         for group in setup.site.groups:
-            how = setup.driver(group.name)
+            how = driver_settings(setup, group.name)
             if isinstance(how, HashingDriver) and _loopback(how.host):
                 await stack.enter_async_context(hashing(setup, group.name, how, hashed_w, clock))
         for (host, port), kw in _boards(setup, fleet, clock, hashed_w).items():

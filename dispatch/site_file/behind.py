@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from dispatch.site_file.errors import ConfigFault
+from dispatch.site_file.errors import ConfigFault, Where
 from optimizer.domain.net_load import meters_whole
 from optimizer.domain.obligation import Obligation
 from optimizer.domain.site import Site
@@ -12,17 +12,18 @@ from optimizer.obligations.generation import Generation
 from optimizer.obligations.power import Power
 
 
-def faults(site: Site, book: Sequence[tuple[int | None, Obligation]]) -> Iterator[ConfigFault]:
+def generator_faults(site: Site, book: Sequence[tuple[int | None, Obligation]]) -> Iterator[ConfigFault]:
     """Contracts with their positions in the file: generators that stand nowhere, and what they make that nobody would settle."""
     for n, obligation in book:
         if not isinstance(obligation, Generation):
             continue
-        at: tuple[str | int, ...] = ("obligations",) if n is None else ("obligations", n)
+        where: Where = ("obligations",) if n is None else ("obligations", n)
         try:
             meter = obligation.meter(site)
         except ValueError:
             known = ", ".join(m.id for m in site.meters)
-            yield (*at, "scope"), f'needs the meter it stands behind, scope = {{ meter = "..." }}; there are {known}'
+            text = f'needs the meter it stands behind, scope = {{ meter = "..." }}; there are {known}'
+            yield ConfigFault((*where, "scope"), text)
             continue
         if not any(isinstance(o, Power) and meter in meters_whole(site, o.scope) for _, o in book):
-            yield at, f"no power contract speaks of all of meter {meter.id!r}: nobody would settle what is made there"
+            yield ConfigFault(where, f"no power contract covers all of meter {meter.id!r}: its generation would not be settled")

@@ -1,8 +1,10 @@
-"""The files that come with the distribution: shipped sites, the catalogue of rigs, the dated rules."""
+"""The files that come with the distribution: shipped sites, the catalogue of rigs, the market rules."""
 
 from __future__ import annotations
 
 from pathlib import Path
+
+DEMO_SITE = "demo-site.toml"
 
 
 def default_file(name: str) -> Path:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from dispatch.site_file.errors import ConfigFault
+from dispatch.site_file.errors import ConfigFault, Where
 from markets.grid import Market
 from optimizer.domain.obligation import Obligation
 from optimizer.domain.site import Site
@@ -31,22 +31,23 @@ SELLS_LOAD = {
 }
 
 
-def faults(site: Site, book: Sequence[tuple[int | None, Obligation]]) -> Iterator[ConfigFault]:
+def double_selling_faults(site: Site, book: Sequence[tuple[int | None, Obligation]]) -> Iterator[ConfigFault]:
     """Contracts with their positions in the file: what the market does not have, and what is promised twice."""
     for k, (n, obligation) in enumerate(book):
-        at: tuple[str | int, ...] = ("obligations",) if n is None else ("obligations", n)
+        where: Where = ("obligations",) if n is None else ("obligations", n)
         kind, mine = sold_as(obligation), obligation.scope.names(site)
         home = SERVICE_OF.get(kind)
         if home is not None and site.market is not home:
-            yield at, f"{type(obligation).type!r} is a service of {home.value.upper()}; the site is in {site.market.value}"
+            text = f"{type(obligation).type!r} is a service of {home.value.upper()}; the site is in {site.market.value}"
+            yield ConfigFault(where, text)
         for _, other in book[:k]:
             both = [g for g in mine if g in other.scope.names(site)]
             rule = SELLS_LOAD.get(frozenset((kind, sold_as(other))))
             if both and rule:
-                yield (*at, "scope"), f"shares {', '.join(both)} with {other.name!r}: {rule}"
+                yield ConfigFault((*where, "scope"), f"shares {', '.join(both)} with {other.name!r}: {rule}")
 
 
-def beyond(site: Site, book: Sequence[Obligation]) -> Iterator[str]:
+def oversold(site: Site, book: Sequence[Obligation]) -> Iterator[str]:
     """In words, services of more megawatts than their rigs draw at full load and 25 C."""
     for obligation in book:
         if sold_as(obligation) not in SERVICE_OF or not (sold := _sold_mw(obligation)):

@@ -1,4 +1,4 @@
-"""Faults of a written file in its author's words: where it is, what is wrong, what was probably meant."""
+"""Faults of a configuration file, in the words of its author: where the fault is, what is wrong, what was probably meant."""
 
 from __future__ import annotations
 
@@ -8,14 +8,11 @@ import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime, time
-from typing import Any, get_args
+from typing import Any, NamedTuple, get_args
 
 from pydantic import BaseModel, ValidationError
 
-ConfigFault = tuple[tuple[str | int, ...], str]
-# Words of the contract that this version knows and has not built: a clear fault instead of "unknown".
-NOT_BUILT_TEXT = "is not built in this version"
-NOT_BUILT: dict[str, tuple[str, ...]] = {}
+Where = tuple[str | int, ...]
 _NUMBER = "needs a number"
 _NEEDS = {
     "float_type": _NUMBER,
@@ -47,7 +44,18 @@ _LIMITS = {
 }
 
 
-def meant(word: str, known: Iterable[str]) -> str:
+class ConfigFault(NamedTuple):
+    """One fault of a configuration file.
+
+    where  keys and positions that lead to it from the top of the document, such as ("groups", 2, "rigs")
+    what   what is wrong there, as the end of a sentence that begins with the key
+    """
+
+    where: Where
+    what: str
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
     """The tail of a fault about an unknown word: the nearest known one, or all of them when none is near."""
     known = sorted(known)
     near = difflib.get_close_matches(word, known, n=1, cutoff=0.6)
@@ -68,11 +76,11 @@ def shown(value: Any) -> str:
     return text if len(text) <= 60 else text[:57] + "..."
 
 
-def key_path(document: Any, loc: Sequence[str | int]) -> str:
+def key_path(document: Any, where: Sequence[str | int]) -> str:
     """Where in the file, by names: "groups.a-s21.rigs". An item of a list goes by its name, id or type when no sibling shares it,
     else by its position counted from 1: "groups#3.rigs"."""
     out = ""
-    for part in loc:
+    for part in where:
         if isinstance(part, int):
             label = _label(document, part)
             out += f".{label}" if label else f"#{part + 1}"
@@ -106,23 +114,23 @@ def _own_name(item: Any) -> str | None:
     return None
 
 
-def fields(model: Any) -> tuple[str, ...]:
+def keys_of(kind: Any) -> tuple[str, ...]:
     """The keys a file may use for a pydantic model or a dataclass."""
-    if isinstance(model, type) and issubclass(model, BaseModel):
-        return tuple(field.alias or name for name, field in model.model_fields.items())
-    return tuple(f.name for f in dataclasses.fields(model)) if dataclasses.is_dataclass(model) else ()
+    if isinstance(kind, type) and issubclass(kind, BaseModel):
+        return tuple(field.alias or name for name, field in kind.model_fields.items())
+    return tuple(f.name for f in dataclasses.fields(kind)) if dataclasses.is_dataclass(kind) else ()
 
 
-def _keys_at(model: Any, loc: Sequence[str | int]) -> tuple[str, ...]:
-    """The keys known at the table that `loc` leads into."""
-    for part in loc:
+def _keys_at(kind: Any, where: Sequence[str | int]) -> tuple[str, ...]:
+    """The keys known at the table that `where` leads into."""
+    for part in where:
         if isinstance(part, int):
             continue
-        if not (isinstance(model, type) and issubclass(model, BaseModel)):
+        if not (isinstance(kind, type) and issubclass(kind, BaseModel)):
             return ()
-        found = [f.annotation for name, f in model.model_fields.items() if part in (name, f.alias)]
-        model = _table_type(found[0]) if found else None
-    return fields(model)
+        found = [f.annotation for name, f in kind.model_fields.items() if part in (name, f.alias)]
+        kind = _table_type(found[0]) if found else None
+    return keys_of(kind)
 
 
 def _table_type(annotation: Any) -> Any:
@@ -131,77 +139,77 @@ def _table_type(annotation: Any) -> Any:
     return next((found for arg in get_args(annotation) if (found := _table_type(arg))), None)
 
 
-def words(error: Mapping[str, Any], model: Any) -> str:
-    """One of pydantic's errors in the user's words."""
-    kind, got, ctx = error["type"], error.get("input"), error.get("ctx", {})
-    if kind == "missing":
+def validation_message(error: Mapping[str, Any], kind: Any) -> str:
+    """One of pydantic's errors about a table of class `kind`, in the words of the site file."""
+    code, got, ctx = error["type"], error.get("input"), error.get("ctx", {})
+    if code == "missing":
         return "is missing"
-    if kind in ("extra_forbidden", "unexpected_keyword_argument"):
-        return "is not a key here" + meant(str(error["loc"][-1]), _keys_at(model, error["loc"][:-1]))
-    if kind in _NEEDS:
-        return f"{_NEEDS[kind]}, not {shown(got)}" if kind not in ("timezone_aware", "finite_number") else _NEEDS[kind]
-    if kind in _LIMITS:
-        phrase, key = _LIMITS[kind]
+    if code in ("extra_forbidden", "unexpected_keyword_argument"):
+        return "is not a key here" + did_you_mean(str(error["loc"][-1]), _keys_at(kind, error["loc"][:-1]))
+    if code in _NEEDS:
+        return f"{_NEEDS[code]}, not {shown(got)}" if code not in ("timezone_aware", "finite_number") else _NEEDS[code]
+    if code in _LIMITS:
+        phrase, key = _LIMITS[code]
         return f"must be {phrase} {ctx[key]:g}, not {shown(got)}"
-    if kind in ("enum", "literal_error"):
+    if code in ("enum", "literal_error"):
         return f"must be one of {ctx['expected']}, not {shown(got)}"
-    if kind in ("too_short", "string_too_short"):
+    if code in ("too_short", "string_too_short"):
         return "must not be empty"
-    text = str(ctx["error"]) if kind in ("value_error", "assertion_error") and "error" in ctx else str(error["msg"])
+    text = str(ctx["error"]) if code in ("value_error", "assertion_error") and "error" in ctx else str(error["msg"])
     return text[:1].lower() + text[1:] if text[:2].istitle() else text
 
 
-def of(error: ValidationError, model: Any) -> list[ConfigFault]:
-    """Each of pydantic's errors as (where in the validated document, what is wrong)."""
-    return [(tuple(e["loc"]), words(e, model)) for e in error.errors()]
+def validation_faults(error: ValidationError, kind: Any, where: Where = ()) -> list[ConfigFault]:
+    """Each of pydantic's errors about a table of class `kind` that stands at `where`."""
+    return [ConfigFault((*where, *e["loc"]), validation_message(e, kind)) for e in error.errors()]
 
 
-def model(kind: type[Any], table: Any, at: tuple[str | int, ...]) -> tuple[Any, list[ConfigFault]]:
-    """A table as a pydantic model, strictly: no text for a number, no true for 1. None beside its faults."""
+def validated(kind: type[Any], table: Any, where: Where) -> tuple[Any, list[ConfigFault]]:
+    """A table as an object of the pydantic class `kind`, strictly: no text for a number, no true for 1. The object is None where there are
+    faults."""
     if not isinstance(table, Mapping):
-        return None, [(at, f"needs a table {{...}}, not {shown(table)}")]
+        return None, [ConfigFault(where, f"needs a table {{...}}, not {shown(table)}")]
     try:
         return kind.model_validate_json(json.dumps(table), strict=True), []
     except ValidationError as error:
-        return None, [((*at, *loc), text) for loc, text in of(error, kind)]
+        return None, validation_faults(error, kind, where)
 
 
-def plain(document: Any, loc: tuple[str | int, ...] = ()) -> tuple[Any, list[ConfigFault]]:
+def to_json_values(document: Any, where: Where = ()) -> tuple[Any, list[ConfigFault]]:
     """A TOML document as JSON values: instants become text. Faults: numbers that are not finite, instants without an offset."""
     if isinstance(document, Mapping):
-        pairs = {str(k): plain(v, (*loc, str(k))) for k, v in document.items()}
+        pairs = {str(k): to_json_values(v, (*where, str(k))) for k, v in document.items()}
         return {k: v for k, (v, _) in pairs.items()}, [f for _, faults in pairs.values() for f in faults]
     if isinstance(document, list):
-        items = [plain(v, (*loc, n)) for n, v in enumerate(document)]
+        items = [to_json_values(v, (*where, n)) for n, v in enumerate(document)]
         return [v for v, _ in items], [f for _, faults in items for f in faults]
     if isinstance(document, float) and not math.isfinite(document):
-        return 0.0, [(loc, f"needs a finite number, not {document}")]
+        return 0.0, [ConfigFault(where, f"needs a finite number, not {document}")]
     if isinstance(document, datetime):
         naive = document.tzinfo is None
-        return document.isoformat(), [(loc, "has no UTC offset: write Z or +hh:mm at its end")] if naive else []
+        return document.isoformat(), [ConfigFault(where, "has no UTC offset: write Z or +hh:mm at its end")] if naive else []
     if isinstance(document, date | time):
         return document.isoformat(), []
     return document, []
 
 
-def chosen(
+def validated_by_kind(
     raw: Mapping[str, Any],
     section: str,
     key: str,
     kinds: Mapping[str, type[Any]],
     default: str | None,
-    at: tuple[str | int, ...] | None = None,
+    where: Where | None = None,
 ) -> tuple[Any, list[ConfigFault]]:
-    """The settings a table chooses by one of its keys."""
-    at = (section,) if at is None else at
+    """The table `section` of `raw` as an object of the class that its `key` ("source", "kind") names. `default` is the name that stands in
+    where the table or the key is missing. The object is None where there are faults."""
+    where = (section,) if where is None else where
     table = raw.get(section, {key: default} if default else None)
     if not isinstance(table, Mapping):
-        return None, [(at, "is missing" if table is None else f"needs a table, not {shown(table)}")]
+        return None, [ConfigFault(where, "is missing" if table is None else f"needs a table, not {shown(table)}")]
     kind = table.get(key, default)
     if kind is None:
-        return None, [((*at, key), "is missing" + meant("", kinds))]
-    if kind in NOT_BUILT.get(section, ()):
-        return None, [((*at, key), f"{kind!r} {NOT_BUILT_TEXT}")]
+        return None, [ConfigFault((*where, key), "is missing" + did_you_mean("", kinds))]
     if not isinstance(kind, str) or kind not in kinds:
-        return None, [((*at, key), f"{shown(kind)} is not known" + meant(str(kind), kinds))]
-    return model(kinds[kind], table, at)
+        return None, [ConfigFault((*where, key), f"{shown(kind)} is not known" + did_you_mean(str(kind), kinds))]
+    return validated(kinds[kind], table, where)

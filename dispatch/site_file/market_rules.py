@@ -15,7 +15,7 @@ from pydantic import Field, ValidationError, model_validator
 from dispatch import ConfigError
 from dispatch.site_file import errors
 from dispatch.site_file.defaults import default_file
-from dispatch.site_file.errors import ConfigFault
+from dispatch.site_file.errors import ConfigFault, Where
 from markets.grid import Market
 from optimizer.domain.market_rules import Dated
 from optimizer.domain.site import Written
@@ -93,37 +93,37 @@ class Rules:
         return tuple(f"{r.id}: {r.text} ({r.published})" for r in held if not r.verified)
 
 
-def read(path: Path) -> Rules:
+def read_market_rules(path: Path) -> Rules:
     """The rules of a TOML file. Raises ConfigError with every fault; two rules of one id may not hold on the same day."""
     try:
-        document, wrong = errors.plain(tomllib.loads(path.read_text("utf-8")))
+        document, wrong = errors.to_json_values(tomllib.loads(path.read_text("utf-8")))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ConfigError([f"{path}: {error}"]) from None
     found: list[Rule] = []
     for n, raw in enumerate(document.get("rules", [])):
-        rule, more = _rule(raw)
-        wrong += [(("rules", n, *loc), text) for loc, text in more]
+        rule, more = _rule(raw, ("rules", n))
+        wrong += more
         if rule is not None:
             clash = next((r for r in found if r.id == rule.id and _overlap(r, rule)), None)
             if clash:
-                wrong.append((("rules", n, "from"), f"{rule.id} already has a value from {clash.from_} on"))
+                wrong.append(ConfigFault(("rules", n, "from"), f"{rule.id} already has a value from {clash.from_} on"))
             found.append(rule)
     if wrong:
-        raise ConfigError([f"{path.name}: {errors.key_path(document, loc)}: {text}" for loc, text in wrong])
+        raise ConfigError([f"{path.name}: {errors.key_path(document, fault.where)}: {fault.what}" for fault in wrong])
     return Rules(tuple(found))
 
 
 @cache
-def shipped() -> Rules:
+def default_market_rules() -> Rules:
     """The rules that come with this version. Raises ConfigError."""
-    return read(default_file("programs.toml"))
+    return read_market_rules(default_file("programs.toml"))
 
 
-def _rule(raw: Mapping[str, Any]) -> tuple[Rule | None, list[ConfigFault]]:
+def _rule(raw: Mapping[str, Any], where: Where) -> tuple[Rule | None, list[ConfigFault]]:
     try:
         return Rule.model_validate(raw), []
     except ValidationError as error:
-        return None, errors.of(error, Rule)
+        return None, errors.validation_faults(error, Rule, where)
 
 
 def _overlap(a: Rule, b: Rule) -> bool:

@@ -1,4 +1,4 @@
-"""Entry points: what this distribution and its plug-ins offer, by the word a site file calls it. Built-ins come in no other way."""
+"""Plug-ins: the classes registered as entry points, by the name a site file uses. Built-in classes are registered the same way."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ METERS, FANS = "dispatch.meters", "dispatch.fans"
 
 
 class Plugins(Mapping[str, type[Any]]):
-    """The classes of a group by name; each is imported when it is asked for, and no sooner."""
+    """The classes of an entry-point group by name; a class is imported when it is first looked up."""
 
     def __init__(self, group: str) -> None:
         self._group = group
@@ -22,16 +22,16 @@ class Plugins(Mapping[str, type[Any]]):
         for point in metadata.entry_points(group=group):
             if point.name in self._points:
                 raise ConfigError(
-                    [f"plug-ins: {group}: {point.name!r} is offered twice, as {self._points[point.name].value} and {point.value}"]
+                    [f"plug-ins: {group}: {point.name!r} is registered twice, as {self._points[point.name].value} and {point.value}"]
                 )
             self._points[point.name] = point
         if not self._points:
             raise ConfigError(
-                [f"plug-ins: nothing is offered as {group}: install the distribution `loadstone`, a bare source tree is not enough"]
+                [f"plug-ins: no class is registered as {group}: install the distribution `loadstone`, a bare source tree is not enough"]
             )
 
     def __getitem__(self, name: str) -> type[Any]:
-        """Raises KeyError for an unknown name, ConfigError when what is offered cannot be imported."""
+        """Raises KeyError for an unknown name, ConfigError when its class cannot be imported."""
         point = self._points[name]
         try:
             found: type[Any] = point.load()
@@ -50,6 +50,6 @@ class Plugins(Mapping[str, type[Any]]):
 
 
 @cache
-def offered(group: str) -> Plugins:
-    """What is installed does not change while a process runs. Raises ConfigError."""
+def installed(group: str) -> Plugins:
+    """The classes registered for an entry-point group; read once a process. Raises ConfigError when there is none, or two of one name."""
     return Plugins(group)

@@ -12,12 +12,12 @@ from optimizer.obligations.plant import Plant, Provenance
 TAGS = {"maker": "made by", "assembly": "assembled in", "lists": "named in"}
 
 
-def faults(site: Site, book: tuple[Obligation, ...]) -> Iterator[ConfigFault]:
+def provenance_faults(site: Site, book: tuple[Obligation, ...]) -> Iterator[ConfigFault]:
     """Each group that the plant's policy refuses, one line a reason."""
     for plant in (o for o in book if isinstance(o, Plant)):
         for n, group in enumerate(site.groups):
             for tag, words in TAGS.items():
-                yield from (((*("groups", n), tag), text) for text in _refused(group, plant, tag, words))
+                yield from (ConfigFault(("groups", n, tag), text) for text in _refused(group, plant, tag, words))
 
 
 def _refused(group: RigGroup, plant: Plant, tag: str, words: str) -> Iterator[str]:
@@ -27,7 +27,7 @@ def _refused(group: RigGroup, plant: Plant, tag: str, words: str) -> Iterator[st
             yield f"{words} {value}, which {plant.name!r} forbids"
     asked: tuple[str, ...] = getattr(plant.demand, tag)
     if asked and not any(value.casefold() in _folded(plant.demand, tag) for value in own):
-        said = f"{words} {', '.join(own)}" if own else f"nobody says what it is {words}"
+        said = f"{words} {', '.join(own)}" if own else "is not set"
         yield f"{said}; {plant.name!r} demands {' or '.join(asked)}"
 
 

@@ -18,7 +18,7 @@ from optimizer.domain.site import SLEEP, Mode, NotNegative, Written
 DEFAULT_MODES = (SLEEP, "normal")
 
 
-class Model(Written):
+class RigModel(Written):
     """One rig model: figures at 25 C at the wall, each with where it comes from (`figures`: stated, listed, measured, assumed). `make` says
     how it is spoken to, `maker` whose firmware moves it."""
 
@@ -33,7 +33,7 @@ class Model(Written):
     sources: str
 
     @model_validator(mode="after")
-    def _sleeps_and_hashes(self) -> Model:
+    def _sleeps_and_hashes(self) -> RigModel:
         names = [m.name for m in self.modes]
         if SLEEP not in names or len(names) < 2 or len(set(names)) < len(names):
             raise ValueError("modes needs sleep and at least one more, each name once")
@@ -44,10 +44,10 @@ class Model(Written):
 
 
 @dataclass(frozen=True, slots=True)
-class Catalogue:
-    """Rig models by the name a group's `model` uses."""
+class RigCatalogue:
+    """Rig models by the name a group's `validated` uses."""
 
-    models: Mapping[str, Model]
+    models: Mapping[str, RigModel]
 
     def assumed(self, model: str) -> tuple[str, ...]:
         """The figures of a model that nobody published, by name."""
@@ -55,25 +55,25 @@ class Catalogue:
         return tuple(sorted(k for k, basis in found.figures.items() if basis == "assumed")) if found else ()
 
 
-def read(path: Path) -> Catalogue:
+def read_rig_catalogue(path: Path) -> RigCatalogue:
     """Raises ConfigError with every fault of the file."""
     try:
         document = tomllib.loads(path.read_text("utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ConfigError([f"{path}: {error}"]) from None
-    models: dict[str, Model] = {}
+    models: dict[str, RigModel] = {}
     wrong: list[ConfigFault] = []
     for name, raw in document.get("models", {}).items():
         try:
-            models[name] = Model.model_validate(raw)
+            models[name] = RigModel.model_validate(raw)
         except ValidationError as error:
-            wrong += [(("models", name, *loc), text) for loc, text in errors.of(error, Model)]
+            wrong += errors.validation_faults(error, RigModel, ("models", name))
     if wrong:
-        raise ConfigError([f"{path.name}: {errors.key_path(document, loc)}: {text}" for loc, text in wrong])
-    return Catalogue(models)
+        raise ConfigError([f"{path.name}: {errors.key_path(document, fault.where)}: {fault.what}" for fault in wrong])
+    return RigCatalogue(models)
 
 
-def expand(raw: Mapping[str, Any], catalogue: Catalogue) -> tuple[dict[str, Any], list[ConfigFault]]:
+def expand_group(raw: Mapping[str, Any], catalogue: RigCatalogue) -> tuple[dict[str, Any], list[ConfigFault]]:
     """A group with its modes in full and its wake time, ready to be read as a RigGroup; what the file says stands before the catalogue.
 
     A mode is a name of the catalogue's, or a table {name, watts, ths}; a table without watts or ths takes what it lacks from the catalogue.
@@ -85,15 +85,15 @@ def expand(raw: Mapping[str, Any], catalogue: Catalogue) -> tuple[dict[str, Any]
     written = group.get("modes", list(DEFAULT_MODES))
     wrong: list[ConfigFault] = []
     if not isinstance(written, list):
-        return group, [(("modes",), "needs a list [...]")] if written is None else []
+        return group, [ConfigFault(("modes",), "needs a list [...]")] if written is None else []
     in_full = all(isinstance(m, Mapping) and {"watts", "ths"} <= m.keys() for m in written)
     if model is None and isinstance(group.get("model"), str) and not in_full:
-        text = f"{group['model']!r} is not in the catalogue" + errors.meant(group["model"], catalogue.models)
-        return {**group, "modes": None}, [(("model",), text + "; or write each mode with its watts and ths")]
+        text = f"{group['model']!r} is not in the catalogue" + errors.did_you_mean(group["model"], catalogue.models)
+        return {**group, "modes": None}, [ConfigFault(("model",), text + "; or write each mode with its watts and ths")]
     modes = []
     for n, mode in enumerate(written):
         table, text = _mode(mode, model, standby_watts)
-        wrong += [(("modes", n), text)] if text else []
+        wrong += [ConfigFault(("modes", n), text)] if text else []
         modes += [table] if table is not None else []
     group["modes"] = None if wrong else sorted(modes, key=_place)
     wrong += [] if wrong else _mode_faults(modes)
@@ -104,7 +104,7 @@ def expand(raw: Mapping[str, Any], catalogue: Catalogue) -> tuple[dict[str, Any]
     return group, wrong
 
 
-def _mode(mode: Any, model: Model | None, standby_watts: Any) -> tuple[dict[str, Any] | None, str]:
+def _mode(mode: Any, model: RigModel | None, standby_watts: Any) -> tuple[dict[str, Any] | None, str]:
     if isinstance(mode, Mapping):
         known = model.mode(str(mode.get("name"))) if model else None
         return ({**known.model_dump(), **mode} if known else dict(mode)), ""
@@ -112,7 +112,7 @@ def _mode(mode: Any, model: Model | None, standby_watts: Any) -> tuple[dict[str,
         return None, f"needs the name of a mode or a table {{name, watts, ths}}, not {errors.shown(mode)}"
     known = model.mode(mode) if model else None
     if model is None or known is None:
-        return None, f"the catalogue has no mode {mode!r} of it" + errors.meant(mode, [m.name for m in model.modes] if model else [])
+        return None, f"the catalogue has no mode {mode!r} of it" + errors.did_you_mean(mode, [m.name for m in model.modes] if model else [])
     table = known.model_dump()
     if mode == SLEEP and standby_watts is not None:
         table["watts"] = standby_watts
@@ -122,11 +122,11 @@ def _mode(mode: Any, model: Model | None, standby_watts: Any) -> tuple[dict[str,
 def _mode_faults(modes: list[dict[str, Any]]) -> list[ConfigFault]:
     names = [m.get("name") for m in modes]
     twice = sorted({str(n) for n in names if names.count(n) > 1})
-    wrong: list[ConfigFault] = [(("modes",), f"{name!r} stands there twice") for name in twice]
+    wrong: list[ConfigFault] = [ConfigFault(("modes",), f"{name!r} is used twice") for name in twice]
     if SLEEP not in names:
-        wrong.append((("modes",), "needs sleep: a group that can never stop is not a flexible load"))
+        wrong.append(ConfigFault(("modes",), "needs sleep: a group that can never stop is not a flexible load"))
     if all(n == SLEEP for n in names):
-        wrong.append((("modes",), "needs a mode besides sleep"))
+        wrong.append(ConfigFault(("modes",), "needs a mode besides sleep"))
     return wrong
 
 

@@ -1,29 +1,83 @@
-"""A site file becomes a Site, a book of obligations and the settings around them; every fault at once, each "FILE: key: what is wrong"."""
+"""What a site file says: the site, its contracts, and the settings around them. The classes of its sections derive from the bases here."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
-from dispatch.site_file import market_rules as rules
-from dispatch.site_file import plugins as points
-from dispatch.site_file.defaults import default_file as default_file
-from dispatch.site_file.sections import ApiSettings, DriverSettings, HashSettings, PricesSettings, ReportSettings
+from dispatch.site_file.errors import ConfigFault
+from dispatch.site_file.field_types import DEFAULT_LISTEN, Listen, Reference
+from dispatch.site_file.market_rules import Rules
+from markets.sources.source import Source
 from optimizer.domain.obligation import Book
-from optimizer.domain.site import Site
+from optimizer.domain.site import Fraction, Site, Written
+
+Now = Callable[[], datetime]
+SiteCheck = Callable[[Mapping[str, Any], Path | None], Iterable[ConfigFault]]
+
+
+class PluginSection(Written):
+    """A table of a site file whose class is chosen by its `kind` or `source` and registered as a plug-in.
+
+    site_checks  what this class checks beyond its own keys. Each function gets the whole document, and the folder of the site file (None
+                 when the document comes from a journal), and returns what is wrong. A function that several classes name runs once.
+    """
+
+    site_checks: ClassVar[tuple[SiteCheck, ...]] = ()
+
+
+class FactSettings(PluginSection):
+    """A table that names a source of facts.
+
+    live      asked over a network, beside the loop and at the wall's own pace; others answer at each tick, for any instant
+    period_s  world seconds between questions to a live one
+    """
+
+    source: str
+    live: ClassVar[bool] = False
+    period_s: ClassVar[float] = 60.0
+
+    def opened(self, setup: Setup, now: Now) -> Source:
+        """The source; `now` gives the world's time. Raises OSError or ValueError when it cannot be opened."""
+        raise NotImplementedError
+
+
+class PricesSettings(FactSettings):
+    """The table [prices]."""
+
+
+class HashSettings(FactSettings):
+    """The table [hash]."""
+
+    pool_fee: Fraction = 0.0
+    period_s: ClassVar[float] = 600.0
+
+
+class ApiSettings(Written):
+    """Where the API and the page listen, and the names beyond loopback by which they may be called (Host header)."""
+
+    listen: Listen = DEFAULT_LISTEN
+    hosts: tuple[str, ...] = ()
+
+
+class ReportSettings(Written):
+    """Who is notified when a day's statement has a new version: addresses as apprise writes them, each by reference."""
+
+    notify: tuple[Reference, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Setup:
-    """A site file, understood.
+    """A site file that was read without a fault.
 
-    document   everything that was read, as JSON values: groups with their modes in full, the whole book; no secret.
-               `from_document` makes the same Setup of it
+    document   everything that was read, as JSON values: groups with their modes in full, all contracts; no secret.
+               `setup_from_document` makes the same Setup of it
     hash_id    SHA-256 of the document, hex: names the site and book a journal row was decided under
-    unverified sentences about rules and figures the site stands on that nobody has checked
-    path       the file, None when it came from a journal
+    unverified sentences about rules and figures the site relies on that nobody has checked against their source
+    path       the file, None when the document came from a journal
     """
 
     site: Site
@@ -32,7 +86,7 @@ class Setup:
     hash: HashSettings
     document: Mapping[str, Any]
     hash_id: str
-    rules: rules.Rules
+    rules: Rules
     api: ApiSettings = ApiSettings()
     reports: ReportSettings = ReportSettings()
     unverified: tuple[str, ...] = ()
@@ -48,9 +102,3 @@ class Setup:
     def resolve(self, name: str) -> Path:
         """A path the file names, relative to the file's own folder."""
         return (self.path.parent if self.path else Path()) / name
-
-    def driver(self, group: str) -> DriverSettings:
-        """How the rigs of a group are reached."""
-        table = self.site.group(group).driver
-        found: DriverSettings = points.offered(points.DRIVERS)[str(table["kind"])].model_validate(table)
-        return found

@@ -8,7 +8,7 @@ import tomllib
 from collections.abc import Mapping
 from datetime import date, datetime, time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, Field, ValidationError, model_validator
@@ -16,18 +16,12 @@ from pydantic import AfterValidator, Field, ValidationError, model_validator
 from dispatch import ConfigError
 from dispatch.site_file import errors
 from dispatch.site_file.errors import ConfigFault
-from dispatch.site_file.sections import PricesSettings, Text
+from dispatch.site_file.field_types import Text
+from dispatch.site_file.setup import Now, PricesSettings, Setup
 from markets.grid import Market, parse_instant
+from markets.sources.source import Source
 from markets.sources.tariff import PUBLISHED, Hourly, Rates, RateTable, TariffPeriod
 from optimizer.domain.site import Written
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from dispatch.site_file.setup import Setup
-    from markets.sources.source import Source
-
-    Now = Callable[[], datetime]
 
 Month = Annotated[int, Field(ge=1, le=12)]
 Hour = Annotated[int, Field(ge=0, le=23)]
@@ -69,11 +63,11 @@ class TariffPrices(PricesSettings):
     def opened(self, setup: Setup, now: Now) -> Source:
         from markets.sources.tariff import TariffSource
 
-        rates, zone = read(setup.resolve(self.file), self)
+        rates, zone = read_tariff(setup.resolve(self.file), self)
         return TariffSource(rates, setup.points, zone)
 
 
-class PeriodWritten(Written):
+class PeriodSection(Written):
     """Hours at one price; what is left out counts always."""
 
     name: Text
@@ -85,7 +79,7 @@ class PeriodWritten(Written):
     hours: tuple[Hour, ...] | None = None
 
     @model_validator(mode="after")
-    def _a_season_has_two_ends(self) -> PeriodWritten:
+    def _a_season_has_two_ends(self) -> PeriodSection:
         if (self.from_ is None) != (self.to is None):
             raise ValueError("from and to need each other: the first and the last day of a season")
         return self
@@ -96,16 +90,16 @@ class PeriodWritten(Written):
         return TariffPeriod(self.name, self.usd_per_mwh, months, season, self.weekdays, hours)
 
 
-class TableWritten(Written):
+class TariffSection(Written):
     """A tariff's energy charge; of the periods that hold in an hour, the first is the price."""
 
     name: Text
     timezone: Annotated[str, AfterValidator(_zone)] = "America/Chicago"
     holidays: tuple[date, ...] = ()
-    periods: Annotated[tuple[PeriodWritten, ...], Field(min_length=1)]
+    periods: Annotated[tuple[PeriodSection, ...], Field(min_length=1)]
 
 
-def read(path: Path, settings: TariffPrices) -> tuple[Rates, Any]:
+def read_tariff(path: Path, settings: TariffPrices) -> tuple[Rates, Any]:
     """The rates of a file, and its time zone. Raises ConfigError with every fault."""
     if path.suffix.lower() == ".csv":
         zone: Any = ZoneInfo(settings.timezone) if settings.timezone else Market.TARIFF.tz
@@ -114,35 +108,39 @@ def read(path: Path, settings: TariffPrices) -> tuple[Rates, Any]:
     return table, table.tz
 
 
-def wrong(path: Path, settings: TariffPrices) -> list[str]:
+def tariff_file_faults(path: Path, settings: TariffPrices) -> list[str]:
     """Every fault of a file."""
     try:
-        read(path, settings)
+        read_tariff(path, settings)
     except ConfigError as error:
         return list(error.faults)
     return []
 
 
-def faults_of(raw: Mapping[str, Any], folder: Path) -> list[ConfigFault]:
+def tariff_faults(raw: Mapping[str, Any], folder: Path) -> list[ConfigFault]:
     """The faults of the file that the [prices] of a site file name."""
     prices = raw.get("prices")
     if not isinstance(prices, Mapping) or prices.get("source") != "tariff":
         return []
-    settings, _ = errors.model(TariffPrices, prices, ("prices",))
-    return [(("prices", "file"), text) for text in wrong(folder / settings.file, settings)] if settings is not None else []
+    settings, _ = errors.validated(TariffPrices, prices, ("prices",))
+    return (
+        [ConfigFault(("prices", "file"), text) for text in tariff_file_faults(folder / settings.file, settings)]
+        if settings is not None
+        else []
+    )
 
 
 def _table(path: Path) -> RateTable:
     try:
-        document, found = errors.plain(tomllib.loads(path.read_text("utf-8")))
+        document, found = errors.to_json_values(tomllib.loads(path.read_text("utf-8")))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ConfigError([f"{path.name}: {getattr(error, 'strerror', None) or error}"]) from None
     try:
-        written = TableWritten.model_validate(document)
+        written = TariffSection.model_validate(document)
     except ValidationError as error:
-        found += errors.of(error, TableWritten)
+        found += errors.validation_faults(error, TariffSection)
     if found:
-        raise ConfigError([f"{path.name}: {errors.key_path(document, loc)}: {text}" for loc, text in found])
+        raise ConfigError([f"{path.name}: {errors.key_path(document, fault.where)}: {fault.what}" for fault in found])
     table = RateTable(tuple(p.period() for p in written.periods), ZoneInfo(written.timezone), frozenset(written.holidays))
     said = [*table.gaps(), *(f"period {name!r} never holds: others before it take its hours" for name in table.unused())]
     if said:
@@ -181,7 +179,7 @@ def _row(row: dict[str, Any], prices: dict[datetime, float]) -> str:
     if start.minute or start.second:
         return f"{row[START]} is not the start of an hour"
     if start in prices:
-        return f"the hour {row[START]} stands there twice"
+        return f"the hour {row[START]} is there twice"
     prices[start] = usd
     return ""
 

@@ -114,7 +114,7 @@ def _invalid(request: Request, error: RequestValidationError) -> Response:
         if e["type"] == "json_invalid":
             return problem(400, f"The body is not JSON: {e.get('ctx', {}).get('error', e['msg'])}")
         where, *loc = e["loc"]
-        text = errors.words({**e, "loc": tuple(loc)}, model if where == "body" else None)
+        text = errors.validation_message({**e, "loc": tuple(loc)}, model if where == "body" else None)
         found.append(DocumentFault(joined(*([] if where == "body" else [where]), *loc), text))
     return problem(422, "; ".join(str(f) for f in found[:5]), found)
 

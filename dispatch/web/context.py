@@ -15,7 +15,7 @@ from fastapi import Request
 from dispatch.clock import Clock
 from dispatch.decide.state import State
 from dispatch.signals.documents import InvalidDocument
-from dispatch.site_file.load import from_document
+from dispatch.site_file.load import setup_from_document
 from dispatch.site_file.setup import Setup
 from dispatch.store import LedgerUnavailable
 from dispatch.web import documents
@@ -65,7 +65,7 @@ class ApiContext:
             except LedgerUnavailable as fault:
                 log.warning("the ledger cannot be opened yet", error=str(fault))
                 await asyncio.sleep(OPEN_EVERY_S)
-        self._tail = Tail(self._ledger.journal, State.start(self.setup, from_document))
+        self._tail = Tail(self._ledger.journal, State.start(self.setup, setup_from_document))
         await self._tail.follow()
 
     def close(self) -> None:

@@ -13,7 +13,7 @@ from dispatch.decide.plan_inputs import look_ahead
 from dispatch.decide.reconcile import target_mw
 from dispatch.decide.reflex import wanted
 from dispatch.decide.state import State
-from dispatch.rigs import pack
+from dispatch.entries import pack
 from dispatch.web.live_view import View
 from markets.facts import Award, Call, CallKind, Price
 from markets.grid import Grid, Interval, Market, interval_label, parse_instant

@@ -9,8 +9,7 @@ from datetime import datetime
 
 from dispatch.decide.reflex import planned_interval
 from dispatch.decide.state import State
-from dispatch.entries import Commanded, Done, Entry, Planned, PriceBasisChanged, RunStarted, Seen
-from dispatch.rigs import unpack
+from dispatch.entries import Commanded, Done, Entry, Planned, PriceBasisChanged, RunStarted, Seen, unpack
 from markets.facts import Award, Call
 
 KEEP_POINTS = 2600  # nine days of five-minute ticks

@@ -15,7 +15,7 @@ from dispatch.signals.documents import DocumentFault, InvalidDocument, joined, p
 from dispatch.site_file import contracts as books
 from dispatch.site_file import cross_references, errors, rig_catalogue
 from dispatch.site_file.defaults import default_file
-from dispatch.site_file.errors import meant
+from dispatch.site_file.errors import did_you_mean
 from dispatch.what_if.baseline import Baseline, hashprices, iso, outside, prices, with_past, within
 from dispatch.what_if.scenario import BookChange, Scenario
 from markets.forecasting import ladder
@@ -96,7 +96,7 @@ def _with(model: Any, changes: Mapping[str, Any], path: str) -> Any:
 
 
 def _read(kind: type[Any], table: Any, path: str) -> Any:
-    read, wrong = errors.model(kind, table, ())
+    read, wrong = errors.validated(kind, table, ())
     if wrong:
         raise InvalidDocument(DocumentFault(joined(path, *loc), text) for loc, text in wrong)
     return read
@@ -118,7 +118,7 @@ def _fleet(site: Site, scenario: Scenario, ground: Baseline, found: list[Documen
             groups, gone = [g for g in groups if g.name != change.remove], gone | {change.remove}
         elif change.remove is not None:
             found.append(
-                DocumentFault(joined("fleet", n, "remove"), f"the site has no group {change.remove!r}" + meant(change.remove, names))
+                DocumentFault(joined("fleet", n, "remove"), f"the site has no group {change.remove!r}" + did_you_mean(change.remove, names))
             )
         elif change.add is not None:
             try:
@@ -136,7 +136,7 @@ def _fleet(site: Site, scenario: Scenario, ground: Baseline, found: list[Documen
 
 def _new_group(table: Mapping[str, Any], site: Site, names: Sequence[str], path: str) -> RigGroup:
     """A table of [[groups]], the catalogue's figures filled in. Raises Faults."""
-    expanded, wrong = rig_catalogue.expand(table, rig_catalogue.read(default_file("rigs.toml")))
+    expanded, wrong = rig_catalogue.expand_group(table, rig_catalogue.read_rig_catalogue(default_file("rigs.toml")))
     if wrong:
         raise InvalidDocument(DocumentFault(joined(path, *loc), text) for loc, text in wrong)
     new: RigGroup = _read(RigGroup, expanded, path)
@@ -144,7 +144,7 @@ def _new_group(table: Mapping[str, Any], site: Site, names: Sequence[str], path:
     if new.name in names:
         raise InvalidDocument([DocumentFault(joined(path, "name"), f"the site has a group {new.name!r} already")])
     if new.hall not in halls:
-        raise InvalidDocument([DocumentFault(joined(path, "hall"), f"the site has no hall {new.hall!r}" + meant(new.hall, halls))])
+        raise InvalidDocument([DocumentFault(joined(path, "hall"), f"the site has no hall {new.hall!r}" + did_you_mean(new.hall, halls))])
     return new
 
 
@@ -157,7 +157,9 @@ def _available(base: PlanInputs, scenario: Scenario, site: Site, found: list[Doc
             continue
         path = joined("fleet", n)
         if change.group not in names:
-            found.append(DocumentFault(joined(path, "group"), f"the site has no group {change.group!r}" + meant(change.group, names)))
+            found.append(
+                DocumentFault(joined(path, "group"), f"the site has no group {change.group!r}" + did_you_mean(change.group, names))
+            )
             continue
         found += outside(change, grid, path)
         was = rigs[change.group].values if change.group in rigs else np.full(len(grid), float(names[change.group].rigs))
@@ -193,18 +195,18 @@ def _book_change(book: list[Obligation], change: BookChange, ground: Baseline, p
     old = next((o for o in book if o.name == name), None)
     if old is None:
         raise InvalidDocument(
-            [DocumentFault(joined(path, key), f"the book has no obligation {name!r}" + meant(name or "", [o.name for o in book]))]
+            [DocumentFault(joined(path, key), f"the book has no obligation {name!r}" + did_you_mean(name or "", [o.name for o in book]))]
         )
     if key == "drop":
         return [o for o in book if o is not old]
-    new = books.ruled(_with(old, change.model_extra or {}, path))
+    new = books.with_market_rules(_with(old, change.model_extra or {}, path))
     return [new if o is old else o for o in book]
 
 
 def _new_obligation(table: Mapping[str, Any], ground: Baseline, path: str) -> Obligation:
     """A table of [[obligations]] on this site. Raises Faults."""
-    found, wrong = books.read([(0, table)])
-    crossed = cross_references.faults({**ground.setup.document, "obligations": [table]})
+    found, wrong = books.read_contracts([(0, table)])
+    crossed = cross_references.cross_reference_faults({**ground.setup.document, "obligations": [table]})
     wrong = [*wrong, *(f for f in crossed if f[0][:2] == ("obligations", 0))]
     if wrong:
         raise InvalidDocument(dict.fromkeys(DocumentFault(joined(path, *loc[2:]), text) for loc, text in wrong))

@@ -14,7 +14,7 @@ from dispatch.decide import plan_inputs
 from dispatch.decide.group_state import UNREACHABLE
 from dispatch.decide.state import State
 from dispatch.signals.documents import DocumentFault, InvalidDocument, joined
-from dispatch.site_file.errors import meant
+from dispatch.site_file.errors import did_you_mean
 from dispatch.what_if.scenario import FleetChange, PriceChange, Scenario
 from markets.factbook import FactBook
 from markets.forecasting.outlook_values import means_on
@@ -99,7 +99,7 @@ def prices(outlook: Outlook, scenario: Scenario, ground: Baseline, found: list[D
     for n, change in enumerate(scenario.prices):
         path = joined("prices", n)
         if change.point is not None and change.point not in energy:
-            found.append(DocumentFault(joined(path, "point"), f"no meter settles at {change.point!r}" + meant(change.point, energy)))
+            found.append(DocumentFault(joined(path, "point"), f"no meter settles at {change.point!r}" + did_you_mean(change.point, energy)))
             continue
         found += outside(change, outlook.grid, path)
         for point in [change.point] if change.point else list(energy):

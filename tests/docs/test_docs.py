@@ -21,8 +21,9 @@ from dispatch.entries import FACTS, KINDS
 from dispatch.rigs import Outcome
 from dispatch.signals.documents import parse_call
 from dispatch.sim.spec import RigFault
-from dispatch.site_file import load as config
 from dispatch.site_file import plugins
+from dispatch.site_file.defaults import DEMO_SITE, default_file
+from dispatch.site_file.load import load_site_file
 from dispatch.store import lease
 from dispatch.store.journal import SqlJournal
 from dispatch.store.tables import ledger as tables
@@ -110,12 +111,12 @@ def test_the_page_of_commands_names_no_others() -> None:
     ],
 )
 def test_everything_that_is_offered_has_its_heading(group: str, where: str, mark: str) -> None:
-    assert [word for word in plugins.offered(group) if f"\n{mark.format(word)}" not in page(where)] == []
+    assert [word for word in plugins.installed(group) if f"\n{mark.format(word)}" not in page(where)] == []
 
 
-@pytest.mark.parametrize("word", [*plugins.offered(plugins.OBLIGATIONS)])
+@pytest.mark.parametrize("word", [*plugins.installed(plugins.OBLIGATIONS)])
 def test_every_option_of_an_obligation_is_named(word: str) -> None:
-    fields = plugins.offered(plugins.OBLIGATIONS)[word].model_fields
+    fields = plugins.installed(plugins.OBLIGATIONS)[word].model_fields
     names = {field.alias or name for name, field in fields.items()} - {"name", "scope", "rule"}
     said = section(page("reference/obligations.md"), word)
     assert [name for name in names if f"`{name}`" not in said] == []
@@ -173,7 +174,7 @@ def typed(line: str) -> None:
 
 
 def test_the_tutorials_calls_are_calls() -> None:
-    book = config.load(config.default_file(config.DEMO)).book
+    book = load_site_file(default_file(DEMO_SITE)).book
     found = [json.loads(body) for kind, body in blocks(DOCS / "tutorial.md") if kind == "json"]
     assert [parse_call(call, book, AT).kind for call in found] == ["deploy", "recall"]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from dispatch.site_file import load as config
+from dispatch.site_file.load import check_site_file
 from tests.docs.pages import DOCS, blocks
 
 
@@ -13,5 +13,5 @@ def test_the_first_sites_file_is_sound(tmp_path: Path) -> None:
     (tmp_path / "site.toml").write_text(body)
     rows = [f"10.20.{n // 250}.{n % 250 + 1},a-m60s,a,whatsminer-m60s" for n in range(3200)]
     (tmp_path / "site-map.csv").write_text("\n".join(["ip,group,hall,model", *rows]))
-    found = config.check(tmp_path / "site.toml")
+    found = check_site_file(tmp_path / "site.toml")
     assert found.faults == () and found.summary["rigs"] == 3200

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from dispatch.site_file.load import DEMO, default_file
+from dispatch.site_file.defaults import DEMO_SITE, default_file
 from tests.e2e.site import answer, loadstone
 
-DEMONSTRATION = default_file(DEMO)
+DEMONSTRATION = default_file(DEMO_SITE)
 
 
 @pytest.mark.parametrize(

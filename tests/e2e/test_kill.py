@@ -14,10 +14,10 @@ from typing import Any
 
 import pytest
 
-from dispatch.entries import Commanded, RunStarted, Seen
-from dispatch.rigs import unpack
+from dispatch.entries import Commanded, RunStarted, Seen, unpack
+from dispatch.rigs.driver_sections import driver_settings
 from dispatch.rigs.roster import addresses
-from dispatch.site_file.load import from_document
+from dispatch.site_file.load import setup_from_document
 from dispatch.store.journal import SqlJournal
 from dispatch.store.tables import open_ledger
 from dispatch.store.verify import verify
@@ -129,9 +129,9 @@ def rigs_by_address(journal: list[Any]) -> dict[str, tuple[str, int]]:
     found = {}
     for entry in journal:
         if isinstance(entry, RunStarted):
-            setup = from_document(entry.config)
+            setup = setup_from_document(entry.config)
             for group in setup.site.groups:
-                subnet = getattr(setup.driver(group.name), "subnet", None)  # the rig that truly hashes keeps no log of its own
+                subnet = getattr(driver_settings(setup, group.name), "subnet", None)  # the rig that truly hashes keeps no log of its own
                 for n, address in enumerate(addresses(subnet, group.rigs) if subnet else ()):
                     found[address] = (group.name, n)
     return found

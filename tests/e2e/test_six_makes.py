@@ -10,13 +10,15 @@ from pathlib import Path
 
 import pytest
 
+from dispatch.rigs.driver_sections import driver_settings
 from dispatch.rigs.wire import Dialect
-from dispatch.site_file import load as config
+from dispatch.site_file.defaults import default_file
+from dispatch.site_file.load import check_site_file, load_site_file
 from tests.dispatch.rigs.makes import need_ports
 from tests.e2e.site import answer, running
 from tests.e2e.test_day import call
 
-FILE = config.default_file("six-makes.toml")
+FILE = default_file("six-makes.toml")
 RIGS = 3
 
 
@@ -29,12 +31,12 @@ def few(folder: Path) -> Path:
 
 
 def test_the_file_is_about_a_megawatt_of_six_makes() -> None:
-    setup = config.load(FILE)
-    found = config.check(FILE)
+    setup = load_site_file(FILE)
+    found = check_site_file(FILE)
     assert found.faults == () and 0.9 <= found.summary["full_load_mw"] <= 1.1
     groups = tomllib.loads(FILE.read_text("utf-8"))["groups"]
     assert len({(g["model"].split("-")[0], g["driver"].get("dialect")) for g in groups}) == 6
-    assert {setup.driver(g.name).kind for g in setup.site.groups} == {"pyasic"}
+    assert {driver_settings(setup, g.name).kind for g in setup.site.groups} == {"pyasic"}
 
 
 def moved(data: Path) -> dict[str, list[str]]:

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from dispatch.signals.watched_folder import take_in
-from dispatch.site_file import load as config
+from dispatch.site_file.defaults import default_file
+from dispatch.site_file.load import load_site_file
 from dispatch.store.inbox import Inbox
 from dispatch.store.tables import open_ledger
 from markets.archive.archive import Archive
@@ -40,7 +41,7 @@ def local(on: date, hour: int, minute: int = 0) -> datetime:
 def site_file(folder: Path) -> Path:
     """The shipped site at a hub: its zone's quarter hours of these days are not kept."""
     path = folder / "site.toml"
-    path.write_text(config.default_file("ercot-miner.toml").read_text("utf-8").replace("LZ_WEST_EW", POINT), "utf-8")
+    path.write_text(default_file("ercot-miner.toml").read_text("utf-8").replace("LZ_WEST_EW", POINT), "utf-8")
     return path
 
 
@@ -68,7 +69,7 @@ def replayed(folder: Path, first: date, last: date) -> dict[date, dict[str, Any]
     archive, data, site = folder / "archive", folder / "data", site_file(folder)
     for name in TABLES:
         answer("archive", "import", real(f"{name}.parquet"), "--archive", archive, "--map", MAPS / f"{name}.toml")
-    setup, engine = config.load(site), open_ledger(data)
+    setup, engine = load_site_file(site), open_ledger(data)
     for kind, rows in zip(("call", "award"), pushed(archive), strict=True):
         file = folder / f"{kind}s.json"
         file.write_text(json.dumps(rows), "utf-8")

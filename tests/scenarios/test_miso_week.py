@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from dispatch.signals.watched_folder import take_in
-from dispatch.site_file import load as config
+from dispatch.site_file.defaults import default_file
+from dispatch.site_file.load import load_site_file
 from dispatch.store.inbox import Inbox
 from dispatch.store.tables import open_ledger
 from markets.archive.archive import Archive
@@ -22,7 +23,7 @@ from optimizer.domain.money import cents
 from tests.e2e.site import answer
 from tests.realdata import real
 
-SITE = config.default_file("miso-midwest.toml")
+SITE = default_file("miso-midwest.toml")
 HUB, EST = "INDIANA.HUB", Market.MISO.tz
 MAPS = Path(__file__).parents[1] / "maps"
 # 2024-07-28 and -29: 704 and 543 $/MWh at INDIANA.HUB.
@@ -60,7 +61,7 @@ def replayed(folder: Path, first: date, last: date) -> dict[date, dict[str, Any]
     archive, data = folder / "archive", folder / "data"
     name = "miso_rt_lmp_hourly_hubs_2020_2024"
     answer("archive", "import", real(f"{name}.parquet"), "--archive", archive, "--map", MAPS / f"{name}.toml")
-    setup, engine = config.load(SITE), open_ledger(data)
+    setup, engine = load_site_file(SITE), open_ledger(data)
     for kind, rows in zip(("call", "award"), pushed(), strict=True):
         file = folder / f"{kind}s.json"
         file.write_text(json.dumps(rows), "utf-8")

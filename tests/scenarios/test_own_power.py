@@ -16,7 +16,7 @@ from dispatch.entries import Planned
 from dispatch.runtime import loop
 from dispatch.service.replay import run_started
 from dispatch.settlement.day import settle_day
-from dispatch.site_file.load import from_document
+from dispatch.site_file.load import setup_from_document
 from dispatch.store import lease
 from dispatch.store.journal import SqlJournal
 from dispatch.store.rollups import read_rollups
@@ -40,7 +40,7 @@ METERS = [{"id": "main", "import_mw": 0.1}]
 
 def test_it_is_planned_remembered_and_billed(tmp_path: Path) -> None:
     """Energy at 10 $/MWh, then at 300 from 13:00 to 14:30, then at 10; gas at 20. The rigs draw 0.26 MW, the line brings 0.1."""
-    setup = from_document(document(obligations=BOOK, meters=METERS))
+    setup = setup_from_document(document(obligations=BOOK, meters=METERS))
     usd = [10.0] * 52 + [300.0] * 6 + [10.0] * 14  # from midnight in Texas
     facts = [*prices(usd, NOON - 12 * HOUR), hashprice(45.0, NOON)]
     facts += prices(usd[::4] * 3, NOON - 12 * HOUR, minutes=60, market="DAY_AHEAD_HOURLY", known_at=NOON - 24 * HOUR)
@@ -50,9 +50,11 @@ def test_it_is_planned_remembered_and_billed(tmp_path: Path) -> None:
     telemetry = Telemetry(tmp_path / "telemetry", setup.site)
     made = world(setup, NOON, facts, telemetry=telemetry)
     journal = SqlJournal(engine, token)
-    asyncio.run(loop.run(made, journal, State.start(setup, from_document), run_started("replay", setup, NOON, token), NOON + 4 * HOUR))
+    asyncio.run(
+        loop.run(made, journal, State.start(setup, setup_from_document), run_started("replay", setup, NOON, token), NOON + 4 * HOUR)
+    )
     telemetry.flush()
-    state, planned = State.start(setup, from_document), []
+    state, planned = State.start(setup, setup_from_document), []
     for seq, entry in SqlJournal(engine).read():
         state = state.after(entry, seq)
         planned += [entry.plan] if isinstance(entry, Planned) and entry.plan else []

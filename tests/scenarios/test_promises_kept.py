@@ -20,7 +20,7 @@ from dispatch.runtime.redecide import redecide
 from dispatch.service.replay import run_started
 from dispatch.sim.fleet import Fleet
 from dispatch.sim.spec import Affliction, RigFault, spec_of
-from dispatch.site_file.load import from_document
+from dispatch.site_file.load import setup_from_document
 from dispatch.site_file.setup import Setup
 from dispatch.store.journal import MemoryJournal
 from markets.facts import Call, CallKind
@@ -74,7 +74,9 @@ async def judged(setup: Setup, mw_cap: float, faults: Iterable[Affliction], seed
         fleet.advance(now.timestamp())
         out.mw[now] = true_mw(setup, fleet)
 
-    await loop.run(made, out.journal, State.start(setup, from_document), run_started("replay", setup, NOON, 1), NOON + hours * HOUR, after)
+    await loop.run(
+        made, out.journal, State.start(setup, setup_from_document), run_started("replay", setup, NOON, 1), NOON + hours * HOUR, after
+    )
     return out
 
 
@@ -160,7 +162,7 @@ async def test_a_set_point_is_met_from_below_as_well_as_from_above() -> None:
         seen[made.clock.now()] = true_mw(setup, fleet)
 
     started = run_started("replay", setup, NOON, 1)
-    await loop.run(made, MemoryJournal(), State.start(setup, from_document), started, NOON + 2 * HOUR, after)
+    await loop.run(made, MemoryJournal(), State.start(setup, setup_from_document), started, NOON + 2 * HOUR, after)
     settled = [mw for at, mw in seen.items() if at >= CALLED + RESPONSE]
     assert max(abs(mw - 0.2) for mw in settled) <= 0.0036
 

@@ -16,7 +16,7 @@ from dispatch.runtime.redecide import redecide
 from dispatch.service.replay import run_started
 from dispatch.sim.fleet import Fleet
 from dispatch.sim.spec import spec_of
-from dispatch.site_file.load import from_document
+from dispatch.site_file.load import setup_from_document
 from dispatch.store.journal import MemoryJournal
 from markets.facts import Award, Call, CallKind, ReservePrice
 from markets.grid import Interval
@@ -74,7 +74,9 @@ async def test_an_afternoon_of_reserve_and_emergency() -> None:
     async def after(at: datetime, _: State) -> None:
         loads[at] = {g.name: float(np.nansum(fleet.truth(g.name, np.arange(g.rigs))[0])) / 1e6 for g in setup.site.groups}
 
-    state = await loop.run(made, journal, State.start(setup, from_document), run_started("replay", setup, NOON, 1), NOON + 4 * HOUR, after)
+    state = await loop.run(
+        made, journal, State.start(setup, setup_from_document), run_started("replay", setup, NOON, 1), NOON + 4 * HOUR, after
+    )
 
     def most(group: str, start: datetime, end: datetime) -> float:
         return max(mw[group] for at, mw in loads.items() if start <= at < end)

@@ -15,8 +15,7 @@ from dispatch.entries import PriceBasisChanged, Seen
 from dispatch.runtime import loop
 from dispatch.service.replay import run_started
 from dispatch.settlement.day import settle_day
-from dispatch.site_file import load as config
-from dispatch.site_file.load import from_document
+from dispatch.site_file.load import setup_from_document
 from dispatch.store import lease
 from dispatch.store.journal import SqlJournal
 from dispatch.store.tables import open_ledger
@@ -65,7 +64,7 @@ def known(hot: int) -> list[Any]:
 
 
 def test_what_if_the_wires_were_billed_at_the_peaks() -> None:
-    state = State.start(small(), from_document).after(Seen(at=NOON, facts=tuple(known(5))), 1)
+    state = State.start(small(), setup_from_document).after(Seen(at=NOON, facts=tuple(known(5))), 1)
     answer = what_if(Baseline.of(state, NOON, PricesOn(state)), {"book": [{"add": FOUR_CP}]})
     by_hour = {i["start"][11:13]: i["load_mw"] for i in answer["case"]["intervals"][:24]}
     assert by_hour[f"{(NOON + 5 * HOUR).hour:02d}"] < 0.01 < by_hour[f"{(NOON + 7 * HOUR).hour:02d}"]
@@ -75,7 +74,7 @@ def test_what_if_the_wires_were_billed_at_the_peaks() -> None:
 
 def test_a_day_of_it_all_is_run_remembered_and_billed(tmp_path: Path) -> None:
     """The hottest day of a synthetic August: every contract has its lines; what the loop remembered, the ledger says too."""
-    setup = from_document(document(obligations=BOOK, groups=GROUPS, prices={"source": "synthetic", "seed": 11}))
+    setup = setup_from_document(document(obligations=BOOK, groups=GROUPS, prices={"source": "synthetic", "seed": 11}))
     source = SyntheticSource(Market.ERCOT, 11, setup.points)
     august = asyncio.run(source.fetch(parse_instant("2026-08-01T05:00:00Z"), parse_instant("2026-09-01T06:00:00Z")))
     peak = max((f for f in august if isinstance(f, SystemLoad)), key=lambda f: f.load_mw)
@@ -88,7 +87,7 @@ def test_a_day_of_it_all_is_run_remembered_and_billed(tmp_path: Path) -> None:
     assert token is not None
     telemetry = Telemetry(tmp_path / "telemetry", setup.site)
     made = world(setup, day.start, facts, telemetry=telemetry)
-    start = State.start(setup, from_document)
+    start = State.start(setup, setup_from_document)
     asyncio.run(loop.run(made, SqlJournal(engine, token), start, run_started("replay", setup, day.start, token), day.end + HOUR))
     telemetry.flush()
     bill = settle_day(engine, telemetry, day, setup)
@@ -103,11 +102,11 @@ def test_a_day_of_it_all_is_run_remembered_and_billed(tmp_path: Path) -> None:
     state = _folded(setup, engine)
     demand = max(Decimal(row["load_mw"]) for row in bill["intervals"])
     assert state.tally.memory["demand"]["own_peak_mw"] == pytest.approx(float(demand), rel=0.05)
-    assert config.from_document(setup.document).book == setup.book
+    assert setup_from_document(setup.document).book == setup.book
 
 
 def _folded(setup: Any, engine: Any) -> State:
-    state = State.start(setup, from_document)
+    state = State.start(setup, setup_from_document)
     for seq, entry in SqlJournal(engine).read():
         state = state.after(entry, seq)
     return state

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from dispatch.site_file.load import default_file
+from dispatch.site_file.defaults import default_file
 from tests.e2e.site import answer
 from tests.scenarios.test_real_days import imported
 

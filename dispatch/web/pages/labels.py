@@ -78,7 +78,7 @@ def headline(state: Mapping[str, Any], fleet: Mapping[str, Any]) -> str:
 
 
 def _count(packed: str) -> int:
-    from dispatch.rigs import unpack
+    from dispatch.entries import unpack
 
     return len(unpack(packed))
 

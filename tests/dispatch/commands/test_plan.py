@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from dispatch.commands.plan import plan, what_if
-from dispatch.site_file.load import DEMO, default_file
+from dispatch.site_file.defaults import DEMO_SITE, default_file
 
-DEMONSTRATION = default_file(DEMO)
+DEMONSTRATION = default_file(DEMO_SITE)
 
 
 def test_a_plan_tells_people_what_other_solvers_found_and_where_the_model_is(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

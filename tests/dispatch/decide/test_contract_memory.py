@@ -10,7 +10,7 @@ import pytest
 from dispatch.decide import plan_inputs
 from dispatch.decide.state import State
 from dispatch.entries import GroupSeen, RunStarted, Seen
-from dispatch.site_file.load import from_document
+from dispatch.site_file.load import setup_from_document
 from markets.facts import Call, CallKind, LoadForecast, SystemLoad, Temperature
 from markets.grid import Interval
 from optimizer.domain.obligation import LOAD_BEFORE_MW
@@ -54,7 +54,7 @@ def look(at: datetime, mw: float, theirs: float = 0.0, *facts: Any) -> Seen:
 
 
 def run(setup: Any, *looks: Seen) -> State:
-    state = State.start(setup, from_document)
+    state = State.start(setup, setup_from_document)
     for seq, seen in enumerate(looks, start=1):
         state = state.after(seen, seq)
     return state

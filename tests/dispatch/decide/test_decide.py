@@ -10,9 +10,8 @@ import pytest
 from dispatch.decide.reconcile import decide
 from dispatch.decide.reflex import wanted
 from dispatch.decide.state import State
-from dispatch.entries import Commanded, Done, Entry, GroupSeen, Hold, Planned, PriceBasisChanged, Result, RunStarted, Seen
-from dispatch.rigs import pack, unpack
-from dispatch.site_file.load import from_document
+from dispatch.entries import Commanded, Done, Entry, GroupSeen, Hold, Planned, PriceBasisChanged, Result, RunStarted, Seen, pack, unpack
+from dispatch.site_file.load import setup_from_document
 from markets.facts import Call, CallKind
 from tests.fakes import NOON, price
 from tests.sites import document, group, small
@@ -38,7 +37,7 @@ def waking_all(**changes: Any) -> Any:
 
 
 def folded(setup: Any, *entries: Entry) -> State:
-    state = State.start(setup, from_document)
+    state = State.start(setup, setup_from_document)
     for seq, entry in enumerate(entries, start=1):
         state = state.after(entry, seq)
     return state

@@ -12,8 +12,7 @@ from dispatch.decide.measured_load import covered, offset_w
 from dispatch.decide.reconcile import decide
 from dispatch.decide.reflex import wanted
 from dispatch.decide.state import State
-from dispatch.entries import Commanded, Done, GroupSeen, Hold, Result, Seen
-from dispatch.rigs import unpack
+from dispatch.entries import Commanded, Done, GroupSeen, Hold, Result, Seen, unpack
 from tests.dispatch.decide.test_decide import MINUTE, call, done, folded, look, moved, planned
 from tests.fakes import NOON
 from tests.sites import document, group, small

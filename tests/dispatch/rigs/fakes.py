@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 
 from dispatch.clock import Clock, VirtualClock
-from dispatch.entries import Commanded, Done, Order
-from dispatch.rigs import pack, unpack
+from dispatch.entries import Commanded, Done, Order, pack, unpack
 from dispatch.rigs.controller import RigController
 from dispatch.sim.driver import simulated_drivers
 from dispatch.sim.fleet import Fleet

@@ -14,12 +14,14 @@ from dispatch.clock import VirtualClock, WallClock, wall_s
 from dispatch.rigs.asics import Asics, scan
 from dispatch.rigs.controller import RigController
 from dispatch.rigs.dialects import spoken, wire_model
+from dispatch.rigs.driver_sections import driver_settings
 from dispatch.rigs.roster import addresses, roster
 from dispatch.rigs.secrets import secret
 from dispatch.sim.addressed_fleet import AddressedFleet
 from dispatch.sim.server import serving
 from dispatch.sim.spec import Affliction, RigFault, spec_of
-from dispatch.site_file import load as config
+from dispatch.site_file.defaults import default_file
+from dispatch.site_file.load import load_site_file
 from tests.dispatch.rigs.fakes import START, Sink, orders, outcomes, site
 
 SPEED = 20.0
@@ -143,9 +145,9 @@ async def test_rigs_that_are_not_there_are_silent_within_the_deadline() -> None:
 
 
 async def test_the_demonstrations_drivers_come_from_its_file() -> None:
-    setup = config.load(config.default_file("demo-site.toml"))
+    setup = load_site_file(default_file("demo-site.toml"))
     group = setup.site.groups[0]
-    driver = setup.driver(group.name).reach(setup, group.name, VirtualClock(START))
+    driver = driver_settings(setup, group.name).reach(setup, group.name, VirtualClock(START))
     assert len(driver._rigs) == group.rigs
 
 

@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dispatch.clock import VirtualClock
-from dispatch.rigs import Driver, Readings, pack
+from dispatch.entries import pack
+from dispatch.rigs import Driver, Readings
 from dispatch.rigs.controller import FANS_FIRST_S, RigController
 from dispatch.rigs.group_readings import ranges
 from dispatch.sim.driver import simulated_drivers

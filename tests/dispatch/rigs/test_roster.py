@@ -15,10 +15,11 @@ from dispatch import ConfigError
 from dispatch.cli import app
 from dispatch.clock import VirtualClock
 from dispatch.entries import RunStarted, canonical, entry_to_json
+from dispatch.rigs.driver_sections import driver_settings
 from dispatch.rigs.roster import roster
 from dispatch.rigs.secrets import new_key, sealed, secret
 from dispatch.service.replay import run_started
-from dispatch.site_file import load as config
+from dispatch.site_file.load import load_site_file
 from tests.dispatch.rigs.fakes import START
 from tests.sites import document
 
@@ -58,9 +59,9 @@ def _value(item: Any) -> str:
 
 
 def test_one_map_serves_every_group_its_own_rigs_in_order(tmp_path: Path) -> None:
-    setup = config.load(site_file(tmp_path, MAP, a_old=2))
+    setup = load_site_file(site_file(tmp_path, MAP, a_old=2))
     assert roster(tmp_path / "map.csv", "a-old") == ("10.20.0.11", "10.20.0.13")
-    assert [setup.driver(g.name).addresses(setup, g) for g in setup.site.groups] == [  # type: ignore[attr-defined]
+    assert [driver_settings(setup, g.name).addresses(setup, g) for g in setup.site.groups] == [  # type: ignore[attr-defined]
         ("10.20.0.11", "10.20.0.13"),
         ("10.20.0.12",),
     ]
@@ -80,7 +81,7 @@ def test_one_map_serves_every_group_its_own_rigs_in_order(tmp_path: Path) -> Non
 )
 def test_what_is_wrong_in_a_map_is_said_with_its_line(tmp_path: Path, table: str, fault: str) -> None:
     with pytest.raises(ConfigError) as error:
-        config.load(site_file(tmp_path, table))
+        load_site_file(site_file(tmp_path, table))
     assert any(fault in said for said in error.value.faults), error.value.faults
 
 
@@ -117,10 +118,10 @@ def test_seal_from_the_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 async def test_no_secret_is_ever_logged_shown_or_journaled(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """A driver that holds a secret, asked of rigs that are not there: nothing that is said anywhere holds it."""
     table = MAP.replace("10.20.0.1", "127.42.0.1")
-    setup = config.load(site_file(tmp_path, table, a_old=2))
+    setup = load_site_file(site_file(tmp_path, table, a_old=2))
     caplog.set_level(logging.DEBUG)
     with structlog.testing.capture_logs() as logs:
-        driver = setup.driver("a-old").reach(setup, "a-old", VirtualClock(START))
+        driver = driver_settings(setup, "a-old").reach(setup, "a-old", VirtualClock(START))
         await driver.set_mode([0, 1], "sleep", 0.5)
         await driver.read([0, 1], 0.5)
         await driver.close()

@@ -8,8 +8,7 @@ import pytest
 
 from dispatch.decide.plan_inputs import so_far
 from dispatch.decide.reconcile import decide
-from dispatch.entries import Done, Result, Seen
-from dispatch.rigs import unpack
+from dispatch.entries import Done, Result, Seen, unpack
 from dispatch.rigs.shed_curve import BOUNDS_S, KEEP_ORDERS, Curve, bucket
 from dispatch.sim.spec import Affliction, RigFault
 from tests.dispatch.decide.test_decide import call, folded, look, planned

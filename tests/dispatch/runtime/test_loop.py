@@ -26,7 +26,7 @@ from dispatch.service.replay import run_started
 from dispatch.sim.driver import simulated_drivers
 from dispatch.sim.fleet import Answers, Fleet
 from dispatch.sim.spec import Affliction, RigFault, spec_of
-from dispatch.site_file.load import from_document
+from dispatch.site_file.load import setup_from_document
 from dispatch.store import JournalLost
 from dispatch.store.inbox import Inbox
 from dispatch.store.journal import MemoryJournal
@@ -46,7 +46,7 @@ def wild(seed: int, hours: int, low: float = 20.0, high: float = 140.0) -> list[
 
 
 async def ran(made: Any, journal: Any, setup: Any, hours: float, start: datetime = NOON) -> State:
-    state = State.start(setup, from_document)
+    state = State.start(setup, setup_from_document)
     return await loop.run(made, journal, state, run_started("replay", setup, made.clock.now(), 1), start + hours * HOUR)
 
 
@@ -68,7 +68,7 @@ async def test_one_tick_after_a_price_crosses_a_breakeven_the_rigs_have_followed
     usd = [30.0] * 8 + [80.0, 150.0, 80.0, 30.0, 30.0]
     fleet, journal, found = fleet_of(setup), MemoryJournal(), []
     made = world(setup, NOON, [*prices(usd, BEFORE), hashprice(45.0, NOON)], fleet=fleet)
-    state = State.start(setup, from_document)
+    state = State.start(setup, setup_from_document)
 
     async def after(at: datetime, _: State) -> None:
         found.append((at, awake(fleet, setup)))
@@ -130,7 +130,7 @@ async def test_a_call_caps_the_load_from_the_next_tick_until_its_recall() -> Non
     async def after(at: datetime, _: State) -> None:
         loads[at] = sum(float(np.nansum(fleet.truth(g.name, np.arange(g.rigs))[0])) for g in setup.site.groups) / 1e6
 
-    await loop.run(made, journal, State.start(setup, from_document), run_started("replay", setup, NOON, 1), NOON + 3 * HOUR, after)
+    await loop.run(made, journal, State.start(setup, setup_from_document), run_started("replay", setup, NOON, 1), NOON + 3 * HOUR, after)
     during = [mw for at, mw in loads.items() if NOON + HOUR <= at < NOON + 2 * HOUR]
     assert len(during) == 60 and max(during) <= 0.1  # it looks every minute while a promise is called on
     assert min(mw for at, mw in loads.items() if at < NOON + HOUR) > 0.25

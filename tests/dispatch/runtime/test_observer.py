@@ -15,7 +15,7 @@ from dispatch.decide.state import State
 from dispatch.entries import GroupSeen, Seen
 from dispatch.meters.readings import MeterReadings
 from dispatch.runtime.observer import RIGS, SAID_STANDS, PolledSource, SiteObserver
-from dispatch.site_file.load import from_document
+from dispatch.site_file.load import setup_from_document
 from markets.facts import Fact, Price
 from tests.fakes import NOON, price
 from tests.sites import small
@@ -70,7 +70,7 @@ def looker(*sources: Any, fleet: Any = None) -> SiteObserver:
 
 
 def nothing_known() -> State:
-    return State.start(small(), from_document)
+    return State.start(small(), setup_from_document)
 
 
 async def test_what_a_source_finds_odd_is_shown_for_hours_and_then_over() -> None:

@@ -16,7 +16,7 @@ from dispatch.entries import Planned, RunStarted, Seen
 from dispatch.runtime.planner import WorkerPlanner, make, rule_based
 from dispatch.runtime.redecide import redecide
 from dispatch.service.replay import run_started
-from dispatch.site_file.load import from_document
+from dispatch.site_file.load import setup_from_document
 from optimizer.lp.arrays import Arrays
 from optimizer.solve import Session
 from optimizer.solve.lexicographic import Solution
@@ -31,7 +31,7 @@ def seen() -> tuple[State, list[tuple[int, Any]]]:
     setup = small(site={"name": "Small", "market": "ercot", "settlement_point": "LZ_WEST", "interconnect_mw": 0.2, "horizon_h": 24})
     rows: list[tuple[int, Any]] = [(1, run_started("replay", setup, NOON, 1))]
     rows.append((2, Seen(at=NOON, facts=tuple(prices([30.0, 80.0, 200.0, 20.0], NOON)), fleet=look(setup))))
-    state = State.start(setup, from_document)
+    state = State.start(setup, setup_from_document)
     for seq, entry in rows:
         state = state.after(entry, seq)
     return state, rows

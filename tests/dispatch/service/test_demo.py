@@ -6,7 +6,8 @@ import socket
 
 from dispatch.rigs.wire import PORT
 from dispatch.service.demo import own_rigs
-from dispatch.site_file import load as config
+from dispatch.site_file.defaults import DEMO_SITE, default_file
+from dispatch.site_file.load import load_site_file
 from dispatch.site_file.setup import Setup
 
 
@@ -15,15 +16,15 @@ def subnets_of(setup: Setup) -> list[str]:
 
 
 def test_a_second_demonstration_has_rigs_of_its_own() -> None:
-    path = config.default_file(config.DEMO)
+    path = default_file(DEMO_SITE)
     first = own_rigs(path)
-    at = subnets_of(config.load(path, first))
+    at = subnets_of(load_site_file(path, first))
     with socket.socket() as rig:
         rig.bind((at[1].removesuffix("0/24") + "1", PORT))
         rig.listen()
         second = own_rigs(path)
-    moved = config.load(path, second)
+    moved = load_site_file(path, second)
     subnets = subnets_of(moved)
     assert not set(at) & set(subnets) and len(set(subnets)) == 3
     assert moved.site.meters[0].driver is not None and moved.site.meters[0].driver["host"].split(".")[1] == subnets[0].split(".")[1]
-    assert [g.rigs for g in moved.site.groups] == [g.rigs for g in config.load(path).site.groups]
+    assert [g.rigs for g in moved.site.groups] == [g.rigs for g in load_site_file(path).site.groups]

@@ -12,7 +12,7 @@ import pytest
 from dispatch.decide.state import State
 from dispatch.imports.meter_readings import ACTUAL, MeterReading
 from dispatch.service.nightly_settlement import SETTLE_AFTER, Nightly
-from dispatch.site_file.load import from_document
+from dispatch.site_file.load import setup_from_document
 from dispatch.store.received import METER, ReceivedDocument, keep
 from dispatch.store.statements import kept
 from markets.facts import ReservePrice
@@ -36,7 +36,7 @@ def versions(here: Ground) -> int:
 
 async def ticks(nightly: Nightly, here: Ground, *at: datetime) -> None:
     for moment in at:
-        await nightly(moment, State.start(here.setup, from_document))
+        await nightly(moment, State.start(here.setup, setup_from_document))
 
 
 async def test_a_day_is_settled_six_minutes_after_its_end(tmp_path: Path) -> None:

@@ -16,8 +16,7 @@ from structlog.testing import capture_logs
 
 from dispatch.decide.state import State
 from dispatch.service.nightly_settlement import SETTLE_AFTER, Nightly
-from dispatch.site_file import load as config
-from dispatch.site_file.load import from_document
+from dispatch.site_file.load import check_site_file, setup_from_document
 from dispatch.store.statements import kept
 from tests.dispatch.settlement.fixtures import Ground
 
@@ -74,7 +73,7 @@ async def ended(here: Ground, *, notifies: bool = True) -> Nightly:
     """A night in which the day is settled."""
     nightly = Nightly(here.setup, here.folder, here.engine, here.telemetry, at_once=True, notifies=notifies)
     for at in (here.day.start + timedelta(hours=1), here.day.end + SETTLE_AFTER):
-        await nightly(at, State.start(here.setup, from_document))
+        await nightly(at, State.start(here.setup, setup_from_document))
     return nightly
 
 
@@ -89,8 +88,8 @@ async def test_a_new_version_is_told_once_and_a_corrected_one_with_its_differenc
     assert "Hand-made earned 62.15 $" in first["message"] and "What needs a person:\n- Nothing." in first["message"]
     start = here.day.end + SETTLE_AFTER
     here.seen(start + timedelta(minutes=62), here.price(here.grid.intervals[40], 25.0, start + timedelta(minutes=61)))
-    await nightly(start + timedelta(minutes=70), State.start(here.setup, from_document))
-    await nightly(start + timedelta(minutes=140), State.start(here.setup, from_document))
+    await nightly(start + timedelta(minutes=70), State.start(here.setup, setup_from_document))
+    await nightly(start + timedelta(minutes=140), State.start(here.setup, setup_from_document))
     assert len(desk.got) == 2, "settled again without a change nobody is told"
     assert "Version 2: -0.06 $ against version 1." in desk.got[1][1]["message"]
     text = json.dumps(here.setup.document)
@@ -134,7 +133,7 @@ def test_check_refuses_an_address_in_the_file(tmp_path: Path, plain: object) -> 
     here = Ground.of(tmp_path, ON)
     path = tmp_path / "site.toml"
     path.write_text(path.read_text("utf-8") + f"[reports]\nnotify = [{json.dumps(plain)}]\nnotfy = 1\n", "utf-8")
-    faults = config.check(path).faults
+    faults = check_site_file(path).faults
     assert len(faults) == 2 and any("notfy" in fault and "notify" in fault for fault in faults)
     (fault,) = (f for f in faults if "notfy" not in f)
     assert "reports.notify" in fault and TOKEN not in fault and "pass@" not in fault

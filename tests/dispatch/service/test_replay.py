@@ -10,7 +10,7 @@ import pytest
 from dispatch.clock import VirtualClock
 from dispatch.decide.state import State
 from dispatch.service.replay import CLOSING, CLOSING_WALL_S, closing_look
-from dispatch.site_file.load import from_document
+from dispatch.site_file.load import setup_from_document
 from dispatch.store.journal import MemoryJournal
 from tests.dispatch.worlds import world
 from tests.fakes import NOON
@@ -39,5 +39,5 @@ class Paced(VirtualClock):
 async def test_a_run_at_the_walls_pace_ends_when_it_was_told_to(until: datetime, speed: float, wait: timedelta) -> None:
     setup, journal = small(), MemoryJournal()
     made = replace(world(setup, until), clock=Paced(until, speed))
-    state = await closing_look(made, journal, State.start(setup, from_document), until)
+    state = await closing_look(made, journal, State.start(setup, setup_from_document), until)
     assert state.seen_at == until + wait == made.clock.now()

@@ -12,7 +12,8 @@ from sqlalchemy import Engine
 
 from dispatch.entries import Planned, RunStarted, Seen
 from dispatch.settlement.day import settle_day
-from dispatch.site_file import load as config
+from dispatch.site_file.load import load_site_file
+from dispatch.site_file.setup import Setup
 from dispatch.store import lease
 from dispatch.store.journal import SqlJournal
 from dispatch.store.tables import open_ledger
@@ -66,7 +67,7 @@ class Ground:
 
     folder: Path
     day: OperatingDay
-    setup: config.Setup
+    setup: Setup
     engine: Engine
     journal: SqlJournal
     telemetry: Telemetry
@@ -78,7 +79,7 @@ class Ground:
         known = {"name": "Hand-made", "point": "LZ_WEST", "loss": "1.0", "share": "0.0", "prices": "gridstatus", "more_prices": ""}
         path = folder / "site.toml"
         path.write_text(SITE.format(market=market.value, **{**known, **figures}) + extra, "utf-8")
-        setup = config.load(path)
+        setup = load_site_file(path)
         engine = open_ledger(folder)
         token = lease.take(engine, "hand", 3600.0)
         made = cls(folder, OperatingDay(market, on), setup, engine, SqlJournal(engine, token), Telemetry(folder / "telemetry", setup.site))

@@ -11,7 +11,7 @@ import pytest
 
 from dispatch.entries import Done, Planned, PriceBasisChanged, Result, RunStarted
 from dispatch.reports.write import as_csv, as_html, as_json, write_day
-from dispatch.site_file import load as config
+from dispatch.site_file.load import load_site_file
 from dispatch.store import statements
 from dispatch.store.telemetry import Telemetry
 from markets.archive.archive import Archive
@@ -178,7 +178,7 @@ def test_a_day_is_settled_by_the_site_file_it_was_run_under(tmp_path: Path) -> N
     first = ground.settle()
     path = tmp_path / "site.toml"
     path.write_text(path.read_text().replace("6.15", "99.0").replace('name = "b"', 'name = "renamed"'))
-    later = config.load(path)
+    later = load_site_file(path)
     start = ground.day.end + timedelta(hours=3)
     run = RunStarted(at=start, world="live", version="test", config_hash=later.hash_id, token=1, config=later.document)
     ground.journal.append(run)

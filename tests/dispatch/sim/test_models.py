@@ -15,11 +15,12 @@ from dispatch.rigs.dialects import THROUGH, spoken, unspoken
 from dispatch.rigs.wire import OF_MAKE, PORTS, Dialect
 from dispatch.sim.models import ServeFault, faults_of, model_fleet, voiced
 from dispatch.sim.spec import FleetSpec, GroupSpec, spec_from_json, spec_to_json
-from dispatch.site_file import load as config
 from dispatch.site_file import rig_catalogue
+from dispatch.site_file.defaults import default_file
+from dispatch.site_file.load import check_site_file
 from tests.dispatch.rigs.fakes import site
 
-MODELS = rig_catalogue.read(config.default_file("rigs.toml")).models
+MODELS = rig_catalogue.read_rig_catalogue(default_file("rigs.toml")).models
 
 
 def test_rigs_are_shared_by_weight_and_each_speaks_its_dialect() -> None:
@@ -70,20 +71,20 @@ def test_each_kind_of_driver_says_what_it_speaks() -> None:
 
 
 def test_a_site_file_that_speaks_to_rigs_in_what_they_do_not_understand_is_told_so(tmp_path: Path) -> None:
-    text = config.default_file("six-makes.toml").read_text("utf-8")
+    text = default_file("six-makes.toml").read_text("utf-8")
     file = tmp_path / "site.toml"
     rust = text.replace('kind = "pyasic", subnet = "127.19.1.', 'kind = "pyasic-rs", subnet = "127.19.1.')
     file.write_text(rust.replace('dialect = "luxos"', 'dialect = "avalon"'))
-    said = "\n".join(config.check(file).faults)
+    said = "\n".join(check_site_file(file).faults)
     assert "groups.b-s19kpro.driver: 'antminer-s19k-pro' speaks antminer or luxos, not avalon" in said
     assert "groups.a-m60s.driver: pyasic-rs does not speak whatsminer-v2" in said and said.count("\n") == 1
     file.write_text(text.replace('dialect = "luxos"', 'dialect = "linux"'))
-    assert [fault for fault in config.check(file).faults if "dialect" not in fault] == []
+    assert [fault for fault in check_site_file(file).faults if "dialect" not in fault] == []
     assert unspoken("simulated", "moonminer", None) == "" and "use pyasic-rs" in unspoken("pyasic", "proto-rig", None)
 
 
 def test_the_groups_of_a_site_are_listed_with_what_they_speak_and_where() -> None:
-    done = CliRunner().invoke(app, ["rigs", "list", "--config", str(config.default_file("six-makes.toml")), "--json"])
+    done = CliRunner().invoke(app, ["rigs", "list", "--config", str(default_file("six-makes.toml")), "--json"])
     rows = {row["group"]: row for row in json.loads(done.stdout)["groups"]}
     assert {row["dialect"] for row in rows.values()} == set(OF_DIALECT)
     assert rows["b-a15"]["where"] == "127.19.5.0/24" and rows["b-a15"]["driver"] == "pyasic"

@@ -6,32 +6,34 @@ from pathlib import Path
 import pytest
 
 from dispatch import ConfigError
-from dispatch.site_file import load as config
-from dispatch.site_file import market_rules, plugins, rig_catalogue, sections
-from dispatch.site_file.errors import NOT_BUILT, fields
+from dispatch.site_file import market_rules, plugins, rig_catalogue
+from dispatch.site_file.defaults import default_file
+from dispatch.site_file.errors import keys_of
+from dispatch.site_file.load import SECTIONS
+from dispatch.site_file.setup import ApiSettings
 from markets.grid import Market
 from optimizer.domain.site import Hall, Meter, Overhead, RigGroup, Scope, Site
 
 PAGE = (Path(__file__).parents[3] / "docs" / "reference" / "site-file.md").read_text("utf-8")
-TABLES = [Site, Meter, Hall, Overhead, RigGroup, Scope, sections.ApiSettings]
+TABLES = [Site, Meter, Hall, Overhead, RigGroup, Scope, ApiSettings]
 GROUPS = (plugins.SOURCES, plugins.HASHPRICES, plugins.DRIVERS, plugins.METERS, plugins.FANS)
-CHOICES = [plugins.offered(group)[word] for group in GROUPS for word in plugins.offered(group)]
+CHOICES = [plugins.installed(group)[word] for group in GROUPS for word in plugins.installed(group)]
 
 
-@pytest.mark.parametrize("key", sorted({key for table in (*TABLES, *CHOICES) for key in fields(table)}))
+@pytest.mark.parametrize("key", sorted({key for table in (*TABLES, *CHOICES) for key in keys_of(table)}))
 def test_the_page_names_every_key(key: str) -> None:
     assert f"`{key}`" in PAGE or f"[[{key}]]" in PAGE or f", {key}" in PAGE or f"{{ {key}" in PAGE or key in ("source", "kind")
 
 
-def test_the_page_names_every_choice_and_what_is_not_built() -> None:
-    for word in (*(w for group in GROUPS for w in plugins.offered(group)), *sum(NOT_BUILT.values(), ())):
+def test_the_page_names_every_choice() -> None:
+    for word in (w for group in GROUPS for w in plugins.installed(group)):
         assert f"`{word}`" in PAGE, word
-    for section in config.SECTIONS:
+    for section in SECTIONS:
         assert f"[{section}]" in PAGE, section
 
 
 def test_rules_hold_on_the_days_they_say() -> None:
-    held = market_rules.read(config.default_file("programs.toml"))
+    held = market_rules.read_market_rules(default_file("programs.toml"))
     assert held.number("ercot.price_floor", date(2026, 7, 1)) == -251
     assert [held.number("ercot.offer_cap", date(*on)) for on in ((2021, 2, 15), (2022, 1, 1), (2025, 12, 4), (2025, 12, 5))] == [
         9000,
@@ -50,7 +52,7 @@ def test_rules_hold_on_the_days_they_say() -> None:
 
 
 def test_what_nobody_checked_is_named() -> None:
-    held = market_rules.read(config.default_file("programs.toml"))
+    held = market_rules.read_market_rules(default_file("programs.toml"))
     then = held.unverified(Market.ERCOT, date(2021, 2, 15))
     assert len(then) == 1 and then[0].startswith("ercot.offer_cap: ") and "9,000" in then[0]
     assert not any("ercot" in text for text in held.unverified(Market.MISO))
@@ -63,10 +65,10 @@ def test_two_rules_of_one_id_never_hold_on_one_day(tmp_path: Path) -> None:
     file = tmp_path / "programs.toml"
     first = RULE.format(start="2020-01-01", end="to = 2021-01-01\n")
     file.write_text(first + RULE.format(start="2021-01-01", end=""))
-    assert len(market_rules.read(file).rules) == 2
+    assert len(market_rules.read_market_rules(file).rules) == 2
     file.write_text(first + RULE.format(start="2020-12-31", end=""))
     with pytest.raises(ConfigError, match="programs.toml: rules#2.from: x already has a value from 2020-01-01 on"):
-        market_rules.read(file)
+        market_rules.read_market_rules(file)
 
 
 def test_every_fault_of_a_rule_file_at_once(tmp_path: Path) -> None:
@@ -75,7 +77,7 @@ def test_every_fault_of_a_rule_file_at_once(tmp_path: Path) -> None:
         RULE.format(start="2020-01-01", end="to = 2019-01-01\n") + RULE.replace('unit = "mw"\n', "").format(start="2020-01-01", end="")
     )
     with pytest.raises(ConfigError) as caught:
-        market_rules.read(file)
+        market_rules.read_market_rules(file)
     assert [f.split(": ", 1)[1] for f in caught.value.faults] == [
         "rules#1: holds until 2019-01-01, which is not after 2020-01-01",
         "rules#2.unit: is missing",
@@ -87,7 +89,7 @@ def test_every_fault_of_a_catalogue_at_once(tmp_path: Path) -> None:
     model = '[models.{}]\nmake = "m"\nname = "n"\nwake_min = {}\nstandby_watts = 5\nmodes = {}\nsources = "s"\n'
     file.write_text(model.format("one", -1, "[]") + model.format("two", 1, '[{ name = "sleep", watts = 1, ths = 0 }]'))
     with pytest.raises(ConfigError) as caught:
-        rig_catalogue.read(file)
+        rig_catalogue.read_rig_catalogue(file)
     assert [f.split(": ", 1)[1] for f in caught.value.faults] == [
         "models.one.wake_min: must be at least 0, not -1",
         "models.two: modes needs sleep and at least one more, each name once",
@@ -95,7 +97,7 @@ def test_every_fault_of_a_catalogue_at_once(tmp_path: Path) -> None:
 
 
 def test_the_shipped_catalogue_says_where_its_figures_come_from() -> None:
-    models = rig_catalogue.read(config.default_file("rigs.toml")).models
+    models = rig_catalogue.read_rig_catalogue(default_file("rigs.toml")).models
     assert len(models) >= 12
     for name, model in models.items():
         assert model.sources, name

@@ -14,9 +14,11 @@ from hypothesis import strategies as st
 
 from dispatch import ConfigError
 from dispatch.entries import canonical
-from dispatch.rigs.driver_sections import HashingDriver, PyasicDriver, SimulatedDriver
-from dispatch.site_file import load as config
+from dispatch.rigs.driver_sections import HashingDriver, PyasicDriver, SimulatedDriver, driver_settings
 from dispatch.site_file import plugins, sections
+from dispatch.site_file.defaults import DEMO_SITE, default_file
+from dispatch.site_file.errors import to_json_values
+from dispatch.site_file.load import check_site_file, load_site_file, setup_from_document
 
 ROOT = Path(__file__).parents[3]
 SHIPPED = (
@@ -119,7 +121,7 @@ def faults_of(folder: Path, text: str) -> list[str]:
     """The faults, without the file's name."""
     path = written(folder, text)
     with pytest.raises(ConfigError) as caught:
-        config.load(path)
+        load_site_file(path)
     assert all(f.startswith(f"{path}: ") for f in caught.value.faults)
     return [f.removeprefix(f"{path}: ") for f in caught.value.faults]
 
@@ -146,7 +148,7 @@ rigs = 4000
 
 
 def test_appendix_a_has_no_fault(tmp_path: Path) -> None:
-    whole = config.load(written(tmp_path, APPENDIX_A + NOT_BUILT + OWN_METERS))
+    whole = load_site_file(written(tmp_path, APPENDIX_A + NOT_BUILT + OWN_METERS))
     assert [o.type for o in whole.book] == ["hashing", "power", "block", "transmission", "ancillary", "ers", "plant"]
     assert faults_of(tmp_path, APPENDIX_A + NOT_BUILT) == [
         "obligations.ancillary.scope.meter: there is no meter 'clr'; known: main",
@@ -156,7 +158,7 @@ def test_appendix_a_has_no_fault(tmp_path: Path) -> None:
 
 def test_the_services_of_appendix_a_stand_on_dated_rules(tmp_path: Path) -> None:
     services = NOT_BUILT[NOT_BUILT.index('[[obligations]]\ntype = "ancillary"') :]
-    setup = config.load(written(tmp_path, APPENDIX_A + services + OWN_METERS))
+    setup = load_site_file(written(tmp_path, APPENDIX_A + services + OWN_METERS))
     ancillary, ers = setup.book[3:5]
     assert (ancillary.products, ancillary.qualified_mw) == (("ECRS", "NSPIN"), {"ECRS": 20.0, "NSPIN": 15.0})
     assert (ers.product, ers.mw, ers.max_base_load_mw, ers.usd_per_mw_hour) == ("ERS-30", 10.0, 1.0, 7.25)
@@ -164,9 +166,9 @@ def test_the_services_of_appendix_a_stand_on_dated_rules(tmp_path: Path) -> None
     assert ers.scope.names(setup.site) == ("ers-s21",)
     assert ers.figure("availability_full", date(2026, 7, 1)) == 0.95
     assert any(u.startswith("ercot.ers.event_power: ") for u in setup.unverified)
-    again = config.from_document(setup.document)
+    again = setup_from_document(setup.document)
     assert again.book == setup.book
-    assert not any("ercot.ers" in u or "ercot.set_point" in u for u in config.load(written(tmp_path, APPENDIX_A)).unverified)
+    assert not any("ercot.ers" in u or "ercot.set_point" in u for u in load_site_file(written(tmp_path, APPENDIX_A)).unverified)
 
 
 def test_one_megawatt_is_not_promised_twice(tmp_path: Path) -> None:
@@ -186,7 +188,7 @@ def test_a_service_of_more_than_its_rigs_draw_is_noted(tmp_path: Path) -> None:
     ers = NOT_BUILT[NOT_BUILT.rindex("[[obligations]]") :]
     for mw, noted in ((10.0, False), (120.0, True)):
         text = APPENDIX_A + OWN_METERS + ers.replace("mw = 10.0", f"mw = {mw}")
-        notes = config.check(written(tmp_path, text)).summary["notes"]
+        notes = check_site_file(written(tmp_path, text)).summary["notes"]
         assert any(note.startswith(f"'ers' speaks of {mw:.3f} MW, its rigs draw ") for note in notes) is noted, notes
 
 
@@ -198,7 +200,7 @@ def test_programmes_of_utility_and_state_stand_alone(tmp_path: Path) -> None:
     managed = (
         f'[[obligations]]\ntype = "load_management"\nscope = {{ meter = "ers" }}\nprogram = "tdu"\nmw = 2.0\nusd_per_kw = 30.0\n{SEASON}\n'
     )
-    assert config.load(written(tmp_path, APPENDIX_A + OWN_METERS + managed)).book[-2].type == "load_management"
+    assert load_site_file(written(tmp_path, APPENDIX_A + OWN_METERS + managed)).book[-2].type == "load_management"
     (wrong,) = faults_of(tmp_path, APPENDIX_A + ers + OWN_METERS + managed)
     assert wrong.startswith(
         "obligations.load_management.scope: shares ers-s21 with 'ers': a load in a utility's load management may not be in ERS"
@@ -208,21 +210,21 @@ def test_programmes_of_utility_and_state_stand_alone(tmp_path: Path) -> None:
     assert len(wrong) == 2 and "with 'block'" in wrong[0] and "with 'ers'" in wrong[1], "power sold back follows the price"
     assert all("not open to loads that follow prices or sell another service (SB 6" in text for text in wrong)
     steady = APPENDIX_A.replace('type = "block"', 'type = "block"\nscope = { meter = "main" }')
-    assert config.load(written(tmp_path, steady + OWN_METERS + large)).book[-2].program == "sb6"
+    assert load_site_file(written(tmp_path, steady + OWN_METERS + large)).book[-2].program == "sb6"
 
 
 def test_lmr_and_edr_on_the_same_rigs_are_refused_in_one_line(tmp_path: Path) -> None:
     miso = (APPENDIX_A + OWN_METERS).replace('market = "ercot"  ', 'market = "miso"  ')
     lmr = '[[obligations]]\ntype = "lmr"\nscope = { meter = "clr" }\nzone = 6\nmw = 10.0\nfirm_service_mw = 2.0\n'
     edr = '[[obligations]]\ntype = "edr"\nscope = { meter = "METER" }\nmw = 10.0\nbaseline_mw = 14.0\noffer_usd_per_mwh = 300.0\n'
-    apart = config.load(written(tmp_path, miso + lmr + edr.replace("METER", "ers")))
+    apart = load_site_file(written(tmp_path, miso + lmr + edr.replace("METER", "ers")))
     assert [o.type for o in apart.book][-3:] == ["lmr", "edr", "plant"] and any("miso.lmr.rsg" in u for u in apart.unverified)
     (wrong,) = faults_of(tmp_path, miso + lmr + edr.replace("METER", "clr"))
     assert wrong.startswith("obligations.edr.scope: shares clr-s21 with 'lmr': a MW may not be LMR and EDR (MISO Tariff, Module E-1")
     drr = '[[obligations]]\ntype = "drr"\nscope = { meter = "ers" }\nmw = 10.0\nbaseline_mw = 14.0\n'
     (wrong,) = faults_of(tmp_path, miso + drr + edr.replace("METER", "ers"))
     assert wrong.startswith("obligations.edr.scope: shares ers-s21 with 'drr': two contracts are paid for one reduction")
-    assert config.load(written(tmp_path, miso + drr + edr.replace("METER", "clr"))).book[-2].type == "edr"
+    assert load_site_file(written(tmp_path, miso + drr + edr.replace("METER", "clr"))).book[-2].type == "edr"
     twice = lmr.replace('type = "lmr"', 'type = "lmr"\nname = "again"')
     (wrong,) = faults_of(tmp_path, miso + lmr + twice)
     assert "two contracts register the same rigs as capacity" in wrong
@@ -231,7 +233,7 @@ def test_lmr_and_edr_on_the_same_rigs_are_refused_in_one_line(tmp_path: Path) ->
 
 
 def test_appendix_a_without_them_is_the_site_it_says(tmp_path: Path) -> None:
-    setup = config.load(written(tmp_path, APPENDIX_A))
+    setup = load_site_file(written(tmp_path, APPENDIX_A))
     group = setup.site.group("a-s19jpro")
     assert [(m.name, m.watts, m.ths) for m in group.modes] == [("sleep", 25.0, 0.0), ("normal", 3068.0, 104.0)]
     assert (group.rigs, group.wake_min, group.min_on_min, group.wear_usd_per_start) == (11000, 8.0, 30, 0.05)
@@ -242,7 +244,7 @@ def test_appendix_a_without_them_is_the_site_it_says(tmp_path: Path) -> None:
     assert setup.book[2].mw == 60.0
     assert setup.prices == sections.GridstatusPrices()
     assert setup.hash == sections.FixedHash(usd_per_ph_day=45.0, pool_fee=0.01)
-    assert setup.driver("a-s19jpro") == SimulatedDriver()
+    assert driver_settings(setup, "a-s19jpro") == SimulatedDriver()
     assert setup.points == ("LZ_WEST",)
 
 
@@ -251,7 +253,7 @@ def test_a_tariff_stands_in_a_file_of_its_own(tmp_path: Path) -> None:
     text = on_tariff.replace('source = "gridstatus"', 'source = "tariff"\nfile = "t.toml"')
     assert faults_of(tmp_path, text) == ["prices.file: t.toml: No such file or directory"]
     (tmp_path / "t.toml").write_text('name = "x"\n[[periods]]\nname = "all"\nusd_per_mwh = 40\n')
-    setup = config.load(written(tmp_path, text))
+    setup = load_site_file(written(tmp_path, text))
     assert setup.prices.source == "tariff" and any(type(o).type == "power" for o in setup.book)
     assert faults_of(tmp_path, text.replace('"tariff"', '"miso"', 1)) == [
         "prices.source: 'tariff' needs market = \"tariff\"; the site is in miso"
@@ -334,7 +336,7 @@ BAD_FAULTS = [
     "groups#1.model: 'antminer-s21x' is not in the catalogue; did you mean antminer-s21?; or write each mode with its watts and ths",
     "groups#1.driver.kind: 'pyasik' is not known; did you mean pyasic?",
     "groups#1.rigs: must be at least 1, not 0",
-    "groups#2.name: 'g' stands there twice",
+    "groups#2.name: 'g' is used twice",
     "groups#2.driver.subnet: 127.0.0.0/29 has 6 addresses for 10 rigs",
     "groups#2.modes#2: the catalogue has no mode 'hgih' of it; known: normal, sleep",
     "groups#2.driver.credentials: must be file:PATH or env:NAME: secrets stay out of the site file",
@@ -368,8 +370,8 @@ def test_every_fault_at_once_with_its_key(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", SHIPPED)
 def test_shipped_sites_load_and_their_document_makes_the_same_setup(name: str) -> None:
-    setup = config.load(config.default_file(name))
-    again = config.from_document(setup.document)
+    setup = load_site_file(default_file(name))
+    again = setup_from_document(setup.document)
     assert again.hash_id == setup.hash_id
     assert again.document == setup.document
     assert (again.site, again.book, again.prices, again.hash, again.api) == (setup.site, setup.book, setup.prices, setup.hash, setup.api)
@@ -377,13 +379,13 @@ def test_shipped_sites_load_and_their_document_makes_the_same_setup(name: str) -
 
 
 def test_the_demonstration_is_about_a_megawatt_moved_by_pyasic() -> None:
-    setup = config.load(config.default_file(config.DEMO))
-    summary = config.check(config.default_file(config.DEMO)).summary
+    setup = load_site_file(default_file(DEMO_SITE))
+    summary = check_site_file(default_file(DEMO_SITE)).summary
     assert summary["rigs"] >= 240 and 0.8 <= summary["full_load_mw"] <= 1.1
     assert {g.model for g in setup.site.groups} == {"whatsminer-m50s", "whatsminer-m60s", "whatsminer-m60s++"}
     for group in setup.site.groups:
         assert group.min_on_min <= 15 and group.min_off_min <= 15
-        driver = setup.driver(group.name)
+        driver = driver_settings(setup, group.name)
         if group.rigs > 1:
             assert isinstance(driver, PyasicDriver) and driver.subnet.startswith("127.")
         else:
@@ -393,16 +395,16 @@ def test_the_demonstration_is_about_a_megawatt_moved_by_pyasic() -> None:
 
 @pytest.mark.parametrize("name", ("ercot-site.toml", "miso-site.toml"))
 def test_the_hundred_megawatt_sites_are_thirds(name: str) -> None:
-    setup = config.load(config.default_file(name))
+    setup = load_site_file(default_file(name))
     draw_mw = [g.rigs * g.full.watts / 1e6 for g in setup.site.groups]
     assert [g.model for g in setup.site.groups] == ["antminer-s19j-pro", "antminer-s19-xp", "antminer-s21"]
     assert all(abs(mw - sum(draw_mw) / 3) < 0.05 for mw in draw_mw)
-    assert abs(config.check(setup.path).summary["full_load_mw"] - 100) < 0.5
+    assert abs(check_site_file(setup.path).summary["full_load_mw"] - 100) < 0.5
 
 
 def test_the_file_stands_before_the_catalogue(tmp_path: Path) -> None:
     modes = 'modes = ["normal", { name = "low", watts = 2000, ths = 80 }, "sleep"]\nstandby_watts = 9.5\nwake_min = 3'
-    setup = config.load(written(tmp_path, APPENDIX_A.replace('modes = ["sleep", "normal"]', modes)))
+    setup = load_site_file(written(tmp_path, APPENDIX_A.replace('modes = ["sleep", "normal"]', modes)))
     group = setup.site.groups[0]
     assert [(m.name, m.watts, m.ths) for m in group.modes] == [("sleep", 9.5, 0.0), ("low", 2000.0, 80.0), ("normal", 3068.0, 104.0)]
     assert group.wake_min == 3
@@ -410,21 +412,21 @@ def test_the_file_stands_before_the_catalogue(tmp_path: Path) -> None:
 
 def test_a_mode_in_part_takes_the_rest_from_the_catalogue(tmp_path: Path) -> None:
     text = APPENDIX_A.replace('modes = ["sleep", "normal"]', 'modes = ["sleep", { name = "normal", watts = 3150 }]')
-    full = config.load(written(tmp_path, text)).site.groups[0].full
+    full = load_site_file(written(tmp_path, text)).site.groups[0].full
     assert (full.watts, full.ths) == (3150, 104.0)
 
 
 def test_a_rig_outside_the_catalogue_writes_its_modes(tmp_path: Path) -> None:
     own = 'modes = [{ name = "sleep", watts = 20, ths = 0 }, { name = "normal", watts = 3000, ths = 150 }]'
     text = APPENDIX_A.replace('model = "antminer-s19j-pro"', 'model = "homemade"').replace('modes = ["sleep", "normal"]', own)
-    assert config.load(written(tmp_path, text)).site.groups[0].full.ths == 150
+    assert load_site_file(written(tmp_path, text)).site.groups[0].full.ths == 150
 
 
 def test_unwritten_obligations_stand_in_the_book_and_written_ones_only_once(tmp_path: Path) -> None:
     bare = APPENDIX_A[: APPENDIX_A.index("[[obligations]]")]
-    assert [o.type for o in config.load(written(tmp_path, bare)).book] == ["hashing", "power", "plant"]
+    assert [o.type for o in load_site_file(written(tmp_path, bare)).book] == ["hashing", "power", "plant"]
     own = bare + '[[obligations]]\ntype = "plant"\n[[obligations]]\ntype = "hashing"\nname = "pool"\n'
-    setup = config.load(written(tmp_path, own))
+    setup = load_site_file(written(tmp_path, own))
     assert [(o.type, o.name) for o in setup.book] == [("power", "power"), ("plant", "plant"), ("hashing", "pool")]
     assert setup.book[2].pool_fee == 0.01, "the pool's fee is the hash section's unless it says its own"
 
@@ -434,23 +436,23 @@ def test_two_blocks_need_two_names(tmp_path: Path) -> None:
     assert faults_of(tmp_path, APPENDIX_A + block) == [
         "obligations#3: there is already an obligation named 'block': give this one a name of its own"
     ]
-    assert len(config.load(written(tmp_path, APPENDIX_A + block + 'name = "second"\n')).book) == 5
+    assert len(load_site_file(written(tmp_path, APPENDIX_A + block + 'name = "second"\n')).book) == 5
 
 
 def test_override_puts_a_section_in_place_and_is_checked(tmp_path: Path) -> None:
     path = written(tmp_path, APPENDIX_A)
-    setup = config.load(path, {"prices": {"source": "synthetic", "seed": 7}})
+    setup = load_site_file(path, {"prices": {"source": "synthetic", "seed": 7}})
     assert setup.prices == sections.SyntheticPrices(seed=7)
     assert setup.document["prices"] == {"source": "synthetic", "seed": 7}
-    assert setup.hash_id != config.load(path).hash_id
+    assert setup.hash_id != load_site_file(path).hash_id
     with pytest.raises(ConfigError, match="there is no folder 'gone'"):
-        config.load(path, {"prices": {"source": "archive", "path": "gone"}})
+        load_site_file(path, {"prices": {"source": "archive", "path": "gone"}})
 
 
 def test_paths_are_relative_to_the_site_file(tmp_path: Path) -> None:
     (tmp_path / "facts").mkdir()
     text = APPENDIX_A.replace('source = "gridstatus"', 'source = "archive"\npath = "facts"')
-    setup = config.load(written(tmp_path, text))
+    setup = load_site_file(written(tmp_path, text))
     assert isinstance(setup.prices, sections.ArchivePrices) and setup.resolve(setup.prices.path) == tmp_path / "facts"
 
 
@@ -468,29 +470,29 @@ def test_rosters(tmp_path: Path, rows: str, says: str | None) -> None:
     (tmp_path / "rigs.csv").write_text(rows)
     text = APPENDIX_A.replace("rigs = 11000", "rigs = 2").replace('kind = "simulated"', 'kind = "pyasic", roster = "rigs.csv"')
     if says is None:
-        assert config.load(written(tmp_path, text)).driver("a-s19jpro").roster == "rigs.csv"
+        assert driver_settings(load_site_file(written(tmp_path, text)), "a-s19jpro").roster == "rigs.csv"
     else:
         assert faults_of(tmp_path, text) == [f"groups.a-s19jpro.driver.roster: {says}"]
 
 
 def test_files_that_are_no_site_file(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="No such file"):
-        config.load(tmp_path / "none.toml")
+        load_site_file(tmp_path / "none.toml")
     assert "(at line 2, column 8)" in faults_of(tmp_path, "[site]\nname = nobody")[0]
     (tmp_path / "site.toml").write_bytes(b"\xff\xfe")
     with pytest.raises(ConfigError, match="not UTF-8"):
-        config.load(tmp_path / "site.toml")
+        load_site_file(tmp_path / "site.toml")
     empty = faults_of(tmp_path, "")
     assert empty == ["site: is missing", "hash: is missing"]
 
 
 def test_check_gives_faults_or_a_summary_with_what_is_unverified(tmp_path: Path) -> None:
-    good = config.check(written(tmp_path, APPENDIX_A))
+    good = check_site_file(written(tmp_path, APPENDIX_A))
     assert not good.faults
     assert good.summary["rigs"] == 11000
     assert good.summary["notes"] == ["meter 'main' settles at LZ_WEST; metered load in ERCOT settles at LZ_WEST_EW"]
     assert any(u.startswith("antminer-s19j-pro: standby_watts, wake_min assumed") for u in good.summary["unverified"])
-    bad = config.check(written(tmp_path, APPENDIX_A + NOT_BUILT))
+    bad = check_site_file(written(tmp_path, APPENDIX_A + NOT_BUILT))
     assert len(bad.faults) == 2 and not bad.summary
 
 
@@ -499,11 +501,11 @@ def test_every_word_of_the_distribution_opens_its_class() -> None:
     assert {*declared} == {plugins.SOURCES, plugins.HASHPRICES, plugins.OBLIGATIONS, plugins.DRIVERS, plugins.METERS, plugins.FANS}
     kinds = ((group, "kind") for group in (plugins.DRIVERS, plugins.METERS, plugins.FANS))
     for group, key in ((plugins.SOURCES, "source"), (plugins.HASHPRICES, "source"), *kinds):
-        offered = plugins.offered(group)
+        offered = plugins.installed(group)
         assert {*declared[group]} <= {*offered}
         assert all(offered[word].model_fields[key].default == word for word in declared[group])
     for word in declared[plugins.OBLIGATIONS]:
-        assert plugins.offered(plugins.OBLIGATIONS)[word].type == word
+        assert plugins.installed(plugins.OBLIGATIONS)[word].type == word
 
 
 WORDS = st.sampled_from(["a", "main", "a-s19jpro", "ercot", "LZ_WEST", "simulated", "fixed", "power", "block", "", "sleep", "127.0.0.0/8"])
@@ -538,13 +540,13 @@ def test_whatever_stands_in_the_file_it_is_a_setup_or_named_faults(data: st.Data
             holder[at[-1]] = data.draw(VALUES)  # type: ignore[index]
         except (TypeError, IndexError):
             continue
-    plain, _ = config.faults.plain(document)
+    plain, _ = to_json_values(document)
     try:
-        setup = config.from_document(plain)
+        setup = setup_from_document(plain)
     except ConfigError as error:
         assert error.faults and all(f.startswith("(journal): ") for f in error.faults)
     else:
-        assert config.from_document(setup.document).hash_id == setup.hash_id
+        assert setup_from_document(setup.document).hash_id == setup.hash_id
 
 
 def test_a_wheel_in_an_empty_folder_has_its_defaults(tmp_path: Path) -> None:
@@ -554,11 +556,14 @@ def test_a_wheel_in_an_empty_folder_has_its_defaults(tmp_path: Path) -> None:
         (inside / package).parent.mkdir(exist_ok=True)
         subprocess.run(["cp", "-r", str(ROOT / package), str(inside / package)], check=True)
     subprocess.run(["cp", "-r", str(ROOT / "config"), str(inside / "dispatch" / "defaults")], check=True)
-    code = "from dispatch.site_file import load; s = load.load(load.default_file(load.DEMO)); print(s.path, s.hash_id)"
+    code = (
+        "from dispatch.site_file.load import load_site_file; from dispatch.site_file.defaults import DEMO_SITE, default_file; "
+        "s = load_site_file(default_file(DEMO_SITE)); print(s.path, s.hash_id)"
+    )
     empty = tmp_path / "empty"
     empty.mkdir()
     environment = {**os.environ, "PYTHONPATH": str(inside)}
     said = subprocess.run([sys.executable, "-c", code], cwd=empty, env=environment, capture_output=True, text=True, check=True)
     path, hash_id = said.stdout.split()
     assert Path(path).parent == inside / "dispatch" / "defaults"
-    assert hash_id == config.load(config.default_file(config.DEMO)).hash_id
+    assert hash_id == load_site_file(default_file(DEMO_SITE)).hash_id

@@ -12,9 +12,9 @@ from dispatch import ConfigError
 from dispatch.decide.reflex import caps, wanted
 from dispatch.decide.state import State
 from dispatch.entries import GroupSeen, Hold, Seen
-from dispatch.site_file import load as config
 from dispatch.site_file import rig_catalogue
-from dispatch.site_file.load import from_document
+from dispatch.site_file.defaults import default_file
+from dispatch.site_file.load import setup_from_document
 from optimizer.obligations.hashing import Hashing
 from optimizer.obligations.plant import Plant
 from optimizer.obligations.power import Power
@@ -35,7 +35,7 @@ MODELS = {
 
 
 def test_the_catalogue_holds_every_model_of_five_makers() -> None:
-    models = rig_catalogue.read(config.default_file("rigs.toml")).models
+    models = rig_catalogue.read_rig_catalogue(default_file("rigs.toml")).models
     for maker, names in MODELS.items():
         have = {name.partition("-")[2] for name, model in models.items() if model.maker == maker}
         assert have == set(names.split()), maker
@@ -75,11 +75,11 @@ def test_no_maker_holds_more_than_the_plant_lets(session: Any) -> None:
 
 def test_the_loop_keeps_the_limit_against_a_hold() -> None:
     groups = [written("a", "a", watts=3000.0, ths=100.0, maker="MicroBT"), written("b", "b", watts=3000.0, ths=150.0, maker="MicroBT")]
-    setup = from_document(document(groups=groups, obligations=[{"type": "plant", "max_mw_per_maker": 0.18}]))
+    setup = setup_from_document(document(groups=groups, obligations=[{"type": "plant", "max_mw_per_maker": 0.18}]))
     hold = Hold(id="h", group=None, mode="normal", mw_cap=None, until=None, by="operator")
     looks = {g.name: GroupSeen(rigs=40, reachable=40, load_mw=0.12, hashrate_ph=4.0, changed={"normal": "0-39"}) for g in setup.site.groups}
     facts = (*prices([20.0] * 8, NOON - timedelta(hours=2)), hashprice(45.0, NOON))
-    state = State.start(setup, from_document).after(Seen(at=NOON, facts=facts, holds=(hold,), fleet=looks), 1)
+    state = State.start(setup, setup_from_document).after(Seen(at=NOON, facts=facts, holds=(hold,), fleet=looks), 1)
     assert [(c.groups, c.cap_mw, c.why) for c in caps(state, NOON) if "firmware" in c.why] == [
         (("a", "b"), 0.18, "exposure: at most 0.18 MW on the firmware of MicroBT")
     ]
@@ -90,7 +90,7 @@ def test_the_loop_keeps_the_limit_against_a_hold() -> None:
 def faults_of(policy: dict[str, Any], **tags: Any) -> list[str]:
     groups = [written("a-old", "a", watts=3000.0, ths=100.0), written("b-new", "b", watts=3500.0, ths=200.0, **tags)]
     try:
-        from_document(document(groups=groups, obligations=[{"type": "plant", **policy}]))
+        setup_from_document(document(groups=groups, obligations=[{"type": "plant", **policy}]))
     except ConfigError as error:
         return [fault.removeprefix("(journal): ") for fault in error.faults]
     return []
@@ -108,7 +108,7 @@ def test_what_a_policy_forbids_is_refused_each_in_one_line() -> None:
 
 def test_what_a_policy_demands_must_be_said() -> None:
     assert faults_of({"demand": {"assembly": ["US", "MY"]}}, assembly="US") == [
-        "groups.a-old.assembly: nobody says what it is assembled in; 'plant' demands US or MY"
+        "groups.a-old.assembly: is not set; 'plant' demands US or MY"
     ]
     assert faults_of({"demand": {"maker": ["Block"]}}, maker="Block") == ["groups.a-old.maker: made by MicroBT; 'plant' demands Block"]
     assert faults_of({"demand": {"make": ["Block"]}}) == ["obligations.plant.demand.make: is not a key here; did you mean maker?"]
@@ -129,7 +129,7 @@ TWO_METERS = {
         (
             [{**GENSET, "scope": {"meter": "main"}}, {"type": "power", "scope": {"groups": ["b-new"]}}],
             TWO_METERS,
-            ["generation: no power contract speaks of all of meter 'main': nobody would settle what is made there"],
+            ["generation: no power contract covers all of meter 'main': its generation would not be settled"],
         ),
         ([{**GENSET, "start_usd": 5.0}], {}, ["generation: starts, fuel at no load and minimum times need min_mw: "]),
     ],
@@ -138,7 +138,7 @@ def test_a_generator_needs_a_meter_and_somebody_who_settles_it(
     book: list[dict[str, Any]], sections: dict[str, Any], said: list[str]
 ) -> None:
     try:
-        found = list(from_document(document(obligations=book, **sections)).unverified) and []
+        found = list(setup_from_document(document(obligations=book, **sections)).unverified) and []
     except ConfigError as error:
         found = list(error.faults)
     assert len(found) == len(said) and all(words in fault for words, fault in zip(said, found, strict=True)), found

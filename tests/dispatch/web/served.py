@@ -19,7 +19,7 @@ import uvicorn
 from dispatch.decide.state import State
 from dispatch.runtime import loop
 from dispatch.service.replay import run_started
-from dispatch.site_file.load import from_document
+from dispatch.site_file.load import setup_from_document
 from dispatch.site_file.setup import Setup
 from dispatch.store import lease
 from dispatch.store.inbox import Inbox
@@ -66,7 +66,7 @@ def run_site(
     made = world(setup, NOON, facts, inbox=inbox)
     end = NOON + timedelta(hours=hours)
     asyncio.run(
-        loop.run(made, SqlJournal(engine, token), State.start(setup, from_document), run_started("replay", setup, NOON, token), end)
+        loop.run(made, SqlJournal(engine, token), State.start(setup, setup_from_document), run_started("replay", setup, NOON, token), end)
     )
     engine.dispose()
     return end

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from dispatch.decide.state import State
 from dispatch.entries import Seen, canonical
 from dispatch.signals.documents import InvalidDocument
-from dispatch.site_file.load import from_document
+from dispatch.site_file.load import setup_from_document
 from dispatch.what_if.baseline import Baseline, like_day
 from dispatch.what_if.compare import what_if
 from dispatch.what_if.reference_day import PricesOn
@@ -38,7 +38,7 @@ def ground(setup: Any = None, usd: float = 50.0, more: tuple[Any, ...] = ()) -> 
         hashprice(45.0, NOON),
         *more,
     ]
-    state = State.start(setup, from_document).after(Seen(at=NOON, facts=tuple(facts)), 1)
+    state = State.start(setup, setup_from_document).after(Seen(at=NOON, facts=tuple(facts)), 1)
     return Baseline.of(state, NOON, PricesOn(state))
 
 

@@ -9,8 +9,8 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from dispatch import ConfigError
-from dispatch.site_file.load import default_file
-from dispatch.site_file.tariff_file import TariffPrices, read, wrong
+from dispatch.site_file.defaults import default_file
+from dispatch.site_file.tariff_file import TariffPrices, read_tariff, tariff_file_faults
 from markets.factbook import FactBook
 from markets.facts import PriceMarket
 from markets.forecasting.ladder import outlook, plan_grid
@@ -25,7 +25,7 @@ NOON = datetime(2026, 7, 2, 17, 0, tzinfo=UTC)  # a Thursday, 12:00 in Texas
 
 
 def shipped() -> RateTable:
-    rates, _ = read(default_file("tariff-rate.toml"), TariffPrices(file="tariff-rate.toml"))
+    rates, _ = read_tariff(default_file("tariff-rate.toml"), TariffPrices(file="tariff-rate.toml"))
     assert isinstance(rates, RateTable)
     return rates
 
@@ -111,7 +111,7 @@ ALL = '[[periods]]\nname = "all"\nusd_per_mwh = 40\n'
     ],
 )
 def test_what_is_wrong_with_a_table_is_said(tmp_path: Path, text: str, said: list[str]) -> None:
-    found = wrong(table_file(tmp_path, text), TariffPrices(file="rate.toml"))
+    found = tariff_file_faults(table_file(tmp_path, text), TariffPrices(file="rate.toml"))
     assert all(line.startswith("rate.toml: ") for line in found)
     for words in said:
         assert any(words in line for line in found), found
@@ -119,14 +119,17 @@ def test_what_is_wrong_with_a_table_is_said(tmp_path: Path, text: str, said: lis
 
 def test_a_year_without_a_price_names_the_first_hour_of_each_month(tmp_path: Path) -> None:
     path = table_file(tmp_path, f'name = "x"\n{ALL}hours = [0, 1, 2]\n')
-    assert wrong(path, TariffPrices(file="rate.toml"))[0] == "rate.toml: periods: no period holds on a Monday in January from 3:00"
-    assert len(wrong(path, TariffPrices(file="rate.toml"))) == 12
+    assert (
+        tariff_file_faults(path, TariffPrices(file="rate.toml"))[0]
+        == "rate.toml: periods: no period holds on a Monday in January from 3:00"
+    )
+    assert len(tariff_file_faults(path, TariffPrices(file="rate.toml"))) == 12
 
 
 def test_prices_by_the_hour_out_of_a_file(tmp_path: Path) -> None:
     path = tmp_path / "rtp.csv"
     path.write_text("start,usd_per_mwh\n2026-07-02T00:00:00-05:00,31.25\n2026-07-02T01:00:00-05:00,29.5\n", "utf-8")
-    rates, zone = read(path, TariffPrices(file="rtp.csv", timezone="America/New_York", published=time(17)))
+    rates, zone = read_tariff(path, TariffPrices(file="rtp.csv", timezone="America/New_York", published=time(17)))
     assert rates.price(datetime(2026, 7, 2, 6, tzinfo=UTC)) == 29.5 and rates.price(datetime(2026, 7, 2, 7, tzinfo=UTC)) is None
     assert rates.told(date(2026, 7, 1)) == (datetime(2026, 7, 1, 21, tzinfo=UTC), (date(2026, 7, 2),)) and zone.key == "America/New_York"
 
@@ -142,9 +145,12 @@ def test_every_fault_of_an_hourly_file_at_once(tmp_path: Path) -> None:
     ]
     path.write_text("\n".join(["start,usd_per_mwh", *rows, "x,", ""]), "utf-8")
     with pytest.raises(ConfigError) as fault:
-        read(path, TariffPrices(file="rtp.csv"))
+        read_tariff(path, TariffPrices(file="rtp.csv"))
     assert [line.partition("line ")[2][:1] for line in fault.value.faults] == ["2", "3", "4", "6", "7"]
     path.write_text("at,price\n", "utf-8")
-    assert wrong(path, TariffPrices(file="rtp.csv")) == ["rtp.csv: has no column 'start'", "rtp.csv: has no column 'usd_per_mwh'"]
+    assert tariff_file_faults(path, TariffPrices(file="rtp.csv")) == [
+        "rtp.csv: has no column 'start'",
+        "rtp.csv: has no column 'usd_per_mwh'",
+    ]
     path.write_text("start,usd_per_mwh\n", "utf-8")
-    assert wrong(path, TariffPrices(file="rtp.csv")) == ["rtp.csv: holds no price"]
+    assert tariff_file_faults(path, TariffPrices(file="rtp.csv")) == ["rtp.csv: holds no price"]

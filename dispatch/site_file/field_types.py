@@ -1,0 +1,49 @@
+"""Types of single fields in a site file, each with the check of its value and the message of what is wrong."""
+
+from __future__ import annotations
+
+import ipaddress
+from typing import Annotated
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, Field
+
+DEFAULT_LISTEN = "127.0.0.1:8787"
+
+
+def _http_address(url: str) -> str:
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError(f"{url!r} is not an http or https address")
+    if parts.username or parts.password:
+        raise ValueError("holds a user or a password: secrets stay out of the site file (file:PATH or env:NAME)")
+    return url.rstrip("/")
+
+
+def _reference(text: str) -> str:
+    kind, _, rest = text.partition(":")
+    if kind not in ("file", "env") or not rest:
+        raise ValueError("must be file:PATH or env:NAME: secrets stay out of the site file")
+    return text
+
+
+def _subnet(text: str) -> str:
+    try:
+        ipaddress.IPv4Network(text, strict=True)
+    except ValueError:
+        raise ValueError(f"{text!r} is not an IPv4 subnet such as 10.20.0.0/16") from None
+    return text
+
+
+def _host_and_port(text: str) -> str:
+    host, colon, port = text.rpartition(":")
+    if not colon or not host or not port.isdigit() or not 0 < int(port) < 65536:
+        raise ValueError(f"{text!r} is not HOST:PORT such as {DEFAULT_LISTEN}")
+    return text
+
+
+Url = Annotated[str, AfterValidator(_http_address)]
+Reference = Annotated[str, AfterValidator(_reference)]
+Subnet = Annotated[str, AfterValidator(_subnet)]
+Listen = Annotated[str, AfterValidator(_host_and_port)]
+Text = Annotated[str, Field(min_length=1)]
