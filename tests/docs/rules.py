@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from dispatch.site_file.market_rules import Rule, shipped
+from dispatch.site_file.market_rules import Rule, default_market_rules
 from tests.docs.generated import write
 
 PAGE = "rules.md"
@@ -59,7 +59,7 @@ def _row(rule: Rule) -> str:
 
 def parts() -> dict[str, str]:
     """The tables by the part they stand in, rules in the order of the file."""
-    rules = shipped().rules
+    rules = default_market_rules().rules
     return {name: table(rule for rule in rules if part_of(rule.id) == name) for name in dict.fromkeys(PARTS.values())}
 
 

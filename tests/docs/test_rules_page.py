@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dispatch.site_file.market_rules import shipped
+from dispatch.site_file.market_rules import default_market_rules
 from tests.docs import generated, rules
 from tests.docs.pages import page
 
@@ -13,4 +13,4 @@ def test_the_tables_are_those_of_the_file() -> None:
 
 def test_every_rule_stands_in_one_table() -> None:
     text = page(rules.PAGE)
-    assert sum(text.count(f"| `{id_}` |") for id_ in {rule.id for rule in shipped().rules}) == len(shipped().rules)
+    assert sum(text.count(f"| `{id_}` |") for id_ in {rule.id for rule in default_market_rules().rules}) == len(default_market_rules().rules)
