@@ -46,6 +46,11 @@ def parse_instant(text: str) -> datetime:
     return utc(at)
 
 
+def format_instant(at: datetime) -> str:
+    """An instant as ISO 8601 in UTC, to the second: "2026-08-20T16:00:00Z"."""
+    return f"{utc(at):%Y-%m-%dT%H:%M:%SZ}"
+
+
 @dataclass(frozen=True, slots=True, order=True)
 class Interval:
     """A half-open span of time [start, end), both in UTC."""

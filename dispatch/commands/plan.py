@@ -59,12 +59,12 @@ def what_if(
     from dispatch.signals.documents import InvalidDocument
     from dispatch.what_if.baseline import Baseline
     from dispatch.what_if.compare import what_if as imagined
-    from dispatch.what_if.reference_day import PricesOn
+    from dispatch.what_if.reference_day import ReferenceDayPrices
     from dispatch.what_if.sweep import sweep as swept
 
     document = read_json(scenario)
     found = snapshot(config, archive, instant(at, "--at") if at else None)
-    ground = Baseline.of(found.state, found.at, PricesOn(found.state))
+    ground = Baseline.of(found.state, found.at, ReferenceDayPrices(found.state))
     try:
         answer = swept(ground, document, sweep) if sweep else imagined(ground, document)
     except InvalidDocument as faults:

@@ -1,1 +1,1 @@
-"""Evidence: what shows how the site answered a call."""
+"""Evidence: documents that prove how the site answered a call."""

@@ -1,4 +1,4 @@
-"""The compliance packet of a call: every journal row between its notice and its end, and the load beside what it asked for."""
+"""The event packet of a call: the journal rows from its notice to its end, and the metered load beside the load it requested."""
 
 from __future__ import annotations
 
@@ -7,56 +7,52 @@ from datetime import datetime, timedelta
 from itertools import takewhile
 from typing import Any
 
-from dispatch.web.documents import call_document, iso
-from dispatch.web.live_view import View, figure
+from dispatch.decide.state import State
+from dispatch.signals.call_json import call_document, demand_text
 from markets.facts import Call, CallKind
-from markets.grid import parse_instant
+from markets.grid import format_instant, parse_instant
 from optimizer.domain.calls import calls_in_force
 from optimizer.domain.site import Scope
 
-AFTER = timedelta(minutes=15)
+MARGIN = timedelta(minutes=15)  # shown before the notice and after the end
 TOLERANCE_MW = 0.001
+
+Row = tuple[int, Mapping[str, Any]]
+GroupLoads = tuple[datetime, Mapping[str, float]]
 
 
 def event_document(
-    id: str, calls: Sequence[Call], entries: Iterable[tuple[int, Mapping[str, Any]]], view: View, now: datetime
+    id: str, versions: Sequence[Call], entries: Iterable[Row], state: State, loads: Iterable[GroupLoads], now: datetime
 ) -> dict[str, Any]:
-    """{"id", "obligation", "calls", "asked", "signal", "decisions", "read_backs", "load", "summary"}; `entries` from the signal on."""
-    state = view.state
-    obligation = calls[-1].obligation
+    """What the site was asked for, what it decided and sent, what was read back, and the load meanwhile.
+
+    versions   every version of the call, oldest first
+    entries    journal rows as (sequence number, document), from the one that brought the call on
+    loads      metered MW of each group at each control tick
+    """
+    obligation = versions[-1].obligation
     scope = next((o.scope for o in state.setup.book if o.name == obligation), Scope())
     groups = scope.names(state.site)
-    counts = next((c for c in calls_in_force(calls, obligation) if c.id == id), None)
-    first, last = min(c.known_at for c in calls), _end(counts, now)
-    rows = list(takewhile(lambda row: parse_instant(row[1]["at"]) <= last + AFTER, entries))
+    call = next((c for c in calls_in_force(versions, obligation) if c.id == id), None)
+    first, last = min(c.known_at for c in versions), _end(call, now)
+    rows = list(takewhile(lambda row: parse_instant(row[1]["at"]) <= last + MARGIN, entries))
     load = [
-        {"at": iso(p.at), "load_mw": sum(p.groups.get(g, 0.0) for g in groups)}
-        for p in list(view.points)
-        if first - AFTER <= p.at <= last + AFTER
+        {"at": format_instant(at), "load_mw": sum(by_group.get(g, 0.0) for g in groups)}
+        for at, by_group in loads
+        if first - MARGIN <= at <= last + MARGIN
     ]
     return {
         "id": id,
         "obligation": obligation,
         "groups": list(groups),
-        "calls": [call_document(c) for c in calls],
-        "asked": f"{counts.kind.value}{figure(counts)}" if counts else "nothing: it was cancelled",
-        "in_force": {"start_at": iso(counts.start_at), "end_at": iso(counts.end_at)} if counts else None,
-        "signal": [{"seq": n, "at": e["at"]} for n, e in rows if e["entry"] == "Seen" and _names(e, id)],
-        "decisions": [
-            {
-                "seq": n,
-                "at": e["at"],
-                "round": e["round"],
-                "target_mw": e["target_mw"],
-                "orders": _mine(e["orders"], groups),
-                "reasons": e["reasons"],
-            }
-            for n, e in rows
-            if e["entry"] == "Commanded"
-        ],
+        "calls": [call_document(c) for c in versions],
+        "requested": f"{call.kind.value}{demand_text(call)}" if call else "nothing: the call was cancelled",
+        "in_force": {"start_at": format_instant(call.start_at), "end_at": _instant(call.end_at)} if call else None,
+        "signal": [{"seq": n, "at": e["at"]} for n, e in rows if e["entry"] == "Seen" and _brings_call(e, id)],
+        "decisions": [_decision(n, e, groups) for n, e in rows if e["entry"] == "Commanded"],
         "read_backs": [{"seq": n, "at": e["at"], "results": e["results"]} for n, e in rows if e["entry"] == "Done"],
         "load": load,
-        "summary": _summary(counts, first, rows, load),
+        "summary": _summary(call, first, rows, load),
     }
 
 
@@ -64,20 +60,32 @@ def _end(call: Call | None, now: datetime) -> datetime:
     return min(call.end_at, now) if call and call.end_at else now
 
 
-def _names(seen: Mapping[str, Any], id: str) -> bool:
+def _instant(at: datetime | None) -> str | None:
+    return format_instant(at) if at else None
+
+
+def _brings_call(seen: Mapping[str, Any], id: str) -> bool:
     return any(f["fact"] == "Call" and f["id"] == id for f in seen["facts"])
 
 
-def _mine(orders: Sequence[Mapping[str, Any]], groups: Sequence[str]) -> list[Mapping[str, Any]]:
-    return [o for o in orders if o["group"] in groups]
+def _decision(seq: int, commanded: Mapping[str, Any], groups: Sequence[str]) -> dict[str, Any]:
+    return {
+        "seq": seq,
+        "at": commanded["at"],
+        "round": commanded["round"],
+        "target_mw": commanded["target_mw"],
+        "orders": [o for o in commanded["orders"] if o["group"] in groups],
+        "reasons": commanded["reasons"],
+    }
 
 
-def _summary(
-    call: Call | None, first: datetime, rows: Sequence[tuple[int, Mapping[str, Any]]], load: Sequence[Mapping[str, Any]]
-) -> dict[str, Any]:
-    """How it went: first command, first reading within the cap, and readings above it after that."""
+def _summary(call: Call | None, first: datetime, rows: Sequence[Row], load: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Seconds from notice to the first command; for a call with a limit, also when the load first met it and readings above it later."""
     commanded = [parse_instant(e["at"]) for _, e in rows if e["entry"] == "Commanded"]
-    out: dict[str, Any] = {"noticed_at": iso(first), "first_command_after_s": (commanded[0] - first).total_seconds() if commanded else None}
+    out: dict[str, Any] = {
+        "noticed_at": format_instant(first),
+        "first_command_after_s": (commanded[0] - first).total_seconds() if commanded else None,
+    }
     cap = call.mw_cap if call and call.mw_cap is not None else call.mw_target if call else None
     if call is None or cap is None or call.kind in (CallKind.RECALL, CallKind.CANCEL):
         return out
@@ -88,7 +96,7 @@ def _summary(
         **out,
         "cap_mw": cap,
         "readings": len(during),
-        "reached_at": iso(within[0]) if within else None,
+        "reached_at": format_instant(within[0]) if within else None,
         "readings_above_after_reaching": sum(p["load_mw"] > cap + TOLERANCE_MW for p in after),
-        "most_mw_after_reaching": max((p["load_mw"] for p in after), default=None),
+        "highest_load_mw_after_reaching": max((p["load_mw"] for p in after), default=None),
     }

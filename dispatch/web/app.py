@@ -1,4 +1,5 @@
-"""The API and its page: reads the journal, writes the inbox, imagines. A process of its own; the loop never waits for it."""
+"""The API and its page. They read the journal, write the inbox and answer what-ifs, in a process of their own: the control loop never waits
+for it."""
 
 from __future__ import annotations
 
@@ -22,9 +23,9 @@ from dispatch.site_file import errors
 from dispatch.site_file.setup import Setup
 from dispatch.store import JournalBroken, LedgerUnavailable
 from dispatch.web import event_stream, pages, read_routes, signal_routes, what_if_routes
-from dispatch.web.auth import Gate, scope_needed
+from dispatch.web.auth import AccessControl, scope_needed
 from dispatch.web.context import ApiContext
-from dispatch.web.errors import MEDIA_TYPE, WORDS, Problem, Refusal, problem
+from dispatch.web.errors import MEANINGS, MEDIA_TYPE, Problem, Refusal, problem
 
 log = structlog.get_logger()
 
@@ -38,21 +39,21 @@ On loopback, reading and what-if need no key; calls, awards and holds need one w
 def create_app(
     data_dir: Path, setup: Setup, *, clock: Clock | None = None, listen: str = "127.0.0.1:8787", hosts: Collection[str] = ()
 ) -> FastAPI:
-    """The application over a data folder. `hosts` are further names by which it may be called."""
-    at = ApiContext(Path(data_dir), setup, clock or WallClock())
+    """The application over a data folder. `hosts` are further names that the Host header may carry."""
+    context = ApiContext(Path(data_dir), setup, clock or WallClock())
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with at.at_work():
+        async with context.running():
             yield
 
     app = FastAPI(title="Loadstone", description=ABOUT, version="1", lifespan=lifespan, docs_url=None, redoc_url=None)
-    app.state.desk = at
-    app.state.readers = set()
+    app.state.context = context
+    app.state.streams = set()
     for router in ROUTERS:
         app.include_router(router)
-    _nothing_open()
-    app.add_middleware(Gate, check=at.key, hosts=[listen.rpartition(":")[0], *setup.api.hosts, *hosts])
+    _check_every_write_needs_a_key()
+    app.add_middleware(AccessControl, check=context.key, hosts=[listen.rpartition(":")[0], *setup.api.hosts, *hosts])
     _problems(app)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
     return app
@@ -65,12 +66,12 @@ def _routes() -> Iterator[tuple[APIRoute, set[str]]]:
                 yield route, set(route.methods or ())
 
 
-def _nothing_open() -> None:
-    """Every route that is not a plain read must ask for a scope. Raises RuntimeError."""
+def _check_every_write_needs_a_key() -> None:
+    """Every route that is not a GET must need a scope. Raises RuntimeError."""
     for route, methods in _routes():
         for method in methods - {"GET", "HEAD"}:
             if scope_needed(method, route.path) is None:
-                raise RuntimeError(f"{method} {route.path} is open to anyone")
+                raise RuntimeError(f"{method} {route.path} needs no key")
 
 
 def _problems(app: FastAPI) -> None:
@@ -80,7 +81,7 @@ def _problems(app: FastAPI) -> None:
 
     @app.exception_handler(HTTPException)
     async def http(request: Request, error: HTTPException) -> Response:
-        detail = str(error.detail) if error.status_code not in WORDS or error.status_code == 400 else WORDS[error.status_code]
+        detail = str(error.detail) if error.status_code not in MEANINGS or error.status_code == 400 else MEANINGS[error.status_code]
         headers = {"Allow": _allowed(request.url.path) or "GET"} if error.status_code == 405 else error.headers
         return problem(error.status_code, detail, headers=headers)
 
@@ -91,21 +92,21 @@ def _problems(app: FastAPI) -> None:
     @app.exception_handler(JournalBroken)
     @app.exception_handler(LedgerUnavailable)
     async def unavailable(request: Request, error: Exception) -> Response:
-        return problem(503, f"The ledger cannot answer: {error}")
+        return problem(503, f"The ledger does not respond: {error}")
 
     @app.exception_handler(Exception)
     async def defect(request: Request, error: Exception) -> Response:
-        log.error("a request met a defect", path=request.url.path, error=repr(error))
-        return problem(500, "This is a defect of Loadstone; the log tells more")
+        log.error("a request failed because of a defect", path=request.url.path, error=repr(error))
+        return problem(500, "This is a defect of Loadstone; the log has the details")
 
 
 def _allowed(path: str) -> str:
-    """Every method that some route takes at this address."""
+    """Every method that a route accepts at this path, for the Allow header."""
     return ", ".join(sorted(set().union(*(methods for route, methods in _routes() if route.path_regex.match(path)))))
 
 
 def _invalid(request: Request, error: RequestValidationError) -> Response:
-    """Pydantic's faults in the user's words; a body that is no JSON at all is a 400."""
+    """Pydantic's faults in plain words, status 422; status 400 when the body is not JSON."""
     route = request.scope.get("route")
     field = route.body_field if isinstance(route, APIRoute) else None
     model = field.field_info.annotation if field else None

@@ -1,8 +1,8 @@
-"""The gate in front of the API: who may ask what. It answers before a body is read or parsed.
+"""Access control of the API. It decides before a body is parsed.
 
-On loopback, reading and what-if need no key; the Host header must name this machine, or a page elsewhere could reach it through a name of
-its own (DNS rebinding). Everything else needs a key of the scope: `Authorization: Bearer KEY` or `X-API-Key: KEY`; a browser may send it as
-the password of HTTP Basic, for reading and what-if only.
+From a loopback address, reading and what-if need no key. The Host header must name this machine: otherwise a foreign page could reach the
+site under a host name of its own (DNS rebinding). Everything else needs a key with the scope, sent as `Authorization: Bearer KEY` or
+`X-API-Key: KEY`. A browser may send the key as the password of HTTP Basic, for reading and what-if only.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from dispatch.web.errors import Refusal, problem
 
-MAX_BODY = 1_000_000
-WRITES = ("/api/v1/calls", "/api/v1/awards", "/api/v1/holds")
-HOLD = "/api/v1/holds/"
-IMAGINED = ("/api/v1/what-if", "/api/v1/what-if/sweep", "/api/v1/offers")
-OPEN = ("/api/v1/health/",)
-FORWARDED = ("forwarded", "x-forwarded-for", "x-real-ip", "via")
-HARDENING = {
+MAX_BODY_BYTES = 1_000_000
+SIGNAL_PATHS = ("/api/v1/calls", "/api/v1/awards", "/api/v1/holds")
+HOLD_PREFIX = "/api/v1/holds/"
+WHAT_IF_PATHS = ("/api/v1/what-if", "/api/v1/what-if/sweep", "/api/v1/offers")
+OPEN_PREFIXES = ("/api/v1/health/",)
+PROXY_HEADERS = ("forwarded", "x-forwarded-for", "x-real-ip", "via")
+SECURITY_HEADERS = {
     "content-security-policy": (
         "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; object-src 'none'; base-uri 'none'; "
         "frame-ancestors 'none'; form-action 'self'"
@@ -52,24 +52,24 @@ Check = Callable[[str], Key | None]
 
 
 def scope_needed(method: str, path: str) -> str | None:
-    """The scope a request needs off loopback; None where anyone may ask (health) or nothing is served (the app answers 404 or 405)."""
-    if any(path.startswith(p) for p in OPEN):
+    """The scope a request needs; None where no key is needed (health) or nothing is served (the application answers 404 or 405)."""
+    if any(path.startswith(p) for p in OPEN_PREFIXES):
         return None
     if method in ("GET", "HEAD"):
         return "read"
-    if method == "POST" and path in IMAGINED:
+    if method == "POST" and path in WHAT_IF_PATHS:
         return "whatif"
-    pushed = path in WRITES if method == "POST" else method == "DELETE" and path.startswith(HOLD)
-    return "dispatch" if pushed else None
+    signal = path in SIGNAL_PATHS if method == "POST" else method == "DELETE" and path.startswith(HOLD_PREFIX)
+    return "dispatch" if signal else None
 
 
 def allows(key: Key, scope: str) -> bool:
-    """Whether a key's scopes reach; admin reaches everything, and whoever may dispatch or ask what-if may read."""
+    """Whether a key has the scope: `admin` includes all others; `dispatch` and `whatif` include `read`."""
     return "admin" in key.scopes or scope in key.scopes or (scope == "read" and bool({"whatif", "dispatch"} & set(key.scopes)))
 
 
-class Gate:
-    """ASGI middleware: Host, Origin, key, media type and size of body; then the headers that harden a page."""
+class AccessControl:
+    """ASGI middleware: checks Host, Origin, key, media type and body size; adds security headers to every answer."""
 
     def __init__(self, app: ASGIApp, check: Check, hosts: Collection[str]) -> None:
         self.app, self.check = app, check
@@ -80,27 +80,27 @@ class Gate:
             await self.app(scope, receive, send)
             return
 
-        async def hardened(message: Message) -> None:
+        async def with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 have = {k.lower() for k, _ in message["headers"]}
                 message["headers"] = [
                     *message["headers"],
-                    *((k.encode(), v.encode()) for k, v in HARDENING.items() if k.encode() not in have),
+                    *((k.encode(), v.encode()) for k, v in SECURITY_HEADERS.items() if k.encode() not in have),
                 ]
             await send(message)
 
         try:
-            scope.setdefault("state", {})["key"] = self._admit(scope)
+            scope.setdefault("state", {})["key"] = self._authorize(scope)
             body = await self._body(scope, receive)
         except Refusal as refusal:
-            await problem(refusal.status, refusal.detail, refusal.faults, refusal.headers)(scope, receive, hardened)
+            await problem(refusal.status, refusal.detail, refusal.faults, refusal.headers)(scope, receive, with_headers)
             return
-        await self.app(scope, body, hardened)
+        await self.app(scope, body, with_headers)
 
-    def _admit(self, scope: Scope) -> Key | None:
-        """The key that the request came with, if any. Raises Refusal."""
+    def _authorize(self, scope: Scope) -> Key | None:
+        """The key the request carries, None when it carries none and needs none. Raises Refusal."""
         headers, method, path = Headers(scope=scope), scope["method"], scope["path"]
-        self._same_machine(headers, scope)
+        self._check_host_and_origin(headers, scope)
         need = scope_needed(method, path)
         try:
             secrets, basic = _secrets(headers)
@@ -108,44 +108,44 @@ class Gate:
             raise _unknown(str(error), need) from None
         keys = [self.check(secret) for secret in secrets]
         if None in keys:
-            raise _unknown("This key is not known, or was revoked", need)
+            raise _unknown("This key is unknown or was revoked", need)
         key = keys[0] if keys else None
         if need is None or (key is None and need in ("read", "whatif") and _loopback(scope, headers)):
             return key
         if key is None:
             raise _unknown(f"This needs a key with scope {need}: loadstone keys add NAME --scope {need}", need)
         if basic and need not in ("read", "whatif"):
-            raise Refusal(403, "A key sent as HTTP Basic may read and ask what-if; send it as Authorization: Bearer KEY or X-API-Key: KEY")
+            raise Refusal(403, "HTTP Basic may only read and ask what-ifs; send the key as Authorization: Bearer KEY or X-API-Key: KEY")
         if not allows(key, need):
             raise Refusal(403, f"Key {key.name!r} has no scope {need}; it has {', '.join(sorted(key.scopes)) or 'none'}")
         return key
 
-    def _same_machine(self, headers: Headers, scope: Scope) -> None:
+    def _check_host_and_origin(self, headers: Headers, scope: Scope) -> None:
         host = _hostname(headers.get("host", ""))
         if host not in self.hosts:
-            raise Refusal(403, f"The Host header says {headers.get('host', '')[:100]!r}; this is {', '.join(sorted(self.hosts))}")
+            raise Refusal(403, f"The Host header is {headers.get('host', '')[:100]!r}; this is {', '.join(sorted(self.hosts))}")
         origin = headers.get("origin")
         if origin and scope["method"] not in ("GET", "HEAD") and urlsplit(origin).netloc.lower() != headers.get("host", "").lower():
-            raise Refusal(403, f"A page of {origin[:100]!r} may not ask this")
+            raise Refusal(403, f"A page from {origin[:100]!r} may not send this request")
 
     async def _body(self, scope: Scope, receive: Receive) -> Receive:
-        """The body, read whole within the limit, to be received again. Raises Refusal."""
+        """A receive function that yields the body, read already and within the size limit. Raises Refusal."""
         if scope["method"] in ("GET", "HEAD", "OPTIONS"):
             return receive
         headers = Headers(scope=scope)
         length = headers.get("content-length", "0")
-        if not length.isdigit() or int(length) > MAX_BODY:
-            raise Refusal(413, f"A body may have {MAX_BODY} bytes at most")
+        if not length.isdigit() or int(length) > MAX_BODY_BYTES:
+            raise Refusal(413, f"The body is larger than {MAX_BODY_BYTES:,} bytes")
         body = await _read(receive)
         media = headers.get("content-type", "").split(";")[0].strip().lower()
         if body and media != "application/json":
             raise Refusal(
                 415, f"Send application/json, not {media[:80] or 'an unnamed media type'}", headers={"Accept": "application/json"}
             )
-        waiting = [{"type": "http.request", "body": body, "more_body": False}]
+        messages = [{"type": "http.request", "body": body, "more_body": False}]
 
         async def again() -> Message:
-            return waiting.pop() if waiting else await receive()
+            return messages.pop() if messages else await receive()
 
         return again
 
@@ -158,14 +158,14 @@ async def _read(receive: Receive) -> bytes:
             break
         parts.append(message.get("body", b""))
         size += len(parts[-1])
-        if size > MAX_BODY:
-            raise Refusal(413, f"A body may have {MAX_BODY} bytes at most")
+        if size > MAX_BODY_BYTES:
+            raise Refusal(413, f"The body is larger than {MAX_BODY_BYTES:,} bytes")
         more = message.get("more_body", False)
     return b"".join(parts)
 
 
 def _secrets(headers: Headers) -> tuple[list[str], bool]:
-    """The keys a request carries, and whether one came as HTTP Basic. Raises ValueError when they cannot be read, or differ."""
+    """The keys a request carries, and whether one came as HTTP Basic. Raises ValueError when they are malformed or differ."""
     given = headers.get("x-api-key")
     found = [given.strip()] if given is not None else []
     kind, _, rest = headers.get("authorization", "").partition(" ")
@@ -179,7 +179,7 @@ def _secrets(headers: Headers) -> tuple[list[str], bool]:
     elif kind:
         raise ValueError("Authorization is neither Bearer KEY nor Basic")
     if len(set(found)) > 1:
-        raise ValueError("Authorization and X-API-Key are two different keys: send one")
+        raise ValueError("Authorization and X-API-Key carry two different keys: send one")
     return found, kind.lower() == "basic"
 
 
@@ -196,9 +196,9 @@ def _hostname(host: str) -> str:
 
 
 def _loopback(scope: Scope, headers: Headers) -> bool:
-    """Whether the asker is on this machine; behind a proxy nobody is."""
+    """Whether the client is on this machine; a request through a proxy never counts as local."""
     client: Any = scope.get("client")
-    if not client or any(name in headers for name in FORWARDED):
+    if not client or any(name in headers for name in PROXY_HEADERS):
         return False
     try:
         return ipaddress.ip_address(client[0]).is_loopback

@@ -1,4 +1,5 @@
-"""What the page draws: price, plan and load on one axis in market time. Ticks and labels are made here, never by a browser's zone."""
+"""The figures of the page's chart: price, plan and load over market time. Axis ticks and labels are made here, so that the time zone of
+the browser does not matter."""
 
 from __future__ import annotations
 
@@ -6,23 +7,23 @@ from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from dispatch.web.documents import clean, iso, point_of, prices_document
-from dispatch.web.live_view import View
+from dispatch.web.documents import finite, iso, point_of, prices_document
+from dispatch.web.live_view import LiveView
 from markets.grid import Interval, Market, hour_ending, interval_label, parse_instant
 
 BACK, AHEAD = timedelta(hours=12), timedelta(hours=24)
 TICK_EVERY_H = 3
 
 
-def chart_document(view: View, now: datetime) -> dict[str, Any]:
-    """Steps as parallel lists. `x` are UTC milliseconds; `label` is the market's interval; `axis` holds tick positions and texts."""
+def chart_document(view: LiveView, now: datetime) -> dict[str, Any]:
+    """Steps as parallel lists: `x` and `end` in UTC milliseconds, `label` the market's interval; `axis` holds tick positions and texts."""
     state = view.state
     market = state.site.market
     over = Interval(now - BACK, now + AHEAD)
     prices = prices_document(view, now, over.start)
     point = prices["points"][point_of(state)]
     plan = [i for i in (state.plan["intervals"] if state.plan else ()) if parse_instant(i["start"]) < over.end]
-    ticks = [p for p in list(view.points) if p.at >= over.start]
+    ticks = [p for p in list(view.ticks) if p.at >= over.start]
     return {
         "at": iso(now),
         "now": _ms(now),
@@ -43,17 +44,17 @@ def chart_document(view: View, now: datetime) -> dict[str, Any]:
         },
         "load": {
             "x": [_ms(p.at) for p in ticks],
-            "y": [clean(p.load_mw) for p in ticks],
+            "y": [finite(p.load_mw) for p in ticks],
             "label": [_clock(market, p.at) for p in ticks],
-            "planned": [clean(p.planned_mw) for p in ticks],
-            "groups": {g.name: [clean(p.groups.get(g.name)) for p in ticks] for g in state.site.groups},
+            "planned": [finite(p.planned_mw) for p in ticks],
+            "groups": {g.name: [finite(p.groups.get(g.name)) for p in ticks] for g in state.site.groups},
         },
     }
 
 
 def axis(market: Market, over: Interval) -> dict[str, list[Any]]:
-    """A tick every three hours of the market's clock, labelled with the hour that ends there; the day's name at midnight. A day of 23 or 25
-    hours has its ticks where they fall."""
+    """An axis tick every three hours of the market's clock, labelled with the hour ending there, and with the day at midnight. On days of
+    23 or 25 hours the ticks stay on the clock's hours."""
     at = over.start.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
     x, text = [], []
     while at <= over.end:
@@ -73,7 +74,7 @@ def _steps(market: Market, rows: Iterable[tuple[str, str, float | None]], until:
             break
         x.append(_ms(over.start))
         ends.append(_ms(over.end))
-        y.append(clean(value))
+        y.append(finite(value))
         label.append(interval_label(market, over))
     return {"x": x, "end": ends, "y": y, "label": label}
 

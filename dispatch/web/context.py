@@ -1,4 +1,4 @@
-"""The desk behind the routes: the ledger once it opens, the view of it, the clock, and how many what-ifs run at once."""
+"""What every route shares: the opened ledger, the live view of its journal, the clock, and a limit on what-ifs that run at once."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import structlog
-from fastapi import Request
+from fastapi import Depends, Request
 
 from dispatch.clock import Clock
 from dispatch.decide.state import State
@@ -21,33 +21,34 @@ from dispatch.store import LedgerUnavailable
 from dispatch.web import documents
 from dispatch.web.auth import Key
 from dispatch.web.errors import Refusal
-from dispatch.web.journal_tail import Ledger, Tail
-from dispatch.web.live_view import View
+from dispatch.web.journal_tail import JournalTail, Ledger
+from dispatch.web.live_view import LiveView
 from dispatch.what_if.baseline import Baseline
-from dispatch.what_if.reference_day import PricesOn
+from dispatch.what_if.reference_day import ReferenceDayPrices
+from markets import counted
 
 log = structlog.get_logger()
 T = TypeVar("T")
 
-OPEN_EVERY_S = 1.0
-AT_ONCE = 2  # what-ifs that are solved at once
-WAITING = 32  # and that may wait their turn
+RETRY_OPEN_S = 1.0
+MAX_RUNNING = 2  # what-ifs solved at the same time
+MAX_WAITING = 32  # what-ifs that may wait for their turn
 LATE_TICKS = 3
 
 
 class ApiContext:
-    """What every route needs. Refuses with 503 while the ledger is not there."""
+    """What every route needs; a request is refused with 503 while the ledger is not open."""
 
     def __init__(self, data_dir: Path, setup: Setup, clock: Clock) -> None:
         self.data_dir, self.setup, self.clock = data_dir, setup, clock
         self._ledger: Ledger | None = None
-        self._tail: Tail | None = None
-        self._turns = asyncio.Semaphore(AT_ONCE)
-        self._in_line = 0
+        self._tail: JournalTail | None = None
+        self._slots = asyncio.Semaphore(MAX_RUNNING)
+        self._what_ifs = 0
 
     @asynccontextmanager
-    async def at_work(self) -> AsyncIterator[None]:
-        """Opens the ledger as soon as it can be, and follows it until the end."""
+    async def running(self) -> AsyncIterator[None]:
+        """Open the ledger, retrying until it can be opened, and follow its journal until the context ends."""
         follower = asyncio.create_task(self._follow())
         try:
             yield
@@ -63,13 +64,13 @@ class ApiContext:
             try:
                 self._ledger = await asyncio.to_thread(Ledger.open, self.data_dir)
             except LedgerUnavailable as fault:
-                log.warning("the ledger cannot be opened yet", error=str(fault))
-                await asyncio.sleep(OPEN_EVERY_S)
-        self._tail = Tail(self._ledger.journal, State.start(self.setup, setup_from_document))
+                log.warning("the ledger cannot be opened yet; trying again", error=str(fault))
+                await asyncio.sleep(RETRY_OPEN_S)
+        self._tail = JournalTail(self._ledger.journal, State.start(self.setup, setup_from_document))
         await self._tail.follow()
 
     def close(self) -> None:
-        """Let every open stream end."""
+        """End every open event stream."""
         if self._tail is not None:
             self._tail.close()
 
@@ -80,28 +81,28 @@ class ApiContext:
         return self._ledger
 
     @property
-    def tail(self) -> Tail:
+    def tail(self) -> JournalTail:
         if self._tail is None:
             raise Refusal(503, "The ledger is not open yet")
         return self._tail
 
     @property
-    def view(self) -> View:
-        """The view, once it has read the journal to its end. Raises Refusal."""
+    def view(self) -> LiveView:
+        """The live view, once the journal has been read to its end. Raises Refusal before that."""
         tail = self.tail
         if not tail.caught_up:
-            raise Refusal(503, tail.trouble or f"Reading the journal: at row {tail.view.state.seq}")
+            raise Refusal(503, tail.failure or f"Reading the journal, now at row {tail.view.state.seq}")
         return tail.view
 
     def now(self) -> datetime:
         return self.clock.now()
 
     def key(self, secret: str) -> Key | None:
-        """The API key of a secret. Raises Refusal."""
+        """The API key with this secret, None when there is none. Raises Refusal."""
         try:
             return self.ledger.keys.check(secret)
         except LedgerUnavailable as fault:
-            raise Refusal(503, f"The ledger does not answer: {fault}") from None
+            raise Refusal(503, f"The ledger does not respond: {fault}") from None
 
     def leader(self) -> dict[str, Any] | None:
         try:
@@ -110,15 +111,15 @@ class ApiContext:
             return None
 
     def health(self) -> dict[str, Any]:
-        """How the parts fare; `ready` when the site is led, followed and seen in time."""
+        """Each part as "ok" or what is wrong with it; `ready` when the ledger, the leader and the control loop are all ok."""
         tail, now = self.tail, self.now()
         state = tail.view.state
         seen_age_s = (now - state.seen_at).total_seconds() if state.seen_at else None
         late_after_s = LATE_TICKS * state.site.tick_s + 60.0 * max(1.0, min(self.clock.speed, 1e6))
         leader = self.leader()
         checks = {
-            "ledger": tail.trouble or ("ok" if tail.caught_up else f"reading the journal: at row {state.seq}"),
-            "leader": "ok" if leader else "nobody leads the site",
+            "ledger": tail.failure or ("ok" if tail.caught_up else f"reading the journal, now at row {state.seq}"),
+            "leader": "ok" if leader else "no process holds the leader lease",
             "loop": "ok" if seen_age_s is not None and seen_age_s <= late_after_s else _late(seen_age_s),
             "plan": state.plan_failed or ("ok" if state.plan is not None else "no plan yet"),
             "prices": "ok" if state.price_basis == "real-time" else f"{state.price_basis}: {state.price_basis_reason}".rstrip(": "),
@@ -127,35 +128,38 @@ class ApiContext:
         return {"ready": ready, **checks, "seen_age_s": seen_age_s, "rigs_reachable": sum(g.reachable for g in state.fleet.values())}
 
     def state(self) -> dict[str, Any]:
-        """`state --json`. Raises Refusal."""
+        """The answer of `GET /api/v1/state`. Raises Refusal."""
         return documents.state_document(self.view, self.now(), self.leader(), self.health(), self.clock.speed)
 
-    def ground(self) -> Baseline:
-        """What a what-if stands on now. Raises Refusal."""
+    def baseline(self) -> Baseline:
+        """The baseline of a what-if asked now. Raises Refusal before the first observation."""
         state = self.view.state
         if state.seen_at is None:
-            raise Refusal(503, "Nothing has been seen yet: there are no prices to imagine from")
-        return Baseline.of(state, self.now(), PricesOn(state))
+            raise Refusal(503, "Nothing has been observed yet, so there are no prices for a what-if")
+        return Baseline.of(state, self.now(), ReferenceDayPrices(state))
 
-    async def imagine(self, work: Callable[[], T]) -> T:
-        """Run a what-if beside the event loop, a few at a time. Raises Refusal."""
-        if self._in_line >= AT_ONCE + WAITING:
-            raise Refusal(429, f"{self._in_line} what-ifs are under way or waiting")
-        self._in_line += 1
+    async def run_what_if(self, work: Callable[[], T]) -> T:
+        """Run a what-if in a thread, at most MAX_RUNNING at the same time. Raises Refusal when too many wait or the scenario is wrong."""
+        if self._what_ifs >= MAX_RUNNING + MAX_WAITING:
+            raise Refusal(429, f"{counted(self._what_ifs, 'what-if')} already running or waiting")
+        self._what_ifs += 1
         try:
-            async with self._turns:
+            async with self._slots:
                 return await asyncio.to_thread(work)
         except InvalidDocument as faults:
-            raise Refusal(422, "The scenario cannot be imagined", faults.faults) from None
+            raise Refusal(422, "The scenario is not valid", faults.faults) from None
         finally:
-            self._in_line -= 1
+            self._what_ifs -= 1
 
 
 def _late(age_s: float | None) -> str:
-    return "nothing seen yet" if age_s is None else f"the last look is {age_s:.0f} s old"
+    return "nothing has been observed yet" if age_s is None else f"the last observation is {age_s:.0f} s old"
 
 
-def desk(request: Request) -> ApiContext:
-    """The desk of the app that a request came to."""
-    found: ApiContext = request.app.state.desk
+def _context_of(request: Request) -> ApiContext:
+    """The context of the application that a request came to."""
+    found: ApiContext = request.app.state.context
     return found
+
+
+Context = Annotated[ApiContext, Depends(_context_of)]

@@ -1,9 +1,9 @@
-"""The documents of the API's reading routes, made of a view. Times are ISO 8601 UTC; labels are the market's own."""
+"""The documents of the API's reading routes, made from the live view. Instants are ISO 8601 in UTC; labels are the market's own."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import numpy as np
@@ -14,28 +14,31 @@ from dispatch.decide.reconcile import target_mw
 from dispatch.decide.reflex import wanted
 from dispatch.decide.state import State
 from dispatch.entries import pack
-from dispatch.web.live_view import View
+from dispatch.signals.call_json import call_document
+from dispatch.web.live_view import LiveView
 from markets.facts import Award, Call, CallKind, Price
-from markets.grid import Grid, Interval, Market, interval_label, parse_instant
+from markets.grid import Grid, Interval, Market, format_instant, interval_label, parse_instant
 from optimizer.domain.calls import calls_in_force
 
 HISTORY = timedelta(hours=24)
-OTHER = {UNKNOWN: "unknown", WAKING: "waking", UNREACHABLE: "unreachable"}
+UPCOMING, IN_FORCE = "upcoming", "in force"
+NOT_IN_A_MODE = {UNKNOWN: "unknown", WAKING: "waking", UNREACHABLE: "unreachable"}
 
 
 def iso(at: datetime | None) -> str | None:
-    return None if at is None else f"{at.astimezone(UTC).replace(tzinfo=None).isoformat(timespec='seconds')}Z"
+    """An instant as JSON; None stays None."""
+    return None if at is None else format_instant(at)
 
 
-def clean(value: float | None) -> float | None:
-    """A number JSON can hold: a gap is null."""
+def finite(value: float | None) -> float | None:
+    """A number that JSON can hold: a gap (NaN) is null."""
     return None if value is None or not np.isfinite(value) else float(value)
 
 
 def state_document(
-    view: View, now: datetime, leader: Mapping[str, Any] | None, health: Mapping[str, Any], speed: float = 1.0
+    view: LiveView, now: datetime, leader: Mapping[str, Any] | None, health: Mapping[str, Any], speed: float = 1.0
 ) -> dict[str, Any]:
-    """`state --json` of the contract, with what the page says in words beside it."""
+    """The answer of `GET /api/v1/state`: loads in MW at the meter, prices in $/MWh, `reasons` in sentences."""
     state = view.state
     loads = state.metered_mw()
     target, reasons = _wanted(state, now)
@@ -58,7 +61,7 @@ def state_document(
         "hashrate_ph": sum(g.hashrate_ph for g in state.fleet.values()),
         "groups": {n: {"load_mw": loads[n], "target_mw": target.get(n)} for n in loads},
         "holds": [hold_document(h) for h in state.holds.values()],
-        "calls": [c for c in calls_document(view, now) if c["status"] in ("standing", "to come")],
+        "calls": [c for c in calls_document(view, now) if c["status"] in (IN_FORCE, UPCOMING)],
         "price_basis": state.price_basis,
         "price_basis_reason": state.price_basis_reason,
         "alerts": [{"source": source, "message": message} for source, message in state.alerts.items()],
@@ -68,21 +71,21 @@ def state_document(
 
 
 def _wanted(state: State, now: datetime) -> tuple[Mapping[str, float], list[str]]:
-    """The load wanted now, by group, and why, by the loop's own reflex."""
+    """The load each group should have now, MW at the meter, and why: the control loop's own rules, applied at `now`."""
     if state.seen_at is None:
-        return {}, ["Nothing has been seen yet."]
+        return {}, ["Nothing has been observed yet."]
     want = wanted(state, now)
     return target_mw(state, now, want), list(dict.fromkeys(want.reasons))
 
 
 def simulated_rigs(state: State) -> bool:
-    """Whether the rigs are this machine's own imagination: in-process, or behind loopback addresses."""
+    """Whether every rig is simulated: inside the process, or behind loopback addresses."""
     drivers = [g.driver for g in state.site.groups]
     return all(d["kind"] == "simulated" or str(d.get("subnet", "")).startswith("127.") for d in drivers)
 
 
 def point_of(state: State) -> str:
-    """The settlement point the page speaks of: the site's, or its first meter's."""
+    """The settlement point the page shows: the site's own, or else that of its first meter."""
     points = [m.settlement_point for m in state.site.meters]
     return state.site.settlement_point if state.site.settlement_point in points else points[0]
 
@@ -117,8 +120,8 @@ def hold_document(hold: Any) -> dict[str, Any]:
     return {"id": hold.id, "group": hold.group, "mode": hold.mode, "mw_cap": hold.mw_cap, "until": iso(hold.until), "by": hold.by}
 
 
-def plan_document(view: View, now: datetime) -> dict[str, Any] | None:
-    """The plan in force as it was made, with the market's label on each interval; None before the first."""
+def plan_document(view: LiveView, now: datetime) -> dict[str, Any] | None:
+    """The plan in force, each interval with the market's label; None before the first plan."""
     state = view.state
     if state.plan is None:
         return None
@@ -139,8 +142,8 @@ def _over(interval: Mapping[str, Any]) -> Interval:
     return Interval(parse_instant(interval["start"]), parse_instant(interval["end"]))
 
 
-def prices_document(view: View, now: datetime, since: datetime | None = None) -> dict[str, Any]:
-    """Published prices of the last day (or since an instant), day-ahead prices, and the outlook as a plan made now would take it."""
+def prices_document(view: LiveView, now: datetime, since: datetime | None = None) -> dict[str, Any]:
+    """Real-time prices of the last 24 h (or from `since` on), day-ahead prices, and the prices that a plan made now would use."""
     state = view.state
     site, market = state.site, state.site.market
     ahead = Interval(since or now - HISTORY, now + timedelta(hours=site.horizon_h))
@@ -153,7 +156,7 @@ def prices_document(view: View, now: datetime, since: datetime | None = None) ->
             "real_time": [price_document(p, market) for p in state.facts.real_time(name, ahead)],
             "day_ahead": [price_document(p, market) for p in state.facts.dam(name, ahead)],
             "outlook": [
-                {"start": iso(i.start), "end": iso(i.end), "label": interval_label(market, i), "usd_per_mwh": clean(v), "basis": b.value}
+                {"start": iso(i.start), "end": iso(i.end), "label": interval_label(market, i), "usd_per_mwh": finite(v), "basis": b.value}
                 for i, v, b in zip(grid.intervals, series.values, outlook.basis[name], strict=True)
             ],
         }
@@ -177,14 +180,14 @@ def _grid_ahead(state: State, now: datetime) -> Grid:
     return plan_grid(now, state.site.control_interval_min, state.site.horizon_h)
 
 
-def fleet_document(view: View) -> dict[str, Any]:
-    """`fleet` of the contract; `conditions` packs the rigs of each group by condition ("0-3,7")."""
+def fleet_document(view: LiveView) -> dict[str, Any]:
+    """The answer of `GET /api/v1/fleet`; `conditions` lists the rigs of each group by condition, packed as "0-3,7"."""
     state, groups = view.state, {}
     skipped = state.commanded.skipped if state.commanded else {}
     for group in state.site.groups:
         now = state.fleet[group.name]
         conditions = {m.name: np.flatnonzero(now.seen == k) for k, m in enumerate(group.modes)}
-        conditions |= {word: np.flatnonzero(now.seen == code) for code, word in OTHER.items()}
+        conditions |= {word: np.flatnonzero(now.seen == code) for code, word in NOT_IN_A_MODE.items()}
         groups[group.name] = {
             "rigs": group.rigs,
             "reachable": now.reachable,
@@ -204,8 +207,8 @@ def fleet_document(view: View) -> dict[str, Any]:
     }
 
 
-def obligations_document(view: View, now: datetime) -> list[dict[str, Any]]:
-    """The book: every obligation with its own figures, and what stands under it now."""
+def obligations_document(view: LiveView, now: datetime) -> list[dict[str, Any]]:
+    """Every obligation with its own figures and the calls in force under it."""
     calls = calls_document(view, now)
     return [
         {
@@ -213,19 +216,19 @@ def obligations_document(view: View, now: datetime) -> list[dict[str, Any]]:
             "type": type(o).type,
             "figures": o.model_dump(mode="json", by_alias=True, exclude={"name"}) if hasattr(o, "model_dump") else {},
             "groups": list(o.scope.names(view.state.site)),
-            "calls": [c["id"] for c in calls if c["obligation"] == o.name and c["status"] == "standing"],
+            "calls": [c["id"] for c in calls if c["obligation"] == o.name and c["status"] == IN_FORCE],
         }
         for o in view.state.setup.book
     ]
 
 
-def calls_document(view: View, now: datetime) -> list[dict[str, Any]]:
-    """Every call and version that was taken in, newest first, and whether it counts."""
+def calls_document(view: LiveView, now: datetime) -> list[dict[str, Any]]:
+    """Every version of every call received, newest first, with its status."""
     facts = [c for _, c in list(view.calls.values())]
-    counting = {c.id: c for name in {c.obligation for c in facts} for c in calls_in_force(facts, name)}
+    in_force = {c.id: c for name in {c.obligation for c in facts} for c in calls_in_force(facts, name)}
     newest = {c.id: max(x.version for x in facts if x.id == c.id) for c in facts}
     return [
-        {**call_document(call), "seq": seq, "status": _status(call, counting.get(call.id), newest[call.id], now)}
+        {**call_document(call), "seq": seq, "status": _status(call, in_force.get(call.id), newest[call.id], now)}
         for seq, call in sorted(view.calls.values(), key=lambda x: -x[0])
     ]
 
@@ -239,25 +242,7 @@ def _status(call: Call, counts: Call | None, newest: int, now: datetime) -> str:
         return "cancelled"
     if counts.end_at is not None and counts.end_at <= now:
         return "ended"
-    return "to come" if counts.start_at > now else "standing"
-
-
-def call_document(call: Call) -> dict[str, Any]:
-    return {
-        "id": call.id,
-        "version": call.version,
-        "obligation": call.obligation,
-        "kind": call.kind.value,
-        "mw_cap": call.mw_cap,
-        "mw_delta": call.mw_delta,
-        "mw_target": call.mw_target,
-        "notice_at": iso(call.notice_at),
-        "start_at": iso(call.start_at),
-        "end_at": iso(call.end_at),
-        "source": call.source,
-        "authority": call.authority,
-        "known_at": iso(call.known_at),
-    }
+    return UPCOMING if counts.start_at > now else IN_FORCE
 
 
 def awards_document(awards: Sequence[tuple[int, Award]]) -> list[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""Every error of the API is an RFC 9457 problem: what it is, in words, and where each fault stands."""
+"""Every error of the API is an RFC 9457 problem document: what went wrong, and the place of each fault in the request."""
 
 from __future__ import annotations
 
@@ -14,25 +14,25 @@ from dispatch.signals.documents import DocumentFault
 
 MEDIA_TYPE = "application/problem+json"
 
-WORDS = {
-    400: "The request cannot be read as what it says it is",
-    401: "No key, or not a known one",
-    403: "Not allowed: the key's scopes, or the Host or Origin of the request",
-    404: "No such thing",
-    405: "This address does not take that method",
-    409: "The same Idempotency-Key came with another content",
+MEANINGS = {
+    400: "The body is not JSON",
+    401: "No key, or an unknown key",
+    403: "Not allowed by the key's scopes, or by the Host or Origin header",
+    404: "Not found",
+    405: "This path does not accept the method",
+    409: "The Idempotency-Key was used before with other content",
     413: "The body is larger than 1 MB",
     415: "The body is not application/json",
-    422: "The content is wrong; `errors` holds the path of each fault",
-    429: "Too many at once; try again after Retry-After seconds",
+    422: "The content is not valid; `errors` names the path of each fault",
+    429: "Too many requests at the same time; try again after Retry-After seconds",
     500: "A defect of Loadstone",
     501: "Not built in this version",
-    503: "Not now: the ledger does not answer, or nothing is known yet; try again after Retry-After seconds",
+    503: "Not available yet: the ledger does not respond or nothing has been observed; try again after Retry-After seconds",
 }
 
 
 class ErrorAt(BaseModel):
-    """One fault: where (`path` by keys and positions, `pointer` the same as a JSON pointer) and what."""
+    """One fault: its place (`path` by keys and positions, `pointer` the same as a JSON pointer) and what is wrong there."""
 
     path: str
     pointer: str
@@ -40,7 +40,7 @@ class ErrorAt(BaseModel):
 
 
 class Problem(BaseModel):
-    """RFC 9457."""
+    """The problem document of RFC 9457."""
 
     type: str = "about:blank"
     title: str
@@ -50,7 +50,7 @@ class Problem(BaseModel):
 
 
 class Refusal(Exception):
-    """The request is answered with a problem."""
+    """The request is refused; it is answered with a problem document."""
 
     def __init__(self, status: int, detail: str, faults: Sequence[DocumentFault] = (), headers: Mapping[str, str] | None = None) -> None:
         super().__init__(detail)
@@ -66,7 +66,7 @@ def problem(status: int, detail: str, faults: Sequence[DocumentFault] = (), head
     errors = [ErrorAt(path=f.path, pointer=_pointer(f.path), detail=f.text) for f in faults]
     document: dict[str, Any] = Problem(title=title, status=status, detail=detail, errors=errors).model_dump()
     extra = {"Retry-After": "5"} if status in (429, 503) else {}
-    # What a request said may hold half of a surrogate pair; escaped, any text can be sent back.
+    # A request may contain half of a surrogate pair; escaped to ASCII, any text can be sent back.
     body = json.dumps(document, ensure_ascii=True)
     return Response(body, status, headers={"Cache-Control": "no-store", **extra, **(headers or {})}, media_type=MEDIA_TYPE)
 
@@ -77,5 +77,7 @@ def _pointer(path: str) -> str:
 
 
 def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """For the OpenAPI page: these statuses, each a problem."""
-    return {s: {"description": WORDS[s], "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}} for s in statuses}
+    """These statuses for the OpenAPI document, each answered with a problem document."""
+    return {
+        s: {"description": MEANINGS[s], "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}} for s in statuses
+    }

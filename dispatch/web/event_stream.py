@@ -5,19 +5,17 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter, Request
 from starlette.responses import StreamingResponse
 
-from dispatch.web.context import ApiContext, desk
+from dispatch.web.context import ApiContext, Context
 from dispatch.web.errors import Refusal, responses
 
-At = Annotated[ApiContext, Depends(desk)]
-
-MOST_READERS = 64
+MAX_STREAMS = 64
 HEARTBEAT_S = 10.0
-PAUSE_S = 0.4  # between two states to one reader
+MIN_PERIOD_S = 0.4  # between two states on one stream
 
 router = APIRouter(prefix="/api/v1", tags=["read"], responses=responses(401, 403, 405, 422, 429, 500, 503))
 
@@ -28,28 +26,28 @@ router = APIRouter(prefix="/api/v1", tags=["read"], responses=responses(401, 403
     response_class=StreamingResponse,
     responses={200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}}},
 )
-async def get_stream(at: At, request: Request) -> StreamingResponse:
-    at.view  # noqa: B018  refuses while the journal is still being read
-    readers: set[Any] = request.app.state.readers
-    if len(readers) >= MOST_READERS:
-        raise Refusal(429, f"{len(readers)} streams are open already")
+async def get_stream(context: Context, request: Request) -> StreamingResponse:
+    context.view  # noqa: B018  answers 503 while the journal is still being read
+    streams: set[Any] = request.app.state.streams
+    if len(streams) >= MAX_STREAMS:
+        raise Refusal(429, f"{len(streams)} streams are open already")
     return StreamingResponse(
-        _states(at, readers), media_type="text/event-stream", headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+        _states(context, streams), media_type="text/event-stream", headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
     )
 
 
-async def _states(at: ApiContext, readers: set[Any]) -> AsyncIterator[str]:
-    me = object()
-    readers.add(me)
+async def _states(context: ApiContext, streams: set[Any]) -> AsyncIterator[str]:
+    this = object()
+    streams.add(this)
     try:
         yield "retry: 2000\n\n"
-        while not at.tail.closing:
-            yield message(await asyncio.to_thread(at.state), at.tail.view.state.seq)
-            await asyncio.sleep(PAUSE_S)
-            while not await at.tail.wait(HEARTBEAT_S) and not at.tail.closing:
-                yield ": still here\n\n"
+        while not context.tail.closing:
+            yield message(await asyncio.to_thread(context.state), context.tail.view.state.seq)
+            await asyncio.sleep(MIN_PERIOD_S)
+            while not await context.tail.wait(HEARTBEAT_S) and not context.tail.closing:
+                yield ": heartbeat\n\n"
     finally:
-        readers.discard(me)
+        streams.discard(this)
 
 
 def message(state: dict[str, Any], seq: int) -> str:

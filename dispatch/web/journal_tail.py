@@ -1,4 +1,4 @@
-"""What the API reads and the little it may write: the journal's tail, the inbox, the keys, the statements, who leads."""
+"""The ledger as the API uses it: journal, inbox, keys, statements and leader lease; and the task that follows the journal."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from dispatch.store.inbox import Inbox
 from dispatch.store.journal import SqlJournal
 from dispatch.store.keys import Keys
 from dispatch.store.tables import open_ledger, reading, statements
-from dispatch.web.live_view import View
+from dispatch.web.live_view import LiveView
 
 log = structlog.get_logger()
 
@@ -43,12 +43,12 @@ class Ledger:
         return cls(engine, SqlJournal(engine), Inbox(engine), Keys(engine))
 
     def leader(self) -> dict[str, Any] | None:
-        """Who leads the site, None when nobody does. Raises LedgerUnavailable."""
+        """The process that holds the leader lease, None when no process does. Raises LedgerUnavailable."""
         found = lease.holder(self.engine)
         return {"owner": found.owner, "token": found.token} if found and found.left_s > 0 else None
 
     def settlements(self) -> list[dict[str, Any]]:
-        """Every version of every day's statement, newest day first, without lines. Raises LedgerUnavailable."""
+        """Every version of every day's statement, newest day first, without its lines. Raises LedgerUnavailable."""
         t = statements.c
         with reading(self.engine) as connection:
             rows = connection.execute(
@@ -57,7 +57,7 @@ class Ledger:
         return [{"date": r.date, "market": r.market, "version": r.version, "sha256": r.sha256, **_figures(loads(r.document))} for r in rows]
 
     def settlement(self, date: str, version: int | None) -> Mapping[str, Any] | None:
-        """A day's statement as it was settled, the newest version unless told. Raises LedgerUnavailable."""
+        """A day's statement: the given version, or the newest when `version` is None. Raises LedgerUnavailable."""
         query = select(statements.c.document).where(statements.c.date == date).order_by(statements.c.version.desc()).limit(1)
         if version is not None:
             query = query.where(statements.c.version == version)
@@ -70,41 +70,41 @@ def _figures(document: Mapping[str, Any]) -> dict[str, Any]:
     return {k: document.get(k) for k in ("net_usd", "partial", "synthetic") if k in document}
 
 
-class Tail:
-    """Follows the journal and folds it into the view; `changed` wakes whoever waits for news."""
+class JournalTail:
+    """Follows the journal, folds it into the live view and wakes whoever waits for a change. `failure` says why the view is behind."""
 
     def __init__(self, journal: SqlJournal, state: State) -> None:
         self._journal = journal
-        self.view = View(state)
+        self.view = LiveView(state)
         self.caught_up = False
-        self.trouble = ""
+        self.failure = ""
         self.closing = False
         self._changed = asyncio.Event()
 
     async def follow(self) -> None:
-        """Run for ever, as a task. A ledger that does not answer is asked again; an entry that cannot be folded stops the view."""
+        """Run as a task until cancelled. A ledger that does not respond is read again; an entry that cannot be folded stops the view."""
         while True:
             try:
                 rows = await asyncio.to_thread(self._next)
-                self.view.take(rows)
-                self.caught_up, self.trouble = len(rows) < CHUNK, ""
+                self.view.fold(rows)
+                self.caught_up, self.failure = len(rows) < CHUNK, ""
                 if rows:
                     self._wake()
             except LedgerUnavailable as fault:
-                self._say(f"the ledger does not answer: {fault}")
-            except Exception as fault:  # a page that is stuck must say so, not go blank
-                self._say(f"journal row {self.view.state.seq + 1} cannot be read: {fault!r}")
-            await asyncio.sleep(0 if not self.caught_up and not self.trouble else POLL_S)
+                self._report(f"the ledger does not respond: {fault}")
+            except Exception as fault:  # a page that cannot go on must say so, not go blank
+                self._report(f"journal row {self.view.state.seq + 1} cannot be read: {fault!r}")
+            await asyncio.sleep(0 if not self.caught_up and not self.failure else POLL_S)
 
     def _next(self) -> list[Any]:
         if self.caught_up and self._journal.tail == self.view.state.seq:
             return []
         return list(itertools.islice(self._journal.read(self.view.state.seq), CHUNK))
 
-    def _say(self, trouble: str) -> None:
-        if trouble != self.trouble:
-            log.error("the page is behind", why=trouble)
-            self.trouble = trouble
+    def _report(self, failure: str) -> None:
+        if failure != self.failure:
+            log.error("the API is behind the journal", why=failure)
+            self.failure = failure
             self._wake()
 
     def _wake(self) -> None:
@@ -112,12 +112,12 @@ class Tail:
         self._changed = asyncio.Event()
 
     def close(self) -> None:
-        """Let everybody who waits go."""
+        """Wake everything that waits; no event stream goes on after this."""
         self.closing = True
         self._wake()
 
     async def wait(self, timeout_s: float) -> bool:
-        """Until something changed; False when nothing did in time."""
+        """Wait for a change of the view; False when there was none within `timeout_s`."""
         changed = self._changed
         try:
             async with asyncio.timeout(timeout_s):

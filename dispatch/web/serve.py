@@ -1,4 +1,4 @@
-"""The API on its port, until it is told to stop; open streams end with it, and nothing waits for them."""
+"""Serves the API on its port until cancelled. Open event streams are ended, not waited for."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ GRACE_S = 3
 
 
 class _Server(uvicorn.Server):
-    """Leaves signals to whoever runs the process: they arrive here as a cancelled task."""
+    """Leaves signals to the process around it: they arrive here as a cancelled task."""
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -21,7 +21,7 @@ class _Server(uvicorn.Server):
 
 
 async def serve(app: FastAPI, listen: str) -> None:
-    """Serve `app` at HOST:PORT; returns once cancelled and closed. Raises OSError when the address cannot be had."""
+    """Serve `app` at HOST:PORT; returns once cancelled and closed. Raises OSError when the address cannot be listened on."""
     host, _, port = listen.rpartition(":")
     config = uvicorn.Config(
         app, host=host.strip("[]"), port=int(port), log_level="warning", access_log=False, timeout_graceful_shutdown=GRACE_S
@@ -31,9 +31,9 @@ async def serve(app: FastAPI, listen: str) -> None:
     try:
         await asyncio.shield(serving)
     except asyncio.CancelledError:
-        app.state.desk.close()
+        app.state.context.close()
         server.should_exit = True
-        while not serving.done():  # Ctrl-C tells us and the supervisor, who tells us again: once is enough
+        while not serving.done():  # Ctrl-C cancels this task directly and through the supervisor: once is enough
             with suppress(asyncio.CancelledError):
                 await asyncio.shield(serving)
 
@@ -41,5 +41,5 @@ async def serve(app: FastAPI, listen: str) -> None:
 async def _started(server: uvicorn.Server) -> None:
     try:
         await server.serve()
-    except SystemExit:  # uvicorn's word for a port that is taken
-        raise OSError(f"{server.config.host}:{server.config.port} cannot be listened on: is another process there?") from None
+    except SystemExit:  # what uvicorn raises when the port is in use
+        raise OSError(f"{server.config.host}:{server.config.port} cannot be listened on: another process may be using it") from None

@@ -1,1 +1,1 @@
-"""What-if: a scenario applied to a baseline and compared with it."""
+"""What-ifs: a scenario is applied to a baseline, both are planned, and the plans are compared."""

@@ -1,4 +1,4 @@
-"""A scenario applied: the case's inputs are copies of the base's, with the changes; the base's own are never touched."""
+"""Applies a scenario: copies of the baseline's plan inputs, with the scenario's changes. The baseline itself is never changed."""
 
 from __future__ import annotations
 
@@ -25,35 +25,35 @@ from markets.series import Series
 from optimizer.domain.obligation import Book, Obligation
 from optimizer.domain.site import Availability, RigGroup, Site
 
-LONGEST = timedelta(days=8)
+MAX_SPAN = timedelta(days=8)
 PEAK_WINDOWS_MIN: tuple[PeakWindow, ...] = (5, 15, 30, 60, (60, 3))
 
 
-def base_inputs(ground: Baseline, scenario: Scenario) -> PlanInputs:
-    """The plan as it would be now, over the scenario's span and grid. Raises Faults when the span is empty, too long or not known."""
-    site = _site(ground.setup.site, scenario)
-    grid = _grid(ground, site, scenario)
+def base_inputs(baseline: Baseline, scenario: Scenario) -> PlanInputs:
+    """The inputs of the plan without changes, over the scenario's span and grid. Raises InvalidDocument for a span it cannot use."""
+    site = _site(baseline.setup.site, scenario)
+    grid = _grid(baseline, site, scenario)
     points = sorted({m.settlement_point for m in site.meters})
-    windows = peak_windows_min(ground.setup.book)
+    windows = peak_windows_min(baseline.setup.book)
     if windows or any((change.add or {}).get("type") in ("transmission", "pra") for change in scenario.book):
-        windows = PEAK_WINDOWS_MIN  # a contract that is added or changed may meter by another interval
-    outlook = ladder.outlook(ground.facts, ground.at, grid, points, site.market, synthetic=ground.synthetic, peak_windows_min=windows)
-    outlook = with_past(outlook, ground)
-    now = grid.start == ground.at
-    so_far = ground.so_far if now else replace(ground.so_far, at=grid.start, groups={})
-    rigs = {g: Series.flat(grid, n, "rigs") for g, n in ground.rigs.items()} if now else {}
-    return PlanInputs(ground.setup.site, ground.setup.book, outlook, so_far, Availability(rigs))
+        windows = PEAK_WINDOWS_MIN  # a contract that is added or changed may measure its peak over another interval
+    outlook = ladder.outlook(baseline.facts, baseline.at, grid, points, site.market, synthetic=baseline.synthetic, peak_windows_min=windows)
+    outlook = with_past(outlook, baseline)
+    now = grid.start == baseline.at
+    so_far = baseline.so_far if now else replace(baseline.so_far, at=grid.start, groups={})
+    rigs = {g: Series.flat(grid, n, "rigs") for g, n in baseline.rigs.items()} if now else {}
+    return PlanInputs(baseline.setup.site, baseline.setup.book, outlook, so_far, Availability(rigs))
 
 
-def case_inputs(ground: Baseline, scenario: Scenario, base: PlanInputs) -> PlanInputs:
-    """The base with everything the scenario changes. Raises Faults with every fault at once."""
+def case_inputs(baseline: Baseline, scenario: Scenario, base: PlanInputs) -> PlanInputs:
+    """The base inputs with all changes of the scenario. Raises InvalidDocument with every fault at once."""
     found: list[DocumentFault] = []
-    site, dropped = _fleet(_site(ground.setup.site, scenario), scenario, ground, found)
+    site, removed = _fleet(_site(baseline.setup.site, scenario), scenario, baseline, found)
     case = PlanInputs(
         site=site,
-        book=_book(ground, scenario, found),
-        outlook=hashprices(prices(base.outlook, scenario, ground, found), scenario, ground, found),
-        so_far=replace(base.so_far, groups={k: v for k, v in base.so_far.groups.items() if k not in dropped}),
+        book=_book(baseline, scenario, found),
+        outlook=hashprices(prices(base.outlook, scenario, baseline, found), scenario, baseline, found),
+        so_far=replace(base.so_far, groups={k: v for k, v in base.so_far.groups.items() if k not in removed}),
         availability=_available(base, scenario, site, found),
     )
     calls = []
@@ -67,29 +67,29 @@ def case_inputs(ground: Baseline, scenario: Scenario, base: PlanInputs) -> PlanI
     return replace(case, so_far=replace(case.so_far, calls=(*case.so_far.calls, *calls)))
 
 
-def _grid(ground: Baseline, site: Site, scenario: Scenario) -> Grid:
-    start = scenario.since or ground.at
+def _grid(baseline: Baseline, site: Site, scenario: Scenario) -> Grid:
+    start = scenario.since or baseline.at
     end = scenario.until
     if end is None:
         return ladder.plan_grid(start, site.control_interval_min, site.horizon_h)
     if end <= start:
-        raise InvalidDocument([DocumentFault("to", f"the span is empty: it ends at {iso(end)}, not after its start {iso(start)}")])
-    if end - start > LONGEST:
+        raise InvalidDocument([DocumentFault("to", f"the span is empty: it starts at {iso(start)} and ends at {iso(end)}")])
+    if end - start > MAX_SPAN:
         raise InvalidDocument(
             [
                 DocumentFault(
-                    "to", f"the span is {(end - start) / timedelta(days=1):.1f} days long; a what-if reaches {LONGEST.days} days at most"
+                    "to", f"the span is {(end - start) / timedelta(days=1):.1f} days long; a what-if covers at most {MAX_SPAN.days} days"
                 )
             ]
         )
     hours = -(-int((end - start).total_seconds()) // 3600)
-    whole = ladder.plan_grid(start, site.control_interval_min, hours).edges
+    full_hours = ladder.plan_grid(start, site.control_interval_min, hours).edges
     stop = int(end.timestamp())
-    return Grid(np.append(whole[whole < stop], stop))
+    return Grid(np.append(full_hours[full_hours < stop], stop))
 
 
 def _with(model: Any, changes: Mapping[str, Any], path: str) -> Any:
-    """A frozen pydantic model with other figures, validated whole. Raises Faults."""
+    """A copy of a frozen pydantic model with changed figures, validated again. Raises InvalidDocument."""
     assert isinstance(model, BaseModel)
     table = {**model.model_dump(mode="json", by_alias=True, exclude_none=True), **changes}
     return _read(type(model), table, path)
@@ -108,14 +108,14 @@ def _site(site: Site, scenario: Scenario) -> Site:
     return changed
 
 
-def _fleet(site: Site, scenario: Scenario, ground: Baseline, found: list[DocumentFault]) -> tuple[Site, set[str]]:
-    """The site with groups added and removed, and the names of those that are gone."""
+def _fleet(site: Site, scenario: Scenario, baseline: Baseline, found: list[DocumentFault]) -> tuple[Site, set[str]]:
+    """The site with groups added and removed, and the names of the removed ones."""
     groups: list[RigGroup] = list(site.groups)
-    gone: set[str] = set()
+    removed: set[str] = set()
     for n, change in enumerate(scenario.fleet):
         names = [g.name for g in groups]
         if change.remove is not None and change.remove in names:
-            groups, gone = [g for g in groups if g.name != change.remove], gone | {change.remove}
+            groups, removed = [g for g in groups if g.name != change.remove], removed | {change.remove}
         elif change.remove is not None:
             found.append(
                 DocumentFault(joined("fleet", n, "remove"), f"the site has no group {change.remove!r}" + did_you_mean(change.remove, names))
@@ -126,23 +126,23 @@ def _fleet(site: Site, scenario: Scenario, ground: Baseline, found: list[Documen
             except InvalidDocument as wrong:
                 found += wrong.faults
     if not groups:
-        found.append(DocumentFault("fleet", "no group is left"))
-        return site, gone
+        found.append(DocumentFault("fleet", "no group is left on the site"))
+        return site, removed
     if groups == list(site.groups):
-        return site, gone
-    # Built anew, not copied: a copy would carry what the old site worked out of its groups.
-    return Site(**{**{k: getattr(site, k) for k in Site.model_fields}, "groups": tuple(groups)}), gone
+        return site, removed
+    # Built anew, not copied: a copy would keep the values that the old site cached about its groups.
+    return Site(**{**{k: getattr(site, k) for k in Site.model_fields}, "groups": tuple(groups)}), removed
 
 
 def _new_group(table: Mapping[str, Any], site: Site, names: Sequence[str], path: str) -> RigGroup:
-    """A table of [[groups]], the catalogue's figures filled in. Raises Faults."""
+    """A rig group from a table like [[groups]], completed from the rig catalogue. Raises InvalidDocument."""
     expanded, wrong = rig_catalogue.expand_group(table, rig_catalogue.read_rig_catalogue(default_file("rigs.toml")))
     if wrong:
         raise InvalidDocument(DocumentFault(joined(path, *loc), text) for loc, text in wrong)
     new: RigGroup = _read(RigGroup, expanded, path)
     halls = [h.name for h in site.halls]
     if new.name in names:
-        raise InvalidDocument([DocumentFault(joined(path, "name"), f"the site has a group {new.name!r} already")])
+        raise InvalidDocument([DocumentFault(joined(path, "name"), f"the site already has a group {new.name!r}")])
     if new.hall not in halls:
         raise InvalidDocument([DocumentFault(joined(path, "hall"), f"the site has no hall {new.hall!r}" + did_you_mean(new.hall, halls))])
     return new
@@ -169,33 +169,33 @@ def _available(base: PlanInputs, scenario: Scenario, site: Site, found: list[Doc
     return Availability(rigs)
 
 
-def _book(ground: Baseline, scenario: Scenario, found: list[DocumentFault]) -> Book:
-    out: list[Obligation] = list(ground.setup.book)
+def _book(baseline: Baseline, scenario: Scenario, found: list[DocumentFault]) -> Book:
+    out: list[Obligation] = list(baseline.setup.book)
     for n, change in enumerate(scenario.book):
         try:
-            out = _book_change(out, change, ground, joined("book", n))
+            out = _book_change(out, change, baseline, joined("book", n))
         except InvalidDocument as wrong:
             found += wrong.faults
     fee = scenario.hash.pool_fee if scenario.hash else None
     if fee is None:
         return tuple(out)
-    pays = ["pool_fee" in getattr(type(o), "model_fields", {}) for o in out]
-    if not any(pays):
-        found.append(DocumentFault("hash.pool_fee", "no obligation of the book pays a pool"))
-    return tuple(_with(o, {"pool_fee": fee}, "hash") if p else o for o, p in zip(out, pays, strict=True))
+    has_fee = ["pool_fee" in getattr(type(o), "model_fields", {}) for o in out]
+    if not any(has_fee):
+        found.append(DocumentFault("hash.pool_fee", "no obligation of the site has a pool fee"))
+    return tuple(_with(o, {"pool_fee": fee}, "hash") if has else o for o, has in zip(out, has_fee, strict=True))
 
 
-def _book_change(book: list[Obligation], change: BookChange, ground: Baseline, path: str) -> list[Obligation]:
+def _book_change(book: list[Obligation], change: BookChange, baseline: Baseline, path: str) -> list[Obligation]:
     if change.add is not None:
-        new = _new_obligation(change.add, ground, joined(path, "add"))
+        new = _new_obligation(change.add, baseline, joined(path, "add"))
         if any(o.name == new.name for o in book):
-            raise InvalidDocument([DocumentFault(joined(path, "add", "name"), f"the book has an obligation {new.name!r} already")])
+            raise InvalidDocument([DocumentFault(joined(path, "add", "name"), f"the site already has an obligation {new.name!r}")])
         return [*book, new]
     key, name = ("drop", change.drop) if change.drop else ("change", change.change or "")
     old = next((o for o in book if o.name == name), None)
     if old is None:
         raise InvalidDocument(
-            [DocumentFault(joined(path, key), f"the book has no obligation {name!r}" + did_you_mean(name or "", [o.name for o in book]))]
+            [DocumentFault(joined(path, key), f"the site has no obligation {name!r}" + did_you_mean(name or "", [o.name for o in book]))]
         )
     if key == "drop":
         return [o for o in book if o is not old]
@@ -203,10 +203,10 @@ def _book_change(book: list[Obligation], change: BookChange, ground: Baseline, p
     return [new if o is old else o for o in book]
 
 
-def _new_obligation(table: Mapping[str, Any], ground: Baseline, path: str) -> Obligation:
-    """A table of [[obligations]] on this site. Raises Faults."""
+def _new_obligation(table: Mapping[str, Any], baseline: Baseline, path: str) -> Obligation:
+    """An obligation of this site from a table like [[obligations]]. Raises InvalidDocument."""
     found, wrong = books.read_contracts([(0, table)])
-    crossed = cross_references.cross_reference_faults({**ground.setup.document, "obligations": [table]})
+    crossed = cross_references.cross_reference_faults({**baseline.setup.document, "obligations": [table]})
     wrong = [*wrong, *(f for f in crossed if f[0][:2] == ("obligations", 0))]
     if wrong:
         raise InvalidDocument(dict.fromkeys(DocumentFault(joined(path, *loc[2:]), text) for loc, text in wrong))

@@ -1,4 +1,4 @@
-"""What a what-if stands on, and its market changed by a scenario: prices and hashprice."""
+"""The baseline of a what-if: the site and what is known at one instant; and its prices changed by a scenario."""
 
 from __future__ import annotations
 
@@ -29,17 +29,17 @@ if TYPE_CHECKING:
 PricesOn = Callable[[date, str], Series]
 
 
-def nobody_knows(on: date, point: str) -> Series:
-    """The `prices_on` of a site that has no archive at hand."""
-    raise KeyError(f"the prices of {on} at {point} are not known here: give an archive that holds them")
+def no_reference_day(on: date, point: str) -> Series:
+    """The `prices_on` of a baseline without an archive. Raises KeyError."""
+    raise KeyError(f"the prices of {on} at {point} are not known: use an archive that holds them")
 
 
 @dataclass(frozen=True, slots=True)
 class Baseline:
-    """What a what-if stands on: the site, its book and all that is known at `at`.
+    """The site, its obligations and all that is known at `at`.
 
-    rigs         by group, how many can be used now; a group that is not named has all of its rigs
-    prices_on    the real-time prices of a market day at a settlement point; raises KeyError in words when nobody here knows them
+    rigs         rigs that can be used now, by group; a group that is not named has all of its rigs
+    prices_on    the real-time prices of a market day at a settlement point, $/MWh; raises KeyError with a sentence when they are not known
     """
 
     setup: Setup
@@ -47,13 +47,13 @@ class Baseline:
     facts: FactBook
     so_far: SoFar
     rigs: Mapping[str, int]
-    prices_on: PricesOn = nobody_knows
+    prices_on: PricesOn = no_reference_day
 
     @classmethod
-    def of(cls, state: State, at: datetime, prices_on: PricesOn = nobody_knows) -> Baseline:
-        """What the live site stands on at `at`."""
-        out = {g.name: int((state.fleet[g.name].seen == UNREACHABLE).sum()) for g in state.site.groups}
-        rigs = {g.name: g.rigs - out[g.name] for g in state.site.groups if out[g.name]}
+    def of(cls, state: State, at: datetime, prices_on: PricesOn = no_reference_day) -> Baseline:
+        """The baseline of the live site at `at`."""
+        unreachable = {g.name: int((state.fleet[g.name].seen == UNREACHABLE).sum()) for g in state.site.groups}
+        rigs = {g.name: g.rigs - unreachable[g.name] for g in state.site.groups if unreachable[g.name]}
         return cls(state.setup, at, state.facts, plan_inputs.so_far(state, at), rigs, prices_on)
 
     @property
@@ -61,18 +61,16 @@ class Baseline:
         return self.setup.prices.source == "synthetic"
 
 
-def with_past(outlook: Outlook, ground: Baseline) -> Outlook:
-    """Intervals that are over take the real-time prices that were published. Raises Faults where they are not known."""
-    past = outlook.grid.edges[1:] <= ground.at.timestamp()
+def with_past(outlook: Outlook, baseline: Baseline) -> Outlook:
+    """The outlook with the published real-time prices in intervals that are over. Raises InvalidDocument where they are not known."""
+    past = outlook.grid.edges[1:] <= baseline.at.timestamp()
     if not past.any():
         return outlook
     energy, basis, found = dict(outlook.energy), dict(outlook.basis), []
     for point, series in outlook.energy.items():
-        known = means_on(ground.facts.real_time(point, outlook.grid.over), outlook.grid)
+        known = means_on(baseline.facts.real_time(point, outlook.grid.over), outlook.grid)
         if gaps := outlook.grid.hours[past & np.isnan(known)].sum():
-            found.append(
-                DocumentFault("from", f"{gaps:.4g} h of the real-time prices at {point} before {iso(ground.at)} are not known here")
-            )
+            found.append(DocumentFault("from", f"{gaps:.4g} h of the real-time prices at {point} before {iso(baseline.at)} are not known"))
         energy[point] = series.with_values(np.where(past & ~np.isnan(known), known, series.values))
         basis[point] = tuple(Basis.PUBLISHED if over else b for over, b in zip(past, outlook.basis[point], strict=True))
     if found:
@@ -81,20 +79,20 @@ def with_past(outlook: Outlook, ground: Baseline) -> Outlook:
 
 
 def within(grid: Grid, since: datetime | None, until: datetime | None) -> NDArray[np.float64]:
-    """The share of each interval that a change holds for."""
+    """The share of each interval, 0 to 1, that lies between `since` and `until`."""
     start, end = max(since or grid.start, grid.start), min(until or grid.end, grid.end)
     return grid.share_within(Interval(start, end)) if end > start else np.zeros(len(grid))
 
 
 def outside(change: PriceChange | FleetChange, grid: Grid, path: str) -> list[DocumentFault]:
-    """The fault of a change whose span does not touch the grid."""
+    """A fault when the span of a change lies outside the grid."""
     if within(grid, change.since, change.until).any():
         return []
-    return [DocumentFault(joined(path, "from"), f"the span is empty: it does not touch {iso(grid.start)} to {iso(grid.end)}")]
+    return [DocumentFault(joined(path, "from"), f"the span lies outside {iso(grid.start)} to {iso(grid.end)}")]
 
 
-def prices(outlook: Outlook, scenario: Scenario, ground: Baseline, found: list[DocumentFault]) -> Outlook:
-    """The outlook with the scenario's prices; adds what is wrong to `found`."""
+def prices(outlook: Outlook, scenario: Scenario, baseline: Baseline, found: list[DocumentFault]) -> Outlook:
+    """The outlook with the scenario's price changes; faults are added to `found`."""
     energy = dict(outlook.energy)
     for n, change in enumerate(scenario.prices):
         path = joined("prices", n)
@@ -104,14 +102,14 @@ def prices(outlook: Outlook, scenario: Scenario, ground: Baseline, found: list[D
         found += outside(change, outlook.grid, path)
         for point in [change.point] if change.point else list(energy):
             try:
-                energy[point] = _changed(energy[point], change, point, ground)
+                energy[point] = _changed(energy[point], change, point, baseline)
             except KeyError as error:
                 found.append(DocumentFault(joined(path, "like"), str(error.args[0])))
                 break
     return replace(outlook, energy=energy)
 
 
-def _changed(price: Series, change: PriceChange, point: str, ground: Baseline) -> Series:
+def _changed(price: Series, change: PriceChange, point: str, baseline: Baseline) -> Series:
     share, was = within(price.grid, change.since, change.until), price.values
     if change.scale is not None:
         new = was * change.scale
@@ -121,13 +119,13 @@ def _changed(price: Series, change: PriceChange, point: str, ground: Baseline) -
         new = np.full(len(was), change.set_usd)
     else:
         assert change.like is not None
-        new = like_day(ground.prices_on(change.like, point), price.grid, ground)
+        new = like_day(baseline.prices_on(change.like, point), price.grid, baseline)
     return price.with_values(np.where(share > 0, share * new + (1 - share) * was, was))
 
 
-def like_day(day: Series, grid: Grid, ground: Baseline) -> NDArray[np.float64]:
-    """The day's prices at the same times of the market's clock, repeated over the grid; an hour the day lacks takes the one before."""
-    tz = ground.setup.site.market.tz
+def like_day(day: Series, grid: Grid, baseline: Baseline) -> NDArray[np.float64]:
+    """The day's prices at the same times of the market's clock, repeated over the grid, $/MWh; a missing hour takes the price before it."""
+    tz = baseline.setup.site.market.tz
     minutes = [(i.start.astimezone(tz), v) for i, v in zip(day.grid.intervals, day.values, strict=True)]
     by_minute = {at.hour * 60 + at.minute: v for at, v in minutes}
     starts = np.array(sorted(by_minute))
@@ -136,13 +134,13 @@ def like_day(day: Series, grid: Grid, ground: Baseline) -> NDArray[np.float64]:
     for k, over in enumerate(grid.intervals):
         step = min(15, int(over.hours * 60)) or 1
         quarters = [over.start + timedelta(minutes=m) for m in range(0, max(1, int(over.hours * 60)), step)]
-        places = [np.searchsorted(starts, (q := at.astimezone(tz)).hour * 60 + q.minute, side="right") - 1 for at in quarters]
-        out[k] = values[places].mean()
+        positions = [np.searchsorted(starts, (q := at.astimezone(tz)).hour * 60 + q.minute, side="right") - 1 for at in quarters]
+        out[k] = values[positions].mean()
     return out
 
 
-def hashprices(outlook: Outlook, scenario: Scenario, ground: Baseline, found: list[DocumentFault]) -> Outlook:
-    """The outlook with the scenario's hashprice; adds what is wrong to `found`."""
+def hashprices(outlook: Outlook, scenario: Scenario, baseline: Baseline, found: list[DocumentFault]) -> Outlook:
+    """The outlook with the scenario's hashprice; faults are added to `found`."""
     change = scenario.hash
     if change is None:
         return outlook
@@ -154,13 +152,13 @@ def hashprices(outlook: Outlook, scenario: Scenario, ground: Baseline, found: li
     if change.difficulty_scale is not None:
         values = values / change.difficulty_scale
     if change.btc_usd is not None:
-        if ground.facts.economics:
-            values = values * (change.btc_usd / ground.facts.economics[-1].btc_usd)
+        if baseline.facts.economics:
+            values = values * (change.btc_usd / baseline.facts.economics[-1].btc_usd)
         else:
             found.append(
                 DocumentFault(
                     "hash.btc_usd",
-                    "the hashprice here is given, not made from a BTC price, so a new one cannot move it: use usd_per_ph_day or scale",
+                    "the site's hashprice does not depend on a BTC price: use usd_per_ph_day or scale",
                 )
             )
     return replace(outlook, hashprice=outlook.hashprice.with_values(values))

@@ -1,4 +1,4 @@
-"""What if: the plan as it is and as it would be, side by side. It works on copies and returns data: the live plan is out of reach."""
+"""Compares the plan of a baseline with the plan of a scenario. It works on copies: the live plan cannot change."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 from dispatch.decide.plan_inputs import PlanInputs
 from dispatch.decide.reflex import planned_interval
-from dispatch.runtime.planner import make
+from dispatch.runtime.planner import make as make_plan
 from dispatch.signals.documents import read
 from dispatch.what_if.apply import base_inputs, case_inputs
 from dispatch.what_if.baseline import Baseline
@@ -19,33 +19,33 @@ from optimizer.domain.calls import calls_in_force
 from optimizer.domain.obligation import LOAD_BEFORE_MW
 
 PLAN = Mapping[str, Any]
-Make = Callable[[PlanInputs], dict[str, Any]]
+MakePlan = Callable[[PlanInputs], dict[str, Any]]
 SMALL_USD = 0.005
 SMALL_MW = 1e-6
 
 
-def what_if(ground: Baseline, scenario: Mapping[str, Any] | Scenario, make: Make = make) -> dict[str, Any]:
-    """The answer of CONTRACT, Appendix B: {"base": PLAN, "case": PLAN, "difference", "promises", "binding", "reasons"}.
+def what_if(baseline: Baseline, scenario: Mapping[str, Any] | Scenario, make_plan: MakePlan = make_plan) -> dict[str, Any]:
+    """Plan the baseline and the scenario, and compare: money, energy, promises, binding limits, and reasons in sentences.
 
-    Raises Faults with the path of each fault of the scenario.
+    Raises InvalidDocument with the path of each fault of the scenario.
     """
-    wanted = scenario if isinstance(scenario, Scenario) else read(Scenario, scenario)
-    before = base_inputs(ground, wanted)
-    after = case_inputs(ground, wanted, before)
-    base = make(before)
-    case = make(with_loads_at_notice(after, before, base))
+    requested = scenario if isinstance(scenario, Scenario) else read(Scenario, scenario)
+    before = base_inputs(baseline, requested)
+    after = case_inputs(baseline, requested, before)
+    base = make_plan(before)
+    case = make_plan(with_loads_at_notice(after, before, base))
     return {
         "base": base,
         "case": case,
         "difference": difference(base, case),
         "promises": promises(before, after, base, case),
         "binding": binding(base, case),
-        "reasons": [*_headline(base, case, ground), *case.get("reasons", ())],
+        "reasons": [*_headline(base, case, baseline), *case.get("reasons", ())],
     }
 
 
 def totals(plan: PLAN) -> dict[str, Any]:
-    """What a plan comes to: {"net_usd", "lines": {NAME: usd}, "energy_mwh", "hash_ph_days"}."""
+    """The sums of a plan: net and lines in dollars, energy in MWh, hashing in PH/s-days."""
     energy = hashes = 0.0
     for interval in plan["intervals"]:
         hours = (parse_instant(interval["end"]) - parse_instant(interval["start"])).total_seconds() / 3600
@@ -56,7 +56,7 @@ def totals(plan: PLAN) -> dict[str, Any]:
 
 
 def difference(base: PLAN, case: PLAN) -> dict[str, Any]:
-    """Case less base; positive dollars are the case's gain."""
+    """Case minus base; positive dollars are a gain of the case."""
     b, c = totals(base), totals(case)
     names = dict.fromkeys([*b["lines"], *c["lines"]])
     return {
@@ -68,7 +68,7 @@ def difference(base: PLAN, case: PLAN) -> dict[str, Any]:
 
 
 def promises(before: PlanInputs, after: PlanInputs, base: PLAN, case: PLAN) -> list[dict[str, Any]]:
-    """Every promise of either plan (obligations that were called, and all that fall short), and how it fares in each."""
+    """Every promise of either plan (calls in its span, and whatever falls short), and whether each plan keeps it."""
     called = {"base": _called(before), "case": _called(after)}
     missed = {"base": _missed(base, called["base"]), "case": _missed(case, called["case"])}
     names = dict.fromkeys([*called["base"], *called["case"], *missed["base"], *missed["case"]])
@@ -90,11 +90,11 @@ def promises(before: PlanInputs, after: PlanInputs, base: PLAN, case: PLAN) -> l
 
 
 def binding(base: PLAN, case: PLAN) -> list[dict[str, Any]]:
-    """The limits that cost money in either plan, the case's dearest first: one more MW over the whole span would be worth so much."""
+    """The limits that cost money in either plan, the costliest of the case first: $ gained by one more MW over the whole span."""
     b, c = _worth(base), _worth(case)
     worth = {n: (b.get(n, 0.0), c.get(n, 0.0)) for n in dict.fromkeys([*c, *b])}
-    felt = [n for n, usd in worth.items() if max(map(abs, usd)) >= SMALL_USD]
-    rows = sorted(felt, key=lambda n: -abs(worth[n][1]))
+    costly = [n for n, usd in worth.items() if max(map(abs, usd)) >= SMALL_USD]
+    rows = sorted(costly, key=lambda n: -abs(worth[n][1]))
     return [{"limit": n, "base_usd_per_mw": worth[n][0], "case_usd_per_mw": worth[n][1]} for n in rows]
 
 
@@ -108,8 +108,8 @@ def _sum(value: Any) -> float:
     return sum(map(_sum, value)) if isinstance(value, list) else float(value or 0.0)
 
 
-def short(plan: PLAN) -> dict[str, tuple[float, float]]:
-    """By promise: MW and dollars short, the worst interval's MW and all dollars."""
+def shortfalls(plan: PLAN) -> dict[str, tuple[float, float]]:
+    """By promise: MW short in the worst interval, and dollars over all intervals."""
     out: dict[str, tuple[float, float]] = {}
     for row in plan.get("shortfalls", ()):
         mw, usd = out.get(row["promise"], (0.0, 0.0))
@@ -118,8 +118,8 @@ def short(plan: PLAN) -> dict[str, tuple[float, float]]:
 
 
 def _missed(plan: PLAN, called: Sequence[str]) -> dict[str, tuple[float, float]]:
-    """What falls short, an obligation's instructions under the names of its calls: a plan knows them together, as its cap and its floor."""
-    out = short(plan)
+    """Shortfalls by promise. A plan has one cap and one floor for all calls of an obligation: each call gets the larger one."""
+    out = shortfalls(plan)
     for obligation in dict.fromkeys(name.partition(": call ")[0] for name in called):
         rows = [out.pop(row) for row in (f"call {obligation}", f"floor {obligation}") if row in out]
         if rows:
@@ -134,7 +134,7 @@ def _called(inputs: PlanInputs) -> list[str]:
 
 
 def with_loads_at_notice(after: PlanInputs, before: PlanInputs, base: PLAN) -> PlanInputs:
-    """The case knowing what its own calls cut from: the load of their scope in the base plan when they begin."""
+    """The case with the load from which its own calls are reduced: the load of their scope in the base plan when they begin, MW."""
     old = {id(c) for c in before.so_far.calls}
     new = [c for c in after.so_far.calls if id(c) not in old and c.mw_delta is not None]
     if not new:
@@ -153,11 +153,11 @@ def _load(plan: PLAN, at: datetime, groups: tuple[str, ...]) -> float:
     return sum(float(interval["groups"][g]["load_mw"]) for g in groups if g in interval["groups"])
 
 
-def _headline(base: PLAN, case: PLAN, ground: Baseline) -> list[str]:
-    """What changes, in a few sentences."""
+def _headline(base: PLAN, case: PLAN, baseline: Baseline) -> list[str]:
+    """The difference in a few sentences."""
     d = difference(base, case)
     if abs(d["net_usd"]) < SMALL_USD and abs(d["energy_mwh"]) < SMALL_MW:
-        return ["Nothing changes: the same rigs run, and the site earns the same."]
+        return ["Nothing changes: the same rigs run and the site earns the same."]
     more = "more" if d["net_usd"] >= 0 else "less"
     now, then = totals(base)["net_usd"], totals(case)["net_usd"]
     out = [f"The site would earn ${abs(d['net_usd']):,.2f} {more}: ${then:,.2f} instead of ${now:,.2f}."]
@@ -167,7 +167,7 @@ def _headline(base: PLAN, case: PLAN, ground: Baseline) -> list[str]:
     if big:
         out.append("By line: " + ", ".join(f"{n} {'+' if usd > 0 else '−'}${abs(usd):,.2f}" for usd, n in big) + ".")
     if (first := _first_change(base, case)) is not None:
-        out.append(f"The load first differs at {first.astimezone(ground.setup.site.market.tz):%a %H:%M} market time.")
+        out.append(f"The load first differs at {first.astimezone(baseline.setup.site.market.tz):%a %H:%M} market time.")
     return out
 
 

@@ -1,4 +1,4 @@
-"""The scenario of a what-if as people write it. Only its own faults are found here; what it says of a site, in `imagine`."""
+"""The scenario of a what-if as people write it. Faults of the document itself are found here; faults against the site, in `apply`."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from pydantic import BeforeValidator, Field, model_validator
 from dispatch.signals.documents import CallDocument, Instant, Name, Number, SignalDocument
 from optimizer.domain.site import Fraction
 
-MOST = 1e6  # of a factor or of dollars: beyond it no sum means anything
-NotNegative = Annotated[float, Field(strict=True, allow_inf_nan=False, ge=0, le=MOST)]
+LARGEST = 1e6  # largest factor or dollar figure: sums beyond it lose meaning
+NotNegative = Annotated[float, Field(strict=True, allow_inf_nan=False, ge=0, le=LARGEST)]
 Positive = Annotated[float, Field(strict=True, allow_inf_nan=False, gt=0)]
-Moderate = Annotated[Number, Field(ge=-MOST, le=MOST)]
+Moderate = Annotated[Number, Field(ge=-LARGEST, le=LARGEST)]
 MAX_CHANGES = 200
 
 
@@ -33,7 +33,7 @@ Share = Annotated[Fraction, Field(strict=True, allow_inf_nan=False)]
 
 
 class Spanned(SignalDocument):
-    """A change that may hold over part of the horizon only."""
+    """A change that may hold for part of the horizon only."""
 
     since: Instant | None = Field(None, alias="from")
     until: Instant | None = Field(None, alias="to")
@@ -41,12 +41,12 @@ class Spanned(SignalDocument):
     @model_validator(mode="after")
     def _not_empty(self) -> Spanned:
         if self.since and self.until and self.until <= self.since:
-            raise ValueError("the span is empty: `to` must come after `from`")
+            raise ValueError("the span is empty: `to` must be after `from`")
         return self
 
 
 def exactly_one(document: SignalDocument, *keys: str) -> str:
-    """The one of these keys that is set. Raises ValueError in the user's words."""
+    """The one of these keys that is set. Raises ValueError with a sentence for the user."""
     given = [k for k in keys if getattr(document, k) is not None]
     if len(given) != 1:
         raise ValueError(f"needs exactly one of {', '.join(keys)}; it has {' and '.join(given) or 'none'}")
@@ -54,7 +54,7 @@ def exactly_one(document: SignalDocument, *keys: str) -> str:
 
 
 class PriceChange(Spanned):
-    """Energy prices scaled, shifted, set ($/MWh), or as on another market day, at one settlement point or (left out) at all."""
+    """Energy prices scaled, shifted or set ($/MWh), or those of another market day (`like`); at one settlement point or at all."""
 
     scale: Moderate | None = None
     shift_usd: Moderate | None = None
@@ -69,24 +69,24 @@ class PriceChange(Spanned):
 
 
 class HashChange(SignalDocument):
-    """Hashprice set ($/PH/day), or moved by a factor, a BTC price or a difficulty; and the pool's fee."""
+    """Hashprice set ($ per PH/s and day), or changed by a factor, a BTC price or a difficulty; and the pool fee."""
 
     usd_per_ph_day: NotNegative | None = None
     scale: NotNegative | None = None
     btc_usd: Annotated[Positive, Field(le=1e9)] | None = None
-    difficulty_scale: Annotated[Positive, Field(ge=1e-6, le=MOST)] | None = None
+    difficulty_scale: Annotated[Positive, Field(ge=1e-6, le=LARGEST)] | None = None
     pool_fee: Share | None = None
 
     @model_validator(mode="after")
     def _one_way(self) -> HashChange:
         moved = [k for k in ("scale", "btc_usd", "difficulty_scale") if getattr(self, k) is not None]
         if self.usd_per_ph_day is not None and moved:
-            raise ValueError(f"usd_per_ph_day sets the hashprice; {' and '.join(moved)} would move it as well: give one or the other")
+            raise ValueError(f"usd_per_ph_day sets the hashprice, {' and '.join(moved)} changes it too: give only one of them")
         return self
 
 
 class FleetChange(Spanned):
-    """A share of a group's rigs available, a group more, or a group less."""
+    """A share of a group's rigs available, a group added, or a group removed."""
 
     group: Name | None = None
     available: Share | None = None
@@ -99,12 +99,12 @@ class FleetChange(Spanned):
         if (what == "group") != (self.available is not None):
             raise ValueError("`group` and `available` (a share, 0 to 1) go together")
         if what != "group" and (self.since or self.until):
-            raise ValueError(f"`{what}` holds for the whole run: it takes no from and to")
+            raise ValueError(f"`{what}` holds for the whole span: it takes no from and to")
         return self
 
 
 class SiteChange(SignalDocument):
-    """Keys of [site] that a plan reads."""
+    """Keys of [site] that the plan uses."""
 
     interconnect_mw: Positive | None = None
     max_ramp_up_mw_per_min: Positive | None = None
@@ -114,7 +114,7 @@ class SiteChange(SignalDocument):
 
 
 class BookChange(SignalDocument):
-    """An obligation more, one less, or one with other figures: `change` names it, the other keys are its own."""
+    """An obligation added, dropped, or changed: `change` names it, all other keys are its new figures."""
 
     model_config = {**SignalDocument.model_config, "extra": "allow"}
 
@@ -134,7 +134,7 @@ class BookChange(SignalDocument):
 
 
 class Scenario(Spanned):
-    """What is imagined: everything left out stays as it is now."""
+    """The changes of a what-if; everything left out stays as it is now."""
 
     prices: Annotated[list[PriceChange], Field(max_length=MAX_CHANGES)] = []
     hash: HashChange | None = None

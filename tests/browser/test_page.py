@@ -1,4 +1,4 @@
-"""The page in a real browser: what it shows is what the API tells, it moves by itself, and it breaks none of its own rules."""
+"""The page in a real browser: it shows what the API returns, refreshes by itself and logs no error."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def browser(site: tuple[str, Path]) -> Iterator[Any]:
 
 @pytest.fixture
 def page(browser: Any, site: tuple[str, Path]) -> Iterator[Any]:
-    """The open page, live; whatever it complained of fails the test."""
+    """The open, live page; any error or warning it logs fails the test."""
     context = browser.new_context(viewport={"width": 1280, "height": 900}, timezone_id="Asia/Tokyo")
     page = context.new_page()
     wrong: list[str] = []
@@ -56,11 +56,11 @@ def page(browser: Any, site: tuple[str, Path]) -> Iterator[Any]:
     assert not wrong
 
 
-def test_it_shows_price_load_plan_and_why(page: Any, site: tuple[str, Path]) -> None:
+def test_it_shows_price_load_plan_and_reasons(page: Any, site: tuple[str, Path]) -> None:
     state = httpx.get(f"{site[0]}/api/v1/state").json()
     text = page.inner_text("#top")
     assert f"{state['price']['usd_per_mwh']:.2f}" in text and "HE14 13:30-13:45" in text
-    assert "Synthetic market: no price here is real" in text and "Simulated rigs" in text
+    assert "Synthetic market: the prices are not real" in text and "Simulated rigs" in text
     assert all(reason in text for reason in state["reasons"])
     assert page.locator("#chart .main-svg").count() > 0
     assert "HE12" in page.inner_text("#chart") or "HE12" in page.text_content("#chart")
@@ -72,7 +72,7 @@ def test_times_are_the_markets_whatever_the_readers_zone(page: Any) -> None:
     assert "HE15" in ticks and "Fri 21 Aug" in ticks
 
 
-def test_what_others_wrote_is_text_not_markup(page: Any) -> None:
+def test_text_from_calls_is_escaped(page: Any) -> None:
     assert page.locator("#below b:text-is('call')").count() == 0
     assert "<b>call</b>" in page.inner_text("#below")
 
@@ -83,11 +83,11 @@ def test_every_rig_is_a_cell(page: Any) -> None:
     assert page.inner_text("#rig").startswith("a-old, rig 0: sleep")
 
 
-def test_a_question_is_answered_with_money_and_nothing_moves(page: Any, site: tuple[str, Path]) -> None:
+def test_a_what_if_shows_money_and_leaves_the_live_plan_alone(page: Any, site: tuple[str, Path]) -> None:
     before = httpx.get(f"{site[0]}/api/v1/plan").json()["seq"]
     page.select_option("select[name=price]", "scale")
     page.fill("input[name=price_value]", "0.2")
-    page.click("text=Imagine it")
+    page.click("text=Compare")
     page.wait_for_selector("#answer .verdict")
     assert "would earn" in page.inner_text("#answer .verdict")
     scenario = json.loads(page.input_value("#document"))
@@ -96,11 +96,11 @@ def test_a_question_is_answered_with_money_and_nothing_moves(page: Any, site: tu
     assert httpx.get(f"{site[0]}/api/v1/plan").json()["seq"] == before
 
 
-def test_a_wrong_question_is_told_where_it_is_wrong(browser: Any, site: tuple[str, Path]) -> None:
+def test_an_invalid_scenario_is_answered_with_the_path_of_each_fault(browser: Any, site: tuple[str, Path]) -> None:
     """A page of its own: a browser logs every 422 as an error."""
     page = browser.new_page()
     page.goto(site[0])
-    page.click("text=The scenario as JSON")
+    page.click("text=Scenario as JSON")
     page.fill("#document", '{"pricez": 1}')
     page.click("#send")
     page.wait_for_selector("#answer .fault")
@@ -108,7 +108,7 @@ def test_a_wrong_question_is_told_where_it_is_wrong(browser: Any, site: tuple[st
     page.close()
 
 
-def test_it_moves_when_the_journal_does_and_keeps_what_is_open(page: Any, site: tuple[str, Path]) -> None:
+def test_it_refreshes_with_the_journal_and_keeps_open_sections_open(page: Any, site: tuple[str, Path]) -> None:
     page.click("#t-fleet summary")
     engine = open_ledger(site[1])
     journal = SqlJournal(engine, 1)
@@ -121,7 +121,7 @@ def test_it_moves_when_the_journal_does_and_keeps_what_is_open(page: Any, site: 
     journal.append(seen)
     engine.dispose()
     page.wait_for_selector("text=333.25")
-    page.wait_for_selector("text=78 of 80 rigs answer")
+    page.wait_for_selector("text=78 of 80 rigs responding")
     assert page.locator("#t-fleet[open]").count() == 1
 
 
@@ -138,12 +138,12 @@ def test_it_reads_well_in_light_and_dark_and_on_a_phone(browser: Any, site: tupl
 
 
 def test_the_page_answers_without_its_script(site: tuple[str, Path]) -> None:
-    """What the server renders is already the whole of the words and tables."""
+    """The server renders every sentence and table; only charts, fleet map and what-if need JavaScript."""
     text = httpx.get(site[0]).text
     assert "MW" in text and "The plan as a table" in text and "HE14 13:30-13:45" in text
 
 
-def test_the_chart_library_comes_small_and_stays(site: tuple[str, Path]) -> None:
+def test_the_chart_library_is_compressed_and_cached(site: tuple[str, Path]) -> None:
     answer = httpx.get(f"{site[0]}/static/plotly.min.js", headers={"Accept-Encoding": "gzip"})
     assert answer.headers["content-encoding"] == "gzip" and "immutable" in answer.headers["cache-control"]
     assert int(answer.headers["content-length"]) < 2_000_000 < len(answer.content)

@@ -1,4 +1,4 @@
-"""The page: what the site does now, why, and what it would do. It shows what the public API tells, nothing else."""
+"""The page: what the site does now, why, and what it would do in a what-if. It shows only what the public API returns."""
 
 from dispatch.web.pages.routes import router
 

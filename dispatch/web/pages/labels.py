@@ -1,4 +1,4 @@
-"""What the page says in words and figures, out of the API's documents."""
+"""The texts and figures of the page, made from the API's documents."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from markets.grid import Market, hour_ending, parse_instant
 
 PRICE_BASIS_LABELS = {
     "real-time": "real-time price",
-    "day-ahead": "day-ahead price stands in",
-    "persistence": "earlier prices stand in",
-    "safe-state": "no price is known: safe state",
+    "day-ahead": "no real-time price: day-ahead used",
+    "persistence": "no real-time price: earlier prices used",
+    "safe-state": "no price known: safe state",
 }
 ROWS = 48
 HOURS_SHOWN = 6
 
 
-def figures(at: ApiContext) -> dict[str, Any]:
-    """Everything the page's templates show."""
-    view, now = at.view, at.now()
-    state = at.state()
+def page_values(context: ApiContext) -> dict[str, Any]:
+    """Every value that the page's templates show."""
+    view, now = context.view, context.now()
+    state = context.state()
     fleet, plan = documents.fleet_document(view), documents.plan_document(view, now)
     market = view.state.site.market
     return {
@@ -34,14 +34,14 @@ def figures(at: ApiContext) -> dict[str, Any]:
         "plan_totals": totals(plan) if plan else None,
         "plan_rows": _rows(plan, view.state) if plan else [],
         "plan_hours": sum((_end(i) - _start(i)).total_seconds() for i in plan["intervals"]) / 3600 if plan else 0,
-        "price_rows": _published(at)[::-1][:ROWS],
+        "price_rows": _recent_prices(context)[::-1][:ROWS],
         "headline": headline(state, fleet),
         "banners": banners(state),
         "clock": clock(market, now),
         "price_basis_label": PRICE_BASIS_LABELS.get(state["price_basis"], state["price_basis"]),
         "calls": documents.calls_document(view, now)[:30],
-        "happenings": [{"at": clock(market, h.at), "kind": h.kind, "text": h.text} for h in list(view.happenings)[::-1][:40]],
-        "settlements": at.ledger.settlements()[:31],
+        "activity": [{"at": clock(market, a.at), "kind": a.kind, "text": a.text} for a in list(view.activity)[::-1][:40]],
+        "settlements": context.ledger.settlements()[:31],
         "groups": [g.name for g in view.state.site.groups],
         "book": [o.name for o in view.state.setup.book],
         "interconnect_mw": view.state.site.interconnect_mw,
@@ -50,31 +50,31 @@ def figures(at: ApiContext) -> dict[str, Any]:
     }
 
 
-def _published(at: ApiContext) -> list[dict[str, Any]]:
-    """The real-time prices of the last hours at the site's settlement point."""
-    since = at.now() - timedelta(hours=HOURS_SHOWN)
-    found: list[dict[str, Any]] = documents.prices_document(at.view, at.now(), since)["points"][documents.point_of(at.view.state)][
-        "real_time"
-    ]
+def _recent_prices(context: ApiContext) -> list[dict[str, Any]]:
+    """The real-time prices of the last six hours at the settlement point the page shows."""
+    since = context.now() - timedelta(hours=HOURS_SHOWN)
+    found: list[dict[str, Any]] = documents.prices_document(context.view, context.now(), since)["points"][
+        documents.point_of(context.view.state)
+    ]["real_time"]
     return found
 
 
 def headline(state: Mapping[str, Any], fleet: Mapping[str, Any]) -> str:
     """What the site does now, in one sentence."""
     if not fleet["reachable"]:
-        return "No rig answers."
-    counts = {"hashing": 0, "asleep": 0, "waking up": 0, "out of reach": 0}
+        return "No rig responds."
+    counts = {"hashing": 0, "asleep": 0, "waking up": 0, "not responding": 0}
     for group in fleet["groups"].values():
         for mode, n in group["modes"].items():
             counts["asleep" if mode == "sleep" else "hashing"] += n
         counts["waking up"] += _count(group["conditions"].get("waking", ""))
-        counts["out of reach"] += _count(group["conditions"].get("unreachable", ""))
+        counts["not responding"] += _count(group["conditions"].get("unreachable", ""))
     parts = [(n, what) for what, n in counts.items() if n]
     if len(parts) == 1:
         return f"The site draws {mw(state['load_mw'])} MW: all {fleet['rigs']} rigs are {parts[0][1]}."
     (first, what), *rest = parts
-    told = _and([f"{first} of {fleet['rigs']} rigs are {what}", *(f"{n} {what}" for n, what in rest)])
-    return f"The site draws {mw(state['load_mw'])} MW: {told}."
+    text = _and([f"{first} of {fleet['rigs']} rigs are {what}", *(f"{n} {what}" for n, what in rest)])
+    return f"The site draws {mw(state['load_mw'])} MW: {text}."
 
 
 def _count(packed: str) -> int:
@@ -94,31 +94,31 @@ def conditions(fleet: Mapping[str, Any]) -> list[str]:
 
 
 def banners(state: Mapping[str, Any]) -> list[str]:
-    """What is not real, said on top of everything."""
+    """What is simulated, shown above everything else."""
     out = []
-    told = state["simulation"]
-    if told["market"]:
-        out.append("Synthetic market: no price here is real")
-    if told["rigs"]:
+    simulation = state["simulation"]
+    if simulation["market"]:
+        out.append("Synthetic market: the prices are not real")
+    if simulation["rigs"]:
         out.append("Simulated rigs")
-    if told["speed"] != 1:
-        out.append(f"Simulated time, {told['speed']:g} times as fast")
+    if simulation["speed"] != 1:
+        out.append(f"Simulated time: {simulation['speed']:g} times real time")
     if state["world"] == "shadow":
-        out.append("Shadow: nothing is written to any rig")
+        out.append("Dry run: reads your rigs, never writes to one")
     return out
 
 
 def _rows(plan: Mapping[str, Any], state: Any) -> list[dict[str, Any]]:
-    """The plan as a table: one row an interval, the price it was made for, each group's rigs awake."""
+    """The plan as table rows: one for each interval, with its price and the rigs that hash in each group."""
     point = documents.point_of(state)
     breakevens = plan.get("breakevens", {})
-    dearest = max(breakevens.values(), default=0.0)
+    highest = max(breakevens.values(), default=0.0)
     rows = []
     for i in plan["intervals"][:ROWS]:
         price = i.get("price_usd_per_mwh", {}).get(point)
-        level = "" if price is None else "free" if price <= 0 else "dear" if price > dearest else "fair"
+        level = "" if price is None else "free" if price <= 0 else "dear" if price > highest else "fair"
         groups = {n: sum(k for m, k in g["modes"].items() if m != "sleep") for n, g in i["groups"].items()}
-        rows.append({"label": _label(state.site.market, i), "price": price, "level": level, "load_mw": i["load_mw"], "awake": groups})
+        rows.append({"label": _label(state.site.market, i), "price": price, "level": level, "load_mw": i["load_mw"], "hashing": groups})
     return rows
 
 

@@ -1,25 +1,24 @@
-"""The page's addresses: the page, the part of it that moves, and its files."""
+"""Routes of the page: the whole page, the parts that are refreshed, and its static files."""
 
 from __future__ import annotations
 
 import gzip
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from dispatch.web.context import ApiContext, desk
+from dispatch.web.context import Context
 from dispatch.web.errors import Refusal
 from dispatch.web.pages import labels
 
 HERE = Path(__file__).parent
 MEDIA = {"css": "text/css; charset=utf-8", "js": "text/javascript; charset=utf-8", "svg": "image/svg+xml"}
-FOR_EVER = "public, max-age=31536000, immutable"
+CACHE_FOREVER = "public, max-age=31536000, immutable"
 
-At = Annotated[ApiContext, Depends(desk)]
 router = APIRouter(include_in_schema=False)
 
 
@@ -32,16 +31,16 @@ def templates() -> Environment:
 
 
 @router.get("/", response_class=HTMLResponse)
-def page(at: At) -> HTMLResponse:
-    tail = at.tail
+def page(context: Context) -> HTMLResponse:
+    tail = context.tail
     if not tail.caught_up:
-        return HTMLResponse(templates().get_template("wait.html").render(why=tail.trouble, seq=tail.view.state.seq), 503, {"Refresh": "1"})
-    return _html("page.html", labels.figures(at))
+        return HTMLResponse(templates().get_template("wait.html").render(why=tail.failure, seq=tail.view.state.seq), 503, {"Refresh": "1"})
+    return _html("page.html", labels.page_values(context))
 
 
 @router.get("/now", response_class=HTMLResponse)
-def now(at: At) -> HTMLResponse:
-    return _html("now.html", labels.figures(at))
+def now(context: Context) -> HTMLResponse:
+    return _html("now.html", labels.page_values(context))
 
 
 @router.get("/favicon.ico")
@@ -51,10 +50,10 @@ def favicon() -> RedirectResponse:
 
 @router.get("/static/plotly.min.js")
 def plotly(request: Request) -> Response:
+    headers = {"Vary": "Accept-Encoding", "Cache-Control": CACHE_FOREVER}
     if "gzip" in request.headers.get("accept-encoding", ""):
-        headers = {"Content-Encoding": "gzip", "Vary": "Accept-Encoding", "Cache-Control": FOR_EVER}
-        return Response(_plotly_gzip(), media_type=MEDIA["js"], headers=headers)
-    return Response(_plotly_file().read_bytes(), media_type=MEDIA["js"], headers={"Vary": "Accept-Encoding", "Cache-Control": FOR_EVER})
+        return Response(_plotly_gzip(), media_type=MEDIA["js"], headers={**headers, "Content-Encoding": "gzip"})
+    return Response(_plotly_file().read_bytes(), media_type=MEDIA["js"], headers=headers)
 
 
 @router.get("/static/{name}")
@@ -65,13 +64,13 @@ def static(name: str) -> Response:
     return Response(file.read_bytes(), media_type=MEDIA[file.suffix[1:]], headers={"Cache-Control": "no-cache"})
 
 
-def _html(name: str, figures: dict[str, Any]) -> HTMLResponse:
-    return HTMLResponse(templates().get_template(name).render(figures, plotly=plotly_version()), headers={"Cache-Control": "no-store"})
+def _html(name: str, values: dict[str, Any]) -> HTMLResponse:
+    return HTMLResponse(templates().get_template(name).render(values, plotly=plotly_version()), headers={"Cache-Control": "no-store"})
 
 
 @cache
 def plotly_version() -> str:
-    """Names the script's address, so that a new one is fetched when the library changes."""
+    """Part of the script's address, so that browsers fetch the script again when the library changes."""
     from importlib.metadata import version
 
     return version("plotly")

@@ -6,7 +6,7 @@ import base64
 
 import pytest
 
-from dispatch.web.auth import MAX_BODY, scope_needed
+from dispatch.web.auth import MAX_BODY_BYTES, scope_needed
 from tests.dispatch.web.conftest import CALL, Here
 
 JSON = {"Content-Type": "application/json"}
@@ -68,7 +68,7 @@ def test_a_page_of_another_origin_may_not_post(here: Here) -> None:
 def test_media_type_and_size(here: Here) -> None:
     assert status(here, "POST", "/api/v1/what-if", content=b"{}", headers={"Content-Type": "text/plain"}) == 415
     assert status(here, "POST", "/api/v1/what-if", content=b"{}") == 415
-    assert status(here, "POST", "/api/v1/what-if", content=b" " * (MAX_BODY + 1), headers=JSON) == 413
+    assert status(here, "POST", "/api/v1/what-if", content=b" " * (MAX_BODY_BYTES + 1), headers=JSON) == 413
     pieces = (b" " * 200_000 for _ in range(6))
     assert status(here, "POST", "/api/v1/what-if", content=pieces, headers=JSON) == 413
 

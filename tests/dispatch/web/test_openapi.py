@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from dispatch.web.auth import scope_needed
-from dispatch.web.errors import WORDS
+from dispatch.web.errors import MEANINGS
 from tests.dispatch.web.conftest import Here
 
 # A schema cannot say that an obligation is in the book or that an end comes after its start: 422 is a right answer to what it allows.
@@ -63,7 +63,7 @@ def test_every_status_is_described_as_a_problem(here: Here) -> None:
         for method, operation in item.items():
             for status, answer in operation["responses"].items():
                 if int(status) >= 400:
-                    assert int(status) in WORDS
+                    assert int(status) in MEANINGS
                     assert list(answer["content"]) == ["application/problem+json"], (path, method, status)
             needs_key = scope_needed(method.upper(), path) not in (None, "read", "whatif")
             assert ({} not in operation.get("security", [{}])) == needs_key, (path, method)

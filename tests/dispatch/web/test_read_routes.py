@@ -1,4 +1,4 @@
-"""Reading: the documents of the contract, over a real port, of a site that really ran."""
+"""The reading routes over a real port, of a site that has run."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.dispatch.web.conftest import Here
 from tests.fakes import NOON
 
 
-def test_state_says_what_the_site_does_now_and_why(get: Any) -> None:
+def test_state_gives_price_load_holds_and_reasons(get: Any) -> None:
     state = get("state")
     assert {"at", "world", "leader", "price", "plan_age_s", "load_mw", "target_mw", "holds", "calls", "health", "reasons"} <= state.keys()
     assert state["price"]["usd_per_mwh"] == 150.0 and state["price"]["label"] == "HE14 13:30-13:45"
@@ -76,7 +76,7 @@ def test_the_journal_is_served_in_order_and_in_parts(get: Any) -> None:
 
 def test_the_packet_of_a_call_shows_signal_decision_read_back_and_load(get: Any) -> None:
     packet = get("events/call-1")
-    assert packet["asked"] == "deploy: at most 0.1 MW" and packet["signal"][0]["seq"] == 2
+    assert packet["requested"] == "deploy: at most 0.1 MW" and packet["signal"][0]["seq"] == 2
     decided = [d for d in packet["decisions"] if any("call-1" in r for r in d["reasons"])]
     assert decided and parse_instant(decided[0]["at"]) == NOON + timedelta(minutes=30)
     assert packet["read_backs"]
@@ -88,12 +88,12 @@ def test_the_chart_is_labelled_in_market_time(get: Any) -> None:
     chart = get("chart")
     assert "HE12" in chart["axis"]["text"] and "Fri 21 Aug" in chart["axis"]["text"]
     assert chart["published"]["label"][-1] == "HE14 13:30-13:45"
-    assert len(chart["load"]["x"]) == len(chart["load"]["y"]) == 24 + 16  # four of 24 ticks stand under the call: a look each minute
+    assert len(chart["load"]["x"]) == len(chart["load"]["y"]) == 24 + 16  # during a call the loop ticks each minute, for four of the 24
 
 
-def test_what_happened_is_told_in_words(get: Any) -> None:
-    told = [h["text"] for h in get("happenings", limit=400)["happenings"]]
-    assert any("deploy call-1" in t for t in told) and any(t.startswith("The daemon started") for t in told)
+def test_activity_is_listed_in_sentences(get: Any) -> None:
+    texts = [a["text"] for a in get("activity", limit=400)["activity"]]
+    assert any("deploy call-1" in t for t in texts) and any(t.startswith("The daemon started") for t in texts)
 
 
 def test_health_and_metrics(here: Here, get: Any) -> None:

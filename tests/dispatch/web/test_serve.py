@@ -35,18 +35,18 @@ async def up(http: httpx.AsyncClient, path: str, *statuses: int) -> httpx.Respon
             await asyncio.sleep(0.05)
 
 
-async def test_a_site_that_has_not_begun_says_so_and_is_not_ready(tmp_path: Path) -> None:
+async def test_a_site_that_has_not_started_is_not_ready(tmp_path: Path) -> None:
     open_ledger(tmp_path).dispose()
     port = free_port()
     serving = asyncio.create_task(serve(create_app(tmp_path, small(), clock=Stopped(NOON)), f"127.0.0.1:{port}"))
     async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as http:
         state = (await up(http, "/api/v1/state", 200)).json()
-        assert state["price"] is None and state["reasons"] == ["Nothing has been seen yet."]
+        assert state["price"] is None and state["reasons"] == ["Nothing has been observed yet."]
         assert (await http.get("/api/v1/plan")).status_code == 404
         ready = await http.get("/api/v1/health/ready")
-        assert ready.status_code == 503 and "nobody leads" in ready.json()["detail"] and ready.headers["retry-after"]
+        assert ready.status_code == 503 and "no process holds the leader lease" in ready.json()["detail"] and ready.headers["retry-after"]
         assert (await http.post("/api/v1/what-if", json={})).status_code == 503
-        assert "No rig answers" in (await http.get("/")).text
+        assert "No rig responds" in (await http.get("/")).text
     serving.cancel()
     await serving
 

@@ -17,8 +17,8 @@ from dispatch.signals.documents import InvalidDocument
 from dispatch.site_file.load import setup_from_document
 from dispatch.what_if.baseline import Baseline, like_day
 from dispatch.what_if.compare import what_if
-from dispatch.what_if.reference_day import PricesOn
-from dispatch.what_if.sweep import put, sweep
+from dispatch.what_if.reference_day import ReferenceDayPrices
+from dispatch.what_if.sweep import set_key, sweep
 from markets.facts import HashEconomics
 from markets.grid import Grid, Market, OperatingDay, parse_instant
 from markets.series import Series
@@ -29,7 +29,7 @@ from tests.sites import document, group, small
 HOUR = timedelta(hours=1)
 
 
-def ground(setup: Any = None, usd: float = 50.0, more: tuple[Any, ...] = ()) -> Baseline:
+def baseline(setup: Any = None, usd: float = 50.0, more: tuple[Any, ...] = ()) -> Baseline:
     """Known at noon: twelve hours of one real-time price, two days of the same day-ahead. a-old breaks even at 62.50, b-new at 107.14."""
     setup = setup or small()
     facts = [
@@ -39,11 +39,11 @@ def ground(setup: Any = None, usd: float = 50.0, more: tuple[Any, ...] = ()) -> 
         *more,
     ]
     state = State.start(setup, setup_from_document).after(Seen(at=NOON, facts=tuple(facts)), 1)
-    return Baseline.of(state, NOON, PricesOn(state))
+    return Baseline.of(state, NOON, ReferenceDayPrices(state))
 
 
 def imagined(scenario: Mapping[str, Any], **more: Any) -> dict[str, Any]:
-    return what_if(ground(**more), scenario)
+    return what_if(baseline(**more), scenario)
 
 
 def faults(scenario: Any, **more: Any) -> dict[str, str]:
@@ -182,7 +182,7 @@ def test_a_span_of_the_past_takes_the_prices_that_were() -> None:
     answer = imagined(span, usd=70.0)
     assert sum(hours(answer["base"])) == pytest.approx(2.0)
     assert {i["price_usd_per_mwh"]["LZ_WEST"] for i in answer["base"]["intervals"]} == {70.0}
-    assert "not known here" in faults({"from": (NOON - 40 * HOUR).isoformat(), "to": (NOON - 38 * HOUR).isoformat()})["from"]
+    assert "are not known" in faults({"from": (NOON - 40 * HOUR).isoformat(), "to": (NOON - 38 * HOUR).isoformat()})["from"]
 
 
 @pytest.mark.parametrize(
@@ -221,22 +221,22 @@ def test_figures_beyond_reason_are_refused() -> None:
 
 
 def test_the_site_that_lives_is_untouched() -> None:
-    stand = ground()
-    before = (canonical(dict(stand.setup.document)), stand.setup.site.model_dump_json(), stand.so_far, stand.facts)
+    base = baseline()
+    before = (canonical(dict(base.setup.document)), base.setup.site.model_dump_json(), base.so_far, base.facts)
     what_if(
-        stand, {"fleet": [{"remove": "a-old"}], "book": [{"change": "power", "adders_usd_per_mwh": 1.0}], "site": {"interconnect_mw": 0.1}}
+        base, {"fleet": [{"remove": "a-old"}], "book": [{"change": "power", "adders_usd_per_mwh": 1.0}], "site": {"interconnect_mw": 0.1}}
     )
-    assert before == (canonical(dict(stand.setup.document)), stand.setup.site.model_dump_json(), stand.so_far, stand.facts)
+    assert before == (canonical(dict(base.setup.document)), base.setup.site.model_dump_json(), base.so_far, base.facts)
 
 
 @settings(max_examples=20, deadline=None)
 @given(st.lists(st.floats(0.2, 3.0), min_size=1, max_size=3), st.floats(-200, 200))
 def test_a_better_price_is_never_worse(scales: list[float], shift: float) -> None:
     """Cheaper energy everywhere never earns less than dearer energy."""
-    stand = ground(usd=60.0)
+    base = baseline(usd=60.0)
     case = [{"scale": s} for s in scales]
-    low = what_if(stand, {"prices": [*case, {"shift_usd": shift - 10.0}]})["difference"]["net_usd"]
-    high = what_if(stand, {"prices": [*case, {"shift_usd": shift}]})["difference"]["net_usd"]
+    low = what_if(base, {"prices": [*case, {"shift_usd": shift - 10.0}]})["difference"]["net_usd"]
+    high = what_if(base, {"prices": [*case, {"shift_usd": shift}]})["difference"]["net_usd"]
     assert low >= high - 1e-3
 
 
@@ -246,9 +246,9 @@ def test_a_day_is_laid_on_by_the_markets_clock(day: str, n: int) -> None:
     assert len(whole) == n
     local = [i.start.astimezone(Market.ERCOT.tz) for i in whole.intervals]
     series = Series(whole, np.array([t.hour * 100.0 + t.minute for t in local]), "usd_per_mwh")
-    stand = ground()
+    base = baseline()
     grid = Grid.regular(NOON, NOON + 24 * HOUR, 15)
-    for value, over in zip(like_day(series, grid, stand), grid.intervals, strict=True):
+    for value, over in zip(like_day(series, grid, base), grid.intervals, strict=True):
         at = over.start.astimezone(Market.ERCOT.tz)
         assert value == at.hour * 100 + at.minute or (n == 92 and at.hour == 2 and value == 145.0)
 
@@ -259,12 +259,12 @@ def test_a_day_of_the_synthetic_market_can_be_laid_on() -> None:
 
 
 def test_a_sweep_is_the_what_ifs_one_by_one() -> None:
-    stand = ground()
-    table = sweep(stand, {"hash": {"scale": 0.9}}, ["prices.scale=0.5:2:3", "fleet.a-old.available=0:1:2"])
+    base = baseline()
+    table = sweep(base, {"hash": {"scale": 0.9}}, ["prices.scale=0.5:2:3", "fleet.a-old.available=0:1:2"])
     assert [a["values"] for a in table["axes"]] == [[0.5, 1.25, 2.0], [0.0, 1.0]] and len(table["rows"]) == 6
     row = table["rows"][3]
-    alone = what_if(stand, {"hash": {"scale": 0.9}, "prices": [{"scale": 1.25}], "fleet": [{"group": "a-old", "available": 1.0}]})
-    assert row["at"] == [1.25, 1.0] and row["difference_usd"] == pytest.approx(alone["difference"]["net_usd"])
+    alone = what_if(base, {"hash": {"scale": 0.9}, "prices": [{"scale": 1.25}], "fleet": [{"group": "a-old", "available": 1.0}]})
+    assert row["values"] == [1.25, 1.0] and row["difference_usd"] == pytest.approx(alone["difference"]["net_usd"])
 
 
 @pytest.mark.parametrize(
@@ -282,13 +282,13 @@ def test_a_sweep_is_the_what_ifs_one_by_one() -> None:
 )
 def test_a_sweep_that_cannot_be(key: str) -> None:
     with pytest.raises(InvalidDocument):
-        sweep(ground(), {}, [key])
+        sweep(baseline(), {}, [key])
 
 
 def test_a_key_of_a_sweep_finds_its_place() -> None:
     scenario: dict[str, Any] = {"fleet": [{"group": "a", "available": 1}]}
     for key in ("fleet.a.available", "fleet.b.available", "book.block.mw", "site.horizon_h", "prices.scale", "hash.usd_per_ph_day"):
-        put(scenario, key, 12.0)
+        set_key(scenario, key, 12.0)
     assert scenario["fleet"] == [{"group": "a", "available": 12.0}, {"group": "b", "available": 12.0}]
     assert scenario["book"] == [{"change": "block", "mw": 12.0}] and type(scenario["site"]["horizon_h"]) is int
 

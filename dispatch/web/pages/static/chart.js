@@ -12,7 +12,7 @@ export function steps(s) {
   return { x, y, text };
 }
 
-export function look() {
+export function chartStyle() {
   return {
     paper_bgcolor: 'rgba(0,0,0,0)', plot_bgcolor: 'rgba(0,0,0,0)', font: { color: colour('ink'), size: 12, family: 'system-ui, sans-serif' },
     legend: { orientation: 'h', y: 1.12, x: 0 }, hovermode: 'x unified', hoverlabel: { bgcolor: colour('card'), bordercolor: colour('line') },
@@ -32,17 +32,17 @@ export function drawChart(c) {
     { ...published, name: `published, ${c.point}`, line: { color: colour('blue'), width: 2 }, hovertemplate: hover + '<extra>published</extra>' },
     { ...outlook, name: 'expected', line: { color: colour('blue'), width: 1.5, dash: 'dot' }, hovertemplate: hover + '<extra>expected</extra>' },
     { ...plan, yaxis: 'y2', name: 'plan', line: { color: colour('orange'), width: 1.5, dash: 'dash' }, fill: 'tozeroy', fillcolor: 'rgba(230,159,0,.12)', hovertemplate: mw + '<extra>plan</extra>' },
-    { x: c.load.x, y: c.load.planned, text: c.load.label, yaxis: 'y2', name: 'planned then', line: { color: colour('orange'), width: 1, dash: 'dash', shape: 'hv' }, hovertemplate: mw + '<extra>planned then</extra>', showlegend: false },
+    { x: c.load.x, y: c.load.planned, text: c.load.label, yaxis: 'y2', name: 'plan at the time', line: { color: colour('orange'), width: 1, dash: 'dash', shape: 'hv' }, hovertemplate: mw + '<extra>plan at the time</extra>', showlegend: false },
     { x: c.load.x, y: c.load.y, text: c.load.label, yaxis: 'y2', name: 'load', line: { color: colour('green'), width: 2, shape: 'hv' }, hovertemplate: mw + '<extra>load</extra>' },
   ].map((t) => ({ mode: 'lines', type: 'scatter', connectgaps: false, ...t }));
   const dark = colour('soft');
   const breakevens = Object.entries(c.breakevens).filter(([, v]) => v !== null);
   const shapes = [{ type: 'line', x0: c.now, x1: c.now, yref: 'paper', y0: 0, y1: 1, line: { color: dark, width: 1 } },
     ...breakevens.map(([, v], k) => ({ type: 'line', xref: 'paper', x0: 0, x1: 1, y0: v, y1: v, line: { color: dark, width: 1, dash: GROUP_DASHES[k % 4] } }))];
-  const notes = breakevens.map(([name, v]) => ({ xref: 'paper', x: 1, xanchor: 'right', y: v, yanchor: 'bottom', showarrow: false, text: `${name} breaks even at ${v.toFixed(2)}`, font: { size: 10, color: dark } }));
+  const notes = breakevens.map(([name, v]) => ({ xref: 'paper', x: 1, xanchor: 'right', y: v, yanchor: 'bottom', showarrow: false, text: `${name} breakeven $${v.toFixed(2)}`, font: { size: 10, color: dark } }));
   if (c.synthetic) notes.push({ xref: 'paper', yref: 'paper', x: 0.5, y: 0.8, showarrow: false, text: 'SYNTHETIC', font: { size: 34, color: colour('line') } });
   Plotly.react('chart', traces, {
-    ...look(), margin: { l: 60, r: 16, t: 40, b: 36 }, shapes, annotations: notes, uirevision: 'same',
+    ...chartStyle(), margin: { l: 60, r: 16, t: 40, b: 36 }, shapes, annotations: notes, uirevision: 'same',
     xaxis: { ...axis(c), anchor: 'y2' },
     yaxis: { domain: [0.5, 1], title: { text: '$/MWh' }, gridcolor: colour('line'), zerolinecolor: colour('soft') },
     yaxis2: { domain: [0, 0.42], title: { text: 'MW' }, gridcolor: colour('line'), rangemode: 'tozero' },

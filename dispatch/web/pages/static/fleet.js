@@ -1,4 +1,4 @@
-// One cell a rig, coloured by condition; a rig that cannot be reached is crossed out as well, for eyes that see no red.
+// One cell per rig, coloured by condition. An unreachable rig is also crossed out, for readers who cannot see red.
 const CELL = 11, GAP = 2;
 const legend = document.getElementById('legend'), box = document.getElementById('fleet'), note = document.getElementById('rig');
 const words = legend.dataset.conditions.split(',');
@@ -51,7 +51,7 @@ export function drawFleet(fleet) {
   for (const [name, group] of Object.entries(fleet.groups)) {
     const figure = figureOf(name), [caption, canvas] = figure.children;
     const said = document.createElement('span');
-    said.textContent = `${group.reachable} of ${group.rigs} answer · ${group.load_mw.toFixed(3)} MW · ${group.hashrate_ph.toFixed(2)} PH/s`;
+    said.textContent = `${group.reachable} of ${group.rigs} responding · ${group.load_mw.toFixed(3)} MW · ${group.hashrate_ph.toFixed(2)} PH/s`;
     const title = document.createElement('b');
     title.textContent = `${name}, hall ${group.hall}`;
     caption.replaceChildren(title, said);

@@ -1,4 +1,4 @@
-// The page's moving parts. It reads the public API, and draws what the server has labelled: no time is formatted here.
+// Keeps the page up to date. It reads the public API and draws what the server has labelled: no time is formatted here.
 import { drawChart } from './chart.js';
 import { drawFleet } from './fleet.js';
 import { listenToForm } from './what_if.js';
@@ -19,16 +19,16 @@ function say(text, good) {
   live.className = `chip ${good ? 'good' : 'bad'}`;
 }
 
-// Puts the server's new HTML in place; what a reader has opened or scrolled stays so.
+// Puts the server's new HTML in place and keeps what the reader has opened or scrolled.
 function replace(html) {
   const fresh = new DOMParser().parseFromString(html, 'text/html');
   for (const id of ['top', 'below']) {
     const here = document.getElementById(id), there = fresh.getElementById(id);
     const open = [...here.querySelectorAll('details[open]')].map((d) => d.id);
-    const scrolled = [...here.querySelectorAll('.scroll, .happened')].map((e) => e.scrollTop);
+    const scrolled = [...here.querySelectorAll('.scroll, .activity')].map((e) => e.scrollTop);
     open.forEach((name) => { const d = there.querySelector(`#${name}`); if (d) d.open = true; });
     here.replaceChildren(...there.childNodes);
-    here.querySelectorAll('.scroll, .happened').forEach((e, k) => { e.scrollTop = scrolled[k] || 0; });
+    here.querySelectorAll('.scroll, .activity').forEach((e, k) => { e.scrollTop = scrolled[k] || 0; });
   }
 }
 
@@ -46,7 +46,7 @@ async function refresh() {
     document.getElementById('clock').textContent = chart.clock_now;
     say('live', true);
   } catch (error) {
-    say(`no answer: ${error.message}`, false);
+    say(`no response: ${error.message}`, false);
   } finally {
     busy = false;
     if (waiting) { waiting = false; refresh(); }
@@ -55,7 +55,7 @@ async function refresh() {
 
 const stream = new EventSource('/api/v1/stream');
 stream.addEventListener('state', refresh);
-stream.addEventListener('error', () => say('connection lost, trying again', false));
+stream.addEventListener('error', () => say('connection lost, reconnecting', false));
 matchMedia('(prefers-color-scheme: dark)').addEventListener('change', refresh);
 listenToForm(json);
 refresh();

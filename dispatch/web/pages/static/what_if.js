@@ -1,5 +1,5 @@
-// The what-if form: it writes a scenario, posts it, and lays the two plans side by side.
-import { OPTIONS, look, steps } from './chart.js';
+// The what-if form: writes a scenario, posts it and shows the two plans side by side.
+import { OPTIONS, chartStyle, steps } from './chart.js';
 
 const form = document.getElementById('scenario'), text = document.getElementById('document'), answer = document.getElementById('answer');
 const number = (v) => (v === '' ? null : Number(v));
@@ -22,7 +22,7 @@ async function scenarioOf(json) {
     const groups = get('group') ? [get('group')] : [...form.elements.group.options].map((o) => o.value).filter(Boolean);
     out.fleet = groups.map((group) => ({ group, available: Number(get('available')) / 100 }));
   }
-  if (number(get('cap')) !== null) out.calls = [{ id: 'imagined', obligation: get('under'), kind: 'deploy', mw_cap: Number(get('cap')), end_at: after(Number(get('cap_hours')) || 2) }];
+  if (number(get('cap')) !== null) out.calls = [{ id: 'what-if', obligation: get('under'), kind: 'deploy', mw_cap: Number(get('cap')), end_at: after(Number(get('cap_hours')) || 2) }];
   return out;
 }
 
@@ -47,27 +47,27 @@ function sum(plan, what) {
 function money(a) {
   const lines = Object.entries(a.difference.lines).map(([name, d]) => [name.replace('/', ': ').replaceAll('_', ' '), usd(a.base.lines[name] ?? 0), usd(a.case.lines[name] ?? 0), usd(d)]);
   const net = (plan) => Object.values(plan.lines).reduce((x, y) => x + y, 0);
-  return table(['', 'now', 'imagined', 'difference'], [...lines, ['net', usd(net(a.base)), usd(net(a.case)), usd(a.difference.net_usd)],
+  return table(['', 'now', 'scenario', 'difference'], [...lines, ['net', usd(net(a.base)), usd(net(a.case)), usd(a.difference.net_usd)],
     ['energy, MWh', figure(sum(a.base, (i) => i.load_mw), 3), figure(sum(a.case, (i) => i.load_mw), 3), figure(a.difference.energy_mwh, 3)],
     ['hashing, PH/s-days', '', '', figure(a.difference.hash_ph_days, 3)]]);
 }
 
 function promises(a) {
-  const kept = (p) => (!p.made ? 'not made' : p.kept ? 'kept' : `missed by ${figure(p.shortfall_mw, 3)} MW, ${usd(p.shortfall_usd)}`);
-  return a.promises.length ? table(['Promise', 'now', 'imagined'], a.promises.map((p) => [p.name, kept(p.base), kept(p.case)])) : element('p', 'No promise is touched.', 'note');
+  const kept = (p) => (!p.made ? 'does not apply' : p.kept ? 'kept' : `short by ${figure(p.shortfall_mw, 3)} MW, ${usd(p.shortfall_usd)}`);
+  return a.promises.length ? table(['Promise', 'now', 'scenario'], a.promises.map((p) => [p.name, kept(p.base), kept(p.case)])) : element('p', 'No promise is affected.', 'note');
 }
 
 function limits(a) {
   const rows = a.binding.slice(0, 6).map((b) => [b.limit, usd(b.base_usd_per_mw), usd(b.case_usd_per_mw)]);
-  return rows.length ? table(['One more MW of', 'is worth now', 'imagined'], rows) : element('p', 'No limit binds.', 'note');
+  return rows.length ? table(['One more MW of', 'is worth now', 'in the scenario'], rows) : element('p', 'No limit is binding.', 'note');
 }
 
 async function draw(a, json) {
   const axis = (await json('/api/v1/chart')).axis, css = getComputedStyle(document.documentElement);
   const line = (plan) => steps({ x: plan.intervals.map((i) => Date.parse(i.start)), end: plan.intervals.map((i) => Date.parse(i.end)), y: plan.intervals.map((i) => i.load_mw), label: plan.intervals.map(() => '') });
   const trace = (plan, name, colour, dash) => ({ ...line(plan), text: undefined, name, mode: 'lines', line: { color: css.getPropertyValue(colour).trim(), width: 2, dash }, hovertemplate: '%{y:.3f} MW' });
-  Plotly.newPlot('answer-chart', [trace(a.base, 'now', '--soft', 'dash'), trace(a.case, 'imagined', '--orange', 'solid')], {
-    ...look(), margin: { l: 50, r: 10, t: 24, b: 30 },
+  Plotly.newPlot('answer-chart', [trace(a.base, 'now', '--soft', 'dash'), trace(a.case, 'scenario', '--orange', 'solid')], {
+    ...chartStyle(), margin: { l: 50, r: 10, t: 24, b: 30 },
     xaxis: { tickmode: 'array', tickvals: axis.x, ticktext: axis.text, gridcolor: css.getPropertyValue('--line').trim(), hoverformat: ' ' },
     yaxis: { title: { text: 'MW' }, rangemode: 'tozero', gridcolor: css.getPropertyValue('--line').trim() },
   }, { ...OPTIONS, displayModeBar: false });
@@ -84,16 +84,16 @@ async function show(a, json) {
   await draw(a, json);
 }
 
-async function imagine(scenario, json) {
+async function compare(scenario, json) {
   const buttons = document.querySelectorAll('#what-if button');
   buttons.forEach((b) => { b.disabled = true; });
   try {
     const reply = await fetch('/api/v1/what-if', { method: 'POST', headers: { 'Content-Type': 'application/json' }, body: scenario });
     const body = await reply.json();
     if (reply.ok) await show(body, json);
-    else answer.replaceChildren(element('p', 'That cannot be imagined:', 'verdict'), ...(body.errors.length ? body.errors.map((e) => element('p', `${e.path || 'scenario'}: ${e.detail}`, 'fault')) : [element('p', body.detail, 'fault')]));
+    else answer.replaceChildren(element('p', 'The scenario is not valid:', 'verdict'), ...(body.errors.length ? body.errors.map((e) => element('p', `${e.path || 'scenario'}: ${e.detail}`, 'fault')) : [element('p', body.detail, 'fault')]));
   } catch (error) {
-    answer.replaceChildren(element('p', `No answer: ${error.message}`, 'fault'));
+    answer.replaceChildren(element('p', `No response: ${error.message}`, 'fault'));
   } finally {
     buttons.forEach((b) => { b.disabled = false; });
   }
@@ -104,8 +104,8 @@ export function listenToForm(json) {
     event.preventDefault();
     const scenario = await scenarioOf(json);
     text.value = JSON.stringify(scenario, null, 1);
-    await imagine(text.value, json);
+    await compare(text.value, json);
   });
   form.addEventListener('reset', () => { text.value = '{}'; answer.replaceChildren(); });
-  document.getElementById('send').addEventListener('click', () => imagine(text.value, json));
+  document.getElementById('send').addEventListener('click', () => compare(text.value, json));
 }
