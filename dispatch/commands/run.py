@@ -42,7 +42,7 @@ def shadow(
         float | None, typer.Option("--speed", min=0.01, help="World seconds a wall second (synthetic or archived markets).")
     ] = None,
 ) -> None:
-    """The same eyes, paper executor: writes nothing to any rig."""
+    """Dry run on live data: reads your rigs, never writes to one."""
     _daemon("shadow", config, data, listen, None, until, speed, None)
 
 

@@ -6,12 +6,12 @@ from dispatch.rigs.wire import OF_MAKE, Dialect
 from dispatch.site_file import rig_catalogue
 from dispatch.site_file.defaults import default_file
 
-# What each kind of driver speaks; paper reads through pyasic.
+# The dialects each kind of driver speaks; a dry run reads through pyasic.
 THROUGH: dict[str, tuple[Dialect, ...]] = {
     "pyasic": tuple(d for d in Dialect if d is not Dialect.PROTO),
     "pyasic-rs": (Dialect.ANTMINER, Dialect.LUXOS, Dialect.AURADINE, Dialect.PROTO),
 }
-THROUGH["paper"] = THROUGH["pyasic"]
+THROUGH["dry-run"] = THROUGH["pyasic"]
 
 
 def unspoken(kind: str, model: str, told: str | None) -> str:

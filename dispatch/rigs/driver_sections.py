@@ -1,11 +1,13 @@
-"""The `driver` tables of a site file that this distribution brings: how the rigs of a group are reached. What they open is imported only
-then: pyasic takes most of a second, and most processes have no use for it."""
+"""The `driver` tables of a site file for real rigs: how the rigs of a group are reached.
+
+Simulated rigs and dry runs have theirs in `dispatch.sim.driver_sections`. A driver is imported only when it is opened: pyasic takes most of
+a second, and most processes do not need it.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
-from zlib import crc32
 
 from pydantic import Field, model_validator
 
@@ -36,22 +38,6 @@ def driver_settings(setup: Setup, group: str) -> DriverSettings:
     table = setup.site.group(group).driver
     found: DriverSettings = plugins.installed(plugins.DRIVERS)[str(table["kind"])].model_validate(table)
     return found
-
-
-class SimulatedDriver(DriverSettings):
-    """An in-process fleet, no sockets."""
-
-    kind: Literal["simulated"] = "simulated"
-    seed: int = 0
-
-    def reach(self, setup: Setup, group: str, clock: Clock) -> Driver:
-        from dispatch.sim.driver import Simulated
-        from dispatch.sim.fleet import Fleet
-        from dispatch.sim.spec import spec_of
-
-        # Rigs of two groups drift from their nameplates each in its own way.
-        seed = self.seed & 0xFFFFFFFF ^ crc32(group.encode())
-        return Simulated(Fleet(spec_of([setup.site.group(group)]), seed, clock.now().timestamp()), group, clock)
 
 
 class TcpSettings(DriverSettings):
@@ -108,13 +94,13 @@ class ListedSettings(TcpSettings):
         return self
 
 
-class PyasicDriver(ListedSettings):
+class PyasicSettings(ListedSettings):
     """Rigs over TCP through pyasic."""
 
     kind: Literal["pyasic"] = "pyasic"
 
 
-class PyasicRsDriver(ListedSettings):
+class PyasicRsSettings(ListedSettings):
     """Rigs over TCP through pyasic-rs, the extra `rust`."""
 
     kind: Literal["pyasic-rs"] = "pyasic-rs"
@@ -132,24 +118,11 @@ class PyasicRsDriver(ListedSettings):
         return AsicsRs(found, ips, clock, dialect=dialect, password=password, at_once=self.at_once)
 
 
-class PaperDriver(TcpSettings):
-    """Writes nothing to any rig. With a subnet or a roster it reads the rigs there; without, it imagines them."""
-
-    kind: Literal["paper"] = "paper"
-    seed: int = 0
-
-    def reach(self, setup: Setup, group: str, clock: Clock) -> Driver:
-        from dispatch.rigs.dry_run import DryRunDriver
-
-        rigs = super().reach(setup, group, clock) if self.listed else SimulatedDriver(seed=self.seed).reach(setup, group, clock)
-        return DryRunDriver(setup.site.group(group), rigs, clock)
-
-
-class HashingDriver(DriverSettings):
+class CpuMinerSettings(DriverSettings):
     """Rigs that hash on a CPU and stand for rigs of their group's size: at `host`, rig k at `port` + k, mining at `pool` (HOST:PORT); `mhs`
     million hashes a second are the group's fullest mode."""
 
-    kind: Literal["hashing"] = "hashing"
+    kind: Literal["cpu-miner"] = "cpu-miner"
     host: Text
     port: Annotated[int, Field(ge=1, le=65535)]
     pool: Annotated[str, Field(pattern=r"^[^:]+:[0-9]+$")]
@@ -161,7 +134,7 @@ class HashingDriver(DriverSettings):
         return CpuMiner(setup.site.group(group), self.host, self.port, self.mhs, clock)
 
 
-class FleetBridgeDriver(DriverSettings):
+class FleetBridgeSettings(DriverSettings):
     """Rigs behind a Proto Fleet server at `url`. `roster` names them: a CSV with a column "device", their identifiers there; `credentials`
     refers to an API key."""
 

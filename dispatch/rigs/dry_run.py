@@ -1,82 +1,105 @@
-"""Paper executor: reads rigs through another driver, writes orders down, and touches nothing.
+"""Dry run: reads rigs through another driver, records orders, and writes to no rig.
 
-All it keeps of the other driver are its `read` and its `close`. What an ordered rig would draw is taken from the simulator's physics,
-so that the crew judges its orders as it would have judged obedient rigs.
+All it keeps of the other driver are its `read` and its `close`. What an ordered rig would draw comes from simulated rigs that do obey, so
+that the controller judges the orders as it would have judged theirs.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from dispatch.clock import Clock
 from dispatch.entries import pack
 from dispatch.rigs import Ability, Driver, Readings, Sent
-from dispatch.sim.fleet import Fleet
-from dispatch.sim.spec import spec_of
 from optimizer.domain.site import RigGroup
 
 
+class ExpectedRigs(Protocol):
+    """How the rigs of a group would behave had the orders been sent; `dispatch.sim.fleet.Fleet` is one. Rigs are positions in the group,
+    int64; instants are epoch seconds."""
+
+    def advance(self, to_s: float) -> None: ...
+
+    def read(self, group: str, rigs: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Watts and TH/s, one of each per rig."""
+        ...
+
+    def place(self, group: str, rigs: NDArray[np.int64], mode: str) -> None:
+        """Put rigs into a mode they have been in for long."""
+        ...
+
+    def command(self, group: str, rigs: NDArray[np.int64], mode: str) -> object:
+        """Order rigs into a mode, now."""
+        ...
+
+
 class DryRunDriver:
-    """The driver of a shadow run. `path` collects the orders as JSON lines; `written` has them as (epoch seconds, mode, packed rigs)."""
+    """The driver of a shadow run. `expect` makes the rigs that stand in for the ordered ones, at an instant in epoch seconds. `path`
+    collects the orders as JSON lines; `written` has them as (epoch seconds, mode, packed rigs)."""
 
     abilities = frozenset({Ability.READ, Ability.SLEEP, Ability.WAKE, Ability.MODES})
 
-    def __init__(self, group: RigGroup, driver: Driver, clock: Clock, path: Path | None = None) -> None:
+    def __init__(
+        self, group: RigGroup, driver: Driver, clock: Clock, expect: Callable[[float], ExpectedRigs], path: Path | None = None
+    ) -> None:
         self._read, self._close = driver.read, driver.close
         self._group, self._clock, self._path = group, clock, path
-        self._would: Fleet | None = None
+        self._expect = expect
+        self._expected: ExpectedRigs | None = None
         self._ordered = np.zeros(group.rigs, bool)
-        # By rig, what it was last seen to draw beyond what it would have drawn.
-        self._beyond_w = np.zeros(group.rigs)
+        # By rig, watts it was last read to draw beyond what it would draw had its orders been sent.
+        self._withheld_w = np.zeros(group.rigs)
         self.written: list[tuple[float, str, str]] = []
 
     async def read(self, rigs: Sequence[int], deadline_s: float) -> Readings:
-        """Real readings; of rigs that were ordered about, what they would have read. Silent rigs stay silent."""
+        """Real readings; for rigs with an order, what they would read had it been sent. Silent rigs stay silent."""
         readings = await self._read(rigs, deadline_s)
         at = np.flatnonzero(self._ordered[readings.rigs])
-        if self._would is None or not len(at):
+        if self._expected is None or not len(at):
             return readings
-        self._would.advance(self._clock.now().timestamp())
+        self._expected.advance(self._clock.now().timestamp())
         watts, ths = readings.watts.copy(), readings.ths.copy()
         silent = np.isnan(watts[at])
-        would_w, would_ths = self._would.read(self._group.name, readings.rigs[at])
-        self._beyond_w[readings.rigs[at]] = np.where(silent, self._beyond_w[readings.rigs[at]], watts[at] - would_w)
-        watts[at], ths[at] = np.where(silent, np.nan, would_w), np.where(silent, np.nan, would_ths)
+        expected_w, expected_ths = self._expected.read(self._group.name, readings.rigs[at])
+        self._withheld_w[readings.rigs[at]] = np.where(silent, self._withheld_w[readings.rigs[at]], watts[at] - expected_w)
+        watts[at], ths[at] = np.where(silent, np.nan, expected_w), np.where(silent, np.nan, expected_ths)
         return Readings(readings.rigs, watts, ths, readings.at)
 
     @property
-    def beyond_w(self) -> float:
-        """What the rigs were last seen to draw beyond what they would have drawn, had they been told: a real meter sees it."""
-        return float(self._beyond_w.sum())
+    def withheld_w(self) -> float:
+        """Watts the rigs were last read to draw beyond what they would draw had the orders been sent: a real meter measures them."""
+        return float(self._withheld_w.sum())
 
     async def set_mode(self, rigs: Sequence[int], mode: str, deadline_s: float) -> Sent:
-        """Write it down."""
+        """Record the order; every rig counts as having accepted it."""
         at_s = self._clock.now().timestamp()
         self.written.append((at_s, mode, pack(rigs)))
         if self._path is not None:
             with self._path.open("a", encoding="utf-8") as file:
                 file.write(json.dumps({"at": at_s, "group": self._group.name, "mode": mode, "rigs": pack(rigs)}) + "\n")
-        await self._imagine(np.array(rigs, np.int64), mode, at_s)
+        await self._simulate(np.array(rigs, np.int64), mode, at_s)
         return Sent(sent=tuple(rigs))
 
-    async def _imagine(self, rigs: np.ndarray, mode: str, at_s: float) -> None:
-        """From now on these rigs follow the physics, from the mode they were really in."""
+    async def _simulate(self, rigs: np.ndarray, mode: str, at_s: float) -> None:
+        """From now on these rigs are simulated, starting in the mode they are really in."""
         fresh = rigs[~self._ordered[rigs]]
-        if self._would is None:
-            self._would = Fleet(spec_of([self._group]), 0, at_s)
-        self._would.advance(at_s)
+        if self._expected is None:
+            self._expected = self._expect(at_s)
+        self._expected.advance(at_s)
         if len(fresh):
             real = await self._read(fresh.tolist(), 2.0)
             between = np.array([(a.watts + b.watts) / 2 for a, b in zip(self._group.modes, self._group.modes[1:], strict=False)])
             is_in = np.searchsorted(between, np.nan_to_num(real.watts))
             for position in np.unique(is_in):
-                self._would.place(self._group.name, real.rigs[is_in == position], self._group.modes[position].name)
+                self._expected.place(self._group.name, real.rigs[is_in == position], self._group.modes[position].name)
         self._ordered[rigs] = True
-        self._would.command(self._group.name, rigs, mode)
+        self._expected.command(self._group.name, rigs, mode)
 
     async def close(self) -> None:
         await self._close()

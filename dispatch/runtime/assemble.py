@@ -21,6 +21,7 @@ from dispatch.runtime.planner import InlinePlanner, WorkerPlanner
 from dispatch.runtime.price_sources import watched
 from dispatch.runtime.world import World
 from dispatch.sim.driver import simulated_drivers
+from dispatch.sim.dry_run import dry_run_driver
 from dispatch.sim.fleet import Fleet
 from dispatch.sim.fleet_meter import simulated_meters
 from dispatch.sim.spec import spec_of
@@ -40,15 +41,15 @@ class Assembled:
     beside: tuple[Coroutine[Any, Any, Any], ...] = field(default=())
 
 
-def live(setup: Setup, clock: Clock, inbox: Inbox, telemetry: TelemetrySink, *, paper: bool = False) -> Assembled:
-    """Real sources and real rigs. With `paper` the same observer, and hands that write to no rig: the shadow."""
-    drivers = _drivers(setup, clock, paper)
-    fans = {} if paper else fans_of(setup)
+def live(setup: Setup, clock: Clock, inbox: Inbox, telemetry: TelemetrySink, *, dry_run: bool = False) -> Assembled:
+    """Real sources and real rigs. With `dry_run` orders are recorded and no rig, fan or meter is written to: the shadow world."""
+    drivers = _drivers(setup, clock, dry_run)
+    fans = {} if dry_run else fans_of(setup)
     crew = RigController(setup.site, drivers, clock, telemetry, MeterReadings(_meters(setup, drivers), clock), fans)
     sources = watched(setup, clock.now)
     observer = SiteObserver(clock, sources, crew, inbox, refresh_each_look=False)
     planner = WorkerPlanner(clock)
-    world = World("shadow" if paper else "live", clock, observer, crew, planner)
+    world = World("shadow" if dry_run else "live", clock, observer, crew, planner)
     return Assembled(world, crew, (crew.watch(POLL_S), observer.watch(), planner.work()))
 
 
@@ -68,19 +69,19 @@ def _fleet(setup: Setup, seed: int, clock: Clock) -> Fleet:
 
 
 def _meters(setup: Setup, drivers: Mapping[str, Driver]) -> dict[str, PowerMeter]:
-    """The site's meters; they do not see what was only told on paper."""
+    """The site's meters, in a dry run corrected for the orders that were not sent."""
     out: dict[str, PowerMeter] = {}
     for name, meter in meters_of(setup).items():
         behind, rigs_alone = covered(setup.site, name), name.startswith("group ")
         shares = {g: 0.0 if rigs_alone else setup.site.hall_of[g].overhead.at(MILD_CELSIUS) for g in behind}
-        told = [(driver, share) for g, share in shares.items() if isinstance(driver := drivers[g], DryRunDriver)]
-        out[name] = DryRunMeter(meter, told) if told else meter
+        dry_runs = [(driver, share) for g, share in shares.items() if isinstance(driver := drivers[g], DryRunDriver)]
+        out[name] = DryRunMeter(meter, dry_runs) if dry_runs else meter
     return out
 
 
-def _drivers(setup: Setup, clock: Clock, paper: bool) -> Mapping[str, Driver]:
+def _drivers(setup: Setup, clock: Clock, dry_run: bool) -> Mapping[str, Driver]:
     drivers: dict[str, Driver] = {}
     for group in setup.site.groups:
         reached = driver_settings(setup, group.name).reach(setup, group.name, clock)
-        drivers[group.name] = DryRunDriver(group, reached, clock) if paper and not isinstance(reached, DryRunDriver) else reached
+        drivers[group.name] = dry_run_driver(group, reached, clock) if dry_run and not isinstance(reached, DryRunDriver) else reached
     return drivers

@@ -55,7 +55,7 @@ async def loop_role(job: Job) -> int:
     engine = open_ledger(data)
     token, inbox = await _lead(engine, job.owner), Inbox(engine)
     telemetry = Telemetry(data / "telemetry", setup.site)
-    assembled = live(setup, clock, inbox, telemetry, paper=job.world == "shadow")
+    assembled = live(setup, clock, inbox, telemetry, dry_run=job.world == "shadow")
     journal = SqlJournal(engine, token)
     nightly = Nightly(setup, data, engine, telemetry, notifies=True)
     until = parse_instant(job.until) if job.until else None

@@ -12,7 +12,7 @@ from dispatch.rigs import Ability, Readings, Sent
 from dispatch.sim.fleet import REFUSED, SENT, UNREACHABLE, UNSUPPORTED, Fleet
 
 
-class Simulated:
+class SimulatedDriver:
     """The rigs of one group of a fleet; the fleet's time is the clock's. A rig answers at once or never, so deadlines do not matter."""
 
     abilities = frozenset({Ability.READ, Ability.SLEEP, Ability.WAKE, Ability.MODES})
@@ -46,6 +46,6 @@ def _positions(rigs: Sequence[int]) -> NDArray[np.int64]:
     return np.arange(rigs.start, rigs.stop, rigs.step) if isinstance(rigs, range) else np.array(rigs, np.int64)
 
 
-def simulated_drivers(fleet: Fleet, clock: Clock) -> dict[str, Simulated]:
+def simulated_drivers(fleet: Fleet, clock: Clock) -> dict[str, SimulatedDriver]:
     """One driver for each group of the fleet."""
-    return {g.name: Simulated(fleet, g.name, clock) for g in fleet.spec.groups}
+    return {g.name: SimulatedDriver(fleet, g.name, clock) for g in fleet.spec.groups}

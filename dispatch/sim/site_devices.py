@@ -19,7 +19,7 @@ from dispatch.clock import Clock
 from dispatch.decide.measured_load import covered
 from dispatch.meters.meter_sections import ModbusMeter, tables
 from dispatch.rigs.cpu_miner import CpuMiner
-from dispatch.rigs.driver_sections import HashingDriver, driver_settings
+from dispatch.rigs.driver_sections import CpuMinerSettings, driver_settings
 from dispatch.sim.fleet import Fleet
 from dispatch.sim.meter import MeterBoard, metering
 from dispatch.sim.pool import Pool, pooling
@@ -36,7 +36,7 @@ async def wired(setup: Setup, fleet: Fleet, clock: Clock) -> AsyncIterator[None]
         hashed_w: dict[str, float] = {}
         for group in setup.site.groups:
             how = driver_settings(setup, group.name)
-            if isinstance(how, HashingDriver) and _loopback(how.host):
+            if isinstance(how, CpuMinerSettings) and _loopback(how.host):
                 await stack.enter_async_context(hashing(setup, group.name, how, hashed_w, clock))
         for (host, port), kw in _boards(setup, fleet, clock, hashed_w).items():
             await stack.enter_async_context(metering(MeterBoard(kw), host, port))
@@ -44,7 +44,7 @@ async def wired(setup: Setup, fleet: Fleet, clock: Clock) -> AsyncIterator[None]
 
 
 @asynccontextmanager
-async def hashing(setup: Setup, name: str, how: HashingDriver, hashed_w: dict[str, float], clock: Clock) -> AsyncIterator[Pool]:
+async def hashing(setup: Setup, name: str, how: CpuMinerSettings, hashed_w: dict[str, float], clock: Clock) -> AsyncIterator[Pool]:
     """A pool and a process for every rig of a group. What they draw is looked at all the time, for the meters."""
     group, pool = setup.site.group(name), Pool()
     pool_host, pool_port = how.pool.rsplit(":", 1)

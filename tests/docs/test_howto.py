@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from dispatch.clock import VirtualClock
-from dispatch.sim.driver import Simulated
+from dispatch.sim.driver import SimulatedDriver
 from dispatch.sim.fleet import Fleet
 from dispatch.sim.spec import Affliction, RigFault, spec_of
 from tests.conformance.driver_kit import LAWS, Bench
@@ -64,7 +64,7 @@ async def gateway_bench() -> AsyncIterator[Bench]:
     """Simulated rigs behind a gateway on loopback; it never answers for rig 2."""
     module, group, clock = written("gateway"), site(6).groups[0], VirtualClock(START)
     spec = spec_of([group]).with_afflictions([Affliction(RigFault.HANGS, "g0", (2,))])
-    rigs = Simulated(Fleet(spec, 3, START.timestamp()), "g0", clock)
+    rigs = SimulatedDriver(Fleet(spec, 3, START.timestamp()), "g0", clock)
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         asked = json.loads(await reader.readline())

@@ -10,9 +10,9 @@ import pytest
 
 from dispatch.clock import VirtualClock
 from dispatch.rigs.asics import Asics
-from dispatch.rigs.dry_run import DryRunDriver
 from dispatch.rigs.roster import addresses
 from dispatch.sim.driver import simulated_drivers
+from dispatch.sim.dry_run import dry_run_driver
 from dispatch.sim.fleet import Fleet
 from dispatch.sim.server import serving
 from dispatch.sim.spec import Affliction, RigFault, spec_of
@@ -31,10 +31,10 @@ async def simulated() -> AsyncIterator[Bench]:
 
 
 @asynccontextmanager
-async def paper() -> AsyncIterator[Bench]:
+async def dry_run() -> AsyncIterator[Bench]:
     async with simulated() as bench:
         clock = bench.driver._clock  # type: ignore[attr-defined]
-        yield Bench(DryRunDriver(bench.group, bench.driver, clock), bench.group, bench.healthy, bench.silent, bench.later)
+        yield Bench(dry_run_driver(bench.group, bench.driver, clock), bench.group, bench.healthy, bench.silent, bench.later)
 
 
 @asynccontextmanager
@@ -55,7 +55,7 @@ def _later(clock: VirtualClock) -> Callable[[float], Awaitable[None]]:
 
 
 @pytest.mark.parametrize("law", LAWS, ids=lambda law: law.__name__)
-@pytest.mark.parametrize("bench", [simulated, paper, asics], ids=lambda bench: bench.__name__)
+@pytest.mark.parametrize("bench", [simulated, dry_run, asics], ids=lambda bench: bench.__name__)
 async def test_conformance(bench: Callable[[], AbstractAsyncContextManager[Bench]], law: Callable[[Bench], Awaitable[None]]) -> None:
     async with bench() as tried:
         await law(tried)

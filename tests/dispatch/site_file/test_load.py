@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from dispatch import ConfigError
 from dispatch.entries import canonical
-from dispatch.rigs.driver_sections import HashingDriver, PyasicDriver, SimulatedDriver, driver_settings
+from dispatch.rigs.driver_sections import CpuMinerSettings, PyasicSettings, driver_settings
+from dispatch.sim.driver_sections import SimulatedSettings
 from dispatch.site_file import plugins, sections
 from dispatch.site_file.defaults import DEMO_SITE, default_file
 from dispatch.site_file.errors import to_json_values
@@ -66,7 +67,7 @@ modes = ["sleep", "normal"]
 min_on_min = 30
 min_off_min = 30
 wear_usd_per_start = 0.05
-driver = { kind = "simulated" }       # simulated | pyasic (subnet or roster = "rigs.csv") | pyasic-rs | fleet-bridge | paper
+driver = { kind = "simulated" }       # simulated | pyasic (subnet or roster = "rigs.csv") | pyasic-rs | fleet-bridge | dry-run
 
 [prices]
 source = "gridstatus"                 # gridstatus | archive (path) | synthetic (seed) | tariff (file)
@@ -244,7 +245,7 @@ def test_appendix_a_without_them_is_the_site_it_says(tmp_path: Path) -> None:
     assert setup.book[2].mw == 60.0
     assert setup.prices == sections.GridstatusPrices()
     assert setup.hash == sections.FixedHash(usd_per_ph_day=45.0, pool_fee=0.01)
-    assert driver_settings(setup, "a-s19jpro") == SimulatedDriver()
+    assert driver_settings(setup, "a-s19jpro") == SimulatedSettings()
     assert setup.points == ("LZ_WEST",)
 
 
@@ -387,9 +388,9 @@ def test_the_demonstration_is_about_a_megawatt_moved_by_pyasic() -> None:
         assert group.min_on_min <= 15 and group.min_off_min <= 15
         driver = driver_settings(setup, group.name)
         if group.rigs > 1:
-            assert isinstance(driver, PyasicDriver) and driver.subnet.startswith("127.")
+            assert isinstance(driver, PyasicSettings) and driver.subnet.startswith("127.")
         else:
-            assert isinstance(driver, HashingDriver) and driver.host.startswith("127.")  # the one that hashes for real
+            assert isinstance(driver, CpuMinerSettings) and driver.host.startswith("127.")  # the one that hashes for real
     assert "synthetic" in " ".join(summary["notes"])
 
 
@@ -510,7 +511,13 @@ def test_every_word_of_the_distribution_opens_its_class() -> None:
 
 WORDS = st.sampled_from(["a", "main", "a-s19jpro", "ercot", "LZ_WEST", "simulated", "fixed", "power", "block", "", "sleep", "127.0.0.0/8"])
 SCALARS = st.one_of(
-    st.none(), st.booleans(), st.integers(-5, 20000), st.floats(allow_nan=True, allow_infinity=True), WORDS, st.just([]), st.just({})
+    st.none(),
+    st.booleans(),
+    st.integers(-5, 20000),
+    st.floats(allow_nan=True, allow_infinity=True),
+    WORDS,
+    st.builds(list),  # a new one each time: the test writes into what is drawn
+    st.builds(dict),
 )
 VALUES = st.recursive(SCALARS, lambda inner: st.lists(inner, max_size=2) | st.dictionaries(WORDS, inner, max_size=2), max_leaves=4)
 
