@@ -6,9 +6,11 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from enum import StrEnum
 from typing import Any
 
-from pydantic import TypeAdapter
+from pydantic import GetCoreSchemaHandler, TypeAdapter
+from pydantic_core import CoreSchema, core_schema
 
 from markets.facts import (
     Award,
@@ -23,6 +25,38 @@ from markets.facts import (
     SystemLoad,
     Temperature,
 )
+
+
+class MeterKind(StrEnum):
+    """Where a power meter is: at a revenue meter (ESI ID), on the feeder of a hall, or in the PDU of a group."""
+
+    METER = "meter"
+    HALL = "hall"
+    GROUP = "group"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class MeterId:
+    """A power meter by what it measures. In JSON it is one text: "meter main", "hall a", "group a-s21"."""
+
+    kind: MeterKind
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.name}"
+
+    @classmethod
+    def parse(cls, text: str) -> MeterId:
+        """The meter of a text such as "hall a". Raises ValueError for another kind."""
+        kind, _, name = text.partition(" ")
+        return cls(MeterKind(kind), name)
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        def validate(value: Any) -> MeterId:
+            return value if isinstance(value, MeterId) else cls.parse(value)
+
+        return core_schema.no_info_plain_validator_function(validate, serialization=core_schema.to_string_ser_schema())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,7 +110,7 @@ class Seen(Entry):
 
     inbox     the last inbox row taken in; the cursor that makes nothing pushed get lost or taken twice
     alerts    by source, a sentence; a source that is not named here answered, or was not asked
-    meters    measured MW by what is metered ("meter main", "hall a", "group a-s21"), as far as it is fresh
+    meters    measured MW by meter, of the meters whose reading is not stale
     """
 
     facts: tuple[Fact, ...] = ()
@@ -85,7 +119,7 @@ class Seen(Entry):
     inbox: int = 0
     alerts: Mapping[str, str] = field(default_factory=dict)
     asked: tuple[str, ...] = ()
-    meters: Mapping[str, float] = field(default_factory=dict)
+    meters: Mapping[MeterId, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,7 +182,7 @@ class Done(Entry):
     """What became of the orders of the `Commanded` before it, each judged by readings; `meters` as in `Seen`, read afterwards."""
 
     results: tuple[Result, ...]
-    meters: Mapping[str, float] = field(default_factory=dict)
+    meters: Mapping[MeterId, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

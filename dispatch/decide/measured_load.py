@@ -12,6 +12,7 @@ import numpy as np
 
 from dispatch.decide.group_state import UNKNOWN, UNREACHABLE, WAKING, Codes, GroupState, heading
 from dispatch.decide.state import State
+from dispatch.entries import MeterId, MeterKind
 from optimizer.domain.site import RigGroup, Scope, Site
 
 # Rigs draw up to this much more than their nameplate says before we distrust the meter instead.
@@ -21,14 +22,15 @@ MOST_BELOW = 0.1
 # So long after rigs were told to wake their watts may not be up yet: a meter that reads low then proves nothing.
 RISING_S = 120.0
 
-METER, HALL, GROUP = "meter", "hall", "group"
 
-
-def covered(site: Site, measured: str) -> tuple[str, ...]:
-    """The groups behind something that is measured: "meter main", "hall a" or "group a-s21"."""
-    kind, _, name = measured.partition(" ")
-    behind = {METER: Scope(meter=name), HALL: Scope(hall=name), GROUP: Scope(groups=(name,))}[kind]
-    return behind.names(site)
+def groups_behind(site: Site, meter: MeterId) -> tuple[str, ...]:
+    """The names of the groups whose load a meter measures."""
+    scopes = {
+        MeterKind.METER: Scope(meter=meter.name),
+        MeterKind.HALL: Scope(hall=meter.name),
+        MeterKind.GROUP: Scope(groups=(meter.name,)),
+    }
+    return scopes[meter.kind].names(site)
 
 
 def watts_at_meter(state: State, group: RigGroup, at: datetime) -> list[float]:
@@ -74,12 +76,12 @@ def offset_w(state: State, at: datetime, names: Sequence[str]) -> float:
 def _parts(state: State, at: datetime, names: Sequence[str]) -> Iterator[tuple[float, float]]:
     """(measured, expected) watts at the meter of the parts that the whole falls into."""
     left = set(names)
-    for kind in (METER, HALL, GROUP):
-        for key, mw in state.meters.items():
-            behind = covered(state.site, key)
-            if key.startswith(f"{kind} ") and behind and left.issuperset(behind):
+    for kind in MeterKind:
+        for meter, mw in state.meters.items():
+            behind = groups_behind(state.site, meter)
+            if meter.kind is kind and behind and left.issuperset(behind):
                 left -= set(behind)
-                overhead = state.overhead(behind[0], at) if kind == GROUP else 1.0
+                overhead = state.overhead(behind[0], at) if kind is MeterKind.GROUP else 1.0
                 yield mw * 1e6 * overhead, sum(_when_metered(state, at, n) for n in behind)
     for name in names:
         if name in left:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from dispatch.decide.contract_memory import Tally
 from dispatch.decide.group_state import GroupState, mode_index
-from dispatch.entries import Commanded, Done, Entry, Hold, Order, Planned, PriceBasisChanged, RunStarted, Seen
+from dispatch.entries import Commanded, Done, Entry, Hold, MeterId, Order, Planned, PriceBasisChanged, RunStarted, Seen
 from markets.factbook import KEEP, FactBook
 from markets.facts import Award, Call, HashEconomics, HashPrice, Price
 from markets.forecasting.ladder import MILD_CELSIUS
@@ -45,7 +45,7 @@ class State:
     news       what happened since the plan's inputs were folded; a plan is due while there is any
     price_basis  which price the current interval is planned on
     tally      what contracts remember of the time before
-    meters     measured MW by what is metered, as last read; `metered_after` the orders since the last look
+    meters     measured MW by meter, as last read; `metered_after` the orders since the last look
     """
 
     setup: Setup
@@ -75,7 +75,7 @@ class State:
     inbox: int = 0
     seen_at: datetime | None = None
     tally: Tally = Tally()
-    meters: Mapping[str, float] = field(default_factory=dict)
+    meters: Mapping[MeterId, float] = field(default_factory=dict)
     metered_after: bool = False
 
     @classmethod

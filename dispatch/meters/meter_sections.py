@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field
 
+from dispatch.entries import MeterId, MeterKind
 from dispatch.site_file import plugins
 from dispatch.site_file.setup import PluginSection, Setup
+from optimizer.domain.site import Site
 
 if TYPE_CHECKING:
     from dispatch.meters import Fans, PowerMeter
@@ -95,17 +97,17 @@ def _made(table: Mapping[str, Any], key: str) -> Any:
     return _kinds(key)[str(table["kind"])].model_validate(table).opened()
 
 
-def tables(setup: Setup) -> dict[str, Mapping[str, Any]]:
-    """The tables of a site's meters by what they measure."""
-    site = setup.site
-    named = {f"meter {m.id}": m.driver for m in site.meters}
-    named |= {f"hall {h.name}": h.feeder for h in site.halls} | {f"group {g.name}": g.pdu for g in site.groups}
-    return {name: table for name, table in named.items() if table}
+def meter_tables(site: Site) -> dict[MeterId, Mapping[str, Any]]:
+    """The table of each power meter of a site."""
+    found = {MeterId(MeterKind.METER, m.id): m.driver for m in site.meters}
+    found |= {MeterId(MeterKind.HALL, h.name): h.feeder for h in site.halls}
+    found |= {MeterId(MeterKind.GROUP, g.name): g.pdu for g in site.groups}
+    return {meter: table for meter, table in found.items() if table}
 
 
-def meters_of(setup: Setup) -> dict[str, PowerMeter]:
-    """The meters of a site by what they measure."""
-    return {name: _made(table, "driver") for name, table in tables(setup).items()}
+def meters_of(setup: Setup) -> dict[MeterId, PowerMeter]:
+    """The power meters of a site."""
+    return {meter: _made(table, "driver") for meter, table in meter_tables(setup.site).items()}
 
 
 def fans_of(setup: Setup) -> dict[str, Fans]:

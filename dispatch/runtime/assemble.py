@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from dispatch.clock import Clock
-from dispatch.decide.measured_load import covered
+from dispatch.decide.measured_load import groups_behind
+from dispatch.entries import MeterId, MeterKind
 from dispatch.meters import PowerMeter
 from dispatch.meters.dry_run import DryRunMeter
 from dispatch.meters.meter_sections import fans_of, meters_of
@@ -68,11 +69,11 @@ def _fleet(setup: Setup, seed: int, clock: Clock) -> Fleet:
     return Fleet(spec_of(setup.site.groups), seed, clock.now().timestamp())
 
 
-def _meters(setup: Setup, drivers: Mapping[str, Driver]) -> dict[str, PowerMeter]:
+def _meters(setup: Setup, drivers: Mapping[str, Driver]) -> dict[MeterId, PowerMeter]:
     """The site's meters, in a dry run corrected for the orders that were not sent."""
-    out: dict[str, PowerMeter] = {}
+    out: dict[MeterId, PowerMeter] = {}
     for name, meter in meters_of(setup).items():
-        behind, rigs_alone = covered(setup.site, name), name.startswith("group ")
+        behind, rigs_alone = groups_behind(setup.site, name), name.kind is MeterKind.GROUP
         shares = {g: 0.0 if rigs_alone else setup.site.hall_of[g].overhead.at(MILD_CELSIUS) for g in behind}
         dry_runs = [(driver, share) for g, share in shares.items() if isinstance(driver := drivers[g], DryRunDriver)]
         out[name] = DryRunMeter(meter, dry_runs) if dry_runs else meter

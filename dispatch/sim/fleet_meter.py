@@ -7,7 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from dispatch.clock import Clock
-from dispatch.decide.measured_load import covered
+from dispatch.decide.measured_load import groups_behind
+from dispatch.entries import MeterId, MeterKind
+from dispatch.meters.meter_sections import meter_tables
 from dispatch.sim.fleet import Fleet
 from markets.forecasting.ladder import MILD_CELSIUS
 from optimizer.domain.site import Site
@@ -29,12 +31,11 @@ class SimulatedMeter:
         """Nothing is open."""
 
 
-def simulated_meters(site: Site, fleet: Fleet, clock: Clock) -> dict[str, SimulatedMeter]:
+def simulated_meters(site: Site, fleet: Fleet, clock: Clock) -> dict[MeterId, SimulatedMeter]:
     """A meter for each one the site says it has, over the fleet that stands for its rigs; in mild air. A PDU measures rigs alone."""
-    names = [f"meter {m.id}" for m in site.meters if m.driver] + [f"hall {h.name}" for h in site.halls if h.feeder]
     out = {}
-    for name in [*names, *(f"group {g.name}" for g in site.groups if g.pdu)]:
-        groups = covered(site, name)
-        shares = [0.0 if name.startswith("group ") else site.hall_of[g].overhead.at(MILD_CELSIUS) for g in groups]
-        out[name] = SimulatedMeter(fleet, groups, shares, clock)
+    for meter in meter_tables(site):
+        groups = groups_behind(site, meter)
+        shares = [0.0 if meter.kind is MeterKind.GROUP else site.hall_of[g].overhead.at(MILD_CELSIUS) for g in groups]
+        out[meter] = SimulatedMeter(fleet, groups, shares, clock)
     return out

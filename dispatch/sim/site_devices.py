@@ -16,8 +16,9 @@ from typing import Any
 import numpy as np
 
 from dispatch.clock import Clock
-from dispatch.decide.measured_load import covered
-from dispatch.meters.meter_sections import ModbusMeter, tables
+from dispatch.decide.measured_load import groups_behind
+from dispatch.entries import MeterId, MeterKind
+from dispatch.meters.meter_sections import ModbusMeter, meter_tables
 from dispatch.rigs.cpu_miner import CpuMiner
 from dispatch.rigs.driver_sections import CpuMinerSettings, driver_settings
 from dispatch.sim.fleet import Fleet
@@ -77,21 +78,21 @@ def _boards(
 ) -> Mapping[tuple[str, int], dict[int, Callable[[], float]]]:
     """By address and unit, what each meter of the site file that stands on loopback says, kW."""
     boards: dict[tuple[str, int], dict[int, Callable[[], float]]] = defaultdict(dict)
-    for name, table in tables(setup).items():
+    for meter, table in meter_tables(setup.site).items():
         how = ModbusMeter.model_validate(table) if table.get("kind") == "modbus" else None
         if how is not None and _loopback(how.host):
-            boards[how.host, how.port][how.unit] = partial(_kw, setup, name, fleet, clock, hashed_w)
+            boards[how.host, how.port][how.unit] = partial(_kw, setup, meter, fleet, clock, hashed_w)
     return boards
 
 
-def _kw(setup: Setup, name: str, fleet: Fleet, clock: Clock, hashed_w: Mapping[str, float]) -> float:
+def _kw(setup: Setup, meter: MeterId, fleet: Fleet, clock: Clock, hashed_w: Mapping[str, float]) -> float:
     """What rigs truly draw, with the halls' overhead in mild air; a PDU measures rigs alone."""
     fleet.advance(clock.now().timestamp())
     here = {g.name: g.rigs for g in fleet.spec.groups}
     watts = 0.0
-    for group in covered(setup.site, name):
+    for group in groups_behind(setup.site, meter):
         wall_w = float(fleet.truth(group, np.arange(here[group]))[0].sum()) if group in here else hashed_w.get(group, 0.0)
-        watts += wall_w * (1.0 if name.startswith("group ") else 1.0 + setup.site.hall_of[group].overhead.at(MILD_CELSIUS))
+        watts += wall_w * (1.0 if meter.kind is MeterKind.GROUP else 1.0 + setup.site.hall_of[group].overhead.at(MILD_CELSIUS))
     return watts / 1e3
 
 

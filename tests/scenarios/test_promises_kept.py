@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from dispatch.decide.state import State
-from dispatch.entries import Commanded, Seen
+from dispatch.entries import Commanded, MeterId, Seen
 from dispatch.runtime import loop
 from dispatch.runtime.redecide import redecide
 from dispatch.service.replay import run_started
@@ -145,7 +145,7 @@ async def test_the_meter_sees_what_the_rigs_hide() -> None:
     got = await judged(setup, 0.14, [Affliction(RigFault.DRIPS, "b-new", tuple(range(20)))])
     assert got.worst(CALLED + RESPONSE, CALLED + HOUR) <= 0.14
     looks = [e for _, e in got.journal.read() if isinstance(e, Seen)]
-    assert all(set(e.meters) == {"meter main"} for e in looks)
+    assert all(set(e.meters) == {MeterId.parse("meter main")} for e in looks)
 
 
 async def test_a_set_point_is_met_from_below_as_well_as_from_above() -> None:

@@ -8,19 +8,20 @@ from typing import Any
 import pytest
 
 from dispatch.decide.group_state import FLIPS_MOST, QUARANTINE_S
-from dispatch.decide.measured_load import covered, offset_w
+from dispatch.decide.measured_load import groups_behind, offset_w
 from dispatch.decide.reconcile import decide
 from dispatch.decide.reflex import wanted
 from dispatch.decide.state import State
-from dispatch.entries import Commanded, Done, GroupSeen, Hold, Result, Seen, unpack
+from dispatch.entries import Commanded, Done, GroupSeen, Hold, MeterId, Result, Seen, unpack
 from tests.dispatch.decide.test_decide import MINUTE, call, done, folded, look, moved, planned
 from tests.fakes import NOON
 from tests.sites import document, group, small
 
+MAIN, HALL_A = MeterId.parse("meter main"), MeterId.parse("hall a")
 METERED = {"kind": "modbus", "host": "meter.invalid", "register": 0}
 
 
-def seen(setup: Any, at: Any, meters: dict[str, float] | None = None, facts: Any = (), holds: Any = (), **conditions: Any) -> Seen:
+def seen(setup: Any, at: Any, meters: dict[MeterId, float] | None = None, facts: Any = (), holds: Any = (), **conditions: Any) -> Seen:
     return Seen(at=at, fleet=look(setup, **conditions), facts=facts, holds=holds, meters=meters or {})
 
 
@@ -197,18 +198,21 @@ def test_a_halls_fans_are_to_run_before_its_rigs_wake() -> None:
 # what measures a load
 
 
-def site_of(*metered: str) -> Any:
-    halls = [{"name": h, "meter": "main", "limit_mw": 0.5, **({"feeder": METERED} if f"hall {h}" in metered else {})} for h in "ab"]
-    return small(meters=[{"id": "main", **({"driver": METERED} if "meter main" in metered else {})}], halls=halls)
+def site_of(*metered: MeterId) -> Any:
+    halls = [
+        {"name": h, "meter": "main", "limit_mw": 0.5, **({"feeder": METERED} if MeterId.parse(f"hall {h}") in metered else {})}
+        for h in "ab"
+    ]
+    return small(meters=[{"id": "main", **({"driver": METERED} if MAIN in metered else {})}], halls=halls)
 
 
 def test_the_best_measurement_there_is() -> None:
     """Everything draws 0.26 MW by the nameplate and by what the rigs say. The feeder of hall a says 10 kW more, the meter 25 kW more."""
-    names, both = ("a-old", "b-new"), {"meter main": 0.285, "hall a": 0.13}
+    names, both = ("a-old", "b-new"), {MAIN: 0.285, HALL_A: 0.13}
     cases = [
         ({}, names, 0.0),
         (both, names, 25_000.0),
-        ({"hall a": 0.13}, names, 10_000.0),
+        ({HALL_A: 0.13}, names, 10_000.0),
         (both, ("a-old",), 10_000.0),
         (both, ("b-new",), 0.0),
     ]
@@ -218,8 +222,8 @@ def test_the_best_measurement_there_is() -> None:
 
 
 def test_a_meter_is_not_believed_when_it_says_far_too_little() -> None:
-    setup = site_of("meter main")
-    state = folded(setup, seen(setup, NOON, {"meter main": 0.05}))
+    setup = site_of(MAIN)
+    state = folded(setup, seen(setup, NOON, {MAIN: 0.05}))
     assert offset_w(state, NOON, ("a-old", "b-new")) == pytest.approx(-26_000.0)
     woken = state.after(planned(setup, NOON, 1, a_old={"sleep": 40.0}), 2)
     commanded = decide(woken, NOON, 1)
@@ -228,14 +232,14 @@ def test_a_meter_is_not_believed_when_it_says_far_too_little() -> None:
 
 def test_what_is_measured_stands_behind_what() -> None:
     site = small().site
-    assert covered(site, "meter main") == ("a-old", "b-new") and covered(site, "hall b") == ("b-new",)
-    assert covered(site, "group a-old") == ("a-old",) and covered(site, "hall z") == ()
+    assert groups_behind(site, MAIN) == ("a-old", "b-new") and groups_behind(site, MeterId.parse("hall b")) == ("b-new",)
+    assert groups_behind(site, MeterId.parse("group a-old")) == ("a-old",) and groups_behind(site, MeterId.parse("hall z")) == ()
 
 
 def test_a_cap_is_kept_by_what_the_meter_says() -> None:
     """The site draws 25 kW more than its rigs say: a cap of 0.2 MW leaves them 0.175."""
-    setup = site_of("meter main")
-    state = folded(setup, seen(setup, NOON, {"meter main": 0.285}, facts=(call(NOON, mw_cap=0.2),)), planned(setup, NOON, 1))
+    setup = site_of(MAIN)
+    state = folded(setup, seen(setup, NOON, {MAIN: 0.285}, facts=(call(NOON, mw_cap=0.2),)), planned(setup, NOON, 1))
     kept = wanted(state, NOON).counts
     assert kept["b-new"] == [0, 40] and 0.17 < (40 * 3500 + kept["a-old"][1] * 3000 + kept["a-old"][0] * 20) / 1e6 <= 0.175
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from dispatch.clock import VirtualClock
+from dispatch.entries import MeterId
 from dispatch.meters.readings import STALE_S, MeterReadings
 from dispatch.sim.fleet import Fleet
 from dispatch.sim.fleet_meter import simulated_meters
@@ -12,6 +13,7 @@ from dispatch.sim.spec import spec_of
 from tests.fakes import NOON
 from tests.sites import group, small
 
+MAIN, HALL_A, B_NEW = map(MeterId.parse, ("meter main", "hall a", "group b-new"))
 METER = {"kind": "modbus", "host": "meter.invalid", "register": 0}
 
 
@@ -30,19 +32,19 @@ class Dial:
 
 async def test_a_reading_counts_until_it_is_stale() -> None:
     clock, dial, other = VirtualClock(NOON), Dial(1.5), Dial(None)
-    panel = MeterReadings({"meter main": dial, "hall a": other}, clock)
+    panel = MeterReadings({MAIN: dial, HALL_A: other}, clock)
     assert panel.fresh(NOON) == {} and set(panel.alerts(NOON)) == {"meter main", "hall a"}
     await panel.refresh()
-    assert panel.fresh(NOON) == {"meter main": 1.5} and set(panel.alerts(NOON)) == {"hall a"}
+    assert panel.fresh(NOON) == {MAIN: 1.5} and set(panel.alerts(NOON)) == {"hall a"}
     dial.mw = None
     await panel.refresh()
-    assert panel.fresh(NOON + timedelta(seconds=STALE_S)) == {"meter main": 1.5}
+    assert panel.fresh(NOON + timedelta(seconds=STALE_S)) == {MAIN: 1.5}
     later = NOON + timedelta(seconds=STALE_S + 1)
     assert panel.fresh(later) == {} and "since 17:00:00Z" in panel.alerts(later)["meter main"]
     await clock.sleep_until(later)
     dial.mw = 1.25
     await panel.refresh()
-    assert panel.fresh(later) == {"meter main": 1.25}
+    assert panel.fresh(later) == {MAIN: 1.25}
 
 
 async def test_simulated_meters_read_what_rigs_truly_draw_with_the_halls_overhead() -> None:
@@ -54,9 +56,9 @@ async def test_simulated_meters_read_what_rigs_truly_draw_with_the_halls_overhea
     setup = small(meters=[{"id": "main", "driver": METER}], halls=halls, groups=groups)
     fleet, clock = Fleet(spec_of(setup.site.groups), 1, NOON.timestamp()), VirtualClock(NOON)
     meters = simulated_meters(setup.site, fleet, clock)
-    assert set(meters) == {"meter main", "hall a", "group b-new"}
+    assert set(meters) == {MAIN, HALL_A, B_NEW}
     panel = MeterReadings(meters, clock)
     await panel.refresh()
     read = panel.fresh(NOON)
-    assert abs(read["meter main"] - (read["hall a"] + 1.2 * read["group b-new"])) < 1e-8
-    assert abs(read["hall a"] / (40 * 0.003 * 1.1) - 1) < 0.02
+    assert abs(read[MAIN] - (read[HALL_A] + 1.2 * read[B_NEW])) < 1e-8
+    assert abs(read[HALL_A] / (40 * 0.003 * 1.1) - 1) < 0.02
