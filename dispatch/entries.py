@@ -124,8 +124,8 @@ class Seen(Entry):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Planned(Entry):
-    """A plan came back. `as_of` is the journal's seq its inputs were folded from; `plan` is PLAN of the contract, kept as a blob by its
-    hash."""
+    """A plan came back. `as_of` is the journal's seq its inputs were folded from; `plan` is the JSON of a
+    optimizer.planning.plan_json.PlanDocument, kept as a blob by its hash."""
 
     as_of: int
     plan: Mapping[str, Any] | None

@@ -1,7 +1,10 @@
 """What the market says: facts with source and vintage, and forecasts of what is not published yet.
 
-The package itself holds what every room and both packages above need to report a problem: the errors of sources, and `counted`.
+The package itself holds what every room and both packages above need to report a problem: the errors of sources, and how dollars and counts
+are written in messages.
 """
+
+from decimal import ROUND_HALF_UP, Decimal
 
 
 class SourceError(Exception):
@@ -22,6 +25,12 @@ class Unreachable(SourceError):
 
 class Refused(SourceError):
     """A frame was refused whole: it holds a value or a shape that cannot be true."""
+
+
+def usd_text(amount: float | str | Decimal) -> str:
+    """Dollars for people: "$1,234.50", "-$3.20". A rate puts its unit after: f"{usd_text(price)}/MWh" is "$5.00/MWh"."""
+    rounded = Decimal(str(amount)).quantize(Decimal("0.01"), ROUND_HALF_UP)
+    return f"{'-' if rounded < 0 else ''}${abs(rounded):,}"
 
 
 def counted(number: int, noun: str, plural: str = "") -> str:

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from enum import StrEnum
 
 from markets.grid import Interval
+
+# By market, how long after its interval's end a real-time price may be the newest known. ERCOT publishes a quarter hour about 2 minutes
+# after its end, MISO five minutes about as late: MARKETS section 4.
+STALE_AFTER = {"ercot": timedelta(minutes=20), "miso": timedelta(minutes=12), "tariff": timedelta(days=2)}
 
 
 class PriceMarket(StrEnum):

@@ -100,6 +100,21 @@ def test_fakes_not_patches() -> None:
     assert found == []
 
 
+def test_money_in_sentences_is_written_by_one_function() -> None:
+    """A dollar sign beside a value in an f-string is money formatted by hand; `usd_text` writes it the same everywhere."""
+    by_hand = re.compile(r"\$\{|\} \$")
+    speaking = [
+        path for path in MODULES if name_of(path) != "markets/__init__.py" and name_of(path).split("/")[0] in ("markets", "optimizer")
+    ]
+    found = [
+        f"{name_of(path)}:{n}"
+        for path in speaking
+        for n, line in enumerate(path.read_text("utf-8").splitlines(), 1)
+        if by_hand.search(line)
+    ]
+    assert found == []
+
+
 def declared() -> list[tuple[str, str, str]]:
     groups = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["entry-points"]
     return [(group, word, target) for group, points in groups.items() for word, target in points.items()]

@@ -33,7 +33,7 @@ def plan(
     if risk is not None and not 0 <= risk <= 1:
         raise Ended(WRONG, f"--risk: {risk:g} is not between 0 and 1")
     found = snapshot(config, archive, instant(at, "--at") if at else None)
-    document = make(found.inputs, risk=None if risk is None else _weighed(found, risk))
+    document: dict[str, Any] = {**make(found.inputs, risk=None if risk is None else _weighed(found, risk))}
     if lp is not None:
         _write_model(found.inputs, lp)
         note(f"{lp}: the model, rows and columns named")

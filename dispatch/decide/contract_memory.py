@@ -13,9 +13,9 @@ import numpy as np
 from markets.grid import Grid, Interval
 from optimizer.domain.actuals import Actuals
 from optimizer.domain.book import of_book
-from optimizer.domain.generator import planned_generation
 from optimizer.domain.money import decimal
 from optimizer.domain.net_load import followed
+from optimizer.planning.plan_json import planned_generation
 
 if TYPE_CHECKING:
     from dispatch.decide.state import State

@@ -11,7 +11,6 @@ import numpy as np
 from dispatch.decide.fit_to_limit import unwakeable
 from dispatch.decide.group_state import UNREACHABLE, GroupState, asleep
 from dispatch.decide.measured_load import effective
-from dispatch.decide.reflex import planned_interval
 from dispatch.decide.state import State
 from markets.forecasting.ladder import outlook, plan_grid
 from markets.grid import Grid
@@ -20,6 +19,7 @@ from markets.series import Series
 from optimizer.domain.generator import RUNNING_MW, SINCE
 from optimizer.domain.obligation import LOAD_BEFORE_MW, Book
 from optimizer.domain.site import Availability, GroupNow, RigGroup, Site, SoFar
+from optimizer.planning.plan_json import planned_interval
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any
 
 import numpy as np
 
@@ -16,11 +15,12 @@ from dispatch.decide.fit_to_limit import Cap, Counts, fit
 from dispatch.decide.group_state import UNREACHABLE, asleep, mode_index
 from dispatch.decide.measured_load import effective, load_w, offset_w, silent_w
 from dispatch.decide.state import State
-from markets.grid import Interval, parse_instant
+from markets.grid import Interval
 from markets.outlook import PriceBasis
 from optimizer.domain.calls import active, calls_in_force
 from optimizer.domain.obligation import LOAD_BEFORE_MW
 from optimizer.domain.site import RigGroup, SafeState, Scope
+from optimizer.planning.plan_json import planned_interval
 
 # A plan that was asked for is waited for so many ticks; then the old one serves.
 PATIENCE_TICKS = 2
@@ -119,16 +119,7 @@ def _base(state: State, at: datetime) -> tuple[Counts, list[str]]:
     if planned is None:
         return _as_is(state), ["the plan has run out: the rigs stay as they are"]
     counts = {g.name: _whole(g, planned["groups"][g.name]["modes"], _reachable(state, g)) for g in site.groups}
-    return counts, list(state.plan.get("reasons", ()))
-
-
-def planned_interval(plan: Mapping[str, Any], at: datetime) -> Mapping[str, Any] | None:
-    """The interval of a PLAN that holds an instant."""
-    for interval in plan["intervals"]:
-        if parse_instant(interval["start"]) <= at < parse_instant(interval["end"]):
-            found: Mapping[str, Any] = interval
-            return found
-    return None
+    return counts, list(state.plan["reasons"])
 
 
 def _reachable(state: State, group: RigGroup) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from dispatch.decide.contract_memory import Tally
 from dispatch.decide.group_state import GroupState, mode_index
@@ -15,6 +15,7 @@ from markets.facts import Award, Call, HashEconomics, HashPrice, Price
 from markets.forecasting.ladder import MILD_CELSIUS
 from markets.outlook import PriceBasis
 from optimizer.domain.site import Site
+from optimizer.planning.plan_json import PlanDocument
 
 if TYPE_CHECKING:
     from dispatch.site_file.setup import Setup
@@ -39,7 +40,7 @@ class State:
     facts      what the market said, newest vintages
     calls      every call and version of the last days, as it came
     notice_mw  by call id, the load of the called obligation's scope at the meter when the call came, MW
-    plan       PLAN of the contract, in force; `plan_seq` its row, `plan_as_of` the row it was made from
+    plan       the plan in force; `plan_seq` its row, `plan_as_of` the row it was made from
     decided    commands since the last look
     open       orders whose outcome is not known
     news       what happened since the plan's inputs were folded; a plan is due while there is any
@@ -59,7 +60,7 @@ class State:
     holds: Mapping[str, Hold] = field(default_factory=dict)
     notice_mw: Mapping[str, float] = field(default_factory=dict)
     fleet: Mapping[str, GroupState] = field(default_factory=dict)
-    plan: Mapping[str, Any] | None = None
+    plan: PlanDocument | None = None
     plan_at: datetime | None = None
     plan_seq: int = 0
     plan_as_of: int = 0
@@ -171,7 +172,7 @@ class State:
             return replace(self, news=news, plan_failed=planned.failed)
         return replace(
             self,
-            plan=planned.plan,
+            plan=cast(PlanDocument, planned.plan),
             plan_at=planned.at,
             plan_seq=self.seq,
             plan_as_of=planned.as_of,

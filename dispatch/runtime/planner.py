@@ -7,7 +7,7 @@ import multiprocessing
 import os
 from datetime import datetime
 from multiprocessing.connection import Connection
-from typing import Any
+from typing import Any, cast
 
 import structlog
 
@@ -18,6 +18,7 @@ from dispatch.decide.state import State
 from dispatch.entries import Planned
 from optimizer.lp.arrays import Arrays
 from optimizer.planning.plan import plan
+from optimizer.planning.plan_json import PlanDocument, plan_to_json
 from optimizer.planning.result import Risk
 from optimizer.solve import Session
 from optimizer.solve.lexicographic import Solution, SolveError
@@ -28,11 +29,11 @@ BUDGET_S = 20.0  # what the solver may take; the plan falls back to merit order 
 DEADLINE_S = 30.0  # when the worker is given up and started anew, wall seconds
 
 
-def make(made_from: PlanInputs, session: Session | None = None, risk: Risk | None = None) -> dict[str, Any]:
-    """PLAN of the contract. A session kept from plan to plan starts where the last one ended when only prices moved."""
+def make(made_from: PlanInputs, session: Session | None = None, risk: Risk | None = None) -> PlanDocument:
+    """A plan as its document. A session kept from plan to plan starts where the last one ended when only prices moved."""
     i = made_from
     made = plan(i.site, i.book, i.outlook, i.so_far, i.availability, deadline_s=BUDGET_S, session=session, risk=risk, stopwatch=wall_s)
-    return made.to_json()
+    return plan_to_json(made)
 
 
 class NoSolver:
@@ -45,10 +46,10 @@ class NoSolver:
         raise SolveError(self._why)
 
 
-def rule_based(made_from: PlanInputs, why: str) -> dict[str, Any]:
-    """PLAN without any solver, within every bound; `why` is among its findings."""
+def rule_based(made_from: PlanInputs, why: str) -> PlanDocument:
+    """A plan without any solver, within every bound; `why` is among its findings."""
     i = made_from
-    return plan(i.site, i.book, i.outlook, i.so_far, i.availability, session=NoSolver(why), stopwatch=wall_s).to_json()
+    return plan_to_json(plan(i.site, i.book, i.outlook, i.so_far, i.availability, session=NoSolver(why), stopwatch=wall_s))
 
 
 class InlinePlanner:
@@ -127,7 +128,7 @@ class WorkerPlanner:
                 async with asyncio.timeout(self._deadline_s):
                     answer: dict[str, Any] = await _received(pipe)
                 if "error" not in answer:
-                    self._deliver(seq, answer)
+                    self._deliver(seq, cast(PlanDocument, answer))
                     return
                 why = f"the planner failed: {answer['error']}"
             except TimeoutError:
@@ -148,7 +149,7 @@ class WorkerPlanner:
             log.error("no plan", error=repr(fault))
             self._deliver(seq, None, f"{why}; by merit order: {fault!r}")
 
-    def _deliver(self, seq: int, made: dict[str, Any] | None, failed: str = "") -> None:
+    def _deliver(self, seq: int, made: PlanDocument | None, failed: str = "") -> None:
         self._planned = Planned(at=self._clock.now(), as_of=seq, plan=made, failed=failed)
         self._answered.set()
 

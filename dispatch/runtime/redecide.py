@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 from dispatch.decide.plan_inputs import inputs
 from dispatch.decide.reconcile import decide
@@ -14,6 +14,7 @@ from dispatch.entries import Commanded, Entry, Planned, RunStarted, canonical, e
 from dispatch.runtime.planner import make, rule_based
 from dispatch.site_file.load import setup_from_document
 from optimizer.domain.money import Finding
+from optimizer.planning.plan_json import PlanDocument
 from optimizer.planning.result import RULE_BASED
 from optimizer.solve.lexicographic import FEASIBLE
 
@@ -69,15 +70,16 @@ def _planned_again(said: Redecided, seq: int, entry: Planned, state: State | Non
         said.findings.append(Finding("plan", f"row {seq}: its inputs, row {entry.as_of}, are not in the journal"))
         return
     assert entry.plan is not None
-    made_from, how = inputs(state, state.seen_at), entry.plan["solve"]["status"]
+    was = cast(PlanDocument, entry.plan)
+    made_from, how = inputs(state, state.seen_at), was["solve"]["status"]
     again = rule_based(made_from, "as it was") if how == RULE_BASED else make(made_from)
-    if how == FEASIBLE and again["objective_usd"] >= entry.plan["objective_usd"]:
+    if how == FEASIBLE and again["objective_usd"] >= was["objective_usd"]:
         return
-    if difference := _plan_difference(entry.plan, again):
+    if difference := _plan_difference(was, again):
         said.findings.append(Finding("plan", f"row {seq}, {entry.at.isoformat()}: planned again: {difference}"))
 
 
-def _plan_difference(was: Mapping[str, Any], now: Mapping[str, Any]) -> str:
+def _plan_difference(was: PlanDocument, now: PlanDocument) -> str:
     if len(was["intervals"]) != len(now["intervals"]):
         return f"{len(now['intervals'])} intervals, not {len(was['intervals'])}"
     for a, b in zip(was["intervals"], now["intervals"], strict=True):

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 from sqlalchemy import Engine
 
-from dispatch.decide.reflex import planned_interval
 from dispatch.settlement import prices
 from dispatch.settlement.actuals import Measured
 from dispatch.settlement.day_journal import DayRecord
@@ -19,6 +18,7 @@ from markets.outlook import Basis, Outlook
 from markets.series import Series
 from optimizer.domain.money import cents, decimal, plain
 from optimizer.domain.site import GroupNow, SoFar
+from optimizer.planning.plan_json import planned_interval
 from optimizer.planning.result import Plan
 from optimizer.settlement.counterfactuals import Value, counterfactuals, foresight, last_published
 from optimizer.settlement.variance import CAUSES, InForce, differences, in_force, missed

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any
+from typing import cast
 
 from sqlalchemy import Engine, func, select
 
@@ -15,6 +14,7 @@ from dispatch.store.journal import SqlJournal
 from dispatch.store.tables import journal, reading
 from markets.facts import Award, Call, Fact, HashEconomics, Temperature
 from markets.grid import Interval, OperatingDay
+from optimizer.planning.plan_json import PlanDocument
 
 # A plan of the day before is in force at midnight; economics of the day's second UTC day come a day after that has ended.
 LOOK_BACK = timedelta(hours=12)
@@ -30,7 +30,7 @@ class DayRecord:
     """
 
     day: OperatingDay
-    plans: list[tuple[datetime, Mapping[str, Any]]] = field(default_factory=list)
+    plans: list[tuple[datetime, PlanDocument]] = field(default_factory=list)
     failed_plans: list[tuple[datetime, str]] = field(default_factory=list)
     done: list[Done] = field(default_factory=list)
     held: list[PriceBasisChanged] = field(default_factory=list)
@@ -54,7 +54,7 @@ class DayRecord:
             self.runs.append(entry)
         elif isinstance(entry, Planned) and entry.at < self.day.end:
             if entry.plan is not None:
-                self.plans.append((entry.at, entry.plan))
+                self.plans.append((entry.at, cast(PlanDocument, entry.plan)))
             elif within:
                 self.failed_plans.append((entry.at, entry.failed))
         elif isinstance(entry, Done) and within:

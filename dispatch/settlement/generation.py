@@ -19,9 +19,10 @@ from optimizer.domain.book import of_book
 from optimizer.domain.generator import RUNNING_MW
 from optimizer.domain.money import ZERO, decimal
 from optimizer.domain.net_load import followed
+from optimizer.planning.plan_json import PlanDocument
 from optimizer.settlement.variance import in_force
 
-Plans = Sequence[tuple[datetime, Mapping[str, Any]]]
+Plans = Sequence[tuple[datetime, PlanDocument]]
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from dispatch.settlement.day_journal import DayRecord
 from dispatch.site_file.sections import ArchiveHash, ArchivePrices, FixedHash
 from dispatch.site_file.setup import Setup
 from dispatch.store.prices import hashprices_known, price_vintages, reserve_prices_known
+from markets import usd_text
 from markets.factbook import hashprice_of
 from markets.facts import HashPrice, Price, PriceMarket, ReservePrice
 from markets.forecasting.ladder import RESERVE_RUNS
@@ -127,7 +128,7 @@ def hashing(engine: Engine, setup: Setup, record: DayRecord, grid: Grid, known_a
     was known when it was mined. Otherwise the newest figure that held at the interval's start."""
     if isinstance(setup.hash, FixedHash):
         usd = decimal(setup.hash.usd_per_ph_day)
-        return Settled((usd,) * len(grid), f"fixed by the site's owner at {usd} $/PH/day", None)
+        return Settled((usd,) * len(grid), f"fixed by the site's owner at {usd_text(usd)}/PH/day", None)
     told = list(hashprices_known(engine, grid.over, known_at))
     own = _own_days(setup, record, grid, known_at)
     values, used = [], []

@@ -7,12 +7,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from dispatch.decide.reflex import planned_interval
 from dispatch.decide.state import State
 from dispatch.entries import Commanded, Done, Entry, Planned, PriceBasisChanged, RunStarted, Seen, unpack
 from dispatch.signals.call_json import demand_text
 from markets.facts import Award, Call
 from optimizer.domain.money import usd_text
+from optimizer.planning.plan_json import planned_interval
 
 KEEP_TICKS = 2600  # nine days of five-minute ticks
 KEEP_ACTIVITY = 400

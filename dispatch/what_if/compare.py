@@ -8,7 +8,6 @@ from datetime import datetime
 from typing import Any
 
 from dispatch.decide.plan_inputs import PlanInputs
-from dispatch.decide.reflex import planned_interval
 from dispatch.runtime.planner import make as make_plan
 from dispatch.signals.documents import read
 from dispatch.what_if.apply import base_inputs, case_inputs
@@ -17,9 +16,9 @@ from dispatch.what_if.scenario import Scenario
 from markets.grid import parse_instant
 from optimizer.domain.calls import calls_in_force
 from optimizer.domain.obligation import LOAD_BEFORE_MW
+from optimizer.planning.plan_json import PlanDocument, planned_interval
 
-PLAN = Mapping[str, Any]
-MakePlan = Callable[[PlanInputs], dict[str, Any]]
+MakePlan = Callable[[PlanInputs], PlanDocument]
 SMALL_USD = 0.005
 SMALL_MW = 1e-6
 
@@ -44,7 +43,7 @@ def what_if(baseline: Baseline, scenario: Mapping[str, Any] | Scenario, make_pla
     }
 
 
-def totals(plan: PLAN) -> dict[str, Any]:
+def totals(plan: PlanDocument) -> dict[str, Any]:
     """The sums of a plan: net and lines in dollars, energy in MWh, hashing in PH/s-days."""
     energy = hashes = 0.0
     for interval in plan["intervals"]:
@@ -55,7 +54,7 @@ def totals(plan: PLAN) -> dict[str, Any]:
     return {"net_usd": sum(lines.values()), "lines": lines, "energy_mwh": energy, "hash_ph_days": hashes}
 
 
-def difference(base: PLAN, case: PLAN) -> dict[str, Any]:
+def difference(base: PlanDocument, case: PlanDocument) -> dict[str, Any]:
     """Case minus base; positive dollars are a gain of the case."""
     b, c = totals(base), totals(case)
     names = dict.fromkeys([*b["lines"], *c["lines"]])
@@ -67,7 +66,7 @@ def difference(base: PLAN, case: PLAN) -> dict[str, Any]:
     }
 
 
-def promises(before: PlanInputs, after: PlanInputs, base: PLAN, case: PLAN) -> list[dict[str, Any]]:
+def promises(before: PlanInputs, after: PlanInputs, base: PlanDocument, case: PlanDocument) -> list[dict[str, Any]]:
     """Every promise of either plan (calls in its span, and whatever falls short), and whether each plan keeps it."""
     called = {"base": _called(before), "case": _called(after)}
     missed = {"base": _missed(base, called["base"]), "case": _missed(case, called["case"])}
@@ -89,7 +88,7 @@ def promises(before: PlanInputs, after: PlanInputs, base: PLAN, case: PLAN) -> l
     ]
 
 
-def binding(base: PLAN, case: PLAN) -> list[dict[str, Any]]:
+def binding(base: PlanDocument, case: PlanDocument) -> list[dict[str, Any]]:
     """The limits that cost money in either plan, the costliest of the case first: $ gained by one more MW over the whole span."""
     b, c = _worth(base), _worth(case)
     worth = {n: (b.get(n, 0.0), c.get(n, 0.0)) for n in dict.fromkeys([*c, *b])}
@@ -98,7 +97,7 @@ def binding(base: PLAN, case: PLAN) -> list[dict[str, Any]]:
     return [{"limit": n, "base_usd_per_mw": worth[n][0], "case_usd_per_mw": worth[n][1]} for n in rows]
 
 
-def _worth(plan: PLAN) -> dict[str, float]:
+def _worth(plan: PlanDocument) -> dict[str, float]:
     return {name: _sum(value) for name, value in plan.get("shadow_prices", {}).items()}
 
 
@@ -108,7 +107,7 @@ def _sum(value: Any) -> float:
     return sum(map(_sum, value)) if isinstance(value, list) else float(value or 0.0)
 
 
-def shortfalls(plan: PLAN) -> dict[str, tuple[float, float]]:
+def shortfalls(plan: PlanDocument) -> dict[str, tuple[float, float]]:
     """By promise: MW short in the worst interval, and dollars over all intervals."""
     out: dict[str, tuple[float, float]] = {}
     for row in plan.get("shortfalls", ()):
@@ -117,7 +116,7 @@ def shortfalls(plan: PLAN) -> dict[str, tuple[float, float]]:
     return out
 
 
-def _missed(plan: PLAN, called: Sequence[str]) -> dict[str, tuple[float, float]]:
+def _missed(plan: PlanDocument, called: Sequence[str]) -> dict[str, tuple[float, float]]:
     """Shortfalls by promise. A plan has one cap and one floor for all calls of an obligation: each call gets the larger one."""
     out = shortfalls(plan)
     for obligation in dict.fromkeys(name.partition(": call ")[0] for name in called):
@@ -133,7 +132,7 @@ def _called(inputs: PlanInputs) -> list[str]:
     return [f"{c.obligation}: call {c.id}" for c in calls if c.start_at < over.end and (c.end_at is None or c.end_at > over.start)]
 
 
-def with_loads_at_notice(after: PlanInputs, before: PlanInputs, base: PLAN) -> PlanInputs:
+def with_loads_at_notice(after: PlanInputs, before: PlanInputs, base: PlanDocument) -> PlanInputs:
     """The case with the load from which its own calls are reduced: the load of their scope in the base plan when they begin, MW."""
     old = {id(c) for c in before.so_far.calls}
     new = [c for c in after.so_far.calls if id(c) not in old and c.mw_delta is not None]
@@ -148,12 +147,12 @@ def with_loads_at_notice(after: PlanInputs, before: PlanInputs, base: PLAN) -> P
     return replace(after, so_far=replace(after.so_far, memory=memory))
 
 
-def _load(plan: PLAN, at: datetime, groups: tuple[str, ...]) -> float:
+def _load(plan: PlanDocument, at: datetime, groups: tuple[str, ...]) -> float:
     interval = planned_interval(plan, at) or plan["intervals"][0]
     return sum(float(interval["groups"][g]["load_mw"]) for g in groups if g in interval["groups"])
 
 
-def _headline(base: PLAN, case: PLAN, baseline: Baseline) -> list[str]:
+def _headline(base: PlanDocument, case: PlanDocument, baseline: Baseline) -> list[str]:
     """The difference in a few sentences."""
     d = difference(base, case)
     if abs(d["net_usd"]) < SMALL_USD and abs(d["energy_mwh"]) < SMALL_MW:
@@ -171,7 +170,7 @@ def _headline(base: PLAN, case: PLAN, baseline: Baseline) -> list[str]:
     return out
 
 
-def _first_change(base: PLAN, case: PLAN) -> datetime | None:
+def _first_change(base: PlanDocument, case: PlanDocument) -> datetime | None:
     for b, c in zip(base["intervals"], case["intervals"], strict=False):
         if abs(b["load_mw"] - c["load_mw"]) > SMALL_MW:
             return parse_instant(b["start"])

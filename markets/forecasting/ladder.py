@@ -8,13 +8,13 @@ from datetime import UTC, datetime, timedelta
 
 import numpy as np
 
+from markets import usd_text
 from markets.factbook import FactBook, day_ahead_point
-from markets.facts import Price
+from markets.facts import STALE_AFTER, Price
 from markets.forecasting.outlook_values import DAY, DAYS_BACK, HOUR, _back, _filled, _same_hours, means_on, system_load
 from markets.grid import Grid, Interval, Market, utc
 from markets.outlook import Basis, Outlook, PeakWindow, PriceBasis
 from markets.series import Series
-from markets.sources.source import STALE_AFTER
 
 HELD_FOR = HOUR  # how far ahead the last real-time price is believed more than the day-ahead market
 OLDEST_STAND_IN = DAY  # a price older than this carries no plan
@@ -173,7 +173,7 @@ def _hashprice(book: FactBook, at: datetime, grid: Grid, default: float | None) 
     if known is None:
         if default is None:
             return Series.flat(grid, np.nan, unit), ["No hashprice is known; nothing stands in, the safe state holds."]
-        return Series.flat(grid, default, unit), [f"No hashprice is known yet; {default:.2f} $/PH/day of the site file stands in."]
+        return Series.flat(grid, default, unit), [f"No hashprice is known yet; {usd_text(default)}/PH/day of the site file stands in."]
     notes = []
     if at >= known.over.end:
         notes.append(f"The newest hashprice held until {known.over.end.astimezone(UTC):%Y-%m-%d %H:%M} UTC; it is kept on.")

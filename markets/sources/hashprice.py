@@ -10,7 +10,7 @@ from typing import Any
 
 import httpx
 
-from markets import NotPublished, Refused, Stale, Unreachable
+from markets import NotPublished, Refused, Stale, Unreachable, usd_text
 from markets.facts import Fact, HashPrice
 from markets.grid import Interval
 from markets.hashmath import SATS_PER_BTC, network_hashrate_eh, subsidy_btc, usd_per_ph_day
@@ -35,7 +35,7 @@ class FixedHashprice:
 
     async def fetch(self, since: datetime, until: datetime) -> Sequence[Fact]:
         """One fact for each full hour in (since, until], each holding for 25 hours."""
-        basis = f"fixed by the site's owner at {self.usd_per_ph_day:g} $/PH/day"
+        basis = f"fixed by the site's owner at {usd_text(self.usd_per_ph_day)}/PH/day"
         first = int(max(since, until - self._LONGEST).timestamp()) // 3600 + 1
         hours = [datetime.fromtimestamp(hour * 3600, UTC) for hour in range(first, int(until.timestamp()) // 3600 + 1)]
         return [
@@ -215,7 +215,7 @@ def epoch_s(stamp: float) -> float:
 def _priced(difficulty: float, btc_usd: float, fees_btc: float, next_height: int, where: str) -> tuple[float, str]:
     subsidy = subsidy_btc(next_height)
     basis = (
-        f"{where} to {next_height - 1}: difficulty {difficulty:.6g} ({network_hashrate_eh(difficulty):.1f} EH/s), BTC ${btc_usd:,.0f}, "
+        f"{where} to {next_height - 1}: difficulty {difficulty:.6g} ({network_hashrate_eh(difficulty):.1f} EH/s), BTC {usd_text(btc_usd)}, "
         f"subsidy {subsidy:g} + fees {fees_btc:.4f} BTC a block, before the pool's fee"
     )
     return usd_per_ph_day(difficulty, btc_usd, fees_btc, subsidy), basis

@@ -10,11 +10,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from markets import NotPublished, SourceError, Stale
-from markets.facts import Fact, LoadForecast, Price, PriceMarket, ReservePrice, SystemLoad
+from markets.facts import STALE_AFTER, Fact, LoadForecast, Price, PriceMarket, ReservePrice, SystemLoad
 from markets.grid import Market, OperatingDay
 from markets.sources.feed import Feed
 from markets.sources.frame import PRICE_FLOOR, ImplausiblePrice, Row, Shape, accept
-from markets.sources.source import STALE_AFTER
 
 _REMEMBERED = timedelta(days=9)
 _AGREES_USD = 0.005  # prices are published to the cent

@@ -1,15 +1,12 @@
-"""Source: whoever tells us facts. A site file names it; the entry points of `markets.sources` open it, built-in or plugged in."""
+"""What a source of facts is. A site file names one by its entry point in the group `markets.sources`, built in or plugged in."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Protocol
 
 from markets.facts import Fact
-
-# ERCOT publishes a quarter hour about 2 minutes after its end, MISO five minutes about as late: MARKETS section 4.
-STALE_AFTER = {"ercot": timedelta(minutes=20), "miso": timedelta(minutes=12), "tariff": timedelta(days=2)}
 
 
 class Source(Protocol):

@@ -49,14 +49,6 @@ class Generator:
         return np.where(most < self.min_mw, 0.0, most)
 
 
-def planned_generation(plan: Mapping[str, Any] | None, at: datetime) -> dict[str, float]:
-    """MW by contract that a PLAN document has its generators make at an instant; nothing where it holds none."""
-    for interval in plan["intervals"] if plan is not None else ():
-        if parse_instant(interval["start"]) <= at < parse_instant(interval["end"]):
-            return {name: float(machine["mw"]) for name, machine in interval.get("generation", {}).items()}
-    return {}
-
-
 def running_since(made_mw: Floats, grid: Grid, memory: Mapping[str, Any]) -> list[datetime]:
     """Since when a generator runs or stands in each interval of a schedule, by what was remembered before it."""
     before, since = float(memory.get(RUNNING_MW, 0.0)) > DUST_MW, memory.get(SINCE)

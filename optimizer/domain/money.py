@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from decimal import ROUND_HALF_UP, Decimal
 
+from markets import usd_text as usd_text  # the one money formatter, offered beside the amounts it writes
 from markets.grid import Interval
 
 CENT = Decimal("0.01")
@@ -20,12 +21,6 @@ def decimal(value: float | int | str | Decimal) -> Decimal:
 def cents(amount: Decimal) -> Decimal:
     """Rounded half up to the cent."""
     return amount.quantize(CENT, ROUND_HALF_UP)
-
-
-def usd_text(amount: float | int | str | Decimal) -> str:
-    """Dollars for people: "$1,234.50", "-$3.20". A rate puts its unit after: f"{usd_text(price)}/MWh" is "$5.00/MWh"."""
-    rounded = cents(decimal(amount))
-    return f"{'-' if rounded < 0 else ''}${abs(rounded):,}"
 
 
 def plain(value: Decimal) -> str:

@@ -16,6 +16,7 @@ from typing import Annotated, Any, ClassVar
 import numpy as np
 from pydantic import AfterValidator, Field, model_validator
 
+from markets import usd_text
 from markets.facts import Call
 from markets.grid import Interval, parse_instant, utc
 from optimizer.domain.array_types import Floats
@@ -164,8 +165,8 @@ class Generation(Contract):
         line = f"the line brings {max(net[0], 0.0):.3f} MW" if net[0] > -DUST_MW else f"{-net[0]:.3f} MW flow out"
         limit = f" of {meter.import_mw:g}" if meter.import_mw is not None and net[0] > DUST_MW else ""
         yield (
-            f"{self.name} {does}{self._until(program, made)}: another MWh of it costs {self.usd_per_mwh:.2f} $, "
-            f"energy at {meter.settlement_point} {price:.2f} $; {line}{limit}"
+            f"{self.name} {does}{self._until(program, made)}: another MWh of it costs {usd_text(self.usd_per_mwh)}, "
+            f"energy at {meter.settlement_point} {usd_text(price)}; {line}{limit}"
         )
 
     def _until(self, program: Program, made: Floats) -> str:

@@ -1,30 +1,27 @@
-"""Explain: breakevens, what limits are worth, what cannot be kept, and the plan in sentences an operator understands."""
+"""A plan explained: breakevens, what limits are worth, which promises cannot be kept, and the plan in sentences for an operator."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING
 
 import numpy as np
 
+from markets import counted, usd_text
 from markets.grid import hour_ending
 from optimizer.domain.array_types import Floats
 from optimizer.domain.isolation import PluginFailures
 from optimizer.domain.obligation import Obligation
+from optimizer.domain.shortfall import Shortfall
 from optimizer.domain.site import SLEEP, RigGroup, Site
 from optimizer.lp import phrases
 from optimizer.lp.arrays import Yields
 from optimizer.lp.breakeven import breakevens_usd_per_mwh
-from optimizer.lp.cohorts import Cohorts
 from optimizer.lp.program import Program
 from optimizer.lp.trajectory import Trajectory
+from optimizer.planning.result import Plan
 from optimizer.solve.lexicographic import Solution
-
-if TYPE_CHECKING:
-    from optimizer.domain.shortfall import Shortfall
-    from optimizer.planning.result import Plan
 
 # A load this close to an instruction stands against it: a watt.
 SLACK_MW = 1e-6
@@ -33,9 +30,11 @@ PROMISED = ("call", "floor", "before test", "runs")
 LIMITS = ("interconnect", "hall ", "line ", "maker ", "call ", "ramp ", "starts ", "floor ")
 
 
-def breakevens(book: Sequence[Obligation], program: Program) -> dict[str, float]:
-    """By group of the program's site, usd_per_mwh at its settlement point, in the first interval."""
-    return {name: float(usd[0]) for name, usd in breakevens_usd_per_mwh(book, program).items()}
+def breakevens(plan: Plan) -> dict[str, float]:
+    """By group, usd_per_mwh at its settlement point: the energy price of the first interval at which running and sleeping earn the same."""
+    made_from = plan.origin
+    own = {name: float(usd[0]) for name, usd in breakevens_usd_per_mwh(made_from.book, made_from.program).items()}
+    return {name: own[first] for first, members in made_from.cohorts.members.items() for name, _ in members}
 
 
 def shadow_prices(program: Program, solution: Solution | None) -> dict[str, Floats]:
@@ -58,8 +57,6 @@ def shortfalls(
 ) -> tuple[Shortfall, ...]:
     """Promises the plan cannot keep, with the megawatts, the hours, what the contract itself makes of it, and the cheapest way out. What a
     contract tells of its awards is its own (`own_shortfalls`)."""
-    from optimizer.domain.shortfall import Shortfall
-
     missed = [(s.name, s.mw, _trip(program, site, float(s.mw.max()))) for s in program.shorts]
     for e in program.elastic if solution is not None else ():
         mw = np.zeros(program.n)
@@ -98,128 +95,121 @@ def own_reasons(book: Sequence[Obligation], program: Program, path: Trajectory) 
             yield f"{name} could not say its reasons: {fault!r}"
 
 
-def reasons(site: Site, book: Sequence[Obligation], plan: Plan, program: Program, cohorts: Cohorts) -> tuple[str, ...]:
-    """What each group does now, until when and why; what binds and what it is worth; what cannot be kept."""
-    called = _called_now(site, book, plan, program)
+def reasons(plan: Plan) -> tuple[str, ...]:
+    """The plan in sentences: findings, what each group does now, until when and why, which limits bind and what they are worth, which
+    promises cannot be kept, and what contracts add of their own."""
+    made_from, groups_at = plan.origin, breakevens(plan)
+    instructions = _instructions(plan)
     return (
         *(f.text for f in plan.findings),
-        *(_now(site, plan, program, first, members, called) for first, members in cohorts.members.items()),
-        *_binding(site, plan),
+        *(_group_now(plan, groups_at[first], members, instructions) for first, members in made_from.cohorts.members.items()),
+        *_binding(plan),
         *(_short(s) for s in plan.shortfalls),
+        *own_reasons(made_from.book, made_from.program, made_from.path),
     )
 
 
 @dataclass(frozen=True, slots=True)
-class _Called:
-    """A deployed instruction in force: the groups it speaks of, its words, whether it keeps rigs of them asleep or awake."""
+class _Instruction:
+    """A deployed instruction in force: the groups in its scope, its reason, and whether it holds rigs of them asleep or awake."""
 
     groups: tuple[str, ...]
-    words: str
+    reason: str
     caps: bool
     lifts: bool
 
 
-def _called_now(site: Site, book: Sequence[Obligation], plan: Plan, program: Program) -> list[_Called]:
+def _instructions(plan: Plan) -> list[_Instruction]:
     """The deployed instructions that hold the load of the first interval down, or up."""
-    found = []
-    for obligation in book:
+    site, program, found = plan.origin.site, plan.origin.program, []
+    for obligation in plan.origin.book:
         calls = [c for c in program.so_far.calls if c.obligation == obligation.name]
         if not calls:
             continue
-        insists = obligation.bounds(site, program.so_far.memory.get(obligation.name, {}), calls, plan.grid.intervals[0])
+        bounds = obligation.bounds(site, program.so_far.memory.get(obligation.name, {}), calls, plan.grid.intervals[0])
         names = obligation.scope.names(site)
         load_mw = sum(float(plan.groups[name].load_mw[0]) for name in names)
         full_mw = sum(site.group(name).rigs * site.group(name).full.watts for name in names) / 1e6
-        caps, lifts = insists.cap_mw < full_mw, insists.floor_mw > 0 and load_mw < insists.floor_mw + SLACK_MW
-        if insists.why.startswith("call ") and (caps or lifts):
-            found.append(_Called(names, insists.why, caps, lifts))
+        caps, lifts = bounds.cap_mw < full_mw, bounds.floor_mw > 0 and load_mw < bounds.floor_mw + SLACK_MW
+        if bounds.why.startswith("call ") and (caps or lifts):
+            found.append(_Instruction(names, bounds.why, caps, lifts))
     return found
 
 
-def _now(
-    site: Site,
-    plan: Plan,
-    program: Program,
-    first: str,
-    members: Sequence[tuple[str, float]],
-    called: Sequence[_Called],
-) -> str:
-    group = site.group(first)
-    point = site.meter_of[first].settlement_point
-    price, breakeven = float(plan.prices[point][0]), plan.breakevens[first]
-    modes = plan.groups[first].modes
+def _group_now(plan: Plan, breakeven: float, members: Sequence[tuple[str, float]], instructions: Sequence[_Instruction]) -> str:
+    """One sentence for a group, or for several that are planned as one (`members`, the first of them by name)."""
+    first, site = members[0][0], plan.origin.site
+    group, point = site.group(first), site.meter_of[first].settlement_point
+    price, modes = float(plan.prices[point][0]), plan.groups[first].modes
     awake = sum((n for m, n in modes.items() if m != SLEEP), np.zeros(len(plan.grid)))
-    here = awake + modes[SLEEP]
-    name = f"{first} and {len(members) - 1} like it ({group.model})" if len(members) > 1 else f"{first} ({group.model})"
-    if here[0] < 0.5:
-        return f"{name}: no rig can be used now"
-    share = float(awake[0] / here[0])
-    side = "above" if price > breakeven else "below" if price < breakeven else "at"
-    why = f"energy at {point} {price:.2f} $/MWh is {side} its breakeven {breakeven:.2f}"
+    available = awake + modes[SLEEP]
+    name = f"{first} and {counted(len(members) - 1, 'group')} like it ({group.model})" if len(members) > 1 else f"{first} ({group.model})"
+    if available[0] < 0.5:
+        return f"{name}: no rig is available now"
+    share, cheap = float(awake[0] / available[0]), price < breakeven
     what = "runs" if share > 0.999 else "sleeps" if share < 0.001 else f"runs {share:.0%} of its rigs"
-    until = _until(site, plan, awake)
-    wanted = price < breakeven
-    told = [c.words for c in called if first in c.groups and ((c.caps and wanted and share < 0.999) or (c.lifts and not wanted))]
-    bound = _by_minimum(site, plan, program, group, share)
-    if told or (bound and (wanted and share < 0.999 or not wanted and share > 0.001)):
-        why += "; " + "; ".join([*told, *bound])
-    elif (wanted and share < 0.999) or (not wanted and share > 0.001 and price > breakeven):
-        why += f"; {_held_by(plan, program, first, wanted)}"
-    return f"{name} {what}{until}: {why}"
+    side = "above" if price > breakeven else "below" if cheap else "equal to"
+    why = [f"energy at {point} is {usd_text(price)}/MWh, {side} its breakeven of {usd_text(breakeven)}/MWh"]
+    too_few, too_many = cheap and share < 0.999, not cheap and share > 0.001
+    held = [i.reason for i in instructions if first in i.groups and ((i.caps and too_few) or (i.lifts and not cheap))]
+    resting = _by_minimum_time(plan, group, asleep=share < 0.999 and cheap) if too_few or too_many else []
+    why += [*held, *resting] or ([_held_by(plan, first, cheap)] if too_few or (too_many and price > breakeven) else [])
+    return f"{name} {what}{_until(plan, awake)}: {'; '.join(why)}"
 
 
-def _by_minimum(site: Site, plan: Plan, program: Program, group: RigGroup, share: float) -> list[str]:
-    """What the minimum time of rigs that moved a moment ago says of a group that does not do what its price asks."""
-    now = program.so_far.groups.get(group.name)
-    asleep = share < 0.999 and float(plan.prices[site.meter_of[group.name].settlement_point][0]) < plan.breakevens[group.name]
+def _by_minimum_time(plan: Plan, group: RigGroup, asleep: bool) -> list[str]:
+    """Rigs of a group that moved lately and so may not move yet, in words; nothing where all may."""
+    now = plan.origin.program.so_far.groups.get(group.name)
     moved, minimum_min, what = (
-        (now.slept if now else (), group.min_off_min, "rest") if asleep else (now.woken if now else (), group.min_on_min, "stay on")
+        (now.slept if now else (), group.min_off_min, "off") if asleep else (now.woken if now else (), group.min_on_min, "on")
     )
     free = [(at + timedelta(minutes=minimum_min), rigs) for at, rigs in moved if at + timedelta(minutes=minimum_min) > plan.at]
     if not free:
         return []
-    last = max(at for at, _ in free).astimezone(site.market.tz)
-    return [f"{sum(rigs for _, rigs in free)} of them {what} until {last:%H:%M}, for their minimum time"]
+    last = max(at for at, _ in free).astimezone(plan.origin.site.market.tz)
+    return [f"{sum(rigs for _, rigs in free):,} of them must stay {what} until {last:%H:%M} for their minimum time"]
 
 
-def _until(site: Site, plan: Plan, awake: Floats) -> str:
+def _until(plan: Plan, awake: Floats) -> str:
     changes = np.flatnonzero(np.abs(awake - awake[0]) > 0.01 * max(1.0, float(awake.max())))
     if not len(changes):
         return " to the end of the plan"
-    at = plan.grid.intervals[int(changes[0])].start
-    here, begins = at.astimezone(site.market.tz), plan.at.astimezone(site.market.tz)
+    market, at = plan.origin.site.market, plan.grid.intervals[int(changes[0])].start
+    here, begins = at.astimezone(market.tz), plan.at.astimezone(market.tz)
     day = "" if here.date() == begins.date() else f"{here:%a} "
-    return f" until {day}{here:%H:%M} ({hour_ending(site.market, at)})"
+    return f" until {day}{here:%H:%M} ({hour_ending(market, at)})"
 
 
-def _held_by(plan: Plan, program: Program, group: str, wanted: bool) -> str:
+def _held_by(plan: Plan, group: str, cheap: bool) -> str:
+    """Why a group does not do what its price asks for when no instruction and no recent move says so."""
+    program = plan.origin.program
     meter = program.site.meter_of[group].id
-    if not wanted and any(plan.generation[made.name][0] > SLACK_MW for made in program.generators(meter)):
-        return f"it runs on what is generated behind meter {meter}"
+    if not cheap and any(plan.generation[made.name][0] > SLACK_MW for made in program.generators(meter)):
+        return f"it runs on power generated behind meter {meter}"
     binding = [name for name, worth in plan.shadow_prices.items() if worth[0] > 0]
     if binding:
-        return "held by " + ", ".join(binding)
+        return "limited by " + ", ".join(binding)
     if any(r.name.startswith(("minimum", "starts")) for r in program.rows):
-        return "minimum times, wear or start limits make a short stop not worth it" if not wanted else "waking for so short is not worth it"
-    return "other hours decide"
+        return "the cheap spell is too short to repay a start" if cheap else "the dear spell is too short to repay a stop and a start"
+    return "terms that span other hours decide"
 
 
-def _binding(site: Site, plan: Plan) -> Iterable[str]:
+def _binding(plan: Plan) -> Iterable[str]:
     for name, worth in plan.shadow_prices.items():
         binds, hours = worth > 0, np.asarray(plan.grid.hours)
         starts = name.startswith("starts ")
         usd = (worth * hours if starts else worth)[binds]
         what, per = ("a thousand more starts then are", "") if starts else ("one more MW there is", " an hour")
-        much = f"{usd.max():.2f}" if usd.max() - usd.min() < 0.01 else f"{usd.min():.2f} to {usd.max():.2f}"
-        when = phrases.hours(site.market, plan.grid, binds)
-        yield f"{name} binds for {hours[binds].sum():.3g} h ({when}); {what} worth {much} ${per}"
+        much = usd_text(usd.max()) if usd.max() - usd.min() < 0.01 else f"{usd_text(usd.min())} to {usd_text(usd.max())}"
+        when = phrases.hours(plan.origin.site.market, plan.grid, binds)
+        yield f"{name} binds for {hours[binds].sum():.3g} h ({when}); {what} worth {much}{per}"
 
 
 def _short(s: Shortfall) -> str:
     """Minimum times are missed by rigs, everything else by megawatts."""
-    much = f"{s.mw * 1000:,.0f} rigs" if s.promise.startswith("minimum") else f"{s.mw:.4g} MW"
-    worth = f" ({s.usd:,.2f} $)" if s.usd >= 0.005 else ""
-    return f"{s.promise} {s.hours} short {much}{worth}: {s.repair}"
+    much = counted(round(s.mw * 1000), "rig") if s.promise.startswith("minimum") else f"{s.mw:.4g} MW"
+    worth = f" ({usd_text(s.usd)})" if s.usd >= 0.005 else ""
+    return f"{s.promise} {s.hours}: short by {much}{worth}; {s.repair}"
 
 
 def _trip(program: Program, site: Site, mw: float) -> str:
@@ -235,14 +225,14 @@ def _trip(program: Program, site: Site, mw: float) -> str:
     for name in sorted(asleep, key=lambda hall: -asleep[hall]):
         if left > SLACK_MW and asleep[name] > 0:
             opened, left = [*opened, name], left - asleep[name]
-    feeders = f"feeder{'s' if len(opened) > 1 else ''} of hall {' and '.join(opened)}"
-    return f"nothing is left to shed: open the {feeders} for the last {mw:.3f} MW" if opened else "nothing is left to shed"
+    feeders = f"{'feeder' if len(opened) == 1 else 'feeders'} of hall {' and '.join(opened)}"
+    return f"all rigs are asleep: open the {feeders} for the last {mw:.3f} MW" if opened else "all rigs are asleep"
 
 
 def _repair(level: Yields) -> str:
     return {
         Yields.CAPACITY: "buy the capacity back, or make more rigs available",
-        Yields.MINIMUM_TIMES: "rigs stop or start before their minimum time is over; wear only",
+        Yields.MINIMUM_TIMES: "rigs stop or start before their minimum time is over, which costs wear only",
         Yields.RAMP: "the load moves faster than the agreed ramp; tell the interconnecting utility",
         Yields.INSTRUCTION: "make more rigs available, or report the shortfall before the interval begins",
     }[level]

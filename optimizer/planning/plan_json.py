@@ -1,76 +1,163 @@
-"""A plan as plain JSON values: CONTRACT `plan --json`."""
+"""A plan as plain JSON values (CONTRACT, `plan --json`): the typed document, how it is made from a Plan, and how it is looked up."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from datetime import datetime
+from typing import NotRequired, TypedDict
 
-from optimizer.domain.array_types import Floats
-from optimizer.domain.generator import SINCE
-
-if TYPE_CHECKING:
-    from optimizer.planning.result import GroupPlan, Plan
+from markets.grid import parse_instant
+from optimizer.planning.explain import breakevens, reasons
+from optimizer.planning.result import GroupPlan, Plan, SolveInfo
 
 
-def document(plan: Plan) -> dict[str, Any]:
-    """`lines` are totals over the horizon under "OBLIGATION/CHARGE_TYPE"; `shadow_prices` are lists, one number an interval. Beside the
-    contract's keys: `at`, `breakevens`, `findings`, and in each interval the prices this plan took."""
+class GroupDocument(TypedDict):
+    """A group of rigs in one interval: its load at the meter with overhead, its hashrate, and rigs by mode."""
+
+    load_mw: float
+    hashrate_ph: float
+    modes: dict[str, float]
+
+
+class GeneratorDocument(TypedDict):
+    """A generator in one interval: MW, and the instant (ISO 8601) since when it runs or stands still."""
+
+    mw: float
+    since: str
+
+
+class IntervalDocument(TypedDict):
+    """One interval of a plan. `start` and `end` are ISO 8601 in UTC; `offers` is MW kept ready by reserve product; prices are those that
+    the plan was made with, by settlement point. `generation`, by contract, is left out where a site has no generator."""
+
+    start: str
+    end: str
+    load_mw: float
+    groups: dict[str, GroupDocument]
+    generation: NotRequired[dict[str, GeneratorDocument]]
+    offers: dict[str, float]
+    price_usd_per_mwh: dict[str, float]
+    hashprice_usd_per_ph_day: float
+
+
+class ShortfallDocument(TypedDict):
+    """A promise that cannot be kept: by how many MW at most, what that costs, when (market clock), and the cheapest way out."""
+
+    promise: str
+    mw: float
+    usd: float
+    hours: str
+    repair: str
+
+
+class FindingDocument(TypedDict):
+    """Something a person should look at: a stable word for its kind, and a sentence."""
+
+    kind: str
+    text: str
+
+
+class SolveDocument(TypedDict):
+    """The size of the program, the seconds it took, and how it ended; `gap` is null for a program without integers."""
+
+    rows: int
+    cols: int
+    build_s: float
+    solve_s: float
+    status: str
+    gap: float | None
+
+
+class PlanDocument(TypedDict):
+    """A whole plan. `lines` are dollars over the horizon by OBLIGATION/CHARGE_TYPE; `shadow_prices` are by limit, one number an interval;
+    `breakevens` are usd_per_mwh by group in the first interval; `at` is the instant the plan was made for."""
+
+    at: str
+    objective_usd: float
+    intervals: list[IntervalDocument]
+    lines: dict[str, float]
+    shadow_prices: dict[str, list[float]]
+    shortfalls: list[ShortfallDocument]
+    reasons: list[str]
+    breakevens: dict[str, float]
+    findings: list[FindingDocument]
+    solve: SolveDocument
+
+
+def plan_to_json(plan: Plan) -> PlanDocument:
+    """The document of a plan: the same plan gives the same text."""
     return {
         "at": plan.at.isoformat(),
-        "objective_usd": _cent(plan.objective_usd),
+        "objective_usd": _rounded_usd(plan.objective_usd),
         "intervals": [_interval(plan, t) for t in range(len(plan.grid))],
-        "lines": {f"{obligation}/{charge}": _cent(float(usd.sum())) for (obligation, charge), usd in plan.lines.items()},
-        "shadow_prices": {name: _list(values) for name, values in plan.shadow_prices.items()},
+        "lines": {f"{obligation}/{charge}": _rounded_usd(float(usd.sum())) for (obligation, charge), usd in plan.lines.items()},
+        "shadow_prices": {name: [_rounded(v) for v in values] for name, values in plan.shadow_prices.items()},
         "shortfalls": [
-            {"promise": s.promise, "mw": _short(s.mw), "usd": _cent(s.usd), "hours": s.hours, "repair": s.repair} for s in plan.shortfalls
+            {"promise": s.promise, "mw": _rounded(s.mw), "usd": _rounded_usd(s.usd), "hours": s.hours, "repair": s.repair}
+            for s in plan.shortfalls
         ],
-        "reasons": list(plan.reasons),
-        "breakevens": {name: _short(value) for name, value in plan.breakevens.items()},
+        "reasons": list(reasons(plan)),
+        "breakevens": {name: _rounded(value) for name, value in breakevens(plan).items()},
         "findings": [{"kind": f.kind, "text": f.text} for f in plan.findings],
-        "solve": {
-            "rows": plan.solve.rows,
-            "cols": plan.solve.cols,
-            "build_s": plan.solve.build_s,
-            "solve_s": plan.solve.solve_s,
-            "status": plan.solve.status,
-            "gap": None if math.isnan(plan.solve.gap) else plan.solve.gap,
-        },
+        "solve": _solve(plan.solve),
     }
 
 
-def _interval(plan: Plan, t: int) -> dict[str, Any]:
+def planned_interval(plan: PlanDocument, at: datetime) -> IntervalDocument | None:
+    """The interval that holds an instant; None before the plan's first and after its last."""
+    for interval in plan["intervals"]:
+        if parse_instant(interval["start"]) <= at < parse_instant(interval["end"]):
+            return interval
+    return None
+
+
+def planned_generation(plan: PlanDocument | None, at: datetime) -> dict[str, float]:
+    """MW by contract that a plan has its generators make at an instant; nothing without a plan or beyond its horizon."""
+    interval = planned_interval(plan, at) if plan is not None else None
+    return {name: float(made["mw"]) for name, made in interval.get("generation", {}).items()} if interval else {}
+
+
+def _interval(plan: Plan, t: int) -> IntervalDocument:
     over = plan.grid.intervals[t]
-    made = {name: {"mw": _short(mw[t]), SINCE: plan.since[name][t].isoformat()} for name, mw in plan.generation.items()}
-    return {
+    document: IntervalDocument = {
         "start": over.start.isoformat(),
         "end": over.end.isoformat(),
-        "load_mw": _short(plan.load_mw[t]),
-        **({"generation": made} if made else {}),
+        "load_mw": _rounded(plan.load_mw[t]),
         "groups": {name: _group(group, t) for name, group in plan.groups.items()},
-        "offers": {product: _short(mw[t]) for product, mw in plan.offers.items()},
-        "price_usd_per_mwh": {point: _short(values[t]) for point, values in plan.prices.items()},
-        "hashprice_usd_per_ph_day": _short(plan.hashprice[t]),
+        "offers": {product: _rounded(mw[t]) for product, mw in plan.offers.items()},
+        "price_usd_per_mwh": {point: _rounded(values[t]) for point, values in plan.prices.items()},
+        "hashprice_usd_per_ph_day": _rounded(plan.hashprice[t]),
     }
+    if plan.generation:
+        document["generation"] = {
+            name: {"mw": _rounded(mw[t]), "since": plan.since[name][t].isoformat()} for name, mw in plan.generation.items()
+        }
+    return document
 
 
-def _group(group: GroupPlan, t: int) -> dict[str, Any]:
-    modes: Mapping[str, Floats] = group.modes
+def _group(group: GroupPlan, t: int) -> GroupDocument:
     return {
-        "load_mw": _short(group.load_mw[t]),
-        "hashrate_ph": _short(group.hashrate_ph[t]),
-        "modes": {mode: _short(rigs[t]) for mode, rigs in modes.items()},
+        "load_mw": _rounded(group.load_mw[t]),
+        "hashrate_ph": _rounded(group.hashrate_ph[t]),
+        "modes": {mode: _rounded(rigs[t]) for mode, rigs in group.modes.items()},
     }
 
 
-def _short(value: float) -> float:
-    """Nine decimals: a thousandth of a watt, and the same text for the same plan."""
+def _solve(solve: SolveInfo) -> SolveDocument:
+    return {
+        "rows": solve.rows,
+        "cols": solve.cols,
+        "build_s": solve.build_s,
+        "solve_s": solve.solve_s,
+        "status": solve.status,
+        "gap": None if math.isnan(solve.gap) else solve.gap,
+    }
+
+
+def _rounded(value: float) -> float:
+    """Nine decimals: a thousandth of a watt; never a negative zero."""
     return round(float(value), 9) + 0.0
 
 
-def _cent(value: float) -> float:
+def _rounded_usd(value: float) -> float:
     return round(float(value), 6) + 0.0
-
-
-def _list(values: Floats) -> list[float]:
-    return [_short(v) for v in values]

@@ -1,4 +1,4 @@
-"""Plan: what the site should do over the horizon, worth what, and why. It always returns one."""
+"""The plan as a value: what the site should do over the horizon, what that is expected to earn, and what it was made from."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 
@@ -21,7 +20,6 @@ from optimizer.domain.site import Site
 from optimizer.lp.cohorts import Cohorts
 from optimizer.lp.program import Program
 from optimizer.lp.trajectory import Trajectory
-from optimizer.planning import explain
 from optimizer.solve.lexicographic import Solution
 
 # The status of a plan that no solver made.
@@ -109,21 +107,3 @@ class Plan:
     def since(self) -> Mapping[str, list[datetime]]:
         """By contract of a generator: since when it runs or stands in each interval."""
         return {name: running_since(mw, self.grid, self.origin.program.memory(name)) for name, mw in self.generation.items()}
-
-    @cached_property
-    def breakevens(self) -> Mapping[str, float]:
-        """usd_per_mwh by group: the energy price now at which running and sleeping earn the same."""
-        own = explain.breakevens(self.origin.book, self.origin.program)
-        return {name: own[first] for first, members in self.origin.cohorts.members.items() for name, _ in members}
-
-    @cached_property
-    def reasons(self) -> tuple[str, ...]:
-        """The plan in sentences."""
-        o = self.origin
-        return (*explain.reasons(o.site, o.book, self, o.program, o.cohorts), *explain.own_reasons(o.book, o.program, o.path))
-
-    def to_json(self) -> dict[str, Any]:
-        """The document of CONTRACT `plan --json`, with `at`, `breakevens` and the prices taken beside it."""
-        from optimizer.planning.plan_json import document
-
-        return document(self)

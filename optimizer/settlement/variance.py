@@ -10,7 +10,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
-from typing import Any
 
 import numpy as np
 
@@ -20,6 +19,7 @@ from optimizer.domain.calls import active, calls_in_force
 from optimizer.domain.money import ZERO, decimal
 from optimizer.domain.obligation import Obligation
 from optimizer.domain.site import SLEEP
+from optimizer.planning.plan_json import GroupDocument, IntervalDocument, PlanDocument
 from optimizer.settlement.settle import net_usd
 
 # Half a rig more awake than before is a start.
@@ -84,8 +84,8 @@ def missed(book: Sequence[Obligation], foreseen: Actuals, planned: Sequence[InFo
     return dict(zip(GAPS, (forecast, called, device, waking, blindness + unread), strict=True))
 
 
-def in_force(grid: Grid, plans: Sequence[tuple[datetime, Mapping[str, Any]]]) -> tuple[InForce | None, ...]:
-    """What plans said, on a settlement grid. `plans` are (instant from which it was in force, PLAN document), in order of time; each holds
+def in_force(grid: Grid, plans: Sequence[tuple[datetime, PlanDocument]]) -> tuple[InForce | None, ...]:
+    """What plans said, on a settlement grid. `plans` are (instant from which it was in force, plan document), in order of time; each holds
     until the next. An interval that is not covered whole has None."""
     pieces = _pieces(plans, int(grid.edges[-1]))
     out: list[InForce | None] = []
@@ -105,8 +105,8 @@ def in_force(grid: Grid, plans: Sequence[tuple[datetime, Mapping[str, Any]]]) ->
     return tuple(out)
 
 
-def _pieces(plans: Sequence[tuple[datetime, Mapping[str, Any]]], until_s: int) -> list[tuple[int, int, Mapping[str, Any]]]:
-    """(from, to, interval of PLAN) in epoch seconds, not overlapping."""
+def _pieces(plans: Sequence[tuple[datetime, PlanDocument]], until_s: int) -> list[tuple[int, int, IntervalDocument]]:
+    """(from, to, planned interval) in epoch seconds, not overlapping."""
     pieces = []
     for (since, plan), later in zip(plans, [*plans[1:], None], strict=True):
         last = int(later[0].timestamp()) if later else until_s
@@ -120,7 +120,7 @@ def _pieces(plans: Sequence[tuple[datetime, Mapping[str, Any]]], until_s: int) -
     return pieces
 
 
-def _said(here: Sequence[tuple[int, Mapping[str, Any]]], before: Mapping[str, float]) -> InForce:
+def _said(here: Sequence[tuple[int, IntervalDocument]], before: Mapping[str, float]) -> InForce:
     span = Decimal(sum(s for s, _ in here))
     energy: dict[str, Decimal] = {}
     hashed: dict[str, Decimal] = {}
@@ -143,7 +143,7 @@ def _said(here: Sequence[tuple[int, Mapping[str, Any]]], before: Mapping[str, fl
     return InForce(energy, hashed, price, hashprice, frozenset(waking), made)
 
 
-def _awake(group: Mapping[str, Any]) -> float:
+def _awake(group: GroupDocument) -> float:
     return float(sum(n for mode, n in group["modes"].items() if mode != SLEEP))
 
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from markets import counted, usd_text
 from optimizer.domain.array_types import Floats
 from optimizer.lp.arrays import INF, Arrays, Rows
 from optimizer.lp.program import Program
@@ -66,9 +67,10 @@ def hedge(program: Program, scenarios: Sequence[Program], weight: float, solver:
 
 def insured(weight: float, scenarios: int, usd: float, of_usd: float) -> str:
     """What weighing the worst costs at the outlook's own prices, in words."""
-    earns = f"{usd:.2f} $ less" if usd > TELLING * of_usd else f"as much, to {TELLING:.1%}"
+    earns = f"{usd_text(usd)} less" if usd > TELLING * of_usd else f"as much, to {TELLING:.1%}"
+    over = counted(scenarios, "price scenario")
     return (
-        f"risk {weight:g}: what is decided now is weighed over {scenarios} price scenarios, {weight:.0%} on the worst {TAIL:.0%} of them; "
+        f"risk {weight:g}: what is decided now is weighed over {over}, {weight:.0%} on the worst {TAIL:.0%} of them; "
         f"at the outlook's own prices that earns {earns}"
     )
 

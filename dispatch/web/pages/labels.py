@@ -31,7 +31,7 @@ def page_values(context: ApiContext) -> dict[str, Any]:
         "state": state,
         "fleet": fleet,
         "plan": plan,
-        "plan_totals": totals(plan) if plan else None,
+        "plan_totals": totals(view.state.plan) if view.state.plan else None,
         "plan_rows": _rows(plan, view.state) if plan else [],
         "plan_hours": sum((_end(i) - _start(i)).total_seconds() for i in plan["intervals"]) / 3600 if plan else 0,
         "price_rows": _recent_prices(context)[::-1][:ROWS],

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from markets import usd_text
 from markets.facts import CallKind
 from optimizer.domain.array_types import Floats
 from optimizer.domain.formula import Charge
@@ -179,7 +180,7 @@ def explain_standby(contract: ErsTerms, book: Sequence[Any], program: Program, p
     if held.any():
         yield (
             f"{contract.name}: stands by with {load[held].max():.3f} MW for {hours[held].sum():.4g} h above its breakeven; "
-            f"that costs {loss[held].sum():.2f} $ of price response and keeps the term's availability"
+            f"that costs {usd_text(loss[held].sum())} of price response and keeps the term's availability"
         )
     away = obligated & ~there
     if away.any():

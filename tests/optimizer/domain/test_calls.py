@@ -16,6 +16,7 @@ from optimizer.domain.site import GroupNow, Scope
 from optimizer.obligations.hashing import Hashing
 from optimizer.obligations.plant import Plant
 from optimizer.obligations.power import Power
+from optimizer.planning.explain import reasons
 from optimizer.planning.plan import plan
 from tests.optimizer.fixtures import AT, Dead, awake, broken_limits, call, group, outlook, random_prices, site, so_far, three_models
 from tests.optimizer.planning.test_plan import random_site
@@ -103,8 +104,8 @@ def test_a_cap_below_what_cannot_be_shed_is_kept_as_far_as_can_be():
     (short,) = made.shortfalls
     assert short.promise == "call plant"
     assert short.mw == pytest.approx(0.015)
-    assert short.repair == "nothing is left to shed: open the feeder of hall a for the last 0.015 MW"
-    assert any("call plant " in reason and " short " in reason for reason in made.reasons)
+    assert short.repair == "all rigs are asleep: open the feeder of hall a for the last 0.015 MW"
+    assert any("call plant " in reason and " short " in reason for reason in reasons(made))
 
 
 def test_a_target_is_a_floor_too_and_physics_names_what_is_missing():
@@ -176,15 +177,15 @@ def test_a_ramp_gives_way_to_a_call_and_to_nothing_else():
 def test_the_reason_of_a_group_asleep_under_a_call_names_the_call(dead):
     state = so_far(calls=(call("plant", AT, None, mw_cap=5.0),))
     made = plan(three_models(), BOOK, outlook([20.0] * 4), state, session=Dead() if dead else None)
-    said = {reason.split()[0]: reason for reason in made.reasons}
+    said = {reason.split()[0]: reason for reason in reasons(made)}
     assert "sleeps" in said["s19jpro"] and "call c1 of " in said["s19jpro"] and "at most 5.000 MW" in said["s19jpro"]
     assert "call c1" in said["s19xp"] and "call c1" not in said["s21"]
     idle = plan(three_models(), BOOK, outlook([4000.0] * 4), state, session=Dead() if dead else None)
-    assert not any("call c1" in reason for reason in idle.reasons)
+    assert not any("call c1" in reason for reason in reasons(idle))
     held = so_far(groups={"s19jpro": GroupNow({"sleep": 1000.0}, slept=((AT - timedelta(minutes=1), 1000),))})
     where = site(group("s19jpro", "s19jpro", min_off_min=15))
     resting = plan(where, BOOK, outlook([20.0] * 4), held, session=Dead() if dead else None)
-    assert any("s19jpro" in reason and "for their minimum time" in reason for reason in resting.reasons)
+    assert any("s19jpro" in reason and "for their minimum time" in reason for reason in reasons(resting))
     later = so_far(calls=(call("plant", AT + HOUR, None, mw_cap=5.0),))
     ahead = plan(three_models(), BOOK, outlook([20.0] * 8), later, session=Dead() if dead else None)
-    assert not any("sleeps" in reason and "call c1" in reason for reason in ahead.reasons)
+    assert not any("sleeps" in reason and "call c1" in reason for reason in reasons(ahead))

@@ -14,6 +14,7 @@ from optimizer.lp.arrays import Arrays
 from optimizer.lp.program import Program
 from optimizer.obligations.block import Block, SellBack
 from optimizer.planning.plan import plan, program_of
+from optimizer.planning.plan_json import plan_to_json
 from optimizer.planning.result import Risk
 from optimizer.solve import Session
 from optimizer.solve.lexicographic import FEASIBLE, OPTIMAL, Solution, SolveError
@@ -84,7 +85,7 @@ def test_a_contract_that_raises_is_left_out_and_named(where):
     assert made.load_mw[:8].max() <= most_mw + 1e-6
     assert not any(name == "broken" for name, _ in made.lines)
     assert ("power", "energy") in made.lines
-    assert any("broken failed" in reason for reason in made.to_json()["reasons"])
+    assert any("broken failed" in reason for reason in plan_to_json(made)["reasons"])
 
 
 @pytest.mark.parametrize("where", ["reasons", "shortfalls"])
@@ -93,7 +94,7 @@ def test_a_contract_without_words_costs_only_its_words(where):
     sited, state = random_site(rng)
     made = plan(sited, (*BOOK, Broken(where=where)), outlook(random_prices(rng, 24)), state)
     assert made.solve.status == "optimal"
-    assert any("broken" in reason and where in reason for reason in made.to_json()["reasons"])
+    assert any("broken" in reason and where in reason for reason in plan_to_json(made)["reasons"])
 
 
 class Lying:

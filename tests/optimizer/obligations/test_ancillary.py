@@ -21,7 +21,9 @@ from optimizer.obligations.ancillary.contract import Ancillary
 from optimizer.obligations.hashing import Hashing
 from optimizer.obligations.plant import Plant
 from optimizer.obligations.power import Power
+from optimizer.planning.explain import reasons
 from optimizer.planning.plan import plan, program_of
+from optimizer.planning.plan_json import plan_to_json
 from optimizer.settlement.settle import settle
 from optimizer.solve import check
 from tests.conformance import obligation_kit as kit
@@ -69,7 +71,7 @@ def test_lp1_reserve_and_energy_together():
     np.testing.assert_allclose(made.load_mw, [100, 60, 50, 100], atol=1e-6)
     np.testing.assert_allclose(made.groups["b"].load_mw, [50, 10, 0, 50], atol=1e-6)
     np.testing.assert_allclose(made.offers["ECRS"], [60, 60, 50, 60], atol=1e-6)
-    assert [i["offers"] for i in made.to_json()["intervals"]] == [{"ECRS": 60.0}, {"ECRS": 60.0}, {"ECRS": 50.0}, {"ECRS": 60.0}]
+    assert [i["offers"] for i in plan_to_json(made)["intervals"]] == [{"ECRS": 60.0}, {"ECRS": 60.0}, {"ECRS": 50.0}, {"ECRS": 60.0}]
 
 
 def test_lp2_a_day_ahead_award_is_a_forward():
@@ -282,7 +284,7 @@ def test_an_award_that_cannot_be_carried_is_named():
     assert short.mw == pytest.approx(1.5)
     assert short.usd == pytest.approx(1.5 * 80)
     assert (short.hours, short.repair) == ("11-12", "release 1.5 MW")
-    assert "ancillary ECRS 11-12 short 1.5 MW (120.00 $): release 1.5 MW" in made.reasons
+    assert "ancillary ECRS 11-12: short by 1.5 MW ($120.00); release 1.5 MW" in reasons(made)
 
 
 def test_the_cheapest_repair_of_an_award_whose_hall_is_in_maintenance():
@@ -295,7 +297,7 @@ def test_the_cheapest_repair_of_an_award_whose_hall_is_in_maintenance():
     (short,) = made.shortfalls
     assert (short.promise, short.hours, round(short.mw, 6), round(short.usd, 6)) == ("ancillary ECRS", "12-14", 0.6, 2 * 0.6 * 30)
     assert short.repair == "600 rigs of hall a cannot be used; release 0.6 MW or restore 172 rigs"
-    assert made.to_json()["shortfalls"][0]["hours"] == "12-14"
+    assert plan_to_json(made)["shortfalls"][0]["hours"] == "12-14"
 
 
 def test_awards_that_are_bought_back_and_instructions_that_are_missed_have_their_own_price():

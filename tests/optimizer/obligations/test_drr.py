@@ -22,7 +22,9 @@ from optimizer.obligations.edr import Edr
 from optimizer.obligations.hashing import Hashing
 from optimizer.obligations.plant import Plant
 from optimizer.obligations.power import Power
+from optimizer.planning.explain import reasons
 from optimizer.planning.plan import plan, program_of
+from optimizer.planning.plan_json import plan_to_json
 from optimizer.settlement.settle import settle
 from optimizer.solve import check
 from tests.conformance import obligation_kit as kit
@@ -141,8 +143,8 @@ def test_a_block_is_expected_where_twice_the_price_beats_hashing():
     np.testing.assert_allclose(made.load_mw, [24, 24, 24, 14, 14, 14, 24, 24], atol=1e-6)
     np.testing.assert_allclose(made.offers["ENERGY"], [0, 0, 0, 10, 10, 10, 0, 0], atol=1e-6)
     assert made.lines[("drr", "drr_energy")].sum() == pytest.approx(10 * (60 + 90 + 60))
-    assert any("a dispatch of 10.000 MW is expected for 3 h, first Wed 15:00; MISO decides" in r for r in made.reasons)
-    assert made.to_json()["intervals"][4]["offers"] == {"ENERGY": pytest.approx(10.0)}
+    assert any("a dispatch of 10.000 MW is expected for 3 h, first Wed 15:00; MISO decides" in r for r in reasons(made))
+    assert plan_to_json(made)["intervals"][4]["offers"] == {"ENERGY": pytest.approx(10.0)}
 
 
 def test_only_where_the_price_reaches_threshold_and_offer():
@@ -189,7 +191,7 @@ def test_miso_decides_an_award_is_firm_and_a_zero_is_no_dispatch():
     awards = (award(Interval(NOON + HOUR, NOON + 3 * HOUR), 10), award(Interval(NOON + 4 * HOUR, NOON + 6 * HOUR), 0))
     made = made_of(drr(), prices, awards=awards)
     np.testing.assert_allclose(made.load_mw, [24, 14, 14, 24, 24, 24, 14, 14], atol=1e-6)
-    assert any("MISO dispatches 10.000 MW from Wed 13:00" in r for r in made.reasons)
+    assert any("MISO dispatches 10.000 MW from Wed 13:00" in r for r in reasons(made))
 
 
 def test_a_call_is_firm_also_without_a_solver():
@@ -247,7 +249,7 @@ def test_no_load_is_ever_raised_for_a_baseline(seed, kind):
 
 def test_rigs_that_are_off_for_their_price_are_named_as_no_reduction():
     made = made_of(drr(), [60.0, 120.0, 150.0, 60.0, 30, 30, 30, 30])
-    assert any("for 2 h of these the rigs would be off for their price; that is no reduction" in r for r in made.reasons)
+    assert any("for 2 h of these the rigs would be off for their price; that is no reduction" in r for r in reasons(made))
 
 
 def test_a_megawatt_of_reserve_is_one_that_still_runs():

@@ -20,6 +20,7 @@ from optimizer.obligations.ers.contract import Ers
 from optimizer.obligations.hashing import Hashing
 from optimizer.obligations.plant import Plant
 from optimizer.obligations.power import Power
+from optimizer.planning.explain import reasons
 from optimizer.planning.plan import plan
 from optimizer.settlement.settle import settle
 from tests.conformance import obligation_kit as kit
@@ -225,7 +226,7 @@ def test_a_plan_after_the_hours_are_used_up_stands_by_for_nothing():
     for renewal, load, said in ((False, 0, "not obligated again before 1 October"), (True, 42, "obligated anew")):
         made = plan(miner(), (*BOOK, ers(rest_available=0.95, renewal=renewal)), ahead, so_far(over.start, memory=memory))
         np.testing.assert_allclose(made.load_mw, [50, load, load, load, load, 50], atol=2e-3)
-        assert any("were used up on 15 July" in text and said in text for text in made.reasons)
+        assert any("were used up on 15 July" in text and said in text for text in reasons(made))
 
 
 def test_three_failed_tests_in_a_row_leave_nothing():
@@ -279,11 +280,11 @@ def test_it_stands_by_where_the_price_says_sleep_and_says_what_that_costs():
     tight = {"ers": {"obligated_h": 480, "available_h": 456, "gross_usd": 480 * 290.0}}
     stays = plan(miner(), (*BOOK, ers()), ahead, so_far(over.start, memory=tight))
     np.testing.assert_allclose(stays.load_mw, [50, 42, 42, 42, 42, 50], atol=2e-3)
-    assert any("ers" in r and "costs" in r for r in stays.reasons)
+    assert any("ers" in r and "costs" in r for r in reasons(stays))
     loose = {"ers": {"obligated_h": 480, "available_h": 480, "gross_usd": 480 * 290.0}}
     sleeps = plan(miner(), (*BOOK, ers()), ahead, so_far(over.start, memory=loose))
     np.testing.assert_allclose(sleeps.load_mw, [50, 0, 0, 0, 0, 50], atol=1e-6)
-    assert any("ers" in r and "given up" in r for r in sleeps.reasons)
+    assert any("ers" in r and "given up" in r for r in reasons(sleeps))
 
 
 def test_it_stands_by_with_as_much_as_sheds_the_promise_in_time():

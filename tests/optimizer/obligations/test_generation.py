@@ -20,6 +20,7 @@ from optimizer.obligations.generation import Generation
 from optimizer.obligations.hashing import Hashing
 from optimizer.obligations.plant import Plant
 from optimizer.obligations.power import Power
+from optimizer.planning.explain import reasons
 from optimizer.planning.plan import plan
 from optimizer.settlement.settle import settle
 from tests.conformance import obligation_kit as kit
@@ -46,7 +47,7 @@ def test_it_runs_where_the_line_costs_more_than_its_fuel():
     assert made.lines[("generation", "fuel")] == pytest.approx([0.0, -60.0, -60.0])
     assert made.lines[("power", "energy")] == pytest.approx([-35.0, -15.0, 0.0])
     dear = plan(field(), book(min_mw=1.0, start_usd=10.0), outlook([200.0, 200.0], grid(2, 60)), so_far())
-    assert "is above its breakeven 107.14; it runs on what is generated behind meter main" in dear.reasons[0]
+    assert "above its breakeven of $107.14/MWh; it runs on power generated behind meter main" in reasons(dear)[0]
     assert not any(name.startswith("starts") for name in dear.shadow_prices)
 
 
@@ -56,8 +57,8 @@ def test_the_weak_line_holds_the_load_to_line_and_machine():
     np.testing.assert_allclose(made.load_mw, [1.25, 1.25], atol=1e-6)
     net = made.load_mw - made.generation["generation"]
     assert net.max() <= 0.25 + 1e-6
-    assert any("line main binds" in reason for reason in made.reasons) or "line main" in made.shadow_prices
-    assert any(reason.startswith("generation makes 1.000 MW") and "the line brings 0.250 MW of 0.25" in reason for reason in made.reasons)
+    assert any("line main binds" in reason for reason in reasons(made)) or "line main" in made.shadow_prices
+    assert any(reason.startswith("generation makes 1.000 MW") and "the line brings 0.250 MW of 0.25" in reason for reason in reasons(made))
 
 
 def test_what_is_left_over_flows_out_only_where_it_may():

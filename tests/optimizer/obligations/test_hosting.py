@@ -18,6 +18,7 @@ from optimizer.domain.site import Scope
 from optimizer.obligations.hashing import Hashing
 from optimizer.obligations.hosting import PROMISED_MWH, RUN_MWH, Hosting
 from optimizer.obligations.power import Power
+from optimizer.planning.explain import breakevens, reasons
 from optimizer.planning.plan import plan
 from optimizer.settlement.settle import settle
 from tests.conformance import obligation_kit as kit
@@ -83,9 +84,9 @@ def test_the_plan_stops_a_guest_at_the_guests_own_strike_and_its_own_rigs_at_the
     made = plan(house(), book, outlook([30.0, 59.0, 61.0, 100.0, 120.0]), so_far())
     assert made.groups["own"].load_mw == pytest.approx([3.5, 3.5, 3.5, 3.5, 0])
     assert made.groups["theirs"].load_mw == pytest.approx([3.5, 3.5, 0, 0, 0])
-    assert made.breakevens["theirs"] == 60.0
-    assert made.breakevens["own"] == pytest.approx(45 / 24 * 200 / 3.5)
-    assert any("theirs" in reason and "breakeven 60.00" in reason for reason in made.reasons)
+    assert breakevens(made)["theirs"] == 60.0
+    assert breakevens(made)["own"] == pytest.approx(45 / 24 * 200 / 3.5)
+    assert any("theirs" in reason and "breakeven of $60.00/MWh" in reason for reason in reasons(made))
 
 
 def test_a_flat_fee_leaves_the_price_to_the_site():
@@ -93,7 +94,7 @@ def test_a_flat_fee_leaves_the_price_to_the_site():
     prices = [30.0, 80.0, 80.0, 30.0]
     free = (Power(), Hosting(usd_per_mwh=70.0, scope=GUEST))
     assert plan(house(), free, outlook(prices), so_far()).groups["theirs"].load_mw == pytest.approx([3.5, 0, 0, 3.5])
-    assert plan(house(), free, outlook(prices), so_far()).breakevens["theirs"] == pytest.approx(70.0)
+    assert breakevens(plan(house(), free, outlook(prices), so_far()))["theirs"] == pytest.approx(70.0)
     bound = (Power(), Hosting(usd_per_mwh=70.0, uptime=0.75, credit_usd_per_mwh=15.0, scope=GUEST))
     made = plan(house(), bound, outlook(prices), so_far())
     assert made.groups["theirs"].load_mw.sum() == pytest.approx(3 * 3.5), "as much as was promised, no more"

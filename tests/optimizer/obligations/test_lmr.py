@@ -21,6 +21,7 @@ from optimizer.obligations.hashing import Hashing
 from optimizer.obligations.lmr import Lmr
 from optimizer.obligations.plant import Plant
 from optimizer.obligations.power import Power
+from optimizer.planning.explain import reasons
 from optimizer.planning.plan import plan
 from optimizer.settlement.settle import settle
 from tests.conformance import obligation_kit as kit
@@ -171,7 +172,7 @@ def test_a_plan_comes_down_whatever_the_price_and_stays_down_without_a_solver():
         made = plan(miso(), (*BOOK, lmr()), cheap, so_far(NOON, calls=calls), session=session)
         np.testing.assert_allclose(made.load_mw, [24] * 8 + [4] * 16 + [24] * 8, atol=1e-6)
         assert not made.shortfalls
-    assert any("call e1 is due from Wed 14:00 until Wed 18:00: at most 4.000 MW" in r for r in made.reasons)
+    assert any("call e1 is due from Wed 14:00 until Wed 18:00: at most 4.000 MW" in r for r in reasons(made))
 
 
 def test_what_cannot_be_shed_is_named_and_costs_what_the_bill_says():
@@ -219,7 +220,7 @@ def test_it_remembers_the_calls_of_the_season_and_forgets_them_with_it():
     made = plan(
         miso(), (*BOOK, contract), outlook({HUB: [30.0]}, Grid.regular(NOON, NOON + HOUR, 60)), so_far(NOON, memory={"lmr": memory})
     )
-    assert "lmr: 2 of 5 calls of this summer answered, 3 left" in made.reasons
+    assert "lmr: 2 of 5 calls of this summer answered, 3 left" in reasons(made)
     fall = folded(contract, a_day(["20"] * 24, (), date(2025, 9, 1)), 24, memory)
     assert (fall["season"], fall["called"], fall["highest_mw"]) == ("2025-09-01", [], 20.0)
 

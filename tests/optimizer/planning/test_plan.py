@@ -18,7 +18,9 @@ from optimizer.obligations.block import Block, SellBack
 from optimizer.obligations.hashing import Hashing
 from optimizer.obligations.plant import Plant
 from optimizer.obligations.power import Power
+from optimizer.planning.explain import breakevens, reasons
 from optimizer.planning.plan import plan
+from optimizer.planning.plan_json import plan_to_json
 from optimizer.solve.lexicographic import SolveError
 from tests.optimizer.fixtures import (
     AT,
@@ -72,7 +74,7 @@ def test_a_free_group_follows_its_breakeven_in_every_interval(price, fee, adders
             elif abs(p - strike) > 0.01:
                 assert rigs[t] == (g.rigs if p < strike else 0)
         if not low:
-            assert made.breakevens[g.name] == pytest.approx(strike)
+            assert breakevens(made)[g.name] == pytest.approx(strike)
 
 
 @settings(max_examples=25, deadline=None)
@@ -153,7 +155,7 @@ def test_the_same_inputs_give_the_same_bytes():
     ahead = outlook(random_prices(rng, 96))
     documents = []
     for _ in range(3):
-        document = plan(where, BOOK, ahead, state).to_json()
+        document = plan_to_json(plan(where, BOOK, ahead, state))
         document["solve"] = {k: v for k, v in document["solve"].items() if not k.endswith("_s")}
         documents.append(json.dumps(document, sort_keys=True, allow_nan=False))
     assert documents[0] == documents[1] == documents[2]
@@ -184,7 +186,7 @@ def test_without_a_solver_there_is_a_plan_that_says_so(fault):
     ahead = outlook(random_prices(np.random.default_rng(1), 96))
     dead = plan(where, BOOK, ahead, so_far(), session=Dead(fault))
     assert dead.solve.status == "merit order"
-    assert any("merit order" in reason for reason in dead.reasons)
+    assert any("merit order" in reason for reason in reasons(dead))
     assert [f.kind for f in dead.findings] == ["solver"]
     # nothing couples the hours of this site: merit order is the optimum
     assert dead.objective_usd == pytest.approx(plan(where, BOOK, ahead, so_far()).objective_usd, abs=0.01)
@@ -203,7 +205,7 @@ def test_a_gap_in_prices_is_filled_and_said():
     price = np.array([30.0, np.nan, 200.0, np.nan])
     made = plan(three_models(), BOOK, outlook(price), so_far())
     np.testing.assert_array_equal(made.prices[POINT], [30, 30, 200, 200])
-    assert any("no price at LZ_WEST for 2 intervals" in reason for reason in made.reasons)
+    assert any("no price at LZ_WEST for 2 intervals" in reason for reason in reasons(made))
 
 
 def test_no_deadline_is_too_short_for_a_plan():
@@ -223,7 +225,7 @@ def test_unavailable_rigs_neither_run_nor_draw():
 
 def test_the_document_is_the_contracts():
     made = plan(three_models(interconnect_mw=5.0), BOOK, outlook([20.0, 300.0]), so_far())
-    document = json.loads(json.dumps(made.to_json(), allow_nan=False))
+    document = json.loads(json.dumps(plan_to_json(made), allow_nan=False))
     assert {"objective_usd", "intervals", "lines", "shadow_prices", "shortfalls", "reasons", "solve", "at", "breakevens"} <= set(document)
     interval = document["intervals"][0]
     assert {"start", "end", "load_mw", "groups", "offers"} <= set(interval)

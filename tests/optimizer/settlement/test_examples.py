@@ -16,6 +16,7 @@ from optimizer.obligations.block import Block, SellBack
 from optimizer.obligations.hashing import Hashing
 from optimizer.obligations.plant import Plant
 from optimizer.obligations.power import Power
+from optimizer.planning.explain import breakevens
 from optimizer.planning.plan import plan
 from optimizer.settlement.settle import settle
 from tests.optimizer.fixtures import AT, POINT, actuals, grid, group, outlook, site, so_far
@@ -137,7 +138,7 @@ def test_ex8_hashprice_and_breakeven(j_per_th, usd):
     assert round(gross * 0.99, 4) == 34.8601
     rig = (Mode(name="sleep", watts=0, ths=0), Mode(name="normal", watts=j_per_th * 200, ths=200))
     made = plan(site(group("g", modes=rig)), (Hashing(pool_fee=0.01), Power()), outlook([50.0], hashprice=gross), so_far())
-    assert made.breakevens["g"] == pytest.approx(usd, abs=0.005)
+    assert breakevens(made)["g"] == pytest.approx(usd, abs=0.005)
 
 
 def test_ex_lp_without_ancillary_services():

@@ -16,7 +16,9 @@ from optimizer.obligations.block import Block, SellBack
 from optimizer.obligations.hashing import Hashing
 from optimizer.obligations.plant import Plant
 from optimizer.obligations.power import Power
+from optimizer.planning.explain import reasons
 from optimizer.planning.plan import plan
+from optimizer.planning.plan_json import plan_to_json
 from optimizer.settlement.counterfactuals import always_on, counterfactuals, foresight, last_published
 from optimizer.settlement.settle import settle
 from optimizer.settlement.variance import CAUSES, GAPS, InForce, differences, in_force, missed
@@ -174,8 +176,8 @@ def test_the_gap_to_perfect_foresight_has_its_own_dollars():
 def test_what_plans_said_on_the_settlement_grid():
     """Two plans, the second from 16:20 on: energy is time-weighted, an interval beyond the last plan has none, a start is seen."""
     where = three_models()
-    first = plan(where, BOOK, outlook([20.0, 20.0, 900.0, 20.0]), so_far()).to_json()
-    second = plan(where, BOOK, outlook([20.0, 900.0, 900.0]), so_far()).to_json()
+    first = plan_to_json(plan(where, BOOK, outlook([20.0, 20.0, 900.0, 20.0]), so_far()))
+    second = plan_to_json(plan(where, BOOK, outlook([20.0, 900.0, 900.0]), so_far()))
     said = in_force(grid(5), [(AT, first), (AT + timedelta(minutes=20), second)])
     assert said[0] is not None and said[1] is not None
     assert float(said[0].energy_mwh["s21"]) == pytest.approx(3.5 / 4)
@@ -193,7 +195,7 @@ def test_a_plan_that_came_true_differs_by_nothing():
                  halls=(Hall(name="a", meter="main", limit_mw=50, overhead=Overhead(share=0.03)),))  # fmt: skip
     price = random_prices(np.random.default_rng(4), 16)
     made = plan(where, BOOK, outlook(price), so_far())
-    said = in_force(made.grid, [(AT, made.to_json())])
+    said = in_force(made.grid, [(AT, plan_to_json(made))])
     real = actuals(where, made.grid, {g: [i.energy_mwh[g] for i in said] for g in made.groups}, {POINT: price},
                    hash_ph_days={g: [i.hash_ph_days[g] for i in said] for g in made.groups})  # fmt: skip
     found = differences(BOOK, said, real)
@@ -240,17 +242,18 @@ def test_always_on_keeps_calls_and_limits():
 def test_reasons_are_sentences_an_operator_understands():
     where = site(group("g", "s19jpro"), group("fast", "s21", rigs=1000), interconnect_mw=3.0)
     made = plan(where, BOOK, outlook([30.0] * 4 + [143.2] * 8 + [30.0] * 4), so_far())
-    text = "\n".join(made.reasons)
-    assert "fast (s21) runs 86% of its rigs until 12:00 (HE13): energy at LZ_WEST 30.00 $/MWh is below its breakeven 99.92" in text
-    assert "held by interconnect" in text
-    # 84.7 of 1000 fast rigs more for each MW: (99.92 - 30.00) $/MWh; it binds before the dear hours and after them
-    assert "interconnect binds for 2 h (11-12, 14-15); one more MW there is worth 69.92 $ an hour" in text
+    text = "\n".join(reasons(made))
+    assert "fast (s21) runs 86% of its rigs until 12:00 (HE13): energy at LZ_WEST is $30.00/MWh, below its breakeven of $99.92/MWh" in text
+    assert "limited by interconnect" in text
+    # 84.7 of 1000 fast rigs more for each MW: $99.92/MWh less $30.00/MWh; it binds before the dear hours and after them
+    assert "interconnect binds for 2 h (11-12, 14-15); one more MW there is worth $69.92 an hour" in text
     asleep = plan(where, BOOK, outlook([143.2] * 4 + [30.0] * 4), so_far())
     assert any(
-        r.startswith("g (s19jpro) sleeps") and "energy at LZ_WEST 143.20 $/MWh is above its breakeven 56.77" in r for r in asleep.reasons
+        r.startswith("g (s19jpro) sleeps") and "energy at LZ_WEST is $143.20/MWh, above its breakeven of $56.77/MWh" in r
+        for r in reasons(asleep)
     )
-    assert any("g (s19jpro): no rig can be used now" in r for r in plan(
-        where, BOOK, outlook([30.0] * 2), so_far(), _none(2)).reasons)  # fmt: skip
+    assert any("g (s19jpro): no rig is available now" in r for r in reasons(plan(
+        where, BOOK, outlook([30.0] * 2), so_far(), _none(2))))  # fmt: skip
     assert plan(where, BOOK, outlook([30.0] * 2), so_far(), session=Dead()).shadow_prices == {}
 
 
@@ -287,7 +290,7 @@ def test_a_limit_of_starts_is_worth_starts_not_megawatts():
     where = site(group("g", "s21"), halls=[Hall(name="a", meter="main", limit_mw=1000.0, max_starts_per_min=20.0)])
     made = plan(where, BOOK, outlook([30.0] * 8), so_far())
     a_quarter_sooner = 3.5 * 0.25 * 69.92
-    said, worth = next(r for r in made.reasons if r.startswith("starts hall a binds")).split(" are worth ")
+    said, worth = next(r for r in reasons(made) if r.startswith("starts hall a binds")).split(" are worth ")
     assert said == "starts hall a binds for 0.75 h (11-11:45); a thousand more starts then"
-    least, most = (float(x) for x in worth.removesuffix(" $").split(" to "))
+    least, most = (float(x.removeprefix("$")) for x in worth.split(" to "))
     assert (least, most) == pytest.approx((a_quarter_sooner, 3 * a_quarter_sooner), abs=0.02)
