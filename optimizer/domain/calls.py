@@ -66,5 +66,5 @@ def called_bounds(calls: Sequence[Call], obligation: str, over: Interval, load_b
         elif call.mw_delta is not None and call.id in load_before_mw:
             cap = max(0.0, load_before_mw[call.id] - abs(call.mw_delta))
         if cap < bounds.cap_mw:
-            bounds = Bounds(floor, cap, True, f"call {call.id} of {call.source}: {obligation} at most {cap:.3f} MW")
+            bounds = Bounds(floor, cap, True, f"call {call.id} of {call.source}: {obligation} at most {cap:.3f} MW", call.id)
     return bounds

@@ -72,7 +72,7 @@ def bounded(
     for call in calls_in_force(calls, obligation):
         span = due(call, notice_min) if call.kind in (CallKind.DEPLOY, CallKind.TEST) else None
         if span is not None and most_mw < said.cap_mw and span.start - lead < over.end and over.start < span.end:
-            said = Bounds(0.0, most_mw, True, f"call {call.id} of {call.source}: {obligation} at most {most_mw:.3f} MW")
+            said = Bounds(0.0, most_mw, True, f"call {call.id} of {call.source}: {obligation} at most {most_mw:.3f} MW", call.id)
     return said
 
 

@@ -26,12 +26,16 @@ Rate = NDArray[Any]
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """The load an obligation insists on for its scope over an interval, MW; `firm` orders it before every economic term."""
+    """The load an obligation insists on for its scope over an interval, MW; `firm` orders it before every economic term.
+
+    call_id  the call that sets the cap; empty where none does
+    """
 
     floor_mw: float = 0.0
     cap_mw: float = float("inf")
     firm: bool = False
     why: str = ""
+    call_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)

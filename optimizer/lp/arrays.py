@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from optimizer.domain.array_types import Floats, Ints
+from optimizer.domain.row_kind import RowKind
 from optimizer.lp.expr import Expr
 
 INF = float("inf")
@@ -28,11 +29,14 @@ class Yields(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Named:
-    """A block of rows or columns: `name`, where it begins, and the intervals its members speak of."""
+    """A block of rows or columns: `name`, where it begins, the intervals of its members, and of rows the kind and the contract they come
+    from."""
 
     name: str
     first: int
     at: Ints
+    kind: RowKind = RowKind.OTHER
+    obligation: str = ""
 
     @property
     def size(self) -> int:
@@ -41,13 +45,19 @@ class Named:
 
 @dataclass(frozen=True, slots=True)
 class Elastic:
-    """A block of rows that may give way, MW or thousands of rigs: its first row, its intervals, its place among the slack columns."""
+    """A block of rows that may give way, MW or thousands of rigs, the order in which it does, and its place among the slack columns."""
 
-    name: str
+    rows: Named
     level: Yields
-    first: int
-    at: Ints
     slack: int
+
+    @property
+    def first(self) -> int:
+        return self.rows.first
+
+    @property
+    def at(self) -> Ints:
+        return self.rows.at
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +66,8 @@ class Short:
 
     name: str
     mw: Floats
+    kind: RowKind = RowKind.OTHER
+    obligation: str = ""
 
 
 @dataclass(frozen=True, slots=True)

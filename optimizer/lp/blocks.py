@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from optimizer.domain.array_types import Floats, Ints
+from optimizer.domain.row_kind import RowKind
 from optimizer.lp.arrays import INF, Arrays, Elastic, Named, Rows, Short, Yields
 from optimizer.lp.expr import Expr
 
@@ -74,13 +75,33 @@ class Blocks:
         cols = (first + np.arange(more * self.n, dtype=np.int64)).reshape(more, 1, self.n)
         return Expr(cols, np.ones((more, 1, self.n)), np.zeros((more, self.n)))
 
-    def row(self, name: str, of: Expr, lower: float | Floats = -INF, upper: float | Floats = INF, where: Mask | None = None) -> None:
-        """A block of rows lower <= of <= upper, one for each interval in `where` (all when None)."""
+    def row(
+        self,
+        name: str,
+        of: Expr,
+        lower: float | Floats = -INF,
+        upper: float | Floats = INF,
+        where: Mask | None = None,
+        *,
+        kind: RowKind = RowKind.OTHER,
+        obligation: str = "",
+    ) -> None:
+        """A block of rows lower <= of <= upper, one for each interval in `where` (all when None). `kind` and `obligation`, the contract the
+        rows come from, are what explanations go by."""
         one = Expr(of.cols[None], of.coefs[None], of.constant[None])
-        self.row_blocks([name], one, lower, upper, None if where is None else np.broadcast_to(where, (1, self.n)))
+        mask = None if where is None else np.broadcast_to(where, (1, self.n))
+        self.row_blocks([name], one, lower, upper, mask, kind=kind, obligation=obligation)
 
     def row_blocks(
-        self, names: Sequence[str], of: Expr, lower: float | Floats = -INF, upper: float | Floats = INF, where: Mask | None = None
+        self,
+        names: Sequence[str],
+        of: Expr,
+        lower: float | Floats = -INF,
+        upper: float | Floats = INF,
+        where: Mask | None = None,
+        *,
+        kind: RowKind = RowKind.OTHER,
+        obligation: str = "",
     ) -> None:
         """A block of rows for each of a family; `where` has shape (names, n)."""
         k, shape = of.cols.shape[-2], (len(names), self.n)
@@ -103,7 +124,7 @@ class Blocks:
         self._sides.append((low, high))
         for name, intervals, size in zip(names, at, sizes, strict=True):
             if size:
-                self.rows.append(Named(name, self._height, intervals))
+                self.rows.append(Named(name, self._height, intervals, kind, obligation))
                 self._height += size
 
     def row_at(self, name: str, at: int, of: Expr, lower: float = -INF, upper: float = INF) -> None:
@@ -115,27 +136,48 @@ class Blocks:
         self.rows.append(Named(name, self._height, self._every[at : at + 1]))
         self._height += 1
 
-    def cap(self, name: str, of: Expr, most: float | Floats) -> None:
+    def cap(self, name: str, of: Expr, most: float | Floats, *, kind: RowKind = RowKind.OTHER, obligation: str = "") -> None:
         """`of` at most `most`, or the least it can be where that is more; what is beyond is a Short. No row where it cannot bind."""
         least, greatest = of.range(self.lower, self.upper)
         most = np.broadcast_to(np.asarray(most, dtype=np.float64), (self.n,))
         beyond = np.maximum(0.0, least - most)
         if (beyond > 1e-9).any():
-            self.shorts.append(Short(name, beyond))
-        self.row(name, of, upper=np.maximum(most, least), where=greatest > most)
+            self.shorts.append(Short(name, beyond, kind, obligation))
+        self.row(name, of, upper=np.maximum(most, least), where=greatest > most, kind=kind, obligation=obligation)
 
-    def at_least(self, name: str, of: Expr, floor: float | Floats, level: Yields, where: Mask | None = None) -> None:
+    def at_least(
+        self,
+        name: str,
+        of: Expr,
+        floor: float | Floats,
+        level: Yields,
+        where: Mask | None = None,
+        *,
+        kind: RowKind = RowKind.OTHER,
+        obligation: str = "",
+    ) -> None:
         """`of` at least `floor`, elastic at `level`, in the intervals of `where` (all when None); no row where it always is."""
         if where is None:
             where = of.range(self.lower, self.upper)[0] < np.asarray(floor, dtype=np.float64) - 1e-12
-        self.at_least_blocks([name], Expr(of.cols[None], of.coefs[None], of.constant[None]), floor, level, where[None])
+        one = Expr(of.cols[None], of.coefs[None], of.constant[None])
+        self.at_least_blocks([name], one, floor, level, where[None], kind=kind, obligation=obligation)
 
-    def at_least_blocks(self, names: Sequence[str], of: Expr, floor: float | Floats, level: Yields, where: Mask) -> None:
+    def at_least_blocks(
+        self,
+        names: Sequence[str],
+        of: Expr,
+        floor: float | Floats,
+        level: Yields,
+        where: Mask,
+        *,
+        kind: RowKind = RowKind.OTHER,
+        obligation: str = "",
+    ) -> None:
         """The same for each of a family; `where` has shape (names, n)."""
         before = len(self.rows)
-        self.row_blocks(names, of, lower=floor, where=where)
+        self.row_blocks(names, of, lower=floor, where=where, kind=kind, obligation=obligation)
         for rows in self.rows[before:]:
-            self.elastic.append(Elastic(rows.name, level, rows.first, rows.at, self._slack))
+            self.elastic.append(Elastic(rows, level, self._slack))
             self._slack += rows.size
 
     def weigh(self, cost: Expr) -> None:
@@ -194,7 +236,7 @@ class Blocks:
         """The names of the columns of arrays made here, with or without slack."""
         if len(arrays.cost) == self.width:
             return self.columns
-        return self.columns + [Named(f"short {e.name}", self.width + e.slack, e.at) for e in self.elastic]
+        return self.columns + [Named(f"short {e.rows.name}", self.width + e.slack, e.at) for e in self.elastic]
 
 
 def _joined(laid: Sequence[tuple[Ints, Floats, Ints]]) -> tuple[Ints, Floats, Ints]:

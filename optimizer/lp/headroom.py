@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from optimizer.domain.array_types import Floats
 from optimizer.domain.calls import active
+from optimizer.domain.row_kind import RowKind
 from optimizer.domain.site import SLEEP, Mode, RigGroup
 from optimizer.lp.expr import Expr
 from optimizer.lp.program import KILO, Program
@@ -30,7 +31,7 @@ def up_pool(
     binds = floor_mw > least + 1e-9
     if binds.any():
         above = program.column(f"above floor {name}", upper=np.where(binds, 1.0, 0.0), integer=True)
-        program.row(f"floor of headroom {name}", load - above * floor_mw - sold, lower=0.0, where=binds)
+        program.row(f"floor of headroom {name}", load - above * floor_mw - sold, lower=0.0, where=binds, kind=RowKind.FLOOR)
         program.row(f"headroom above floor {name}", sold - above * most, upper=0.0, where=binds)
 
 
@@ -57,7 +58,7 @@ def down_pool(program: Program, name: str, groups: Sequence[str], sold: Expr, mo
         program.row(f"rise {name} {g}", _can_rise(program, group, response_min) - rises[g], lower=0.0)
     program.row(f"footroom {name}", program.sum(list(rises.values())) - sold, lower=0.0)
     if most_mw is not None:
-        _room(program, f"ceiling of footroom {name}", program.load_mw(groups), sold, most_mw)
+        _room(program, f"ceiling of footroom {name}", program.load_mw(groups), sold, most_mw, RowKind.OTHER)
     _room(program, f"interconnect footroom {name}", program.load_mw([g.name for g in site.groups]), sold, site.interconnect_mw)
     for hall in site.halls:
         here = [rises[g] for g in groups if site.group(g).hall == hall.name]
@@ -66,9 +67,9 @@ def down_pool(program: Program, name: str, groups: Sequence[str], sold: Expr, mo
             _room(program, f"hall footroom {name} {hall.name}", load, program.sum(here), hall.limit_mw)
 
 
-def _room(program: Program, name: str, load: Expr, sold: Expr, most_mw: float) -> None:
+def _room(program: Program, name: str, load: Expr, sold: Expr, most_mw: float, kind: RowKind = RowKind.SITE_LIMIT) -> None:
     least, _ = load.range(program.lower, program.upper)
-    program.row(name, load + sold, upper=np.maximum(most_mw, least))
+    program.row(name, load + sold, upper=np.maximum(most_mw, least), kind=kind)
 
 
 def _asleep(group: RigGroup) -> Mode:

@@ -27,6 +27,7 @@ from optimizer.domain.calls import calls_in_force
 from optimizer.domain.formula import Bounds, Charge
 from optimizer.domain.generator import DUST_MW, RUNNING_MW, Generator
 from optimizer.domain.periods import shares
+from optimizer.domain.row_kind import RowKind
 from optimizer.domain.site import Availability, Mode, RigGroup, Site, SoFar
 from optimizer.lp import period_rows
 from optimizer.lp.arrays import Earned, Yields
@@ -206,9 +207,9 @@ class Program(Blocks):
         caps, floors = np.array([b.cap_mw for b in bounds]), np.array([b.floor_mw for b in bounds])
         load = self.load_mw(groups)
         if np.isfinite(caps).any():
-            self.cap(f"call {name}", load, caps)
+            self.cap(f"call {name}", load, caps, kind=RowKind.CALL, obligation=name)
         if (floors > 0).any():
-            self.at_least(f"floor {name}", load, floors, Yields.INSTRUCTION)
+            self.at_least(f"floor {name}", load, floors, Yields.INSTRUCTION, kind=RowKind.FLOOR, obligation=name)
 
     def earn(self, obligation: str, charge: Charge[Expr]) -> None:
         """Adds a charge to the profit that is maximised."""

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 import numpy as np
 from numpy.typing import NDArray
 
+from optimizer.domain.row_kind import RowKind
 from optimizer.domain.site import SLEEP, RigGroup
 from optimizer.lp.arrays import Yields
 from optimizer.lp.expr import Expr
@@ -89,7 +90,7 @@ def _keep(
     moved = Expr(cols, coefs, np.zeros(binds.shape))
     if slept is not None:
         moved = moved + _earlier(*slept, since + 1)
-    program.at_least_blocks(names, room - moved, 0.0, Yields.MINIMUM_TIMES, binds)
+    program.at_least_blocks(names, room - moved, 0.0, Yields.MINIMUM_TIMES, binds, kind=RowKind.MINIMUM_TIME)
 
 
 def _earlier(of: Expr, before: NDArray[np.float64], steps: NDArray[np.int64]) -> Expr:

@@ -171,7 +171,7 @@ class Drr(Contract):
         for call in calls_in_force(calls, self.name) if self.kind == "I" else ():
             here = call.start_at < over.end and (call.end_at is None or call.end_at > over.start)
             if call.kind is CallKind.DEPLOY and here and most < said.cap_mw:
-                said = Bounds(0.0, most, True, f"call {call.id} of {call.source}: {self.name} at most {most:.3f} MW")
+                said = Bounds(0.0, most, True, f"call {call.id} of {call.source}: {self.name} at most {most:.3f} MW", call.id)
         return said
 
     def shape(self, program: Program) -> None:

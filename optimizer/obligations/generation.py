@@ -23,6 +23,7 @@ from optimizer.domain.array_types import Floats
 from optimizer.domain.formula import Bounds, Charge, Quantities
 from optimizer.domain.generator import DUST_MW, RUNNING_MW, SINCE, Generator
 from optimizer.domain.obligation import Contract
+from optimizer.domain.row_kind import RowKind
 from optimizer.domain.site import Meter, NotNegative, Positive, Site, Written
 from optimizer.lp.arrays import Yields
 from optimizer.lp.program import Program
@@ -153,7 +154,9 @@ class Generation(Contract):
         held = np.zeros(program.n)
         if since is not None:
             held = np.where(start_s < (since + timedelta(minutes=minimum_min)).timestamp(), 1.0, 0.0)
-        program.at_least(f"minimum {which} {self.name}", stays - recent, held, Yields.MINIMUM_TIMES, binds | (held > 0))
+        program.at_least(
+            f"minimum {which} {self.name}", stays - recent, held, Yields.MINIMUM_TIMES, binds | (held > 0), kind=RowKind.MINIMUM_TIME
+        )
 
     def reasons(self, book: Sequence[Any], program: Program, path: Trajectory) -> Iterable[str]:
         """What the generator does now, until when, and what the line carries."""

@@ -28,6 +28,7 @@ from optimizer.domain.formula import Bounds, Charge, Quantities
 from optimizer.domain.market_rules import days, figures, rule
 from optimizer.domain.obligation import Contract
 from optimizer.domain.quantities import ActualQuantities
+from optimizer.domain.row_kind import RowKind
 from optimizer.domain.site import NotNegative, Positive, Site, meters_in
 from optimizer.lp.arrays import Yields
 
@@ -198,7 +199,9 @@ class Lmr(Contract):
         super().shape(program)
         floor = self._before_tests(program)
         if (floor > 0).any():
-            program.at_least(f"before test {self.name}", program.load_mw(self.scope.names(program.site)), floor, Yields.CAPACITY, floor > 0)
+            load = program.load_mw(self.scope.names(program.site))
+            name = f"before test {self.name}"
+            program.at_least(name, load, floor, Yields.CAPACITY, floor > 0, kind=RowKind.LOAD, obligation=self.name)
 
     def _before_tests(self, program: Any) -> Any:
         """The least load in each interval, MW: the hour before a test that is known ahead."""

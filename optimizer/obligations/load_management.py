@@ -21,6 +21,7 @@ from markets.facts import Call
 from markets.grid import Grid, Interval, Market
 from optimizer.domain.formula import Bounds, Charge, Quantities
 from optimizer.domain.obligation import Contract
+from optimizer.domain.row_kind import RowKind
 from optimizer.domain.site import NotNegative, Positive, Site
 from optimizer.domain.time_periods import TimePeriod, period_at
 from optimizer.lp.arrays import Yields
@@ -71,7 +72,7 @@ class LoadManagement(Contract):
             memory = program.so_far.memory.get(self.name, {})
             floor = np.array([self.bounds(program.site, memory, program.so_far.calls, over).floor_mw for over in program.grid.intervals])
             load = program.load_mw(self.scope.names(program.site))
-            program.at_least(f"runs {self.name}", load, floor, Yields.CAPACITY, floor > 0)
+            program.at_least(f"runs {self.name}", load, floor, Yields.CAPACITY, floor > 0, kind=RowKind.LOAD, obligation=self.name)
 
     def shortfall_usd(self, program: Program, path: Any, short_mw: Any) -> float:
         """A season pays verified kilowatts: what an event misses, or does not find running, is not verified."""

@@ -14,6 +14,7 @@ from optimizer.domain.calls import called_bounds
 from optimizer.domain.formula import Bounds
 from optimizer.domain.generator import RUNNING_MW
 from optimizer.domain.obligation import LOAD_BEFORE_MW, Contract
+from optimizer.domain.row_kind import RowKind
 from optimizer.domain.site import SLEEP, Hall, Meter, Positive, RigGroup, Site, Written
 from optimizer.lp.arrays import Yields
 from optimizer.lp.expr import Expr, total
@@ -59,18 +60,18 @@ class Plant(Contract):
     def shape(self, program: Program) -> None:
         site = program.site
         everything = [g.name for g in site.groups]
-        program.cap("interconnect", program.load_mw(everything), site.interconnect_mw)
+        program.cap("interconnect", program.load_mw(everything), site.interconnect_mw, kind=RowKind.SITE_LIMIT)
         moving = [g for g in site.groups if g.awake_modes and _needs_starts(program, g)]
         starts = minimum_times(program, moving) if moving else None
         for hall in site.halls:
             behind = [g.name for g in site.groups if g.hall == hall.name]
             if behind:
-                program.cap(f"hall {hall.name}", program.load_mw(behind), hall.limit_mw)
+                program.cap(f"hall {hall.name}", program.load_mw(behind), hall.limit_mw, kind=RowKind.SITE_LIMIT)
                 _limit_starts(program, hall, starts, np.array([g.hall == hall.name for g in moving], dtype=bool))
         for meter in site.meters:
             _line(program, meter)
         for maker, groups in site.groups_of_maker.items() if self.max_mw_per_maker is not None else ():
-            program.cap(f"maker {maker}", program.load_mw(groups), self.max_mw_per_maker or 0.0)
+            program.cap(f"maker {maker}", program.load_mw(groups), self.max_mw_per_maker or 0.0, kind=RowKind.SITE_LIMIT)
         _ramp(program, everything)
         if any(c.obligation == self.name for c in program.so_far.calls):
             memory = program.so_far.memory.get(self.name, {}).get(LOAD_BEFORE_MW, {})
@@ -109,7 +110,8 @@ def _limit_starts(program: Program, hall: Hall, starts: Expr | None, here: NDArr
     if starts is None or not here.any() or hall.max_starts_per_min is None or not _limits_starts(program, hall):
         return
     together = starts.among(here).summed()
-    program.row(f"starts hall {hall.name}", together, upper=hall.max_starts_per_min * program.hours * 60.0 / KILO)
+    most = hall.max_starts_per_min * program.hours * 60.0 / KILO
+    program.row(f"starts hall {hall.name}", together, upper=most, kind=RowKind.STARTS)
 
 
 def _line(program: Program, meter: Meter) -> None:
@@ -119,7 +121,7 @@ def _line(program: Program, meter: Meter) -> None:
     if meter.import_mw is not None:
         # Rigs asleep draw on the line whatever is generated: a machine that cannot run that low never makes the program impossible.
         idle, _ = load.range(program.lower, program.upper)
-        program.cap(f"line {meter.id}", net, np.maximum(meter.import_mw, idle))
+        program.cap(f"line {meter.id}", net, np.maximum(meter.import_mw, idle), kind=RowKind.SITE_LIMIT)
     if program.generators(meter.id):
         program.row(f"export {meter.id}", net, lower=-meter.export_mw)
 
@@ -138,9 +140,9 @@ def _ramp(program: Program, groups: Sequence[str]) -> None:
     change = net - net.lag(1, _load_now_mw(program) - made_now)
     minutes = program.hours * 60.0
     if site.max_ramp_up_mw_per_min is not None:
-        program.at_least("ramp up", -change, -site.max_ramp_up_mw_per_min * minutes, Yields.RAMP)
+        program.at_least("ramp up", -change, -site.max_ramp_up_mw_per_min * minutes, Yields.RAMP, kind=RowKind.RAMP)
     if site.max_ramp_down_mw_per_min is not None:
-        program.at_least("ramp down", change, -site.max_ramp_down_mw_per_min * minutes, Yields.RAMP)
+        program.at_least("ramp down", change, -site.max_ramp_down_mw_per_min * minutes, Yields.RAMP, kind=RowKind.RAMP)
 
 
 def _load_now_mw(program: Program) -> float:

@@ -13,10 +13,11 @@ from markets.grid import hour_ending
 from optimizer.domain.array_types import Floats
 from optimizer.domain.isolation import PluginFailures
 from optimizer.domain.obligation import Obligation
+from optimizer.domain.row_kind import RowKind
 from optimizer.domain.shortfall import Shortfall
 from optimizer.domain.site import SLEEP, RigGroup, Site
 from optimizer.lp import phrases
-from optimizer.lp.arrays import Yields
+from optimizer.lp.arrays import Named, Short, Yields
 from optimizer.lp.breakeven import breakevens_usd_per_mwh
 from optimizer.lp.program import Program
 from optimizer.lp.trajectory import Trajectory
@@ -25,9 +26,8 @@ from optimizer.solve.lexicographic import Solution
 
 # A load this close to an instruction stands against it: a watt.
 SLACK_MW = 1e-6
-# What a contract's rows that may give way are named by, its own name after.
-PROMISED = ("call", "floor", "before test", "runs")
-LIMITS = ("interconnect", "hall ", "line ", "maker ", "call ", "ramp ", "starts ", "floor ")
+# Rows whose shadow price says what one more MW, or a thousand more starts, would earn.
+LIMITS = frozenset((RowKind.SITE_LIMIT, RowKind.CALL, RowKind.FLOOR, RowKind.RAMP, RowKind.STARTS))
 
 
 def breakevens(plan: Plan) -> dict[str, float]:
@@ -43,7 +43,7 @@ def shadow_prices(program: Program, solution: Solution | None) -> dict[str, Floa
         return {}
     prices: dict[str, Floats] = {}
     for rows in program.rows:
-        if not rows.name.startswith(LIMITS):
+        if rows.kind not in LIMITS:
             continue
         worth = np.zeros(program.n)
         worth[rows.at] = np.abs(solution.dual[rows.first : rows.first + rows.size]) / program.hours[rows.at]
@@ -57,22 +57,29 @@ def shortfalls(
 ) -> tuple[Shortfall, ...]:
     """Promises the plan cannot keep, with the megawatts, the hours, what the contract itself makes of it, and the cheapest way out. What a
     contract tells of its awards is its own (`own_shortfalls`)."""
-    missed = [(s.name, s.mw, _trip(program, site, float(s.mw.max()))) for s in program.shorts]
+    missed: list[tuple[Named | Short, Floats, str]] = [(s, s.mw, _trip(program, site, float(s.mw.max()))) for s in program.shorts]
     for e in program.elastic if solution is not None else ():
         mw = np.zeros(program.n)
         mw[e.at] = program.missed(e, solution.x) if solution is not None else 0.0
-        if mw.max() > SLACK_MW and not e.name.startswith("award "):
-            missed.append((e.name, mw, _repair(e.level)))
+        if mw.max() > SLACK_MW and e.rows.kind is not RowKind.AWARD:
+            missed.append((e.rows, mw, _repair(e.level)))
     market, grid = program.site.market, program.grid
     return tuple(
-        Shortfall(name, float(mw.max()), _owed_usd(name, mw, program, path, book), repair, phrases.hours(market, grid, mw > SLACK_MW))
-        for name, mw, repair in missed
+        Shortfall(
+            rows.name,
+            float(mw.max()),
+            _owed_usd(rows.obligation, mw, program, path, book),
+            repair,
+            phrases.hours(market, grid, mw > SLACK_MW),
+            rows.kind,
+        )
+        for rows, mw, repair in missed
     )
 
 
-def _owed_usd(name: str, mw: Floats, program: Program, path: Trajectory, book: Sequence[Obligation]) -> float:
+def _owed_usd(obligation: str, mw: Floats, program: Program, path: Trajectory, book: Sequence[Obligation]) -> float:
     """What missing an instruction costs under the contract it came under, by that contract's own price (its `shortfall_usd`)."""
-    contract = next((o for o in book if name in [f"{word} {o.name}" for word in PROMISED]), None)
+    contract = next((o for o in book if o.name == obligation), None)
     priced = getattr(contract, "shortfall_usd", None)
     return float(priced(program, path, mw)) if priced else 0.0
 
@@ -131,7 +138,7 @@ def _instructions(plan: Plan) -> list[_Instruction]:
         load_mw = sum(float(plan.groups[name].load_mw[0]) for name in names)
         full_mw = sum(site.group(name).rigs * site.group(name).full.watts for name in names) / 1e6
         caps, lifts = bounds.cap_mw < full_mw, bounds.floor_mw > 0 and load_mw < bounds.floor_mw + SLACK_MW
-        if bounds.why.startswith("call ") and (caps or lifts):
+        if bounds.call_id and (caps or lifts):
             found.append(_Instruction(names, bounds.why, caps, lifts))
     return found
 
@@ -189,15 +196,16 @@ def _held_by(plan: Plan, group: str, cheap: bool) -> str:
     binding = [name for name, worth in plan.shadow_prices.items() if worth[0] > 0]
     if binding:
         return "limited by " + ", ".join(binding)
-    if any(r.name.startswith(("minimum", "starts")) for r in program.rows):
+    if any(r.kind in (RowKind.MINIMUM_TIME, RowKind.STARTS) for r in program.rows):
         return "the cheap spell is too short to repay a start" if cheap else "the dear spell is too short to repay a stop and a start"
     return "terms that span other hours decide"
 
 
 def _binding(plan: Plan) -> Iterable[str]:
+    start_limits = {rows.name for rows in plan.origin.program.rows if rows.kind is RowKind.STARTS}
     for name, worth in plan.shadow_prices.items():
         binds, hours = worth > 0, np.asarray(plan.grid.hours)
-        starts = name.startswith("starts ")
+        starts = name in start_limits
         usd = (worth * hours if starts else worth)[binds]
         what, per = ("a thousand more starts then are", "") if starts else ("one more MW there is", " an hour")
         much = usd_text(usd.max()) if usd.max() - usd.min() < 0.01 else f"{usd_text(usd.min())} to {usd_text(usd.max())}"
@@ -207,7 +215,7 @@ def _binding(plan: Plan) -> Iterable[str]:
 
 def _short(s: Shortfall) -> str:
     """Minimum times are missed by rigs, everything else by megawatts."""
-    much = counted(round(s.mw * 1000), "rig") if s.promise.startswith("minimum") else f"{s.mw:.4g} MW"
+    much = counted(round(s.mw * 1000), "rig") if s.kind is RowKind.MINIMUM_TIME else f"{s.mw:.4g} MW"
     worth = f" ({usd_text(s.usd)})" if s.usd >= 0.005 else ""
     return f"{s.promise} {s.hours}: short by {much}{worth}; {s.repair}"
 

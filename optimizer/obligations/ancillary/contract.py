@@ -30,6 +30,7 @@ from optimizer.domain.formula import Bounds, Charge, Quantities
 from optimizer.domain.market_rules import days, figures, rule
 from optimizer.domain.obligation import LOAD_BEFORE_MW, Contract
 from optimizer.domain.reserve_awards import DAY_AHEAD
+from optimizer.domain.row_kind import RowKind
 from optimizer.domain.site import NotNegative, Positive, Site
 from optimizer.lp.arrays import Yields
 from optimizer.lp.headroom import down_pool, up_pool
@@ -190,7 +191,7 @@ class Ancillary(Contract):
             program.offers[(self.name, product)] = mw
             if self.hold == "firm":
                 promised, _ = program.awarded(self.name, product, DAY_AHEAD)
-                program.at_least(f"award {self.name} {product}", mw, promised, Yields.CAPACITY)
+                program.at_least(f"award {self.name} {product}", mw, promised, Yields.CAPACITY, kind=RowKind.AWARD)
         self._before_awards(program, kept)
         super().shape(program)
 

@@ -52,7 +52,7 @@ class Ers(ErsTerms):
                 continue
             span = self.sustained(call, over.end)
             if span is not None and span.overlaps(over):
-                said = Bounds(0.0, base, True, f"call {call.id} of {call.source}: {self.name} at most {base:.3f} MW")
+                said = Bounds(0.0, base, True, f"call {call.id} of {call.source}: {self.name} at most {base:.3f} MW", call.id)
         return said
 
     # --- money ------------------------------------------------------------------------------------------------------------------------
