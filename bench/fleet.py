@@ -31,8 +31,8 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from dispatch.clock import WallClock  # noqa: E402
+from dispatch.decide.decide import decide  # noqa: E402
 from dispatch.decide.plan_inputs import inputs  # noqa: E402
-from dispatch.decide.reconcile import decide  # noqa: E402
 from dispatch.decide.state import State  # noqa: E402
 from dispatch.entries import Commanded, Done, GroupSeen, Hold, Order, Result, Seen, pack, unpack  # noqa: E402
 from dispatch.rigs.asics import Asics  # noqa: E402

@@ -1,102 +1,143 @@
-"""Tally: what contracts remember of the month, the day or the year, folded hour by hour from what was seen."""
+"""What contracts remember of the month, the day or the year, folded hour by hour from what was seen."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from markets.factbook import FactBook
+from markets.facts import Call
 from markets.grid import Grid, Interval
 from optimizer.domain.actuals import Actuals
 from optimizer.domain.book import of_book
 from optimizer.domain.money import decimal
 from optimizer.domain.net_load import followed
-from optimizer.planning.plan_json import planned_generation
-
-if TYPE_CHECKING:
-    from dispatch.decide.state import State
+from optimizer.domain.obligation import Book
+from optimizer.domain.site import Site
+from optimizer.planning.plan_json import PlanDocument, planned_generation
 
 HOUR = timedelta(hours=1)
 NAN = Decimal("NaN")
 
+ByInterval = Mapping[str, tuple[float, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class SiteAsSeen:
+    """The site as it was last seen: what the time until it is seen again counts with.
+
+    points       settlement points whose prices contracts settle at
+    rigs_mw      load of each group at its rigs, MW; `meter_mw` at the meter, its hall's overhead included
+    hashrate_ph  hashrate of each group, PH/s
+    overhead     by group and instant, the factor from load at the rigs to load at the meter
+    """
+
+    site: Site
+    book: Book
+    points: tuple[str, ...]
+    facts: FactBook
+    calls: tuple[Call, ...]
+    plan: PlanDocument | None
+    rigs_mw: Mapping[str, float]
+    meter_mw: Mapping[str, float]
+    hashrate_ph: Mapping[str, float]
+    overhead: Callable[[str, datetime], float]
+
+    def hour_grid(self, start: datetime) -> Grid:
+        """The settlement intervals of the hour that begins at `start`."""
+        return Grid.regular(start, start + HOUR, self.site.market.settlement_min)
+
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Tally:
-    """memory by obligation's name; `at` the last look; of the hour that runs, by settlement interval: seconds that were seen, and by group
-    MWh at the rigs and PH/s-days, by contract of a generator MWh made."""
+class ContractMemories:
+    """What each contract remembers, and the running hour that is not yet part of it.
 
-    memory: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    at: datetime | None = None
+    by_contract    memory by the obligation's name
+    seen_at        when the site was last seen
+    seen_s         of the running hour, seconds seen in each settlement interval
+    energy_mwh     of the running hour, MWh at the rigs by group and interval
+    hash_ph_days   of the running hour, PH/s-days by group and interval
+    generated_mwh  of the running hour, MWh by the generator's contract and interval
+    """
+
+    by_contract: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    seen_at: datetime | None = None
     seen_s: tuple[float, ...] = ()
-    mwh: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
-    ph_days: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
-    made: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    energy_mwh: ByInterval = field(default_factory=dict)
+    hash_ph_days: ByInterval = field(default_factory=dict)
+    generated_mwh: ByInterval = field(default_factory=dict)
 
-    def after(self, state: State, until: datetime) -> Tally:
-        """What `state` was seen doing held from its last look to `until`. A silence longer than an hour is not counted."""
-        if not any(getattr(o, "remembers_days", 0) for o in state.setup.book):
-            return self
-        if self.at is None or until - self.at > HOUR or until <= self.at:
-            return Tally(self.memory, until)
-        tally, here = self, self.at
-        while here < until:
-            ends = min(until, _hour(here) + HOUR)
-            tally = tally._with(state, Interval(here, ends))
-            if ends == _hour(here) + HOUR:
-                tally = Tally(tally._folded(state, _hour(here)), ends)
-            here = ends
-        return replace(tally, at=until)
+    def after(self, last: SiteAsSeen, until: datetime) -> ContractMemories:
+        """With the time up to `until`, in which the site did what it was last seen to do. More than an hour unseen is not counted."""
+        if self.seen_at is None or until - self.seen_at > HOUR or until <= self.seen_at:
+            return ContractMemories(self.by_contract, until)
+        memories, start = self, self.seen_at
+        while start < until:
+            hour = _hour(start)
+            end = min(until, hour + HOUR)
+            memories = memories._with_load(last, Interval(start, end))
+            if end == hour + HOUR:
+                memories = ContractMemories(memories._after_hour(last, hour), end)
+            start = end
+        return replace(memories, seen_at=until)
 
-    def _with(self, state: State, over: Interval) -> Tally:
-        """One look's load and hashing over a stretch of one hour."""
-        grid = _grid(state, _hour(over.start))
+    def _with_load(self, last: SiteAsSeen, over: Interval) -> ContractMemories:
+        """With the load and hashing of an interval within one hour."""
+        grid = last.hour_grid(_hour(over.start))
         hours = grid.share_within(over) * grid.hours
         nothing = np.zeros(len(grid))
 
-        def more(had: Mapping[str, tuple[float, ...]], name: str, rate: float) -> tuple[float, ...]:
+        def more(had: ByInterval, name: str, rate: float) -> tuple[float, ...]:
             return tuple(np.asarray(had.get(name, nothing)) + hours * rate)
 
         return replace(
             self,
             seen_s=tuple((np.asarray(self.seen_s) if self.seen_s else nothing) + hours * 3600.0),
-            mwh={g: more(self.mwh, g, now.load_mw) for g, now in state.fleet.items()},
-            ph_days={g: more(self.ph_days, g, now.hashrate_ph / 24.0) for g, now in state.fleet.items()},
-            made={name: more(self.made, name, mw) for name, mw in _made_mw(state, over.start).items()},
+            energy_mwh={g: more(self.energy_mwh, g, mw) for g, mw in last.rigs_mw.items()},
+            hash_ph_days={g: more(self.hash_ph_days, g, ph / 24.0) for g, ph in last.hashrate_ph.items()},
+            generated_mwh={name: more(self.generated_mwh, name, mw) for name, mw in _generated_mw(last, over.start).items()},
         )
 
-    def _folded(self, state: State, start: datetime) -> Mapping[str, Mapping[str, Any]]:
-        """Every memory after the hour that began at `start`; what was not seen whole is a gap."""
-        site, grid = state.site, _grid(state, start)
-        whole = [s >= h * 3600.0 - 1.0 for s, h in zip(self.seen_s, grid.hours, strict=True)]
-        overhead = {g.name: state.overhead(g.name, start) for g in site.groups}
-        then = Actuals(
+    def _after_hour(self, last: SiteAsSeen, hour: datetime) -> Mapping[str, Mapping[str, Any]]:
+        """Every contract's memory after the hour that began at `hour`; an interval that was not seen in full is a gap."""
+        site, grid = last.site, last.hour_grid(hour)
+        in_full = [seen_s >= h * 3600.0 - 1.0 for seen_s, h in zip(self.seen_s, grid.hours, strict=True)]
+
+        def known(values: tuple[float, ...], factor: float = 1.0) -> list[Decimal]:
+            return [decimal(v * factor) if ok else NAN for v, ok in zip(values, in_full, strict=True)]
+
+        actuals = Actuals(
             site=site,
             grid=grid,
-            energy_mwh={
-                g: [decimal(v * overhead[g]) if ok else NAN for v, ok in zip(mwh, whole, strict=True)] for g, mwh in self.mwh.items()
-            },
-            hash_ph_days={g: [decimal(v) if ok else NAN for v, ok in zip(ph, whole, strict=True)] for g, ph in self.ph_days.items()},
-            energy_price={point: _prices(state, point, grid) for point in state.setup.points},
+            energy_mwh={g: known(mwh, last.overhead(g, hour)) for g, mwh in self.energy_mwh.items()},
+            hash_ph_days={g: known(ph) for g, ph in self.hash_ph_days.items()},
+            energy_price={point: _prices(last.facts, point, grid) for point in last.points},
             hashprice=[NAN] * len(grid),
-            calls=state.calls,
-            generated_mwh={n: [decimal(v) if ok else NAN for v, ok in zip(mwh, whole, strict=True)] for n, mwh in self.made.items()},
-            generators=of_book(state.setup.book, site),
+            calls=last.calls,
+            generated_mwh={name: known(mwh) for name, mwh in self.generated_mwh.items()},
+            generators=of_book(last.book, site),
         )
-        remembering: list[Any] = [o for o in state.setup.book if getattr(o, "remembers_days", 0)]
-        return {**self.memory, **{o.name: o.remember(self.memory.get(o.name, {}), then) for o in remembering}}
+        remembering: list[Any] = [o for o in last.book if getattr(o, "remembers_days", 0)]
+        return {**self.by_contract, **{o.name: o.remember(self.by_contract.get(o.name, {}), actuals) for o in remembering}}
 
 
-def _made_mw(state: State, at: datetime) -> dict[str, float]:
-    """What generators make while the load is as last seen: the schedule in force, following the load within the line's limits."""
-    planned = planned_generation(state.plan, at)
-    loads, found = state.metered_mw() if planned else {}, {}
-    for meter in state.site.meters if planned else ():
-        left = decimal(sum(mw for name, mw in loads.items() if state.site.meter_of[name].id == meter.id))
-        for machine in of_book(state.setup.book, state.site).get(meter.id, ()):
+def remembers(book: Book) -> bool:
+    """Whether any contract of a book remembers days."""
+    return any(getattr(o, "remembers_days", 0) for o in book)
+
+
+def _generated_mw(last: SiteAsSeen, at: datetime) -> dict[str, float]:
+    """MW of each generator at an instant: the schedule in force, following the load within the line's limits."""
+    planned = planned_generation(last.plan, at)
+    found = {}
+    for meter in last.site.meters if planned else ():
+        left = decimal(sum(mw for name, mw in last.meter_mw.items() if last.site.meter_of[name].id == meter.id))
+        for machine in of_book(last.book, last.site).get(meter.id, ()):
             mw = followed(machine, decimal(planned.get(machine.name, 0.0)), left, meter)
             found[machine.name], left = float(mw), left - mw
     return found
@@ -106,13 +147,9 @@ def _hour(at: datetime) -> datetime:
     return at.replace(minute=0, second=0, microsecond=0)
 
 
-def _grid(state: State, start: datetime) -> Grid:
-    return Grid.regular(start, start + HOUR, state.site.market.settlement_min)
-
-
-def _prices(state: State, point: str, grid: Grid) -> list[Decimal]:
-    """The price of each interval; what is not out yet is taken at the last one that is."""
-    last = state.facts.last_price(point)
-    known = {fact.over.start: fact.usd_per_mwh for fact in state.facts.real_time(point, grid.over)}
+def _prices(facts: FactBook, point: str, grid: Grid) -> list[Decimal]:
+    """The price of each interval; one that is not published yet counts with the last one that is."""
+    last = facts.last_price(point)
+    known = {fact.over.start: fact.usd_per_mwh for fact in facts.real_time(point, grid.over)}
     found = [known.get(over.start, last.usd_per_mwh if last else float("nan")) for over in grid.intervals]
     return [decimal(usd) if usd == usd else NAN for usd in found]

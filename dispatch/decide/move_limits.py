@@ -1,4 +1,4 @@
-"""What a tick may move: starts by hall and ramps of the site, consumed as rigs are picked; and who was left alone, by reason."""
+"""What one tick may move: starts by hall and ramps of the site, used up as rigs are picked; and the rigs left alone, by reason."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from datetime import datetime
 import numpy as np
 from numpy.typing import NDArray
 
-from dispatch.decide.group_state import UNKNOWN, asleep
+from dispatch.decide.group_state import UNKNOWN, sleep_index
 from dispatch.decide.measured_load import watts_at_meter
 from dispatch.decide.state import State
 from optimizer.domain.site import RigGroup, Site
@@ -19,8 +19,8 @@ INF = float("inf")
 
 @dataclass(frozen=True, slots=True)
 class Move:
-    """Rigs of a group that go from one mode to another; positions of the modes, and of the rigs. A firm instruction is not held up by a
-    ramp."""
+    """Rigs of a group that go from one mode to another: positions of the modes, and of the rigs (int64). Ramps do not hold up a firm
+    instruction."""
 
     group: RigGroup
     source: int
@@ -36,11 +36,11 @@ class Move:
     @property
     def starts(self) -> bool:
         """Whether it wakes rigs."""
-        return self.source == asleep(self.group)
+        return self.source == sleep_index(self.group)
 
 
 @dataclass(slots=True)
-class Limits:
+class MoveLimits:
     """What is left of this tick's starts by hall and of the ramps, W; a tick has its minutes' worth of each."""
 
     site: Site
@@ -51,8 +51,8 @@ class Limits:
     skipped: dict[str, dict[str, int]] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, state: State, at: datetime) -> Limits:
-        """What the orders of the last tick's length have left."""
+    def of(cls, state: State, at: datetime) -> MoveLimits:
+        """What the orders of the last tick have left."""
         site, minutes = state.site, state.site.tick_s / 60.0
         watts = {g.name: watts_at_meter(state, g, at) for g in site.groups}
         starts = {}
@@ -70,7 +70,7 @@ class Limits:
         )
 
     def skip(self, group: str, reason: str, rigs: int) -> None:
-        """Count rigs that are left alone."""
+        """Count rigs left alone for a reason."""
         if rigs > 0:
             by = self.skipped.setdefault(group, {})
             by[reason] = by.get(reason, 0) + rigs
@@ -94,7 +94,7 @@ class Limits:
         return replace(move, rigs=np.sort(move.rigs[:n]))
 
     def over_s(self, move: Move, moves: Sequence[Move]) -> float:
-        """The seconds over which a move's rigs are told, so that no minute sees more starts or ramp than the limits say."""
+        """The seconds over which the rigs of a move get their orders, so that no minute has more starts or ramp than the limits allow."""
         hall = self.site.hall_of[move.group.name]
         spans = [0.0]
         if move.starts and hall.max_starts_per_min:
@@ -117,14 +117,14 @@ class Limits:
 
 
 def _recent_starts(state: State, group: RigGroup, at: datetime) -> int:
-    now, sleep = state.fleet[group.name], asleep(group)
-    return int(((now.wanted != sleep) & (at.timestamp() - now.since < state.site.tick_s)).sum())
+    now, sleep = state.fleet[group.name], sleep_index(group)
+    return int(((now.ordered != sleep) & (at.timestamp() - now.ordered_since_s < state.site.tick_s)).sum())
 
 
 def _under_way_w(state: State, group: RigGroup, watts: list[float]) -> tuple[float, float]:
-    """Watts up and down that were ordered since the last look."""
+    """Watts up and down that were ordered since the rigs were last read."""
     now = state.fleet[group.name]
-    moved = (now.told_s >= now.looked_s) & (now.drew != UNKNOWN) & (now.wanted != UNKNOWN) & (now.tries == 0)
+    moved = (now.last_order_s >= now.seen_s) & (now.last_drawn != UNKNOWN) & (now.ordered != UNKNOWN) & (now.failed_orders == 0)
     by_mode = np.array(watts)
-    steps = by_mode[now.wanted[moved]] - by_mode[now.drew[moved]]
+    steps = by_mode[now.ordered[moved]] - by_mode[now.last_drawn[moved]]
     return float(steps[steps > 0].sum()), float(-steps[steps < 0].sum())

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from dispatch.decide.fit_to_limit import unwakeable
-from dispatch.decide.group_state import UNREACHABLE, GroupState, asleep
-from dispatch.decide.measured_load import effective
+from dispatch.decide.fit_to_limit import not_ours_to_wake
+from dispatch.decide.group_state import UNREACHABLE, GroupState, sleep_index
+from dispatch.decide.measured_load import modes_in_effect
 from dispatch.decide.state import State
 from markets.forecasting.ladder import outlook, plan_grid
 from markets.grid import Grid
@@ -70,7 +70,11 @@ def so_far(state: State, at: datetime) -> SoFar:
         calls=state.calls,
         awards=state.awards,
         memory={
-            o.name: {**state.tally.memory.get(o.name, {}), **_machine(state, o.name, at), LOAD_BEFORE_MW: dict(state.notice_mw)}
+            o.name: {
+                **state.contract_memories.by_contract.get(o.name, {}),
+                **_machine(state, o.name, at),
+                LOAD_BEFORE_MW: dict(state.notice_mw),
+            }
             for o in state.setup.book
         },
     )
@@ -84,17 +88,17 @@ def _machine(state: State, name: str, at: datetime) -> dict[str, Any]:
 
 
 def _group_now(group: RigGroup, now: GroupState, at: datetime) -> GroupNow:
-    modes, sleep = effective(group, now), asleep(group)
+    modes, sleep = modes_in_effect(group, now), sleep_index(group)
     return GroupNow(
         modes={m.name: float((modes == k).sum()) for k, m in enumerate(group.modes)},
-        woken=_recent(now, now.wanted != sleep, group.min_on_min, at),
-        slept=_recent(now, now.wanted == sleep, group.min_off_min, at),
-        shed=now.curve.shed(),
+        woken=_recent(now, now.ordered != sleep, group.min_on_min, at),
+        slept=_recent(now, now.ordered == sleep, group.min_off_min, at),
+        shed=now.shed_curve.shed(),
     )
 
 
 def _recent(now: GroupState, which: np.ndarray, minutes: float, at: datetime) -> tuple[tuple[datetime, int], ...]:
-    since = now.since[which & np.isfinite(now.since) & (now.since > at.timestamp() - minutes * 60.0)]
+    since = now.ordered_since_s[which & np.isfinite(now.ordered_since_s) & (now.ordered_since_s > at.timestamp() - minutes * 60.0)]
     stamps, counts = np.unique(since, return_counts=True)
     return tuple((datetime.fromtimestamp(float(s), at.tzinfo), int(n)) for s, n in zip(stamps, counts, strict=True))
 
@@ -104,7 +108,7 @@ def availability(state: State, grid: Grid) -> Availability:
     rigs = {}
     for group in state.site.groups:
         now = state.fleet[group.name]
-        gone = int(((now.seen == UNREACHABLE) | unwakeable(state.site, now.not_ours(asleep(group)))).sum())
+        gone = int(((now.seen == UNREACHABLE) | not_ours_to_wake(state.site, now.asleep_by_others(sleep_index(group)))).sum())
         if gone:
             rigs[group.name] = Series.flat(grid, group.rigs - gone, "rigs")
     return Availability(rigs)

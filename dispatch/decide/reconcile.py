@@ -1,154 +1,109 @@
 """Reconcile: wanted against seen, rig by rig.
 
-Picks who moves, within minimum times, inrush and ramp limits, and counts who does not, and why.
+Picks the rigs that move, within minimum times, inrush and ramp limits, and counts those that do not, by reason.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dispatch.decide.fit_to_limit import unwakeable
-from dispatch.decide.group_state import UNKNOWN, UNREACHABLE, asleep
-from dispatch.decide.measured_load import effective, watts_at_meter
-from dispatch.decide.move_limits import Limits, Move
-from dispatch.decide.reflex import Wanted, wanted
+from dispatch.decide.fit_to_limit import not_ours_to_wake
+from dispatch.decide.group_state import UNKNOWN, UNREACHABLE, Codes, Flags, sleep_index
+from dispatch.decide.measured_load import modes_in_effect
+from dispatch.decide.move_limits import Move, MoveLimits
+from dispatch.decide.reflex import Wanted
 from dispatch.decide.state import State
-from dispatch.entries import Commanded, Order, pack
 from optimizer.domain.site import RigGroup
 
-# World seconds an order may take; a reading within them shows the outcome. Ticks are longer.
-DEADLINE_S = 60.0
-ROUNDS = 3
 
-Flags = NDArray[np.bool_]
+@dataclass(frozen=True, slots=True)
+class _Group:
+    """A group in one decision: by rig the mode it is in; by mode how many rigs are wanted; whether a firm instruction cuts it, and whether
+    a hold wants it awake whoever put it to sleep."""
 
-
-def decide(state: State, at: datetime, round_: int) -> Commanded | None:
-    """The commands of a tick's round, or None when there is nothing to say. After the last round it only says what came of them: which
-    promises are missed, and which rigs were left alone for which reason. Pure: the same state and instant give the same bytes."""
-    want = wanted(state, at)
-    limits = Limits.of(state, at)
-    moves: list[Move] = []
-    # Stops go first, whoever's they are: they make room under every limit.
-    worst_first = sorted(state.site.groups, key=lambda g: -g.full.j_per_th)
-    for group in worst_first:
-        moves += _moves(state, at, group, want, limits, down=True)
-    for group in reversed(worst_first):
-        moves += _moves(state, at, group, want, limits, down=False)
-    if round_ > ROUNDS:
-        moves = []
-    said = Commanded(
-        at=at,
-        round=round_,
-        orders=tuple(
-            Order(
-                id=f"{at:%Y%m%dT%H%M%S.%f}Z-{state.decided}-{k}",
-                group=move.group.name,
-                mode=move.group.modes[move.to].name,
-                rigs=pack(move.rigs.tolist()),
-                deadline_s=DEADLINE_S,
-                why=_why(want, move.group),
-                over_s=limits.over_s(move, moves),
-            )
-            for k, move in enumerate(moves)
-        ),
-        target_mw=target_mw(state, at, want),
-        skipped=limits.skipped,
-        reasons=want.reasons,
-        short=want.short,
-        fans=limits.fans(moves),
-    )
-    return said if moves or _is_news(said, state.commanded) else None
+    group: RigGroup
+    modes: Codes
+    reachable: Flags
+    wanted: list[int]
+    firm: bool
+    wake_allowed: bool
 
 
-def _is_news(said: Commanded, last: Commanded | None) -> bool:
-    """Whether something new is missed or left alone: that is written down though nothing moves."""
-    known = (last.skipped, last.short) if last else ({}, {})
-    return (said.skipped, said.short) != known
+def reconcile(state: State, at: datetime, want: Wanted, limits: MoveLimits) -> list[Move]:
+    """The moves from what the rigs do to what is wanted. Takes from `limits` what they use, and counts there the rigs left alone."""
+    groups = [_in_decision(state, g, want) for g in sorted(state.site.groups, key=lambda g: -g.full.j_per_th)]
+    for each in groups:
+        limits.skip(each.group.name, "unreachable", int((state.fleet[each.group.name].seen == UNREACHABLE).sum()))
+    # Stops go first: they make room under every limit. The worst J/TH stops first and starts last.
+    stops = [move for each in groups for move in _moves(state, at, each, limits, down=True)]
+    starts = [move for each in reversed(groups) for move in _moves(state, at, each, limits, down=False)]
+    return stops + starts
 
 
-def _why(want: Wanted, group: RigGroup) -> str:
-    """The reason that speaks of a group; a cap's reason stands first and speaks of all it cuts."""
-    own = next((r for r in want.reasons if r.startswith(f"{group.name} ")), "")
-    return want.reasons[0] if want.reasons and (group.name in want.firm or not own) else own
-
-
-def target_mw(state: State, at: datetime, want: Wanted) -> Mapping[str, float]:
-    """By group: the load at the meter that is wanted, MW."""
-    return {
-        g.name: round(sum(n * w for n, w in zip(want.counts[g.name], watts_at_meter(state, g, at), strict=True)) / 1e6, 6)
-        for g in state.site.groups
-    }
-
-
-def _moves(state: State, at: datetime, group: RigGroup, want: Wanted, limits: Limits, *, down: bool) -> list[Move]:
-    """The rigs of a group that change to a lower (or a higher) mode, by the mode they change to."""
+def _in_decision(state: State, group: RigGroup, want: Wanted) -> _Group:
     now = state.fleet[group.name]
-    modes = effective(group, now)
+    modes = modes_in_effect(group, now)
     reachable = (now.seen != UNREACHABLE) & (modes != UNKNOWN)
-    if down:
-        limits.skip(group.name, "unreachable", int((now.seen == UNREACHABLE).sum()))
-    surplus = np.array([int(((modes == k) & reachable).sum()) for k in range(len(group.modes))]) - np.array(want.counts[group.name])
+    return _Group(group, modes, reachable, want.counts[group.name], group.name in want.firm, group.name in want.wake_allowed)
+
+
+def _moves(state: State, at: datetime, each: _Group, limits: MoveLimits, *, down: bool) -> list[Move]:
+    """The rigs of a group that change to a lower (or a higher) mode, by the mode they change to."""
+    modes = range(len(each.group.modes))
+    surplus = np.array([int(((each.modes == k) & each.reachable).sum()) for k in modes]) - np.array(each.wanted)
     out = []
-    for to in range(len(group.modes)):
-        sources = range(len(group.modes) - 1, to, -1) if down else range(to)
-        for source in sources:
+    for to in modes:
+        for source in reversed(modes[to + 1 :]) if down else modes[:to]:
             n = min(int(surplus[source]), int(-surplus[to]))
             if n <= 0:
                 continue
-            rigs = _pick(state, at, group, (modes == source) & reachable, to, n, want, limits)
-            move = limits.within(Move(group, source, to, rigs, group.name in want.firm))
+            rigs = _pick(state, at, each, source, to, n, limits)
+            move = limits.within(Move(each.group, source, to, rigs, each.firm))
             surplus[source] -= len(move.rigs)
             surplus[to] += len(move.rigs)
             out += [move] if len(move.rigs) else []
     return out
 
 
-def _pick(
-    state: State, at: datetime, group: RigGroup, candidates: Flags, to: int, n: int, want: Wanted, limits: Limits
-) -> NDArray[np.int64]:
-    """Up to n rigs that may move: those that obeyed before those that did not, those that were told this mode and drifted out of it
-    before others, the longest undisturbed first."""
-    now = state.fleet[group.name]
-    rigs = np.flatnonzero(candidates)
-    drifted = now.wanted[rigs] == to
-    fit = np.ones(len(rigs), np.bool_)
+def _pick(state: State, at: datetime, each: _Group, source: int, to: int, n: int, limits: MoveLimits) -> NDArray[np.int64]:
+    """Up to n rigs to move from one mode to another: those without failed orders first, then those that left this very mode by
+    themselves, then those whose last order is the longest ago."""
+    now = state.fleet[each.group.name]
+    rigs = np.flatnonzero((each.modes == source) & each.reachable)
+    departed = now.ordered[rigs] == to
+    free = np.ones(len(rigs), np.bool_)
     left_alone: list[tuple[str, Flags]] = []
-    for reason, which in _let_alone(state, at, group, rigs, drifted, to, want):
-        left_alone.append((reason, fit & which))
-        fit &= ~which
-    barred = now.barred(at)[rigs[fit]]
-    order = np.lexsort((rigs[fit], now.since[rigs[fit]], ~drifted[fit], now.tries[rigs[fit]], barred))
-    chosen: NDArray[np.int64] = rigs[fit][order][:n]
+    for reason, which in _left_alone(state, at, each, rigs, departed, to):
+        left_alone.append((reason, free & which))
+        free &= ~which
+    quarantined = now.in_quarantine(at)[rigs[free]]
+    order = np.lexsort((rigs[free], now.ordered_since_s[rigs[free]], ~departed[free], now.failed_orders[rigs[free]], quarantined))
+    chosen: NDArray[np.int64] = rigs[free][order][:n]
     missing = n - len(chosen)
     for reason, which in left_alone:
         count = min(missing, int(which.sum()))
-        limits.skip(group.name, reason, count)
+        limits.skip(each.group.name, reason, count)
         missing -= count
     return chosen
 
 
-def _let_alone(
-    state: State, at: datetime, group: RigGroup, rigs: NDArray[np.int64], drifted: Flags, to: int, want: Wanted
-) -> list[tuple[str, Flags]]:
-    """Which of these rigs may not be moved now, by reason. A firm instruction overrides minimum-on times and
-    quarantine (ARCHITECTURE 3)."""
-    now, sleep, at_s = state.fleet[group.name], asleep(group), at.timestamp()
-    firm, tries = group.name in want.firm, now.tries[rigs] > 0
-    awake = now.wanted[rigs] != sleep
-    least_s = np.where(awake, 0.0 if firm else group.min_on_min * 60.0, group.min_off_min * 60.0)
-    # Time since the last command is only a minimum time where that command moved the rig the other way.
-    free = (at_s - now.since[rigs] >= least_s) | tries | drifted
-    strangers = unwakeable(state.site, now.not_ours(sleep))[rigs] & (to != sleep)
-    nobody = np.zeros(len(rigs), np.bool_)
-    just_told = now.told_s[rigs] >= at_s
+def _left_alone(state: State, at: datetime, each: _Group, rigs: NDArray[np.int64], departed: Flags, to: int) -> list[tuple[str, Flags]]:
+    """Which of these rigs may not be moved now, by reason. A deployed instruction is firm: minimum-on times and quarantine yield to it."""
+    group, now, at_s = each.group, state.fleet[each.group.name], at.timestamp()
+    sleep, failed = sleep_index(group), now.failed_orders[rigs] > 0
+    awake = now.ordered[rigs] != sleep
+    least_s = np.where(awake, 0.0 if each.firm else group.min_on_min * 60.0, group.min_off_min * 60.0)
+    # The time since the last order is a minimum time only where that order moved the rig the other way.
+    old_enough = (at_s - now.ordered_since_s[rigs] >= least_s) | failed | departed
+    not_ours = not_ours_to_wake(state.site, now.asleep_by_others(sleep))[rigs] & (to != sleep)
+    none, just_ordered = np.zeros(len(rigs), np.bool_), now.last_order_s[rigs] >= at_s
     return [
-        ("asleep, not by us", nobody if group.name in want.wake_allowed else strangers),
-        ("did not obey", tries & just_told),
-        ("quarantine", now.barred(at)[rigs] & (just_told if firm else ~nobody)),
-        ("minimum time", ~free),
+        ("asleep, not by us", none if each.wake_allowed else not_ours),
+        ("did not obey", failed & just_ordered),
+        ("quarantine", now.in_quarantine(at)[rigs] & (just_ordered if each.firm else ~none)),
+        ("minimum time", ~old_enough),
     ]

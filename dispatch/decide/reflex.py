@@ -1,19 +1,19 @@
-"""Reflex: what is wanted right now. The plan's interval, cut to what calls, holds and limits insist on.
+"""Reflex: what is wanted right now. The plan's interval, then holds on a mode, then the limits that calls, holds and the site insist on.
 
-A call never waits for a new plan: it is cut out of the old one first.
+A call never waits for a new plan: it cuts the old one at once.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 import numpy as np
 
-from dispatch.decide.fit_to_limit import Cap, Counts, fit
-from dispatch.decide.group_state import UNREACHABLE, asleep, mode_index
-from dispatch.decide.measured_load import effective, load_w, offset_w, silent_w
+from dispatch.decide.fit_to_limit import Counts, LoadLimit, fit
+from dispatch.decide.group_state import UNKNOWN, UNREACHABLE, mode_index, sleep_index
+from dispatch.decide.measured_load import load_w, modes_in_effect, offset_w, silent_w
 from dispatch.decide.state import State
 from markets.grid import Interval
 from markets.outlook import PriceBasis
@@ -22,17 +22,23 @@ from optimizer.domain.obligation import LOAD_BEFORE_MW
 from optimizer.domain.site import RigGroup, SafeState, Scope
 from optimizer.planning.plan_json import planned_interval
 
-# A plan that was asked for is waited for so many ticks; then the old one serves.
-PATIENCE_TICKS = 2
+# A new plan is waited for this many ticks; then the old one is followed.
+WAIT_FOR_PLAN_TICKS = 2
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """How many rigs of each group in each of its modes, why, which groups a firm instruction has cut, which groups a person wants awake
-    whoever put them to sleep, and by promise the MW it will be missed by."""
+    """What the site should be doing now.
+
+    counts        rigs of each group in each of its modes
+    reasons       sentences, the most pressing first
+    firm          groups that a firm instruction or a hold cuts: minimum-on times, ramps and quarantine yield to it
+    wake_allowed  groups that a hold wants awake, whoever put them to sleep
+    short         by promise, the MW it will be missed by
+    """
 
     counts: Counts
-    reasons: tuple[str, ...]
+    reasons: tuple[str, ...] = ()
     firm: frozenset[str] = field(default_factory=frozenset)
     wake_allowed: frozenset[str] = field(default_factory=frozenset)
     short: Mapping[str, float] = field(default_factory=dict)
@@ -40,86 +46,94 @@ class Wanted:
 
 def wanted(state: State, at: datetime) -> Wanted:
     """What the site should be doing at `at`, before minimum times and inrush limits."""
-    counts, reasons = _base(state, at)
-    firm, wake_allowed = _held(state, counts, reasons)
-    short: dict[str, float] = {}
-    for cap in caps(state, at):
-        drawn_w = sum(_drawn_w(state, at, name) for name in cap.groups)
-        fitted = fit(state, at, counts, cap)
-        if fitted.moved or (cap.firm and drawn_w + offset_w(state, at, cap.groups) > cap.cap_mw * 1e6):
-            reasons.insert(0, cap.why)
-            firm.update(cap.groups if cap.firm else ())
-        if fitted.short_mw > 0:
-            short[cap.promise] = max(short.get(cap.promise, 0.0), round(fitted.short_mw, 6))
-            reasons.insert(0, f"{cap.why}: missed by {fitted.short_mw:.3f} MW with every rig that obeys")
-    return Wanted(counts, tuple(reasons), frozenset(firm), frozenset(wake_allowed), short)
+    want = _by_mode_holds(state, _by_plan(state, at))
+    for limit in load_limits(state, at):
+        want = _within_limit(state, at, want, limit)
+    return want
 
 
-def _held(state: State, counts: Counts, reasons: list[str]) -> tuple[set[str], set[str]]:
-    """Put groups into the modes that people hold them in; those groups, and the ones among them that are to be awake."""
-    firm: set[str] = set()
-    wake_allowed: set[str] = set()
-    for hold in state.holds.values():
-        if hold.mode is None:
-            continue
-        for group in state.site.groups:
-            if hold.group in (None, group.name):
-                mode = mode_index(group, hold.mode)
-                counts[group.name] = _all_in(group, mode, sum(counts[group.name]))
-                firm.add(group.name)
-                wake_allowed.update({group.name} if mode != asleep(group) else ())
-        reasons.append(f"hold {hold.id} by {hold.by}: {hold.group or 'the site'} in {hold.mode}")
-    return firm, wake_allowed
-
-
-def _drawn_w(state: State, at: datetime, name: str) -> float:
-    """What a group draws as it is, rigs on their way counted where they go and silent ones as they were."""
-    group, now = state.site.group(name), state.fleet[name]
-    return load_w(state, at, np.where(now.seen == UNREACHABLE, -1, effective(group, now)), group) + silent_w(state, at, (name,))
-
-
-def called(state: State, at: datetime) -> bool:
-    """Whether a deployed instruction stands now or will by the next tick."""
+def instruction_in_force(state: State, at: datetime) -> bool:
+    """Whether a deployed instruction is in force now or will be by the next tick."""
     over = Interval(at, at + timedelta(seconds=state.site.tick_s))
     return any(active(call, over) for obligation in state.setup.book for call in calls_in_force(state.calls, obligation.name))
 
 
-def caps(state: State, at: datetime) -> list[Cap]:
-    """Everything that insists on a load now: obligations with their calls, and holds."""
+def load_limits(state: State, at: datetime) -> list[LoadLimit]:
+    """Everything that insists on a load now: obligations with their calls, the site's own limits, and holds."""
     site = state.site
     over = Interval(at, at + timedelta(seconds=site.tick_s))
     out = []
     for obligation in state.setup.book:
         bounds = obligation.bounds(site, {LOAD_BEFORE_MW: state.notice_mw}, state.calls, over)
         if bounds.floor_mw > 0 or bounds.cap_mw < float("inf"):
-            out.append(Cap(obligation.name, obligation.scope.names(site), bounds.floor_mw, bounds.cap_mw, bounds.firm, bounds.why))
+            groups = obligation.scope.names(site)
+            out.append(LoadLimit(obligation.name, groups, bounds.floor_mw, bounds.cap_mw, bounds.firm, bounds.why))
         for names, mw, why in getattr(obligation, "limits", lambda _: ())(site):
-            out.append(Cap(obligation.name, names, 0.0, mw, True, why))
+            out.append(LoadLimit(obligation.name, names, 0.0, mw, True, why))
     for hold in state.holds.values():
         if hold.mw_cap is not None:
             scope = Scope(groups=(hold.group,)) if hold.group else Scope()
             why = f"hold {hold.id} by {hold.by}: {hold.group or 'the site'} at most {hold.mw_cap:.3f} MW"
-            out.append(Cap(f"hold {hold.id}", scope.names(site), 0.0, hold.mw_cap, True, why))
+            out.append(LoadLimit(f"hold {hold.id}", scope.names(site), 0.0, hold.mw_cap, True, why))
     return out
 
 
-def _base(state: State, at: datetime) -> tuple[Counts, list[str]]:
+def _by_plan(state: State, at: datetime) -> Wanted:
+    """What the plan wants; the rigs as they are where there is none to follow, or the safe state where no price is known."""
     site = state.site
     if state.price_basis == PriceBasis.SAFE_STATE:
-        what = f"safe state {site.safe_state.value!r}: {state.price_basis_reason}"
+        reason = f"safe state {site.safe_state.value!r}: {state.price_basis_reason}"
         if site.safe_state is SafeState.HOLD:
-            return _as_is(state), [what]
-        return {g.name: _safe(g, site.safe_state, _reachable(state, g)) for g in site.groups}, [what]
-    waits = bool(state.news) and at - state.news[0].at < timedelta(seconds=PATIENCE_TICKS * site.tick_s)
-    if state.plan is None or waits:
-        return _as_is(state), [
-            "the rigs stay as they are until the new plan is here" if state.plan else "no plan yet: the rigs stay as they are"
-        ]
+            return Wanted(_as_is(state), (reason,))
+        return Wanted({g.name: _safe(g, site.safe_state, _reachable(state, g)) for g in site.groups}, (reason,))
+    if state.plan is None:
+        return Wanted(_as_is(state), ("no plan yet: the rigs stay as they are",))
+    if state.news and at - state.news[0].at < timedelta(seconds=WAIT_FOR_PLAN_TICKS * site.tick_s):
+        return Wanted(_as_is(state), ("the rigs stay as they are until the new plan is here",))
     planned = planned_interval(state.plan, at)
     if planned is None:
-        return _as_is(state), ["the plan has run out: the rigs stay as they are"]
-    counts = {g.name: _whole(g, planned["groups"][g.name]["modes"], _reachable(state, g)) for g in site.groups}
-    return counts, list(state.plan["reasons"])
+        return Wanted(_as_is(state), ("the plan has run out: the rigs stay as they are",))
+    counts = {g.name: _in_whole_rigs(g, planned["groups"][g.name]["modes"], _reachable(state, g)) for g in site.groups}
+    return Wanted(counts, tuple(state.plan["reasons"]))
+
+
+def _by_mode_holds(state: State, want: Wanted) -> Wanted:
+    """With every group in the mode that a person holds it in."""
+    for hold in state.holds.values():
+        if hold.mode is None:
+            continue
+        held = {g.name: mode_index(g, hold.mode) for g in state.site.groups if hold.group in (None, g.name)}
+        awake = {name for name, mode in held.items() if mode != sleep_index(state.site.group(name))}
+        all_held = {name: _all_in(state.site.group(name), mode, sum(want.counts[name])) for name, mode in held.items()}
+        want = replace(
+            want,
+            counts={**want.counts, **all_held},
+            reasons=(*want.reasons, f"hold {hold.id} by {hold.by}: {hold.group or 'the site'} in {hold.mode}"),
+            firm=want.firm | set(held),
+            wake_allowed=want.wake_allowed | awake,
+        )
+    return want
+
+
+def _within_limit(state: State, at: datetime, want: Wanted, limit: LoadLimit) -> Wanted:
+    """Cut or raised to a limit; what it will still be missed by is said."""
+    fitted = fit(state, at, want.counts, limit)
+    drawn_w = sum(_drawn_w(state, at, name) for name in limit.groups) + offset_w(state, at, limit.groups)
+    reasons, firm, short = want.reasons, want.firm, dict(want.short)
+    if fitted.moved or (limit.firm and drawn_w > limit.cap_mw * 1e6):
+        reasons = (limit.why, *reasons)
+        firm = firm | set(limit.groups) if limit.firm else firm
+    if fitted.short_mw > 0:
+        short[limit.promise] = max(short.get(limit.promise, 0.0), round(fitted.short_mw, 6))
+        reasons = (f"{limit.why}: missed by {fitted.short_mw:.3f} MW with every rig that obeys", *reasons)
+    return replace(want, counts=fitted.counts, reasons=reasons, firm=firm, short=short)
+
+
+def _drawn_w(state: State, at: datetime, name: str) -> float:
+    """Watts a group draws now, rigs with an order counted in the mode they go to and unreachable ones as last read."""
+    group, now = state.site.group(name), state.fleet[name]
+    reachable = np.where(now.seen == UNREACHABLE, UNKNOWN, modes_in_effect(group, now))
+    return load_w(state, at, reachable, group) + silent_w(state, at, (name,))
 
 
 def _reachable(state: State, group: RigGroup) -> int:
@@ -127,11 +141,11 @@ def _reachable(state: State, group: RigGroup) -> int:
 
 
 def _as_is(state: State) -> Counts:
-    """What the rigs that answer are doing, or on their way to."""
+    """The modes that the reachable rigs are in, or on their way to."""
     counts = {}
     for group in state.site.groups:
         now = state.fleet[group.name]
-        modes = effective(group, now)[now.seen != UNREACHABLE]
+        modes = modes_in_effect(group, now)[now.seen != UNREACHABLE]
         counts[group.name] = [int((modes == k).sum()) for k in range(len(group.modes))]
     return counts
 
@@ -141,20 +155,20 @@ def _all_in(group: RigGroup, mode: int, rigs: int) -> list[int]:
 
 
 def _safe(group: RigGroup, safe: SafeState, rigs: int) -> list[int]:
-    sleep = asleep(group)
+    sleep = sleep_index(group)
     mode = sleep if safe is SafeState.SLEEP and sleep is not None else mode_index(group, group.full.name)
     return _all_in(group, mode, rigs)
 
 
-def _whole(group: RigGroup, modes: Mapping[str, float], rigs: int) -> list[int]:
-    """A plan's rigs by mode as whole rigs, largest remainders first; what does not add up to `rigs` lands in the lowest mode."""
+def _in_whole_rigs(group: RigGroup, modes: Mapping[str, float], rigs: int) -> list[int]:
+    """A plan's rigs by mode as whole rigs, largest remainders first; rigs the plan does not count go to the lowest mode."""
     planned = np.array([max(0.0, modes.get(m.name, 0.0)) for m in group.modes])
     total = min(rigs, round(float(planned.sum())))
     floor = np.floor(planned + 1e-9).astype(int)
     spare = total - int(floor.sum())
     for k in np.argsort(-(planned - floor), kind="stable")[: max(0, spare)]:
         floor[k] += 1
-    for k in range(len(floor) - 1, -1, -1):  # fewer rigs than planned: the hungriest modes give first
+    for k in range(len(floor) - 1, -1, -1):  # fewer rigs than planned: the modes with the most watts give up theirs first
         over = max(0, int(floor.sum()) - rigs)
         floor[k] -= min(over, floor[k])
     floor[0] += rigs - int(floor.sum())

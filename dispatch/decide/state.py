@@ -1,4 +1,4 @@
-"""State: the journal, folded. The same entries give the same state, in every world."""
+"""State: the journal, folded. The same entries give the same state in every world."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, cast
 
-from dispatch.decide.contract_memory import Tally
+from dispatch.decide.contract_memory import ContractMemories, SiteAsSeen, remembers
 from dispatch.decide.group_state import GroupState, mode_index
 from dispatch.entries import Commanded, Done, Entry, Hold, MeterId, Order, Planned, PriceBasisChanged, RunStarted, Seen
+from markets import counted
 from markets.factbook import KEEP, FactBook
 from markets.facts import Award, Call, HashEconomics, HashPrice, Price
 from markets.forecasting.ladder import MILD_CELSIUS
@@ -25,7 +26,7 @@ KEEP_CALLS = timedelta(days=2)
 
 @dataclass(frozen=True, slots=True)
 class News:
-    """Something a plan should know of, with the seq it came at."""
+    """Something a new plan must take into account, with the row it came in."""
 
     seq: int
     at: datetime
@@ -36,21 +37,24 @@ class News:
 class State:
     """Everything a decision may know.
 
-    understand makes a Setup of the document a run was started with: the journal may hold runs of several configs
-    facts      what the market said, newest vintages
-    calls      every call and version of the last days, as it came
-    notice_mw  by call id, the load of the called obligation's scope at the meter when the call came, MW
-    plan       the plan in force; `plan_seq` its row, `plan_as_of` the row it was made from
-    decided    commands since the last look
-    open       orders whose outcome is not known
-    news       what happened since the plan's inputs were folded; a plan is due while there is any
-    price_basis  which price the current interval is planned on
-    tally      what contracts remember of the time before
-    meters     measured MW by meter, as last read; `metered_after` the orders since the last look
+    setup_from         makes a Setup of the document a run was started with: the journal may hold runs of several site files
+    seq, at            row of the newest entry, and its time
+    facts              what the market published, newest vintages
+    calls              every call and version of the last days, as it came
+    notice_mw          by call id, the load of the called obligation's scope at the meter when the call came, MW
+    plan               the plan in force; `plan_seq` its row, `plan_as_of` the row it was made from
+    commanded          the newest decision; `decisions` how many there were since the rigs were last seen
+    open               orders without an outcome
+    news               what happened since the plan's inputs were folded; a plan is due while there is any
+    price_basis        which price the current interval is planned on
+    alerts             by source, a sentence
+    contract_memories  what contracts remember of the time before
+    meters             measured MW by meter, as last read; `meters_after_orders` whether that was after the orders that followed the last
+                       reading of the rigs
     """
 
     setup: Setup
-    understand: Callable[[Mapping[str, Any]], Setup]
+    setup_from: Callable[[Mapping[str, Any]], Setup]
     seq: int = 0
     at: datetime | None = None
     run: RunStarted | None = None
@@ -66,7 +70,7 @@ class State:
     plan_as_of: int = 0
     plan_failed: str = ""
     commanded: Commanded | None = None
-    decided: int = 0
+    decisions: int = 0
     open: tuple[Order, ...] = ()
     done: Done | None = None
     news: tuple[News, ...] = ()
@@ -75,21 +79,24 @@ class State:
     alerts: Mapping[str, str] = field(default_factory=dict)
     inbox: int = 0
     seen_at: datetime | None = None
-    tally: Tally = Tally()
+    contract_memories: ContractMemories = ContractMemories()
     meters: Mapping[MeterId, float] = field(default_factory=dict)
-    metered_after: bool = False
+    meters_after_orders: bool = False
 
     @classmethod
-    def start(cls, setup: Setup, understand: Callable[[Mapping[str, Any]], Setup]) -> State:
-        return cls(setup, understand, fleet={g.name: GroupState.unseen(g.rigs) for g in setup.site.groups})
+    def start(cls, setup: Setup, setup_from: Callable[[Mapping[str, Any]], Setup]) -> State:
+        """The state before the first entry."""
+        return cls(setup, setup_from, fleet={g.name: GroupState.unseen(g.rigs) for g in setup.site.groups})
 
     @property
     def site(self) -> Site:
+        """The site of the setup."""
         site: Site = self.setup.site
         return site
 
     def overhead(self, group: str, at: datetime) -> float:
-        """What a group's hall multiplies its rigs' load by, at the outside temperature of an instant; mild where nobody said."""
+        """The factor from a group's load at the rigs to its load at the meter, at the outside temperature of an instant; mild weather where
+        none is known."""
         temperature = self.facts.temperature(at)
         return 1.0 + self.site.hall_of[group].overhead.at(temperature.celsius if temperature else MILD_CELSIUS)
 
@@ -99,13 +106,31 @@ class State:
         return {g.name: self.fleet[g.name].load_mw * self.overhead(g.name, at) if at else 0.0 for g in self.site.groups}
 
     def _at_notice_mw(self, call: Call) -> float:
-        """The load of a called obligation's scope."""
+        """The load at the meter of a called obligation's scope, MW."""
         loads = self.metered_mw()
         names = next((o.scope.names(self.site) for o in self.setup.book if o.name == call.obligation), tuple(loads))
         return sum(loads[n] for n in names)
 
+    def _memories_at(self, until: datetime) -> ContractMemories:
+        """What contracts remember once the site has done, up to `until`, what it was last seen to do."""
+        if not remembers(self.setup.book):
+            return self.contract_memories
+        last = SiteAsSeen(
+            site=self.site,
+            book=self.setup.book,
+            points=self.setup.points,
+            facts=self.facts,
+            calls=self.calls,
+            plan=self.plan,
+            rigs_mw={name: now.load_mw for name, now in self.fleet.items()},
+            meter_mw=self.metered_mw(),
+            hashrate_ph={name: now.hashrate_ph for name, now in self.fleet.items()},
+            overhead=self.overhead,
+        )
+        return self.contract_memories.after(last, until)
+
     def after(self, entry: Entry, seq: int) -> State:
-        """The state once `entry` stands in the journal at `seq`."""
+        """The state with `entry`, the journal's row `seq`. Raises TypeError for a kind of entry this version does not know."""
         state = replace(self, seq=seq, at=entry.at)
         if isinstance(entry, Seen):
             return state._after_seen(entry, self)
@@ -121,26 +146,34 @@ class State:
             return replace(
                 state, price_basis=entry.price_basis, price_basis_reason=entry.why, news=(*self.news, News(seq, entry.at, entry.why))
             )
-        raise TypeError(f"{type(entry).__name__} is not an entry this version knows")
+        raise TypeError(f"{type(entry).__name__} is not a kind of entry this version knows")
 
     def _after_start(self, run: RunStarted) -> State:
         state = replace(self, run=run, news=(*self.news, News(self.seq, run.at, "the daemon started")))
         if run.config_hash == self.setup.hash_id:
             return state
-        # Another site file: what is known of a group stays only where the group is still the same rigs in the same modes.
-        setup, old = self.understand(run.config), {g.name: g for g in self.site.groups}
+        # Another site file: what is known of a group stays only where it still has the same number of rigs and the same modes.
+        setup, old = self.setup_from(run.config), {g.name: g for g in self.site.groups}
         fleet = {
             g.name: self.fleet[g.name]
             if g.name in old and (old[g.name].rigs, old[g.name].modes) == (g.rigs, g.modes)
             else GroupState.unseen(g.rigs)
             for g in setup.site.groups
         }
-        return replace(state, setup=setup, fleet=fleet, plan=None, commanded=None, open=(), tally=Tally(self.tally.memory))
+        return replace(
+            state,
+            setup=setup,
+            fleet=fleet,
+            plan=None,
+            commanded=None,
+            open=(),
+            contract_memories=ContractMemories(self.contract_memories.by_contract),
+        )
 
     def _after_seen(self, seen: Seen, before: State) -> State:
         fleet = dict(self.fleet)
-        for name, look in seen.fleet.items():
-            fleet[name] = fleet[name].looked_at(self.site.group(name), look, seen.at)
+        for name, reading in seen.fleet.items():
+            fleet[name] = fleet[name].after_reading(self.site.group(name), reading, seen.at)
         calls = tuple(f for f in seen.facts if isinstance(f, Call))
         awards = tuple(f for f in seen.facts if isinstance(f, Award))
         holds = {**self.holds, **{h.id: h for h in seen.holds}}
@@ -159,10 +192,10 @@ class State:
             alerts=alerts,
             inbox=max(self.inbox, seen.inbox),
             seen_at=seen.at,
-            tally=before.tally.after(before, seen.at),
-            decided=0,
+            contract_memories=before._memories_at(seen.at),
+            decisions=0,
             meters=seen.meters,
-            metered_after=False,
+            meters_after_orders=False,
         )
         return replace(state, news=(*self.news, *(News(state.seq, seen.at, what) for what in _news(before, state, seen))))
 
@@ -184,17 +217,17 @@ class State:
         fleet = dict(self.fleet)
         for order in commanded.orders:
             group = self.site.group(order.group)
-            fleet[order.group] = fleet[order.group].told(order, mode_index(group, order.mode), commanded.at)
-        return replace(self, fleet=fleet, commanded=commanded, decided=self.decided + 1, open=(*self.open, *commanded.orders))
+            fleet[order.group] = fleet[order.group].after_order(order, mode_index(group, order.mode), commanded.at)
+        return replace(self, fleet=fleet, commanded=commanded, decisions=self.decisions + 1, open=(*self.open, *commanded.orders))
 
     def _after_done(self, done: Done) -> State:
         orders = {o.id: o for o in self.open}
         fleet = dict(self.fleet)
         for result in done.results:
             if (order := orders.pop(result.order, None)) is not None:
-                fleet[order.group] = fleet[order.group].answered(order, result, done.at)
+                fleet[order.group] = fleet[order.group].after_result(order, result, done.at)
         state = replace(self, fleet=fleet, done=done, open=tuple(orders.values()))
-        return replace(state, meters=done.meters, metered_after=True) if done.meters else state
+        return replace(state, meters=done.meters, meters_after_orders=True) if done.meters else state
 
 
 def _over(call: Call, at: datetime) -> bool:
@@ -202,13 +235,13 @@ def _over(call: Call, at: datetime) -> bool:
 
 
 def _news(before: State, after: State, seen: Seen) -> list[str]:
-    """What of a look calls for a new plan."""
+    """What in an observation calls for a new plan."""
     news = []
     site = after.site
     points = set(after.setup.points)
     prices = [f for f in seen.facts if isinstance(f, Price) and f.point in points]
     if prices:
-        news.append(f"{len(prices)} new prices")
+        news.append(counted(len(prices), "new price"))
     if any(isinstance(f, HashPrice | HashEconomics) for f in seen.facts):
         news.append("a new hashprice")
     if any(isinstance(f, Call | Award) for f in seen.facts) or seen.holds:
@@ -225,5 +258,5 @@ def _news(before: State, after: State, seen: Seen) -> list[str]:
     for group in site.groups:
         then, now = before.fleet[group.name].reachable, after.fleet[group.name].reachable
         if abs(then - now) > max(1.0, 0.01 * group.rigs):
-            news.append(f"{group.name}: {now} of {group.rigs} rigs answer")
+            news.append(f"{group.name}: {now} of {group.rigs} rigs responding")
     return news

@@ -15,29 +15,30 @@ LARGE = 0.1
 
 
 @dataclass(frozen=True, slots=True)
-class Curve:
-    """The last orders to sleep of a group: how many rigs each told, and how many had shed by each of `BOUNDS_S`."""
+class ShedCurve:
+    """The last orders to sleep of a group: how many rigs each commanded, and how many of them had shed within each of `BOUNDS_S`."""
 
     orders: tuple[tuple[int, tuple[int, ...]], ...] = ()
 
-    def after(self, took_s: Mapping[str, int], told: int) -> Curve:
-        """With one more order: rigs by the bound within which they were seen to have shed, as an entry holds them."""
+    def after(self, took_s: Mapping[str, int], commanded: int) -> ShedCurve:
+        """With one more order to `commanded` rigs; `took_s` counts rigs by the bound within which they were read to have shed, as in
+        `Result.took_s`."""
         within = tuple(sum(n for bound, n in took_s.items() if float(bound) <= b) for b in BOUNDS_S)
-        return Curve((*self.orders, (told, within))[-KEEP_ORDERS:])
+        return ShedCurve((*self.orders, (commanded, within))[-KEEP_ORDERS:])
 
     def share(self, response_s: float, quantile: float = 0.99) -> float | None:
-        """The share of the rigs told that had shed within a response time in `quantile` of the orders, by rigs; None where too few were
+        """The share of commanded rigs that had shed within a response time in `quantile` of the orders, by rigs; None where too few were
         measured. The time between two bounds counts as the lower one."""
-        largest = max((told for told, _ in self.orders), default=0)
-        large = [(told, within) for told, within in self.orders if told >= LARGE * largest]
-        rigs = sum(told for told, _ in large)
+        largest = max((commanded for commanded, _ in self.orders), default=0)
+        large = [(commanded, within) for commanded, within in self.orders if commanded >= LARGE * largest]
+        rigs = sum(commanded for commanded, _ in large)
         if rigs < LEAST_RIGS:
             return None
         k = max((i for i, b in enumerate(BOUNDS_S) if b <= response_s), default=-1)
-        shares = sorted((within[k] / told if k >= 0 else 0.0, told) for told, within in large)
+        shares = sorted((within[k] / commanded if k >= 0 else 0.0, commanded) for commanded, within in large)
         passed, allowed = 0, (1.0 - quantile) * rigs
-        for share, told in shares:
-            passed += told
+        for share, commanded in shares:
+            passed += commanded
             if passed > allowed:
                 return share
         return shares[-1][0]

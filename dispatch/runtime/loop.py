@@ -8,9 +8,9 @@ from datetime import UTC, datetime, timedelta
 
 import structlog
 
+from dispatch.decide.decide import ROUNDS, decide
 from dispatch.decide.plan_inputs import ladder, plan_due
-from dispatch.decide.reconcile import ROUNDS, decide
-from dispatch.decide.reflex import called
+from dispatch.decide.reflex import instruction_in_force
 from dispatch.decide.state import State
 from dispatch.entries import Commanded, Done, Entry, Planned, PriceBasisChanged, RunStarted
 from dispatch.rigs import Outcome
@@ -73,7 +73,7 @@ class _Run:
     def _tick_s(self, at: datetime) -> int:
         """While a promise is called on, what drifts is caught within a minute."""
         tick_s = self.state.site.tick_s
-        return min(tick_s, CALLED_TICK_S) if called(self.state, at) else tick_s
+        return min(tick_s, CALLED_TICK_S) if instruction_in_force(self.state, at) else tick_s
 
     def _record(self, entry: Entry) -> None:
         # The state only moves with what is durable: a lost row leaves it where the journal is.

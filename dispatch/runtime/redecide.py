@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, cast
 
+from dispatch.decide.decide import decide
 from dispatch.decide.plan_inputs import inputs
-from dispatch.decide.reconcile import decide
 from dispatch.decide.state import State
 from dispatch.entries import Commanded, Entry, Planned, RunStarted, canonical, entry_to_json
 from dispatch.runtime.planner import make, rule_based

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from dispatch.decide.decide import target_mw
 from dispatch.decide.group_state import UNKNOWN, UNREACHABLE, WAKING
 from dispatch.decide.plan_inputs import look_ahead
-from dispatch.decide.reconcile import target_mw
 from dispatch.decide.reflex import wanted
 from dispatch.decide.state import State
 from dispatch.entries import pack

@@ -67,27 +67,27 @@ def looks(start: datetime, mw: list[float], theirs: float = 0.0, minutes: int = 
 def test_the_highest_quarter_hour_of_the_month_with_overhead() -> None:
     """0.12 MW for five minutes of a quarter hour and 0.06 for ten are 0.08; a tenth is overhead. The hour that runs is not counted."""
     state = run(site(), *looks(NOON, [0.06] * 6 + [0.12] + [0.06] * 5 + [0.11] * 3))
-    assert state.tally.memory["transmission"][OWN_PEAK_MW] == pytest.approx(0.08 * 1.1)
+    assert state.contract_memories.by_contract["transmission"][OWN_PEAK_MW] == pytest.approx(0.08 * 1.1)
     later = run(site(), *looks(NOON, [0.06] * 6 + [0.12] + [0.06] * 5 + [0.11] * 13))
-    assert later.tally.memory["transmission"][OWN_PEAK_MW] == pytest.approx(0.11 * 1.1)
+    assert later.contract_memories.by_contract["transmission"][OWN_PEAK_MW] == pytest.approx(0.11 * 1.1)
 
 
 def test_an_hour_seen_in_part_counts_only_its_whole_intervals() -> None:
     state = run(site(), *looks(NOON + 20 * MINUTE, [0.12, 0.12, 0.06, 0.06, 0.06, 0.06, 0.06, 0.06, 0.0]))
-    assert state.tally.memory["transmission"][OWN_PEAK_MW] == pytest.approx(0.06 * 1.1)
+    assert state.contract_memories.by_contract["transmission"][OWN_PEAK_MW] == pytest.approx(0.06 * 1.1)
 
 
 def test_a_long_silence_is_not_taken_for_the_last_look() -> None:
     state = run(site(), look(NOON, 0.12), look(NOON + 5 * HOUR, 0.12), look(NOON + 5 * HOUR + 5 * MINUTE, 0.12))
-    assert not state.tally.memory
+    assert not state.contract_memories.by_contract
     short = run(site(), look(NOON, 0.12), look(NOON + 50 * MINUTE, 0.12), look(NOON + HOUR, 0.0))
-    assert short.tally.memory["transmission"][OWN_PEAK_MW] == pytest.approx(0.12 * 1.1)
+    assert short.contract_memories.by_contract["transmission"][OWN_PEAK_MW] == pytest.approx(0.12 * 1.1)
 
 
 def test_what_was_delivered_and_what_ran_of_what_was_promised() -> None:
     told = price(30.0, NOON)
     state = run(site(), look(NOON, 0.12, 0.07, told), *looks(NOON + 5 * MINUTE, [0.12] * 24, 0.07))
-    forward, hosting = state.tally.memory["forward"], state.tally.memory["hosting"]
+    forward, hosting = state.contract_memories.by_contract["forward"], state.contract_memories.by_contract["hosting"]
     assert forward[DELIVERED_PH_DAYS] == pytest.approx(4.0 * 2 / 24)
     assert forward[NEEDED_PH_DAYS] == pytest.approx(10.0 * 2 / 24)
     assert hosting[RUN_MWH] == pytest.approx(0.14)
@@ -105,9 +105,9 @@ def test_another_site_file_keeps_the_memory_and_drops_the_hour_that_runs() -> No
     state = run(site(), *looks(NOON, [0.12] * 16))
     other = document(obligations=BOOK[:3], groups=[GROUPS[0]], halls=HALLS)
     at = state.at + MINUTE
-    assert state.tally.mwh
+    assert state.contract_memories.energy_mwh
     after = state.after(RunStarted(at=at, world="replay", version="1", config_hash="other", token=2, config=other), 99)
-    assert after.tally.memory == state.tally.memory and not after.tally.mwh
+    assert after.contract_memories.by_contract == state.contract_memories.by_contract and not after.contract_memories.energy_mwh
     assert "a-old" in after.fleet and "b-new" not in after.fleet
 
 
@@ -127,7 +127,7 @@ def test_calls_of_a_season_and_its_highest_hour() -> None:
 
 def test_a_book_that_remembers_nothing_costs_nothing() -> None:
     state = run(small(), look(NOON, 0.1), look(NOON + 2 * HOUR, 0.1))
-    assert state.tally.at is None and not state.tally.memory
+    assert state.contract_memories.seen_at is None and not state.contract_memories.by_contract
 
 
 def test_an_outlook_foresees_the_peaks_its_book_asks_for() -> None:

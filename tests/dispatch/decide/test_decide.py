@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from dispatch.decide.reconcile import decide
+from dispatch.decide.decide import decide
 from dispatch.decide.reflex import wanted
 from dispatch.decide.state import State
 from dispatch.entries import Commanded, Done, Entry, GroupSeen, Hold, Planned, PriceBasisChanged, Result, RunStarted, Seen, pack, unpack

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from dispatch.decide.group_state import FLIPS_MOST, QUARANTINE_S
+from dispatch.decide.decide import decide
+from dispatch.decide.group_state import MAX_DEPARTURES, QUARANTINE_S
 from dispatch.decide.measured_load import groups_behind, offset_w
-from dispatch.decide.reconcile import decide
 from dispatch.decide.reflex import wanted
 from dispatch.decide.state import State
 from dispatch.entries import Commanded, Done, GroupSeen, Hold, MeterId, Result, Seen, unpack
@@ -81,14 +81,14 @@ def test_a_rig_that_keeps_waking_is_put_back_a_few_times_and_then_let_alone_for_
     setup = small()
     state, at, seq = folded(setup, seen(setup, NOON)), NOON, 1
     told = []
-    for _ in range(FLIPS_MOST + 3):
+    for _ in range(MAX_DEPARTURES + 3):
         state, commanded = put_to_sleep(state, setup, at, seq)
         told.append(any(7 in unpack(o.rigs) for o in commanded.orders) if commanded else False)
         state = state.after(seen(setup, at + 5 * MINUTE, a_old={"sleep": "0-39"}), seq + 4)
         at, seq = at + 10 * MINUTE, seq + 5
         state = state.after(seen(setup, at, a_old={"normal": "7"}), seq)
         seq += 1
-    assert told == [True] * FLIPS_MOST + [False] * 3
+    assert told == [True] * MAX_DEPARTURES + [False] * 3
     state, said = put_to_sleep(state, setup, at, seq)
     assert state.commanded is not None and state.commanded.skipped["a-old"] == {"quarantine": 1} and said is None
     state, later = put_to_sleep(state, setup, at + timedelta(seconds=QUARANTINE_S), seq + 10)
@@ -109,7 +109,7 @@ def test_three_orders_that_fail_are_quarantine_and_one_cut_short_is_not() -> Non
             commanded = decide(state, at, 1)
             assert commanded is not None and commanded.orders
             state, seq = state.after(commanded, seq + 3).after(failed(commanded, outcome), seq + 4), seq + 5
-        assert state.fleet["a-old"].barred(NOON + 11 * MINUTE).all() == barred
+        assert state.fleet["a-old"].in_quarantine(NOON + 11 * MINUTE).all() == barred
 
 
 def test_a_call_that_cannot_do_without_them_tries_rigs_in_quarantine_once_a_tick() -> None:

@@ -6,10 +6,10 @@ from datetime import timedelta
 
 import pytest
 
+from dispatch.decide.decide import decide
 from dispatch.decide.plan_inputs import so_far
-from dispatch.decide.reconcile import decide
 from dispatch.entries import Done, Result, Seen, unpack
-from dispatch.rigs.shed_curve import BOUNDS_S, KEEP_ORDERS, Curve, bucket
+from dispatch.rigs.shed_curve import BOUNDS_S, KEEP_ORDERS, ShedCurve, bucket
 from dispatch.sim.spec import Affliction, RigFault
 from tests.dispatch.decide.test_decide import call, folded, look, planned
 from tests.dispatch.rigs.fakes import orders, simulated_crew, site
@@ -18,13 +18,13 @@ from tests.sites import small
 
 
 def test_shares_count_every_rig_that_was_told() -> None:
-    curve = Curve().after({"5": 30, "15": 60}, 100)
+    curve = ShedCurve().after({"5": 30, "15": 60}, 100)
     assert [curve.share(s) for s in (4.0, 5.0, 14.0, 15.0, 600.0)] == [0.0, 0.3, 0.3, 0.9, 0.9]
     assert curve.shed()[0] == (5.0, 0.3) and len(curve.shed()) == len(BOUNDS_S)
 
 
 def test_ninety_nine_of_a_hundred_orders_not_the_average() -> None:
-    curve = Curve()
+    curve = ShedCurve()
     for _ in range(90):
         curve = curve.after({"10": 100}, 100)
     for _ in range(10):
@@ -33,15 +33,15 @@ def test_ninety_nine_of_a_hundred_orders_not_the_average() -> None:
 
 
 def test_few_rigs_say_nothing_and_the_few_that_did_not_obey_say_nothing_of_the_group() -> None:
-    assert Curve().share(60.0) is None and Curve().after({"5": 19}, 19).shed() == ()
-    curve = Curve().after({"5": 300}, 300)
+    assert ShedCurve().share(60.0) is None and ShedCurve().after({"5": 19}, 19).shed() == ()
+    curve = ShedCurve().after({"5": 300}, 300)
     for _ in range(50):
         curve = curve.after({}, 3)
     assert curve.share(5.0) == 1.0
 
 
 def test_old_orders_are_forgotten() -> None:
-    curve = Curve().after({}, 50)
+    curve = ShedCurve().after({}, 50)
     for _ in range(KEEP_ORDERS):
         curve = curve.after({"5": 50}, 50)
     assert curve.share(5.0) == 1.0 and len(curve.orders) == KEEP_ORDERS

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from dispatch import ConfigError
-from dispatch.decide.reflex import caps, wanted
+from dispatch.decide.reflex import load_limits, wanted
 from dispatch.decide.state import State
 from dispatch.entries import GroupSeen, Hold, Seen
 from dispatch.site_file import rig_catalogue
@@ -81,7 +81,7 @@ def test_the_loop_keeps_the_limit_against_a_hold() -> None:
     looks = {g.name: GroupSeen(rigs=40, reachable=40, load_mw=0.12, hashrate_ph=4.0, changed={"normal": "0-39"}) for g in setup.site.groups}
     facts = (*prices([20.0] * 8, NOON - timedelta(hours=2)), hashprice(45.0, NOON))
     state = State.start(setup, setup_from_document).after(Seen(at=NOON, facts=facts, holds=(hold,), fleet=looks), 1)
-    assert [(c.groups, c.cap_mw, c.why) for c in caps(state, NOON) if "firmware" in c.why] == [
+    assert [(c.groups, c.cap_mw, c.why) for c in load_limits(state, NOON) if "firmware" in c.why] == [
         (("a", "b"), 0.18, "exposure: at most 0.18 MW on the firmware of MicroBT")
     ]
     want = wanted(state, NOON)

@@ -1,0 +1,74 @@
+"""One decision, top to bottom: what is wanted now (reflex), which rigs move for it (reconcile), and the orders that say so."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+from dispatch.decide.measured_load import watts_at_meter
+from dispatch.decide.move_limits import Move, MoveLimits
+from dispatch.decide.reconcile import reconcile
+from dispatch.decide.reflex import Wanted, wanted
+from dispatch.decide.state import State
+from dispatch.entries import Commanded, Order, pack
+from optimizer.domain.site import RigGroup
+
+# Seconds of the world's clock an order may take; a reading within them shows its outcome. Ticks are longer.
+DEADLINE_S = 60.0
+# Rounds of orders in one tick; one more round records what they left undone.
+ROUNDS = 3
+
+
+def decide(state: State, at: datetime, round_: int) -> Commanded | None:
+    """The commands of one round of a tick, or None when there is nothing new to record. After round ROUNDS it gives no orders and only
+    records which promises are missed and which rigs were left alone. Pure: the same state and instant give the same bytes."""
+    want = wanted(state, at)
+    limits = MoveLimits.of(state, at)
+    possible = reconcile(state, at, want, limits)
+    moves = possible if round_ <= ROUNDS else []
+    commanded = Commanded(
+        at=at,
+        round=round_,
+        orders=_orders(state, at, want, moves, limits),
+        target_mw=target_mw(state, at, want),
+        skipped=limits.skipped,
+        reasons=want.reasons,
+        short=want.short,
+        fans=limits.fans(moves),
+    )
+    return commanded if moves or _is_news(commanded, state.commanded) else None
+
+
+def target_mw(state: State, at: datetime, want: Wanted) -> Mapping[str, float]:
+    """By group: the load at the meter that is wanted, MW."""
+    return {
+        g.name: round(sum(n * w for n, w in zip(want.counts[g.name], watts_at_meter(state, g, at), strict=True)) / 1e6, 6)
+        for g in state.site.groups
+    }
+
+
+def _orders(state: State, at: datetime, want: Wanted, moves: Sequence[Move], limits: MoveLimits) -> tuple[Order, ...]:
+    return tuple(
+        Order(
+            id=f"{at:%Y%m%dT%H%M%S.%f}Z-{state.decisions}-{k}",
+            group=move.group.name,
+            mode=move.group.modes[move.to].name,
+            rigs=pack(move.rigs.tolist()),
+            deadline_s=DEADLINE_S,
+            why=_reason(want, move.group),
+            over_s=limits.over_s(move, moves),
+        )
+        for k, move in enumerate(moves)
+    )
+
+
+def _is_news(commanded: Commanded, last: Commanded | None) -> bool:
+    """Whether other promises are missed or other rigs left alone than before: that is recorded though nothing moves."""
+    known = (last.skipped, last.short) if last else ({}, {})
+    return (commanded.skipped, commanded.short) != known
+
+
+def _reason(want: Wanted, group: RigGroup) -> str:
+    """The reason that names a group; where a firm instruction cuts it, the first one, which is that instruction's."""
+    own = next((r for r in want.reasons if r.startswith(f"{group.name} ")), "")
+    return want.reasons[0] if want.reasons and (group.name in want.firm or not own) else own
