@@ -24,9 +24,9 @@ from sqlalchemy import Engine
 
 from bench.plan import BOOK, POINT, a_site, peak_mib
 from dispatch.entries import Seen
-from dispatch.reports.write import span_as_pdf
+from dispatch.reports.write import month_as_pdf
 from dispatch.settlement.month import add_up
-from dispatch.settlement.rollups import metered
+from dispatch.settlement.rollups import load_by_cohort
 from dispatch.store import lease
 from dispatch.store.journal import SqlJournal
 from dispatch.store.prices import price_vintages
@@ -83,7 +83,7 @@ def _award(product: str, over: Interval) -> Award:
 
 def bill(engine: Engine, site: Site, grid: Grid, merge: bool = True) -> Statement:
     """The bill over a grid, from the ledger."""
-    small, energy, hashed = metered(engine, site, CONTRACTS if merge else None, grid, [30.0] * len(grid))
+    small, energy, hashed = load_by_cohort(engine, site, CONTRACTS if merge else None, grid, [30.0] * len(grid))
     prices = [decimal(p.usd_per_mwh) for p in price_vintages(engine, POINT, PriceMarket.REAL_TIME_15_MIN, grid.over)]
     actuals = Actuals(
         site=small,
@@ -103,9 +103,9 @@ def a_day(n: int) -> dict[str, Any]:
     totals = {f"contract{k}/charge_{k}": f"{100 * k + n}.25" for k in range(25)}
     figures = {"net_usd": "7506.25", "net_exact_usd": "7506.25", "energy_mwh": "2160", "hash_ph_days": "90"}
     day = {"date": date.fromordinal(date(2026, 7, 1).toordinal() + n).isoformat(), "market": "ercot", "site": "bench", "version": 1}
-    story = {"earned": [], "why": [], "wrong": [], "person": ["Nothing."]}
-    empty: dict[str, Any] = {"counterfactuals": {}, "gap": [], "promises": [], "lines": [], "standing": []}
-    return {**day, **figures, **empty, "totals": totals, "synthetic": True, "worlds": ["live"], "partial": False, "story": story,
+    narrative = {"earned": [], "why": [], "issues": [], "actions": []}
+    empty: dict[str, Any] = {"counterfactuals": {}, "foresight_gap": [], "promises": [], "lines": [], "contract_progress": []}
+    return {**day, **figures, **empty, "totals": totals, "synthetic": True, "worlds": ["live"], "partial": False, "narrative": narrative,
             "journal_head": f"{n}:{'0' * 64}"}  # fmt: skip
 
 
@@ -126,7 +126,7 @@ def measured(rounds: int) -> dict[str, float]:
         papers = []
         for _ in range(rounds):
             began = time.process_time()
-            span_as_pdf(add_up([a_day(n) for n in range(DAYS)], date(2026, 7, 1), date(2026, 7, 31)))
+            month_as_pdf(add_up([a_day(n) for n in range(DAYS)], date(2026, 7, 1), date(2026, 7, 31)))
             papers.append(time.process_time() - began)
         apart = bill(engine, site, month, merge=False)
         assert apart.totals == totals and abs(apart.net_exact_usd - whole.net_exact_usd) < Decimal("1e-6"), (

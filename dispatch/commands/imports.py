@@ -75,7 +75,7 @@ def reconcile(
 ) -> None:
     """Received statements and invoices of a span against ours, by charge, with the cause where it can be shown."""
     from dispatch.clock import wall_now
-    from dispatch.settlement.reconciliation import reconciled
+    from dispatch.settlement.reconciliation import reconcile
     from dispatch.store.telemetry import Telemetry
 
     span = _day(first, "--from"), _day(last, "--to")
@@ -88,7 +88,7 @@ def reconcile(
     for file in files or ():
         import_statement(engine, file, map_, setup.site.market)
     known = instant(known_at, "--known-at") if known_at else None
-    document = reconciled(engine, Telemetry(data / "telemetry", setup.site), setup, span, (known or wall_now()).date(), known)
+    document = reconcile(engine, Telemetry(data / "telemetry", setup.site), setup, span, (known or wall_now()).date(), known)
     lines = [line for row in document["statements"] for line in told_of(row)]
     days = [f"{d['date']}: {', '.join(d['due'])} posted and not received" for d in document["days"] if d["due"]]
     out(document, as_json, [*lines, *days, f"{len(document['statements'])} statements, {document['disagree']} charges differ"])
@@ -122,11 +122,11 @@ def import_statement(engine: Any, file: Path, map_: Path | None, market: Market)
 
 def compare_with_received(engine: Any, setup: Any, data: Path, document: ReceivedDocument, known: Any) -> dict[str, Any]:
     """A kept document against ours. Ends with 2 when nothing of its days was run."""
-    from dispatch.settlement.reconciliation import against
+    from dispatch.settlement.reconciliation import compare_document
     from dispatch.store.telemetry import Telemetry
 
     try:
-        return against(engine, Telemetry(data / "telemetry", setup.site), setup, document, known)
+        return compare_document(engine, Telemetry(data / "telemetry", setup.site), setup, document, known)
     except LookupError as error:
         raise Ended(WRONG, f"{document.name}: {error.args[0] if error.args else error}") from None
 

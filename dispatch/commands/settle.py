@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from datetime import date
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -13,6 +13,9 @@ from dispatch.commands import FINDINGS, WRONG, Data, Ended, Json, instant, ledge
 from dispatch.commands.imports import Map, compare_with_received, disagrees, import_statement, told_of
 from dispatch.commands.settle_month import rolled_up, span_of, told
 from markets.grid import Market
+
+if TYPE_CHECKING:
+    from dispatch.settlement.document import DayStatement, MonthStatement
 
 FORMATS = ("html", "pdf", "xlsx", "csv", "json")
 LATEST = "latest"
@@ -45,10 +48,11 @@ def settle(
     folder = out_ or data / "settlements"
     came = import_statement(engine, statement, map_, setup.site.market) if statement else None
     if span:
-        document, written, lines, wrong = _settle_span(engine, setup, data, span, known, folder, formats)
+        month, written, lines, wrong = _settle_span(engine, setup, data, span, known, folder, formats)
+        document: dict[str, Any] = {**month}
     else:
-        document, written = _settle_day(engine, setup, data, on or _newest(engine, setup.site.market), (known, version), folder, formats)
-        lines, wrong = _lines(document), bool(document.get("findings"))
+        settled, written = _settle_day(engine, setup, data, on or _newest(engine, setup.site.market), (known, version), folder, formats)
+        document, lines, wrong = {**settled}, _lines(settled), bool(settled["findings"])
     if came is not None:
         document = {**document, "received": compare_with_received(engine, setup, data, came, known)}
         wrong = wrong or disagrees(document["received"])
@@ -67,7 +71,7 @@ def _refuse(known_at: str | None, version: int | None, map_: Path | None, statem
 
 def _settle_day(
     engine: Any, setup: Any, data: Path, on: date, which: tuple[Any, int | None], folder: Path, formats: tuple[str, ...]
-) -> tuple[dict[str, Any], list[Path]]:
+) -> tuple[DayStatement, list[Path]]:
     """The day's document and its files; `which` is what was known, or a version."""
     from dispatch.reports.write import write_day
     from dispatch.settlement.day import settle_day
@@ -88,12 +92,12 @@ def _settle_day(
 
 def _settle_span(
     engine: Any, setup: Any, data: Path, span: tuple[date, date], known: Any, folder: Path, formats: tuple[str, ...]
-) -> tuple[dict[str, Any], list[Path], list[str], bool]:
+) -> tuple[MonthStatement, list[Path], list[str], bool]:
     from dispatch.settlement.day import settle_day
     from dispatch.store.telemetry import Telemetry
     from markets.grid import OperatingDay
 
-    def settled(on: date) -> dict[str, Any]:
+    def settled(on: date) -> DayStatement:
         return settle_day(engine, Telemetry(data / "telemetry", setup.site), OperatingDay(setup.site.market, on), setup, known_at=known)
 
     document, written = rolled_up(settled, *span, folder, formats)
@@ -128,8 +132,8 @@ def _date(text: str) -> date:
         raise Ended(WRONG, f"{text!r} is not a date such as 2026-08-20") from None
 
 
-def _lines(document: dict[str, Any]) -> list[str]:
-    head = f"{document['date']} {document['market']} version {document['version']}" + (" (partial day)" if document.get("partial") else "")
+def _lines(document: DayStatement) -> list[str]:
+    head = f"{document['date']} {document['market']} version {document['version']}" + (" (partial day)" if document["partial"] else "")
     totals = [f"  {name:<28} {usd:>16} $" for name, usd in document["totals"].items()]
-    ends = [f"  {'net':<28} {document['net_usd']:>16} $", *(f"finding: {f['text']}" for f in document.get("findings", []))]
+    ends = [f"  {'net':<28} {document['net_usd']:>16} $", *(f"finding: {f['text']}" for f in document["findings"])]
     return [head, *totals, *ends]

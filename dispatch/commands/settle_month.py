@@ -6,9 +6,12 @@ import re
 from collections.abc import Callable, Sequence
 from datetime import date, timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from dispatch.commands import WRONG, Ended, note
+
+if TYPE_CHECKING:
+    from dispatch.settlement.document import DayStatement, MonthStatement
 
 MONTH = re.compile(r"(\d{4})-(0[1-9]|1[0-2])")
 DAYS = re.compile(r"(\d{4}-\d{2}-\d{2})\.\.(\d{4}-\d{2}-\d{2})")
@@ -31,11 +34,11 @@ def span_of(text: str) -> tuple[date, date] | None:
 
 
 def rolled_up(
-    settled: Callable[[date], dict[str, Any]], first: date, last: date, folder: Path, formats: Sequence[str]
-) -> tuple[dict[str, Any], list[Path]]:
+    settled: Callable[[date], DayStatement], first: date, last: date, folder: Path, formats: Sequence[str]
+) -> tuple[MonthStatement, list[Path]]:
     """The roll-up of days as they are settled now, and its files. `settled` raises LookupError for a day that was not run: it is named.
     Raises Ended when none was."""
-    from dispatch.reports.write import write_span
+    from dispatch.reports.write import write_month
     from dispatch.settlement.month import add_up
 
     days = []
@@ -47,10 +50,10 @@ def rolled_up(
     if not days:
         raise Ended(WRONG, f"no day from {first} to {last} was run")
     document = add_up(days, first, last)
-    return document, write_span(document, folder, formats)
+    return document, write_month(document, folder, formats)
 
 
-def told(document: dict[str, Any], written: Sequence[Path]) -> list[str]:
+def told(document: MonthStatement, written: Sequence[Path]) -> list[str]:
     """The roll-up in lines."""
     totals = [f"  {name:<36} {usd:>16} $" for name, usd in document["totals"].items()]
     figures = [f"  {f['name']:<36} {f['value']:>16} {f['unit']}" for f in document["figures"]]

@@ -1,32 +1,33 @@
-"""The day's pictures, drawn once for page and paper: price against load, what made the net, what was promised when."""
+"""The day's charts, for page and PDF alike: price against load, what made the net, promises over time."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from decimal import Decimal
 from math import asinh
-from typing import Any
 
 from reportlab.graphics import renderSVG
 from reportlab.graphics.shapes import Drawing, Group, Line, Polygon, PolyLine, Rect, String
 from reportlab.lib.colors import Color, HexColor
 
+from dispatch.reports import labels
+from dispatch.settlement.document import Breach, DayStatement, IntervalRow, Span
 from markets.grid import Market, parse_instant
 
 WIDTH, LEFT, RIGHT, TOP, BOTTOM = 720.0, 58.0, 58.0, 14.0, 22.0
 INK, SOFT, RULE = HexColor("#1c1f23"), HexColor("#5b636c"), HexColor("#d5dade")
 PRICE, LOAD, GAIN, LOSS = HexColor("#c2570c"), HexColor("#2f6fdf"), HexColor("#2e7d4f"), HexColor("#b3261e")
 WASH = HexColor("#c9dbf8")
-# Prices run from -251 to 5,000 $/MWh: the axis is straight near zero and logarithmic far out, with its figures written.
-BEND_USD = 40.0
+# Prices run from -251 to 5,000 $/MWh: the axis is linear up to about this price and logarithmic beyond, with its figures written.
+LINEAR_TO_USD = 40.0
 PRICE_TICKS = (-250, -50, 0, 25, 50, 100, 250, 1000, 5000)
 TICK_EVERY_H = 3
 ROW = 20.0
 
 
 def as_svg(drawing: Drawing, name: str) -> str:
-    """The picture as an element of a page: `name` keeps its inner names apart from those of other pictures."""
+    """The chart as an element of a page; `name` keeps its element ids different from those of other charts."""
     text = str(renderSVG.drawToString(drawing))
     element = text[text.index("<svg") :]
     return (
@@ -34,23 +35,23 @@ def as_svg(drawing: Drawing, name: str) -> str:
     )
 
 
-def pictures(document: Mapping[str, Any]) -> dict[str, tuple[str, Drawing]]:
-    """By name: a caption in words, and the drawing. A picture with nothing to show is not there."""
+def charts(statement: DayStatement) -> dict[str, tuple[str, Drawing]]:
+    """Caption and drawing by name; without promises there is no chart of them."""
     drawn = {
         "load": (
-            "Load (blue, left) against the price (orange, right; its scale is straight near zero and logarithmic far out)",
-            price_and_load(document),
+            "Load (blue, left) and price (orange, right; linear near zero, logarithmic beyond)",
+            price_and_load(statement),
         ),
-        "waterfall": ("What made the net: receipts up, costs down", waterfall(document)),
+        "waterfall": ("What made the net: receipts up, costs down", waterfall(statement)),
     }
-    if document["promises"]:
-        drawn["promises"] = ("What was promised when; red is where the load stood outside it", timeline(document))
+    if statement["promises"]:
+        drawn["promises"] = ("Promises over time; red where the load was outside its bounds", timeline(statement))
     return drawn
 
 
-def price_and_load(document: Mapping[str, Any]) -> Drawing:
+def price_and_load(statement: DayStatement) -> Drawing:
     """Megawatts as an area, the first settlement point's price as a line."""
-    rows, height = document["intervals"], 220.0
+    rows, height = statement["intervals"], 220.0
     drawing, floor, ceiling = Drawing(WIDTH, height), BOTTOM, height - TOP
     across = _across(rows[0]["start"], rows[-1]["end"])
     loads = [float(row["load_mw"]) for row in rows]
@@ -63,25 +64,25 @@ def price_and_load(document: Mapping[str, Any]) -> Drawing:
     point = next(iter(rows[0]["price_usd_per_mwh"]))
     prices = [row["price_usd_per_mwh"][point] for row in rows]
     known = [float(p) for p in prices if p is not None] or [0.0]
-    up_usd = _up(asinh(min(*known, 0.0) / BEND_USD), asinh(max(*known, 25.0) * 1.1 / BEND_USD), floor, ceiling)
+    up_usd = _up(asinh(min(*known, 0.0) / LINEAR_TO_USD), asinh(max(*known, 25.0) * 1.1 / LINEAR_TO_USD), floor, ceiling)
     highest = round(max(known))
     for tick in {*(t for t in PRICE_TICKS if min(*known, 0.0) <= t <= max(highest * 0.6, 25.0)), max(highest, 0)}:
-        drawing.add(String(WIDTH - RIGHT + 6, up_usd(asinh(tick / BEND_USD)) - 3, f"{tick:,}", fontSize=8, fillColor=PRICE))
+        drawing.add(String(WIDTH - RIGHT + 6, up_usd(asinh(tick / LINEAR_TO_USD)) - 3, f"{tick:,}", fontSize=8, fillColor=PRICE))
     for run in _runs(rows, prices):
-        steps = [(across(row[edge]), up_usd(asinh(float(p) / BEND_USD))) for row, p in run for edge in ("start", "end")]
+        steps = [(across(row[edge]), up_usd(asinh(float(p) / LINEAR_TO_USD))) for row, p in run for edge in ("start", "end")]
         drawing.add(PolyLine(_flat(steps), strokeColor=PRICE, strokeWidth=1.2))
     for mw in (0.0, max(loads) / 2, max(loads)):
         drawing.add(String(LEFT - 6, up_mw(mw) - 3, f"{mw:,.3g}", fontSize=8, fillColor=LOAD, textAnchor="end"))
     drawing.add(String(LEFT - 6, ceiling + 4, "MW", fontSize=8, fillColor=LOAD, textAnchor="end"))
     drawing.add(String(WIDTH - RIGHT + 6, ceiling + 4, f"{point} $/MWh", fontSize=8, fillColor=PRICE, textAnchor="middle"))
-    drawing.add(_hours(document, across, floor))
+    drawing.add(_hours(statement, across, floor))
     return drawing
 
 
-def waterfall(document: Mapping[str, Any]) -> Drawing:
-    """A bar a charge type, each from where the one before it ended; the net stands last."""
-    steps = [(name.replace("_", " ").replace("/", ": "), float(usd)) for name, usd in document["totals"].items() if Decimal(usd)]
-    net = float(document["net_usd"])
+def waterfall(statement: DayStatement) -> Drawing:
+    """A bar for each charge type, from where the one before it ended; the net is last."""
+    steps = [(labels.title(name), float(usd)) for name, usd in statement["totals"].items() if Decimal(usd)]
+    net = float(statement["net_usd"])
     height = TOP + BOTTOM + ROW * (len(steps) + 1)
     drawing, left = Drawing(WIDTH, height), 230.0
     ends, total = [0.0], 0.0
@@ -91,24 +92,24 @@ def waterfall(document: Mapping[str, Any]) -> Drawing:
     low, high = min(*ends, net, 0.0), max(*ends, net, 0.0) or 1.0
     x = _up(low, high if high > low else low + 1.0, left, WIDTH - 96.0)
     drawing.add(Line(x(0.0), BOTTOM, x(0.0), height - TOP, strokeColor=RULE))
-    at, y = 0.0, height - TOP - ROW
+    ended, y = 0.0, height - TOP - ROW
     for name, usd in [*steps, ("net", net)]:
-        start = 0.0 if name == "net" else at
-        at = start + usd
+        start = 0.0 if name == "net" else ended
+        ended = start + usd
         colour = INK if name == "net" else GAIN if usd > 0 else LOSS
-        drawing.add(Rect(min(x(start), x(at)), y + 4, max(abs(x(at) - x(start)), 0.8), ROW - 8, fillColor=colour, strokeColor=None))
+        drawing.add(Rect(min(x(start), x(ended)), y + 4, max(abs(x(ended) - x(start)), 0.8), ROW - 8, fillColor=colour, strokeColor=None))
         drawing.add(String(left - 8, y + 7, name, fontSize=9, fillColor=INK, textAnchor="end"))
-        drawing.add(String(max(x(start), x(at)) + 6, y + 7, f"{usd:,.2f}", fontSize=9, fillColor=colour))
+        drawing.add(String(max(x(start), x(ended)) + 6, y + 7, f"{usd:,.2f}", fontSize=9, fillColor=colour))
         y -= ROW
     return drawing
 
 
-def timeline(document: Mapping[str, Any]) -> Drawing:
-    """A row a contract: its calls and awards as bars, breaches over them."""
-    promises = document["promises"]
+def timeline(statement: DayStatement) -> Drawing:
+    """A row for each contract: its calls and awards as bars, breaches over them."""
+    promises = statement["promises"]
     height = TOP + BOTTOM + ROW * len(promises)
     drawing = Drawing(WIDTH, height)
-    across = _across(document["intervals"][0]["start"], document["intervals"][-1]["end"], left=130.0)
+    across = _across(statement["intervals"][0]["start"], statement["intervals"][-1]["end"], left=130.0)
     y = height - TOP - ROW
     for promise in promises:
         drawing.add(String(122, y + 6, promise["obligation"], fontSize=9, fillColor=INK, textAnchor="end"))
@@ -119,21 +120,21 @@ def timeline(document: Mapping[str, Any]) -> Drawing:
         for breach in promise["broken"]:
             drawing.add(_bar(across, breach, y, LOSS))
         y -= ROW
-    drawing.add(_hours(document, across, BOTTOM))
+    drawing.add(_hours(statement, across, BOTTOM))
     return drawing
 
 
-def _bar(across: Callable[[str], float], span: Mapping[str, Any], y: float, colour: Color) -> Rect:
+def _bar(across: Callable[[str], float], span: Span | Breach, y: float, colour: Color) -> Rect:
     x, end = across(span["start"]), across(span["end"])
     return Rect(x, y + 4, max(end - x, 1.0), ROW - 8, fillColor=colour, strokeColor=None)
 
 
-def _hours(document: Mapping[str, Any], across: Callable[[str], float], floor: float) -> Group:
-    """A tick each three hours of the market's clock; the repeated hour of autumn has its tick where it falls."""
-    zone, axis = Market(document["market"]).tz, Group()
-    end = document["intervals"][-1]["end"]
-    axis.add(Line(across(document["intervals"][0]["start"]), floor, across(end), floor, strokeColor=SOFT))
-    for at in [*(row["start"] for row in document["intervals"]), end]:
+def _hours(statement: DayStatement, across: Callable[[str], float], floor: float) -> Group:
+    """A tick every three hours of the market's clock; a repeated hour has its tick twice."""
+    zone, axis = Market(statement["market"]).tz, Group()
+    end = statement["intervals"][-1]["end"]
+    axis.add(Line(across(statement["intervals"][0]["start"]), floor, across(end), floor, strokeColor=SOFT))
+    for at in [*(row["start"] for row in statement["intervals"]), end]:
         local = parse_instant(at).astimezone(zone)
         if local.minute == 0 and local.hour % TICK_EVERY_H == 0:
             axis.add(Line(across(at), floor, across(at), floor - 3, strokeColor=SOFT))
@@ -141,9 +142,9 @@ def _hours(document: Mapping[str, Any], across: Callable[[str], float], floor: f
     return axis
 
 
-def _runs(rows: Sequence[Mapping[str, Any]], prices: Sequence[str | None]) -> list[list[tuple[Mapping[str, Any], str]]]:
-    """Stretches with a price: a gap is drawn as a gap."""
-    runs: list[list[tuple[Mapping[str, Any], str]]] = [[]]
+def _runs(rows: Sequence[IntervalRow], prices: Sequence[str | None]) -> list[list[tuple[IntervalRow, str]]]:
+    """Consecutive intervals with a price: a gap is drawn as a gap."""
+    runs: list[list[tuple[IntervalRow, str]]] = [[]]
     for row, price in zip(rows, prices, strict=True):
         if price is None:
             runs.append([])

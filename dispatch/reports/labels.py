@@ -1,67 +1,74 @@
-"""How a statement's figures and names read to a person: the same on page, paper and in a spreadsheet."""
+"""How a statement's figures and names read to a person: the same on page, in PDF and in a workbook."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from decimal import Decimal
-from typing import Any
 
-
-def usd(text: str) -> str:
-    """ "-1234.5" as "-1,234.50"."""
-    return f"{Decimal(text):,.2f}"
-
-
-def rigs(number: float) -> str:
-    return f"{round(number):,}"
-
-
-def words(name: str) -> str:
-    """ "hashing/hash_revenue" as a person says it."""
-    return name.replace("_", " ").replace("/", ": ")
-
+from dispatch.settlement.document import DayStatement, MonthStatement
+from markets import counted
 
 SYNTHETIC = "SYNTHETIC MARKET: these prices were made up by a program. Nothing here was earned or is owed."
 
 
-def flags(document: Mapping[str, Any]) -> list[str]:
+def amount(usd: str) -> str:
+    """Dollars in a column headed "$": "-1234.5" as "-1,234.50"."""
+    return f"{Decimal(usd):,.2f}"
+
+
+def rigs(number: float) -> str:
+    """A whole number of rigs."""
+    return f"{round(number):,}"
+
+
+def title(name: str) -> str:
+    """ "hashing/hash_revenue" as "hashing: hash revenue"."""
+    return name.replace("_", " ").replace("/", ": ")
+
+
+def listed(sentences: Sequence[str]) -> Sequence[str]:
+    """Sentences for a list, which says so when it is empty."""
+    return sentences or ["None."]
+
+
+def flags(statement: DayStatement) -> list[str]:
     """What a reader must see before any figure."""
-    out = [SYNTHETIC] if document["synthetic"] else []
-    if "shadow" in document["worlds"]:
-        out.append("SHADOW RUN: no rig was moved by it.")
-    elif document["worlds"] and "live" not in document["worlds"]:
-        out.append(f"{', '.join(document['worlds']).upper()}: no real rig was moved.")
-    if document["partial"]:
+    out = [SYNTHETIC] if statement["synthetic"] else []
+    if "shadow" in statement["worlds"]:
+        out.append("SHADOW RUN: no command was sent to any rig.")
+    elif statement["worlds"] and "live" not in statement["worlds"]:
+        out.append(f"{', '.join(statement['worlds']).upper()}: no real rig was moved.")
+    if statement["partial"]:
         out.append("PART OF THE DAY: the site was not run for all of it.")
     return out
 
 
-def heading(document: Mapping[str, Any]) -> str:
-    """Whose statement, of which market, in which version, and which of the market's own it stands beside."""
-    stage = f" ({document['stage']})" if document.get("stage") else ""
-    return f"{document['site']} · {document['market'].upper()} · settlement, version {document['version'] or 'not kept'}{stage}"
+def heading(statement: DayStatement) -> str:
+    """Site, market, version, and the market's own newest statement of the day."""
+    version = f"version {statement['version']}" if statement["version"] else "not kept"
+    return f"{statement['site']} · {statement['market'].upper()} · settlement, {version} ({statement['stage']})"
 
 
-def footing(document: Mapping[str, Any]) -> list[str]:
-    """What the figures stand on: remarks, meters, sources, the journal."""
-    out = list(document["notes"])
-    for name, meter in document.get("meters", {}).items():
+def footing(statement: DayStatement) -> list[str]:
+    """What the figures were made from: notes, meters, sources, the journal."""
+    out = list(statement["notes"])
+    for name, meter in statement["meters"].items():
         files = ", ".join(file["name"] for file in meter["files"])
         out.append(
-            f"Meter {name}: {Decimal(meter['mwh']):,.3f} MWh in {meter['intervals']} of {meter['of']} intervals, from {files}; "
-            f"telemetry has {Decimal(meter['telemetry_mwh']):,.3f} there."
+            f"Meter {name}: {Decimal(meter['mwh']):,.3f} MWh in {meter['intervals']} of {counted(meter['of'], 'interval')}, from {files}; "
+            f"telemetry has {Decimal(meter['telemetry_mwh']):,.3f} MWh there."
         )
-    out += [f"{what}: {source}" for what, source in document["sources"].items()]
-    return [*out, f"Journal {document['journal_head']} · prices known to {document['known_at']}"]
+    out += [f"{what}: {source}" for what, source in statement["sources"].items()]
+    return [*out, f"Journal {statement['journal_head']} · prices known to {statement['known_at']}"]
 
 
-def span_flags(document: Mapping[str, Any]) -> list[str]:
-    """The same of a roll-up of days."""
-    out = [SYNTHETIC] if document["synthetic"] else []
-    if document["missing"]:
-        out.append(
-            f"{len(document['missing'])} DAYS ARE MISSING: {', '.join(document['missing'])} were not settled and are not in the sums."
-        )
-    if document["partial"]:
-        out.append(f"PARTS OF DAYS: the site was not run for all of {', '.join(document['partial'])}.")
+def month_flags(statement: MonthStatement) -> list[str]:
+    """What a reader must see before any figure of several days."""
+    out = [SYNTHETIC] if statement["synthetic"] else []
+    if missing := statement["missing"]:
+        were = "was" if len(missing) == 1 else "were"
+        days = counted(len(missing), "DAY", "DAYS")
+        out.append(f"{days} MISSING: {', '.join(missing)} {were} not settled and {were} left out of the sums.")
+    if statement["partial"]:
+        out.append(f"PARTS OF DAYS: the site was not run for all of {', '.join(statement['partial'])}.")
     return out

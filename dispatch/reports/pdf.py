@@ -1,8 +1,8 @@
-"""The statement as PDF: the page to read first, then tables and pictures. The same version is the same bytes."""
+"""The statement as PDF: a first page in words, then charts and tables. The same version is the same bytes."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from html import escape
 from io import BytesIO
 from typing import Any
@@ -13,11 +13,15 @@ from reportlab.lib.styles import ParagraphStyle, getSampleStyleSheet
 from reportlab.pdfgen.canvas import Canvas
 from reportlab.platypus import Flowable, KeepTogether, LongTable, PageBreak, Paragraph, SimpleDocTemplate, Spacer, TableStyle
 
-from dispatch.reports.charts import LOSS, RULE, SOFT, WIDTH, pictures
-from dispatch.reports.labels import flags, footing, heading, rigs, span_flags, usd, words
+from dispatch.reports.charts import LOSS, RULE, SOFT, WIDTH, charts
+from dispatch.reports.labels import amount, flags, footing, heading, listed, month_flags, rigs, title
+from dispatch.settlement.document import DayStatement, MonthStatement
+from markets import counted
+from optimizer.domain.money import usd_text
 
 MARGIN = 44.0
-ROOM = A4[0] - 2 * MARGIN
+TEXT_WIDTH = A4[0] - 2 * MARGIN
+# Widths of the columns of a table of figures, relative.
 FIGURES = (3, 1.5, 1.2, 4.5)
 _SHEET = getSampleStyleSheet()
 TEXT = ParagraphStyle("text", _SHEET["BodyText"], fontSize=9, leading=12, spaceBefore=2)
@@ -42,50 +46,53 @@ BANDS = TableStyle(
 )
 
 
-def as_pdf(document: Mapping[str, Any]) -> bytes:
+def as_pdf(statement: DayStatement) -> bytes:
     """The day's statement on A4."""
-    drawn = pictures(document)
-    story: list[Flowable] = [*_first_page(document), PageBreak()]
+    drawn = charts(statement)
+    story: list[Flowable] = [*_first_page(statement), PageBreak()]
     for name in ("load", "waterfall", "promises"):
         if name in drawn:
             caption, drawing = drawn[name]
             story.append(KeepTogether([_fitted(drawing), Paragraph(escape(caption), SMALL), Spacer(1, 8)]))
-    story += [*_others(document), *_promises(document), *_standing(document), *_intervals(document), *_footer(document)]
-    return printed(story, f"Settlement {document['date']} {document['site']}", f"{heading(document)} · {document['date']}")
+    story += [*_comparisons(statement), *_promises(statement), *_progress(statement), *_intervals(statement), *_footer(statement)]
+    return printed(story, f"Settlement {statement['date']} {statement['site']}", f"{heading(statement)} · {statement['date']}")
 
 
-def span_as_pdf(d: Mapping[str, Any]) -> bytes:
-    """A roll-up of days (span.py) on A4."""
-    charges = [*([words(n), usd(v)] for n, v in d["totals"].items()), ["Net", usd(d["net_usd"])]]
-    figures = [[f[k] for k in ("name", "value", "unit", "how")] for f in d["figures"]]
+def month_as_pdf(d: MonthStatement) -> bytes:
+    """Several days added up, on A4."""
+    charges = [*([title(n), amount(v)] for n, v in d["totals"].items()), ["Net", amount(d["net_usd"])]]
+    figures = [[f["name"], f["value"], f["unit"], f["how"]] for f in d["figures"]]
     story: list[Flowable] = [
         Paragraph(escape(f"{d['from']} to {d['to']}"), TITLE),
-        Paragraph(f"{usd(d['net_usd'])} $", NET),
-        *(Paragraph(escape(text), FLAG) for text in span_flags(d)),
-        Paragraph("What was earned", SECTION),
+        Paragraph(usd_text(d["net_usd"]), NET),
+        *(Paragraph(escape(text), FLAG) for text in month_flags(d)),
+        Paragraph("Earnings", SECTION),
         table(["Charge", "$"], charges, (4, 1)),
         Paragraph("Figures", SECTION),
         table(["Figure", "Value", "Unit", "What it counts"], figures, FIGURES, wrap=(3,)),
-        *bullets("What needs a person", d["person"]),
+        *bullets("Actions", d["actions"]),
     ]
-    pairs = (("Other ways of running the same days", "counterfactuals"), ("Against perfect foresight, by cause", "gap"))
-    for title, key in pairs:
-        if d[key]:
-            story += [Paragraph(title, SECTION), table(["", "$"], [[words(n), usd(v)] for n, v in d[key].items()], (4, 1))]
+    strategies, gap = d["counterfactuals"], d["foresight_gap"]
+    for section, usd_by_name in (("Other strategies on the same days", strategies), ("Compared with perfect foresight, by cause", gap)):
+        if usd_by_name:
+            rows = [[title(name), amount(usd)] for name, usd in usd_by_name.items()]
+            story += [Paragraph(section, SECTION), table(["", "$"], rows, (4, 1))]
     if d["promises"]:
-        kept = [[p["obligation"], str(p["days"]), str(p["broken_days"]), usd(p["payable_usd"]), usd(p["lost_usd"])] for p in d["promises"]]
+        kept = [
+            [p["obligation"], str(p["days"]), str(p["broken_days"]), amount(p["payable_usd"]), amount(p["lost_usd"])] for p in d["promises"]
+        ]
         story += [Paragraph("Promises", SECTION), table(["Contract", "Days", "Broken on", "Payable $", "Lost $"], kept, (3, 1, 1, 2, 2))]
     days = [
-        [x["date"] + (" (part)" if x["partial"] else ""), str(x["version"]), usd(x["net_usd"]), x["journal_head"][:20]] for x in d["days"]
+        [x["date"] + (" (part)" if x["partial"] else ""), str(x["version"]), amount(x["net_usd"]), x["journal_head"][:20]]
+        for x in d["days"]
     ]
     story += [Paragraph("Day by day", SECTION), table(["Day", "Version", "Net $", "Journal"], days, (2, 1, 2, 3))]
-    return printed(
-        story, f"Settlement {d['from']} to {d['to']} {d['site']}", f"{d['site']} · {d['market'].upper()} · {len(d['days'])} days"
-    )
+    head = f"{d['site']} · {d['market'].upper()} · {counted(len(d['days']), 'day')}"
+    return printed(story, f"Settlement {d['from']} to {d['to']} {d['site']}", head)
 
 
-def printed(story: Sequence[Flowable], title: str, head: str) -> bytes:
-    """Pages with a running head and their number. No clock and no chance goes into the file: the same story is the same bytes."""
+def printed(story: Sequence[Flowable], name: str, head: str) -> bytes:
+    """Pages with a running head and their number. Nothing of the moment goes into the file: the same content is the same bytes."""
     out = BytesIO()
 
     def frame(canvas: Canvas, page: Any) -> None:
@@ -95,94 +102,99 @@ def printed(story: Sequence[Flowable], title: str, head: str) -> bytes:
         canvas.drawRightString(A4[0] - MARGIN, 24, f"page {page.page}")
 
     paper = SimpleDocTemplate(
-        out, pagesize=A4, leftMargin=MARGIN, rightMargin=MARGIN, topMargin=MARGIN, bottomMargin=MARGIN, title=title, invariant=1
+        out, pagesize=A4, leftMargin=MARGIN, rightMargin=MARGIN, topMargin=MARGIN, bottomMargin=MARGIN, title=name, invariant=1
     )
     paper.build(list(story), onFirstPage=frame, onLaterPages=frame)
     return out.getvalue()
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]], shares: Sequence[float], wrap: Sequence[int] = ()) -> LongTable:
-    """Figures to the right, the first column to the left; a long table breaks over pages under its head. Columns in `wrap` break lines."""
+    """The first column is aligned left, the others right; the head is repeated on every page. Columns in `wrap` break lines."""
     cells = [[Paragraph(escape(c), TEXT) if k in wrap else c for k, c in enumerate(row)] for row in rows]
-    return LongTable([list(head), *cells], colWidths=[ROOM * s / sum(shares) for s in shares], repeatRows=1, style=BANDS, hAlign="LEFT")
+    return LongTable(
+        [list(head), *cells], colWidths=[TEXT_WIDTH * s / sum(shares) for s in shares], repeatRows=1, style=BANDS, hAlign="LEFT"
+    )
 
 
-def bullets(title: str, texts: Sequence[str]) -> list[Flowable]:
-    return [Paragraph(escape(title), SECTION), *(Paragraph(escape(t), TEXT, bulletText="•") for t in texts)]
+def bullets(section: str, texts: Sequence[str]) -> list[Flowable]:
+    return [Paragraph(escape(section), SECTION), *(Paragraph(escape(t), TEXT, bulletText="•") for t in listed(texts))]
 
 
 def _fitted(drawing: Any) -> Any:
-    scale = ROOM / WIDTH
+    scale = TEXT_WIDTH / WIDTH
     drawing.width, drawing.height = drawing.width * scale, drawing.height * scale
     drawing.scale(scale, scale)
     return drawing
 
 
-def _first_page(d: Mapping[str, Any]) -> list[Flowable]:
+def _first_page(d: DayStatement) -> list[Flowable]:
     page: list[Flowable] = [
         Paragraph(f"Operating day {escape(d['date'])}", TITLE),
-        Paragraph(f"{usd(d['net_usd'])} $", NET),
+        Paragraph(usd_text(d["net_usd"]), NET),
         Paragraph(escape(f"{d['from']} to {d['to']}"), SMALL),
         *(Paragraph(escape(text), FLAG) for text in flags(d)),
-        Paragraph("What was earned", SECTION),
-        *(Paragraph(escape(text), TEXT) for text in d["story"]["earned"]),
+        Paragraph("Earnings", SECTION),
+        *(Paragraph(escape(text), TEXT) for text in d["narrative"]["earned"]),
         Spacer(1, 4),
-        table(["Charge", "$"], [*([words(n), usd(v)] for n, v in d["totals"].items()), ["Net", usd(d["net_usd"])]], (4, 1)),
-        Paragraph(escape(f"Positive is to the site. Each charge is rounded once; unrounded net {d['net_exact_usd']}."), SMALL),
+        table(["Charge", "$"], [*([title(n), amount(v)] for n, v in d["totals"].items()), ["Net", amount(d["net_usd"])]], (4, 1)),
+        Paragraph(escape(f"Positive is money to the site. Each charge is rounded once; the unrounded net is {d['net_exact_usd']}."), SMALL),
     ]
     if d["delta"]:
-        rows = [*([words(n), usd(v)] for n, v in d["delta"]["totals"].items()), ["Net", usd(d["delta"]["net_usd"])]]
+        rows = [*([title(n), amount(v)] for n, v in d["delta"]["totals"].items()), ["Net", amount(d["delta"]["net_usd"])]]
         page += [Paragraph(f"Changed since version {d['delta']['version']}", SECTION), table(["Charge", "$"], rows, (4, 1))]
-    for title, key in (("Why", "why"), ("What went wrong", "wrong"), ("What needs a person", "person")):
-        page += bullets(title, d["story"][key])
-    return page
+    texts = d["narrative"]
+    return [*page, *bullets("Why", texts["why"]), *bullets("Issues", texts["issues"]), *bullets("Actions", texts["actions"])]
 
 
-def _others(d: Mapping[str, Any]) -> list[Flowable]:
+def _comparisons(d: DayStatement) -> list[Flowable]:
     out: list[Flowable] = []
     if d["counterfactuals"]:
         rows = [
-            [words(name), usd(v["net_usd"]), f"{v['energy_mwh']:,.3f}", f"{v['hash_ph_days']:,.3f}", rigs(v["starts"])]
+            [title(name), amount(v["net_usd"]), f"{v['energy_mwh']:,.3f}", f"{v['hash_ph_days']:,.3f}", rigs(v["starts"])]
             for name, v in d["counterfactuals"].items()
         ]
         out += [
-            Paragraph("Other ways of running the same day", SECTION),
-            table(["Way", "Net $", "MWh", "PH/s-days", "Rig starts"], rows, (3, 2, 2, 2, 2)),
+            Paragraph("Other strategies on the same day", SECTION),
+            table(["Strategy", "Net $", "MWh", "PH/s-days", "Rig starts"], rows, (3, 2, 2, 2, 2)),
         ]
-    for title, key in (("Against perfect foresight, by cause", "gap"), ("Against the plans in force, by cause", "differences")):
-        if d[key]:
-            rows = [[f"{row['cause']}: {row['text']}", usd(row["usd"])] for row in d[key]]
-            out += [Paragraph(title, SECTION), table(["Cause", "$"], rows, (5, 1), wrap=(0,))]
+    comparisons = (("perfect foresight", d["foresight_gap"]), ("the plans in force", d["differences"]))
+    for other, causes in comparisons:
+        if causes:
+            rows = [[f"{row['cause']}: {row['text']}", amount(row["usd"])] for row in causes]
+            out += [Paragraph(f"Compared with {other}, by cause", SECTION), table(["Cause", "$"], rows, (5, 1), wrap=(0,))]
     return out
 
 
-def _promises(d: Mapping[str, Any]) -> list[Flowable]:
+def _promises(d: DayStatement) -> list[Flowable]:
     if not d["promises"]:
         return []
-    rows = [[p["obligation"], "kept" if p["kept"] else "broken", usd(p["payable_usd"]), usd(p["lost_usd"])] for p in d["promises"]]
-    return [Paragraph("Promises", SECTION), table(["Contract", "", "Payable $", "Lost $"], rows, (3, 1, 2, 2))]
+    rows = []
+    for p in d["promises"]:
+        state = "kept" if p["kept"] else f"broken in {counted(len(p['broken']), 'interval')}"
+        rows.append([p["obligation"], state, amount(p["payable_usd"]), amount(p["lost_usd"])])
+    return [Paragraph("Promises", SECTION), table(["Contract", "", "Payable $", "Lost $"], rows, (3, 2, 2, 2))]
 
 
-def _standing(d: Mapping[str, Any]) -> list[Flowable]:
-    rows = [[f[k] for k in ("name", "value", "unit", "how")] for f in d.get("standing", ())]
+def _progress(d: DayStatement) -> list[Flowable]:
+    rows = [[f["name"], f["value"], f["unit"], f["how"]] for f in d["contract_progress"]]
     if not rows:
         return []
     return [
-        Paragraph("How contracts stand so far", SECTION),
+        Paragraph("Contract progress", SECTION),
         table(["Figure", "Value", "Unit", "What it counts"], rows, FIGURES, wrap=(3,)),
     ]
 
 
-def _intervals(d: Mapping[str, Any]) -> list[Flowable]:
+def _intervals(d: DayStatement) -> list[Flowable]:
     points = list(d["intervals"][0]["price_usd_per_mwh"])
     rows = [
         [row["label"], f"{float(row['load_mw']):,.3f}", *(row["price_usd_per_mwh"][p] or "none" for p in points), row["hash_ph_days"],
-         usd(row["net_usd"]), f"{100 * row['unread']:.1f} %"]
+         amount(row["net_usd"]), f"{100 * row['unread']:.1f} %"]
         for row in d["intervals"]
     ]  # fmt: skip
     head = ["Interval", "MW", *(f"{p} $/MWh" for p in points), "PH/s-days", "Net $", "Not read"]
     return [Paragraph("Interval by interval", SECTION), table(head, rows, (2.4, 1.3, *(1.6 for _ in points), 1.5, 1.4, 1))]
 
 
-def _footer(d: Mapping[str, Any]) -> list[Flowable]:
+def _footer(d: DayStatement) -> list[Flowable]:
     return [Spacer(1, 10), *(Paragraph(escape(text), SMALL) for text in footing(d))]

@@ -1,5 +1,5 @@
-"""A statement in files: HTML, PDF and a workbook for people, CSV and JSON for programs; each file whole or not at all, the same bytes for
-the same version."""
+"""A statement in files: HTML, PDF and a workbook for people, CSV and JSON for programs. A file is written completely or not at all, and the
+same version is the same bytes."""
 
 from __future__ import annotations
 
@@ -9,151 +9,163 @@ import json
 import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from dispatch.reports import labels
-from dispatch.settlement.statement_lines import COLUMNS
+from dispatch.settlement.document import DayStatement, MonthStatement
+from dispatch.settlement.statement_lines import COLUMNS, columns_of
+from markets import counted
+from optimizer.domain.money import usd_text
 
-Maker = Callable[[Mapping[str, Any]], str | bytes]
+D = TypeVar("D", DayStatement, MonthStatement)
 ALL = ("html", "pdf", "xlsx", "csv", "json")
 
 
-def write_day(document: Mapping[str, Any], folder: Path, formats: Sequence[str] = ALL) -> list[Path]:
-    """Write `folder/DATE/settlement-vN.FORMAT` for each format; the files. Raises OSError, KeyError for a format there is not."""
-    return _written(document, folder / str(document["date"]), stem(document), FORMATS, formats)
+def write_day(statement: DayStatement, folder: Path, formats: Sequence[str] = ALL) -> list[Path]:
+    """Write `folder/DATE/settlement-vN.FORMAT` for each format; the files. Raises OSError, KeyError for an unknown format."""
+    return _write(statement, folder / statement["date"], stem(statement), FORMATS, formats)
 
 
-def write_span(document: Mapping[str, Any], folder: Path, formats: Sequence[str] = ALL) -> list[Path]:
-    """The same of a roll-up of days (span.py): `folder/FROM_TO/settlement.FORMAT`."""
-    return _written(document, folder / f"{document['from']}_{document['to']}", "settlement", SPAN_FORMATS, formats)
+def write_month(statement: MonthStatement, folder: Path, formats: Sequence[str] = ALL) -> list[Path]:
+    """The same of several days added up: `folder/FROM_TO/settlement.FORMAT`."""
+    return _write(statement, folder / f"{statement['from']}_{statement['to']}", "settlement", MONTH_FORMATS, formats)
 
 
-def _written(document: Mapping[str, Any], into: Path, name: str, makers: Mapping[str, Maker], formats: Sequence[str]) -> list[Path]:
-    chosen = [(format_, makers[format_]) for format_ in formats]
-    into.mkdir(parents=True, exist_ok=True)
+def _write(
+    statement: D, folder: Path, name: str, renderers: Mapping[str, Callable[[D], str | bytes]], formats: Sequence[str]
+) -> list[Path]:
+    chosen = [(format_, renderers[format_]) for format_ in formats]
+    folder.mkdir(parents=True, exist_ok=True)
     written = []
-    for format_, make in chosen:
-        path = into / f"{name}.{format_}"
-        content = make(document)
-        _whole(path, content if isinstance(content, bytes) else content.encode())
+    for format_, render in chosen:
+        path = folder / f"{name}.{format_}"
+        content = render(statement)
+        _write_atomically(path, content if isinstance(content, bytes) else content.encode())
         written.append(path)
     return written
 
 
-def stem(document: Mapping[str, Any]) -> str:
-    """The name of a version's files; one that is not kept goes by what was known."""
-    if document["version"]:
-        return f"settlement-v{document['version']}"
-    return "settlement-as-of-" + str(document["known_at"])[:19].replace(":", "") + "Z"
+def stem(statement: DayStatement) -> str:
+    """The name of a version's files; a statement that is not kept is named by what was known."""
+    if statement["version"]:
+        return f"settlement-v{statement['version']}"
+    return "settlement-as-of-" + str(statement["known_at"])[:19].replace(":", "") + "Z"
 
 
-def as_json(document: Mapping[str, Any]) -> str:
-    return json.dumps(document, ensure_ascii=False, indent=1) + "\n"
+def as_json(statement: DayStatement | MonthStatement) -> str:
+    return json.dumps(statement, ensure_ascii=False, indent=1) + "\n"
 
 
-def as_csv(document: Mapping[str, Any]) -> str:
-    """The lines, exact; then the totals of the charge types, to the cent, and the net, in rows without an interval."""
+def as_csv(statement: DayStatement) -> str:
+    """The lines, exact; then the totals by charge type and the net, to the cent, in rows without an interval."""
     out = io.StringIO()
     rows = csv.writer(out, lineterminator="\r\n")
     rows.writerow(COLUMNS)
-    rows.writerows([_cell(line.get(c, "")) for c in COLUMNS] for line in document["lines"])
+    rows.writerows([_cell(text) for _, text in columns_of(line)] for line in statement["lines"])
 
     def total(obligation: str, charge: str, usd: str, how: str) -> None:
-        said = {"obligation": obligation, "charge_type": charge, "amount_usd": usd, "rule": how}
-        rows.writerow([_cell(said.get(c, "")) for c in COLUMNS])
+        cells = {"obligation": obligation, "charge_type": charge, "amount_usd": usd, "rule": how}
+        rows.writerow([_cell(cells.get(c, "")) for c in COLUMNS])
 
-    for name, usd in document["totals"].items():
+    for name, usd in statement["totals"].items():
         obligation, _, charge = name.partition("/")
         total(obligation, charge, usd, "total, rounded half up once")
-    total("net", "", document["net_usd"], "sum of the totals" + (" (synthetic market)" if document["synthetic"] else ""))
+    total("net", "", statement["net_usd"], "sum of the totals" + (" (synthetic market)" if statement["synthetic"] else ""))
     return out.getvalue()
 
 
-def _cell(text: Any) -> Any:
-    """A spreadsheet must not take a name for a formula."""
-    return f"'{text}" if isinstance(text, str) and text.startswith(tuple("=+@\t\r")) else text
+def _cell(text: str) -> str:
+    """Text that a spreadsheet would take for a formula is quoted."""
+    return f"'{text}" if text.startswith(tuple("=+@\t\r")) else text
 
 
-def as_html(document: Mapping[str, Any]) -> str:
+def as_html(statement: DayStatement) -> str:
     """One self-contained page, made to be printed."""
     from markupsafe import Markup
 
-    from dispatch.reports.charts import as_svg, pictures
+    from dispatch.reports.charts import as_svg, charts
 
-    drawn = [(name, caption, Markup(as_svg(drawing, name))) for name, (caption, drawing) in pictures(document).items()]
+    drawn = [(caption, Markup(as_svg(drawing, name))) for name, (caption, drawing) in charts(statement).items()]
     return _page(
         "day.html",
-        d=document,
-        drawn=drawn,
-        heading=labels.heading(document),
-        flags=labels.flags(document),
-        footing=labels.footing(document),
+        d=statement,
+        charts=drawn,
+        heading=labels.heading(statement),
+        flags=labels.flags(statement),
+        footing=labels.footing(statement),
     )
 
 
-def span_as_html(document: Mapping[str, Any]) -> str:
-    return _page("span.html", d=document, flags=labels.span_flags(document))
+def month_as_html(statement: MonthStatement) -> str:
+    return _page("month.html", d=statement, flags=labels.month_flags(statement))
 
 
-def _page(template: str, **figures: Any) -> str:
+def _page(template: str, **values: Any) -> str:
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     environment = Environment(
         loader=PackageLoader("dispatch.reports", "pages"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters.update(usd=labels.usd, words=labels.words, rigs=labels.rigs)
-    return environment.get_template(template).render(**figures) + "\n"
+    environment.filters.update(amount=labels.amount, usd=usd_text, title=labels.title, rigs=labels.rigs, listed=labels.listed)
+    environment.globals.update(counted=counted)
+    return environment.get_template(template).render(**values) + "\n"
 
 
-def span_as_csv(document: Mapping[str, Any]) -> str:
-    """The totals, the net, then the figures."""
+def month_as_csv(statement: MonthStatement) -> str:
+    """The totals, the net, then the other figures."""
     out = io.StringIO()
     rows = csv.writer(out, lineterminator="\r\n")
     rows.writerow(("name", "value", "unit", "note"))
-    rows.writerows((_cell(name), usd, "usd", "") for name, usd in document["totals"].items())
-    rows.writerow(("net", document["net_usd"], "usd", "sum of the totals"))
-    rows.writerows((_cell(f["name"]), f["value"], f["unit"], f["how"]) for f in document["figures"])
+    rows.writerows((_cell(name), usd, "usd", "") for name, usd in statement["totals"].items())
+    rows.writerow(("net", statement["net_usd"], "usd", "sum of the totals"))
+    rows.writerows((_cell(f["name"]), f["value"], f["unit"], f["how"]) for f in statement["figures"])
     return out.getvalue()
 
 
-def as_pdf(document: Mapping[str, Any]) -> bytes:
-    """On paper (paper.py)."""
+def as_pdf(statement: DayStatement) -> bytes:
+    """The statement on A4."""
     from dispatch.reports import pdf
 
-    return pdf.as_pdf(document)
+    return pdf.as_pdf(statement)
 
 
-def as_xlsx(document: Mapping[str, Any]) -> bytes:
-    """A workbook (sheet.py)."""
+def as_xlsx(statement: DayStatement) -> bytes:
+    """The statement as a workbook."""
     from dispatch.reports import xlsx
 
-    return xlsx.as_xlsx(document)
+    return xlsx.as_xlsx(statement)
 
 
-def span_as_pdf(document: Mapping[str, Any]) -> bytes:
+def month_as_pdf(statement: MonthStatement) -> bytes:
     from dispatch.reports import pdf
 
-    return pdf.span_as_pdf(document)
+    return pdf.month_as_pdf(statement)
 
 
-def span_as_xlsx(document: Mapping[str, Any]) -> bytes:
+def month_as_xlsx(statement: MonthStatement) -> bytes:
     from dispatch.reports import xlsx
 
-    return xlsx.span_as_xlsx(document)
+    return xlsx.month_as_xlsx(statement)
 
 
-FORMATS: dict[str, Maker] = {"html": as_html, "pdf": as_pdf, "xlsx": as_xlsx, "csv": as_csv, "json": as_json}
-SPAN_FORMATS: dict[str, Maker] = {
-    "html": span_as_html,
-    "pdf": span_as_pdf,
-    "xlsx": span_as_xlsx,
-    "csv": span_as_csv,
+FORMATS: dict[str, Callable[[DayStatement], str | bytes]] = {
+    "html": as_html,
+    "pdf": as_pdf,
+    "xlsx": as_xlsx,
+    "csv": as_csv,
+    "json": as_json,
+}
+MONTH_FORMATS: dict[str, Callable[[MonthStatement], str | bytes]] = {
+    "html": month_as_html,
+    "pdf": month_as_pdf,
+    "xlsx": month_as_xlsx,
+    "csv": month_as_csv,
     "json": as_json,
 }
 
 
-def _whole(path: Path, content: bytes) -> None:
-    """Whole or not at all, also when the power goes."""
+def _write_atomically(path: Path, content: bytes) -> None:
+    """The complete file or none, also when the power fails."""
     unfinished = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         with unfinished.open("wb") as file:

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import structlog
 from sqlalchemy import Engine
 
 from dispatch.decide.state import State
+from dispatch.settlement.document import DayStatement
 from dispatch.site_file.setup import Setup
 from dispatch.store import LedgerUnavailable
 from dispatch.store.prices import newest_seq, revised_since
@@ -93,12 +92,12 @@ class Nightly:
         while self._due:
             document = settle_and_write(self._setup, self._data, self._engine, reading, self._due.popleft())
             if document is not None and self._notifies and self._setup.reports.notify:
-                from dispatch.service.notify import notified
+                from dispatch.service.notify import send_statement
 
-                notified(document, self._setup.reports.notify, self._setup.resolve)
+                send_statement(document, self._setup.reports.notify, self._setup.resolve)
 
 
-def settle_and_write(setup: Setup, data: Path, engine: Engine, telemetry: Telemetry, day: OperatingDay) -> Mapping[str, Any] | None:
+def settle_and_write(setup: Setup, data: Path, engine: Engine, telemetry: Telemetry, day: OperatingDay) -> DayStatement | None:
     """The day's statement into the ledger and DATA/settlements; a fault is logged and the site goes on. The statement, when it is a version
     that was not there before and is written."""
     from dispatch.reports.write import write_day

@@ -1,61 +1,63 @@
-"""Notify: a word to people when a day's statement has a new version, by webhook, mail or whatever else apprise speaks (extra `notify`).
+"""Daily statement notifications: a message when a day has a new statement version, by webhook, mail or any other way apprise has (extra
+`notify`).
 
-An address holds a token or a password: it comes by reference, and neither it nor a part of it is ever logged.
+An address holds a token or a password. The site file has only a reference to it, and neither it nor a part of it is ever logged.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import structlog
 
 from dispatch.reports import labels
 from dispatch.rigs.secrets import secret
+from dispatch.settlement.document import DayStatement
+from optimizer.domain.money import usd_text
 
 log = structlog.get_logger()
 
-# Libraries on the way whose own messages name addresses.
-TELL_ADDRESSES = ("apprise", "urllib3")
+# Libraries whose own log messages contain addresses.
+LOG_ADDRESSES = ("apprise", "urllib3")
 
 
-def notified(document: Mapping[str, Any], references: Sequence[str], resolve: Callable[[str], Path]) -> None:
-    """Tell every address about a statement. What fails is logged by its reference, and the others are told."""
-    title, body = word(document)
+def send_statement(statement: DayStatement, references: Sequence[str], resolve: Callable[[str], Path]) -> None:
+    """Send a message about a statement to every address. A failure is logged by its reference; the other addresses still get theirs."""
+    title, body = message(statement)
     for reference in references:
         try:
             address = secret(reference, resolve).strip()
         except (KeyError, OSError, ValueError):
-            log.error("nobody was notified: the reference cannot be read", reference=reference)
+            log.error("Notification not sent: the reference to its address cannot be read.", reference=reference)
             continue
-        if fault := _sent(address, title, body):
-            log.error(f"nobody was notified: {fault}", reference=reference)
+        if reason := _send(address, title, body):
+            log.error(f"Notification not sent. {reason}", reference=reference)
 
 
-def word(document: Mapping[str, Any]) -> tuple[str, str]:
-    """Title and text: what a reader must know first, what was earned, what changed, and what needs a person."""
-    title = f"{document['site']}, {document['date']}: {labels.usd(document['net_usd'])} $"
-    said = [*labels.flags(document), *document["story"]["earned"]]
-    if document["delta"]:
-        moved, before = labels.usd(document["delta"]["net_usd"]), document["delta"]["version"]
-        said.append(f"Version {document['version']}: {moved} $ against version {before}.")
-    return title, "\n".join([*said, "", "What needs a person:", *(f"- {text}" for text in document["story"]["person"])])
+def message(statement: DayStatement) -> tuple[str, str]:
+    """Title and text: what a reader must know first, what was earned, what changed since the version before, and what to do."""
+    title = f"{statement['site']}, {statement['date']}: {usd_text(statement['net_usd'])}"
+    lines = [*labels.flags(statement), *statement["narrative"]["earned"]]
+    if delta := statement["delta"]:
+        lines.append(f"Version {statement['version']}: {usd_text(delta['net_usd'])} compared with version {delta['version']}.")
+    return title, "\n".join([*lines, "", "Actions:", *(f"- {text}" for text in labels.listed(statement["narrative"]["actions"]))])
 
 
-def _sent(address: str, title: str, body: str) -> str | None:
-    """None when it went out, else why not, in words that hold nothing of the address."""
+def _send(address: str, title: str, body: str) -> str | None:
+    """None when the message was sent, else the reason why not, without any part of the address."""
     try:
         from apprise import Apprise, NotifyFormat
     except ImportError:
-        return "apprise is not installed: it is the extra `notify` of this distribution"
-    for library in TELL_ADDRESSES:
+        return "apprise is not installed: install Loadstone with its extra `notify`."
+    for library in LOG_ADDRESSES:
         logging.getLogger(library).setLevel(logging.CRITICAL + 1)
     try:
         service = Apprise()
         if not service.add(address):
-            return "the address is none that apprise understands"
-        return None if service.notify(body=body, title=title, body_format=NotifyFormat.TEXT) else "the other side did not take it"
-    except Exception as fault:  # whatever a plug-in raises may hold the address
-        return f"{type(fault).__name__} on the way"
+            return "apprise does not recognize the address."
+        sent = service.notify(body=body, title=title, body_format=NotifyFormat.TEXT)
+        return None if sent else "The notification service rejected the message."
+    except Exception as error:  # the text of a plug-in's error may contain the address
+        return f"Sending it failed with {type(error).__name__}."

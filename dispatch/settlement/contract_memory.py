@@ -1,4 +1,4 @@
-"""The time before a day as contracts remember it, and the month's coincident peaks as far as they are known: for the day's bill."""
+"""The time before a day as its contracts remember it, and the month's coincident peaks as far as they are known."""
 
 from __future__ import annotations
 
@@ -12,12 +12,11 @@ from sqlalchemy import Engine, select
 
 from dispatch.decide.plan_inputs import peak_windows_min
 from dispatch.entries import Seen
-from dispatch.settlement import prices
-from dispatch.settlement.generation import of_rollups
-from dispatch.settlement.metering import metered as by_meter
-from dispatch.settlement.prices import NAN
-from dispatch.settlement.rollups import metered
-from dispatch.settlement.signals import NOTICE, pushed
+from dispatch.settlement.generation import generation_in_rollups
+from dispatch.settlement.metering import metered_load
+from dispatch.settlement.prices import NAN, energy_prices
+from dispatch.settlement.rollups import load_by_cohort
+from dispatch.settlement.signals import NOTICE, signals_seen
 from dispatch.site_file.setup import Setup
 from dispatch.store.journal import SqlJournal
 from dispatch.store.rollups import read_rollups
@@ -30,40 +29,39 @@ from optimizer.domain.actuals import Actuals
 from optimizer.domain.book import of_book
 from optimizer.domain.money import decimal
 
-# Outside air where nobody ever said.
+# Outside air where no temperature is known.
 TEMPERATE_C = 25.0
 
 
 @dataclass(frozen=True, slots=True)
 class PriorPeriod:
-    """peak_share by the way it is metered, memory by obligation: as Actuals take them. `loads_to` is the newest system load."""
+    """What a day's bill needs of the time before it, as in Actuals: peak_share by metered interval, memory by obligation."""
 
     peak_share: Mapping[PeakWindow, Sequence[Decimal]] = field(default_factory=dict)
     memory: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    loads_to: datetime | None = None
 
 
-def earlier(engine: Engine, setup: Setup, grid: Grid, known_at: datetime | None) -> PriorPeriod:
-    """What a day's bill needs of other days. Nothing is read when no contract of the book asks. Raises LedgerUnavailable, JournalBroken."""
+def prior_period(engine: Engine, setup: Setup, grid: Grid, known_at: datetime | None) -> PriorPeriod:
+    """Read what the book's contracts ask of the time before a day; nothing when none asks. Raises LedgerUnavailable, JournalBroken."""
     windows = peak_windows_min(setup.book)
     remembering: list[Any] = [o for o in setup.book if getattr(o, "remembers_days", 0)]
     if not windows and not remembering:
         return PriorPeriod()
-    loads, temperatures = _told(engine, peak_span(setup.site.market, grid, windows or (15,)), known_at)
+    loads, temperatures = _loads_and_temperatures(engine, peak_span(setup.site.market, grid, windows or (15,)), known_at)
     share = {window: coincident_peak_share(loads, grid, setup.site.market, window).values for window in windows}
     memory: dict[str, Mapping[str, Any]] = {}
     days = _days(grid.start, max((o.remembers_days for o in remembering), default=0))
-    calls = pushed(engine, Call, Interval(days[0].start - NOTICE, grid.end), known_at) if days else ()
+    calls = signals_seen(engine, Call, Interval(days[0].start - NOTICE, grid.end), known_at) if days else ()
     for day in days:
         then = _actuals(engine, setup, day, temperatures, calls, known_at)
         for obligation in remembering if then is not None else ():
             memory[obligation.name] = obligation.remember(memory.get(obligation.name, {}), then)
     exact = {window: [decimal(float(v)) for v in values] for window, values in share.items()}
-    return PriorPeriod(exact, memory, max((f.over.end for f in loads), default=None))
+    return PriorPeriod(exact, memory)
 
 
-def _told(engine: Engine, span: Interval, known_at: datetime | None) -> tuple[tuple[SystemLoad, ...], list[Temperature]]:
-    """System loads and temperatures of a month, from what the journal saw of it by now."""
+def _loads_and_temperatures(engine: Engine, span: Interval, known_at: datetime | None) -> tuple[tuple[SystemLoad, ...], list[Temperature]]:
+    """System loads of a span and all temperatures, as the journal has them by now."""
     with reading(engine) as connection:
         wanted = select(journal.c.seq).where(journal.c.kind == "Seen", journal.c.at >= span.start).order_by(journal.c.seq).limit(1)
         first = connection.execute(wanted).scalar()
@@ -85,7 +83,7 @@ def _told(engine: Engine, span: Interval, known_at: datetime | None) -> tuple[tu
 
 
 def _days(until: datetime, days: int) -> list[Interval]:
-    """So many UTC days before an instant's own, and that one up to there; none when no days are asked for."""
+    """The given number of UTC days before the day of an instant, and that day up to the instant; none when `days` is 0."""
     if not days:
         return []
     midnight = until.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
@@ -102,22 +100,22 @@ def _actuals(
     calls: Sequence[Call],
     known_at: datetime | None,
 ) -> Actuals | None:
-    """What meters, and else the ledger's roll-ups, say of a stretch; None when the roll-ups say nothing."""
+    """Actuals of a span from meters, else from the ledger's roll-ups; None when there are no roll-ups."""
     grid = Grid.regular(over.start, over.end, setup.site.market.settlement_min)
     warm = [max((t for t in temperatures if i.start in t.over), key=lambda t: t.known_at, default=None) for i in grid.intervals]
-    site, energy, hashed = metered(engine, setup.site, setup.book, grid, [t.celsius if t else TEMPERATE_C for t in warm])
+    site, energy, hashed = load_by_cohort(engine, setup.site, setup.book, grid, [t.celsius if t else TEMPERATE_C for t in warm])
     if all(mwh.is_nan() for values in energy.values() for mwh in values):
         return None
     machines = [made.name for behind in of_book(setup.book, setup.site).values() for made in behind]
     rows = {(r.group, r.over.start): r for r in read_rollups(engine, over, site.market.settlement_min, machines)} if machines else {}
-    made, behind = of_rollups(setup, rows, grid), of_book(setup.book, site)
-    told = {g: list(v) for g, v in energy.items()}
+    made, behind = generation_in_rollups(setup, rows, grid), of_book(setup.book, site)
+    telemetry = {g: list(v) for g, v in energy.items()}
     return Actuals(
         site=site,
         grid=grid,
-        energy_mwh=by_meter(engine, site, grid, known_at, told, (behind, made), frozenset()).energy_mwh,
+        energy_mwh=metered_load(engine, site, grid, known_at, telemetry, (behind, made), frozenset()).energy_mwh,
         hash_ph_days={g: list(v) for g, v in hashed.items()},
-        energy_price={p: prices.energy(engine, setup, p, grid, known_at).values for p in setup.points},
+        energy_price={p: energy_prices(engine, setup, p, grid, known_at).values for p in setup.points},
         hashprice=[NAN] * len(grid),
         calls=tuple(c for c in calls if c.start_at < over.end),
         generated_mwh=made,

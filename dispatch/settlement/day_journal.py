@@ -1,7 +1,8 @@
-"""What the journal says of a day: the plans in force, what was known, commanded and done, and which alerts there were."""
+"""What the journal says of a day: the plans in force, what was known, what was commanded and done, and which alerts there were."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import cast
@@ -9,16 +10,20 @@ from typing import cast
 from sqlalchemy import Engine, func, select
 
 from dispatch.entries import Done, Entry, Hold, Planned, PriceBasisChanged, RunStarted, Seen
-from dispatch.settlement.signals import NOTICE, pushed
+from dispatch.settlement.signals import NOTICE, signals_seen
 from dispatch.store.journal import SqlJournal
 from dispatch.store.tables import journal, reading
 from markets.facts import Award, Call, Fact, HashEconomics, Temperature
 from markets.grid import Interval, OperatingDay
 from optimizer.planning.plan_json import PlanDocument
 
-# A plan of the day before is in force at midnight; economics of the day's second UTC day come a day after that has ended.
+# A plan of the day before is in force at midnight. The economics of the day's second UTC day are published a day after it has ended.
 LOOK_BACK = timedelta(hours=12)
 LOOK_AHEAD = timedelta(hours=60)
+
+
+# Each plan with the instant from which it is in force, in order of time; it holds until the next.
+Plans = Sequence[tuple[datetime, PlanDocument]]
 
 
 @dataclass(slots=True)
@@ -26,14 +31,14 @@ class DayRecord:
     """The entries that bear on a day, in the journal's order; each tuple is (when it was written, entry).
 
     runs         that began on the day or shortly before; `run` is the newest that began before the day ended
-    first, last  the first look of the journal, and the last one that anybody took up to now
+    last         when the site was last observed, up to now
     """
 
     day: OperatingDay
     plans: list[tuple[datetime, PlanDocument]] = field(default_factory=list)
     failed_plans: list[tuple[datetime, str]] = field(default_factory=list)
     done: list[Done] = field(default_factory=list)
-    held: list[PriceBasisChanged] = field(default_factory=list)
+    price_basis_changes: list[PriceBasisChanged] = field(default_factory=list)
     runs: list[RunStarted] = field(default_factory=list)
     run: RunStarted | None = None
     holds: list[tuple[datetime, Hold]] = field(default_factory=list)
@@ -42,14 +47,13 @@ class DayRecord:
     temperatures: list[Temperature] = field(default_factory=list)
     economics: list[HashEconomics] = field(default_factory=list)
     alerts: dict[str, list[tuple[datetime, str]]] = field(default_factory=dict)
-    first: datetime | None = None
     last: datetime | None = None
 
-    def take(self, entry: Entry, known_at: datetime | None) -> None:
-        """Adds an entry; facts learned after `known_at` are left out."""
+    def add(self, entry: Entry, known_at: datetime | None) -> None:
+        """Add an entry; facts learned after `known_at` are left out."""
         within = self.day.start <= entry.at < self.day.end
         if isinstance(entry, Seen):
-            self._seen(entry, known_at, within)
+            self._add_seen(entry, known_at, within)
         elif isinstance(entry, RunStarted) and entry.at < self.day.end:
             self.runs.append(entry)
         elif isinstance(entry, Planned) and entry.at < self.day.end:
@@ -60,17 +64,17 @@ class DayRecord:
         elif isinstance(entry, Done) and within:
             self.done.append(entry)
         elif isinstance(entry, PriceBasisChanged) and within:
-            self.held.append(entry)
+            self.price_basis_changes.append(entry)
 
-    def _seen(self, seen: Seen, known_at: datetime | None, within: bool) -> None:
+    def _add_seen(self, seen: Seen, known_at: datetime | None, within: bool) -> None:
         self.holds += [(seen.at, hold) for hold in seen.holds if within]
         for fact in seen.facts:
             if known_at is None or fact.known_at <= known_at:
-                self._fact(fact)
+                self._add_fact(fact)
         for source, text in seen.alerts.items() if within else ():
             self.alerts.setdefault(source, []).append((seen.at, text))
 
-    def _fact(self, fact: Fact) -> None:
+    def _add_fact(self, fact: Fact) -> None:
         if isinstance(fact, Call):
             self.calls.append(fact)
         elif isinstance(fact, Award):
@@ -81,12 +85,11 @@ class DayRecord:
             self.economics.append(fact)
 
 
-def of_day(engine: Engine, day: OperatingDay, known_at: datetime | None = None) -> DayRecord:
-    """Read the journal's rows around a day. Raises LedgerUnavailable, JournalBroken."""
+def read_day(engine: Engine, day: OperatingDay, known_at: datetime | None = None) -> DayRecord:
+    """The journal's entries around a day, without facts learned after `known_at`. Raises LedgerUnavailable, JournalBroken."""
     record = DayRecord(day)
-    seen = journal.c.kind == "Seen"
     with reading(engine) as connection:
-        record.first, record.last = connection.execute(select(func.min(journal.c.at), func.max(journal.c.at)).where(seen)).one()
+        record.last = connection.execute(select(func.max(journal.c.at)).where(journal.c.kind == "Seen")).scalar()
         newest = select(func.max(journal.c.seq)).where(journal.c.kind == "RunStarted", journal.c.at < day.end)
         run_seq = connection.execute(newest).scalar()
         start = select(func.min(journal.c.seq)).where(journal.c.at >= day.start - LOOK_BACK)
@@ -97,10 +100,10 @@ def of_day(engine: Engine, day: OperatingDay, known_at: datetime | None = None) 
     if first_seq is None:
         return record
     before = Interval(day.start - NOTICE, day.start - LOOK_BACK)
-    record.calls += pushed(engine, Call, before, known_at)
-    record.awards += pushed(engine, Award, before, known_at)
+    record.calls += signals_seen(engine, Call, before, known_at)
+    record.awards += signals_seen(engine, Award, before, known_at)
     for _, entry in SqlJournal(engine).read(after=first_seq - 1):
         if entry.at > day.end + LOOK_AHEAD:
             break
-        record.take(entry, known_at)
+        record.add(entry, known_at)
     return record

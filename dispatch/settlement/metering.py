@@ -1,38 +1,39 @@
-"""What the meters said of a day's load, in place of what telemetry adds up to; how far the two are apart."""
+"""A day's load by its revenue meters, in place of telemetry where they are read; how far the two are apart."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
-from typing import Any
 
 from sqlalchemy import Engine
 
 from dispatch.imports.meter_readings import ESTIMATED, MeterReading
+from dispatch.settlement.document import MeterRow
 from dispatch.store.received import MeterVintage, meter_vintages
+from markets import counted
 from markets.grid import Grid, Interval, Market
 from optimizer.domain.generator import Generator
 from optimizer.domain.money import ZERO, Finding, decimal, plain
 from optimizer.domain.site import Site
 
-# Real-time telemetry may be this far from the revenue meter (what ERCOT asks of the accuracy of real-time data).
-APART_SHARE = Decimal("0.03")
+# Telemetry further than this from the revenue meter is a finding (ERCOT's accuracy for real-time telemetry).
+TOLERATED_SHARE = Decimal("0.03")
 EXACT = Decimal("1e-12")
-# Earlier states of a meter that are kept at hand, to show what a received statement stands on.
-EARLIER = 6
+# How many earlier states of a meter are returned, to explain a received statement that was made on one of them.
+EARLIER_STATES = 6
 
 
 @dataclass(frozen=True, slots=True)
-class OneMeter:
-    """What stands in the statement of a meter: None where no document says anything of an interval, shape (n,) each.
+class MeterRecord:
+    """A revenue meter over a day, shape (n,) each.
 
-    mwh         net energy at the meter, before losses
-    telemetry   what telemetry adds up to there, net of what is generated
+    mwh         net energy at the meter, before losses; None where no document covers the interval
+    telemetry   what telemetry adds up to there, net of generation, MWh
     estimated   whether the meter's own figure is an estimate
     files       the documents used, newest first
-    earlier     the newest document of earlier times, and the meter as it was known then
+    earlier     earlier states: the newest document then, and `mwh` as it was known then
     """
 
     mwh: tuple[Decimal | None, ...]
@@ -43,154 +44,170 @@ class OneMeter:
 
     @property
     def known(self) -> list[int]:
+        """Positions with a reading."""
         return [n for n, mwh in enumerate(self.mwh) if mwh is not None]
 
     @property
     def totals(self) -> tuple[Decimal, Decimal]:
-        """Meter and telemetry over the intervals that both know, MWh."""
+        """Meter and telemetry over the intervals that both have, MWh."""
         both = [n for n in self.known if not self.telemetry[n].is_nan()]
         return sum((self.mwh[n] or ZERO for n in both), ZERO), sum((self.telemetry[n] for n in both), ZERO)
 
 
 @dataclass(frozen=True, slots=True)
-class Metered:
-    """Energy by group as the meters have it, where they say; telemetry elsewhere. `whole` are the positions that every meter with load
-    speaks of, `meters` those that say anything of the day."""
+class MeteredLoad:
+    """Energy by group: from revenue meters where they are read, from telemetry elsewhere.
+
+    energy_mwh      by group, before losses, shape (n,)
+    estimated       positions that settle on an estimate
+    fully_metered   positions at which every meter with load is read
+    meters          by id: those that are read in any interval
+    """
 
     energy_mwh: dict[str, list[Decimal]]
     estimated: frozenset[int]
-    whole: frozenset[int]
-    meters: dict[str, OneMeter] = field(default_factory=dict)
+    fully_metered: frozenset[int]
+    meters: dict[str, MeterRecord] = field(default_factory=dict)
 
     @property
     def known_at(self) -> datetime | None:
+        """When the newest document used was known."""
         return max((file.known_at for meter in self.meters.values() for file in meter.files), default=None)
 
     def source(self, n: int) -> str:
-        """Where the energy of an interval comes from: meter, telemetry, or an estimate of either."""
-        return ESTIMATED if n in self.estimated else "meter" if n in self.whole else "telemetry"
+        """Where the energy of an interval comes from: "meter", "telemetry", or "estimated" from either."""
+        return ESTIMATED if n in self.estimated else "meter" if n in self.fully_metered else "telemetry"
 
-    def document(self) -> dict[str, Any]:
-        """By meter, as JSON values."""
-        out = {}
+    def rows(self) -> dict[str, MeterRow]:
+        """By meter, as the statement has them."""
+        out: dict[str, MeterRow] = {}
         for name, meter in self.meters.items():
-            mwh, told = meter.totals
+            metered, telemetry = meter.totals
             out[name] = {
                 "intervals": len(meter.known),
                 "of": len(meter.mwh),
                 "estimated": sum(meter.estimated),
-                "mwh": plain(mwh),
-                "telemetry_mwh": plain(told),
-                "delta_mwh": plain(mwh - told),
+                "mwh": plain(metered),
+                "telemetry_mwh": plain(telemetry),
+                "delta_mwh": plain(metered - telemetry),
                 "files": [{"name": f.name, "sha256": f.sha256, "known_at": f.known_at.isoformat()} for f in meter.files],
             }
         return out
 
-    def findings(self, site: Site, grid: Grid) -> list[Finding]:
-        """Where the meter is silent in the midst of a day it speaks of, and where it is far from telemetry."""
-        found = []
+    def findings(self, grid: Grid) -> Iterable[Finding]:
+        """Intervals without a reading on a day a meter is read, and meters far from telemetry."""
         for name, meter in self.meters.items():
-            silent = [n for n, mwh in enumerate(meter.mwh) if mwh is None]
-            if silent:
-                first = grid.intervals[silent[0]].start.isoformat()
-                text = f"meter {name} says nothing of {len(silent)} of {len(grid)} intervals, first {first}: they settle on telemetry"
-                found.append(Finding("meter-gap", text))
-            metered, told = meter.totals
-            if abs(metered - told) > APART_SHARE * max(abs(metered), abs(told)):
-                text = f"meter {name} has {metered:.3f} MWh where telemetry has {told:.3f}: more than {APART_SHARE:%} apart"
-                found.append(Finding("meter-telemetry", text))
-        return found
+            missing = [n for n, mwh in enumerate(meter.mwh) if mwh is None]
+            if missing:
+                first = grid.intervals[missing[0]].start.isoformat()
+                what = f"meter {name} has no reading for {len(missing)} of {counted(len(grid), 'interval')}, first {first}"
+                yield Finding("meter-gap", f"{what}: they settle on telemetry")
+            metered, telemetry = meter.totals
+            if abs(metered - telemetry) > TOLERATED_SHARE * max(abs(metered), abs(telemetry)):
+                what = f"meter {name} reads {metered:.3f} MWh where telemetry has {telemetry:.3f} MWh"
+                yield Finding("meter-telemetry", f"{what}: more than {TOLERATED_SHARE:%} apart")
 
 
-def metered(
+def metered_load(
     engine: Engine,
     site: Site,
     grid: Grid,
     known_at: datetime | None,
     telemetry: Mapping[str, Sequence[Decimal]],
-    made: tuple[Mapping[str, tuple[Generator, ...]], Mapping[str, Sequence[Decimal]]],
-    unread: frozenset[int],
-) -> Metered:
-    """Energy by group, MWh before losses: a meter's reading, plus what is generated behind it, shared as telemetry shares it.
+    generation: tuple[Mapping[str, tuple[Generator, ...]], Mapping[str, Sequence[Decimal]]],
+    estimated_telemetry: frozenset[int],
+) -> MeteredLoad:
+    """A meter's reading, plus what is generated behind it, is shared among its groups in proportion to telemetry.
 
-    `telemetry` is by group, `made` by meter its generators and by contract the MWh they made, `unread` where telemetry is an estimate
-    itself. Of several documents the newest that covers an interval whole counts. Raises LedgerUnavailable.
+    telemetry             MWh by group
+    generation            generators by meter, and the MWh they made by contract
+    estimated_telemetry   positions at which telemetry is itself an estimate
+
+    Of several documents the newest that covers all of an interval counts. Raises LedgerUnavailable.
     """
     vintages = meter_vintages(engine, grid.over, known_at)
     energy = {group: list(values) for group, values in telemetry.items()}
-    found: dict[str, OneMeter] = {}
+    found: dict[str, MeterRecord] = {}
     estimated: set[int] = set()
-    whole = set(range(len(grid)))
+    fully_metered = set(range(len(grid)))
     for meter in site.meters:
         groups = [g.name for g in site.groups if site.meter_of[g.name].id == meter.id]
         own = [v for v in vintages if v.meter == meter.id]
         if not groups:
             continue
         if not own:
-            estimated, whole = estimated | unread, set()
+            estimated, fully_metered = estimated | estimated_telemetry, set()
             continue
-        machines = [made[1][g.name] for g in made[0].get(meter.id, ())]
-        generated = [sum((m[n] for m in machines), ZERO) for n in range(len(grid))]
+        generated = _generated(meter.id, *generation, len(grid))
         sums = tuple(sum((telemetry[g][n] for g in groups), ZERO) - generated[n] for n in range(len(grid)))
-        found[meter.id] = one = _one(own, sums, grid, site.market)
-        silent = {n for n, mwh in enumerate(one.mwh) if mwh is None}
-        whole -= silent
-        estimated |= {n for n in range(len(grid)) if one.estimated[n] or (n in silent and n in unread)}
-        for n in one.known:
-            for group, share in _shared(site, groups, (one.mwh[n] or ZERO) + generated[n], [telemetry[g][n] for g in groups]):
+        found[meter.id] = record = _record(own, sums, grid, site.market)
+        unread = {n for n, mwh in enumerate(record.mwh) if mwh is None}
+        fully_metered -= unread
+        estimated |= {n for n in range(len(grid)) if record.estimated[n] or (n in unread and n in estimated_telemetry)}
+        for n in record.known:
+            for group, share in _shared(site, groups, (record.mwh[n] or ZERO) + generated[n], [telemetry[g][n] for g in groups]):
                 energy[group][n] = share
-    return Metered(energy, frozenset(estimated), frozenset(whole), found)
+    return MeteredLoad(energy, frozenset(estimated), frozenset(fully_metered), found)
 
 
-def _one(vintages: Sequence[MeterVintage], telemetry: tuple[Decimal, ...], grid: Grid, market: Market) -> OneMeter:
+def _generated(
+    meter: str, generators: Mapping[str, tuple[Generator, ...]], mwh: Mapping[str, Sequence[Decimal]], number: int
+) -> list[Decimal]:
+    """What is generated behind a meter in each of `number` intervals, MWh."""
+    made = [mwh[generator.name] for generator in generators.get(meter, ())]
+    return [sum((values[n] for values in made), ZERO) for n in range(number)]
+
+
+def _record(vintages: Sequence[MeterVintage], telemetry: tuple[Decimal, ...], grid: Grid, market: Market) -> MeterRecord:
     mwh, estimated, used = _newest(vintages, grid, market)
-    earlier = tuple((vintages[k], tuple(_newest(vintages[k:], grid, market)[0])) for k in range(1, min(len(vintages), EARLIER + 1)))
-    return OneMeter(tuple(mwh), telemetry, tuple(estimated), tuple(used), earlier)
+    earlier = tuple((vintages[k], tuple(_newest(vintages[k:], grid, market)[0])) for k in range(1, min(len(vintages), EARLIER_STATES + 1)))
+    return MeterRecord(tuple(mwh), telemetry, tuple(estimated), tuple(used), earlier)
 
 
 def _newest(vintages: Sequence[MeterVintage], grid: Grid, market: Market) -> tuple[list[Decimal | None], list[bool], list[MeterVintage]]:
-    """Energy of each interval by the first document that covers it whole, whether it is an estimate, and the documents used."""
+    """Energy of each interval by the first document that covers all of it, whether it is an estimate, and the documents used."""
     mwh: list[Decimal | None] = [None] * len(grid)
     estimated = [False] * len(grid)
     used = []
     for vintage in vintages:
-        news = False
-        at = 0
+        is_used = False
+        first = 0
         for n, over in enumerate(grid.intervals):
-            while at < len(vintage.readings) and vintage.readings[at].over.end <= over.start:
-                at += 1
-            if mwh[n] is None and (piece := _within(vintage.readings, at, over, market)) is not None:
-                (mwh[n], estimated[n]), news = piece, True
-        if news:
+            while first < len(vintage.readings) and vintage.readings[first].over.end <= over.start:
+                first += 1
+            if mwh[n] is None and (reading := _within(vintage.readings, first, over, market)) is not None:
+                (mwh[n], estimated[n]), is_used = reading, True
+        if is_used:
             used.append(vintage)
     return mwh, estimated, used
 
 
-def _within(readings: Sequence[MeterReading], at: int, over: Interval, market: Market) -> tuple[Decimal, bool] | None:
-    """Energy of an interval from the readings that cover it, a longer one spread evenly; None unless they cover all of it.
+def _within(readings: Sequence[MeterReading], first: int, over: Interval, market: Market) -> tuple[Decimal, bool] | None:
+    """Energy of an interval from the readings that cover it, from position `first` on; None unless they cover all of it.
 
-    Spread evenly is MISO's own rule for hourly meters (BPM-005); elsewhere it makes an estimate.
+    A longer reading is spread evenly: MISO's own rule for hourly meters (BPM-005); elsewhere that makes an estimate.
     """
     total, covered, estimated = ZERO, over.start, False
-    while at < len(readings) and readings[at].over.start < over.end:
-        reading = readings[at]
+    for k in range(first, len(readings)):
+        reading = readings[k]
+        if reading.over.start >= over.end:
+            break
         if reading.over.start > covered:
             return None
         inside = min(reading.over.end, over.end) - max(reading.over.start, over.start)
-        whole = reading.over.end - reading.over.start
-        total += reading.mwh if inside == whole else reading.mwh * Decimal(inside.total_seconds()) / Decimal(whole.total_seconds())
+        length = reading.over.end - reading.over.start
+        total += reading.mwh if inside == length else reading.mwh * Decimal(inside.total_seconds()) / Decimal(length.total_seconds())
         covered = reading.over.end
-        estimated |= reading.quality == ESTIMATED or (inside < whole and market is not Market.MISO)
-        at += 1
+        estimated |= reading.quality == ESTIMATED or (inside < length and market is not Market.MISO)
     return (total, estimated) if covered >= over.end else None
 
 
 def _shared(site: Site, groups: Sequence[str], mwh: Decimal, telemetry: Sequence[Decimal]) -> list[tuple[str, Decimal]]:
-    """A meter's energy by group, adding up exactly: as telemetry has it, else by what the rigs can draw."""
+    """A meter's energy by group, adding up exactly: in proportion to telemetry, else to what the rigs can draw."""
     parts = [t for t in telemetry if not t.is_nan()]
     if len(parts) < len(telemetry) or not sum(parts):
         rated = {g.name: decimal(g.rigs) * decimal(g.full.watts) for g in site.groups}
         parts = [rated[g] for g in groups]
-    whole = sum(parts, ZERO)
-    shares = [(mwh * part / whole).quantize(EXACT) for part in parts[:-1]]
+    total = sum(parts, ZERO)
+    shares = [(mwh * part / total).quantize(EXACT) for part in parts[:-1]]
     return list(zip(groups, [*shares, mwh - sum(shares, ZERO)], strict=True))

@@ -1,26 +1,26 @@
-"""The prices a day settles at: the newest vintage of the run the market settles on, exact, with where it came from."""
+"""The prices a day settles at: the newest vintage of the run the market settles on, exact, with its source."""
 
 from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import TypeVar
 
 from sqlalchemy import Engine
 
-from dispatch.settlement.day_journal import DayRecord
 from dispatch.site_file.sections import ArchiveHash, ArchivePrices, FixedHash
 from dispatch.site_file.setup import Setup
 from dispatch.store.prices import hashprices_known, price_vintages, reserve_prices_known
 from markets import usd_text
 from markets.factbook import hashprice_of
-from markets.facts import HashPrice, Price, PriceMarket, ReservePrice
+from markets.facts import HashEconomics, HashPrice, Price, PriceMarket, ReservePrice
 from markets.forecasting.ladder import RESERVE_RUNS
 from markets.grid import Grid, Interval, Market
+from optimizer.domain import reserve_awards
 from optimizer.domain.money import decimal
 
 NAN = Decimal("NaN")
@@ -36,11 +36,12 @@ SETTLES_ON = {
 
 
 @dataclass(frozen=True, slots=True)
-class Settled:
-    """Values on a grid with their source in words; `known_at` is the newest vintage among them.
+class SettlementPrices:
+    """Values on a grid, shape (n,), NaN where nothing is published; `source` names what they came from, for people.
 
-    vintages     when each was known, shape (n,); empty where nobody asks
-    superseded   what earlier vintages said otherwise: position, when that was known, value; the older first at each position
+    known_at     the newest vintage among them
+    vintages     when each was known, shape (n,); only of energy prices
+    superseded   other values that earlier vintages had: position, when it was known, value; the older first at each position
     """
 
     values: tuple[Decimal, ...]
@@ -50,36 +51,76 @@ class Settled:
     superseded: tuple[tuple[int, datetime, Decimal], ...] = ()
 
 
-def energy(engine: Engine, setup: Setup, point: str, grid: Grid, known_at: datetime | None) -> Settled:
-    """usd_per_mwh at a settlement point, NaN where nothing is published. A correction in the site's archive counts as one in the ledger."""
+@dataclass(frozen=True, slots=True)
+class DayPrices:
+    """Everything a day is priced with.
+
+    energy            by settlement point, usd_per_mwh
+    reserve           by product, usd_per_mw_h in real time
+    hashprice         usd_per_ph_day before the pool's fee
+    energy_before     by settlement point: the last price of the hour before the day, usd_per_mwh, NaN where there is none
+    """
+
+    energy: dict[str, SettlementPrices]
+    reserve: dict[str, SettlementPrices]
+    hashprice: SettlementPrices
+    energy_before: dict[str, float]
+
+    @property
+    def known_at(self) -> datetime | None:
+        """The newest vintage of any of them."""
+        used = (*self.energy.values(), *self.reserve.values(), self.hashprice)
+        return max((p.known_at for p in used if p.known_at), default=None)
+
+
+def day_prices(engine: Engine, setup: Setup, economics: Sequence[HashEconomics], grid: Grid, known_at: datetime | None) -> DayPrices:
+    """The prices of every settlement point of the site and of every reserve product its contracts sell. `economics` are the difficulty,
+    fees and BTC price of UTC days as the journal saw them. Raises LedgerUnavailable."""
+    sold = sorted({reserve_awards.priced_as(product) for o in setup.book for product in getattr(o, "products", ())})
+    return DayPrices(
+        energy={point: energy_prices(engine, setup, point, grid, known_at) for point in setup.points},
+        reserve={product: reserve_prices(engine, product, grid, known_at) for product in sold},
+        hashprice=hashprices(engine, setup, economics, grid, known_at),
+        energy_before={point: _last_before(engine, setup, point, grid, known_at) for point in setup.points},
+    )
+
+
+def _last_before(engine: Engine, setup: Setup, point: str, grid: Grid, known_at: datetime | None) -> float:
+    hour = Grid.regular(grid.start - timedelta(hours=1), grid.start, setup.site.market.settlement_min)
+    known = [usd for usd in energy_prices(engine, setup, point, hour, known_at).values if not usd.is_nan()]
+    return float(known[-1]) if known else float("nan")
+
+
+def energy_prices(engine: Engine, setup: Setup, point: str, grid: Grid, known_at: datetime | None) -> SettlementPrices:
+    """usd_per_mwh at a settlement point. A correction in the site's archive counts as one in the ledger."""
     values = [NAN] * len(grid)
     used: dict[int, Price] = {}
     superseded: list[tuple[int, datetime, Decimal]] = []
     for market in SETTLES_ON[setup.site.market]:
         facts = [*_archived(setup, point, market, grid, known_at), *price_vintages(engine, point, market, grid.over, known_at)]
-        said: dict[Interval, list[Price]] = {}
+        vintages_of: dict[Interval, list[Price]] = {}
         for fact in facts:
-            said.setdefault(fact.over, []).append(fact)
-        for n, fact in _placed(grid, _newest(facts)):
+            vintages_of.setdefault(fact.over, []).append(fact)
+        for n, fact in _by_position(grid, _newest(facts)):
             if values[n].is_nan():
                 values[n], used[n] = decimal(fact.usd_per_mwh), fact
-                earlier = [f for f in said[fact.over] if f.known_at < fact.known_at and f.usd_per_mwh != fact.usd_per_mwh]
+                earlier = [f for f in vintages_of[fact.over] if f.known_at < fact.known_at and f.usd_per_mwh != fact.usd_per_mwh]
                 superseded += [(n, f.known_at, decimal(f.usd_per_mwh)) for f in sorted(earlier, key=lambda f: f.known_at)]
     vintages = tuple(used[n].known_at if n in used else None for n in range(len(grid)))
     newest = max((f.known_at for f in used.values()), default=None)
-    return Settled(tuple(values), _cited(list(used.values())), newest, vintages, tuple(superseded))
+    return SettlementPrices(tuple(values), _source(list(used.values())), newest, vintages, tuple(superseded))
 
 
-def reserve(engine: Engine, product: str, grid: Grid, known_at: datetime | None) -> Settled:
-    """usd_per_mw_h of a reserve product in real time, NaN where nothing is published."""
+def reserve_prices(engine: Engine, product: str, grid: Grid, known_at: datetime | None) -> SettlementPrices:
+    """usd_per_mw_h of a reserve product in real time."""
     values = [NAN] * len(grid)
     used: list[ReservePrice] = []
     for run in RESERVE_RUNS:
-        for n, fact in _placed(grid, _newest(reserve_prices_known(engine, product, run, grid.over, known_at))):
+        for n, fact in _by_position(grid, _newest(reserve_prices_known(engine, product, run, grid.over, known_at))):
             if values[n].is_nan():
                 values[n] = decimal(fact.usd_per_mw_h)
                 used.append(fact)
-    return Settled(tuple(values), _cited(used), max((f.known_at for f in used), default=None))
+    return SettlementPrices(tuple(values), _source(used), max((f.known_at for f in used), default=None))
 
 
 def _archived(setup: Setup, point: str, market: PriceMarket, grid: Grid, known_at: datetime | None) -> Sequence[Price]:
@@ -100,49 +141,49 @@ def _archive(setup: Setup) -> Path | None:
 
 
 def _newest(facts: Iterable[P]) -> list[P]:
-    """The last vintage of each interval; of one vintage, the one the site itself saw."""
+    """The last vintage of each interval; of two known at the same instant the later in the list, so the ledger's before the archive's."""
     newest: dict[tuple[datetime, datetime], P] = {}
     for fact in sorted(facts, key=lambda f: f.known_at):
         newest[(fact.over.start, fact.over.end)] = fact
     return sorted(newest.values(), key=lambda f: (f.over.start, f.over.end))
 
 
-def _placed(grid: Grid, facts: Sequence[P]) -> Iterable[tuple[int, P]]:
-    """Each interval of the grid with the fact that covers the whole of it; `facts` by start."""
+def _by_position(grid: Grid, facts: Sequence[P]) -> Iterable[tuple[int, P]]:
+    """Each position of the grid whose interval one of the facts covers, with that fact; `facts` are in order of their start."""
     starts = [fact.over.start for fact in facts]
     for n, over in enumerate(grid.intervals):
-        at = bisect_right(starts, over.start) - 1
-        if at >= 0 and over.end <= facts[at].over.end:
-            yield n, facts[at]
+        last = bisect_right(starts, over.start) - 1
+        if last >= 0 and over.end <= facts[last].over.end:
+            yield n, facts[last]
 
 
-def _cited(used: Sequence[Price] | Sequence[ReservePrice]) -> str:
+def _source(used: Sequence[Price] | Sequence[ReservePrice]) -> str:
     if not used:
         return "not published"
     names = list(dict.fromkeys(f"{f.source} {f.market}" for f in used))
     return f"{' and '.join(names)}, vintages to {max(f.known_at for f in used):%Y-%m-%dT%H:%M:%SZ}"
 
 
-def hashing(engine: Engine, setup: Setup, record: DayRecord, grid: Grid, known_at: datetime | None) -> Settled:
-    """usd_per_ph_day before the pool's fee. Fixed: the owner's figure. From economics: each UTC day at its own, where known, else at what
-    was known when it was mined. Otherwise the newest figure that held at the interval's start."""
+def hashprices(engine: Engine, setup: Setup, economics: Sequence[HashEconomics], grid: Grid, known_at: datetime | None) -> SettlementPrices:
+    """usd_per_ph_day before the pool's fee: the owner's figure where it is fixed; else by the economics of the interval's own UTC day; else
+    the newest published hashprice that covers its start; else by the economics of the newest day before."""
     if isinstance(setup.hash, FixedHash):
         usd = decimal(setup.hash.usd_per_ph_day)
-        return Settled((usd,) * len(grid), f"fixed by the site's owner at {usd_text(usd)}/PH/day", None)
-    told = list(hashprices_known(engine, grid.over, known_at))
-    own = _own_days(setup, record, grid, known_at)
+        return SettlementPrices((usd,) * len(grid), f"fixed by the site's owner at {usd_text(usd)}/PH/day", None)
+    published = list(hashprices_known(engine, grid.over, known_at))
+    own = _own_days(setup, economics, grid, known_at)
     values, used = [], []
     for over in grid.intervals:
-        fact = own.get(over.start.date().isoformat()) or _holding(told, over.start) or _day_before(record, over.start)
+        fact = own.get(over.start.date().isoformat()) or _covering(published, over.start) or _day_before(economics, over.start)
         values.append(decimal(fact.usd_per_ph_day) if fact else NAN)
         used += [fact] if fact else []
     bases = list(dict.fromkeys(f.basis for f in used))
-    return Settled(tuple(values), "; ".join(bases) or "not known", max((f.known_at for f in used), default=None))
+    return SettlementPrices(tuple(values), "; ".join(bases) or "not known", max((f.known_at for f in used), default=None))
 
 
-def _own_days(setup: Setup, record: DayRecord, grid: Grid, known_at: datetime | None) -> dict[str, HashPrice]:
-    """Hashprices of UTC days by their own economics."""
-    economics = {e.on: e for e in sorted(record.economics, key=lambda e: e.known_at)}
+def _own_days(setup: Setup, seen: Sequence[HashEconomics], grid: Grid, known_at: datetime | None) -> dict[str, HashPrice]:
+    """Hashprices of UTC days by their own economics: as the journal saw them, else as the archive has them."""
+    economics = {e.on: e for e in sorted(seen, key=lambda e: e.known_at)}
     folder = _hash_archive(setup)
     if folder is not None:
         from markets.archive.archive import Archive
@@ -160,11 +201,10 @@ def _hash_archive(setup: Setup) -> Path | None:
     return folder if folder is not None and folder.is_dir() else None
 
 
-def _holding(told: Sequence[HashPrice], at: datetime) -> HashPrice | None:
-    return max((h for h in told if at in h.over), key=lambda h: (h.over.start, h.known_at), default=None)
+def _covering(published: Sequence[HashPrice], at: datetime) -> HashPrice | None:
+    return max((h for h in published if at in h.over), key=lambda h: (h.over.start, h.known_at), default=None)
 
 
-def _day_before(record: DayRecord, at: datetime) -> HashPrice | None:
-    """What the newest day of economics before this one says."""
-    past = max((e for e in record.economics if e.on < at.date()), key=lambda e: e.on, default=None)
+def _day_before(economics: Sequence[HashEconomics], at: datetime) -> HashPrice | None:
+    past = max((e for e in economics if e.on < at.date()), key=lambda e: e.on, default=None)
     return hashprice_of(past, from_day=at.date()) if past else None

@@ -1,4 +1,4 @@
-"""Reconciled: every received statement and invoice of a span beside ours, and what the settlement calendar says is still to come."""
+"""Every received statement and invoice of a span compared with ours, and which ones the settlement calendar says are missing."""
 
 from __future__ import annotations
 
@@ -10,37 +10,37 @@ from sqlalchemy import Engine
 from dispatch.imports.calendar import Calendar, Posting
 from dispatch.imports.csv_table import plain
 from dispatch.imports.detect import statement
-from dispatch.settlement.statement_comparison import compared
+from dispatch.settlement.statement_comparison import compare_statement
 from dispatch.site_file.setup import Setup
 from dispatch.store import statements
 from dispatch.store.received import STATEMENT, ReceivedDocument, documents, settlement_calendar
 from dispatch.store.telemetry import Telemetry
 
 
-def against(
+def compare_document(
     engine: Engine, telemetry: Telemetry, setup: Setup, document: ReceivedDocument, known_at: datetime | None = None
 ) -> dict[str, Any]:
-    """One kept document against ours, with where it came from. Raises LookupError when nothing of its days was run."""
+    """One kept document compared with ours, with the file it came in. Raises LookupError when nothing of its days was run."""
     received, how = statement(document.content, document.map, setup.site.market)
-    came = {"file": document.name, "sha256": document.sha256, "known_at": document.known_at.isoformat()}
-    return {**came, **compared(engine, telemetry, setup, received, how, known_at)}
+    origin = {"file": document.name, "sha256": document.sha256, "known_at": document.known_at.isoformat()}
+    return {**origin, **compare_statement(engine, telemetry, setup, received, how, known_at)}
 
 
-def reconciled(
+def reconcile(
     engine: Engine, telemetry: Telemetry, setup: Setup, span: tuple[date, date], by: date, known_at: datetime | None = None
 ) -> dict[str, Any]:
-    """Every document that speaks of the span, and its days: our newest version, what was received, and what by the calendar was posted
-    `by` a day and is not there. Raises LedgerUnavailable."""
+    """Every document of the span, and its days: our newest version, what was received, and what the calendar says was posted by the day
+    `by` and was not received. Raises LedgerUnavailable."""
     first, last = span
     rows = []
     for document in documents(engine, STATEMENT, first, last, known_at):
         try:
-            rows.append(against(engine, telemetry, setup, document, known_at))
+            rows.append(compare_document(engine, telemetry, setup, document, known_at))
         except LookupError as error:
-            why = {"kind": "not-run", "text": str(error.args[0] if error.args else error)}
-            said = {"from": str(document.first), "to": str(document.last), "kind": "", "statement_type": "", "version": ""}
-            came = {"file": document.name, "sha256": document.sha256, "known_at": document.known_at.isoformat()}
-            rows.append({**came, **said, "differences": [], "findings": [why]})
+            finding = {"kind": "not-run", "text": str(error.args[0] if error.args else error)}
+            header = {"from": str(document.first), "to": str(document.last), "kind": "", "statement_type": "", "version": ""}
+            origin = {"file": document.name, "sha256": document.sha256, "known_at": document.known_at.isoformat()}
+            rows.append({**origin, **header, "differences": [], "findings": [finding]})
     postings = settlement_calendar(engine, known_at)
     days = [_day(engine, setup, first + timedelta(days=n), rows, postings, by) for n in range((last - first).days + 1)]
     disagree = sum(not d["agrees"] for row in rows for d in row["differences"])
@@ -49,19 +49,19 @@ def reconciled(
 
 def _day(engine: Engine, setup: Setup, on: date, rows: list[dict[str, Any]], calendar: Calendar, by: date) -> dict[str, Any]:
     kept = statements.kept(engine, on, setup.site.market.value)
-    got = [r for r in rows if r["from"] <= on.isoformat() <= r["to"]]
-    types = {r["statement_type"] for r in got if plain(r["statement_type"])}
+    received = [r for r in rows if r["from"] <= on.isoformat() <= r["to"]]
+    types = {r["statement_type"] for r in received if plain(r["statement_type"])}
     return {
         "date": on.isoformat(),
         "version": kept.version if kept else None,
-        "received": [f"{r['file']} {r['statement_type']}".rstrip() for r in got],
+        "received": [f"{r['file']} {r['statement_type']}".rstrip() for r in received],
         "calendar": [_posting(p) for p in calendar.of(on)],
-        "due": [p.settlement_type for p in calendar.of(on, by) if not any(_is(p.settlement_type, t) for t in types)],
+        "due": [p.settlement_type for p in calendar.of(on, by) if not any(_is_type(p.settlement_type, t) for t in types)],
     }
 
 
-def _is(posted: str, received: str) -> bool:
-    """Whether a statement is the one of a posting: RTM_INITIAL calls itself INITIAL."""
+def _is_type(posted: str, received: str) -> bool:
+    """Whether a received statement is of a posted type: the calendar says RTM_INITIAL where the statement says INITIAL."""
     return plain(received) in plain(posted) or plain(posted) in plain(received)
 
 

@@ -1,4 +1,4 @@
-"""Roll-ups as a bill reads them: whole numbers out of the ledger, groups that nothing tells apart added up, then Decimals at the meter."""
+"""Roll-ups as a bill reads them: integers from the ledger, interchangeable groups added up, then Decimals at the meter."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from optimizer.lp.cohorts import gather
 Exact = NDArray[Any]
 
 
-def metered(
+def load_by_cohort(
     engine: Engine, site: Site, book: Sequence[Obligation] | None, grid: Grid, celsius: Sequence[float]
 ) -> tuple[Site, Mapping[str, Exact], Mapping[str, Exact]]:
-    """MWh at the meter and PH/s-days by group of the site that is returned, NaN where nothing was written, shape (n,).
+    """A site, and MWh at the meter and PH/s-days by its groups, NaN where nothing was written, shape (n,).
 
-    With a `book`, groups that none of its contracts tells apart (cohorts.py) are one: what they earn is the same, in a tenth of the time.
-    `celsius` is the outside temperature of each interval, shape (n,). Raises LedgerUnavailable."""
+    With a `book`, groups that all of its contracts treat alike (optimizer/lp/cohorts.py) become one group of the returned site: the bill is
+    the same, in a tenth of the time. `celsius` is the outside temperature of each interval, shape (n,). Raises LedgerUnavailable."""
     members: dict[str, tuple[str, ...]] = {g.name: (g.name,) for g in site.groups}
     if book is not None:
         cohorts = gather(site, book, SoFar(at=grid.start), Availability(), np.asarray(celsius))
@@ -51,8 +51,8 @@ def _factors(shares: Sequence[float]) -> Exact:
     return out
 
 
-def _exact(whole: Whole, known: Any) -> Exact:
-    """Decimals of numbers in 1e-12."""
-    out = np.empty(len(whole), dtype=object)
-    out[:] = [Decimal(n).scaleb(-12) if here else NAN for n, here in zip(whole.tolist(), known.tolist(), strict=True)]
+def _exact(trillionths: Whole, known: Any) -> Exact:
+    """Decimals of integers that count 1e-12, NaN where not known."""
+    out = np.empty(len(trillionths), dtype=object)
+    out[:] = [Decimal(n).scaleb(-12) if is_known else NAN for n, is_known in zip(trillionths.tolist(), known.tolist(), strict=True)]
     return out

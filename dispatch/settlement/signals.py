@@ -1,4 +1,4 @@
-"""Calls and awards as they were pushed, from the few rows of the journal that hold any."""
+"""Calls and awards as they were received, from the few rows of the journal that hold any."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from dispatch.store.tables import journal, reading
 from markets.facts import Award, Call
 from markets.grid import Interval
 
-# How long before a day a call or an award that bears on it may have come.
+# A call or an award that bears on a day may have been received this long before it.
 NOTICE = timedelta(days=8)
-Pushed = TypeVar("Pushed", Call, Award)
+Signal = TypeVar("Signal", Call, Award)
 
 
-def pushed(engine: Engine, kind: type[Pushed], over: Interval, known_at: datetime | None) -> tuple[Pushed, ...]:
-    """Those that were seen in a span, in the journal's order. Raises LedgerUnavailable, JournalBroken naming a row that is no entry."""
-    held = select(journal.c.seq, journal.c.document).where(
+def signals_seen(engine: Engine, kind: type[Signal], over: Interval, known_at: datetime | None) -> tuple[Signal, ...]:
+    """Those observed in a span, in the journal's order. Raises LedgerUnavailable, JournalBroken for a row that is not an entry."""
+    holding = select(journal.c.seq, journal.c.document).where(
         journal.c.kind == "Seen",
         journal.c.at >= over.start,
         journal.c.at < over.end,
         journal.c.document.contains(f'"fact":"{kind.__name__}"', autoescape=True),
     )
     with reading(engine) as connection:
-        rows = connection.execute(held.order_by(journal.c.seq)).all()
-    found: list[Pushed] = []
+        rows = connection.execute(holding.order_by(journal.c.seq)).all()
+    found: list[Signal] = []
     for seq, document in rows:
         try:
             entry = entry_from_json(json.loads(document))

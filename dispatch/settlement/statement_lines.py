@@ -1,14 +1,13 @@
-"""A statement's lines as rows: what was charged, on which figure of which vintage, by which formula and rule of which date."""
+"""A statement's lines as rows: the charge, the figures it was made from and their vintage, the formula and the rule."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
-from dispatch.settlement.actuals import Measured
-from dispatch.site_file.setup import Setup
+from dispatch.settlement.document import LineRow
+from dispatch.settlement.measured_day import MeasuredDay
 from markets.grid import Market, hour_ending, interval_label
 from optimizer.domain.money import Line, Statement, plain
 
@@ -33,35 +32,41 @@ COLUMNS = (
     "rule_from",
 )
 AWARD, TELEMETRY = "award", "telemetry"
-# What a quantity is made of, where it is not the load: capacity and purchases are awards, hashing is telemetry.
+# Where a quantity other than the load comes from, by unit: capacity and purchases are awards, hashing is telemetry.
 SOURCES = {"mw_h": AWARD, "mw_day": AWARD, "ph_day": TELEMETRY}
 
 
 @dataclass(frozen=True, slots=True)
-class _Ground:
-    """What rows look up: the type of each contract, since when each rule in force holds, the position of each interval."""
+class _Context:
+    """What rows look up: the type of each contract, the first day of each rule in force, the position of each interval."""
 
     market: Market
     types: Mapping[str, str]
-    since: Mapping[str, str]
-    at: Mapping[datetime, int]
-    measured: Measured | None
+    rule_from: Mapping[str, str]
+    position: Mapping[datetime, int]
+    measured: MeasuredDay | None
 
 
-def rows(bill: Statement, market: Market, setup: Setup | None = None, measured: Measured | None = None) -> list[dict[str, Any]]:
-    """A row a line, JSON values, keys as COLUMNS. Without setup and measured, what they know is empty."""
-    first = bill.lines[0].over.start.astimezone(market.tz).date() if bill.lines else None
-    held = setup.rules.of(market) if setup and first else ()
-    since = {rule.cited: rule.from_.isoformat() for rule in held if first and rule.holds(first)}
-    types = {o.name: type(o).type for o in setup.book} if setup else {}
-    starts = {over.start: n for n, over in enumerate(measured.actuals.grid.intervals)} if measured else {}
-    ground = _Ground(market, types, since, starts, measured)
-    return [_row(line, ground) for line in bill.lines]
+def line_rows(bill: Statement, market: Market, measured: MeasuredDay | None = None) -> list[LineRow]:
+    """A row a line, keys as COLUMNS. Without a measured day, what only it knows is empty."""
+    if measured is None or not bill.lines:
+        context = _Context(market, {}, {}, {}, None)
+    else:
+        first = bill.lines[0].over.start.astimezone(market.tz).date()
+        rules = measured.setup.rules.of(market)
+        context = _Context(
+            market,
+            types={o.name: type(o).type for o in measured.setup.book},
+            rule_from={rule.cited: rule.from_.isoformat() for rule in rules if rule.holds(first)},
+            position={over.start: n for n, over in enumerate(measured.actuals.grid.intervals)},
+            measured=measured,
+        )
+    return [_row(line, context) for line in bill.lines]
 
 
-def _row(line: Line, ground: _Ground) -> dict[str, Any]:
-    n = ground.at.get(line.over.start)
-    version, vintage = _vintage(line, n, ground)
+def _row(line: Line, context: _Context) -> LineRow:
+    n = context.position.get(line.over.start)
+    version, vintage = _vintage(line, n, context)
     return {
         "obligation": line.obligation,
         "charge_type": line.charge_type,
@@ -72,30 +77,35 @@ def _row(line: Line, ground: _Ground) -> dict[str, Any]:
         "rate": plain(line.rate),
         "amount_usd": plain(line.amount_usd),
         "settlement_point": line.price_at,
-        "label": interval_label(ground.market, line.over),
-        "dst_flag": "Y" if hour_ending(ground.market, line.over.start).endswith("*") else "N",
+        "label": interval_label(context.market, line.over),
+        "dst_flag": "Y" if hour_ending(context.market, line.over.start).endswith("*") else "N",
         "price_version": version,
         "price_vintage": vintage,
-        "source": _source(line, n, ground),
-        "formula": f"{ground.types.get(line.obligation, line.obligation)}.{line.charge_type}",
+        "source": _source(line, n, context),
+        "formula": f"{context.types.get(line.obligation, line.obligation)}.{line.charge_type}",
         "rule": line.rule,
-        "rule_from": next((since for cited, since in ground.since.items() if cited in line.rule), ""),
+        "rule_from": next((first for cited, first in context.rule_from.items() if cited in line.rule), ""),
     }
 
 
-def _vintage(line: Line, n: int | None, ground: _Ground) -> tuple[str, str]:
-    """Whether the price stands as it was first published, and when it was known; empty for a rate that is no price."""
-    settled = ground.measured.prices.get(line.price_at) if ground.measured else None
+def _vintage(line: Line, n: int | None, context: _Context) -> tuple[str, str]:
+    """Whether the price is as first published or corrected, and when it was known; empty for a rate that is not a market's price."""
+    settled = context.measured.prices.energy.get(line.price_at) if context.measured else None
     if settled is None or n is None or not settled.vintages or (known := settled.vintages[n]) is None:
         return "", ""
     corrected = any(position == n for position, _, _ in settled.superseded)
     return "corrected" if corrected else "published", known.isoformat()
 
 
-def _source(line: Line, n: int | None, ground: _Ground) -> str:
-    """Where the quantity is from: an award, telemetry of the rigs, or what the interval's load is from."""
+def _source(line: Line, n: int | None, context: _Context) -> str:
+    """Where the quantity comes from: an award, telemetry of the rigs, or the source of the interval's load."""
     if "day_ahead" in line.charge_type:
         return AWARD
     if line.unit in SOURCES:
         return SOURCES[line.unit]
-    return ground.measured.meters.source(n) if ground.measured and n is not None else ""
+    return context.measured.meters.source(n) if context.measured and n is not None else ""
+
+
+def columns_of(line: LineRow) -> Iterator[tuple[str, str]]:
+    """A row's columns in the order of COLUMNS, with their text."""
+    return ((column, str(line.get(column, ""))) for column in COLUMNS)

@@ -92,5 +92,5 @@ def test_it_prints_with_every_figure(page: Any) -> None:
     pages = PdfReader(BytesIO(page.pdf(format="A4"))).pages
     text = " ".join(p.extract_text() for p in pages)
     assert len(pages) >= 3
-    for words in ("What was earned", "What needs a person", "SYNTHETIC MARKET", "HE24 23:45-00:00", "perfect foresight"):
+    for words in ("Earnings", "Actions", "SYNTHETIC MARKET", "HE24 23:45-00:00", "perfect foresight"):
         assert words in text

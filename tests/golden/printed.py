@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from dispatch.settlement.statement_lines import rows
+from dispatch.settlement.statement_lines import line_rows
 from markets.grid import Market
 from optimizer.domain.money import Statement, plain
 
@@ -14,7 +14,7 @@ FIGURES = ("obligation", "charge_type", "quantity", "unit", "rate", "amount_usd"
 
 def printed(title: str, bill: Statement, market: Market = Market.ERCOT) -> str:
     out = [title, "=" * len(title)]
-    out += [_line(row, n, last) for row, n, last in _folded(rows(bill, market))]
+    out += [_line(row, n, last) for row, n, last in _folded(line_rows(bill, market))]
     out += ["", *(f"{o + '/' + charge:<34} {usd:>16.2f}" for (o, charge), usd in bill.totals.items())]
     out += [f"{'net':<34} {bill.net_usd:>16.2f}", f"{'net, unrounded':<34} {plain(bill.net_exact_usd):>16}", ""]
     out += [f"rule: {text}" for text in dict.fromkeys(line.rule for line in bill.lines)]

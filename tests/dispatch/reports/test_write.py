@@ -15,7 +15,7 @@ import pytest
 from openpyxl import load_workbook
 from pypdf import PdfReader
 
-from dispatch.reports.charts import as_svg, pictures
+from dispatch.reports.charts import as_svg, charts
 from dispatch.reports.write import as_csv, as_html, as_pdf, as_xlsx, write_day
 from tests.dispatch.settlement.fixtures import Ground
 
@@ -61,17 +61,17 @@ def test_the_page_is_whole_self_contained_and_says_what_an_accountant_asks(tmp_p
     page = Page(as_html(settled(tmp_path)[1]))
     assert page.open == [] and page.loads == [] and not {"script", "link", "img", "iframe"} & set(page.tags)
     for words in (
-        "What was earned",
+        "Earnings",
         "Why",
-        "What went wrong",
-        "62.15 $",
+        "Issues",
+        "$62.15",
         "Interval by interval",
         "power: energy",
         "-22.32",
         "HE24 23:45-00:00",
     ):
         assert words in page.text
-    order = [page.text.index(h) for h in ("What was earned", "Why", "What went wrong", "Against the plans", "Interval by interval")]
+    order = [page.text.index(h) for h in ("Earnings", "Why", "Issues", "Compared with the plans", "Interval by interval")]
     assert order == sorted(order)
 
 
@@ -82,11 +82,11 @@ def test_the_paper_says_the_same_and_is_the_same_bytes(tmp_path: Path) -> None:
     pages = [page.extract_text() for page in PdfReader(io.BytesIO(paper)).pages]
     for words in (
         "Operating day 2026-07-01",
-        "62.15 $",
-        "What was earned",
+        "$62.15",
+        "Earnings",
         "Why",
-        "What went wrong",
-        "What needs a person",
+        "Issues",
+        "Actions",
         "-22.32",
         "Söhne</b> & Co",
     ):
@@ -101,7 +101,7 @@ def test_the_workbook_adds_up_and_is_the_same_bytes(tmp_path: Path) -> None:
     book = as_xlsx(document)
     assert as_xlsx(json.loads(json.dumps(document))) == book
     sheets = load_workbook(io.BytesIO(book))
-    assert sheets.sheetnames == ["Summary", "Lines", "Intervals", "Other ways", "Promises", "So far", "Notes"]
+    assert sheets.sheetnames == ["Summary", "Lines", "Intervals", "Strategies", "Promises", "Contract progress", "Notes"]
     lines = list(sheets["Lines"].values)
     assert len(lines) == 1 + len(document["lines"])
     assert sum(row[lines[0].index("amount_usd")] for row in lines[1:]) == pytest.approx(float(document["net_exact_usd"]), abs=1e-6)
@@ -118,13 +118,13 @@ def test_pictures_stand_in_the_page_each_with_its_own_names(tmp_path: Path) -> N
     gap = json.loads(json.dumps(document))
     for row in gap["intervals"][40:44]:
         row["price_usd_per_mwh"] = dict.fromkeys(row["price_usd_per_mwh"])
-    assert as_svg(pictures(gap)["load"][1], "x").count("<polyline") == as_svg(pictures(document)["load"][1], "x").count("<polyline") + 1
+    assert as_svg(charts(gap)["load"][1], "x").count("<polyline") == as_svg(charts(document)["load"][1], "x").count("<polyline") + 1
 
 
 def test_a_name_is_text_never_markup(tmp_path: Path) -> None:
     document = settled(tmp_path, name="<script>alert(1)</script> & Söhne")[1]
     document["notes"].append("<img src=x onerror=alert(2)>")
-    document["story"]["wrong"].append('"><b>bold</b>')
+    document["narrative"]["issues"].append('"><b>bold</b>')
     html = as_html(document)
     assert not {"script", "img", "b"} & set(Page(html).tags)
     assert "&lt;script&gt;alert(1)&lt;/script&gt; &amp; Söhne" in html

@@ -84,14 +84,14 @@ async def test_a_new_version_is_told_once_and_a_corrected_one_with_its_differenc
     here = ground(tmp_path, "env:DESK_HOOK")
     nightly = await ended(here)
     ((path, first),) = desk.got
-    assert path == f"/{TOKEN}" and first["title"] == "Hand-made, 2026-07-01: 62.15 $"
-    assert "Hand-made earned 62.15 $" in first["message"] and "What needs a person:\n- Nothing." in first["message"]
+    assert path == f"/{TOKEN}" and first["title"] == "Hand-made, 2026-07-01: $62.15"
+    assert "Hand-made earned $62.15" in first["message"] and "Actions:\n- None." in first["message"]
     start = here.day.end + SETTLE_AFTER
     here.seen(start + timedelta(minutes=62), here.price(here.grid.intervals[40], 25.0, start + timedelta(minutes=61)))
     await nightly(start + timedelta(minutes=70), State.start(here.setup, setup_from_document))
     await nightly(start + timedelta(minutes=140), State.start(here.setup, setup_from_document))
     assert len(desk.got) == 2, "settled again without a change nobody is told"
-    assert "Version 2: -0.06 $ against version 1." in desk.got[1][1]["message"]
+    assert "Version 2: -$0.06 compared with version 1." in desk.got[1][1]["message"]
     text = json.dumps(here.setup.document)
     assert "env:DESK_HOOK" in text and TOKEN not in text
 
@@ -113,11 +113,11 @@ async def test_what_fails_holds_nothing_up_and_says_nothing_of_the_address(
     assert kept(here.engine, ON, here.day.market.value) is not None and len(desk.got) == 1
     told = {line["reference"]: line["event"] for line in said if "reference" in line}
     assert told == {
-        "file:refuses": "nobody was notified: the other side did not take it",
-        "file:odd": "nobody was notified: the address is none that apprise understands",
-        "file:closed": "nobody was notified: the other side did not take it",
-        "file:missing": "nobody was notified: the reference cannot be read",
-        "env:NOT_SET_ANYWHERE": "nobody was notified: the reference cannot be read",
+        "file:refuses": "Notification not sent. The notification service rejected the message.",
+        "file:odd": "Notification not sent. apprise does not recognize the address.",
+        "file:closed": "Notification not sent. The notification service rejected the message.",
+        "file:missing": "Notification not sent: the reference to its address cannot be read.",
+        "env:NOT_SET_ANYWHERE": "Notification not sent: the reference to its address cannot be read.",
     }
     assert TOKEN not in str(said) and TOKEN not in caplog.text
 

@@ -12,6 +12,7 @@ from sqlalchemy import Engine
 
 from dispatch.entries import Planned, RunStarted, Seen
 from dispatch.settlement.day import settle_day
+from dispatch.settlement.document import DayStatement
 from dispatch.site_file.load import load_site_file
 from dispatch.site_file.setup import Setup
 from dispatch.store import lease
@@ -139,6 +140,6 @@ class Ground:
             at, facts, self.facts = self.day.end + timedelta(minutes=6), tuple(self.facts), []
         self.journal.append(Seen(at=at, facts=facts, **more))
 
-    def settle(self, **how: Any) -> dict[str, Any]:
+    def settle(self, **how: Any) -> DayStatement:
         self.telemetry.flush()
         return settle_day(self.engine, self.telemetry, self.day, self.setup, **how)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from dispatch.settlement.contract_memory import earlier
+from dispatch.settlement.contract_memory import prior_period
 from dispatch.store.rollups import Rollup, write_rollups
 from markets.facts import SystemLoad
 from markets.grid import Grid, Interval
@@ -87,7 +87,7 @@ def test_a_bill_remembers_the_month_before_the_day(tmp_path: Path) -> None:
     write_rollups(
         ground.engine, [*kept(timedelta(days=-25), "5"), *kept(timedelta(days=-3), "0.04"), *kept(timedelta(minutes=-15), "0.03")]
     )
-    found = earlier(ground.engine, ground.setup, ground.grid, None).memory
+    found = prior_period(ground.engine, ground.setup, ground.grid, None).memory
     assert found["transmission"][OWN_PEAK_MW] == pytest.approx(0.04)
     assert found["forward"]["delivered_ph_days"] == pytest.approx(0.02)
     assert found["forward"]["needed_ph_days"] == pytest.approx(2.0 / 96)
@@ -99,5 +99,5 @@ def test_a_bill_remembers_the_month_before_the_day(tmp_path: Path) -> None:
 
 def test_a_book_that_asks_for_nothing_reads_nothing(tmp_path: Path) -> None:
     ground = Ground.of(tmp_path / "plain", ON)
-    nothing = earlier(ground.engine, ground.setup, Grid(ground.grid.edges), None)
+    nothing = prior_period(ground.engine, ground.setup, Grid(ground.grid.edges), None)
     assert not nothing.peak_share and not nothing.memory

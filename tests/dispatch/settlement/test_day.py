@@ -58,7 +58,7 @@ def test_a_day_by_hand(tmp_path: Path) -> None:
     )
     assert document["intervals"][0]["label"] == "HE01 00:00-00:15"
     assert document["intervals"][0]["load_mw"] == "0.046500"
-    assert document["story"]["wrong"] == ["Nothing out of the ordinary."]
+    assert document["narrative"]["issues"] == []
     seq, _, head = document["journal_head"].partition(":")
     assert int(seq) == 3 and len(head) == 64
 
@@ -160,6 +160,20 @@ def test_what_was_known_at_an_instant_without_a_version_is_not_kept(tmp_path: Pa
     assert write_day(early, tmp_path / "out", ["json"])[0].name.startswith("settlement-as-of-2026-07-01T")
 
 
+def test_a_later_correction_of_the_hour_before_the_day_does_not_change_an_earlier_version(tmp_path: Path) -> None:
+    """The strike strategies start on the last price before the day: 20 $/MWh then, 900 since."""
+    ground = ordinary(tmp_path)
+    start = ground.day.start
+    before = Interval(start - timedelta(minutes=15), start)
+    ground.seen(start + timedelta(minutes=3), ground.price(before, 20.0))
+    first = ground.settle()
+    corrected = ground.price(before, 900.0, ground.day.end + timedelta(days=1))
+    ground.seen(ground.day.end + timedelta(days=1, minutes=1), corrected)
+    second = ground.settle()
+    assert second["counterfactuals"]["one_strike"] != first["counterfactuals"]["one_strike"]
+    assert ground.settle(known_at=ground.day.end + timedelta(hours=2)) == first
+
+
 def test_more_telemetry_makes_a_new_version(tmp_path: Path) -> None:
     ground = ordinary(tmp_path)
     ground.settle()
@@ -236,7 +250,7 @@ def test_a_day_nobody_ran_says_so(tmp_path: Path) -> None:
     ground.seen()
     with pytest.raises(LookupError, match="nothing was run on 2026-07-01"):
         ground.settle()
-    with pytest.raises(LookupError, match="version 7 of 2026-07-01 was never made"):
+    with pytest.raises(LookupError, match="There is no version 7 of this statement."):
         ground.settle(version=7)
 
 
@@ -289,13 +303,13 @@ def test_differences_from_the_plans_in_force_add_up(tmp_path: Path) -> None:
     more_mwh, more_ph_days = Decimal("0.01645") * 6, Decimal("0.55") * 6 / 24 - Decimal("0.1") * 16 / 24
     assert abs(causes["device"] - (more_ph_days * 45 * Decimal("0.99") - more_mwh * Decimal("26.15"))) < Decimal("1e-8")
     assert [f["kind"] for f in document["findings"]] == ["call-not-kept"], "0.0465 MW stood where 0.03 was allowed"
-    assert any("Call c1 of QSE stood on plant" in text for text in document["story"]["wrong"])
+    assert any("Call c1 of QSE was in force on plant" in text for text in document["narrative"]["issues"])
     (promise,) = document["promises"]
     assert (promise["obligation"], promise["kept"], len(promise["broken"])) == ("plant", False, 7), "the first quarter hour is not judged"
     assert {b["mw"] for b in promise["broken"]} == {"0.016500"}
     assert [(s["kind"], s["what"], s["mw"]) for s in promise["spans"]] == [("deploy", "c1", 0.03)]
-    assert any("why the instruction was not kept" in text for text in document["story"]["person"])
-    gap = sum(Decimal(row["exact_usd"]) for row in document["gap"])
+    assert any("why the instruction was not kept" in text for text in document["narrative"]["actions"])
+    gap = sum(Decimal(row["exact_usd"]) for row in document["foresight_gap"])
     best = Decimal(document["counterfactuals"]["perfect_foresight"]["net_usd"])
     assert abs(best + gap - Decimal(document["net_exact_usd"])) <= Decimal("0.01")
     assert not any("no plan was in force" in n for n in document["notes"])
@@ -322,13 +336,13 @@ def test_other_ways_of_running_the_day(tmp_path: Path) -> None:
     saved = Decimal("0.0465") * Decimal("206.15") - Decimal("0.00005") * Decimal("206.15") - Decimal("2.05") / 24 * 45 * Decimal("0.99")
     assert abs(others["perfect_foresight"] - others["always_on"] - saved) <= Decimal("0.02")
     assert others["perfect_foresight"] >= others["model_strike"] >= others["always_on"]
-    assert any(text.startswith("Knowing every price before it came") for text in document["story"]["why"])
-    gap = {row["cause"]: Decimal(row["exact_usd"]) for row in document["gap"]}
+    assert any(text.startswith("Perfect foresight of prices would have earned") for text in document["narrative"]["why"])
+    gap = {row["cause"]: Decimal(row["exact_usd"]) for row in document["foresight_gap"]}
     assert abs(gap.pop("link and feed") + saved) < Decimal("1e-6"), "no plan was in force: all of it is the link's"
-    assert set(gap.values()) == {0} and document["promises"] == [] and document["story"]["person"] == ["Nothing."]
+    assert set(gap.values()) == {0} and document["promises"] == [] and document["narrative"]["actions"] == []
 
 
-def test_what_went_wrong_is_told(tmp_path: Path) -> None:
+def test_issues_of_a_day(tmp_path: Path) -> None:
     ground = ordinary(tmp_path / "quiet")
     noisy = Ground.of(tmp_path / "noisy", ON)
     noisy.prices(lambda n: 20.0)
@@ -340,14 +354,14 @@ def test_what_went_wrong_is_told(tmp_path: Path) -> None:
     results = (Result(order="1", by={"reached": "0-6", "unreachable": "7,8", "no_effect": "9"}),)
     noisy.journal.append(Done(at=noon, results=results))
     noisy.seen()
-    wrong = " ".join(noisy.settle()["story"]["wrong"])
-    for said in (
+    issues = " ".join(noisy.settle()["narrative"]["issues"])
+    for text in (
         "day-ahead",
-        "ercot: 1 failed reading, first at",
+        "ercot: 1 failed reading, first at 17:00 UTC",
         "1 plan failed",
         "3 of 10 rig commands failed: 1 no effect, 2 unreachable",
     ):
-        assert said in wrong
+        assert text in issues
     assert noisy.settle()["net_usd"] == ground.settle()["net_usd"]
 
 

@@ -74,7 +74,7 @@ def test_far_from_telemetry_is_a_finding(tmp_path: Path) -> None:
     made = ground(tmp_path)
     imported(made, rows(made, 15, D(20)))
     (found,) = [f for f in made.settle()["findings"] if f["kind"] == "meter-telemetry"]
-    assert "meter main has 2.016 MWh where telemetry has 1.116: more than 3% apart" in found["text"]
+    assert "meter main reads 2.016 MWh where telemetry has 1.116 MWh: more than 3% apart" in found["text"]
 
 
 def test_a_later_file_corrects_a_part_and_what_is_silent_settles_on_telemetry(tmp_path: Path) -> None:
@@ -91,7 +91,7 @@ def test_a_later_file_corrects_a_part_and_what_is_silent_settles_on_telemetry(tm
     assert source[:4] == ["meter"] * 4 and source[4:8] == ["estimated"] * 4 and source[90:] == ["telemetry"] * 6
     assert [f["name"] for f in document["meters"]["main"]["files"]] == ["corrected.csv", "m.csv"]
     (gap,) = [f["text"] for f in document["findings"] if f["kind"] == "meter-gap"]
-    assert gap.startswith("meter main says nothing of 6 of 96 intervals, first 2026-08-21T03:30:00+00:00")
+    assert gap.startswith("meter main has no reading for 6 of 96 intervals, first 2026-08-21T03:30:00+00:00")
 
 
 @pytest.mark.parametrize(("minutes", "estimated"), [(5, 0), (15, 0), (60, 288)])

@@ -15,7 +15,7 @@ from pypdf import PdfReader
 
 from dispatch.commands import Ended
 from dispatch.commands.settle_month import span_of
-from dispatch.reports.write import write_span
+from dispatch.reports.write import write_month
 from dispatch.settlement.month import add_up
 from tests.dispatch.settlement.fixtures import Ground
 
@@ -41,7 +41,7 @@ def test_it_foots_with_its_days_and_names_the_missing_one(days: list[dict]) -> N
     assert Decimal(month["net_usd"]) == sum(Decimal(d["net_usd"]) for d in days) == sum(Decimal(v) for v in month["totals"].values())
     assert month["missing"] == ["2026-07-02"] and [d["date"] for d in month["days"]] == ["2026-07-01", "2026-07-03"]
     assert {d["version"] for d in month["days"]} == {1}
-    gaps = sum(Decimal(v) for v in month["gap"].values())
+    gaps = sum(Decimal(v) for v in month["foresight_gap"].values())
     assert abs(Decimal(month["counterfactuals"]["perfect_foresight"]) + gaps - Decimal(month["net_usd"])) < Decimal("0.05")
 
 
@@ -58,15 +58,15 @@ def test_its_figures(days: list[dict]) -> None:
 
 def test_its_files_say_the_same(days: list[dict], tmp_path: Path) -> None:
     month = add_up(days, FIRST, FIRST + timedelta(days=2))
-    files = {f.suffix[1:]: f for f in write_span(month, tmp_path)}
-    again = {f.suffix[1:]: f.read_bytes() for f in write_span(json.loads(files["json"].read_text()), tmp_path / "again")}
+    files = {f.suffix[1:]: f for f in write_month(month, tmp_path)}
+    again = {f.suffix[1:]: f.read_bytes() for f in write_month(json.loads(files["json"].read_text()), tmp_path / "again")}
     assert again == {kind: f.read_bytes() for kind, f in files.items()}
     assert {f.parent.name for f in files.values()} == {"2026-07-01_2026-07-03"}
     rows = list(csv.DictReader(io.StringIO(files["csv"].read_text())))
     assert next(r["value"] for r in rows if r["name"] == "net") == month["net_usd"]
     paper = PdfReader(files["pdf"]).pages[0].extract_text()
-    assert "1 DAYS ARE MISSING: 2026-07-02" in paper and "all-in cost of energy" in paper
-    assert "2026-07-02 were not settled" in files["html"].read_text()
+    assert "1 DAY MISSING: 2026-07-02" in paper and "all-in cost of energy" in paper
+    assert "2026-07-02 was not settled" in files["html"].read_text()
     assert list(load_workbook(files["xlsx"])["Days"].values)[1][:3] == ("2026-07-01", 1, float(days[0]["net_usd"]))
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from dispatch.settlement.rollups import metered
+from dispatch.settlement.rollups import load_by_cohort
 from dispatch.store.rollups import Rollup, write_rollups
 from dispatch.store.tables import open_ledger
 from markets.grid import Grid
@@ -45,7 +45,7 @@ def test_merged_and_apart_earn_the_same_to_the_last_digit(tmp_path: Path) -> Non
     price = [Decimal(str(round(float(usd), 2))) for usd in rng.normal(40, 60, len(GRID))]
     bills = []
     for book in (None, BOOK):
-        seen, energy, hashed = metered(engine, where, book, GRID, celsius)
+        seen, energy, hashed = load_by_cohort(engine, where, book, GRID, celsius)
         assert all(mwh.is_nan() for values in energy.values() for mwh in values[:4]), "never written: a gap, not zero"
         assert not any(mwh.is_nan() for values in energy.values() for mwh in values[4:])
         known = Actuals(

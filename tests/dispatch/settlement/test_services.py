@@ -12,9 +12,9 @@ from openpyxl import load_workbook
 from pypdf import PdfReader
 
 from dispatch.reports.write import as_html, as_pdf, as_xlsx
-from dispatch.settlement import prices
-from dispatch.settlement.contract_memory import earlier
+from dispatch.settlement.contract_memory import prior_period
 from dispatch.settlement.month import add_up
+from dispatch.settlement.prices import reserve_prices
 from dispatch.store.rollups import Rollup, write_rollups
 from markets.facts import Award, Call, CallKind, ReservePrice
 from markets.grid import Grid, Interval
@@ -56,9 +56,9 @@ def test_reserve_settles_at_the_newest_price_that_was_published(tmp_path: Path) 
     hour = Interval(ground.grid.intervals[4].start, ground.grid.intervals[7].end)
     ground.facts += [award(hour, 0.02, 12.0, "DAM"), award(ground.grid.intervals[5], 0.04, 8.0, "RT")]
     ground.seen()
-    found = prices.reserve(ground.engine, "ECRS", ground.grid, None)
+    found = reserve_prices(ground.engine, "ECRS", ground.grid, None)
     assert found.values[5] == D("8.0") and found.values[4] == D("4.0") and found.values[-1].is_nan()
-    assert prices.reserve(ground.engine, "ECRS", ground.grid, ground.grid.intervals[5].end + timedelta(minutes=2)).values[5] == D("40.0")
+    assert reserve_prices(ground.engine, "ECRS", ground.grid, ground.grid.intervals[5].end + timedelta(minutes=2)).values[5] == D("40.0")
     bill = ground.settle()
     reserve = [(line["charge_type"], line["amount_usd"]) for line in bill["lines"] if line["obligation"] == "ancillary"]
     assert reserve == [("ecrs_day_ahead", "0.06")] * 4 + [("ecrs_imbalance", "0.04")]
@@ -81,7 +81,7 @@ def test_an_emergency_of_the_day_before_counts_in_the_terms_bill(tmp_path: Path,
     write_rollups(ground.engine, [*rows, *(Rollup("b", r.over, decimal(0), decimal(0), 1, 0.0) for r in rows)])
     if seen:
         ground.seen(start, deployed(start))
-    memory = earlier(ground.engine, ground.setup, ground.grid, None).memory["ers"]
+    memory = prior_period(ground.engine, ground.setup, ground.grid, None).memory["ers"]
     assert memory["gross_usd"] == pytest.approx(29.0)
     assert memory["deployed_h"] == pytest.approx(50 / 60 if seen else 0.0)
     assert memory["event_weight"] == pytest.approx(50 / 15 if seen else 0.0)
@@ -91,18 +91,18 @@ def test_an_emergency_of_the_day_before_counts_in_the_terms_bill(tmp_path: Path,
     ground.run_all(watts_a=10_000.0)
     ground.seen()
     document = ground.settle()
-    so_far = {f["name"]: f for f in document["standing"]}
+    so_far = {f["name"]: f for f in document["contract_progress"]}
     assert float(so_far["ers: deployed"]["value"]) == pytest.approx(50 / 60 if seen else 0.0, abs=1e-4)
     assert "of at most 12 h since 1 June 2026" in so_far["ers: deployed"]["how"]
     share = so_far["ers: availability so far"]
     assert float(share["value"]) == pytest.approx(100.0 if seen else 100 * 52 / 53, abs=1e-3), "the day before and this one"
     assert ("ers: performance so far" in so_far) is seen and float(so_far["ers: failed tests in a row"]["value"]) == 0
-    assert add_up([document], ON, ON)["figures"][-len(so_far) :] == document["standing"]
+    assert add_up([document], ON, ON)["figures"][-len(so_far) :] == document["contract_progress"]
     page, paper = as_html(document), "".join(p.extract_text() for p in PdfReader(BytesIO(as_pdf(document))).pages)
-    for text in ("How contracts stand so far", "ers: deployed", share["value"]):
+    for text in ("Contract progress", "ers: deployed", share["value"]):
         assert text in page and text in paper
-    sheet = load_workbook(BytesIO(as_xlsx(document)))["So far"]
+    sheet = load_workbook(BytesIO(as_xlsx(document)))["Contract progress"]
     assert ("ers: availability so far", float(share["value"]), "%", share["how"]) in list(sheet.values)
-    assert "How contracts stand" not in as_html({k: v for k, v in document.items() if k != "standing"}), "a version of before"
-    late = earlier(ground.engine, ground.setup, ground.grid, start - timedelta(hours=1)).memory["ers"]
+    assert "Contract progress" not in as_html({**document, "contract_progress": []})
+    late = prior_period(ground.engine, ground.setup, ground.grid, start - timedelta(hours=1)).memory["ers"]
     assert late["deployed_h"] == 0.0, "what was not known then does not count then"

@@ -6,7 +6,7 @@ from datetime import date, timedelta
 from decimal import Decimal
 from pathlib import Path
 
-from dispatch.settlement.signals import pushed
+from dispatch.settlement.signals import signals_seen
 from markets.facts import Award, Call, CallKind
 from markets.grid import Interval, Market
 from tests.dispatch.settlement.fixtures import Ground
@@ -53,6 +53,6 @@ def test_only_what_was_seen_in_the_span_and_known_by_then(tmp_path: Path) -> Non
     ]  # fmt: skip
     for call in calls:
         ground.seen(call.known_at, call)
-    assert pushed(ground.engine, Call, Interval(at, at + 2 * DAY), None) == tuple(calls[:2])
-    assert pushed(ground.engine, Call, Interval(at, at + 9 * DAY), at + DAY) == tuple(calls[:2])
-    assert pushed(ground.engine, Award, Interval(at, at + 9 * DAY), None) == ()
+    assert signals_seen(ground.engine, Call, Interval(at, at + 2 * DAY), None) == tuple(calls[:2])
+    assert signals_seen(ground.engine, Call, Interval(at, at + 9 * DAY), at + DAY) == tuple(calls[:2])
+    assert signals_seen(ground.engine, Award, Interval(at, at + 9 * DAY), None) == ()

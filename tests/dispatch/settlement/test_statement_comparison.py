@@ -14,8 +14,8 @@ import pytest
 
 from dispatch.imports import Unreadable
 from dispatch.imports.detect import meter_file, statement
-from dispatch.settlement.reconciliation import reconciled
-from dispatch.settlement.statement_comparison import compared
+from dispatch.settlement.reconciliation import reconcile
+from dispatch.settlement.statement_comparison import compare_statement
 from dispatch.store.received import CALENDAR, METER, STATEMENT, ReceivedDocument, keep
 from markets.grid import Market, OperatingDay
 from optimizer.domain.money import cents
@@ -58,7 +58,7 @@ class Settled:
     def against(self, document: str | bytes, map_text: str = "") -> dict[str, Any]:
         content = document.encode() if isinstance(document, str) else document
         received, how = statement(content, map_text, self.ground.setup.site.market)
-        return compared(self.ground.engine, self.ground.telemetry, self.ground.setup, received, how)
+        return compare_statement(self.ground.engine, self.ground.telemetry, self.ground.setup, received, how)
 
 
 @pytest.fixture(scope="module")
@@ -215,7 +215,7 @@ def test_what_is_absent_and_what_is_unknown(day: Settled) -> None:
     (row,) = document["differences"]
     assert row["charge"] == "RTEIAMT" and D(row["received_usd"]) == 0 and causes(row).keys() == {"missing line"}
     assert [f["kind"] for f in document["findings"]] == ["unknown-charge"] * 2
-    assert "LARTRUAMT -3.21 $ is no charge we settle" in document["findings"][0]["text"]
+    assert "LARTRUAMT -$3.21 is not a known charge" in document["findings"][0]["text"]
     left = day.against(statement_xml(ON, {"LARTRUAMT": D("3.21"), "RTEIAMT": day.charges()}), 'leave = ["LARTRUAMT"]')
     assert left["findings"] == [] and [d["agrees"] for d in left["differences"]] == [True]
     twisted = day.against(statement_xml(ON, {"RTRUIMBAMT": D("12"), "RTEIAMT": day.charges()}))
@@ -272,7 +272,7 @@ def test_a_suppliers_invoice_by_its_map(day: Settled) -> None:
     assert second["charge"] == "Supplier fee" and causes(second).keys() == {"losses"} and "without losses" in second["causes"][0]["text"]
     assert [f["kind"] for f in document["findings"]] == ["value", "unknown-charge"]
     assert "row 6: Broken: 'n/a' is no number" in document["findings"][0]["text"]
-    assert "row 5: Mystery 4.00 $ is no charge we settle" in document["findings"][1]["text"]
+    assert "row 5: Mystery $4.00 is not a known charge" in document["findings"][1]["text"]
 
 
 def test_miso_statements_by_hour(tmp_path: Path) -> None:
@@ -286,7 +286,7 @@ def test_miso_statements_by_hour(tmp_path: Path) -> None:
     rows = [f"2026-08-20,S7,Real Time Asset Energy,{h},{usd}" for h, usd in enumerate(hourly, 1)]
     text = "\n".join(["Operating Date,Statement Type,Charge Type,Hour Ending,Amount", *rows])
     received, how = statement(text.encode(), "", Market.MISO)
-    document = compared(ground.engine, ground.telemetry, ground.setup, received, how)
+    document = compare_statement(ground.engine, ground.telemetry, ground.setup, received, how)
     (row,) = document["differences"]
     assert document["statement_type"] == "S7" and D(row["difference_usd"]) == D("-3.00") and D(row["unexplained_usd"]) == D("-3.00")
 
@@ -307,7 +307,7 @@ def test_the_calendar_says_what_is_due_and_how_far_a_version_is(tmp_path: Path) 
     text = statement_xml(ON, {"RTEIAMT": settled.charges()}).encode()
     keep(ground.engine, ReceivedDocument(STATEMENT, "initial.xml", text, LATER, "", ON, ON))
     after = ON + timedelta(days=60)
-    document = reconciled(ground.engine, ground.telemetry, ground.setup, (ON, ON + timedelta(days=1)), after)
+    document = reconcile(ground.engine, ground.telemetry, ground.setup, (ON, ON + timedelta(days=1)), after)
     assert document["disagree"] == 0 and [s["file"] for s in document["statements"]] == ["initial.xml"]
     first, second = document["days"]
     assert first["due"] == ["RTM_FINAL"] and first["received"] == ["initial.xml INITIAL"] and first["version"] == 1

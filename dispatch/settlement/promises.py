@@ -1,27 +1,26 @@
-"""Promises of the day as the statement says them: what each had to keep, what it paid, what a breach cost."""
+"""What each contract had to keep on a day, what it paid, and what a breach cost."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from decimal import Decimal
-from typing import Any
 
-from dispatch.settlement.actuals import Measured
-from dispatch.site_file.setup import Setup
+from dispatch.settlement.document import PromiseRow, Span
+from markets import counted
 from optimizer.domain.actuals import Actuals
 from optimizer.domain.calls import calls_in_force
 from optimizer.domain.money import Finding, cents
+from optimizer.domain.obligation import Obligation
 from optimizer.settlement.performance import Promise, promises
 
 
-def promised(setup: Setup, measured: Measured) -> tuple[list[dict[str, Any]], list[Finding]]:
-    """What each contract had to keep, what it paid and what a breach cost, as JSON values; and a finding for each breach."""
-    actuals = measured.actuals
-    rows: list[dict[str, Any]] = []
-    found: list[Finding] = []
-    for promise in promises(setup.book, actuals):
-        found += _breaches(promise)
+def promises_kept(book: Sequence[Obligation], actuals: Actuals) -> tuple[list[PromiseRow], list[Finding]]:
+    """A row for each contract with something to keep, and a finding for each reason a bound was broken."""
+    rows: list[PromiseRow] = []
+    breaches: list[Finding] = []
+    for promise in promises(book, actuals):
+        breaches += _breaches(promise)
         rows.append(
             {
                 "obligation": promise.obligation,
@@ -34,21 +33,21 @@ def promised(setup: Setup, measured: Measured) -> tuple[list[dict[str, Any]], li
                 "spans": _spans(actuals, promise.obligation),
             }
         )
-    return rows, found
+    return rows, breaches
 
 
 def _breaches(promise: Promise) -> Iterable[Finding]:
-    by_why: dict[str, list[Decimal]] = {}
-    for _, mw, why in promise.broken:
-        by_why.setdefault(why or promise.obligation, []).append(mw)
-    for why, off_mw in by_why.items():
+    by_reason: dict[str, list[Decimal]] = {}
+    for _, mw, reason in promise.broken:
+        by_reason.setdefault(reason or promise.obligation, []).append(mw)
+    for reason, off_mw in by_reason.items():
         most = max(off_mw, key=abs)
         side = "above" if most > 0 else "below"
-        yield Finding("call-not-kept", f"{why}: the load stood {abs(most):.3f} MW {side} it, in {len(off_mw)} intervals")
+        yield Finding("call-not-kept", f"{reason}: the load was up to {abs(most):.3f} MW {side} that in {counted(len(off_mw), 'interval')}")
 
 
-def _spans(actuals: Actuals, obligation: str) -> list[dict[str, Any]]:
-    """The calls and awards of a contract inside the statement: what a timeline draws."""
+def _spans(actuals: Actuals, obligation: str) -> list[Span]:
+    """The calls and awards of a contract within the statement, by start and id, for its timeline."""
     grid = actuals.grid
     spans: list[tuple[datetime, datetime, str, str, float | None]] = []
     for call in calls_in_force(actuals.calls, obligation):

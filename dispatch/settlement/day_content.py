@@ -1,0 +1,127 @@
+"""A day's statement put together from what was measured and what came of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+
+from dispatch.settlement import narrative, statement_lines
+from dispatch.settlement.counterfactuals import Counterfactuals
+from dispatch.settlement.document import DayContent, Figure, IntervalRow, Narrative, PromiseRow
+from dispatch.settlement.measured_day import MeasuredDay
+from dispatch.settlement.plan_differences import PlanDifferences
+from markets import counted
+from markets.grid import interval_label
+from optimizer.domain.money import ZERO, Finding, Statement, cents, plain
+
+
+@dataclass(frozen=True, slots=True)
+class DayResults:
+    """What was computed from a measured day."""
+
+    bill: Statement
+    promises: list[PromiseRow]
+    findings: list[Finding]
+    strategies: Counterfactuals
+    differences: PlanDifferences
+    progress: list[Figure]
+
+
+def day_content(measured: MeasuredDay, results: DayResults) -> DayContent:
+    """The statement without its place among the versions."""
+    day, actuals, bill = measured.record.day, measured.actuals, results.bill
+    return {
+        "date": day.on.isoformat(),
+        "market": day.market.value,
+        "site": actuals.site.name,
+        "from": actuals.grid.start.isoformat(),
+        "to": actuals.grid.end.isoformat(),
+        "partial": measured.partial,
+        "synthetic": measured.synthetic,
+        "worlds": list(dict.fromkeys(run.world for run in measured.record.runs)),
+        "known_at": (measured.known_at or day.end).isoformat(),
+        "narrative": _narrative(measured, results),
+        "energy_mwh": plain(narrative.total(actuals.energy_mwh)),
+        "hash_ph_days": plain(narrative.total(actuals.hash_ph_days)),
+        "totals": {f"{obligation}/{charge}": f"{usd:.2f}" for (obligation, charge), usd in bill.totals.items()},
+        "net_usd": f"{bill.net_usd:.2f}",
+        "net_exact_usd": plain(bill.net_exact_usd),
+        "counterfactuals": results.strategies.strategies,
+        "foresight_gap": results.strategies.foresight_gap,
+        "planned_net_usd": f"{cents(results.differences.planned_usd):.2f}",
+        "planned_net_exact_usd": plain(results.differences.planned_usd),
+        "differences": results.differences.rows,
+        "promises": results.promises,
+        "contract_progress": results.progress,
+        "findings": [{"kind": f.kind, "text": f.text} for f in results.findings],
+        "notes": [*_notes(measured), *results.strategies.notes, *results.differences.notes],
+        "sources": {**actuals.price_source, "hashprice": measured.prices.hashprice.source},
+        "meters": measured.meters.rows(),
+        "intervals": list(_interval_rows(measured, bill)),
+        "lines": statement_lines.line_rows(bill, day.market, measured),
+    }
+
+
+def _narrative(measured: MeasuredDay, results: DayResults) -> Narrative:
+    site, actuals, record = measured.actuals.site, measured.actuals, measured.record
+    return {
+        "earned": narrative.earned(site, actuals, results.bill),
+        "why": narrative.why(actuals, results.bill.net_usd, results.strategies.strategies),
+        "issues": narrative.issues(measured.setup.book, actuals, record, results.findings),
+        "actions": narrative.actions(record, results.findings, estimated=bool(actuals.estimated), partial=measured.partial),
+    }
+
+
+def _interval_rows(measured: MeasuredDay, bill: Statement) -> Iterable[IntervalRow]:
+    actuals = measured.actuals
+    net: dict[datetime, Decimal] = {}
+    for line in bill.lines:
+        net[line.over.start] = net.get(line.over.start, ZERO) + line.amount_usd
+    for n, over in enumerate(actuals.grid.intervals):
+        mwh, hashed = (sum((v[n] for v in by.values() if not v[n].is_nan()), ZERO) for by in (actuals.energy_mwh, actuals.hash_ph_days))
+        yield {
+            "start": over.start.isoformat(),
+            "end": over.end.isoformat(),
+            "label": interval_label(measured.record.day.market, over),
+            "energy_mwh": f"{mwh:.6f}",
+            "load_mw": f"{float(mwh) / over.hours:.6f}",
+            "groups_mw": {g: None if v[n].is_nan() else f"{float(v[n]) / over.hours:.6f}" for g, v in actuals.energy_mwh.items()},
+            "hash_ph_days": f"{hashed:.6f}",
+            "price_usd_per_mwh": {p: _or_none(v[n]) for p, v in actuals.energy_price.items()},
+            "hashprice_usd_per_ph_day": _or_none(actuals.hashprice[n]),
+            "net_usd": f"{cents(net.get(over.start, ZERO)):.2f}",
+            "unread": measured.load.unread_share[n],
+            "source": measured.meters.source(n),
+        }
+
+
+def _or_none(value: Decimal) -> str | None:
+    return None if value.is_nan() else plain(value)
+
+
+def _notes(measured: MeasuredDay) -> Iterable[str]:
+    """What a reader must know besides the figures."""
+    setup, day, actuals = measured.setup, measured.record.day, measured.actuals
+    number = len(actuals.grid)
+    if measured.synthetic:
+        yield "The market is SYNTHETIC: nothing here was earned or is owed."
+    if measured.partial:
+        yield "The site was not run for all of the day: this statement covers a part of it."
+    if len({run.config_hash for run in measured.record.runs}) > 1:
+        yield "The site file changed during the day or shortly before: the whole day is settled by the last one of the day."
+    if actuals.estimated:
+        yield f"{len(actuals.estimated)} of {counted(number, 'interval')} settle on estimates."
+    metered = len(measured.meters.fully_metered)
+    if metered:
+        yield f"Energy of {metered} of {counted(number, 'interval')} is by revenue meter, shared among groups in proportion to telemetry."
+    if metered < number:
+        yield "Energy without a meter reading is telemetry at the rigs plus the halls' overhead at the outside temperature."
+    if actuals.generated_mwh:
+        yield "Generation is the schedule in force, following the load within the meter's limits: it is not metered."
+    final = setup.rules.find(f"{day.market.value}.real_time_price_final", day.on)
+    if final is not None and not measured.synthetic:
+        yield f"{final.text} ({final.published})"
+    for text in setup.rules.unverified(day.market, day.on, [type(o).type for o in setup.book]):
+        yield f"Not verified: {text}"

@@ -1,0 +1,105 @@
+"""What a day's rigs drew and hashed by telemetry: roll-ups on the settlement grid, brought to the meter."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+
+from sqlalchemy import Engine
+
+from dispatch.settlement.contract_memory import TEMPERATE_C
+from dispatch.settlement.day_journal import DayRecord
+from dispatch.settlement.prices import NAN
+from dispatch.store.rollups import Rollup, read_rollups, write_rollups
+from dispatch.store.telemetry import Telemetry
+from markets.facts import Temperature
+from markets.grid import Grid, Interval
+from optimizer.domain.money import decimal
+from optimizer.domain.site import Site
+
+# An interval settles on an estimate when more than this share of the rigs' time in it was not read (ERCOT allows real-time telemetry 3 %).
+ESTIMATED_ABOVE = 0.03
+
+Rollups = Mapping[tuple[str, datetime], Rollup]
+
+
+@dataclass(frozen=True, slots=True)
+class DayLoad:
+    """By group, NaN where nothing was read, shape (n,) each.
+
+    energy_mwh     at the meter: at the rigs plus the hall's overhead
+    hash_ph_days   PH/s times days
+    unread_share   the share of rig-time of each interval that was not read, 0..1
+    """
+
+    energy_mwh: dict[str, list[Decimal]]
+    hash_ph_days: dict[str, list[Decimal]]
+    unread_share: list[float]
+
+    @property
+    def estimated(self) -> frozenset[int]:
+        """Positions of the intervals that are estimates."""
+        return frozenset(n for n, share in enumerate(self.unread_share) if share > ESTIMATED_ABOVE)
+
+
+def read_load(engine: Engine, telemetry: Telemetry, site: Site, record: DayRecord) -> Rollups:
+    """Roll-ups by group and start of the day's intervals that have ended: from telemetry, which also brings the ledger's up to date, else
+    from the ledger. Raises LookupError when the journal is empty, LedgerUnavailable."""
+    ended = _ended(record)
+    if not ended:
+        return {}
+    over, step_min = Interval(record.day.start, ended[-1].end), site.market.settlement_min
+    rows = telemetry.rollup(over, step_min)
+    if any(_has_readings(row) for row in rows):
+        write_rollups(engine, rows)
+    else:
+        rows = read_rollups(engine, over, step_min)
+    return {(row.group, row.over.start): row for row in rows}
+
+
+def run_intervals(site: Site, record: DayRecord, rollups: Rollups) -> Grid:
+    """The day's settlement intervals from the first with a reading to the last that ended. Raises LookupError when there is none."""
+    ended = _ended(record)
+    read = [n for n, over in enumerate(ended) if any(_has_readings(rollups.get((g.name, over.start))) for g in site.groups)]
+    if not read:
+        raise LookupError(f"nothing was run on {record.day.on.isoformat()} ({site.market.value} day)")
+    return Grid(record.day.grid().edges[read[0] : len(ended) + 1])
+
+
+def _ended(record: DayRecord) -> list[Interval]:
+    if record.last is None:
+        raise LookupError("the journal is empty: nothing was run")
+    return [over for over in record.day.grid().intervals if over.end <= record.last]
+
+
+def load_of(site: Site, rollups: Rollups, grid: Grid, temperature_c: Sequence[float]) -> DayLoad:
+    """Roll-ups at the meter. Overhead follows the outside temperature, shape (n,)."""
+    energy: dict[str, list[Decimal]] = {}
+    hashed: dict[str, list[Decimal]] = {}
+    for group in site.groups:
+        found = [rollups.get((group.name, over.start)) for over in grid.intervals]
+        overhead = site.hall_of[group.name].overhead
+        at_rigs = [r.energy_mwh if r and _has_readings(r) else NAN for r in found]
+        energy[group.name] = [mwh * (1 + decimal(overhead.at(c))) for mwh, c in zip(at_rigs, temperature_c, strict=True)]
+        hashed[group.name] = [r.hash_ph_days if r and _has_readings(r) else NAN for r in found]
+    return DayLoad(energy, hashed, [_unread_share(site, rollups, over) for over in grid.intervals])
+
+
+def _unread_share(site: Site, rollups: Rollups, over: Interval) -> float:
+    rows = [(group.rigs, rollups.get((group.name, over.start))) for group in site.groups]
+    return round(sum(rigs * (row.estimated if row else 1.0) for rigs, row in rows) / sum(rigs for rigs, _ in rows), 9)
+
+
+def _has_readings(row: Rollup | None) -> bool:
+    """Whether anything at all is known of a group's rigs in an interval."""
+    return row is not None and not (row.estimated >= 1.0 and row.samples == 0 and row.energy_mwh == 0)
+
+
+def outside_celsius(facts: Sequence[Temperature], at: datetime) -> float:
+    """Outside air at an instant: the newest fact that covers it, else the last before it, else 25 C."""
+    covering = max((t for t in facts if at in t.over), key=lambda t: t.known_at, default=None)
+    before = max((t for t in facts if t.over.end <= at), key=lambda t: (t.over.end, t.known_at), default=None)
+    found = covering or before
+    return found.celsius if found else TEMPERATE_C

@@ -1,0 +1,246 @@
+"""The settlement documents as typed values: what `loadstone settle --json` prints, the ledger keeps and the reports render.
+
+Every value is one that JSON holds: money and energy are decimal strings (`_usd` to the cent, `exact_usd` unrounded), instants are
+ISO 8601 with offset. A document is its own JSON: `to_json` and `from_json` are the only conversion.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any, TypedDict, cast
+
+
+class Narrative(TypedDict):
+    """The day in sentences: what was earned, why, what went wrong (`issues`), what somebody has to do (`actions`)."""
+
+    earned: list[str]
+    why: list[str]
+    issues: list[str]
+    actions: list[str]
+
+
+class StrategyValue(TypedDict):
+    """What another way of running the day would have earned; `lines` by OBLIGATION/CHARGE_TYPE, energy in MWh at the meters."""
+
+    net_usd: str
+    lines: dict[str, str]
+    energy_mwh: float
+    hash_ph_days: float
+    starts: int
+
+
+class CauseRow(TypedDict):
+    """A part of a difference in dollars, with its cause."""
+
+    cause: str
+    usd: str
+    exact_usd: str
+    text: str
+
+
+class Span(TypedDict):
+    """A call or an award of a contract: `kind` is the kind of call, or "award"; `what` its id or product."""
+
+    kind: str
+    what: str
+    start: str
+    end: str
+    mw: float | None
+
+
+class Breach(TypedDict):
+    """An interval in which the load was outside a contract's bounds: by `mw`, positive above."""
+
+    start: str
+    end: str
+    mw: str
+
+
+class PromiseRow(TypedDict):
+    """What a contract had to keep on the day, what it paid, and what it would have paid more had every bound been kept."""
+
+    obligation: str
+    kept: bool
+    payable_usd: str
+    lost_usd: str
+    broken: list[Breach]
+    spans: list[Span]
+
+
+class FindingRow(TypedDict):
+    """Something a person should look at: `kind` is a stable word."""
+
+    kind: str
+    text: str
+
+
+class Figure(TypedDict):
+    """A figure with its unit; `how` says what it counts."""
+
+    name: str
+    value: str
+    unit: str
+    how: str
+
+
+class MeterFile(TypedDict):
+    """A document of meter data that was used."""
+
+    name: str
+    sha256: str
+    known_at: str
+
+
+class MeterRow(TypedDict):
+    """A revenue meter's day: how many of its intervals are read, MWh there, and what telemetry adds up to in the same intervals."""
+
+    intervals: int
+    of: int
+    estimated: int
+    mwh: str
+    telemetry_mwh: str
+    delta_mwh: str
+    files: list[MeterFile]
+
+
+class IntervalRow(TypedDict):
+    """A settlement interval for people: load, prices by settlement point (None where none was published), the net of all lines."""
+
+    start: str
+    end: str
+    label: str
+    energy_mwh: str
+    load_mw: str
+    groups_mw: dict[str, str | None]
+    hash_ph_days: str
+    price_usd_per_mwh: dict[str, str | None]
+    hashprice_usd_per_ph_day: str | None
+    net_usd: str
+    unread: float
+    source: str
+
+
+class LineRow(TypedDict):
+    """A line of the bill: amount = quantity x rate, exact, positive to the site."""
+
+    obligation: str
+    charge_type: str
+    interval_start: str
+    interval_end: str
+    quantity: str
+    unit: str
+    rate: str
+    amount_usd: str
+    settlement_point: str
+    label: str
+    dst_flag: str
+    price_version: str
+    price_vintage: str
+    source: str
+    formula: str
+    rule: str
+    rule_from: str
+
+
+class Delta(TypedDict):
+    """What changed against the version before, by total."""
+
+    version: int
+    net_usd: str
+    totals: dict[str, str]
+
+
+# "from" is a word of Python, so this part of a document is declared by call.
+_Bounds = TypedDict("_Bounds", {"from": str, "to": str})
+
+
+class DayContent(_Bounds):
+    """A day's statement without its place among the versions: the same inputs give the same content."""
+
+    date: str
+    market: str
+    site: str
+    partial: bool
+    synthetic: bool
+    worlds: list[str]
+    known_at: str
+    narrative: Narrative
+    energy_mwh: str
+    hash_ph_days: str
+    totals: dict[str, str]
+    net_usd: str
+    net_exact_usd: str
+    counterfactuals: dict[str, StrategyValue]
+    foresight_gap: list[CauseRow]
+    planned_net_usd: str
+    planned_net_exact_usd: str
+    differences: list[CauseRow]
+    promises: list[PromiseRow]
+    contract_progress: list[Figure]
+    findings: list[FindingRow]
+    notes: list[str]
+    sources: dict[str, str]
+    meters: dict[str, MeterRow]
+    intervals: list[IntervalRow]
+    lines: list[LineRow]
+
+
+class DayStatement(DayContent):
+    """A day's statement. `version` 0 is not kept. `stage` is the newest type of statement the market had posted of the day, "shadow" before
+    the first. `journal_head` is the journal's last row when it was made, as "seq:hash"."""
+
+    version: int
+    stage: str
+    delta: Delta | None
+    journal_head: str
+
+
+class DayCited(TypedDict):
+    """A day's statement as a month cites it."""
+
+    date: str
+    version: int
+    net_usd: str
+    partial: bool
+    journal_head: str
+
+
+class PromiseSum(TypedDict):
+    """A contract's promises over several days."""
+
+    obligation: str
+    days: int
+    broken_days: int
+    payable_usd: str
+    lost_usd: str
+
+
+class MonthStatement(_Bounds):
+    """A month, or any span of days, added up from the days' statements; `partial` and `missing` are dates, `foresight_gap` is by cause."""
+
+    market: str
+    site: str
+    synthetic: bool
+    worlds: list[str]
+    partial: list[str]
+    missing: list[str]
+    totals: dict[str, str]
+    net_usd: str
+    net_exact_usd: str
+    figures: list[Figure]
+    counterfactuals: dict[str, str]
+    foresight_gap: dict[str, str]
+    promises: list[PromiseSum]
+    days: list[DayCited]
+    actions: list[str]
+
+
+def to_json(statement: DayStatement) -> str:
+    """The text the ledger keeps."""
+    return json.dumps(statement, ensure_ascii=False, separators=(",", ":"))
+
+
+def from_json(text: str) -> DayStatement:
+    """The statement of a text that `to_json` made."""
+    document: dict[str, Any] = json.loads(text)
+    return cast(DayStatement, document)

@@ -1,0 +1,113 @@
+"""What a day settles on: the journal, telemetry roll-ups, prices and meters, brought together as actuals."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from sqlalchemy import Engine
+
+from dispatch.settlement.contract_memory import PriorPeriod, prior_period
+from dispatch.settlement.day_journal import DayRecord, read_day
+from dispatch.settlement.day_load import DayLoad, load_of, outside_celsius, read_load, run_intervals
+from dispatch.settlement.generation import Generated, generated
+from dispatch.settlement.metering import MeteredLoad, metered_load
+from dispatch.settlement.prices import DayPrices, day_prices
+from dispatch.site_file.load import setup_from_document
+from dispatch.site_file.setup import Setup
+from dispatch.store.rollups import write_rollups
+from dispatch.store.telemetry import Telemetry
+from markets.grid import Grid, OperatingDay
+from optimizer.domain.actuals import Actuals
+from optimizer.domain.book import of_book
+
+
+@dataclass(frozen=True, slots=True)
+class MeasuredDay:
+    """The actuals of the part of a day that was run, and what they were made from.
+
+    setup           the site file the day was run under
+    record          what the journal says of the day
+    load            by telemetry
+    meters          what revenue meters read, and how far telemetry is from them
+    temperature_c   outside air, shape (n,)
+    known_at        the newest vintage of any price or meter document used
+    """
+
+    setup: Setup
+    record: DayRecord
+    load: DayLoad
+    prices: DayPrices
+    meters: MeteredLoad
+    actuals: Actuals
+    temperature_c: list[float]
+    known_at: datetime | None
+
+    @property
+    def partial(self) -> bool:
+        """Whether the actuals span less than the operating day."""
+        return self.actuals.grid.over != self.record.day.over
+
+    @property
+    def synthetic(self) -> bool:
+        """Whether the prices were made up by a program."""
+        return self.setup.prices.source == "synthetic"
+
+
+def measure_day(engine: Engine, telemetry: Telemetry, day: OperatingDay, setup: Setup, known_at: datetime | None) -> MeasuredDay:
+    """A day on the market's settlement grid, cut to what was run, with what was known at `known_at` (None: now).
+
+    Roll-ups are made anew where telemetry is still kept, and kept in the ledger. Raises LookupError when nothing of the day was run,
+    LedgerUnavailable, JournalBroken.
+    """
+    record = read_day(engine, day, known_at)
+    setup, telemetry = _as_run(setup, telemetry, record)
+    site, behind_meters = setup.site, of_book(setup.book, setup.site)
+    rollups = read_load(engine, telemetry, site, record)
+    grid = run_intervals(site, record, rollups)
+    temperature_c = [outside_celsius(record.temperatures, over.start) for over in grid.intervals]
+    load = load_of(site, rollups, grid, temperature_c)
+    prices = day_prices(engine, setup, record.economics, grid, known_at)
+    prior = prior_period(engine, setup, grid, known_at)
+    made = generated(setup, record.plans, grid, load.energy_mwh)
+    write_rollups(engine, list(made.rollups(grid)))
+    meters = metered_load(engine, site, grid, known_at, load.energy_mwh, (behind_meters, made.mwh), load.estimated)
+    actuals = _actuals(setup, record, grid, load, prices, meters, prior, made)
+    newest = max((at for at in (prices.known_at, meters.known_at) if at), default=None)
+    return MeasuredDay(setup, record, load, prices, meters, actuals, temperature_c, newest)
+
+
+def _as_run(setup: Setup, telemetry: Telemetry, record: DayRecord) -> tuple[Setup, Telemetry]:
+    """A day is settled by the site file it was run under, not by a later one."""
+    if record.run is None or record.run.config_hash == setup.hash_id:
+        return setup, telemetry
+    setup = replace(setup_from_document(record.run.config), path=setup.path)
+    return setup, telemetry.read_as(setup.site)
+
+
+def _actuals(
+    setup: Setup,
+    record: DayRecord,
+    grid: Grid,
+    load: DayLoad,
+    prices: DayPrices,
+    meters: MeteredLoad,
+    prior: PriorPeriod,
+    made: Generated,
+) -> Actuals:
+    return Actuals(
+        site=setup.site,
+        grid=grid,
+        energy_mwh=meters.energy_mwh,
+        hash_ph_days=load.hash_ph_days,
+        energy_price={point: p.values for point, p in prices.energy.items()},
+        hashprice=prices.hashprice.values,
+        calls=tuple(c for c in record.calls if c.start_at < grid.end and (c.end_at is None or c.end_at > grid.start)),
+        awards=tuple(a for a in record.awards if a.over.overlaps(grid.over)),
+        price_source={point: p.source for point, p in prices.energy.items()},
+        estimated=meters.estimated,
+        peak_share=prior.peak_share,
+        memory={**prior.memory, **made.memory},
+        generated_mwh=made.mwh,
+        reserve_price={product: p.values for product, p in prices.reserve.items()},
+    )
