@@ -8,7 +8,7 @@ from decimal import ROUND_HALF_UP, Decimal
 
 
 class SourceError(Exception):
-    """A source could not give what was asked. Log it once, log the recovery once."""
+    """A source could not give what it was asked for. Log the failure once and the recovery once."""
 
 
 class Stale(SourceError):
@@ -24,7 +24,7 @@ class Unreachable(SourceError):
 
 
 class Refused(SourceError):
-    """A frame was refused whole: it holds a value or a shape that cannot be true."""
+    """A frame was refused as a whole: a value or its shape cannot be true."""
 
 
 def usd_text(amount: float | str | Decimal) -> str:

@@ -1,4 +1,4 @@
-"""FactBook: everything known at an instant, newest vintage first; equal facts make equal books, in whatever order they came."""
+"""The book of facts: everything known at an instant, the newest vintage of each fact. The order in which facts arrive does not matter."""
 
 from __future__ import annotations
 
@@ -45,38 +45,38 @@ def start_of(fact: Spanning) -> datetime:
 
 
 def _rank(fact: Fact) -> tuple[datetime, str]:
-    # repr only breaks the tie of two sayings of one instant, so that order of arrival does not matter
+    # repr only breaks the tie of two facts known at one instant, so that the order of arrival does not matter
     return fact.known_at, repr(fact)
 
 
-def _shelve(shelf: tuple[F, ...], new: list[F], place: Callable[[F], Any]) -> tuple[F, ...]:
-    """The shelf in order of `place`, one fact a place: the newest vintage."""
-    if len(new) == 1 and (not shelf or place(new[0]) > place(shelf[-1])):
-        return (*shelf, new[0])
-    by_place = {place(fact): fact for fact in shelf}
+def _merged(series: tuple[F, ...], new: list[F], key: Callable[[F], Any]) -> tuple[F, ...]:
+    """A series with new facts, in order of `key`: the newest vintage for each key."""
+    if len(new) == 1 and (not series or key(new[0]) > key(series[-1])):
+        return (*series, new[0])
+    by_key = {key(fact): fact for fact in series}
     for fact in new:
-        old = by_place.get(place(fact))
+        old = by_key.get(key(fact))
         if old is None or _rank(fact) > _rank(old):
-            by_place[place(fact)] = fact
-    return tuple(by_place[at] for at in sorted(by_place))
+            by_key[key(fact)] = fact
+    return tuple(by_key[at] for at in sorted(by_key))
 
 
-def _slice(shelf: tuple[S, ...], over: Interval) -> tuple[S, ...]:
+def _within(series: tuple[S, ...], over: Interval) -> tuple[S, ...]:
     """Those that start inside `over`, and the one in progress at its start."""
-    first = bisect_right(shelf, over.start, key=start_of)
-    if first and shelf[first - 1].over.end > over.start:
+    first = bisect_right(series, over.start, key=start_of)
+    if first and series[first - 1].over.end > over.start:
         first -= 1
-    return shelf[first : bisect_left(shelf, over.end, key=start_of)]
+    return series[first : bisect_left(series, over.end, key=start_of)]
 
 
-def _at(shelf: tuple[S, ...], at: datetime) -> S | None:
-    place = bisect_right(shelf, at, key=start_of)
-    return shelf[place - 1] if place and at in shelf[place - 1].over else None
+def _at(series: tuple[S, ...], at: datetime) -> S | None:
+    n = bisect_right(series, at, key=start_of)
+    return series[n - 1] if n and at in series[n - 1].over else None
 
 
 @dataclass(frozen=True, slots=True)
 class FactBook:
-    """What is known. Each shelf is in order of time and holds one fact an interval.
+    """What is known. Each series is in order of time and holds one fact for each interval.
 
     prices       by (settlement point, market)
     reserves     by (product, market)
@@ -93,7 +93,7 @@ class FactBook:
     grid_status: GridStatus | None = None
 
     def after(self, facts: Iterable[Fact]) -> FactBook:
-        """The book with these facts too; kinds it does not keep (calls, awards) pass by."""
+        """The book with these facts too; kinds that it does not keep (calls, awards) are ignored."""
         prices: dict[tuple[str, PriceMarket], list[Price]] = {}
         reserves: dict[tuple[str, str], list[ReservePrice]] = {}
         plain: dict[str, list[Any]] = {}
@@ -105,30 +105,30 @@ class FactBook:
                 reserves.setdefault((fact.product, fact.market), []).append(fact)
             elif isinstance(fact, GridStatus):
                 status = fact if status is None or (fact.at, _rank(fact)) > (status.at, _rank(status)) else status
-            elif (name := _SHELF.get(type(fact))) is not None:
+            elif (name := _SERIES_OF.get(type(fact))) is not None:
                 plain.setdefault(name, []).append(fact)
         changes: dict[str, Any] = {
-            name: _shelve(getattr(self, name), new, _day_of if name == "economics" else start_of) for name, new in plain.items()
+            name: _merged(getattr(self, name), new, _day_of if name == "economics" else start_of) for name, new in plain.items()
         }
         if prices:
-            changes["prices"] = {**self.prices, **{k: _shelve(self.prices.get(k, ()), new, start_of) for k, new in prices.items()}}
+            changes["prices"] = {**self.prices, **{k: _merged(self.prices.get(k, ()), new, start_of) for k, new in prices.items()}}
         if reserves:
-            changes["reserves"] = {**self.reserves, **{k: _shelve(self.reserves.get(k, ()), new, start_of) for k, new in reserves.items()}}
+            changes["reserves"] = {**self.reserves, **{k: _merged(self.reserves.get(k, ()), new, start_of) for k, new in reserves.items()}}
         if status is not self.grid_status:
             changes["grid_status"] = status
         return replace(self, **changes) if changes else self
 
     def prune(self, before: datetime) -> FactBook:
-        """The book without what ended by `before`; the newest price of a point, the newest hash figures and for a month the highest system
-        loads stay."""
+        """The book without what ended by `before`. The newest price of each point, the newest hash figures, and the highest system loads of
+        the last 95 days stay."""
 
-        def kept(shelf: tuple[S, ...]) -> tuple[S, ...]:
-            first = bisect_right(shelf, before, key=lambda f: f.over.end)
-            return shelf[min(first, len(shelf) - 1) :] if first else shelf
+        def kept(series: tuple[S, ...]) -> tuple[S, ...]:
+            first = bisect_right(series, before, key=lambda f: f.over.end)
+            return series[min(first, len(series) - 1) :] if first else series
 
         return FactBook(
-            prices={key: kept(shelf) for key, shelf in self.prices.items()},
-            reserves={key: kept(shelf) for key, shelf in self.reserves.items()},
+            prices={key: kept(series) for key, series in self.prices.items()},
+            reserves={key: kept(series) for key, series in self.reserves.items()},
             loads=(*_peaks(self.loads, before), *kept(self.loads)),
             load_forecasts=kept(self.load_forecasts),
             temperatures=kept(self.temperatures),
@@ -137,19 +137,19 @@ class FactBook:
             grid_status=self.grid_status,
         )
 
-    def _real_time_shelf(self, point: str) -> tuple[Price, ...]:
-        """The real-time run that spoke last of a point."""
-        shelves = [shelf for market in REAL_TIME if (shelf := self.prices.get((point, market)))]
-        return max(shelves, key=lambda shelf: shelf[-1].over.end, default=())  # max keeps the first of equals
+    def _real_time_series(self, point: str) -> tuple[Price, ...]:
+        """Prices of the real-time run with the newest price at a point."""
+        runs = [series for market in REAL_TIME if (series := self.prices.get((point, market)))]
+        return max(runs, key=lambda series: series[-1].over.end, default=())  # max keeps the first of equals
 
     def last_price(self, point: str) -> Price | None:
         """The newest published real-time price at a settlement point."""
-        shelf = self._real_time_shelf(point)
-        return shelf[-1] if shelf else None
+        series = self._real_time_series(point)
+        return series[-1] if series else None
 
     def real_time(self, point: str, over: Interval) -> tuple[Price, ...]:
         """Real-time prices of a point that overlap a span, in order."""
-        return _slice(self._real_time_shelf(point), over)
+        return _within(self._real_time_series(point), over)
 
     def recent(self, point: str, hours: float) -> tuple[Price, ...]:
         """The real-time prices of the last `hours` up to the newest one."""
@@ -158,22 +158,22 @@ class FactBook:
 
     def dam(self, point: str, over: Interval) -> tuple[Price, ...]:
         """Published day-ahead prices that hold for a point within a span, in order."""
-        return _slice(self.prices.get((day_ahead_point(point), PriceMarket.DAY_AHEAD_HOURLY), ()), over)
+        return _within(self.prices.get((day_ahead_point(point), PriceMarket.DAY_AHEAD_HOURLY), ()), over)
 
     def reserve(self, product: str, over: Interval, market: str = "DAM") -> tuple[ReservePrice, ...]:
         """Clearing prices of a product within a span, in order."""
-        return _slice(self.reserves.get((product, market), ()), over)
+        return _within(self.reserves.get((product, market), ()), over)
 
     def last_reserve(self, product: str, market: str) -> ReservePrice | None:
         """The newest clearing price of a product in a run."""
-        shelf = self.reserves.get((product, market))
-        return shelf[-1] if shelf else None
+        series = self.reserves.get((product, market))
+        return series[-1] if series else None
 
     def reserve_products(self, market: str = "DAM") -> tuple[str, ...]:
         return tuple(sorted(product for product, run in self.reserves if run == market))
 
     def temperature(self, at: datetime) -> Temperature | None:
-        """Outside air at an instant; None when nobody said."""
+        """Outside air at an instant; None when it is not known."""
         return _at(self.temperatures, at)
 
     def system_load(self) -> SystemLoad | None:
@@ -181,8 +181,8 @@ class FactBook:
         return self.loads[-1] if self.loads else None
 
     def hashprice(self, at: datetime) -> HashPrice | None:
-        """What hashing earns at an instant, as far as is known: a hashprice that holds then, else one made from the newest day of
-        economics before it, else the newest hashprice that there was."""
+        """The hashprice at an instant, as far as is known: one that holds then, else one computed from the newest day of economics before
+        it, else the newest earlier hashprice."""
         holding = [h for h in self.hashprices if at in h.over]
         if holding:
             return max(holding, key=_rank)
@@ -193,13 +193,13 @@ class FactBook:
         return max(past, key=_rank, default=None)
 
     def hashprice_on(self, on: date) -> HashPrice | None:
-        """The hashprice a UTC day itself turned out to have, from its own economics; what that day settles at."""
+        """The hashprice of a UTC day computed from its own economics: what that day settles at."""
         days = [e for e in self.economics if e.on == on]
         return hashprice_of(days[0], from_day=on) if days else None
 
 
 def hashprice_of(economics: HashEconomics, from_day: date) -> HashPrice:
-    """A day's economics as the hashprice that holds over the UTC day `from_day`."""
+    """The hashprice computed from a day's economics, as it holds over the UTC day `from_day`."""
     start = datetime(from_day.year, from_day.month, from_day.day, tzinfo=UTC)
     return HashPrice(
         source=economics.source,
@@ -211,7 +211,7 @@ def hashprice_of(economics: HashEconomics, from_day: date) -> HashPrice:
 
 
 def _peaks(loads: tuple[SystemLoad, ...], before: datetime) -> tuple[SystemLoad, ...]:
-    """Of the loads that ended by `before`, and a season back from then, the highest of each six hours."""
+    """The highest load of each six hours, of the loads that ended in the 95 days up to `before`."""
     highest: dict[int, SystemLoad] = {}
     for load in loads[:-1]:  # the newest stays anyway
         if before - KEEP_PEAKS < load.over.end <= before:
@@ -225,7 +225,7 @@ def _day_of(economics: HashEconomics) -> date:
     return economics.on
 
 
-_SHELF: dict[type[Fact], str] = {
+_SERIES_OF: dict[type[Fact], str] = {
     SystemLoad: "loads",
     LoadForecast: "load_forecasts",
     Temperature: "temperatures",

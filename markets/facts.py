@@ -1,4 +1,4 @@
-"""Facts: what somebody outside told us, each with its source and its vintage (`known_at`, when we learned it)."""
+"""Facts: what the outside world reports, each with its source and its vintage (`known_at`, the instant we learned it)."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class PriceMarket(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fact:
-    """Something outside said so. A correction is a new fact of a later `known_at`, never an update."""
+    """What a source reported. A correction is a new fact with a later `known_at`, never an update."""
 
     source: str
     known_at: datetime
@@ -69,8 +69,8 @@ class LoadForecast(Fact):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HashPrice(Fact):
-    """What one PH/s earns in a day before the pool's fee, $/PH/day; `basis` says how it came about, `over` where it holds (a UTC day,
-    or from an instant on)."""
+    """What one PH/s earns in a day before the pool's fee, $/PH/day. `basis` says in words how it was found; it holds `over` a UTC day, or
+    from an instant on."""
 
     over: Interval
     usd_per_ph_day: float
@@ -79,7 +79,7 @@ class HashPrice(Fact):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HashEconomics(Fact):
-    """The day's (UTC) mining figures that a hashprice is made from."""
+    """The mining figures of a UTC day from which a hashprice is computed."""
 
     on: date
     difficulty: float
@@ -107,7 +107,7 @@ class GridStatus(Fact):
 
 
 class CallKind(StrEnum):
-    """What a call asks for; a recall ends one, a cancel undoes it."""
+    """What a call asks for. A recall ends a call, a cancel takes it back."""
 
     DEPLOY = "deploy"
     RECALL = "recall"

@@ -1,4 +1,4 @@
-"""Time on a grid: UTC inside; operating days, hour-ending labels and daylight saving live only here."""
+"""Time: intervals and grids in UTC; operating days, hour-ending labels and daylight saving are handled only here."""
 
 from __future__ import annotations
 
@@ -21,7 +21,8 @@ class Market(StrEnum):
 
     @property
     def tz(self) -> tzinfo:
-        """Prevailing Central time for ERCOT; MISO keeps EST (UTC-5) all year (BPM-005); tariffs use Central unless told."""
+        """Prevailing Central time for ERCOT; MISO keeps EST (UTC-5) all year (BPM-005); a tariff uses Central time unless its file names
+        another zone."""
         return timezone(timedelta(hours=-5), "EST") if self is Market.MISO else ZoneInfo("America/Chicago")
 
     @property
@@ -38,7 +39,7 @@ def utc(at: datetime) -> datetime:
 
 
 def parse_instant(text: str) -> datetime:
-    """An ISO 8601 instant with offset, as UTC. Raises ValueError in the user's words."""
+    """An ISO 8601 instant with offset, as UTC. Raises ValueError that says what is wrong with the text."""
     try:
         at = datetime.fromisoformat(text)
     except ValueError:
@@ -169,7 +170,7 @@ class OperatingDay:
         return Interval(self.start, self.end)
 
     def grid(self, minutes: int | None = None) -> Grid:
-        """The day's intervals, of the market's settlement length unless told."""
+        """The day's intervals, of the market's settlement length unless `minutes` is given."""
         return Grid.regular(self.start, self.end, minutes or self.market.settlement_min)
 
 

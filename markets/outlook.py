@@ -1,4 +1,4 @@
-"""Outlook: what is known and what is expected over a horizon; each value says which."""
+"""The outlook: what is known and what is expected over a horizon; each value states which."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class PriceBasis(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Outlook:
-    """Prices and conditions on one grid, as they stood at `at`.
+    """Prices and conditions on one grid, as known at `at`.
 
     energy     by settlement point, usd_per_mwh
     basis      by settlement point, one Basis per interval
@@ -41,8 +41,8 @@ class Outlook:
     reserve    by product, usd_per_mw_h, what carrying it in real time is expected to earn (empty until reserve prices are known)
     reserve_basis  by product, one Basis per interval
     peak_share by the way it is metered (PeakWindow): the share of the coincident system peak expected in each interval
-    price_basis    which price the current interval is planned on
-    notes      in words: what was missing and what stands in for it
+    price_basis  which price the current interval is planned on
+    notes      in words: what was missing and what is used instead
     """
 
     at: datetime
@@ -60,7 +60,7 @@ class Outlook:
     notes: tuple[str, ...] = ()
 
     def price(self, point: str) -> Series:
-        """Energy at a settlement point. Raises KeyError in words when the outlook does not hold it."""
+        """Energy at a settlement point. Raises KeyError that names the points it has."""
         if point not in self.energy:
             raise KeyError(f"no price for settlement point {point!r}; known: {', '.join(sorted(self.energy)) or 'none'}")
         return self.energy[point]

@@ -1,4 +1,4 @@
-"""Series: read-only numbers on a Grid, with a unit."""
+"""A series: read-only numbers on a grid, with a unit."""
 
 from __future__ import annotations
 

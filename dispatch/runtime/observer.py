@@ -91,8 +91,8 @@ class SiteObserver:
         """Tell live sources what the journal holds of their prices, so that none is told twice over a restart."""
         prices = [p for shelves in (state.facts.prices, state.facts.reserves) for shelf in shelves.values() for p in shelf]
         for watched in self._watched:
-            if (told := getattr(watched.source, "told", None)) is not None:
-                told.remember(sorted(prices, key=lambda p: p.known_at))
+            if (told := getattr(watched.source, "published", None)) is not None:
+                told.restore(sorted(prices, key=lambda p: p.known_at))
         self._remembers.set()
 
     async def _ask_for_ever(self, watched: PolledSource) -> None:

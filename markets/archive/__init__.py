@@ -1,1 +1,1 @@
-"""Archive: facts kept by operating day, and the tables they are imported from and exported to."""
+"""The archive of facts: kept in Parquet by month, imported from tables, and served again as a source."""

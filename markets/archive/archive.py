@@ -1,4 +1,4 @@
-"""Archive: facts kept by month in Parquet, an exchange format; imports tables and serves them again as a Source."""
+"""The archive: facts kept in Parquet by month. It imports tables and serves their facts again as a Source."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from markets import counted
 from markets.archive.tablemap import mapped
 from markets.archive.tables import ECONOMICS, KINDS, TableFault, native, open_table
-from markets.archive.vintages import STORED, Gap, economics_of, fact_of, gaps_of, merge, price_of, sayings
+from markets.archive.vintages import STORED, Gap, disagreements, economics_of, fact_of, gaps_of, merge, price_of
 from markets.factbook import day_ahead_point, hashprice_of
 from markets.facts import Fact, HashEconomics, HashPrice, Price, PriceMarket
 from markets.grid import Interval, Market, utc
@@ -26,7 +27,7 @@ MARKET_KINDS = frozenset(KINDS) - {"hash"}
 
 @dataclass(frozen=True, slots=True)
 class ImportReport:
-    """What an import did. `rows` were in the table with a value, `facts` of them were new; a row without a value is in `gaps`."""
+    """What an import did: `rows` of the table with a value, `facts` that were new among them, and `gaps` for the rows without a value."""
 
     file: str
     rows: int = 0
@@ -56,25 +57,26 @@ class Archive:
     folder: Path
 
     def import_file(self, path: Path | str, spec: Mapping[str, Any] | Path | str | None = None) -> ImportReport:
-        """Take in a table; importing it again changes nothing. Raises TableFault when file or map is wrong: then nothing was kept."""
+        """Import a table (CSV or Parquet); importing it again changes nothing. `spec` is a column map or its file; without one the columns
+        are those of gridstatus. Raises TableFault when the file or the map is wrong, and then keeps nothing."""
         table = open_table(Path(path))
         if isinstance(spec, str | Path):
             spec = read_map(Path(spec))
         frames = native(table) if spec is None else mapped(table, spec)
         report = ImportReport(table.name)
         for kind, frame in frames.items():
-            part = self._take_hash(frame) if kind == "hash" else self._take(kind, frame)
+            part = self._import_economics(frame) if kind == "hash" else self._import_kind(kind, frame)
             report = ImportReport(
                 table.name, report.rows + part.rows, report.facts + part.facts, report.gaps + part.gaps, report.findings + part.findings
             )
         return report
 
-    def _take(self, kind: str, frame: pl.DataFrame) -> ImportReport:
+    def _import_kind(self, kind: str, frame: pl.DataFrame) -> ImportReport:
         if (bad := frame.filter((pl.col("end") <= pl.col("start")) | pl.col("start").is_null())).height:
-            raise TableFault(f"{frame['source'][0]}: {bad.height} rows have no interval, the first at {bad['start'][0]}")
+            raise TableFault(f"{frame['source'][0]}: {counted(bad.height, 'row')} without an interval, the first at {bad['start'][0]}")
         gaps = () if frame["correction"].any() else tuple(gaps_of(kind, frame))  # a table of corrections is not a series
-        said = frame.filter(pl.col("value").is_not_null())
-        months = said.with_columns(pl.col("start").dt.strftime("%Y-%m").alias("month")).partition_by(
+        given = frame.filter(pl.col("value").is_not_null())
+        months = given.with_columns(pl.col("start").dt.strftime("%Y-%m").alias("month")).partition_by(
             "month", as_dict=True, include_key=False
         )
         new, disputes = 0, []
@@ -86,41 +88,43 @@ class Archive:
             if merged.height > old.height:
                 new += merged.height - old.height
                 write(path, merged)
-        findings = tuple(sayings(kind, pl.concat(disputes))) if disputes else ()
-        return ImportReport("", said.height, new, gaps, findings)
+        findings = tuple(disagreements(kind, pl.concat(disputes))) if disputes else ()
+        return ImportReport("", given.height, new, gaps, findings)
 
-    def _take_hash(self, frame: pl.DataFrame) -> ImportReport:
+    def _import_economics(self, frame: pl.DataFrame) -> ImportReport:
         figures = [c for c in ECONOMICS if c not in ("on", "known_at", "source")]
-        said = frame.drop_nulls(figures).unique("on", keep="first", maintain_order=True)
+        given = frame.drop_nulls(figures).unique("on", keep="first", maintain_order=True)
         old = self.read_hash()
-        both = said.join(old, on="on", suffix="_old")
+        both = given.join(old, on="on", suffix="_old")
         differ = both.filter(pl.any_horizontal((pl.col(c) - pl.col(f"{c}_old")).abs() > 1e-9 * pl.col(c).abs() for c in figures)).sort("on")
-        new = said.join(old, on="on", how="anti")
+        new = given.join(old, on="on", how="anti")
         if new.height:
             write(self.folder / "hash.parquet", pl.concat([old, new]).sort("on"))
         findings = []
         if differ.height:
             row = differ.row(0, named=True)
             findings.append(
-                f"hash: {row['source']} and {row['source_old']} differ on {differ.height} days, first {row['on']}; the first is served"
+                f"hash: {row['source']} and {row['source_old']} differ on {counted(differ.height, 'day')}, first {row['on']}; "
+                "the first is served"
             )
-        silent = [
+        without = [
             Gap("hash", "", "", Interval(_midnight(on), _midnight(on) + timedelta(days=1)), 1)
-            for on in sorted(set(frame["on"]) - set(said["on"]))
+            for on in sorted(set(frame["on"]) - set(given["on"]))
         ]
-        days = said["on"].sort().to_list()
+        days = given["on"].sort().to_list()
         holes = [
             Gap("hash", "", "", Interval(_midnight(a) + timedelta(days=1), _midnight(b)), (b - a).days - 1)
             for a, b in zip(days, days[1:], strict=False)
-            if (b - a).days > 1 and not any(a < g.over.start.date() < b for g in silent)
+            if (b - a).days > 1 and not any(a < g.over.start.date() < b for g in without)
         ]
-        return ImportReport("", said.height, new.height, tuple(silent + holes), tuple(findings))
+        return ImportReport("", given.height, new.height, tuple(without + holes), tuple(findings))
 
     def months(self, kind: str) -> list[Path]:
         return sorted((self.folder / kind).glob("????-??.parquet"))
 
     def read(self, kind: str, keys: Sequence[str] | None = None, over: Interval | None = None, disputed: bool = False) -> pl.DataFrame:
-        """Rows of a kind, those not served only on demand; of some keys and inside a span when given. In order of key, market and start."""
+        """Rows of a kind, in order of key, market and start: of some keys and overlapping a span when given, with disputed rows only when
+        `disputed` is set."""
         paths = self.months(kind)
         if over is not None:
             first, last = over.start - timedelta(days=1), over.end
@@ -140,7 +144,7 @@ class Archive:
         self, point: str, markets: Iterable[PriceMarket], over: Interval, known_at: datetime | None = None
     ) -> tuple[Price, ...]:
         """Prices of a point inside a span, for settlement: of the first of `markets` that has any, the newest vintage known at
-        `known_at` (of all when None). In order of time; a gap is an interval that is not there."""
+        `known_at` (of all when None). In order of time; an interval without a price is left out."""
         asked = list(markets)
         points = {point, day_ahead_point(point)}
         rows = self.read("price", sorted(points), over)
@@ -168,13 +172,13 @@ class Archive:
         return tuple(economics_of(row) for row in rows.iter_rows(named=True))
 
     def hashprice_on(self, on: date) -> HashPrice | None:
-        """What hashing earned on a UTC day by its own economics; what that day settles at."""
+        """The hashprice of a UTC day computed from its own economics: what that day settles at."""
         start = _midnight(on)
         days = self.economics(Interval(start, start + timedelta(days=1)))
         return hashprice_of(days[0], from_day=on) if days else None
 
     def show(self) -> tuple[Holding, ...]:
-        """Every series the archive holds: span, intervals, gaps, corrections, and rows that disagree with the one served."""
+        """Every series of the archive: span, intervals, gaps, corrections, and rows that disagree with the one served."""
         held: list[Holding] = []
         for kind in KINDS[:-1]:
             frame = self.read(kind, disputed=True)
@@ -210,14 +214,14 @@ def _holding(kind: str, part: pl.DataFrame) -> Holding:
 
 
 def write(path: Path, frame: pl.DataFrame) -> None:
-    """The file whole, or as it was: written beside, synced, renamed."""
+    """Writes a file completely or not at all: to a temporary file, synced and renamed."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    with beside.open("wb") as file:
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    with temporary.open("wb") as file:
         frame.write_parquet(file, compression="zstd", statistics=True)
         file.flush()
         os.fsync(file.fileno())
-    os.replace(beside, path)
+    os.replace(temporary, path)
     folder = os.open(path.parent, os.O_RDONLY)
     try:
         os.fsync(folder)
@@ -230,8 +234,8 @@ def _midnight(on: date) -> datetime:
 
 
 class ArchiveSource:
-    """The archive as a Source: real-time prices of some points and day-ahead ones of where that market prices them, reserve prices, load
-    and its forecast of one market, and hash economics; only `kinds` of these when given. It reads the archive once, at its first fetch."""
+    """The archive as a Source: real-time prices of `points`, day-ahead prices where that market prices them, reserve prices, load and load
+    forecast of one market, and hash economics; only `kinds` of these when given. It reads the archive once, at its first fetch."""
 
     synthetic = False
 

@@ -1,4 +1,4 @@
-"""Maps: a wide table (one column a location or product), or one in other people's names, melted into rows of facts."""
+"""Column maps: a wide table (one column for each location or product), or one with other column names, turned into rows of facts."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ KEYS = {
     "interval_min": "minutes of an interval",
     "market": "the run that set the price",
     "iso": "ercot or miso",
-    "source": "what facts cite; the file's name when absent",
+    "source": "the source that facts cite; the file's name when absent",
     "publish_time": "the column of publish times",
     "known": "real_time or day_ahead: which publish rule holds without publish times",
-    "gap_where": "a boolean column that marks rows nobody measured",
+    "gap_where": "a boolean column that marks rows without a measurement",
     "location": "the column of locations, in a long table",
     "columns": "column = location, product or figure",
     "correction": "column, days_after: a second, corrected value",
@@ -57,7 +57,7 @@ def mapped(table: FactTable, spec: Mapping[str, Any]) -> dict[str, pl.DataFrame]
 
 
 def _column_first(table: FactTable, columns: Mapping[str, Any]) -> Mapping[str, Any]:
-    """column = name; a map written the other way round (name = column) is understood when only that way fits the file."""
+    """column = name; a map written the other way round (name = column) is accepted when only that way fits the file."""
     has = set(table.frame.columns)
     if not set(columns) <= has and all(isinstance(v, str) and v in has for v in columns.values()):
         return {column: name for name, column in columns.items()}
@@ -66,38 +66,38 @@ def _column_first(table: FactTable, columns: Mapping[str, Any]) -> Mapping[str, 
 
 
 def _meaning(spec: Mapping[str, Any], column: str, meaning: Any) -> dict[str, str]:
-    """What a column holds: its name, fact, market and publish rule, the map's own where the column says nothing."""
+    """What a column holds: its name, fact, market and publish rule, the map's own where the column has none."""
     own = {"name": meaning} if isinstance(meaning, str) else meaning
     if not isinstance(own, Mapping) or set(own) - {"name", "fact", "market", "known"}:
         raise TableFault(f"map: columns.{column}: is a name, or a table of name, fact, market, known")
-    said = {"name": "", "fact": "price", "market": "", "known": "real_time"} | {
+    column_spec = {"name": "", "fact": "price", "market": "", "known": "real_time"} | {
         k: spec[k] for k in ("fact", "market", "known") if k in spec
     }
-    said |= own
-    said["fact"] = ALSO.get(said["fact"], said["fact"])
-    if said["fact"] not in KINDS[:-1]:
-        raise TableFault(f"map: columns.{column}: fact {said['fact']!r} is none of {', '.join(KINDS[:-1])}")
-    if said["known"] not in ("real_time", "day_ahead"):
-        raise TableFault(f"map: known: {said['known']!r} is neither real_time nor day_ahead")
-    if said["fact"] == "price" and said["market"] not in set(PriceMarket):
-        raise TableFault(f"map: market: {said['market']!r} is none of {', '.join(PriceMarket)}")
-    if said["fact"] == "reserve":
-        said["market"] = said["market"] or "DAM"
-    return said
+    column_spec |= own
+    column_spec["fact"] = ALSO.get(column_spec["fact"], column_spec["fact"])
+    if column_spec["fact"] not in KINDS[:-1]:
+        raise TableFault(f"map: columns.{column}: fact {column_spec['fact']!r} is none of {', '.join(KINDS[:-1])}")
+    if column_spec["known"] not in ("real_time", "day_ahead"):
+        raise TableFault(f"map: known: {column_spec['known']!r} is neither real_time nor day_ahead")
+    if column_spec["fact"] == "price" and column_spec["market"] not in set(PriceMarket):
+        raise TableFault(f"map: market: {column_spec['market']!r} is none of {', '.join(PriceMarket)}")
+    if column_spec["fact"] == "reserve":
+        column_spec["market"] = column_spec["market"] or "DAM"
+    return column_spec
 
 
 def _column(table: FactTable, spec: Mapping[str, Any], column: str, meaning: Any) -> list[tuple[str, pl.DataFrame]]:
-    said = _meaning(spec, column, meaning)
-    kind = said["fact"]
+    column_spec = _meaning(spec, column, meaning)
+    kind = column_spec["fact"]
     start = instants(table, spec["time"])
     value = numbers(table, column)
     if gap := spec.get("gap_where"):
         table.need(gap)
         value = pl.select(pl.when(~table.frame[gap].cast(pl.Boolean)).then(value)).to_series()
-    names: Any = table.frame[spec["location"]].cast(pl.String) if spec.get("location") else pl.lit(said["name"])
+    names: Any = table.frame[spec["location"]].cast(pl.String) if spec.get("location") else pl.lit(column_spec["name"])
     given = {
         "key": names if kind in ("price", "reserve") else pl.lit(""),
-        "market": pl.lit(said["market"] if kind in ("price", "reserve") else ""),
+        "market": pl.lit(column_spec["market"] if kind in ("price", "reserve") else ""),
         "start": start,
         "end": start.dt.offset_by(f"{spec['interval_min']}m"),
         "value": value,
@@ -106,7 +106,7 @@ def _column(table: FactTable, spec: Mapping[str, Any], column: str, meaning: Any
         given["iso"] = pl.lit(spec["iso"])
     if "publish_time" in spec:
         given["known_at"] = instants(table, spec["publish_time"])
-    first = rows(given, spec.get("source", table.stem), said["known"])
+    first = rows(given, spec.get("source", table.stem), column_spec["known"])
     corrected = _corrected(table, spec, first)
     return [(kind, first)] + ([(kind, corrected)] if corrected is not None else [])
 
@@ -136,7 +136,7 @@ def _hash(table: FactTable, spec: Mapping[str, Any], columns: Mapping[str, Any])
     for name in HASH_FIGURES:
         own = {"column": columns[name]} if isinstance(columns[name], str) else columns[name]
         if not isinstance(own, Mapping) or "column" not in own or set(own) - {"column", "unit", "blocks"}:
-            raise TableFault(f"map: columns.{name}: needs column, and may say unit and blocks")
+            raise TableFault(f"map: columns.{name}: needs column, and may have unit and blocks")
         figures[name] = _in_unit(table, columns, name, own)
     table.need(columns["date"])
     return economics(table, columns["date"], figures, spec.get("source", table.stem))
@@ -149,7 +149,9 @@ def _in_unit(table: FactTable, columns: Mapping[str, Any], name: str, own: Mappi
     if not unit:
         return value
     if not per_block or unit not in PER_BLOCK:
-        raise TableFault(f"map: columns.{name}.unit: {unit!r}: fees and subsidy know {', '.join(PER_BLOCK)}, the others no unit")
+        raise TableFault(
+            f"map: columns.{name}.unit: {unit!r}: the units of fees and subsidy are {', '.join(PER_BLOCK)}; other figures have none"
+        )
     if unit == "sat_per_block":
         return value / 1e8
     if unit == "usd_per_day":

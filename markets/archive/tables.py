@@ -1,4 +1,4 @@
-"""Tables into rows of facts: those of gridstatus are known by their column names, others come with a map (tablemap)."""
+"""Tables turned into rows of facts. Tables of gridstatus are recognised by their column names; others need a column map (tablemap)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ import polars as pl
 from markets.facts import PriceMarket
 from markets.grid import parse_instant
 
-# One row a saying. `iso` is who runs the market, `key` the settlement point or product, `market` the run that priced it.
+# One row for each value of a fact. `iso` is the operator of the market, `key` the settlement point or product, `market` the run that priced
+# it.
 ROWS: dict[str, Any] = {
     "iso": pl.String,
     "key": pl.String,
@@ -108,7 +109,7 @@ def _instant(table: FactTable, column: str, text: str | None) -> datetime | None
 
 
 def numbers(table: FactTable, column: str) -> pl.Series:
-    """A column as floats; NaN becomes null. Raises TableFault for words and infinities."""
+    """A column as floats; NaN becomes null. Raises TableFault for text and infinite values."""
     table.need(column)
     values = table.frame[column]
     if values.dtype == pl.String or not (values.dtype.is_numeric() or values.dtype == pl.Null):
@@ -138,7 +139,8 @@ def known_by_rule(frame: pl.DataFrame, rule: str) -> pl.DataFrame:
 
 
 def rows(columns: Mapping[str, Any], source: str, rule: str = "real_time") -> pl.DataFrame:
-    """Rows of the shape ROWS from its columns; what is not given gets its default, values are rounded to the cent."""
+    """Rows of the shape ROWS from its columns; missing columns get their defaults, and values are rounded to the cent. `rule` is how
+    `known_at` is found where it is missing (`known_by_rule`)."""
     frame = pl.select(**columns)
     for name, default in (("iso", None), ("key", ""), ("market", ""), ("known_at", None), ("correction", False)):
         if name not in frame.columns:
@@ -149,13 +151,13 @@ def rows(columns: Mapping[str, Any], source: str, rule: str = "real_time") -> pl
 
 
 def native(table: FactTable) -> dict[str, pl.DataFrame]:
-    """The rows of a gridstatus table, by kind of fact. Raises TableFault when its columns are none of the contract's."""
+    """The rows of a gridstatus table, by kind of fact. Raises TableFault when its columns match none of the known tables."""
     has = set(table.frame.columns)
     for columns, reader in _NATIVE:
         if columns <= has:
             return reader(table)
     raise TableFault(
-        f"{table.name}: its columns are none of the tables of the contract; give a map. It has {', '.join(map(repr, table.frame.columns))}"
+        f"{table.name}: its columns match no known table; give a column map. It has {', '.join(map(repr, table.frame.columns))}"
     )
 
 
@@ -213,7 +215,7 @@ def economics(table: FactTable, date_column: str, figures: Mapping[str, pl.Serie
     if days.dtype != pl.Date:
         days = days.cast(pl.String).str.slice(0, 10).str.to_date("%Y-%m-%d", strict=False)
     if days.null_count():
-        raise TableFault(f"{table.name}: column {date_column!r} holds something that is no date")
+        raise TableFault(f"{table.name}: column {date_column!r} holds something that is not a date")
     end = pl.col("on").cast(pl.Datetime("us")).dt.replace_time_zone("UTC") + pl.duration(days=1)
     frame = pl.DataFrame({"on": days, **figures}).with_columns(end.alias("known_at"), pl.lit(source).alias("source"))
     return frame.select(pl.col(name).cast(dtype) for name, dtype in ECONOMICS.items())

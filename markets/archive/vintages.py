@@ -1,4 +1,4 @@
-"""Vintages: which saying of a fact is served, which contradict it, where nobody said anything."""
+"""Vintages: which of several values of a fact is served, which disagree with it, and where there is none."""
 
 from __future__ import annotations
 
@@ -9,17 +9,18 @@ from typing import Any
 
 import polars as pl
 
+from markets import counted
 from markets.archive.tables import ROWS
 from markets.facts import Fact, HashEconomics, LoadForecast, Price, PriceMarket, ReservePrice, SystemLoad
 from markets.grid import Interval
 
-SAME = ["iso", "key", "market", "start", "end"]  # what makes two rows speak of one fact
+SAME = ["iso", "key", "market", "start", "end"]  # two rows with these in common are about one fact
 STORED = {**ROWS, "disputed": pl.Boolean}
 
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """A span in which a series says nothing: `intervals` of its length are missing."""
+    """A span without values in a series: so many `intervals` of the series' usual length are missing."""
 
     kind: str
     key: str
@@ -29,13 +30,15 @@ class Gap:
 
     def __str__(self) -> str:
         name = " ".join(word for word in (self.kind, self.key, self.market) if word)
-        return f"{name}: nothing from {self.over.start:%Y-%m-%dT%H:%MZ} to {self.over.end:%Y-%m-%dT%H:%MZ}, {self.intervals} intervals"
+        missing = counted(self.intervals, "interval")
+        return f"{name}: nothing from {self.over.start:%Y-%m-%dT%H:%MZ} to {self.over.end:%Y-%m-%dT%H:%MZ}, {missing}"
 
 
 def merge(kind: str, old: pl.DataFrame, new: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Old rows and what is new in `new`; and the rows of `new` that contradict the one served, with its value and source beside theirs.
+    """The old rows together with what is new in `new`; and the rows of `new` that disagree with the one served, with the served value and
+    source in columns `value_served` and `source_served`.
 
-    The first saying of a fact is the one served; one that differs is kept as disputed; a correction is a vintage of its own, as is each
+    The first value of a fact is the one served. One that differs is kept as disputed. A correction is a vintage of its own, and so is each
     publication of a forecast.
     """
     same = [*SAME, "known_at"] if kind == "load_forecast" else SAME
@@ -48,9 +51,9 @@ def merge(kind: str, old: pl.DataFrame, new: pl.DataFrame) -> tuple[pl.DataFrame
         first = pl.concat([served.select(*by, "value", "source"), coming.select(*by, "value", "source")]).unique(
             by, keep="first", maintain_order=True
         )
-        beside = coming.join(first, on=by, how="left", suffix="_served", maintain_order="left")
-        agreed = beside.filter(pl.col("value") == pl.col("value_served")).drop("value_served", "source_served")
-        against = beside.filter(pl.col("value") != pl.col("value_served"))
+        joined = coming.join(first, on=by, how="left", suffix="_served", maintain_order="left")
+        agreed = joined.filter(pl.col("value") == pl.col("value_served")).drop("value_served", "source_served")
+        against = joined.filter(pl.col("value") != pl.col("value_served"))
         disputes.append(against)
         fresh = agreed.join(served, on=by, how="anti").with_columns(pl.lit(False).alias("disputed"))
         kept = old.filter(pl.col("disputed"), pl.col("correction") == correction)
@@ -59,26 +62,26 @@ def merge(kind: str, old: pl.DataFrame, new: pl.DataFrame) -> tuple[pl.DataFrame
     return pl.concat(parts).sort("key", "market", "start", "known_at", "disputed", maintain_order=True), pl.concat(disputes)
 
 
-def sayings(kind: str, disputes: pl.DataFrame) -> Iterable[str]:
-    """Contradictions in words, one sentence a series and pair of sources."""
+def disagreements(kind: str, disputes: pl.DataFrame) -> Iterable[str]:
+    """Disagreements in words: one sentence for each series and pair of sources."""
     for part in disputes.sort("start").partition_by("key", "market", "source", "source_served", maintain_order=True):
         row = part.row(0, named=True)
         name = " ".join(word for word in (kind, row["key"], row["market"]) if word)
         yield (
-            f"{name}: {row['source']} and {row['source_served']} disagree on {part.height} intervals, first "
-            f"{row['start']:%Y-%m-%dT%H:%MZ}: {row['value']:.2f} against {row['value_served']:.2f}, which is served"
+            f"{name}: {row['source']} and {row['source_served']} disagree on {counted(part.height, 'interval')}, first "
+            f"{row['start']:%Y-%m-%dT%H:%MZ}: {row['value']:.2f} against {row['value_served']:.2f}; the latter is served"
         )
 
 
 def gaps_of(kind: str, frame: pl.DataFrame) -> Iterable[Gap]:
-    """The spans, between the first and last row of each series, that hold no value."""
+    """The spans without a value between the first and the last row of each series."""
     series = frame.filter(~pl.col("correction")) if frame["correction"].any() else frame
     for part in series.partition_by("iso", "key", "market", maintain_order=True):
         length = part.select((pl.col("end") - pl.col("start")).mode().min()).item()
-        said = part.filter(pl.col("value").is_not_null()).select("start", "end").unique().sort("start")
+        given = part.filter(pl.col("value").is_not_null()).select("start", "end").unique().sort("start")
         first, last = part.select(pl.col("start").min(), pl.col("end").max()).row(0)
-        ends = pl.concat([pl.Series("from", [first], ROWS["end"]), said["end"]])
-        starts = pl.concat([said["start"], pl.Series("start", [last], ROWS["start"])])
+        ends = pl.concat([pl.Series("from", [first], ROWS["end"]), given["end"]])
+        starts = pl.concat([given["start"], pl.Series("start", [last], ROWS["start"])])
         for start, end in pl.DataFrame({"from": ends, "to": starts}).filter(pl.col("to") > pl.col("from")).iter_rows():
             yield Gap(kind, part["key"][0], part["market"][0], Interval(start, end), max(1, round((end - start) / length)))
 
@@ -90,19 +93,21 @@ def fact_of(kind: str, row: Mapping[str, Any]) -> Fact:
     if kind == "price":
         return price_of(row)
     if kind == "reserve":
-        return ReservePrice(**_said(row), product=row["key"], market=row["market"], over=_over(row), usd_per_mw_h=row["value"])
-    return (SystemLoad if kind == "load" else LoadForecast)(**_said(row), over=_over(row), load_mw=row["value"])
+        return ReservePrice(**_origin(row), product=row["key"], market=row["market"], over=_over(row), usd_per_mw_h=row["value"])
+    return (SystemLoad if kind == "load" else LoadForecast)(**_origin(row), over=_over(row), load_mw=row["value"])
 
 
 def price_of(row: Mapping[str, Any]) -> Price:
-    return Price(**_said(row), point=row["key"], market=PriceMarket(row["market"]), over=_over(row), usd_per_mwh=row["value"])
+    return Price(**_origin(row), point=row["key"], market=PriceMarket(row["market"]), over=_over(row), usd_per_mwh=row["value"])
 
 
 def economics_of(row: Mapping[str, Any]) -> HashEconomics:
-    return HashEconomics(**_said(row), **{name: row[name] for name in ("on", "difficulty", "btc_usd", "fees_btc_per_block", "subsidy_btc")})
+    return HashEconomics(
+        **_origin(row), **{name: row[name] for name in ("on", "difficulty", "btc_usd", "fees_btc_per_block", "subsidy_btc")}
+    )
 
 
-def _said(row: Mapping[str, Any]) -> dict[str, Any]:
+def _origin(row: Mapping[str, Any]) -> dict[str, Any]:
     return {"source": row["source"], "known_at": _utc(row["known_at"])}
 
 

@@ -1,4 +1,5 @@
-"""Forecast: fills the hours nobody has published, and says of every value where it comes from. Pure."""
+"""The outlook on a grid: published prices, and stand-ins by a fixed ladder where nothing is published. Every value states its basis.
+Pure."""
 
 from __future__ import annotations
 
@@ -11,13 +12,22 @@ import numpy as np
 from markets import usd_text
 from markets.factbook import FactBook, day_ahead_point
 from markets.facts import STALE_AFTER, Price
-from markets.forecasting.outlook_values import DAY, DAYS_BACK, HOUR, _back, _filled, _same_hours, means_on, system_load
+from markets.forecasting.outlook_values import (
+    DAY,
+    DAYS_BACK,
+    HOUR,
+    days_before,
+    filled_from_earlier_days,
+    filled_with_same_hours,
+    means_on,
+    system_load,
+)
 from markets.grid import Grid, Interval, Market, utc
 from markets.outlook import Basis, Outlook, PeakWindow, PriceBasis
 from markets.series import Series
 
-HELD_FOR = HOUR  # how far ahead the last real-time price is believed more than the day-ahead market
-OLDEST_STAND_IN = DAY  # a price older than this carries no plan
+HELD_FOR = HOUR  # how far ahead the last real-time price counts for more than the day-ahead market
+OLDEST_STAND_IN = DAY  # no plan is made on an older price
 # Where reserve clears in real time, best first.
 RESERVE_RUNS = ("REAL_TIME_15_MIN", "REAL_TIME_5_MIN", "REAL_TIME_HOURLY")
 MILD_CELSIUS = 25.0  # at and under which facilities draw no extra overhead
@@ -54,13 +64,14 @@ def outlook(
     synthetic: bool = False,
     peak_windows_min: Sequence[PeakWindow] = (),
 ) -> Outlook:
-    """What the book says about a grid, gaps filled.
+    """The outlook on a grid that the facts of a book give at an instant, with gaps filled.
 
     Energy at each point: now and in intervals that start within an hour the last real-time price unless it is stale; then the day-ahead
     price where published; then persistence. A stale real-time price steps the ladder down: day-ahead for now too, then the last price
     while younger than a day, then safe state. Values are NaN only in the safe state. Reserve takes the same steps.
 
-    `peak_windows_min`: the ways of metering by which coincident system peaks are to be foreseen.
+    `hash_default` is the hashprice of the site file, usd_per_ph_day, used while none is known. `peak_windows_min` are the ways of metering
+    for which the probability of coincident system peaks is wanted. `synthetic` marks prices that a program made up.
     """
     at = utc(at)
     energies = {point: _energy(book, at, grid, point, market) for point in sorted(set(points))}
@@ -81,7 +92,7 @@ def outlook(
         reserve_basis=reserve_basis,
         system_load_mw=system_load(book, grid),
         peak_share=peak_share,
-        synthetic=synthetic or any(shelf[-1].source == "synthetic" for shelf in book.prices.values() if shelf),
+        synthetic=synthetic or any(prices[-1].source == "synthetic" for prices in book.prices.values() if prices),
         notes=(*(note for e in energies.values() for note in e.notes), *hash_notes, *air_notes, *peak_notes),
     )
 
@@ -109,17 +120,17 @@ def _energy(book: FactBook, at: datetime, grid: Grid, point: str, market: Market
     held_to = last.over.end if last is not None and market is Market.TARIFF else at + HELD_FOR
     near = grid.edges[:-1] < held_to.timestamp()
     if last is not None and usable:
-        take = near if fresh else near & np.isnan(values)
-        values = np.where(take, last.usd_per_mwh, values)
+        holds = near if fresh else near & np.isnan(values)
+        values = np.where(holds, last.usd_per_mwh, values)
         held = Basis.PUBLISHED if at in last.over else Basis.HELD
-        basis = [held if taken else old for taken, old in zip(take, basis, strict=True)]
-    values = _same_hours(book, point, grid, values)
+        basis = [held if holds_here else old for holds_here, old in zip(holds, basis, strict=True)]
+    values = filled_with_same_hours(book, point, grid, values)
     known_lately = usable or (book.dam(point, Interval(at - OLDEST_STAND_IN, at)) and not np.isnan(values[0]))
     if price_basis is PriceBasis.SAFE_STATE and known_lately:
         price_basis = PriceBasis.PERSISTENCE
     if price_basis is PriceBasis.SAFE_STATE:
         values = np.full(len(grid), np.nan)
-    else:  # what no day knows is held from the interval before
+    else:  # an hour that no earlier day has keeps the price of the interval before
         holes = np.isnan(values)
         values = values[np.maximum.accumulate(np.where(holes, 0, np.arange(len(values))))]
         basis = [Basis.HELD if hole else old for hole, old in zip(holes, basis, strict=True)]
@@ -132,23 +143,23 @@ def _energy_notes(
 ) -> tuple[str, ...]:
     notes = []
     if price_basis is not PriceBasis.REAL_TIME:
-        trouble = f"No real-time price at {point} is known"
+        problem = f"No real-time price at {point} is known"
         if last and age is not None:
-            trouble = f"The newest real-time price at {point} is {_minutes(age)} old"
+            problem = f"The newest real-time price at {point} is {_minutes(age)} old"
         stand_in = {
-            PriceBasis.DAY_AHEAD: "the day-ahead price stands in.",
-            PriceBasis.PERSISTENCE: "no day-ahead price is published for now, the last price or the same hour of the day before stands in.",
-            PriceBasis.SAFE_STATE: "nothing stands in, the safe state holds.",
+            PriceBasis.DAY_AHEAD: "the day-ahead price is used.",
+            PriceBasis.PERSISTENCE: "no day-ahead price is published for now; the last price or the same hour of the day before is used.",
+            PriceBasis.SAFE_STATE: "no other price is known, and the safe state holds.",
         }[price_basis]
-        notes.append(f"{trouble}; {stand_in}")
+        notes.append(f"{problem}; {stand_in}")
     if price_basis is PriceBasis.SAFE_STATE:
         return tuple(notes)
     if missing_hours is None:
-        notes.append(f"No day-ahead price at {day_ahead_point(point)} is known; the same hours of earlier days or the last price stand in.")
+        notes.append(f"No day-ahead price at {day_ahead_point(point)} is known; the same hours of earlier days or the last price are used.")
     elif missing_hours:
         notes.append(
             f"The day-ahead price at {day_ahead_point(point)} is not published for {missing_hours:.4g} h of the horizon; "
-            "the same hours of earlier days stand in."
+            "the same hours of earlier days are used."
         )
     return tuple(notes)
 
@@ -159,11 +170,11 @@ def _minutes(age: timedelta) -> str:
 
 
 def _temperature(book: FactBook, at: datetime, grid: Grid) -> tuple[Series, list[str]]:
-    """Outside air; what no day knows takes the last word, and a mild day where there is none."""
-    values = _filled(grid, book.temperatures)
+    """Outside air. Hours that no earlier day has keep the last known temperature, or 25 C where none is known."""
+    values = filled_from_earlier_days(grid, book.temperatures)
     past = [t for t in book.temperatures if t.over.start <= at]
     values = np.where(np.isnan(values), past[-1].celsius if past else MILD_CELSIUS, values)
-    notes = [] if book.temperatures else [f"No outside temperature is known; {MILD_CELSIUS:g} C stands in."]
+    notes = [] if book.temperatures else [f"No outside temperature is known; {MILD_CELSIUS:g} C is assumed."]
     return Series(grid, values, "celsius"), notes
 
 
@@ -172,37 +183,37 @@ def _hashprice(book: FactBook, at: datetime, grid: Grid, default: float | None) 
     unit = "usd_per_ph_day"
     if known is None:
         if default is None:
-            return Series.flat(grid, np.nan, unit), ["No hashprice is known; nothing stands in, the safe state holds."]
-        return Series.flat(grid, default, unit), [f"No hashprice is known yet; {usd_text(default)}/PH/day of the site file stands in."]
+            return Series.flat(grid, np.nan, unit), ["No hashprice is known; the safe state holds."]
+        return Series.flat(grid, default, unit), [f"No hashprice is known yet; {usd_text(default)}/PH/day from the site file is used."]
     notes = []
     if at >= known.over.end:
-        notes.append(f"The newest hashprice held until {known.over.end.astimezone(UTC):%Y-%m-%d %H:%M} UTC; it is kept on.")
+        notes.append(f"The newest hashprice held until {known.over.end.astimezone(UTC):%Y-%m-%d %H:%M} UTC; it is still used.")
     return Series.flat(grid, known.usd_per_ph_day, unit), notes
 
 
 def _reserve(book: FactBook, at: datetime, grid: Grid, market: Market) -> tuple[dict[str, Series], dict[str, tuple[Basis, ...]]]:
     """Clearing prices by product, as energy has them: now and within the hour the last real-time price unless it is stale, then the
-    day-ahead price, then the same hours of the latest day that knows them. Where no real-time market clears reserve the day-ahead
-    price is all there is."""
+    day-ahead price, then the same hours of the latest earlier day that has them. Where no real-time market clears reserve, only
+    day-ahead prices are used."""
     reserve, basis = {}, {}
     runs = [run for run in RESERVE_RUNS if book.reserve_products(run)]
     near = grid.edges[:-1] < (at + HELD_FOR).timestamp()
     for product in sorted({p for run in ("DAM", *runs) for p in book.reserve_products(run)}):
         values = means_on(book.reserve(product, grid.over), grid)
-        said = [Basis.FORECAST if gap or runs else Basis.PUBLISHED for gap in np.isnan(values)]
+        bases = [Basis.FORECAST if gap or runs else Basis.PUBLISHED for gap in np.isnan(values)]
         last = next((found for run in runs if (found := book.last_reserve(product, run)) is not None), None)
         if last is not None and at - last.over.end <= STALE_AFTER[market.value]:
             values = np.where(near, last.usd_per_mw_h, values)
             held = Basis.PUBLISHED if at in last.over else Basis.HELD
-            said = [held if taken else old for taken, old in zip(near, said, strict=True)]
+            bases = [held if is_near else old for is_near, old in zip(near, bases, strict=True)]
         for run in ("DAM", *runs):
             for days in range(1, DAYS_BACK + 1):
                 if not np.isnan(values).any():
                     break
-                before = means_on(book.reserve(product, _back(grid.over, days), run), grid, days * DAY)
+                before = means_on(book.reserve(product, days_before(grid.over, days), run), grid, days * DAY)
                 values = np.where(np.isnan(values), before, values)
         if not np.isnan(values).all():
-            reserve[product], basis[product] = Series(grid, values, "usd_per_mw_h"), tuple(said)
+            reserve[product], basis[product] = Series(grid, values, "usd_per_mw_h"), tuple(bases)
     return reserve, basis
 
 
@@ -213,5 +224,5 @@ def _peak_share(
 
     found = {window: coincident_peak_probability(book, grid, market, window) for window in dict.fromkeys(windows_min)}
     missing = any(series is None for series in found.values())
-    notes = ["No system load is known or forecast: coincident peaks cannot be foreseen."] if missing else []
+    notes = ["No system load is known or forecast: coincident peaks cannot be predicted."] if missing else []
     return {window: series for window, series in found.items() if series is not None}, notes

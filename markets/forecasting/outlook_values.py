@@ -1,4 +1,4 @@
-"""Forecast: fills the hours nobody has published, and says of every value where it comes from. Pure."""
+"""Facts on the grid of an outlook: time-weighted means, and gaps filled with the same hours of earlier days. Pure."""
 
 from __future__ import annotations
 
@@ -15,10 +15,11 @@ from markets.series import Series
 
 HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)
-DAYS_BACK = 7
+DAYS_BACK = 7  # how many earlier days are searched for the same hours
 
 
-def _value(fact: Price | ReservePrice | SystemLoad | LoadForecast | Temperature) -> float:
+def value_of(fact: Price | ReservePrice | SystemLoad | LoadForecast | Temperature) -> float:
+    """The fact's number in its own unit: usd_per_mwh, usd_per_mw_h, MW or degrees Celsius."""
     if isinstance(fact, Price):
         return fact.usd_per_mwh
     if isinstance(fact, ReservePrice):
@@ -27,50 +28,57 @@ def _value(fact: Price | ReservePrice | SystemLoad | LoadForecast | Temperature)
 
 
 def means_on(
-    facts: Sequence[Price | ReservePrice | SystemLoad | LoadForecast | Temperature], grid: Grid, later: timedelta = timedelta(0)
+    facts: Sequence[Price | ReservePrice | SystemLoad | LoadForecast | Temperature], grid: Grid, shifted_by: timedelta = timedelta(0)
 ) -> NDArray[np.float64]:
-    """The facts' time-weighted mean on a grid, moved `later`; NaN where they do not cover an interval whole."""
+    """The time-weighted mean of facts in each interval of a grid, shape (n,), after moving them later by `shifted_by`. NaN where the facts
+    do not cover all of an interval."""
     if not facts:
         return np.full(len(grid), np.nan)
     values: dict[int, float] = {}
     ends: set[int] = set()
     for fact in facts:
-        values[int(fact.over.start.timestamp())] = _value(fact)
+        values[int(fact.over.start.timestamp())] = value_of(fact)
         ends.add(int(fact.over.end.timestamp()))
     edges = np.array(sorted(ends | values.keys()), dtype=np.int64)
     known = np.array([values.get(int(edge), np.nan) for edge in edges[:-1]])
-    return Series(Grid(edges + int(later.total_seconds())), known, "").onto(grid).values
+    return Series(Grid(edges + int(shifted_by.total_seconds())), known, "").onto(grid).values
 
 
-def _back(over: Interval, days: int) -> Interval:
+def days_before(over: Interval, days: int) -> Interval:
+    """The same interval `days` times 24 hours earlier."""
     return Interval(over.start - days * DAY, over.end - days * DAY)
 
 
-def _same_hours(book: FactBook, point: str, grid: Grid, values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Gaps filled with the same hours of the latest day that knows them: day-ahead prices first, then real-time ones."""
+def filled_with_same_hours(book: FactBook, point: str, grid: Grid, values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """`values` (usd_per_mwh, shape (n,)) with gaps filled from the same hours of the latest earlier day that has a price: a day-ahead price
+    of any day first, then a real-time one."""
     for prices in (book.dam, book.real_time):
         for days in range(1, DAYS_BACK + 1):
             if not np.isnan(values).any():
                 return values
-            values = np.where(np.isnan(values), means_on(prices(point, _back(grid.over, days)), grid, days * DAY), values)
+            values = np.where(np.isnan(values), means_on(prices(point, days_before(grid.over, days)), grid, days * DAY), values)
     return values
 
 
-def _filled(grid: Grid, shelf: Sequence[Temperature] | Sequence[LoadForecast] | Sequence[SystemLoad]) -> NDArray[np.float64]:
-    """Known values on a grid, gaps filled with the same hours of the latest day that knows them."""
+def filled_from_earlier_days(
+    grid: Grid, facts: Sequence[Temperature] | Sequence[LoadForecast] | Sequence[SystemLoad]
+) -> NDArray[np.float64]:
+    """The facts on a grid, shape (n,), with gaps filled from the same hours of the latest earlier day that has a value. NaN where none
+    has."""
     values = np.full(len(grid), np.nan)
     for days in range(DAYS_BACK + 1):
         if not np.isnan(values).any():
             break
-        over = _back(grid.over, days)
-        near = [f for f in shelf if f.over.overlaps(over)]
+        over = days_before(grid.over, days)
+        near = [f for f in facts if f.over.overlaps(over)]
         values = np.where(np.isnan(values), means_on(near, grid, days * DAY), values)
     return values
 
 
 def system_load(book: FactBook, grid: Grid) -> Series | None:
-    """The operator's load forecast, hours it does not reach as the load was at the same hours before."""
-    values = _filled(grid, book.load_forecasts)
+    """The system load, MW: the operator's forecast, and beyond its horizon the load of the same hours of earlier days. None when neither is
+    known."""
+    values = filled_from_earlier_days(grid, book.load_forecasts)
     if np.isnan(values).any():
-        values = np.where(np.isnan(values), _filled(grid, book.loads), values)
+        values = np.where(np.isnan(values), filled_from_earlier_days(grid, book.loads), values)
     return None if np.isnan(values).all() else Series(grid, values, "mw")

@@ -1,8 +1,9 @@
-"""Peaks: which interval is the month's (or the season's) highest of the whole system, as a probability before, as a fact afterwards. Pure.
+"""Coincident peaks: the interval of the system's highest load in a month or season, as a probability before it and as a fact after it.
+Pure.
 
-The load of a day to come is its forecast times a common error of the day and a small one of each interval; days that neither a reading nor
-the horizon covers have peaks like those that are known. An interval counts when it passes the month's highest reading so far and everything
-else that is still to come.
+The load of a future day is its forecast times one error of the day and a small error of each interval. Days that neither readings nor the
+horizon cover have peaks like the known ones. An interval is the peak when its load is above the month's highest reading so far and above
+everything still to come.
 """
 
 from __future__ import annotations
@@ -24,30 +25,30 @@ Floats = NDArray[np.float64]
 
 # Relative errors (standard deviations), judged from ERCOT's published seven-day forecasts; not fitted.
 DAY_ERROR = 0.02  # of a forecast day as a whole
-PERSISTENCE_ERROR = 0.04  # of a day that is only like the ones before
+PERSISTENCE_ERROR = 0.04  # of a day without a forecast, taken to be like the days before
 INTERVAL_ERROR = 0.01  # of one interval against its day
 PEAK_SPREAD = 0.05  # of the daily peaks of a month
 HOUR = timedelta(hours=1)
-USUAL = timedelta(days=33)  # how far back days tell what a daily peak is, or as far as the period is long
-WEARS_OFF_S = 3600.0  # in which what the newest reading missed of its forecast falls to a third; judged, not fitted
-NODES = 9
-LEVELS = 257
-REACH = 6.0
+USUAL = timedelta(days=33)  # how far back daily peaks are looked at, or the length of the period if that is longer
+WEARS_OFF_S = 3600.0  # in which the newest forecast error falls to a third (1/e); judged, not fitted
+NODES = 9  # of the quadrature over the error of a day
+LEVELS = 257  # of load, at which probabilities are evaluated
+REACH = 6.0  # standard deviations that the levels span
 
 
 def coincident_peak_probability(book: FactBook, grid: Grid, market: Market, window: PeakWindow = 15) -> Series | None:
-    """The share of its month's (or season's) coincident peak that is expected in each interval of a grid that lies ahead, unit "share",
-    0..1: the probability of each metered interval, spread over the grid. None when no load is known or foreseen."""
+    """The share of its month's (or season's) coincident peak that is expected in each interval of a grid in the future, unit "share", 0..1:
+    the probability of each metered interval, spread over the grid. None when no load is known or forecast."""
     minutes, each = _metering(window)
     step = minutes * 60
     fine = Grid(np.arange(grid.edges[0] // step * step, -(-grid.edges[-1] // step) * step + 1, step, dtype=np.int64))
-    mw = _course(book, fine)
+    mw = _expected_load(book, fine)
     if mw is None:
         return None
     forecast = bool(book.load_forecasts) and book.load_forecasts[-1].over.end > grid.start
     error = DAY_ERROR if forecast else PERSISTENCE_ERROR
     today = np.array([_day(over.start, market) == _day(fine.start, market) for over in fine.intervals])
-    mw = np.where(today, mw * _running(book, fine), mw)
+    mw = np.where(today, mw * _forecast_ratio(book, fine), mw)
     found = np.zeros(len(fine))
     for here, span in _periods(market, fine, each):
         found[here] = _Period.of(book.loads, fine, mw, here, span, market).probabilities(mw[here], error)
@@ -56,7 +57,8 @@ def coincident_peak_probability(book: FactBook, grid: Grid, market: Market, wind
 
 def coincident_peak_share(loads: Sequence[SystemLoad], grid: Grid, market: Market, window: PeakWindow = 15) -> Series:
     """The share of each month's (or season's) highest metered interval, of all loads given, that lies in each interval of a grid, unit
-    "share". A reading longer than the metered interval is spread over it. All zero where the peak is outside or nothing was read."""
+    "share". A reading longer than the metered interval is spread over it. All zero where the peak is outside the grid or nothing was
+    read."""
     minutes, each = _metering(window)
     found = np.zeros(len(grid))
     for _, span in _periods(market, grid, each):
@@ -67,7 +69,7 @@ def coincident_peak_share(loads: Sequence[SystemLoad], grid: Grid, market: Marke
 
 
 def peak_span(market: Market, grid: Grid, windows: Iterable[PeakWindow]) -> Interval:
-    """The longest month or season that holds a grid's start: whose system load tells the peaks of its day."""
+    """The longest month or season, of those that `windows` meter by, that holds a grid's start: the span whose system load is needed."""
     return max((_periods(market, grid, _metering(window)[1])[0][1] for window in windows), key=lambda span: span.hours)
 
 
@@ -76,43 +78,44 @@ def _metering(window: PeakWindow) -> tuple[int, int]:
 
 
 def _periods(market: Market, grid: Grid, each: int) -> list[tuple[NDArray[np.intp], Interval]]:
-    """The months that a grid touches, or the stretches of `each` months from December on: its positions in each, and the whole span."""
+    """The months that a grid touches, or with `each` the seasons of so many months counted from December: for each, the grid's positions in
+    it and its whole span."""
     month = months(market, grid)
     first = month - (month + 1) % each
     spans = [Interval(month_span(market, n).start, month_span(market, n + each - 1).end) for n in np.unique(first).tolist()]
     return [(np.flatnonzero(first == n), span) for n, span in zip(np.unique(first), spans, strict=True)]
 
 
-def _running(book: FactBook, fine: Grid) -> Floats:
-    """What the forecast of each interval ahead is off by, going by what was read, shape (n,): the newest reading's ratio at first, which
-    wears off to that of the last hour; one where nobody knows."""
+def _forecast_ratio(book: FactBook, fine: Grid) -> Floats:
+    """Load over forecast expected in each interval, shape (n,), from the latest readings: the newest reading's ratio first, which decays to
+    the ratio of the last hour. One where readings or their forecast are missing."""
     recent = [f for f in book.loads if fine.start - 2 * HOUR < f.over.start and f.over.end <= fine.start]
     recent = [f for f in recent if f.over.end > recent[-1].over.end - HOUR]
-    told = _foretold(book, recent)
-    if told is None:
+    forecast_mw = _forecast_of(book, recent)
+    if forecast_mw is None:
         return np.ones(len(fine))
     read = np.array([f.load_mw for f in recent])
     seconds = np.array([(f.over.end - f.over.start).total_seconds() for f in recent])
-    of_hour = float(np.average(read, weights=seconds) / np.average(told, weights=seconds))
+    of_hour = float(np.average(read, weights=seconds) / np.average(forecast_mw, weights=seconds))
     ahead_s = fine.edges[:-1] - recent[-1].over.end.timestamp()
-    worn: Floats = of_hour + (float(read[-1] / told[-1]) - of_hour) * np.exp(-ahead_s / WEARS_OFF_S)
-    return worn
+    ratio: Floats = of_hour + (float(read[-1] / forecast_mw[-1]) - of_hour) * np.exp(-ahead_s / WEARS_OFF_S)
+    return ratio
 
 
-def _foretold(book: FactBook, recent: Sequence[SystemLoad]) -> Floats | None:
-    """What was forecast for each reading; None unless for all of them."""
+def _forecast_of(book: FactBook, recent: Sequence[SystemLoad]) -> Floats | None:
+    """The forecast of each reading, MW; None unless all of them have one."""
     if not recent or not book.load_forecasts:
         return None
     grid = Grid(np.array(sorted({int(t.timestamp()) for f in recent for t in (f.over.start, f.over.end)}), dtype=np.int64))
     near = Interval(grid.start - HOUR, grid.end + HOUR)
-    mw = _course(FactBook(load_forecasts=tuple(f for f in book.load_forecasts if f.over.overlaps(near))), grid)
-    told = None if mw is None else mw[[grid.index(f.over.start) for f in recent]]
-    return told if told is not None and told.all() else None
+    mw = _expected_load(FactBook(load_forecasts=tuple(f for f in book.load_forecasts if f.over.overlaps(near))), grid)
+    forecast_mw = None if mw is None else mw[[grid.index(f.over.start) for f in recent]]
+    return forecast_mw if forecast_mw is not None and forecast_mw.all() else None
 
 
-def _course(book: FactBook, grid: Grid) -> Floats | None:
-    """The load foreseen on a grid of less than hours, shape (n,): from the middle of each hour straight to that of the next, for a system
-    does not move in steps, and a peak at a step's foot would be missed. Zero where nothing is known. None where nothing is at all."""
+def _expected_load(book: FactBook, grid: Grid) -> Floats | None:
+    """The expected load on a grid finer than hours, MW, shape (n,). It runs straight from the middle of each hour to that of the next,
+    since a system's load does not move in steps. Zero where nothing is known; None where nothing is known at all."""
     from markets.forecasting.outlook_values import system_load
 
     edges = np.arange(grid.edges[0] // 3600 - 1, -(-grid.edges[-1] // 3600) + 2, dtype=np.int64) * 3600
@@ -126,7 +129,7 @@ def _course(book: FactBook, grid: Grid) -> Floats | None:
 
 
 def newest(loads: Iterable[SystemLoad]) -> tuple[SystemLoad, ...]:
-    """One reading an interval, the newest vintage, in order of time."""
+    """One reading for each interval, the newest vintage, in order of time."""
     best: dict[Interval, SystemLoad] = {}
     for fact in sorted(loads, key=lambda f: (f.known_at, repr(f))):
         best[fact.over] = fact
@@ -135,12 +138,12 @@ def newest(loads: Iterable[SystemLoad]) -> tuple[SystemLoad, ...]:
 
 @dataclass(frozen=True, slots=True)
 class _Period:
-    """What a month's or a season's peak is up against.
+    """What an interval must exceed to be the peak of a month or season.
 
     highest_mw  the highest reading so far
     days        of the part ahead: the day of each interval
-    rest        days of the period that neither readings nor the horizon cover
-    usual_mw    the mean of the daily peaks that are known or foreseen
+    rest        the number of days of the period that neither readings nor the horizon cover
+    usual_mw    the mean of the daily peaks that are known or expected
     """
 
     highest_mw: float
@@ -166,7 +169,7 @@ class _Period:
         return cls(max((f.load_mw for f in past), default=0.0), days, max(0, rest), float(np.mean(usual)))
 
     def probabilities(self, mw: Floats, error: float) -> Floats:
-        """Of each interval ahead to be the period's highest, shape (n,)."""
+        """The probability of each future interval to be the period's highest, shape (n,). `error` is the standard deviation of a day."""
         from scipy.special import ndtr
 
         top = float(mw.max())
@@ -204,7 +207,7 @@ def _day(at: datetime, market: Market) -> date:
 
 
 def _metered(loads: Sequence[SystemLoad], minutes: int, span: Interval) -> list[tuple[Interval, float]]:
-    """The mean load of each metered interval that the readings cover whole; longer readings stand for themselves."""
+    """The mean load of each metered interval that readings cover completely. A reading longer than that counts as one metered interval."""
     step = minutes * 60
     out: list[tuple[Interval, float]] = []
     sums: dict[int, tuple[float, float]] = {}
@@ -226,7 +229,7 @@ def _metered(loads: Sequence[SystemLoad], minutes: int, span: Interval) -> list[
 
 
 def _highest(metered: Sequence[tuple[Interval, float]]) -> Interval | None:
-    """The first of the highest."""
+    """The interval of the highest load; the first one of equals."""
     if not metered:
         return None
     return min(metered, key=lambda m: (-m[1], m[0].start))[0]
@@ -240,7 +243,7 @@ def _overlap(grid: Grid, over: Interval) -> Floats:
 
 
 def _spread(fine: Grid, values: Floats, grid: Grid) -> Floats:
-    """Amounts of one grid handed on to another by time."""
+    """Amounts on one grid distributed over another in proportion to time."""
     inside = np.clip(
         np.minimum(grid.edges[1:, None], fine.edges[None, 1:]) - np.maximum(grid.edges[:-1, None], fine.edges[None, :-1]), 0, None
     )

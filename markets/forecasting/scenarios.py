@@ -1,4 +1,4 @@
-"""Scenarios: what prices may do, by what they did: days of differences between real time and day ahead, drawn again. Pure."""
+"""Price scenarios: past days of real-time less day-ahead prices, drawn at random and added to an outlook. Pure."""
 
 from __future__ import annotations
 
@@ -32,16 +32,17 @@ def scenarios(outlook: Outlook, residuals: Mapping[str, Floats], seed: int, n: i
         energy = dict(outlook.energy)
         for point, series in outlook.energy.items():
             if len(residuals.get(point, ())):
-                told = np.array([b is Basis.PUBLISHED for b in outlook.basis.get(point, (Basis.FORECAST,) * len(start_s))])
-                told[1:] = False  # a published day-ahead price is still a forecast of the real-time one
+                published = np.array([b is Basis.PUBLISHED for b in outlook.basis.get(point, (Basis.FORECAST,) * len(start_s))])
+                published[1:] = False  # a published day-ahead price is still a forecast of the real-time one
                 moved = series.values + residuals[point][drawn[day], hour]
-                energy[point] = series.with_values(np.where(told, series.values, moved))
+                energy[point] = series.with_values(np.where(published, series.values, moved))
         out.append(replace(outlook, energy=energy))
     return tuple(out)
 
 
 def residual_days(book: FactBook, point: str, before: datetime, days: int) -> Floats:
-    """Real-time less day-ahead prices of the whole UTC days before an instant that both know, usd_per_mwh, shape (found, 24)."""
+    """Real-time less day-ahead prices of the last `days` complete UTC days before an instant, where both prices are known; usd_per_mwh,
+    shape (days found, 24)."""
     midnight = datetime.fromtimestamp(before.timestamp() // DAY_S * DAY_S, before.tzinfo)
     found = []
     for back in range(1, days + 1):
@@ -54,7 +55,7 @@ def residual_days(book: FactBook, point: str, before: datetime, days: int) -> Fl
 
 
 def _hourly(prices: tuple[Price, ...], hours: Grid) -> Floats:
-    """Time-weighted means; NaN where an hour is not whole."""
+    """Time-weighted means by hour; NaN where prices do not cover all of an hour."""
     usd, covered = np.zeros(len(hours)), np.zeros(len(hours))
     for price in prices:
         share = hours.share_within(price.over)

@@ -1,6 +1,6 @@
-"""Inside the feed's child: ERCOT's documents through gridstatus, its defects (MARKETS section 2) handled here and only here.
+"""Runs in the feed's child process: ERCOT's documents through gridstatus. Its defects (MARKETS section 2) are handled here and only here.
 
-Every ask returns rows [start_s, end_s, point or product, value] and raises whatever went wrong, unswallowed.
+Every request returns rows [start_s, end_s, point or product, value] and raises the error that occurred.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ _DOCUMENTS_KEPT = 120
 
 
 class ErcotReader(gridstatus.Ercot):
-    """gridstatus's own class; remembers documents, needs no settlement point mapping, and keeps the exceptions that its decorators eat."""
+    """gridstatus's class, changed to keep documents, to do without the settlement point mapping, and to keep the exceptions that its
+    decorators swallow."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -30,16 +31,16 @@ class ErcotReader(gridstatus.Ercot):
         self._kept: OrderedDict[str, pd.DataFrame] = OrderedDict()
 
     def _get_settlement_point_mapping(self, verbose: bool = False) -> pd.DataFrame:
-        # The mapping only tells resource nodes from the rest, which nobody asks; it costs a listing and 184 kB at each call.
+        # The mapping only tells resource nodes from the rest, which is not needed; it costs a listing and 184 kB at each call.
         return pd.DataFrame({"RESOURCE_NODE": pd.Series(dtype=str)})
 
     def _get_documents(self, *args: Any, **kwargs: Any) -> list[Any]:
-        with self._witnessed():
+        with self._keeping_fault():
             return _last_tries(super()._get_documents(*args, **kwargs))
 
     def read_doc(self, doc: Any, *args: Any, **kwargs: Any) -> pd.DataFrame:
         # A posted document never changes, a new one has a new id: overlapping windows cost nothing, one 503 costs one document.
-        with self._witnessed():
+        with self._keeping_fault():
             if doc.url not in self._kept:
                 self._kept[doc.url] = super().read_doc(doc, *args, **kwargs)
                 while len(self._kept) > _DOCUMENTS_KEPT:
@@ -47,7 +48,7 @@ class ErcotReader(gridstatus.Ercot):
             return self._kept[doc.url].copy()
 
     @contextlib.contextmanager
-    def _witnessed(self) -> Iterator[None]:
+    def _keeping_fault(self) -> Iterator[None]:
         try:
             yield
         except Exception as fault:
@@ -61,25 +62,25 @@ def _last_tries(documents: list[Any]) -> list[Any]:
     return [doc for doc in documents if "_retry" in doc.friendly_name or doc.friendly_name not in again]
 
 
-def surfaced(reader: ErcotReader, call: Callable[[], pd.DataFrame]) -> pd.DataFrame:
+def raising(reader: ErcotReader, call: Callable[[], pd.DataFrame]) -> pd.DataFrame:
     """What `call` returns. Where gridstatus prints an error and goes on, that error is raised."""
-    reader.fault, said = None, io.StringIO()
+    reader.fault, printed = None, io.StringIO()
     try:
-        with contextlib.redirect_stdout(said):
+        with contextlib.redirect_stdout(printed):
             frame = call()
     except Exception as fault:
         raise (reader.fault or fault) from None
     if reader.fault is not None:
         raise reader.fault
-    if "Error:" in said.getvalue():
-        raise ValueError(said.getvalue()[:300])
+    if "Error:" in printed.getvalue():
+        raise ValueError(printed.getvalue()[:300])
     return frame
 
 
 def real_time(reader: ErcotReader, points: Sequence[str], start: str, end: str) -> list[list[Any]]:
     """Real-time prices of the intervals that start in [start, end) (NP6-905-CD); LZ_x is the load zone, LZ_x_EW its weighted twin."""
     first, last = pd.Timestamp(start), pd.Timestamp(end)
-    frame = surfaced(reader, lambda: reader.get_spp(first, end=last, market="REAL_TIME_15_MIN"))
+    frame = raising(reader, lambda: reader.get_spp(first, end=last, market="REAL_TIME_15_MIN"))
     rows = rows_of(frame, "SPP", "Location", points)
     # Names that gridstatus cannot date match every window.
     return [row for row in rows if first.timestamp() <= row[0] < last.timestamp()]
@@ -87,33 +88,33 @@ def real_time(reader: ErcotReader, points: Sequence[str], start: str, end: str) 
 
 def day_ahead(reader: ErcotReader, points: Sequence[str], day: str) -> list[list[Any]]:
     """Day-ahead prices of one operating day (NP4-190-CD); single days, for ranges filter on the publish time."""
-    frame = surfaced(reader, lambda: reader.get_spp(day, market="DAY_AHEAD_HOURLY"))
+    frame = raising(reader, lambda: reader.get_spp(day, market="DAY_AHEAD_HOURLY"))
     return rows_of(frame, "SPP", "Location", points)
 
 
 def reserve(reader: ErcotReader, day: str) -> list[list[Any]]:
     """DAM clearing prices for capacity of one operating day (NP4-188-CD)."""
-    frame = surfaced(reader, lambda: reader.get_mcpc_dam(day))
+    frame = raising(reader, lambda: reader.get_mcpc_dam(day))
     frame["AS Type"] = frame["AS Type"].str.strip()
     return rows_of(frame, "MCPC", "AS Type")
 
 
 def real_time_reserve(reader: ErcotReader, start: str, end: str) -> list[list[Any]]:
     """Real-time clearing prices for capacity by settlement interval (NP6-331-CD, from 2025-12-05), posted in about [start, end)."""
-    frame = surfaced(reader, lambda: reader.get_mcpc_real_time_15_min(pd.Timestamp(start), end=pd.Timestamp(end)))
+    frame = raising(reader, lambda: reader.get_mcpc_real_time_15_min(pd.Timestamp(start), end=pd.Timestamp(end)))
     frame["AS Type"] = frame["AS Type"].str.strip()
     return rows_of(frame, "MCPC", "AS Type")
 
 
 def load(reader: ErcotReader, start: str, end: str) -> list[list[Any]]:
     """System-wide demand by quarter hour (NP6-235-CD), posted hourly."""
-    frame = surfaced(reader, lambda: reader.get_system_wide_actual_load(pd.Timestamp(start), end=pd.Timestamp(end)))
+    frame = raising(reader, lambda: reader.get_system_wide_actual_load(pd.Timestamp(start), end=pd.Timestamp(end)))
     return rows_of(frame, "Demand", name="ERCOT")
 
 
 def load_forecast(reader: ErcotReader) -> list[list[Any]]:
     """The newest seven-day load forecast, system total by hour (NP3-560-CD)."""
-    frame = surfaced(reader, lambda: reader.get_load_forecast("latest")).sort_values("Interval Start")
+    frame = raising(reader, lambda: reader.get_load_forecast("latest")).sort_values("Interval Start")
     return rows_of(frame, "System Total", name="ERCOT")
 
 
@@ -121,15 +122,15 @@ def corrections(reader: ErcotReader, market: str, points: Sequence[str], after: 
     """Corrected prices published after an instant (NP4-197-M, NP4-196-M); of several for one interval the last."""
     since = pd.Timestamp(after)
     if market == "REAL_TIME_15_MIN":
-        frame = surfaced(reader, lambda: reader.get_rtm_price_corrections("RTM_SPP", published_after=since))
+        frame = raising(reader, lambda: reader.get_rtm_price_corrections("RTM_SPP", published_after=since))
     else:
-        frame = surfaced(reader, lambda: reader.get_dam_price_corrections("DAM_SPP", published_after=since))
+        frame = raising(reader, lambda: reader.get_dam_price_corrections("DAM_SPP", published_after=since))
     frame = frame.sort_values(["Interval Start", "Price Correction Time"]).drop_duplicates(["Interval Start", "Location"], keep="last")
     return rows_of(frame, "SPP Corrected", "Location", points)
 
 
 def child() -> Mapping[str, Ask]:
-    """The asks by name."""
+    """The requests by name."""
     logging.getLogger("gridstatus").setLevel(logging.ERROR)
     reader = ErcotReader()
     asks = (real_time, day_ahead, reserve, real_time_reserve, load, load_forecast, corrections)

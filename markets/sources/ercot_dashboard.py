@@ -1,4 +1,4 @@
-"""ERCOT's dashboard of system-wide prices: one small document with today's real-time and day-ahead prices of all hubs and load zones."""
+"""ERCOT's dashboard of system-wide prices, one small document with today's real-time and day-ahead prices of all hubs and load zones."""
 
 from __future__ import annotations
 
@@ -39,7 +39,8 @@ async def read(client: httpx.AsyncClient, url: str = URL) -> Tables:
 
 
 def parse(document: Any) -> Tables:
-    """Rows of the document. `interval` is the interval's END in epoch milliseconds: no daylight-saving riddle. Raises Refused."""
+    """Rows of the document. `interval` is the interval's END in epoch milliseconds: daylight saving cannot make it ambiguous. Raises
+    Refused."""
     try:
         return Tables(_rows(document["rtSppData"], 900), _rows(document["damSppData"], 3600))
     except (KeyError, TypeError, ValueError) as fault:

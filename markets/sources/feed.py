@@ -1,6 +1,6 @@
 """Feed: a market library in a child process that can be killed at a deadline (gridstatus knows no timeout and rewrites TLS settings).
 
-One JSON object a line each way. The child is `python -P -c ...main() MODULE`; the module's `child()` gives its asks by name.
+One JSON object a line each way. The child is `python -P -c ...main() MODULE`; the module's `child()` gives its requests by name.
 """
 
 from __future__ import annotations
@@ -25,11 +25,12 @@ _START = "from markets.sources.feed import main; main()"
 
 
 class Feed:
-    """The parent's end: one question at a time, each with a deadline; the child starts at the first and again after it was killed.
+    """The parent's end: one request at a time, each with a deadline. The child starts with the first request, and again after it was
+    killed.
 
     module      the market module whose `child()` runs inside, for example "markets.sources.ercot_child"
-    deadline_s  wall seconds a question may take; `start_s` the same for the child's own start (importing gridstatus)
-    env         variables to add to or change in the child's environment, which is otherwise ours (proxies, CA files)
+    deadline_s  wall seconds that a request may take; `start_s` the same for the start of the child (importing gridstatus)
+    env         variables added to the child's environment, which is otherwise that of the parent (proxies, CA files)
     """
 
     def __init__(self, module: str, deadline_s: float = 30.0, start_s: float = 60.0, env: Mapping[str, str] | None = None) -> None:
@@ -39,7 +40,7 @@ class Feed:
         self._turn = asyncio.Lock()
         self._asked = 0
         self._listener: asyncio.Task[None] | None = None
-        self._last_words = ""
+        self._last_error_line = ""
 
     @property
     def pid(self) -> int | None:
@@ -57,7 +58,7 @@ class Feed:
                 await self._kill()
                 raise Unreachable(f"{self.module} {name}: no answer within {self.deadline_s:g} s, child killed") from None
             except BaseException as fault:
-                # A cancelled question leaves an answer on the way that belongs to nobody; a dead child leaves nothing.
+                # A cancelled request leaves an answer on the way that nobody waits for; a dead child leaves nothing.
                 if not isinstance(fault, SourceError) or self.pid is None:
                     await self._kill()
                 raise
@@ -84,10 +85,10 @@ class Feed:
             self._child.stdin.write(json.dumps({"id": self._asked, "ask": name, "args": args}).encode() + b"\n")
             await self._child.stdin.drain()
         except ConnectionError:
-            raise Unreachable(f"{self.module} {name}: the feed child is gone") from None
+            raise Unreachable(f"{self.module} {name}: the feed child has ended") from None
         answer = await self._line(name)
         if answer.get("id") != self._asked:
-            raise Unreachable(f"{self.module} {name}: the feed child answered another question")
+            raise Unreachable(f"{self.module} {name}: the feed child answered another request")
         if "error" in answer:
             raise _KINDS.get(answer["error"], Unreachable)(f"{self.module} {name}: {answer['text']}")
         return list(answer["rows"])
@@ -98,9 +99,9 @@ class Feed:
             answer = json.loads(await self._child.stdout.readline())
         except ValueError:
             await self._kill()
-            raise Unreachable(f"{self.module} {name}: the feed child ended without an answer{self._last_words}") from None
+            raise Unreachable(f"{self.module} {name}: the feed child ended without an answer{self._last_error_line}") from None
         if not isinstance(answer, dict):
-            raise Unreachable(f"{self.module} {name}: the feed child does not speak the feed's protocol")
+            raise Unreachable(f"{self.module} {name}: the feed child sent something other than the feed's protocol")
         return answer
 
     async def _listen(self, child: asyncio.subprocess.Process) -> None:
@@ -108,7 +109,7 @@ class Feed:
         assert child.stderr is not None
         while words := await child.stderr.read(65536):
             text = words.decode(errors="replace").strip()
-            self._last_words = f" ({text.splitlines()[-1][-200:]})" if text else self._last_words
+            self._last_error_line = f" ({text.splitlines()[-1][-200:]})" if text else self._last_error_line
 
     async def _kill(self) -> None:
         child, self._child = self._child, None
@@ -125,7 +126,8 @@ class Feed:
 
 
 def rows_of(frame: Any, value: str, point: str | None = None, points: Sequence[str] = (), name: str = "") -> list[list[Any]]:
-    """Rows [start_s, end_s, point, value] of a gridstatus frame, those of `points` when given; `name` stands in without a point column."""
+    """Rows [start_s, end_s, point, value] of a gridstatus frame, those of `points` when given; `name` is the point of every row when there
+    is no point column."""
     if point is not None and points:
         frame = frame[frame[point].isin(list(points))]
     labels = frame[point].astype(str) if point is not None else [name] * len(frame)
@@ -139,8 +141,8 @@ def classify(fault: BaseException) -> tuple[str, str]:
     status = getattr(fault, "code", None) or getattr(getattr(fault, "response", None), "status_code", None)
     text = " ".join(str(fault).split())[:300]
     if "NoDataFoundException" in names or status == 404:
-        return "not_published", text or "not there"
-    # Whatever is not the document that was asked for: no connection, an error page, half a file.
+        return "not_published", text or "not published"
+    # Anything but the requested document: no connection, an error page, half a file.
     broken = {
         "RequestException",
         "OSError",
@@ -161,7 +163,7 @@ def answer(asks: Mapping[str, Ask], line: str) -> dict[str, Any]:
     try:
         rows = asks[question["ask"]](**question["args"])
         return {"id": question["id"], "rows": rows}
-    except Exception as fault:  # whatever gridstatus throws becomes a typed answer
+    except Exception as fault:  # any exception of gridstatus becomes a typed answer
         kind, text = classify(fault)
         return {"id": question["id"], "error": kind, "text": text}
 

@@ -1,4 +1,4 @@
-"""Frames: a table of one feed's rows, taken whole or refused whole. Pure."""
+"""A frame is a table of one feed's rows. It is checked against its shape and accepted or refused as a whole. Pure."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Any, NamedTuple
 
-from markets import Refused
+from markets import Refused, counted
 from markets.grid import Grid, Interval, Market
 
 
@@ -26,7 +26,7 @@ class Row(NamedTuple):
 
 
 class ImplausiblePrice(Refused):
-    """A value outside what the market's rules allow; `rows` are the offenders, so that a second source can vouch for them."""
+    """A frame with values outside what the market's rules allow. `rows` are those values, so that a second source can confirm them."""
 
     def __init__(self, text: str, rows: Sequence[Row]) -> None:
         super().__init__(text)
@@ -37,26 +37,29 @@ class ImplausiblePrice(Refused):
 class Shape:
     """What a frame must look like.
 
-    points     every interval holds each of these, and nothing else is kept
+    points     every interval must hold each of these; rows of other points are dropped
     length_s   each interval is exactly this long and starts on a multiple of it
-    low, high  bounds of a value; None for high asks `price_cap` of the interval's date
-    whole      when given, exactly these intervals: 92, 96 or 100 quarter hours of an ERCOT day, 24 hours or 288 five minutes of a MISO one
+    low, high  bounds of a value; high None means `price_cap` on the interval's date
+    grid       when given, exactly these intervals: 92, 96 or 100 quarter hours of an ERCOT day, 24 hours or 288 five minutes of a MISO day
+    market     whose price cap holds
     """
 
     points: frozenset[str]
     length_s: int
     low: float
     high: float | None = None
-    whole: Grid | None = None
+    grid: Grid | None = None
     market: Market = Market.ERCOT
 
 
-# ERCOT offers stop at -$250 and -$251 has been settled; MISO offers stop at -$500, congestion goes below. Twice or thrice that is absurd.
+# ERCOT offers stop at -$250 and -$251 has been settled; MISO offers stop at -$500, congestion goes below. A price two or three times lower
+# is not plausible.
 PRICE_FLOOR = {Market.ERCOT: -500.0, Market.MISO: -1500.0, Market.TARIFF: -500.0}
 
 
 def price_cap(market: Market, at_s: int) -> float:
-    """The highest price believed, $/MWh: 1.5 x the market's cap of the date, for congestion goes over it. Never a value to clip at."""
+    """The highest plausible price, $/MWh: 1.5 x the market's cap on the date, because congestion exceeds the cap. Prices are never
+    clipped."""
     on = datetime.fromtimestamp(at_s, UTC).date()
     if market is Market.MISO:
         # MISO's value of lost load: $3,500, from 2025-09-30 $10,000 (FERC ER25-579).
@@ -65,10 +68,10 @@ def price_cap(market: Market, at_s: int) -> float:
     return 1.5 * (5_000.0 if on >= date(2022, 1, 2) else 9_000.0)
 
 
-def accept(raw: Iterable[Any], shape: Shape, vouched: Mapping[tuple[int, str], float] | None = None) -> list[Row]:
-    """The frame's rows by start and point. Raises Refused when any of them cannot be true; nothing of a refused frame is kept.
+def accept(raw: Iterable[Any], shape: Shape, confirmed: Mapping[tuple[int, str], float] | None = None) -> list[Row]:
+    """The frame's rows, sorted by start and point. Raises Refused when one of them cannot be true, and then keeps none of them.
 
-    `vouched` are values another source gave for (start_s, point): an absurd value that both give is believed.
+    `confirmed` holds values by (start_s, point) from another source: an implausible value that both sources give is accepted.
     """
     rows = [row for row in map(_row, raw) if row.point in shape.points]
     if not rows:
@@ -76,7 +79,7 @@ def accept(raw: Iterable[Any], shape: Shape, vouched: Mapping[tuple[int, str], f
     _lengths(rows, shape.length_s)
     _increasing(rows)
     _complete(rows, shape)
-    _bounds(rows, shape, vouched or {})
+    _bounds(rows, shape, confirmed or {})
     return sorted(rows)
 
 
@@ -114,23 +117,23 @@ def _complete(rows: Sequence[Row], shape: Shape) -> None:
     for start, found in sorted(by_start.items()):
         if missing := shape.points - found:
             raise Refused(f"{_at(start)} lacks {', '.join(sorted(missing))}")
-    if shape.whole is None:
+    if shape.grid is None:
         return
-    expected = {int(edge) for edge in shape.whole.edges[:-1]}
+    expected = {int(edge) for edge in shape.grid.edges[:-1]}
     if by_start.keys() != expected:
-        raise Refused(f"{len(by_start)} intervals where {len(expected)} belong to {shape.whole!r}")
+        raise Refused(f"{counted(len(by_start), 'interval')} instead of {len(expected)} in {shape.grid!r}")
 
 
-def _bounds(rows: Sequence[Row], shape: Shape, vouched: Mapping[tuple[int, str], float]) -> None:
-    absurd = []
+def _bounds(rows: Sequence[Row], shape: Shape, confirmed: Mapping[tuple[int, str], float]) -> None:
+    implausible = []
     for row in rows:
         high = price_cap(shape.market, row.start_s) if shape.high is None else shape.high
-        if not shape.low <= row.value <= high and vouched.get((row.start_s, row.point)) != row.value:
-            absurd.append(row)
-    if absurd:
-        worst = absurd[0]
+        if not shape.low <= row.value <= high and confirmed.get((row.start_s, row.point)) != row.value:
+            implausible.append(row)
+    if implausible:
+        first = implausible[0]
         raise ImplausiblePrice(
-            f"{worst.point} at {_at(worst.start_s)} is {worst.value:,.2f}: outside what the market's rules allow", absurd
+            f"{first.point} at {_at(first.start_s)} is {first.value:,.2f}: outside what the market's rules allow", implausible
         )
 
 

@@ -22,9 +22,9 @@ class MisoSource(LiveSource):
     """Source "miso": preliminary ex-post real-time LMP (5 min), ex-post day-ahead LMP, total load and its forecast.
 
     points      CPNode names, hubs for example "TEXAS.HUB"
-    clock_now   the world's time: everything found is known at that instant
-    deadline_s  wall seconds a question to gridstatus may take
-    env         more environment for the child (proxies, CA files)
+    clock_now   the world's time, which is when everything found becomes known
+    deadline_s  wall seconds that one request to gridstatus may take
+    env         environment variables added for the child process (proxies, CA files)
     """
 
     def __init__(
@@ -38,7 +38,7 @@ class MisoSource(LiveSource):
         super().__init__("miso", points, clock_now, Feed("markets.sources.miso_child", deadline_s, env=env), RT)
         self._read_at: datetime | None = None
         self._missed: list[date] = []
-        self.errands = [
+        self.periodic = [
             PeriodicFetch("MISO day-ahead prices", self._day_ahead, timedelta(minutes=5)),
             PeriodicFetch("MISO load", self._load, timedelta(minutes=5)),
             PeriodicFetch("MISO load forecast", self._load_forecast, timedelta(hours=1)),
@@ -46,14 +46,14 @@ class MisoSource(LiveSource):
         ]
 
     async def read_real_time(self, since: datetime, now: datetime) -> None:
-        """The newest interval; the rest of the day is an errand after a gap. Raises SourceError."""
+        """Reads the newest interval; after a gap a periodic fetch reads the rest of the day. Raises SourceError."""
         due_s = int(now.timestamp()) // 300 * 300 - 300
-        if self.told.knows(RT, due_s, self.points):
+        if self.published.knows(RT, due_s, self.points):
             return
         try:
             await self._read("latest")
         except (Refused, NotPublished):
-            self._read_at = None  # the day's document may still be whole
+            self._read_at = None  # the day's document may still be complete
             raise
         last = self._read_at or max(since, now - BACKFILL)
         if now - last > 2 * _STEP:
@@ -63,10 +63,10 @@ class MisoSource(LiveSource):
 
     async def _read(self, of: str) -> None:
         raw = await self.feed.ask("real_time", points=self.points, of=of)
-        self.tell(self.told.accept(raw, _prices(self.points, 300), self.name), RT, self.name)
+        self.add_prices(self.published.accept(raw, _prices(self.points, 300), self.name), RT, self.name)
 
     async def _backfill(self, now: datetime) -> list[Fact]:
-        """The days' documents after a start or a gap; the public feed keeps today and yesterday."""
+        """Reads the days' documents after a start or a gap; the public feed keeps today and yesterday."""
         while self._missed:
             await self._read(self._missed[-1].isoformat())
             self._missed.pop()
@@ -77,11 +77,11 @@ class MisoSource(LiveSource):
         return []
 
     async def _load(self, now: datetime) -> list[Fact]:
-        return self.load_news(await self.feed.ask("load"), Shape(frozenset({"MISO"}), 300, 1.0, _MAX_LOAD_MW))
+        return self.new_loads(await self.feed.ask("load"), Shape(frozenset({"MISO"}), 300, 1.0, _MAX_LOAD_MW))
 
     async def _load_forecast(self, now: datetime) -> list[Fact]:
         raw = await self.feed.ask("load_forecast", day=OperatingDay.of(Market.MISO, now).on.isoformat())
-        return self.load_forecast_news(raw, Shape(frozenset({"MISO"}), 3600, 1.0, _MAX_LOAD_MW))
+        return self.new_load_forecast(raw, Shape(frozenset({"MISO"}), 3600, 1.0, _MAX_LOAD_MW))
 
 
 def _prices(points: Sequence[str], length_s: int) -> Shape:

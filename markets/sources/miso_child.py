@@ -1,4 +1,5 @@
-"""Inside the feed's child: MISO's public feeds through gridstatus. Rows [start_s, end_s, point, value]; faults are raised."""
+"""Runs in the feed's child process: MISO's public feeds through gridstatus. Every request returns rows [start_s, end_s, point, value] and
+raises the error that occurred."""
 
 from __future__ import annotations
 
@@ -14,7 +15,8 @@ from markets.sources.feed import Ask, rows_of
 
 
 def _no_types(self: gridstatus.MISO, verbose: bool = False) -> pd.DataFrame:
-    """Stands in for the node types, which only the day-ahead file knows: late or missing, it would take real time down with it."""
+    """Replaces the node types, which only the day-ahead file has: when that file is late or missing, reading real-time prices would
+    fail."""
     return pd.DataFrame({"Node": pd.Series(dtype=str), "Location Type": pd.Series(dtype=str)})
 
 
@@ -39,9 +41,9 @@ def load_forecast(iso: gridstatus.MISO, day: str) -> list[list[Any]]:
 
 
 def child() -> Mapping[str, Ask]:
-    """The asks by name."""
+    """The requests by name."""
     logging.getLogger("gridstatus").setLevel(logging.ERROR)
-    # gridstatus.miso makes its own MISO() to ask for the types, so a subclass would not be heard.
+    # gridstatus.miso makes its own MISO() to ask for the types, so a subclass would not be used.
     gridstatus.MISO._get_node_to_type_mapping = _no_types  # type: ignore[method-assign]
     iso = gridstatus.MISO()
     return {ask.__name__: partial(ask, iso) for ask in (real_time, day_ahead, load, load_forecast)}

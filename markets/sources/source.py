@@ -12,8 +12,9 @@ from markets.facts import Fact
 class Source(Protocol):
     """Gives the facts that became known in (since, until], in order of `known_at`.
 
-    A live source is asked with `until` = now and stamps what it finds with the instant it found it; an archive or a synthetic
-    market answers any window, always with the same facts. One bad value refuses the whole frame (Refused).
+    A live source is asked with `until` = now and gives each fact the instant it found it as `known_at`. An archive or a synthetic market
+    answers any window, always with the same facts. One bad value refuses the whole document it came in (Refused). `synthetic` is true for a
+    source whose facts a program made up.
     """
 
     name: str

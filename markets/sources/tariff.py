@@ -1,4 +1,4 @@
-"""Tariff: a utility's energy charge by season, day and hour, or an hourly file it publishes; told as prices that are known ahead."""
+"""A utility's tariff: its energy charge by season, day and hour, or an hourly file, given as day-ahead and real-time prices."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from markets.grid import Interval, utc
 
 NAME = "tariff"
 HOUR = timedelta(hours=1)
-# A table is told anew each midnight for as many days: longer than any plan looks.
+# Each midnight a table gives the prices of so many days: longer than the horizon of any plan.
 AHEAD_DAYS = 9
 PUBLISHED = time(16, 0)
 A_LEAP_YEAR = 2024
@@ -23,23 +23,25 @@ class Rates(Protocol):
     """What energy costs by the hour."""
 
     def price(self, start: datetime) -> float | None:
-        """usd_per_mwh of the hour that begins at an instant; None when nothing is said of it."""
+        """usd_per_mwh of the hour that begins at an instant; None when the tariff has none."""
         ...
 
-    def told(self, day: date) -> tuple[datetime, Iterable[date]]:
-        """When the utility speaks on or for a day, and of which days."""
+    def published_on(self, day: date) -> tuple[datetime, Iterable[date]]:
+        """The instant at which prices are published on a day, and the days they are for."""
         ...
 
-    def midnight(self, day: date) -> datetime: ...
+    def midnight(self, day: date) -> datetime:
+        """The start of a day on the tariff's clock, in UTC."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
 class TariffPeriod:
-    """Hours at one price. What is None counts always.
+    """Hours at one price. A field that is None puts no condition.
 
     months     calendar months
-    season     (first, last) as (month, day), both inside; may run over the turn of the year
-    weekdays   True: Monday to Friday but holidays; False: weekends and holidays
+    season     (first, last) as (month, day), both inside; may cross the end of the year
+    weekdays   True: Monday to Friday without holidays; False: weekends and holidays
     hours      clock hours by their beginning
     """
 
@@ -62,7 +64,7 @@ class TariffPeriod:
 
 @dataclass(frozen=True, slots=True)
 class RateTable:
-    """Time of use: of the periods that hold, the first is the price."""
+    """A time-of-use table: the first period that holds gives the price."""
 
     periods: tuple[TariffPeriod, ...]
     tz: tzinfo
@@ -76,7 +78,7 @@ class RateTable:
         found = self.period(local.date(), local.hour, local.date() in self.holidays)
         return found.usd_per_mwh if found else None
 
-    def told(self, day: date) -> tuple[datetime, Iterable[date]]:
+    def published_on(self, day: date) -> tuple[datetime, Iterable[date]]:
         return self.midnight(day), (day + timedelta(days=k) for k in range(AHEAD_DAYS))
 
     def midnight(self, day: date) -> datetime:
@@ -93,7 +95,7 @@ class RateTable:
                     break
 
     def unused(self) -> list[str]:
-        """Names of the periods that others before them leave nothing to."""
+        """Names of the periods that never give the price, because others before them always hold."""
         days = [date(A_LEAP_YEAR, 1, 1) + timedelta(days=n) for n in range(366)]
         used = {p.name for d, h, k in product(days, range(24), (False, True)) if (p := self.period(d, h, k))}
         return [p.name for p in self.periods if p.name not in used]
@@ -101,7 +103,7 @@ class RateTable:
 
 @dataclass(frozen=True, slots=True)
 class Hourly:
-    """Prices by the hour, published on the day before."""
+    """Prices by the hour, published the day before."""
 
     prices: Mapping[datetime, float]
     tz: tzinfo
@@ -110,7 +112,7 @@ class Hourly:
     def price(self, start: datetime) -> float | None:
         return self.prices.get(start)
 
-    def told(self, day: date) -> tuple[datetime, Iterable[date]]:
+    def published_on(self, day: date) -> tuple[datetime, Iterable[date]]:
         return datetime.combine(day, self.published, self.tz).astimezone(UTC), (day + timedelta(days=1),)
 
     def midnight(self, day: date) -> datetime:
@@ -119,7 +121,8 @@ class Hourly:
 
 @dataclass(slots=True)
 class TariffSource:
-    """The tariff as a Source. Every hour is told ahead as a day-ahead price, and as the price of real time when it begins: what settles."""
+    """The tariff as a Source. Every hour is given ahead as a day-ahead price, and again when it begins as the real-time price that
+    settles."""
 
     rates: Rates
     points: Sequence[str]
@@ -136,7 +139,7 @@ class TariffSource:
             facts += self._prices(hour, hour, PriceMarket.REAL_TIME_HOURLY)
         day, last = since.astimezone(self.tz).date() - timedelta(days=1), until.astimezone(self.tz).date()
         while day <= last:
-            known, days = self.rates.told(day)
+            known, days = self.rates.published_on(day)
             for on in days if since < known <= until else ():
                 for start in self._hours(on):
                     facts += self._prices(start, known, PriceMarket.DAY_AHEAD_HOURLY)

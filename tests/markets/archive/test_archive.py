@@ -69,7 +69,7 @@ def test_prices_round_to_the_cent_and_a_gap_stays_a_gap(archive: Archive, tmp_pa
     report = archive.import_file(written(tmp_path, "july.csv", PRICES))
     assert (report.rows, report.facts, report.findings) == (3, 3, ())
     (gap,) = report.gaps
-    assert str(gap) == "price LZ_WEST REAL_TIME_15_MIN: nothing from 2024-07-01T05:15Z to 2024-07-01T05:30Z, 1 intervals"
+    assert str(gap) == "price LZ_WEST REAL_TIME_15_MIN: nothing from 2024-07-01T05:15Z to 2024-07-01T05:30Z, 1 interval"
     prices = archive.final_prices("LZ_WEST", [RT], DAY)
     assert [(p.usd_per_mwh, p.source) for p in prices] == [(21.50, "july"), (-3.10, "july")]
     assert prices[0].known_at == datetime(2024, 7, 1, 5, 17, tzinfo=UTC)
@@ -152,11 +152,11 @@ def test_hash_economics_make_the_days_hashprice(archive: Archive, tmp_path: Path
     [
         ("naive.csv", PRICES.replace("00:15:00-05:00,LZ", "00:15:00,LZ"), "naive.csv: column 'Interval End'"),
         ("market.csv", PRICES.replace("REAL_TIME_15_MIN", "RTM"), "column 'Market': 'RTM'"),
-        ("columns.csv", "a,b\n1,2\n", "none of the tables of the contract"),
+        ("columns.csv", "a,b\n1,2\n", "its columns match no known table"),
         ("words.csv", PRICES.replace("21.504", "n/a"), "column 'SPP'"),
         ("infinite.csv", PRICES.replace("21.504", "inf"), "infinite"),
         ("never.csv", PRICES.replace("2024-07-01 00:15:00-05:00,LZ_WEST,", "2024-13-01 00:15:00-05:00,LZ_WEST,"), "'2024-13-01"),
-        ("backward.csv", PRICES.replace("2024-07-01 00:45:00-05:00", "2024-07-01 00:30:00-05:00"), "no interval"),
+        ("backward.csv", PRICES.replace("2024-07-01 00:45:00-05:00", "2024-07-01 00:30:00-05:00"), "without an interval"),
         ("what.xlsx", "", "neither .csv"),
         ("empty.csv", "", "cannot be read"),
     ],

@@ -173,7 +173,7 @@ def test_without_any_load_there_is_no_answer_and_the_outlook_says_so():
     grid = Grid.regular(datetime(2026, 8, 1, tzinfo=UTC), datetime(2026, 8, 2, tzinfo=UTC), 60)
     assert coincident_peak_probability(FactBook(), grid, ERCOT) is None
     blind = outlook(FactBook(), grid.start, grid, ["LZ_WEST"], ERCOT, 45.0, peak_windows_min=(15,))
-    assert not blind.peak_share and any("coincident peaks cannot be foreseen" in note for note in blind.notes)
+    assert not blind.peak_share and any("coincident peaks cannot be predicted" in note for note in blind.notes)
     book, at = book_of([78_000.0] * 10, [82_000.0, 80_000.0])
     seen = outlook(book, at, plan_grid(at, 15, 24), ["LZ_WEST"], ERCOT, 45.0, peak_windows_min=(15, 30))
     assert set(seen.peak_share) == {15, 30}

@@ -70,7 +70,7 @@ async def test_whole_days_of_real_time(feed: Feed, pages: ErcotPages, day: date,
     pages.post_real_time(quarters(day), POINTS)
     over = OperatingDay(Market.ERCOT, day)
     raw = await real_time(feed, over.start, over.end)
-    rows = accept(raw, Shape(frozenset(POINTS), 900, PRICE_FLOOR[Market.ERCOT], whole=over.grid()))
+    rows = accept(raw, Shape(frozenset(POINTS), 900, PRICE_FLOOR[Market.ERCOT], grid=over.grid()))
     assert len(rows) == count * len(POINTS)
     assert {(row.point, row.over.start): row.value for row in rows} == {(p, s): invented(p, s) for p in POINTS for s in quarters(day)}
 
@@ -81,11 +81,11 @@ async def test_whole_days_of_day_ahead_and_reserve(feed: Feed, pages: ErcotPages
     pages.post_reserve(day)
     whole = OperatingDay(Market.ERCOT, day).grid(60)
     raw = await feed.ask("day_ahead", points=POINTS[:2], day=day.isoformat())
-    rows = accept(raw, Shape(frozenset(POINTS[:2]), 3600, -500.0, whole=whole))
+    rows = accept(raw, Shape(frozenset(POINTS[:2]), 3600, -500.0, grid=whole))
     assert len(rows) == 2 * count
     assert all(row.value == invented(row.point, row.over.start) for row in rows)
     reserve = await feed.ask("reserve", day=day.isoformat())
-    assert len(accept(reserve, Shape(PRODUCTS, 3600, 0.0, whole=whole))) == 5 * count
+    assert len(accept(reserve, Shape(PRODUCTS, 3600, 0.0, grid=whole))) == 5 * count
 
 
 @pytest.mark.parametrize(("day", "count"), [(SPRING, 92), (PLAIN, 96), (FALL, 100)])
@@ -93,7 +93,7 @@ async def test_whole_days_of_real_time_reserve(feed: Feed, pages: ErcotPages, da
     pages.post_real_time_reserve(quarters(day))
     over = OperatingDay(Market.ERCOT, day)
     raw = await feed.ask("real_time_reserve", start=over.start.isoformat(), end=over.end.isoformat())
-    rows = accept(raw, Shape(PRODUCTS, 900, 0.0, whole=over.grid()))
+    rows = accept(raw, Shape(PRODUCTS, 900, 0.0, grid=over.grid()))
     assert len(rows) == count * len(PRODUCTS)
     assert {(row.point, row.over.start): row.value for row in rows} == {
         (p, s): round(abs(invented(p, s)), 2) for p in PRODUCTS for s in quarters(day)
@@ -111,7 +111,7 @@ async def test_real_time_reserve_is_told_once_and_again_when_restated(feed: Feed
     now.at += timedelta(minutes=5)
     assert await asked._real_time_reserve(now.at) == []
     restarted = source(feed, now)
-    restarted.told.remember(told)
+    restarted.published.restore(told)
     assert await restarted._real_time_reserve(now.at) == [], "the journal has them"
     pages.post_real_time_reserve(starts[-1:], lambda product, at: 7.25 if product == "ECRS" else invented(product, at), suffix="_retry")
     (again,) = [fact for fact in await asked._real_time_reserve(now.at) if isinstance(fact, ReservePrice)]
@@ -142,7 +142,7 @@ async def test_fall_back_hour_is_seen_as_it_comes(feed: Feed, pages: ErcotPages)
     """gridstatus names the first pass of 01:xx an hour late; polling must still find each interval within minutes of its end."""
     now = Now(datetime(2026, 11, 1, 4, 50, tzinfo=UTC))
     asked = source(feed, now)
-    asked.errands = []
+    asked.periodic = []
     found: list[datetime] = []
     since = now.at - timedelta(minutes=1)
     starts = [start for start in quarters(FALL) if start.day == 1 and start.hour in (5, 6, 7)]  # 00:00 CDT to 01:45 CST
@@ -224,7 +224,7 @@ BAD_DOCUMENTS = {
     "twice": "08/20/2026,1,1,HB_WEST,HU,30,N\n" * 2 + "08/20/2026,1,1,LZ_WEST,LZ,30,N\n08/20/2026,1,1,LZ_WEST,LZEW,31,N\n",
     "missing point": "08/20/2026,1,1,HB_WEST,HU,30,N\n08/20/2026,1,1,LZ_WEST,LZ,30,N\n",
     "no rows": "",
-    "absurd": "08/20/2026,1,1,HB_WEST,HU,7500.01,N\n08/20/2026,1,1,LZ_WEST,LZ,30,N\n08/20/2026,1,1,LZ_WEST,LZEW,31,N\n",
+    "implausible": "08/20/2026,1,1,HB_WEST,HU,7500.01,N\n08/20/2026,1,1,LZ_WEST,LZ,30,N\n08/20/2026,1,1,LZ_WEST,LZEW,31,N\n",
     "too low": "08/20/2026,1,1,HB_WEST,HU,-500.01,N\n08/20/2026,1,1,LZ_WEST,LZ,30,N\n08/20/2026,1,1,LZ_WEST,LZEW,31,N\n",
     "text": "08/20/2026,1,1,HB_WEST,HU,thirty,N\n08/20/2026,1,1,LZ_WEST,LZ,30,N\n08/20/2026,1,1,LZ_WEST,LZEW,31,N\n",
 }
@@ -236,7 +236,7 @@ async def test_a_bad_frame_is_refused_whole(feed: Feed, pages: ErcotPages, bad: 
     now = Now(datetime(2026, 8, 20, 5, 18, tzinfo=UTC))
     pages.post(ercot_pages.RT, "SPPHLZNP6905_20260820_0015", now.at - timedelta(minutes=1), head + BAD_DOCUMENTS[bad])
     asked = source(feed, now)
-    asked.errands = []
+    asked.periodic = []
     with pytest.raises(Refused):
         await asked.fetch(now.at - timedelta(minutes=5), now.at)
 
@@ -265,8 +265,8 @@ async def test_a_whole_first_fetch(feed: Feed, pages: ErcotPages) -> None:
         pages.post(report, "LFCNP3560_20260820_1230", start - timedelta(minutes=30), zones)
     asked = source(feed, now)
     facts = await asked.fetch(now.at - timedelta(hours=1), now.at)
-    while asked._beside is not None and not asked._beside.done():  # a slow machine may need longer than the first fetch waits
-        await asked._beside
+    while asked._background is not None and not asked._background.done():  # a slow machine may need longer than the first fetch waits
+        await asked._background
     facts = [*facts, *await asked.fetch(now.at, now.at)]
     assert list(asked.findings) == []
     prices = [fact for fact in facts if isinstance(fact, Price)]
@@ -286,12 +286,12 @@ async def test_a_whole_first_fetch(feed: Feed, pages: ErcotPages) -> None:
     now.at += timedelta(minutes=31)
     pages.post_real_time([start + timedelta(minutes=15), start + timedelta(minutes=30)], POINTS)
     await asked.fetch(now.at, now.at)
-    assert asked._beside is not None
-    await asked._beside
+    assert asked._background is not None
+    await asked._background
     (again,) = [fact for fact in await asked.fetch(now.at, now.at) if isinstance(fact, Price)]
     assert (again.usd_per_mwh, again.point, again.known_at) == (12.34, "HB_WEST", now.at)
     assert again.over.start == start - timedelta(minutes=15)
-    assert "restates" in asked.findings[-1]
+    assert " changes " in asked.findings[-1]
 
 
 async def test_led_by_the_environment_alone(web: Web, pages: ErcotPages, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -331,8 +331,8 @@ async def test_a_restart_keeps_the_corrected_price(feed: Feed, pages: ErcotPages
         for by, usd in (("ercot", invented("HB_WEST", start)), ("ercot-correction", 12.34))
     ]
     asked = source(feed, now, ["HB_WEST", "LZ_WEST"])
-    asked.errands = []
-    asked.told.remember(told)
+    asked.periodic = []
+    asked.published.restore(told)
     found = await asked.fetch(now.at - timedelta(minutes=5), now.at)
     assert [price.point for price in found if isinstance(price, Price)] == ["LZ_WEST"]
     assert list(asked.findings) == []
@@ -356,6 +356,6 @@ async def test_real_documents(feed: Feed, pages: ErcotPages) -> None:
     assert {row[0] for row in rows} == {start}
     raw = await feed.ask("day_ahead", points=["HB_WEST", "LZ_WEST"], day="2025-04-11")
     whole = OperatingDay(Market.ERCOT, date(2025, 4, 11)).grid(60)
-    assert len(accept(raw, Shape(frozenset({"HB_WEST", "LZ_WEST"}), 3600, -500.0, whole=whole))) == 48
+    assert len(accept(raw, Shape(frozenset({"HB_WEST", "LZ_WEST"}), 3600, -500.0, grid=whole))) == 48
     published = sorted(float(line.split(",")[3]) for line in dam.splitlines() if line.split(",")[2] == "LZ_WEST")
     assert sorted(row[3] for row in raw if row[2] == "LZ_WEST") == published

@@ -46,7 +46,7 @@ class Setting:
         web.route = self.pages.route
         self.source = ErcotSource(points, lambda: self.at)
         self.source.feed = feed
-        self.source.errands = []
+        self.source.periodic = []
 
     def board(self, starts: Sequence[datetime], **prices: float) -> None:
         def price(point: str, start: datetime) -> float:
@@ -60,8 +60,8 @@ class Setting:
 
     async def settled(self) -> list[Price]:
         """Lets what runs beside the fetch end, then fetches."""
-        if self.source._slow is not None:
-            await asyncio.wait({self.source._slow})
+        if self.source._gridstatus is not None:
+            await asyncio.wait({self.source._gridstatus})
         return await self.fetch()
 
 
@@ -107,7 +107,7 @@ async def test_gridstatus_stands_in_for_the_dashboard(setting: Setting) -> None:
     setting.board(starts)
     setting.at += timedelta(minutes=15)
     await setting.fetch()
-    assert "dashboard answers again" in setting.source.findings[-1]
+    assert "dashboard recovered" in setting.source.findings[-1]
 
 
 async def test_when_both_fail_the_fetch_says_so(setting: Setting) -> None:
@@ -126,7 +126,7 @@ async def test_disagreement_is_a_finding_and_overwrites_nothing(setting: Setting
         assert rt(await setting.settled()) == {}
     disagreements = [text for text in setting.source.findings if "HB_WEST" in text]
     assert len(disagreements) == 2
-    assert "ercot says 31.00, ercot-dashboard said 30.00" in disagreements[0]
+    assert "ercot gives 31.00, ercot-dashboard gave 30.00" in disagreements[0]
 
 
 async def test_a_restated_price_is_a_new_vintage(setting: Setting) -> None:
@@ -141,7 +141,7 @@ async def test_a_restated_price_is_a_new_vintage(setting: Setting) -> None:
     assert {price.known_at for price in again} == {setting.at}
 
 
-async def test_an_absurd_price_needs_a_second_source(setting: Setting) -> None:
+async def test_an_implausible_price_needs_a_second_source(setting: Setting) -> None:
     start = quarters(DAY)[47]
     setting.board([start], HB_WEST=9_000.0)
     with pytest.raises(Refused, match="outside what the market"):

@@ -164,7 +164,7 @@ POINTS = frozenset({"A", "B"})
 def frame(day: date) -> tuple[list[list[object]], Shape]:
     grid = OperatingDay(Market.ERCOT, day).grid()
     rows: list[list[object]] = [[int(s), int(s) + 900, point, -251.0] for s in grid.edges[:-1] for point in ("A", "B")]
-    return rows, Shape(POINTS, 900, -500.0, whole=grid)
+    return rows, Shape(POINTS, 900, -500.0, grid=grid)
 
 
 @given(DAYS)
@@ -210,7 +210,7 @@ def test_one_row_more_or_less_or_elsewhere_refuses_the_day(day: date, data: st.D
         accept(rows, shape)
 
 
-def test_absurd_rows_are_named_and_can_be_vouched_for() -> None:
+def test_implausible_rows_are_named_and_a_second_source_confirms_them() -> None:
     start = int(datetime(2026, 8, 20, tzinfo=UTC).timestamp())
     shape = Shape(frozenset("A"), 900, -500.0)
     with pytest.raises(ImplausiblePrice) as fault:

@@ -117,7 +117,7 @@ async def test_the_latest_interval_is_shifted_to_its_start(feed: Feed, web: Web,
     now = Now(datetime(2026, 7, 1, 15, 2, tzinfo=UTC))
     pages.real_time(LATEST, [datetime(2026, 7, 1, 14, 55, tzinfo=UTC)])
     asked = source(feed, now)
-    asked.errands = []
+    asked.periodic = []
     found = await asked.fetch(now.at, now.at)
     prices = [(fact.point, fact.over.start, fact.over.end, fact.usd_per_mwh) for fact in found if isinstance(fact, Price)]
     start, end = datetime(2026, 7, 1, 14, 55, tzinfo=UTC), datetime(2026, 7, 1, 15, tzinfo=UTC)
@@ -139,7 +139,7 @@ async def test_every_day_has_24_hours_in_est(feed: Feed, pages: MisoPages, day: 
     pages.day_ahead(day)
     whole = OperatingDay(Market.MISO, day)
     raw = await feed.ask("day_ahead", points=POINTS, day=day.isoformat())
-    rows = accept(raw, Shape(frozenset(POINTS), 3600, PRICE_FLOOR[Market.MISO], whole=whole.grid(60), market=Market.MISO))
+    rows = accept(raw, Shape(frozenset(POINTS), 3600, PRICE_FLOOR[Market.MISO], grid=whole.grid(60), market=Market.MISO))
     assert len(rows) == 48
     assert all(row.value == invented(row.point, row.over.start) for row in rows)
     assert rows[0].over.start == datetime.combine(day, time(5), UTC)
@@ -150,7 +150,7 @@ async def test_a_whole_day_of_five_minutes(feed: Feed, pages: MisoPages) -> None
     whole = OperatingDay(Market.MISO, yesterday)
     pages.real_time(PREVIOUS, [over.start for over in whole.grid(5).intervals])
     raw = await feed.ask("real_time", points=POINTS, of=yesterday.isoformat())
-    rows = accept(raw, Shape(frozenset(POINTS), 300, -1500.0, whole=whole.grid(5), market=Market.MISO))
+    rows = accept(raw, Shape(frozenset(POINTS), 300, -1500.0, grid=whole.grid(5), market=Market.MISO))
     assert len(rows) == 288 * 2
     assert all(row.value == invented(row.point, row.over.start) for row in rows)
 
@@ -168,8 +168,8 @@ async def test_a_first_fetch_brings_everything(feed: Feed, pages: MisoPages) -> 
     pages.forecast(today.on)
     asked = source(feed, now)
     facts = list(await asked.fetch(now.at - timedelta(hours=2), now.at))
-    assert asked._beside is not None
-    await asked._beside
+    assert asked._background is not None
+    await asked._background
     facts += await asked.fetch(now.at, now.at)
     assert list(asked.findings) == []
     prices = [fact for fact in facts if isinstance(fact, Price)]
@@ -203,7 +203,7 @@ async def test_silence_is_killed_at_the_deadline(feed: Feed, pages: MisoPages) -
     pages.fault = lambda path: Reply(silent=True)
     now = Now(datetime(2026, 7, 1, 15, 2, tzinfo=UTC))
     asked = source(feed, now)
-    asked.errands = []
+    asked.periodic = []
     await feed.aclose()
     feed.deadline_s = 0.8
     try:
@@ -225,7 +225,7 @@ async def test_a_bad_frame_is_refused_whole(feed: Feed, pages: MisoPages, bad: s
     pages.real_time(LATEST, [start], lambda point, at: bad if point == "MINN.HUB" else 30.0)
     now = Now(start + timedelta(minutes=7))
     asked = source(feed, now)
-    asked.errands = []
+    asked.periodic = []
     with pytest.raises(Refused):
         await asked.fetch(now.at, now.at)
 
@@ -234,7 +234,7 @@ async def test_doubled_and_empty_frames_are_refused(feed: Feed, pages: MisoPages
     start = datetime(2026, 7, 1, 14, 55, tzinfo=UTC)
     now = Now(start + timedelta(minutes=7))
     asked = source(feed, now)
-    asked.errands = []
+    asked.periodic = []
     for starts in ([start, start], []):
         pages.real_time(LATEST, starts)
         with pytest.raises(Refused):

@@ -84,7 +84,7 @@ async def test_an_outlook_knows_the_tariff_to_its_end_and_holds_no_price_over_th
     by_hour = {o.start.astimezone(TEXAS): usd for o, usd in zip(ahead.grid.intervals, ahead.energy["RATE"].values, strict=True)}
     assert all(usd == shipped().price(start) for start, usd in by_hour.items())
     assert len(set(by_hour.values())) == 3 and ahead.price_basis is PriceBasis.REAL_TIME
-    assert set(ahead.basis["RATE"]) == {Basis.PUBLISHED} and ahead.notes == ("No outside temperature is known; 25 C stands in.",)
+    assert set(ahead.basis["RATE"]) == {Basis.PUBLISHED} and ahead.notes == ("No outside temperature is known; 25 C is assumed.",)
 
 
 def table_file(folder: Path, text: str) -> Path:
@@ -131,7 +131,10 @@ def test_prices_by_the_hour_out_of_a_file(tmp_path: Path) -> None:
     path.write_text("start,usd_per_mwh\n2026-07-02T00:00:00-05:00,31.25\n2026-07-02T01:00:00-05:00,29.5\n", "utf-8")
     rates, zone = read_tariff(path, TariffPrices(file="rtp.csv", timezone="America/New_York", published=time(17)))
     assert rates.price(datetime(2026, 7, 2, 6, tzinfo=UTC)) == 29.5 and rates.price(datetime(2026, 7, 2, 7, tzinfo=UTC)) is None
-    assert rates.told(date(2026, 7, 1)) == (datetime(2026, 7, 1, 21, tzinfo=UTC), (date(2026, 7, 2),)) and zone.key == "America/New_York"
+    assert (
+        rates.published_on(date(2026, 7, 1)) == (datetime(2026, 7, 1, 21, tzinfo=UTC), (date(2026, 7, 2),))
+        and zone.key == "America/New_York"
+    )
 
 
 def test_every_fault_of_an_hourly_file_at_once(tmp_path: Path) -> None:
