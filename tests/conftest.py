@@ -1,6 +1,16 @@
-"""What every test shares: which of the long rounds run."""
+"""What every test shares: which long rounds run, in which order, and which tests wait for each other."""
+
+from __future__ import annotations
+
+from pathlib import Path
 
 import pytest
+
+ROOT = Path(__file__).parents[1]
+# Tests that start whole sites or a browser: one at a time, as each wants most of a core at its own pace.
+RUNNING_SITES = ("tests/e2e/", "tests/browser/", "tests/docs/test_readme.py", "tests/dispatch/service/test_demo.py")
+# Tests that listen on loopback addresses written into their module: one at a time within a module, modules beside each other.
+FIXED_ADDRESSES = ("tests/dispatch/rigs/", "tests/dispatch/sim/", "tests/dispatch/meters/", "tests/dispatch/service/test_notify.py")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -8,14 +18,41 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--slow",
         choices=("none", "sample", "all"),
         default="sample",
-        help="long rounds: none, the sample marked slow(sample=True), or all",
+        help="long rounds: none, the sample marked slow(sample=True), or all but those whose longer round is run (slow(sample='only'))",
     )
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     wanted = config.getoption("--slow")
     for item in items:
-        mark = item.get_closest_marker("slow")
-        if mark is None or wanted == "all" or (wanted == "sample" and mark.kwargs.get("sample")):
-            continue
-        item.add_marker(pytest.mark.skip(reason="a long round: ./loadstone test --all"))
+        if reason := left_out(item, wanted):
+            item.add_marker(pytest.mark.skip(reason=reason))
+        if group := waits_in(item):
+            item.add_marker(pytest.mark.xdist_group(group))
+    items.sort(key=first_the_longest)
+
+
+def left_out(item: pytest.Item, wanted: str) -> str:
+    """Why a long round is not run, or nothing. The `sample` of its mark: True, run in both; 'only', in place of a longer one of --all."""
+    mark = item.get_closest_marker("slow")
+    if mark is None:
+        return ""
+    sample = mark.kwargs.get("sample", False)
+    if wanted == "all":
+        return "a longer round of the same test is run" if sample == "only" else ""
+    return "" if wanted == "sample" and sample else "a long round: ./loadstone test --all"
+
+
+def waits_in(item: pytest.Item) -> str:
+    """The queue of tests that never run at the same time, as they share addresses or a whole site's pace; empty for most."""
+    file = item.path.relative_to(ROOT).as_posix()
+    if file.startswith(RUNNING_SITES):
+        return "running-site"
+    return file if file.startswith(FIXED_ADDRESSES) else ""
+
+
+def first_the_longest(item: pytest.Item) -> tuple[bool, float]:
+    """Sites run at their own pace and begin at once; then by what a test may take, so that no long one is left for the end."""
+    mark = item.get_closest_marker("timeout")
+    return waits_in(item) != "running-site", -float(mark.args[0] if mark else 0)

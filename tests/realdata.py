@@ -1,4 +1,4 @@
-"""Real series for tests that want them: never in the repository, so every such test skips with a reason where they are absent."""
+"""Real market data for tests. It is never in the repository, so a test that needs it is skipped with a reason where it is absent."""
 
 import os
 from pathlib import Path
@@ -9,8 +9,10 @@ FOLDER = Path(os.environ.get("LOADSTONE_DATA", Path(__file__).parents[2] / "shar
 
 
 def real(name: str) -> Path:
-    """The path of a real data file; skips the test when it is not on this machine."""
+    """The path of a real data file. Without it the test is skipped, but in CI, where the folder of real data is there, it fails."""
     path = FOLDER / name
     if not path.exists():
+        if os.environ.get("CI") == "true" and FOLDER.exists():
+            pytest.fail(f"CI has real data, but {path} is not among it: a test that would be skipped for it fails")
         pytest.skip(f"real data {name} is not here (set LOADSTONE_DATA to the folder that holds it)")
     return path

@@ -30,7 +30,7 @@ ROLES = ("supervisor", "loop", "api", "rigs", "planner")
 @pytest.mark.parametrize(
     "rounds",
     [
-        pytest.param(6, marks=pytest.mark.slow(sample=True)),
+        pytest.param(6, marks=pytest.mark.slow(sample="only")),
         pytest.param(50, marks=[pytest.mark.slow, pytest.mark.timeout(1500)]),
     ],
 )

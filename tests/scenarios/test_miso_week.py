@@ -124,7 +124,7 @@ def not_by_itself(statement: dict[str, Any], archive: Path, told: Sequence[tuple
     return checked
 
 
-@pytest.mark.slow(sample=True)
+@pytest.mark.slow(sample="only")
 @pytest.mark.timeout(900)
 def test_the_day_of_an_emergency(tmp_path: Path) -> None:
     statement = replayed(tmp_path, EMERGENCY, EMERGENCY)[EMERGENCY]

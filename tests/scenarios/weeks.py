@@ -15,7 +15,7 @@ from tests.e2e.site import answer
 from tests.scenarios.test_real_days import imported
 
 A_DAY_OR_A_WEEK = [
-    pytest.param(1, marks=[pytest.mark.slow(sample=True), pytest.mark.timeout(900)], id="day"),
+    pytest.param(1, marks=[pytest.mark.slow(sample="only"), pytest.mark.timeout(900)], id="day"),
     pytest.param(7, marks=[pytest.mark.slow, pytest.mark.timeout(1800)], id="week"),
 ]
 FEBRUARY = "ercot_rt_spp_15min_lz_hb_feb_2019_2020_2021.parquet"

@@ -15,48 +15,9 @@ from dispatch.store.inbox import Inbox
 from dispatch.store.journal import SqlJournal
 from dispatch.store.tables import open_ledger
 from dispatch.store.verify import verify
+from tests.dispatch.store.writing_processes import Writer, append_entries, push_calls
 
 ROOT = Path(__file__).parents[3]
-
-LEADER = """
-import sys
-from pathlib import Path
-from dispatch.entries import Planned
-from dispatch.store import lease
-from dispatch.store.journal import SqlJournal
-from dispatch.store.tables import open_ledger
-from tests.dispatch.store.entries import AT, held, priced
-engine = open_ledger(Path(sys.argv[1]))
-journal = SqlJournal(engine, lease.take(engine, sys.argv[2], 0.0))
-for n in range(100_000):
-    entry = (held(n), priced(n / 7, -n), Planned(at=AT, as_of=n, plan={"n": n, "load_mw": [n] * 500}))[n % 3]
-    print(journal.append(entry), flush=True)
-"""
-
-PUSHER = """
-import sys
-from pathlib import Path
-from dispatch.store.inbox import Inbox
-from dispatch.store.tables import open_ledger
-inbox = Inbox(open_ledger(Path(sys.argv[1])))
-for n in range(100_000):
-    print(inbox.put("call", {"n": n}, sys.argv[2], str(n))[0], flush=True)
-"""
-
-
-def start(code: str, *arguments: str) -> subprocess.Popen[str]:
-    return subprocess.Popen([sys.executable, "-c", code, *arguments], stdout=subprocess.PIPE, text=True, cwd=ROOT)
-
-
-def kill_after(process: subprocess.Popen[str], acks: int) -> list[int]:
-    """Every acknowledgement that a process gave before SIGKILL came."""
-    assert process.stdout is not None
-    acked = [int(process.stdout.readline()) for _ in range(acks)]
-    process.kill()
-    lines = process.stdout.read().split("\n")
-    process.wait()
-    process.stdout.close()
-    return acked + [int(line) for line in lines[:-1]]
 
 
 @pytest.mark.parametrize("seed", [*range(2), *(pytest.param(s, marks=pytest.mark.slow) for s in range(2, 50))])
@@ -65,9 +26,10 @@ def test_kill_9_loses_no_acknowledged_row(tmp_path: Path, engine: Engine, seed: 
     rows: set[int] = set()
     pushed: set[int] = set()
     for round_ in range(2):
-        leader, pusher = start(LEADER, str(tmp_path), f"leader-{round_}"), start(PUSHER, str(tmp_path), f"key-{round_}")
-        rows |= set(kill_after(leader, rng.randrange(1, 120)))
-        pushed |= set(kill_after(pusher, rng.randrange(1, 60)))
+        leader = Writer.start(append_entries, tmp_path, f"leader-{round_}")
+        pusher = Writer.start(push_calls, tmp_path, f"key-{round_}")
+        rows |= set(leader.kill_after(rng.randrange(1, 120)))
+        pushed |= set(pusher.kill_after(rng.randrange(1, 60)))
         assert verify(engine).findings == ()
         seqs = [seq for seq, _ in SqlJournal(engine).read()]
         assert rows <= set(seqs) and seqs == list(range(1, len(seqs) + 1))
@@ -132,8 +94,8 @@ def test_a_full_disk_loses_the_row_and_recovers_without_a_restart(tmp_path: Path
 
 def test_processes_that_start_together_make_one_ledger(tmp_path: Path) -> None:
     data = tmp_path / "new"
-    pushers = [start(PUSHER, str(data), f"key-{n}") for n in range(4)]
-    acked = [ack for pusher in pushers for ack in kill_after(pusher, 5)]
+    pushers = [Writer.start(push_calls, data, f"key-{n}") for n in range(4)]
+    acked = [ack for pusher in pushers for ack in pusher.kill_after(5)]
     engine = open_ledger(data)
     assert len(acked) == len(set(acked))
     assert set(acked) <= {row.id for row in Inbox(engine).after(0)}

@@ -95,7 +95,7 @@ def resident_kb() -> int:
 
 
 @pytest.mark.parametrize(
-    "rounds", [pytest.param(300, marks=pytest.mark.slow(sample=True)), pytest.param(3000, marks=pytest.mark.slow)], ids=["sample", "all"]
+    "rounds", [pytest.param(300, marks=pytest.mark.slow(sample="only")), pytest.param(3000, marks=pytest.mark.slow)], ids=["sample", "all"]
 )
 def test_three_thousand_solves_in_one_session(rounds):
     """Costs of ten sizes, sometimes other bounds: every objective as from nothing, and the process does not grow."""
