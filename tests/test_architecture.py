@@ -45,49 +45,49 @@ def functions(path: Path) -> Iterator[tuple[str, int]]:
             yield f"{name_of(path)}:{node.name}", node.end_lineno - node.lineno + 1
 
 
-def test_a_module_fits_in_one_head() -> None:
+def test_modules_are_short_enough() -> None:
     lines = {name_of(path): len(path.read_text("utf-8").splitlines()) for path in MODULES}
     assert {name: n for name, n in lines.items() if n > MODULE_LINES} == {}
     assert median(lines.values()) <= 130
 
 
-def test_a_bench_is_one_script() -> None:
+def test_benchmarks_are_one_script_each() -> None:
     lines = {name_of(path): len(path.read_text("utf-8").splitlines()) for path in (ROOT / "bench").glob("*.py")}
     assert {name: n for name, n in lines.items() if n > BENCH_LINES} == {}
 
 
-def test_a_function_fits_on_a_screen() -> None:
+def test_functions_are_short_enough() -> None:
     found = [(name, n) for path in MODULES for name, n in functions(path)]
     assert {name: n for name, n in found if n > LONG_FUNCTIONS.get(name, (FUNCTION_LINES,))[0]} == {}
     assert median(n for _, n in found) <= 9
 
 
-def test_exceptions_to_the_cap_are_still_needed() -> None:
+def test_listed_long_modules_are_still_long() -> None:
     found = {name: n for path in MODULES for name, n in functions(path) if n > FUNCTION_LINES}
     assert set(LONG_FUNCTIONS) <= set(found)
 
 
 @pytest.mark.parametrize("path", MODULES, ids=name_of)
-def test_a_module_and_its_public_classes_say_what_they_are_for(path: Path) -> None:
+def test_modules_and_public_classes_have_docstrings(path: Path) -> None:
     assert ast.get_docstring(tree(path)), "a module without a docstring"
     public = [node for node in tree(path).body if isinstance(node, ast.ClassDef) and not node.name.startswith("_")]
     assert [node.name for node in public if not ast.get_docstring(node)] == []
 
 
-def test_names_say_the_fields_words() -> None:
+def test_class_names_avoid_vague_words() -> None:
     empty = re.compile(r"Manager|Helper|Util|Service|Handler")
     classes = [(path, node.name) for path in MODULES for node in ast.walk(tree(path)) if isinstance(node, ast.ClassDef)]
     assert [f"{name_of(path)}: {name}" for path, name in classes if empty.search(name)] == []
     assert [name_of(path) for path in MODULES if path.stem in ("common", "utils", "util", "helpers", "misc", "base")] == []
 
 
-def test_nothing_is_left_for_later() -> None:
+def test_code_has_no_todo_marks() -> None:
     later = re.compile(r"\b(TO" r"DO|FIX" r"ME|XX" r"X|HA" r"CK)\b")
     found = [name_of(path) for path in [*MODULES, *TESTS, *(ROOT / "bench").glob("*.py")] if later.search(path.read_text("utf-8"))]
     assert found == []
 
 
-def test_fakes_not_patches() -> None:
+def test_tests_use_fakes_instead_of_patches() -> None:
     """The environment is the outside world and may be set; our own objects are never replaced behind their back."""
     found = []
     for path in TESTS:
@@ -121,7 +121,7 @@ def declared() -> list[tuple[str, str, str]]:
 
 
 @pytest.mark.parametrize(("group", "word", "target"), declared(), ids=lambda part: part)
-def test_an_entry_point_leads_to_a_class_of_its_word(group: str, word: str, target: str) -> None:
+def test_an_entry_point_names_a_class_of_its_type(group: str, word: str, target: str) -> None:
     module, _, attribute = target.partition(":")
     found = getattr(import_module(module), attribute)
     if group == "optimizer.obligations":
@@ -131,7 +131,7 @@ def test_an_entry_point_leads_to_a_class_of_its_word(group: str, word: str, targ
         assert found.model_fields["kind" if group.startswith("dispatch.") else "source"].default == word
 
 
-def test_every_built_in_is_an_entry_point() -> None:
+def test_every_built_in_plug_in_has_an_entry_point() -> None:
     targets = {target for _, _, target in declared()}
     room = ROOT / "optimizer" / "obligations"
     written = {path.stem for path in room.glob("[a-z]*.py")} - {"contract"} | {path.parent.name for path in room.glob("*/contract.py")}

@@ -45,7 +45,7 @@ def _of(readings: Readings, rigs: tuple[int, ...]) -> np.ndarray:
     return np.isin(readings.rigs, rigs)
 
 
-async def it_says_what_it_can_do(bench: Bench) -> None:
+async def it_declares_its_abilities(bench: Bench) -> None:
     assert {Ability.READ, Ability.SLEEP, Ability.WAKE} <= bench.driver.abilities
 
 
@@ -57,7 +57,7 @@ async def a_reading_has_every_rig_once_in_the_order_asked(bench: Bench) -> None:
         assert np.all(np.isfinite(readings.at))
 
 
-async def healthy_rigs_read_as_their_mode_and_silent_ones_as_nothing(bench: Bench) -> None:
+async def healthy_rigs_read_as_their_mode_and_silent_ones_as_nan(bench: Bench) -> None:
     readings = await bench.driver.read(bench.everyone, DEADLINE_S)
     normal = bench.group.mode("normal")
     healthy, silent = _of(readings, bench.healthy), _of(readings, bench.silent)
@@ -67,7 +67,7 @@ async def healthy_rigs_read_as_their_mode_and_silent_ones_as_nothing(bench: Benc
     assert np.all(np.isnan(readings.watts[silent])) and np.all(np.isnan(readings.ths[silent]))
 
 
-async def a_stop_is_sent_and_shows(bench: Bench) -> None:
+async def a_sleep_command_lowers_the_readings(bench: Bench) -> None:
     sent = await bench.driver.set_mode(bench.everyone, "sleep", DEADLINE_S)
     assert _said(sent) == bench.everyone
     assert set(sent.sent) >= set(bench.healthy) and not sent.refused and not sent.unsupported
@@ -76,14 +76,14 @@ async def a_stop_is_sent_and_shows(bench: Bench) -> None:
     assert np.all(readings.watts < 100) and np.all(readings.ths == 0)
 
 
-async def a_stop_told_twice_is_a_stop(bench: Bench) -> None:
+async def a_repeated_sleep_command_changes_nothing(bench: Bench) -> None:
     for _ in range(2):
         assert set((await bench.driver.set_mode(list(bench.healthy), "sleep", DEADLINE_S)).sent) == set(bench.healthy)
     await bench.later(15.0)
     assert np.all((await bench.driver.read(list(bench.healthy), DEADLINE_S)).watts < 100)
 
 
-async def a_wake_shows_in_watts_first(bench: Bench) -> None:
+async def a_wake_command_raises_the_watts(bench: Bench) -> None:
     await bench.driver.set_mode(list(bench.healthy), "sleep", DEADLINE_S)
     await bench.later(15.0)
     assert set((await bench.driver.set_mode(list(bench.healthy), "normal", DEADLINE_S)).sent) == set(bench.healthy)
@@ -104,14 +104,14 @@ async def every_other_mode_of_the_group_can_be_set(bench: Bench) -> None:
         assert np.all(np.abs(readings.watts / mode.watts - 1) < 0.06), mode.name
 
 
-async def one_rig_does_not_move_another(bench: Bench) -> None:
+async def a_command_to_one_rig_leaves_the_others_alone(bench: Bench) -> None:
     first, *rest = bench.healthy
     await bench.driver.set_mode([first], "sleep", DEADLINE_S)
     await bench.later(15.0)
     assert np.all((await bench.driver.read(rest, DEADLINE_S)).watts > 1000)
 
 
-async def silent_rigs_cost_their_deadline_and_no_more(bench: Bench) -> None:
+async def silent_rigs_delay_an_answer_by_their_deadline_at_most(bench: Bench) -> None:
     began = wall_s()
     readings, sent = await asyncio.gather(bench.driver.read(bench.everyone, 0.5), bench.driver.set_mode(list(bench.silent), "sleep", 0.5))
     assert wall_s() - began < 0.5 * (2 + len(bench.silent)) + 2.0
@@ -125,14 +125,14 @@ async def it_can_be_closed_twice(bench: Bench) -> None:
 
 
 LAWS: tuple[Callable[[Bench], Awaitable[None]], ...] = (
-    it_says_what_it_can_do,
+    it_declares_its_abilities,
     a_reading_has_every_rig_once_in_the_order_asked,
-    healthy_rigs_read_as_their_mode_and_silent_ones_as_nothing,
-    a_stop_is_sent_and_shows,
-    a_stop_told_twice_is_a_stop,
-    a_wake_shows_in_watts_first,
+    healthy_rigs_read_as_their_mode_and_silent_ones_as_nan,
+    a_sleep_command_lowers_the_readings,
+    a_repeated_sleep_command_changes_nothing,
+    a_wake_command_raises_the_watts,
     every_other_mode_of_the_group_can_be_set,
-    one_rig_does_not_move_another,
-    silent_rigs_cost_their_deadline_and_no_more,
+    a_command_to_one_rig_leaves_the_others_alone,
+    silent_rigs_delay_an_answer_by_their_deadline_at_most,
     it_can_be_closed_twice,
 )

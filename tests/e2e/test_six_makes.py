@@ -16,7 +16,7 @@ from dispatch.site_file.defaults import default_file
 from dispatch.site_file.load import check_site_file, load_site_file
 from tests.dispatch.rigs.makes import need_ports
 from tests.e2e.site import answer, running
-from tests.e2e.test_day import call
+from tests.e2e.test_simulated_day import call
 
 FILE = default_file("six-makes.toml")
 RIGS = 3
@@ -30,7 +30,7 @@ def few(folder: Path) -> Path:
     return path
 
 
-def test_the_file_is_about_a_megawatt_of_six_makes() -> None:
+def test_six_makes_file_is_valid_and_about_one_megawatt() -> None:
     setup = load_site_file(FILE)
     found = check_site_file(FILE)
     assert found.faults == () and 0.9 <= found.summary["full_load_mw"] <= 1.1
@@ -50,7 +50,7 @@ def moved(data: Path) -> dict[str, list[str]]:
 
 
 @pytest.mark.slow(sample=True)
-def test_six_makes_stop_on_a_call_and_go_on_after_it(tmp_path: Path) -> None:
+def test_rigs_of_six_makes_sleep_on_a_deployed_call_and_wake_on_its_recall(tmp_path: Path) -> None:
     need_ports(Dialect.ANTMINER)
     data = tmp_path / "data"
     secret = answer("keys", "add", "qse", "--scope", "dispatch", "--data", data)["secret"]

@@ -25,7 +25,7 @@ FIGURES = {
 
 
 @pytest.mark.parametrize("name", EXAMPLES)
-def test_the_statement_is_the_one_that_is_kept(name: str, tmp_path: Path) -> None:
+def test_the_statement_equals_the_golden_file(name: str, tmp_path: Path) -> None:
     text = EXAMPLES[name](tmp_path)
     assert [usd for usd in FIGURES[name] if usd not in text.split()] == []
     assert text == (HERE / f"{name}.txt").read_text("utf-8")

@@ -123,7 +123,7 @@ def planned_with_reasons(folder: Path) -> None:
 
 @pytest.mark.slow(sample="only")
 @pytest.mark.timeout(600)
-def test_the_day_of_the_record(tmp_path: Path) -> None:
+def test_peak_load_day_of_august_2024(tmp_path: Path) -> None:
     statement = replayed(tmp_path, PEAK, PEAK)[PEAK]
     reckoned(statement, tmp_path / "archive", PEAK)
     the_peak(statement)
@@ -132,7 +132,7 @@ def test_the_day_of_the_record(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
-def test_the_week_of_the_record(tmp_path: Path) -> None:
+def test_peak_load_week_of_august_2024(tmp_path: Path) -> None:
     week = replayed(tmp_path, FIRST, LAST)
     for on, statement in week.items():
         reckoned(statement, tmp_path / "archive", on)

@@ -23,7 +23,7 @@ STRIKE = Decimal("92.00")
 
 
 @pytest.mark.parametrize("days", A_DAY_OR_A_WEEK)
-def test_each_tenant_runs_and_pays_by_its_own_agreement(tmp_path: Path, days: int) -> None:
+def test_each_tenant_runs_and_pays_by_its_own_contract(tmp_path: Path, days: int) -> None:
     archive, config = archive_of(tmp_path, FEBRUARY, DAY_AHEAD), site_file("hosting-site.toml")
     plan = planned(config, archive, "2021-02-10T09:05:00Z")
     assert plan["breakevens"]["alder-s21pro"] == 92.0, "power is passed through: the tenant's strike alone decides"

@@ -126,7 +126,7 @@ def not_by_itself(statement: dict[str, Any], archive: Path, told: Sequence[tuple
 
 @pytest.mark.slow(sample="only")
 @pytest.mark.timeout(900)
-def test_the_day_of_an_emergency(tmp_path: Path) -> None:
+def test_miso_emergency_day(tmp_path: Path) -> None:
     statement = replayed(tmp_path, EMERGENCY, EMERGENCY)[EMERGENCY]
     the_emergency(statement)
     the_dispatch(statement, EMERGENCY, 16, 19)
@@ -134,7 +134,7 @@ def test_the_day_of_an_emergency(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
-def test_a_week_of_july(tmp_path: Path) -> None:
+def test_miso_week_with_emergency_dispatch_and_award(tmp_path: Path) -> None:
     statements = replayed(tmp_path, date(2024, 7, 24), date(2024, 7, 30))
     the_emergency(statements[EMERGENCY])
     the_dispatch(statements[EMERGENCY], EMERGENCY, 16, 19)

@@ -130,7 +130,7 @@ def _hashprice(kept: Archive, on: date) -> float:
     return found.usd_per_ph_day
 
 
-def test_a_summer_afternoon_at_hb_west(tmp_path: Path) -> None:
+def test_load_follows_price_at_hb_west_on_2022_07_13(tmp_path: Path) -> None:
     """2022-07-13: 5,500 $/MWh at HB_WEST."""
     archive = imported(
         tmp_path, "ercot_rt_spp_15min_hubs_2020_2024.parquet", "ercot_dam_spp_hourly_lz_hb_2019_2025.parquet", "btc_daily.csv.gz"
@@ -144,7 +144,7 @@ def test_a_summer_afternoon_at_hb_west(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
-def test_winter_storm_uri_at_lz_west(tmp_path: Path) -> None:
+def test_load_follows_price_at_lz_west_in_winter_storm_uri(tmp_path: Path) -> None:
     """2021-02-12 to 02-20, the zone's energy-weighted price, 9,000 $/MWh for days."""
     archive = imported(
         tmp_path, "ercot_rt_spp_15min_lz_hb_feb_2019_2020_2021.parquet", "ercot_dam_spp_hourly_lz_hb_2019_2025.parquet", "btc_daily.csv.gz"
@@ -158,7 +158,7 @@ def test_winter_storm_uri_at_lz_west(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
-def test_winter_storm_uri_at_texas_hub(tmp_path: Path) -> None:
+def test_load_follows_price_at_texas_hub_in_winter_storm_uri(tmp_path: Path) -> None:
     """The same nine days in MISO, hourly, EST."""
     archive = imported(tmp_path, "miso_rt_lmp_hourly_hubs_2020_2024.parquet", "btc_daily.csv.gz")
     config = site_file(tmp_path / "site.toml", "miso", "TEXAS.HUB")

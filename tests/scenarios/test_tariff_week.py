@@ -23,7 +23,7 @@ def rate(at: datetime) -> Decimal:
 
 
 @pytest.mark.parametrize("days", A_DAY_OR_A_WEEK)
-def test_a_week_of_july_on_the_rate(tmp_path: Path, days: int) -> None:
+def test_tariff_energy_and_demand_charges_over_days_of_july(tmp_path: Path, days: int) -> None:
     archive = archive_of(tmp_path, HASH)
     config = tmp_path / "site.toml"
     text = site_file("tariff-site.toml").read_text("utf-8")

@@ -38,7 +38,7 @@ BOOK: list[dict[str, Any]] = [
 METERS = [{"id": "main", "import_mw": 0.1}]
 
 
-def test_it_is_planned_remembered_and_billed(tmp_path: Path) -> None:
+def test_own_generation_is_planned_journaled_and_billed(tmp_path: Path) -> None:
     """Energy at 10 $/MWh, then at 300 from 13:00 to 14:30, then at 10; gas at 20. The rigs draw 0.26 MW, the line brings 0.1."""
     setup = setup_from_document(document(obligations=BOOK, meters=METERS))
     usd = [10.0] * 52 + [300.0] * 6 + [10.0] * 14  # from midnight in Texas

@@ -1,4 +1,4 @@
-"""Makes the pictures of docs/reference/settlement.md anew: `python -m tests.browser.pictures`."""
+"""Makes the pictures of docs/reference/settlement.md anew: `python -m tests.browser.docs_pictures`."""
 
 from __future__ import annotations
 

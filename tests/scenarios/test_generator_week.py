@@ -14,7 +14,7 @@ QUARTER = Decimal("0.25")
 
 
 @pytest.mark.parametrize("days", A_DAY_OR_A_WEEK)
-def test_the_oil_field_runs_on_gas_when_the_line_is_dear(tmp_path: Path, days: int) -> None:
+def test_generator_runs_when_grid_power_is_dear_and_net_load_is_billed(tmp_path: Path, days: int) -> None:
     archive, config = archive_of(tmp_path, FEBRUARY, DAY_AHEAD), site_file("gas-site.toml")
     plan = planned(config, archive, "2021-02-14T18:05:00Z")
     assert any(r.startswith("genset makes ") and "another MWh of it costs 20.28 $" in r for r in plan["reasons"])

@@ -30,14 +30,14 @@ DEMONSTRATION = default_file(DEMO_SITE)
         (["what-if", "file", "--config", str(DEMONSTRATION)], "is not JSON"),
     ],
 )
-def test_what_is_wrong_is_said_in_a_line_with_status_2(words: list[str], said: str, tmp_path: Path) -> None:
+def test_a_wrong_argument_gives_one_line_and_exit_status_2(words: list[str], said: str, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("neither", "utf-8")
     done = loadstone(*words, cwd=tmp_path)
     assert done.returncode == 2, done.stderr
     assert said in done.stderr and "Traceback" not in done.stderr
 
 
-def test_a_port_that_is_taken_is_status_3(tmp_path: Path) -> None:
+def test_a_port_in_use_gives_exit_status_3(tmp_path: Path) -> None:
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
         other.listen()
@@ -46,7 +46,7 @@ def test_a_port_that_is_taken_is_status_3(tmp_path: Path) -> None:
     assert "cannot be listened on" in done.stderr and "Traceback" not in done.stderr
 
 
-def test_a_journal_that_was_touched_is_told_by_every_command_that_stands_on_it(tmp_path: Path) -> None:
+def test_verify_redecide_and_settle_report_a_tampered_journal_row(tmp_path: Path) -> None:
     """A row whose change alters no decision: verify, redecide and settle say so, a statement that was kept is still given."""
     data, archive, site = tmp_path / "data", tmp_path / "archive", tmp_path / "site.toml"
     start = datetime(2026, 3, 8, 6, 0, tzinfo=UTC)

@@ -22,7 +22,7 @@ ROOT = Path(__file__).parents[2]
 START = "2026-08-20T05:00:00Z"  # midnight in Texas
 
 
-def test_a_newcomer_sees_rigs_follow_a_price(tmp_path: Path) -> None:
+def test_run_without_a_site_file_serves_a_page_and_moves_rigs_by_price(tmp_path: Path) -> None:
     """Without any file: a page with a plan, and rigs moved over TCP."""
     with running(tmp_path / "data") as site:
         state = site.wait("a plan", lambda: (s := site.get("state"))["plan_age_s"] is not None and s, 60)
@@ -49,7 +49,7 @@ def moved(data: Path) -> int:
     "hours",
     [pytest.param(3, marks=pytest.mark.slow(sample=True)), pytest.param(24, marks=[pytest.mark.slow, pytest.mark.timeout(900)])],
 )
-def test_a_day_at_speed_300(hours: int, tmp_path: Path) -> None:
+def test_a_simulated_day_with_a_call_settles_to_the_independent_bill(hours: int, tmp_path: Path) -> None:
     """Runs to its end by itself; a call in the middle holds from the next tick until its recall; the statement is there."""
     data = tmp_path / "data"
     start = datetime.fromisoformat(START)

@@ -63,7 +63,7 @@ def known(hot: int) -> list[Any]:
     return [*facts, hashprice(45.0, NOON)]
 
 
-def test_what_if_the_wires_were_billed_at_the_peaks() -> None:
+def test_what_if_transmission_is_billed_at_coincident_peaks() -> None:
     state = State.start(small(), setup_from_document).after(Seen(at=NOON, facts=tuple(known(5))), 1)
     answer = what_if(Baseline.of(state, NOON, ReferenceDayPrices(state)), {"book": [{"add": FOUR_CP}]})
     by_hour = {i["start"][11:13]: i["load_mw"] for i in answer["case"]["intervals"][:24]}
@@ -72,7 +72,7 @@ def test_what_if_the_wires_were_billed_at_the_peaks() -> None:
     assert all(i["load_mw"] > 0.2 for i in answer["base"]["intervals"])
 
 
-def test_a_day_of_it_all_is_run_remembered_and_billed(tmp_path: Path) -> None:
+def test_a_day_of_transmission_and_hosting_is_run_and_billed(tmp_path: Path) -> None:
     """The hottest day of a synthetic August: every contract has its lines; what the loop remembered, the ledger says too."""
     setup = setup_from_document(document(obligations=BOOK, groups=GROUPS, prices={"source": "synthetic", "seed": 11}))
     source = SyntheticSource(Market.ERCOT, 11, setup.points)

@@ -34,7 +34,7 @@ ROLES = ("supervisor", "loop", "api", "rigs", "planner")
         pytest.param(50, marks=[pytest.mark.slow, pytest.mark.timeout(1500)]),
     ],
 )
-def test_kill_any_process(rounds: int, tmp_path: Path) -> None:
+def test_site_survives_sigkill_of_any_process(rounds: int, tmp_path: Path) -> None:
     r = random.Random(rounds)
     data = tmp_path / "data"
     secret = answer("keys", "add", "qse", "--scope", "dispatch", "--data", data)["secret"]
@@ -137,7 +137,7 @@ def rigs_by_address(journal: list[Any]) -> dict[str, tuple[str, int]]:
     return found
 
 
-def test_verify_and_redecide_refuse_an_empty_folder(tmp_path: Path) -> None:
+def test_verify_and_redecide_report_a_folder_without_a_ledger(tmp_path: Path) -> None:
     for command in ("verify", "redecide"):
         done = loadstone(command, tmp_path)
         assert done.returncode == 2 and "no ledger" in done.stderr

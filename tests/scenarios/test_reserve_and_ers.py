@@ -66,7 +66,7 @@ def facts() -> list[Any]:
     return [*prices([30.0] * 32, NOON - 2 * HOUR), hashprice(45.0, NOON - HOUR), *reserve, sold, *calls]
 
 
-async def test_an_afternoon_of_reserve_and_emergency() -> None:
+async def test_reserve_and_emergency_response_in_one_afternoon() -> None:
     setup = services()
     fleet = Fleet(spec_of(setup.site.groups), 0, NOON.timestamp())
     made, journal, loads = world(setup, NOON, facts(), fleet=fleet), MemoryJournal(), {}
@@ -103,7 +103,7 @@ async def test_an_afternoon_of_reserve_and_emergency() -> None:
     assert not redecide(journal.read()).findings
 
 
-def test_a_contract_crosses_to_the_worker_with_its_rules() -> None:
+def test_a_contract_keeps_its_rules_when_pickled_for_the_planner_process() -> None:
     book = services().book
     assert pickle.loads(pickle.dumps(book)) == book
     assert pickle.loads(pickle.dumps(book))[3].figure("event_full", NOON.date()) == 0.95
