@@ -70,8 +70,7 @@ def outlook(
     price where published; then persistence. A stale real-time price steps the ladder down: day-ahead for now too, then the last price
     while younger than a day, then safe state. Values are NaN only in the safe state. Reserve takes the same steps.
 
-    `hash_default` is the hashprice of the site file, usd_per_ph_day, used while none is known. `peak_windows_min` are the ways of metering
-    for which the probability of coincident system peaks is wanted. `synthetic` marks prices that a program made up.
+    `hash_default`, usd_per_ph_day, is used while no hashprice is known; `peak_windows_min` are the coincident peaks to predict.
     """
     at = utc(at)
     energies = {point: _energy(book, at, grid, point, market) for point in sorted(set(points))}

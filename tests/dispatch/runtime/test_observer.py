@@ -27,7 +27,7 @@ class Memory:
     def __init__(self) -> None:
         self.held: list[Price] = []
 
-    def remember(self, prices: Iterable[Price]) -> None:
+    def restore(self, prices: Iterable[Price]) -> None:
         self.held += prices
 
 
@@ -38,12 +38,12 @@ class Live:
 
     def __init__(self) -> None:
         self.findings: deque[str] = deque()
-        self.told = Memory()
+        self.published = Memory()
         self.closed = False
         self.told_first: list[bool] = []
 
     async def fetch(self, since: datetime, until: datetime) -> Sequence[Fact]:
-        self.told_first.append(bool(self.told.held))
+        self.told_first.append(bool(self.published.held))
         return []
 
     async def aclose(self) -> None:
@@ -107,7 +107,7 @@ async def test_a_live_source_knows_after_a_restart_what_was_told_before_it_is_as
     await observer.observe(NOON, state)
     for _ in range(5):
         await asyncio.sleep(0)
-    assert live.told.held == [known] and live.told_first[0]
+    assert live.published.held == [known] and live.told_first[0]
     watching.cancel()
     with pytest.raises(asyncio.CancelledError):
         await watching
