@@ -48,7 +48,7 @@ class TelemetrySink(Protocol):
 
 
 class RigController:
-    """Implements `dispatch.runtime.world.Hands` over one driver a group."""
+    """Implements `dispatch.runtime.world.Executor` over one driver a group."""
 
     def __init__(
         self,

@@ -98,7 +98,7 @@ class GroupReadings:
 
 
 def ranges(rigs: Ints) -> str:
-    """`dispatch.rigs.pack` of an array of ascending positions, vectorised."""
+    """`dispatch.entries.pack` of an array of ascending positions, vectorised."""
     if not len(rigs):
         return ""
     cuts = np.flatnonzero(np.diff(rigs) != 1)
