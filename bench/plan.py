@@ -61,7 +61,7 @@ BOOK = (
         products=("REGUP", "RRS", "ECRS", "NSPIN"),
         qualified_mw={"REGUP": 5.0, "RRS": 5.0, "ECRS": 10.0, "NSPIN": 10.0},
         scope=Scope(meter="clr"),
-    ).under(market_rules.default_market_rules().dated()),
+    ).with_rules(market_rules.default_market_rules().dated()),
     Ers(
         product="ERS-30",
         mw=5.0,
@@ -69,7 +69,7 @@ BOOK = (
         usd_per_mw_hour=7.25,
         scope=Scope(meter="ers"),
         periods=tuple(TimePeriod(name=f"TP{k}", months=(6, 7, 8, 9), weekdays=True, hours=hours) for k, hours in enumerate(ERS_HOURS, 2)),
-    ).under(market_rules.default_market_rules().dated()),
+    ).with_rules(market_rules.default_market_rules().dated()),
     Transition(),
 )
 

@@ -117,7 +117,7 @@ def _unverified(found: Any) -> list[str]:
 
     setup = found.setup
     on = OperatingDay.of(setup.site.market, found.at).on
-    return list(setup.rules.unverified(setup.site.market, on, [type(o).type for o in setup.book]))
+    return list(setup.rules.unverified(setup.site.market, on, [o.type for o in setup.book]))
 
 
 def _what_if_lines(answer: dict[str, Any]) -> list[str]:

@@ -14,7 +14,7 @@ from markets.factbook import FactBook
 from markets.facts import Call
 from markets.grid import Grid, Interval
 from optimizer.domain.actuals import Actuals
-from optimizer.domain.book import of_book
+from optimizer.domain.book import generators_by_meter
 from optimizer.domain.money import decimal
 from optimizer.domain.net_load import followed
 from optimizer.domain.obligation import Book
@@ -120,15 +120,15 @@ class ContractMemories:
             hashprice=[NAN] * len(grid),
             calls=last.calls,
             generated_mwh={name: known(mwh) for name, mwh in self.generated_mwh.items()},
-            generators=of_book(last.book, site),
+            generators=generators_by_meter(last.book, site),
         )
-        remembering: list[Any] = [o for o in last.book if getattr(o, "remembers_days", 0)]
+        remembering = [o for o in last.book if o.memory_days()]
         return {**self.by_contract, **{o.name: o.remember(self.by_contract.get(o.name, {}), actuals) for o in remembering}}
 
 
 def remembers(book: Book) -> bool:
     """Whether any contract of a book remembers days."""
-    return any(getattr(o, "remembers_days", 0) for o in book)
+    return any(o.memory_days() for o in book)
 
 
 def _generated_mw(last: SiteAsSeen, at: datetime) -> dict[str, float]:
@@ -137,7 +137,7 @@ def _generated_mw(last: SiteAsSeen, at: datetime) -> dict[str, float]:
     found = {}
     for meter in last.site.meters if planned else ():
         left = decimal(sum(mw for name, mw in last.meter_mw.items() if last.site.meter_of[name].id == meter.id))
-        for machine in of_book(last.book, last.site).get(meter.id, ()):
+        for machine in generators_by_meter(last.book, last.site).get(meter.id, ()):
             mw = followed(machine, decimal(planned.get(machine.name, 0.0)), left, meter)
             found[machine.name], left = float(mw), left - mw
     return found

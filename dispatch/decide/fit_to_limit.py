@@ -123,4 +123,4 @@ def not_ours_to_wake(site: Site, asleep_by_others: Flags) -> Flags:
 
 def uptime_promised(state: State) -> frozenset[str]:
     """The groups whose tenants are promised uptime: they are stopped after the others."""
-    return frozenset(n for o in state.setup.book if getattr(o, "uptime", 0.0) for n in o.scope.names(state.site))
+    return frozenset(n for o in state.setup.book if o.protects_uptime() for n in o.scope.names(state.site))

@@ -14,10 +14,12 @@ from dispatch.decide.measured_load import modes_in_effect
 from dispatch.decide.state import State
 from markets.forecasting.ladder import outlook, plan_grid
 from markets.grid import Grid
-from markets.outlook import Outlook, PeakWindow
+from markets.outlook import Outlook
 from markets.series import Series
+from optimizer.domain.book import peak_windows
+from optimizer.domain.contract import LOAD_BEFORE_MW
 from optimizer.domain.generator import RUNNING_MW, SINCE
-from optimizer.domain.obligation import LOAD_BEFORE_MW, Book
+from optimizer.domain.obligation import Book
 from optimizer.domain.site import Availability, GroupNow, RigGroup, Site, SoFar
 from optimizer.planning.plan_json import planned_interval
 
@@ -47,13 +49,8 @@ def inputs(state: State, at: datetime) -> PlanInputs:
 
 def look_ahead(state: State, at: datetime, grid: Grid) -> Outlook:
     """The outlook on a grid, as the state knows it."""
-    windows = peak_windows_min(state.setup.book)
+    windows = peak_windows(state.setup.book)
     return outlook(state.facts, at, grid, list(state.setup.points), state.site.market, peak_windows_min=windows)
-
-
-def peak_windows_min(book: Book) -> tuple[PeakWindow, ...]:
-    """The ways of metering whose coincident system peaks the contracts of a book ask an outlook to foresee."""
-    return tuple(dict.fromkeys(window for o in book for window in getattr(o, "peak_windows_min", ())))
 
 
 def ladder(state: State, at: datetime) -> tuple[str, str]:

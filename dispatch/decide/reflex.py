@@ -18,7 +18,7 @@ from dispatch.decide.state import State
 from markets.grid import Interval
 from markets.outlook import PriceBasis
 from optimizer.domain.calls import active, calls_in_force
-from optimizer.domain.obligation import LOAD_BEFORE_MW
+from optimizer.domain.contract import LOAD_BEFORE_MW
 from optimizer.domain.site import RigGroup, SafeState, Scope
 from optimizer.planning.plan_json import planned_interval
 
@@ -68,8 +68,8 @@ def load_limits(state: State, at: datetime) -> list[LoadLimit]:
         if bounds.floor_mw > 0 or bounds.cap_mw < float("inf"):
             groups = obligation.scope.names(site)
             out.append(LoadLimit(obligation.name, groups, bounds.floor_mw, bounds.cap_mw, bounds.firm, bounds.why))
-        for names, mw, why in getattr(obligation, "limits", lambda _: ())(site):
-            out.append(LoadLimit(obligation.name, names, 0.0, mw, True, why))
+        for limit in obligation.limits(site):
+            out.append(LoadLimit(obligation.name, limit.groups, 0.0, limit.mw, True, limit.why))
     for hold in state.holds.values():
         if hold.mw_cap is not None:
             scope = Scope(groups=(hold.group,)) if hold.group else Scope()

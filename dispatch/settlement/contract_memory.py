@@ -10,7 +10,6 @@ from typing import Any
 
 from sqlalchemy import Engine, select
 
-from dispatch.decide.plan_inputs import peak_windows_min
 from dispatch.entries import Seen
 from dispatch.settlement.generation import generation_in_rollups
 from dispatch.settlement.metering import metered_load
@@ -26,7 +25,7 @@ from markets.forecasting.peaks import coincident_peak_share, newest, peak_span
 from markets.grid import Grid, Interval
 from markets.outlook import PeakWindow
 from optimizer.domain.actuals import Actuals
-from optimizer.domain.book import of_book
+from optimizer.domain.book import generators_by_meter, peak_windows
 from optimizer.domain.money import decimal
 
 # Outside air where no temperature is known.
@@ -43,18 +42,20 @@ class PriorPeriod:
 
 def prior_period(engine: Engine, setup: Setup, grid: Grid, known_at: datetime | None) -> PriorPeriod:
     """Read what the book's contracts ask of the time before a day; nothing when none asks. Raises LedgerUnavailable, JournalBroken."""
-    windows = peak_windows_min(setup.book)
-    remembering: list[Any] = [o for o in setup.book if getattr(o, "remembers_days", 0)]
+    windows = peak_windows(setup.book)
+    remembering = [o for o in setup.book if o.memory_days()]
     if not windows and not remembering:
         return PriorPeriod()
     loads, temperatures = _loads_and_temperatures(engine, peak_span(setup.site.market, grid, windows or (15,)), known_at)
     share = {window: coincident_peak_share(loads, grid, setup.site.market, window).values for window in windows}
     memory: dict[str, Mapping[str, Any]] = {}
-    days = _days(grid.start, max((o.remembers_days for o in remembering), default=0))
+    days = _days(grid.start, max((o.memory_days() for o in remembering), default=0))
     calls = signals_seen(engine, Call, Interval(days[0].start - NOTICE, grid.end), known_at) if days else ()
     for day in days:
         then = _actuals(engine, setup, day, temperatures, calls, known_at)
-        for obligation in remembering if then is not None else ():
+        if then is None:
+            continue
+        for obligation in remembering:
             memory[obligation.name] = obligation.remember(memory.get(obligation.name, {}), then)
     exact = {window: [decimal(float(v)) for v in values] for window, values in share.items()}
     return PriorPeriod(exact, memory)
@@ -106,9 +107,9 @@ def _actuals(
     site, energy, hashed = load_by_cohort(engine, setup.site, setup.book, grid, [t.celsius if t else TEMPERATE_C for t in warm])
     if all(mwh.is_nan() for values in energy.values() for mwh in values):
         return None
-    machines = [made.name for behind in of_book(setup.book, setup.site).values() for made in behind]
+    machines = [made.name for behind in generators_by_meter(setup.book, setup.site).values() for made in behind]
     rows = {(r.group, r.over.start): r for r in read_rollups(engine, over, site.market.settlement_min, machines)} if machines else {}
-    made, behind = generation_in_rollups(setup, rows, grid), of_book(setup.book, site)
+    made, behind = generation_in_rollups(setup, rows, grid), generators_by_meter(setup.book, site)
     telemetry = {g: list(v) for g, v in energy.items()}
     return Actuals(
         site=site,

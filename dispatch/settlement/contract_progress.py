@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from dispatch.settlement.document import Figure
 from markets.grid import OperatingDay
@@ -15,9 +14,8 @@ from optimizer.settlement.settle import with_takeovers
 def contract_progress(book: Sequence[Obligation], actuals: Actuals, day: OperatingDay) -> list[Figure]:
     """The figures of every contract that has any, in the book's order."""
     then = with_takeovers(book, actuals)
-    reporting: list[Any] = [o for o in book if hasattr(o, "scores") and hasattr(o, "remember")]
     return [
-        {"name": score.name, "value": f"{score.value:.4f}", "unit": score.unit, "how": score.how}
-        for o in reporting
-        for score in o.scores(o.remember(then.memory.get(o.name, {}), then), day)
+        {"name": progress.name, "value": f"{progress.value:.4f}", "unit": progress.unit, "how": progress.how}
+        for o in book
+        for progress in o.progress(o.remember(then.memory.get(o.name, {}), then), day)
     ]

@@ -123,5 +123,5 @@ def _notes(measured: MeasuredDay) -> Iterable[str]:
     final = setup.rules.find(f"{day.market.value}.real_time_price_final", day.on)
     if final is not None and not measured.synthetic:
         yield f"{final.text} ({final.published})"
-    for text in setup.rules.unverified(day.market, day.on, [type(o).type for o in setup.book]):
+    for text in setup.rules.unverified(day.market, day.on, [o.type for o in setup.book]):
         yield f"Not verified: {text}"

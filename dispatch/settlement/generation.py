@@ -16,7 +16,7 @@ from dispatch.settlement.day_journal import Plans
 from dispatch.site_file.setup import Setup
 from dispatch.store.rollups import EXACT, Rollup
 from markets.grid import Grid
-from optimizer.domain.book import of_book
+from optimizer.domain.book import generators_by_meter
 from optimizer.domain.generator import RUNNING_MW
 from optimizer.domain.money import ZERO, decimal
 from optimizer.domain.net_load import followed
@@ -40,7 +40,7 @@ class Generated:
 
 def generated(setup: Setup, plans: Plans, grid: Grid, metered: Mapping[str, Sequence[Decimal]]) -> Generated:
     """By the plans in force over a settlement grid, with `metered` MWh by group. Without a plan in force a generator counts as stopped."""
-    site, behind = setup.site, of_book(setup.book, setup.site)
+    site, behind = setup.site, generators_by_meter(setup.book, setup.site)
     if not behind:
         return Generated()
     planned = in_force(grid, plans) if plans else (None,) * len(grid)
@@ -63,5 +63,5 @@ def generated(setup: Setup, plans: Plans, grid: Grid, metered: Mapping[str, Sequ
 
 def generation_in_rollups(setup: Setup, rows: Mapping[tuple[str, datetime], Rollup], grid: Grid) -> dict[str, list[Decimal]]:
     """MWh by contract from the ledger's roll-ups, 0 where there is none."""
-    names = [machine.name for behind in of_book(setup.book, setup.site).values() for machine in behind]
+    names = [machine.name for behind in generators_by_meter(setup.book, setup.site).values() for machine in behind]
     return {name: [r.energy_mwh if (r := rows.get((name, over.start))) else decimal(0) for over in grid.intervals] for name in names}

@@ -19,7 +19,7 @@ from dispatch.store.rollups import write_rollups
 from dispatch.store.telemetry import Telemetry
 from markets.grid import Grid, OperatingDay
 from optimizer.domain.actuals import Actuals
-from optimizer.domain.book import of_book
+from optimizer.domain.book import generators_by_meter
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,7 @@ def measure_day(engine: Engine, telemetry: Telemetry, day: OperatingDay, setup: 
     """
     record = read_day(engine, day, known_at)
     setup, telemetry = _as_run(setup, telemetry, record)
-    site, behind_meters = setup.site, of_book(setup.book, setup.site)
+    site, behind_meters = setup.site, generators_by_meter(setup.book, setup.site)
     rollups = read_load(engine, telemetry, site, record)
     grid = run_intervals(site, record, rollups)
     temperature_c = [outside_celsius(record.temperatures, over.start) for over in grid.intervals]

@@ -76,7 +76,7 @@ class DayPrices:
 def day_prices(engine: Engine, setup: Setup, economics: Sequence[HashEconomics], grid: Grid, known_at: datetime | None) -> DayPrices:
     """The prices of every settlement point of the site and of every reserve product its contracts sell. `economics` are the difficulty,
     fees and BTC price of UTC days as the journal saw them. Raises LedgerUnavailable."""
-    sold = sorted({reserve_awards.priced_as(product) for o in setup.book for product in getattr(o, "products", ())})
+    sold = sorted({reserve_awards.priced_as(product) for o in setup.book for product in o.reserve_products()})
     return DayPrices(
         energy={point: energy_prices(engine, setup, point, grid, known_at) for point in setup.points},
         reserve={product: reserve_prices(engine, product, grid, known_at) for product in sold},

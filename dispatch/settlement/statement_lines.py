@@ -56,7 +56,7 @@ def line_rows(bill: Statement, market: Market, measured: MeasuredDay | None = No
         rules = measured.setup.rules.of(market)
         context = _Context(
             market,
-            types={o.name: type(o).type for o in measured.setup.book},
+            types={o.name: o.type for o in measured.setup.book},
             rule_from={rule.cited: rule.from_.isoformat() for rule in rules if rule.holds(first)},
             position={over.start: n for n, over in enumerate(measured.actuals.grid.intervals)},
             measured=measured,

@@ -1,4 +1,4 @@
-"""The contracts of a site file: each [[obligations]] table becomes a contract of its `type`; hashing, power and plant are always there."""
+"""The contracts of a site file: each [[obligations]] table becomes a contract of its `type`, beside those that every site has."""
 
 from __future__ import annotations
 
@@ -7,18 +7,26 @@ from typing import Any
 
 from dispatch.site_file import errors, market_rules, plugins
 from dispatch.site_file.errors import ConfigFault, Where, did_you_mean, shown
+from optimizer.domain.contract import Contract
 from optimizer.domain.obligation import Book, Obligation
+from optimizer.obligations import ALWAYS_AFTER, ALWAYS_BEFORE
 
 
 def contract_tables(raw: Mapping[str, Any], pool_fee: float) -> list[tuple[int | None, Any]]:
-    """The [[obligations]] tables with their positions in the file; hashing, power and plant that are not written have position None."""
+    """The [[obligations]] tables with their positions in the file; None for a contract that every site has and that is not written.
+    A contract with a pool fee takes that of the [hash] section unless its table has one."""
     items = raw.get("obligations", [])
     written: list[tuple[int | None, Any]] = list(enumerate(items)) if isinstance(items, list) else [(None, items)]
     types = [t.get("type") for _, t in written if isinstance(t, Mapping)]
-    written = [(n, {"pool_fee": pool_fee, **t} if isinstance(t, Mapping) and t.get("type") == "hashing" else t) for n, t in written]
-    implied: list[tuple[int | None, Any]] = [] if "hashing" in types else [(None, {"type": "hashing", "pool_fee": pool_fee})]
-    implied += [] if "power" in types else [(None, {"type": "power"})]
-    return [*implied, *written, *([] if "plant" in types else [(None, {"type": "plant"})])]
+    before, after = ([(None, {"type": kind}) for kind in always if kind not in types] for always in (ALWAYS_BEFORE, ALWAYS_AFTER))
+    return [(n, _with_pool_fee(table, pool_fee)) for n, table in (*before, *written, *after)]
+
+
+def _with_pool_fee(table: Any, pool_fee: float) -> Any:
+    known = plugins.installed(plugins.OBLIGATIONS)
+    kind = table.get("type") if isinstance(table, Mapping) else None
+    takes = isinstance(kind, str) and kind in known and issubclass(known[kind], Contract) and known[kind].takes_pool_fee
+    return {"pool_fee": pool_fee, **table} if takes else table
 
 
 def read_contracts(tables: list[tuple[int | None, Any]]) -> tuple[Book, list[ConfigFault]]:
@@ -36,6 +44,9 @@ def read_contracts(tables: list[tuple[int | None, Any]]) -> tuple[Book, list[Con
             wrong.append(ConfigFault((*where, "type"), "is missing" + did_you_mean("", known)))
         elif not isinstance(kind, str) or kind not in known:
             wrong.append(ConfigFault((*where, "type"), f"{shown(kind)} is not known" + did_you_mean(str(kind), known)))
+        elif not issubclass(known[kind], Contract):
+            text = f"{shown(kind)} is a plug-in's class that does not derive from {Contract.__module__}.Contract"
+            wrong.append(ConfigFault((*where, "type"), text))
         else:
             found, more = errors.validated(known[kind], {k: v for k, v in table.items() if k != "type"}, where)
             # Faults of a scope are reported by the cross references, in better words.
@@ -48,6 +59,6 @@ def read_contracts(tables: list[tuple[int | None, Any]]) -> tuple[Book, list[Con
     return tuple(book), wrong
 
 
-def with_market_rules(obligation: Any) -> Any:
-    """The contract with the market's dated rules filled in, where it uses any."""
-    return obligation.under(market_rules.default_market_rules().dated()) if getattr(type(obligation), "stands_on", ()) else obligation
+def with_market_rules(obligation: Obligation) -> Obligation:
+    """The contract with those of the market's dated rules that it follows."""
+    return obligation.with_rules(market_rules.default_market_rules().dated())

@@ -5,18 +5,18 @@ from __future__ import annotations
 import hashlib
 import json
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from dispatch import ConfigError
 from dispatch.entries import canonical
-from dispatch.site_file import behind, plugins, provenance
+from dispatch.site_file import plugins
+from dispatch.site_file.contract_checks import contract_faults
 from dispatch.site_file.contracts import contract_tables, read_contracts
 from dispatch.site_file.cross_references import cross_reference_faults
 from dispatch.site_file.defaults import default_file
-from dispatch.site_file.double_selling import double_selling_faults
 from dispatch.site_file.errors import ConfigFault, Where, did_you_mean, key_path, shown, to_json_values, validated, validated_by_kind
 from dispatch.site_file.market_rules import read_market_rules
 from dispatch.site_file.plugin_sections import plugin_section_faults
@@ -25,7 +25,6 @@ from dispatch.site_file.rig_catalogue import RigCatalogue, expand_group, read_ri
 from dispatch.site_file.setup import ApiSettings, HashSettings, PricesSettings, ReportSettings, Setup
 from dispatch.site_file.summary import summary
 from dispatch.site_file.tariff_file import tariff_faults
-from optimizer.domain.obligation import Book
 from optimizer.domain.site import Site
 
 SECTIONS = ("site", "meters", "halls", "groups", "prices", "hash", "obligations", "api", "reports")
@@ -87,23 +86,18 @@ def _setup(raw: dict[str, Any], unreadable: list[ConfigFault], path: Path | None
     api, api_faults = validated(ApiSettings, raw.get("api", {}), ("api",))
     reports, report_faults = validated(ReportSettings, raw.get("reports", {}), ("reports",))
     contracts = contract_tables(raw, getattr(hash_, "pool_fee", 0.0))
-    book, contract_faults = read_contracts(contracts)
-    wrong += [*group_faults, *site_faults, *prices_faults, *hash_faults, *api_faults, *report_faults, *contract_faults]
-    if site is not None and not contract_faults:
-        wrong += _contract_faults(site, book, [n for n, _ in contracts])
+    book, table_faults = read_contracts(contracts)
+    wrong += [*group_faults, *site_faults, *prices_faults, *hash_faults, *api_faults, *report_faults, *table_faults]
+    if site is not None and not table_faults:
+        wrong += contract_faults(site, [(n, o) for (n, _), o in zip(contracts, book, strict=True)])
     known = {fault.where for fault in unreadable}
     wrong = [*unreadable, *(fault for fault in wrong if fault.where not in known)]
     if wrong or site is None or prices is None or hash_ is None or api is None or reports is None:
         raise ConfigError(_lines(path, raw, wrong))
     document = _document(raw, groups, contracts, prices, hash_)
     hash_id = hashlib.sha256(canonical(document)).hexdigest()
-    unverified = (*rules.unverified(site.market, contracts=[type(o).type for o in book]), *_assumed(site, models))
+    unverified = (*rules.unverified(site.market, contracts=[o.type for o in book]), *_assumed(site, models))
     return Setup(site, book, prices, hash_, document, hash_id, rules, api, reports, unverified, path)
-
-
-def _contract_faults(site: Site, book: Book, positions: Sequence[int | None]) -> list[ConfigFault]:
-    placed = list(zip(positions, book, strict=True))
-    return [*double_selling_faults(site, placed), *provenance.provenance_faults(site, book), *behind.generator_faults(site, placed)]
 
 
 def _lines(path: Path | None, raw: Mapping[str, Any], wrong: list[ConfigFault]) -> list[str]:

@@ -96,8 +96,8 @@ class Setup:
     def points(self) -> tuple[str, ...]:
         """The settlement points whose prices the site needs: its meters' and its contracts'."""
         ours = [m.settlement_point for m in self.site.meters]
-        theirs = [getattr(o, "settlement_point", None) for o in self.book]
-        return tuple(dict.fromkeys([*ours, *(p for p in theirs if p)]))
+        theirs = [point for o in self.book for point in o.settlement_points()]
+        return tuple(dict.fromkeys([*ours, *theirs]))
 
     def resolve(self, name: str) -> Path:
         """A path the file names, relative to the file's own folder."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from dispatch.site_file.double_selling import oversold
+from dispatch.site_file.contract_checks import contract_notes
 from dispatch.site_file.setup import Setup
 from markets.grid import Market
 
@@ -24,7 +24,7 @@ def summary(setup: Setup) -> dict[str, Any]:
         "groups": {
             g.name: {"rigs": g.rigs, "model": g.model, "modes": [m.name for m in g.modes], "driver": g.driver["kind"]} for g in site.groups
         },
-        "obligations": [{"name": o.name, "type": type(o).type} for o in setup.book],
+        "obligations": [{"name": o.name, "type": o.type} for o in setup.book],
         "prices": setup.prices.source,
         "hash": setup.hash.source,
         "config_hash": setup.hash_id,
@@ -42,7 +42,7 @@ def _notes(setup: Setup, halls_mw: Mapping[str, float]) -> list[str]:
     ]
     if (total := sum(halls_mw.values())) > site.interconnect_mw:
         notes.append(f"the interconnect limits the site: {total:.3f} MW at full draw, {site.interconnect_mw:.3f} MW allowed")
-    notes += oversold(site, setup.book)
+    notes += contract_notes(site, setup.book)
     if site.market is Market.ERCOT and setup.prices.source != "synthetic":
         # ERCOT Nodal Protocols 6.6.3: metered load settles at the energy-weighted zone price.
         zones = [m for m in site.meters if m.settlement_point.startswith("LZ_") and not m.settlement_point.endswith("_EW")]

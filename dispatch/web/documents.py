@@ -213,8 +213,8 @@ def obligations_document(view: LiveView, now: datetime) -> list[dict[str, Any]]:
     return [
         {
             "name": o.name,
-            "type": type(o).type,
-            "figures": o.model_dump(mode="json", by_alias=True, exclude={"name"}) if hasattr(o, "model_dump") else {},
+            "type": o.type,
+            "figures": o.options(),
             "groups": list(o.scope.names(view.state.site)),
             "calls": [c["id"] for c in calls if c["obligation"] == o.name and c["status"] == IN_FORCE],
         }

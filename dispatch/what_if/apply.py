@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from pydantic import BaseModel
 
-from dispatch.decide.plan_inputs import PlanInputs, peak_windows_min
+from dispatch.decide.plan_inputs import PlanInputs
 from dispatch.signals.documents import DocumentFault, InvalidDocument, joined, parse_call
 from dispatch.site_file import contracts as books
 from dispatch.site_file import cross_references, errors, rig_catalogue
@@ -20,13 +20,12 @@ from dispatch.what_if.baseline import Baseline, hashprices, iso, outside, prices
 from dispatch.what_if.scenario import BookChange, Scenario
 from markets.forecasting import ladder
 from markets.grid import Grid
-from markets.outlook import PeakWindow
 from markets.series import Series
+from optimizer.domain.book import peak_windows
 from optimizer.domain.obligation import Book, Obligation
 from optimizer.domain.site import Availability, RigGroup, Site
 
 MAX_SPAN = timedelta(days=8)
-PEAK_WINDOWS_MIN: tuple[PeakWindow, ...] = (5, 15, 30, 60, (60, 3))
 
 
 def base_inputs(baseline: Baseline, scenario: Scenario) -> PlanInputs:
@@ -34,9 +33,8 @@ def base_inputs(baseline: Baseline, scenario: Scenario) -> PlanInputs:
     site = _site(baseline.setup.site, scenario)
     grid = _grid(baseline, site, scenario)
     points = sorted({m.settlement_point for m in site.meters})
-    windows = peak_windows_min(baseline.setup.book)
-    if windows or any((change.add or {}).get("type") in ("transmission", "pra") for change in scenario.book):
-        windows = PEAK_WINDOWS_MIN  # a contract that is added or changed may measure its peak over another interval
+    # A contract that is added or changed may measure its peak over another interval. Its faults are reported by `case_inputs`.
+    windows = peak_windows((*baseline.setup.book, *_book(baseline, scenario, [])))
     outlook = ladder.outlook(baseline.facts, baseline.at, grid, points, site.market, synthetic=baseline.synthetic, peak_windows_min=windows)
     outlook = with_past(outlook, baseline)
     now = grid.start == baseline.at
@@ -179,7 +177,7 @@ def _book(baseline: Baseline, scenario: Scenario, found: list[DocumentFault]) ->
     fee = scenario.hash.pool_fee if scenario.hash else None
     if fee is None:
         return tuple(out)
-    has_fee = ["pool_fee" in getattr(type(o), "model_fields", {}) for o in out]
+    has_fee = [o.takes_pool_fee for o in out]
     if not any(has_fee):
         found.append(DocumentFault("hash.pool_fee", "no obligation of the site has a pool fee"))
     return tuple(_with(o, {"pool_fee": fee}, "hash") if has else o for o, has in zip(out, has_fee, strict=True))

@@ -15,7 +15,7 @@ from dispatch.what_if.baseline import Baseline
 from dispatch.what_if.scenario import Scenario
 from markets.grid import parse_instant
 from optimizer.domain.calls import calls_in_force
-from optimizer.domain.obligation import LOAD_BEFORE_MW
+from optimizer.domain.contract import LOAD_BEFORE_MW
 from optimizer.planning.plan_json import PlanDocument, planned_interval
 
 MakePlan = Callable[[PlanInputs], PlanDocument]

@@ -162,3 +162,9 @@ class Quantities(Protocol[V]):
         knot), the last slope right of the last knot, and the amount at quantity zero is zero. Exact when settling; never higher than that
         in a program (a binary where the shape is not concave)."""
         ...
+
+
+def per_interval(its: Quantities[Any], values: Sequence[float]) -> Rate:
+    """A contract's figures, one for each interval, in the reader's own kind of number, shape (n,)."""
+    zero = its.during(None) * its.number(0)
+    return np.asarray(zero + np.array([its.number(v) for v in values], dtype=zero.dtype))

@@ -1,89 +1,245 @@
-"""The contract interface: what every contract does, and every further ability with its default."""
+"""The contract interface on one page: what every contract does, and every further ability.
+
+A contract has a name, a scope and a type, insists on load (`bounds`), adds itself to a program (`shape`) and is billed (`settle`).
+Everything else is an ability of one method. The base class `Contract` (contract.py) implements each with the default named here, so that a
+contract writes only what it has, and callers ask every contract of a book without looking at its type.
+
+`program` is an `optimizer.lp.program.Program`, `path` an `optimizer.lp.trajectory.Trajectory`: this room does not import theirs. Instants
+are in UTC. Money is positive to the site. Whatever a method raises is reported under the contract's name; the plan is made without it.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol, Self
 
-from pydantic import Field, PrivateAttr
-
 from markets.facts import Call
-from markets.grid import Interval
+from markets.grid import Interval, Market, OperatingDay
+from markets.outlook import PeakWindow
 from optimizer.domain.actuals import Actuals
-from optimizer.domain.calls import called_bounds
+from optimizer.domain.contract_progress import ContractProgress
 from optimizer.domain.formula import Bounds, Charge, Quantities
+from optimizer.domain.generator import Generator
 from optimizer.domain.market_rules import Dated
 from optimizer.domain.money import Line
-from optimizer.domain.quantities import ActualQuantities, lines
-from optimizer.domain.site import Scope, Site, Written
+from optimizer.domain.shortfall import Shortfall
+from optimizer.domain.site import Scope, Site
+
+Taken = Mapping[str, Interval | None]
 
 
-class Obligation(Protocol):
-    """One contract. `bounds` insists now and ahead, `shape` adds it to a program, `settle` pays it."""
+@dataclass(frozen=True, slots=True)
+class GroupLimit:
+    """The most that some groups may draw together at their meters, MW, and why."""
+
+    groups: tuple[str, ...]
+    mw: float
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class StopPrice:
+    """The energy price at which rigs stop, usd_per_mwh. `alone`: it decides by itself, whatever the rigs earn."""
+
+    usd_per_mwh: float
+    alone: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SiteFault:
+    """What is wrong with a contract on this site. `key` leads to the value, in the contract's own table or in that of `group`."""
+
+    text: str
+    key: tuple[str | int, ...] = ()
+    group: str | None = None
+
+
+class WritesCharges(Protocol):
+    """Its money as one linear formula, read by the program and by the bill. Default: none."""
+
+    def charges(self, its: Quantities[Any]) -> Iterable[Charge[Any]]: ...
+
+
+class SettlesEnergy(Protocol):
+    """The groups whose energy it settles in place of `power`, each with when (None: always). Default: none."""
+
+    def settles_energy(self, site: Site) -> Taken: ...
+
+
+class SettlesHash(Protocol):
+    """The groups whose hashing it settles in place of `hashing`, each with when (None: always). Default: none."""
+
+    def settles_hash(self, site: Site) -> Taken: ...
+
+
+class SettlesGeneration(Protocol):
+    """Ids of the meters where it settles what is generated behind them. Default: none."""
+
+    def settles_generation(self, site: Site) -> tuple[str, ...]: ...
+
+
+class RunsGenerator(Protocol):
+    """The generator it runs behind a meter. Default: none. Raises ValueError when its scope is not one meter."""
+
+    def generator(self, site: Site) -> Generator | None: ...
+
+
+class LimitsLoad(Protocol):
+    """What groups may draw together whatever is asked of them. Default: none."""
+
+    def limits(self, site: Site) -> Iterable[GroupLimit]: ...
+
+
+class StopsAtPrice(Protocol):
+    """By group, the energy price at which its rigs stop. Default: none."""
+
+    def stop_prices(self, site: Site) -> Mapping[str, StopPrice]: ...
+
+
+class WeighsChanges(Protocol):
+    """Whether what its rigs do now counts, so that groups in different modes are planned apart. Default: no."""
+
+    def weighs_changes(self) -> bool: ...
+
+
+class ForeseesPeaks(Protocol):
+    """The ways of metering, minutes or (minutes, months), whose coincident system peaks it needs foreseen. Default: none."""
+
+    def peak_windows(self) -> tuple[PeakWindow, ...]: ...
+
+
+class NeedsSettlementPoints(Protocol):
+    """Settlement points whose prices it needs beside those of the site's meters. Default: none."""
+
+    def settlement_points(self) -> tuple[str, ...]: ...
+
+
+class NeedsReservePrices(Protocol):
+    """Reserve products whose real-time prices its bill needs. Default: none."""
+
+    def reserve_products(self) -> tuple[str, ...]: ...
+
+
+class BelongsToMarket(Protocol):
+    """The only market that has this kind of contract. Default: None, any market."""
+
+    def market(self) -> Market | None: ...
+
+
+class SellsLoad(Protocol):
+    """The word for the service it sells from its rigs, or for how it lets them follow prices. Default: empty, it sells none."""
+
+    def service(self) -> str: ...
+
+
+class ExcludesOthers(Protocol):
+    """By service that the same rigs may not sell beside it: the market rule that says so. Default: none."""
+
+    def excludes(self) -> Mapping[str, str]: ...
+
+
+class PromisesReduction(Protocol):
+    """The most that its rigs may have to drop, MW. Default: 0."""
+
+    def promised_mw(self) -> float: ...
+
+
+class NeedsOwnMeter(Protocol):
+    """Whether its rigs need a meter that no other rigs are behind. Default: no."""
+
+    def needs_own_meter(self) -> bool: ...
+
+
+class ProtectsUptime(Protocol):
+    """Whether it promises that its rigs run, so that others are put to sleep before them. Default: no."""
+
+    def protects_uptime(self) -> bool: ...
+
+
+class ChecksSite(Protocol):
+    """What is wrong with it on this site, beside this book. Default: nothing."""
+
+    def check_site(self, site: Site, book: Book) -> Iterable[SiteFault]: ...
+
+
+class FollowsRules(Protocol):
+    """The same contract with the market's dated rules whose ids begin with one of `rule_prefixes`. Default of these: none."""
+
+    def with_rules(self, rules: Sequence[Dated]) -> Self: ...
+
+
+class ShowsOptions(Protocol):
+    """The keys of its table with their values, as JSON values; its name apart. Default: its fields."""
+
+    def options(self) -> dict[str, Any]: ...
+
+
+class RemembersDays(Protocol):
+    """How many days before a grid its memory may reach. Default: 0, it remembers nothing."""
+
+    def memory_days(self) -> int: ...
+
+
+class Remembers(Protocol):
+    """Its memory after a stretch of time that begins where `memory` ends. Default: unchanged."""
+
+    def remember(self, memory: Mapping[str, Any], then: Actuals) -> Mapping[str, Any]: ...
+
+
+class TellsProgress(Protocol):
+    """How far it has come at the end of a day in its month, season or year. Default: nothing to tell."""
+
+    def progress(self, memory: Mapping[str, Any], day: OperatingDay) -> Iterable[ContractProgress]: ...
+
+
+class GivesReasons(Protocol):
+    """Sentences that explain its part of a plan. Default: none."""
+
+    def reasons(self, book: Book, program: Any, path: Any) -> Iterable[str]: ...
+
+
+class PricesShortfall(Protocol):
+    """What it costs that an instruction is missed by `short_mw`, shape (n,), on the load of `path`, USD. Default: 0."""
+
+    def shortfall_usd(self, program: Any, path: Any, short_mw: Any) -> float: ...
+
+
+class FindsShortfalls(Protocol):
+    """What it has sold and `path` does not keep. Default: nothing."""
+
+    def shortfalls(self, program: Any, path: Any) -> Iterable[Shortfall]: ...
+
+
+class Obligation(
+    WritesCharges, SettlesEnergy, SettlesHash, SettlesGeneration, RunsGenerator, LimitsLoad, StopsAtPrice, WeighsChanges, ForeseesPeaks,
+    NeedsSettlementPoints, NeedsReservePrices, BelongsToMarket, SellsLoad, ExcludesOthers, PromisesReduction, NeedsOwnMeter,
+    ProtectsUptime, ChecksSite, FollowsRules, ShowsOptions, RemembersDays, Remembers, TellsProgress, GivesReasons, PricesShortfall,
+    FindsShortfalls, Protocol,
+):  # fmt: skip
+    """One contract with every ability."""
 
     name: str
     scope: Scope
     type: ClassVar[str]
+    takes_pool_fee: ClassVar[bool]
 
-    def bounds(self, site: Site, memory: Mapping[str, Any], calls: Sequence[Call], over: Interval) -> Bounds: ...
+    @property
+    def bill_is_its_charges(self) -> bool:
+        """Whether its bill is the sum of its charges and no more."""
+        ...
 
-    def shape(self, program: Any) -> None: ...
+    def bounds(self, site: Site, memory: Mapping[str, Any], calls: Sequence[Call], over: Interval) -> Bounds:
+        """The load of its scope it insists on over an interval, MW. The reflex asks now, the program ahead."""
+        ...
 
-    def settle(self, actuals: Actuals) -> Iterable[Line]: ...
+    def shape(self, program: Any) -> None:
+        """Adds its columns, rows and charges to a program."""
+        ...
+
+    def settle(self, actuals: Actuals) -> Iterable[Line]:
+        """What it pays or owes for what happened, exact."""
+        ...
 
 
 Book = tuple[Obligation, ...]
-
-LOAD_BEFORE_MW = "load_before_mw"
-
-
-class Contract(Written):
-    """An obligation whose money is a sum of charges. Calls addressed to its name are firm bounds on the load of its scope.
-
-    scope   the part of the site it speaks of; the whole site by default
-    """
-
-    type: ClassVar[str]
-    stands_on: ClassVar[tuple[str, ...]] = ()
-    name: str = Field(min_length=1)
-    scope: Scope = Scope()
-    _rules: tuple[Dated, ...] = PrivateAttr(default=())
-
-    def under(self, rules: Sequence[Dated]) -> Self:
-        """The same contract under the market's dated rules: it keeps those whose id begins with a word of `stands_on`."""
-        ruled = self.model_copy()
-        ruled._rules = tuple(r for r in rules if self.stands_on and r.id.startswith(self.stands_on))
-        return ruled
-
-    def charges(self, its: Quantities[Any]) -> Iterable[Charge[Any]]:
-        """The formula: quantities that follow load or hashrate, times rates that do not."""
-        return ()
-
-    def settles_energy(self, site: Site) -> Mapping[str, Interval | None]:
-        """The groups whose energy this contract settles itself, and when (None: always), so that no other charges it again."""
-        return {}
-
-    def settles_hash(self, site: Site) -> Mapping[str, Interval | None]:
-        """The groups whose hashing is not the site's to sell, or that this contract settles itself, and when (None: always)."""
-        return {}
-
-    def bounds(self, site: Site, memory: Mapping[str, Any], calls: Sequence[Call], over: Interval) -> Bounds:
-        """What deployed instructions under this name insist on over an interval."""
-        return called_bounds(calls, self.name, over, memory.get(LOAD_BEFORE_MW, {}))
-
-    def shape(self, program: Any) -> None:
-        """Adds its charges and its calls to a program."""
-        for charge in self.charges(program):
-            program.earn(self.name, charge)
-        calls = [c for c in program.so_far.calls if c.obligation == self.name]
-        if calls:
-            memory = program.so_far.memory.get(self.name, {})
-            bounds = [self.bounds(program.site, memory, calls, over) for over in program.grid.intervals]
-            # What a contract only wishes for is weighed by its own rows, never before an instruction.
-            firm = [b if b.firm else Bounds() for b in bounds]
-            program.insist(self.name, self.scope.names(program.site), firm)
-
-    def settle(self, actuals: Actuals) -> Iterable[Line]:
-        """The lines of its charges, exact."""
-        reader = ActualQuantities.of(actuals)
-        return lines(self.name, self.charges(reader), reader)

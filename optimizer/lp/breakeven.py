@@ -28,9 +28,8 @@ def breakevens_usd_per_mwh(book: Sequence[Obligation], program: Program) -> dict
         mwh = _more_mw(program, group, group.full) * program.hours * program.site.meter_of[group.name].loss_factor
         found[group.name] = np.asarray(np.divide(earned, mwh, out=np.full(program.n, np.inf), where=mwh > 0))
     for obligation in book:
-        strikes = getattr(obligation, "strikes", None)
-        for name, (strike, alone) in (strikes(program.site) if strikes else {}).items():
-            found[name] = np.full(program.n, strike) if alone else np.minimum(found[name], strike)
+        for name, stop in obligation.stop_prices(program.site).items():
+            found[name] = np.full(program.n, stop.usd_per_mwh) if stop.alone else np.minimum(found[name], stop.usd_per_mwh)
     return found
 
 
@@ -38,8 +37,7 @@ def net(book: Sequence[Obligation], reader: ActualQuantities) -> Floats:
     """Dollars an interval of every charge, shape (n,)."""
     usd = np.zeros(len(reader.grid))
     for obligation in book:
-        charges = getattr(obligation, "charges", None)
-        for charge in charges(reader) if charges else ():
+        for charge in obligation.charges(reader):
             if charge.over_period:
                 continue
             usd = usd + charge.quantity * charge.rate

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from contextlib import nullcontext
 
 from markets.outlook import Outlook
-from optimizer.domain.book import energy_settled_by, of_book
+from optimizer.domain.book import energy_settled_by, generators_by_meter, hash_settled_by
 from optimizer.domain.isolation import PluginFailures
 from optimizer.domain.obligation import Obligation
 from optimizer.domain.site import Availability, Site, SoFar
@@ -30,13 +30,13 @@ def build_program(cohorts: Cohorts, book: Sequence[Obligation], outlook: Outlook
     if faults is not None:
         for obligation in book:
             with faults.of(obligation):
-                for takes in (getattr(obligation, asks, None) for asks in ("settles_energy", "settles_hash")):
-                    _ = takes(cohorts.site) if takes else None
-                of_book([obligation], cohorts.site)
+                obligation.settles_energy(cohorts.site)
+                obligation.settles_hash(cohorts.site)
+                obligation.generator(cohorts.site)
         book = faults.sound(book)
     program.settled = energy_settled_by(book, cohorts.site, program.during)
-    program.hashed = energy_settled_by(book, cohorts.site, program.during, "settles_hash")
-    program.behind = of_book(book, cohorts.site)
+    program.hashed = hash_settled_by(book, cohorts.site, program.during)
+    program.behind = generators_by_meter(book, cohorts.site)
     program.machines = machines(program, program.grid, program.behind, program.ran_before)
     for obligation in book:
         with faults.of(obligation) if faults is not None else nullcontext():

@@ -10,6 +10,7 @@ import numpy as np
 
 from markets.series import Series
 from optimizer.domain.array_types import Floats
+from optimizer.domain.obligation import Obligation
 from optimizer.domain.site import SLEEP, Availability, GroupNow, Hall, RigGroup, Site, SoFar
 
 
@@ -27,13 +28,13 @@ class Cohorts:
     members: Mapping[str, tuple[tuple[str, float], ...]]
 
 
-def gather(site: Site, book: Sequence[Any], so_far: SoFar, availability: Availability, temperature_c: Floats) -> Cohorts:
+def gather(site: Site, book: Sequence[Obligation], so_far: SoFar, availability: Availability, temperature_c: Floats) -> Cohorts:
     """Groups of one hall, model, tenant, state and share available, on the same side of every scope of the book, become one cohort. Halls
     that can never reach their limit and that nothing else tells apart are one hall first."""
     halls, hall_of = _merged_halls(site, book, temperature_c)
     sides = list(dict.fromkeys(frozenset(o.scope.names(site)) for o in book))
     kinds: dict[tuple[Any, ...], list[RigGroup]] = {}
-    stilled = [frozenset(o.scope.names(site)) for o in book if getattr(o, "remembers_state", False)]
+    stilled = [frozenset(o.scope.names(site)) for o in book if o.weighs_changes()]
     kind_of = _Kinds(site, so_far, availability)
     for group in site.groups:
         doing = _doing(group, so_far) if any(group.name in side for side in stilled) else None
@@ -115,7 +116,7 @@ def _available(members: Mapping[str, tuple[tuple[str, float], ...]], availabilit
     return Availability(rigs)
 
 
-def _merged_halls(site: Site, book: Sequence[Any], temperature_c: Floats) -> tuple[tuple[Hall, ...], dict[str, str]]:
+def _merged_halls(site: Site, book: Sequence[Obligation], temperature_c: Floats) -> tuple[tuple[Hall, ...], dict[str, str]]:
     named = {o.scope.hall for o in book}
     hottest = float(np.nan_to_num(temperature_c, nan=25.0).max())
     most: dict[str, float] = {}

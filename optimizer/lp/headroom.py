@@ -160,3 +160,10 @@ def _can_rise(program: Program, group: RigGroup, response_min: Floats) -> Expr:
     over_sleep = program.group_load_mw(group.name) - standby * have
     reach = program.awake(group.name) * np.where(quick, 0.0, full - standby) + np.where(quick, (full - standby) * have, 0.0)
     return reach - over_sleep
+
+
+def highest_within(program: Program, values: Floats, hours: Floats) -> Floats:
+    """The highest of `values` from each interval's start over the next `hours`, shape (n,)."""
+    start_s = program.grid.edges[:-1]
+    within = (start_s >= start_s[:, None]) & (start_s < (start_s + hours * 3600.0)[:, None])
+    return np.asarray(np.where(within, values, -np.inf).max(axis=1))

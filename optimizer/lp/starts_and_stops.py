@@ -108,3 +108,16 @@ def _held(program: Program, moves: Sequence[tuple[datetime, int]], minimum_min: 
         free_s = (at + timedelta(minutes=minimum_min)).timestamp()
         held += np.where(program.grid.edges[:-1] < free_s, rigs / KILO, 0.0)
     return np.minimum(held, max(0.0, most))
+
+
+def minimum_run(program: Program, name: str, on: Expr, minimum_min: float, where: NDArray[np.bool_], begins: NDArray[np.bool_]) -> None:
+    """Rows: what is on (1 or 0) turns on only where `begins` allows, and stays on for a minimum time. Only intervals `where` are bound."""
+    turned_on = program.column(f"begins {name}", upper=np.where(where & begins, 1.0, 0.0))
+    program.row(f"begins {name}", turned_on - on + on.lag(1), lower=0.0, where=where)
+    start_s = program.grid.edges[:-1]
+    for steps in range(1, program.n):
+        bound = np.zeros(program.n, dtype=bool)
+        bound[steps:] = start_s[:-steps] + minimum_min * 60.0 > start_s[steps:]
+        if not bound.any():
+            break
+        program.row(f"stays {steps} {name}", on - turned_on.lag(steps), lower=0.0, where=bound & where)

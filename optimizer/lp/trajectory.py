@@ -14,7 +14,7 @@ from optimizer.domain.array_types import Floats
 from optimizer.domain.generator import DUST_MW
 from optimizer.domain.isolation import PluginFailures
 from optimizer.domain.net_load import greedy
-from optimizer.domain.obligation import Contract, Obligation
+from optimizer.domain.obligation import Obligation
 from optimizer.domain.quantities import ActualQuantities, Exactly, exact
 from optimizer.domain.site import SLEEP
 from optimizer.lp.program import KILO, Program
@@ -97,11 +97,10 @@ def lost_usd(contract: Obligation, program: Program, path: Trajectory, over_mw: 
 
 
 def _add_lines(lines: dict[tuple[str, str], Floats], obligation: Obligation, reader: ActualQuantities) -> None:
-    charges = getattr(obligation, "charges", None)
-    if charges is None or _settles_itself(obligation):
+    if not obligation.bill_is_its_charges:
         _add_settled(lines, obligation, reader)
         return
-    for charge in charges(reader):
+    for charge in obligation.charges(reader):
         key = (obligation.name, charge.charge_type)
         usd = np.asarray(charge.quantity * charge.rate, dtype=np.float64)
         lines[key] = lines[key] + usd if key in lines else usd
@@ -127,11 +126,6 @@ def float_reader(program: Program, path: Trajectory) -> ActualQuantities:
         made={name: mw * program.hours for name, mw in path.generated_mw.items()},
         behind=program.behind,
     )
-
-
-def _settles_itself(obligation: Obligation) -> bool:
-    """Whether its bill is more than the sum of its charges."""
-    return isinstance(obligation, Contract) and type(obligation).settle is not Contract.settle
 
 
 def actuals_of(program: Program, path: Trajectory) -> Actuals:

@@ -19,9 +19,9 @@ import numpy as np
 from pydantic import AfterValidator, Field, model_validator
 
 from markets.grid import Interval, utc
+from optimizer.domain.contract import Contract
 from optimizer.domain.formula import Charge, Quantities
 from optimizer.domain.net_load import made_behind, meters_whole, net_mwh
-from optimizer.domain.obligation import Contract
 from optimizer.domain.site import NotNegative, Positive, Site, Written, meters_in
 
 Instant = Annotated[datetime, AfterValidator(utc)]
@@ -91,6 +91,13 @@ class Block(Contract):
         here = point is not None and self.settlement_point in (None, point)
         made = [made_behind(meter.id) for meter in meters_whole(site, self.scope)]
         return dict.fromkeys([*self.scope.names(site), *made], self.over) if here else {}
+
+    def settlement_points(self) -> tuple[str, ...]:
+        return (self.settlement_point,) if self.settlement_point else ()
+
+    def service(self) -> str:
+        """Selling back is following the price."""
+        return "sell-back" if self.sell_back is not None else ""
 
     def charges(self, its: Quantities[Any]) -> Iterable[Charge[Any]]:
         during = its.during(self.over)

@@ -23,24 +23,26 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from markets.facts import Call, CallKind
-from markets.grid import Interval
+from markets.grid import Interval, Market
 from optimizer.domain import reserve_awards
 from optimizer.domain.actuals import Actuals
 from optimizer.domain.array_types import Floats
 from optimizer.domain.calls import calls_in_force
+from optimizer.domain.contract import Contract
 from optimizer.domain.deployments import declared, positive, reduced, share
-from optimizer.domain.formula import Bounds, Charge, Quantities
+from optimizer.domain.formula import Bounds, Charge, Quantities, per_interval
 from optimizer.domain.market_rules import days, figures, rule
 from optimizer.domain.money import Line
-from optimizer.domain.obligation import Contract
 from optimizer.domain.quantities import ActualQuantities, lines
 from optimizer.domain.reserve_awards import DAY_AHEAD, REAL_TIME
+from optimizer.domain.shortfall import Shortfall
 from optimizer.domain.site import NotNegative, Positive, Site, meters_in
 from optimizer.lp.breakeven import breakevens_usd_per_mwh
 from optimizer.lp.expr import Expr
 from optimizer.lp.headroom import up_pool
 from optimizer.lp.phrases import hours, missing_rigs
 from optimizer.lp.program import Program
+from optimizer.lp.starts_and_stops import minimum_run
 from optimizer.lp.trajectory import Trajectory, actuals_of
 
 ENERGY = "ENERGY"
@@ -67,7 +69,7 @@ class Drr(Contract):
     """
 
     type: ClassVar[str] = "drr"
-    stands_on: ClassVar[tuple[str, ...]] = ("miso.drr.",)
+    rule_prefixes: ClassVar[tuple[str, ...]] = ("miso.drr.",)
     name: str = "drr"
     kind: Literal["I", "II"] = "I"
     mw: Positive
@@ -93,6 +95,21 @@ class Drr(Contract):
                 raise ValueError(f"qualified_mw: {product} is not among its reserves")
         return self
 
+    def market(self) -> Market | None:
+        return Market.MISO
+
+    def service(self) -> str:
+        return "drr"
+
+    def excludes(self) -> Mapping[str, str]:
+        return {"drr": "two contracts sell the reduction of the same rigs (MISO BPM-002: a resource is registered once)"}
+
+    def promised_mw(self) -> float:
+        return self.mw
+
+    def needs_own_meter(self) -> bool:
+        return True
+
     # --- money ------------------------------------------------------------------------------------------------------------------------
 
     def settle(self, actuals: Actuals) -> Iterable[Line]:
@@ -113,12 +130,12 @@ class Drr(Contract):
         if awarded.any():
             yield Charge("drr_day_ahead", nothing + awarded * its.hours, "mwh", paid, cite)
             yield Charge("drr_buy_back", nothing + awarded * its.hours, "mwh", -price, cite, point)
-        least = zero + self._made(its, self._threshold(its), zero)
+        least = per_interval(its, self._threshold(its))
         pays = [p if p != p or p >= low else its.number(0) for p, low in zip(price, least, strict=True)]
         least_of = "" if self.net_benefits_usd_per_mwh is not None else f"; {rule(self._rules, NET_BENEFITS, on).cited}"
-        yield Charge("drr_energy", done, "mwh", self._made(its, pays, zero, ready=True), cite + least_of, point)
+        yield Charge("drr_energy", done, "mwh", np.array(pays, dtype=zero.dtype), cite + least_of, point)
         one = its.number(1)
-        spared, factor = (zero + self._made(its, self._figures(its, w), zero) for w in ("tolerance_share", "deviation_factor"))
+        spared, factor = (per_interval(its, self._figures(its, word)) for word in ("tolerance_share", "deviation_factor"))
         missing = its.highest(dispatched * ((one - spared) * its.hours) - done, np.arange(len(its.grid)), zero)
         cite = rule(self._rules, "miso.drr.deviation_factor", on).cited
         yield Charge("drr_deviation", missing, "mwh", -positive(price, its.number(0)) * factor, cite, point)
@@ -134,11 +151,6 @@ class Drr(Contract):
 
     def _figures(self, its: Quantities[Any], word: str) -> list[float]:
         return figures(self._rules, f"miso.drr.{word}", its.grid, its.site.market)
-
-    def _made(self, its: Quantities[Any], values: Sequence[Any], like: Any, *, ready: bool = False) -> Any:
-        out = np.empty(len(values), dtype=like.dtype)
-        out[:] = values if ready else [its.number(v) for v in values]
-        return out
 
     def _threshold(self, its: Quantities[Any]) -> list[float]:
         """The net benefits price of each interval."""
@@ -222,22 +234,9 @@ class Drr(Contract):
             return mw + fixed, on + running
         load = program.load_mw(self.scope.names(program.site))
         program.row(f"block {self.name}", load + on * (self.mw + beyond), upper=base + beyond, where=open_)
-        self._stays_down(program, on + running, open_, reached)
+        if self.min_down_min:
+            minimum_run(program, self.name, on + running, self.min_down_min, open_, reached)
         return on * self.mw + fixed, on + running
-
-    def _stays_down(self, program: Program, on: Expr, open_: Any, reached: Any) -> None:
-        """A block begins where the price is reached, and stays for its minimum time."""
-        if not self.min_down_min:
-            return
-        begins = program.column(f"begins {self.name}", upper=np.where(open_ & reached, 1.0, 0.0))
-        program.row(f"begins {self.name}", begins - on + on.lag(1), lower=0.0, where=open_)
-        start_s = program.grid.edges[:-1]
-        for steps in range(1, program.n):
-            bound = np.zeros(program.n, dtype=bool)
-            bound[steps:] = start_s[:-steps] + self.min_down_min * 60.0 > start_s[steps:]
-            if not bound.any():
-                break
-            program.row(f"stays {steps} {self.name}", on - begins.lag(steps), lower=0.0, where=bound & open_)
 
     def _product(self, program: Program, product: Reserve) -> Expr:
         most = self.qualified_mw.get(product, np.inf) if self.shed_s <= RESPONSE_S else 0.0
@@ -252,10 +251,8 @@ class Drr(Contract):
         owed = sum(line.amount_usd for line in self.settle(actuals_of(program, path)) if line.charge_type == "drr_deviation")
         return float((short_mw * np.maximum(price, 0.0) * program.hours).sum()) - float(owed)
 
-    def shortfalls(self, program: Program, path: Trajectory) -> Iterable[Any]:
+    def shortfalls(self, program: Program, path: Trajectory) -> Iterable[Shortfall]:
         """What was sold the day before and is not kept: megawatts, hours and what that costs."""
-        from optimizer.domain.shortfall import Shortfall
-
         names = self.scope.names(program.site)
         load = np.sum([path.group_load_mw[name] for name in names], axis=0)
         below = np.asarray(declared(program, self.name, self.baseline_mw), dtype=np.float64) - load

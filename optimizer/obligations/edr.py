@@ -14,16 +14,22 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from markets.facts import Call, CallKind
-from markets.grid import Interval
+from markets.grid import Interval, Market
 from optimizer.domain.actuals import Actuals
+from optimizer.domain.contract import Contract
 from optimizer.domain.deployments import bounded, declared, due, reduced, share, spans
 from optimizer.domain.formula import Bounds, Charge, Quantities
 from optimizer.domain.market_rules import days, rule
 from optimizer.domain.money import Line
-from optimizer.domain.obligation import Contract
 from optimizer.domain.quantities import ActualQuantities, lines
 from optimizer.domain.site import NotNegative, Positive, Site
 from optimizer.lp.program import Program
+
+EXCLUDES = {
+    "edr": "two contracts offer the same rigs for emergencies (MISO Schedule 30: a resource is registered once)",
+    "drr": "two contracts are paid for one reduction (MISO Schedule 30: a resource is registered once)",
+    "lmr": "a MW may not be LMR and EDR (MISO Tariff, Module E-1, ER25-1729: no double registration)",
+}
 
 
 class Edr(Contract):
@@ -37,7 +43,7 @@ class Edr(Contract):
     """
 
     type: ClassVar[str] = "edr"
-    stands_on: ClassVar[tuple[str, ...]] = ("miso.edr.",)
+    rule_prefixes: ClassVar[tuple[str, ...]] = ("miso.edr.",)
     name: str = "edr"
     mw: Positive = Field(ge=0.1)
     baseline_mw: Positive
@@ -51,6 +57,21 @@ class Edr(Contract):
         if self.mw > self.baseline_mw:
             raise ValueError("mw is more than baseline_mw: nobody can drop more than the baseline")
         return self
+
+    def market(self) -> Market | None:
+        return Market.MISO
+
+    def service(self) -> str:
+        return "edr"
+
+    def excludes(self) -> Mapping[str, str]:
+        return EXCLUDES
+
+    def promised_mw(self) -> float:
+        return self.mw
+
+    def needs_own_meter(self) -> bool:
+        return True
 
     def bounds(self, site: Site, memory: Mapping[str, Any], calls: Sequence[Call], over: Interval) -> Bounds:
         """What the call says, and where it is due the baseline less the offer at most."""

@@ -20,9 +20,9 @@ from pydantic import AfterValidator, Field, model_validator
 
 from markets.grid import Interval, OperatingDay, utc
 from optimizer.domain.actuals import Actuals
+from optimizer.domain.contract import Contract
 from optimizer.domain.contract_progress import ContractProgress
 from optimizer.domain.formula import Charge, Quantities
-from optimizer.domain.obligation import Contract
 from optimizer.domain.periods import PERIOD, clock, recalled
 from optimizer.domain.quantities import ActualQuantities
 from optimizer.domain.site import NotNegative, Positive
@@ -71,8 +71,7 @@ class Forward(Contract):
             return None
         return Interval(self.from_ or EVER.start, self.to or EVER.end)
 
-    @property
-    def remembers_days(self) -> int:
+    def memory_days(self) -> int:
         """How far back its memory may reach: the UTC day that an operating day begins in."""
         return 1 if self.delivery == "daily" else 0
 
@@ -103,7 +102,7 @@ class Forward(Contract):
             NEEDED_PH_DAYS: recalled(memory, NEEDED_PH_DAYS, last) + sum(n for _, n in pairs),
         }
 
-    def scores(self, memory: Mapping[str, Any], day: OperatingDay) -> Iterable[ContractProgress]:
+    def progress(self, memory: Mapping[str, Any], day: OperatingDay) -> Iterable[ContractProgress]:
         """Delivered of the UTC day that the operating day ends in."""
         needed = memory.get(NEEDED_PH_DAYS, 0.0)
         if self.delivery == "daily" and needed:

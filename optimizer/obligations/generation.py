@@ -20,9 +20,10 @@ from markets import usd_text
 from markets.facts import Call
 from markets.grid import Interval, parse_instant, utc
 from optimizer.domain.array_types import Floats
+from optimizer.domain.contract import Contract
 from optimizer.domain.formula import Bounds, Charge, Quantities
 from optimizer.domain.generator import DUST_MW, RUNNING_MW, SINCE, Generator
-from optimizer.domain.obligation import Contract
+from optimizer.domain.obligation import Book, SiteFault
 from optimizer.domain.row_kind import RowKind
 from optimizer.domain.site import Meter, NotNegative, Positive, Site, Written
 from optimizer.lp.arrays import Yields
@@ -96,6 +97,17 @@ class Generation(Contract):
         if len(found) != 1:
             raise ValueError(f"{self.name}: needs one meter: scope = {{ meter = ... }}; there are {', '.join(m.id for m in site.meters)}")
         return found[0]
+
+    def check_site(self, site: Site, book: Book) -> Iterable[SiteFault]:
+        """Its scope is one meter, and a contract of the book settles all energy behind it."""
+        try:
+            meter = self.meter(site)
+        except ValueError:
+            known = ", ".join(m.id for m in site.meters)
+            yield SiteFault(f'needs one meter: scope = {{ meter = "..." }}; the site has {known}', ("scope",))
+            return
+        if not any(meter.id in o.settles_generation(site) for o in book):
+            yield SiteFault(f"no power contract covers all of meter {meter.id!r}: its generation would not be settled")
 
     def generator(self, site: Site) -> Generator:
         """The machine as plan and bill know it."""

@@ -7,8 +7,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from optimizer.domain.contract import Contract
 from optimizer.domain.formula import Charge, Quantities
-from optimizer.domain.obligation import Contract
 from optimizer.domain.site import Fraction
 
 RULE = "Pool payout: hashprice x PH/s-days, difficulty and fees of the day (FPPS); fee as a share of it"
@@ -22,6 +22,7 @@ class Hashing(Contract):
 
     type: ClassVar[str] = "hashing"
     name: str = "hashing"
+    takes_pool_fee: ClassVar[bool] = True
     pool_fee: Fraction = 0.0
     rule: str = RULE
 

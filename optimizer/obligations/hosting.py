@@ -18,9 +18,10 @@ from pydantic import model_validator
 from markets.grid import Interval, OperatingDay, months
 from optimizer.domain.actuals import Actuals
 from optimizer.domain.array_types import Ints
+from optimizer.domain.contract import Contract
 from optimizer.domain.contract_progress import ContractProgress
 from optimizer.domain.formula import Charge, Quantities
-from optimizer.domain.obligation import Contract
+from optimizer.domain.obligation import StopPrice
 from optimizer.domain.periods import PERIOD, recalled
 from optimizer.domain.quantities import ActualQuantities
 from optimizer.domain.site import Fraction, NotNegative, Positive, Site, meters_in
@@ -69,13 +70,19 @@ class Hosting(Contract):
         """The tenant's rigs hash for the tenant."""
         return dict.fromkeys(self.scope.names(site), None)
 
-    def strikes(self, site: Site) -> Mapping[str, tuple[float, bool]]:
+    def stop_prices(self, site: Site) -> Mapping[str, StopPrice]:
         """By group: the energy price the tenant stops at, and whether that alone decides, the price being passed through."""
         strike = float("inf") if self.strike_usd_per_mwh is None else self.strike_usd_per_mwh
-        return dict.fromkeys(self.scope.names(site), (strike, self.pass_through))
+        return dict.fromkeys(self.scope.names(site), StopPrice(strike, self.pass_through))
 
-    @property
-    def remembers_days(self) -> int:
+    def service(self) -> str:
+        """A tenant with a strike follows the price."""
+        return "strike" if self.strike_usd_per_mwh is not None else ""
+
+    def protects_uptime(self) -> bool:
+        return self.uptime > 0
+
+    def memory_days(self) -> int:
         """How far back its memory may reach."""
         return 31 if self.uptime else 0
 
@@ -111,7 +118,7 @@ class Hosting(Contract):
             PROMISED_MWH: recalled(memory, PROMISED_MWH, last) + sum(p for _, p in pairs),
         }
 
-    def scores(self, memory: Mapping[str, Any], day: OperatingDay) -> Iterable[ContractProgress]:
+    def progress(self, memory: Mapping[str, Any], day: OperatingDay) -> Iterable[ContractProgress]:
         """Uptime of the month so far, of what was promised of it."""
         promised, month = memory.get(PROMISED_MWH, 0.0), f"{day.on:%B %Y}"
         if promised:

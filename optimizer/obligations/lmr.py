@@ -22,11 +22,11 @@ from markets.grid import Interval, Market, OperatingDay
 from optimizer.domain.actuals import Actuals
 from optimizer.domain.calls import calls_in_force
 from optimizer.domain.capacity_seasons import BySeason, Zone, cited, cleared, season, season_start
+from optimizer.domain.contract import Contract
 from optimizer.domain.contract_progress import ContractProgress
 from optimizer.domain.deployments import HOUR, METER_SHARE, Loads, bounded, clock_hour, declared, due, positive, share, spans
-from optimizer.domain.formula import Bounds, Charge, Quantities
+from optimizer.domain.formula import Bounds, Charge, Quantities, per_interval
 from optimizer.domain.market_rules import days, figures, rule
-from optimizer.domain.obligation import Contract
 from optimizer.domain.quantities import ActualQuantities
 from optimizer.domain.row_kind import RowKind
 from optimizer.domain.site import NotNegative, Positive, Site, meters_in
@@ -50,7 +50,7 @@ class Lmr(Contract):
     """
 
     type: ClassVar[str] = "lmr"
-    stands_on: ClassVar[tuple[str, ...]] = ("miso.lmr.", "miso.pra.")
+    rule_prefixes: ClassVar[tuple[str, ...]] = ("miso.lmr.", "miso.pra.")
     name: str = "lmr"
     mw: Positive = Field(ge=0.1)
     method: Literal["firm", "baseline"] = "firm"
@@ -74,10 +74,24 @@ class Lmr(Contract):
             raise ValueError("mw is more than baseline_mw: nobody can drop more than the baseline")
         return self
 
-    @property
-    def remembers_days(self) -> int:
+    def memory_days(self) -> int:
         """A season."""
         return 92
+
+    def market(self) -> Market | None:
+        return Market.MISO
+
+    def service(self) -> str:
+        return "lmr"
+
+    def excludes(self) -> Mapping[str, str]:
+        return {"lmr": "two contracts register the same rigs as capacity (MISO BPM-011: a resource is registered once)"}
+
+    def promised_mw(self) -> float:
+        return self.mw
+
+    def needs_own_meter(self) -> bool:
+        return True
 
     @property
     def most_mw(self) -> float:
@@ -95,7 +109,7 @@ class Lmr(Contract):
         market = its.site.market
         on = days(its.grid, market)
         credit, zero = self._credit(its, on), its.during(None) * its.number(0)
-        usd = zero + np.array([its.number(v) for v in cleared(self._rules, self.zone, self.usd_per_mw_day, its.grid, market)], zero.dtype)
+        usd = per_interval(its, cleared(self._rules, self.zone, self.usd_per_mw_day, its.grid, market))
         paid = cited(self._rules, self.zone, self.usd_per_mw_day, on[0])
         yield Charge("lmr_capacity", its.sum([]) + credit * its.hours / its.number(24), "mw_day", usd, paid)
         called = spans(its.calls_of(self.name), CallKind.DEPLOY, self.notice_min, its.grid.over)
@@ -132,8 +146,7 @@ class Lmr(Contract):
     def _rsg(self, its: Quantities[Any], zero: Any) -> Any:
         if self.rsg_usd_per_mwh is not None:
             return zero + its.number(self.rsg_usd_per_mwh)
-        found = figures(self._rules, "miso.lmr.rsg_usd_per_mwh", its.grid, its.site.market)
-        return zero + np.array([its.number(v) for v in found], zero.dtype)
+        return per_interval(its, figures(self._rules, "miso.lmr.rsg_usd_per_mwh", its.grid, its.site.market))
 
     def _forfeit(self, its: Quantities[Any], called: Sequence[tuple[Call, Interval]], usd_a_day: Any) -> Any:
         """Dollars of credit that a missing MWh loses: the instruction's own MWh are worth so many days of it."""
@@ -235,7 +248,7 @@ class Lmr(Contract):
         kept = float(rule(self._rules, "miso.lmr.test.failed_share", on).value)
         return (1.0 - kept) * self.zrc.get(season(on), self.mw) * usd * left
 
-    def scores(self, memory: Mapping[str, Any], day: OperatingDay) -> Iterable[ContractProgress]:
+    def progress(self, memory: Mapping[str, Any], day: OperatingDay) -> Iterable[ContractProgress]:
         """Calls answered and left of the season a day lies in, and its last test."""
         here = memory if memory.get(SEASON) == season_start(day.on).isoformat() else {}
         used, allowed = len(here.get(CALLED, ())), self._allowed(day.on)

@@ -19,8 +19,8 @@ import numpy as np
 
 from markets.facts import Call
 from markets.grid import Grid, Interval, Market
+from optimizer.domain.contract import Contract
 from optimizer.domain.formula import Bounds, Charge, Quantities
-from optimizer.domain.obligation import Contract
 from optimizer.domain.row_kind import RowKind
 from optimizer.domain.site import NotNegative, Positive, Site
 from optimizer.domain.time_periods import TimePeriod, period_at
@@ -30,6 +30,15 @@ from optimizer.lp.program import Program
 PAID = {
     "tdu": "Load management programme of the utility: a season's verified kilowatts (utility tariff; not verified)",
     "sb6": "Large-load demand management service (SB 6, PUCT Project 58482; not verified)",
+}
+
+NO_OTHER = "the large-load service is not open to loads that follow prices or sell another service (SB 6, PUCT Project 58482)"
+EXCLUDES: Mapping[str, Mapping[str, str]] = {
+    "tdu": {
+        "tdu": "two programmes of the utility pay for the same rigs (utility tariff, load management)",
+        "ers": "a load in a utility's load management may not be in ERS (16 TAC 25.507; utility tariff)",
+    },
+    "sb6": dict.fromkeys(("sb6", "ancillary", "ers", "tdu", "sell-back", "strike"), NO_OTHER),
 }
 
 
@@ -57,6 +66,18 @@ class LoadManagement(Contract):
         rate = [its.number(self.usd_per_kw * 1000.0) / its.number(h) if on else its.number(0) for on, h in zip(due, year_h, strict=True)]
         sold = its.hours * its.number(self.mw)
         yield Charge("load_management", its.sum([]) + sold, "mw_h", zero + np.array(rate, dtype=zero.dtype), PAID[self.program])
+
+    def market(self) -> Market | None:
+        return Market.ERCOT
+
+    def service(self) -> str:
+        return self.program
+
+    def excludes(self) -> Mapping[str, str]:
+        return EXCLUDES[self.program]
+
+    def promised_mw(self) -> float:
+        return self.mw
 
     def bounds(self, site: Site, memory: Mapping[str, Any], calls: Sequence[Call], over: Interval) -> Bounds:
         """Its calls; rigs under `sb6` run at what they promised while none is in force."""

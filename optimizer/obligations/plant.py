@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 from markets.facts import Call
 from markets.grid import Interval
 from optimizer.domain.calls import called_bounds
+from optimizer.domain.contract import LOAD_BEFORE_MW, Contract
 from optimizer.domain.formula import Bounds
 from optimizer.domain.generator import RUNNING_MW
-from optimizer.domain.obligation import LOAD_BEFORE_MW, Contract
+from optimizer.domain.obligation import Book, GroupLimit, SiteFault
 from optimizer.domain.row_kind import RowKind
 from optimizer.domain.site import SLEEP, Hall, Meter, Positive, RigGroup, Site, Written
 from optimizer.lp.arrays import Yields
@@ -44,11 +45,34 @@ class Plant(Contract):
     forbid: Provenance = Provenance()
     demand: Provenance = Provenance()
 
-    def limits(self, site: Site) -> Iterable[tuple[tuple[str, ...], float, str]]:
-        """What groups may draw together whatever is asked of them: their names, MW, and why."""
+    def limits(self, site: Site) -> Iterable[GroupLimit]:
+        """What runs on the firmware of one maker."""
         if self.max_mw_per_maker is not None:
             for maker, groups in site.groups_of_maker.items():
-                yield groups, self.max_mw_per_maker, f"exposure: at most {self.max_mw_per_maker:g} MW on the firmware of {maker}"
+                why = f"exposure: at most {self.max_mw_per_maker:g} MW on the firmware of {maker}"
+                yield GroupLimit(groups, self.max_mw_per_maker, why)
+
+    def check_site(self, site: Site, book: Book) -> Iterable[SiteFault]:
+        """Groups whose maker, place of assembly or lists it forbids, or that have none of those it demands."""
+        for group in site.groups:
+            checked = (
+                ("maker", (group.maker,) if group.maker else (), self.forbid.maker, self.demand.maker),
+                ("assembly", (group.assembly,) if group.assembly else (), self.forbid.assembly, self.demand.assembly),
+                ("lists", group.lists, self.forbid.lists, self.demand.lists),
+            )
+            for key, own, forbidden, demanded in checked:
+                for text in self._refused(own, forbidden, demanded):
+                    yield SiteFault(text, (key,), group.name)
+
+    def _refused(self, own: Sequence[str], forbidden: Sequence[str], demanded: Sequence[str]) -> Iterable[str]:
+        """Why a group with these values is refused; upper and lower case do not matter."""
+        folded = {value.casefold() for value in own}
+        for value in own:
+            if value.casefold() in {f.casefold() for f in forbidden}:
+                yield f"is {value!r}, which contract {self.name!r} forbids"
+        if demanded and folded.isdisjoint(d.casefold() for d in demanded):
+            said = f"is {', '.join(map(repr, own))}" if own else "is not set"
+            yield f"{said}, but contract {self.name!r} requires {' or '.join(demanded)}"
 
     def bounds(self, site: Site, memory: Mapping[str, Any], calls: Sequence[Call], over: Interval) -> Bounds:
         """The interconnect, or a lower cap called under this name."""

@@ -19,10 +19,10 @@ from typing import Any, ClassVar
 import numpy as np
 
 from markets.grid import Market
+from optimizer.domain.contract import Contract
 from optimizer.domain.formula import Charge, Quantities
-from optimizer.domain.net_load import net_mwh
-from optimizer.domain.obligation import Contract
-from optimizer.domain.site import Meter, NotNegative, meters_in
+from optimizer.domain.net_load import meters_whole, net_mwh
+from optimizer.domain.site import Meter, NotNegative, Site, meters_in
 
 RULES = {
     Market.ERCOT: (
@@ -54,6 +54,13 @@ class Power(Contract):
     export_haircut_usd_per_mwh: NotNegative = 0.0
     settlement_point: str | None = None
     rule: str | None = None
+
+    def settlement_points(self) -> tuple[str, ...]:
+        return (self.settlement_point,) if self.settlement_point else ()
+
+    def settles_generation(self, site: Site) -> tuple[str, ...]:
+        """Behind the meters that its scope holds every group of."""
+        return tuple(meter.id for meter in meters_whole(site, self.scope))
 
     def charges(self, its: Quantities[Any]) -> Iterable[Charge[Any]]:
         meters = meters_in(its.site, self.scope)

@@ -17,12 +17,12 @@ from typing import Annotated, Any, ClassVar
 import numpy as np
 from pydantic import AfterValidator, Field, model_validator
 
-from markets.grid import Interval, utc
+from markets.grid import Interval, Market, utc
 from markets.outlook import PeakWindow
 from optimizer.domain.capacity_seasons import BySeason, Zone, cited, cleared, season, season_start
-from optimizer.domain.formula import Charge, Quantities
+from optimizer.domain.contract import Contract
+from optimizer.domain.formula import Charge, Quantities, per_interval
 from optimizer.domain.market_rules import days
-from optimizer.domain.obligation import Contract
 from optimizer.domain.site import Written
 from optimizer.lp.program import Program
 from optimizer.lp.trajectory import Trajectory, lost_usd
@@ -61,7 +61,7 @@ class Pra(Contract):
     """
 
     type: ClassVar[str] = "pra"
-    stands_on: ClassVar[tuple[str, ...]] = ("miso.pra.",)
+    rule_prefixes: ClassVar[tuple[str, ...]] = ("miso.pra.",)
     name: str = "pra"
     zone: Zone
     usd_per_mw_day: BySeason = Field(default_factory=dict)
@@ -70,23 +70,24 @@ class Pra(Contract):
     zrc: BySeason = Field(default_factory=dict)
     peaks: tuple[Peak, ...] = ()
 
-    @property
-    def peak_windows_min(self) -> tuple[PeakWindow, ...]:
+    def peak_windows(self) -> tuple[PeakWindow, ...]:
         """The way its peaks are metered."""
         return (METERED,) if self.charged else ()
 
+    def market(self) -> Market | None:
+        return Market.MISO
+
     def charges(self, its: Quantities[Any]) -> Iterable[Charge[Any]]:
         on = days(its.grid, its.site.market)
-        zero = its.during(None) * its.number(0)
-        price = zero + self._made(its, cleared(self._rules, self.zone, self.usd_per_mw_day, its.grid, its.site.market), zero)
+        price = per_interval(its, cleared(self._rules, self.zone, self.usd_per_mw_day, its.grid, its.site.market))
         paid = cited(self._rules, self.zone, self.usd_per_mw_day, on[0])
         if self.charged:
             load = its.sum([its.energy_mwh(name) for name in self.scope.names(its.site)]) / its.hours
-            margin = zero + self._made(its, [1.0 + self.reserve_margin.get(season(day), 0.0) for day in on], zero)
-            season_days = zero + self._made(its, [_days_of_season(day) for day in on], zero)
+            margin = per_interval(its, [1.0 + self.reserve_margin.get(season(day), 0.0) for day in on])
+            season_days = per_interval(its, [_days_of_season(day) for day in on])
             yield Charge("capacity_cost", load * (self._at_peak(its, on) * margin), "mw", -price * season_days, f"{COST}; {paid}")
         if self.zrc:
-            credit = zero + self._made(its, [self.zrc.get(season(day), 0.0) for day in on], zero)
+            credit = per_interval(its, [self.zrc.get(season(day), 0.0) for day in on])
             yield Charge("capacity_credit", its.sum([]) + credit * its.hours / its.number(24), "mw_day", price, paid)
 
     def shortfall_usd(self, program: Program, path: Trajectory, short_mw: Any) -> float:
@@ -102,11 +103,6 @@ class Pra(Contract):
             seconds = its.number(int((peak.to - peak.from_).total_seconds()))
             share = share + its.during(peak.over) * its.hours * its.number(3600) / seconds
         return np.where(named, share, its.peak_share(METERED))
-
-    def _made(self, its: Quantities[Any], values: Sequence[float], like: Any) -> Any:
-        out = np.empty(len(values), dtype=like.dtype)
-        out[:] = [its.number(v) for v in values]
-        return out
 
 
 def _days_of_season(on: date) -> int:

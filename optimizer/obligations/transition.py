@@ -12,7 +12,7 @@ from typing import ClassVar
 import numpy as np
 
 from optimizer.domain.array_types import Floats
-from optimizer.domain.obligation import Contract
+from optimizer.domain.contract import Contract
 from optimizer.domain.site import SLEEP, NotNegative, RigGroup
 from optimizer.lp.expr import Expr
 from optimizer.lp.program import KILO, Program
@@ -34,7 +34,9 @@ class Transition(Contract):
     lost_hashing: bool = True
     min_gain_usd_per_mw: NotNegative = 0.0
     weight: NotNegative = 1.0
-    remembers_state: ClassVar[bool] = True
+
+    def weighs_changes(self) -> bool:
+        return True
 
     def shape(self, program: Program) -> None:
         super().shape(program)

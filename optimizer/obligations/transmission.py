@@ -19,12 +19,13 @@ from pydantic import AfterValidator, Field, model_validator
 
 from markets.facts import Call
 from markets.grid import Grid, Interval, OperatingDay, month_span, months, utc
+from markets.outlook import PeakWindow
 from optimizer.domain.actuals import Actuals
 from optimizer.domain.array_types import Floats, Ints
+from optimizer.domain.contract import Contract
 from optimizer.domain.contract_progress import ContractProgress
 from optimizer.domain.formula import Bounds, Charge, Quantities
 from optimizer.domain.net_load import net_mwh
-from optimizer.domain.obligation import Contract
 from optimizer.domain.periods import PERIOD, clock, leads, recalled
 from optimizer.domain.quantities import ActualQuantities
 from optimizer.domain.site import NotNegative, Positive, Site, Written, meters_in
@@ -79,7 +80,7 @@ class Transmission(Contract):
     """
 
     type: ClassVar[str] = "transmission"
-    stands_on: ClassVar[tuple[str, ...]] = ("ercot.transmission.",)
+    rule_prefixes: ClassVar[tuple[str, ...]] = ("ercot.transmission.",)
     name: str = "transmission"
     method: Literal["4cp", "12cp", "ncp", "mbd"]
     usd_per_kw_year: NotNegative
@@ -115,13 +116,11 @@ class Transmission(Contract):
     def metered_min(self) -> int:
         return self.interval_min or INTERVAL_MIN[self.method]
 
-    @property
-    def peak_windows_min(self) -> tuple[int, ...]:
+    def peak_windows(self) -> tuple[PeakWindow, ...]:
         """The metered intervals whose coincident peaks an outlook must foresee for it."""
         return (self.metered_min,) if self.method in COINCIDENT else ()
 
-    @property
-    def remembers_days(self) -> int:
+    def memory_days(self) -> int:
         """How far back its memory may reach."""
         return {"ncp": 31, "mbd": 366}.get(self.method, 0)
 
@@ -156,7 +155,7 @@ class Transmission(Contract):
         last = int(period[-1])
         return {**memory, PERIOD: last, OWN_PEAK_MW: max([recalled(memory, OWN_PEAK_MW, last), *here])}
 
-    def scores(self, memory: Mapping[str, Any], day: OperatingDay) -> Iterable[ContractProgress]:
+    def progress(self, memory: Mapping[str, Any], day: OperatingDay) -> Iterable[ContractProgress]:
         """The site's own peak so far, of the month (ncp) or of the year (mbd)."""
         if self.method not in COINCIDENT and PERIOD in memory:
             billed = f"; at least {self.contract_mw:g} MW are billed" if self.contract_mw else ""

@@ -80,24 +80,22 @@ def shortfalls(
 def _owed_usd(obligation: str, mw: Floats, program: Program, path: Trajectory, book: Sequence[Obligation]) -> float:
     """What missing an instruction costs under the contract it came under, by that contract's own price (its `shortfall_usd`)."""
     contract = next((o for o in book if o.name == obligation), None)
-    priced = getattr(contract, "shortfall_usd", None)
-    return float(priced(program, path, mw)) if priced else 0.0
+    return float(contract.shortfall_usd(program, path, mw)) if contract is not None else 0.0
 
 
 def own_shortfalls(book: Sequence[Obligation], program: Program, path: Trajectory, faults: PluginFailures) -> Iterable[Shortfall]:
     """What contracts themselves say a trajectory falls short of (`shortfalls` of the contract)."""
     for obligation in book:
-        told = getattr(obligation, "shortfalls", None)
         with faults.of(obligation):
-            yield from list(told(program, path)) if told else ()
+            yield from list(obligation.shortfalls(program, path))
 
 
 def own_reasons(book: Sequence[Obligation], program: Program, path: Trajectory) -> Iterable[str]:
     """What contracts themselves say of a trajectory (`reasons` of the contract)."""
     for obligation in book:
-        told, faults = getattr(obligation, "reasons", None), PluginFailures()
+        faults = PluginFailures()
         with faults.of(obligation):
-            yield from list(told(book, program, path)) if told else ()
+            yield from list(obligation.reasons(tuple(book), program, path))
         for name, fault in faults.by.items():
             yield f"{name} could not say its reasons: {fault!r}"
 

@@ -14,8 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from optimizer.domain.array_types import Floats
+from optimizer.domain.contract import LOAD_BEFORE_MW
 from optimizer.domain.isolation import PluginFailures
-from optimizer.domain.obligation import LOAD_BEFORE_MW, Obligation
+from optimizer.domain.obligation import Obligation
 from optimizer.domain.site import SLEEP, Mode, RigGroup
 from optimizer.lp.breakeven import margin_usd
 from optimizer.lp.program import KILO, Program
@@ -210,7 +211,7 @@ def _caps(program: Program, book: Sequence[Obligation], faults: PluginFailures |
     site, n = program.site, program.n
     caps = [LoadCap(tuple(g.name for g in site.groups), np.full(n, site.interconnect_mw))]
     caps += [LoadCap(tuple(g.name for g in site.groups if g.hall == h.name), np.full(n, h.limit_mw)) for h in site.halls]
-    caps += [LoadCap(names, np.full(n, mw)) for o in book for names, mw, _ in getattr(o, "limits", lambda _: ())(site)]
+    caps += [LoadCap(limit.groups, np.full(n, limit.mw)) for o in book for limit in o.limits(site)]
     for meter in site.meters:
         if meter.import_mw is not None:
             made = sum((m.most_mw(program.grid) for m in program.generators(meter.id)), np.zeros(n))

@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 from optimizer.domain.actuals import Actuals
-from optimizer.domain.book import energy_settled_by, of_book
+from optimizer.domain.book import energy_settled_by, generators_by_meter, hash_settled_by
 from optimizer.domain.money import Finding, Line, Statement
 from optimizer.domain.obligation import Obligation
 from optimizer.domain.quantities import ActualQuantities
@@ -27,12 +27,11 @@ def settle(book: Sequence[Obligation], actuals: Actuals, *, round_each_interval:
 def with_takeovers(book: Sequence[Obligation], actuals: Actuals) -> Actuals:
     """The same actuals, saying which contract settles whose energy, and what is generated where."""
     during = ActualQuantities.of(actuals).during
-    energy, hashed = (dict[str, Any](energy_settled_by(book, actuals.site, during, asks)) for asks in ("settles_energy", "settles_hash"))
     return replace(
         actuals,
-        settled_by=energy,
-        hashed_by=hashed,
-        generators=of_book(book, actuals.site),
+        settled_by=dict[str, Any](energy_settled_by(book, actuals.site, during)),
+        hashed_by=dict[str, Any](hash_settled_by(book, actuals.site, during)),
+        generators=generators_by_meter(book, actuals.site),
     )
 
 

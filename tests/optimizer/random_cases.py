@@ -12,7 +12,8 @@ from markets.facts import Award, Call, CallKind
 from markets.grid import Grid, Interval, Market
 from markets.outlook import Outlook
 from markets.series import Series
-from optimizer.domain.obligation import LOAD_BEFORE_MW, Obligation
+from optimizer.domain.contract import LOAD_BEFORE_MW
+from optimizer.domain.obligation import Obligation
 from optimizer.domain.site import Availability, GroupNow, Hall, Meter, Overhead, Site, SoFar
 from optimizer.obligations.pra import METERED
 from tests.optimizer import fixtures

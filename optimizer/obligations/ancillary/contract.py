@@ -22,32 +22,26 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from markets.facts import Call
-from markets.grid import Interval, OperatingDay
+from markets.grid import Interval, Market, OperatingDay
 from optimizer.domain.actuals import Actuals
 from optimizer.domain.calls import active
+from optimizer.domain.contract import LOAD_BEFORE_MW, Contract
 from optimizer.domain.contract_progress import ContractProgress
 from optimizer.domain.formula import Bounds, Charge, Quantities
 from optimizer.domain.market_rules import days, figures, rule
-from optimizer.domain.obligation import LOAD_BEFORE_MW, Contract
 from optimizer.domain.reserve_awards import DAY_AHEAD
 from optimizer.domain.row_kind import RowKind
+from optimizer.domain.shortfall import Shortfall
 from optimizer.domain.site import NotNegative, Positive, Site
 from optimizer.lp.arrays import Yields
-from optimizer.lp.headroom import down_pool, up_pool
+from optimizer.lp.headroom import down_pool, highest_within, up_pool
 from optimizer.lp.phrases import hours, missing_rigs
 from optimizer.lp.program import Program
 from optimizer.lp.trajectory import Trajectory
 from optimizer.obligations.ancillary.blocks import ReserveBlock, banded, idle, prolonged, remembered, sold_whole, strikes
+from optimizer.obligations.ancillary.products import ARMED, DOWN, OF_KIND, Product
 from optimizer.obligations.ancillary.set_point_deviation import deviation
 
-DOWN = ("REGDN",)
-Product = Literal["REGUP", "REGDN", "RRS", "RRSFFR", "RRSUFR", "ECRS", "NSPIN"]
-# What each kind of load may sell (RULES 1.6); the parts of RRS that a frequency relay carries are named apart.
-OF_KIND = {
-    "clr": ("REGUP", "REGDN", "RRS", "RRSFFR", "ECRS", "NSPIN"),
-    "nclr": ("RRSFFR", "RRSUFR", "ECRS", "NSPIN"),
-}
-ARMED = ("RRSFFR", "RRSUFR")
 # Reserve that nothing pays for is not kept ready.
 IDLE_USD_PER_MW_H = 1e-6
 KEPT_MW = 1e-6
@@ -67,7 +61,7 @@ class Ancillary(Contract):
     """
 
     type: ClassVar[str] = "ancillary"
-    stands_on: ClassVar[tuple[str, ...]] = ("ercot.as.", "ercot.set_point.", "ercot.nclr.")
+    rule_prefixes: ClassVar[tuple[str, ...]] = ("ercot.as.", "ercot.set_point.", "ercot.nclr.")
     name: str = "ancillary"
     kind: Literal["clr", "nclr"] = "clr"
     products: tuple[Product, ...] = Field(min_length=1)
@@ -98,6 +92,21 @@ class Ancillary(Contract):
             raise ValueError("mpc_mw must be at least lpc_mw")
         return self
 
+    def market(self) -> Market | None:
+        return Market.ERCOT
+
+    def service(self) -> str:
+        return "ancillary"
+
+    def excludes(self) -> Mapping[str, str]:
+        return {"ancillary": "two contracts sell the reserve of the same rigs (ERCOT Nodal Protocols 3.16: a MW is sold once)"}
+
+    def promised_mw(self) -> float:
+        return max(self.qualified_mw.values(), default=0.0)
+
+    def needs_own_meter(self) -> bool:
+        return True
+
     # --- instructions of a load that is interrupted -------------------------------------------------------------------------------------
 
     def bounds(self, site: Site, memory: Mapping[str, Any], calls: Sequence[Call], over: Interval) -> Bounds:
@@ -109,8 +118,10 @@ class Ancillary(Contract):
         high = float(self._figure("ercot.nclr.band_high", site, over.start)) if stand else 0.0
         return banded(said, stand, over, memory.get(LOAD_BEFORE_MW, {}), high)
 
-    @property
-    def remembers_days(self) -> int:
+    def reserve_products(self) -> tuple[str, ...]:
+        return self.products
+
+    def memory_days(self) -> int:
         """A load that is interrupted is judged over a year."""
         return 365 if self.kind == "nclr" else 0
 
@@ -232,17 +243,13 @@ class Ancillary(Contract):
     def _floor_mw(self, program: Program) -> Any:
         """A called floor that stands within the longest duration sold cannot be dropped below, MW."""
         calls = program.calls_of(self.name)
-        floors = np.zeros(program.n)
         if not any(c.mw_target is not None for c in calls):
-            return floors
+            return np.zeros(program.n)
         memory = program.so_far.memory.get(self.name, {})
         now = np.array([self.bounds(program.site, memory, calls, over).floor_mw for over in program.grid.intervals])
-        market, start_s = program.site.market, program.grid.edges[:-1]
+        market = program.site.market
         longest = np.max([figures(self._rules, f"ercot.as.{p}.duration_h", program.grid, market) for p in self.products], axis=0)
-        for t in range(program.n):
-            ahead = (start_s >= start_s[t]) & (start_s < start_s[t] + longest[t] * 3600.0)
-            floors[t] = now[ahead].max()
-        return floors
+        return highest_within(program, now, longest)
 
     def reasons(self, book: Sequence[Any], program: Program, path: Trajectory) -> Iterable[str]:
         """Why a load that is interrupted in blocks may not sell."""
@@ -255,7 +262,7 @@ class Ancillary(Contract):
             starts = ", ".join(f"{start.astimezone(program.site.market.tz):%d %b %Y %H:%M}" for start in failed)
             yield f"{self.name}: instructions of {starts} were not followed within the band; {what}"
 
-    def scores(self, memory: Mapping[str, Any], day: OperatingDay) -> Iterable[ContractProgress]:
+    def progress(self, memory: Mapping[str, Any], day: OperatingDay) -> Iterable[ContractProgress]:
         """Failed instructions of a load that is interrupted in blocks."""
         if self.block is not None:
             over_days = float(rule(self._rules, "ercot.nclr.strikes_days", day.on).value)
@@ -268,10 +275,8 @@ class Ancillary(Contract):
         dearest = np.max([program.reserve_price(self.name, product) for product in self.products], axis=0)
         return float((short_mw * dearest * program.hours).sum())
 
-    def shortfalls(self, program: Program, path: Trajectory) -> Iterable[Any]:
+    def shortfalls(self, program: Program, path: Trajectory) -> Iterable[Shortfall]:
         """Awards a plan does not carry: megawatts, hours, what that costs, why, and the cheapest way out."""
-        from optimizer.domain.shortfall import Shortfall
-
         for product in self.products:
             promised, paid = program.awarded(self.name, product, DAY_AHEAD)
             short = np.maximum(0.0, promised - path.offers.get((self.name, product), np.zeros(program.n)))

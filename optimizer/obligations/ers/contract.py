@@ -19,7 +19,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from markets.facts import Call, CallKind
-from markets.grid import Interval, OperatingDay
+from markets.grid import Interval, Market, OperatingDay
 from optimizer.domain.actuals import Actuals
 from optimizer.domain.calls import active, calls_in_force
 from optimizer.domain.contract_progress import ContractProgress
@@ -36,11 +36,31 @@ from optimizer.obligations.ers.terms import TALLIED, TERM, USED_UP, ErsTerms, Te
 INF = float("inf")
 DEPLOYED_H = "deployed_h"
 
+EXCLUDES = {
+    "ers": "two contracts promise the same rigs to ERS (ERCOT Nodal Protocols 3.14.3: a resource has one obligation)",
+    "ancillary": "a MW may not be ERS and ancillary service in the same interval (ERCOT Nodal Protocols 3.14.3)",
+}
+
 
 class Ers(ErsTerms):
     """ERS-10 or ERS-30 on a meter of its own; the keys of the site file are those of `ErsTerms`."""
 
     type: ClassVar[str] = "ers"
+
+    def market(self) -> Market | None:
+        return Market.ERCOT
+
+    def service(self) -> str:
+        return "ers"
+
+    def excludes(self) -> Mapping[str, str]:
+        return EXCLUDES
+
+    def promised_mw(self) -> float:
+        return self.mw
+
+    def needs_own_meter(self) -> bool:
+        return True
 
     def bounds(self, site: Site, memory: Mapping[str, Any], calls: Sequence[Call], over: Interval) -> Bounds:
         """What the instruction says, and from the sustained response on the maximum base load at most."""
@@ -105,7 +125,7 @@ class Ers(ErsTerms):
             **used_up,
         }
 
-    def scores(self, memory: Mapping[str, Any], day: OperatingDay) -> Iterable[ContractProgress]:
+    def progress(self, memory: Mapping[str, Any], day: OperatingDay) -> Iterable[ContractProgress]:
         """Hours used of the ceiling, availability so far and failed tests in a row, of the contract period a day lies in."""
         begins, ends = self.contract_period(day.on, memory)
         kept = self.recalled(memory, Term(0, 0, day.on, (), begins))

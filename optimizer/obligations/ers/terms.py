@@ -13,9 +13,9 @@ from pydantic import Field
 from markets.facts import Call, CallKind
 from markets.grid import Grid, Interval, Market
 from optimizer.domain.calls import calls_in_force
+from optimizer.domain.contract import Contract
 from optimizer.domain.market_rules import days, rule
 from optimizer.domain.money import decimal
-from optimizer.domain.obligation import Contract
 from optimizer.domain.site import Fraction, NotNegative, Positive
 from optimizer.domain.time_periods import TimePeriod
 from optimizer.obligations.ers.calendar import availability_pay, event_pay, hours_left, periods_over, term
@@ -68,7 +68,7 @@ class ErsTerms(Contract):
     renewal               obligated anew for the rest of a term whose hours are used up
     """
 
-    stands_on: ClassVar[tuple[str, ...]] = ("ercot.ers.",)
+    rule_prefixes: ClassVar[tuple[str, ...]] = ("ercot.ers.",)
     name: str = "ers"
     product: Literal["ERS-10", "ERS-30"]
     mw: Positive = Field(ge=0.1)
@@ -79,8 +79,7 @@ class ErsTerms(Contract):
     rest_available: Fraction = 1.0
     renewal: bool = False
 
-    @property
-    def remembers_days(self) -> int:
+    def memory_days(self) -> int:
         """The longest term, June to September."""
         return 122
 

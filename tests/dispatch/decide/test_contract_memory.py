@@ -13,7 +13,8 @@ from dispatch.entries import GroupSeen, RunStarted, Seen
 from dispatch.site_file.load import setup_from_document
 from markets.facts import Call, CallKind, LoadForecast, SystemLoad, Temperature
 from markets.grid import Interval
-from optimizer.domain.obligation import LOAD_BEFORE_MW
+from optimizer.domain.book import peak_windows
+from optimizer.domain.contract import LOAD_BEFORE_MW
 from optimizer.obligations.forward import DELIVERED_PH_DAYS, NEEDED_PH_DAYS
 from optimizer.obligations.hosting import PROMISED_MWH, RUN_MWH
 from optimizer.obligations.transmission import OWN_PEAK_MW
@@ -122,7 +123,7 @@ def test_calls_of_a_season_and_its_highest_hour() -> None:
     memory = plan_inputs.so_far(state, state.at).memory["lmr"]
     assert (memory["called"], memory["season"], memory["failed"]) == (["e1"], "2026-06-01", False)
     assert memory["highest_mw"] == pytest.approx(0.12)
-    assert plan_inputs.peak_windows_min(setup.book) == ((60, 3),)
+    assert peak_windows(setup.book) == ((60, 3),)
 
 
 def test_a_book_that_remembers_nothing_costs_nothing() -> None:

@@ -190,7 +190,7 @@ def test_a_service_of_more_than_its_rigs_draw_is_noted(tmp_path: Path) -> None:
     for mw, noted in ((10.0, False), (120.0, True)):
         text = APPENDIX_A + OWN_METERS + ers.replace("mw = 10.0", f"mw = {mw}")
         notes = check_site_file(written(tmp_path, text)).summary["notes"]
-        assert any(note.startswith(f"'ers' speaks of {mw:.3f} MW, its rigs draw ") for note in notes) is noted, notes
+        assert any(note.startswith(f"'ers' promises {mw:.3f} MW; its rigs draw ") for note in notes) is noted, notes
 
 
 SEASON = 'season = { name = "summer", months = [6, 7, 8, 9], hours = [13, 14, 15, 16, 17, 18], weekdays = true }'

@@ -100,18 +100,20 @@ def faults_of(policy: dict[str, Any], **tags: Any) -> list[str]:
 def test_what_a_policy_forbids_is_refused_each_in_one_line() -> None:
     assert faults_of({"forbid": {"maker": ["Bitmain"]}}) == []  # the catalogue's m50s is MicroBT's
     assert faults_of({"forbid": {"maker": ["microbt"], "lists": ["X-1"]}}, lists=["x-1", "x-2"]) == [
-        "groups.a-old.maker: made by MicroBT, which 'plant' forbids",
-        "groups.b-new.maker: made by MicroBT, which 'plant' forbids",
-        "groups.b-new.lists: named in x-1, which 'plant' forbids",
+        "groups.a-old.maker: is 'MicroBT', which contract 'plant' forbids",
+        "groups.b-new.maker: is 'MicroBT', which contract 'plant' forbids",
+        "groups.b-new.lists: is 'x-1', which contract 'plant' forbids",
     ]
-    assert faults_of({"forbid": {"assembly": ["CN"]}}, assembly="CN") == ["groups.b-new.assembly: assembled in CN, which 'plant' forbids"]
+    assert faults_of({"forbid": {"assembly": ["CN"]}}, assembly="CN") == ["groups.b-new.assembly: is 'CN', which contract 'plant' forbids"]
 
 
 def test_what_a_policy_demands_must_be_said() -> None:
     assert faults_of({"demand": {"assembly": ["US", "MY"]}}, assembly="US") == [
-        "groups.a-old.assembly: is not set; 'plant' demands US or MY"
+        "groups.a-old.assembly: is not set, but contract 'plant' requires US or MY"
     ]
-    assert faults_of({"demand": {"maker": ["Block"]}}, maker="Block") == ["groups.a-old.maker: made by MicroBT; 'plant' demands Block"]
+    assert faults_of({"demand": {"maker": ["Block"]}}, maker="Block") == [
+        "groups.a-old.maker: is 'MicroBT', but contract 'plant' requires Block"
+    ]
     assert faults_of({"demand": {"make": ["Block"]}}) == ["obligations.plant.demand.make: is not a key here; did you mean maker?"]
 
 
@@ -125,7 +127,7 @@ TWO_METERS = {
 @pytest.mark.parametrize(
     ("book", "sections", "said"),
     [
-        ([GENSET], TWO_METERS, ['generation.scope: needs the meter it stands behind, scope = { meter = "..." }; there are main, other']),
+        ([GENSET], TWO_METERS, ['generation.scope: needs one meter: scope = { meter = "..." }; the site has main, other']),
         ([{**GENSET, "scope": {"meter": "main"}}], TWO_METERS, []),
         (
             [{**GENSET, "scope": {"meter": "main"}}, {"type": "power", "scope": {"groups": ["b-new"]}}],

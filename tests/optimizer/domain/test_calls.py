@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from markets.facts import CallKind
 from markets.grid import Interval
-from optimizer.domain.obligation import LOAD_BEFORE_MW
+from optimizer.domain.contract import LOAD_BEFORE_MW
 from optimizer.domain.site import GroupNow, Scope
 from optimizer.obligations.hashing import Hashing
 from optimizer.obligations.plant import Plant

@@ -8,8 +8,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from optimizer.domain.contract import Contract
 from optimizer.domain.formula import Charge
-from optimizer.domain.obligation import Contract
 from optimizer.lp.arrays import Arrays
 from optimizer.lp.program import Program
 from optimizer.obligations.block import Block, SellBack

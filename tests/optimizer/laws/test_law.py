@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from optimizer.domain.contract import Contract
 from optimizer.domain.formula import Charge
-from optimizer.domain.obligation import Contract
 from optimizer.domain.site import Hall, Meter, Overhead, Scope
 from optimizer.obligations.block import Block, SellBack
 from optimizer.obligations.hashing import Hashing

@@ -7,8 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from optimizer.domain.contract import Contract
 from optimizer.domain.formula import Bounds
-from optimizer.domain.obligation import Contract
 from optimizer.domain.site import SoFar
 from tests.conformance import obligation_kit as kit
 from tests.optimizer import random_cases

@@ -10,7 +10,7 @@ import pytest
 from pydantic import ValidationError
 
 from markets.grid import Grid, Interval, Market, OperatingDay
-from optimizer.domain.obligation import LOAD_BEFORE_MW
+from optimizer.domain.contract import LOAD_BEFORE_MW
 from optimizer.obligations.ancillary.blocks import BEFORE_MW, DEPLOYED, OPEN, STRIKES, ReserveBlock
 from optimizer.obligations.ancillary.contract import Ancillary
 from optimizer.obligations.hashing import Hashing
@@ -121,7 +121,7 @@ def test_two_strikes_in_a_year_disqualify_and_are_told():
     warned = planned(blocks(), memory=struck(10, 366))
     assert warned.offers["ECRS"].min() > 3.4 and any("one more disqualifies" in r for r in reasons(warned))
     assert not any("instructions of" in r for r in reasons(planned(blocks())))
-    (score,) = blocks().scores(struck(10, 300, 400)["ancillary"], OperatingDay(Market.ERCOT, AT.date()))
+    (score,) = blocks().progress(struck(10, 300, 400)["ancillary"], OperatingDay(Market.ERCOT, AT.date()))
     assert (score.value, score.unit) == (2, "strikes")
 
 

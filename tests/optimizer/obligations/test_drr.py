@@ -307,7 +307,7 @@ def test_it_never_says_more_than_it_pays(seed, kind, mw, base, down, offer, told
             told, known, firm = super()._told(program)
             return told, known, firm & False
 
-    free = Unbound.model_validate(contract.model_dump()).under(contract._rules)
+    free = Unbound.model_validate(contract.model_dump()).with_rules(contract._rules)
     kit.keeps_the_law(free, where, ahead, rng, linear=False, state=so_far(NOON, awards=tuple(awards), calls=calls))
 
 
@@ -339,7 +339,7 @@ def test_emergency_demand_response_says_what_it_pays(seed, mw, base, notice, sto
         def bounds(self, site, memory, calls, over):
             return Bounds()
 
-    free = Unbound.model_validate(contract.model_dump()).under(contract._rules)
+    free = Unbound.model_validate(contract.model_dump()).with_rules(contract._rules)
     calls = (call(NOON + 40 * MINUTE, NOON + 130 * MINUTE, "edr"),)
     kit.keeps_the_law(free, where, ahead, rng, linear=base + mw > 6.0, state=so_far(NOON, calls=calls))
 

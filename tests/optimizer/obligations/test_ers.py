@@ -183,7 +183,7 @@ def test_used_up_hours_end_the_obligation_with_their_day():
     assert usd[date(2026, 7, 15)] == DAY and usd[date(2026, 7, 16)] == 0 and usd[date(2026, 9, 30)] == 0
     assert sum(usd.values()) == 45 * DAY, "June, and fifteen days of July"
     assert memory["obligated_h"] == 45 * 4 - 7, "the events' own quarters count by their performance"
-    figures = {score.name: score for score in contract.scores(memory, OperatingDay(Market.ERCOT, date(2026, 9, 30)))}
+    figures = {score.name: score for score in contract.progress(memory, OperatingDay(Market.ERCOT, date(2026, 9, 30)))}
     assert figures["ers: deployed"].value == pytest.approx(13.0) and "12 h since 1 June 2026" in figures["ers: deployed"].how
     assert figures["ers: availability so far"].value == pytest.approx(100.0)
     autumn = Grid.regular(OCTOBER, OCTOBER + timedelta(days=1), 15)
@@ -200,7 +200,7 @@ def test_a_renewed_obligation_begins_anew_on_the_day_after():
     assert (memory["event_weight"], memory["obligated_h"]) == (0.0, 77 * 4)
     assert sum((v for day, v in usd.items() if day > date(2026, 7, 15)), D(0)) == 77 * DAY
     assert sum((v for day, v in usd.items() if day <= date(2026, 7, 15)), D(0)) == pytest.approx(D(0), abs=D("0.0001"))
-    now = next(iter(contract.scores(memory, OperatingDay(Market.ERCOT, date(2026, 9, 30)))))
+    now = next(iter(contract.progress(memory, OperatingDay(Market.ERCOT, date(2026, 9, 30)))))
     assert (now.value, now.how) == (0.0, "of at most 12 h since 16 July 2026")
     again = contract.terms(
         Grid.regular(local(7, 15, 0), local(7, 17, 0), 15), Market.ERCOT, {"used_up": "2026-07-15", "term": "2026-06-01"}

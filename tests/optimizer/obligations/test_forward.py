@@ -125,9 +125,9 @@ def test_a_floor_that_is_missed_costs_what_the_forward_owes():
 def test_what_was_delivered_so_far():
     contract = Forward(ph=100, usd_per_ph_day=47.0)
     memory = contract.remember({}, hashed(["200"] * 3 + ["0"] * 3, day(6)))
-    (score,) = contract.scores(memory, OperatingDay(Market.ERCOT, MIDNIGHT.date()))
+    (score,) = contract.progress(memory, OperatingDay(Market.ERCOT, MIDNIGHT.date()))
     assert (score.value, score.unit) == (pytest.approx(25.0), "PH/s-days") and "of 25 PH/s-days" in score.how
-    assert not list(Forward(ph=100, usd_per_ph_day=47.0, delivery="cash").scores({}, OperatingDay(Market.ERCOT, MIDNIGHT.date())))
+    assert not list(Forward(ph=100, usd_per_ph_day=47.0, delivery="cash").progress({}, OperatingDay(Market.ERCOT, MIDNIGHT.date())))
 
 
 def test_a_forward_in_cash_decides_nothing():

@@ -125,7 +125,7 @@ def test_a_floor_that_is_missed_costs_its_uptime_credit():
 def test_how_the_month_stands():
     contract = Hosting(usd_per_mwh=12.0, uptime=0.9, credit_usd_per_mwh=5.0, strike_usd_per_mwh=90.0, scope=GUEST)
     memory = contract.remember({}, ran(["0"] * 4, ["3.5", "3.5", "0", "0"], ["30", "30", "30", "100"]))
-    uptime, missing = contract.scores(memory, OperatingDay(Market.ERCOT, AT.date()))
+    uptime, missing = contract.progress(memory, OperatingDay(Market.ERCOT, AT.date()))
     assert uptime.value == pytest.approx(100 * 2 / 3), "two of the three hours under the strike"
     assert "90 % promised" in uptime.how and missing.value == pytest.approx(0.9 * 3 * 3.5 - 2 * 3.5)
 

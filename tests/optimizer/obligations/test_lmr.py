@@ -270,10 +270,10 @@ def test_a_plan_runs_the_hour_before_a_known_test_and_earns_the_pass():
 def test_how_the_season_stands():
     """Five calls in summer: one was answered. In the fall none was, and no test either."""
     memory = {"season": "2025-06-01", "called": ["e1"], "tests": {"t1": {"before_mw": 20.0, "most_mw": 9.0}}, "failed": True}
-    found = {s.name: s for s in lmr().scores(memory, OperatingDay(Market.MISO, date(2025, 7, 16)))}
+    found = {s.name: s for s in lmr().progress(memory, OperatingDay(Market.MISO, date(2025, 7, 16)))}
     assert (found["lmr: calls left"].value, found["lmr: calls left"].how) == (4, "1 of 5 of the summer answered")
     assert found["lmr: last test"].value == 0
-    (fall,) = lmr().scores(memory, OperatingDay(Market.MISO, date(2025, 9, 2)))
+    (fall,) = lmr().progress(memory, OperatingDay(Market.MISO, date(2025, 9, 2)))
     assert (fall.value, fall.how) == (3, "0 of 3 of the fall answered")
 
 
@@ -316,7 +316,7 @@ def uncapped(contract, where, ahead, rng, state):
             return Bounds()
 
     free = Unbound.model_validate(contract.model_dump())
-    return kit.keeps_the_law(free.under(contract._rules), where, ahead, rng, linear=True, state=state)
+    return kit.keeps_the_law(free.with_rules(contract._rules), where, ahead, rng, linear=True, state=state)
 
 
 @pytest.mark.parametrize(

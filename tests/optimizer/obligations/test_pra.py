@@ -98,7 +98,7 @@ def test_hours_that_were_told_come_before_what_system_load_says():
 def test_credits_without_a_charge():
     day = OperatingDay(Market.MISO, date(2025, 7, 1)).grid()
     contract = pra(charged=False, zrc={"summer": 10.0})
-    assert contract.peak_windows_min == () and pra().peak_windows_min == (METERED,)
+    assert contract.peak_windows() == () and pra().peak_windows() == (METERED,)
     real = actuals(miso(), day, {"g": ["2"] * 288}, {HUB: ["0"] * 288})
     assert settle((contract,), real).totals == {("pra", "capacity_credit"): D("6665.00")}
 

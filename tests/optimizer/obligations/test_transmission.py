@@ -204,9 +204,9 @@ def test_the_own_peak_so_far():
     day = OperatingDay(Market.ERCOT, AT.date())
     contract = Transmission(method="ncp", usd_per_kw_year=12.0, contract_mw=2.0)
     memory = contract.remember({}, metered(one(), grid(4), ["0", "3.25", "2", "2"]))
-    (score,) = contract.scores(memory, day)
+    (score,) = contract.progress(memory, day)
     assert (score.value, score.unit) == (3.25, "MW") and "of August 2026, 15 minutes metered; at least 2 MW" in score.how
-    assert not list(Transmission(method="4cp", usd_per_kw_year=12.0).scores({}, day)), "a coincident peak is no figure of the site alone"
+    assert not list(Transmission(method="4cp", usd_per_kw_year=12.0).progress({}, day)), "a coincident peak is no figure of the site alone"
 
 
 def test_a_new_month_does_not_stop_a_site_that_earns():

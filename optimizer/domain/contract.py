@@ -1,0 +1,145 @@
+"""The base class of every contract: each ability of obligation.py with its default.
+
+Built-ins and plug-ins are entry points of the group `optimizer.obligations`: the key is the `type` of a site file's table, the class
+derives from `Contract`, its fields are the table's keys.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, ClassVar, Self
+
+from pydantic import Field, PrivateAttr
+
+from markets.facts import Call
+from markets.grid import Interval, Market, OperatingDay
+from markets.outlook import PeakWindow
+from optimizer.domain.actuals import Actuals
+from optimizer.domain.calls import called_bounds
+from optimizer.domain.contract_progress import ContractProgress
+from optimizer.domain.formula import Bounds, Charge, Quantities
+from optimizer.domain.generator import Generator
+from optimizer.domain.market_rules import Dated
+from optimizer.domain.money import Line
+from optimizer.domain.obligation import Book, GroupLimit, SiteFault, StopPrice, Taken
+from optimizer.domain.quantities import ActualQuantities, lines
+from optimizer.domain.shortfall import Shortfall
+from optimizer.domain.site import Scope, Site, Written
+
+LOAD_BEFORE_MW = "load_before_mw"
+
+
+class Contract(Written):
+    """The base of every contract. Calls addressed to its name are firm bounds on the load of its scope.
+
+    scope   the part of the site it speaks of; the whole site by default
+    """
+
+    type: ClassVar[str]
+    rule_prefixes: ClassVar[tuple[str, ...]] = ()
+    takes_pool_fee: ClassVar[bool] = False  # a field `pool_fee`, filled from the [hash] section where the table leaves it out
+    name: str = Field(min_length=1)
+    scope: Scope = Scope()
+    _rules: tuple[Dated, ...] = PrivateAttr(default=())
+
+    def charges(self, its: Quantities[Any]) -> Iterable[Charge[Any]]:
+        return ()
+
+    def settles_energy(self, site: Site) -> Taken:
+        return {}
+
+    def settles_hash(self, site: Site) -> Taken:
+        return {}
+
+    def settles_generation(self, site: Site) -> tuple[str, ...]:
+        return ()
+
+    def generator(self, site: Site) -> Generator | None:
+        return None
+
+    def limits(self, site: Site) -> Iterable[GroupLimit]:
+        return ()
+
+    def stop_prices(self, site: Site) -> Mapping[str, StopPrice]:
+        return {}
+
+    def weighs_changes(self) -> bool:
+        return False
+
+    def peak_windows(self) -> tuple[PeakWindow, ...]:
+        return ()
+
+    def settlement_points(self) -> tuple[str, ...]:
+        return ()
+
+    def reserve_products(self) -> tuple[str, ...]:
+        return ()
+
+    def market(self) -> Market | None:
+        return None
+
+    def service(self) -> str:
+        return ""
+
+    def excludes(self) -> Mapping[str, str]:
+        return {}
+
+    def promised_mw(self) -> float:
+        return 0.0
+
+    def needs_own_meter(self) -> bool:
+        return False
+
+    def protects_uptime(self) -> bool:
+        return False
+
+    def check_site(self, site: Site, book: Book) -> Iterable[SiteFault]:
+        return ()
+
+    def with_rules(self, rules: Sequence[Dated]) -> Self:
+        ruled = self.model_copy()
+        ruled._rules = tuple(r for r in rules if r.id.startswith(self.rule_prefixes))
+        return ruled
+
+    def options(self) -> dict[str, Any]:
+        return self.model_dump(mode="json", by_alias=True, exclude={"name"})
+
+    def memory_days(self) -> int:
+        return 0
+
+    def remember(self, memory: Mapping[str, Any], then: Actuals) -> Mapping[str, Any]:
+        return memory
+
+    def progress(self, memory: Mapping[str, Any], day: OperatingDay) -> Iterable[ContractProgress]:
+        return ()
+
+    def reasons(self, book: Book, program: Any, path: Any) -> Iterable[str]:
+        return ()
+
+    def shortfall_usd(self, program: Any, path: Any, short_mw: Any) -> float:
+        return 0.0
+
+    def shortfalls(self, program: Any, path: Any) -> Iterable[Shortfall]:
+        return ()
+
+    def bounds(self, site: Site, memory: Mapping[str, Any], calls: Sequence[Call], over: Interval) -> Bounds:
+        return called_bounds(calls, self.name, over, memory.get(LOAD_BEFORE_MW, {}))
+
+    @property
+    def bill_is_its_charges(self) -> bool:
+        """Whether its bill is the sum of its charges and no more."""
+        return type(self).settle is Contract.settle
+
+    def shape(self, program: Any) -> None:
+        for charge in self.charges(program):
+            program.earn(self.name, charge)
+        calls = [c for c in program.so_far.calls if c.obligation == self.name]
+        if calls:
+            memory = program.so_far.memory.get(self.name, {})
+            bounds = [self.bounds(program.site, memory, calls, over) for over in program.grid.intervals]
+            # What a contract only wishes for is weighed by its own rows, never before an instruction.
+            program.insist(self.name, self.scope.names(program.site), [b if b.firm else Bounds() for b in bounds])
+
+    def settle(self, actuals: Actuals) -> Iterable[Line]:
+        reader = ActualQuantities.of(actuals)
+        return lines(self.name, self.charges(reader), reader)
