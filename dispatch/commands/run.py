@@ -99,7 +99,7 @@ def _daemon(
 ) -> None:
     from dispatch.clock import wall_now, wall_s
     from dispatch.runtime.price_sources import simulated_market
-    from dispatch.service.demo import opening, own_rigs, unserved
+    from dispatch.service.demo import demo_start, free_addresses, needs_simulated_rigs
     from dispatch.service.supervisor import Job, supervise
     from dispatch.site_file.defaults import DEMO_SITE, default_file
     from dispatch.site_file.load import load_site_file
@@ -107,7 +107,7 @@ def _daemon(
 
     path = config or default_file(DEMO_SITE)
     setup = load_site_file(path)
-    demonstration = config is None or (world == "live" and unserved(setup))
+    demonstration = config is None or (world == "live" and needs_simulated_rigs(setup))
     override: dict[str, Any] = {}
     if seed is not None:
         if not isinstance(setup.prices, SyntheticPrices):
@@ -118,8 +118,8 @@ def _daemon(
     pace = speed if speed is not None else DEMO_SPEED if demonstration and not from_ else 1.0
     asked = instant(from_, "--from") if from_ else None
     if demonstration and asked is None and pace != 1.0:
-        asked = asyncio.run(opening(load_site_file(path, override or None), wall_now()))
-    if config is None and (moved := own_rigs(path)):
+        asked = asyncio.run(demo_start(load_site_file(path, override or None), wall_now()))
+    if config is None and (moved := free_addresses(path)):
         note(f"loadstone: another site has the demonstration's addresses; its rigs are at {moved['groups'][0]['driver']['subnet']} and on")
         override |= moved
     start = _start(data, asked, simulated_market(setup), pace)

@@ -1,5 +1,5 @@
-"""When the demonstration begins: at the next instant whose price wakes every model, so that a cold site is seen coming up. And where its
-rigs are: at loopback addresses that no other demonstration of this machine has."""
+"""The demonstration: it begins at the next instant with a price that wakes every model, so that rigs are seen starting, and its rigs are at
+loopback addresses that no other demonstration on the machine uses."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from markets.facts import Price, PriceMarket
 from markets.hashmath import breakeven_usd_per_mwh
 from markets.sources.synthetic import SyntheticSource
 
-# Overhead, adders and pool fee come off the breakeven of bare rigs.
+# Share of the rigs' own breakeven that is left after overhead, adders and pool fee.
 MARGIN = 0.75
 AHEAD = timedelta(hours=24)
-FIRST, LAST = 20, 59  # second octets of the rigs' subnets; the file's own is the first
+FIRST_OCTET, LAST_OCTET = 20, 59  # second octets of the rigs' subnets; the site file's own is the first
 TRIES, PAUSE_S = 10, 0.3
 
 
-async def opening(setup: Setup, now: datetime) -> datetime:
+async def demo_start(setup: Setup, now: datetime) -> datetime:
     """The first instant from `now` on at which the last published price is well under every model's breakeven; `now` when there is none."""
     if not isinstance(setup.prices, SyntheticPrices) or not isinstance(setup.hash, FixedHash):
         return now
@@ -41,53 +41,50 @@ async def opening(setup: Setup, now: datetime) -> datetime:
     return now
 
 
-def unserved(setup: Setup) -> bool:
-    """Whether a site is a demonstration whatever it is called: a synthetic market, and all its rigs at loopback addresses, where only
-    simulated ones can be, which nobody serves yet."""
-    told = [(group, driver_settings(setup, group.name)) for group in setup.site.groups]
-    ways = [(group, way) for group, way in told if isinstance(way, ListedSettings) and _loopback(way)]
-    if not isinstance(setup.prices, SyntheticPrices) or len(ways) < len(told):
+def needs_simulated_rigs(setup: Setup) -> bool:
+    """Whether the site's rigs have to be simulated: its market is synthetic and all rigs are at loopback addresses on which nothing
+    listens yet."""
+    drivers = [(group, driver_settings(setup, group.name)) for group in setup.site.groups]
+    local = [(group, driver) for group, driver in drivers if isinstance(driver, ListedSettings) and _is_loopback(driver)]
+    if not isinstance(setup.prices, SyntheticPrices) or len(local) < len(drivers):
         return False
-    firsts = [(way.addresses(setup, group)[0], PORTS[spoken(group.model, way.dialect)[0]][0]) for group, way in ways]
-    return all(_nobody(first) for first in firsts)
+    firsts = [(driver.addresses(setup, group)[0], PORTS[spoken(group.model, driver.dialect)[0]][0]) for group, driver in local]
+    return all(_is_free(*first) for first in firsts)
 
 
-def _loopback(way: ListedSettings) -> bool:
-    return way.subnet is not None and ipaddress.IPv4Network(way.subnet).is_loopback
+def _is_loopback(driver: ListedSettings) -> bool:
+    return driver.subnet is not None and ipaddress.IPv4Network(driver.subnet).is_loopback
 
 
-def own_rigs(path: Path) -> dict[str, Any]:
-    """The sections that move the rigs and meters of the demonstration's file to free addresses: none where the file's own are. Those of a
-    site that was just killed come free within moments. Raises OSError when there are none."""
+def free_addresses(path: Path) -> dict[str, Any]:
+    """Site file sections that move the demonstration's rigs and meters to free addresses; empty where the file's own are free, which is
+    waited for, as a site that was just killed frees its own within moments. Raises OSError when none are free."""
     written = tomllib.loads(path.read_text("utf-8"))
     sections = {name: written[name] for name in ("meters", "halls", "groups")}
     for _ in range(TRIES):
-        if _free(sections):
+        if _all_free(sections):
             return {}
         time.sleep(PAUSE_S)
-    for octet in range(FIRST + 1, LAST + 1):
-        moved: dict[str, Any] = json.loads(json.dumps(sections).replace(f'"127.{FIRST}.', f'"127.{octet}.'))
-        if _free(moved):
+    for octet in range(FIRST_OCTET + 1, LAST_OCTET + 1):
+        moved: dict[str, Any] = json.loads(json.dumps(sections).replace(f'"127.{FIRST_OCTET}.', f'"127.{octet}.'))
+        if _all_free(moved):
             return moved
     raise OSError("no loopback addresses are free for simulated rigs: are that many demonstrations running here?")
 
 
-def _free(sections: Mapping[str, Any]) -> bool:
-    """Whether nobody listens at the first rig of each subnet, nor where a meter or a hashing rig is to be."""
-    tables = [item["driver"] for items in sections.values() for item in items if "driver" in item]
-    for driver in tables:
-        at = (driver["subnet"].removesuffix("0/24") + "1", PORT) if "subnet" in driver else (driver["host"], driver["port"])
-        if not _nobody(at):
-            return False
-    return True
+def _all_free(sections: Mapping[str, Any]) -> bool:
+    """Whether nothing listens at the first rig of each subnet, nor at any meter or hashing rig."""
+    drivers = [item["driver"] for items in sections.values() for item in items if "driver" in item]
+    listening = [(d["subnet"].removesuffix("0/24") + "1", PORT) if "subnet" in d else (d["host"], d["port"]) for d in drivers]
+    return all(_is_free(host, port) for host, port in listening)
 
 
-def _nobody(at: tuple[str, int]) -> bool:
-    """Whether nobody listens at an address and a port."""
+def _is_free(host: str, port: int) -> bool:
+    """Whether nothing listens at an address."""
     with socket.socket() as tried:
         tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            tried.bind(at)
+            tried.bind((host, port))
         except OSError:
             return False
     return True

@@ -1,4 +1,4 @@
-"""Nightly: settles the operating day that ended, and any day before whose prices changed or whose meter spoke, beside the loop."""
+"""Settles each operating day after it has ended, and again when one of its prices or meter readings changes, in a thread of its own."""
 
 from __future__ import annotations
 
@@ -27,12 +27,11 @@ SETTLE_AFTER = timedelta(minutes=6)
 REVISED_EVERY = timedelta(hours=1)
 
 
-class Nightly:
-    """What follows a tick: telemetry is made durable, and days that are due are settled and written.
+class NightlySettlement:
+    """Called after every tick: saves telemetry, and settles and writes the days that are due.
 
-    A settlement takes seconds and a call must not wait for it: it runs in a thread of its own, one day at a time. `at_once` waits for it
-    instead, where time is not the wall's and what is known must not run ahead (replay). `notifies`: people are told of a new version,
-    as the site file says."""
+    A settlement takes seconds and a call must not wait for it, so it runs in a thread, one day at a time. `at_once` waits for it instead:
+    in a replay, later facts must not be known to it. `notifies`: a new version is sent to the addresses of the site file."""
 
     def __init__(
         self, setup: Setup, data: Path, engine: Engine, telemetry: Telemetry, *, at_once: bool = False, notifies: bool = False
@@ -40,8 +39,8 @@ class Nightly:
         self._setup, self._data, self._engine, self._telemetry, self._at_once = setup, data, engine, telemetry, at_once
         self._notifies = notifies
         self._today: OperatingDay | None = None
-        self._looked: datetime | None = None
-        self._known = (0, 0)  # the last price's journal row, the last document that came
+        self._checked_at: datetime | None = None
+        self._known = (0, 0)  # the journal row of the newest price, the number of the newest received document
         self._due: deque[OperatingDay] = deque()
         self._work: asyncio.Task[None] | None = None
 
@@ -49,29 +48,29 @@ class Nightly:
         """After a tick at `at`."""
         try:
             self._telemetry.flush()
-            self._look(at)
-        except (OSError, LedgerUnavailable) as fault:
-            log.error("telemetry or ledger does not answer", error=str(fault))
+            self._queue_due_days(at)
+        except (OSError, LedgerUnavailable) as error:
+            log.error("Telemetry cannot be written or the ledger is unavailable.", error=str(error))
         if self._due and (self._work is None or self._work.done()):
             self._work = asyncio.create_task(asyncio.to_thread(self._settle_all))
         if self._at_once:
             await self.finish()
 
     async def finish(self) -> None:
-        """Until everything that is due is settled."""
+        """Wait until everything that is due is settled."""
         if self._work is not None:
             await self._work
 
-    def _look(self, at: datetime) -> None:
+    def _queue_due_days(self, at: datetime) -> None:
         market = self._setup.site.market
         if self._today is None:
-            self._today, self._known, self._looked = OperatingDay.of(market, at), self._newest(), at
-            self._missed(OperatingDay.of(market, self._today.start - timedelta(hours=1)))
+            self._today, self._known, self._checked_at = OperatingDay.of(market, at), self._newest(), at
+            self._queue_if_missed(OperatingDay.of(market, self._today.start - timedelta(hours=1)))
         elif at - SETTLE_AFTER >= self._today.end:
             self._due.append(self._today)
-            self._today, self._known, self._looked = OperatingDay.of(market, at), self._newest(), at
-        elif self._looked is not None and at - self._looked >= REVISED_EVERY:
-            self._looked, (seq, number), self._known = at, self._known, self._newest()
+            self._today, self._known, self._checked_at = OperatingDay.of(market, at), self._newest(), at
+        elif self._checked_at is not None and at - self._checked_at >= REVISED_EVERY:
+            self._checked_at, (seq, number), self._known = at, self._known, self._newest()
             before = self._today.start
             starts = [*revised_since(self._engine, seq, before), *metered_since(self._engine, number, before)]
             self._due.extend(d for d in dict.fromkeys(OperatingDay.of(market, s) for s in starts) if self._kept(d) and d not in self._due)
@@ -79,8 +78,8 @@ class Nightly:
     def _newest(self) -> tuple[int, int]:
         return newest_seq(self._engine), newest_received(self._engine)
 
-    def _missed(self, day: OperatingDay) -> None:
-        """The day before the start: nobody settled it when the process was down over midnight."""
+    def _queue_if_missed(self, day: OperatingDay) -> None:
+        """The day before the start: it was not settled when the process was down over midnight."""
         if not self._kept(day):
             self._due.append(day)
 
@@ -88,9 +87,9 @@ class Nightly:
         return kept(self._engine, day.on, day.market.value) is not None
 
     def _settle_all(self) -> None:
-        reading = self._telemetry.read_as(self._setup.site)  # the loop writes to its own meanwhile
+        telemetry = self._telemetry.read_as(self._setup.site)  # a reader of its own: the loop keeps writing to the other
         while self._due:
-            document = settle_and_write(self._setup, self._data, self._engine, reading, self._due.popleft())
+            document = settle_and_write(self._setup, self._data, self._engine, telemetry, self._due.popleft())
             if document is not None and self._notifies and self._setup.reports.notify:
                 from dispatch.service.notify import send_statement
 
@@ -98,8 +97,7 @@ class Nightly:
 
 
 def settle_and_write(setup: Setup, data: Path, engine: Engine, telemetry: Telemetry, day: OperatingDay) -> DayStatement | None:
-    """The day's statement into the ledger and DATA/settlements; a fault is logged and the site goes on. The statement, when it is a version
-    that was not there before and is written."""
+    """Settle a day and write its files to DATA/settlements; the statement when it is a new version, else None. Errors are logged."""
     from dispatch.reports.write import write_day
     from dispatch.settlement.day import settle_day
 
@@ -107,10 +105,10 @@ def settle_and_write(setup: Setup, data: Path, engine: Engine, telemetry: Teleme
         before = kept(engine, day.on, day.market.value)
         document = settle_day(engine, telemetry, day, setup)
         write_day(document, data / "settlements")
-        log.info("settled", day=str(day.on), net_usd=document["net_usd"], version=document["version"])
+        log.info("Settled a day.", day=str(day.on), net_usd=document["net_usd"], version=document["version"])
         return document if before is None or document["version"] > before.version else None
     except LookupError:
-        log.info("nothing was run", day=str(day.on))
-    except Exception as fault:  # a report must never stop the site
-        log.error("the day could not be settled", day=str(day.on), error=repr(fault))
+        log.info("Nothing was run on the day.", day=str(day.on))
+    except Exception as error:  # a report must never stop the site
+        log.error("The day could not be settled.", day=str(day.on), error=repr(error))
     return None

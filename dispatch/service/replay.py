@@ -1,4 +1,4 @@
-"""What a run is made of besides its world: how it begins, how it closes, and a whole replay."""
+"""How a run begins and ends, and a complete replay."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from dispatch.entries import RunStarted
 from dispatch.runtime import loop
 from dispatch.runtime.loop import AfterTick
 from dispatch.runtime.world import World
-from dispatch.service.nightly_settlement import Nightly, settle_and_write
+from dispatch.service.nightly_settlement import NightlySettlement, settle_and_write
 from dispatch.site_file.load import setup_from_document
 from dispatch.site_file.setup import Setup
 from dispatch.store import Journal
@@ -23,12 +23,13 @@ from markets.grid import OperatingDay
 
 log = structlog.get_logger()
 
-CLOSING = timedelta(minutes=6)
-CLOSING_WALL_S = 5.0
+END_WAIT = timedelta(minutes=6)
+END_WAIT_WALL_S = 5.0
 LEASE_S = 60.0  # a replay's writes are fenced by its token, not by time
 
 
 def run_started(world: str, setup: Setup, at: datetime, token: int) -> RunStarted:
+    """The first entry of a run."""
     try:
         ours = version("loadstone")
     except PackageNotFoundError:
@@ -36,13 +37,13 @@ def run_started(world: str, setup: Setup, at: datetime, token: int) -> RunStarte
     return RunStarted(at=at, world=world, version=ours, config_hash=setup.hash_id, token=token, config=setup.document)
 
 
-async def closing_look(world: World, journal: Journal, state: State, until: datetime) -> State:
-    """One look after the end, without decisions, so that the last interval's price and the last readings are in the journal. Where
-    time runs at the wall's pace that price is only waited for when a whole day's statement hangs on it."""
-    wait, market = CLOSING, state.site.market
-    whole_day = OperatingDay.of(market, until).start == until
-    if not whole_day and wait.total_seconds() > CLOSING_WALL_S * world.clock.speed:
-        wait = timedelta(seconds=CLOSING_WALL_S * world.clock.speed)
+async def observe_end(world: World, journal: Journal, state: State, until: datetime) -> State:
+    """Observe once more after the end, without a decision, so that the last interval's price and readings are in the journal. In real time
+    that price is waited for only when the run ends with an operating day, whose statement needs it."""
+    wait, market = END_WAIT, state.site.market
+    ends_a_day = OperatingDay.of(market, until).start == until
+    if not ends_a_day and wait.total_seconds() > END_WAIT_WALL_S * world.clock.speed:
+        wait = timedelta(seconds=END_WAIT_WALL_S * world.clock.speed)
     at = until + wait
     await world.clock.sleep_until(at)
     seen = await world.observer.observe(at, state)
@@ -61,12 +62,12 @@ async def replay(setup: Setup, data: Path, start: datetime, end: datetime, seed:
     engine = open_ledger(data)
     token = lease.take(engine, f"replay {os.getpid()}", LEASE_S)
     if token is None:
-        raise LedgerUnavailable(f"another process leads {data}")
+        raise LedgerUnavailable(f"another process holds the leader lease of {data}")
     telemetry = Telemetry(data / "telemetry", setup.site)
     clock = VirtualClock(start)
     assembled = world_of(setup, clock, telemetry, Inbox(engine), seed=seed)
     journal = SqlJournal(engine, token)
-    nightly = Nightly(setup, data, engine, telemetry, at_once=True)
+    nightly = NightlySettlement(setup, data, engine, telemetry, at_once=True)
 
     async def after(at: datetime, state: State) -> None:
         await nightly(at, state)
@@ -75,7 +76,7 @@ async def replay(setup: Setup, data: Path, start: datetime, end: datetime, seed:
 
     state = State.start(setup, setup_from_document)
     state = await loop.run(assembled.world, journal, state, run_started("replay", setup, start, token), end, after)
-    state = await closing_look(assembled.world, journal, state, end)
+    state = await observe_end(assembled.world, journal, state, end)
     telemetry.flush()
     last = OperatingDay.of(setup.site.market, end - timedelta(seconds=1))
     settle_and_write(setup, data, engine, telemetry, last)

@@ -1,4 +1,4 @@
-"""The supervisor: starts the processes of a site and starts again whichever dies. They meet in the ledger, not here."""
+"""The supervisor: starts the processes of a site and restarts those that end. The processes exchange data only through the ledger."""
 
 from __future__ import annotations
 
@@ -19,15 +19,18 @@ from dispatch.clock import wall_s
 log = structlog.get_logger()
 
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.2, 10.0
-LIVED_WELL_S = 30.0  # a child that lived this long starts again at once
-GRACE_S = 8.0
+STABLE_AFTER_S = 30.0  # a child that ran this long is restarted after the first pause again
+STOP_WITHIN_S = 8.0  # a child that has not ended by then is killed
+
+# Exit statuses of a child; with 0 its work is done.
+WRONG_CONFIG, ANOTHER_LEADS, CANNOT_SERVE = 2, 3, 3
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What every process of a site is told. Times are ISO 8601 with offset.
+    """What every process of a site is started with. Times are ISO 8601 with offset.
 
-    `zero_s` is the monotonic instant of `start`, so that all share a clock; None holds a simulated time until the loop lets it go.
+    zero_s   the monotonic instant of `start`, so that all share a clock; None holds simulated time at `start` until the loop is ready
     """
 
     config: str
@@ -42,17 +45,18 @@ class Job:
     override: dict[str, Any] | None = None
 
     def text(self) -> str:
+        """As JSON, the way a process takes it."""
         return json.dumps(asdict(self))
 
 
 def clock_file(data: Path) -> Path:
-    """Where the processes of a site find the instant its simulated time began to run."""
+    """The file with the instant at which simulated time began to run."""
     return data / "clock"
 
 
 @dataclass(slots=True)
 class Child:
-    """A process by its role; `ends_all` when its clean end ends the site's run."""
+    """A process by its role; with `ends_all` the whole site ends when it ends with status 0."""
 
     role: str
     ends_all: bool = False
@@ -60,7 +64,7 @@ class Child:
 
 
 async def supervise(job: Job, roles: Sequence[str]) -> int:
-    """Run the roles until the loop ends by itself (exit 0), or a signal ends us. Returns the exit status."""
+    """Run the roles until the loop ends by itself (status 0), a role finds the configuration wrong, or a signal comes; the exit status."""
     clock_file(Path(job.data)).unlink(missing_ok=True)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -68,16 +72,16 @@ async def supervise(job: Job, roles: Sequence[str]) -> int:
         loop.add_signal_handler(name, stop.set)
     children = [Child(role, ends_all=role == "loop") for role in roles]
     status = {"code": 0}
-    keepers = [asyncio.create_task(_keep(child, job, stop, status)) for child in children]
+    keepers = [asyncio.create_task(_keep_running(child, job, stop, status)) for child in children]
     await stop.wait()
-    await asyncio.gather(*(_end(c) for c in children))
+    await asyncio.gather(*(_stop(c) for c in children))
     for keeper in keepers:
         keeper.cancel()
     await asyncio.gather(*keepers, return_exceptions=True)
     return status["code"]
 
 
-async def _keep(child: Child, job: Job, stop: asyncio.Event, status: dict[str, int]) -> None:
+async def _keep_running(child: Child, job: Job, stop: asyncio.Event, status: dict[str, int]) -> None:
     pause_s = FIRST_PAUSE_S
     while not stop.is_set():
         began = wall_s()
@@ -89,27 +93,27 @@ async def _keep(child: Child, job: Job, stop: asyncio.Event, status: dict[str, i
             job.text(),
             env={**os.environ, "LOADSTONE_PARENT": str(os.getpid())},
         )
-        log.debug("started", role=child.role, pid=child.process.pid)
+        log.debug("Started a process.", role=child.role, pid=child.process.pid)
         code = await child.process.wait()
         if stop.is_set():
             return
-        # 0: its work is done. 2: what it was told is wrong, and will be wrong the next time.
-        if (code == 0 and child.ends_all) or code == 2:
+        # A wrong configuration is wrong the next time too.
+        if (code == 0 and child.ends_all) or code == WRONG_CONFIG:
             status["code"] = code
             stop.set()
             return
-        pause_s = FIRST_PAUSE_S if wall_s() - began > LIVED_WELL_S else min(pause_s * 2, LONGEST_PAUSE_S)
-        log.warning("a process ended and is started again", role=child.role, code=code, in_s=round(pause_s, 1))
+        pause_s = FIRST_PAUSE_S if wall_s() - began > STABLE_AFTER_S else min(pause_s * 2, LONGEST_PAUSE_S)
+        log.warning("A process ended and will be restarted.", role=child.role, status=code, in_s=round(pause_s, 1))
         await asyncio.sleep(pause_s)
 
 
-async def _end(child: Child) -> None:
+async def _stop(child: Child) -> None:
     process = child.process
     if process is None or process.returncode is not None:
         return
     process.terminate()
     try:
-        async with asyncio.timeout(GRACE_S):
+        async with asyncio.timeout(STOP_WITHIN_S):
             await process.wait()
     except TimeoutError:
         process.kill()

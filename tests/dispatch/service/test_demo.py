@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 
 from dispatch.rigs.wire import PORT
-from dispatch.service.demo import own_rigs
+from dispatch.service.demo import free_addresses
 from dispatch.site_file.defaults import DEMO_SITE, default_file
 from dispatch.site_file.load import load_site_file
 from dispatch.site_file.setup import Setup
@@ -17,12 +17,12 @@ def subnets_of(setup: Setup) -> list[str]:
 
 def test_a_second_demonstration_has_rigs_of_its_own() -> None:
     path = default_file(DEMO_SITE)
-    first = own_rigs(path)
+    first = free_addresses(path)
     at = subnets_of(load_site_file(path, first))
     with socket.socket() as rig:
         rig.bind((at[1].removesuffix("0/24") + "1", PORT))
         rig.listen()
-        second = own_rigs(path)
+        second = free_addresses(path)
     moved = load_site_file(path, second)
     subnets = subnets_of(moved)
     assert not set(at) & set(subnets) and len(set(subnets)) == 3

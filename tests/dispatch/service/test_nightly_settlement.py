@@ -11,7 +11,7 @@ import pytest
 
 from dispatch.decide.state import State
 from dispatch.imports.meter_readings import ACTUAL, MeterReading
-from dispatch.service.nightly_settlement import SETTLE_AFTER, Nightly
+from dispatch.service.nightly_settlement import SETTLE_AFTER, NightlySettlement
 from dispatch.site_file.load import setup_from_document
 from dispatch.store.received import METER, ReceivedDocument, keep
 from dispatch.store.statements import kept
@@ -34,14 +34,14 @@ def versions(here: Ground) -> int:
     return found.version if found else 0
 
 
-async def ticks(nightly: Nightly, here: Ground, *at: datetime) -> None:
+async def ticks(nightly: NightlySettlement, here: Ground, *at: datetime) -> None:
     for moment in at:
         await nightly(moment, State.start(here.setup, setup_from_document))
 
 
 async def test_a_day_is_settled_six_minutes_after_its_end(tmp_path: Path) -> None:
     here = ground(tmp_path)
-    nightly = Nightly(here.setup, tmp_path, here.engine, here.telemetry, at_once=True)
+    nightly = NightlySettlement(here.setup, tmp_path, here.engine, here.telemetry, at_once=True)
     noon, end = here.day.start + timedelta(hours=12), here.day.end
     await ticks(nightly, here, noon, end, end + SETTLE_AFTER - timedelta(seconds=1))
     assert versions(here) == 0
@@ -52,7 +52,7 @@ async def test_a_day_is_settled_six_minutes_after_its_end(tmp_path: Path) -> Non
 
 async def test_a_day_nobody_settled_is_settled_at_the_start(tmp_path: Path) -> None:
     here = ground(tmp_path)
-    nightly = Nightly(here.setup, tmp_path, here.engine, here.telemetry)
+    nightly = NightlySettlement(here.setup, tmp_path, here.engine, here.telemetry)
     await ticks(nightly, here, here.day.end + timedelta(hours=9))
     await nightly.finish()
     assert versions(here) == 1
@@ -60,7 +60,7 @@ async def test_a_day_nobody_settled_is_settled_at_the_start(tmp_path: Path) -> N
 
 async def test_a_price_that_changes_makes_the_next_version_within_the_hour(tmp_path: Path) -> None:
     here = ground(tmp_path)
-    nightly = Nightly(here.setup, tmp_path, here.engine, here.telemetry, at_once=True)
+    nightly = NightlySettlement(here.setup, tmp_path, here.engine, here.telemetry, at_once=True)
     start = here.day.end + timedelta(minutes=10)
     await ticks(nightly, here, start, start + timedelta(minutes=65))
     assert versions(here) == 1, "nothing changed"
@@ -82,7 +82,7 @@ async def test_a_reserve_price_that_changes_makes_the_next_version(tmp_path: Pat
     mcpc = {"source": "hand", "product": "ECRS", "market": "REAL_TIME_15_MIN", "over": over}
     here.facts.append(ReservePrice(**mcpc, known_at=over.end + timedelta(minutes=2), usd_per_mw_h=4.0))
     here.seen()
-    nightly = Nightly(here.setup, tmp_path, here.engine, here.telemetry, at_once=True)
+    nightly = NightlySettlement(here.setup, tmp_path, here.engine, here.telemetry, at_once=True)
     start = here.day.end + timedelta(minutes=10)
     await ticks(nightly, here, start)
     here.seen(start + timedelta(minutes=30), ReservePrice(**mcpc, known_at=start + timedelta(minutes=29), usd_per_mw_h=400.0))
@@ -94,7 +94,7 @@ async def test_a_reserve_price_that_changes_makes_the_next_version(tmp_path: Pat
 
 async def test_a_meter_that_speaks_makes_the_next_version(tmp_path: Path) -> None:
     here = ground(tmp_path)
-    nightly = Nightly(here.setup, tmp_path, here.engine, here.telemetry, at_once=True)
+    nightly = NightlySettlement(here.setup, tmp_path, here.engine, here.telemetry, at_once=True)
     start = here.day.end + timedelta(minutes=10)
     await ticks(nightly, here, start)
     readings = [MeterReading("main", over, Decimal("0.0115"), ACTUAL, n) for n, over in enumerate(here.grid.intervals)]
@@ -108,7 +108,7 @@ async def test_a_meter_that_speaks_makes_the_next_version(tmp_path: Path) -> Non
 async def test_a_day_that_cannot_be_settled_holds_nothing_up(tmp_path: Path) -> None:
     here = ground(tmp_path)
     (tmp_path / "settlements").write_text("in the way")
-    nightly = Nightly(here.setup, tmp_path, here.engine, here.telemetry)
+    nightly = NightlySettlement(here.setup, tmp_path, here.engine, here.telemetry)
     await ticks(nightly, here, here.day.start + timedelta(hours=1), here.day.end + SETTLE_AFTER)
     await nightly.finish()
     assert versions(here) == 1, "the ledger has it, the folder not"
@@ -118,7 +118,7 @@ async def test_a_day_that_cannot_be_settled_holds_nothing_up(tmp_path: Path) -> 
 @pytest.mark.parametrize("at_once", [True, False])
 async def test_without_anything_run_it_goes_on(tmp_path: Path, at_once: bool) -> None:
     here = Ground.of(tmp_path, ON)
-    nightly = Nightly(here.setup, tmp_path, here.engine, here.telemetry, at_once=at_once)
+    nightly = NightlySettlement(here.setup, tmp_path, here.engine, here.telemetry, at_once=at_once)
     await ticks(nightly, here, here.day.start, here.day.end + SETTLE_AFTER, here.day.end + timedelta(days=2))
     await nightly.finish()
     assert versions(here) == 0

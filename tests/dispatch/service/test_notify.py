@@ -15,7 +15,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from dispatch.decide.state import State
-from dispatch.service.nightly_settlement import SETTLE_AFTER, Nightly
+from dispatch.service.nightly_settlement import SETTLE_AFTER, NightlySettlement
 from dispatch.site_file.load import check_site_file, setup_from_document
 from dispatch.store.statements import kept
 from tests.dispatch.settlement.fixtures import Ground
@@ -69,9 +69,9 @@ def ground(folder: Path, *references: str) -> Ground:
     return made
 
 
-async def ended(here: Ground, *, notifies: bool = True) -> Nightly:
+async def ended(here: Ground, *, notifies: bool = True) -> NightlySettlement:
     """A night in which the day is settled."""
-    nightly = Nightly(here.setup, here.folder, here.engine, here.telemetry, at_once=True, notifies=notifies)
+    nightly = NightlySettlement(here.setup, here.folder, here.engine, here.telemetry, at_once=True, notifies=notifies)
     for at in (here.day.start + timedelta(hours=1), here.day.end + SETTLE_AFTER):
         await nightly(at, State.start(here.setup, setup_from_document))
     return nightly

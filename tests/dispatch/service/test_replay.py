@@ -9,7 +9,7 @@ import pytest
 
 from dispatch.clock import VirtualClock
 from dispatch.decide.state import State
-from dispatch.service.replay import CLOSING, CLOSING_WALL_S, closing_look
+from dispatch.service.replay import END_WAIT, END_WAIT_WALL_S, observe_end
 from dispatch.site_file.load import setup_from_document
 from dispatch.store.journal import MemoryJournal
 from tests.dispatch.worlds import world
@@ -30,14 +30,14 @@ class Paced(VirtualClock):
 @pytest.mark.parametrize(
     ("until", "speed", "wait"),
     [
-        (NOON, float("inf"), CLOSING),
-        (NOON, 300.0, CLOSING),
-        (NOON, 1.0, timedelta(seconds=CLOSING_WALL_S)),
-        (MIDNIGHT, 1.0, CLOSING),
+        (NOON, float("inf"), END_WAIT),
+        (NOON, 300.0, END_WAIT),
+        (NOON, 1.0, timedelta(seconds=END_WAIT_WALL_S)),
+        (MIDNIGHT, 1.0, END_WAIT),
     ],
 )
 async def test_a_run_at_the_walls_pace_ends_when_it_was_told_to(until: datetime, speed: float, wait: timedelta) -> None:
     setup, journal = small(), MemoryJournal()
     made = replace(world(setup, until), clock=Paced(until, speed))
-    state = await closing_look(made, journal, State.start(setup, setup_from_document), until)
+    state = await observe_end(made, journal, State.start(setup, setup_from_document), until)
     assert state.seen_at == until + wait == made.clock.now()

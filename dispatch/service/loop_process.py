@@ -1,0 +1,174 @@
+"""The process that runs a site: it takes the leader lease, runs the control loop, and renews the lease and saves telemetry meanwhile."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import structlog
+from sqlalchemy import Engine
+
+from dispatch.clock import Clock, HeldClock, WallClock, wall_s
+from dispatch.decide.state import State
+from dispatch.rigs.dialects import spoken
+from dispatch.rigs.driver_sections import TcpSettings, driver_settings
+from dispatch.rigs.roster import addresses
+from dispatch.rigs.wire import PORTS
+from dispatch.runtime import loop
+from dispatch.runtime.assemble import Assembled, live
+from dispatch.service.nightly_settlement import NightlySettlement
+from dispatch.service.replay import observe_end, run_started
+from dispatch.service.supervisor import ANOTHER_LEADS, Job
+from dispatch.signals import watched_folder
+from dispatch.site_file.load import load_site_file, setup_from_document
+from dispatch.site_file.setup import Setup
+from dispatch.store import LedgerUnavailable, lease
+from dispatch.store.inbox import Inbox
+from dispatch.store.journal import SqlJournal
+from dispatch.store.tables import open_ledger
+from dispatch.store.telemetry import Telemetry
+from markets.grid import parse_instant
+
+log = structlog.get_logger()
+
+LEASE_S = 5.0
+RIGS_WITHIN_S = 10.0  # wall seconds
+
+
+@dataclass(frozen=True, slots=True)
+class LeadingProcess:
+    """What the process that leads a site is made of."""
+
+    setup: Setup
+    clock: WallClock
+    engine: Engine
+    token: int
+    telemetry: Telemetry
+    assembled: Assembled
+    settlement: NightlySettlement
+
+
+async def lead(job: Job, clock: WallClock) -> int:
+    """Wait for the leader lease, then run the site. Returns the exit status: 0 at the job's end, 3 when another process took the lease."""
+    setup, data = load_site_file(job.config, job.override), Path(job.data)
+    engine = open_ledger(data)
+    token, inbox = await _take_lease(engine, job.owner), Inbox(engine)
+    telemetry = Telemetry(data / "telemetry", setup.site)
+    assembled = live(setup, clock, inbox, telemetry, dry_run=job.world == "shadow")
+    settlement = NightlySettlement(setup, data, engine, telemetry, notifies=True)
+    process = LeadingProcess(setup, clock, engine, token, telemetry, assembled, settlement)
+    try:
+        return await _until_first_ends(
+            _run_loop(process, job.until),
+            *assembled.beside,
+            _renew_lease(engine, token),
+            _save_telemetry(telemetry, clock),
+            watched_folder.watch(data, inbox, setup),
+        )
+    finally:
+        telemetry.flush()
+        with suppress(Exception):
+            lease.release(engine, token)
+
+
+async def _run_loop(process: LeadingProcess, until_text: str | None) -> int:
+    setup, clock, world = process.setup, process.clock, process.assembled.world
+    if isinstance(clock, HeldClock):
+        await _wait_for_rigs(setup)
+        await process.assembled.crew.refresh()
+        clock.let_go()
+    until = parse_instant(until_text) if until_text else None
+    journal, state = SqlJournal(process.engine, process.token), State.start(setup, setup_from_document)
+    started = run_started(world.name, setup, clock.now(), process.token)
+    try:
+        state = await loop.run(
+            world, journal, state, started, until, process.settlement, lambda: _holds_lease(process.engine, process.token)
+        )
+        if until is not None:
+            await observe_end(world, journal, state, until)
+            process.telemetry.flush()
+            await process.settlement(clock.now(), state)
+            await process.settlement.finish()
+        return 0
+    except loop.Fenced as fenced:
+        log.error("Another process holds the leader lease now.", reason=str(fenced))
+        return ANOTHER_LEADS
+
+
+async def _until_first_ends(main: Coroutine[Any, Any, int], *background: Coroutine[Any, Any, Any]) -> int:
+    """Run all until `main` ends, then cancel the rest. Raises what a background task raised, RuntimeError when one ended."""
+    first = asyncio.create_task(main)
+    rest = [asyncio.create_task(other) for other in background]
+    done, _ = await asyncio.wait([first, *rest], return_when=asyncio.FIRST_COMPLETED)
+    for task in (first, *rest):
+        task.cancel()
+    await asyncio.gather(first, *rest, return_exceptions=True)
+    for task in done:
+        if task is not first:
+            task.result()
+            raise RuntimeError("a background task of the loop ended")
+    return first.result()
+
+
+async def _wait_for_rigs(setup: Setup) -> None:
+    """Wait some seconds for simulated rigs on loopback to accept connections. The loop reports those that do not."""
+    drivers = [(g, driver_settings(setup, g.name)) for g in setup.site.groups]
+    firsts = [
+        (addresses(driver.subnet, g.rigs)[0], PORTS[spoken(g.model, driver.dialect)[0]][0])
+        for g, driver in drivers
+        if isinstance(driver, TcpSettings) and driver.subnet
+    ]
+    until = wall_s() + RIGS_WITHIN_S
+    for address, port in firsts:
+        while wall_s() < until:
+            try:
+                _, writer = await asyncio.wait_for(asyncio.open_connection(address, port), 1.0)
+                writer.close()
+                break
+            except (OSError, TimeoutError):
+                await asyncio.sleep(0.1)
+
+
+async def _take_lease(engine: Engine, owner: str) -> int:
+    """Wait until the leader lease is free and take it; its fencing token."""
+    warned = False
+    while True:
+        try:
+            if (token := lease.take(engine, owner, LEASE_S)) is not None:
+                return token
+            if not warned:
+                log.warning("Another process holds the leader lease of this data folder; waiting for it.")
+                warned = True
+        except LedgerUnavailable as error:
+            log.error("The ledger is unavailable.", error=str(error))
+        await asyncio.sleep(0.5)
+
+
+async def _renew_lease(engine: Engine, token: int) -> None:
+    while True:
+        await asyncio.sleep(LEASE_S / 4)
+        with suppress(LedgerUnavailable):  # the journal reports it; the lease may still be ours
+            if not lease.renew(engine, token, LEASE_S):
+                raise RuntimeError("the leader lease went to another process")
+
+
+def _holds_lease(engine: Engine, token: int) -> bool:
+    """False only when another process is known to hold it: a ledger that does not answer does not stop the site."""
+    try:
+        found = lease.holder(engine)
+    except LedgerUnavailable:
+        return True
+    return found is None or found.token == token
+
+
+async def _save_telemetry(telemetry: Telemetry, clock: Clock) -> None:
+    while True:
+        await asyncio.sleep(max(1.0, min(10.0, 60.0 / clock.speed)))
+        try:
+            telemetry.flush()
+        except OSError as error:  # readings stay in memory until the next attempt; commands need only the journal
+            log.error("Telemetry cannot be written.", error=str(error))
