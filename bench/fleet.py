@@ -1,9 +1,10 @@
-"""Moving a fleet: our driver and crew against bare pyasic, in turn, on the same simulated rigs in another process on this machine.
+"""Moving a fleet: our driver and controller against bare pyasic, in turn, on the same simulated rigs in another process on this machine.
 
     python bench/fleet.py [--rigs N] [--rounds N] [--json]
 
 A ratio is our time over bare pyasic's for the same work: under 1 is faster. Bare pyasic is its own miner objects, 100 at a time, no
-read-back, no deadline. `hung_ratio` is the crew with one rig in forty hanging over the crew without, until every other rig is judged.
+read-back, no deadline. `hung_ratio` is the controller with one rig in forty hanging over the controller
+without, until every other rig has an outcome.
 """
 
 from __future__ import annotations
@@ -39,8 +40,8 @@ from dispatch.rigs.asics import Asics  # noqa: E402
 from dispatch.rigs.controller import RigController  # noqa: E402
 from dispatch.rigs.dialects import wire_model  # noqa: E402
 from dispatch.rigs.roster import addresses  # noqa: E402
-from dispatch.runtime.planner import make  # noqa: E402
-from dispatch.runtime.price_sources import watched  # noqa: E402
+from dispatch.runtime.planner import make_plan  # noqa: E402
+from dispatch.runtime.price_sources import polled_sources  # noqa: E402
 from dispatch.sim.models import model_fleet  # noqa: E402
 from dispatch.sim.spec import Affliction, RigFault, spec_to_json  # noqa: E402
 from dispatch.site_file.defaults import default_file  # noqa: E402
@@ -57,7 +58,7 @@ LONG_S = 30.0
 
 
 class Nowhere:
-    """A telemetry sink that keeps when each rig was first seen to have shed its load, by the crew's own measure."""
+    """A telemetry sink that keeps when each rig was first seen to have shed its load, by the controller's own measure."""
 
     def __init__(self) -> None:
         self.asleep: dict[int, float] = {}
@@ -113,15 +114,15 @@ async def one_round(group: RigGroup, ips: tuple[str, ...], clock: WallClock, our
 
 
 async def judged_s(site: Site, ips: tuple[str, ...], clock: WallClock, hung: frozenset[int]) -> float:
-    """Seconds until the crew has seen every healthy rig asleep, from a stop."""
+    """Seconds until the controller has seen every healthy rig asleep, from a stop."""
     group, sink = site.groups[0], Nowhere()
-    crew = RigController(site, {group.name: Asics(group, ips, wire_model(MODEL), clock, at_once=AT_ONCE)}, clock, sink)
-    await crew.execute(order(group, "normal", clock, "w"))
+    controller = RigController(site, {group.name: Asics(group, ips, wire_model(MODEL), clock, at_once=AT_ONCE)}, clock, sink)
+    await controller.execute(order(group, "normal", clock, "w"))
     await asyncio.sleep(1.5)
     sink.asleep.clear()
     began = perf_counter()
-    await crew.execute(order(group, "sleep", clock, "s"))
-    await crew.close()
+    await controller.execute(order(group, "sleep", clock, "s"))
+    await controller.close()
     return max(sink.asleep.get(r, perf_counter()) for r in range(group.rigs) if r not in hung) - began
 
 
@@ -135,17 +136,17 @@ def reconcile_s(rigs: int = 30_000) -> float:
     every rig to sleep, a tenth of them silent and a tenth having just failed to."""
     setup = load_site_file(default_file("ercot-site.toml"), {"prices": {"source": "synthetic", "seed": 1}})
     at = datetime(2026, 8, 20, 16, tzinfo=UTC)
-    facts = [f for w in watched(setup, lambda: at) for f in asyncio.run(w.source.fetch(at - timedelta(days=2), at))]
+    facts = [f for w in polled_sources(setup, lambda: at) for f in asyncio.run(w.source.fetch(at - timedelta(days=2), at))]
     hold = Hold(id="h", group=None, mode="sleep", mw_cap=None, until=None, by="bench")
     look = Seen(at=at, facts=tuple(facts), fleet={g.name: seen(g) for g in setup.site.groups}, holds=(hold,))
     state = State.start(setup, setup_from_document).after(look, 1)
     session = Session()
-    make(inputs(state, at), session)  # the worker's first plan starts a solver; its ticks do not
+    make_plan(inputs(state, at), session)  # the worker's first plan starts a solver; its ticks do not
     later = at + timedelta(hours=6)
     silent = {g.name: replace(seen(g), changed={"unreachable": f"0-{g.rigs // 10}"}) for g in setup.site.groups}
     began = perf_counter()
     state = state.after(Seen(at=later, fleet=silent), 2)
-    make(inputs(state, later), session)
+    make_plan(inputs(state, later), session)
     commanded = decide(state, later, 1)
     assert commanded is not None and len(commanded.orders) >= len(setup.site.groups)
     state = state.after(commanded, 3).after(Done(at=later, results=tuple(refused(o) for o in commanded.orders)), 4)

@@ -27,13 +27,13 @@ def plan(
     as_json: Json = False,
 ) -> None:
     """One plan, with reasons and shadow prices."""
-    from dispatch.runtime.planner import make
+    from dispatch.runtime.planner import make_plan
     from dispatch.runtime.snapshot import snapshot
 
     if risk is not None and not 0 <= risk <= 1:
         raise Ended(WRONG, f"--risk: {risk:g} is not between 0 and 1")
     found = snapshot(config, archive, instant(at, "--at") if at else None)
-    document: dict[str, Any] = {**make(found.inputs, risk=None if risk is None else _weighed(found, risk))}
+    document: dict[str, Any] = {**make_plan(found.inputs, risk=None if risk is None else _weighed(found, risk))}
     if lp is not None:
         _write_model(found.inputs, lp)
         note(f"{lp}: the model, rows and columns named")

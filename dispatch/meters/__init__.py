@@ -1,4 +1,4 @@
-"""What is wired to a site besides rigs: meters that say what it draws, and fans that must run before rigs do.
+"""The devices of a site besides its rigs: meters that measure its load, and fans that must run before rigs do.
 
 A meter measures what stands behind an ESI ID ("meter main"), a feeder ("hall a") or a PDU ("group a-s21"). A site file's `driver`, `feeder`
 and `pdu` tables name them; the entry points of `dispatch.meters` reach them, built-in or plugged in.
@@ -10,10 +10,10 @@ from typing import Protocol
 
 
 class PowerMeter(Protocol):
-    """Measures active power. Never raises for a meter: one that does not answer in time, or answers nonsense, says None."""
+    """Measures active power. Never raises for a meter: one that does not answer in time, or answers an impossible value, reads None."""
 
     async def read_mw(self, deadline_s: float) -> float | None:
-        """What is drawn now, MW; `deadline_s` wall seconds."""
+        """The load now, MW; None when it cannot be read within `deadline_s` wall seconds."""
         ...
 
     async def close(self) -> None: ...
@@ -23,7 +23,7 @@ class Fans(Protocol):
     """A hall's own fans. Never raises for them."""
 
     async def run(self, on: bool, deadline_s: float) -> bool:
-        """Switch them; whether they were then read to be so."""
+        """Switch them on or off. Returns whether a reading afterwards confirms it."""
         ...
 
     async def close(self) -> None: ...

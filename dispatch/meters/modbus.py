@@ -16,13 +16,13 @@ from pymodbus.exceptions import ModbusException
 
 T = TypeVar("T")
 
-# A site of more than this is not one: a reading beyond it is a wrong register or a wrong format.
+# No site is larger: a reading beyond it comes from a wrong register or a wrong format.
 MOST_MW = 5000.0
 
 
 @dataclass(frozen=True, slots=True)
 class Register:
-    """Where a number stands and how it is written: `format` as in the site file, high word first where `word_order` is big."""
+    """The address of a number and its format: `format` as in the site file, high word first where `word_order` is big."""
 
     address: int
     format: str
@@ -34,25 +34,25 @@ class Register:
         return AsyncModbusTcpClient.DATATYPE[self.format.upper()]
 
 
-class _Line:
+class _Device:
     """One device behind a host and port."""
 
     def __init__(self, host: str, port: int, unit: int) -> None:
         self._where, self._unit = (host, port), unit
         self._client: Any = None
-        # Devices answer one question at a time.
-        self._turn = asyncio.Lock()
+        # Devices answer one request at a time.
+        self._one_at_a_time = asyncio.Lock()
 
-    async def ask(self, question: Callable[[Any, int], Awaitable[T]], deadline_s: float) -> T | None:
-        """The device's answer; None when there was none in time, or it was an error."""
+    async def ask(self, request: Callable[[Any, int], Awaitable[T]], deadline_s: float) -> T | None:
+        """The device's answer; None when there was none within `deadline_s`, or it was an error."""
         try:
-            async with asyncio.timeout(deadline_s), self._turn:
+            async with asyncio.timeout(deadline_s), self._one_at_a_time:
                 if self._client is None or not self._client.connected:
                     await self._connect(deadline_s)
-                answer: Any = await question(self._client, self._unit)
+                answer: Any = await request(self._client, self._unit)
                 return None if answer.isError() else answer
         except (TimeoutError, OSError, ModbusException):
-            # A late answer would be taken for the next one's: the line is made anew.
+            # A late answer would be taken for the next request's: connect anew.
             await self.close()
             return None
 
@@ -61,7 +61,7 @@ class _Line:
         host, port = self._where
         self._client = AsyncModbusTcpClient(host, port=port, timeout=deadline_s, retries=0, reconnect_delay=0)
         if not await self._client.connect():
-            raise OSError(f"{host}:{port} does not take the connection")
+            raise OSError(f"{host}:{port} does not accept the connection")
 
     async def close(self) -> None:
         if self._client is not None:
@@ -73,16 +73,16 @@ class ModbusPower:
     """Active power in one register; `mw_per_count` turns its number into MW."""
 
     def __init__(self, host: str, port: int, unit: int, register: Register, mw_per_count: float) -> None:
-        self._line, self._register, self._mw = _Line(host, port, unit), register, mw_per_count
+        self._device, self._register, self._mw = _Device(host, port, unit), register, mw_per_count
 
     async def read_mw(self, deadline_s: float) -> float | None:
         register = self._register
 
-        async def question(client: Any, unit: int) -> Any:
+        async def request(client: Any, unit: int) -> Any:
             read = client.read_input_registers if register.input else client.read_holding_registers
             return await read(register.address, count=register.kind.value[1], device_id=unit)
 
-        answer = await self._line.ask(question, deadline_s)
+        answer = await self._device.ask(request, deadline_s)
         if answer is None or len(answer.registers) != register.kind.value[1]:
             return None
         count = AsyncModbusTcpClient.convert_from_registers(answer.registers, register.kind, word_order=register.word_order)
@@ -90,21 +90,21 @@ class ModbusPower:
         return mw if abs(mw) <= MOST_MW else None
 
     async def close(self) -> None:
-        await self._line.close()
+        await self._device.close()
 
 
 class ModbusCoil:
     """Fans behind one coil: written, then read back."""
 
     def __init__(self, host: str, port: int, unit: int, coil: int) -> None:
-        self._line, self._coil = _Line(host, port, unit), coil
+        self._device, self._coil = _Device(host, port, unit), coil
 
     async def run(self, on: bool, deadline_s: float) -> bool:
-        written = await self._line.ask(lambda client, unit: client.write_coil(self._coil, on, device_id=unit), deadline_s)
+        written = await self._device.ask(lambda client, unit: client.write_coil(self._coil, on, device_id=unit), deadline_s)
         if written is None:
             return False
-        read = await self._line.ask(lambda client, unit: client.read_coils(self._coil, count=1, device_id=unit), deadline_s)
+        read = await self._device.ask(lambda client, unit: client.read_coils(self._coil, count=1, device_id=unit), deadline_s)
         return read is not None and bool(read.bits[0]) is on
 
     async def close(self) -> None:
-        await self._line.close()
+        await self._device.close()

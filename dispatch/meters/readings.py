@@ -1,4 +1,4 @@
-"""The panel: every meter of a site, what it last said, and whether that still counts."""
+"""The newest reading of every meter of a site, and whether it is fresh enough to be used."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from dispatch.meters import PowerMeter
 
 log = structlog.get_logger()
 
-# A reading older than this steers nothing: world seconds, and the wall seconds that a fast clock needs at least.
+# A reading older than this is not used: seconds of the world's clock, and at least the wall seconds that a fast clock needs.
 STALE_S, STALE_WALL_S = 90.0, 5.0
 ANSWER_WALL_S = 2.0
 
@@ -24,41 +24,41 @@ class MeterReadings:
 
     def __init__(self, meters: Mapping[MeterId, PowerMeter], clock: Clock) -> None:
         self._meters, self._clock = dict(meters), clock
-        self._said: dict[MeterId, tuple[datetime, float]] = {}
+        self._last: dict[MeterId, tuple[datetime, float]] = {}
         self._silent: set[MeterId] = set()
 
     async def refresh(self) -> None:
-        """Read every meter, all at once; one that is silent holds up nobody."""
+        """Read every meter, all at once; one that is silent holds up no other."""
         await asyncio.gather(*(self._read(name, meter) for name, meter in self._meters.items()))
 
     async def _read(self, name: MeterId, meter: PowerMeter) -> None:
         mw = await meter.read_mw(ANSWER_WALL_S)
         if mw is not None:
-            self._said[name] = self._clock.now(), mw
+            self._last[name] = self._clock.now(), mw
         if (mw is None) != (name in self._silent):
             (self._silent.add if mw is None else self._silent.discard)(name)
             log.log(30 if mw is None else 20, "meter silent" if mw is None else "meter answers again", meter=str(name))
 
     def fresh(self, at: datetime) -> dict[MeterId, float]:
         """MW by meter, of the meters whose reading is not stale at an instant."""
-        return {name: round(mw, 9) for name, (when, mw) in sorted(self._said.items()) if not self._stale(when, at)}
+        return {name: round(mw, 9) for name, (when, mw) in sorted(self._last.items()) if not self._stale(when, at)}
 
     def alerts(self, at: datetime) -> dict[str, str]:
-        """In words, the meters that cannot be gone by."""
+        """By meter, a sentence on why its reading is not used."""
         out: dict[str, str] = {}
         for name in self._meters:
-            when = self._said[name][0] if name in self._said else None
+            when = self._last[name][0] if name in self._last else None
             if when is None:
-                out[str(name)] = "the meter has not answered yet: what the rigs say stands in for it"
+                out[str(name)] = "the meter has not answered yet: the sum of its rigs' readings is used instead"
             elif self._stale(when, at):
-                out[str(name)] = f"the meter has not answered since {when:%H:%M:%S}Z: what the rigs say stands in for it"
+                out[str(name)] = f"the meter has not answered since {when:%H:%M:%S}Z: the sum of its rigs' readings is used instead"
         return out
 
     def asked(self) -> tuple[str, ...]:
         return tuple(map(str, self._meters))
 
     async def close(self) -> None:
-        """Let go of every meter."""
+        """Close every meter."""
         await asyncio.gather(*(m.close() for m in self._meters.values()))
 
     def _stale(self, when: datetime, at: datetime) -> bool:

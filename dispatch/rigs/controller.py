@@ -1,7 +1,7 @@
-"""The crew: sends orders, reads back, judges; and looks at every rig again and again.
+"""The rig controller: sends orders, reads rigs back, gives each an outcome; and polls every rig.
 
-Deadlines and periods are in world seconds. When the clock runs fast they shrink with it, but never below what a network of rigs
-sustains: an order is given at least 2.5 s of wall time, a read-back 0.15 s, a round of polling 1 s. `notes` says where that binds.
+Deadlines and periods are in seconds of the world's clock. When that runs fast they shrink with it, but never below what a network of rigs
+sustains: an order has at least 2.5 s of wall time, a read-back 0.15 s, a round of polling 1 s. `notes` says where that binds.
 """
 
 from __future__ import annotations
@@ -20,27 +20,27 @@ from dispatch.meters import Fans
 from dispatch.meters.readings import MeterReadings
 from dispatch.rigs import Driver, Outcome, Readings
 from dispatch.rigs.group_readings import GroupReadings, Ints
-from dispatch.rigs.order_dispatch import ANSWER_WALL_S, WAVE_S, Sending
+from dispatch.rigs.order_dispatch import ANSWER_WALL_S, WAVE_S, OrderDispatch
 from dispatch.rigs.order_progress import OrderProgress
 from optimizer.domain.site import SLEEP, Site
 
 ORDER_WALL_S = 2.5
 READ_BACK_WALL_S = 0.15
 POLL_WALL_S = 1.0
-# A read-back asks for less patience: a rig that misses it is asked again beside the others, so that it holds up nobody.
-QUICK_WALL_S = 1.0
+# A read-back waits for less: a rig that misses it is read again in the background, so that it holds up no other.
+QUICK_ANSWER_WALL_S = 1.0
 READ_BACK_S = 3.0
-READ_BACK_SLOWER = 1.5
+READ_BACK_SLOWDOWN = 1.5
 READ_BACK_MOST_S = 8.0
-# Watts are up this long after a wake; waited for where that costs less than LINGER_WALL_S, so that telemetry holds the whole rise.
-RISEN_S = 65.0
-LINGER_WALL_S = 0.5
-# World seconds that fans run before the rigs behind them wake.
+# Watts have risen this long after a wake. Where waiting for it costs less than FOLLOW_RISE_WALL_S, the rise is followed into the telemetry.
+WATTS_RISEN_S = 65.0
+FOLLOW_RISE_WALL_S = 0.5
+# Seconds that fans run before the rigs behind them wake.
 FANS_FIRST_S = 10.0
 
 
 class TelemetrySink(Protocol):
-    """Keeps readings; `why` is "poll" or "command". Arrays of one length, NaN where a rig did not answer."""
+    """Keeps readings. Arrays of one length, NaN where a rig did not answer; `why` is "poll" or "command"."""
 
     def record(
         self, at_s: NDArray[np.float64], group: str, rigs: Ints, watts: NDArray[np.float64], ths: NDArray[np.float64], why: str
@@ -48,7 +48,7 @@ class TelemetrySink(Protocol):
 
 
 class RigController:
-    """Implements `dispatch.runtime.world.Executor` over one driver a group."""
+    """Implements `dispatch.runtime.world.Executor` over one driver per group."""
 
     def __init__(
         self,
@@ -56,59 +56,60 @@ class RigController:
         drivers: Mapping[str, Driver],
         clock: Clock,
         telemetry: TelemetrySink,
-        panel: MeterReadings | None = None,
+        meters: MeterReadings | None = None,
         fans: Mapping[str, Fans] | None = None,
     ) -> None:
         missing = [g.name for g in site.groups if g.name not in drivers]
         if missing:
             raise KeyError(f"no driver for {', '.join(missing)}")
         self._site, self._drivers, self._clock, self._telemetry = site, drivers, clock, telemetry
-        self._panel, self._fans = panel or MeterReadings({}, clock), dict(fans or {})
-        self._looks = {g.name: GroupReadings(g) for g in site.groups}
-        self._hurried = asyncio.Event()
+        self._meters, self._fans = meters or MeterReadings({}, clock), dict(fans or {})
+        self._groups = {g.name: GroupReadings(g) for g in site.groups}
+        self._interrupted = asyncio.Event()
 
     @property
     def readings(self) -> Mapping[str, GroupReadings]:
-        """The newest look at each group."""
-        return self._looks
+        """The newest readings of each group."""
+        return self._groups
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What the pace of the clock costs, in words; empty at the wall's pace."""
+        """Sentences on what the speed of the clock costs; none at the wall's speed."""
         speed = self._clock.speed
         if not np.isfinite(speed) or speed <= 1.0:
             return ()
         return (
-            f"time runs {speed:g} times as fast as the wall: orders are given at least {ORDER_WALL_S:g} s of wall time"
+            f"time runs {speed:g} times as fast as the wall clock: orders have at least {ORDER_WALL_S:g} s of wall time"
             f" ({ORDER_WALL_S * speed:.0f} s here), rigs are polled at most every {POLL_WALL_S:g} s ({POLL_WALL_S * speed:.0f} s here)",
         )
 
     async def execute(self, commanded: Commanded) -> Done:
-        """Carry out the orders and read back until each rig is judged or its order's deadline is over. Never raises for a rig."""
-        self._hurried.clear()
-        looks = self._looks
-        errands = [
-            Sending(OrderProgress(order, looks[order.group]), self._drivers[order.group], looks[order.group]) for order in commanded.orders
+        """Carry out the orders and read back until every rig has an outcome or its order's deadline is over. Never raises for a rig."""
+        self._interrupted.clear()
+        groups = self._groups
+        dispatches = [
+            OrderDispatch(OrderProgress(order, groups[order.group]), self._drivers[order.group], groups[order.group])
+            for order in commanded.orders
         ]
-        still = await self._blow(commanded.fans)
-        sent = [e for e in errands if not self._needs(e, still)]
+        without_fans = await self._start_fans(commanded.fans)
+        sent = [each for each in dispatches if not self._needs_fans(each, without_fans)]
         try:
             await self._carry_out(sent)
-            await self._linger(sent)
+            await self._follow_rise(sent)
         finally:
-            await asyncio.gather(*(e.stop() for e in errands))
-        await self._panel.refresh()
+            await asyncio.gather(*(each.stop() for each in dispatches))
+        await self._meters.refresh()
         now = self._clock.now()
-        results = tuple(e.result() if e in sent else _fanless(e.errand.order) for e in errands)
-        return Done(at=now, results=results, meters=self._panel.fresh(now))
+        results = tuple(each.result() if each in sent else _not_sent(each.progress.order) for each in dispatches)
+        return Done(at=now, results=results, meters=self._meters.fresh(now))
 
-    def _needs(self, e: Sending, still: Collection[str]) -> bool:
-        """Whether an order wakes rigs in a hall whose fans stand still."""
-        order = e.errand.order
-        return order.mode != SLEEP and self._site.group(order.group).hall in still
+    def _needs_fans(self, each: OrderDispatch, without_fans: Collection[str]) -> bool:
+        """Whether an order wakes rigs in a hall whose fans do not run."""
+        order = each.progress.order
+        return order.mode != SLEEP and self._site.group(order.group).hall in without_fans
 
-    async def _blow(self, halls: Sequence[str]) -> set[str]:
-        """Have the fans of these halls run before rigs wake there; the halls where they do not."""
+    async def _start_fans(self, halls: Sequence[str]) -> set[str]:
+        """Start the fans of these halls before rigs wake there. Returns the halls where they did not start."""
         mine = [h for h in halls if h in self._fans]
         running = await asyncio.gather(*(self._fans[h].run(True, ANSWER_WALL_S) for h in mine))
         if any(running):
@@ -116,116 +117,118 @@ class RigController:
         return {h for h, on in zip(mine, running, strict=True) if not on}
 
     def interrupt(self) -> None:
-        """Something urgent waits: end what `do` is waiting for at its next step."""
-        self._hurried.set()
+        """Something urgent waits: `execute` returns at its next step."""
+        self._interrupted.set()
 
     async def refresh(self) -> None:
-        """Look at every rig of every group."""
-        await asyncio.gather(self._panel.refresh(), *(self._refresh(name, look) for name, look in self._looks.items()))
+        """Read every meter, and every rig of every group."""
+        await asyncio.gather(self._meters.refresh(), *(self._refresh(name) for name in self._groups))
 
-    async def _refresh(self, name: str, look: GroupReadings) -> None:
-        readings = await self._drivers[name].read(range(look.group.rigs), ANSWER_WALL_S)
-        self._take(name, readings, "poll")
+    async def _refresh(self, name: str) -> None:
+        readings = await self._drivers[name].read(range(self._groups[name].group.rigs), ANSWER_WALL_S)
+        self._record(name, readings, "poll")
 
     def snapshot(self, at: datetime) -> dict[str, GroupSeen]:
-        """The groups as last read; `changed` names rigs whose condition changed since the snapshot before, all of them at first."""
-        return {name: look.seen(at.timestamp()) for name, look in self._looks.items()}
+        """The groups as last read; `changed` has the rigs whose condition changed since the snapshot before, all of them at first."""
+        return {name: readings.snapshot(at.timestamp()) for name, readings in self._groups.items()}
 
     @property
-    def panel(self) -> MeterReadings:
+    def meters(self) -> MeterReadings:
         """The meters."""
-        return self._panel
+        return self._meters
 
-    async def watch(self, period_s: float) -> None:
-        """Refresh for ever, every `period_s` world seconds. Raises what the telemetry raises."""
+    async def poll(self, period_s: float) -> None:
+        """Refresh for ever, every `period_s` seconds of the world's clock. Raises what the telemetry raises."""
         while True:
             began = self._clock.now()
             await self.refresh()
-            await self._clock.sleep_until(began + self._lag(period_s, POLL_WALL_S))
+            await self._clock.sleep_until(began + self._at_least(period_s, POLL_WALL_S))
 
     async def close(self) -> None:
-        """Let go of every driver."""
+        """Close every meter, fan and driver."""
         fans = (f.close() for f in self._fans.values())
-        await asyncio.gather(self._panel.close(), *fans, *(d.close() for d in set(self._drivers.values())))
+        await asyncio.gather(self._meters.close(), *fans, *(d.close() for d in set(self._drivers.values())))
 
-    async def _carry_out(self, errands: list[Sending]) -> None:
+    async def _carry_out(self, dispatches: list[OrderDispatch]) -> None:
         sent_at = self._clock.now()
-        for e in errands:
-            e.start(sent_at, self._lag(WAVE_S, READ_BACK_WALL_S).total_seconds())
-        pause_s, look_at = READ_BACK_S, sent_at
-        open_ = list(errands)
+        for each in dispatches:
+            each.start(sent_at, self._at_least(WAVE_S, READ_BACK_WALL_S).total_seconds())
+        pause_s, read_at = READ_BACK_S, sent_at
+        open_ = list(dispatches)
         while open_:
-            look_at = max(self._clock.now(), look_at + self._lag(pause_s, READ_BACK_WALL_S))
-            look_at = min([look_at, max(self._over_at(e) for e in open_), *(e.next_wave for e in open_ if e.next_wave)])
-            await self._wait(open_, look_at)
-            for e in open_ if not self._hurried.is_set() else ():
-                e.tell(self._clock.now())
-            await self._or_hurried(asyncio.gather(*(e.answered() for e in open_)))
+            read_at = max(self._clock.now(), read_at + self._at_least(pause_s, READ_BACK_WALL_S))
+            read_at = min(
+                [read_at, max(self._deadline(each) for each in open_), *(each.next_wave_at for each in open_ if each.next_wave_at)]
+            )
+            await self._wait(open_, read_at)
+            for each in open_ if not self._interrupted.is_set() else ():
+                each.send_due(self._clock.now())
+            await self._unless_interrupted(asyncio.gather(*(each.quick_answers() for each in open_)))
             self._collect(open_)
-            await asyncio.gather(*(self._read_back(e) for e in open_))
+            await asyncio.gather(*(self._read_back(each) for each in open_))
             now = self._clock.now()
-            for e in open_:
-                again = e.errand.judge(now >= self._over_at(e) and not e.next_wave)
-                if self._hurried.is_set():
-                    e.call_off()
-                    e.errand.cut_short()
+            for each in open_:
+                again = each.progress.judge(now >= self._deadline(each) and not each.next_wave_at)
+                if self._interrupted.is_set():
+                    each.cancel_rest()
+                    each.progress.interrupted()
                 else:
-                    e.send_again(again, now)
-            open_ = [e for e in open_ if e.errand.waits.any()]
-            pause_s = min(pause_s * READ_BACK_SLOWER, READ_BACK_MOST_S)
+                    each.send(again, now)
+            open_ = [each for each in open_ if each.progress.pending.any()]
+            pause_s = min(pause_s * READ_BACK_SLOWDOWN, READ_BACK_MOST_S)
 
-    def _over_at(self, e: Sending) -> datetime:
-        """When an order's time is over: it runs from when it was out."""
-        return e.out_at + self._lag(e.errand.order.deadline_s, ORDER_WALL_S)
+    def _deadline(self, each: OrderDispatch) -> datetime:
+        """When an order's time is over; it runs from when the order went out to all."""
+        return each.sent_to_all_at + self._at_least(each.progress.order.deadline_s, ORDER_WALL_S)
 
-    async def _wait(self, errands: list[Sending], until: datetime) -> None:
-        """Until the next read-back or wave; the answers of rigs are taken as they come."""
+    async def _wait(self, dispatches: list[OrderDispatch], until: datetime) -> None:
+        """Wait for the next read-back or wave, or an interruption; then take in the answers of rigs."""
         await asyncio.sleep(0)
-        await self._or_hurried(self._clock.sleep_until(until))
-        self._collect(errands)
+        await self._unless_interrupted(self._clock.sleep_until(until))
+        self._collect(dispatches)
 
-    async def _or_hurried(self, rest: Awaitable[object]) -> None:
-        waits = [asyncio.ensure_future(rest), asyncio.ensure_future(self._hurried.wait())]
+    async def _unless_interrupted(self, rest: Awaitable[object]) -> None:
+        waits = [asyncio.ensure_future(rest), asyncio.ensure_future(self._interrupted.wait())]
         await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
         for waiting in waits:
             waiting.cancel()
 
-    def _collect(self, errands: list[Sending]) -> None:
+    def _collect(self, dispatches: list[OrderDispatch]) -> None:
         now = self._clock.now()
-        for e in errands:
-            e.collect(now)
+        for each in dispatches:
+            each.collect_answers(now)
 
-    async def _read_back(self, e: Sending) -> None:
-        quick, slow = (e.told(lot) for lot in e.errand.lots())
-        for readings in e.slow_readings(slow):
-            self._take_for(e, readings)
+    async def _read_back(self, each: OrderDispatch) -> None:
+        quick, slow = (each.already_sent(lot) for lot in each.progress.pending_lots())
+        for readings in each.slow_readings(slow):
+            self._record_for(each, readings)
         if len(quick):
-            self._take_for(e, await e.driver.read(quick.tolist(), QUICK_WALL_S))
+            self._record_for(each, await each.driver.read(quick.tolist(), QUICK_ANSWER_WALL_S))
 
-    async def _linger(self, errands: list[Sending]) -> None:
-        """See the watts of waking rigs come up, where waiting for them is cheap."""
-        waking = [e for e in errands if e.errand.order.mode != SLEEP]
+    async def _follow_rise(self, dispatches: list[OrderDispatch]) -> None:
+        """Read the watts of waking rigs once they have risen, where waiting for that costs little."""
+        waking = [each for each in dispatches if each.progress.order.mode != SLEEP]
         speed = self._clock.speed
-        if not waking or RISEN_S / speed > LINGER_WALL_S or self._hurried.is_set():
+        if not waking or WATTS_RISEN_S / speed > FOLLOW_RISE_WALL_S or self._interrupted.is_set():
             return
-        await self._clock.sleep_until(max(e.last_sent for e in waking) + timedelta(seconds=RISEN_S))
-        for e in waking:
-            self._take(e.errand.order.group, await e.driver.read(e.errand.rigs.tolist(), ANSWER_WALL_S), "command")
+        await self._clock.sleep_until(max(each.last_sent_at for each in waking) + timedelta(seconds=WATTS_RISEN_S))
+        for each in waking:
+            self._record(each.progress.order.group, await each.driver.read(each.progress.rigs.tolist(), ANSWER_WALL_S), "command")
 
-    def _take_for(self, e: Sending, readings: Readings) -> None:
-        e.read(readings)
-        self._take(e.errand.order.group, readings, "command")
+    def _record_for(self, each: OrderDispatch, readings: Readings) -> None:
+        each.read(readings)
+        self._record(each.progress.order.group, readings, "command")
 
-    def _take(self, group: str, readings: Readings, why: str) -> None:
-        self._looks[group].take(readings)
+    def _record(self, group: str, readings: Readings, why: str) -> None:
+        self._groups[group].add(readings)
         self._telemetry.record(readings.at, group, readings.rigs, readings.watts, readings.ths, why)
 
-    def _lag(self, world_s: float, least_wall_s: float) -> timedelta:
+    def _at_least(self, world_s: float, least_wall_s: float) -> timedelta:
         speed = self._clock.speed
         return timedelta(seconds=max(world_s, least_wall_s * speed) if np.isfinite(speed) else world_s)
 
 
-def _fanless(order: Order) -> Result:
-    """The outcome of an order that was not sent, because the hall's fans did not start."""
+def _not_sent(order: Order) -> Result:
+    """The result of an order that was not sent because the hall's fans did not start."""
     outcome = Outcome.PARTLY.value
-    return Result(order=order.id, by={outcome: order.rigs}, reasons={outcome: "not told: the hall's fans did not start"})
+    return Result(order=order.id, by={outcome: order.rigs}, reasons={outcome: "not sent: the hall's fans did not start"})

@@ -1,4 +1,4 @@
-"""What was last read of a group's rigs, and what condition that puts each of them in. Pure."""
+"""The newest readings of a group's rigs, and the condition each rig is in by them. Pure."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ from dispatch.rigs import Readings
 from optimizer.domain.site import SLEEP, RigGroup
 
 UNREAD, WAKING, UNREACHABLE = -1, -2, -3
-# One missed answer is the network; two are the rig.
-MISSES = 2
-# Under this share of its mode's TH/s an awake rig is still on its way up, for at most twice its model's wake time.
-WHOLE_HASH = 0.9
-MOVED = 0.1
+# One missed answer is put down to the network; two make a rig unreachable.
+MAX_MISSES = 2
+# An awake rig under this share of its mode's TH/s is still waking, for at most twice its model's wake time.
+FULL_HASHRATE_SHARE = 0.9
+# A rig has moved once its watts have changed by this share of the way.
+MOVED_SHARE = 0.1
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -34,30 +35,30 @@ class GroupReadings:
         self.ths = np.full(group.rigs, np.nan)
         self.at_s = np.full(group.rigs, -np.inf)
         self.misses = np.zeros(group.rigs, np.int64)
-        self._up_s = np.full(group.rigs, -np.inf)
-        self._ordered_up_s = np.full(group.rigs, -np.inf)
-        self._told = np.full(group.rigs, UNREAD, np.int64)
+        self._woke_s = np.full(group.rigs, -np.inf)
+        self._ordered_awake_s = np.full(group.rigs, -np.inf)
+        self._reported = np.full(group.rigs, UNREAD, np.int64)
         self.mode_watts = np.array([m.watts for m in group.modes])
         self._mode_ths = np.array([m.ths for m in group.modes])
         self._between = (self.mode_watts[1:] + self.mode_watts[:-1]) / 2.0
         self._asleep = next((k for k, m in enumerate(group.modes) if m.name == SLEEP), None)
         self._wake_s = max(120.0, 2.0 * 60.0 * group.wake_min)
 
-    def take(self, readings: Readings) -> None:
-        """A look came back. Readings older than what is known are not taken."""
-        heard = np.isfinite(readings.watts) & np.isfinite(readings.ths)
-        self.misses[readings.rigs[~heard]] += 1
-        heard &= readings.at >= self.at_s[readings.rigs]
-        rigs = readings.rigs[heard]
+    def add(self, readings: Readings) -> None:
+        """Take in new readings; ones older than those known are dropped."""
+        answered = np.isfinite(readings.watts) & np.isfinite(readings.ths)
+        self.misses[readings.rigs[~answered]] += 1
+        answered &= readings.at >= self.at_s[readings.rigs]
+        rigs = readings.rigs[answered]
         first, was = ~np.isfinite(self.at_s[rigs]), self.nearest(self.watts[rigs])
-        self.watts[rigs], self.ths[rigs], self.at_s[rigs] = readings.watts[heard], readings.ths[heard], readings.at[heard]
+        self.watts[rigs], self.ths[rigs], self.at_s[rigs] = readings.watts[answered], readings.ths[answered], readings.at[answered]
         self.misses[rigs] = 0
         woke = (self.nearest(self.watts[rigs]) != self._asleep) & (first | (was == self._asleep))
-        self._up_s[rigs[woke]] = self.at_s[rigs[woke]]
+        self._woke_s[rigs[woke]] = self.at_s[rigs[woke]]
 
-    def ordered(self, rigs: Ints, mode: str, at_s: float) -> None:
-        """An order went out: rigs that are to wake are waking as soon as they draw more than asleep."""
-        self._ordered_up_s[rigs] = -np.inf if mode == SLEEP else at_s
+    def order_sent(self, rigs: Ints, mode: str, at_s: float) -> None:
+        """An order into a mode went out to rigs: those that are to wake count as waking as soon as they draw more than asleep."""
+        self._ordered_awake_s[rigs] = -np.inf if mode == SLEEP else at_s
 
     def nearest(self, watts: Floats) -> Ints:
         """The position of the mode whose watts are nearest, shape of `watts`."""
@@ -66,24 +67,24 @@ class GroupReadings:
     def conditions(self, at_s: float) -> Ints:
         """The condition of every rig: the position of a mode, or UNREAD, WAKING, UNREACHABLE."""
         code = self.nearest(self.watts)
-        short = self.ths < WHOLE_HASH * self._mode_ths[code]
-        code = np.where((code != self._asleep) & short & (at_s < self._up_s + self._wake_s), WAKING, code)
+        short = self.ths < FULL_HASHRATE_SHARE * self._mode_ths[code]
+        code = np.where((code != self._asleep) & short & (at_s < self._woke_s + self._wake_s), WAKING, code)
         if self._asleep is not None:
-            least_w = self.mode_watts[self._asleep] + MOVED * (self._lowest_awake_w() - self.mode_watts[self._asleep])
-            code = np.where((code == self._asleep) & (self.watts > least_w) & (at_s < self._ordered_up_s + 120.0), WAKING, code)
-        return np.where((self.misses >= MISSES) | ~np.isfinite(self.at_s), UNREACHABLE, code)
+            least_w = self.mode_watts[self._asleep] + MOVED_SHARE * (self._lowest_awake_w() - self.mode_watts[self._asleep])
+            code = np.where((code == self._asleep) & (self.watts > least_w) & (at_s < self._ordered_awake_s + 120.0), WAKING, code)
+        return np.where((self.misses >= MAX_MISSES) | ~np.isfinite(self.at_s), UNREACHABLE, code)
 
     def _lowest_awake_w(self) -> float:
         return float(min((m.watts for m in self.group.modes if m.name != SLEEP), default=0.0))
 
-    def seen(self, at_s: float) -> GroupSeen:
-        """The roll-up of a snapshot, with the rigs whose condition changed since the one before.
+    def snapshot(self, at_s: float) -> GroupSeen:
+        """The group's totals, with the rigs whose condition changed since the snapshot before.
 
         A rig that does not answer counts with its last reading: silence is no shed load.
         """
         code = self.conditions(at_s)
-        changed = np.flatnonzero(code != self._told)
-        self._told = code
+        changed = np.flatnonzero(code != self._reported)
+        self._reported = code
         by = {self._name(int(c)): ranges(changed[code[changed] == c]) for c in np.unique(code[changed])}
         return GroupSeen(
             rigs=self.group.rigs,

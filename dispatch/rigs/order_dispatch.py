@@ -1,4 +1,4 @@
-"""An order under way: its errand, its driver, the waves that are still to be told and the questions that are in the air."""
+"""An order on its way through a driver: the waves of rigs that are still to be sent it, and the requests that wait for an answer."""
 
 from __future__ import annotations
 
@@ -15,115 +15,122 @@ from dispatch.rigs.order_progress import OrderProgress
 from dispatch.rigs.shed_curve import bucket
 from optimizer.domain.site import SLEEP
 
-# A rig has this long to answer one question, wall seconds from when it was asked.
+# A rig has this long to answer one request, wall seconds.
 ANSWER_WALL_S = 2.0
-# Rigs that missed an answer are asked in this many small lots, so that one that hangs holds up few that are only slow.
+# Rigs that missed an answer are read in this many small lots, so that one that hangs holds up few that are only slow.
 SLOW_LOTS = 32
-# An order is not read back before it went out to all, unless that takes longer; wall seconds.
+# Rigs are not read back before the order has gone out to all of them, unless that takes longer than this; wall seconds.
 SENDS_WALL_S = 10.0
-# World seconds between the waves of an order that is told over time.
+# Seconds of the world's clock between the waves of an order that is spread over time.
 WAVE_S = 5.0
 
 
-class Sending:
-    """An errand with its driver. A rig that hangs holds up only its own."""
+class OrderDispatch:
+    """Sends one order through a driver and reads its rigs back. Rigs that hang hold up only their own order.
 
-    def __init__(self, errand: OrderProgress, driver: Driver, look: GroupReadings) -> None:
-        self.errand, self.driver = errand, driver
-        self.last_sent = self.out_at = datetime.min
-        self._look = look
+    last_sent_at    when any rig was last sent the order
+    sent_to_all_at  when the last wave went out and was quick_answers
+    """
+
+    def __init__(self, progress: OrderProgress, driver: Driver, readings: GroupReadings) -> None:
+        self.progress, self.driver = progress, driver
+        self.last_sent_at = self.sent_to_all_at = datetime.min
+        self._readings = readings
         self._sends: list[asyncio.Task[Sent]] = []
-        self._quick: set[asyncio.Task[Sent]] = set()
-        self._slow: dict[asyncio.Task[Readings], list[int]] = {}
+        self._quick_sends: set[asyncio.Task[Sent]] = set()
+        self._slow_reads: dict[asyncio.Task[Readings], list[int]] = {}
         self._waves: list[tuple[datetime, Ints]] = []
-        self._first_s = np.full(len(errand.rigs), np.nan)
-        self._took_s = np.full(len(errand.rigs), np.nan)
+        self._first_sent_s = np.full(len(progress.rigs), np.nan)
+        self._shed_after_s = np.full(len(progress.rigs), np.nan)
 
     def start(self, at: datetime, wave_s: float) -> None:
-        """Tell the first rigs, and say when the others will be told: evenly over the order's `over_s`, in waves `wave_s` apart at least."""
-        over_s, rigs = self.errand.order.over_s, self.errand.rigs
+        """Send the order to the first rigs and schedule the others: evenly over the order's `over_s`, in waves at least `wave_s` apart."""
+        over_s, rigs = self.progress.order.over_s, self.progress.rigs
         waves = max(1, min(len(rigs), int(over_s // wave_s)))
         step_s = over_s / waves
         self._waves = [(at + timedelta(seconds=k * step_s), lot) for k, lot in enumerate(np.array_split(rigs, waves))]
-        self.tell(at)
+        self.send_due(at)
 
     @property
-    def next_wave(self) -> datetime | None:
+    def next_wave_at(self) -> datetime | None:
+        """When the next wave is due; None after the last."""
         return self._waves[0][0] if self._waves else None
 
-    def tell(self, at: datetime) -> None:
+    def send_due(self, at: datetime) -> None:
         """Send the waves that are due."""
         while self._waves and self._waves[0][0] <= at:
             _, wave = self._waves.pop(0)
-            self.out_at = at
-            quick, slow = (np.intersect1d(lot, wave, assume_unique=True) for lot in self.errand.lots())
-            self.send_again(quick, at, quick=True)
-            self.send_again(slow, at)
+            self.sent_to_all_at = at
+            quick, slow = (np.intersect1d(lot, wave, assume_unique=True) for lot in self.progress.pending_lots())
+            self.send(quick, at, quick=True)
+            self.send(slow, at)
 
-    def call_off(self) -> None:
-        """Tell nobody any more."""
+    def cancel_rest(self) -> None:
+        """Send the order to no further rigs."""
         self._waves = []
 
-    def send_again(self, rigs: Ints, at: datetime, *, quick: bool = False) -> None:
+    def send(self, rigs: Ints, at: datetime, *, quick: bool = False) -> None:
+        """Send the order to rigs, for the first time or again; `quick` for rigs that quick_answers their last request."""
         if len(rigs):
-            self.last_sent = at
-            where = np.searchsorted(self.errand.rigs, rigs)
-            self._first_s[where] = np.where(np.isnan(self._first_s[where]), at.timestamp(), self._first_s[where])
-            self.errand.sending(rigs, at.timestamp())
-            task = asyncio.create_task(self.driver.set_mode(rigs.tolist(), self.errand.order.mode, ANSWER_WALL_S))
+            self.last_sent_at = at
+            where = np.searchsorted(self.progress.rigs, rigs)
+            self._first_sent_s[where] = np.where(np.isnan(self._first_sent_s[where]), at.timestamp(), self._first_sent_s[where])
+            self.progress.order_sent(rigs, at.timestamp())
+            task = asyncio.create_task(self.driver.set_mode(rigs.tolist(), self.progress.order.mode, ANSWER_WALL_S))
             self._sends.append(task)
-            self._quick |= {task} if quick else set()
+            self._quick_sends |= {task} if quick else set()
 
-    def collect(self, at: datetime) -> None:
-        """Take the answers that are there. An order is out when the last wave was told and answered."""
+    def collect_answers(self, at: datetime) -> None:
+        """Take in the answers that have arrived."""
         for task in [t for t in self._sends if t.done()]:
             self._sends.remove(task)
-            self.errand.heard(task.result(), at.timestamp())
-            if task in self._quick:
-                self.out_at = max(self.out_at, at)
+            self.progress.answered(task.result(), at.timestamp())
+            if task in self._quick_sends:
+                self.sent_to_all_at = max(self.sent_to_all_at, at)
 
-    async def answered(self) -> None:
-        """Returns when the rigs that do answer have, after a while at the latest: whoever was not told yet need not be read."""
-        waits = {task for task in self._quick if not task.done()}
+    async def quick_answers(self) -> None:
+        """Wait for the answers of the quick rigs, SENDS_WALL_S at most: a rig without the order need not be read back."""
+        waits = {task for task in self._quick_sends if not task.done()}
         if waits:
             await asyncio.wait(waits, timeout=SENDS_WALL_S)
 
-    def told(self, rigs: Ints) -> Ints:
-        """Those of the rigs that were sent the order."""
-        sent: Ints = rigs[~np.isnan(self._first_s[np.searchsorted(self.errand.rigs, rigs)])]
+    def already_sent(self, rigs: Ints) -> Ints:
+        """Those of the rigs that have been sent the order."""
+        sent: Ints = rigs[~np.isnan(self._first_sent_s[np.searchsorted(self.progress.rigs, rigs)])]
         return sent
 
     def read(self, readings: Readings) -> None:
-        """A look at some of the rigs; how long each that has shed its load took for it."""
-        self.errand.read(readings)
-        if self.errand.order.mode == SLEEP:
-            where = np.searchsorted(self.errand.rigs, readings.rigs)
-            shed = np.isfinite(readings.watts) & (self._look.nearest(readings.watts) == 0) & np.isnan(self._took_s[where])
-            self._took_s[where[shed]] = (readings.at - self._first_s[where])[shed]
+        """Take in readings of some of the rigs, and how long each that has shed its load took."""
+        self.progress.take(readings)
+        if self.progress.order.mode == SLEEP:
+            where = np.searchsorted(self.progress.rigs, readings.rigs)
+            shed = np.isfinite(readings.watts) & (self._readings.nearest(readings.watts) == 0) & np.isnan(self._shed_after_s[where])
+            self._shed_after_s[where[shed]] = (readings.at - self._first_sent_s[where])[shed]
 
     def slow_readings(self, rigs: Ints) -> list[Readings]:
-        """What came of the last questions to rigs that missed an answer; ask them again, beside the others."""
-        done = [task for task in self._slow if task.done()]
+        """The readings that have arrived of rigs that missed an answer; reads those rigs again in the background."""
+        done = [task for task in self._slow_reads if task.done()]
         out = [task.result() for task in done]
         for task in done:
-            del self._slow[task]
-        asked = [r for lot in self._slow.values() for r in lot]
+            del self._slow_reads[task]
+        asked = [r for lot in self._slow_reads.values() for r in lot]
         free = rigs[~np.isin(rigs, asked)]
         for lot in np.array_split(free, min(SLOW_LOTS, len(free))) if len(free) else []:
-            self._slow[asyncio.create_task(self.driver.read(lot.tolist(), ANSWER_WALL_S))] = lot.tolist()
+            self._slow_reads[asyncio.create_task(self.driver.read(lot.tolist(), ANSWER_WALL_S))] = lot.tolist()
         return out
 
     def result(self) -> Result:
-        """What became of the order, with how long its rigs took to shed."""
+        """The outcome of the order, with how long its rigs took to shed."""
         took: dict[str, int] = {}
-        for seconds in self._took_s[np.isfinite(self._took_s)].tolist():
+        for seconds in self._shed_after_s[np.isfinite(self._shed_after_s)].tolist():
             if (bound := bucket(seconds)) is not None:
                 took[bound] = took.get(bound, 0) + 1
-        found = self.errand.result(ANSWER_WALL_S)
+        found = self.progress.result(ANSWER_WALL_S)
         return Result(order=found.order, by=found.by, reasons=found.reasons, resent=found.resent, took_s=took)
 
     async def stop(self) -> None:
-        tasks = [*self._sends, *self._slow]
+        """Cancel every request that still waits for an answer."""
+        tasks = [*self._sends, *self._slow_reads]
         for task in tasks:
             task.cancel()
         for task in tasks:

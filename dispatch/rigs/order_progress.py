@@ -1,7 +1,7 @@
-"""One order on its way: which rigs it still waits for, what they said, and what a reading proves. Pure; the crew does the waiting.
+"""One order, rig by rig: which rigs it still waits for, what they answered, and what readings prove. Pure; the controller does the waiting.
 
-What a rig said is never what it did. It has reached its mode when a reading taken afterwards agrees; it lies when it said it would and
-a reading shows that it did not. A rig is only told again after a reading showed that it did not move.
+What a rig answers is never its outcome. It has reached its mode when a reading taken afterwards agrees; an accepted order had no effect
+when readings show that the rig did not move. A rig is sent the order again only after a reading showed that it did not move.
 """
 
 from __future__ import annotations
@@ -13,131 +13,132 @@ from numpy.typing import NDArray
 
 from dispatch.entries import Order, Result, unpack
 from dispatch.rigs import Outcome, Readings, Sent
-from dispatch.rigs.group_readings import MOVED, Floats, GroupReadings, Ints, ranges
+from dispatch.rigs.group_readings import MOVED_SHARE, Floats, GroupReadings, Ints, ranges
 from optimizer.domain.site import SLEEP
 
-SILENT, SENT, REFUSED, UNSUPPORTED, LOST = range(5)
+UNANSWERED, SENT, REFUSED, UNSUPPORTED, UNREACHABLE = range(5)
 RESENDS = 2
-# World seconds after which a rig that said yes should be seen to move; watts fall within seconds and rise within a minute.
-SHOWS_S = {"down": 12.0, "up": 18.0}
-# Answers missed in a row after which a rig is not waited for.
-FRUITLESS = 3
-# World seconds after which a rig that moved and has not arrived will not.
+# Seconds after an accepted order by which readings should show it; watts fall within seconds and rise within a minute.
+RESPONSE_S = {"down": 12.0, "up": 18.0}
+# Answers missed in a row after which a rig counts as unreachable.
+MAX_MISSED = 3
+# Seconds after an accepted order by which a rig that moved should have arrived.
 STUCK_S = 45.0
 
 
 class OrderProgress:
-    """An order, rig by rig; arrays over the order's rigs, in ascending order."""
+    """The progress of one order. Arrays over the order's rigs, in ascending order."""
 
-    def __init__(self, order: Order, look: GroupReadings) -> None:
-        self.order, self._look = order, look
+    def __init__(self, order: Order, readings: GroupReadings) -> None:
+        self.order, self._readings = order, readings
         self.rigs: Ints = np.unique(np.array(unpack(order.rigs), np.int64))
         n = len(self.rigs)
-        self._target_w = look.group.mode(order.mode).watts
-        before = look.watts[self.rigs]
+        self._target_w = readings.group.mode(order.mode).watts
+        before = readings.watts[self.rigs]
         self._before_w: Floats = np.where(np.isfinite(before), before, np.nan)
         self._watts: Floats = np.full(n, np.nan)
-        self._said = np.full(n, SILENT, np.int64)
+        self._answer = np.full(n, UNANSWERED, np.int64)
         self._sends = np.zeros(n, np.int64)
         self._sent_s = np.full(n, np.inf)
         self._read_s = np.full(n, -np.inf)
-        self._missed = np.minimum(look.misses[self.rigs], 1)
+        self._missed = np.minimum(readings.misses[self.rigs], 1)
         self._final: dict[Outcome, NDArray[np.bool_]] = {o: np.zeros(n, bool) for o in Outcome}
 
     @property
-    def waits(self) -> NDArray[np.bool_]:
-        """Which rigs are not judged yet."""
+    def pending(self) -> NDArray[np.bool_]:
+        """Which rigs have no outcome yet."""
         judged: NDArray[np.bool_] = np.logical_or.reduce(list(self._final.values()))
         return ~judged
 
-    def lots(self) -> list[Ints]:
-        """The rigs still waited for, in two lots: those that answer, and those that missed an answer and must not hold up the others."""
-        waits = self.waits
-        return [self.rigs[waits & (self._missed == 0)], self.rigs[waits & (self._missed > 0)]]
+    def pending_lots(self) -> list[Ints]:
+        """The rigs without an outcome in two lots: those that answer, and those that missed an answer and must not hold up the others."""
+        pending = self.pending
+        return [self.rigs[pending & (self._missed == 0)], self.rigs[pending & (self._missed > 0)]]
 
-    def sending(self, rigs: Ints, at_s: float) -> None:
-        """The order is about to go out to these rigs."""
+    def order_sent(self, rigs: Ints, at_s: float) -> None:
+        """The order is about to be sent to these rigs; `at_s` epoch seconds."""
         at = np.searchsorted(self.rigs, rigs)
         self._sends[at] += 1
         self._sent_s[at] = at_s
-        self._said[at] = SILENT
-        self._look.ordered(rigs, self.order.mode, at_s)
+        self._answer[at] = UNANSWERED
+        self._readings.order_sent(rigs, self.order.mode, at_s)
 
-    def heard(self, sent: Sent, at_s: float) -> None:
-        """What rigs answered; from now on they have time to show it."""
-        for code, rigs in ((SENT, sent.sent), (REFUSED, sent.refused), (UNSUPPORTED, sent.unsupported), (LOST, sent.unreachable)):
+    def answered(self, sent: Sent, at_s: float) -> None:
+        """Rigs answered; their time to respond runs from here."""
+        for code, rigs in ((SENT, sent.sent), (REFUSED, sent.refused), (UNSUPPORTED, sent.unsupported), (UNREACHABLE, sent.unreachable)):
             at = np.searchsorted(self.rigs, np.array(rigs, np.int64))
-            self._said[at] = code
+            self._answer[at] = code
             self._sent_s[at] = at_s
 
-    def read(self, readings: Readings) -> None:
-        """A look at some of the rigs, taken after the order went out."""
+    def take(self, readings: Readings) -> None:
+        """Readings of some of the rigs, taken after the order went out."""
         at = np.searchsorted(self.rigs, readings.rigs)
         good = np.isfinite(readings.watts)
         self._watts[at[good]] = readings.watts[good]
         self._read_s[at[good]] = readings.at[good]
         self._missed[at] = np.where(good, 0, self._missed[at] + 1)
-        # A look from before the first order is the best there is to compare with when nobody had looked.
+        # Where there is no reading from before the order, the first one after it stands in for it.
         blank = at[good & ~np.isfinite(self._before_w[at])]
         self._before_w[blank] = self._watts[blank]
 
-    def cut_short(self) -> None:
-        """Something urgent came: what is not judged by now counts as on its way, and the next look will tell."""
-        self._close(Outcome.PARTLY, self.waits)
+    def interrupted(self) -> None:
+        """Something urgent came: rigs without an outcome count as partly there, and the next reading will show."""
+        self._close(Outcome.PARTLY, self.pending)
 
     def judge(self, over: bool) -> Ints:
-        """Judge what can be judged, all of it when `over`; the rigs the order must be sent to again, having been read and not moved."""
+        """Give an outcome to every rig that can have one, to all when `over`. Returns the rigs that must be sent the order again: they were
+        read and had not moved."""
         known = np.isfinite(self._watts)
         self._close(Outcome.REACHED, known & self._arrived())
-        still = known & (self._missed == 0)
-        self._close(Outcome.REFUSED, (self._said == REFUSED) & (still | over))
-        self._close(Outcome.UNSUPPORTED, (self._said == UNSUPPORTED) & (still | over))
-        self._close(Outcome.UNREACHABLE, self._missed >= FRUITLESS)
-        # How long after the rig's answer it was read: on a fast clock a look round the fleet takes minutes.
+        readable = known & (self._missed == 0)
+        self._close(Outcome.REFUSED, (self._answer == REFUSED) & (readable | over))
+        self._close(Outcome.UNSUPPORTED, (self._answer == UNSUPPORTED) & (readable | over))
+        self._close(Outcome.UNREACHABLE, self._missed >= MAX_MISSED)
+        # How long after its answer a rig was read: on a fast clock, reading the whole fleet takes minutes.
         after_s = self._read_s - self._sent_s
-        shown = after_s >= SHOWS_S["down" if self.order.mode == SLEEP else "up"]
-        self._close(Outcome.PARTLY, still & self._moved() & (after_s >= STUCK_S))
-        due = self.waits & still & ~self._moved() & ((self._said == LOST) | ((self._said == SENT) & shown))
+        due_to_respond = after_s >= RESPONSE_S["down" if self.order.mode == SLEEP else "up"]
+        self._close(Outcome.PARTLY, readable & self._moved() & (after_s >= STUCK_S))
+        due = self.pending & readable & ~self._moved() & ((self._answer == UNREACHABLE) | ((self._answer == SENT) & due_to_respond))
         spent = due & (self._sends > RESENDS)
-        self._close(Outcome.NO_EFFECT, spent & (self._said == SENT))
-        self._close(Outcome.UNREACHABLE, spent & (self._said == LOST))
+        self._close(Outcome.NO_EFFECT, spent & (self._answer == SENT))
+        self._close(Outcome.UNREACHABLE, spent & (self._answer == UNREACHABLE))
         if over:
-            self._close_all(shown)
-        again: Ints = self.rigs[due & ~spent & self.waits]
+            self._close_all(due_to_respond)
+        again: Ints = self.rigs[due & ~spent & self.pending]
         return again
 
-    def _close_all(self, shown: NDArray[np.bool_]) -> None:
-        heard = np.isfinite(self._watts) & (self._missed == 0)
-        self._close(Outcome.PARTLY, heard & self._moved())
-        taken = heard & (self._said == SENT)
-        # A rig that took the order moments ago is within its wake time; the next look will tell.
-        self._close(Outcome.REACHED, taken & ~shown & (self.order.mode != SLEEP))
-        self._close(Outcome.NO_EFFECT, taken)
-        self._close(Outcome.UNREACHABLE, self.waits)
+    def _close_all(self, due_to_respond: NDArray[np.bool_]) -> None:
+        known = np.isfinite(self._watts) & (self._missed == 0)
+        self._close(Outcome.PARTLY, known & self._moved())
+        accepted = known & (self._answer == SENT)
+        # A rig that accepted an order to wake moments ago is still waking; the next reading will show.
+        self._close(Outcome.REACHED, accepted & ~due_to_respond & (self.order.mode != SLEEP))
+        self._close(Outcome.NO_EFFECT, accepted)
+        self._close(Outcome.UNREACHABLE, self.pending)
 
     def _close(self, outcome: Outcome, which: NDArray[np.bool_]) -> None:
-        self._final[outcome] |= which & self.waits
+        self._final[outcome] |= which & self.pending
 
     def _distance(self) -> Floats:
-        """How far rigs have come from where they were to the target, 0..1 and beyond."""
-        whole = self._target_w - self._before_w
-        far = np.abs(whole) > 1.0
-        share: Floats = np.where(far, (self._watts - self._before_w) / np.where(far, whole, 1.0), 1.0)
+        """The share of the way to the target that rigs have come, 0..1 and beyond."""
+        distance_w = self._target_w - self._before_w
+        far = np.abs(distance_w) > 1.0
+        share: Floats = np.where(far, (self._watts - self._before_w) / np.where(far, distance_w, 1.0), 1.0)
         return share
 
     def _moved(self) -> NDArray[np.bool_]:
-        moved: NDArray[np.bool_] = np.isfinite(self._watts) & (self._distance() > MOVED)
+        moved: NDArray[np.bool_] = np.isfinite(self._watts) & (self._distance() > MOVED_SHARE)
         return moved
 
     def _arrived(self) -> NDArray[np.bool_]:
-        look, group = self._look, self._look.group
-        at_target: NDArray[np.bool_] = look.nearest(self._watts) == [m.name for m in group.modes].index(self.order.mode)
+        readings, group = self._readings, self._readings.group
+        at_target: NDArray[np.bool_] = readings.nearest(self._watts) == [m.name for m in group.modes].index(self.order.mode)
         if self.order.mode == SLEEP:
             awake_w = min((m.watts for m in group.modes if m.name != SLEEP), default=np.inf)
-            shed: NDArray[np.bool_] = at_target & (self._watts < self._target_w + MOVED * (awake_w - self._target_w))
+            shed: NDArray[np.bool_] = at_target & (self._watts < self._target_w + MOVED_SHARE * (awake_w - self._target_w))
             return shed
-        # Watts come up within a minute and hashing after the wake time: a rig seen to be on its way up from sleep has obeyed.
-        waking: NDArray[np.bool_] = (look.nearest(self._before_w) == 0) & (self._said == SENT) & self._moved()
+        # Watts rise within a minute and hashing starts after the wake time: a rig that is read to rise from sleep has obeyed.
+        waking: NDArray[np.bool_] = (readings.nearest(self._before_w) == 0) & (self._answer == SENT) & self._moved()
         return at_target | waking
 
     def result(self, silent_s: float) -> Result:
@@ -150,11 +151,11 @@ class OrderProgress:
 
     def _reason(self, outcome: Outcome, which: NDArray[np.bool_], silent_s: float) -> str:
         mean_w = float(np.nanmean(self._watts[which])) if np.isfinite(self._watts[which]).any() else float("nan")
-        words: Mapping[Outcome, str] = {
+        text: Mapping[Outcome, str] = {
             Outcome.PARTLY: f"on average at {mean_w:.0f} W; {self.order.mode} is {self._target_w:.0f} W",
-            Outcome.REFUSED: "the rig says it may not be written to",
+            Outcome.REFUSED: "the rig refused: its settings may not be written",
             Outcome.UNSUPPORTED: f"the driver cannot put these rigs into {self.order.mode}",
             Outcome.UNREACHABLE: f"no answer within {silent_s:.1f} s",
             Outcome.NO_EFFECT: f"accepted the command ({RESENDS + 1} attempts) but still draws {mean_w:,.0f} W",
         }
-        return words[outcome]
+        return text[outcome]

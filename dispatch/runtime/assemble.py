@@ -1,4 +1,4 @@
-"""The worlds: which clock, observer, hands and planner each is made of. Nothing else differs between them."""
+"""The worlds: which clock, observer, executor and planner each is made of. Nothing else differs between them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from dispatch.rigs.driver_sections import driver_settings
 from dispatch.rigs.dry_run import DryRunDriver
 from dispatch.runtime.observer import PolledSource, SiteObserver
 from dispatch.runtime.planner import InlinePlanner, WorkerPlanner
-from dispatch.runtime.price_sources import watched
+from dispatch.runtime.price_sources import polled_sources
 from dispatch.runtime.world import World
 from dispatch.sim.driver import simulated_drivers
 from dispatch.sim.dry_run import dry_run_driver
@@ -30,39 +30,39 @@ from dispatch.site_file.setup import Setup
 from dispatch.store.inbox import Inbox
 from markets.forecasting.ladder import MILD_CELSIUS
 
-POLL_S = 30.0  # world seconds between looks at every rig
+POLL_S = 30.0  # seconds of the world's clock between two readings of every rig
 
 
 @dataclass(frozen=True, slots=True)
 class Assembled:
-    """A world, its crew, and what has to run beside the loop."""
+    """A world, its rig controller, and what has to run beside the loop."""
 
     world: World
-    crew: RigController
-    beside: tuple[Coroutine[Any, Any, Any], ...] = field(default=())
+    controller: RigController
+    background: tuple[Coroutine[Any, Any, Any], ...] = field(default=())
 
 
 def live(setup: Setup, clock: Clock, inbox: Inbox, telemetry: TelemetrySink, *, dry_run: bool = False) -> Assembled:
     """Real sources and real rigs. With `dry_run` orders are recorded and no rig, fan or meter is written to: the shadow world."""
     drivers = _drivers(setup, clock, dry_run)
     fans = {} if dry_run else fans_of(setup)
-    crew = RigController(setup.site, drivers, clock, telemetry, MeterReadings(_meters(setup, drivers), clock), fans)
-    sources = watched(setup, clock.now)
-    observer = SiteObserver(clock, sources, crew, inbox, refresh_each_look=False)
+    controller = RigController(setup.site, drivers, clock, telemetry, MeterReadings(_meters(setup, drivers), clock), fans)
+    sources = polled_sources(setup, clock.now)
+    observer = SiteObserver(clock, sources, controller, inbox, refresh_each_tick=False)
     planner = WorkerPlanner(clock)
-    world = World("shadow" if dry_run else "live", clock, observer, crew, planner)
-    return Assembled(world, crew, (crew.watch(POLL_S), observer.watch(), planner.work()))
+    world = World("shadow" if dry_run else "live", clock, observer, controller, planner)
+    return Assembled(world, controller, (controller.poll(POLL_S), observer.poll(), planner.work()))
 
 
 def replay(
     setup: Setup, clock: Clock, telemetry: TelemetrySink, inbox: Inbox | None = None, more: tuple[PolledSource, ...] = (), seed: int = 0
 ) -> Assembled:
-    """Archived or synthetic facts, a simulated fleet in this process, time that jumps from tick to tick."""
+    """Archived or synthetic facts, a simulated fleet in this process, and a clock that jumps from tick to tick."""
     fleet = _fleet(setup, seed, clock)
-    panel = MeterReadings(simulated_meters(setup.site, fleet, clock), clock)
-    crew = RigController(setup.site, simulated_drivers(fleet, clock), clock, telemetry, panel)
-    observer = SiteObserver(clock, [*watched(setup, clock.now), *more], crew, inbox, refresh_each_look=True)
-    return Assembled(World("replay", clock, observer, crew, InlinePlanner()), crew)
+    meters = MeterReadings(simulated_meters(setup.site, fleet, clock), clock)
+    controller = RigController(setup.site, simulated_drivers(fleet, clock), clock, telemetry, meters)
+    observer = SiteObserver(clock, [*polled_sources(setup, clock.now), *more], controller, inbox, refresh_each_tick=True)
+    return Assembled(World("replay", clock, observer, controller, InlinePlanner()), controller)
 
 
 def _fleet(setup: Setup, seed: int, clock: Clock) -> Fleet:

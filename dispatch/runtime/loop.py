@@ -1,4 +1,5 @@
-"""The loop: see, record, decide, record, act, record; plans run beside it. One loop for live, shadow, replay and imagined worlds."""
+"""The control loop: observe, record, decide, record, execute, record. Plans are made beside it. One loop for live, shadow, replay and
+imagined worlds."""
 
 from __future__ import annotations
 
@@ -19,14 +20,14 @@ from dispatch.store import Journal, JournalLost
 
 log = structlog.get_logger()
 
-CALLED_TICK_S = 60
+INSTRUCTED_TICK_S = 60
 RETRY_S = 0.5  # wall seconds between attempts to write a journal that cannot be written
 
 AfterTick = Callable[[datetime, State], Awaitable[None]]
 
 
 class Fenced(Exception):
-    """Another process leads now; this one must stop."""
+    """Another process leads the site now; this one must stop."""
 
 
 def fold(state: State, journal: Journal) -> State:
@@ -71,12 +72,12 @@ class _Run:
         return self.state
 
     def _tick_s(self, at: datetime) -> int:
-        """While a promise is called on, what drifts is caught within a minute."""
+        """While an instruction is in force, rigs that leave their mode are noticed within a minute."""
         tick_s = self.state.site.tick_s
-        return min(tick_s, CALLED_TICK_S) if instruction_in_force(self.state, at) else tick_s
+        return min(tick_s, INSTRUCTED_TICK_S) if instruction_in_force(self.state, at) else tick_s
 
     def _record(self, entry: Entry) -> None:
-        # The state only moves with what is durable: a lost row leaves it where the journal is.
+        # The state takes in only what is durable: after a lost row it is where the journal is.
         seq = self.journal.append(entry)
         self.state = self.state.after(entry, seq)
 
@@ -88,7 +89,7 @@ class _Run:
                 await self._wait_out(lost)
 
     async def _wait_out(self, lost: JournalLost) -> None:
-        """No row, no command: wait a little and try again, unless somebody else leads."""
+        """No row, no command: wait a little and try again. Raises Fenced when another process leads."""
         if not self.leads():
             raise Fenced(str(lost)) from lost
         log.error("journal cannot be written: no commands until it can", error=str(lost))
@@ -110,7 +111,7 @@ class _Run:
             self.world.planner.ask(at, self.state.seq, self.state)
 
     async def _act(self, at: datetime) -> None:
-        """Decide and carry out, at most three rounds: what does not move is given to others. What then is missed is written down."""
+        """Decide and execute, at most ROUNDS rounds: load that does not move is shed by other rigs. What is still missed is recorded."""
         for round_ in range(1, ROUNDS + 2):
             commanded = decide(self.state, at, round_)
             if commanded is None:
@@ -118,27 +119,27 @@ class _Run:
             self._record(commanded)
             if not commanded.orders:
                 return
-            done, urgent = await self._do(commanded)
+            done, urgent = await self._execute(commanded)
             self._record(done)
             if urgent or (all_reached(done) and not done.meters):
                 return
 
-    async def _do(self, commanded: Commanded) -> tuple[Done, bool]:
-        """Carry out, but no call waits for a rig that hangs: what is pushed meanwhile cuts the waiting short."""
+    async def _execute(self, commanded: Commanded) -> tuple[Done, bool]:
+        """Execute; returns what came of it, and whether something urgent interrupted it: no call waits for a rig that hangs."""
         urgent = asyncio.ensure_future(self.world.observer.urgent())
-        doing = asyncio.ensure_future(self.world.executor.execute(commanded))
+        execution = asyncio.ensure_future(self.world.executor.execute(commanded))
         try:
-            await asyncio.wait((doing, urgent), return_when=asyncio.FIRST_COMPLETED)
-            if urgent.done() and not doing.done():
+            await asyncio.wait((execution, urgent), return_when=asyncio.FIRST_COMPLETED)
+            if urgent.done() and not execution.done():
                 self.world.executor.interrupt()
-            return await doing, urgent.done()
+            return await execution, urgent.done()
         finally:
-            for task in (doing, urgent):
+            for task in (execution, urgent):
                 task.cancel()
-            await asyncio.gather(doing, urgent, return_exceptions=True)
+            await asyncio.gather(execution, urgent, return_exceptions=True)
 
     async def _between(self, due: datetime) -> None:
-        """Until the next tick is due or something urgent was pushed: take plans as they come."""
+        """Record and carry out plans as they come, until the next tick is due or something urgent was pushed."""
         while await self._wait(due) == "plan":
             planned = self.world.planner.take()
             if planned is not None:
@@ -149,7 +150,7 @@ class _Run:
         await self._act(planned.at)
 
     async def _wait(self, due: datetime) -> str:
-        if self.world.planner.waiting():
+        if self.world.planner.has_plan():
             return "plan"
         waits = {
             asyncio.ensure_future(self.world.planner.ready()): "plan",
@@ -166,6 +167,7 @@ class _Run:
 
 
 def all_reached(done: Done) -> bool:
+    """Whether every rig of every order reached its mode."""
     return all(set(filter(lambda outcome: result.by[outcome], result.by)) <= {Outcome.REACHED.value} for result in done.results)
 
 

@@ -1,4 +1,4 @@
-"""Eyes: what became known since the last look, from sources, inbox and rigs."""
+"""The observer: what became known since the last tick, from sources, inbox, rigs and meters."""
 
 from __future__ import annotations
 
@@ -23,99 +23,110 @@ from markets.sources.source import Source
 
 log = structlog.get_logger()
 
-FIRST_LOOK_BACK = timedelta(days=2)  # what a first start asks of its sources: yesterday's hours stand in for tomorrow's
+FIRST_LOOK_BACK = timedelta(days=2)  # how far back a first start asks its sources: yesterday's prices stand in for tomorrow's
 INBOX_POLL_S = 0.1  # wall seconds
-SAID_STANDS = timedelta(hours=6)  # how long what a source finds odd is shown
-SAID_MOST = 5
-RIGS = "rigs"  # the name under which alerts with the fleet stand
+FINDINGS_SHOWN_FOR = timedelta(hours=6)  # how long a finding of a source is shown among the alerts
+FINDINGS_SHOWN = 5
+RIGS = "rigs"  # the source that alerts about the rigs are listed under
 
 
-class Fleet(Protocol):
-    """What the observer need of the crew."""
+class ObservedFleet(Protocol):
+    """What the observer needs of the rig controller."""
 
     async def refresh(self) -> None: ...
 
     def snapshot(self, at: datetime) -> dict[str, GroupSeen]: ...
 
     @property
-    def panel(self) -> MeterReadings: ...
+    def meters(self) -> MeterReadings: ...
 
 
 @dataclass(slots=True)
 class PolledSource:
-    """A source and how often to ask it, world seconds; `beside` the loop where asking takes time, at the look itself where it does not."""
+    """A source of facts and how it is asked.
+
+    period_s       seconds of the world's clock between two requests
+    in_background  asked beside the loop, because an answer takes time; at the tick itself otherwise
+    asked_until    up to when it was asked; None before the first request
+    pending        facts that the next observation takes in
+    failure        what went wrong with the last request; empty when it was answered
+    remarks        its recent findings, each with when it was made
+    """
 
     source: Source
     period_s: float = 60.0
-    beside: bool = False
-    asked: datetime | None = None
-    found: list[Fact] = field(default_factory=list)
-    trouble: str = ""
-    said: list[tuple[datetime, str]] = field(default_factory=list)
+    in_background: bool = False
+    asked_until: datetime | None = None
+    pending: list[Fact] = field(default_factory=list)
+    failure: str = ""
+    remarks: list[tuple[datetime, str]] = field(default_factory=list)
 
-    def odd(self, at: datetime) -> str:
-        """What the source found odd of late, newest last: live sources say it in `findings`, which are taken from there."""
+    def recent_findings(self, at: datetime) -> str:
+        """The findings of a live source of the last hours, newest last; they are removed from its `findings`."""
         findings = getattr(self.source, "findings", None)
         while findings:
-            self.said.append((at, findings.popleft()))
-        self.said = [(when, text) for when, text in self.said if at - when < SAID_STANDS][-SAID_MOST:]
-        return "; ".join(text for _, text in self.said)
+            self.remarks.append((at, findings.popleft()))
+        self.remarks = [(when, text) for when, text in self.remarks if at - when < FINDINGS_SHOWN_FOR][-FINDINGS_SHOWN:]
+        return "; ".join(text for _, text in self.remarks)
 
 
 class SiteObserver:
-    """Eyes on sources, an inbox (None where nothing can be pushed) and a fleet."""
+    """Observes sources, an inbox (None where nothing can be pushed) and a fleet; `refresh_each_tick` reads the rigs at every tick, for a
+    fleet that nobody polls."""
 
     def __init__(
-        self, clock: Clock, watched: Sequence[PolledSource], fleet: Fleet, inbox: Inbox | None, *, refresh_each_look: bool
+        self, clock: Clock, sources: Sequence[PolledSource], fleet: ObservedFleet, inbox: Inbox | None, *, refresh_each_tick: bool
     ) -> None:
-        self._clock, self._watched, self._fleet, self._inbox = clock, watched, fleet, inbox
-        self._refresh = refresh_each_look
-        self._looked = False
-        self._remembers = asyncio.Event()
+        self._clock, self._sources, self._fleet, self._inbox = clock, sources, fleet, inbox
+        self._refresh = refresh_each_tick
+        self._has_observed = False
+        self._history_given = asyncio.Event()
         self._cursor = 0
 
-    async def watch(self) -> None:
-        """Ask the slow sources, each on its own period, for ever; run it as a task beside the loop. Let go of every source at the end."""
+    async def poll(self) -> None:
+        """Ask the sources that are asked in the background, each on its own period, for ever; run it as a task beside the loop. Closes
+        every source at the end."""
         try:
-            await self._remembers.wait()
+            await self._history_given.wait()
             async with asyncio.TaskGroup() as tasks:
-                for watched in self._watched:
-                    if watched.beside:
-                        tasks.create_task(self._ask_for_ever(watched))
+                for polled in self._sources:
+                    if polled.in_background:
+                        tasks.create_task(self._poll_for_ever(polled))
                 await asyncio.Event().wait()
         finally:
-            closes = [w.source.aclose() for w in self._watched if hasattr(w.source, "aclose")]
+            closes = [w.source.aclose() for w in self._sources if hasattr(w.source, "aclose")]
             await asyncio.gather(*closes, return_exceptions=True)
 
-    def _remember(self, state: State) -> None:
-        """Tell live sources what the journal holds of their prices, so that none is told twice over a restart."""
-        prices = [p for shelves in (state.facts.prices, state.facts.reserves) for shelf in shelves.values() for p in shelf]
-        for watched in self._watched:
-            if (told := getattr(watched.source, "published", None)) is not None:
-                told.restore(sorted(prices, key=lambda p: p.known_at))
-        self._remembers.set()
+    def _give_history(self, state: State) -> None:
+        """Give live sources the prices the journal already has, so that a restart does not record them again."""
+        prices = [p for books in (state.facts.prices, state.facts.reserves) for known in books.values() for p in known]
+        for polled in self._sources:
+            if (published := getattr(polled.source, "published", None)) is not None:
+                published.restore(sorted(prices, key=lambda p: p.known_at))
+        self._history_given.set()
 
-    async def _ask_for_ever(self, watched: PolledSource) -> None:
+    async def _poll_for_ever(self, polled: PolledSource) -> None:
         while True:
             now = self._clock.now()
-            await _ask(watched, watched.asked or now - FIRST_LOOK_BACK, now)
-            await self._clock.sleep_until(now + timedelta(seconds=watched.period_s))
+            await _poll(polled, polled.asked_until or now - FIRST_LOOK_BACK, now)
+            await self._clock.sleep_until(now + timedelta(seconds=polled.period_s))
 
     async def observe(self, at: datetime, state: State) -> Seen:
-        if not self._remembers.is_set():
-            self._remember(state)
-        for watched in self._watched:
-            if not watched.beside:
-                await _ask(watched, state.seen_at or at - FIRST_LOOK_BACK, at)
-        if self._refresh or not self._looked:
+        """What became known since `state`: facts, calls, holds, rigs, meters, and alerts."""
+        if not self._history_given.is_set():
+            self._give_history(state)
+        for polled in self._sources:
+            if not polled.in_background:
+                await _poll(polled, state.seen_at or at - FIRST_LOOK_BACK, at)
+        if self._refresh or not self._has_observed:
             await self._fleet.refresh()
         facts, alerts = self._gather(state, at)
         pushed, holds, cursor = self._pushed(state, at, alerts)
         fleet = self._fleet.snapshot(at)
         if silent := _silent(state, fleet):
             alerts[RIGS] = silent
-        alerts |= self._fleet.panel.alerts(at)
-        self._looked = True
+        alerts |= self._fleet.meters.alerts(at)
+        self._has_observed = True
         return Seen(
             at=at,
             facts=(*facts, *pushed),
@@ -124,24 +135,25 @@ class SiteObserver:
             inbox=cursor,
             alerts=alerts,
             asked=self._asked(),
-            meters=self._fleet.panel.fresh(at),
+            meters=self._fleet.meters.fresh(at),
         )
 
     def _asked(self) -> tuple[str, ...]:
-        """Everything that would be named among the alerts if it had any."""
-        odd = (_odd(w) for w in self._watched if hasattr(w.source, "findings"))
-        return tuple(sorted({"inbox", RIGS, *odd, *self._fleet.panel.asked(), *(w.source.name for w in self._watched if w.asked)}))
+        """Every source that would be listed among the alerts if it had any."""
+        findings = (_findings_name(w) for w in self._sources if hasattr(w.source, "findings"))
+        sources = (w.source.name for w in self._sources if w.asked_until)
+        return tuple(sorted({"inbox", RIGS, *findings, *self._fleet.meters.asked(), *sources}))
 
     def _gather(self, state: State, at: datetime) -> tuple[list[Fact], dict[str, str]]:
         facts: list[Fact] = []
         alerts = {}
-        for watched in self._watched:
-            fresh, watched.found = watched.found, []
+        for polled in self._sources:
+            fresh, polled.pending = polled.pending, []
             facts += [f for f in fresh if not _known(state, f)]
-            if watched.trouble:
-                alerts[watched.source.name] = watched.trouble
-            if odd := watched.odd(at):
-                alerts[_odd(watched)] = odd
+            if polled.failure:
+                alerts[polled.source.name] = polled.failure
+            if findings := polled.recent_findings(at):
+                alerts[_findings_name(polled)] = findings
         return facts, alerts
 
     def _pushed(self, state: State, at: datetime, alerts: dict[str, str]) -> tuple[list[Fact], tuple[Hold, ...], int]:
@@ -156,37 +168,38 @@ class SiteObserver:
         holds: list[Hold] = []
         for row in rows:
             try:
-                _sort_in(row, state, at, facts, holds)
-            except InvalidDocument as faults:  # it was validated when it came; the book may have changed since
+                _read_row(row, state, at, facts, holds)
+            except InvalidDocument as faults:  # it was valid when it came in; the book may have changed since
                 alerts["inbox"] = f"{row.kind} in inbox row {row.id} cannot be used: {faults}"
         self._cursor = rows[-1].id if rows else state.inbox
         return facts, tuple(holds), self._cursor
 
     async def urgent(self) -> None:
+        """Returns as soon as something pushed waits in the inbox."""
         while self._inbox is None:
             await asyncio.Event().wait()
         while True:
             try:
-                if self._looked and self._inbox.newest() > self._cursor:
+                if self._has_observed and self._inbox.newest() > self._cursor:
                     return
             except LedgerUnavailable as fault:
                 log.warning("inbox cannot be read", error=str(fault))
             await asyncio.sleep(INBOX_POLL_S)
 
 
-def _odd(watched: PolledSource) -> str:
-    return f"{watched.source.name}, of late"
+def _findings_name(polled: PolledSource) -> str:
+    return f"{polled.source.name}, of late"
 
 
 def _silent(state: State, fleet: Mapping[str, GroupSeen]) -> str:
-    """The groups of which fewer than half of the rigs answer, in words."""
+    """A sentence on the groups of which fewer than half of the rigs respond; empty when there are none."""
     rigs = {g.name: g.rigs for g in state.site.groups}
-    few = [(name, look.reachable) for name, look in fleet.items() if 2 * look.reachable < rigs[name]]
+    few = [(name, seen.reachable) for name, seen in fleet.items() if 2 * seen.reachable < rigs[name]]
     return "; ".join(f"group {name}: {n} of {rigs[name]} rigs responding" for name, n in few)
 
 
-def _sort_in(row: InboxRow, state: State, at: datetime, facts: list[Fact], holds: list[Hold]) -> None:
-    """One pushed document to where it belongs, taken in at `at`; its source is the key that pushed it."""
+def _read_row(row: InboxRow, state: State, at: datetime, facts: list[Fact], holds: list[Hold]) -> None:
+    """Add one pushed document to the facts or the holds. Raises InvalidDocument. A hold is by the API key that pushed it."""
     if row.kind == "call":
         facts.append(parse_call(row.document, state.setup.book, at))
     elif row.kind == "award":
@@ -195,25 +208,25 @@ def _sort_in(row: InboxRow, state: State, at: datetime, facts: list[Fact], holds
         holds.append(parse_hold({"id": f"hold-{row.id}", **row.document}, state.site, row.key_name))
 
 
-async def _ask(watched: PolledSource, since: datetime, until: datetime) -> None:
-    """One question to a source. A failure is remembered in words until the next answer; logged once, and once when it is over."""
+async def _poll(polled: PolledSource, since: datetime, until: datetime) -> None:
+    """Ask a source once. A failure is kept until the next answer; it is logged once, and its end once."""
     try:
         if until > since:
-            watched.found += await watched.source.fetch(since, until)
-        watched.asked = until
-        if watched.trouble:
-            log.info("source recovered", source=watched.source.name)
-        watched.trouble = ""
+            polled.pending += await polled.source.fetch(since, until)
+        polled.asked_until = until
+        if polled.failure:
+            log.info("source recovered", source=polled.source.name)
+        polled.failure = ""
     except SourceError as fault:
-        if not watched.trouble:
-            log.warning("source failed", source=watched.source.name, error=str(fault), kind=type(fault).__name__)
-        watched.trouble = f"{type(fault).__name__}: {fault}"
-        watched.asked = watched.asked or since
+        if not polled.failure:
+            log.warning("source failed", source=polled.source.name, error=str(fault), kind=type(fault).__name__)
+        polled.failure = f"{type(fault).__name__}: {fault}"
+        polled.asked_until = polled.asked_until or since
 
 
 def _known(state: State, fact: Fact) -> bool:
-    """Whether a price says nothing new: after a restart a live source tells again what the journal already holds."""
+    """Whether a fact is a price the journal already has: after a restart a live source gives some again."""
     if not isinstance(fact, Price):
         return False
-    shelf = state.facts.prices.get((fact.point, fact.market), ())
-    return any(p.over == fact.over and p.usd_per_mwh == fact.usd_per_mwh for p in reversed(shelf))
+    known = state.facts.prices.get((fact.point, fact.market), ())
+    return any(p.over == fact.over and p.usd_per_mwh == fact.usd_per_mwh for p in reversed(known))

@@ -29,7 +29,7 @@ BUDGET_S = 20.0  # what the solver may take; the plan falls back to merit order 
 DEADLINE_S = 30.0  # when the worker is given up and started anew, wall seconds
 
 
-def make(made_from: PlanInputs, session: Session | None = None, risk: Risk | None = None) -> PlanDocument:
+def make_plan(made_from: PlanInputs, session: Session | None = None, risk: Risk | None = None) -> PlanDocument:
     """A plan as its document. A session kept from plan to plan starts where the last one ended when only prices moved."""
     i = made_from
     made = plan(i.site, i.book, i.outlook, i.so_far, i.availability, deadline_s=BUDGET_S, session=session, risk=risk, stopwatch=wall_s)
@@ -37,7 +37,7 @@ def make(made_from: PlanInputs, session: Session | None = None, risk: Risk | Non
 
 
 class NoSolver:
-    """Says why there is none: a plan made with it is made by merit order, in a fraction of a second."""
+    """Stands in for a solver that failed: a plan made with it is made by merit order, in a fraction of a second."""
 
     def __init__(self, why: str) -> None:
         self._why = why
@@ -53,15 +53,15 @@ def rule_based(made_from: PlanInputs, why: str) -> PlanDocument:
 
 
 class InlinePlanner:
-    """Plans when it is asked; the plan is there at the same instant of a virtual clock."""
+    """Plans when it is asked: the plan is there at the same instant of a virtual clock."""
 
     def __init__(self) -> None:
         self._planned: Planned | None = None
 
     def ask(self, at: datetime, seq: int, state: State) -> None:
-        self._planned = Planned(at=at, as_of=seq, plan=make(inputs(state, at)))
+        self._planned = Planned(at=at, as_of=seq, plan=make_plan(inputs(state, at)))
 
-    def waiting(self) -> bool:
+    def has_plan(self) -> bool:
         return self._planned is not None
 
     async def ready(self) -> None:
@@ -74,8 +74,8 @@ class InlinePlanner:
 
 
 class WorkerPlanner:
-    """Plans in a process of its own. A worker that dies or overruns is replaced. The rule-based plan answers at once in its stead, and the
-    next worker is asked again, unless something newer is to be planned by then."""
+    """Plans in a worker process. A worker that dies or overruns its deadline is replaced: a rule-based plan is made at once instead, and
+    the next worker is asked again, unless a newer request waits by then."""
 
     def __init__(self, clock: Clock, deadline_s: float = DEADLINE_S) -> None:
         self._clock = clock
@@ -91,7 +91,7 @@ class WorkerPlanner:
         self._waiting = (seq, inputs(state, at))
         self._asked.set()
 
-    def waiting(self) -> bool:
+    def has_plan(self) -> bool:
         return self._planned is not None
 
     async def ready(self) -> None:
@@ -103,7 +103,7 @@ class WorkerPlanner:
         return planned
 
     async def work(self) -> None:
-        """Serve questions for ever; run it as a task beside the loop."""
+        """Serve requests for ever; run it as a task beside the loop."""
         try:
             while True:
                 await self._asked.wait()
@@ -126,7 +126,7 @@ class WorkerPlanner:
                 pipe = self._worker()
                 pipe.send(made_from)
                 async with asyncio.timeout(self._deadline_s):
-                    answer: dict[str, Any] = await _received(pipe)
+                    answer: dict[str, Any] = await _receive(pipe)
                 if "error" not in answer:
                     self._deliver(seq, cast(PlanDocument, answer))
                     return
@@ -145,7 +145,7 @@ class WorkerPlanner:
     async def _without_worker(self, seq: int, made_from: PlanInputs, why: str) -> None:
         try:
             self._deliver(seq, await asyncio.to_thread(rule_based, made_from, why))
-        except Exception as fault:  # whatever it is, the loop must hear of it
+        except Exception as fault:  # whatever it is, the loop must learn of it
             log.error("no plan", error=repr(fault))
             self._deliver(seq, None, f"{why}; by merit order: {fault!r}")
 
@@ -172,7 +172,7 @@ class WorkerPlanner:
         self._process = self._pipe = None
 
 
-async def _received(pipe: Connection) -> Any:
+async def _receive(pipe: Connection) -> Any:
     loop, there = asyncio.get_running_loop(), asyncio.Event()
     loop.add_reader(pipe.fileno(), there.set)
     try:
@@ -191,6 +191,6 @@ def _serve(pipe: Connection, parent: int) -> None:
         except EOFError:
             return
         try:
-            pipe.send(make(made_from, session))
-        except Exception as fault:  # whatever it is, the loop must hear of it
+            pipe.send(make_plan(made_from, session))
+        except Exception as fault:  # whatever it is, the loop must learn of it
             pipe.send({"error": repr(fault)})

@@ -1,4 +1,4 @@
-"""The sources a site file asks for, each with how often it is asked."""
+"""The sources of prices and hashprice that a site file names."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from dispatch.runtime.observer import PolledSource
 from dispatch.site_file.setup import Setup
 
 
-def watched(setup: Setup, now: Callable[[], datetime]) -> list[PolledSource]:
-    """Prices and hashprice. A source that answers out of a file or a formula is asked at each look, one on a network beside the loop."""
-    return [PolledSource(s.opened(setup, now), s.period_s, beside=s.live) for s in (setup.prices, setup.hash)]
+def polled_sources(setup: Setup, now: Callable[[], datetime]) -> list[PolledSource]:
+    """The sources of prices and hashprice. One on a network is asked in the background, any other at each tick."""
+    return [PolledSource(s.opened(setup, now), s.period_s, in_background=s.live) for s in (setup.prices, setup.hash)]
 
 
 def simulated_market(setup: Setup) -> bool:
-    """Whether prices come out of an archive or a formula, so that time may run as one likes."""
+    """Whether prices come from an archive or a formula, so that time may run at any speed."""
     return not setup.prices.live
 
 
 def archived(config: Path, archive: Path) -> dict[str, Any]:
-    """The sections that put an archive in place of the file's price source, unless that is a tariff, and of its hashprice where that is an
-    archive too."""
+    """The site-file sections that put an archive in place of the price source, unless that is a tariff, and of the hashprice where that is
+    an archive too."""
     override: dict[str, Any] = {"prices": {"source": "archive", "path": str(archive.resolve())}}
     try:
         document = tomllib.loads(config.read_text("utf-8"))
     except (OSError, ValueError):
-        return override  # config.load says it better
+        return override  # loading the site file reports it
     hash_, prices = document.get("hash", {}), document.get("prices")
     if isinstance(prices, dict) and prices.get("source") == "tariff":
         override = {}

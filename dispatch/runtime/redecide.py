@@ -11,7 +11,7 @@ from dispatch.decide.decide import decide
 from dispatch.decide.plan_inputs import inputs
 from dispatch.decide.state import State
 from dispatch.entries import Commanded, Entry, Planned, RunStarted, canonical, entry_to_json
-from dispatch.runtime.planner import make, rule_based
+from dispatch.runtime.planner import make_plan, rule_based
 from dispatch.site_file.load import setup_from_document
 from optimizer.domain.money import Finding
 from optimizer.planning.plan_json import PlanDocument
@@ -36,47 +36,47 @@ def redecide(rows: Iterator[tuple[int, Entry]]) -> Redecided:
     """Fold the rows and make each command and plan anew. Plans are solved cold: the same MW, the objective within 1e-9; timings and
     duals, which need not be unique, are not compared. A plan that was made by merit order, the solver or its process having failed, is
     made so again; one that time ended may be bettered."""
-    said = Redecided()
+    result = Redecided()
     state: State | None = None
     states: OrderedDict[int, State] = OrderedDict()
     for seq, entry in rows:
         if state is None:
             if not isinstance(entry, RunStarted):
-                said.findings.append(Finding("journal", f"row {seq}: the journal begins with {type(entry).__name__}, not with a run"))
-                return said
+                result.findings.append(Finding("journal", f"row {seq}: the journal begins with {type(entry).__name__}, not with a run"))
+                return result
             state = State.start(setup_from_document(entry.config), setup_from_document)
         if isinstance(entry, Commanded):
-            said.commands += 1
-            _again(said, seq, entry, state)
+            result.commands += 1
+            _check_command(result, seq, entry, state)
         elif isinstance(entry, Planned) and entry.plan is not None:
-            said.plans += 1
-            _planned_again(said, seq, entry, states.get(entry.as_of))
+            result.plans += 1
+            _check_plan(result, seq, entry, states.get(entry.as_of))
         state = state.after(entry, seq)
         states[seq] = state
         if len(states) > KEPT_STATES:
             states.popitem(last=False)
-    return said
+    return result
 
 
-def _again(said: Redecided, seq: int, entry: Commanded, state: State) -> None:
+def _check_command(result: Redecided, seq: int, entry: Commanded, state: State) -> None:
     again = decide(state, entry.at, entry.round)
     if again is None or canonical(entry_to_json(again)) != canonical(entry_to_json(entry)):
         what = "no command at all" if again is None else _first_difference(entry_to_json(entry), entry_to_json(again))
-        said.findings.append(Finding("command", f"row {seq}, {entry.at.isoformat()}: decided again: {what}"))
+        result.findings.append(Finding("command", f"row {seq}, {entry.at.isoformat()}: decided again: {what}"))
 
 
-def _planned_again(said: Redecided, seq: int, entry: Planned, state: State | None) -> None:
+def _check_plan(result: Redecided, seq: int, entry: Planned, state: State | None) -> None:
     if state is None or state.seen_at is None:
-        said.findings.append(Finding("plan", f"row {seq}: its inputs, row {entry.as_of}, are not in the journal"))
+        result.findings.append(Finding("plan", f"row {seq}: its inputs, row {entry.as_of}, are not in the journal"))
         return
     assert entry.plan is not None
     was = cast(PlanDocument, entry.plan)
     made_from, how = inputs(state, state.seen_at), was["solve"]["status"]
-    again = rule_based(made_from, "as it was") if how == RULE_BASED else make(made_from)
+    again = rule_based(made_from, "as it was") if how == RULE_BASED else make_plan(made_from)
     if how == FEASIBLE and again["objective_usd"] >= was["objective_usd"]:
         return
     if difference := _plan_difference(was, again):
-        said.findings.append(Finding("plan", f"row {seq}, {entry.at.isoformat()}: planned again: {difference}"))
+        result.findings.append(Finding("plan", f"row {seq}, {entry.at.isoformat()}: planned again: {difference}"))
 
 
 def _plan_difference(was: PlanDocument, now: PlanDocument) -> str:

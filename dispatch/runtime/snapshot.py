@@ -1,4 +1,4 @@
-"""Snapshot: what a plan or a what-if stands on when no daemon runs: a site file, and facts from its sources as of an instant."""
+"""The inputs of a plan or a what-if when no daemon runs: a site file, and facts from its sources as of an instant."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from dispatch.clock import VirtualClock, wall_now
 from dispatch.decide.plan_inputs import PlanInputs, inputs
 from dispatch.decide.state import State
 from dispatch.entries import Seen
-from dispatch.runtime.price_sources import archived, watched
+from dispatch.runtime.price_sources import archived, polled_sources
 from dispatch.site_file.load import load_site_file, setup_from_document
 from dispatch.site_file.setup import Setup
 from markets.facts import Fact
@@ -30,16 +30,16 @@ class Snapshot:
 
 
 def snapshot(config: Path, archive: Path | None, at: datetime | None) -> Snapshot:
-    """Ask every source of a site file for what was known at `at`. Raises SourceError."""
+    """Ask every source of a site file for what was known at `at`, now by default. Raises ConfigError, SourceError."""
     setup = load_site_file(config, archived(config, archive) if archive else {})
     at = at or wall_now()
-    return asyncio.run(_look(setup, at))
+    return asyncio.run(_gather(setup, at))
 
 
-async def _look(setup: Setup, at: datetime) -> Snapshot:
+async def _gather(setup: Setup, at: datetime) -> Snapshot:
     clock = VirtualClock(at)
     facts: list[Fact] = []
-    for source in watched(setup, clock.now):
+    for source in polled_sources(setup, clock.now):
         facts += await source.source.fetch(at - LOOK_BACK, at)
     state = State.start(setup, setup_from_document).after(Seen(at=at, facts=tuple(facts)), 1)
     return Snapshot(setup, state, inputs(state, at), at)

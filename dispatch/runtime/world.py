@@ -24,21 +24,23 @@ class Observer(Protocol):
 
 
 class Executor(Protocol):
-    """Carries out orders and reads back."""
+    """Carries out orders and reads their rigs back."""
 
     async def execute(self, commanded: Commanded) -> Done: ...
 
     def interrupt(self) -> None:
-        """Something urgent waits: end what `do` is waiting for."""
+        """Something urgent waits: `execute` returns at its next step."""
         ...
 
 
 class Planner(Protocol):
-    """Makes plans beside the loop. At most one is under way; a newer question replaces an older one that waits."""
+    """Makes plans beside the loop. At most one is being made; a newer request replaces an older one that waits."""
 
-    def ask(self, at: datetime, seq: int, state: State) -> None: ...
+    def ask(self, at: datetime, seq: int, state: State) -> None:
+        """Request a plan made at `at` from the state after the journal's row `seq`."""
+        ...
 
-    def waiting(self) -> bool:
+    def has_plan(self) -> bool:
         """Whether a plan can be taken now."""
         ...
 
@@ -46,7 +48,9 @@ class Planner(Protocol):
         """Returns when a plan can be taken."""
         ...
 
-    def take(self) -> Planned | None: ...
+    def take(self) -> Planned | None:
+        """The plan that was made, once; None when there is none."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -64,7 +64,7 @@ async def lead(job: Job, clock: WallClock) -> int:
     try:
         return await _until_first_ends(
             _run_loop(process, job.until),
-            *assembled.beside,
+            *assembled.background,
             _renew_lease(engine, token),
             _save_telemetry(telemetry, clock),
             watched_folder.watch(data, inbox, setup),
@@ -79,7 +79,7 @@ async def _run_loop(process: LeadingProcess, until_text: str | None) -> int:
     setup, clock, world = process.setup, process.clock, process.assembled.world
     if isinstance(clock, HeldClock):
         await _wait_for_rigs(setup)
-        await process.assembled.crew.refresh()
+        await process.assembled.controller.refresh()
         clock.let_go()
     until = parse_instant(until_text) if until_text else None
     journal, state = SqlJournal(process.engine, process.token), State.start(setup, setup_from_document)

@@ -80,6 +80,6 @@ async def replay(setup: Setup, data: Path, start: datetime, end: datetime, seed:
     telemetry.flush()
     last = OperatingDay.of(setup.site.market, end - timedelta(seconds=1))
     settle_and_write(setup, data, engine, telemetry, last)
-    await assembled.crew.close()
+    await assembled.controller.close()
     lease.release(engine, token)
     return state

@@ -9,7 +9,7 @@ from datetime import date, datetime, timedelta
 from typing import Any
 
 from dispatch.decide.state import State
-from dispatch.runtime.price_sources import simulated_market, watched
+from dispatch.runtime.price_sources import polled_sources, simulated_market
 from dispatch.site_file.setup import Setup
 from markets import SourceError
 from markets.facts import Price, PriceMarket
@@ -38,7 +38,7 @@ class ReferenceDayPrices:
 
 
 def _from_source(setup: Setup, day: OperatingDay, point: str, now: datetime) -> list[Price]:
-    source = watched(setup, lambda: now)[0].source
+    source = polled_sources(setup, lambda: now)[0].source
     try:
         facts = asyncio.run(_fetch(source, day.start, day.end + PUBLICATION_DELAY))
     except (SourceError, ValueError, OverflowError) as fault:

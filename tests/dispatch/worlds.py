@@ -35,8 +35,8 @@ def world(
 ) -> World:
     clock = VirtualClock(start)
     fleet = fleet or Fleet(spec_of(setup.site.groups).with_afflictions(tuple(faults)), seed, start.timestamp())
-    panel = MeterReadings(simulated_meters(setup.site, fleet, clock), clock)
-    crew = RigController(setup.site, simulated_drivers(fleet, clock), clock, telemetry or Forgetful(), panel)
+    meters = MeterReadings(simulated_meters(setup.site, fleet, clock), clock)
+    controller = RigController(setup.site, simulated_drivers(fleet, clock), clock, telemetry or Forgetful(), meters)
     told = [Telling(list(facts)), *sources]
-    observer = SiteObserver(clock, [PolledSource(s) for s in told], crew, inbox, refresh_each_look=True)
-    return World("replay", clock, observer, crew, InlinePlanner())
+    observer = SiteObserver(clock, [PolledSource(s) for s in told], controller, inbox, refresh_each_tick=True)
+    return World("replay", clock, observer, controller, InlinePlanner())

@@ -1,4 +1,4 @@
-"""The panel: readings count for a while, a silent meter is named and held up nobody, and one that is back is believed again."""
+"""The meters: readings count for a while, a silent meter is named and held up nobody, and one that is back is believed again."""
 
 from __future__ import annotations
 
@@ -32,19 +32,19 @@ class Dial:
 
 async def test_a_reading_counts_until_it_is_stale() -> None:
     clock, dial, other = VirtualClock(NOON), Dial(1.5), Dial(None)
-    panel = MeterReadings({MAIN: dial, HALL_A: other}, clock)
-    assert panel.fresh(NOON) == {} and set(panel.alerts(NOON)) == {"meter main", "hall a"}
-    await panel.refresh()
-    assert panel.fresh(NOON) == {MAIN: 1.5} and set(panel.alerts(NOON)) == {"hall a"}
+    meters = MeterReadings({MAIN: dial, HALL_A: other}, clock)
+    assert meters.fresh(NOON) == {} and set(meters.alerts(NOON)) == {"meter main", "hall a"}
+    await meters.refresh()
+    assert meters.fresh(NOON) == {MAIN: 1.5} and set(meters.alerts(NOON)) == {"hall a"}
     dial.mw = None
-    await panel.refresh()
-    assert panel.fresh(NOON + timedelta(seconds=STALE_S)) == {MAIN: 1.5}
+    await meters.refresh()
+    assert meters.fresh(NOON + timedelta(seconds=STALE_S)) == {MAIN: 1.5}
     later = NOON + timedelta(seconds=STALE_S + 1)
-    assert panel.fresh(later) == {} and "since 17:00:00Z" in panel.alerts(later)["meter main"]
+    assert meters.fresh(later) == {} and "since 17:00:00Z" in meters.alerts(later)["meter main"]
     await clock.sleep_until(later)
     dial.mw = 1.25
-    await panel.refresh()
-    assert panel.fresh(later) == {MAIN: 1.25}
+    await meters.refresh()
+    assert meters.fresh(later) == {MAIN: 1.25}
 
 
 async def test_simulated_meters_read_what_rigs_truly_draw_with_the_halls_overhead() -> None:
@@ -57,8 +57,8 @@ async def test_simulated_meters_read_what_rigs_truly_draw_with_the_halls_overhea
     fleet, clock = Fleet(spec_of(setup.site.groups), 1, NOON.timestamp()), VirtualClock(NOON)
     meters = simulated_meters(setup.site, fleet, clock)
     assert set(meters) == {MAIN, HALL_A, B_NEW}
-    panel = MeterReadings(meters, clock)
-    await panel.refresh()
-    read = panel.fresh(NOON)
+    meters = MeterReadings(meters, clock)
+    await meters.refresh()
+    read = meters.fresh(NOON)
     assert abs(read[MAIN] - (read[HALL_A] + 1.2 * read[B_NEW])) < 1e-8
     assert abs(read[HALL_A] / (40 * 0.003 * 1.1) - 1) < 0.02

@@ -46,8 +46,8 @@ class Sink:
         self.rows += [(float(a), group, int(r), float(w), float(t), why) for a, r, w, t in zip(at_s, rigs, watts, ths, strict=True)]
 
 
-def simulated_crew(written: Site, *faults: Affliction, seed: int = 1) -> tuple[RigController, Fleet, VirtualClock, Sink]:
-    """A crew over an in-process fleet, on a clock that moves only as it is waited for."""
+def simulated_controller(written: Site, *faults: Affliction, seed: int = 1) -> tuple[RigController, Fleet, VirtualClock, Sink]:
+    """A controller over an in-process fleet, on a clock that moves only as it is waited for."""
     clock, sink = VirtualClock(START), Sink()
     fleet = Fleet(spec_of(written.groups).with_afflictions(faults), seed, START.timestamp())
     return RigController(written, simulated_drivers(fleet, clock), clock, sink), fleet, clock, sink

@@ -1,4 +1,4 @@
-"""The crew with pyasic over TCP: outcomes judged by reading, no rig held up by another, nothing left open, no pool ever written."""
+"""The controller with pyasic over TCP: outcomes judged by reading, no rig held up by another, nothing left open, no pool ever written."""
 
 from __future__ import annotations
 
@@ -28,23 +28,28 @@ SPEED = 20.0
 
 
 @asynccontextmanager
-async def crew_over_tcp(
+async def controller_over_tcp(
     subnet: str, rigs: int, *faults: Affliction, effects: Path | None = None, wake_min: float = 10.0
 ) -> AsyncIterator[tuple[RigController, AddressedFleet, WallClock, Asics]]:
     written, clock = site(rigs, wake_min=wake_min), WallClock(START, SPEED)
     ips = addresses(subnet, rigs)
     async with serving(spec_of(written.groups).with_afflictions(faults), {"g0": ips}, clock, effects) as yard:
         driver = Asics(written.groups[0], ips, "M60S_VK30", clock)
-        crew = RigController(written, {"g0": driver}, clock, Sink())
-        yield crew, yard, clock, driver
-        await crew.close()
+        controller = RigController(written, {"g0": driver}, clock, Sink())
+        yield controller, yard, clock, driver
+        await controller.close()
 
 
 async def test_orders_over_tcp_are_judged_by_what_the_rigs_draw() -> None:
     ill = {1: RigFault.REFUSES, 2: RigFault.LIES, 3: RigFault.UNREACHABLE, 4: RigFault.HANGS, 5: RigFault.PARTIAL, 6: RigFault.DRIPS}
-    async with crew_over_tcp("127.83.1.0/24", 12, *(Affliction(f, "g0", (r,)) for r, f in ill.items())) as (crew, yard, clock, _):
-        await crew.refresh()
-        done = await crew.execute(orders(clock, ("g0", "sleep", range(12)), deadline_s=120.0))
+    async with controller_over_tcp("127.83.1.0/24", 12, *(Affliction(f, "g0", (r,)) for r, f in ill.items())) as (
+        controller,
+        yard,
+        clock,
+        _,
+    ):
+        await controller.refresh()
+        done = await controller.execute(orders(clock, ("g0", "sleep", range(12)), deadline_s=120.0))
         assert outcomes(done) == {
             "reached": [0, 7, 8, 9, 10, 11],
             "refused": [1],
@@ -53,16 +58,16 @@ async def test_orders_over_tcp_are_judged_by_what_the_rigs_draw() -> None:
             "partly": [5],
         }
         assert done.results[0].resent >= 2
-        done = await crew.execute(orders(clock, ("g0", "low", [0]), ("g0", "normal", [7, 8]), deadline_s=120.0))
+        done = await controller.execute(orders(clock, ("g0", "low", [0]), ("g0", "normal", [7, 8]), deadline_s=120.0))
         assert outcomes(done) == {"reached": [0]} and outcomes(done, 1) == {"reached": [7, 8]}
 
 
 async def test_a_hung_rig_does_not_hold_up_the_others() -> None:
     """The other rigs have moved, and are known to have, before the hung one's first answer was given up."""
-    async with crew_over_tcp("127.83.2.0/24", 20, Affliction(RigFault.HANGS, "g0", (0, 10))) as (crew, yard, clock, _):
-        sink = crew._telemetry
+    async with controller_over_tcp("127.83.2.0/24", 20, Affliction(RigFault.HANGS, "g0", (0, 10))) as (controller, yard, clock, _):
+        sink = controller._telemetry
         began = clock.now().timestamp()
-        done = await crew.execute(orders(clock, ("g0", "sleep", range(20)), deadline_s=300.0))
+        done = await controller.execute(orders(clock, ("g0", "sleep", range(20)), deadline_s=300.0))
         assert outcomes(done)["unreachable"] == [0, 10] and len(outcomes(done)["reached"]) == 18
         moved = yard.fleet
         assert all(moved.standing("g0", r)[0] == "sleep" for r in range(20) if r not in (0, 10))
@@ -73,10 +78,10 @@ async def test_a_hung_rig_does_not_hold_up_the_others() -> None:
 
 async def test_pools_are_never_written_and_every_order_moved_each_rig_once(tmp_path: Path) -> None:
     path = tmp_path / "effects.jsonl"
-    async with crew_over_tcp("127.83.3.0/24", 8, Affliction(RigFault.LIES, "g0", (3,)), effects=path) as (crew, _, clock, _):
-        await crew.refresh()
+    async with controller_over_tcp("127.83.3.0/24", 8, Affliction(RigFault.LIES, "g0", (3,)), effects=path) as (controller, _, clock, _):
+        await controller.refresh()
         for mode in ("sleep", "normal", "low"):
-            await crew.execute(orders(clock, ("g0", mode, range(8)), deadline_s=120.0))
+            await controller.execute(orders(clock, ("g0", mode, range(8)), deadline_s=120.0))
     rows = [json.loads(line) for line in path.read_text().splitlines()]
     assert not [r for r in rows if "pool" in r["verb"] or "pools" in r]
     for verb in ("power_off", "power_on"):
@@ -85,18 +90,23 @@ async def test_pools_are_never_written_and_every_order_moved_each_rig_once(tmp_p
 
 
 async def test_nothing_stays_open_and_no_more_than_allowed_is() -> None:
-    async with crew_over_tcp("127.83.4.0/24", 40, Affliction(RigFault.HANGS, "g0", tuple(range(0, 40, 4)))) as (crew, _, clock, driver):
+    async with controller_over_tcp("127.83.4.0/24", 40, Affliction(RigFault.HANGS, "g0", tuple(range(0, 40, 4)))) as (
+        controller,
+        _,
+        clock,
+        driver,
+    ):
         before = len(os.listdir("/proc/self/fd"))
         for _ in range(3):
             await driver.read(range(40), 0.3)
-        await crew.execute(orders(clock, ("g0", "sleep", range(40)), deadline_s=30.0))
-        await crew.close()
+        await controller.execute(orders(clock, ("g0", "sleep", range(40)), deadline_s=30.0))
+        await controller.close()
         assert len(os.listdir("/proc/self/fd")) <= before + 2
 
 
 async def test_a_token_that_ran_out_is_renewed_once_and_tokens_are_fetched_ahead() -> None:
-    async with crew_over_tcp("127.83.5.0/24", 3) as (crew, yard, clock, driver):
-        await crew.refresh()
+    async with controller_over_tcp("127.83.5.0/24", 3) as (controller, yard, clock, driver):
+        await controller.refresh()
         assert driver._warming is not None
         await driver._warming
         tokens = [m.rpc.token for m in driver._rigs]

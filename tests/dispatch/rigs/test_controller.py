@@ -1,4 +1,4 @@
-"""The crew over an in-process fleet: what it finds out, what it judges, and that it tells no rig twice without having looked."""
+"""The controller over an in-process fleet: what it finds out, what it judges, and that it tells no rig twice without having looked."""
 
 import asyncio
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ from dispatch.rigs.group_readings import ranges
 from dispatch.sim.driver import simulated_drivers
 from dispatch.sim.fleet import Fleet
 from dispatch.sim.spec import Affliction, RigFault, spec_of
-from tests.dispatch.rigs.fakes import START, Sink, orders, outcomes, simulated_crew, site
+from tests.dispatch.rigs.fakes import START, Sink, orders, outcomes, simulated_controller, site
 
 
 @given(st.sets(st.integers(0, 300)))
@@ -27,23 +27,26 @@ def test_ranges_are_what_pack_writes(rigs: set[int]) -> None:
 
 
 async def test_the_first_snapshot_names_every_rig_and_the_next_only_what_changed() -> None:
-    crew, fleet, clock, _ = simulated_crew(site(5, 3))
-    assert {k: v.changed for k, v in crew.snapshot(clock.now()).items()} == {"g0": {"unreachable": "0-4"}, "g1": {"unreachable": "0-2"}}
-    await crew.refresh()
-    seen = crew.snapshot(clock.now())
+    controller, fleet, clock, _ = simulated_controller(site(5, 3))
+    assert {k: v.changed for k, v in controller.snapshot(clock.now()).items()} == {
+        "g0": {"unreachable": "0-4"},
+        "g1": {"unreachable": "0-2"},
+    }
+    await controller.refresh()
+    seen = controller.snapshot(clock.now())
     assert seen["g0"].changed == {"normal": "0-4"} and seen["g1"].changed == {"normal": "0-2"}
     assert seen["g0"].load_mw == pytest.approx(5 * 3400e-6, rel=0.03) and seen["g0"].reachable == 5
     assert seen["g0"].hashrate_ph == pytest.approx(5 * 0.180, rel=0.03)
-    await crew.refresh()
-    assert crew.snapshot(clock.now())["g0"].changed == {}
-    await crew.execute(orders(clock, ("g0", "sleep", [1, 2])))
-    assert crew.snapshot(clock.now())["g0"].changed == {"sleep": "1-2"}
+    await controller.refresh()
+    assert controller.snapshot(clock.now())["g0"].changed == {}
+    await controller.execute(orders(clock, ("g0", "sleep", [1, 2])))
+    assert controller.snapshot(clock.now())["g0"].changed == {"sleep": "1-2"}
 
 
 async def test_orders_are_done_when_the_reading_agrees() -> None:
-    crew, fleet, clock, sink = simulated_crew(site(6, 4))
-    await crew.refresh()
-    done = await crew.execute(orders(clock, ("g0", "sleep", range(6)), ("g1", "low", [0, 3])))
+    controller, fleet, clock, sink = simulated_controller(site(6, 4))
+    await controller.refresh()
+    done = await controller.execute(orders(clock, ("g0", "sleep", range(6)), ("g1", "low", [0, 3])))
     assert outcomes(done) == {"reached": list(range(6))} and outcomes(done, 1) == {"reached": [0, 3]}
     assert done.results[0].reasons == {} and done.results[0].resent == 0
     assert {row[5] for row in sink.rows} == {"poll", "command"}
@@ -52,18 +55,18 @@ async def test_orders_are_done_when_the_reading_agrees() -> None:
 
 
 async def test_a_waking_rig_has_reached_its_mode_and_is_waking_until_it_hashes() -> None:
-    crew, fleet, clock, sink = simulated_crew(site(4))
-    await crew.refresh()
-    await crew.execute(orders(clock, ("g0", "sleep", range(4))))
-    crew.snapshot(clock.now())
-    done = await crew.execute(orders(clock, ("g0", "normal", range(4))))
+    controller, fleet, clock, sink = simulated_controller(site(4))
+    await controller.refresh()
+    await controller.execute(orders(clock, ("g0", "sleep", range(4))))
+    controller.snapshot(clock.now())
+    done = await controller.execute(orders(clock, ("g0", "normal", range(4))))
     assert outcomes(done) == {"reached": [0, 1, 2, 3]}
-    assert crew.snapshot(clock.now())["g0"].changed == {"waking": "0-3"}
-    # On a fast clock the crew waits until the watts are up, so that telemetry holds the whole rise.
+    assert controller.snapshot(clock.now())["g0"].changed == {"waking": "0-3"}
+    # On a fast clock the controller waits until the watts are up, so that telemetry holds the whole rise.
     assert all(row[3] > 3200 for row in sink.rows[-4:])
     await clock.sleep_until(clock.now() + timedelta(minutes=11))
-    await crew.refresh()
-    assert crew.snapshot(clock.now())["g0"].changed == {"normal": "0-3"}
+    await controller.refresh()
+    assert controller.snapshot(clock.now())["g0"].changed == {"normal": "0-3"}
 
 
 @pytest.mark.parametrize(("fault", "outcome"), [
@@ -75,69 +78,69 @@ async def test_a_waking_rig_has_reached_its_mode_and_is_waking_until_it_hashes()
     (RigFault.PARTIAL, "partly"),
 ])  # fmt: skip
 async def test_what_becomes_of_a_faulty_rig_when_it_should_sleep(fault: RigFault, outcome: str) -> None:
-    crew, fleet, clock, _ = simulated_crew(site(6), Affliction(fault, "g0", (2, 4)))
-    await crew.refresh()
-    done = await crew.execute(orders(clock, ("g0", "sleep", range(6))))
+    controller, fleet, clock, _ = simulated_controller(site(6), Affliction(fault, "g0", (2, 4)))
+    await controller.refresh()
+    done = await controller.execute(orders(clock, ("g0", "sleep", range(6))))
     assert outcomes(done) == {"reached": [0, 1, 3, 5], outcome: [2, 4]}
     assert done.results[0].reasons[outcome]
     assert clock.now() - START <= timedelta(seconds=64)  # a minute from when the order was out
 
 
 async def test_a_lying_rig_is_told_three_times_and_no_more() -> None:
-    crew, fleet, clock, _ = simulated_crew(site(3), Affliction(RigFault.LIES, "g0", (1,)))
-    await crew.refresh()
-    done = await crew.execute(orders(clock, ("g0", "sleep", range(3))))
+    controller, fleet, clock, _ = simulated_controller(site(3), Affliction(RigFault.LIES, "g0", (1,)))
+    await controller.refresh()
+    done = await controller.execute(orders(clock, ("g0", "sleep", range(3))))
     assert outcomes(done)["no_effect"] == [1] and done.results[0].resent == 2
     assert "accepted the command (3 attempts) but still draws" in done.results[0].reasons["no_effect"]
 
 
 async def test_a_lying_rig_that_should_wake_is_found_out_within_a_few_ticks() -> None:
-    crew, fleet, clock, _ = simulated_crew(site(3))
-    await crew.refresh()
-    await crew.execute(orders(clock, ("g0", "sleep", range(3))))
+    controller, fleet, clock, _ = simulated_controller(site(3))
+    await controller.refresh()
+    await controller.execute(orders(clock, ("g0", "sleep", range(3))))
     fleet.afflict(Affliction(RigFault.LIES, "g0", (1,)))
-    done = await crew.execute(orders(clock, ("g0", "normal", range(3)), deadline_s=120.0))
+    done = await controller.execute(orders(clock, ("g0", "normal", range(3)), deadline_s=120.0))
     assert outcomes(done) == {"reached": [0, 2], "no_effect": [1]}
-    crew.snapshot(clock.now())
-    assert crew.readings["g0"].watts[1] < 14
+    controller.snapshot(clock.now())
+    assert controller.readings["g0"].watts[1] < 14
 
 
 async def test_a_silent_rig_is_unreachable_after_two_missed_looks_and_still_counts_with_its_last_reading() -> None:
-    crew, fleet, clock, sink = simulated_crew(site(4))
-    await crew.refresh()
-    before = crew.snapshot(clock.now())["g0"]
+    controller, fleet, clock, sink = simulated_controller(site(4))
+    await controller.refresh()
+    before = controller.snapshot(clock.now())["g0"]
     fleet.afflict(Affliction(RigFault.UNREACHABLE, "g0", (3,)))
-    await crew.refresh()
-    assert crew.snapshot(clock.now())["g0"].changed == {}
-    await crew.refresh()
-    seen = crew.snapshot(clock.now())["g0"]
+    await controller.refresh()
+    assert controller.snapshot(clock.now())["g0"].changed == {}
+    await controller.refresh()
+    seen = controller.snapshot(clock.now())["g0"]
     assert seen.changed == {"unreachable": "3"} and seen.reachable == 3 and seen.load_mw == before.load_mw
     assert np.isnan(sink.rows[-1][3])
     fleet.heal(RigFault.UNREACHABLE)
-    await crew.refresh()
-    assert crew.snapshot(clock.now())["g0"].changed == {"normal": "3"}
+    await controller.refresh()
+    assert controller.snapshot(clock.now())["g0"].changed == {"normal": "3"}
 
 
 async def test_a_rig_that_is_in_the_mode_already_has_reached_it_whatever_it_answers() -> None:
-    crew, fleet, clock, _ = simulated_crew(site(3), Affliction(RigFault.REFUSES, "g0", (1,)))
-    await crew.refresh()
-    assert outcomes(await crew.execute(orders(clock, ("g0", "normal", range(3))))) == {"reached": [0, 1, 2]}
+    controller, fleet, clock, _ = simulated_controller(site(3), Affliction(RigFault.REFUSES, "g0", (1,)))
+    await controller.refresh()
+    assert outcomes(await controller.execute(orders(clock, ("g0", "normal", range(3))))) == {"reached": [0, 1, 2]}
 
 
 async def test_orders_before_any_look_are_judged_all_the_same() -> None:
-    crew, fleet, clock, _ = simulated_crew(site(4), Affliction(RigFault.LIES, "g0", (1,)))
-    done = await crew.execute(orders(clock, ("g0", "sleep", range(4))))
+    controller, fleet, clock, _ = simulated_controller(site(4), Affliction(RigFault.LIES, "g0", (1,)))
+    done = await controller.execute(orders(clock, ("g0", "sleep", range(4))))
     assert outcomes(done) == {"reached": [0, 2, 3], "no_effect": [1]}
 
 
 async def test_a_rig_that_wakes_by_itself_is_seen_to() -> None:
-    crew, fleet, clock, _ = simulated_crew(site(3), Affliction(RigFault.WAKES_BY_ITSELF, "g0", (1,)))
-    await crew.refresh()
-    await crew.execute(orders(clock, ("g0", "sleep", range(3))))
-    crew.snapshot(clock.now())
+    controller, fleet, clock, _ = simulated_controller(site(3), Affliction(RigFault.WAKES_BY_ITSELF, "g0", (1,)))
+    await controller.refresh()
+    await controller.execute(orders(clock, ("g0", "sleep", range(3))))
+    controller.snapshot(clock.now())
     await clock.sleep_until(clock.now() + timedelta(minutes=12))
-    await crew.refresh()
-    assert crew.snapshot(clock.now())["g0"].changed == {"waking": "1"}
+    await controller.refresh()
+    assert controller.snapshot(clock.now())["g0"].changed == {"waking": "1"}
 
 
 KINDS = st.sampled_from(list(RigFault))
@@ -149,10 +152,10 @@ PLAYS = st.lists(st.tuples(st.sampled_from(["sleep", "low", "normal"]), st.sets(
 async def test_every_rig_of_an_order_gets_exactly_one_outcome_and_reached_is_never_said_of_a_rig_that_stayed(
     ill: dict[int, RigFault], plays: list[tuple[str, set[int]]], seed: int
 ) -> None:
-    crew, fleet, clock, _ = simulated_crew(site(8), *(Affliction(f, "g0", (r,)) for r, f in ill.items()), seed=seed)
-    await crew.refresh()
+    controller, fleet, clock, _ = simulated_controller(site(8), *(Affliction(f, "g0", (r,)) for r, f in ill.items()), seed=seed)
+    await controller.refresh()
     for mode, rigs in plays:
-        done = await crew.execute(orders(clock, ("g0", mode, rigs)))
+        done = await controller.execute(orders(clock, ("g0", mode, rigs)))
         by = outcomes(done)
         assert sorted(r for some in by.values() for r in some) == sorted(rigs)
         assert set(done.results[0].reasons) == set(by) - {"reached"}
@@ -164,10 +167,10 @@ async def test_every_rig_of_an_order_gets_exactly_one_outcome_and_reached_is_nev
 
 
 async def test_at_a_hundred_times_the_pace_the_crew_says_what_the_floor_costs() -> None:
-    crew, _, clock, _ = simulated_crew(site(3))
-    assert crew.notes == ()
+    controller, _, clock, _ = simulated_controller(site(3))
+    assert controller.notes == ()
     clock.speed = 100.0
-    assert "2.5 s of wall time (250 s here)" in crew.notes[0]
+    assert "2.5 s of wall time (250 s here)" in controller.notes[0]
 
 
 class Fan:
@@ -184,17 +187,17 @@ class Fan:
         return None
 
 
-async def slept(crew: RigController, clock: VirtualClock) -> None:
-    await crew.refresh()
-    await crew.execute(orders(clock, ("g0", "sleep", range(20))))
+async def slept(controller: RigController, clock: VirtualClock) -> None:
+    await controller.refresh()
+    await controller.execute(orders(clock, ("g0", "sleep", range(20))))
 
 
 async def test_an_order_over_time_is_told_in_waves_of_one_size() -> None:
-    crew, fleet, clock, _ = simulated_crew(site(20))
-    await slept(crew, clock)
+    controller, fleet, clock, _ = simulated_controller(site(20))
+    await slept(controller, clock)
     began, seen = clock.now(), list[tuple[float, int]]()
     told = orders(clock, ("g0", "normal", range(20)))
-    doing = asyncio.ensure_future(crew.execute(replace(told, orders=(replace(told.orders[0], over_s=100.0),))))
+    doing = asyncio.ensure_future(controller.execute(replace(told, orders=(replace(told.orders[0], over_s=100.0),))))
     while not doing.done():
         await asyncio.sleep(0)
         seen.append(((clock.now() - began).total_seconds(), sum(m != "sleep" for m in fleet.modes("g0", np.arange(20)))))
@@ -226,21 +229,21 @@ async def test_no_rig_is_given_up_before_it_was_told() -> None:
     written, clock = site(20), VirtualClock(START)
     fleet = Fleet(spec_of(written.groups), 1, START.timestamp())
     late = Late(simulated_drivers(fleet, clock)["g0"], clock)
-    crew = RigController(written, {"g0": late}, clock, Sink())
-    await crew.refresh()
+    controller = RigController(written, {"g0": late}, clock, Sink())
+    await controller.refresh()
     told = orders(clock, ("g0", "sleep", range(20)))
-    done = await crew.execute(replace(told, orders=(replace(told.orders[0], over_s=100.0),)))
+    done = await controller.execute(replace(told, orders=(replace(told.orders[0], over_s=100.0),)))
     assert outcomes(done) == {"reached": list(range(20))}
 
 
 async def test_something_urgent_ends_the_waves() -> None:
-    crew, fleet, clock, _ = simulated_crew(site(20))
-    await slept(crew, clock)
+    controller, fleet, clock, _ = simulated_controller(site(20))
+    await slept(controller, clock)
     told = orders(clock, ("g0", "normal", range(20)))
-    doing = asyncio.ensure_future(crew.execute(replace(told, orders=(replace(told.orders[0], over_s=100.0),))))
+    doing = asyncio.ensure_future(controller.execute(replace(told, orders=(replace(told.orders[0], over_s=100.0),))))
     while sum(m != "sleep" for m in fleet.modes("g0", np.arange(20))) < 5:
         await asyncio.sleep(0)
-    crew.interrupt()
+    controller.interrupt()
     done = await doing
     awake = [k for k, m in enumerate(fleet.modes("g0", np.arange(20))) if m != "sleep"]
     assert 5 <= len(awake) < 12 and set(awake) <= set(outcomes(done)["reached"]) | set(outcomes(done)["partly"])
@@ -250,12 +253,12 @@ async def test_something_urgent_ends_the_waves() -> None:
 async def test_fans_run_before_rigs_wake_and_rigs_stay_asleep_where_they_do_not(starts: bool) -> None:
     written, clock, fan = site(4), VirtualClock(START), Fan(starts)
     fleet = Fleet(spec_of(written.groups), 1, START.timestamp())
-    crew = RigController(written, simulated_drivers(fleet, clock), clock, Sink(), fans={"h": fan})
-    await crew.refresh()
-    await crew.execute(orders(clock, ("g0", "sleep", range(4))))
+    controller = RigController(written, simulated_drivers(fleet, clock), clock, Sink(), fans={"h": fan})
+    await controller.refresh()
+    await controller.execute(orders(clock, ("g0", "sleep", range(4))))
     assert fan.told == []
     at = clock.now()
-    done = await crew.execute(replace(orders(clock, ("g0", "normal", range(4))), fans=("h",)))
+    done = await controller.execute(replace(orders(clock, ("g0", "normal", range(4))), fans=("h",)))
     assert fan.told == [True]
     if starts:
         assert outcomes(done) == {"reached": [0, 1, 2, 3]} and clock.now() - at >= timedelta(seconds=FANS_FIRST_S)

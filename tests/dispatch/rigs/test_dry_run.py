@@ -19,17 +19,17 @@ async def test_a_shadow_moves_nothing_and_sees_what_would_have_moved(tmp_path: P
     clock = VirtualClock(START)
     fleet = Fleet(spec_of(written.groups).with_afflictions([Affliction(RigFault.UNREACHABLE, "g0", (5,))]), 1, START.timestamp())
     dry_run = dry_run_driver(written.groups[0], simulated_drivers(fleet, clock)["g0"], clock, tmp_path / "orders.jsonl")
-    crew = RigController(written, {"g0": dry_run}, clock, Sink())
-    await crew.refresh()
-    done = await crew.execute(orders(clock, ("g0", "sleep", range(6))))
+    controller = RigController(written, {"g0": dry_run}, clock, Sink())
+    await controller.refresh()
+    done = await controller.execute(orders(clock, ("g0", "sleep", range(6))))
     assert outcomes(done) == {"reached": [0, 1, 2, 3, 4], "unreachable": [5]}
-    await crew.refresh()
-    seen = crew.snapshot(clock.now())["g0"]
+    await controller.refresh()
+    seen = controller.snapshot(clock.now())["g0"]
     assert seen.changed == {"sleep": "0-4", "unreachable": "5"} and seen.load_mw < 1e-4
     await clock.sleep_until(clock.now() + timedelta(minutes=30))
-    done = await crew.execute(orders(clock, ("g0", "normal", [0, 1])))
+    done = await controller.execute(orders(clock, ("g0", "normal", [0, 1])))
     assert outcomes(done) == {"reached": [0, 1]}
-    assert crew.snapshot(clock.now())["g0"].changed == {"waking": "0-1"}
+    assert controller.snapshot(clock.now())["g0"].changed == {"waking": "0-1"}
     fleet.advance(clock.now().timestamp())
     assert fleet.modes("g0", np.arange(6)) == ["normal"] * 6
     assert np.all(fleet.truth("g0", np.arange(6))[0] > 3000)

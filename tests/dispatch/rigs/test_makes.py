@@ -81,7 +81,7 @@ async def test_conformance(way: Way) -> None:
 
 
 @asynccontextmanager
-async def crew_over(
+async def controller_over(
     way: Way, subnet: str, rigs: int, *faults: Affliction
 ) -> AsyncIterator[tuple[RigController, AddressedFleet, WallClock]]:
     reach, dialect, modes = way
@@ -89,9 +89,9 @@ async def crew_over(
     async with served(dialect, subnet, rigs, clock, *faults, modes=modes) as stand:
         driver = reach(stand.group, stand.ips, clock, dialect)
         written = site(rigs)
-        crew = RigController(written.model_copy(update={"groups": (stand.group,)}), {"g0": driver}, clock, Sink())
-        yield crew, stand.yard, clock
-        await crew.close()
+        controller = RigController(written.model_copy(update={"groups": (stand.group,)}), {"g0": driver}, clock, Sink())
+        yield controller, stand.yard, clock
+        await controller.close()
 
 
 ILL = {1: RigFault.REFUSES, 2: RigFault.LIES, 3: RigFault.UNREACHABLE, 4: RigFault.HANGS, 5: RigFault.PARTIAL, 6: RigFault.DRIPS}
@@ -100,14 +100,14 @@ ILL = {1: RigFault.REFUSES, 2: RigFault.LIES, 3: RigFault.UNREACHABLE, 4: RigFau
 @pytest.mark.parametrize("way", chosen(Dialect.AVALON, Dialect.AURADINE))
 async def test_what_becomes_of_faulty_rigs_is_judged_by_reading_them(way: Way) -> None:
     faults = [Affliction(fault, "g0", (rig,)) for rig, fault in ILL.items()]
-    async with crew_over(way, f"127.33.{WAYS.index(way)}.0/24", 9, *faults) as (crew, yard, clock):
-        await crew.refresh()
-        done = await crew.execute(orders(clock, ("g0", "sleep", range(9)), deadline_s=120.0))
+    async with controller_over(way, f"127.33.{WAYS.index(way)}.0/24", 9, *faults) as (controller, yard, clock):
+        await controller.refresh()
+        done = await controller.execute(orders(clock, ("g0", "sleep", range(9)), deadline_s=120.0))
         # pyasic-rs reads an Antminer back by itself, and calls one that lies one that refuses.
         found_out = way[:2] == (through_pyasic_rs, Dialect.ANTMINER)
         said_no = {"refused": [1, 2]} if found_out else {"refused": [1], "no_effect": [2]}
         assert outcomes(done) == {"reached": [0, 7, 8], "unreachable": [3, 4, 6], "partly": [5], **said_no}
-        done = await crew.execute(orders(clock, ("g0", "normal", [0, 7]), deadline_s=120.0))
+        done = await controller.execute(orders(clock, ("g0", "normal", [0, 7]), deadline_s=120.0))
         assert outcomes(done) == {"reached": [0, 7]}
         yard.now()
         assert yard.fleet.modes("g0", np.array([0, 7, 8])) == ["normal", "normal", "sleep"]
@@ -115,9 +115,9 @@ async def test_what_becomes_of_faulty_rigs_is_judged_by_reading_them(way: Way) -
 
 async def test_an_avalon_whose_clock_is_behind_stops_late_and_is_found_out() -> None:
     way = (through_pyasic, Dialect.AVALON, 3)
-    async with crew_over(way, "127.34.1.0/24", 2, Affliction(RigFault.WRONG_CLOCK, "g0", (1,))) as (crew, yard, clock):
-        await crew.refresh()
-        done = await crew.execute(orders(clock, ("g0", "sleep", range(2)), deadline_s=60.0))
+    async with controller_over(way, "127.34.1.0/24", 2, Affliction(RigFault.WRONG_CLOCK, "g0", (1,))) as (controller, yard, clock):
+        await controller.refresh()
+        done = await controller.execute(orders(clock, ("g0", "sleep", range(2)), deadline_s=60.0))
         assert outcomes(done) == {"reached": [0], "no_effect": [1]}
         assert [at_s - yard.fleet.now_s > 3000 for at_s, _, _ in yard._due] == [True] * 3
 

@@ -12,7 +12,7 @@ from dispatch.entries import Done, Result, Seen, unpack
 from dispatch.rigs.shed_curve import BOUNDS_S, KEEP_ORDERS, ShedCurve, bucket
 from dispatch.sim.spec import Affliction, RigFault
 from tests.dispatch.decide.test_decide import call, folded, look, planned
-from tests.dispatch.rigs.fakes import orders, simulated_crew, site
+from tests.dispatch.rigs.fakes import orders, simulated_controller, site
 from tests.fakes import NOON
 from tests.sites import small
 
@@ -51,13 +51,13 @@ def test_a_time_falls_under_its_bound() -> None:
     assert [bucket(s) for s in (0.0, 5.0, 5.1, 600.0, 601.0)] == ["5", "5", "10", "600", None]
 
 
-async def test_the_crew_measures_it_and_those_that_do_not_obey_count() -> None:
-    crew, _, clock, _ = simulated_crew(site(40), Affliction(RigFault.LIES, "g0", tuple(range(4))))
-    await crew.refresh()
-    (result,) = (await crew.execute(orders(clock, ("g0", "sleep", range(40))))).results
+async def test_the_controller_measures_it_and_those_that_do_not_obey_count() -> None:
+    controller, _, clock, _ = simulated_controller(site(40), Affliction(RigFault.LIES, "g0", tuple(range(4))))
+    await controller.refresh()
+    (result,) = (await controller.execute(orders(clock, ("g0", "sleep", range(40))))).results
     assert sum(result.took_s.values()) == 36 and max(map(float, result.took_s)) <= 15.0
     await clock.sleep_until(clock.now() + timedelta(minutes=1))
-    (woken,) = (await crew.execute(orders(clock, ("g0", "normal", range(4, 40))))).results
+    (woken,) = (await controller.execute(orders(clock, ("g0", "normal", range(4, 40))))).results
     assert woken.took_s == {}  # nothing is shed by waking
 
 

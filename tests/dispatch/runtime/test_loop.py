@@ -258,15 +258,19 @@ async def test_plans_come_back_as_entries_that_name_their_inputs() -> None:
 
 
 async def test_a_call_does_not_wait_for_a_rig_that_hangs(tmp_path: Path) -> None:
-    """A third of the rigs lie; the crew would try them for a minute. A call that comes meanwhile is acted on at once."""
+    """A third of the rigs lie; the controller would try them for a minute. A call that comes meanwhile is acted on at once."""
     setup = small()
     clock = WallClock(NOON, speed=1.0)
     fleet = fleet_of(setup, Affliction(RigFault.LIES, "a-old", rate=0.3))
-    crew = RigController(setup.site, simulated_drivers(fleet, clock), clock, Forgetful())
+    controller = RigController(setup.site, simulated_drivers(fleet, clock), clock, Forgetful())
     inbox = Inbox(open_ledger(tmp_path))
     facts = [*prices([80.0] * 16, BEFORE), hashprice(45.0, NOON)]
     made = World(
-        "live", clock, SiteObserver(clock, [PolledSource(Telling(facts))], crew, inbox, refresh_each_look=True), crew, InlinePlanner()
+        "live",
+        clock,
+        SiteObserver(clock, [PolledSource(Telling(facts))], controller, inbox, refresh_each_tick=True),
+        controller,
+        InlinePlanner(),
     )
     journal = MemoryJournal()
     running = asyncio.create_task(ran(made, journal, setup, 1))

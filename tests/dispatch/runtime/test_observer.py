@@ -14,7 +14,7 @@ from dispatch.clock import VirtualClock
 from dispatch.decide.state import State
 from dispatch.entries import GroupSeen, Seen
 from dispatch.meters.readings import MeterReadings
-from dispatch.runtime.observer import RIGS, SAID_STANDS, PolledSource, SiteObserver
+from dispatch.runtime.observer import FINDINGS_SHOWN_FOR, RIGS, PolledSource, SiteObserver
 from dispatch.site_file.load import setup_from_document
 from markets.facts import Fact, Price
 from tests.fakes import NOON, price
@@ -55,7 +55,7 @@ class Answering:
 
     def __init__(self, **reachable: int) -> None:
         self.reachable = reachable
-        self.panel = MeterReadings({}, VirtualClock(NOON))
+        self.meters = MeterReadings({}, VirtualClock(NOON))
 
     async def refresh(self) -> None:
         return None
@@ -64,9 +64,9 @@ class Answering:
         return {name: GroupSeen(rigs=40, reachable=n, load_mw=0.0, hashrate_ph=0.0, changed={}) for name, n in self.reachable.items()}
 
 
-def looker(*sources: Any, fleet: Any = None) -> SiteObserver:
-    watched = [PolledSource(s, beside=True) for s in sources]
-    return SiteObserver(VirtualClock(NOON), watched, fleet or Answering(), None, refresh_each_look=True)
+def observer_of(*sources: Any, fleet: Any = None) -> SiteObserver:
+    watched = [PolledSource(s, in_background=True) for s in sources]
+    return SiteObserver(VirtualClock(NOON), watched, fleet or Answering(), None, refresh_each_tick=True)
 
 
 def nothing_known() -> State:
@@ -75,20 +75,20 @@ def nothing_known() -> State:
 
 async def test_what_a_source_finds_odd_is_shown_for_hours_and_then_over() -> None:
     live, state = Live(), nothing_known()
-    observer = looker(live)
+    observer = observer_of(live)
     live.findings.append("LZ_WEST at noon: two prices")
     first = await observer.observe(NOON, state)
     assert first.alerts == {"live, of late": "LZ_WEST at noon: two prices"} and not live.findings
     state = state.after(first, 1)
     state = state.after(await observer.observe(NOON + HOUR, state), 2)
     assert "two prices" in state.alerts["live, of late"]
-    state = state.after(await observer.observe(NOON + SAID_STANDS, state), 3)
+    state = state.after(await observer.observe(NOON + FINDINGS_SHOWN_FOR, state), 3)
     assert not state.alerts
 
 
 async def test_groups_whose_rigs_do_not_answer_raise_an_alert_until_they_do() -> None:
     fleet = Answering(**{"a-old": 0, "b-new": 19})
-    state, observer = nothing_known(), looker(fleet=fleet)
+    state, observer = nothing_known(), observer_of(fleet=fleet)
     state = state.after(await observer.observe(NOON, state), 1)
     assert state.alerts == {RIGS: "group a-old: 0 of 40 rigs responding; group b-new: 19 of 40 rigs responding"}
     fleet.reachable = {"a-old": 40, "b-new": 20}
@@ -100,8 +100,8 @@ async def test_a_live_source_knows_after_a_restart_what_was_told_before_it_is_as
     live, state = Live(), nothing_known()
     known = price(30.0, NOON - HOUR)
     state = state.after(Seen(at=NOON, facts=(known,)), 1)
-    observer = looker(live)
-    watching = asyncio.create_task(observer.watch())
+    observer = observer_of(live)
+    watching = asyncio.create_task(observer.poll())
     await asyncio.sleep(0)
     assert not live.told_first  # not before the journal is folded
     await observer.observe(NOON, state)

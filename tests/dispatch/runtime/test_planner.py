@@ -13,7 +13,7 @@ from dispatch.clock import VirtualClock
 from dispatch.decide.plan_inputs import inputs
 from dispatch.decide.state import State
 from dispatch.entries import Planned, RunStarted, Seen
-from dispatch.runtime.planner import WorkerPlanner, make, rule_based
+from dispatch.runtime.planner import WorkerPlanner, make_plan, rule_based
 from dispatch.runtime.redecide import redecide
 from dispatch.service.replay import run_started
 from dispatch.site_file.load import setup_from_document
@@ -94,7 +94,7 @@ def test_a_plan_made_by_rule_is_made_so_again() -> None:
     assert isinstance(rows[0][1], RunStarted)
     by_rule = Planned(at=NOON, as_of=2, plan=rule_based(made_from, "the planner's process died"))
     assert redecide(iter([*rows, (3, by_rule)])).findings == []
-    solved = make(made_from)
+    solved = make_plan(made_from)
     assert redecide(iter([*rows, (3, Planned(at=NOON, as_of=2, plan=solved))])).findings == []
     ended = {**solved, "solve": {**solved["solve"], "status": "feasible"}, "objective_usd": solved["objective_usd"] - 1.0}
     assert redecide(iter([*rows, (3, Planned(at=NOON, as_of=2, plan=ended))])).findings == []
@@ -120,8 +120,8 @@ def test_a_session_kept_from_plan_to_plan_goes_on_when_only_prices_moved() -> No
     before, session = inputs(state, NOON), Watched()
     energy = {point: series.with_values(series.values * 1.3) for point, series in before.outlook.energy.items()}
     after = replace(before, outlook=replace(before.outlook, energy=energy))
-    make(before, session)
-    hot, cold = make(after, session), make(after)
+    make_plan(before, session)
+    hot, cold = make_plan(after, session), make_plan(after)
     assert session.hot == [False, True]
     assert abs(hot["objective_usd"] - cold["objective_usd"]) <= 1e-9 * abs(cold["objective_usd"])
     for a, b in zip(hot["intervals"], cold["intervals"], strict=True):
