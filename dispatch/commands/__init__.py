@@ -1,4 +1,4 @@
-"""The command line, a room a kind of work. What they share: one way to print, one way to end."""
+"""The commands of the command line, one module for each kind of work. Shared here: options, output, and how a command ends."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 import logging
 import sys
 from collections.abc import Iterable, Mapping
+from datetime import date
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,13 +14,13 @@ import typer
 
 DONE, FINDINGS, WRONG, FAILED = 0, 1, 2, 3
 
-Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
-Data = Annotated[Path, typer.Option("--data", help="The site's data folder.")]
-Config = Annotated[Path, typer.Option("--config", help="The site file.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
+Data = Annotated[Path, typer.Option("--data", metavar="DIR", help="Data folder of the site.")]
+Config = Annotated[Path, typer.Option("--config", metavar="FILE", help="Site file (TOML).")]
 
 
 class Ended(Exception):
-    """A command ends early: its exit status and what it says, a line each."""
+    """A command ends with this exit status; `lines` are printed to stderr."""
 
     def __init__(self, status: int, *lines: str) -> None:
         super().__init__("\n".join(lines))
@@ -27,7 +28,7 @@ class Ended(Exception):
 
 
 def out(document: Any, as_json: bool, lines: Iterable[str] = ()) -> None:
-    """The answer: one JSON document, or lines for people."""
+    """Print the result to stdout: one JSON document, or lines of text."""
     if as_json:
         sys.stdout.write(json.dumps(document, ensure_ascii=False) + "\n")
     else:
@@ -36,12 +37,12 @@ def out(document: Any, as_json: bool, lines: Iterable[str] = ()) -> None:
 
 
 def note(text: str) -> None:
-    """Progress and remarks, for people, on stderr."""
+    """Print a remark to stderr."""
     sys.stderr.write(f"{text}\n")
 
 
 def table(rows: Iterable[Mapping[str, Any]], columns: Iterable[str]) -> list[str]:
-    """Rows as text columns."""
+    """Rows as aligned text columns under a header."""
     columns = list(columns)
     cells = [[str(r.get(c, "")) for c in columns] for r in rows]
     widths = [max(len(c), *(len(row[k]) for row in cells)) if cells else len(c) for k, c in enumerate(columns)]
@@ -49,8 +50,16 @@ def table(rows: Iterable[Mapping[str, Any]], columns: Iterable[str]) -> list[str
     return [head.rstrip(), *("  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip() for row in cells)]
 
 
+def usd(amount: Any, *, change: bool = False) -> str:
+    """Dollars as text: "$1,234.50", "-$3.20"; a change that is a gain has its plus: "+$3.20"."""
+    from optimizer.domain.money import usd_text  # numpy comes with it, which --help does not need
+
+    text = usd_text(amount)
+    return f"+{text}" if change and not text.startswith("-") else text
+
+
 def logs_to_stderr(level: int = logging.INFO) -> None:
-    """structlog on stderr: readable on a terminal, JSON lines elsewhere."""
+    """Send logs to stderr: readable on a terminal, JSON lines otherwise."""
     import structlog
 
     renderer: Any = structlog.dev.ConsoleRenderer() if sys.stderr.isatty() else structlog.processors.JSONRenderer()
@@ -67,16 +76,16 @@ def logs_to_stderr(level: int = logging.INFO) -> None:
 
 
 def ledger(data: Path, *, create: bool = False) -> Any:
-    """The ledger of a data folder. Ends with 2 when there is none."""
+    """The ledger of a data folder. Raises Ended with status 2 when there is none."""
     from dispatch.store.tables import ledger_file, open_ledger
 
     if not create and not ledger_file(data).exists():
-        raise Ended(WRONG, f"{data}: there is no ledger here; `loadstone run --data {data}` makes one")
+        raise Ended(WRONG, f"{data}: there is no ledger here; `loadstone run --data {data}` creates one")
     return open_ledger(data, create=create)
 
 
 def instant(text: str, name: str) -> Any:
-    """An instant from the command line. Ends with 2 in the user's words."""
+    """An instant from the command line. Raises Ended with status 2 when it is not one."""
     from markets.grid import parse_instant
 
     try:
@@ -86,7 +95,7 @@ def instant(text: str, name: str) -> Any:
 
 
 def read_json(path: Path) -> Any:
-    """A JSON file from the command line. Ends with 2 when it cannot be read."""
+    """A JSON file from the command line. Raises Ended with status 2 when it cannot be read."""
     try:
         return json.loads(path.read_text("utf-8"))
     except OSError as error:
@@ -96,15 +105,18 @@ def read_json(path: Path) -> Any:
 
 
 def setup_of_ledger(engine: Any) -> Any:
-    """The Setup of the newest run a ledger holds. Ends with 2 when nothing ever ran."""
-    from dispatch.entries import RunStarted
-    from dispatch.site_file.load import setup_from_document
-    from dispatch.store.journal import SqlJournal
+    """The setup of the newest run in a ledger. Raises Ended with status 2 when nothing has run."""
+    from dispatch.store.recorded_setup import recorded_setup
 
-    started = None
-    for _, entry in SqlJournal(engine).read():
-        if isinstance(entry, RunStarted):
-            started = entry
-    if started is None:
-        raise Ended(WRONG, "nothing has run on this data folder yet")
-    return setup_from_document(started.config)
+    try:
+        return recorded_setup(engine)
+    except LookupError as error:
+        raise Ended(WRONG, str(error.args[0])) from None
+
+
+def day(text: str, name: str) -> date:
+    """A date from the command line. Raises Ended with status 2 when it is not one."""
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise Ended(WRONG, f"{name}: {text!r} is not a date such as 2026-08-20") from None

@@ -1,25 +1,32 @@
-"""meter import, reconcile: what comes in from meters, markets and suppliers."""
+"""meter import, reconcile: files from meters, markets and suppliers."""
 
 from __future__ import annotations
 
-from datetime import date
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from dispatch.commands import FINDINGS, WRONG, Data, Ended, Json, instant, ledger, note, out, setup_of_ledger
-from markets.grid import Market
+from dispatch.commands import FINDINGS, WRONG, Data, Ended, Json, day, instant, ledger, note, out, setup_of_ledger, usd
+from markets import counted
 
 if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
+    from dispatch.site_file.setup import Setup
+    from dispatch.store.document_import import MeterImport
     from dispatch.store.received import ReceivedDocument
 
-meter = typer.Typer(no_args_is_help=True, help="Revenue meters.")
-# No file of readings or statements is near this; one that is, is something else.
-BYTES_AT_MOST = 256 * 2**20
-LINES = 50
+meter = typer.Typer(no_args_is_help=True, help="Data of revenue meters.")
+MAX_LINES = 50  # findings printed; --json has all of them
 
-Map = Annotated[Path | None, typer.Option("--map", help="MAP.toml: how to read a file whose header does not say enough.")]
+Map = Annotated[
+    Path | None,
+    typer.Option("--map", metavar="MAP.toml", help="How to read a file whose header does not give columns, units or time zone."),
+]
 
 
 @meter.command("import")
@@ -27,101 +34,75 @@ def import_(
     file: Annotated[Path, typer.Argument(help="Interval meter data: CSV, or Green Button XML.")],
     data: Data = Path("data"),
     map_: Map = None,
-    known_at: Annotated[str | None, typer.Option("--known-at", help="When the file came; now unless told.")] = None,
+    known_at: Annotated[
+        str | None, typer.Option("--known-at", metavar="INSTANT", help="When the file was received (ISO 8601). Default: now.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
-    """Take in interval meter data: a new vintage, nothing is overwritten. Days it speaks of settle on it."""
+    """Import meter data as a new version; the days it covers are settled again."""
     from dispatch.clock import wall_now
-    from dispatch.imports import Unreadable
-    from dispatch.imports.detect import days_of, meter_file
-    from dispatch.store.received import METER, ReceivedDocument, keep
+    from dispatch.store.document_import import import_meter_data
 
     engine = ledger(data)
     site = setup_of_ledger(engine).site
-    content, map_text = content_of(file), content_of(map_).decode("utf-8", "replace") if map_ else ""
     at = instant(known_at, "--known-at") if known_at else wall_now()
-    try:
-        read = meter_file(content, map_text, site)
-    except Unreadable as fault:
-        raise Ended(WRONG, *(f"{file}: {line}" for line in str(fault).splitlines())) from None
-    found = [{"kind": f.kind, "text": f.text} for f in read.findings]
-    first, last = days_of(read, site.market)
-    new = bool(read.readings) and keep(engine, ReceivedDocument(METER, file.name, content, at, map_text, first, last), read.readings)
-    document: dict[str, Any] = {
-        "file": file.name,
-        "rows": read.rows,
-        "readings": len(read.readings),
-        "estimated": sum(r.quality == "estimated" for r in read.readings),
-        "meters": sorted({r.meter for r in read.readings}),
-        "from": first.isoformat() if first else None,
-        "to": last.isoformat() if last else None,
-        "new": new,
-        "findings": found,
-    }
-    out(document, as_json, _told(document))
-    if found or not read.readings:
+    with _reading(file):
+        imported = import_meter_data(engine, site, file, map_, at)
+    document = _meter_document(file, imported)
+    out(document, as_json, _meter_lines(document))
+    if document["findings"] or not document["readings"]:
         raise Ended(FINDINGS)
 
 
 def reconcile(
-    first: Annotated[str, typer.Option("--from", help="First operating day.")],
-    last: Annotated[str, typer.Option("--to", help="Last operating day.")],
-    files: Annotated[list[Path] | None, typer.Argument(metavar="[FILE]...", help="Statements and invoices to take in first.")] = None,
+    first: Annotated[str, typer.Option("--from", metavar="DATE", help="First operating day.")],
+    last: Annotated[str, typer.Option("--to", metavar="DATE", help="Last operating day.")],
+    files: Annotated[list[Path] | None, typer.Argument(metavar="[FILE]...", help="Statements and invoices to import first.")] = None,
     data: Data = Path("data"),
     map_: Map = None,
-    calendar: Annotated[Path | None, typer.Option("--calendar", help="Settlement calendar extract to take in first.")] = None,
-    known_at: Annotated[str | None, typer.Option("--known-at", help="With what was known at this instant.")] = None,
+    calendar: Annotated[
+        Path | None, typer.Option("--calendar", metavar="FILE", help="Extract of the market's settlement calendar, imported first.")
+    ] = None,
+    known_at: Annotated[
+        str | None, typer.Option("--known-at", metavar="INSTANT", help="Use only documents, prices and readings known at this instant.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
-    """Received statements and invoices of a span against ours, by charge, with the cause where it can be shown."""
+    """Compare received statements and invoices with our own settlement, charge by charge, with the cause of each difference."""
     from dispatch.clock import wall_now
-    from dispatch.settlement.reconciliation import reconcile
+    from dispatch.settlement.reconciliation import reconcile as reconcile_span
+    from dispatch.store.document_import import import_calendar
     from dispatch.store.telemetry import Telemetry
 
-    span = _day(first, "--from"), _day(last, "--to")
+    span = day(first, "--from"), day(last, "--to")
     if span[1] < span[0]:
         raise Ended(WRONG, f"--to {last} is before --from {first}")
     engine = ledger(data)
     setup = setup_of_ledger(engine)
     if calendar is not None:
-        _take_calendar(engine, calendar)
+        with _reading(calendar):
+            for text in import_calendar(engine, calendar, wall_now())[:MAX_LINES]:
+                note(f"{calendar}: {text}")
     for file in files or ():
-        import_statement(engine, file, map_, setup.site.market)
+        import_received(engine, setup, file, map_)
     known = instant(known_at, "--known-at") if known_at else None
-    document = reconcile(engine, Telemetry(data / "telemetry", setup.site), setup, span, (known or wall_now()).date(), known)
-    lines = [line for row in document["statements"] for line in told_of(row)]
-    days = [f"{d['date']}: {', '.join(d['due'])} posted and not received" for d in document["days"] if d["due"]]
-    out(document, as_json, [*lines, *days, f"{len(document['statements'])} statements, {document['disagree']} charges differ"])
-    if any(disagrees(row) for row in document["statements"]) or days:
+    document = reconcile_span(engine, Telemetry(data / "telemetry", setup.site), setup, span, (known or wall_now()).date(), known)
+    out(document, as_json, _reconciliation_lines(document))
+    if any(disagrees(row) for row in document["statements"]) or any(d["due"] for d in document["days"]):
         raise Ended(FINDINGS)
 
 
-def _day(text: str, name: str) -> date:
-    try:
-        return date.fromisoformat(text)
-    except ValueError:
-        raise Ended(WRONG, f"{name}: {text!r} is not a date such as 2026-08-20") from None
-
-
-def import_statement(engine: Any, file: Path, map_: Path | None, market: Market) -> ReceivedDocument:
-    """A statement or an invoice, kept as it came. Ends with 2, a line a fault, when it cannot be read."""
+def import_received(engine: Engine, setup: Setup, file: Path, map_: Path | None) -> ReceivedDocument:
+    """Import a statement or an invoice. Raises Ended with status 2 when it cannot be read."""
     from dispatch.clock import wall_now
-    from dispatch.imports import Unreadable
-    from dispatch.imports.detect import statement
-    from dispatch.store.received import STATEMENT, ReceivedDocument, keep
+    from dispatch.store.document_import import import_statement
 
-    content, map_text = _with_partner(file), content_of(map_).decode("utf-8", "replace") if map_ else ""
-    try:
-        read, _ = statement(content, map_text, market)
-    except Unreadable as fault:
-        raise Ended(WRONG, *(f"{file}: {line}" for line in str(fault).splitlines())) from None
-    document = ReceivedDocument(STATEMENT, file.name, content, wall_now(), map_text, read.first, read.last)
-    keep(engine, document)
-    return document
+    with _reading(file):
+        return import_statement(engine, setup.site.market, file, map_, wall_now())
 
 
-def compare_with_received(engine: Any, setup: Any, data: Path, document: ReceivedDocument, known: Any) -> dict[str, Any]:
-    """A kept document against ours. Ends with 2 when nothing of its days was run."""
+def compare_with_received(engine: Engine, setup: Setup, data: Path, document: ReceivedDocument, known: datetime | None) -> dict[str, Any]:
+    """A kept document compared with our own settlement. Raises Ended with status 2 when its days were not run."""
     from dispatch.settlement.reconciliation import compare_document
     from dispatch.store.telemetry import Telemetry
 
@@ -131,69 +112,62 @@ def compare_with_received(engine: Any, setup: Any, data: Path, document: Receive
         raise Ended(WRONG, f"{document.name}: {error.args[0] if error.args else error}") from None
 
 
-def disagrees(row: dict[str, Any]) -> bool:
-    return bool(row["findings"]) or any(not d["agrees"] for d in row["differences"])
-
-
-def told_of(row: dict[str, Any]) -> list[str]:
-    """A comparison in lines."""
-    head = f"{row['file']}: {row['kind']} {row['statement_type']} {row['version']}".rstrip()
-    lines = [f"{head}, {row['from']} to {row['to']}"]
-    for d in row["differences"]:
-        how = "agrees" if d["agrees"] else f"differs by {d['difference_usd']} $"
-        lines.append(f"  {d['charge']:<28} received {d['received_usd']:>14} $  ours {d['ours_usd']:>14} $  {how}")
-        lines += [f"    {c['cause']}: {c['usd']} $, {c['text']}" for c in d["causes"]]
-        if not d["agrees"] and float(d["unexplained_usd"]):
-            lines.append(f"    unexplained: {d['unexplained_usd']} $")
-    return [*lines, *(f"  finding: {f['text']}" for f in row["findings"][:LINES])]
-
-
-def _take_calendar(engine: Any, file: Path) -> None:
-    from dispatch.clock import wall_now
+@contextmanager
+def _reading(file: Path) -> Iterator[None]:
+    """Ends the command with status 2 when the file cannot be read, one line for each fault."""
     from dispatch.imports import Unreadable
-    from dispatch.imports.calendar import read_calendar, span
-    from dispatch.store.received import CALENDAR, ReceivedDocument, keep
 
-    content = content_of(file)
     try:
-        read = read_calendar(content)
+        yield
     except Unreadable as fault:
         raise Ended(WRONG, *(f"{file}: {line}" for line in str(fault).splitlines())) from None
-    for finding in read.findings[:LINES]:
-        note(f"{file}: {finding.text}")
-    keep(engine, ReceivedDocument(CALENDAR, file.name, content, wall_now(), "", *span(read)))
-
-
-def _with_partner(file: Path) -> bytes:
-    """The file; of an extract's header or interval table in CSV both, in one zip."""
-    import io
-    import zipfile
-
-    content = content_of(file)
-    name = file.name
-    partner = name.replace("HEADER", "INTERVAL") if "HEADER" in name else name.replace("INTERVAL", "HEADER")
-    if partner == name or content.startswith(b"PK") or not file.with_name(partner).is_file():
-        return content
-    packed = io.BytesIO()
-    with zipfile.ZipFile(packed, "w") as archive:
-        for part, bytes_ in sorted({name: content, partner: content_of(file.with_name(partner))}.items()):
-            archive.writestr(zipfile.ZipInfo(part), bytes_)  # without a date: the same tables are the same bytes
-    return packed.getvalue()
-
-
-def _told(document: dict[str, Any]) -> list[str]:
-    of = ", ".join(document["meters"]) or "no meter"
-    span = f", days {document['from']} to {document['to']}" if document["from"] else ""
-    head = f"{document['file']}: {document['readings']} readings of {document['rows']} rows, {of}{span}"
-    news = "taken in" if document["new"] else "nothing new: it is known already" if document["readings"] else "nothing taken in"
-    return [head, news, *(f"finding: {f['text']}" for f in document["findings"][:LINES])]
-
-
-def content_of(file: Path) -> bytes:
-    """The bytes of a file from outside. Ends with 2 when it cannot be read or is far too large."""
-    try:
-        if file.stat().st_size > BYTES_AT_MOST:
-            raise Ended(WRONG, f"{file}: is larger than {BYTES_AT_MOST // 2**20} MiB")
-        return file.read_bytes()
     except OSError as error:
-        raise Ended(WRONG, f"{file}: {error.strerror or error}") from None
+        raise Ended(WRONG, f"{error.filename or file}: {error.strerror or error}") from None
+
+
+def disagrees(comparison: dict[str, Any]) -> bool:
+    """Whether a comparison has findings or a charge that differs."""
+    return bool(comparison["findings"]) or any(not d["agrees"] for d in comparison["differences"])
+
+
+def comparison_lines(comparison: dict[str, Any]) -> list[str]:
+    """A comparison as text: one line for each charge, then its causes."""
+    head = f"{comparison['file']}: {comparison['kind']} {comparison['statement_type']} {comparison['version']}".rstrip()
+    lines = [f"{head}, {comparison['from']} to {comparison['to']}"]
+    for d in comparison["differences"]:
+        verdict = "agrees" if d["agrees"] else f"differs by {usd(d['difference_usd'])}"
+        lines.append(f"  {d['charge']:<28} received {usd(d['received_usd']):>15}  ours {usd(d['ours_usd']):>15}  {verdict}")
+        lines += [f"    {c['cause']}: {usd(c['usd'])}, {c['text']}" for c in d["causes"]]
+        if not d["agrees"] and float(d["unexplained_usd"]):
+            lines.append(f"    unexplained: {usd(d['unexplained_usd'])}")
+    return [*lines, *(f"  finding: {f['text']}" for f in comparison["findings"][:MAX_LINES])]
+
+
+def _reconciliation_lines(document: dict[str, Any]) -> list[str]:
+    lines = [line for row in document["statements"] for line in comparison_lines(row)]
+    due = [f"{d['date']}: {', '.join(d['due'])} posted and not received" for d in document["days"] if d["due"]]
+    differing = f"{counted(document['disagree'], 'charge')} {'differs' if document['disagree'] == 1 else 'differ'}"
+    return [*lines, *due, f"{counted(len(document['statements']), 'statement')}, {differing}"]
+
+
+def _meter_document(file: Path, imported: MeterImport) -> dict[str, Any]:
+    content = imported.content
+    return {
+        "file": file.name,
+        "rows": content.rows,
+        "readings": len(content.readings),
+        "estimated": sum(r.quality == "estimated" for r in content.readings),
+        "meters": sorted({r.meter for r in content.readings}),
+        "from": imported.first.isoformat() if imported.first else None,
+        "to": imported.last.isoformat() if imported.last else None,
+        "new": imported.new,
+        "findings": [{"kind": f.kind, "text": f.text} for f in content.findings],
+    }
+
+
+def _meter_lines(document: dict[str, Any]) -> list[str]:
+    meters = ", ".join(document["meters"]) or "no meter"
+    span = f", days {document['from']} to {document['to']}" if document["from"] else ""
+    head = f"{document['file']}: {counted(document['readings'], 'reading')} in {counted(document['rows'], 'row')}, {meters}{span}"
+    result = "imported" if document["new"] else "unchanged: this file was imported before" if document["readings"] else "nothing imported"
+    return [head, result, *(f"finding: {f['text']}" for f in document["findings"][:MAX_LINES])]

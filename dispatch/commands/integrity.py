@@ -1,4 +1,4 @@
-"""archive, verify, redecide, backup, restore: what is kept, and whether it can be trusted."""
+"""archive, verify, redecide, backup, restore: archives of market facts, and the integrity of the journal."""
 
 from __future__ import annotations
 
@@ -8,19 +8,20 @@ from typing import Annotated, Any
 import typer
 
 from dispatch.commands import FINDINGS, WRONG, Ended, Json, ledger, out, table
+from markets import counted
 
-archive = typer.Typer(no_args_is_help=True, help="Fact archives: fill and read.")
-Folder = Annotated[Path, typer.Option("--archive", help="The archive's folder.")]
+archive = typer.Typer(no_args_is_help=True, help="Archives of prices and other market facts.")
+Folder = Annotated[Path, typer.Option("--archive", metavar="DIR", help="Folder of the archive.")]
 
 
 @archive.command("import")
 def import_(
-    files: Annotated[list[Path], typer.Argument(help="Tables as gridstatus returns them, CSV or Parquet.")],
+    files: Annotated[list[Path], typer.Argument(help="Tables with the columns that gridstatus writes, CSV or Parquet.")],
     archive: Folder,
-    map_: Annotated[Path | None, typer.Option("--map", help="MAP.toml for a wide table.")] = None,
+    map_: Annotated[Path | None, typer.Option("--map", metavar="MAP.toml", help="How to read a table with other columns.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Fill an archive from tables."""
+    """Import tables of prices and other facts into an archive."""
     from markets.archive.archive import Archive
     from markets.archive.tables import TableFault
 
@@ -45,7 +46,7 @@ def import_(
 
 @archive.command("show")
 def show(folder: Annotated[Path, typer.Argument(metavar="DIR")], as_json: Json = False) -> None:
-    """What an archive holds: spans, intervals, gaps."""
+    """List what an archive holds: series with their spans, intervals, corrections and gaps."""
     from markets.archive.archive import Archive
 
     if not folder.is_dir():
@@ -64,41 +65,43 @@ def show(folder: Annotated[Path, typer.Argument(metavar="DIR")], as_json: Json =
         }
         for h in Archive(folder).show()
     ]
-    lines = table([{**r, "gaps": len(r["gaps"])} for r in rows], list(rows[0])) if rows else ["nothing"]
+    lines = table([{**r, "gaps": len(r["gaps"])} for r in rows], list(rows[0])) if rows else ["The archive is empty."]
     out({"archive": rows}, as_json, lines)
 
 
 def verify(data: Annotated[Path, typer.Argument(metavar="DATA")], as_json: Json = False) -> None:
-    """The journal's chain: the first row that does not hold."""
+    """Verify the journal's hash chain and name the first row that is broken."""
     from dispatch.store.verify import verify as verified
 
     report = verified(ledger(data))
     document: dict[str, Any] = {"rows": report.rows, "head": report.head, "findings": [f.text for f in report.findings]}
-    out(document, as_json, [f"{report.rows} rows, head {report.head[:16]}", *document["findings"]])
+    out(document, as_json, [f"{counted(report.rows, 'row')}, head {report.head[:16]}", *document["findings"]])
     if report.findings:
         raise Ended(FINDINGS)
 
 
 def redecide(data: Annotated[Path, typer.Argument(metavar="DATA")], as_json: Json = False) -> None:
-    """Every recorded decision made again; the differences named."""
+    """Make every recorded decision again and name those that come out differently."""
     from dispatch.runtime.redecide import redecide as again
     from dispatch.store.journal import SqlJournal
     from dispatch.store.verify import verify as verified
 
     engine = ledger(data)
-    # What was changed after it was written may well decide the same: the chain is looked at first.
+    # A row changed after it was written may still lead to the same decision, so the chain is verified first.
     broken = [f.text for f in verified(engine).findings]
-    said = again(SqlJournal(engine).read())
-    document: dict[str, Any] = {"commands": said.commands, "plans": said.plans, "findings": [*broken, *(f.text for f in said.findings)]}
-    out(document, as_json, [f"{said.commands} commands and {said.plans} plans made again", *document["findings"][:20]])
-    if document["findings"]:
+    replayed = again(SqlJournal(engine).read())
+    findings = [*broken, *(f.text for f in replayed.findings)]
+    document: dict[str, Any] = {"commands": replayed.commands, "plans": replayed.plans, "findings": findings}
+    head = f"{counted(replayed.commands, 'command')} and {counted(replayed.plans, 'plan')} made again"
+    out(document, as_json, [head, *findings[:20]])
+    if findings:
         raise Ended(FINDINGS)
 
 
 def backup(
     data: Annotated[Path, typer.Argument(metavar="DATA")], file: Annotated[Path, typer.Argument(metavar="FILE")], as_json: Json = False
 ) -> None:
-    """Online backup of a data folder, while it runs."""
+    """Back up a data folder; the site may keep running."""
     from dispatch.store.backup import backup as backed_up
 
     ledger(data)
@@ -109,7 +112,7 @@ def backup(
 def restore(
     file: Annotated[Path, typer.Argument(metavar="FILE")], data: Annotated[Path, typer.Argument(metavar="DATA")], as_json: Json = False
 ) -> None:
-    """Restore a backup into an empty folder, chain-checked."""
+    """Restore a backup into an empty folder and verify its journal."""
     from dispatch.store.backup import RestoreRefused
     from dispatch.store.backup import restore as restored
 
@@ -117,4 +120,4 @@ def restore(
         rows = restored(file, data)
     except RestoreRefused as error:
         raise Ended(WRONG, str(error)) from None
-    out({"restored": str(data), "rows": rows}, as_json, [f"restored {data}: {rows} journal rows, the chain holds"])
+    out({"restored": str(data), "rows": rows}, as_json, [f"restored {data}: {counted(rows, 'journal row')}, hash chain verified"])

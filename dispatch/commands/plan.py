@@ -1,4 +1,4 @@
-"""plan, what-if, check: nothing is moved, nothing is kept."""
+"""plan, what-if, check: answers about a site that change nothing and keep nothing."""
 
 from __future__ import annotations
 
@@ -8,38 +8,49 @@ from typing import Annotated, Any
 
 import typer
 
-from dispatch.commands import FINDINGS, WRONG, Config, Ended, Json, instant, note, out, read_json, table
+from dispatch.commands import FINDINGS, WRONG, Config, Ended, Json, instant, note, out, read_json, table, usd
+from markets import counted
 
-DAYS_BACK = 7  # of prices that scenarios are drawn from; a snapshot looks back little further
-SCENARIOS, SEED = 100, 7
-
-Archive = Annotated[Path | None, typer.Option("--archive", help="Facts from this archive.")]
-At = Annotated[str | None, typer.Option("--at", help="As of this instant (ISO 8601); now unless told.")]
+Archive = Annotated[
+    Path | None,
+    typer.Option("--archive", metavar="DIR", help="Use prices and other facts of this archive, not the site's sources."),
+]
+At = Annotated[str | None, typer.Option("--at", metavar="INSTANT", help="Use what was known at this instant (ISO 8601). Default: now.")]
 
 
 def plan(
     config: Config,
     archive: Archive = None,
     at: At = None,
-    risk: Annotated[float | None, typer.Option("--risk", help="Weight of the worst of the price scenarios, 0 to 1.")] = None,
-    lp: Annotated[Path | None, typer.Option("--lp", help="Write the model, named, as LP or MPS (by the file's ending).")] = None,
-    check_: Annotated[bool, typer.Option("--check", help="Solve it again with other solvers and compare.")] = False,
+    risk: Annotated[
+        float | None, typer.Option("--risk", metavar="WEIGHT", help="Weight of the worst price scenarios, 0 (ignore) to 1 (nothing else).")
+    ] = None,
+    lp: Annotated[
+        Path | None, typer.Option("--lp", metavar="FILE", help="Write the model with named rows and columns; FILE ends in .lp or .mps.")
+    ] = None,
+    check_: Annotated[bool, typer.Option("--check", help="Solve the model again with other solvers and compare the results.")] = False,
     as_json: Json = False,
 ) -> None:
-    """One plan, with reasons and shadow prices."""
+    """Make one plan and print it with its reasons and shadow prices."""
+    from dispatch.runtime.offline_plan import scenario_risk, solve_with_other_solvers, unverified_rules, write_plan_model
     from dispatch.runtime.planner import make_plan
     from dispatch.runtime.snapshot import snapshot
 
     if risk is not None and not 0 <= risk <= 1:
         raise Ended(WRONG, f"--risk: {risk:g} is not between 0 and 1")
     found = snapshot(config, archive, instant(at, "--at") if at else None)
-    document: dict[str, Any] = {**make_plan(found.inputs, risk=None if risk is None else _weighed(found, risk))}
-    if lp is not None:
-        _write_model(found.inputs, lp)
-        note(f"{lp}: the model, rows and columns named")
+    try:
+        document: dict[str, Any] = {**make_plan(found.inputs, risk=None if risk is None else scenario_risk(found, risk))}
+        if lp is not None:
+            write_plan_model(found.inputs, lp)
+            note(f"wrote {lp}")
+    except LookupError as error:
+        raise Ended(WRONG, f"--risk: {error.args[0]}") from None
+    except ValueError as error:
+        raise Ended(WRONG, f"--lp: {error}") from None
     if check_:
-        document["check"] = _checked(found.inputs)
-    document["unverified"] = _unverified(found)
+        document["check"] = solve_with_other_solvers(found.inputs)
+    document["unverified"] = unverified_rules(found)
     out(document, as_json, _plan_lines(document))
     broken = [f for f in document["findings"] if f["kind"] in ("obligation", "solver")]
     if document["shortfalls"] or broken or not document.get("check", {}).get("agree", True):
@@ -47,35 +58,39 @@ def plan(
 
 
 def what_if(
-    scenario: Annotated[Path, typer.Argument(help="SCENARIO.json (CONTRACT, Appendix B).")],
+    scenario: Annotated[Path, typer.Argument(help="Scenario file (JSON) with the changes to plan for.")],
     config: Config,
     archive: Archive = None,
     at: At = None,
-    sweep: Annotated[list[str] | None, typer.Option("--sweep", help="KEY=FIRST:LAST:COUNT; once or twice.")] = None,
+    sweep: Annotated[
+        list[str] | None,
+        typer.Option("--sweep", metavar="KEY=FIRST:LAST:COUNT", help="Vary this key of the scenario; give it twice to vary two."),
+    ] = None,
     as_json: Json = False,
 ) -> None:
-    """An imagined run beside the base: plan, money, promises, differences."""
+    """Compare the plan of a scenario with the plan without it: money, promises, load."""
     from dispatch.runtime.snapshot import snapshot
     from dispatch.signals.documents import InvalidDocument
     from dispatch.what_if.baseline import Baseline
-    from dispatch.what_if.compare import what_if as imagined
+    from dispatch.what_if.compare import what_if as compare
     from dispatch.what_if.reference_day import ReferenceDayPrices
-    from dispatch.what_if.sweep import sweep as swept
+    from dispatch.what_if.sweep import sweep as run_sweep
 
     document = read_json(scenario)
     found = snapshot(config, archive, instant(at, "--at") if at else None)
-    ground = Baseline.of(found.state, found.at, ReferenceDayPrices(found.state))
+    baseline = Baseline.of(found.state, found.at, ReferenceDayPrices(found.state))
     try:
-        answer = swept(ground, document, sweep) if sweep else imagined(ground, document)
-    except InvalidDocument as faults:
-        raise Ended(WRONG, *(f"{scenario}: {fault}" for fault in faults.faults)) from None
+        answer = run_sweep(baseline, document, sweep) if sweep else compare(baseline, document)
+    except InvalidDocument as invalid:
+        raise Ended(WRONG, *(f"{scenario}: {fault}" for fault in invalid.faults)) from None
     out(answer, as_json, _what_if_lines(answer))
 
 
 def check(
-    file: Annotated[Path | None, typer.Argument(help="The site file; the demonstration's without one.")] = None, as_json: Json = False
+    file: Annotated[Path | None, typer.Argument(help="Site file (TOML). Default: the demonstration's.")] = None,
+    as_json: Json = False,
 ) -> None:
-    """Every fault in a config at once; what is unverified in the rules it uses."""
+    """Check a site file: list every fault, or a summary of the site and its unverified market rules."""
     from dispatch.site_file.defaults import DEMO_SITE, default_file
     from dispatch.site_file.load import check_site_file
 
@@ -93,83 +108,47 @@ def check(
 
 
 def _plan_lines(document: dict[str, Any]) -> list[str]:
-    lines = [f"objective {document['objective_usd']:,.2f} $ over {len(document['intervals'])} intervals ({document['solve']['status']})"]
+    lines = [
+        f"objective {usd(document['objective_usd'])} over {counted(len(document['intervals']), 'interval')} ({document['solve']['status']})"
+    ]
     for interval in document["intervals"]:
         start = datetime.fromisoformat(interval["start"])
         groups = "  ".join(f"{name} {g['load_mw']:.3f}" for name, g in interval["groups"].items())
         lines.append(f"{start:%Y-%m-%d %H:%MZ}  {interval['load_mw']:9.3f} MW  {groups}")
-    lines += [f"short: {s['promise']}: {s['mw']:.3f} MW, {s['usd']:.2f} $; {s['repair']}" for s in document["shortfalls"]]
+    lines += [f"short: {s['promise']}: {s['mw']:.3f} MW, {usd(s['usd'])}; {s['repair']}" for s in document["shortfalls"]]
     lines += document["reasons"]
     lines += _check_lines(document["check"]) if "check" in document else []
     return [*lines, *(f"unverified: {text}" for text in document["unverified"])]
 
 
 def _check_lines(checked: dict[str, Any]) -> list[str]:
-    """What each solver found, how far that is from the first, and our own sums."""
-    said = [f"check: {name} {usd:,.6f} ({checked['differences'][name]:.1e} apart)" for name, usd in checked["objectives"].items()]
-    ends = "all agree" if checked["agree"] else "THEY DO NOT AGREE"
-    return [*said, f"check: gap of our own sums {checked['gap']:.1e}; {ends}"]
-
-
-def _unverified(found: Any) -> list[str]:
-    """The rules in force then, of the market and of the book's contracts, that nobody has checked against their text."""
-    from markets.grid import OperatingDay
-
-    setup = found.setup
-    on = OperatingDay.of(setup.site.market, found.at).on
-    return list(setup.rules.unverified(setup.site.market, on, [o.type for o in setup.book]))
+    """The objective of each solver, its difference from the first, and the check of the sums."""
+    solvers = [
+        f"check: {name} {value:,.6f} (difference {checked['differences'][name]:.1e})" for name, value in checked["objectives"].items()
+    ]
+    verdict = "all agree" if checked["agree"] else "THEY DO NOT AGREE"
+    return [*solvers, f"check: gap between the plan's sums and its objective {checked['gap']:.1e}; {verdict}"]
 
 
 def _what_if_lines(answer: dict[str, Any]) -> list[str]:
     if "axes" in answer:
         return _sweep_lines(answer)
     d = answer["difference"]
-    lines = [f"net {d['net_usd']:+,.2f} $, energy {d['energy_mwh']:+,.3f} MWh, hashing {d['hash_ph_days']:+,.3f} PH days"]
-    return [*lines, *(f"  {name}: {usd:+,.2f} $" for name, usd in d["lines"].items()), *answer["reasons"]]
+    lines = [f"net {usd(d['net_usd'], change=True)}, energy {d['energy_mwh']:+,.3f} MWh, hashing {d['hash_ph_days']:+,.3f} PH/s-days"]
+    return [*lines, *(f"  {name}: {usd(amount, change=True)}" for name, amount in d["lines"].items()), *answer["reasons"]]
 
 
 def _sweep_lines(answer: dict[str, Any]) -> list[str]:
-    """A line a point of the grid: its keys, what it earns, how that differs from the base, energy, and what promises cost."""
+    """One row for each point of the grid: its values, the net, its difference from the base, energy, and the cost of broken promises."""
     keys = [axis["key"] for axis in answer["axes"]]
     rows = [
         {
-            **dict(zip(keys, (f"{at:g}" for at in row["at"]), strict=True)),
-            "net $": f"{row['net_usd']:,.2f}",
-            "difference $": f"{row['difference_usd']:+,.2f}",
+            **dict(zip(keys, (f"{value:g}" for value in row["values"]), strict=True)),
+            "net": usd(row["net_usd"]),
+            "difference": usd(row["difference_usd"], change=True),
             "MWh": f"{row['energy_mwh']:,.3f}",
-            "shortfalls $": f"{row['shortfall_usd']:,.2f}",
+            "shortfalls": usd(row["shortfall_usd"]),
         }
         for row in answer["rows"]
     ]
     return table(rows, rows[0])
-
-
-def _weighed(found: Any, weight: float) -> Any:
-    """Scenarios by the real-time days the snapshot knows beside their day-ahead prices."""
-    from markets.forecasting.scenarios import residual_days, scenarios
-    from optimizer.planning.result import Risk
-
-    ahead = found.inputs.outlook
-    known = {point: residual_days(found.state.facts, point, found.at, DAYS_BACK) for point in ahead.energy}
-    if not any(len(days) for days in known.values()):
-        raise Ended(WRONG, "--risk: no whole day of real-time and day-ahead prices is known to draw scenarios from")
-    return Risk(weight, scenarios(ahead, known, SEED, SCENARIOS))
-
-
-def _write_model(made_from: Any, path: Path) -> None:
-    from optimizer.planning.plan import program_of
-    from optimizer.solve import write_model
-
-    if path.suffix.lower() not in (".lp", ".mps"):
-        raise Ended(WRONG, f"--lp: {path}: the name must end in .lp or .mps")
-    i = made_from
-    write_model(program_of(i.site, i.book, i.outlook, i.so_far, i.availability), str(path))
-
-
-def _checked(made_from: Any) -> dict[str, Any]:
-    from optimizer.planning.plan import program_of
-    from optimizer.solve import check as checked
-
-    i = made_from
-    document: dict[str, Any] = checked(program_of(i.site, i.book, i.outlook, i.so_far, i.availability))
-    return document

@@ -1,4 +1,4 @@
-"""calls, awards, keys: what people push at a running site by hand."""
+"""calls, awards, keys: signals sent by hand, and access to the API."""
 
 from __future__ import annotations
 
@@ -9,23 +9,24 @@ from typing import Annotated, Any
 import typer
 
 from dispatch.commands import WRONG, Data, Ended, Json, ledger, out, setup_of_ledger, table
+from markets import counted
 
-calls = typer.Typer(no_args_is_help=True, help="Calls by hand.")
-awards = typer.Typer(no_args_is_help=True, help="Awards by hand.")
-keys = typer.Typer(no_args_is_help=True, help="API keys.")
+calls = typer.Typer(no_args_is_help=True, help="Calls: instructions to the site under a contract.")
+awards = typer.Typer(no_args_is_help=True, help="Awards: capacity sold, or a baseline.")
+keys = typer.Typer(no_args_is_help=True, help="Keys of the API, and sealed secrets.")
 
-File = Annotated[Path, typer.Argument(help="JSON (one, or a list) or CSV of the shapes the API takes.")]
+File = Annotated[Path, typer.Argument(help="JSON (one document or a list) or CSV, with the keys of the HTTP API.")]
 
 
 @calls.command("add")
 def add_calls(file: File, data: Data = Path("data"), as_json: Json = False) -> None:
-    """Post the calls of a file to the site that runs on DATA."""
+    """Send the calls in a file to the site that runs on the data folder."""
     _add("call", file, data, as_json)
 
 
 @awards.command("add")
 def add_awards(file: File, data: Data = Path("data"), as_json: Json = False) -> None:
-    """Post the awards of a file to the site that runs on DATA."""
+    """Send the awards in a file to the site that runs on the data folder."""
     _add("award", file, data, as_json)
 
 
@@ -41,17 +42,17 @@ def _add(kind: str, file: Path, data: Path, as_json: bool) -> None:
         raise Ended(WRONG, f"{file}: {error.strerror or error}") from None
     except InvalidDocument as faults:
         raise Ended(WRONG, *(f"{file}: {fault}" for fault in faults.faults)) from None
-    out({"inbox": ids}, as_json, [f"{len(ids)} {kind}{'s' if len(ids) != 1 else ''} posted"])
+    out({"inbox": ids}, as_json, [f"{counted(len(ids), kind)} sent"])
 
 
 @keys.command("add")
 def add_key(
     name: str,
-    scope: Annotated[str, typer.Option("--scope", help="Of read,whatif,dispatch,admin; several with commas.")],
+    scope: Annotated[str, typer.Option("--scope", help="Scopes, separated by commas: read, whatif, dispatch, admin.")],
     data: Data = Path("data"),
     as_json: Json = False,
 ) -> None:
-    """Make an API key; its secret is shown once."""
+    """Create an API key. Its secret is shown once."""
     from dispatch.store.keys import Keys
 
     data.mkdir(parents=True, exist_ok=True)
@@ -65,7 +66,7 @@ def add_key(
 
 @keys.command("list")
 def list_keys(data: Data = Path("data"), as_json: Json = False) -> None:
-    """The keys, without their secrets."""
+    """List the API keys, without their secrets."""
     from dispatch.store.keys import Keys
 
     rows: list[dict[str, Any]] = [
@@ -77,25 +78,25 @@ def list_keys(data: Data = Path("data"), as_json: Json = False) -> None:
 
 @keys.command("revoke")
 def revoke_key(name: str, data: Data = Path("data"), as_json: Json = False) -> None:
-    """A key ceases to open anything."""
+    """Revoke an API key."""
     from dispatch.store.keys import Keys
 
     if not Keys(ledger(data)).revoke(name):
-        raise Ended(WRONG, f"there is no key {name!r} in force")
-    out({"revoked": name}, as_json, [f"{name} is revoked"])
+        raise Ended(WRONG, f"there is no active key {name!r}")
+    out({"revoked": name}, as_json, [f"{name} revoked"])
 
 
 @keys.command("seal")
 def seal(
-    file: Annotated[Path | None, typer.Argument(metavar="FILE", help="Where the sealed secret goes.")] = None,
-    new_key: Annotated[bool, typer.Option("--new-key", help="Print a new key for the site instead.")] = False,
+    file: Annotated[Path | None, typer.Argument(metavar="FILE", help="File for the sealed secret.")] = None,
+    new_key: Annotated[bool, typer.Option("--new-key", help="Print a new sealing key for the site instead.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Encrypt a secret of a site file (`credentials = "file:FILE"`), read from the terminal or a pipe, with the key in LOADSTONE_KEY."""
+    """Encrypt a secret for a site file (`credentials = "file:FILE"`) with the key in LOADSTONE_KEY; reads the terminal or a pipe."""
     from dispatch.rigs import secrets
 
     if new_key == (file is not None):
-        raise Ended(WRONG, "needs FILE, or --new-key")
+        raise Ended(WRONG, "give either FILE or --new-key")
     if file is None:
         made = secrets.new_key()
         return out({"key": made}, as_json, [made])

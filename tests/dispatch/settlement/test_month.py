@@ -13,10 +13,9 @@ import pytest
 from openpyxl import load_workbook
 from pypdf import PdfReader
 
-from dispatch.commands import Ended
-from dispatch.commands.settle_month import span_of
 from dispatch.reports.write import write_month
 from dispatch.settlement.month import add_up
+from dispatch.settlement.requested_days import parse_span
 from tests.dispatch.settlement.fixtures import Ground
 
 BLOCK = '[[obligations]]\ntype = "block"\nmw = 0.06\nusd_per_mwh = 32.50\n'
@@ -70,13 +69,13 @@ def test_its_files_say_the_same(days: list[dict], tmp_path: Path) -> None:
     assert list(load_workbook(files["xlsx"])["Days"].values)[1][:3] == ("2026-07-01", 1, float(days[0]["net_usd"]))
 
 
-def test_what_a_span_is() -> None:
-    assert span_of("2026-02") == (date(2026, 2, 1), date(2026, 2, 28))
-    assert span_of("2026-12") == (date(2026, 12, 1), date(2026, 12, 31))
-    assert span_of("2026-06-01..2026-08-31") == (date(2026, 6, 1), date(2026, 8, 31))
-    assert span_of("2026-08-20") is None and span_of("2026-13") is None
+def test_a_span_is_a_month_or_first_to_last_day() -> None:
+    assert parse_span("2026-02") == (date(2026, 2, 1), date(2026, 2, 28))
+    assert parse_span("2026-12") == (date(2026, 12, 1), date(2026, 12, 31))
+    assert parse_span("2026-06-01..2026-08-31") == (date(2026, 6, 1), date(2026, 8, 31))
+    assert parse_span("2026-08-20") is None and parse_span("2026-13") is None
     for wrong in ("2026-02-30..2026-03-01", "2026-03-02..2026-03-01"):
-        with pytest.raises(Ended):
-            span_of(wrong)
+        with pytest.raises(ValueError, match=wrong[:10]):
+            parse_span(wrong)
     with pytest.raises(ValueError, match="no day"):
         add_up([], FIRST, FIRST)

@@ -1,0 +1,154 @@
+"""Prepares a run: the site file with what the command line changes in it, where time starts and how fast it runs, the address of the API,
+and the processes to start."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import time
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from dispatch.clock import wall_now, wall_s
+from dispatch.runtime.price_sources import simulated_market
+from dispatch.service.demo import demo_start, free_addresses, needs_simulated_rigs
+from dispatch.service.supervisor import Job
+from dispatch.site_file.defaults import DEMO_SITE, default_file
+from dispatch.site_file.load import load_site_file
+from dispatch.site_file.sections import SyntheticPrices
+from dispatch.site_file.setup import ApiSettings, Setup
+from dispatch.store.journal import SqlJournal
+from dispatch.store.tables import ledger_file, open_ledger
+
+DEMO_SPEED = 60.0
+PORT_ATTEMPTS, PORT_PAUSE_S = 10, 0.3
+
+
+class RunRefused(Exception):
+    """The options contradict the site file or each other; one line for each fault."""
+
+
+class AddressInUse(Exception):
+    """Another process listens at the address."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunOptions:
+    """What the command line asks of a run; None leaves the choice to the site file, or to the demonstration without one."""
+
+    world: str
+    config: Path | None
+    data: Path
+    listen: str | None = None
+    start: datetime | None = None
+    until: datetime | None = None
+    speed: float | None = None
+    seed: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedRun:
+    """A run that can be started: the job of its processes, their roles, and remarks for the user."""
+
+    job: Job
+    roles: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
+def prepare_run(options: RunOptions) -> PreparedRun:
+    """Check the options and make the data folder. Raises RunRefused, AddressInUse, ConfigError."""
+    path = options.config or default_file(DEMO_SITE)
+    setup = load_site_file(path)
+    demonstration = options.config is None or (options.world == "live" and needs_simulated_rigs(setup))
+    override = _seed(options, path, setup)
+    _check_pace(options, path, setup)
+    speed = options.speed if options.speed is not None else DEMO_SPEED if demonstration and not options.start else 1.0
+    asked = options.start
+    if demonstration and asked is None and speed != 1.0:
+        asked = asyncio.run(demo_start(load_site_file(path, override or None), wall_now()))
+    notes: list[str] = []
+    if options.config is None and (moved := free_addresses(path)):
+        subnet = moved["groups"][0]["driver"]["subnet"]
+        notes.append(f"another site uses the demonstration's addresses; the rigs of this one are at {subnet} and above")
+        override |= moved
+    simulated_time = simulated_market(setup) and (asked is not None or speed != 1.0)
+    start, remark = _start(options.data, asked or wall_now(), simulated_time)
+    if options.until and options.until <= start:
+        raise RunRefused(f"--until {options.until.isoformat()} is not after the start, {start.isoformat()}")
+    listen = _listen_address(options.listen) if options.listen else setup.api.listen
+    _require_free(listen)
+    options.data.mkdir(parents=True, exist_ok=True)
+    pace = f"; time runs {speed:g} times as fast" if speed != 1.0 else ""
+    notes += [*remark, f"{setup.site.name}, {options.world} world; page at http://{listen}/{pace}"]
+    rigs = ["rigs"] if demonstration and options.world == "live" else []
+    job = _job(options, path, listen, start, None if simulated_time else wall_s(), speed, override)
+    return PreparedRun(job, (*rigs, "loop", "api"), tuple(notes))
+
+
+def _seed(options: RunOptions, path: Path, setup: Setup) -> dict[str, Any]:
+    """The sections that a seed replaces in the site file."""
+    if options.seed is None:
+        return {}
+    if not isinstance(setup.prices, SyntheticPrices):
+        raise RunRefused(f"--seed: {path} has no synthetic prices")
+    return {"prices": {"source": "synthetic", "seed": options.seed}}
+
+
+def _check_pace(options: RunOptions, path: Path, setup: Setup) -> None:
+    if not simulated_market(setup) and (options.start or (options.speed or 1.0) != 1.0):
+        raise RunRefused(f"--from, --speed: {path} uses live prices, which arrive in real time only")
+
+
+def _start(data: Path, start: datetime, simulated_time: bool) -> tuple[datetime, list[str]]:
+    """Where time starts, and a remark when it is not where it was asked for: simulated time never runs back behind the journal."""
+    if simulated_time and ledger_file(data).exists():
+        last = SqlJournal(open_ledger(data)).last_at()
+        if last is not None and last > start:
+            return last, [f"{data} already holds a journal up to {last.isoformat()}; the run continues from there"]
+    return start, []
+
+
+def _listen_address(listen: str) -> str:
+    """HOST:PORT from the command line. Raises RunRefused when it is not one."""
+    try:
+        return ApiSettings(listen=listen).listen
+    except ValidationError as error:
+        raise RunRefused("\n".join(f"--listen: {e['msg'].removeprefix('Value error, ')}" for e in error.errors())) from None
+
+
+def _require_free(listen: str) -> None:
+    """Raises AddressInUse when another process keeps the address; a process that was just killed frees it within moments."""
+    host, _, port = listen.rpartition(":")
+    for left in range(PORT_ATTEMPTS, 0, -1):
+        try:
+            family, kind, protocol, _, address = socket.getaddrinfo(host.strip("[]"), int(port), type=socket.SOCK_STREAM)[0]
+            with socket.socket(family, kind, protocol) as probe:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                probe.bind(address)
+                return
+        except OSError as error:
+            if left == 1:
+                raise AddressInUse(f"{listen} cannot be listened on: {error.strerror or error}") from None
+            time.sleep(PORT_PAUSE_S)
+
+
+def _job(
+    options: RunOptions, path: Path, listen: str, start: datetime, zero_s: float | None, speed: float, override: dict[str, Any]
+) -> Job:
+    return Job(
+        config=str(path.resolve()),
+        data=str(options.data.resolve()),
+        listen=listen,
+        world=options.world,
+        owner=f"{socket.gethostname()}:{os.getpid()}",
+        start=start.isoformat(),
+        zero_s=zero_s,
+        speed=speed,
+        until=options.until.isoformat() if options.until else None,
+        override=override or None,
+    )

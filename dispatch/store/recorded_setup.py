@@ -1,0 +1,21 @@
+"""The site's setup as the newest run recorded it in the journal."""
+
+from __future__ import annotations
+
+import json
+
+from sqlalchemy import Engine, select
+
+from dispatch.site_file.load import setup_from_document
+from dispatch.site_file.setup import Setup
+from dispatch.store.tables import journal, reading
+
+
+def recorded_setup(engine: Engine) -> Setup:
+    """The setup of the newest run. Raises LookupError when nothing has run, LedgerUnavailable, ConfigError."""
+    newest = select(journal.c.document).where(journal.c.kind == "RunStarted").order_by(journal.c.seq.desc()).limit(1)
+    with reading(engine) as connection:
+        found = connection.execute(newest).scalar()
+    if found is None:
+        raise LookupError("nothing has run on this data folder yet")
+    return setup_from_document(json.loads(found)["config"])
