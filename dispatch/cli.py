@@ -1,6 +1,6 @@
-"""The commands of the contract.
+"""The `loadstone` program: its commands, and the exit status of each outcome.
 
-Exit status: 0 done; 1 done, with findings; 2 the call, a file or the config is wrong; 3 something outside failed.
+Exit status: 0 done; 1 done, with findings; 2 the command line, a file or the site file is wrong; 3 something outside failed.
 """
 
 from __future__ import annotations
@@ -24,23 +24,22 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    help="Runs a Bitcoin-mining site as a flexible load in ERCOT and MISO.",
+    help="Runs a Bitcoin-mining site as a flexible load in ERCOT or MISO.",
 )
+app.callback()(logs_to_stderr)
 for command in (run, shadow, replay, plan, settle, reconcile, check, verify, redecide, backup, restore):
     app.command()(command)
 app.command("what-if")(what_if)
-for name, room in {"archive": archive, "rigs": rigs, "meter": meter, "calls": calls, "awards": awards, "keys": keys}.items():
-    app.add_typer(room, name=name)
+for name, group in {"archive": archive, "rigs": rigs, "meter": meter, "calls": calls, "awards": awards, "keys": keys}.items():
+    app.add_typer(group, name=name)
 
 
 def main() -> None:
-    """The console script."""
-    logs_to_stderr()
+    """Run the program and exit with its status."""
     sys.exit(_status())
 
 
 def _status() -> int:
-    # What is imported here is only needed when something went wrong.
     try:
         app(standalone_mode=False)
     except Ended as ended:
@@ -61,10 +60,11 @@ def _status() -> int:
 
 
 def _failed(fault: Exception) -> int:
+    # Imported here, because only a failed command needs it and --help must be fast.
     from dispatch.store import JournalBroken, JournalLost, LedgerUnavailable
     from markets import SourceError
 
-    if (show := getattr(fault, "show", None)) is not None:  # the library's usage errors; their class has moved between its versions
+    if (show := getattr(fault, "show", None)) is not None:  # a usage error of typer; its class is not the same in all versions
         show()
         return WRONG
     if isinstance(fault, JournalBroken):
@@ -74,9 +74,17 @@ def _failed(fault: Exception) -> int:
         note(f"{fault.filename}: {fault.strerror}" if fault.filename else str(fault))
         return WRONG
     if isinstance(fault, JournalLost | LedgerUnavailable | SourceError | OSError):
-        note(f"{type(fault).__name__}: {fault}")
+        note(f"{_failed_part(fault)}: {fault}")
         return FAILED
     raise fault
+
+
+def _failed_part(fault: Exception) -> str:
+    from markets import SourceError
+
+    if isinstance(fault, SourceError):
+        return "a source of prices or hash economics failed"
+    return "the operating system refused" if isinstance(fault, OSError) else "the ledger does not respond"
 
 
 if __name__ == "__main__":

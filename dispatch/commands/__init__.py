@@ -58,7 +58,7 @@ def usd(amount: Any, *, change: bool = False) -> str:
     return f"+{text}" if change and not text.startswith("-") else text
 
 
-def logs_to_stderr(level: int = logging.INFO) -> None:
+def logs_to_stderr() -> None:
     """Send logs to stderr: readable on a terminal, JSON lines otherwise."""
     import structlog
 
@@ -70,7 +70,7 @@ def logs_to_stderr(level: int = logging.INFO) -> None:
             structlog.processors.format_exc_info,
             renderer,
         ],
-        wrapper_class=structlog.make_filtering_bound_logger(level),
+        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
     )
 
