@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from dispatch.decide.plan_inputs import PlanInputs
-from dispatch.runtime.planner import make_plan as make_plan
+from dispatch.runtime.planner import make_plan
 from dispatch.signals.documents import read
 from dispatch.what_if.apply import base_inputs, case_inputs
 from dispatch.what_if.baseline import Baseline

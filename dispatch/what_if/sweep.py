@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import numpy as np
 from pydantic import Field
 
-from dispatch.runtime.planner import make_plan as make_plan
+from dispatch.runtime.planner import make_plan
 from dispatch.signals.documents import DocumentFault, InvalidDocument, SignalDocument, joined, read
 from dispatch.what_if.apply import base_inputs, case_inputs
 from dispatch.what_if.baseline import Baseline
