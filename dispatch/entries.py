@@ -217,8 +217,8 @@ def unpack(text: str) -> tuple[int, ...]:
     return tuple(out)
 
 
-KINDS: dict[str, type[Entry]] = {k.__name__: k for k in (RunStarted, Seen, Planned, Commanded, Done, PriceBasisChanged)}
-FACTS: dict[str, type[Fact]] = {
+ENTRY_KINDS: dict[str, type[Entry]] = {k.__name__: k for k in (RunStarted, Seen, Planned, Commanded, Done, PriceBasisChanged)}
+FACT_KINDS: dict[str, type[Fact]] = {
     k.__name__: k
     for k in (
         Price, ReservePrice, SystemLoad, LoadForecast, HashPrice, HashEconomics, Temperature, GridStatus, Call, Award,
@@ -243,7 +243,7 @@ def fact_to_json(fact: Fact) -> dict[str, Any]:
 def fact_from_json(document: Mapping[str, Any]) -> Fact:
     """Raises KeyError or pydantic's ValidationError when it is not a fact."""
     rest = dict(document)
-    fact: Fact = _adapter(FACTS[rest.pop("fact")]).validate_python(rest)
+    fact: Fact = _adapter(FACT_KINDS[rest.pop("fact")]).validate_python(rest)
     return fact
 
 
@@ -258,7 +258,7 @@ def entry_to_json(entry: Entry) -> dict[str, Any]:
 def entry_from_json(document: Mapping[str, Any]) -> Entry:
     """Raises KeyError or pydantic's ValidationError when it is not an entry."""
     rest = dict(document)
-    kind = KINDS[rest.pop("entry")]
+    kind = ENTRY_KINDS[rest.pop("entry")]
     if kind is Seen:
         facts = tuple(fact_from_json(f) for f in rest.pop("facts", ()))
         seen: Seen = replace(_adapter(Seen).validate_python(rest), facts=facts)
@@ -267,6 +267,6 @@ def entry_from_json(document: Mapping[str, Any]) -> Entry:
     return entry
 
 
-def canonical(document: Any) -> bytes:
+def canonical_json(document: Any) -> bytes:
     """The one way these JSON values are written down: sorted keys, no spaces, UTF-8."""
     return json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()

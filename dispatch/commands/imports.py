@@ -115,11 +115,11 @@ def compare_with_received(engine: Engine, setup: Setup, data: Path, document: Re
 @contextmanager
 def _reading(file: Path) -> Iterator[None]:
     """Ends the command with status 2 when the file cannot be read, one line for each fault."""
-    from dispatch.imports import Unreadable
+    from dispatch.imports import UnreadableDocument
 
     try:
         yield
-    except Unreadable as fault:
+    except UnreadableDocument as fault:
         raise Ended(WRONG, *(f"{file}: {line}" for line in str(fault).splitlines())) from None
     except OSError as error:
         raise Ended(WRONG, f"{error.filename or file}: {error.strerror or error}") from None

@@ -32,12 +32,12 @@ def add_awards(file: File, data: Data = Path("data"), as_json: Json = False) -> 
 
 def _add(kind: str, file: Path, data: Path, as_json: bool) -> None:
     from dispatch.signals.documents import InvalidDocument
-    from dispatch.signals.watched_folder import take_in
+    from dispatch.signals.watched_folder import post_file
     from dispatch.store.inbox import Inbox
 
     engine = ledger(data)
     try:
-        ids = take_in(kind, file, Inbox(engine), setup_of_ledger(engine), key_name="command line")
+        ids = post_file(kind, file, Inbox(engine), setup_of_ledger(engine), key_name="command line")
     except OSError as error:
         raise Ended(WRONG, f"{file}: {error.strerror or error}") from None
     except InvalidDocument as faults:
@@ -53,12 +53,12 @@ def add_key(
     as_json: Json = False,
 ) -> None:
     """Create an API key. Its secret is shown once."""
-    from dispatch.store.keys import Keys
+    from dispatch.store.keys import ApiKeys
 
     data.mkdir(parents=True, exist_ok=True)
     scopes = [s.strip() for s in scope.split(",") if s.strip()]
     try:
-        secret = Keys(ledger(data, create=True)).add(name, scopes)
+        secret = ApiKeys(ledger(data, create=True)).add(name, scopes)
     except ValueError as error:
         raise Ended(WRONG, str(error)) from None
     out({"name": name, "scopes": scopes, "secret": secret}, as_json, [secret])
@@ -67,11 +67,11 @@ def add_key(
 @keys.command("list")
 def list_keys(data: Data = Path("data"), as_json: Json = False) -> None:
     """List the API keys, without their secrets."""
-    from dispatch.store.keys import Keys
+    from dispatch.store.keys import ApiKeys
 
     rows: list[dict[str, Any]] = [
         {"name": k.name, "scopes": ",".join(sorted(k.scopes)), "created_at": k.created_at.isoformat(), "revoked": k.revoked_at is not None}
-        for k in Keys(ledger(data)).list()
+        for k in ApiKeys(ledger(data)).list()
     ]
     out({"keys": rows}, as_json, table(rows, ["name", "scopes", "created_at", "revoked"]))
 
@@ -79,9 +79,9 @@ def list_keys(data: Data = Path("data"), as_json: Json = False) -> None:
 @keys.command("revoke")
 def revoke_key(name: str, data: Data = Path("data"), as_json: Json = False) -> None:
     """Revoke an API key."""
-    from dispatch.store.keys import Keys
+    from dispatch.store.keys import ApiKeys
 
-    if not Keys(ledger(data)).revoke(name):
+    if not ApiKeys(ledger(data)).revoke(name):
         raise Ended(WRONG, f"there is no active key {name!r}")
     out({"revoked": name}, as_json, [f"{name} revoked"])
 

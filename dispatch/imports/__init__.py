@@ -1,7 +1,7 @@
-"""Documents that come in: meter files, statements, invoices and calendars, read as they are. Pure: bytes in, figures and findings out."""
+"""Documents from outside: meter files, statements, invoices and calendars. Pure: bytes in, figures and findings out."""
 
 from __future__ import annotations
 
 
-class Unreadable(Exception):
-    """The document as a whole cannot be read; the text says why, in the words of whoever sent it."""
+class UnreadableDocument(Exception):
+    """The document as a whole cannot be read; the text says why, in the terms of its sender."""

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from datetime import date, timedelta
 from decimal import Decimal
 
-from dispatch.imports import Unreadable
-from dispatch.imports.csv_table import CsvTable, day, number, table
-from dispatch.imports.statement import Received, ReceivedCharge, StatementMap
+from dispatch.imports import UnreadableDocument
+from dispatch.imports.csv_table import CsvTable, parse_day, parse_number, read_table
+from dispatch.imports.statement import ReceivedCharge, ReceivedStatement, StatementMap
 from markets.grid import Interval, Market, OperatingDay
 from optimizer.domain.money import ZERO, Finding
 
@@ -20,9 +20,9 @@ HOUR = ("hour", "hour ending", "he", "interval")
 STATEMENT = ("statement type", "statement", "settlement type")
 
 
-def read_charges(content: bytes, how: StatementMap, market: Market) -> Received:
-    """A statement or an invoice. Raises Unreadable when charges, amounts or days cannot be told."""
-    rows = table(content)
+def read_charges(content: bytes, how: StatementMap, market: Market) -> ReceivedStatement:
+    """A statement or an invoice. Raises UnreadableDocument when the columns of charges, amounts or days are not known."""
+    rows = read_table(content)
     charge, amount, first, last, hour, kind = _columns(rows, how)
     findings: list[Finding] = []
     found: dict[tuple[str, date, date], ReceivedCharge] = {}
@@ -31,7 +31,7 @@ def read_charges(content: bytes, how: StatementMap, market: Market) -> Received:
         code = row.get(charge, "")
         try:
             begins, ends = _days(row, first, last, how)
-            usd = number(row.get(amount, "")) * how.to_site
+            usd = parse_number(row.get(amount, "")) * how.to_site
             over = _hour(begins, row.get(hour, ""), market) if hour else None
         except ValueError as error:
             findings.append(Finding("value", f"row {line}: {code or 'a charge without a name'}: {error}: not compared"))
@@ -42,11 +42,11 @@ def read_charges(content: bytes, how: StatementMap, market: Market) -> Received:
         types.append(row.get(kind, "") if kind else "")
         _add(found, ReceivedCharge(code, code, usd, begins, ends, f"row {line}", {over: usd} if over else {}))
     if not found:
-        raise Unreadable("\n".join(f.text for f in findings) or "holds no charges")
+        raise UnreadableDocument("\n".join(f.text for f in findings) or "has no charges")
     charges = tuple(found.values())
     what = "invoice" if how.kind == "invoice" else f"{market.value} statement"
     span = min(c.first for c in charges), max(c.last for c in charges)
-    return Received(what, *span, charges, tuple(findings), statement_type=next((t for t in types if t), ""))
+    return ReceivedStatement(what, *span, charges, tuple(findings), statement_type=next((t for t in types if t), ""))
 
 
 def _columns(rows: CsvTable, how: StatementMap) -> tuple[str, str, str | None, str | None, str | None, str | None]:
@@ -55,24 +55,26 @@ def _columns(rows: CsvTable, how: StatementMap) -> tuple[str, str, str | None, s
     for key, names in keys:
         told = getattr(how.columns, key)
         if told is not None and told not in rows.columns:
-            raise Unreadable(f"map: columns.{key.strip('_')}: there is no column {told!r}; there are {', '.join(map(repr, rows.columns))}")
+            raise UnreadableDocument(
+                f"map: columns.{key.strip('_')}: there is no column {told!r}; there are {', '.join(map(repr, rows.columns))}"
+            )
         found.append(told or rows.find(*names))
     charge, amount, *rest = found
     if charge is None or amount is None:
-        raise Unreadable(
+        raise UnreadableDocument(
             f"no column is known to hold {'charges' if charge is None else 'amounts'}: {', '.join(map(repr, rows.columns))}; give a map"
         )
     if rest[0] is None and how.from_ is None:
-        raise Unreadable("no column says which days: say `from` and `to` in a map")
+        raise UnreadableDocument("no column says which days: say `from` and `to` in a map")
     return charge, amount, rest[0], rest[1], rest[2], rest[3]
 
 
 def _days(row: Mapping[str, str], first: str | None, last: str | None, how: StatementMap) -> tuple[date, date]:
     """First and last day of a row. Raises ValueError."""
-    begins = day(row[first]) if first and row.get(first) else how.from_
+    begins = parse_day(row[first]) if first and row.get(first) else how.from_
     if begins is None:
-        raise ValueError("it says no day")
-    ends = day(row[last]) if last and row.get(last) else (how.to or begins) if first is None else begins
+        raise ValueError("it has no day")
+    ends = parse_day(row[last]) if last and row.get(last) else (how.to or begins) if first is None else begins
     if ends < begins:
         raise ValueError(f"it ends on {ends.isoformat()}, before {begins.isoformat()}")
     return begins, ends
@@ -83,7 +85,7 @@ def _hour(on: date, text: str, market: Market) -> Interval | None:
     if not text:
         return None
     whole = OperatingDay(market, on)
-    hour = int(number(text.upper().removeprefix("HE")))
+    hour = int(parse_number(text.upper().removeprefix("HE")))
     hours = round((whole.end - whole.start) / timedelta(hours=1))
     if not 1 <= hour <= hours:
         raise ValueError(f"hour {text!r} is not from 1 to {hours}")
@@ -91,7 +93,7 @@ def _hour(on: date, text: str, market: Market) -> Interval | None:
 
 
 def _add(found: dict[tuple[str, date, date], ReceivedCharge], new: ReceivedCharge) -> None:
-    """Rows of one charge and span are one charge; hours stand beside each other."""
+    """Rows of one charge over the same days become one charge; its hours are kept apart."""
     key = (new.code, new.first, new.last)
     before = found.get(key)
     if before is None:

@@ -13,11 +13,11 @@ from datetime import date
 from decimal import Decimal
 from xml.etree.ElementTree import Element
 
-from dispatch.imports import Unreadable
-from dispatch.imports.csv_table import day, number, table
-from dispatch.imports.ercot_xml import grid_of
-from dispatch.imports.safe_xml import is_xml, local, tree
-from dispatch.imports.statement import Determinant, Received, ReceivedCharge, StatementMap
+from dispatch.imports import UnreadableDocument
+from dispatch.imports.csv_table import parse_day, parse_number, read_table
+from dispatch.imports.ercot_xml import operating_day_grid
+from dispatch.imports.safe_xml import is_xml, local_name, parse_xml
+from dispatch.imports.statement import Determinant, ReceivedCharge, ReceivedStatement, StatementMap
 from markets.grid import Interval
 from optimizer.domain.money import ZERO, Finding
 from optimizer.settlement.reconcile import tolerance
@@ -29,11 +29,11 @@ FILES_AT_MOST = 50
 
 
 def is_extract(root: Element) -> bool:
-    return any(HEADER.match(local(e)) or INTERVAL.match(local(e)) for e in root.iter())
+    return any(HEADER.match(local_name(e)) or INTERVAL.match(local_name(e)) for e in root.iter())
 
 
-def read_extract(files: Mapping[str, bytes], how: StatementMap) -> Received:
-    """The tables of one or more files, XML or CSV. Raises Unreadable when there is no interval of any determinant."""
+def read_extract(files: Mapping[str, bytes], how: StatementMap) -> ReceivedStatement:
+    """The tables of one or more files, XML or CSV. Raises UnreadableDocument when there is no interval of any determinant."""
     headers: dict[str, Mapping[str, str]] = {}
     intervals: list[Row] = []
     for name, content in files.items():
@@ -50,13 +50,7 @@ def read_extract(files: Mapping[str, bytes], how: StatementMap) -> Received:
     for where, row in intervals:
         code, point = _named(headers.get(row["UIDHEADER"]), how)
         if not code:
-            number_ = headers.get(row["UIDHEADER"], {}).get("UIDBILLDETERMINANT", "")
-            words = (
-                f'bill determinant {number_} has no name: say `determinants = {{ {number_} = "NAME" }}` in a map'
-                if number_
-                else "its header is missing"
-            )
-            findings.append(Finding("unknown-charge", f"{where}: {words}: not compared"))
+            findings.append(Finding("unknown-charge", f"{where}: {_why_unnamed(headers.get(row['UIDHEADER'], {}))}: not compared"))
             continue
         read = _values(where, row, findings)
         if read is None:
@@ -68,29 +62,40 @@ def read_extract(files: Mapping[str, bytes], how: StatementMap) -> Received:
         else:
             determinants.append(Determinant(code, point, values))
     if not days:
-        raise Unreadable("\n".join(f.text for f in findings) or "holds no interval of any bill determinant")
+        raise UnreadableDocument("\n".join(f.text for f in findings) or "has no interval of any bill determinant")
     version = next((h.get("SAVECHANNEL", "") for h in headers.values()), "")
-    return Received("ercot extract", min(days), max(days), tuple(charges.values()), tuple(findings), tuple(determinants), version=version)
+    return ReceivedStatement(
+        "ercot extract", min(days), max(days), tuple(charges.values()), tuple(findings), tuple(determinants), version=version
+    )
+
+
+def _why_unnamed(header: Mapping[str, str]) -> str:
+    number = header.get("UIDBILLDETERMINANT", "")
+    if not number:
+        return "its header is missing"
+    return f'bill determinant {number} has no name: say `determinants = {{ {number} = "NAME" }}` in a map'
 
 
 def unzipped(content: bytes) -> dict[str, bytes]:
-    """The files of a zip. Raises Unreadable when it is broken, or grows beyond what an extract can be."""
+    """The files of a zip. Raises UnreadableDocument when it is broken, or grows beyond what an extract can be."""
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             inside = [i for i in archive.infolist() if not i.is_dir()]
             if len(inside) > FILES_AT_MOST or sum(i.file_size for i in inside) > BYTES_AT_MOST:
-                raise Unreadable(f"holds more than {FILES_AT_MOST} files or {BYTES_AT_MOST // 2**20} MiB")
+                raise UnreadableDocument(f"holds more than {FILES_AT_MOST} files or {BYTES_AT_MOST // 2**20} MiB")
             return {i.filename: archive.read(i) for i in inside}
     except (zipfile.BadZipFile, RuntimeError, NotImplementedError, EOFError) as error:
-        raise Unreadable(f"is a broken zip: {error}") from None
+        raise UnreadableDocument(f"is a broken zip: {error}") from None
 
 
 def _rows(name: str, content: bytes) -> Iterator[Row]:
     if is_xml(content):
-        for n, element in enumerate((e for e in tree(content).iter() if HEADER.match(local(e)) or INTERVAL.match(local(e))), 1):
-            yield f"{name}: {local(element)} {element.get('num', n)}", {local(c).upper(): (c.text or "").strip() for c in element}
+        for n, element in enumerate(
+            (e for e in parse_xml(content).iter() if HEADER.match(local_name(e)) or INTERVAL.match(local_name(e))), 1
+        ):
+            yield f"{name}: {local_name(element)} {element.get('num', n)}", {local_name(c).upper(): (c.text or "").strip() for c in element}
         return
-    for line, row in table(content).rows:
+    for line, row in read_table(content).rows:
         yield f"{name}: row {line}", {column.upper(): cell for column, cell in row.items()}
 
 
@@ -108,13 +113,13 @@ def _named(header: Mapping[str, str] | None, how: StatementMap) -> tuple[str, st
 def _values(where: str, row: Mapping[str, str], findings: list[Finding]) -> tuple[date, dict[Interval, Decimal], Decimal] | None:
     """Day, figures by interval and their total as the row has them."""
     try:
-        on, count = day(row["STARTTIME"]), int(number(row.get("INTERVALCOUNT", "")))
-        over = grid_of(on, count)
+        on, count = parse_day(row["STARTTIME"]), int(parse_number(row.get("INTERVALCOUNT", "")))
+        over = operating_day_grid(on, count)
         if over is None:
-            raise ValueError(f"{count} intervals are no operating day {on.isoformat()}")
+            raise ValueError(f"{count} intervals do not make up operating day {on.isoformat()}")
         cells = [row.get(f"INT{n:03d}", "") for n in range(1, count + 1)]
-        values = {i: number(cell) for i, cell in zip(over.intervals, cells, strict=True) if cell}
-        total = number(row["TOTAL"]) if row.get("TOTAL") else sum(values.values(), ZERO)
+        values = {i: parse_number(cell) for i, cell in zip(over.intervals, cells, strict=True) if cell}
+        total = parse_number(row["TOTAL"]) if row.get("TOTAL") else sum(values.values(), ZERO)
     except ValueError as error:
         findings.append(Finding("value", f"{where}: {error}: not compared"))
         return None

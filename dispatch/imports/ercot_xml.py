@@ -10,10 +10,10 @@ from datetime import date
 from decimal import Decimal
 from xml.etree.ElementTree import Element
 
-from dispatch.imports import Unreadable
-from dispatch.imports.csv_table import day, number
-from dispatch.imports.safe_xml import children, local, text
-from dispatch.imports.statement import Received, ReceivedCharge
+from dispatch.imports import UnreadableDocument
+from dispatch.imports.csv_table import parse_day, parse_number
+from dispatch.imports.safe_xml import child_text, children, local_name
+from dispatch.imports.statement import ReceivedCharge, ReceivedStatement
 from markets.grid import Grid, Interval, Market, OperatingDay
 from optimizer.domain.money import ZERO, Finding
 from optimizer.settlement.reconcile import tolerance
@@ -21,21 +21,21 @@ from optimizer.settlement.reconcile import tolerance
 MINUTES = (5, 15, 60, 1440)
 
 
-def is_statement(root: Element) -> bool:
-    return local(root) == "Statement"
+def is_ercot_statement(root: Element) -> bool:
+    return local_name(root) == "Statement"
 
 
-def read_statement(root: Element) -> Received:
-    """A statement of one operating day. Raises Unreadable when it does not say of which."""
+def read_ercot_statement(root: Element) -> ReceivedStatement:
+    """A statement of one operating day. Raises UnreadableDocument when it does not say of which."""
     account = next(children(root, "AccountSection"), None)
     if account is None:
-        raise Unreadable("has no AccountSection: it is no settlement statement")
+        raise UnreadableDocument("has no AccountSection: it is not a settlement statement")
     try:
-        on = day(text(account, "OperatingDay"))
+        on = parse_day(child_text(account, "OperatingDay"))
     except ValueError as error:
-        raise Unreadable(f"AccountSection/OperatingDay: {error}") from None
+        raise UnreadableDocument(f"AccountSection/OperatingDay: {error}") from None
     findings: list[Finding] = []
-    channel = text(account, "Channel")
+    channel = child_text(account, "Channel")
     charges = [
         charge
         for section in children(root, "DataSection")
@@ -43,20 +43,20 @@ def read_statement(root: Element) -> Received:
         if (charge := _charge(element, n, on, channel, findings)) is not None
     ]
     findings += _foots(root, charges)
-    return Received(
+    return ReceivedStatement(
         kind="ercot statement",
         first=on,
         last=on,
         charges=tuple(charges),
         findings=tuple(findings),
-        statement_type=text(account, "StatementType"),
+        statement_type=child_text(account, "StatementType"),
         version=channel,
-        market_type=text(account, "MarketType").upper(),
+        market_type=child_text(account, "MarketType").upper(),
     )
 
 
 def _charge(element: Element, n: int, on: date, channel: str, findings: list[Finding]) -> ReceivedCharge | None:
-    code, name = text(element, "AmountCode"), text(element, "AmountDescription")
+    code, name = child_text(element, "AmountCode"), child_text(element, "AmountDescription")
     where = f"ChargeType {n} {code or name or 'without a code'}"
     if not code:
         findings.append(Finding("unknown-charge", f"{where}: has no AmountCode: not compared"))
@@ -79,16 +79,16 @@ def _charge(element: Element, n: int, on: date, channel: str, findings: list[Fin
 def _amount(element: Element, channel: str) -> Decimal | None:
     """The amount of this statement's own channel, site view; None without one. Raises ValueError."""
     details = list(children(element, "BillingDetails"))
-    own = [d for d in details if channel and _same(text(d, "SaveChannel"), channel)] or details
+    own = [d for d in details if channel and _same(child_text(d, "SaveChannel"), channel)] or details
     for detail in reversed(own):
-        if said := text(detail, "Amount") or text(detail, "BillAmount"):
-            return -number(said)
+        if said := child_text(detail, "Amount") or child_text(detail, "BillAmount"):
+            return -parse_number(said)
     return None
 
 
 def _same(one: str, other: str) -> bool:
     try:
-        return number(one) == number(other)
+        return parse_number(one) == parse_number(other)
     except ValueError:
         return one == other
 
@@ -97,24 +97,23 @@ def _intervals(element: Element, where: str, on: date, findings: list[Finding]) 
     rows = list(children(element, "Interval"))
     if not rows:
         return {}
-    told = text(element, "NumberOfIntervals")
-    over = grid_of(on, int(told) if told.isdecimal() and len(told) < 6 else len(rows))
+    told = child_text(element, "NumberOfIntervals")
+    over = operating_day_grid(on, int(told) if told.isdecimal() and len(told) < 6 else len(rows))
     if over is None:
-        findings.append(
-            Finding("intervals", f"{where}: {told or len(rows)} intervals are no operating day {on.isoformat()}: not compared by interval")
-        )
+        words = f"{where}: {told or len(rows)} intervals do not make up operating day {on.isoformat()}: not compared by interval"
+        findings.append(Finding("intervals", words))
         return {}
     found: dict[Interval, Decimal] = {}
     for row in rows:
         num = row.get("NUM", "")
         try:
             place = over.intervals[_place(num, len(over))]
-            value = -number(text(row, "IntervalValue"))
+            value = -parse_number(child_text(row, "IntervalValue"))
         except ValueError as error:
             findings.append(Finding("value", f"{where}, interval {num}: {error}: not used"))
             continue
         if place in found:
-            findings.append(Finding("duplicate", f"{where}, interval {num}: stands there twice: the first is used"))
+            findings.append(Finding("duplicate", f"{where}, interval {num}: is there twice: the first is used"))
             continue
         found[place] = value
     if len(found) < len(over):
@@ -128,7 +127,7 @@ def _place(num: str, n: int) -> int:
     return int(num) - 1
 
 
-def grid_of(on: date, count: int, market: Market = Market.ERCOT) -> Grid | None:
+def operating_day_grid(on: date, count: int, market: Market = Market.ERCOT) -> Grid | None:
     """The operating day in so many intervals of 5, 15 or 60 minutes, or as a whole; None when it has no such number."""
     whole = OperatingDay(market, on)
     return next((g for minutes in MINUTES if len(g := whole.grid(minutes)) == count), None)
@@ -136,9 +135,11 @@ def grid_of(on: date, count: int, market: Market = Market.ERCOT) -> Grid | None:
 
 def _foots(root: Element, charges: list[ReceivedCharge]) -> list[Finding]:
     """Whether the charges add up to the statement's own total."""
-    told = [text(current, "StatementTotal") for summary in children(root, "Summary") for current in children(summary, "CurrentDollars")]
+    told = [
+        child_text(current, "StatementTotal") for summary in children(root, "Summary") for current in children(summary, "CurrentDollars")
+    ]
     try:
-        total = -number(told[0]) if told else None
+        total = -parse_number(told[0]) if told else None
     except ValueError as error:
         return [Finding("value", f"Summary/StatementTotal: {error}")]
     added = sum((c.amount_usd for c in charges), ZERO)

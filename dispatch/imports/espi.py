@@ -9,10 +9,10 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from xml.etree.ElementTree import Element
 
-from dispatch.imports.csv_table import number
+from dispatch.imports.csv_table import parse_number
 from dispatch.imports.meter_csv import MeterMap
-from dispatch.imports.meter_readings import ACTUAL, DELIVERED, ESTIMATED, RETURNED, MeterFile, Raw, sound
-from dispatch.imports.safe_xml import children, local, text, tree
+from dispatch.imports.meter_readings import ACTUAL, DELIVERED, ESTIMATED, RETURNED, MeterFile, RawReading, checked_readings
+from dispatch.imports.safe_xml import child_text, children, local_name, parse_xml
 from markets.grid import Interval
 from optimizer.domain.money import Finding
 
@@ -47,56 +47,58 @@ class _Type:
 
 def read_espi(content: bytes, how: MeterMap, known: Mapping[str, str], lone: str | None, most_mw: float | None = None) -> MeterFile:
     """The readings of an ESPI document, rows counted from 1. `known` are the names meters go by = their ids, `lone` the site's only meter.
-    Raises Unreadable for XML that is broken, has entities, or holds no readings."""
-    root = tree(content)
+    Raises UnreadableDocument for XML that is broken, has entities, or holds no readings."""
+    root = parse_xml(content)
     entries = _entries(root)
-    types = {e.href: _type(e.resource) for e in entries if local(e.resource) == "ReadingType"}
-    of_reading = {e.href: next((h for h in e.related if h in types), None) for e in entries if local(e.resource) == "MeterReading"}
-    points = {e.href: e.title for e in entries if local(e.resource) == "UsagePoint"}
+    types = {e.href: _type(e.resource) for e in entries if local_name(e.resource) == "ReadingType"}
+    of_reading = {e.href: next((h for h in e.related if h in types), None) for e in entries if local_name(e.resource) == "MeterReading"}
+    points = {e.href: e.title for e in entries if local_name(e.resource) == "UsagePoint"}
     findings: list[Finding] = []
-    raws: list[Raw] = []
+    raws: list[RawReading] = []
     row = 0
-    for block in (e for e in entries if local(e.resource) == "IntervalBlock"):
+    for block in (e for e in entries if local_name(e.resource) == "IntervalBlock"):
         kind = _of_block(block.href, of_reading, types)
         meter = _meter(block.href, points, how, known, lone)
-        for reading in (e for e in block.resource.iter() if local(e) == "IntervalReading"):
+        for reading in (e for e in block.resource.iter() if local_name(e) == "IntervalReading"):
             row += 1
             why = kind if isinstance(kind, str) else kind.why_not
             if meter is None:
-                why = "its usage point is no meter of the site: say `meter = ID` in a map"
+                why = "its usage point is not a meter of the site: say `meter = ID` in a map"
             raw = _raw(reading, row, meter or "", kind, findings) if isinstance(kind, _Type) and not why else None
             if why:
                 findings.append(Finding("unit" if meter else "meter", f"reading {row}: {why}: not used"))
             if raw is not None:
                 raws.append(raw)
-    return sound(raws, findings, row, most_mw)
+    return checked_readings(raws, findings, row, most_mw)
 
 
 def _entries(root: Element) -> list[_Entry]:
     """The resources of a feed; of a document without one, those it holds."""
     found = []
-    for entry in (e for e in root.iter() if local(e) == "entry"):
+    for entry in (e for e in root.iter() if local_name(e) == "entry"):
         links = [(link.get("rel", ""), link.get("href", "")) for link in children(entry, "link")]
         href = next((h for rel, h in links if rel == "self"), "")
         related = tuple(h for rel, h in links if rel == "related")
-        found += [_Entry(href, resource, related, text(entry, "title")) for content in children(entry, "content") for resource in content]
-    return found or [_Entry("", e) for e in root.iter() if local(e) in ("ReadingType", "IntervalBlock", "MeterReading")]
+        found += [
+            _Entry(href, resource, related, child_text(entry, "title")) for content in children(entry, "content") for resource in content
+        ]
+    return found or [_Entry("", e) for e in root.iter() if local_name(e) in ("ReadingType", "IntervalBlock", "MeterReading")]
 
 
 def _type(element: Element) -> _Type:
-    unit = UNITS.get(text(element, "uom"))
-    why = "" if unit else f"unit of measure {text(element, 'uom') or 'none'} is neither Wh (72) nor W (38)"
-    if text(element, "accumulationBehaviour") in CUMULATIVE:
+    unit = UNITS.get(child_text(element, "uom"))
+    why = "" if unit else f"unit of measure {child_text(element, 'uom') or 'none'} is neither Wh (72) nor W (38)"
+    if child_text(element, "accumulationBehaviour") in CUMULATIVE:
         why = "a running total of the register, not an interval's energy"
-    flow = FLOWS.get(text(element, "flowDirection"))
+    flow = FLOWS.get(child_text(element, "flowDirection"))
     if flow is None:
-        why = f"flow direction {text(element, 'flowDirection')} is neither drawn (1), net (4) nor returned (19)"
-    power = text(element, "powerOfTenMultiplier") or "0"
+        why = f"flow direction {child_text(element, 'flowDirection')} is neither drawn (1), net (4) nor returned (19)"
+    power = child_text(element, "powerOfTenMultiplier") or "0"
     scale = Decimal(1)
     if re.fullmatch(r"-?\d{1,2}", power):
         scale = scale.scaleb(int(power))
     else:
-        why = f"power of ten {power[:20]!r} is no small whole number"
+        why = f"power of ten {power[:20]!r} is not a small whole number"
     return _Type(unit or "wh", scale, flow or DELIVERED, why)
 
 
@@ -122,19 +124,19 @@ def _meter(href: str, points: Mapping[str, str], how: MeterMap, known: Mapping[s
     return lone
 
 
-def _raw(reading: Element, row: int, meter: str, kind: _Type, findings: list[Finding]) -> Raw | None:
+def _raw(reading: Element, row: int, meter: str, kind: _Type, findings: list[Finding]) -> RawReading | None:
     period = next(iter(children(reading, "timePeriod")), None)
     try:
         if period is None:
             raise ValueError("it has no time period")
-        start, duration = int(text(period, "start")), int(text(period, "duration"))
+        start, duration = int(child_text(period, "start")), int(child_text(period, "duration"))
         if not 0 < duration <= LONGEST_S or not 0 < start < LATEST_S:
-            raise ValueError(f"{duration} seconds from {start} is no interval of a meter")
-        value = number(text(reading, "value"))
+            raise ValueError(f"{duration} seconds from {start} is not an interval of a meter")
+        value = parse_number(child_text(reading, "value"))
         over = Interval(datetime.fromtimestamp(start, UTC), datetime.fromtimestamp(start, UTC) + timedelta(seconds=duration))
     except ValueError as error:
         findings.append(Finding("value", f"reading {row}: {error}: not used"))
         return None
-    codes = [text(q, "quality") for q in children(reading, "ReadingQuality")] or [text(reading, "quality")]
+    codes = [child_text(q, "quality") for q in children(reading, "ReadingQuality")] or [child_text(reading, "quality")]
     quality = ACTUAL if all(code in ACTUAL_QUALITY for code in codes) else ESTIMATED
-    return Raw(meter, over, value * kind.scale, kind.unit, quality, row, kind.flow)
+    return RawReading(meter, over, value * kind.scale, kind.unit, quality, row, kind.flow)

@@ -12,9 +12,19 @@ from typing import Annotated, Literal
 
 from pydantic import Field, ValidationError
 
-from dispatch.imports import Unreadable
-from dispatch.imports.csv_table import CsvTable, Placed, cells, moment, number, place, plain, table, zone
-from dispatch.imports.meter_readings import ACTUAL, DELIVERED, ESTIMATED, MWH_PER, RETURNED, MeterFile, Raw, sound
+from dispatch.imports import UnreadableDocument
+from dispatch.imports.csv_table import (
+    CsvTable,
+    LocalInstant,
+    cells,
+    normalized,
+    parse_number,
+    parse_time,
+    parse_zone,
+    read_table,
+    to_instants,
+)
+from dispatch.imports.meter_readings import ACTUAL, DELIVERED, ESTIMATED, MWH_PER, RETURNED, MeterFile, RawReading, checked_readings
 from markets.grid import Interval, utc
 from optimizer.domain.money import Finding
 from optimizer.domain.site import Written
@@ -42,7 +52,7 @@ FLOWS = {
 LONGEST = timedelta(days=1)
 
 
-class Columns(Written):
+class MeterColumns(Written):
     """Which column says what."""
 
     start: str | None = None
@@ -69,7 +79,7 @@ class MeterMap(Written):
 
     meter: str | None = None
     meters: Mapping[str, str] = Field(default_factory=dict)
-    columns: Columns = Columns()
+    columns: MeterColumns = MeterColumns()
     unit: Unit | None = None
     timezone: str | None = None
     interval_min: Annotated[int, Field(ge=1, le=1440)] | None = None
@@ -77,15 +87,15 @@ class MeterMap(Written):
     quality: Mapping[str, Literal["actual", "estimated", "bad"]] = Field(default_factory=dict)
 
 
-def meter_map(text: str) -> MeterMap:
-    """A map's TOML. Raises Unreadable with every fault, a line each."""
+def parse_meter_map(text: str) -> MeterMap:
+    """The map in a TOML text. Raises UnreadableDocument with every fault, a line each."""
     try:
         return MeterMap.model_validate(tomllib.loads(text))
     except tomllib.TOMLDecodeError as error:
-        raise Unreadable(f"map: is no TOML: {error}") from None
+        raise UnreadableDocument(f"map: is not TOML: {error}") from None
     except ValidationError as error:
         lines = [f"map: {'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()]
-        raise Unreadable("\n".join(lines)) from None
+        raise UnreadableDocument("\n".join(lines)) from None
 
 
 @dataclass(slots=True)
@@ -100,32 +110,34 @@ class _Reader:
     def column(self, key: str, names: tuple[str, ...]) -> str | None:
         told = getattr(self.map.columns, key)
         if told is not None and told not in self.table.columns:
-            raise Unreadable(f"map: columns.{key}: there is no column {told!r}; there are {', '.join(map(repr, self.table.columns))}")
+            raise UnreadableDocument(
+                f"map: columns.{key}: there is no column {told!r}; there are {', '.join(map(repr, self.table.columns))}"
+            )
         return told or self.table.find(*names)
 
     def bad(self, kind: str, line: int, text: str) -> None:
         self.findings.append(Finding(kind, f"row {line}: {text}: not used"))
 
 
-def read_csv(
+def read_meter_csv(
     content: bytes, how: MeterMap, known: Mapping[str, str], lone: str | None, local: tzinfo | None = None, most_mw: float | None = None
 ) -> MeterFile:
     """The readings of a CSV file. `known` are the names meters go by = their ids; `lone` is the site's only meter; `local` is the zone of
-    times without an offset where nothing else says. Raises Unreadable when it is no such file at all."""
-    reader = _Reader(table(content), how, known)
+    times without an offset where nothing else says. Raises UnreadableDocument when it is not a table of meter readings."""
+    reader = _Reader(read_table(content), how, known)
     value, unit = _value(reader)
-    spans = _spans(reader, zone(how.timezone) if how.timezone else local)
+    spans = _spans(reader, parse_zone(how.timezone) if how.timezone else local)
     columns = [reader.column(k, names) for k, names in (("meter", METER), ("unit", UNIT), ("quality", QUALITY), ("flow", FLOW))]
     if not columns[0] and not (how.meter or lone):
-        raise Unreadable("no column names the meter and the site has several: say `meter = ID` in a map")
+        raise UnreadableDocument("no column names the meter and the site has several: say `meter = ID` in a map")
     if not columns[1] and not unit:
-        raise Unreadable(f'column {value!r} does not say its unit: say `unit = "kWh"` in a map')
+        raise UnreadableDocument(f'column {value!r} does not say its unit: say `unit = "kWh"` in a map')
     raws = []
     for (line, row), over in zip(reader.table.rows, spans, strict=True):
         raw = _raw(reader, (line, over), row, (value, unit, columns), lone) if over is not None else None
         if raw is not None:
             raws.append(raw)
-    return sound(raws, reader.findings, len(reader.table.rows), most_mw)
+    return checked_readings(raws, reader.findings, len(reader.table.rows), most_mw)
 
 
 def _value(reader: _Reader) -> tuple[str, str | None]:
@@ -135,7 +147,7 @@ def _value(reader: _Reader) -> tuple[str, str | None]:
     if told is None and named:
         told = named[0][0]
     if told is None:
-        raise Unreadable(f"no column is known to hold energy or load: {', '.join(map(repr, reader.table.columns))}; give a map")
+        raise UnreadableDocument(f"no column is known to hold energy or load: {', '.join(map(repr, reader.table.columns))}; give a map")
     return told, (reader.map.unit or _unit_in(told) or "").lower() or None
 
 
@@ -148,14 +160,14 @@ _Told = tuple[datetime | None, datetime | None]
 
 
 def _spans(reader: _Reader, where: tzinfo | None) -> list[Interval | None]:
-    """The interval of each row; None, and a finding, where none can be told."""
+    """The interval of each row; None, and a finding, where it is not known."""
     start, end, on = (reader.column(k, names) for k, names in (("start", START), ("end", END), ("date", DATE)))
     if start is None and end is None:
         alone = reader.table.find(*LONE) or (
             on if on and ":" in (reader.table.rows[0][1].get(on, "") if reader.table.rows else "") else None
         )
         if alone is None:
-            raise Unreadable(f"no column is known to hold times: {', '.join(map(repr, reader.table.columns))}; give a map")
+            raise UnreadableDocument(f"no column is known to hold times: {', '.join(map(repr, reader.table.columns))}; give a map")
         start, end, on = (alone, None, None) if reader.map.label == "start" else (None, alone, None)
     told: list[_Told] = []
     for line, row in reader.table.rows:
@@ -173,8 +185,8 @@ def _spans(reader: _Reader, where: tzinfo | None) -> list[Interval | None]:
 def _written(row: Mapping[str, str], start: str | None, end: str | None, on: str | None) -> _Told:
     """Start and end as they are written; times of day alone are of the row's date, an end at midnight of the next."""
     begins, ends, day = cells(row, (start, end, on))
-    first = moment(f"{day} {begins}" if day and not _dated(begins) else begins) if start else None
-    last = moment(f"{day} {ends}" if day and not _dated(ends) else ends) if end else None
+    first = parse_time(f"{day} {begins}" if day and not _dated(begins) else begins) if start else None
+    last = parse_time(f"{day} {ends}" if day and not _dated(ends) else ends) if end else None
     if last is not None and day and not _dated(ends) and (last <= first if first is not None else last.time() == datetime.min.time()):
         last += timedelta(days=1)
     return first, last
@@ -193,19 +205,19 @@ def _length(reader: _Reader, told: list[_Told]) -> timedelta:
     steps = [later - at for at, later in zip(marks, marks[1:], strict=False) if at and later and at.tzinfo == later.tzinfo]
     usual = Counter(s for s in both or steps if timedelta() < s <= LONGEST).most_common(1)
     if not usual:
-        raise Unreadable("the length of an interval cannot be told: say `interval_min` in a map")
+        raise UnreadableDocument("the length of an interval is not known: say `interval_min` in a map")
     return usual[0][0]
 
 
-def _placed(starts: list[datetime], where: tzinfo | None) -> list[Placed]:
+def _placed(starts: list[datetime], where: tzinfo | None) -> list[LocalInstant]:
     local = [s for s in starts if s.tzinfo is None]
     if local and where is None:
-        raise Unreadable(f'{local[0].isoformat(" ")} has no offset: say `timezone = "America/Chicago"` in a map')
-    of_local = iter(place(local, where) if where is not None else [])
-    return [Placed(utc(s)) if s.tzinfo is not None else next(of_local) for s in starts]
+        raise UnreadableDocument(f'{local[0].isoformat(" ")} has no offset: say `timezone = "America/Chicago"` in a map')
+    of_local = iter(to_instants(local, where) if where is not None else [])
+    return [LocalInstant(utc(s)) if s.tzinfo is not None else next(of_local) for s in starts]
 
 
-def _interval(reader: _Reader, n: int, told: _Told, start: Placed | None, length: timedelta) -> Interval | None:
+def _interval(reader: _Reader, n: int, told: _Told, start: LocalInstant | None, length: timedelta) -> Interval | None:
     line = reader.table.rows[n][0]
     if start is None:
         return None
@@ -228,7 +240,7 @@ def _interval(reader: _Reader, n: int, told: _Told, start: Placed | None, length
 _Columns = tuple[str, str | None, list[str | None]]
 
 
-def _raw(reader: _Reader, where: tuple[int, Interval], row: Mapping[str, str], columns: _Columns, lone: str | None) -> Raw | None:
+def _raw(reader: _Reader, where: tuple[int, Interval], row: Mapping[str, str], columns: _Columns, lone: str | None) -> RawReading | None:
     """A row at its place. None, and a finding, when it cannot be used."""
     (line, over), (value, unit, more) = where, columns
     name, told, flag, flow = cells(row, more)
@@ -236,28 +248,28 @@ def _raw(reader: _Reader, where: tuple[int, Interval], row: Mapping[str, str], c
     if name and reader.map.meter:
         meter = reader.map.meter
     if meter is None:
-        reader.bad("meter", line, f"{name!r} is no meter of the site")
+        reader.bad("meter", line, f"{name!r} is not a meter of the site")
         return None
-    kind = plain(told) or unit
+    kind = normalized(told) or unit
     if kind not in MWH_PER:
-        reader.bad("unit", line, f"{told!r} is no unit of energy or power")
+        reader.bad("unit", line, f"{told!r} is not a unit of energy or power")
         return None
     quality = _quality(reader, line, flag)
-    if plain(flow) not in FLOWS:
+    if normalized(flow) not in FLOWS:
         reader.bad("flow", line, f"{flow!r} is neither delivered nor returned")
         return None
     try:
-        figure = number(row.get(value, ""))
+        figure = parse_number(row.get(value, ""))
     except ValueError:
-        reader.bad("value", line, f"{row.get(value, '')!r} is no number")
+        reader.bad("value", line, f"{row.get(value, '')!r} is not a number")
         return None
     if quality is None:
         return None
-    return Raw(meter, over, figure, kind, quality, line, FLOWS[plain(flow)])
+    return RawReading(meter, over, figure, kind, quality, line, FLOWS[normalized(flow)])
 
 
 def _quality(reader: _Reader, line: int, flag: str) -> str | None:
-    told = reader.map.quality.get(flag) or FLAGS.get(plain(flag))
+    told = reader.map.quality.get(flag) or FLAGS.get(normalized(flag))
     if told == "bad":
         reader.bad("quality", line, f"flagged {flag!r}")
         return None

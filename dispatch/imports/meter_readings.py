@@ -1,4 +1,5 @@
-"""Meter readings of one file, made sound: what is missing, twice there, overlapping or in another unit is named and left out."""
+"""Checks the meter readings of one file: readings that are missing, duplicate, overlapping or in another unit become findings and are
+left out."""
 
 from __future__ import annotations
 
@@ -35,8 +36,8 @@ class MeterReading:
 
 
 @dataclass(frozen=True, slots=True)
-class Raw:
-    """A row as it stands: `value` in `unit`, delivered or returned by the line."""
+class RawReading:
+    """A row of the file before the checks: `value` in `unit`, `flow` delivered to the site or returned by it."""
 
     meter: str
     over: Interval
@@ -61,10 +62,10 @@ class MeterFile:
     rows: int
 
 
-def sound(raws: Sequence[Raw], findings: Iterable[Finding], rows: int, most_mw: float | None = None) -> MeterFile:
-    """Raw rows checked and netted. `most_mw` is what any meter can carry: more is a reading in another unit."""
+def checked_readings(raws: Sequence[RawReading], findings: Iterable[Finding], rows: int, most_mw: float | None = None) -> MeterFile:
+    """Raw rows checked, and delivered less returned energy by meter. `most_mw` is the most a meter can carry: more must be another unit."""
     found = list(findings)
-    channels: dict[tuple[str, str], list[Raw]] = {}
+    channels: dict[tuple[str, str], list[RawReading]] = {}
     for raw in raws:
         channels.setdefault((raw.meter, raw.flow), []).append(raw)
     kept = {key: _channel(of, found, most_mw) for key, of in channels.items()}
@@ -77,7 +78,7 @@ def sound(raws: Sequence[Raw], findings: Iterable[Finding], rows: int, most_mw: 
     return MeterFile(tuple(readings), tuple(found), rows)
 
 
-def _channel(raws: list[Raw], found: list[Finding], most_mw: float | None) -> list[Raw]:
+def _channel(raws: list[RawReading], found: list[Finding], most_mw: float | None) -> list[RawReading]:
     usual = Counter(raw.unit for raw in raws).most_common(1)[0][0]
     one_unit = []
     for raw in raws:
@@ -91,19 +92,19 @@ def _channel(raws: list[Raw], found: list[Finding], most_mw: float | None) -> li
     return _like_neighbours(_apart(sorted(one_unit, key=lambda r: (r.over.start, r.over.end)), found), found)
 
 
-def _hours(raw: Raw) -> Decimal:
+def _hours(raw: RawReading) -> Decimal:
     return Decimal(int((raw.over.end - raw.over.start).total_seconds())) / 3600
 
 
-def _apart(raws: list[Raw], found: list[Finding]) -> list[Raw]:
+def _apart(raws: list[RawReading], found: list[Finding]) -> list[RawReading]:
     """Rows by time: of the same interval twice one is used where both say the same; of overlapping ones none."""
-    once: list[Raw] = []
+    once: list[RawReading] = []
     bad: set[int] = set()
     for raw in raws:
         if once and once[-1].over == raw.over:
             same = once[-1].mwh == raw.mwh
             how = "the same again, used once" if same else f"{raw.value} against {once[-1].value}: neither is used"
-            found.append(Finding("duplicate", f"row {raw.row}: {_span(raw.over)} stands in row {once[-1].row} already, {how}"))
+            found.append(Finding("duplicate", f"row {raw.row}: {_span(raw.over)} is in row {once[-1].row} already: {how}"))
             if not same:
                 bad.add(len(once) - 1)
             continue
@@ -119,7 +120,7 @@ def _apart(raws: list[Raw], found: list[Finding]) -> list[Raw]:
     return [raw for n, raw in enumerate(once) if n not in bad]
 
 
-def _like_neighbours(raws: list[Raw], found: list[Finding]) -> list[Raw]:
+def _like_neighbours(raws: list[RawReading], found: list[Finding]) -> list[RawReading]:
     """Without rows that are a thousand times, or a thousandth of, those beside them."""
     kept = []
     power = [abs(raw.mwh) / _hours(raw) for raw in raws]
@@ -135,7 +136,7 @@ def _like_neighbours(raws: list[Raw], found: list[Finding]) -> list[Raw]:
     return kept
 
 
-def _net(delivered: list[Raw], returned: list[Raw], found: list[Finding]) -> list[MeterReading]:
+def _net(delivered: list[RawReading], returned: list[RawReading], found: list[Finding]) -> list[MeterReading]:
     """Delivered less returned; an interval with only one of them is not known."""
     back = {raw.over: raw for raw in returned}
     out = []
@@ -151,7 +152,7 @@ def _net(delivered: list[Raw], returned: list[Raw], found: list[Finding]) -> lis
     return out
 
 
-def _reading(raw: Raw) -> MeterReading:
+def _reading(raw: RawReading) -> MeterReading:
     return MeterReading(raw.meter, raw.over, raw.mwh if raw.flow == DELIVERED else -raw.mwh, raw.quality, raw.row)
 
 

@@ -1,4 +1,4 @@
-"""Received: what a statement or an invoice says, in the site's view: positive is money in."""
+"""A received statement or invoice as values, in the site's view: positive amounts are paid to the site."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Literal
 
 from pydantic import Field, ValidationError
 
-from dispatch.imports import Unreadable
+from dispatch.imports import UnreadableDocument
 from markets.grid import Interval
 from optimizer.domain.money import Finding
 from optimizer.domain.site import Written
@@ -40,7 +40,7 @@ class Determinant:
 
 
 @dataclass(frozen=True, slots=True)
-class Received:
+class ReceivedStatement:
     """A document read: `kind` says what it is, `statement_type` and `version` what it calls itself, `market_type` DAM, RTM or nothing."""
 
     kind: str
@@ -70,8 +70,8 @@ class StatementMap(Written):
 
     kind          ercot, miso or invoice, where its columns do not tell
     sign          what a positive amount is: a charge, as markets and suppliers write it, or a receipt
-    charges       the file's charges = charge types of ours as OBLIGATION/CHARGE_TYPE, one or several; * stands for any obligation
-    leave         charges of the file that are nobody's here: fees and taxes that no contract of the book holds
+    charges       the file's charges = our charge types as OBLIGATION/CHARGE_TYPE, one or several; * stands for any obligation
+    leave         charges of the file to leave out of the comparison: fees and taxes that no contract of the site settles
     determinants  numbers of bill determinants in an extract = their names
     points        numbers of settlement points in an extract = their names
     from, to      the days of an invoice whose rows do not say
@@ -89,18 +89,19 @@ class StatementMap(Written):
 
     @property
     def to_site(self) -> int:
-        """What an amount of the file is to be multiplied with: positive is money in."""
+        """What an amount of the file is to be multiplied with: positive is paid to the site."""
         return -1 if self.sign == "charge" else 1
 
-    def ours(self) -> dict[str, tuple[str, ...]]:
+    def charge_types(self) -> dict[str, tuple[str, ...]]:
+        """Our charge types by the file's charge."""
         return {code: (of,) if isinstance(of, str) else of for code, of in self.charges.items()}
 
 
-def statement_map(text: str) -> StatementMap:
-    """A map's TOML. Raises Unreadable with every fault, a line each."""
+def parse_statement_map(text: str) -> StatementMap:
+    """The map in a TOML text. Raises UnreadableDocument with every fault, a line each."""
     try:
         return StatementMap.model_validate(tomllib.loads(text))
     except tomllib.TOMLDecodeError as error:
-        raise Unreadable(f"map: is no TOML: {error}") from None
+        raise UnreadableDocument(f"map: is not TOML: {error}") from None
     except ValidationError as error:
-        raise Unreadable("\n".join(f"map: {'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())) from None
+        raise UnreadableDocument("\n".join(f"map: {'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())) from None

@@ -10,7 +10,7 @@ from typing import Any, cast
 from dispatch.decide.decide import decide
 from dispatch.decide.plan_inputs import inputs
 from dispatch.decide.state import State
-from dispatch.entries import Commanded, Entry, Planned, RunStarted, canonical, entry_to_json
+from dispatch.entries import Commanded, Entry, Planned, RunStarted, canonical_json, entry_to_json
 from dispatch.runtime.planner import make_plan, rule_based
 from dispatch.site_file.load import setup_from_document
 from optimizer.domain.money import Finding
@@ -60,7 +60,7 @@ def redecide(rows: Iterator[tuple[int, Entry]]) -> Redecided:
 
 def _check_command(result: Redecided, seq: int, entry: Commanded, state: State) -> None:
     again = decide(state, entry.at, entry.round)
-    if again is None or canonical(entry_to_json(again)) != canonical(entry_to_json(entry)):
+    if again is None or canonical_json(entry_to_json(again)) != canonical_json(entry_to_json(entry)):
         what = "no command at all" if again is None else _first_difference(entry_to_json(entry), entry_to_json(again))
         result.findings.append(Finding("command", f"row {seq}, {entry.at.isoformat()}: decided again: {what}"))
 

@@ -67,7 +67,7 @@ async def lead(job: Job, clock: WallClock) -> int:
             *assembled.background,
             _renew_lease(engine, token),
             _save_telemetry(telemetry, clock),
-            watched_folder.watch(data, inbox, setup),
+            watched_folder.watch_folders(data, inbox, setup),
         )
     finally:
         telemetry.flush()

@@ -14,9 +14,9 @@ from dispatch.decide.state import State
 from dispatch.settlement.document import DayStatement
 from dispatch.site_file.setup import Setup
 from dispatch.store import LedgerUnavailable
-from dispatch.store.prices import newest_seq, revised_since
-from dispatch.store.received import metered_since, newest_received
-from dispatch.store.statements import kept
+from dispatch.store.prices import intervals_repriced_since, last_price_seq
+from dispatch.store.received import intervals_metered_since, last_document_number
+from dispatch.store.statements import kept_statement
 from dispatch.store.telemetry import Telemetry
 from markets.grid import OperatingDay
 
@@ -72,11 +72,11 @@ class NightlySettlement:
         elif self._checked_at is not None and at - self._checked_at >= REVISED_EVERY:
             self._checked_at, (seq, number), self._known = at, self._known, self._newest()
             before = self._today.start
-            starts = [*revised_since(self._engine, seq, before), *metered_since(self._engine, number, before)]
+            starts = [*intervals_repriced_since(self._engine, seq, before), *intervals_metered_since(self._engine, number, before)]
             self._due.extend(d for d in dict.fromkeys(OperatingDay.of(market, s) for s in starts) if self._kept(d) and d not in self._due)
 
     def _newest(self) -> tuple[int, int]:
-        return newest_seq(self._engine), newest_received(self._engine)
+        return last_price_seq(self._engine), last_document_number(self._engine)
 
     def _queue_if_missed(self, day: OperatingDay) -> None:
         """The day before the start: it was not settled when the process was down over midnight."""
@@ -84,7 +84,7 @@ class NightlySettlement:
             self._due.append(day)
 
     def _kept(self, day: OperatingDay) -> bool:
-        return kept(self._engine, day.on, day.market.value) is not None
+        return kept_statement(self._engine, day.on, day.market.value) is not None
 
     def _settle_all(self) -> None:
         telemetry = self._telemetry.read_as(self._setup.site)  # a reader of its own: the loop keeps writing to the other
@@ -102,7 +102,7 @@ def settle_and_write(setup: Setup, data: Path, engine: Engine, telemetry: Teleme
     from dispatch.settlement.day import settle_day
 
     try:
-        before = kept(engine, day.on, day.market.value)
+        before = kept_statement(engine, day.on, day.market.value)
         document = settle_day(engine, telemetry, day, setup)
         write_day(document, data / "settlements")
         log.info("Settled a day.", day=str(day.on), net_usd=document["net_usd"], version=document["version"])

@@ -7,13 +7,13 @@ from typing import Any
 
 from sqlalchemy import Engine
 
-from dispatch.imports.calendar import Calendar, Posting
-from dispatch.imports.csv_table import plain
-from dispatch.imports.detect import statement
+from dispatch.imports.calendar import Posting, SettlementCalendar
+from dispatch.imports.csv_table import normalized
+from dispatch.imports.detect import read_statement_file
 from dispatch.settlement.statement_comparison import compare_statement
 from dispatch.site_file.setup import Setup
 from dispatch.store import statements
-from dispatch.store.received import STATEMENT, ReceivedDocument, documents, settlement_calendar
+from dispatch.store.received import STATEMENT, ReceivedDocument, received_documents, settlement_calendar
 from dispatch.store.telemetry import Telemetry
 
 
@@ -21,7 +21,7 @@ def compare_document(
     engine: Engine, telemetry: Telemetry, setup: Setup, document: ReceivedDocument, known_at: datetime | None = None
 ) -> dict[str, Any]:
     """One kept document compared with ours, with the file it came in. Raises LookupError when nothing of its days was run."""
-    received, how = statement(document.content, document.map, setup.site.market)
+    received, how = read_statement_file(document.content, document.map, setup.site.market)
     origin = {"file": document.name, "sha256": document.sha256, "known_at": document.known_at.isoformat()}
     return {**origin, **compare_statement(engine, telemetry, setup, received, how, known_at)}
 
@@ -33,7 +33,7 @@ def reconcile(
     `by` and was not received. Raises LedgerUnavailable."""
     first, last = span
     rows = []
-    for document in documents(engine, STATEMENT, first, last, known_at):
+    for document in received_documents(engine, STATEMENT, first, last, known_at):
         try:
             rows.append(compare_document(engine, telemetry, setup, document, known_at))
         except LookupError as error:
@@ -47,10 +47,10 @@ def reconcile(
     return {"from": first.isoformat(), "to": last.isoformat(), "statements": rows, "days": days, "disagree": disagree}
 
 
-def _day(engine: Engine, setup: Setup, on: date, rows: list[dict[str, Any]], calendar: Calendar, by: date) -> dict[str, Any]:
-    kept = statements.kept(engine, on, setup.site.market.value)
+def _day(engine: Engine, setup: Setup, on: date, rows: list[dict[str, Any]], calendar: SettlementCalendar, by: date) -> dict[str, Any]:
+    kept = statements.kept_statement(engine, on, setup.site.market.value)
     received = [r for r in rows if r["from"] <= on.isoformat() <= r["to"]]
-    types = {r["statement_type"] for r in received if plain(r["statement_type"])}
+    types = {r["statement_type"] for r in received if normalized(r["statement_type"])}
     return {
         "date": on.isoformat(),
         "version": kept.version if kept else None,
@@ -62,7 +62,7 @@ def _day(engine: Engine, setup: Setup, on: date, rows: list[dict[str, Any]], cal
 
 def _is_type(posted: str, received: str) -> bool:
     """Whether a received statement is of a posted type: the calendar says RTM_INITIAL where the statement says INITIAL."""
-    return plain(received) in plain(posted) or plain(posted) in plain(received)
+    return normalized(received) in normalized(posted) or normalized(posted) in normalized(received)
 
 
 def _posting(posting: Posting) -> dict[str, Any]:

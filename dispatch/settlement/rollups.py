@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from sqlalchemy import Engine
 
 from dispatch.settlement.prices import NAN
-from dispatch.store.rollups import Whole, read_matrix
+from dispatch.store.rollups import Whole, read_rollup_matrix
 from markets.grid import Grid
 from optimizer.domain.money import decimal
 from optimizer.domain.obligation import Obligation
@@ -33,7 +33,7 @@ def load_by_cohort(
         cohorts = gather(site, book, SoFar(at=grid.start), Availability(), np.asarray(celsius))
         site, members = cohorts.site, {first: tuple(n for n, _ in alike) for first, alike in cohorts.members.items()}
     step_min = int(grid.edges[1] - grid.edges[0]) // 60
-    read = read_matrix(engine, grid.over, step_min, [name for alike in members.values() for name in alike])
+    read = read_rollup_matrix(engine, grid.over, step_min, [name for alike in members.values() for name in alike])
     row = {name: k for k, name in enumerate(read.groups)}
     overhead = {h.name: _factors([h.overhead.at(c) for c in celsius]) for h in site.halls}
     energy, hashed = {}, {}

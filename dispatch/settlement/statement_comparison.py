@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Engine
 
-from dispatch.imports.charge_codes import ours_of, should_hold
-from dispatch.imports.statement import Determinant, Received, StatementMap
+from dispatch.imports.charge_codes import expected_charges, our_charge_types
+from dispatch.imports.statement import Determinant, ReceivedStatement, StatementMap
 from dispatch.settlement.measured_day import MeasuredDay, measure_day
 from dispatch.settlement.prices import energy_prices
 from dispatch.site_file.setup import Setup
@@ -64,7 +64,7 @@ class Days:
 
 
 def compare_statement(
-    engine: Engine, telemetry: Telemetry, setup: Setup, received: Received, how: StatementMap, known_at: datetime | None = None
+    engine: Engine, telemetry: Telemetry, setup: Setup, received: ReceivedStatement, how: StatementMap, known_at: datetime | None = None
 ) -> dict[str, Any]:
     """A received document's charges and ours: `differences` has a row a charge, `findings` what could not be compared.
 
@@ -73,7 +73,7 @@ def compare_statement(
     findings = list(received.findings)
     claims: list[tuple[Claim, str]] = []
     for charge in received.charges:
-        ours = ours_of(charge.code, how, market)
+        ours = our_charge_types(charge.code, how, market)
         if not ours and charge.code not in how.leave:
             what = f"{charge.where}: {charge.code} {usd_text(charge.amount_usd)}"
             findings.append(Finding("unknown-charge", f"{what} is not a known charge: name ours in a map's [charges], or `leave` it out"))
@@ -83,7 +83,7 @@ def compare_statement(
     rows = [_row(claim, span, _days(engine, telemetry, setup, received, span, known_at, by_span)) for claim, span in claims]
     all_days = _span(received.first, received.last)
     named = {claim.code for claim, _ in claims}
-    for code, patterns in should_hold(received, how, market).items():
+    for code, patterns in expected_charges(received, how, market).items():
         days = _days(engine, telemetry, setup, received, all_days, known_at, by_span)
         if not any(set(patterns) & set(claim.ours) for claim, _ in claims) and code not in named and days.usd(patterns):
             rows.append(_row(Claim(code, ZERO, patterns), all_days, days))
@@ -125,7 +125,13 @@ def _usd(usd: Decimal) -> str:
 
 
 def _days(
-    engine: Engine, telemetry: Telemetry, setup: Setup, received: Received, span: str, known_at: datetime | None, kept: dict[str, Days]
+    engine: Engine,
+    telemetry: Telemetry,
+    setup: Setup,
+    received: ReceivedStatement,
+    span: str,
+    known_at: datetime | None,
+    kept: dict[str, Days],
 ) -> Days:
     """The days of a span, settled once. Raises LookupError when none was run."""
     if span in kept:
@@ -151,7 +157,7 @@ def _days(
     return days
 
 
-def variants(engine: Engine, measured: MeasuredDay, received: Received) -> list[Variant]:
+def variants(engine: Engine, measured: MeasuredDay, received: ReceivedStatement) -> list[Variant]:
     """A day with one input changed each, then with a price and a reading both changed."""
     determinants = received.determinants
     prices = [*_stated_prices(measured.actuals, determinants), *_vintages(measured), *_other_points(engine, measured)]

@@ -8,7 +8,7 @@ from decimal import Decimal
 
 from sqlalchemy import Engine
 
-from dispatch.entries import canonical
+from dispatch.entries import canonical_json
 from dispatch.settlement.document import DayContent, DayStatement, Delta, from_json, to_json
 from dispatch.store import statements
 from dispatch.store.journal import SqlJournal
@@ -22,7 +22,7 @@ NOT_KEPT = 0
 
 def kept_version(engine: Engine, day: OperatingDay, version: int) -> DayStatement:
     """A version as it was kept. Raises LookupError when there is none of that number, LedgerUnavailable."""
-    kept = statements.kept(engine, day.on, day.market.value, version)
+    kept = statements.kept_statement(engine, day.on, day.market.value, version)
     if kept is None:
         raise LookupError(f"There is no version {version} of this statement.")
     return from_json(kept.document)
@@ -43,21 +43,21 @@ def current_version(engine: Engine, day: OperatingDay, content: DayContent) -> D
     text = to_json(statement)
     known_at = datetime.fromisoformat(content["known_at"])
     try:
-        statements.keep(engine, day.on, day.market.value, statement["version"], text, known_at, statement["journal_head"])
+        statements.keep_statement(engine, day.on, day.market.value, statement["version"], text, known_at, statement["journal_head"])
     except ValueError:  # another process kept a version of this number in the meantime
         return current_version(engine, day, content)
     return from_json(text)
 
 
 def _newest_first(engine: Engine, day: OperatingDay) -> Iterator[DayStatement]:
-    newest = statements.kept(engine, day.on, day.market.value)
+    newest = statements.kept_statement(engine, day.on, day.market.value)
     for number in range(newest.version if newest else 0, 0, -1):
-        if kept := statements.kept(engine, day.on, day.market.value, number):
+        if kept := statements.kept_statement(engine, day.on, day.market.value, number):
             yield from_json(kept.document)
 
 
 def _same(statement: DayStatement, content: DayContent) -> bool:
-    return canonical({k: v for k, v in statement.items() if k not in VERSION_KEYS}) == canonical(dict(content))
+    return canonical_json({k: v for k, v in statement.items() if k not in VERSION_KEYS}) == canonical_json(dict(content))
 
 
 def _statement(engine: Engine, content: DayContent, version: int, before: DayStatement | None) -> DayStatement:

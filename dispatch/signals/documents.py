@@ -134,32 +134,32 @@ class HoldDocument(SignalDocument):
 D = TypeVar("D", bound=SignalDocument)
 
 
-def read(model: type[D], document: Any, at_path: str = "") -> D:
-    """The document as a model. Raises Faults with every fault of it."""
+def parse_document(model: type[D], document: Any, at_path: str = "") -> D:
+    """The document as a model. Raises InvalidDocument with every fault of it."""
     try:
         return model.model_validate(document)
     except ValidationError as error:
-        raise InvalidDocument(faults_of(error, model, at_path)) from None
+        raise InvalidDocument(document_faults(error, model, at_path)) from None
 
 
-def faults_of(error: ValidationError, model: Any, at_path: str = "") -> list[DocumentFault]:
+def document_faults(error: ValidationError, model: Any, at_path: str = "") -> list[DocumentFault]:
     """Pydantic's errors in the user's words, each with its path."""
-    return [DocumentFault(joined(at_path, *loc), text) for loc, text in errors.validation_faults(error, model)]
+    return [DocumentFault(joined_path(at_path, *loc), text) for loc, text in errors.validation_faults(error, model)]
 
 
-def joined(*parts: str | int) -> str:
+def joined_path(*parts: str | int) -> str:
     """A path of keys and positions: ("prices", 0, "scale") is "prices.0.scale"."""
     return ".".join(str(p) for p in parts if p != "")
 
 
-def stored(document: SignalDocument) -> dict[str, Any]:
+def stored_document(document: SignalDocument) -> dict[str, Any]:
     """The document as plain JSON values, what was left out still out: what the inbox keeps."""
     return document.model_dump(mode="json", exclude_unset=True, exclude_none=True)
 
 
 def parse_call(document: Any, book: Sequence[Obligation], at: datetime, source: str | None = None) -> Call:
-    """A call of the contract's shape, taken in at `at`. Raises Faults: keys, figures, times, an obligation not in the book."""
-    call = document if isinstance(document, CallDocument) else read(CallDocument, document)
+    """A call of the contract's shape, taken in at `at`. Raises InvalidDocument: keys, figures, times, an obligation not in the book."""
+    call = document if isinstance(document, CallDocument) else parse_document(CallDocument, document)
     at = utc(at)
     start = call.start_at or at
     found = _in_book(call.obligation, book)
@@ -186,8 +186,8 @@ def parse_call(document: Any, book: Sequence[Obligation], at: datetime, source: 
 
 
 def parse_award(document: Any, book: Sequence[Obligation], at: datetime, source: str | None = None) -> Award:
-    """An award of the contract's shape, taken in at `at`. Raises Faults."""
-    award = document if isinstance(document, AwardDocument) else read(AwardDocument, document)
+    """An award of the contract's shape, taken in at `at`. Raises InvalidDocument."""
+    award = document if isinstance(document, AwardDocument) else parse_document(AwardDocument, document)
     if found := _in_book(award.obligation, book):
         raise InvalidDocument(found)
     return Award(
@@ -203,8 +203,8 @@ def parse_award(document: Any, book: Sequence[Obligation], at: datetime, source:
 
 
 def parse_hold(document: Any, site: Site, by: str = "") -> Hold:
-    """A hold on groups and modes that the site has. Its id must be set by now. Raises Faults."""
-    hold = document if isinstance(document, HoldDocument) else read(HoldDocument, document)
+    """A hold on groups and modes that the site has. Its id must be set by now. Raises InvalidDocument."""
+    hold = document if isinstance(document, HoldDocument) else parse_document(HoldDocument, document)
     found = [] if hold.id else [DocumentFault("id", "is missing")]
     groups = {g.name: g for g in site.groups}
     if hold.group is not None and hold.group not in groups:
@@ -235,10 +235,10 @@ def _words(at: datetime) -> str:
 _NUMBERS = {"version", "mw_cap", "mw_delta", "mw_target", "mw", "mcpc_usd_per_mw_h"}
 
 
-def documents(text: str, suffix: str) -> list[tuple[str, dict[str, Any]]]:
+def documents_in_file(text: str, suffix: str) -> list[tuple[str, dict[str, Any]]]:
     """The documents of a file, each with where it stands ("row 2"), not yet validated: JSON (one object or a list) or CSV with a header.
 
-    Raises Faults when the file is neither.
+    Raises InvalidDocument when the file is neither.
     """
     return _csv_documents(text) if suffix.lower() == ".csv" else _json_documents(text)
 

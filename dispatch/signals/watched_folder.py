@@ -12,7 +12,7 @@ from pathlib import Path
 import structlog
 
 from dispatch.clock import wall_now
-from dispatch.signals.documents import DocumentFault, InvalidDocument, documents, parse_award, parse_call
+from dispatch.signals.documents import DocumentFault, InvalidDocument, documents_in_file, parse_award, parse_call
 from dispatch.site_file.setup import Setup
 from dispatch.store import LedgerUnavailable
 from dispatch.store.inbox import Inbox
@@ -24,11 +24,12 @@ FOLDERS = {"calls": "call", "awards": "award"}
 SUFFIXES = (".json", ".csv")
 
 
-def take_in(kind: str, file: Path, inbox: Inbox, setup: Setup, key_name: str) -> list[int]:
-    """Post every document of a file, or none: its inbox rows. The same file posted again is the same rows. Raises Faults, OSError."""
+def post_file(kind: str, file: Path, inbox: Inbox, setup: Setup, key_name: str) -> list[int]:
+    """Put every document of a file into the inbox, or none; their inbox rows. The same file again gives the same rows. Raises
+    InvalidDocument, OSError."""
     content = file.read_bytes()
     try:
-        rows = documents(content.decode(), file.suffix)
+        rows = documents_in_file(content.decode(), file.suffix)
     except UnicodeDecodeError as error:
         raise InvalidDocument([DocumentFault("", f"byte {error.start} is not UTF-8")]) from None
     parse = parse_call if kind == "call" else parse_award
@@ -44,7 +45,7 @@ def take_in(kind: str, file: Path, inbox: Inbox, setup: Setup, key_name: str) ->
     return [inbox.put(kind, row, key_name, f"{mark}:{n}")[0] for n, (_, row) in enumerate(rows)]
 
 
-async def watch(data: Path, inbox: Inbox, setup: Setup) -> None:
+async def watch_folders(data: Path, inbox: Inbox, setup: Setup) -> None:
     """Look into the folders for ever. What cannot be read or moved is said once and tried again: the loop beside goes on."""
     said = ""
     while True:
@@ -70,7 +71,7 @@ def _look(root: Path, kind: str, inbox: Inbox, setup: Setup) -> None:
 
 def _take(file: Path, kind: str, inbox: Inbox, setup: Setup) -> None:
     try:
-        take_in(kind, file, inbox, setup, key_name="watched folder")
+        post_file(kind, file, inbox, setup, key_name="watched folder")
     except LedgerUnavailable as fault:
         log.error("a dropped file waits", file=file.name, error=str(fault))
         return

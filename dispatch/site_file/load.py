@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from dispatch import ConfigError
-from dispatch.entries import canonical
+from dispatch.entries import canonical_json
 from dispatch.site_file import plugins
 from dispatch.site_file.contract_checks import contract_faults
 from dispatch.site_file.contracts import contract_tables, read_contracts
@@ -27,7 +27,7 @@ from dispatch.site_file.summary import summary
 from dispatch.site_file.tariff_file import tariff_faults
 from optimizer.domain.site import Site
 
-SECTIONS = ("site", "meters", "halls", "groups", "prices", "hash", "obligations", "api", "reports")
+SITE_FILE_SECTIONS = ("site", "meters", "halls", "groups", "prices", "hash", "obligations", "api", "reports")
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +76,9 @@ def _setup(raw: dict[str, Any], unreadable: list[ConfigFault], path: Path | None
     """The Setup of a document as JSON values. `unreadable` are the faults found so far; where one stands, no second is added."""
     models = read_rig_catalogue(default_file("rigs.toml"))
     rules = read_market_rules(default_file("programs.toml"))
-    wrong = [ConfigFault((key,), "is not a section here" + did_you_mean(key, SECTIONS)) for key in raw if key not in SECTIONS]
+    wrong = [
+        ConfigFault((key,), "is not a section here" + did_you_mean(key, SITE_FILE_SECTIONS)) for key in raw if key not in SITE_FILE_SECTIONS
+    ]
     wrong += cross_reference_faults(raw)
     wrong += plugin_section_faults(raw, path.parent if path else None)
     groups, group_faults = _groups(raw, models)
@@ -95,7 +97,7 @@ def _setup(raw: dict[str, Any], unreadable: list[ConfigFault], path: Path | None
     if wrong or site is None or prices is None or hash_ is None or api is None or reports is None:
         raise ConfigError(_lines(path, raw, wrong))
     document = _document(raw, groups, contracts, prices, hash_)
-    hash_id = hashlib.sha256(canonical(document)).hexdigest()
+    hash_id = hashlib.sha256(canonical_json(document)).hexdigest()
     unverified = (*rules.unverified(site.market, contracts=[o.type for o in book]), *_assumed(site, models))
     return Setup(site, book, prices, hash_, document, hash_id, rules, api, reports, unverified, path)
 
@@ -109,7 +111,7 @@ def _lines(path: Path | None, raw: Mapping[str, Any], wrong: list[ConfigFault]) 
 
 def _place(fault: ConfigFault) -> tuple[int, int]:
     where = fault.where
-    section = SECTIONS.index(where[0]) if where and where[0] in SECTIONS else -1
+    section = SITE_FILE_SECTIONS.index(where[0]) if where and where[0] in SITE_FILE_SECTIONS else -1
     return section, where[1] if len(where) > 1 and isinstance(where[1], int) else -1
 
 
@@ -171,10 +173,10 @@ def _document(
     raw: Mapping[str, Any], groups: list[Any], contracts: list[tuple[int | None, Any]], prices: PricesSettings, hash_: HashSettings
 ) -> dict[str, Any]:
     """What was read and what stands in for what was not written; reading it again gives the same Setup."""
-    document = {k: v for k, v in raw.items() if k in SECTIONS}
+    document = {k: v for k, v in raw.items() if k in SITE_FILE_SECTIONS}
     document |= {"groups": groups, "obligations": [t for _, t in contracts]}
     document |= {"prices": prices.model_dump(mode="json"), "hash": hash_.model_dump(mode="json")}
-    plain: dict[str, Any] = json.loads(canonical(document))
+    plain: dict[str, Any] = json.loads(canonical_json(document))
     return plain
 
 

@@ -21,7 +21,7 @@ from optimizer.domain.market_rules import Dated
 from optimizer.domain.site import Written
 
 
-class Rule(Written):
+class MarketRule(Written):
     """A rule over the days [from, to). `market` None holds for every market; `contract` is the type of obligation that alone stands on it,
     or a list of them; `text` says it in one sentence for a report's footer."""
 
@@ -37,7 +37,7 @@ class Rule(Written):
     verified: bool
 
     @model_validator(mode="after")
-    def _spans_days(self) -> Rule:
+    def _spans_days(self) -> MarketRule:
         if self.to is not None and self.to <= self.from_:
             raise ValueError(f"holds until {self.to}, which is not after {self.from_}")
         return self
@@ -56,19 +56,19 @@ class Rule(Written):
 
 
 @dataclass(frozen=True, slots=True)
-class Rules:
+class MarketRules:
     """All the rules of a file, looked up by id and day."""
 
-    rules: tuple[Rule, ...]
+    rules: tuple[MarketRule, ...]
 
-    def at(self, id_: str, on: date) -> Rule:
+    def at(self, id_: str, on: date) -> MarketRule:
         """The rule in force on a day. Raises KeyError in words when none is written down for it."""
         for rule in self.rules:
             if rule.id == id_ and rule.holds(on):
                 return rule
         raise KeyError(f"no rule {id_!r} holds on {on.isoformat()}")
 
-    def find(self, id_: str, on: date) -> Rule | None:
+    def find(self, id_: str, on: date) -> MarketRule | None:
         return next((r for r in self.rules if r.id == id_ and r.holds(on)), None)
 
     def number(self, id_: str, on: date) -> float:
@@ -82,7 +82,7 @@ class Rules:
         """The rules as contracts read them."""
         return tuple(Dated(r.id, r.value, r.from_, r.to, r.cited) for r in self.rules)
 
-    def of(self, market: Market) -> tuple[Rule, ...]:
+    def of(self, market: Market) -> tuple[MarketRule, ...]:
         """The rules a site in this market stands on."""
         return tuple(r for r in self.rules if r.market in (None, market))
 
@@ -93,13 +93,13 @@ class Rules:
         return tuple(f"{r.id}: {r.text} ({r.published})" for r in held if not r.verified)
 
 
-def read_market_rules(path: Path) -> Rules:
+def read_market_rules(path: Path) -> MarketRules:
     """The rules of a TOML file. Raises ConfigError with every fault; two rules of one id may not hold on the same day."""
     try:
         document, wrong = errors.to_json_values(tomllib.loads(path.read_text("utf-8")))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ConfigError([f"{path}: {error}"]) from None
-    found: list[Rule] = []
+    found: list[MarketRule] = []
     for n, raw in enumerate(document.get("rules", [])):
         rule, more = _rule(raw, ("rules", n))
         wrong += more
@@ -110,21 +110,21 @@ def read_market_rules(path: Path) -> Rules:
             found.append(rule)
     if wrong:
         raise ConfigError([f"{path.name}: {errors.key_path(document, fault.where)}: {fault.what}" for fault in wrong])
-    return Rules(tuple(found))
+    return MarketRules(tuple(found))
 
 
 @cache
-def default_market_rules() -> Rules:
+def default_market_rules() -> MarketRules:
     """The rules that come with this version. Raises ConfigError."""
     return read_market_rules(default_file("programs.toml"))
 
 
-def _rule(raw: Mapping[str, Any], where: Where) -> tuple[Rule | None, list[ConfigFault]]:
+def _rule(raw: Mapping[str, Any], where: Where) -> tuple[MarketRule | None, list[ConfigFault]]:
     try:
-        return Rule.model_validate(raw), []
+        return MarketRule.model_validate(raw), []
     except ValidationError as error:
-        return None, errors.validation_faults(error, Rule, where)
+        return None, errors.validation_faults(error, MarketRule, where)
 
 
-def _overlap(a: Rule, b: Rule) -> bool:
+def _overlap(a: MarketRule, b: MarketRule) -> bool:
     return (b.to is None or a.from_ < b.to) and (a.to is None or b.from_ < a.to)

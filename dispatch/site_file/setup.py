@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 from dispatch.site_file.errors import ConfigFault
 from dispatch.site_file.field_types import DEFAULT_LISTEN, Listen, Reference
-from dispatch.site_file.market_rules import Rules
+from dispatch.site_file.market_rules import MarketRules
 from markets.sources.source import Source
 from optimizer.domain.obligation import Book
 from optimizer.domain.site import Fraction, Site, Written
@@ -86,7 +86,7 @@ class Setup:
     hash: HashSettings
     document: Mapping[str, Any]
     hash_id: str
-    rules: Rules
+    rules: MarketRules
     api: ApiSettings = ApiSettings()
     reports: ReportSettings = ReportSettings()
     unverified: tuple[str, ...] = ()

@@ -11,11 +11,11 @@ from pathlib import Path
 
 from sqlalchemy import Engine
 
-from dispatch.imports import Unreadable
-from dispatch.imports.calendar import read_calendar, span
-from dispatch.imports.detect import days_of, meter_file, statement
+from dispatch.imports import UnreadableDocument
+from dispatch.imports.calendar import calendar_days, read_calendar
+from dispatch.imports.detect import operating_days_of, read_meter_file, read_statement_file
 from dispatch.imports.meter_readings import MeterFile
-from dispatch.store.received import CALENDAR, METER, STATEMENT, ReceivedDocument, keep
+from dispatch.store.received import CALENDAR, METER, STATEMENT, ReceivedDocument, keep_document
 from markets.grid import Market
 from optimizer.domain.site import Site
 
@@ -36,18 +36,18 @@ class MeterImport:
 def import_meter_data(engine: Engine, site: Site, file: Path, map_file: Path | None, known_at: datetime) -> MeterImport:
     """Keep a meter file as a new version of the days it covers. Raises Unreadable (one line for each fault), OSError, LedgerUnavailable."""
     content, map_text = read_bytes(file), _map_text(map_file)
-    read = meter_file(content, map_text, site)
-    first, last = days_of(read, site.market)
+    read = read_meter_file(content, map_text, site)
+    first, last = operating_days_of(read, site.market)
     document = ReceivedDocument(METER, file.name, content, known_at, map_text, first, last)
-    return MeterImport(read, first, last, bool(read.readings) and keep(engine, document, read.readings))
+    return MeterImport(read, first, last, bool(read.readings) and keep_document(engine, document, read.readings))
 
 
 def import_statement(engine: Engine, market: Market, file: Path, map_file: Path | None, known_at: datetime) -> ReceivedDocument:
     """Keep a statement, an extract or an invoice. Raises Unreadable (one line for each fault), OSError, LedgerUnavailable."""
     content, map_text = _with_partner(file), _map_text(map_file)
-    read, _ = statement(content, map_text, market)
+    read, _ = read_statement_file(content, map_text, market)
     document = ReceivedDocument(STATEMENT, file.name, content, known_at, map_text, read.first, read.last)
-    keep(engine, document)
+    keep_document(engine, document)
     return document
 
 
@@ -55,14 +55,14 @@ def import_calendar(engine: Engine, file: Path, known_at: datetime) -> list[str]
     """Keep a settlement calendar; the findings of reading it. Raises Unreadable, OSError, LedgerUnavailable."""
     content = read_bytes(file)
     read = read_calendar(content)
-    keep(engine, ReceivedDocument(CALENDAR, file.name, content, known_at, "", *span(read)))
+    keep_document(engine, ReceivedDocument(CALENDAR, file.name, content, known_at, "", *calendar_days(read)))
     return [finding.text for finding in read.findings]
 
 
 def read_bytes(file: Path) -> bytes:
     """The bytes of a file from outside. Raises Unreadable when it is far too large, OSError."""
     if file.stat().st_size > MAX_BYTES:
-        raise Unreadable(f"is larger than {MAX_BYTES // 2**20} MiB")
+        raise UnreadableDocument(f"is larger than {MAX_BYTES // 2**20} MiB")
     return file.read_bytes()
 
 

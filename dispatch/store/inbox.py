@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Engine, Row, func, insert, select
 from sqlalchemy.exc import IntegrityError
 
 from dispatch.clock import wall_now
-from dispatch.entries import canonical
+from dispatch.entries import canonical_json
 from dispatch.store.tables import inbox, reading, writing
 
 KINDS = ("call", "award", "hold")
@@ -48,7 +48,7 @@ class Inbox:
         """
         if kind not in KINDS:
             raise ValueError(f"an inbox row is one of {', '.join(KINDS)}, not {kind!r}")
-        text = canonical(dict(document)).decode()
+        text = canonical_json(dict(document)).decode()
         row = {"at": wall_now(), "kind": kind, "document": text, "key_name": key_name, "idempotency_key": idempotency_key}
         try:
             with writing(self._engine) as connection:

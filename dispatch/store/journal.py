@@ -19,10 +19,10 @@ from typing import Any
 from sqlalchemy import Connection, Engine, func, insert, select
 from sqlalchemy.exc import IntegrityError
 
-from dispatch.entries import Entry, Planned, Seen, canonical, entry_from_json, entry_to_json
+from dispatch.entries import Entry, Planned, Seen, canonical_json, entry_from_json, entry_to_json
 from dispatch.store import JournalBroken, JournalLost, LedgerUnavailable
 from dispatch.store.lease import LEADER
-from dispatch.store.prices import project
+from dispatch.store.prices import write_price_rows
 from dispatch.store.tables import blobs, journal, lease, reading, writing
 from markets.grid import utc
 
@@ -44,14 +44,14 @@ def to_document(entry: Entry) -> tuple[bytes, tuple[str, bytes] | None]:
         row = entry_to_json(replace(entry, plan=None))
         del row["plan"]
         if entry.plan is None:
-            return canonical({**row, "plan_hash": None}), None
+            return canonical_json({**row, "plan_hash": None}), None
         try:
-            text = canonical(entry.plan)
+            text = canonical_json(entry.plan)
         except TypeError as fault:
             raise ValueError(f"the plan is not JSON: {fault}") from fault
         key = sha256(text).hexdigest()
-        return canonical({**row, "plan_hash": key}), (key, zlib.compress(text, 6))
-    text = canonical(entry_to_json(entry))
+        return canonical_json({**row, "plan_hash": key}), (key, zlib.compress(text, 6))
+    text = canonical_json(entry_to_json(entry))
     if b"null" in text and not _finite(entry):  # pydantic writes NaN as null
         raise ValueError(f"{type(entry).__name__} holds a number that is NaN or infinite")
     return text, None
@@ -78,7 +78,7 @@ class SqlJournal:
 
     def append(self, entry: Entry) -> int:
         if self._token is None:
-            raise JournalLost("this process does not lead: it may only read the journal")
+            raise JournalLost("this process does not hold the leader lease: it may only read the journal")
         document, blob = to_document(entry)
         try:
             with writing(self._engine) as connection:
@@ -91,7 +91,8 @@ class SqlJournal:
         assert token is not None
         leader = connection.execute(_TOKEN).scalar()
         if leader != token:
-            raise JournalLost(f"fencing token {token} is stale: {'nobody leads' if leader is None else f'the leader holds {leader}'}")
+            now = "no process holds the leader lease" if leader is None else f"the leader holds {leader}"
+            raise JournalLost(f"fencing token {token} is stale: {now}")
         last, prev = connection.execute(_HEAD).one_or_none() or (0, "")
         seq = last + 1
         if blob is not None and connection.execute(select(blobs.c.hash).where(blobs.c.hash == blob[0])).scalar() is None:
@@ -99,7 +100,7 @@ class SqlJournal:
         row = {"seq": seq, "at": entry.at, "kind": type(entry).__name__, "token": token, "document": document.decode(), "prev_hash": prev}
         connection.execute(insert(journal), {**row, "hash": row_hash(prev, seq, token, document)})
         if isinstance(entry, Seen):
-            project(connection, seq, entry.facts)
+            write_price_rows(connection, seq, entry.facts)
         return int(seq)
 
     def read(self, after: int = 0) -> Iterator[tuple[int, Entry]]:

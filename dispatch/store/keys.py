@@ -22,7 +22,7 @@ _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 
 
 @dataclass(frozen=True, slots=True)
-class Key:
+class ApiKey:
     """Who asks, and what they may."""
 
     name: str
@@ -31,7 +31,7 @@ class Key:
     revoked_at: datetime | None = None
 
 
-class Keys:
+class ApiKeys:
     """The API keys of a ledger. Every method raises LedgerUnavailable."""
 
     def __init__(self, engine: Engine) -> None:
@@ -53,7 +53,7 @@ class Keys:
             raise ValueError(f"there is, or was, a key named {name!r}") from None
         return f"{name}.{secret}"
 
-    def list(self) -> tuple[Key, ...]:
+    def list(self) -> tuple[ApiKey, ...]:
         """All keys, revoked ones too, by name."""
         with reading(self._engine) as connection:
             return tuple(_key(r) for r in connection.execute(select(api_keys).order_by(api_keys.c.name)))
@@ -64,7 +64,7 @@ class Keys:
             mine = (api_keys.c.name == name) & api_keys.c.revoked_at.is_(None)
             return bool(connection.execute(update(api_keys).where(mine).values(revoked_at=wall_now())).rowcount)
 
-    def check(self, presented: str) -> Key | None:
+    def check(self, presented: str) -> ApiKey | None:
         """The key that `name.secret` opens, or None; takes as long for a name that does not exist."""
         name, _, secret = presented.partition(".")
         with reading(self._engine) as connection:
@@ -78,5 +78,5 @@ def _digest(secret: str) -> str:
     return sha256(secret.encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def _key(row: Row[Any]) -> Key:
-    return Key(row.name, frozenset(row.scopes.split(",")), row.created_at, row.revoked_at)
+def _key(row: Row[Any]) -> ApiKey:
+    return ApiKey(row.name, frozenset(row.scopes.split(",")), row.created_at, row.revoked_at)

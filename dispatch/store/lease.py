@@ -16,7 +16,7 @@ _ROW = select(lease.c.token, lease.c.owner, lease.c.until_s, db_now_s().label("n
 
 
 @dataclass(frozen=True, slots=True)
-class Holder:
+class LeaseHolder:
     """The lease as it stands; `left_s` on the database's clock, negative once it ran out."""
 
     owner: str
@@ -58,8 +58,8 @@ def release(engine: Engine, token: int) -> None:
         connection.execute(update(lease).where(lease.c.name == LEADER, lease.c.token == token).values(until_s=db_now_s()))
 
 
-def holder(engine: Engine) -> Holder | None:
+def holder(engine: Engine) -> LeaseHolder | None:
     """The last process that took the lease, its time left or run out; None when none ever did."""
     with reading(engine) as connection:
         row = connection.execute(_ROW).one_or_none()
-    return None if row is None else Holder(row.owner, int(row.token), row.until_s - row.now_s)
+    return None if row is None else LeaseHolder(row.owner, int(row.token), row.until_s - row.now_s)

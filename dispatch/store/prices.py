@@ -13,7 +13,7 @@ from markets.facts import Fact, HashPrice, Price, PriceMarket, ReservePrice
 from markets.grid import Interval
 
 
-def projection(seq: int, facts: Iterable[Fact]) -> Iterator[tuple[Table, dict[str, Any]]]:
+def price_rows(seq: int, facts: Iterable[Fact]) -> Iterator[tuple[Table, dict[str, Any]]]:
     """The rows that a Seen of these facts, at `seq`, stands for. Figures are the shortest decimal text of the number."""
     for nth, fact in enumerate(facts):
         if not isinstance(fact, (Price, ReservePrice, HashPrice)):
@@ -27,10 +27,10 @@ def projection(seq: int, facts: Iterable[Fact]) -> Iterator[tuple[Table, dict[st
             yield hashprices, {**row, "basis": fact.basis, "usd_per_ph_day": repr(float(fact.usd_per_ph_day))}
 
 
-def project(connection: Connection, seq: int, facts: Sequence[Fact]) -> None:
+def write_price_rows(connection: Connection, seq: int, facts: Sequence[Fact]) -> None:
     """Write the projection of a Seen in the transaction that journals it."""
     by_table: dict[Table, list[dict[str, Any]]] = {}
-    for table, row in projection(seq, facts):
+    for table, row in price_rows(seq, facts):
         by_table.setdefault(table, []).append(row)
     for table, rows in by_table.items():
         connection.execute(insert(table), rows)
@@ -94,13 +94,13 @@ def _known(engine: Engine, wanted: Select[Any], table: Table, over: Interval, kn
         return list(connection.execute(wanted.order_by(columns.start, columns.known_at, columns.seq, columns.nth)).all())
 
 
-def newest_seq(engine: Engine) -> int:
+def last_price_seq(engine: Engine) -> int:
     """The journal row of the last price that was learned; 0 when there is none. Raises LedgerUnavailable."""
     with reading(engine) as connection:
         return int(connection.execute(select(func.max(prices.c.seq))).scalar() or 0)
 
 
-def revised_since(engine: Engine, seq: int, before: datetime) -> list[datetime]:
+def intervals_repriced_since(engine: Engine, seq: int, before: datetime) -> list[datetime]:
     """The starts of the intervals before an instant whose price, of energy or reserve, was learned after journal row `seq`, in order.
     Raises LedgerUnavailable."""
     wanted = [select(t.c.start).where(t.c.seq > seq, t.c.start < before).distinct() for t in (prices, reserve_prices)]

@@ -11,7 +11,7 @@ from hashlib import sha256
 
 from sqlalchemy import Engine, func, insert, select
 
-from dispatch.imports.calendar import Calendar, in_order, read_calendar
+from dispatch.imports.calendar import SettlementCalendar, ordered_postings, read_calendar
 from dispatch.imports.meter_readings import MeterReading
 from dispatch.store.tables import meter_readings, reading, received, writing
 from markets.grid import Interval
@@ -48,7 +48,7 @@ class MeterVintage:
     readings: tuple[MeterReading, ...]
 
 
-def keep(engine: Engine, document: ReceivedDocument, readings: Iterable[MeterReading] = ()) -> bool:
+def keep_document(engine: Engine, document: ReceivedDocument, readings: Iterable[MeterReading] = ()) -> bool:
     """Keep a document and its readings; False when it is kept already. Raises LedgerUnavailable."""
     row = {"sha256": document.sha256, "kind": document.kind, "name": document.name, "map": document.map, "known_at": document.known_at}
     days = {"first": document.first and document.first.isoformat(), "last": document.last and document.last.isoformat()}
@@ -74,7 +74,7 @@ def keep(engine: Engine, document: ReceivedDocument, readings: Iterable[MeterRea
     return True
 
 
-def documents(
+def received_documents(
     engine: Engine, kind: str, first: date | None = None, last: date | None = None, known_at: datetime | None = None
 ) -> list[ReceivedDocument]:
     """The kept documents of a kind that speak of any day from `first` to `last`, in the order they came. Raises LedgerUnavailable."""
@@ -100,19 +100,19 @@ def documents(
     ]
 
 
-def settlement_calendar(engine: Engine, known_at: datetime | None = None) -> Calendar:
+def settlement_calendar(engine: Engine, known_at: datetime | None = None) -> SettlementCalendar:
     """All imported calendars as one; of a statement the calendar that came last counts. Raises LedgerUnavailable."""
-    postings = [p for document in documents(engine, CALENDAR, known_at=known_at) for p in read_calendar(document.content).postings]
-    return Calendar(in_order(postings))
+    postings = [p for document in received_documents(engine, CALENDAR, known_at=known_at) for p in read_calendar(document.content).postings]
+    return SettlementCalendar(ordered_postings(postings))
 
 
-def newest_received(engine: Engine) -> int:
+def last_document_number(engine: Engine) -> int:
     """The number of the last document that came; 0 when there is none. Raises LedgerUnavailable."""
     with reading(engine) as connection:
         return int(connection.execute(select(func.max(received.c.id))).scalar() or 0)
 
 
-def metered_since(engine: Engine, number: int, before: datetime) -> list[datetime]:
+def intervals_metered_since(engine: Engine, number: int, before: datetime) -> list[datetime]:
     """The starts before an instant of which a meter spoke in a document after `number`, in order. Raises LedgerUnavailable."""
     m = meter_readings.c
     wanted = select(m.start).where(m.received > number, m.start < before).distinct().order_by(m.start)

@@ -123,7 +123,7 @@ _KINDS: dict[str, np.dtype[Any]] = {
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Matrix:
+class RollupMatrix:
     """Roll-ups of a span as whole numbers, arrays of shape (groups, steps): `energy` in 1e-12 MWh, `hash` in 1e-12 PH/s-days, `samples`
     (UNKNOWN where nothing was written) and `estimated`."""
 
@@ -190,7 +190,7 @@ def write_rollups(engine: Engine, rows: Iterable[Rollup]) -> int:
     return changed
 
 
-def read_matrix(engine: Engine, over: Interval, step_min: int, groups: Sequence[str]) -> Matrix:
+def read_rollup_matrix(engine: Engine, over: Interval, step_min: int, groups: Sequence[str]) -> RollupMatrix:
     """The kept roll-ups of `step_min` minutes over a span that begins and ends on a step. Raises LedgerUnavailable."""
     step_s, first_s = step_min * 60, int(over.start.timestamp())
     steps = int(over.end.timestamp() - first_s) // step_s
@@ -202,7 +202,7 @@ def read_matrix(engine: Engine, over: Interval, step_min: int, groups: Sequence[
         since, until = max(0, at), min(steps, at + DAY_S // step_s)
         for name, kind in _KINDS.items():
             whole[name][place[row.group], since:until] = np.frombuffer(getattr(row, name), kind)[since - at : until - at]
-    return Matrix(tuple(groups), whole["energy"], whole["hash"], whole["samples"], whole["estimated"])
+    return RollupMatrix(tuple(groups), whole["energy"], whole["hash"], whole["samples"], whole["estimated"])
 
 
 def read_rollups(engine: Engine, over: Interval, step_min: int, groups: Sequence[str] | None = None) -> list[Rollup]:

@@ -13,7 +13,7 @@ from dispatch.store.tables import reading, statements, writing
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class KeptStatement:
     """A version of a day's statement: its exact text, what was known when it was made, and the journal's head then as "seq:hash"."""
 
     on: date
@@ -25,7 +25,9 @@ class Kept:
     journal_head: str
 
 
-def keep(engine: Engine, on: date, market: str, version: int, document: str, known_at: datetime, journal_head: str) -> Kept:
+def keep_statement(
+    engine: Engine, on: date, market: str, version: int, document: str, known_at: datetime, journal_head: str
+) -> KeptStatement:
     """Keep a new version of a day. Raises ValueError when that version is kept already, LedgerUnavailable."""
     digest = sha256(document.encode()).hexdigest()
     row = {"date": on.isoformat(), "market": market, "version": version, "document": document, "sha256": digest}
@@ -34,10 +36,12 @@ def keep(engine: Engine, on: date, market: str, version: int, document: str, kno
             connection.execute(insert(statements), {**row, "known_at": known_at, "journal_head": journal_head})
     except IntegrityError:
         raise ValueError(f"version {version} of {on.isoformat()} ({market}) is kept already and never changes") from None
-    return Kept(on, market, version, document, digest, known_at, journal_head)
+    return KeptStatement(on, market, version, document, digest, known_at, journal_head)
 
 
-def kept(engine: Engine, on: date, market: str, version: int | None = None, known_at: datetime | None = None) -> Kept | None:
+def kept_statement(
+    engine: Engine, on: date, market: str, version: int | None = None, known_at: datetime | None = None
+) -> KeptStatement | None:
     """A version of a day, the newest (known at `known_at`) when not told which; None when there is none. Raises LedgerUnavailable."""
     wanted = _of(on, market).order_by(statements.c.version.desc()).limit(1)
     if version is not None:
@@ -47,7 +51,7 @@ def kept(engine: Engine, on: date, market: str, version: int | None = None, know
     return _one(engine, wanted)
 
 
-def kept_days(engine: Engine) -> list[tuple[date, str, int]]:
+def kept_statement_days(engine: Engine) -> list[tuple[date, str, int]]:
     """Day, market and version of all that is kept, oldest first. Raises LedgerUnavailable."""
     columns = (statements.c.date, statements.c.market, statements.c.version)
     with reading(engine) as connection:
@@ -58,7 +62,11 @@ def _of(on: date, market: str) -> Select[tuple[str, str, int, str, str, datetime
     return select(statements).where(statements.c.date == on.isoformat(), statements.c.market == market)
 
 
-def _one(engine: Engine, wanted: Select[tuple[str, str, int, str, str, datetime, str]]) -> Kept | None:
+def _one(engine: Engine, wanted: Select[tuple[str, str, int, str, str, datetime, str]]) -> KeptStatement | None:
     with reading(engine) as connection:
         r = connection.execute(wanted).one_or_none()
-    return None if r is None else Kept(date.fromisoformat(r.date), r.market, r.version, r.document, r.sha256, r.known_at, r.journal_head)
+    return (
+        None
+        if r is None
+        else KeptStatement(date.fromisoformat(r.date), r.market, r.version, r.document, r.sha256, r.known_at, r.journal_head)
+    )

@@ -16,7 +16,7 @@ from dispatch.entries import fact_from_json
 from dispatch.store import JournalBroken, LedgerUnavailable
 from dispatch.store.dialect import utf8
 from dispatch.store.journal import row_hash
-from dispatch.store.prices import projection
+from dispatch.store.prices import price_rows
 from dispatch.store.tables import blobs, hashprices, instant_text, journal, prices, reading, reserve_prices, statements
 from markets.facts import Fact
 from markets.grid import parse_instant
@@ -28,7 +28,7 @@ _PROJECTED_FACTS = ("Price", "ReservePrice", "HashPrice")
 
 
 @dataclass(frozen=True, slots=True)
-class Verified:
+class Verification:
     """What was found: `rows` whose chain holds, `head` the hash of the last of them, and everything that does not hold."""
 
     rows: int
@@ -36,7 +36,7 @@ class Verified:
     findings: tuple[Finding, ...]
 
 
-def verify(engine: Engine) -> Verified:
+def verify(engine: Engine) -> Verification:
     """Look at every row. A broken chain is the last finding and names the first bad row; behind it nothing is looked at.
 
     Raises LedgerUnavailable."""
@@ -54,12 +54,12 @@ def verify(engine: Engine) -> Verified:
                 elif kind == "Planned" and document["plan_hash"] is not None:
                     plans.setdefault(document["plan_hash"], rows)
         except JournalBroken as broken:
-            return Verified(rows, head, (*findings, Finding("chain", str(broken))))
+            return Verification(rows, head, (*findings, Finding("chain", str(broken))))
         findings += projected.rest()
         findings += _plans(connection, plans)
         for left in wanted_heads.values():
             findings += _head_findings(left, None)
-    return Verified(rows, head, tuple(findings))
+    return Verification(rows, head, tuple(findings))
 
 
 def _head_findings(named: Iterable[tuple[str, str]], hash_: str | None) -> list[Finding]:
@@ -114,7 +114,7 @@ class _Projection:
         }
 
     def compare(self, seq: int, seen: dict[str, Any]) -> Iterator[Finding]:
-        for table, expected in projection(seq, _priced(seen)):
+        for table, expected in price_rows(seq, _priced(seen)):
             try:
                 found = next(self._rows[table], None) if table in self._rows else expected
             except (SQLAlchemyError, LedgerUnavailable, UnicodeDecodeError) as fault:

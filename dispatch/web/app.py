@@ -18,7 +18,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from dispatch.clock import Clock, WallClock
-from dispatch.signals.documents import DocumentFault, joined
+from dispatch.signals.documents import DocumentFault, joined_path
 from dispatch.site_file import errors
 from dispatch.site_file.setup import Setup
 from dispatch.store import JournalBroken, LedgerUnavailable
@@ -116,7 +116,7 @@ def _invalid(request: Request, error: RequestValidationError) -> Response:
             return problem(400, f"The body is not JSON: {e.get('ctx', {}).get('error', e['msg'])}")
         where, *loc = e["loc"]
         text = errors.validation_message({**e, "loc": tuple(loc)}, model if where == "body" else None)
-        found.append(DocumentFault(joined(*([] if where == "body" else [where]), *loc), text))
+        found.append(DocumentFault(joined_path(*([] if where == "body" else [where]), *loc), text))
     return problem(422, "; ".join(str(f) for f in found[:5]), found)
 
 

@@ -17,7 +17,7 @@ from dispatch.decide.state import State
 from dispatch.store import LedgerUnavailable, lease
 from dispatch.store.inbox import Inbox
 from dispatch.store.journal import SqlJournal
-from dispatch.store.keys import Keys
+from dispatch.store.keys import ApiKeys
 from dispatch.store.tables import open_ledger, reading, statements
 from dispatch.web.live_view import LiveView
 
@@ -34,13 +34,13 @@ class Ledger:
     engine: Engine
     journal: SqlJournal
     inbox: Inbox
-    keys: Keys
+    keys: ApiKeys
 
     @classmethod
     def open(cls, data_dir: Path) -> Ledger:
         """Raises LedgerUnavailable."""
         engine = open_ledger(data_dir)
-        return cls(engine, SqlJournal(engine), Inbox(engine), Keys(engine))
+        return cls(engine, SqlJournal(engine), Inbox(engine), ApiKeys(engine))
 
     def leader(self) -> dict[str, Any] | None:
         """The process that holds the leader lease, None when no process does. Raises LedgerUnavailable."""

@@ -16,7 +16,7 @@ from dispatch.signals.documents import (
     parse_award,
     parse_call,
     parse_hold,
-    stored,
+    stored_document,
 )
 from dispatch.store import LedgerUnavailable
 from dispatch.store.inbox import IdempotencyConflict
@@ -48,14 +48,14 @@ class Accepted(BaseModel):
 @router.post("/calls", status_code=202, summary="Send a call: an instruction to the site under one of its obligations")
 def post_call(context: Context, request: Request, call: CallDocument, idempotency_key: IdempotencyKey = None) -> Accepted:
     _valid(lambda: parse_call(call, context.setup.book, context.now()))
-    row, new = _put(context, request, "call", stored(call), idempotency_key)
+    row, new = _put(context, request, "call", stored_document(call), idempotency_key)
     return Accepted(inbox=row, id=call.id, repeated=not new)
 
 
 @router.post("/awards", status_code=202, summary="Send an award: capacity sold, or a baseline")
 def post_award(context: Context, request: Request, award: AwardDocument, idempotency_key: IdempotencyKey = None) -> Accepted:
     _valid(lambda: parse_award(award, context.setup.book, context.now()))
-    row, new = _put(context, request, "award", stored(award), idempotency_key)
+    row, new = _put(context, request, "award", stored_document(award), idempotency_key)
     return Accepted(inbox=row, id=None, repeated=not new)
 
 
@@ -64,7 +64,7 @@ def post_hold(context: Context, request: Request, hold: HoldDocument, idempotenc
     if hold.released:
         raise Refusal(422, "A hold is released with DELETE /api/v1/holds/{id}", [DocumentFault("released", "is not a key to post")])
     _valid(lambda: parse_hold(hold.model_copy(update={"id": hold.id or "new"}), context.setup.site))
-    row, new = _put(context, request, "hold", stored(hold), idempotency_key)
+    row, new = _put(context, request, "hold", stored_document(hold), idempotency_key)
     return Accepted(inbox=row, id=hold.id or f"hold-{row}", repeated=not new)
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from fastapi import APIRouter
 
-from dispatch.signals.documents import DocumentFault, InvalidDocument, joined
+from dispatch.signals.documents import DocumentFault, InvalidDocument, joined_path
 from dispatch.web.context import Context
 from dispatch.web.errors import Refusal, responses
 from dispatch.what_if.compare import what_if
@@ -31,7 +31,7 @@ async def post_sweep(context: Context, document: SweepDocument) -> dict[str, Any
             return sweep(baseline, document.scenario, document.sweep)
         except InvalidDocument as faults:
             raise InvalidDocument(
-                f if f.path.startswith("sweep") else DocumentFault(joined("scenario", f.path), f.text) for f in faults.faults
+                f if f.path.startswith("sweep") else DocumentFault(joined_path("scenario", f.path), f.text) for f in faults.faults
             ) from None
 
     return await context.run_what_if(run)

@@ -11,7 +11,7 @@ import numpy as np
 from pydantic import BaseModel
 
 from dispatch.decide.plan_inputs import PlanInputs
-from dispatch.signals.documents import DocumentFault, InvalidDocument, joined, parse_call
+from dispatch.signals.documents import DocumentFault, InvalidDocument, joined_path, parse_call
 from dispatch.site_file import contracts as books
 from dispatch.site_file import cross_references, errors, rig_catalogue
 from dispatch.site_file.defaults import default_file
@@ -59,7 +59,7 @@ def case_inputs(baseline: Baseline, scenario: Scenario, base: PlanInputs) -> Pla
         try:
             calls.append(parse_call(call, case.book, base.outlook.grid.start, source="what-if"))
         except InvalidDocument as refused:
-            found += [DocumentFault(joined("calls", n, f.path), f.text) for f in refused.faults]
+            found += [DocumentFault(joined_path("calls", n, f.path), f.text) for f in refused.faults]
     if found:
         raise InvalidDocument(found)
     return replace(case, so_far=replace(case.so_far, calls=(*case.so_far.calls, *calls)))
@@ -96,7 +96,7 @@ def _with(model: Any, changes: Mapping[str, Any], path: str) -> Any:
 def _read(kind: type[Any], table: Any, path: str) -> Any:
     read, wrong = errors.validated(kind, table, ())
     if wrong:
-        raise InvalidDocument(DocumentFault(joined(path, *loc), text) for loc, text in wrong)
+        raise InvalidDocument(DocumentFault(joined_path(path, *loc), text) for loc, text in wrong)
     return read
 
 
@@ -116,11 +116,13 @@ def _fleet(site: Site, scenario: Scenario, baseline: Baseline, found: list[Docum
             groups, removed = [g for g in groups if g.name != change.remove], removed | {change.remove}
         elif change.remove is not None:
             found.append(
-                DocumentFault(joined("fleet", n, "remove"), f"the site has no group {change.remove!r}" + did_you_mean(change.remove, names))
+                DocumentFault(
+                    joined_path("fleet", n, "remove"), f"the site has no group {change.remove!r}" + did_you_mean(change.remove, names)
+                )
             )
         elif change.add is not None:
             try:
-                groups.append(_new_group(change.add, site, names, joined("fleet", n, "add")))
+                groups.append(_new_group(change.add, site, names, joined_path("fleet", n, "add")))
             except InvalidDocument as wrong:
                 found += wrong.faults
     if not groups:
@@ -136,13 +138,15 @@ def _new_group(table: Mapping[str, Any], site: Site, names: Sequence[str], path:
     """A rig group from a table like [[groups]], completed from the rig catalogue. Raises InvalidDocument."""
     expanded, wrong = rig_catalogue.expand_group(table, rig_catalogue.read_rig_catalogue(default_file("rigs.toml")))
     if wrong:
-        raise InvalidDocument(DocumentFault(joined(path, *loc), text) for loc, text in wrong)
+        raise InvalidDocument(DocumentFault(joined_path(path, *loc), text) for loc, text in wrong)
     new: RigGroup = _read(RigGroup, expanded, path)
     halls = [h.name for h in site.halls]
     if new.name in names:
-        raise InvalidDocument([DocumentFault(joined(path, "name"), f"the site already has a group {new.name!r}")])
+        raise InvalidDocument([DocumentFault(joined_path(path, "name"), f"the site already has a group {new.name!r}")])
     if new.hall not in halls:
-        raise InvalidDocument([DocumentFault(joined(path, "hall"), f"the site has no hall {new.hall!r}" + did_you_mean(new.hall, halls))])
+        raise InvalidDocument(
+            [DocumentFault(joined_path(path, "hall"), f"the site has no hall {new.hall!r}" + did_you_mean(new.hall, halls))]
+        )
     return new
 
 
@@ -153,10 +157,10 @@ def _available(base: PlanInputs, scenario: Scenario, site: Site, found: list[Doc
     for n, change in enumerate(scenario.fleet):
         if change.group is None or change.available is None:
             continue
-        path = joined("fleet", n)
+        path = joined_path("fleet", n)
         if change.group not in names:
             found.append(
-                DocumentFault(joined(path, "group"), f"the site has no group {change.group!r}" + did_you_mean(change.group, names))
+                DocumentFault(joined_path(path, "group"), f"the site has no group {change.group!r}" + did_you_mean(change.group, names))
             )
             continue
         found += outside(change, grid, path)
@@ -171,7 +175,7 @@ def _book(baseline: Baseline, scenario: Scenario, found: list[DocumentFault]) ->
     out: list[Obligation] = list(baseline.setup.book)
     for n, change in enumerate(scenario.book):
         try:
-            out = _book_change(out, change, baseline, joined("book", n))
+            out = _book_change(out, change, baseline, joined_path("book", n))
         except InvalidDocument as wrong:
             found += wrong.faults
     fee = scenario.hash.pool_fee if scenario.hash else None
@@ -185,15 +189,19 @@ def _book(baseline: Baseline, scenario: Scenario, found: list[DocumentFault]) ->
 
 def _book_change(book: list[Obligation], change: BookChange, baseline: Baseline, path: str) -> list[Obligation]:
     if change.add is not None:
-        new = _new_obligation(change.add, baseline, joined(path, "add"))
+        new = _new_obligation(change.add, baseline, joined_path(path, "add"))
         if any(o.name == new.name for o in book):
-            raise InvalidDocument([DocumentFault(joined(path, "add", "name"), f"the site already has an obligation {new.name!r}")])
+            raise InvalidDocument([DocumentFault(joined_path(path, "add", "name"), f"the site already has an obligation {new.name!r}")])
         return [*book, new]
     key, name = ("drop", change.drop) if change.drop else ("change", change.change or "")
     old = next((o for o in book if o.name == name), None)
     if old is None:
         raise InvalidDocument(
-            [DocumentFault(joined(path, key), f"the site has no obligation {name!r}" + did_you_mean(name or "", [o.name for o in book]))]
+            [
+                DocumentFault(
+                    joined_path(path, key), f"the site has no obligation {name!r}" + did_you_mean(name or "", [o.name for o in book])
+                )
+            ]
         )
     if key == "drop":
         return [o for o in book if o is not old]
@@ -207,5 +215,5 @@ def _new_obligation(table: Mapping[str, Any], baseline: Baseline, path: str) -> 
     crossed = cross_references.cross_reference_faults({**baseline.setup.document, "obligations": [table]})
     wrong = [*wrong, *(f for f in crossed if f[0][:2] == ("obligations", 0))]
     if wrong:
-        raise InvalidDocument(dict.fromkeys(DocumentFault(joined(path, *loc[2:]), text) for loc, text in wrong))
+        raise InvalidDocument(dict.fromkeys(DocumentFault(joined_path(path, *loc[2:]), text) for loc, text in wrong))
     return found[0]

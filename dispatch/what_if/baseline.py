@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from dispatch.decide import plan_inputs
 from dispatch.decide.group_state import UNREACHABLE
 from dispatch.decide.state import State
-from dispatch.signals.documents import DocumentFault, InvalidDocument, joined
+from dispatch.signals.documents import DocumentFault, InvalidDocument, joined_path
 from dispatch.site_file.errors import did_you_mean
 from dispatch.what_if.scenario import FleetChange, PriceChange, Scenario
 from markets.factbook import FactBook
@@ -88,23 +88,25 @@ def outside(change: PriceChange | FleetChange, grid: Grid, path: str) -> list[Do
     """A fault when the span of a change lies outside the grid."""
     if within(grid, change.since, change.until).any():
         return []
-    return [DocumentFault(joined(path, "from"), f"the span lies outside {iso(grid.start)} to {iso(grid.end)}")]
+    return [DocumentFault(joined_path(path, "from"), f"the span lies outside {iso(grid.start)} to {iso(grid.end)}")]
 
 
 def prices(outlook: Outlook, scenario: Scenario, baseline: Baseline, found: list[DocumentFault]) -> Outlook:
     """The outlook with the scenario's price changes; faults are added to `found`."""
     energy = dict(outlook.energy)
     for n, change in enumerate(scenario.prices):
-        path = joined("prices", n)
+        path = joined_path("prices", n)
         if change.point is not None and change.point not in energy:
-            found.append(DocumentFault(joined(path, "point"), f"no meter settles at {change.point!r}" + did_you_mean(change.point, energy)))
+            found.append(
+                DocumentFault(joined_path(path, "point"), f"no meter settles at {change.point!r}" + did_you_mean(change.point, energy))
+            )
             continue
         found += outside(change, outlook.grid, path)
         for point in [change.point] if change.point else list(energy):
             try:
                 energy[point] = _changed(energy[point], change, point, baseline)
             except KeyError as error:
-                found.append(DocumentFault(joined(path, "like"), str(error.args[0])))
+                found.append(DocumentFault(joined_path(path, "like"), str(error.args[0])))
                 break
     return replace(outlook, energy=energy)
 

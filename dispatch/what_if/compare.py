@@ -9,7 +9,7 @@ from typing import Any
 
 from dispatch.decide.plan_inputs import PlanInputs
 from dispatch.runtime.planner import make_plan
-from dispatch.signals.documents import read
+from dispatch.signals.documents import parse_document
 from dispatch.what_if.apply import base_inputs, case_inputs
 from dispatch.what_if.baseline import Baseline
 from dispatch.what_if.scenario import Scenario
@@ -28,7 +28,7 @@ def what_if(baseline: Baseline, scenario: Mapping[str, Any] | Scenario, make_pla
 
     Raises InvalidDocument with the path of each fault of the scenario.
     """
-    requested = scenario if isinstance(scenario, Scenario) else read(Scenario, scenario)
+    requested = scenario if isinstance(scenario, Scenario) else parse_document(Scenario, scenario)
     before = base_inputs(baseline, requested)
     after = case_inputs(baseline, requested, before)
     base = make_plan(before)

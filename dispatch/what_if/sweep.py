@@ -12,7 +12,7 @@ import numpy as np
 from pydantic import Field
 
 from dispatch.runtime.planner import make_plan
-from dispatch.signals.documents import DocumentFault, InvalidDocument, SignalDocument, joined, read
+from dispatch.signals.documents import DocumentFault, InvalidDocument, SignalDocument, joined_path, parse_document
 from dispatch.what_if.apply import base_inputs, case_inputs
 from dispatch.what_if.baseline import Baseline
 from dispatch.what_if.compare import MakePlan, shortfalls, totals, with_loads_at_notice
@@ -76,7 +76,7 @@ def _item(items: Any, section: str, rest: list[str]) -> tuple[Any, list[str]]:
         raise InvalidDocument([DocumentFault(section, "needs a list [...]")])
     if len(rest) > 1 and rest[0].isdigit():
         if int(rest[0]) >= len(items):
-            raise InvalidDocument([DocumentFault(joined(section, rest[0]), f"the list has {counted(len(items), 'element')}")])
+            raise InvalidDocument([DocumentFault(joined_path(section, rest[0]), f"the list has {counted(len(items), 'element')}")])
         return items[int(rest[0])], rest[1:]
     if len(rest) == 1:
         if not items:
@@ -84,7 +84,7 @@ def _item(items: Any, section: str, rest: list[str]) -> tuple[Any, list[str]]:
         return items[0], rest
     key = NAME_KEYS.get(section)
     if key is None:
-        raise InvalidDocument([DocumentFault(joined(section, rest[0]), "needs a position, counted from 0")])
+        raise InvalidDocument([DocumentFault(joined_path(section, rest[0]), "needs a position, counted from 0")])
     for item in items:
         if isinstance(item, dict) and item.get(key) == rest[0]:
             return item, rest[1:]
@@ -100,7 +100,7 @@ def sweep(baseline: Baseline, scenario: Mapping[str, Any], keys: Sequence[str], 
     """
     if not 1 <= len(keys) <= 2:
         raise InvalidDocument([DocumentFault("sweep", f"needs one or two keys, not {len(keys)}")])
-    axes = [axis(text, joined("sweep", n)) for n, text in enumerate(keys)]
+    axes = [axis(text, joined_path("sweep", n)) for n, text in enumerate(keys)]
     if len({a.key for a in axes}) < len(axes):
         raise InvalidDocument([DocumentFault("sweep", f"{axes[0].key!r} is given twice")])
     points = _points(axes)
@@ -133,4 +133,4 @@ def _scenario(scenario: Mapping[str, Any], axes: Sequence[Axis], values: Sequenc
     document = copy.deepcopy(dict(scenario))
     for a, value in zip(axes, values, strict=True):
         set_key(document, a.key, value)
-    return read(Scenario, document)
+    return parse_document(Scenario, document)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from dispatch.site_file.market_rules import Rule, default_market_rules
+from dispatch.site_file.market_rules import MarketRule, default_market_rules
 from tests.docs.generated import write
 
 PAGE = "rules.md"
@@ -46,12 +46,12 @@ def part_of(id_: str) -> str:
     return PARTS[found]
 
 
-def table(rules: Iterable[Rule]) -> str:
+def table(rules: Iterable[MarketRule]) -> str:
     head = ["| rule | value | holds | what it says | published | verified |", "|---|---|---|---|---|---|"]
     return "\n".join([*head, *(_row(rule) for rule in rules)]) + "\n"
 
 
-def _row(rule: Rule) -> str:
+def _row(rule: MarketRule) -> str:
     days = f"{rule.from_} to {rule.to}" if rule.to else f"from {rule.from_}"
     cells = (f"`{rule.id}`", f"{rule.value} {rule.unit}", days, rule.text, rule.published, "yes" if rule.verified else "**no**")
     return f"| {' | '.join(cell.replace('|', ';') for cell in cells)} |"

@@ -17,7 +17,7 @@ from fastapi.routing import APIRoute
 from typer.main import get_command
 
 from dispatch.cli import app
-from dispatch.entries import FACTS, KINDS
+from dispatch.entries import ENTRY_KINDS, FACT_KINDS
 from dispatch.rigs import Outcome
 from dispatch.signals.documents import parse_call
 from dispatch.sim.spec import RigFault
@@ -125,9 +125,9 @@ def test_every_option_of_an_obligation_is_named(word: str) -> None:
 @pytest.mark.parametrize(
     ("names", "where"),
     [
-        (FACTS, "reference/markets.md"),
+        (FACT_KINDS, "reference/markets.md"),
         (list(PriceBasis), "reference/markets.md"),
-        (KINDS, "reference/journal.md"),
+        (ENTRY_KINDS, "reference/journal.md"),
         (set(tables.tables), "reference/journal.md"),
         (list(Outcome), "reference/rigs.md"),
         (list(RigFault), "reference/rigs.md"),

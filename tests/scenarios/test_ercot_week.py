@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from dispatch.signals.watched_folder import take_in
+from dispatch.signals.watched_folder import post_file
 from dispatch.site_file.defaults import default_file
 from dispatch.site_file.load import load_site_file
 from dispatch.store.inbox import Inbox
@@ -73,7 +73,7 @@ def replayed(folder: Path, first: date, last: date) -> dict[date, dict[str, Any]
     for kind, rows in zip(("call", "award"), pushed(archive), strict=True):
         file = folder / f"{kind}s.json"
         file.write_text(json.dumps(rows), "utf-8")
-        take_in(kind, file, Inbox(engine), setup, "desk")
+        post_file(kind, file, Inbox(engine), setup, "desk")
     engine.dispose()
     span = Interval(OperatingDay(ERCOT, first).start, OperatingDay(ERCOT, last).end)
     answer("replay", "--config", site, "--archive", archive, "--from", span.start.isoformat(), "--to", span.end.isoformat(), "--data", data,

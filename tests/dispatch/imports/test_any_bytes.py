@@ -8,9 +8,9 @@ from decimal import Decimal as D
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dispatch.imports import Unreadable
+from dispatch.imports import UnreadableDocument
 from dispatch.imports.calendar import read_calendar
-from dispatch.imports.detect import meter_file, statement
+from dispatch.imports.detect import read_meter_file, read_statement_file
 from markets.grid import Market
 from tests.dispatch.imports.ercot_documents import extract_csv, statement_xml
 from tests.dispatch.imports.espi_feed import feed
@@ -52,18 +52,18 @@ def documents(draw: st.DrawFn) -> bytes:
 @given(documents(), st.sampled_from(MAPS), st.sampled_from(list(Market)))
 def test_any_bytes_are_read_or_refused(content: bytes, map_text: str, market: Market) -> None:
     try:
-        file = meter_file(content, map_text, SITE)
+        file = read_meter_file(content, map_text, SITE)
         assert all(r.mwh.is_finite() and r.over.hours <= 24 for r in file.readings)
         spans = sorted((r.over for r in file.readings), key=lambda o: o.start)
         assert not any(a.overlaps(b) for a, b in zip(spans, spans[1:], strict=False))
-    except Unreadable as fault:
+    except UnreadableDocument as fault:
         assert str(fault)
     try:
-        received, _ = statement(content, map_text, market)
+        received, _ = read_statement_file(content, map_text, market)
         assert received.first <= received.last and all(c.amount_usd.is_finite() and c.code for c in received.charges)
-    except Unreadable as fault:
+    except UnreadableDocument as fault:
         assert str(fault)
     try:
         read_calendar(content)
-    except Unreadable as fault:
+    except UnreadableDocument as fault:
         assert str(fault)

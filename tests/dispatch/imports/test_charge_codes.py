@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from dispatch.imports.charge_codes import expected, ours_of, should_hold
-from dispatch.imports.statement import Received, StatementMap, statement_map
+from dispatch.imports.charge_codes import expected_charges, our_charge_types, settled_charges
+from dispatch.imports.statement import ReceivedStatement, StatementMap, parse_statement_map
 from markets.grid import Market
 
 ON = date(2026, 8, 20)
@@ -27,7 +27,7 @@ def words() -> set[str]:
 @pytest.mark.parametrize("market", [Market.ERCOT, Market.MISO])
 def test_every_charge_leads_to_charge_types_that_contracts_have(market: Market) -> None:
     known = words()
-    for patterns in expected(market).values():
+    for patterns in settled_charges(market).values():
         for pattern in patterns:
             charge = pattern.removeprefix("*/")
             product, _, rest = charge.partition("_")
@@ -45,21 +45,23 @@ def test_every_charge_leads_to_charge_types_that_contracts_have(market: Market) 
     ],
 )
 def test_names_of_ercot(code: str, ours: tuple[str, ...]) -> None:
-    assert ours_of(code, StatementMap(), Market.ERCOT) == ours
+    assert our_charge_types(code, StatementMap(), Market.ERCOT) == ours
 
 
 def test_a_map_comes_first_and_an_invoice_has_no_other() -> None:
-    how = statement_map('[charges]\nRTEIAMT = "west/energy"\n"Load, real time" = ["*/energy", "*/adders"]')
-    assert ours_of("RTEIAMT", how, Market.ERCOT) == ("west/energy",)
-    assert ours_of("load real-time", how, Market.ERCOT) == ("*/energy", "*/adders")
+    how = parse_statement_map('[charges]\nRTEIAMT = "west/energy"\n"Load, real time" = ["*/energy", "*/adders"]')
+    assert our_charge_types("RTEIAMT", how, Market.ERCOT) == ("west/energy",)
+    assert our_charge_types("load real-time", how, Market.ERCOT) == ("*/energy", "*/adders")
     invoice = how.model_copy(update={"kind": "invoice"})
-    assert ours_of("DAEPAMT", invoice, Market.ERCOT) == () != ours_of("DAEPAMT", how, Market.ERCOT)
+    assert our_charge_types("DAEPAMT", invoice, Market.ERCOT) == () != our_charge_types("DAEPAMT", how, Market.ERCOT)
 
 
 def test_a_statement_of_a_market_is_asked_for_that_markets_charges() -> None:
     def held(market_type: str) -> set[str]:
-        return set(should_hold(Received("ercot statement", ON, ON, (), market_type=market_type), StatementMap(), Market.ERCOT))
+        return set(
+            expected_charges(ReceivedStatement("ercot statement", ON, ON, (), market_type=market_type), StatementMap(), Market.ERCOT)
+        )
 
     assert "DAEPAMT" in held("DAM") and "RTEIAMT" not in held("DAM")
     assert "RTEIAMT" in held("RTM") and "DAEPAMT" not in held("RTM")
-    assert should_hold(Received("ercot extract", ON, ON, ()), StatementMap(), Market.ERCOT) == {}
+    assert expected_charges(ReceivedStatement("ercot extract", ON, ON, ()), StatementMap(), Market.ERCOT) == {}

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dispatch.imports import Unreadable
-from dispatch.imports.detect import meter_file
+from dispatch.imports import UnreadableDocument
+from dispatch.imports.detect import read_meter_file
 from dispatch.imports.meter_readings import ESTIMATED, MeterFile
 from markets.grid import Market, OperatingDay
 from optimizer.domain.site import Meter, Site
@@ -29,7 +29,7 @@ def quarters(n: int, start: datetime = AT) -> list[tuple[datetime, datetime]]:
 
 
 def read(text: str, map_text: str = "", where: Site | None = None) -> MeterFile:
-    return meter_file(text.encode(), map_text, where or site(group("g", rigs=2000)))
+    return read_meter_file(text.encode(), map_text, where or site(group("g", rigs=2000)))
 
 
 def energies(file: MeterFile) -> list[D]:
@@ -77,15 +77,15 @@ def test_units_offsets_and_columns_read_the_same(text: str, map_text: str) -> No
 @pytest.mark.parametrize(
     ("planted", "kind", "words", "left"),
     [
-        (lambda r: [*r, r[3]], "duplicate", "row 10: .* stands in row 5 already, the same again", 8),
+        (lambda r: [*r, r[3]], "duplicate", "row 10: .* is in row 5 already: the same again", 8),
         (lambda r: [*r, r[3].replace("1003", "77")], "duplicate", "row 10: .* 77 against 1003: neither", 7),
         (lambda r: r[:3] + r[4:], "missing", "nothing for 2026-08-20T05:45Z to 2026-08-20T06:00Z", 7),
-        (lambda r: r[:3] + [r[3].rpartition(",")[0] + ","] + r[4:], "value", "row 5: '' is no number", 7),
-        (lambda r: r[:3] + [r[3].rpartition(",")[0] + ",n/a"] + r[4:], "value", "row 5: 'n/a' is no number", 7),
+        (lambda r: r[:3] + [r[3].rpartition(",")[0] + ","] + r[4:], "value", "row 5: '' is not a number", 7),
+        (lambda r: r[:3] + [r[3].rpartition(",")[0] + ",n/a"] + r[4:], "value", "row 5: 'n/a' is not a number", 7),
         (lambda r: r + [f"{AT.isoformat()},{(AT + timedelta(hours=1)).isoformat()},4006"], "overlap", "overlaps .* of row .*: neither", 4),
         (lambda r: r[:3] + [r[3].replace("1003", "1.003")] + r[4:], "unit-mixed", "row 5: 1.003 kwh beside", 7),
         (lambda r: r[:3] + [r[3].replace("1003", "1003000")] + r[4:], "implausible", "row 5: 4012.000 MW at a line of", 7),
-        (lambda r: r[:3] + [r[3].replace("T05:45", "T25:45")] + r[4:], "time", "row 5: .* is no time", 7),
+        (lambda r: r[:3] + [r[3].replace("T05:45", "T25:45")] + r[4:], "time", "row 5: .* is not a time", 7),
         (lambda r: r[:3] + [r[3].replace("T06:00", "T05:45")] + r[4:], "time", "row 5: ends 0 minutes", 7),
     ],
 )  # fmt: skip
@@ -140,7 +140,7 @@ def test_an_hour_that_comes_twice_and_stands_once_is_neither() -> None:
     file = read(text)
     assert len(starts) == 96 and len(file.readings) == 92
     doubled = [f.text for f in file.findings if f.kind == "daylight-saving"]
-    assert len(doubled) == 4 and "2026-11-01 01:00 comes twice that day and stands here once" in doubled[0]
+    assert len(doubled) == 4 and "2026-11-01 01:00 occurs twice that day and is in the file once" in doubled[0]
     assert [f.text for f in file.findings if f.kind == "missing"] == ["meter main: nothing for 2026-11-01T06:00Z to 2026-11-01T08:00Z"]
 
 
@@ -148,12 +148,12 @@ def test_a_time_the_spring_skips_never_was() -> None:
     text, _ = local_day(date(2026, 3, 8))
     file = read(text + "\n03/08/2026 02:15,1000")
     (found,) = file.findings
-    assert found.kind == "daylight-saving" and "row 94: 2026-03-08 02:15 never was" in found.text and len(file.readings) == 92
+    assert found.kind == "daylight-saving" and "row 94: 2026-03-08 02:15 does not exist" in found.text and len(file.readings) == 92
 
 
 def test_miso_local_times_need_a_zone() -> None:
     where = site(group("g", rigs=2000), market=Market.MISO)
-    with pytest.raises(Unreadable, match="has no offset"):
+    with pytest.raises(UnreadableDocument, match="has no offset"):
         read("Start,kWh\n2026-08-20 00:00,1\n2026-08-20 01:00,1", where=where)
     file = read("Start,kWh\n2026-08-20 00:00,1\n2026-08-20 01:00,1", 'timezone = "-05:00"', where)
     assert file.readings[0].over.start == AT and file.readings[0].over.hours == 1
@@ -164,15 +164,15 @@ def test_miso_local_times_need_a_zone() -> None:
     [
         ("", "", "is empty"),
         ("a,b\n1,2", "", "known to hold energy"),
-        ("kWh,kWh\n1,2", "", "stands in the header twice"),
+        ("kWh,kWh\n1,2", "", "is in the header twice"),
         ("Start,Value\n2026-08-20T00:00Z,1\n2026-08-20T00:15Z,1", "", "does not say its unit"),
-        ("Start,kWh\n2026-08-20T00:00Z,1", "", "length of an interval cannot be told"),
+        ("Start,kWh\n2026-08-20T00:00Z,1", "", "length of an interval is not known"),
         ("x,kWh\n1,1", "", "known to hold times"),
         ("Start,kWh\n2026-08-20T00:00Z,1", 'columns = { value = "MWh" }', "columns.value: there is no column 'MWh'"),
-        ("Start,kWh\n2026-08-20T00:00Z,1", 'meter = "west"', "'west' is no meter of the site; there are main"),
+        ("Start,kWh\n2026-08-20T00:00Z,1", 'meter = "west"', "'west' is not a meter of the site; there are main"),
         ("Start,kWh\n2026-08-20T00:00Z,1", 'unit = "therm"\nlable = "end"', "map: lable:"),
-        ("Start,kWh\n2026-08-20T00:00Z,1", "unit = ", "is no TOML"),
-        ("PK\0\1\2", "", "is no text"),
+        ("Start,kWh\n2026-08-20T00:00Z,1", "unit = ", "is not TOML"),
+        ("PK\0\1\2", "", "is not text"),
         ("<feed><entry>", "", "line 1, column 13: is broken XML"),
         ("<html/>", "", None),
     ],
@@ -181,7 +181,7 @@ def test_a_file_that_is_none_is_refused_in_words(text: str, map_text: str, words
     if words is None:
         assert read(text, map_text).readings == ()
         return
-    with pytest.raises(Unreadable, match=words):
+    with pytest.raises(UnreadableDocument, match=words):
         read(text, map_text)
 
 
@@ -191,7 +191,7 @@ OUTSIDE = "<!DOCTYPE feed [<!ENTITY x SYSTEM 'file:///etc/hostname'>]>"
 
 @pytest.mark.parametrize("head", [BOMB, OUTSIDE])
 def test_entities_are_refused(head: str) -> None:
-    with pytest.raises(Unreadable, match="declares entities"):
+    with pytest.raises(UnreadableDocument, match="declares entities"):
         read(feed([1], int(AT.timestamp()), head=head))
 
 
@@ -212,8 +212,8 @@ def test_a_usage_point_finds_its_meter_by_title() -> None:
     two = where.model_copy(update={"meters": (*where.meters, Meter(id="clr", settlement_point="LZ_WEST", esi_id="10089"))})
     assert {r.meter for r in read(feed([1, 2], int(AT.timestamp()), title="10089"), where=two).readings} == {"clr"}
     lost = read(feed([1, 2], int(AT.timestamp()), title="nobody"), where=two)
-    assert not lost.readings and "no meter of the site" in lost.findings[0].text
-    with pytest.raises(Unreadable, match="the site has several"):
+    assert not lost.readings and "not a meter of the site" in lost.findings[0].text
+    with pytest.raises(UnreadableDocument, match="the site has several"):
         read("\n".join([HEADER, *rows(KWH)]), where=two)
 
 
@@ -232,10 +232,10 @@ def test_any_order_of_rows_reads_the_same(watthours: list[int], minutes: int, ra
 
 
 @pytest.mark.parametrize(("was", "now", "words"), [
-    ("<value>100</value>", "<value>NaN</value>", "'NaN' is no number"),
-    ("<value>100</value>", "<value>1e400</value>", "larger than anything billed"),
+    ("<value>100</value>", "<value>NaN</value>", "'NaN' is not a number"),
+    ("<value>100</value>", "<value>1e400</value>", "larger than 1e15"),
     ("<start>1787202000</start>", "<start>99999999999999999</start>", "reading 1: "),
-    ("<powerOfTenMultiplier>3</powerOfTenMultiplier>", "<powerOfTenMultiplier>999999999</powerOfTenMultiplier>", "no small whole number"),
+    ("<powerOfTenMultiplier>3</powerOfTenMultiplier>", "<powerOfTenMultiplier>99999999</powerOfTenMultiplier>", "not a small whole number"),
     ("<uom>72</uom>", "<uom></uom>", "unit of measure none"),
     ("<accumulationBehaviour>4<", "<accumulationBehaviour>3<", "running total"),
 ])  # fmt: skip

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from dispatch import ConfigError
 from dispatch.cli import app
 from dispatch.clock import VirtualClock
-from dispatch.entries import RunStarted, canonical, entry_to_json
+from dispatch.entries import RunStarted, canonical_json, entry_to_json
 from dispatch.rigs.driver_sections import driver_settings
 from dispatch.rigs.roster import roster
 from dispatch.rigs.secrets import new_key, sealed, secret
@@ -126,5 +126,5 @@ async def test_no_secret_is_ever_logged_shown_or_journaled(tmp_path: Path, caplo
         await driver.read([0, 1], 0.5)
         await driver.close()
     started = run_started("live", setup, START, 1)
-    said = [caplog.text, repr(logs), repr(driver), repr(setup), repr(vars(driver)), canonical(entry_to_json(started)).decode()]
+    said = [caplog.text, repr(logs), repr(driver), repr(setup), repr(vars(driver)), canonical_json(entry_to_json(started)).decode()]
     assert isinstance(started, RunStarted) and not [text for text in said if SECRET in text]

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from dispatch.clock import WallClock
 from dispatch.decide.state import State
-from dispatch.entries import Commanded, Entry, Planned, PriceBasisChanged, RunStarted, Seen, canonical, entry_to_json
+from dispatch.entries import Commanded, Entry, Planned, PriceBasisChanged, RunStarted, Seen, canonical_json, entry_to_json
 from dispatch.rigs.controller import RigController
 from dispatch.runtime import loop
 from dispatch.runtime.observer import PolledSource, SiteObserver
@@ -91,7 +91,7 @@ async def test_hours_with_sick_rigs_decide_the_same_twice_and_again_from_its_jou
         journal = MemoryJournal()
         made = world(setup, NOON, [*wild(seed, 8), hashprice(45.0, NOON)], faults=faults, seed=seed)
         await ran(made, journal, setup, 8)
-        heads.append([canonical(entry_to_json(e)) for e in entries(journal) if isinstance(e, Commanded | Seen)])
+        heads.append([canonical_json(entry_to_json(e)) for e in entries(journal) if isinstance(e, Commanded | Seen)])
     assert heads[0] == heads[1] != heads[2]
     again = redecide(journal.read())
     assert again.findings == [] and again.commands > 10 and again.plans > 30

@@ -13,8 +13,8 @@ from dispatch.decide.state import State
 from dispatch.imports.meter_readings import ACTUAL, MeterReading
 from dispatch.service.nightly_settlement import SETTLE_AFTER, NightlySettlement
 from dispatch.site_file.load import setup_from_document
-from dispatch.store.received import METER, ReceivedDocument, keep
-from dispatch.store.statements import kept
+from dispatch.store.received import METER, ReceivedDocument, keep_document
+from dispatch.store.statements import kept_statement
 from markets.facts import ReservePrice
 from tests.dispatch.settlement.fixtures import Ground
 
@@ -30,7 +30,7 @@ def ground(folder: Path) -> Ground:
 
 
 def versions(here: Ground) -> int:
-    found = kept(here.engine, ON, here.day.market.value)
+    found = kept_statement(here.engine, ON, here.day.market.value)
     return found.version if found else 0
 
 
@@ -87,7 +87,7 @@ async def test_a_reserve_price_that_changes_makes_the_next_version(tmp_path: Pat
     await ticks(nightly, here, start)
     here.seen(start + timedelta(minutes=30), ReservePrice(**mcpc, known_at=start + timedelta(minutes=29), usd_per_mw_h=400.0))
     await ticks(nightly, here, start + timedelta(minutes=61))
-    first, second = (json.loads(one.document) for n in (1, 2) if (one := kept(here.engine, ON, here.day.market.value, n)))
+    first, second = (json.loads(one.document) for n in (1, 2) if (one := kept_statement(here.engine, ON, here.day.market.value, n)))
     ahead = [Decimal(d["counterfactuals"]["perfect_foresight"]["lines"]["ancillary/ecrs_imbalance"]) for d in (first, second)]
     assert ahead[1] > ahead[0] and second["delta"]["totals"] == {}
 
@@ -98,7 +98,7 @@ async def test_a_meter_that_speaks_makes_the_next_version(tmp_path: Path) -> Non
     start = here.day.end + timedelta(minutes=10)
     await ticks(nightly, here, start)
     readings = [MeterReading("main", over, Decimal("0.0115"), ACTUAL, n) for n, over in enumerate(here.grid.intervals)]
-    assert keep(here.engine, ReceivedDocument(METER, "meter.csv", b"as it came", start), readings)
+    assert keep_document(here.engine, ReceivedDocument(METER, "meter.csv", b"as it came", start), readings)
     await ticks(nightly, here, start + timedelta(minutes=61))
     assert versions(here) == 2
     await ticks(nightly, here, start + timedelta(minutes=122))

@@ -17,7 +17,7 @@ from structlog.testing import capture_logs
 from dispatch.decide.state import State
 from dispatch.service.nightly_settlement import SETTLE_AFTER, NightlySettlement
 from dispatch.site_file.load import check_site_file, setup_from_document
-from dispatch.store.statements import kept
+from dispatch.store.statements import kept_statement
 from tests.dispatch.settlement.fixtures import Ground
 
 ON = date(2026, 7, 1)
@@ -110,7 +110,7 @@ async def test_what_fails_holds_nothing_up_and_says_nothing_of_the_address(
     here = ground(tmp_path, *(f"file:{name}" for name in addresses), "file:missing", "env:NOT_SET_ANYWHERE")
     with capture_logs() as said:
         await ended(here)
-    assert kept(here.engine, ON, here.day.market.value) is not None and len(desk.got) == 1
+    assert kept_statement(here.engine, ON, here.day.market.value) is not None and len(desk.got) == 1
     told = {line["reference"]: line["event"] for line in said if "reference" in line}
     assert told == {
         "file:refuses": "Notification not sent. The notification service rejected the message.",

@@ -130,7 +130,7 @@ def test_the_same_inputs_are_the_same_version_and_the_same_bytes(tmp_path: Path)
     ground.journal.append(PriceBasisChanged(at=ground.day.end + timedelta(hours=1), price_basis="real-time", why="the journal goes on"))
     again = ground.settle()
     assert again == first and again["version"] == 1
-    kept = statements.kept(ground.engine, ON, "ercot", 1)
+    kept = statements.kept_statement(ground.engine, ON, "ercot", 1)
     assert kept is not None and json.loads(kept.document) == first == ground.settle(version=1)
     for make in (as_html, as_csv, as_json):
         assert make(first) == make(ground.settle(version=1))
@@ -149,14 +149,14 @@ def test_a_corrected_price_makes_a_version_with_its_delta(tmp_path: Path) -> Non
     assert ground.settle(version=1) == first
     assert ground.settle(known_at=ground.day.end + timedelta(hours=2)) == first
     assert ground.settle(known_at=ground.day.end + timedelta(days=2)) == second
-    assert statements.kept_days(ground.engine) == [(ON, "ercot", 1), (ON, "ercot", 2)]
+    assert statements.kept_statement_days(ground.engine) == [(ON, "ercot", 1), (ON, "ercot", 2)]
 
 
 def test_what_was_known_at_an_instant_without_a_version_is_not_kept(tmp_path: Path) -> None:
     ground = ordinary(tmp_path)
     early = ground.settle(known_at=ground.day.start + timedelta(hours=6))
     assert early["version"] == 0 and [f["kind"] for f in early["findings"]] == ["gap"]
-    assert statements.kept_days(ground.engine) == []
+    assert statements.kept_statement_days(ground.engine) == []
     assert write_day(early, tmp_path / "out", ["json"])[0].name.startswith("settlement-as-of-2026-07-01T")
 
 

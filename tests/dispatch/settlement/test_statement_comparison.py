@@ -12,11 +12,11 @@ from typing import Any
 
 import pytest
 
-from dispatch.imports import Unreadable
-from dispatch.imports.detect import meter_file, statement
+from dispatch.imports import UnreadableDocument
+from dispatch.imports.detect import read_meter_file, read_statement_file
 from dispatch.settlement.reconciliation import reconcile
 from dispatch.settlement.statement_comparison import compare_statement
-from dispatch.store.received import CALENDAR, METER, STATEMENT, ReceivedDocument, keep
+from dispatch.store.received import CALENDAR, METER, STATEMENT, ReceivedDocument, keep_document
 from markets.grid import Market, OperatingDay
 from optimizer.domain.money import cents
 from tests.dispatch.imports.ercot_documents import extract_csv, statement_xml
@@ -47,8 +47,8 @@ class Settled:
         self.telemetry = [D("0.011625")] * len(grid)
         rows = [f"{o.start.isoformat()},{o.end.isoformat()},{m}" for o, m in zip(grid.intervals, self.meter, strict=True)]
         content = "\n".join(["start,end,MWh", *rows]).encode()
-        read = meter_file(content, "", self.ground.setup.site)
-        keep(self.ground.engine, ReceivedDocument(METER, "meter.csv", content, LATER, "", on, on), read.readings)
+        read = read_meter_file(content, "", self.ground.setup.site)
+        keep_document(self.ground.engine, ReceivedDocument(METER, "meter.csv", content, LATER, "", on, on), read.readings)
         self.ground.telemetry.flush()
 
     def charges(self) -> list[D]:
@@ -57,7 +57,7 @@ class Settled:
 
     def against(self, document: str | bytes, map_text: str = "") -> dict[str, Any]:
         content = document.encode() if isinstance(document, str) else document
-        received, how = statement(content, map_text, self.ground.setup.site.market)
+        received, how = read_statement_file(content, map_text, self.ground.setup.site.market)
         return compare_statement(self.ground.engine, self.ground.telemetry, self.ground.setup, received, how)
 
 
@@ -193,7 +193,7 @@ def test_an_extract_as_xml_and_with_numbers_for_names(day: Settled) -> None:
         f"<STARTTIME>2026-08-20T00:00:00</STARTTIME><SPI>900</SPI><TOTAL>{sum(day.charges(), D(0))}</TOTAL>"
         f"<INTERVALCOUNT>96</INTERVALCOUNT>{rows}</RTMOUTPUTINTERVAL></RTMOUTPUTINTERVAL_DATA></EXTRACT>"
     )
-    with pytest.raises(Unreadable, match="bill determinant 4711 has no name"):
+    with pytest.raises(UnreadableDocument, match="bill determinant 4711 has no name"):
         day.against(xml)
     (row,) = day.against(xml, 'determinants = { 4711 = "RTEIAMT" }')["differences"]
     assert row["agrees"]
@@ -228,15 +228,15 @@ def test_what_is_absent_and_what_is_unknown(day: Settled) -> None:
         ("<Statement><AccountSection>", "is broken XML"),
         ("<!DOCTYPE x [<!ENTITY a 'b'>]><Statement/>", "declares entities"),
         ("<Statement/>", "has no AccountSection"),
-        ("<Statement><AccountSection><OperatingDay>never</OperatingDay></AccountSection></Statement>", "OperatingDay: 'never' is no date"),
+        ("<Statement><AccountSection><OperatingDay>never</OperatingDay></AccountSection></Statement>", "'never' is not a date"),
         ("<Invoice/>", "its root is 'Invoice'"),
         ("PK\3\4nonsense", "broken zip"),
         ("a,b\n1,2", "no column is known to hold charges"),
     ],
 )
 def test_what_is_no_statement_is_refused_in_words(text: str, words: str) -> None:
-    with pytest.raises(Unreadable, match=words):
-        statement(text.encode(), "", Market.ERCOT)
+    with pytest.raises(UnreadableDocument, match=words):
+        read_statement_file(text.encode(), "", Market.ERCOT)
 
 
 def test_bad_parts_of_a_statement_are_findings(day: Settled) -> None:
@@ -271,7 +271,7 @@ def test_a_suppliers_invoice_by_its_map(day: Settled) -> None:
     assert first["charge"] == "Energy" and first["agrees"]
     assert second["charge"] == "Supplier fee" and causes(second).keys() == {"losses"} and "without losses" in second["causes"][0]["text"]
     assert [f["kind"] for f in document["findings"]] == ["value", "unknown-charge"]
-    assert "row 6: Broken: 'n/a' is no number" in document["findings"][0]["text"]
+    assert "row 6: Broken: 'n/a' is not a number" in document["findings"][0]["text"]
     assert "row 5: Mystery $4.00 is not a known charge" in document["findings"][1]["text"]
 
 
@@ -285,7 +285,7 @@ def test_miso_statements_by_hour(tmp_path: Path) -> None:
     hourly[7] += 3
     rows = [f"2026-08-20,S7,Real Time Asset Energy,{h},{usd}" for h, usd in enumerate(hourly, 1)]
     text = "\n".join(["Operating Date,Statement Type,Charge Type,Hour Ending,Amount", *rows])
-    received, how = statement(text.encode(), "", Market.MISO)
+    received, how = read_statement_file(text.encode(), "", Market.MISO)
     document = compare_statement(ground.engine, ground.telemetry, ground.setup, received, how)
     (row,) = document["differences"]
     assert document["statement_type"] == "S7" and D(row["difference_usd"]) == D("-3.00") and D(row["unexplained_usd"]) == D("-3.00")
@@ -303,9 +303,9 @@ def test_the_calendar_says_what_is_due_and_how_far_a_version_is(tmp_path: Path) 
     settled = Settled(tmp_path)
     ground = settled.ground
     assert ground.settle()["stage"] == "shadow"
-    keep(ground.engine, ReceivedDocument(CALENDAR, "calendar.csv", CALENDAR_CSV.encode(), LATER, "", ON, ON))
+    keep_document(ground.engine, ReceivedDocument(CALENDAR, "calendar.csv", CALENDAR_CSV.encode(), LATER, "", ON, ON))
     text = statement_xml(ON, {"RTEIAMT": settled.charges()}).encode()
-    keep(ground.engine, ReceivedDocument(STATEMENT, "initial.xml", text, LATER, "", ON, ON))
+    keep_document(ground.engine, ReceivedDocument(STATEMENT, "initial.xml", text, LATER, "", ON, ON))
     after = ON + timedelta(days=60)
     document = reconcile(ground.engine, ground.telemetry, ground.setup, (ON, ON + timedelta(days=1)), after)
     assert document["disagree"] == 0 and [s["file"] for s in document["statements"]] == ["initial.xml"]

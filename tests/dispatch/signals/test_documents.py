@@ -9,7 +9,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dispatch.signals.documents import CallDocument, InvalidDocument, documents, parse_award, parse_call, parse_hold, read, stored
+from dispatch.signals.documents import (
+    CallDocument,
+    InvalidDocument,
+    documents_in_file,
+    parse_award,
+    parse_call,
+    parse_document,
+    parse_hold,
+    stored_document,
+)
 from markets.facts import CallKind
 from tests.fakes import NOON
 from tests.sites import small
@@ -42,7 +51,7 @@ def test_a_call_without_times_holds_from_when_it_is_taken_in_until_recall() -> N
 def test_null_and_left_out_are_the_same() -> None:
     nulls = {**CALL, "notice_at": None, "start_at": None, "end_at": None, "mw_delta": None}
     assert parse_call(nulls, SETUP.book, NOON) == parse_call(CALL, SETUP.book, NOON)
-    assert stored(read(CallDocument, nulls)) == CALL
+    assert stored_document(parse_document(CallDocument, nulls)) == CALL
 
 
 def test_times_keep_their_instant_whatever_their_offset() -> None:
@@ -106,15 +115,15 @@ def test_a_hold_names_what_the_site_has() -> None:
 
 def test_a_csv_file_is_the_same_documents_as_json() -> None:
     table = "id,obligation,kind,mw_cap,version\nc1,power,deploy,4.0,\nc2,power,recall,,2\n"
-    rows = documents(table, ".CSV")
+    rows = documents_in_file(table, ".CSV")
     assert rows == [("row 2", CALL), ("row 3", {"id": "c2", "obligation": "power", "kind": "recall", "version": 2})]
-    assert faults(documents, "id,mw_cap\nc1,four\n", ".csv") == {"row 2.mw_cap": "needs a number, not 'four'"}
-    assert faults(documents, "id,mw_cap\nc1\n", ".csv") == {"row 2": "has not as many columns as the header"}
+    assert faults(documents_in_file, "id,mw_cap\nc1,four\n", ".csv") == {"row 2.mw_cap": "needs a number, not 'four'"}
+    assert faults(documents_in_file, "id,mw_cap\nc1\n", ".csv") == {"row 2": "has not as many columns as the header"}
 
 
 @pytest.mark.parametrize("text", ["{", "[1]", '{"mw_cap": NaN}', "", "[" * 100_000])
 def test_a_file_that_is_not_json_objects_is_refused(text: str) -> None:
-    assert faults(documents, text, ".json")
+    assert faults(documents_in_file, text, ".json")
 
 
 @given(

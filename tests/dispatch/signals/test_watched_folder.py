@@ -18,7 +18,7 @@ CALL = {"id": "c1", "obligation": "plant", "kind": "deploy", "mw_cap": 0.1}
 async def dropped(folder: Path, **files: str) -> Inbox:
     """The inbox after the watcher has seen the files, twice over."""
     inbox, calls = Inbox(open_ledger(folder)), folder / "drop" / "calls"
-    watching = asyncio.create_task(watched_folder.watch(folder, inbox, small()))
+    watching = asyncio.create_task(watched_folder.watch_folders(folder, inbox, small()))
     try:
         async with asyncio.timeout(20):
             while not (calls / "refused").is_dir():
@@ -54,7 +54,7 @@ async def test_a_folder_that_is_taken_away_comes_back(tmp_path: Path) -> None:
     await dropped(tmp_path, a_json=json.dumps(CALL))
     shutil.rmtree(tmp_path / "drop" / "calls")
     (tmp_path / "drop" / "calls").write_text("in the way", "utf-8")
-    watching = asyncio.create_task(watched_folder.watch(tmp_path, Inbox(open_ledger(tmp_path)), small()))
+    watching = asyncio.create_task(watched_folder.watch_folders(tmp_path, Inbox(open_ledger(tmp_path)), small()))
     await asyncio.sleep(0.2)
     assert not watching.done()
     (tmp_path / "drop" / "calls").unlink()

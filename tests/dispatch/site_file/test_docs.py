@@ -9,7 +9,7 @@ from dispatch import ConfigError
 from dispatch.site_file import market_rules, plugins, rig_catalogue
 from dispatch.site_file.defaults import default_file
 from dispatch.site_file.errors import keys_of
-from dispatch.site_file.load import SECTIONS
+from dispatch.site_file.load import SITE_FILE_SECTIONS
 from dispatch.site_file.setup import ApiSettings
 from markets.grid import Market
 from optimizer.domain.site import Hall, Meter, Overhead, RigGroup, Scope, Site
@@ -28,7 +28,7 @@ def test_the_page_names_every_key(key: str) -> None:
 def test_the_page_names_every_choice() -> None:
     for word in (w for group in GROUPS for w in plugins.installed(group)):
         assert f"`{word}`" in PAGE, word
-    for section in SECTIONS:
+    for section in SITE_FILE_SECTIONS:
         assert f"[{section}]" in PAGE, section
 
 

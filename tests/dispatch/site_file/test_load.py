@@ -13,7 +13,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from dispatch import ConfigError
-from dispatch.entries import canonical
+from dispatch.entries import canonical_json
 from dispatch.rigs.driver_sections import CpuMinerSettings, PyasicSettings, driver_settings
 from dispatch.sim.driver_sections import SimulatedSettings
 from dispatch.site_file import plugins, sections
@@ -376,7 +376,7 @@ def test_shipped_sites_load_and_their_document_makes_the_same_setup(name: str) -
     assert again.hash_id == setup.hash_id
     assert again.document == setup.document
     assert (again.site, again.book, again.prices, again.hash, again.api) == (setup.site, setup.book, setup.prices, setup.hash, setup.api)
-    assert canonical(setup.document)  # goes into the journal as it is
+    assert canonical_json(setup.document)  # goes into the journal as it is
 
 
 def test_the_demonstration_is_about_a_megawatt_moved_by_pyasic() -> None:

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 from hypothesis import strategies as st
 
-from dispatch.entries import FACTS, KINDS, Entry, Planned, PriceBasisChanged, Seen
+from dispatch.entries import ENTRY_KINDS, FACT_KINDS, Entry, Planned, PriceBasisChanged, Seen
 from markets.facts import Fact, HashPrice, Price, PriceMarket, ReservePrice
 from markets.grid import Interval
 
@@ -29,13 +29,13 @@ for kind, strategy in ((float, numbers), (datetime, instants), (Interval, interv
     st.register_type_strategy(kind, strategy)
 st.register_type_strategy(Mapping, lambda kind: st.dictionaries(*map(st.from_type, kind.__args__), max_size=3))
 
-facts = st.one_of([st.builds(kind) for kind in FACTS.values()])
+facts = st.one_of([st.builds(kind) for kind in FACT_KINDS.values()])
 _special = {
     "Seen": st.builds(Seen, facts=st.lists(facts, max_size=4).map(tuple)),
     "Planned": st.builds(Planned, plan=st.none() | documents),
-    "RunStarted": st.builds(KINDS["RunStarted"], config=documents),
+    "RunStarted": st.builds(ENTRY_KINDS["RunStarted"], config=documents),
 }
-entries: st.SearchStrategy[Entry] = st.one_of([_special.get(name, st.builds(kind)) for name, kind in KINDS.items()])
+entries: st.SearchStrategy[Entry] = st.one_of([_special.get(name, st.builds(kind)) for name, kind in ENTRY_KINDS.items()])
 
 
 def held(n: int) -> PriceBasisChanged:

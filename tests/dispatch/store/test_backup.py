@@ -15,7 +15,7 @@ from dispatch.entries import Planned
 from dispatch.store import JournalBroken, LedgerUnavailable, lease
 from dispatch.store.backup import RestoreRefused, backup, restore
 from dispatch.store.journal import SqlJournal
-from dispatch.store.statements import keep, kept, kept_days
+from dispatch.store.statements import keep_statement, kept_statement, kept_statement_days
 from dispatch.store.tables import ledger_file, open_ledger
 from tests.dispatch.store.entries import AT, held, priced
 from tests.dispatch.store.test_telemetry import S, Telemetry, site, span
@@ -134,11 +134,11 @@ def test_there_is_nothing_to_back_up(tmp_path: Path) -> None:
 
 def test_a_kept_statement_never_changes(engine: Engine) -> None:
     day, later = date(2026, 1, 1), AT + timedelta(days=2)
-    one = keep(engine, day, "ercot", 1, '{"net_usd": "1.00"}', AT, "0:")
-    two = keep(engine, day, "ercot", 2, '{"net_usd": "2.00"}', later, "0:")
+    one = keep_statement(engine, day, "ercot", 1, '{"net_usd": "1.00"}', AT, "0:")
+    two = keep_statement(engine, day, "ercot", 2, '{"net_usd": "2.00"}', later, "0:")
     with pytest.raises(ValueError, match="version 2 of 2026-01-01"):
-        keep(engine, day, "ercot", 2, "{}", later, "0:")
-    assert kept(engine, day, "ercot") == two
-    assert kept(engine, day, "ercot", version=1) == kept(engine, day, "ercot", known_at=AT + timedelta(days=1)) == one
-    assert kept(engine, day, "miso") is None and kept(engine, day, "ercot", version=3) is None
-    assert kept_days(engine) == [(day, "ercot", 1), (day, "ercot", 2)]
+        keep_statement(engine, day, "ercot", 2, "{}", later, "0:")
+    assert kept_statement(engine, day, "ercot") == two
+    assert kept_statement(engine, day, "ercot", version=1) == kept_statement(engine, day, "ercot", known_at=AT + timedelta(days=1)) == one
+    assert kept_statement(engine, day, "miso") is None and kept_statement(engine, day, "ercot", version=3) is None
+    assert kept_statement_days(engine) == [(day, "ercot", 1), (day, "ercot", 2)]

@@ -7,12 +7,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Engine, text
 
-from dispatch.store.keys import Keys
+from dispatch.store.keys import ApiKeys
 from dispatch.store.tables import reading
 
 
 def test_a_key_opens_until_it_is_revoked(engine: Engine) -> None:
-    keys = Keys(engine)
+    keys = ApiKeys(engine)
     shown = keys.add("ops", ["dispatch", "read", "read"])
     key = keys.check(shown)
     assert key is not None and (key.name, key.scopes, key.revoked_at) == ("ops", {"read", "dispatch"}, None)
@@ -25,7 +25,7 @@ def test_a_key_opens_until_it_is_revoked(engine: Engine) -> None:
 
 
 def test_the_secret_is_long_and_is_not_kept(engine: Engine) -> None:
-    shown = {Keys(engine).add(f"k{n}", ["read"]).partition(".")[2] for n in range(20)}
+    shown = {ApiKeys(engine).add(f"k{n}", ["read"]).partition(".")[2] for n in range(20)}
     assert len(shown) == 20 and all(len(secret) == 43 for secret in shown)
     with reading(engine) as connection:
         kept = str(connection.execute(text("SELECT * FROM api_keys")).all())
@@ -35,19 +35,19 @@ def test_the_secret_is_long_and_is_not_kept(engine: Engine) -> None:
 @pytest.mark.parametrize("name", ["", "Ops", "a.b", "a" * 64, "-a", "a b", "é"])
 def test_names_that_are_none(engine: Engine, name: str) -> None:
     with pytest.raises(ValueError, match="name"):
-        Keys(engine).add(name, ["read"])
+        ApiKeys(engine).add(name, ["read"])
 
 
 @pytest.mark.parametrize("scopes", [[], ["write"], ["read", "root"], [""]])
 def test_scopes_that_are_none(engine: Engine, scopes: list[str]) -> None:
     with pytest.raises(ValueError, match="scopes"):
-        Keys(engine).add("ops", scopes)
+        ApiKeys(engine).add("ops", scopes)
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.text() | st.text().map(lambda s: f"ops.{s}"))
 def test_nothing_else_opens(engine: Engine, presented: str) -> None:
-    keys = Keys(engine)
+    keys = ApiKeys(engine)
     if not keys.list():
         keys.add("ops", ["admin"])
     assert keys.check(presented) is None

@@ -19,7 +19,7 @@ from sqlalchemy.dialects import postgresql
 
 import dispatch.store.tables as tables
 from dispatch.store import LedgerUnavailable, dialect
-from dispatch.store.rollups import Rollup, read_matrix, read_rollups, write_rollups
+from dispatch.store.rollups import Rollup, read_rollup_matrix, read_rollups, write_rollups
 from markets.grid import Interval
 
 
@@ -55,7 +55,7 @@ def test_roll_ups_of_an_interval_a_row_become_those_of_a_day_and_back(engine: En
             config.attributes["connection"] = connection
             step(config, revision)
     assert read_rollups(engine, Interval(start, start + timedelta(hours=2)), 15) == rows
-    kept = read_matrix(engine, Interval(start, start + timedelta(hours=1)), 15, ["b", "a", "c"])
+    kept = read_rollup_matrix(engine, Interval(start, start + timedelta(hours=1)), 15, ["b", "a", "c"])
     assert kept.known.tolist() == [[True, True, False, True], [True, True, False, True], [False] * 4]
     assert kept.energy[0].tolist() == [0, 1_000_000_000_001, 0, 2_000_000_000_002]
     with pytest.raises(ValueError, match="divides the day"):

@@ -17,9 +17,9 @@ from sqlalchemy import Engine
 from dispatch.entries import Planned
 from dispatch.store import JournalBroken, LedgerUnavailable, lease
 from dispatch.store.journal import SqlJournal, row_hash
-from dispatch.store.statements import keep
+from dispatch.store.statements import keep_statement
 from dispatch.store.tables import ledger_file, open_ledger
-from dispatch.store.verify import Verified, chain_rows, verify
+from dispatch.store.verify import Verification, chain_rows, verify
 from tests.dispatch.store.entries import AT, held, priced
 
 
@@ -30,7 +30,7 @@ def filled(tmp_path: Path, engine: Engine, journal: SqlJournal) -> Path:
         journal.append(priced(10.0 + n, known_at=AT + timedelta(minutes=n)))
     journal.append(Planned(at=AT, as_of=3, plan={"objective_usd": 12.5}))
     seq, head = journal.head
-    keep(engine, AT.date(), "ercot", 1, "{}", AT, f"{seq}:{head}")
+    keep_statement(engine, AT.date(), "ercot", 1, "{}", AT, f"{seq}:{head}")
     engine.dispose()
     return tmp_path
 
@@ -61,7 +61,7 @@ def test_an_untouched_ledger_holds(filled: Path) -> None:
 
 
 def test_an_empty_ledger_holds(engine: Engine) -> None:
-    assert verify(engine) == Verified(0, "", ())
+    assert verify(engine) == Verification(0, "", ())
 
 
 @pytest.mark.parametrize(

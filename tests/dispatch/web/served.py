@@ -24,7 +24,7 @@ from dispatch.site_file.setup import Setup
 from dispatch.store import lease
 from dispatch.store.inbox import Inbox
 from dispatch.store.journal import SqlJournal
-from dispatch.store.keys import Keys
+from dispatch.store.keys import ApiKeys
 from dispatch.store.tables import open_ledger
 from dispatch.web.app import create_app
 from tests.dispatch.worlds import world
@@ -74,7 +74,7 @@ def run_site(
 
 def key(data: Path, name: str, *scopes: str) -> str:
     engine = open_ledger(data)
-    secret = Keys(engine).add(name, scopes)
+    secret = ApiKeys(engine).add(name, scopes)
     engine.dispose()
     return secret
 

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dispatch.decide.state import State
-from dispatch.entries import Seen, canonical
+from dispatch.entries import Seen, canonical_json
 from dispatch.signals.documents import InvalidDocument
 from dispatch.site_file.load import setup_from_document
 from dispatch.what_if.baseline import Baseline, like_day
@@ -222,11 +222,11 @@ def test_figures_beyond_reason_are_refused() -> None:
 
 def test_the_site_that_lives_is_untouched() -> None:
     base = baseline()
-    before = (canonical(dict(base.setup.document)), base.setup.site.model_dump_json(), base.so_far, base.facts)
+    before = (canonical_json(dict(base.setup.document)), base.setup.site.model_dump_json(), base.so_far, base.facts)
     what_if(
         base, {"fleet": [{"remove": "a-old"}], "book": [{"change": "power", "adders_usd_per_mwh": 1.0}], "site": {"interconnect_mw": 0.1}}
     )
-    assert before == (canonical(dict(base.setup.document)), base.setup.site.model_dump_json(), base.so_far, base.facts)
+    assert before == (canonical_json(dict(base.setup.document)), base.setup.site.model_dump_json(), base.so_far, base.facts)
 
 
 @settings(max_examples=20, deadline=None)
