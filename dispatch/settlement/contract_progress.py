@@ -8,12 +8,12 @@ from dispatch.settlement.document import Figure
 from markets.grid import OperatingDay
 from optimizer.domain.actuals import Actuals
 from optimizer.domain.obligation import Obligation
-from optimizer.settlement.settle import with_takeovers
+from optimizer.settlement.settle import with_settling_contracts
 
 
 def contract_progress(book: Sequence[Obligation], actuals: Actuals, day: OperatingDay) -> list[Figure]:
     """The figures of every contract that has any, in the book's order."""
-    then = with_takeovers(book, actuals)
+    then = with_settling_contracts(book, actuals)
     return [
         {"name": progress.name, "value": f"{progress.value:.4f}", "unit": progress.unit, "how": progress.how}
         for o in book

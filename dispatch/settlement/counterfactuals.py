@@ -21,8 +21,8 @@ from optimizer.domain.site import GroupNow, SoFar
 from optimizer.planning.plan_json import planned_interval
 from optimizer.planning.result import Plan
 from optimizer.settlement import counterfactuals as strategies
-from optimizer.settlement.counterfactuals import Value, foresight, last_published
-from optimizer.settlement.variance import missed
+from optimizer.settlement.counterfactuals import StrategyResult, last_published, perfect_foresight
+from optimizer.settlement.variance import foresight_gap_by_cause
 from optimizer.solve.lexicographic import SolveError
 
 GAP_TEXT = {
@@ -56,7 +56,7 @@ def counterfactuals(measured: MeasuredDay) -> Counterfactuals:
     at = actuals.grid.start
     so_far = SoFar(at=at, groups=_modes_at(record, at), calls=actuals.calls, awards=actuals.awards, memory=actuals.memory)
     try:
-        best = foresight(setup.site, setup.book, final, so_far)
+        best = perfect_foresight(setup.site, setup.book, final, so_far)
     except SolveError as error:
         return Counterfactuals({}, [], [f"Other strategies are not valued: {error}."])
     published = {point: last_published(series, measured.prices.energy_before[point]) for point, series in final.energy.items()}
@@ -100,7 +100,7 @@ def foresight_gap(measured: MeasuredDay, best: Plan) -> list[CauseRow]:
         hash_ph_days={g: [decimal(ph) * h / 24 for ph, h in zip(p.hashrate_ph, hours, strict=True)] for g, p in best.groups.items()},
         generated_mwh={name: [decimal(x) * h for x, h in zip(mw, hours, strict=True)] for name, mw in best.generation.items()},
     )
-    gap = missed(measured.setup.book, foreseen, plans_in_force(actuals.grid, measured.record.plans), actuals)
+    gap = foresight_gap_by_cause(measured.setup.book, foreseen, plans_in_force(actuals.grid, measured.record.plans), actuals)
     return cause_rows(gap, GAP_TEXT)
 
 
@@ -111,7 +111,7 @@ def _modes_at(record: DayRecord, at: datetime) -> dict[str, GroupNow]:
     return {name: GroupNow(modes=group["modes"]) for name, group in found["groups"].items()} if found else {}
 
 
-def _value(value: Value) -> StrategyValue:
+def _value(value: StrategyResult) -> StrategyValue:
     return {
         "net_usd": f"{value.net_usd:.2f}",
         "lines": {name: f"{usd:.2f}" for name, usd in value.lines.items()},

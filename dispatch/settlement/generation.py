@@ -20,7 +20,7 @@ from optimizer.domain.book import generators_by_meter
 from optimizer.domain.generator import RUNNING_MW
 from optimizer.domain.money import ZERO, decimal
 from optimizer.domain.net_load import followed
-from optimizer.settlement.variance import in_force
+from optimizer.settlement.variance import planned_energy
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +43,9 @@ def generated(setup: Setup, plans: Plans, grid: Grid, metered: Mapping[str, Sequ
     site, behind = setup.site, generators_by_meter(setup.book, setup.site)
     if not behind:
         return Generated()
-    planned = in_force(grid, plans) if plans else (None,) * len(grid)
+    planned = planned_energy(grid, plans) if plans else (None,) * len(grid)
     before = timedelta(minutes=site.market.settlement_min)
-    (last_before,) = in_force(Grid.regular(grid.start - before, grid.start, site.market.settlement_min), plans) if plans else (None,)
+    (last_before,) = planned_energy(Grid.regular(grid.start - before, grid.start, site.market.settlement_min), plans) if plans else (None,)
     hours = [Decimal(int(b - a)) / 3600 for a, b in zip(grid.edges, grid.edges[1:], strict=False)]
     made = Generated()
     for meter in site.meters:

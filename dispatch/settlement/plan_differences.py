@@ -13,7 +13,7 @@ from markets.grid import Grid
 from optimizer.domain.actuals import Actuals
 from optimizer.domain.money import cents, plain
 from optimizer.domain.obligation import Obligation
-from optimizer.settlement.variance import CAUSES, InForce, differences, in_force
+from optimizer.settlement.variance import VARIANCE_CAUSES, PlannedEnergy, planned_energy, variance_by_cause
 
 CAUSE_TEXT = {
     "price": "prices differed from those of the plans",
@@ -37,17 +37,17 @@ def plan_differences(book: Sequence[Obligation], actuals: Actuals, plans: Plans)
     """By cause. An interval with a gap, or without a plan in force for all of it, counts as planned. `plans` are (in force from, PLAN)."""
     planned = plans_in_force(actuals.grid, plans)
     comparable = [plan if has_all_figures(actuals, n) else None for n, plan in enumerate(planned)]
-    found = differences(book, comparable, actuals)
+    found = variance_by_cause(book, comparable, actuals)
     without = sum(plan is None for plan in planned)
     note = f"In {without} of {counted(len(planned), 'interval')} no plan was in force throughout: they count as planned."
     return PlanDifferences(
-        found.planned_usd, cause_rows({name: found.causes[name] for name in CAUSES}, CAUSE_TEXT), [note] if without else []
+        found.planned_usd, cause_rows({name: found.causes[name] for name in VARIANCE_CAUSES}, CAUSE_TEXT), [note] if without else []
     )
 
 
-def plans_in_force(grid: Grid, plans: Plans) -> list[InForce | None]:
+def plans_in_force(grid: Grid, plans: Plans) -> list[PlannedEnergy | None]:
     """What the plans in force said of each interval; None where no plan covered all of it."""
-    return list(in_force(grid, plans)) if plans else [None] * len(grid)
+    return list(planned_energy(grid, plans)) if plans else [None] * len(grid)
 
 
 def has_all_figures(actuals: Actuals, n: int) -> bool:

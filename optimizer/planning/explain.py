@@ -24,7 +24,7 @@ from optimizer.lp.trajectory import Trajectory
 from optimizer.planning.result import Plan
 from optimizer.solve.lexicographic import Solution
 
-# A load this close to an instruction stands against it: a watt.
+# A load this close to an instruction counts as at it: one watt.
 SLACK_MW = 1e-6
 # Rows whose shadow price says what one more MW, or a thousand more starts, would earn.
 LIMITS = frozenset((RowKind.SITE_LIMIT, RowKind.CALL, RowKind.FLOOR, RowKind.RAMP, RowKind.STARTS))
@@ -38,7 +38,8 @@ def breakevens(plan: Plan) -> dict[str, float]:
 
 
 def shadow_prices(program: Program, solution: Solution | None) -> dict[str, Floats]:
-    """By limit: dollars that one more MW (thousand starts) of it would earn an hour of each interval, where it binds at all."""
+    """By limit, shape (n,): dollars per hour that one more MW (or a thousand more starts) of it would earn. Limits that never bind are left
+    out."""
     if solution is None:
         return {}
     prices: dict[str, Floats] = {}
@@ -55,8 +56,8 @@ def shadow_prices(program: Program, solution: Solution | None) -> dict[str, Floa
 def shortfalls(
     program: Program, path: Trajectory, solution: Solution | None, book: Sequence[Obligation], site: Site
 ) -> tuple[Shortfall, ...]:
-    """Promises the plan cannot keep, with the megawatts, the hours, what the contract itself makes of it, and the cheapest way out. What a
-    contract tells of its awards is its own (`own_shortfalls`)."""
+    """Promises that the plan cannot keep: the megawatts, the hours, the cost under the contract, and the cheapest way out. Awards are
+    reported by their contracts (`own_shortfalls`)."""
     missed: list[tuple[Named | Short, Floats, str]] = [(s, s.mw, _trip(program, site, float(s.mw.max()))) for s in program.shorts]
     for e in program.elastic if solution is not None else ():
         mw = np.zeros(program.n)
@@ -78,26 +79,26 @@ def shortfalls(
 
 
 def _owed_usd(obligation: str, mw: Floats, program: Program, path: Trajectory, book: Sequence[Obligation]) -> float:
-    """What missing an instruction costs under the contract it came under, by that contract's own price (its `shortfall_usd`)."""
+    """What missing an instruction costs under its contract, usd (the contract's `shortfall_usd`)."""
     contract = next((o for o in book if o.name == obligation), None)
     return float(contract.shortfall_usd(program, path, mw)) if contract is not None else 0.0
 
 
 def own_shortfalls(book: Sequence[Obligation], program: Program, path: Trajectory, faults: PluginFailures) -> Iterable[Shortfall]:
-    """What contracts themselves say a trajectory falls short of (`shortfalls` of the contract)."""
+    """The shortfalls that contracts themselves find in a trajectory."""
     for obligation in book:
         with faults.of(obligation):
             yield from list(obligation.shortfalls(program, path))
 
 
 def own_reasons(book: Sequence[Obligation], program: Program, path: Trajectory) -> Iterable[str]:
-    """What contracts themselves say of a trajectory (`reasons` of the contract)."""
+    """The sentences that contracts themselves add about a trajectory."""
     for obligation in book:
         faults = PluginFailures()
         with faults.of(obligation):
             yield from list(obligation.reasons(tuple(book), program, path))
         for name, fault in faults.by.items():
-            yield f"{name} could not say its reasons: {fault!r}"
+            yield f"{name} failed to give its reasons: {fault!r}"
 
 
 def reasons(plan: Plan) -> tuple[str, ...]:
@@ -219,7 +220,8 @@ def _short(s: Shortfall) -> str:
 
 
 def _trip(program: Program, site: Site, mw: float) -> str:
-    """The feeders that carry what nobody can shed: the smallest one that is enough, or the largest until they are."""
+    """The repair when standby load alone exceeds a cap: the smallest feeder whose opening sheds enough, or the largest ones until enough is
+    shed."""
     celsius = float(np.nan_to_num(program.outlook.temperature_c.values, nan=25.0).max())
     asleep: dict[str, float] = {}
     for group in site.groups:

@@ -1,6 +1,7 @@
-"""Merit order: a plan without a solver. Interval after interval the rigs that earn most per megawatt run first, within every limit.
+"""Merit order: a plan made without a solver. In each interval the rigs that earn most for each megawatt run first, within every limit.
 
-Never as good as the program where hours hang together, equal to it where nothing does; there when no solver answers.
+It is used when no solver answers. It earns less than the program where decisions of different hours depend on each other, and the same
+where they do not.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from optimizer.lp.program import KILO, Program
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """Moving rigs of a group from one mode to the next worthwhile one: the arrays are per thousand rigs, shape (n,)."""
+    """Moving rigs of a group from one mode to the next one worth using. The arrays are for each thousand rigs, shape (n,)."""
 
     group: str
     mode: str
@@ -35,7 +36,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class LoadCap:
-    """The most some groups may draw together, and the least they must where they can, MW, shape (n,)."""
+    """The most that some groups may draw together, and the least they must draw if they can, MW, shape (n,)."""
 
     groups: tuple[str, ...]
     most_mw: Floats
@@ -45,8 +46,9 @@ class LoadCap:
 def order(
     program: Program, book: Sequence[Obligation], insisting: Sequence[Obligation] | None = None, faults: PluginFailures | None = None
 ) -> dict[str, dict[str, Floats]]:
-    """Rigs by group and awake mode, by what each earns. Keeps the site's limits, calls, minimum times, start limits and ramps; minimum
-    times and ramps give way to caps. The bounds of `insisting` hold, of the book unless told; what they raise goes to `faults`."""
+    """Rigs by group and awake mode, shape (n,) each, those that earn most first. Keeps the site's limits, calls, minimum times, start
+    limits and ramps; minimum times and ramps yield to caps. The bounds of the contracts in `insisting` hold (of the book by default);
+    exceptions that they raise go to `faults`."""
     steps = [s for g in program.site.groups for s in _steps(program, book, g)]
     return follow(program, book if insisting is None else insisting, steps, faults)
 
@@ -54,7 +56,7 @@ def order(
 def follow(
     program: Program, book: Sequence[Obligation], steps: Sequence[Step], faults: PluginFailures | None = None
 ) -> dict[str, dict[str, Floats]]:
-    """The same for given steps: those with positive dollars are taken, the most dollars a megawatt first, as far as limits allow."""
+    """The same for given steps: those with positive dollars are taken as far as limits allow, the most dollars for each megawatt first."""
     walk = _Walk(program, _caps(program, book, faults), steps)
     for t in range(program.n):
         walk.step(t)
@@ -62,7 +64,7 @@ def follow(
 
 
 class _Walk:
-    """The state of going through the horizon once. Plain floats: a step is looked at some ten thousand times."""
+    """One pass through the horizon, interval by interval. It uses plain floats, because steps are visited some ten thousand times."""
 
     def __init__(self, program: Program, caps: Sequence[LoadCap], steps: Sequence[Step]) -> None:
         self.program, self.site = program, program.site
@@ -79,13 +81,13 @@ class _Walk:
         self.mw = np.array([s.mw for s in self.steps]).reshape(-1, program.n)
         self.usd = np.array([s.usd for s in self.steps]).reshape(-1, program.n)
         self.awake = {g.name: _awake_before(program, g) for g in program.site.groups}
-        self.moves: dict[str, list[tuple[float, float]]] = {g: [] for g in self.groups}
-        self.rests: dict[str, list[tuple[float, float]]] = {g: [] for g in self.groups}
-        self._remember()
+        self.starts_made: dict[str, list[tuple[float, float]]] = {g: [] for g in self.groups}
+        self.stops: dict[str, list[tuple[float, float]]] = {g: [] for g in self.groups}
+        self._add_recent_moves()
         self.load_mw = self._load_before()
 
     def step(self, t: int) -> None:
-        """One interval: what must run, then what earns, then what a ramp still wants."""
+        """One interval: rigs that must run first, then rigs that earn, then rigs that a ramp limit still requires."""
         self.t, self.start_s = t, int(self.program.grid.edges[t])
         self.drawn = [float(asleep[t]) for asleep in self.asleep_mw]
         self.room = [float(cap.most_mw[t]) - drawn for cap, drawn in zip(self.caps, self.drawn, strict=True)]
@@ -94,11 +96,11 @@ class _Walk:
         ceiling, floor = self._ramp(t)
         self.load_mw = float(self.idle_mw[t])
         have = {g: float(k[t]) for g, k in self.program.kilorigs.items()}
-        most = {g: max(0.0, have[g] - self._bound(self.rests[g])) for g in self.groups}
+        most = {g: max(0.0, have[g] - self._held_thousands(self.stops[g])) for g in self.groups}
         mw, usd = self.mw[:, t].tolist(), self.usd[:, t].tolist()
         for i, s in enumerate(self.steps):
-            if s.below is None and self.moves[s.group]:
-                self._take(s, mw[i], min(self._bound(self.moves[s.group]), have[s.group]))
+            if s.below is None and self.starts_made[s.group]:
+                self._take(s, mw[i], min(self._held_thousands(self.starts_made[s.group]), have[s.group]))
         ranked = self.ranks[:, t].tolist()
         for earns in (True, False):
             for i in ranked:
@@ -111,13 +113,13 @@ class _Walk:
         self._close(t)
 
     def _lift(self, i: int, least_mw: float, ranked: Sequence[int], mw: Sequence[float], most: Mapping[str, float]) -> None:
-        """An instruction's floor, whatever it earns: the cheapest rigs first, as far as they go."""
+        """Raises the load to an instruction's floor whatever that earns: the cheapest rigs first, as far as there are any."""
         for k in ranked:
             if (short := least_mw - self.drawn[i]) > 1e-9:
                 self._take(self.steps[k], mw[k], min(self._left(self.steps[k], most), short / mw[k]))
 
     def _take(self, s: Step, mw: float, kilorigs: float) -> None:
-        """As many as limits and allowed starts let in."""
+        """Takes a step for up to `kilorigs` thousand rigs, as far as limits and allowed starts permit."""
         rows, n = self.capped_by[s.group], kilorigs
         for i in rows:
             n = min(n, self.room[i] / mw)
@@ -145,9 +147,9 @@ class _Walk:
                 self.rigs[name][mode][t] = n
             awake, before = sum(self.now[name].values()), self.awake[name]
             if awake > before:
-                self.moves[name].append((self.start_s + group.min_on_min * 60.0, awake - before))
+                self.starts_made[name].append((self.start_s + group.min_on_min * 60.0, awake - before))
             elif awake < before:
-                self.rests[name].append((self.start_s + group.min_off_min * 60.0, before - awake))
+                self.stops[name].append((self.start_s + group.min_off_min * 60.0, before - awake))
             self.awake[name] = awake
 
     def _ramp(self, t: int) -> tuple[float, float]:
@@ -166,28 +168,28 @@ class _Walk:
     def _starts_allowed(self, per_min: float | None, t: int) -> float:
         return float("inf") if per_min is None else per_min * float(self.program.hours[t]) * 60.0 / KILO
 
-    def _bound(self, moves: list[tuple[float, float]]) -> float:
-        """Thousands of rigs that moves still bind; those that no longer do are forgotten."""
+    def _held_thousands(self, moves: list[tuple[float, float]]) -> float:
+        """Thousands of rigs that earlier moves still hold in their mode. Drops the moves that no longer hold any."""
         moves[:] = [(free_s, n) for free_s, n in moves if free_s > self.start_s]
         return sum(n for _, n in moves)
 
-    def _remember(self) -> None:
+    def _add_recent_moves(self) -> None:
         for name, group in self.groups.items():
             now = self.program.so_far.groups.get(name)
             for at, n in now.woken if now else ():
-                self.moves[name].append(((at + timedelta(minutes=group.min_on_min)).timestamp(), n / KILO))
+                self.starts_made[name].append(((at + timedelta(minutes=group.min_on_min)).timestamp(), n / KILO))
             for at, n in now.slept if now else ():
-                self.rests[name].append(((at + timedelta(minutes=group.min_off_min)).timestamp(), n / KILO))
+                self.stops[name].append(((at + timedelta(minutes=group.min_off_min)).timestamp(), n / KILO))
 
 
 def _ranks(steps: Sequence[Step], n: int) -> NDArray[np.int64]:
-    """Positions of the steps in each interval, the most dollars a megawatt first, shape (steps, n)."""
+    """Positions of the steps in each interval, the most dollars for each megawatt first, shape (steps, n)."""
     worth = np.array([s.usd / s.mw for s in steps]).reshape(-1, n)
     return np.argsort(-worth, axis=0, kind="stable")
 
 
 def _steps(program: Program, book: Sequence[Obligation], group: RigGroup) -> list[Step]:
-    """The group's modes as steps of falling worth at every interval: modes that no mix needs anywhere are left out."""
+    """The group's modes as steps of falling value. A mode is left out when in every interval a mix of other modes earns more."""
     asleep = _asleep(group)
     points: list[tuple[Mode, Floats, Floats]] = []
     for mode in sorted((m for m in group.awake_modes if m.watts > asleep.watts), key=lambda m: m.watts):
@@ -207,7 +209,7 @@ def _steps(program: Program, book: Sequence[Obligation], group: RigGroup) -> lis
 
 
 def _caps(program: Program, book: Sequence[Obligation], faults: PluginFailures | None) -> list[LoadCap]:
-    """What groups may draw together: interconnect, halls, and what each obligation insists on."""
+    """The limits on what groups draw together: interconnect, halls, meters, and the bounds of contracts."""
     site, n = program.site, program.n
     caps = [LoadCap(tuple(g.name for g in site.groups), np.full(n, site.interconnect_mw))]
     caps += [LoadCap(tuple(g.name for g in site.groups if g.hall == h.name), np.full(n, h.limit_mw)) for h in site.halls]

@@ -1,4 +1,4 @@
-"""Plan: what the site should do over the horizon, worth what, and why. It always returns one."""
+"""Planning: the most profitable plan over an outlook that keeps every promise. It always returns a plan."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from optimizer.lp.trajectory import Trajectory, unpack, value_lines
 from optimizer.planning import explain, merit_order
 from optimizer.planning.result import GroupPlan, Origin, Plan, Risk, SolveInfo
 from optimizer.solve import Session
-from optimizer.solve.cvar import hedge, insured
-from optimizer.solve.lexicographic import NO_LIMIT_S, Solution, SolveError, Solver, best
+from optimizer.solve.cvar import hedge, risk_text
+from optimizer.solve.lexicographic import NO_LIMIT_S, Solution, SolveError, Solver, solve_in_stages
 
 
 def plan(
@@ -37,13 +37,13 @@ def plan(
     risk: Risk | None = None,
     stopwatch: Callable[[], float] | None = None,
 ) -> Plan:
-    """The most profitable plan over the outlook's grid that keeps every promise. When no solver answers within `deadline_s`, or a contract
-    raises, the plan is made by merit order instead, keeps every bound just the same and says so. With `risk`, what is decided now is
-    weighed over scenarios first, as far as there is time. `stopwatch` gives seconds: with it the deadline counts building, too."""
+    """The most profitable plan over the outlook's grid that keeps every promise. When no solver answers within `deadline_s` seconds, or a
+    contract raises, the plan is made by merit order instead; it keeps the same bounds, and a finding says so. With `risk`, the decisions of
+    now are first weighed over scenarios, as far as time allows. `stopwatch` returns seconds; with it the deadline includes building."""
     clock = stopwatch or (lambda: 0.0)
     began = clock()
     outlook, notes = fill_gaps(outlook)
-    faults, told = PluginFailures(), [Finding("outlook", n) for n in notes]
+    faults, findings = PluginFailures(), [Finding("outlook", n) for n in notes]
     cohorts = gather(site, book, so_far, availability or Availability(), outlook.temperature_c.values)
     program = build_program(cohorts, book, outlook, faults)
     built = clock()
@@ -51,16 +51,16 @@ def plan(
     if not faults.by:
         ends = NO_LIMIT_S if deadline_s is None else began + deadline_s
         try:
-            solution = _solved(program, cohorts, book, session or Session(), risk, lambda: ends - clock(), told)
-        except Exception as fault:  # a solver may end in any way
-            told.append(Finding("solver", f"planned by merit order: {fault if isinstance(fault, SolveError) else repr(fault)}"))
-    path, lines = _worth(program, book, solution, faults)
+            solution = _solved(program, cohorts, book, session or Session(), risk, lambda: ends - clock(), findings)
+        except Exception as fault:  # a solver may raise anything
+            findings.append(Finding("solver", f"planned by merit order: {fault if isinstance(fault, SolveError) else repr(fault)}"))
+    path, lines = _trajectory(program, book, solution, faults)
     if faults.by:
-        path, lines = _worth(program, faults.sound(book), None, faults, book)
+        path, lines = _trajectory(program, faults.sound(book), None, faults, book)
         solution = None
     run_s = solution.run_s if solution else 0.0
     info = SolveInfo.of(program, solution, built - began, clock() - built if stopwatch else run_s)
-    return _made(site, faults, book, program, cohorts, path, lines, solution, info, told)
+    return _plan_of(site, faults, book, program, cohorts, path, lines, solution, info, findings)
 
 
 def _solved(
@@ -70,10 +70,10 @@ def _solved(
     solver: Solver,
     risk: Risk | None,
     left_s: Callable[[], float],
-    told: list[Finding],
+    findings: list[Finding],
 ) -> Solution:
-    """Raises SolveError, and whatever a solver does."""
-    plain = best(program, solver, left_s())
+    """The solution of the program, with risk weighed when asked. Raises SolveError and any exception of the solver."""
+    plain = solve_in_stages(program, solver, left_s())
     if risk is None or plain.broken:
         return plain
     try:
@@ -82,22 +82,23 @@ def _solved(
             if left_s() <= 0:
                 raise SolveError("there was no time for every scenario")
             scenarios.append(build_program(cohorts, book, fill_gaps(outlook)[0]))
-        weighed = best(program, hedge(program, scenarios, risk.weight, solver), left_s())
-        told.append(Finding("risk", insured(risk.weight, len(scenarios), weighed.objective - plain.objective, abs(plain.objective))))
+        weighed = solve_in_stages(program, hedge(program, scenarios, risk.weight, solver), left_s())
+        findings.append(Finding("risk", risk_text(risk.weight, len(scenarios), weighed.objective - plain.objective, abs(plain.objective))))
         return weighed
     except SolveError as fault:
-        told.append(Finding("risk", f"risk is not weighed: {fault}"))
+        findings.append(Finding("risk", f"risk is not weighed: {fault}"))
         return plain
 
 
-def _worth(
+def _trajectory(
     program: Program,
     book: Sequence[Obligation],
     solution: Solution | None,
     faults: PluginFailures,
     insisting: Sequence[Obligation] | None = None,
 ) -> tuple[Trajectory, dict[tuple[str, str], Floats]]:
-    """The trajectory of a solution, by merit order without one, and its lines. The bounds of `insisting` hold, of the book unless told."""
+    """The trajectory of a solution (by merit order when there is none) and its lines in usd. The bounds of the contracts in `insisting`
+    hold, of the book by default."""
     if solution is None:
         idle = {name: {mode: np.zeros(program.n) for mode in modes} for name, modes in program.rigs.items()}
         value_lines(book, program, unpack(program, idle), faults)
@@ -108,7 +109,7 @@ def _worth(
     return path, value_lines(book, program, path, faults)
 
 
-def _made(
+def _plan_of(
     site: Site,
     faults: PluginFailures,
     book: Sequence[Obligation],
@@ -118,12 +119,12 @@ def _made(
     lines: Mapping[tuple[str, str], Floats],
     solution: Solution | None,
     info: SolveInfo,
-    told: Sequence[Finding],
+    findings: Sequence[Finding],
 ) -> Plan:
     book = faults.sound(book)
     shadow = explain.shadow_prices(program, solution)
     shortfalls = (*explain.shortfalls(program, path, solution, book, site), *explain.own_shortfalls(book, program, path, faults))
-    groups = _handed_out(cohorts, path)
+    groups = _by_group(cohorts, path)
     outlook = program.outlook
     return Plan(
         at=outlook.at,
@@ -138,7 +139,7 @@ def _made(
         origin=Origin(site, book, program, cohorts, path),
         prices={point: series.values for point, series in outlook.energy.items()},
         hashprice=outlook.hashprice.values,
-        findings=(*told, *faults.findings()),
+        findings=(*findings, *faults.findings()),
         offers=_offers(path),
         generation=path.generated_mw,
     )
@@ -152,16 +153,16 @@ def _offers(path: Trajectory) -> dict[str, Floats]:
 
 
 def rigs_of(program: Program, solution: Solution) -> dict[str, dict[str, Floats]]:
-    """Rigs by cohort and awake mode, dust swept, within what is available."""
+    """Rigs by cohort and awake mode, shape (n,): solver noise removed, within what is available."""
     return program.counted(solution.x)
 
 
-def _handed_out(cohorts: Cohorts, path: Trajectory) -> dict[str, GroupPlan]:
+def _by_group(cohorts: Cohorts, path: Trajectory) -> dict[str, GroupPlan]:
     groups: dict[str, GroupPlan] = {}
     for first, members in cohorts.members.items():
         modes = path.rigs[first]
-        fill_gaps = np.array([path.group_load_mw[first], path.hashrate_ph[first], *modes.values()])
-        parts = np.array([share for _, share in members])[:, None, None] * fill_gaps
+        totals = np.array([path.group_load_mw[first], path.hashrate_ph[first], *modes.values()])
+        parts = np.array([share for _, share in members])[:, None, None] * totals
         for (name, _), (load, hashrate, *rigs) in zip(members, parts, strict=True):
             groups[name] = GroupPlan(load, hashrate, dict(zip(modes, rigs, strict=True)))
     return groups

@@ -28,8 +28,8 @@ RULE_BASED = "merit order"
 
 @dataclass(frozen=True, slots=True)
 class GroupPlan:
-    """A group over the plan's grid, arrays of shape (n,). `load_mw` is at the meter with its overhead, so groups add up to the site;
-    `modes` counts the rigs that can be used, by mode."""
+    """A group over the plan's grid, arrays of shape (n,). `load_mw` is at the meter including overhead, so the groups add up to the site.
+    `modes` is the number of available rigs in each mode."""
 
     load_mw: Floats
     hashrate_ph: Floats
@@ -38,8 +38,8 @@ class GroupPlan:
 
 @dataclass(frozen=True, slots=True)
 class SolveInfo:
-    """How the plan came about. `status` is "optimal", "feasible" when time ended a search for whole numbers, or "merit order"
-    when no solver answered in time."""
+    """How the plan was made. `status` is "optimal", "feasible" when time ran out in a search for integers, or "merit order" when no solver
+    answered in time. `build_s` and `solve_s` are seconds; `gap` is the relative gap of the certificate, NaN with integers."""
 
     rows: int
     cols: int
@@ -58,7 +58,8 @@ class SolveInfo:
 
 @dataclass(frozen=True, slots=True)
 class Risk:
-    """How much the worst scenarios weigh: 0 not at all, 1 alone. `scenarios` are outlooks on the same grid under other prices."""
+    """The weight of the worst scenarios, from 0 (none) to 1 (only they count), and the scenarios: outlooks on the same grid with other
+    prices."""
 
     weight: float
     scenarios: Sequence[Outlook]
@@ -66,7 +67,7 @@ class Risk:
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """What a plan was made from and by: to explain it, when somebody asks."""
+    """What a plan was made from, kept so that it can be explained."""
 
     site: Site
     book: Sequence[Obligation]
@@ -77,14 +78,14 @@ class Origin:
 
 @dataclass(frozen=True)
 class Plan:
-    """What to do, interval by interval, and what it is expected to earn (CONTRACT, `plan --json`).
+    """What to do in each interval, and what that is expected to earn. Arrays have shape (n,), one value for each interval of `grid`.
 
-    lines           usd by interval, by (obligation, charge type): the bill's own formula on this trajectory and the outlook's prices
-    objective_usd   the lines' sum less wear
-    shadow_prices   usd per MW of a limit by interval: what one more MW of it would earn there
-    prices          usd_per_mwh by settlement point and usd_per_ph_day, as this plan took them
-    offers          MW by reserve product: what is kept ready to be sold
-    generation      MW by contract of a generator
+    lines           usd by (obligation, charge type): what `settle` pays on this trajectory at the outlook's prices
+    objective_usd   the sum of the lines less wear
+    shadow_prices   by limit, usd per hour that one more MW (or a thousand more starts) of it would earn; zero where it does not bind
+    prices          usd_per_mwh by settlement point that the plan was made with; `hashprice` likewise, usd_per_ph_day
+    offers          MW by reserve product that are kept ready to be sold
+    generation      MW by contract that has a generator
     """
 
     at: datetime
@@ -105,5 +106,5 @@ class Plan:
 
     @cached_property
     def since(self) -> Mapping[str, list[datetime]]:
-        """By contract of a generator: since when it runs or stands in each interval."""
+        """By contract that has a generator: since when it runs or stands still, in each interval."""
         return {name: running_since(mw, self.grid, self.origin.program.memory(name)) for name, mw in self.generation.items()}

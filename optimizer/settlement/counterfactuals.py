@@ -1,4 +1,4 @@
-"""Value: what other ways of running would have earned at the same prices, limits and bill (CONTRACT, Strategies)."""
+"""Counterfactuals: what other strategies would have earned under the same prices, limits and contracts (CONTRACT, Strategies)."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ from optimizer.planning.result import Plan
 from optimizer.settlement.settle import settle
 from optimizer.solve.lexicographic import SolveError
 
-# ERCOT and MISO publish a real-time interval about two minutes after it ends (MARKETS 4).
+# ERCOT and MISO publish a real-time interval about two minutes after it ends (MARKETS section 4).
 PUBLISHED_AFTER_S = 120
 
 
 @dataclass(frozen=True, slots=True)
-class Value:
-    """What a way of running earns over a span: money to the cent by "OBLIGATION/CHARGE_TYPE", energy at the meters before losses, rigs
-    started."""
+class StrategyResult:
+    """What a strategy earns over a span: dollars to the cent by "OBLIGATION/CHARGE_TYPE", energy at the meters before losses, and the
+    number of rigs started."""
 
     net_usd: Decimal
     lines: Mapping[str, Decimal]
@@ -39,17 +39,20 @@ class Value:
     starts: float
 
 
-def foresight(site: Site, book: Sequence[Obligation], final: Outlook, so_far: SoFar, availability: Availability | None = None) -> Plan:
-    """This product's own plan over a span's final prices. Raises SolveError: a rule-based plan would not be the best there is."""
+def perfect_foresight(
+    site: Site, book: Sequence[Obligation], final: Outlook, so_far: SoFar, availability: Availability | None = None
+) -> Plan:
+    """The optimal plan over a span's final prices. Raises SolveError when no solver finds it, because a plan by merit order is not
+    optimal."""
     made = plan(site, book, final, so_far, availability)
     if made.solve.status != "optimal":
         raise SolveError("; ".join(f.text for f in made.findings) or made.solve.status)
     return made
 
 
-def counterfactuals(book: Sequence[Obligation], foreseen: Plan, published: Mapping[str, Floats]) -> dict[str, Value]:
-    """Every strategy by its name, under the site, limits and final prices of `foreseen` (`foresight`). `published`, by settlement point, is
-    the last price out at each interval's start (`last_published`), NaN where none was, shape (n,)."""
+def counterfactuals(book: Sequence[Obligation], foreseen: Plan, published: Mapping[str, Floats]) -> dict[str, StrategyResult]:
+    """Every strategy by its name, under the site, limits and final prices of `foreseen` (`perfect_foresight`). `published`, by settlement
+    point, is the last price known at each interval's start (`last_published`), usd_per_mwh, NaN where none was, shape (n,)."""
     program = foreseen.origin.program
     return {
         "always_on": always_on(book, program),
@@ -59,12 +62,12 @@ def counterfactuals(book: Sequence[Obligation], foreseen: Plan, published: Mappi
     }
 
 
-def always_on(book: Sequence[Obligation], program: Program) -> Value:
+def always_on(book: Sequence[Obligation], program: Program) -> StrategyResult:
     """Every rig in normal mode whenever a limit allows."""
     return _followed(book, program, {g.name: np.ones(program.n, dtype=bool) for g in program.site.groups})
 
 
-def one_strike(book: Sequence[Obligation], program: Program, published: Mapping[str, Floats]) -> Value:
+def one_strike(book: Sequence[Obligation], program: Program, published: Mapping[str, Floats]) -> StrategyResult:
     """All rigs together, on while the last published price is under the fleet's breakeven, weighted by TH/s."""
     groups = program.site.groups
     weights = np.array([g.rigs * _normal(g).ths for g in groups])
@@ -73,7 +76,7 @@ def one_strike(book: Sequence[Obligation], program: Program, published: Mapping[
     return _followed(book, program, {g.name: _under(published[program.site.meter_of[g.name].settlement_point], strike) for g in groups})
 
 
-def model_strike(book: Sequence[Obligation], program: Program, published: Mapping[str, Floats]) -> Value:
+def model_strike(book: Sequence[Obligation], program: Program, published: Mapping[str, Floats]) -> StrategyResult:
     """Each group by itself, on while the last published price is under its own breakeven."""
     point = {name: meter.settlement_point for name, meter in program.site.meter_of.items()}
     return _followed(
@@ -81,10 +84,10 @@ def model_strike(book: Sequence[Obligation], program: Program, published: Mappin
     )
 
 
-def value_of(book: Sequence[Obligation], program: Program, path: Trajectory) -> Value:
+def value_of(book: Sequence[Obligation], program: Program, path: Trajectory) -> StrategyResult:
     """The bill of a trajectory at the program's prices."""
     statement = settle(book, actuals_of(program, path))
-    return Value(
+    return StrategyResult(
         net_usd=statement.net_usd,
         lines={f"{obligation}/{charge}": usd for (obligation, charge), usd in statement.totals.items()},
         energy_mwh=float((path.load_mw * program.hours).sum()),
@@ -94,19 +97,20 @@ def value_of(book: Sequence[Obligation], program: Program, path: Trajectory) -> 
 
 
 def last_published(final: Series, before: float = float("nan")) -> Floats:
-    """The last price out at each interval's start: that of the newest interval that ended two minutes ago or more, `before` until then."""
+    """The last price known at each interval's start, shape (n,): that of the newest interval that ended at least two minutes earlier, and
+    `before` until there is one."""
     edges = final.grid.edges
     newest = np.searchsorted(edges[1:] + PUBLISHED_AFTER_S, edges[:-1], side="right") - 1
     return np.where(newest >= 0, final.values[np.maximum(newest, 0)], before)
 
 
-def _followed(book: Sequence[Obligation], program: Program, on: Mapping[str, np.ndarray]) -> Value:
+def _followed(book: Sequence[Obligation], program: Program, on: Mapping[str, np.ndarray]) -> StrategyResult:
     steps = [_step(program, g, on[g.name]) for g in program.site.groups]
     return value_of(book, program, unpack(program, merit_order.follow(program, book, steps)))
 
 
 def _step(program: Program, group: RigGroup, on: np.ndarray) -> Step:
-    """All or nothing; where a limit lets only some run, the most efficient do."""
+    """All rigs of a group on or off; where a limit lets only some run, the most efficient ones do."""
     normal = _normal(group)
     asleep = next((m for m in group.modes if m.name == SLEEP), Mode(name=SLEEP, watts=0.0, ths=0.0))
     mw = program.mw_per_kilorig(group, normal) - program.mw_per_kilorig(group, asleep)
@@ -118,7 +122,7 @@ def _normal(group: RigGroup) -> Mode:
 
 
 def _under(price: Floats, strike: Floats) -> np.ndarray:
-    """On until a price is out."""
+    """Where a price is under the strike, or not known yet."""
     return np.isnan(price) | (price < strike)
 
 

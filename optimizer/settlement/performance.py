@@ -1,4 +1,4 @@
-"""Promises: what each contract's word was worth over a span, whether it was kept, and what a breach cost."""
+"""Performance: for each contract over a span, whether its promise was kept, what it pays, and what a breach cost."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from optimizer.domain.calls import calls_in_force
 from optimizer.domain.formula import Bounds
 from optimizer.domain.money import ZERO, decimal
 from optimizer.domain.obligation import Obligation
-from optimizer.settlement.settle import with_takeovers
+from optimizer.settlement.settle import with_settling_contracts
 
-# Meters are not exact: within a hundredth a bound counts as kept.
+# Meters are not exact: a load within 1 % of a bound counts as keeping it.
 TOLERANCE = Decimal("0.01")
 
 
 @dataclass(frozen=True, slots=True)
 class Promise:
-    """A contract that had to keep something in a span.
+    """A contract that had a promise to keep in a span.
 
-    payable_usd  what its lines come to on what happened
-    lost_usd     what they would have come to more, had its bounds been kept in every interval
-    broken       intervals in which load stood outside its bounds: by how many MW, and what insisted on them
+    payable_usd  the sum of its lines on what happened
+    lost_usd     how much more that sum would be if its bounds had been kept in every interval
+    broken       intervals with load outside its bounds: by how many MW (positive: too much), and the reason for the bound
     """
 
     obligation: str
@@ -39,27 +39,27 @@ class Promise:
 
 
 def promises(book: Sequence[Obligation], actuals: Actuals) -> tuple[Promise, ...]:
-    """One for each contract with a call, an award, or a load of its own to keep over the span, in the book's order. A limit of the plant is
-    none."""
-    ready = with_takeovers(book, actuals)
-    return tuple(_promise(o, ready) for o in book if _bound(o, actuals))
+    """One Promise for each contract with a call, an award or a minimum load in the span, in the book's order. A plain limit of the site is
+    no promise."""
+    ready = with_settling_contracts(book, actuals)
+    return tuple(_promise(o, ready) for o in book if _has_promise(o, actuals))
 
 
-def _bound(obligation: Obligation, actuals: Actuals) -> bool:
+def _has_promise(obligation: Obligation, actuals: Actuals) -> bool:
     if calls_in_force(actuals.calls, obligation.name) or any(a.obligation == obligation.name for a in actuals.awards):
         return True
     return any(b.floor_mw > 0 for _, b in _bounds(obligation, actuals))
 
 
 def _bounds(obligation: Obligation, actuals: Actuals) -> Iterator[tuple[Interval, Bounds]]:
-    """What it insisted on in each interval. A call is not judged in an interval that began less than a tick after it: rigs move a tick
-    after an instruction."""
+    """The contract's bounds in each interval. An interval that began less than a tick after a call is not judged by it, because rigs move a
+    tick after an instruction."""
     memory = actuals.memory.get(obligation.name, {})
     late = timedelta(seconds=actuals.site.tick_s)
     calls = calls_in_force(actuals.calls, obligation.name)
     for over in actuals.grid.intervals:
-        whole = [c for c in calls if c.start_at + late <= over.start and (c.end_at is None or c.end_at >= over.end)]
-        yield over, obligation.bounds(actuals.site, memory, whole, over)
+        judged = [c for c in calls if c.start_at + late <= over.start and (c.end_at is None or c.end_at >= over.end)]
+        yield over, obligation.bounds(actuals.site, memory, judged, over)
 
 
 def _promise(obligation: Obligation, actuals: Actuals) -> Promise:
@@ -68,12 +68,12 @@ def _promise(obligation: Obligation, actuals: Actuals) -> Promise:
     broken: list[tuple[Interval, Decimal, str]] = []
     for i, (over, bounds) in enumerate(_bounds(obligation, actuals)):
         load_mw = sum((actuals.energy_mwh[n][i] for n in names), ZERO) / decimal(over.hours)
-        owed_mw = _inside(load_mw, bounds)
-        if load_mw.is_nan() or abs(owed_mw - load_mw) <= TOLERANCE * max(owed_mw, load_mw):
+        allowed_mw = _inside(load_mw, bounds)
+        if load_mw.is_nan() or abs(allowed_mw - load_mw) <= TOLERANCE * max(allowed_mw, load_mw):
             share.append(Decimal(1))
             continue
-        broken.append((over, load_mw - owed_mw, bounds.why))
-        share.append(owed_mw / load_mw if load_mw else Decimal(1))
+        broken.append((over, load_mw - allowed_mw, bounds.why))
+        share.append(allowed_mw / load_mw if load_mw else Decimal(1))
     paid = _net(obligation, actuals)
     lost = _net(obligation, _scaled(actuals, names, share)) - paid if broken else ZERO
     return Promise(obligation.name, paid, lost, tuple(broken))
@@ -87,10 +87,10 @@ def _inside(load_mw: Decimal, bounds: Bounds) -> Decimal:
 
 
 def _scaled(actuals: Actuals, names: Sequence[str], share: Sequence[Decimal]) -> Actuals:
-    def taken(by: Mapping[str, Sequence[Decimal]]) -> dict[str, Sequence[Decimal]]:
+    def scaled(by: Mapping[str, Sequence[Decimal]]) -> dict[str, Sequence[Decimal]]:
         return {n: [v * s for v, s in zip(values, share, strict=True)] if n in names else values for n, values in by.items()}
 
-    return replace(actuals, energy_mwh=taken(actuals.energy_mwh), hash_ph_days=taken(actuals.hash_ph_days))
+    return replace(actuals, energy_mwh=scaled(actuals.energy_mwh), hash_ph_days=scaled(actuals.hash_ph_days))
 
 
 def _net(obligation: Obligation, actuals: Actuals) -> Decimal:

@@ -1,7 +1,7 @@
-"""Compare: a received statement against ours, charge by charge, and why they differ where that can be shown.
+"""Reconciliation: a received statement compared with ours, charge by charge, and the causes of differences where they can be shown.
 
-A cause is shown by settling again with one thing changed (another vintage of a price, another reading, no losses): where that gives the
-received figure, in an interval or in total, that is what the other side did. What nothing explains is left unexplained.
+A cause is shown by settling again with one thing changed (another vintage of a price, another reading, no losses). Where that gives the
+received figure, in an interval or in total, it is what the other side did. A difference that nothing explains is left unexplained.
 """
 
 from __future__ import annotations
@@ -10,19 +10,21 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 
+from markets import counted
 from markets.grid import Interval
 from optimizer.domain.money import CENT, ZERO, Line, cents
 
 RELATIVE = Decimal("1e-6")
-# Intervals of the other side are rounded to the cent, or they are exact but for the floats they were written as.
+# Interval amounts of the other side are either rounded to the cent or exact up to floating point.
 HALF_CENT, FINE = Decimal("0.005"), Decimal("1e-6")
-# Ratios of many intervals are one ratio when they are no further apart than this.
+# Ratios of many intervals count as one ratio when they are no further apart than this.
 ONE_RATIO = Decimal("1e-4")
 
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """What the other side says of one charge, site view. `ours` are the charge types it stands for, as OBLIGATION/CHARGE_TYPE; * is any."""
+    """One charge of a received statement, positive to the site. `ours` are the charge types it corresponds to, as OBLIGATION/CHARGE_TYPE;
+    * matches any obligation."""
 
     code: str
     amount_usd: Decimal
@@ -32,7 +34,7 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class Alternative:
-    """The same days settled with one thing changed: the cause it would show, and that thing in words."""
+    """The same days settled with one thing changed: the cause that a match would show, and what was changed in words."""
 
     cause: str
     text: str
@@ -51,7 +53,7 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """A charge on both sides: `difference_usd` is received less ours, the sum of `parts` and `unexplained_usd`."""
+    """A charge on both statements. `difference_usd` is received less ours: the sum of `parts` and `unexplained_usd`."""
 
     code: str
     ours: tuple[str, ...]
@@ -79,7 +81,7 @@ def tolerance(usd: Decimal) -> Decimal:
 
 
 def compare(claim: Claim, lines: Sequence[Line], ours_usd: Decimal, alternatives: Sequence[Alternative]) -> Difference:
-    """A claim against our lines of the same days, which print as `ours_usd`."""
+    """Compares a claim with our lines of the same days, whose printed total is `ours_usd`."""
     own = [line for line in lines if stands_for(claim.ours, line.name)]
     plain = Difference(claim.code, claim.ours, ours_usd, claim.amount_usd)
     others = [(a, tuple(line for line in a.lines if stands_for(claim.ours, line.name))) for a in alternatives]
@@ -88,7 +90,7 @@ def compare(claim: Claim, lines: Sequence[Line], ours_usd: Decimal, alternatives
         parts = _by_interval(claim, _amounts(own), [(a, _amounts(of)) for a, of in others], coarse)
         rest = plain.difference_usd - sum((p.usd for p in parts), ZERO)
         if coarse == HALF_CENT and tolerance(claim.amount_usd) < abs(rest) <= HALF_CENT * (len(claim.by_interval) + 1):
-            parts.append(Part("rounding", rest, 0, "each interval is rounded to the cent, not the day once"))
+            parts.append(Part("rounding", rest, 0, "each interval is rounded to the cent instead of the total"))
         return Difference(claim.code, claim.ours, ours_usd, claim.amount_usd, tuple(parts))
     if plain.agrees:
         return plain
@@ -97,7 +99,7 @@ def compare(claim: Claim, lines: Sequence[Line], ours_usd: Decimal, alternatives
 
 
 def stands_for(patterns: Iterable[str], name: str) -> bool:
-    """Whether a charge type, OBLIGATION/CHARGE_TYPE, is one of these."""
+    """Whether a charge type, OBLIGATION/CHARGE_TYPE, matches one of the patterns."""
     _, _, charge = name.rpartition("/")
     return any(p == name or p == f"*/{charge}" for p in patterns)
 
@@ -113,18 +115,18 @@ Others = Sequence[tuple[Alternative, Mapping[Interval, Decimal]]]
 
 
 def _by_interval(claim: Claim, own: Mapping[Interval, Decimal], others: Others, coarse: Decimal) -> list[Part]:
-    """Parts by cause, each interval in one of them. Intervals of the claim may be longer than ours: ours are added up. What is no further
-    apart than `coarse` is the same."""
+    """Parts by cause; each interval is in one of them. Where intervals of the claim are longer than ours, ours are added up. Amounts no
+    further apart than `coarse` are the same."""
     spans = sorted({*claim.by_interval, *(i for i in own if not any(_inside(i, c) for c in claim.by_interval))})
     found: dict[tuple[str, str], list[tuple[Interval, Decimal]]] = {}
     left: list[tuple[Interval, Decimal, Decimal]] = []
     for over in spans:
-        ours, said = _over(own, over), claim.by_interval.get(over)
-        received = said if said is not None else ZERO
+        ours, claimed = _over(own, over), claim.by_interval.get(over)
+        received = claimed if claimed is not None else ZERO
         if _same(received, ours, coarse):
             continue
         shown = ((a.cause, a.text) for a, of in others if _has(of, over) and _same(received, _over(of, over), coarse))
-        cause = _missing(said, ours, coarse) or next(shown, None)
+        cause = _missing(claimed, ours, coarse) or next(shown, None)
         if cause is None:
             left.append((over, ours, received))
         else:
@@ -151,53 +153,53 @@ def _same(received: Decimal, ours: Decimal, coarse: Decimal) -> bool:
     return abs(received - ours) <= coarse + RELATIVE * abs(received)
 
 
-def _missing(said: Decimal | None, ours: Decimal, coarse: Decimal) -> tuple[str, str] | None:
-    if said is None or (not said and abs(ours) > CENT):
-        return "missing line", "the statement has nothing there"
-    if not ours and abs(said) > CENT:
-        return "missing line", "we have nothing there"
-    return ("rule", "the sign is the other way round") if _same(-said, ours, coarse) else None
+def _missing(claimed: Decimal | None, ours: Decimal, coarse: Decimal) -> tuple[str, str] | None:
+    if claimed is None or (not claimed and abs(ours) > CENT):
+        return "missing line", "the statement has no amount there"
+    if not ours and abs(claimed) > CENT:
+        return "missing line", "ours has no amount there"
+    return ("rule", "the sign is reversed") if _same(-claimed, ours, coarse) else None
 
 
 def _where(text: str, of: Sequence[tuple[Interval, Decimal]]) -> str:
     first = of[0][0].start.isoformat()
-    return f"{text}: {len(of)} intervals from {first}" if len(of) > 1 else f"{text}: {first}"
+    return f"{text}: {counted(len(of), 'interval')} from {first}" if len(of) > 1 else f"{text}: {first}"
 
 
 def _ratio(left: Sequence[tuple[Interval, Decimal, Decimal]], coarse: Decimal) -> list[Part]:
-    """Intervals that are all the same multiple of ours settle on other losses; one alone shows nothing."""
+    """Intervals that are all the same multiple of ours were settled with other losses; a single interval shows nothing."""
     ratios = sorted(received / ours for _, ours, received in left if ours)
     if len(ratios) < 2 or len(ratios) < len(left) or ratios[0] <= 0:
         return []
-    # The smallest amounts are the coarsest once rounded: the one ratio is that of the sums.
+    # Rounding distorts small amounts most, so the common ratio is that of the sums.
     ratio = sum((r for _, _, r in left), ZERO) / sum((o for _, o, _ in left), ZERO)
     if any(abs(o * ratio - r) > coarse + ONE_RATIO * abs(r) for _, o, r in left):
         return []
     usd = sum((r - o for _, o, r in left), ZERO)
     text = (
-        f"every interval is {ratio:.6f} times ours, as with that much more loss"
+        f"every interval is {ratio:.6f} times ours, as with higher losses"
         if ratio > 1
-        else f"every interval is {ratio:.6f} times ours, as with less loss"
+        else f"every interval is {ratio:.6f} times ours, as with lower losses"
     )
     return [Part("losses", usd, len(left), text)]
 
 
 def _by_total(claim: Claim, own: Sequence[Line], ours_usd: Decimal, others: Sequence[tuple[Alternative, tuple[Line, ...]]]) -> Part | None:
-    """The one cause that gives the received total, if any does."""
+    """The cause that gives the received total, if one does."""
     difference = claim.amount_usd - ours_usd
 
     def gives(usd: Decimal) -> bool:
         return abs(usd - claim.amount_usd) <= tolerance(claim.amount_usd)
 
     if not claim.amount_usd or not own:
-        return Part("missing line", difference, 0, "the statement has nothing of it" if own else "we have nothing of it")
+        return Part("missing line", difference, 0, "the statement has no such line" if own else "ours has no such line")
     if gives(sum((cents(line.amount_usd) for line in own), ZERO)):
-        return Part("rounding", difference, 0, "each interval is rounded to the cent, not the day once")
+        return Part("rounding", difference, 0, "each interval is rounded to the cent instead of the total")
     for alternative, lines in others:
         if gives(sum((line.amount_usd for line in lines), ZERO)):
             return Part(alternative.cause, difference, 0, alternative.text)
     if gives(-ours_usd):
-        return Part("rule", difference, 0, "the sign is the other way round")
+        return Part("rule", difference, 0, "the sign is reversed")
     for name in sorted({line.name for line in own}):
         without = sum((line.amount_usd for line in own if line.name != name), ZERO)
         if gives(without):

@@ -1,4 +1,4 @@
-"""Settle: the bill of a book over what happened. Exact Decimal lines; money.py rounds, once."""
+"""Settlement of a book over what happened: exact Decimal lines, which Statement rounds once."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
+from markets import counted
 from optimizer.domain.actuals import Actuals
 from optimizer.domain.book import energy_settled_by, generators_by_meter, hash_settled_by
 from optimizer.domain.money import Finding, Line, Statement
@@ -15,17 +16,17 @@ from optimizer.domain.quantities import ActualQuantities
 
 
 def settle(book: Sequence[Obligation], actuals: Actuals, *, round_each_interval: bool = False) -> Statement:
-    """The statement of a book over actuals: each obligation's lines in the book's order, and what is missing as findings. An interval
-    without a price or a reading (NaN) has no line; it is named, never counted as zero silently."""
-    ready = with_takeovers(book, actuals)
+    """The statement of a book over actuals: each obligation's lines in the book's order, and findings for what is missing. An interval
+    without a price or a reading (NaN) has no line and is named in a finding; it is never counted as zero."""
+    ready = with_settling_contracts(book, actuals)
     lines: list[Line] = []
     for obligation in book:
         lines.extend(obligation.settle(ready))
     return Statement(tuple(lines), tuple(_gaps(actuals)), round_each_interval)
 
 
-def with_takeovers(book: Sequence[Obligation], actuals: Actuals) -> Actuals:
-    """The same actuals, saying which contract settles whose energy, and what is generated where."""
+def with_settling_contracts(book: Sequence[Obligation], actuals: Actuals) -> Actuals:
+    """The same actuals, stating which contract settles the energy and hashing of each group, and which generators are behind each meter."""
     during = ActualQuantities.of(actuals).during
     return replace(
         actuals,
@@ -36,25 +37,26 @@ def with_takeovers(book: Sequence[Obligation], actuals: Actuals) -> Actuals:
 
 
 def net_usd(book: Sequence[Obligation], actuals: Actuals) -> Decimal:
-    """The exact net, unrounded."""
+    """The net of a book over actuals, exact and unrounded."""
     return settle(book, actuals).net_exact_usd
 
 
 def _gaps(actuals: Actuals) -> Iterable[Finding]:
-    stretches: Mapping[str, Mapping[str, Sequence[Decimal]]] = {
+    by_kind: Mapping[str, Mapping[str, Sequence[Decimal]]] = {
         "price": actuals.energy_price,
         "energy": actuals.energy_mwh,
         "generation": actuals.generated_mwh,
         "hashrate": actuals.hash_ph_days,
         "hashprice": {"": actuals.hashprice},
     }
-    for what, by in stretches.items():
+    for what, by in by_kind.items():
         for of, values in by.items():
             missing = [i for i, v in enumerate(values) if v.is_nan()]
             if missing:
                 first = actuals.grid.intervals[missing[0]].start.isoformat()
                 yield Finding(
-                    "gap", f"no {what} {of} for {len(missing)} of {len(values)} intervals, first {first}: they are not in the lines"
+                    "gap",
+                    f"no {what} {of} for {len(missing)} of {counted(len(values), 'interval')}, first {first}: they are not in the lines",
                 )
     if actuals.estimated:
-        yield Finding("estimated", f"{len(actuals.estimated)} intervals settle on an estimate, not on a reading")
+        yield Finding("estimated", f"{counted(len(actuals.estimated), 'interval')} settled on an estimate, not on a reading")

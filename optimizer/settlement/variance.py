@@ -1,7 +1,7 @@
-"""Differences: from what the plans in force expected to what the bill says, by cause, adding up to the last digit.
+"""Variance: why the bill differs from what the plans in force expected, by cause; the causes add up exactly.
 
-Every group and interval belongs to one cause. Going from plan to bill, prices change first, then the cells of one cause after the other
-take what really happened; each cause is the change of the bill's net at its step. So the causes add up, whatever the contracts.
+Every group and interval belongs to one cause. Going from plan to bill, the actual prices are put in first, then the actual figures of one
+cause after the other. The amount of a cause is the change of the bill's net at its step, so the causes add up for any contracts.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ from optimizer.domain.site import SLEEP
 from optimizer.planning.plan_json import GroupDocument, IntervalDocument, PlanDocument
 from optimizer.settlement.settle import net_usd
 
-# Half a rig more awake than before is a start.
+# More rigs awake than before by this much is a start.
 STARTED_RIGS = 0.5
-CAUSES = ("price", "call", "data", "wake", "device")
-GAPS = ("forecast", "obligation", "device", "ramp and wake", "link and feed")
+VARIANCE_CAUSES = ("price", "call", "data", "wake", "device")
+FORESIGHT_GAP_CAUSES = ("forecast", "obligation", "device", "ramp and wake", "link and feed")
 
 
 @dataclass(frozen=True, slots=True)
-class InForce:
-    """What the plans in force said of one interval: energy at the meter and hashing by group, the prices they took, who was to wake, what
-    each generator was to make."""
+class PlannedEnergy:
+    """What the plans in force had planned for one settlement interval: energy at the meter (MWh) and hashing (PH/s-days) by group, the
+    prices they used, the groups that were to start rigs, and MWh of each generator."""
 
     energy_mwh: Mapping[str, Decimal]
     hash_ph_days: Mapping[str, Decimal]
@@ -42,53 +42,55 @@ class InForce:
 
 
 @dataclass(frozen=True, slots=True)
-class Differences:
-    """`planned_usd` + the sum of `causes` = `actual_usd`, exactly. Causes: price; call (a deployed instruction stood there); data (energy
-    estimated, not read); wake (rigs were to start); device (rigs did not do as planned)."""
+class Variance:
+    """`planned_usd` + the sum of `causes` = `actual_usd`, exactly. Causes: price; call (a deployed instruction was in force); data
+    (energy was estimated, not read); wake (rigs were to start); device (rigs did not do as planned)."""
 
     planned_usd: Decimal
     actual_usd: Decimal
     causes: Mapping[str, Decimal]
 
 
-def differences(book: Sequence[Obligation], planned: Sequence[InForce | None], actuals: Actuals) -> Differences:
-    """By cause, over the intervals of `actuals`; where no plan was in force (None) plan and bill are the same."""
+def variance_by_cause(book: Sequence[Obligation], planned: Sequence[PlannedEnergy | None], actuals: Actuals) -> Variance:
+    """The variance over the intervals of `actuals`, by cause. Where no plan was in force (None), the actual figures count as planned."""
     cause = _causes(book, planned, actuals)
     now = _as_planned(planned, actuals)
     expected = worth = net_usd(book, now)
     causes: dict[str, Decimal] = {}
     now = replace(now, energy_price=actuals.energy_price, hashprice=actuals.hashprice)
-    for name in CAUSES:
+    for name in VARIANCE_CAUSES:
         if name != "price":
-            now = _taken(now, actuals, cause, name)
+            now = _with_actual(now, actuals, cause, name)
         causes[name] = net_usd(book, now) - worth
         worth += causes[name]
-    return Differences(expected, worth, causes)
+    return Variance(expected, worth, causes)
 
 
-def missed(book: Sequence[Obligation], foreseen: Actuals, planned: Sequence[InForce | None], actuals: Actuals) -> dict[str, Decimal]:
-    """By how much the day earned more (less: negative) than with every price known before it came, by cause, adding up exactly, usd.
+def foresight_gap_by_cause(
+    book: Sequence[Obligation], foreseen: Actuals, planned: Sequence[PlannedEnergy | None], actuals: Actuals
+) -> dict[str, Decimal]:
+    """What was earned less what perfect foresight of prices would have earned, usd, by cause, adding up exactly; usually negative.
 
-    `foreseen` is `actuals` with the energy and hashing of perfect foresight. Its cells go to what happened step by step: where no plan was
-    in force (link and feed); to what the plans in force said (forecast); then where a call stood (obligation), where rigs were to start
-    (ramp and wake), where they did not do as planned (device), where they were not read (link and feed again).
+    `foreseen` is `actuals` with the energy and hashing of perfect foresight. Its figures are replaced step by step by what happened: where
+    no plan was in force (link and feed); by what the plans in force had planned (forecast); then where a call was in force (obligation),
+    where rigs were to start (ramp and wake), where they did not do as planned (device), where they were not read (link and feed again).
     """
     cause = _causes(book, planned, actuals)
-    blind = {g: ["link and feed" if p is None else "" for p in planned] for g in actuals.energy_mwh}
-    stages = [_taken(foreseen, actuals, blind, "link and feed")]
+    no_plan = {g: ["link and feed" if p is None else "" for p in planned] for g in actuals.energy_mwh}
+    stages = [_with_actual(foreseen, actuals, no_plan, "link and feed")]
     stages.append(replace(_as_planned(planned, actuals), energy_price=actuals.energy_price, hashprice=actuals.hashprice))
     for name in ("call", "wake", "device", "data"):
-        stages.append(_taken(stages[-1], actuals, cause, name))
+        stages.append(_with_actual(stages[-1], actuals, cause, name))
     worth = [net_usd(book, foreseen), *(net_usd(book, stage) for stage in stages)]
-    blindness, forecast, called, waking, device, unread = (after - before for before, after in zip(worth, worth[1:], strict=False))
-    return dict(zip(GAPS, (forecast, called, device, waking, blindness + unread), strict=True))
+    without_plan, forecast, called, waking, device, unread = (after - before for before, after in zip(worth, worth[1:], strict=False))
+    return dict(zip(FORESIGHT_GAP_CAUSES, (forecast, called, device, waking, without_plan + unread), strict=True))
 
 
-def in_force(grid: Grid, plans: Sequence[tuple[datetime, PlanDocument]]) -> tuple[InForce | None, ...]:
-    """What plans said, on a settlement grid. `plans` are (instant from which it was in force, plan document), in order of time; each holds
-    until the next. An interval that is not covered whole has None."""
+def planned_energy(grid: Grid, plans: Sequence[tuple[datetime, PlanDocument]]) -> tuple[PlannedEnergy | None, ...]:
+    """What the plans in force had planned for each interval of a settlement grid. `plans` are (instant from which a plan was in force, its
+    document) in order of time; each holds until the next. None for an interval that plans do not cover completely."""
     pieces = _pieces(plans, int(grid.edges[-1]))
-    out: list[InForce | None] = []
+    out: list[PlannedEnergy | None] = []
     awake: dict[str, float] = {}
     at = 0
     for start, end in zip(grid.edges[:-1], grid.edges[1:], strict=True):
@@ -100,7 +102,7 @@ def in_force(grid: Grid, plans: Sequence[tuple[datetime, PlanDocument]]) -> tupl
             here.append((min(pieces[k][1], int(end)) - max(pieces[k][0], int(start)), pieces[k][2]))
             k += 1
         covered = sum(s for s, _ in here) == end - start
-        out.append(_said(here, awake) if covered else None)
+        out.append(_planned(here, awake) if covered else None)
         awake = {name: _awake(g) for name, g in here[-1][1]["groups"].items()} if here else {}
     return tuple(out)
 
@@ -120,7 +122,7 @@ def _pieces(plans: Sequence[tuple[datetime, PlanDocument]], until_s: int) -> lis
     return pieces
 
 
-def _said(here: Sequence[tuple[int, IntervalDocument]], before: Mapping[str, float]) -> InForce:
+def _planned(here: Sequence[tuple[int, IntervalDocument]], before: Mapping[str, float]) -> PlannedEnergy:
     span = Decimal(sum(s for s, _ in here))
     energy: dict[str, Decimal] = {}
     hashed: dict[str, Decimal] = {}
@@ -140,14 +142,14 @@ def _said(here: Sequence[tuple[int, IntervalDocument]], before: Mapping[str, flo
             price[point] = price.get(point, ZERO) + decimal(usd) * seconds / span
         hashprice += decimal(interval["hashprice_usd_per_ph_day"]) * seconds / span
         before = {name: _awake(group) for name, group in interval["groups"].items()}
-    return InForce(energy, hashed, price, hashprice, frozenset(waking), made)
+    return PlannedEnergy(energy, hashed, price, hashprice, frozenset(waking), made)
 
 
 def _awake(group: GroupDocument) -> float:
     return float(sum(n for mode, n in group["modes"].items() if mode != SLEEP))
 
 
-def _as_planned(planned: Sequence[InForce | None], actuals: Actuals) -> Actuals:
+def _as_planned(planned: Sequence[PlannedEnergy | None], actuals: Actuals) -> Actuals:
     """The planned energy, hashing and prices; the actual ones where there was no plan."""
 
     def mixed(real: Sequence[Decimal], of: str, key: str) -> list[Decimal]:
@@ -163,7 +165,7 @@ def _as_planned(planned: Sequence[InForce | None], actuals: Actuals) -> Actuals:
     )
 
 
-def _causes(book: Sequence[Obligation], planned: Sequence[InForce | None], actuals: Actuals) -> dict[str, list[str]]:
+def _causes(book: Sequence[Obligation], planned: Sequence[PlannedEnergy | None], actuals: Actuals) -> dict[str, list[str]]:
     """By group: the cause each interval belongs to."""
     called = {g: np.zeros(len(actuals.grid), dtype=bool) for g in actuals.energy_mwh}
     for obligation in book:
@@ -181,14 +183,14 @@ def _causes(book: Sequence[Obligation], planned: Sequence[InForce | None], actua
     return out
 
 
-def _taken(now: Actuals, actuals: Actuals, cause: Mapping[str, Sequence[str]], name: str) -> Actuals:
-    """The cells of one cause as they really were."""
+def _with_actual(now: Actuals, actuals: Actuals, cause: Mapping[str, Sequence[str]], name: str) -> Actuals:
+    """Actuals in which the figures of one cause are the actual ones."""
 
-    def taken(kept: Mapping[str, Sequence[Decimal]], real: Mapping[str, Sequence[Decimal]]) -> dict[str, list[Decimal]]:
+    def mixed(kept: Mapping[str, Sequence[Decimal]], real: Mapping[str, Sequence[Decimal]]) -> dict[str, list[Decimal]]:
         return {g: [r if c == name else k for k, r, c in zip(kept[g], real[g], cause[g], strict=True)] for g in kept}
 
     return replace(
         now,
-        energy_mwh=taken(now.energy_mwh, actuals.energy_mwh),
-        hash_ph_days=taken(now.hash_ph_days, actuals.hash_ph_days),
+        energy_mwh=mixed(now.energy_mwh, actuals.energy_mwh),
+        hash_ph_days=mixed(now.hash_ph_days, actuals.hash_ph_days),
     )

@@ -1,6 +1,6 @@
-"""Second opinions: the program as PuLP states it (named LP and MPS files, CBC), and scipy's own HiGHS.
+"""Other solvers as a check: the program in PuLP (named LP and MPS files, CBC), and in scipy's own HiGHS.
 
-PuLP and scipy.optimize are imported where they are used: a plan in a hurry needs neither.
+PuLP and scipy.optimize are imported where they are used: making a plan needs neither.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import numpy as np
 
 from optimizer.lp.arrays import Arrays, Named
 from optimizer.lp.program import Program
-from optimizer.solve.integer_rounding import GAP, fixed
+from optimizer.solve.integer_rounding import GAP, with_fixed_integers
 from optimizer.solve.lexicographic import SolveError, last_stage
 from optimizer.solve.session import Session
 
@@ -21,23 +21,23 @@ if TYPE_CHECKING:
     import pulp
 
 # PuLP's own limit on names in LP files.
-MOST_NAME = 255
+MAX_NAME_LENGTH = 255
 
 
 def to_pulp(program: Program, arrays: Arrays | None = None) -> pulp.LpProblem:
     """The program as a PuLP problem, every column and row named after its block and the start of its interval: for auditors, CBC and any
-    solver PuLP knows. `arrays` stand in for the program's own, for example those of a later stage."""
+    solver PuLP knows. `arrays` are used instead of the program's own, for example those of a later stage."""
     import pulp
 
     a = arrays or program.arrays()
     problem = pulp.LpProblem("loadstone", pulp.LpMinimize)
     names = _names(program.columns_of(a), program)
     columns = [
-        problem.add_variable(name, _side(low), _side(high), pulp.LpInteger if whole else pulp.LpContinuous)
-        for name, low, high, whole in zip(names, a.lower, a.upper, a.integer, strict=True)
+        problem.add_variable(name, _side(low), _side(high), pulp.LpInteger if integer else pulp.LpContinuous)
+        for name, low, high, integer in zip(names, a.lower, a.upper, a.integer, strict=True)
     ]
     priced = np.flatnonzero(a.cost)
-    # PuLP's files leave an objective's constant out; as a column that is one it stays.
+    # PuLP's files leave out the constant of an objective; a column fixed at one keeps it.
     one = problem.add_variable("constant", 1.0, 1.0)
     problem.setObjective(pulp.LpAffineExpression([*((columns[j], float(a.cost[j])) for j in priced), (one, float(a.offset))]))
     rows = _names(program.rows, program)
@@ -58,17 +58,18 @@ def to_pulp(program: Program, arrays: Arrays | None = None) -> pulp.LpProblem:
 
 
 def write_model(program: Program, file: str) -> None:
-    """The model that is solved, as MPS when `file` ends so, else as LP. Raises OSError; SolveError when nothing keeps the limits."""
+    """Writes the model that is solved, as MPS when `file` ends in .mps, else as LP. Raises OSError, and SolveError when nothing keeps the
+    site's limits."""
     arrays, _ = last_stage(program, Session())
     problem = to_pulp(program, arrays)
     if file.lower().endswith(".mps"):
         problem.writeMPS(file)
     else:
-        problem.writeLP(file, max_length=MOST_NAME)
+        problem.writeLP(file, max_length=MAX_NAME_LENGTH)
 
 
 def solve_cbc(program: Program, arrays: Arrays | None = None) -> float:
-    """The objective CBC finds, a second solver by a second way in. Raises SolveError."""
+    """The objective that CBC finds for the program as PuLP states it. Raises SolveError."""
     import pulp
 
     problem = to_pulp(program, arrays)
@@ -79,7 +80,8 @@ def solve_cbc(program: Program, arrays: Arrays | None = None) -> float:
 
 
 def solve_scipy(arrays: Arrays) -> float:
-    """The objective `scipy.optimize.linprog` finds: another HiGHS, told the rows as equations and one-sided. Raises SolveError."""
+    """The objective that `scipy.optimize.linprog` finds: another build of HiGHS, given the rows as equations and one-sided inequalities.
+    Raises SolveError."""
     import scipy.optimize
     import scipy.sparse
 
@@ -103,12 +105,12 @@ def solve_scipy(arrays: Arrays) -> float:
 
 
 def check(program: Program) -> dict[str, Any]:
-    """The program solved again by HiGHS, scipy and CBC, whole numbers held where the plan has them: their objectives, how far each is from
-    the first, relative, our own certificate, and whether all agree. `plan` is the objective before whole numbers were held."""
+    """The program solved again by HiGHS, scipy and CBC with integers fixed at the plan's values: {"objectives", "differences" from HiGHS,
+    relative, "gap" of our own certificate, "agree"}. The objective "plan" is the one before integers were fixed."""
     arrays, solution = last_stage(program, Session())
-    held = fixed(arrays, solution.x) if arrays.integer.any() else arrays
-    again = Session().run(held)
-    objectives = {"highs": again.objective, "scipy": solve_scipy(held), "cbc": solve_cbc(program, held), "plan": solution.objective}
+    linear = with_fixed_integers(arrays, solution.x) if arrays.integer.any() else arrays
+    again = Session().run(linear)
+    objectives = {"highs": again.objective, "scipy": solve_scipy(linear), "cbc": solve_cbc(program, linear), "plan": solution.objective}
     size = 1.0 + abs(again.objective)
     differences = {name: abs(value - again.objective) / size for name, value in objectives.items()}
     allowed = {"highs": 0.0, "scipy": 1e-9, "cbc": 1e-8, "plan": GAP if arrays.integer.any() else 1e-9}
@@ -117,7 +119,7 @@ def check(program: Program) -> dict[str, Any]:
 
 
 def _names(blocks: Sequence[Named], program: Program) -> list[str]:
-    """Block and interval, in the letters LP and MPS files allow, each once."""
+    """Names of block and interval, in the characters that LP and MPS files allow, each one unique."""
     labels = [f"{over.start:%Y%m%dT%H%M}" for over in program.grid.intervals]
     names: dict[str, None] = {}
     for block in blocks:

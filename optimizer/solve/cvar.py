@@ -1,8 +1,8 @@
-"""Risk: what is decided now, weighed over scenarios of what prices may do; what comes later is decided when it is known.
+"""Risk: the decisions of now are weighed over price scenarios; later decisions may differ between scenarios.
 
-One program a scenario, side by side. The first interval's rigs and the reserve that is sold are the same in all of them; the rest follows
-each scenario's own prices. Minimised is (1 - weight) x the mean loss + weight x the mean of the worst tail (conditional value at risk, as
-Rockafellar and Uryasev state it: linear).
+The programs of all scenarios are solved together. The rigs of the first interval and the reserve that is sold are the same in all of them;
+everything else follows each scenario's own prices. The objective is (1 - weight) x the mean loss + weight x the mean of the worst tail
+(conditional value at risk in the linear form of Rockafellar and Uryasev).
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ from optimizer.solve.lexicographic import ANSWERED, Solution, SolveError, Solver
 
 # The share of scenarios that counts as the worst.
 TAIL = 0.05
-# Scenarios side by side are many whole numbers: what weighing them costs is known to this share, no closer.
-TELLING = 1e-3
+# With integers in every scenario, the cost of weighing risk is known only to this share of the objective.
+COST_PRECISION = 1e-3
 
 
 @dataclass(frozen=True, slots=True)
 class Hedge:
-    """A Solver that first settles what is decided now over scenarios, then lets another solve the rest with that held.
+    """A Solver that first fixes the decisions of now over all scenarios, then lets `solver` solve the rest.
 
-    decided   columns that are one decision in every scenario
+    decided   columns with one value in every scenario
     costs     of each scenario, shape (scenarios, cols)
-    weight    0 looks at the mean alone, 1 at the worst tail alone
+    weight    0 is the mean alone, 1 the worst tail alone
     """
 
     solver: Solver
@@ -40,7 +40,7 @@ class Hedge:
     weight: float
 
     def run(self, arrays: Arrays, budget_s: float) -> Solution:
-        """Arrays with slack are not weighed: what cannot be kept comes before every dollar. Raises SolveError."""
+        """Arrays with slack are not weighed, because promises come before dollars. Raises SolveError."""
         if arrays.matrix.shape[1] != len(self.decided):
             return self.solver.run(arrays, budget_s)
         many = self.solver.run(side_by_side(arrays, self.decided, self.costs, self.weight), budget_s)
@@ -52,22 +52,23 @@ class Hedge:
 
 
 def hedge(program: Program, scenarios: Sequence[Program], weight: float, solver: Solver) -> Hedge:
-    """Over programs of the same site and book under other prices. Raises SolveError when prices change their shape."""
+    """A Hedge over programs of the same site and book under other prices. Raises SolveError when a scenario's rows differ from the
+    program's."""
     base = program.arrays()
     costs = []
     for scenario in scenarios:
         arrays = scenario.arrays()
         if not arrays.matrix.like(base.matrix):
-            raise SolveError("a contract of this book takes another shape under other prices: its risk cannot be weighed")
+            raise SolveError("a contract has other rows under other prices, so its risk cannot be weighed")
         costs.append(arrays.cost)
     decided = np.zeros(len(base.cost), dtype=bool)
     decided[program.decided_now()] = True
     return Hedge(solver, decided, np.array(costs), weight)
 
 
-def insured(weight: float, scenarios: int, usd: float, of_usd: float) -> str:
-    """What weighing the worst costs at the outlook's own prices, in words."""
-    earns = f"{usd_text(usd)} less" if usd > TELLING * of_usd else f"as much, to {TELLING:.1%}"
+def risk_text(weight: float, scenarios: int, usd: float, of_usd: float) -> str:
+    """A sentence that says what weighing the worst scenarios costs at the outlook's own prices; `of_usd` is the objective without risk."""
+    earns = f"{usd_text(usd)} less" if usd > COST_PRECISION * of_usd else f"as much, to {COST_PRECISION:.1%}"
     over = counted(scenarios, "price scenario")
     return (
         f"risk {weight:g}: what is decided now is weighed over {over}, {weight:.0%} on the worst {TAIL:.0%} of them; "
@@ -76,7 +77,7 @@ def insured(weight: float, scenarios: int, usd: float, of_usd: float) -> str:
 
 
 def side_by_side(a: Arrays, decided: NDArray[np.bool_], costs: Floats, weight: float) -> Arrays:
-    """The arrays once for each scenario: decided columns first, then each scenario's own, the value at risk, and the losses beyond it."""
+    """One program for all scenarios: decided columns first, then each scenario's own, then the value at risk and the losses beyond it."""
     n, own = len(costs), np.flatnonzero(~decided)
     share = (1.0 - weight) / n
 
@@ -98,7 +99,7 @@ def side_by_side(a: Arrays, decided: NDArray[np.bool_], costs: Floats, weight: f
 
 
 def _stacked(m: Rows, decided: NDArray[np.bool_], costs: Floats) -> Rows:
-    """The rows of every scenario, then one each: the value at risk and the loss beyond it are no less than the loss."""
+    """The rows of every scenario, then one more for each: value at risk plus the loss beyond it is at least the scenario's loss."""
     n, now, later = len(costs), int(decided.sum()), int((~decided).sum())
     first = np.where(decided, np.cumsum(decided) - 1, now + np.cumsum(~decided) - 1)
     place = [first + np.where(decided, 0, s * later) for s in range(n)]

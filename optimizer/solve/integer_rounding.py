@@ -1,8 +1,8 @@
-"""Whole numbers: most programs that hold some are answered by their relaxation, and what is rounded is proved by it.
+"""Integers: most programs with integers are solved by rounding the solution of their linear relaxation.
 
-A contract's blocks are few beside its rigs, and where rigs earn or cost clearly the relaxation is whole already. So it is solved first,
-what is left between two numbers is rounded and solved again from the same basis, and the answer stands when it is within `GAP` of the
-relaxation, which nothing can beat. Branching is for the rest. Knows what a solver gives, not which solver.
+A program has few blocks compared with rigs, and the relaxation is often integral already. So the relaxation is solved first, its fractions
+are rounded, and the program is solved again from the same basis. The answer is accepted when it is within `GAP` of the relaxation, which no
+integer solution can beat. Branch and bound is for the rest. This module does not depend on a particular solver.
 """
 
 from __future__ import annotations
@@ -17,27 +17,27 @@ from optimizer.lp.arrays import Arrays
 from optimizer.lp.certificate import slip
 from optimizer.solve.lexicographic import OPTIMAL, Solution, SolveError
 
-# Relative: an answer so close to its bound is the answer.
+# Relative: an answer this close to its bound counts as optimal.
 GAP = 1e-6
-# How far a row may slip when numbers are put in place without solving again: later stages hold on to the answer.
-HELD = 1e-8
-# How far from whole a number may be that counts as whole.
-ROUND = 1e-6
+# How far a row may be violated when integers are set without solving again: later stages rely on the answer.
+ROW_TOLERANCE = 1e-8
+# A number this close to an integer counts as one.
+INTEGER_TOLERANCE = 1e-6
 
 Linear = Callable[[Arrays, float], Solution]
 
 
-def rounded(linear: Linear, a: Arrays, budget_s: float) -> tuple[Solution | None, Solution, float]:
-    """The best whole answer that rounding finds (None when it finds none), the relaxation's, and the seconds left. Raises SolveError when
-    the relaxation has no answer in time."""
-    loose = replace(a, integer=np.zeros_like(a.integer))
-    relaxed = linear(loose, budget_s)
+def best_rounding(linear: Linear, a: Arrays, budget_s: float) -> tuple[Solution | None, Solution, float]:
+    """The best integer solution that rounding finds (None when it finds none), the solution of the relaxation, and the seconds left. Raises
+    SolveError when the relaxation has no solution in time."""
+    relaxation = replace(a, integer=np.zeros_like(a.integer))
+    relaxed = linear(relaxation, budget_s)
     left_s = budget_s - relaxed.run_s
     best: Solution | None = None
     guesses = list(_guesses(a, relaxed.x)) if relaxed.status == OPTIMAL else []
     for at in guesses:
-        best = _as_it_is(a, relaxed, at)
-        if proved(best, relaxed):
+        best = _with_integers_set(a, relaxed, at)
+        if proved_optimal(best, relaxed):
             return best, relaxed, left_s
     best = None
     for at in guesses:
@@ -46,40 +46,40 @@ def rounded(linear: Linear, a: Arrays, budget_s: float) -> tuple[Solution | None
         if left_s <= 0:
             break
         try:
-            found = linear(replace(loose, lower=lower, upper=upper), left_s)
-        except SolveError:  # out of time, most likely: what was found before stands
+            found = linear(replace(relaxation, lower=lower, upper=upper), left_s)
+        except SolveError:  # out of time, most likely: keep what was found before
             break
         left_s -= found.run_s
         if found.status == OPTIMAL and (best is None or found.objective < best.objective):
             best = found
-            if proved(best, relaxed):
+            if proved_optimal(best, relaxed):
                 break
     return best, relaxed, left_s
 
 
-def proved(found: Solution | None, bound: Solution) -> bool:
-    """Whether nothing can be better by more than GAP."""
+def proved_optimal(found: Solution | None, bound: Solution) -> bool:
+    """Whether no solution can be better than `found` by more than GAP."""
     return found is not None and found.objective - bound.objective <= GAP * (1.0 + abs(bound.objective))
 
 
-def fixed(a: Arrays, x: Floats) -> Arrays:
-    """The linear program that is left when every whole number is held at its value in x."""
+def with_fixed_integers(a: Arrays, x: Floats) -> Arrays:
+    """The linear program that is left when every integer is fixed at its value in x."""
     at = np.clip(np.round(x), a.lower, a.upper)
     lower, upper = np.where(a.integer, at, a.lower), np.where(a.integer, at, a.upper)
     return replace(a, lower=lower, upper=upper, integer=np.zeros_like(a.integer))
 
 
-def _as_it_is(a: Arrays, relaxed: Solution, at: Floats) -> Solution | None:
-    """The relaxation's own answer with its whole numbers put in place, where every row holds all the same; at its prices."""
+def _with_integers_set(a: Arrays, relaxed: Solution, at: Floats) -> Solution | None:
+    """The solution of the relaxation with its integers set, if every row still holds; with the relaxation's duals."""
     x = relaxed.x.copy()
     x[a.integer] = at
-    if slip(a, x) > HELD:
+    if slip(a, x) > ROW_TOLERANCE:
         return None
     return replace(relaxed, x=x, objective=float(a.cost @ x + a.offset))
 
 
 def _guesses(a: Arrays, x: Floats) -> Iterator[Floats]:
-    """Whole numbers to try: all fractions down (what is counted only where it is whole), at the nearest, all up."""
+    """Integers to try: all fractions rounded down, all to the nearest, all up."""
     seen: list[Floats] = []
     for way in (_down, _nearest, _up):
         at = np.clip(way(x[a.integer]), a.lower[a.integer], a.upper[a.integer])
@@ -94,8 +94,8 @@ def _nearest(x: Floats) -> Floats:
 
 
 def _down(x: Floats) -> Floats:
-    return np.floor(x + ROUND)
+    return np.floor(x + INTEGER_TOLERANCE)
 
 
 def _up(x: Floats) -> Floats:
-    return np.ceil(x - ROUND)
+    return np.ceil(x - INTEGER_TOLERANCE)

@@ -1,4 +1,4 @@
-"""Stages: promises first, in their order, then dollars. Knows what a solver gives, not which solver."""
+"""Solving in stages (lexicographic): promises first, in their order, then dollars. Does not depend on a particular solver."""
 
 from __future__ import annotations
 
@@ -14,25 +14,26 @@ from optimizer.lp.certificate import SLIP, slip
 from optimizer.lp.program import Program
 
 OPTIMAL = "optimal"
-# Whole numbers, time up: the best found so far keeps every row.
+# A program with integers whose time is up: the best solution found so far keeps every row.
 FEASIBLE = "feasible"
 INFEASIBLE = "infeasible"
 NO_LIMIT_S = 1e6
 ANSWERED = (OPTIMAL, FEASIBLE)
-# What an earlier stage missed may be missed by that much more in a later one: solver tolerance, never a trade.
-SETTLED = 1e-8
-# So many times that, one after the other, where rounding leaves a later stage nothing.
-ROOMS = (10.0, 100.0)
+# How much more than in its own stage a promise may be missed in a later one: solver tolerance, never a trade.
+STAGE_TOLERANCE = 1e-8
+# Multiples of that, tried one after the other when rounding leaves a later stage infeasible.
+WIDER_TOLERANCES = (10.0, 100.0)
 
 
 class SolveError(Exception):
-    """No solver gave an answer that holds: the caller falls back to merit order."""
+    """No solver gave a valid solution; the caller falls back to merit order."""
 
 
 @dataclass(frozen=True, slots=True)
 class Solution:
-    """Where a solver ended. `dual` is dollars an MW (or what the row counts) of upper side: minus d objective / d upper; `gap` is our own
-    certificate: the relative distance between primal and dual objective (NaN with integers)."""
+    """How a solver ended. `dual` is minus d objective / d row upper bound: dollars for each MW (or whatever the row counts). `gap` is our
+    own certificate, the relative distance between primal and dual objective (NaN with integers). `broken` names the promises that are
+    missed, by level, with the weighted amount."""
 
     x: Floats
     dual: Floats
@@ -47,23 +48,23 @@ class Solver(Protocol):
     """Anything that minimises Arrays."""
 
     def run(self, arrays: Arrays, budget_s: float) -> Solution:
-        """Raises SolveError when it cannot tell."""
+        """The optimum within `budget_s` seconds. Raises SolveError when there is no valid answer."""
         ...
 
 
-def best(program: Program, solver: Solver, budget_s: float = NO_LIMIT_S) -> Solution:
-    """The most profitable plan that breaks nothing; when there is none, the one that breaks the least of the highest promise, then of the
-    next, and only then earns the most. No price can outweigh a promise: dollars are first looked at when what is broken is settled.
-    Raises SolveError."""
+def solve_in_stages(program: Program, solver: Solver, budget_s: float = NO_LIMIT_S) -> Solution:
+    """The most profitable solution that keeps every promise. When there is none: the one that misses the least of the highest promise, then
+    the least of the next, and among those earns the most. No price outweighs a promise, since dollars are the last stage. Raises
+    SolveError."""
     return last_stage(program, solver, budget_s)[1]
 
 
 def last_stage(program: Program, solver: Solver, budget_s: float = NO_LIMIT_S) -> tuple[Arrays, Solution]:
-    """The arrays that were solved last, with what earlier stages settled as rows, and their solution. Raises SolveError."""
+    """The arrays of the last stage, with the results of earlier stages as rows, and their solution. Raises SolveError."""
     firm = program.arrays()
     solution = solver.run(firm, budget_s)
     if solution.status in ANSWERED:
-        return firm, _kept(firm, solution)
+        return firm, _checked(firm, solution)
     arrays = program.with_slack(firm)
     broken: list[tuple[Yields, float]] = []
     run_s = solution.run_s
@@ -79,14 +80,14 @@ def last_stage(program: Program, solver: Solver, budget_s: float = NO_LIMIT_S) -
     if solution.status not in ANSWERED:
         raise SolveError("no plan keeps the site's limits")
     dual = solution.dual[: len(solution.dual) - len(broken)]
-    kept_to = tuple((level, missed) for level, missed in broken if missed > SETTLED)
-    return arrays, replace(_kept(arrays, solution), dual=dual, broken=kept_to, run_s=run_s + solution.run_s)
+    kept_to = tuple((level, missed) for level, missed in broken if missed > STAGE_TOLERANCE)
+    return arrays, replace(_checked(arrays, solution), dual=dual, broken=kept_to, run_s=run_s + solution.run_s)
 
 
 def _run(solver: Solver, arrays: Arrays, broken: Sequence[tuple[Yields, float]], budget_s: float) -> tuple[Arrays, Solution]:
-    """A stage, under what earlier ones settled: with more room for their rounding where that alone leaves nothing."""
+    """Solves one stage under the results of earlier ones; with a wider tolerance for their rounding when the stage would be infeasible."""
     solution, run_s = solver.run(arrays, budget_s), 0.0
-    for room in ROOMS if broken else ():
+    for room in WIDER_TOLERANCES if broken else ():
         if solution.status != INFEASIBLE:
             break
         run_s += solution.run_s
@@ -97,11 +98,11 @@ def _run(solver: Solver, arrays: Arrays, broken: Sequence[tuple[Yields, float]],
 
 
 def _most(missed: float, room: float = 1.0) -> float:
-    return missed + room * SETTLED * (1.0 + abs(missed))
+    return missed + room * STAGE_TOLERANCE * (1.0 + abs(missed))
 
 
-def _kept(arrays: Arrays, solution: Solution) -> Solution:
-    """The solution, whoever made it, once our own sums say that it keeps every row and bound. Raises SolveError."""
+def _checked(arrays: Arrays, solution: Solution) -> Solution:
+    """The solution, checked by our own sums to keep every row and bound. Raises SolveError when it does not."""
     if solution.x.shape != arrays.cost.shape or not np.isfinite(solution.x).all() or slip(arrays, solution.x) > SLIP:
         raise SolveError("the solver's answer does not keep the limits")
     return solution

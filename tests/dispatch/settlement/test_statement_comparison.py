@@ -110,7 +110,7 @@ def test_planted_differences_are_found_and_named(day: Settled) -> None:
     texts = {c["cause"]: c["text"] for c in row["causes"]}
     assert "the price as first published, corrected since" in texts["price version"]
     assert "telemetry in place of meter main" in texts["meter"] and "1.0178" in texts["losses"]
-    assert "the sign is the other way round" in texts["rule"]
+    assert "the sign is reversed" in texts["rule"]
     assert [f["kind"] for f in document["findings"]] == ["missing"]
 
 

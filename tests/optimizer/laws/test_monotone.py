@@ -18,7 +18,7 @@ from optimizer.lp.mode_columns import TIE_USD_PER_MWH
 from optimizer.planning.plan import plan, program_of
 from optimizer.solve import Session
 from optimizer.solve.integer_rounding import GAP
-from optimizer.solve.lexicographic import best
+from optimizer.solve.lexicographic import solve_in_stages
 from tests.optimizer import random_cases
 from tests.optimizer.contracts import DRAWN, OFFERED, Terms
 
@@ -144,7 +144,7 @@ def _of_contracts(case: random_cases.Case, mw: float) -> Iterator[tuple[str, ran
 
 def earns(case: random_cases.Case) -> tuple[float, bool]:
     """Dollars of the program's own objective, and whether something had to give way."""
-    found = best(program_of(*case.inputs), Session())
+    found = solve_in_stages(program_of(*case.inputs), Session())
     return -found.objective, bool(found.broken)
 
 

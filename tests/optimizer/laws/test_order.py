@@ -21,7 +21,7 @@ from optimizer.obligations.transmission import Transmission
 from optimizer.planning.plan import plan, program_of
 from optimizer.planning.result import Plan
 from optimizer.solve import Session
-from optimizer.solve.lexicographic import best
+from optimizer.solve.lexicographic import solve_in_stages
 from tests.optimizer import fixtures, random_cases
 from tests.optimizer.contracts import DRAWN, OFFERED
 from tests.optimizer.fixtures import Dead, awake, awake_before
@@ -196,7 +196,7 @@ def no_price_matters(seed: int) -> None:
     dear = replace(case.outlook, energy=wild, hashprice=case.outlook.hashprice.with_values(rng.choice([0.0, 5e4], n)))
     missed = []
     for ahead in (case.outlook, dear):
-        found = best(program_of(case.site, case.book, ahead, case.so_far, case.availability), Session())
+        found = solve_in_stages(program_of(case.site, case.book, ahead, case.so_far, case.availability), Session())
         missed.append(dict(found.broken))
     for level in Yields:
         assert missed[0].get(level, 0.0) == pytest.approx(missed[1].get(level, 0.0), abs=1e-5, rel=1e-6), level.name

@@ -1,4 +1,5 @@
-"""Every trap that solvers and horizons were seen to set (OPTIMIZER 1, 3, 7-9), and which test holds it; the ones that had none are here."""
+"""Every known trap of solvers and horizons (OPTIMIZER 1, 3, 7-9) with the test that guards against it; tests found nowhere else are
+here."""
 
 from __future__ import annotations
 
@@ -21,16 +22,16 @@ from optimizer.solve.lexicographic import NO_LIMIT_S
 from tests.optimizer import fixtures
 from tests.rule_cases import ruled
 
-HELD = {
+GUARDED_BY = {
     "1 a dual's sign turns with PuLP's version and its solver": (
-        "planning.test_traps.test_a_dual_is_dollars_a_unit_of_the_upper_side_whoever_is_asked"
+        "planning.test_traps.test_a_dual_is_dollars_for_a_unit_of_the_row_upper_bound_in_every_run"
     ),
     "1 PuLP has no range rows; names are one each": "solve.test_solve.test_names_are_one_each",
     "3 the time limit adds up over the runs of one object": "solve.test_solve.test_the_time_limit_counts_anew_each_run",
-    "3 a warm start that ends too dear": "planning.test_traps.test_a_wrong_optimal_is_solved_again_from_nothing",
-    "3 what stays doubtful": "planning.test_traps.test_what_stays_doubtful_is_refused",
+    "3 a warm start that ends at too high a cost": "planning.test_traps.test_a_wrong_optimum_is_solved_again_from_scratch",
+    "3 a wrong solution twice": "planning.test_traps.test_a_solution_that_fails_its_certificate_twice_is_refused",
     "3 thousands of solves in one session": "planning.test_traps.test_three_thousand_solves_in_one_session",
-    "3 hot and cold": "solve.test_solve.test_hot_and_cold_end_at_the_same_plan",
+    "3 warm and cold starts": "solve.test_solve.test_warm_and_cold_starts_end_at_the_same_plan",
     "4 aggregation is exact": "lp.test_cohorts.test_thirty_groups_as_three",
     "4 merit order is exact where nothing couples": (
         "laws.test_second_formulation.test_where_nothing_couples_the_hours_merit_order_is_exact_with_reserve"
@@ -40,7 +41,7 @@ HELD = {
     "7 an irreducible set may be empty: slack says the megawatts": (
         "domain.test_calls.test_a_target_is_a_floor_too_and_physics_names_what_is_missing"
     ),
-    "7 infeasible, hot": "planning.test_traps.test_a_hot_infeasible_is_asked_again_cold",
+    "7 infeasible from a warm start": ("planning.test_traps.test_infeasible_from_a_warm_start_is_solved_again_from_scratch"),
     "7 infeasible by rounding of what was settled": "laws.test_order.test_deployed_instructions_come_first",
     "8 the same inputs, the same bytes": "planning.test_plan.test_the_same_inputs_give_the_same_bytes",
     "8 presolve, scaling and perturbation move groups": "laws.test_traps.test_however_it_is_solved_the_same_rigs_run",
@@ -54,9 +55,9 @@ HELD = {
 BOOK = (Hashing(pool_fee=0.01), Power(adders_usd_per_mwh=6.15), Plant())
 
 
-@pytest.mark.parametrize("trap", HELD)
-def test_each_trap_is_held(trap):
-    module, _, name = HELD[trap].rpartition(".")
+@pytest.mark.parametrize("trap", GUARDED_BY)
+def test_each_trap_has_a_test(trap):
+    module, _, name = GUARDED_BY[trap].rpartition(".")
     assert callable(getattr(import_module(f"tests.optimizer.{module}"), name))
 
 
@@ -84,7 +85,7 @@ def with_services(over, seed):
 def both_ways(program):
     """One program without presolve, scaling and perturbation, and with all of them."""
     arrays = program.arrays()
-    return tuple(Session()._once(arrays, NO_LIMIT_S, hot=False, safe=safe) for safe in (False, True))
+    return tuple(Session()._once(arrays, NO_LIMIT_S, warm=False, safe=safe) for safe in (False, True))
 
 
 @pytest.mark.parametrize("seed", range(6))

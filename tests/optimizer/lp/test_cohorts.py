@@ -15,7 +15,7 @@ from optimizer.obligations.plant import Plant
 from optimizer.obligations.power import Power
 from optimizer.planning.plan import plan
 from optimizer.solve import Session
-from optimizer.solve.lexicographic import best
+from optimizer.solve.lexicographic import solve_in_stages
 from tests.optimizer.fixtures import AT, MODELS, available, grid, group, outlook, random_prices, site, so_far
 from tests.optimizer.planning.test_plan import BOOK
 
@@ -39,8 +39,8 @@ def test_thirty_groups_as_three(seed):
     where, state, ahead = many(rng), so_far(), outlook(random_prices(rng, 32))
     together = gather(where, BOOK, state, Availability(), ahead.temperature_c.values)
     assert len(together.site.groups) == 3
-    one = best(build_program(together, BOOK, ahead), Session()).objective
-    other = best(build_program(apart(where, state), BOOK, ahead), Session()).objective
+    one = solve_in_stages(build_program(together, BOOK, ahead), Session()).objective
+    other = solve_in_stages(build_program(apart(where, state), BOOK, ahead), Session()).objective
     assert one == pytest.approx(other, rel=1e-6, abs=0.05)
     made = plan(where, BOOK, ahead, state)
     for g in where.groups:

@@ -1,4 +1,4 @@
-"""What solvers were seen to do wrong (OPTIMIZER 3, 7-9), and that a Session stands against it."""
+"""A Session detects and repairs the wrong answers that solvers were seen to give (OPTIMIZER 3, 7-9)."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import pytest
 
 from optimizer.lp.arrays import Arrays, Rows
 from optimizer.solve import Session
+from optimizer.solve.highs import NO_ANSWER
 from optimizer.solve.lexicographic import INFEASIBLE, OPTIMAL, SolveError
 from tests.optimizer.solve.test_solve import program
 
@@ -21,67 +22,67 @@ def two_rows(first: float = 2.0, second: float = 3.0) -> Arrays:
     return Arrays(np.array([-2.0]), 0.0, np.zeros(1), upper, np.zeros(1, dtype=bool), matrix, wide, np.array([first, second]))
 
 
-class Doubtful(Session):
-    """Its first answer is told wrongly; keeps how each run was asked for."""
+class FalseAnswers(Session):
+    """A session whose first answer is falsified; it records how each run was started, as (warm, safe)."""
 
-    def __init__(self, lie) -> None:
+    def __init__(self, falsify) -> None:
         super().__init__()
-        self.asked = []
-        self._lie = lie
+        self.runs = []
+        self._falsify = falsify
 
-    def _once(self, arrays, budget_s, hot, safe):
-        self.asked.append((hot, safe))
-        answer = super()._once(arrays, budget_s, hot, safe)
-        return self._lie(arrays, answer) if len(self.asked) == 1 or self._lie is always_worse else answer
+    def _once(self, arrays, budget_s, warm, safe):
+        self.runs.append((warm, safe))
+        answer = super()._once(arrays, budget_s, warm, safe)
+        return self._falsify(arrays, answer) if len(self.runs) == 1 or self._falsify is always_too_costly else answer
 
 
-def worse(arrays, answer):
-    """Keeps every row, says optimal, and is too dear."""
+def too_costly(arrays, answer):
+    """An answer that keeps every row and claims to be optimal, but costs too much."""
     return replace(answer, x=arrays.lower.copy(), gap=2e-7)
 
 
-def always_worse(arrays, answer):
-    return worse(arrays, answer)
+def always_too_costly(arrays, answer):
+    return too_costly(arrays, answer)
 
 
-def test_a_dual_is_dollars_a_unit_of_the_upper_side_whoever_is_asked():
+def test_a_dual_is_dollars_for_a_unit_of_the_row_upper_bound_in_every_run():
     """PuLP's own sign turns with its version and its solver (OPTIMIZER 1); ours is one."""
     session = Session()
     np.testing.assert_allclose(session.run(two_rows()).dual, [2.0, 0.0])
-    np.testing.assert_allclose(session.run(two_rows(first=4.0)).dual, [0.0, 2.0])  # hot
-    np.testing.assert_allclose(session._once(two_rows(), 1e6, hot=False, safe=True).dual, [2.0, 0.0])
+    np.testing.assert_allclose(session.run(two_rows(first=4.0)).dual, [0.0, 2.0])  # warm start
+    np.testing.assert_allclose(session._once(two_rows(), 1e6, warm=False, safe=True).dual, [2.0, 0.0])
 
 
-def test_a_wrong_optimal_is_solved_again_from_nothing():
+def test_a_wrong_optimum_is_solved_again_from_scratch():
     a = program(3).arrays()
-    session = Doubtful(worse)
+    session = FalseAnswers(too_costly)
     assert session.run(a).objective == pytest.approx(Session().run(a).objective, rel=1e-9)
-    assert session.asked == [(False, False), (False, True)]
+    assert session.runs == [(False, False), (False, True)]
 
 
-def test_what_stays_doubtful_is_refused():
+def test_a_solution_that_fails_its_certificate_twice_is_refused():
     with pytest.raises(SolveError, match="certificate"):
-        Doubtful(always_worse).run(program(3).arrays())
+        FalseAnswers(always_too_costly).run(program(3).arrays())
 
 
-def test_a_run_that_lost_its_way_begins_again():
+def test_a_run_without_an_answer_is_solved_again_from_scratch():
     a = program(3).arrays()
-    session = Doubtful(lambda _, answer: replace(answer, status="lost", x=np.zeros(0), dual=np.zeros(0)))
+    session = FalseAnswers(lambda _, answer: replace(answer, status=NO_ANSWER, x=np.zeros(0), dual=np.zeros(0)))
     assert session.run(a).status == OPTIMAL
-    assert session.asked == [(False, False), (False, True)]
+    assert session.runs == [(False, False), (False, True)]
 
 
-def test_a_hot_infeasible_is_asked_again_cold():
+def test_infeasible_from_a_warm_start_is_solved_again_from_scratch():
     a = program(3).arrays()
-    session = Doubtful(lambda _, answer: answer)
+    session = FalseAnswers(lambda _, answer: answer)
     session.run(a)
-    session._lie = lambda _, answer: replace(answer, status=INFEASIBLE)
-    session.asked.clear()
+    session._falsify = lambda _, answer: replace(answer, status=INFEASIBLE)
+    session.runs.clear()
     assert session.run(replace(a, cost=a.cost * 1.01)).status == OPTIMAL
-    assert session.asked == [(True, False), (False, True)]
+    assert session.runs == [(True, False), (False, True)]
 
 
-def test_another_matrix_is_loaded_anew():
+def test_a_changed_matrix_is_loaded_again():
     session = Session()
     a = program(3).arrays()
     session.run(a)
@@ -111,7 +112,7 @@ def test_three_thousand_solves_in_one_session(rounds):
     assert resident_kb() - before_kb < 6_000
 
 
-def test_rows_closed_where_nothing_reaches_change_nothing():
+def test_row_bounds_beyond_reach_change_nothing():
     """A side that no columns reach never binds: the same answer, the same prices, and any basis is dual feasible."""
     a = program(3).arrays()
     boxed, rng = a.boxed(), np.random.default_rng(1)
@@ -120,7 +121,7 @@ def test_rows_closed_where_nothing_reaches_change_nothing():
         activity = a.matrix.times(rng.uniform(a.lower, a.upper))
         assert (np.isfinite(a.row_lower) | (activity > boxed.row_lower + 0.5)).all()
         assert (np.isfinite(a.row_upper) | (activity < boxed.row_upper - 0.5)).all()
-    plain, closed = Session()._once(a, 1e6, hot=False, safe=True), Session().run(a)
+    plain, closed = Session()._once(a, 1e6, warm=False, safe=True), Session().run(a)
     assert closed.objective == pytest.approx(plain.objective, rel=1e-12)
     open_ended = replace(a, upper=np.where(np.arange(len(a.upper)) == 0, np.inf, a.upper))
     touched = np.add.reduceat(a.matrix.indices == 0, a.matrix.indptr[:-1]) > 0

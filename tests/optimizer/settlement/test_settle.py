@@ -19,9 +19,16 @@ from optimizer.obligations.power import Power
 from optimizer.planning.explain import reasons
 from optimizer.planning.plan import plan
 from optimizer.planning.plan_json import plan_to_json
-from optimizer.settlement.counterfactuals import always_on, counterfactuals, foresight, last_published
+from optimizer.settlement.counterfactuals import always_on, counterfactuals, last_published, perfect_foresight
 from optimizer.settlement.settle import settle
-from optimizer.settlement.variance import CAUSES, GAPS, InForce, differences, in_force, missed
+from optimizer.settlement.variance import (
+    FORESIGHT_GAP_CAUSES,
+    VARIANCE_CAUSES,
+    PlannedEnergy,
+    foresight_gap_by_cause,
+    planned_energy,
+    variance_by_cause,
+)
 from tests.optimizer.fixtures import AT, POINT, Dead, actuals, call, grid, group, outlook, random_prices, site, so_far, three_models
 
 BOOK = (Hashing(pool_fee=0.01), Power(adders_usd_per_mwh=6.15), Plant())
@@ -102,7 +109,7 @@ def test_causes_add_up_to_the_last_digit(seed):
         return {name: [D(str(round(x, 6))) for x in rng.uniform(0, scale, n)] for name in names}
 
     planned = [
-        None if rng.random() < 0.2 else InForce(
+        None if rng.random() < 0.2 else PlannedEnergy(
             {k: v[i] for k, v in some(1.0).items()}, {k: v[i] for k, v in some(2.0).items()}, {POINT: D(str(round(p, 2)))}, D(44),
             frozenset(rng.choice(names, 1)),
         )
@@ -119,8 +126,8 @@ def test_causes_add_up_to_the_last_digit(seed):
         estimated=frozenset({2, 9}),
     )
     for book in (BOOK, (*BOOK, block)):
-        found = differences(book, planned, real)
-        assert tuple(found.causes) == CAUSES
+        found = variance_by_cause(book, planned, real)
+        assert tuple(found.causes) == VARIANCE_CAUSES
         assert found.planned_usd + sum(found.causes.values()) == found.actual_usd
         assert found.actual_usd == settle(book, real).net_exact_usd
 
@@ -129,7 +136,7 @@ def test_each_cause_has_its_own_dollars():
     """A plan of 1 MWh a quarter hour at 40 $/MWh; one thing goes otherwise in each interval."""
     where, n = site(group("g")), 5
     book = (Power(),)
-    said = [InForce({"g": D(1)}, {"g": D(0)}, {POINT: D(40)}, D(45), frozenset({"g"}) if i == 3 else frozenset()) for i in range(n)]
+    said = [PlannedEnergy({"g": D(1)}, {"g": D(0)}, {POINT: D(40)}, D(45), frozenset({"g"}) if i == 3 else frozenset()) for i in range(n)]
     real = actuals(
         where,
         grid(n),
@@ -139,7 +146,7 @@ def test_each_cause_has_its_own_dollars():
         calls=(call("power", AT + timedelta(minutes=15), AT + timedelta(minutes=30), mw_cap=0.0),),
         estimated=frozenset({2}),
     )
-    found = differences(book, said, real)
+    found = variance_by_cause(book, said, real)
     assert found.causes == {"price": D(-10), "call": D(40), "data": D(4), "wake": D(20), "device": D(8)}
     assert (found.planned_usd, found.actual_usd) == (D(-200), D(-138))
 
@@ -149,7 +156,7 @@ def test_the_gap_to_perfect_foresight_has_its_own_dollars():
     where, n = site(group("g")), 6
     book = (Hashing(pool_fee=0.0), Power())
     starts = [frozenset({"g"}) if i == 3 else frozenset() for i in range(n)]
-    said = [InForce({"g": D(1)}, {"g": D("1.25")}, {POINT: D(40)}, D(48), starts[i]) for i in range(n)]
+    said = [PlannedEnergy({"g": D(1)}, {"g": D("1.25")}, {POINT: D(40)}, D(48), starts[i]) for i in range(n)]
     real = actuals(
         where,
         grid(n),
@@ -161,8 +168,8 @@ def test_the_gap_to_perfect_foresight_has_its_own_dollars():
         estimated=frozenset({2}),
     )
     best = replace(real, energy_mwh={"g": [D(0), *[D(1)] * 5]}, hash_ph_days={"g": [D(0), *[D("1.25")] * 5]})
-    found = missed(book, best, [*said[:5], None], real)
-    assert tuple(found) == GAPS
+    found = foresight_gap_by_cause(book, best, [*said[:5], None], real)
+    assert tuple(found) == FORESIGHT_GAP_CAUSES
     assert found == {
         "forecast": D(-10),  # ran at 70 $/MWh what earns 60
         "obligation": D(-20),
@@ -178,14 +185,14 @@ def test_what_plans_said_on_the_settlement_grid():
     where = three_models()
     first = plan_to_json(plan(where, BOOK, outlook([20.0, 20.0, 900.0, 20.0]), so_far()))
     second = plan_to_json(plan(where, BOOK, outlook([20.0, 900.0, 900.0]), so_far()))
-    said = in_force(grid(5), [(AT, first), (AT + timedelta(minutes=20), second)])
+    said = planned_energy(grid(5), [(AT, first), (AT + timedelta(minutes=20), second)])
     assert said[0] is not None and said[1] is not None
     assert float(said[0].energy_mwh["s21"]) == pytest.approx(3.5 / 4)
     assert float(said[1].energy_mwh["s21"]) == pytest.approx(3.5 / 12)  # five minutes of the first plan, then asleep
     assert float(said[1].energy_price[POINT]) == pytest.approx((20 * 5 + 900 * 10) / 15)
     assert float(said[0].hash_ph_days["s21"]) == pytest.approx(200 / 96)
     assert said[3] is None and said[4] is None
-    again = in_force(grid(4), [(AT, first)])
+    again = planned_energy(grid(4), [(AT, first)])
     assert again[3] is not None and again[3].waking == {"s19jpro", "s19xp", "s21"}
     assert again[0].waking == frozenset()
 
@@ -195,10 +202,10 @@ def test_a_plan_that_came_true_differs_by_nothing():
                  halls=(Hall(name="a", meter="main", limit_mw=50, overhead=Overhead(share=0.03)),))  # fmt: skip
     price = random_prices(np.random.default_rng(4), 16)
     made = plan(where, BOOK, outlook(price), so_far())
-    said = in_force(made.grid, [(AT, plan_to_json(made))])
+    said = planned_energy(made.grid, [(AT, plan_to_json(made))])
     real = actuals(where, made.grid, {g: [i.energy_mwh[g] for i in said] for g in made.groups}, {POINT: price},
                    hash_ph_days={g: [i.hash_ph_days[g] for i in said] for g in made.groups})  # fmt: skip
-    found = differences(BOOK, said, real)
+    found = variance_by_cause(BOOK, said, real)
     assert set(found.causes.values()) == {D(0)}
     assert float(found.actual_usd) == pytest.approx(made.objective_usd, abs=1e-3)
 
@@ -209,7 +216,7 @@ def test_the_strategies_of_the_contract():
     price = [30.0] * 40 + [5000.0] * 8 + [75.0] * 8 + [30.0] * 40
     final = outlook(price)
     published = {POINT: last_published(final.energy[POINT])}
-    found = counterfactuals(BOOK, foresight(where, BOOK, final, so_far()), published)
+    found = counterfactuals(BOOK, perfect_foresight(where, BOOK, final, so_far()), published)
     usd = {name: value.net_usd for name, value in found.items()}
     assert set(usd) == {"always_on", "one_strike", "model_strike", "perfect_foresight"}
     assert usd["perfect_foresight"] > usd["model_strike"] > usd["one_strike"] > usd["always_on"]
@@ -226,7 +233,7 @@ def test_a_strike_acts_on_what_is_published_not_on_what_will_be():
     known = last_published(final.energy[POINT])
     assert np.isnan(known[:2]).all()
     np.testing.assert_array_equal(known[2:], [30, 30, 5000, 30])
-    found = counterfactuals(BOOK, foresight(site(group("g", rigs=1000)), BOOK, final, so_far()), {POINT: known})
+    found = counterfactuals(BOOK, perfect_foresight(site(group("g", rigs=1000)), BOOK, final, so_far()), {POINT: known})
     assert found["one_strike"].energy_mwh == pytest.approx(5 * 0.875)
     assert found["one_strike"].starts == 2000
 

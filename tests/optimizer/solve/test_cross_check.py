@@ -11,8 +11,8 @@ from optimizer.obligations.hashing import Hashing
 from optimizer.obligations.power import Power
 from optimizer.planning.plan import program_of
 from optimizer.solve import Session, check
-from optimizer.solve.highs import branched
-from optimizer.solve.integer_rounding import GAP, fixed, proved, rounded
+from optimizer.solve.highs import branch_and_bound
+from optimizer.solve.integer_rounding import GAP, best_rounding, proved_optimal, with_fixed_integers
 from optimizer.solve.lexicographic import INFEASIBLE, OPTIMAL, last_stage
 from tests.optimizer.contracts import OFFERED
 from tests.optimizer.laws.test_program_at_most_pay import drawn
@@ -42,7 +42,7 @@ def test_whole_numbers_are_whole_and_the_best_there_are(kind):
             continue
         assert np.abs(solution.x[arrays.integer] - np.round(solution.x[arrays.integer])).max() == 0.0
         assert slip(arrays, solution.x) <= 1e-6
-        best = branched(arrays, None, 60.0)
+        best = branch_and_bound(arrays, None, 60.0)
         assert best.status == OPTIMAL
         assert solution.objective == pytest.approx(best.objective, rel=2.5 * GAP, abs=2.5 * GAP)
 
@@ -59,9 +59,9 @@ def knapsack(worth, weigh, room: float) -> Arrays:
 
 def test_rounding_says_when_it_has_not_proved_anything():
     a = knapsack([10.5, 7.0, 6.0], [5.0, 4.0, 3.0], 7.0)
-    best, relaxed, _ = rounded(Session().run, a, 10.0)
+    best, relaxed, _ = best_rounding(Session().run, a, 10.0)
     assert best is not None and best.objective == -10.5
-    assert not proved(best, relaxed)
+    assert not proved_optimal(best, relaxed)
     solved = Session().run(a)
     np.testing.assert_array_equal(solved.x, [0.0, 1.0, 1.0])
     assert (solved.objective, solved.status) == (-13.0, OPTIMAL)
@@ -69,8 +69,8 @@ def test_rounding_says_when_it_has_not_proved_anything():
 
 def test_a_relaxation_that_is_whole_is_the_answer():
     a = knapsack([10.0, 7.0, 6.0], [5.0, 4.0, 3.0], 8.0)
-    best, relaxed, _ = rounded(Session().run, a, 10.0)
-    assert proved(best, relaxed)
+    best, relaxed, _ = best_rounding(Session().run, a, 10.0)
+    assert proved_optimal(best, relaxed)
     np.testing.assert_array_equal(best.x, [1.0, 0.0, 1.0])
 
 
@@ -82,7 +82,7 @@ def test_no_whole_numbers_at_all_is_said():
 
 def test_held_whole_numbers_leave_a_linear_program():
     a = knapsack([10.0, 7.0, 6.0], [5.0, 4.0, 3.0], 7.0)
-    held = fixed(a, np.array([1e-9, 1.0 - 1e-9, 1.0]))
+    held = with_fixed_integers(a, np.array([1e-9, 1.0 - 1e-9, 1.0]))
     assert not held.integer.any()
     np.testing.assert_array_equal(held.lower, held.upper)
     assert Session().run(held).objective == -13.0

@@ -19,7 +19,7 @@ from optimizer.obligations.plant import Plant
 from optimizer.obligations.power import Power
 from optimizer.planning.plan import plan, program_of
 from optimizer.solve import Session, check, solve_cbc, solve_scipy, to_pulp, write_model
-from optimizer.solve.lexicographic import INFEASIBLE, OPTIMAL, SolveError, best
+from optimizer.solve.lexicographic import INFEASIBLE, OPTIMAL, SolveError, solve_in_stages
 from tests.optimizer.fixtures import POINT, group, outlook, random_prices, site, so_far
 from tests.optimizer.planning.test_plan import BOOK, random_site
 
@@ -117,7 +117,7 @@ def test_merit_order_is_the_optimum_where_nothing_couples_the_hours(seed, interc
     assert made.objective_usd == pytest.approx(best_usd, rel=1e-9, abs=TIES)
 
 
-def test_hot_and_cold_end_at_the_same_plan():
+def test_warm_and_cold_starts_end_at_the_same_plan():
     """Two hundred changes of price on one session: each objective as from nothing, within 1e-9."""
     session = Session()
     base = program(3).arrays()
@@ -198,7 +198,7 @@ def test_the_written_model_is_the_model(tmp_path, ending):
     highs.silent()
     assert highs.readModel(str(file)) == highspy.HighsStatus.kOk
     highs.run()
-    assert highs.getInfo().objective_function_value == pytest.approx(best(made, Session()).objective, rel=1e-9)
+    assert highs.getInfo().objective_function_value == pytest.approx(solve_in_stages(made, Session()).objective, rel=1e-9)
     text = file.read_text()
     assert ending == "mps" or "interconnect_20260820T1600" in text or "hall_a_20260820T1600" in text
 
@@ -214,6 +214,6 @@ def test_second_opinions_on_a_tiny_case():
     where = site(group("g", "s21", rigs=1000), interconnect_mw=2.0)
     made = program_of(where, (Hashing(), Power(), Plant()), outlook([10.0]), so_far())
     by_hand = -(2.0 / 3.5 * 200 / 24 * 45 * 0.25 - 2.0 * 10.0 * 0.25)
-    for value in (solve_scipy(made.arrays()), solve_cbc(made), best(made, Session()).objective):
+    for value in (solve_scipy(made.arrays()), solve_cbc(made), solve_in_stages(made, Session()).objective):
         assert value == pytest.approx(by_hand, abs=0.01)
     assert POINT in made.outlook.energy
