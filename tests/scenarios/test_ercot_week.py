@@ -19,15 +19,14 @@ from markets.archive.archive import Archive
 from markets.grid import Interval, Market, OperatingDay
 from optimizer.domain.money import cents
 from tests.e2e.site import answer
-from tests.realdata import real
+from tests.scenarios.archives import archive_of
 
 ERCOT, POINT = Market.ERCOT, "HB_WEST"
-MAPS = Path(__file__).parents[1] / "maps"
 TABLES = (
-    "ercot_rt_spp_15min_hubs_2020_2024",
-    "ercot_dam_spp_hourly_lz_hb_2019_2025",
-    "ercot_dam_as_mcpc_hourly_2022_2025",
-    "ercot_native_load_hourly_2022_2025",
+    "ercot_rt_spp_15min_hubs_2020_2024.parquet",
+    "ercot_dam_spp_hourly_lz_hb_2019_2025.parquet",
+    "ercot_dam_as_mcpc_hourly_2022_2025.parquet",
+    "ercot_native_load_hourly_2022_2025.parquet",
 )
 # 2024-08-20: the highest system load of the year, 85,199 MW in the hour ending 18.
 PEAK, FIRST, LAST = date(2024, 8, 20), date(2024, 8, 18), date(2024, 8, 24)
@@ -66,9 +65,7 @@ def pushed(archive: Path) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
 
 def replayed(folder: Path, first: date, last: date) -> dict[date, dict[str, Any]]:
     """The newest statement of each day from first to last."""
-    archive, data, site = folder / "archive", folder / "data", site_file(folder)
-    for name in TABLES:
-        answer("archive", "import", real(f"{name}.parquet"), "--archive", archive, "--map", MAPS / f"{name}.toml")
+    archive, data, site = archive_of(folder, *TABLES), folder / "data", site_file(folder)
     setup, engine = load_site_file(site), open_ledger(data)
     for kind, rows in zip(("call", "award"), pushed(archive), strict=True):
         file = folder / f"{kind}s.json"

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.scenarios.weeks import A_DAY_OR_A_WEEK, DAY_AHEAD, FEBRUARY, archive_of, of, planned, settled, site_file
+from tests.scenarios.archives import archive_of
+from tests.scenarios.weeks import A_DAY_OR_A_WEEK, DAY_AHEAD, FEBRUARY, of, planned, settled, site_file
 
 LOSSES, ADDERS, FUEL, HEAT_RATE, NO_LOAD, MAINTENANCE = (Decimal(v) for v in ("1.0178", "8.40", "1.20", "9.4", "2.5", "9.00"))
 QUARTER = Decimal("0.25")

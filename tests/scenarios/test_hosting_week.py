@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from tests.scenarios.weeks import A_DAY_OR_A_WEEK, DAY_AHEAD, FEBRUARY, archive_of, of, planned, settled, site_file
+from tests.scenarios.archives import archive_of
+from tests.scenarios.weeks import A_DAY_OR_A_WEEK, DAY_AHEAD, FEBRUARY, of, planned, settled, site_file
 
 LOSSES = Decimal("1.0178")
 GROUPS = {"alder": "alder-s21pro", "birch": "birch-m60s", "cedar": "cedar-a1566"}

@@ -21,11 +21,10 @@ from markets.facts import PriceMarket
 from markets.grid import Interval, Market, OperatingDay
 from optimizer.domain.money import cents
 from tests.e2e.site import answer
-from tests.realdata import real
+from tests.scenarios.archives import archive_of
 
 SITE = default_file("miso-midwest.toml")
 HUB, EST = "INDIANA.HUB", Market.MISO.tz
-MAPS = Path(__file__).parents[1] / "maps"
 # 2024-07-28 and -29: 704 and 543 $/MWh at INDIANA.HUB.
 EMERGENCY, DISPATCH, AHEAD = date(2024, 7, 29), date(2024, 7, 28), date(2024, 7, 26)
 
@@ -58,9 +57,7 @@ def pushed() -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
 
 def replayed(folder: Path, first: date, last: date) -> dict[date, dict[str, Any]]:
     """The newest statement of each day from first to last."""
-    archive, data = folder / "archive", folder / "data"
-    name = "miso_rt_lmp_hourly_hubs_2020_2024"
-    answer("archive", "import", real(f"{name}.parquet"), "--archive", archive, "--map", MAPS / f"{name}.toml")
+    archive, data = archive_of(folder, "miso_rt_lmp_hourly_hubs_2020_2024.parquet"), folder / "data"
     setup, engine = load_site_file(SITE), open_ledger(data)
     for kind, rows in zip(("call", "award"), pushed(), strict=True):
         file = folder / f"{kind}s.json"

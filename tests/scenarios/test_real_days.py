@@ -16,9 +16,8 @@ from markets.facts import PriceMarket
 from markets.grid import Interval
 from markets.hashmath import breakeven_usd_per_mwh
 from tests.e2e.site import answer
-from tests.realdata import real
+from tests.scenarios.archives import archive_of
 
-MAPS = Path(__file__).parents[1] / "maps"
 MODELS = {
     "s19jpro": ("antminer-s19j-pro", 3068.0, 104.0),
     "s19xp": ("antminer-s19-xp", 3010.0, 140.0),
@@ -35,14 +34,6 @@ def site_file(path: Path, market: str, point: str) -> Path:
         lines += ["[[groups]]", f'name = "{name}"', 'hall = "a"', f'model = "{model}"', f"rigs = {round(100e6 / 3 / watts)}"]
     path.write_text("\n".join([*lines, "[hash]", 'source = "archive"', ""]), "utf-8")
     return path
-
-
-def imported(folder: Path, *names: str) -> Path:
-    archive = folder / "archive"
-    for name in names:
-        table = MAPS / f"{name.split('.')[0]}.toml"
-        answer("archive", "import", real(name), "--archive", archive, "--map", table)
-    return archive
 
 
 def intervals(folder: Path, config: Path, archive: Path, first: str, last: str, midnight: str) -> Iterator[dict[str, Any]]:
@@ -132,7 +123,7 @@ def _hashprice(kept: Archive, on: date) -> float:
 
 def test_load_follows_price_at_hb_west_on_2022_07_13(tmp_path: Path) -> None:
     """2022-07-13: 5,500 $/MWh at HB_WEST."""
-    archive = imported(
+    archive = archive_of(
         tmp_path, "ercot_rt_spp_15min_hubs_2020_2024.parquet", "ercot_dam_spp_hourly_lz_hb_2019_2025.parquet", "btc_daily.csv.gz"
     )
     config = site_file(tmp_path / "site.toml", "ercot", "HB_WEST")
@@ -146,7 +137,7 @@ def test_load_follows_price_at_hb_west_on_2022_07_13(tmp_path: Path) -> None:
 @pytest.mark.timeout(1800)
 def test_load_follows_price_at_lz_west_in_winter_storm_uri(tmp_path: Path) -> None:
     """2021-02-12 to 02-20, the zone's energy-weighted price, 9,000 $/MWh for days."""
-    archive = imported(
+    archive = archive_of(
         tmp_path, "ercot_rt_spp_15min_lz_hb_feb_2019_2020_2021.parquet", "ercot_dam_spp_hourly_lz_hb_2019_2025.parquet", "btc_daily.csv.gz"
     )
     config = site_file(tmp_path / "site.toml", "ercot", "LZ_WEST_EW")
@@ -160,7 +151,7 @@ def test_load_follows_price_at_lz_west_in_winter_storm_uri(tmp_path: Path) -> No
 @pytest.mark.timeout(1800)
 def test_load_follows_price_at_texas_hub_in_winter_storm_uri(tmp_path: Path) -> None:
     """The same nine days in MISO, hourly, EST."""
-    archive = imported(tmp_path, "miso_rt_lmp_hourly_hubs_2020_2024.parquet", "btc_daily.csv.gz")
+    archive = archive_of(tmp_path, "miso_rt_lmp_hourly_hubs_2020_2024.parquet", "btc_daily.csv.gz")
     config = site_file(tmp_path / "site.toml", "miso", "TEXAS.HUB")
     rows = list(intervals(tmp_path, config, archive, "2021-02-12", "2021-02-20", "05:00:00+00:00"))
     crossed = follows(rows, archive, "TEXAS.HUB", PriceMarket.REAL_TIME_HOURLY)

@@ -9,7 +9,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from tests.scenarios.weeks import A_DAY_OR_A_WEEK, HASH, archive_of, of, planned, settled, site_file
+from tests.scenarios.archives import archive_of
+from tests.scenarios.weeks import A_DAY_OR_A_WEEK, HASH, of, planned, settled, site_file
 
 TEXAS = ZoneInfo("America/Chicago")
 

@@ -12,7 +12,6 @@ import pytest
 
 from dispatch.site_file.defaults import default_file
 from tests.e2e.site import answer
-from tests.scenarios.test_real_days import imported
 
 A_DAY_OR_A_WEEK = [
     pytest.param(1, marks=[pytest.mark.slow(sample="only"), pytest.mark.timeout(900)], id="day"),
@@ -21,11 +20,6 @@ A_DAY_OR_A_WEEK = [
 FEBRUARY = "ercot_rt_spp_15min_lz_hb_feb_2019_2020_2021.parquet"
 DAY_AHEAD = "ercot_dam_spp_hourly_lz_hb_2019_2025.parquet"
 HASH = "btc_daily.csv.gz"
-
-
-def archive_of(folder: Path, *names: str) -> Path:
-    """The named real files as an archive; skips the test where they are not here."""
-    return imported(folder, *names)
 
 
 def site_file(name: str) -> Path:
