@@ -43,7 +43,7 @@ from dispatch.rigs.roster import addresses  # noqa: E402
 from dispatch.runtime.planner import make_plan  # noqa: E402
 from dispatch.runtime.price_sources import polled_sources  # noqa: E402
 from dispatch.sim.models import model_fleet  # noqa: E402
-from dispatch.sim.spec import Affliction, RigFault, spec_to_json  # noqa: E402
+from dispatch.sim.spec import RigFault, ScheduledFault, spec_to_json  # noqa: E402
 from dispatch.site_file.defaults import default_file  # noqa: E402
 from dispatch.site_file.load import load_site_file, setup_from_document  # noqa: E402
 from optimizer.domain.site import Hall, Meter, RigGroup, Site  # noqa: E402
@@ -175,7 +175,7 @@ def site_of(rigs: int) -> Site:
     )
 
 
-async def serve(folder: Path, name: str, ips: tuple[str, ...], pace: dict[str, object], *faults: Affliction) -> Process:
+async def serve(folder: Path, name: str, ips: tuple[str, ...], pace: dict[str, object], *faults: ScheduledFault) -> Process:
     told = folder / f"{name}.json"
     spec = model_fleet(len(ips), [MODEL], faults)
     told.write_text(json.dumps({"spec": spec_to_json(spec), "places": {MODEL: ips}, **pace}))
@@ -203,7 +203,7 @@ async def measure(rigs: int, rounds: int) -> dict[str, float | int]:
         shared = {"start": start.isoformat(), "speed": SPEED}
         servers = [
             await serve(Path(folder), "healthy", ips, shared),
-            await serve(Path(folder), "hung", hung_ips, shared, Affliction(RigFault.HANGS, MODEL, tuple(hung))),
+            await serve(Path(folder), "hung", hung_ips, shared, ScheduledFault(RigFault.HANGS, MODEL, tuple(hung))),
         ]
         try:
             taken = [await one_round(site.groups[0], ips, clock, ours_first=k % 2 == 0) for k in range(rounds)]

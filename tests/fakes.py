@@ -1,4 +1,4 @@
-"""Fakes that implement the protocols: a source that tells what it was given, a telemetry that forgets, a hand that does as it is told."""
+"""Fakes that implement the protocols: a source that gives what it was given, a telemetry that keeps nothing, an executor that obeys."""
 
 from __future__ import annotations
 

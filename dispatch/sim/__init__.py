@@ -1,1 +1,1 @@
-"""The simulated site: physics of rigs, and a server that lets real clients talk to them."""
+"""The simulated site: physics of rigs, and servers that real clients can talk to."""

@@ -1,4 +1,4 @@
-"""Rigs at addresses: what comes in at an address moves a rig of the fleet, is written down, and is answered. No sockets."""
+"""Rigs by address: an order that comes in at an address moves a rig of the fleet, is logged, and is answered. No sockets."""
 
 from __future__ import annotations
 
@@ -20,34 +20,35 @@ from dispatch.sim.spec import FleetSpec, RigFault
 class AddressedFleet:
     """A fleet at its addresses. `places` gives each group's addresses by position.
 
-    effects_path collects, as JSON lines and flushed one by one, every order that came: {"at", "rig", "verb", "effective"} and the state it
-    left the rig in. A yard that opens such a file again puts its rigs back where they were.
+    effects_path collects every order that came as JSON lines, flushed one by one: {"at", "rig", "verb", "effective"} and the state it left
+    the rig in. Opening such a file again puts the rigs back where they were.
     """
 
     def __init__(
         self, spec: FleetSpec, places: Mapping[str, Sequence[str]], clock: Clock, effects_path: Path | None = None, seed: int = 0
     ) -> None:
         self._clock = clock
-        past = _past(effects_path)
-        self.fleet = Fleet(spec, seed, min([clock.now().timestamp(), *(row["at"] for row in past[:1])]))
+        logged = _logged_effects(effects_path)
+        self.fleet = Fleet(spec, seed, min([clock.now().timestamp(), *(row["at"] for row in logged[:1])]))
         at = [(group, rig) for group in spec.groups for rig in range(group.rigs)]
         self.rigs = {
-            places[g.name][r]: Rig(places[g.name][r], n, r, g, self.fleet, self._write_down, self._later) for n, (g, r) in enumerate(at)
+            places[g.name][r]: Rig(places[g.name][r], n, r, g, self.fleet, self._log_effect, self._later) for n, (g, r) in enumerate(at)
         }
-        # What rigs were told to do at an instant of their own: (epoch seconds of ours, a number, what).
+        # Orders for a later instant: (epoch seconds, a number that keeps their order, what to do).
         self._due: list[tuple[float, int, Callable[[], object]]] = []
         self._numbers = itertools.count()
-        for row in past:
-            self._again(row)
+        for row in logged:
+            self._restore(row)
         self._effects: TextIO | None = effects_path.open("a", encoding="utf-8") if effects_path else None
-        self.now()
+        self.advance()
 
     def close(self) -> None:
+        """Close the log of effects."""
         if self._effects is not None:
             self._effects.close()
 
-    def now(self) -> None:
-        """Let time pass to the clock's; what fell due on the way happens when it fell due."""
+    def advance(self) -> None:
+        """Let time pass up to the clock's now; orders that fall due on the way take effect at their instants."""
         now_s = self._clock.now().timestamp()
         while self._due and self._due[0][0] <= now_s:
             at_s, _, act = heapq.heappop(self._due)
@@ -55,18 +56,18 @@ class AddressedFleet:
             act()
         self.fleet.advance(now_s)
 
-    def manner(self, rig: Rig) -> RigFault | None:
-        """The fault that shows in how a rig treats its connections, if it has one."""
-        self.now()
-        return next((fault for fault in (RigFault.UNREACHABLE, RigFault.HANGS, RigFault.DRIPS) if rig.has(fault)), None)
+    def connection_fault(self, rig: Rig) -> RigFault | None:
+        """The fault that shows in how a rig treats its connections, if it has one now."""
+        self.advance()
+        return next((fault for fault in (RigFault.UNREACHABLE, RigFault.HANGS, RigFault.SLOW_ANSWERS) if rig.has(fault)), None)
 
     def _later(self, rig: Rig, at_s: float, act: Callable[[], object]) -> None:
         heapq.heappush(self._due, (at_s, next(self._numbers), act))
 
-    def _write_down(self, rig: Rig, verb: str, effective: bool) -> None:
+    def _log_effect(self, rig: Rig, verb: str, effective: bool) -> None:
         if self._effects is None:
             return
-        mode, awake_mode, limit_w = self.fleet.standing(rig.group.name, rig.at)
+        mode, awake_mode, limit_w = self.fleet.orders_of(rig.group.name, rig.at)
         row = {
             "at": self.fleet.now_s,
             "rig": rig.address,
@@ -80,8 +81,8 @@ class AddressedFleet:
         self._effects.write(json.dumps(row) + "\n")
         self._effects.flush()
 
-    def _again(self, row: Mapping[str, Any]) -> None:
-        """What a row of the log did, done again."""
+    def _restore(self, row: Mapping[str, Any]) -> None:
+        """Put a rig back as a row of the log left it."""
         rig = self.rigs.get(row["rig"])
         if rig is None or not row["effective"]:
             return
@@ -92,11 +93,11 @@ class AddressedFleet:
             rig.pools = tuple((url, user) for url, user in row["pools"])
 
 
-def _past(path: Path | None) -> list[dict[str, Any]]:
-    """The rows of an effects log; a last line that a kill cut short is cut off."""
+def _logged_effects(path: Path | None) -> list[dict[str, Any]]:
+    """The rows of an effects log; a last line that a kill left incomplete is removed."""
     if path is None or not path.exists():
         return []
-    whole, _, torn = path.read_bytes().rpartition(b"\n")
+    complete, _, torn = path.read_bytes().rpartition(b"\n")
     if torn:
-        path.write_bytes(whole + b"\n" if whole else b"")
-    return [json.loads(line) for line in whole.splitlines()]
+        path.write_bytes(complete + b"\n" if complete else b"")
+    return [json.loads(line) for line in complete.splitlines()]

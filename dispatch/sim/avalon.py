@@ -48,14 +48,14 @@ def _order(rig: Rig, words: tuple[str, ...]) -> tuple[int, str]:
     match words:
         case ("0", ("softoff" | "softon") as verb, _):
             due_s, act = wire.epoch(words), rig.sleep if verb == "softoff" else rig.wake
-            said = rig.would()
+            said = rig.answer_to_order()
             if said == SENT:
                 rig.when_due(due_s, lambda: act(verb))
             return said, wire.success(words)
         case ("0", "worklevel", "set", level) if level in ("0", "1", "2"):
             return rig.prefer("worklevel", wire.LEVELS[int(level)]), "ASC 0 set OK"
         case ("0", "led", _):
-            return rig.would(), "ASC 0 set OK"
+            return rig.answer_to_order(), "ASC 0 set OK"
         case ("0", "reboot", *_):
             return rig.reboot("reboot"), "ASC 0 set OK"
     raise WireError("unknown option")

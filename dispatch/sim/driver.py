@@ -1,4 +1,4 @@
-"""Driver over a fleet in this process: no sockets, whole groups at a time. Replay, what-if and tests move their rigs through it."""
+"""Driver over a simulated fleet in this process, without sockets. Replay, what-if and tests move their rigs through it."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Physics of rigs: watts, terahashes, heat, wake time, drift from the nameplate, faults. Pure, seeded, vectorised; time is handed in.
+"""Physics of rigs: watts, terahashes, heat, wake time, variation between units, faults. Pure, seeded, vectorised; time is passed in.
 
 A stop sheds the watts within seconds and the hashing at once (curtailing firmware goes from full power to about 25 W in under 5 s).
-A start brings the watts up within about a minute; hashing begins after a third of the model's wake time and is whole at its end.
+A start raises the watts within about a minute; hashing begins after a third of the model's wake time and is full at its end.
 """
 
 from __future__ import annotations
@@ -11,16 +11,16 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from dispatch.sim.fault_schedule import Sickness
-from dispatch.sim.power_limits import drawn
+from dispatch.sim.fault_schedule import FaultSchedule
+from dispatch.sim.power_limits import settled_draw
 from dispatch.sim.ramps import Floats, Ints, Ramps
-from dispatch.sim.spec import Affliction, FleetSpec, RigFault
-from dispatch.sim.unit_variation import Drift
+from dispatch.sim.spec import FleetSpec, RigFault, ScheduledFault
+from dispatch.sim.unit_variation import UnitVariation
 
 SENT, REFUSED, UNSUPPORTED, UNREACHABLE = range(4)
 Bools = NDArray[np.bool_]
 # The faults that change what a rig draws in its mode.
-SHAPING = (RigFault.PARTIAL, RigFault.LOSES_POOLS)
+FAULTS_OF_DRAW = (RigFault.PARTIAL, RigFault.LOSES_POOLS)
 
 SLEEP_RAMP_S, WAKE_RAMP_S, RETUNE_RAMP_S = 5.0, 60.0, 60.0
 HASH_FROM = 1.0 / 3.0
@@ -31,16 +31,16 @@ BOARD_RISE_C = 50.0
 
 
 class Answers(NamedTuple):
-    """What rigs say to a command (SENT, REFUSED, UNSUPPORTED, UNREACHABLE) and whether it moved them, shape (n,) each."""
+    """What rigs answer to a command (SENT, REFUSED, UNSUPPORTED, UNREACHABLE; int8) and whether it moved them (bool), shape (n,) each."""
 
     said: NDArray[np.int8]
     moved: Bools
 
 
 class Fleet:
-    """All rigs of a spec at one instant. A rig is named by its group and its position in it.
+    """All rigs of a spec at one instant. A rig is named by its group and its position in it (int64).
 
-    No two rigs of a model are quite alike: see `Drift`.
+    Units of one model differ a little: see `UnitVariation`.
     """
 
     def __init__(self, spec: FleetSpec, seed: int, start_s: float) -> None:
@@ -53,26 +53,26 @@ class Fleet:
         self._first = {g.name: int(s) for g, s in zip(spec.groups, self._starts, strict=True)}
         self._group_of = np.repeat(np.arange(len(spec.groups)), [g.rigs for g in spec.groups])
         n = spec.rigs
-        self._drift = Drift(n, rng)
-        self._wake_s = np.array([g.wake_min * 60.0 for g in spec.groups])[self._group_of] * self._drift.wake
-        self._standby_w = np.array([g.modes[0].watts for g in spec.groups])[self._group_of] * self._drift.standby
+        self._variation = UnitVariation(n, rng)
+        self._wake_s = np.array([g.wake_min * 60.0 for g in spec.groups])[self._group_of] * self._variation.wake
+        self._standby_w = np.array([g.modes[0].watts for g in spec.groups])[self._group_of] * self._variation.standby
         self._mode = np.array([g.start for g in spec.groups])[self._group_of]
         self._awake_mode = np.where(self._mode > 0, self._mode, np.array([len(g.modes) - 1 for g in spec.groups])[self._group_of])
         self._limit_w = np.full(n, np.inf)
         self._since_s = np.full(n, start_s)
-        self._sick = Sickness((a, self._drawn(a, rng)) for a in spec.afflictions)
+        self._faults = FaultSchedule((a, self._rigs_with(a, rng)) for a in spec.faults)
         watts, ths = self._targets(np.arange(n))
         self._watts, self._ths = Ramps(watts, start_s), Ramps(ths, start_s)
         self._watt_s = np.zeros(len(spec.groups))
         self._th = np.zeros(len(spec.groups))
-        self._settle()
+        self._update_totals()
 
     def advance(self, to_s: float) -> None:
         """Let time pass to `to_s`, epoch seconds; earlier instants change nothing."""
         while self.now_s < to_s:
             event_s = min(to_s, self._next_event())
             self._integrate(event_s)
-            self._happen()
+            self._apply_events()
 
     def command(self, group: str, rigs: Ints, mode: str) -> Answers:
         """Order rigs into a mode, now. A power limit set before is lifted by an awake mode."""
@@ -80,7 +80,7 @@ class Fleet:
         if mode not in names:
             return Answers(np.full(len(rigs), UNSUPPORTED, np.int8), np.zeros(len(rigs), bool))
         at = self._at(group, rigs)
-        said, obeys = self._said(at)
+        said, obeys = self._answers(at)
         position = names.index(mode)
         moved = obeys & ((self._mode[at] != position) | ((position > 0) & np.isfinite(self._limit_w[at])))
         self._move(at[moved], position, lift=position > 0)
@@ -89,7 +89,7 @@ class Fleet:
     def wake(self, group: str, rigs: Ints) -> Answers:
         """Order rigs back into the awake mode and under the power limit they had before they slept."""
         at = self._at(group, rigs)
-        said, obeys = self._said(at)
+        said, obeys = self._answers(at)
         moved = obeys & (self._mode[at] == 0)
         self._move(at[moved], self._awake_mode[at[moved]])
         return Answers(said, moved)
@@ -97,7 +97,7 @@ class Fleet:
     def limit(self, group: str, rigs: Ints, watts: float) -> Answers:
         """Order rigs to draw at most `watts` when awake; infinite lifts it. Sleeping rigs remember it."""
         at = self._at(group, rigs)
-        said, obeys = self._said(at)
+        said, obeys = self._answers(at)
         moved = obeys & (self._limit_w[at] != watts)
         hit = at[moved]
         self._limit_w[hit] = watts
@@ -107,7 +107,7 @@ class Fleet:
     def reboot(self, group: str, rigs: Ints) -> Answers:
         """Order rigs to start over; those asleep stay asleep."""
         at = self._at(group, rigs)
-        said, obeys = self._said(at)
+        said, obeys = self._answers(at)
         moved = obeys & (self._mode[at] > 0)
         self._reboot(at[moved])
         return Answers(said, moved)
@@ -117,7 +117,7 @@ class Fleet:
         names, at = self._names[group], self._at(group, rigs)
         if mode not in names[1:]:
             return Answers(np.full(len(rigs), UNSUPPORTED, np.int8), np.zeros(len(rigs), bool))
-        said, obeys = self._said(at)
+        said, obeys = self._answers(at)
         position = names.index(mode)
         moved = obeys & ((self._awake_mode[at] != position) | np.isfinite(self._limit_w[at]))
         hit = at[moved]
@@ -126,29 +126,29 @@ class Fleet:
         return Answers(said, moved)
 
     def restore(self, group: str, rigs: Ints, mode: str, awake_mode: str, limit_w: float) -> None:
-        """Put rigs where a log says they went, whatever is wrong with them."""
+        """Put rigs back as a log has them, whatever their faults."""
         names, at = self._names[group], self._at(group, rigs)
         self._limit_w[at] = limit_w
         self._move(at, names.index(mode))
         self._awake_mode[at] = names.index(awake_mode)
 
     def place(self, group: str, rigs: Ints, mode: str) -> None:
-        """Put rigs into a mode as if they had been in it for long."""
+        """Put rigs into a mode as if they had been in it for a long time."""
         at = self._at(group, rigs)
         self._move(at, self._names[group].index(mode))
         watts, ths = self._targets(at)
         self._watts.put(at, watts, self.now_s)
         self._ths.put(at, ths, self.now_s)
-        self._settle()
+        self._update_totals()
 
     def read(self, group: str, rigs: Ints) -> tuple[Floats, Floats]:
         """Wall watts and TH/s of rigs, shape (n,) each; NaN for those that do not answer."""
         at, (watts, ths) = self._at(group, rigs), self.truth(group, rigs)
-        silent = self._has(RigFault.UNREACHABLE, at) | self._has(RigFault.HANGS, at) | self._has(RigFault.DRIPS, at)
+        silent = self._has(RigFault.UNREACHABLE, at) | self._has(RigFault.HANGS, at) | self._has(RigFault.SLOW_ANSWERS, at)
         return np.where(silent, np.nan, watts), np.where(silent, np.nan, ths)
 
     def truth(self, group: str, rigs: Ints) -> tuple[Floats, Floats]:
-        """Wall watts and TH/s as they are, whether or not the rig would say."""
+        """True wall watts and TH/s, shape (n,) each, whether or not the rig answers."""
         at = self._at(group, rigs)
         return self._watts.at(self.now_s, at), self._ths.at(self.now_s, at)
 
@@ -156,35 +156,35 @@ class Fleet:
         """The modes rigs are in or on their way to."""
         return [self._names[group][i] for i in self._mode[self._at(group, rigs)]]
 
-    def standing(self, group: str, rig: int) -> tuple[str, str, float]:
-        """One rig's orders: its mode, the mode it has when awake, its power limit in W (infinite where there is none)."""
+    def orders_of(self, group: str, rig: int) -> tuple[str, str, float]:
+        """The orders one rig is under: its mode, its mode when awake, and its power limit in W (infinite where there is none)."""
         at, names = self._first[group] + rig, self._names[group]
         return names[self._mode[at]], names[self._awake_mode[at]], float(self._limit_w[at])
 
     def board_c(self, group: str, rigs: Ints) -> Floats:
-        """Board temperatures: 50 C above what each rig takes in at normal watts."""
+        """Board temperatures in C: 50 above the intake air at normal watts, in proportion to watts."""
         watts, _ = self.truth(group, rigs)
-        return self._drift.room_c[self._at(group, rigs)] + BOARD_RISE_C * watts / max(self._groups[group].normal.watts, 1.0)
+        return self._variation.room_c[self._at(group, rigs)] + BOARD_RISE_C * watts / max(self._groups[group].normal.watts, 1.0)
 
     def has(self, fault: RigFault, group: str, rig: int) -> bool:
         """Whether a rig has a fault now."""
         return bool(self._has(fault, self._at(group, np.array([rig])))[0])
 
-    def afflict(self, affliction: Affliction) -> None:
-        """Something goes wrong from now on; a rate is taken of the group's first rigs."""
-        chosen = self._drawn(affliction, None)
-        self._sick.add(affliction, chosen)
-        if affliction.fault in SHAPING:
+    def add_fault(self, fault: ScheduledFault) -> None:
+        """Add a fault; a rate takes the first rigs of its group."""
+        chosen = self._rigs_with(fault, None)
+        self._faults.add(fault, chosen)
+        if fault.fault in FAULTS_OF_DRAW:
             self._move(chosen, self._mode[chosen])
 
-    def heal(self, fault: RigFault) -> None:
-        """A kind of fault is mended everywhere."""
-        mended = self._sick.mend(fault)
-        if fault in SHAPING:
-            self._move(mended, self._mode[mended])
+    def clear_fault(self, fault: RigFault) -> None:
+        """Remove a kind of fault from every rig."""
+        cleared = self._faults.remove(fault)
+        if fault in FAULTS_OF_DRAW:
+            self._move(cleared, self._mode[cleared])
 
     def energy_mwh(self, group: str) -> float:
-        """Energy at the wall since the start, exact up to float rounding; the physics' truth, no meter's."""
+        """Energy at the wall since the start, MWh, exact up to float rounding; true, not metered."""
         return float(self._watt_s[list(self._names).index(group)] / 3.6e9)
 
     def hash_ph_days(self, group: str) -> float:
@@ -194,7 +194,7 @@ class Fleet:
     def _at(self, group: str, rigs: Ints) -> Ints:
         return np.asarray(rigs, np.int64) + self._first[group]
 
-    def _drawn(self, a: Affliction, rng: np.random.Generator | None) -> Ints:
+    def _rigs_with(self, a: ScheduledFault, rng: np.random.Generator | None) -> Ints:
         groups = [a.group] if a.group is not None else list(self._groups)
         everyone = np.concatenate([self._at(g, np.arange(self._groups[g].rigs)) for g in groups])
         if a.rigs is not None:
@@ -203,27 +203,27 @@ class Fleet:
         return np.sort(rng.choice(everyone, count, replace=False)) if rng is not None else everyone[:count]
 
     def _has(self, fault: RigFault, at: Ints) -> Bools:
-        return self._sick.has(fault, at, self.now_s)
+        return self._faults.has(fault, at, self.now_s)
 
-    def _said(self, at: Ints) -> tuple[NDArray[np.int8], Bools]:
-        """What rigs answer an order they understand, and which of them obey it."""
+    def _answers(self, at: Ints) -> tuple[NDArray[np.int8], Bools]:
+        """What rigs answer to an order they understand, and which of them obey it."""
         gone = self._has(RigFault.UNREACHABLE, at) | self._has(RigFault.HANGS, at)
-        refuses, lies, drips = (self._has(f, at) for f in (RigFault.REFUSES, RigFault.LIES, RigFault.DRIPS))
-        said = np.where(gone | drips, UNREACHABLE, np.where(refuses, REFUSED, SENT)).astype(np.int8)
-        return said, ~(gone | refuses | lies)
+        refuses, no_effect, slow = (self._has(f, at) for f in (RigFault.REFUSES, RigFault.NO_EFFECT, RigFault.SLOW_ANSWERS))
+        said = np.where(gone | slow, UNREACHABLE, np.where(refuses, REFUSED, SENT)).astype(np.int8)
+        return said, ~(gone | refuses | no_effect)
 
     def _targets(self, at: Ints) -> tuple[Floats, Floats]:
-        """Watts and TH/s rigs end up at in their mode, under their limit, with their drift and their faults."""
+        """Watts and TH/s that rigs settle at in their mode, with their limit, their variation and their faults."""
         watts, ths = np.zeros(len(at)), np.zeros(len(at))
         for number, group in enumerate(self.spec.groups):
             mine = np.flatnonzero(self._group_of[at] == number)
             rigs = at[mine]
-            ill = (self._has(fault, rigs) for fault in SHAPING)
-            watts[mine], ths[mine] = drawn(group, self._mode[rigs], self._limit_w[rigs], *ill)
-        return watts * self._drift.of(at, self._mode[at] == 0), ths * self._drift.ths[at]
+            shaped_by = (self._has(fault, rigs) for fault in FAULTS_OF_DRAW)
+            watts[mine], ths[mine] = settled_draw(group, self._mode[rigs], self._limit_w[rigs], *shaped_by)
+        return watts * self._variation.of(at, self._mode[at] == 0), ths * self._variation.ths[at]
 
     def _move(self, at: Ints, mode: Ints | int, lift: bool = False) -> None:
-        """Rigs begin to go to a mode; the ones that wake take their time."""
+        """Rigs start to change to a mode; those that wake take their wake time."""
         if not len(at):
             return
         was_asleep = self._mode[at] == 0
@@ -234,7 +234,7 @@ class Fleet:
         self._awake_mode[at[awake]] = self._mode[at[awake]]
         self._since_s[at] = self.now_s
         self._aim(at, awake & was_asleep)
-        self._settle()
+        self._update_totals()
 
     def _aim(self, at: Ints, waking: Bools) -> None:
         now, (watts, ths) = self.now_s, self._targets(at)
@@ -250,14 +250,14 @@ class Fleet:
         self._ths.aim(at, ths, hash_start, hash_end)
         self._ths.put(at[asleep], ths[asleep], now)
 
-    def _settle(self) -> None:
-        """The sums rigs will have when all of them have arrived, by group, and when that is."""
+    def _update_totals(self) -> None:
+        """By group, the totals once every rig has settled; and by rig, when it has."""
         self._final_w = np.add.reduceat(self._watts.v1, self._starts)
         self._final_th = np.add.reduceat(self._ths.v1, self._starts)
         self._arrive_s = np.maximum(self._watts.t1, self._ths.t1)
 
     def _integrate(self, to_s: float) -> None:
-        """Exact: everyone at where they end up, and for those still on the way the difference."""
+        """Advance the integrals, exactly: every rig at where it settles, plus the difference for those still changing."""
         dt = to_s - self.now_s
         under_way = np.flatnonzero(self._arrive_s > self.now_s)
         number = self._group_of[under_way]
@@ -267,24 +267,24 @@ class Fleet:
         self.now_s = to_s
 
     def _next_event(self) -> float:
-        """When something next happens of itself, or some fault begins or ends."""
-        times = [self._sick.next_change(self.now_s)]
-        if len(self._sick.now(RigFault.REBOOT_LOOP, self.now_s)):
+        """When a rig next changes by itself, or a fault begins or ends."""
+        times = [self._faults.next_change(self.now_s)]
+        if len(self._faults.affected(RigFault.REBOOT_LOOP, self.now_s)):
             times.append((np.floor(self.now_s / REBOOT_EVERY_S) + 1) * REBOOT_EVERY_S)
-        restless = self._sick.now(RigFault.WAKES_BY_ITSELF, self.now_s)
-        if (asleep := restless[self._mode[restless] == 0]).size:
+        self_waking = self._faults.affected(RigFault.WAKES_BY_ITSELF, self.now_s)
+        if (asleep := self_waking[self._mode[self_waking] == 0]).size:
             times.extend(t for t in np.unique(self._since_s[asleep]) + SELF_WAKE_S if t > self.now_s)
         return float(min(times))
 
-    def _happen(self) -> None:
-        for fault in SHAPING:
-            changed = self._sick.changed(fault, self.now_s)
+    def _apply_events(self) -> None:
+        for fault in FAULTS_OF_DRAW:
+            changed = self._faults.changed(fault, self.now_s)
             self._move(changed, self._mode[changed])
         if self.now_s % REBOOT_EVERY_S == 0.0:
-            looping = self._sick.now(RigFault.REBOOT_LOOP, self.now_s)
+            looping = self._faults.affected(RigFault.REBOOT_LOOP, self.now_s)
             self._reboot(looping[self._mode[looping] > 0])
-        restless = self._sick.now(RigFault.WAKES_BY_ITSELF, self.now_s)
-        due = restless[(self._mode[restless] == 0) & (self._since_s[restless] + SELF_WAKE_S <= self.now_s)]
+        self_waking = self._faults.affected(RigFault.WAKES_BY_ITSELF, self.now_s)
+        due = self_waking[(self._mode[self_waking] == 0) & (self._since_s[self_waking] + SELF_WAKE_S <= self.now_s)]
         self._move(due, self._awake_mode[due])
 
     def _reboot(self, at: Ints) -> None:
@@ -294,4 +294,4 @@ class Fleet:
         self._ths.put(at, 0.0, self.now_s)
         self._since_s[at] = self.now_s
         self._aim(at, np.ones(len(at), bool))
-        self._settle()
+        self._update_totals()

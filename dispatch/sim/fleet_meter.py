@@ -1,4 +1,4 @@
-"""A meter over a fleet in this process: what its rigs truly draw, with the halls' overhead, whatever they say."""
+"""A meter over a simulated fleet in this process: the true load of its rigs, with the halls' overhead."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from optimizer.domain.site import Site
 
 
 class SimulatedMeter:
-    """Measures groups of a fleet. `overheads` are the halls' shares, one a group; `base_mw` is drawn whatever the rigs do."""
+    """Measures groups of a fleet. `overheads` are the halls' shares, one per group; `base_mw` is added whatever the rigs do."""
 
     def __init__(self, fleet: Fleet, groups: Sequence[str], overheads: Sequence[float], clock: Clock, base_mw: float = 0.0) -> None:
         self._fleet, self._clock, self._base_mw = fleet, clock, base_mw
@@ -32,7 +32,7 @@ class SimulatedMeter:
 
 
 def simulated_meters(site: Site, fleet: Fleet, clock: Clock) -> dict[MeterId, SimulatedMeter]:
-    """A meter for each one the site says it has, over the fleet that stands for its rigs; in mild air. A PDU measures rigs alone."""
+    """A simulated meter for each meter of the site, in mild weather. A PDU measures rigs alone."""
     out = {}
     for meter in meter_tables(site):
         groups = groups_behind(site, meter)

@@ -1,4 +1,4 @@
-"""A thread that hashes at a pace it is told, and stops within a twentieth of a second."""
+"""A thread that hashes at a given pace and stops within a twentieth of a second."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from dispatch.sim.stratum import EXTRANONCE2_BYTES, Job
 
 SPAN_S = 0.05
 NONCES = 2**32
-# A pace is measured over so long at most, and never over an instant at which it was changed.
+# A pace is measured over at most this long, and never across an instant at which it was changed.
 WINDOW_S = 2.0
 
 
@@ -53,7 +53,7 @@ class Hasher:
 
     @property
     def mhs(self) -> float:
-        """The pace it was told, millions of hashes a second."""
+        """The pace that was set, millions of hashes a second."""
         return self._mhs
 
     def pace(self, mhs: float) -> None:
@@ -64,7 +64,7 @@ class Hasher:
         self._changed.set()
 
     def give(self, work: Work | None) -> None:
-        """Work on this from now on."""
+        """Work on this job from now on; None stops."""
         self._work = work
         self._changed.set()
 
@@ -82,7 +82,7 @@ class Hasher:
         self._thread.join(2.0)
 
     def _run(self) -> None:
-        doing: Work | None = None
+        current: Work | None = None
         extranonce2, nonce, due_s = "", NONCES, wall_s()
         while not self._over:
             mhs, work = self._mhs, self._work
@@ -92,8 +92,8 @@ class Hasher:
                 due_s = wall_s()
                 continue
             nonces = max(1, round(mhs * 1e6 * SPAN_S / LANES)) * LANES
-            if work is not doing or nonce + nonces > NONCES:
-                doing, nonce, extranonce2 = work, 0, secrets.token_hex(EXTRANONCE2_BYTES)
+            if work is not current or nonce + nonces > NONCES:
+                current, nonce, extranonce2 = work, 0, secrets.token_hex(EXTRANONCE2_BYTES)
                 prefix, target = work.job.header(work.extranonce1, extranonce2), target_of(work.difficulty)
             for hit in search(prefix, nonce, nonces, target):
                 self._found(work.job.id, extranonce2, work.job.ntime, f"{hit:08x}")

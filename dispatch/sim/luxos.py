@@ -82,7 +82,7 @@ def _order(rig: Rig, verb: str, words: tuple[str, ...]) -> int | None:
             watts = {_name(step): watts for step, watts, _ in rig.profiles()}.get(name)
             return None if watts is None else rig.draw(verb, watts)
         case "atmset", _:
-            return rig.would()
+            return rig.answer_to_order()
         case "rebootdevice" | "resetminer", _:
             return rig.reboot(verb)
     return None
@@ -104,7 +104,7 @@ def _profiles(rig: Rig) -> list[dict[str, Any]]:
 
 
 def _config(rig: Rig, condition: Condition) -> dict[str, Any]:
-    step = min(rig.profiles(), key=lambda row: abs(row[1] - rig.aimed_w))[0]
+    step = min(rig.profiles(), key=lambda row: abs(row[1] - rig.target_w))[0]
     return {
         "ASC Count": BOARDS,
         "CurtailMode": "None" if condition.awake else "Sleep",

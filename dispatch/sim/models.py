@@ -9,20 +9,20 @@ from pathlib import Path
 
 from dispatch.rigs.dialects import spoken
 from dispatch.rigs.wire import Dialect
-from dispatch.sim.spec import Affliction, FleetSpec, GroupSpec, fault_from_json
+from dispatch.sim.spec import FleetSpec, GroupSpec, ScheduledFault, fault_from_json
 from dispatch.site_file import rig_catalogue
 from dispatch.site_file.defaults import default_file
 
-# What rigs of a model nobody knows answer as.
+# Rigs of a model that is not in the catalogue answer as this one.
 DEFAULT = (Dialect.WHATSMINER_V2, "M60S_VK30")
 
 
 class ServeFault(Exception):
-    """These rigs cannot be served as asked; the text says why."""
+    """Simulated rigs cannot be served as asked; the text says why."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Asked:
+class _ModelShare:
     """One model of a list: NAME, NAME:DIALECT, NAME=WEIGHT or NAME:DIALECT=WEIGHT."""
 
     group: str
@@ -31,13 +31,13 @@ class _Asked:
     weight: float
 
 
-def model_fleet(count: int, models: Sequence[str], afflictions: Sequence[Affliction] = ()) -> FleetSpec:
+def model_fleet(count: int, models: Sequence[str], faults: Sequence[ScheduledFault] = ()) -> FleetSpec:
     """`count` rigs, one group a model, shared by weight. A model is NAME, NAME:DIALECT, NAME=WEIGHT or NAME:DIALECT=WEIGHT. Raises
     ServeFault for a model the catalogue does not know and for a dialect it does not speak."""
     known = rig_catalogue.read_rig_catalogue(default_file("rigs.toml")).models
-    asked = [_asked(text) for text in models]
+    shares_asked = [_model_share(text) for text in models]
     groups = []
-    for a, rigs in zip(asked, _shares(count, [a.weight for a in asked]), strict=True):
+    for a, rigs in zip(shares_asked, _shares(count, [a.weight for a in shares_asked]), strict=True):
         if a.model not in known:
             raise ServeFault(f"{a.model!r} is not in the catalogue; it has {', '.join(known)}")
         try:
@@ -47,15 +47,15 @@ def model_fleet(count: int, models: Sequence[str], afflictions: Sequence[Afflict
         if rigs:
             of = known[a.model]
             groups.append(GroupSpec(a.group, a.model, rigs, of.modes, of.wake_min, dialect=dialect, wire_model=wire_model))
-    return FleetSpec(tuple(groups), tuple(afflictions))
+    return FleetSpec(tuple(groups), tuple(faults))
 
 
-def voiced(spec: FleetSpec) -> FleetSpec:
-    """The fleet with a dialect and a name on the wire for every group: its own, or the first its model has in the catalogue."""
-    return replace(spec, groups=tuple(_voiced(g) for g in spec.groups))
+def with_dialects(spec: FleetSpec) -> FleetSpec:
+    """The fleet with a dialect and a wire model for every group: its own, or the first that its model has in the catalogue."""
+    return replace(spec, groups=tuple(_with_dialect(g) for g in spec.groups))
 
 
-def faults_of(path: Path, models: Sequence[str]) -> tuple[Affliction, ...]:
+def faults_of(path: Path, models: Sequence[str]) -> tuple[ScheduledFault, ...]:
     """The faults of a JSON list of {"fault", "group" (a model as it was asked for, without weight), "rigs" or "rate", "from_s", "until_s"}.
     Raises ServeFault."""
     try:
@@ -63,14 +63,14 @@ def faults_of(path: Path, models: Sequence[str]) -> tuple[Affliction, ...]:
         found = tuple(fault_from_json(f) for f in (document if isinstance(document, list) else document["faults"]))
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ServeFault(f"{path}: {error}") from None
-    groups = [_asked(text).group for text in models]
+    groups = [_model_share(text).group for text in models]
     for n, a in enumerate(found):
         if a.group is not None and a.group not in groups:
             raise ServeFault(f"{path}: [{n}].group: {a.group!r} is none of {', '.join(groups)}")
     return found
 
 
-def _voiced(group: GroupSpec) -> GroupSpec:
+def _with_dialect(group: GroupSpec) -> GroupSpec:
     if group.dialect and group.wire_model:
         return group
     try:
@@ -80,16 +80,16 @@ def _voiced(group: GroupSpec) -> GroupSpec:
     return replace(group, dialect=dialect, wire_model=wire_model)
 
 
-def _asked(text: str) -> _Asked:
+def _model_share(text: str) -> _ModelShare:
     group, mark, weight = text.strip().partition("=")
     model, colon, dialect = group.partition(":")
     try:
-        heavy = float(weight) if mark else 1.0
+        value = float(weight) if mark else 1.0
     except ValueError:
-        heavy = 0.0
-    if not 0.0 < heavy < 1e9:
+        value = 0.0
+    if not 0.0 < value < 1e9:
         raise ServeFault(f"{text!r}: a weight is a number over 0, such as {model}=3")
-    return _Asked(group, model, dialect if colon else None, heavy)
+    return _ModelShare(group, model, dialect if colon else None, value)
 
 
 def _shares(count: int, weights: Sequence[float]) -> list[int]:

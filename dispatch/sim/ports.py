@@ -1,4 +1,4 @@
-"""Where a rig of each dialect listens, how a message ends there, and what answers it."""
+"""The ports of a rig of each dialect: how a message ends there, and what answers it."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from dispatch.sim.rig import Rig
 class Port:
     """A listening port.
 
-    complete  how many bytes the first whole message is, 0 while it has not arrived; raises WireError
-    answer    the answer to a whole message; raises WireError
+    complete  length in bytes of the first complete message, 0 while it has not arrived; raises WireError
+    answer    the answer to a complete message; raises WireError
     lasting   whether the connection stays open for another
     """
 

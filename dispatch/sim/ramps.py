@@ -1,4 +1,4 @@
-"""Quantities that move in straight lines and then stay; exact values and integrals, vectorised."""
+"""Quantities that change linearly and then stay; exact values and integrals, vectorised."""
 
 from __future__ import annotations
 
@@ -36,13 +36,13 @@ class Ramps:
         return value
 
     def aim(self, rigs: Ints, target: Floats, start: Floats | float, end: Floats | float) -> None:
-        """From now's value, which must be written by `hold` first, to `target` between `start` and `end`."""
+        """Go to `target` between `start` and `end`, from the value at which `hold` stopped the rigs before."""
         self.v1[rigs] = target
         self.t0[rigs] = start
         self.t1[rigs] = end
 
     def hold(self, rigs: Ints, t: float) -> None:
-        """Stop where the rigs are at `t`."""
+        """Stop the rigs at their values of instant `t`."""
         now = self.at(t, rigs)
         self.v0[rigs] = now
         self.v1[rigs] = now
@@ -50,7 +50,7 @@ class Ramps:
         self.t1[rigs] = t
 
     def put(self, rigs: Ints, values: Floats | float, t: float) -> None:
-        """Be there at once."""
+        """Set the values at once."""
         self.v0[rigs] = values
         self.v1[rigs] = values
         self.t0[rigs] = t

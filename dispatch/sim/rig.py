@@ -1,4 +1,4 @@
-"""One simulated rig at its address, whatever it speaks: what it is in, and the orders that move it."""
+"""One simulated rig at its address, whatever its dialect: its condition, and the orders that move it."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Condition:
 
     @property
     def fan_rpm(self) -> int:
-        """What its fans turn at."""
+        """The speed of its fans, revolutions a minute."""
         return 4200 if self.awake else 0
 
     @property
@@ -66,9 +66,9 @@ class Condition:
 class Rig:
     """A rig of a fleet, by group and position, and what clients can do to it.
 
-    noted    told of every order: the rig, the verb as it was on the wire, whether it moved the rig
-    later    takes what the rig has been told to do at an instant of its own clock, epoch seconds
-    memory   what a dialect remembers of its clients: sessions, tokens
+    on_order    called for every order: the rig, the verb as it was on the wire, whether it moved the rig
+    schedule    called for an order that takes effect at an instant, epoch seconds
+    memory   what a dialect keeps of its clients: sessions, tokens
     """
 
     address: str
@@ -76,8 +76,8 @@ class Rig:
     at: int
     group: GroupSpec
     fleet: Fleet
-    noted: Callable[[Rig, str, bool], None]
-    later: Callable[[Rig, float, Callable[[], object]], None]
+    on_order: Callable[[Rig, str, bool], None]
+    schedule: Callable[[Rig, float, Callable[[], object]], None]
     pools: Pools = POOLS
     memory: dict[str, Any] = field(default_factory=dict)
 
@@ -96,14 +96,14 @@ class Rig:
         return CLOCK_BEHIND_S if self.has(RigFault.WRONG_CLOCK) else 0.0
 
     def has(self, fault: RigFault) -> bool:
-        """Whether something is wrong with it now."""
+        """Whether it has a fault now."""
         return self.fleet.has(fault, self.group.name, self.at)
 
     def condition(self) -> Condition:
-        """What it is in now."""
+        """Its condition now."""
         group, rig = self.group, np.array([self.at])
         watts, ths = self.fleet.truth(group.name, rig)
-        mode, _, limit_w = self.fleet.standing(group.name, self.at)
+        mode, _, limit_w = self.fleet.orders_of(group.name, self.at)
         return Condition(
             address=self.address,
             number=self.number,
@@ -122,15 +122,15 @@ class Rig:
         )
 
     def sleep(self, verb: str) -> int:
-        """Put it to sleep; what it says (SENT, REFUSED, UNSUPPORTED), like all orders below."""
+        """Put it to sleep. Returns its answer (SENT, REFUSED, UNSUPPORTED), like all orders below."""
         return self._order(verb, lambda rig: self.fleet.command(self.group.name, rig, SLEEP))
 
     def wake(self, verb: str) -> int:
-        """Back into the awake mode and under the limit it had."""
+        """Wake it into the awake mode and the limit it had."""
         return self._order(verb, lambda rig: self.fleet.wake(self.group.name, rig))
 
     def enter(self, verb: str, mode: str) -> int:
-        """Into a mode at once, awake or not."""
+        """Put it into a mode at once, awake or not."""
         return self._order(verb, lambda rig: self.fleet.command(self.group.name, rig, mode))
 
     def prefer(self, verb: str, mode: str) -> int:
@@ -147,30 +147,30 @@ class Rig:
         return self.prefer(verb, near[0]) if near else self.limit(verb, watts)
 
     def reboot(self, verb: str) -> int:
-        """Start over; asleep it stays asleep."""
+        """Restart it; asleep it stays asleep."""
         return self._order(verb, lambda rig: self.fleet.reboot(self.group.name, rig))
 
     def set_pools(self, verb: str, pools: Pools) -> int:
-        """Hash for other pools, after starting over."""
+        """Hash for other pools, after a restart."""
         said = self.fleet.reboot(self.group.name, np.array([self.at])).said
-        obeys = said[0] == SENT and not self.has(RigFault.LIES)
+        obeys = said[0] == SENT and not self.has(RigFault.NO_EFFECT)
         if obeys:
             self.pools = pools
-        self.noted(self, verb, bool(obeys))
+        self.on_order(self, verb, bool(obeys))
         return int(said[0])
 
     def when_due(self, epoch_s: float, act: Callable[[], object]) -> None:
         """Do something when its own clock says `epoch_s`."""
-        self.later(self, epoch_s + self.behind_s, act)
+        self.schedule(self, epoch_s + self.behind_s, act)
 
     @property
-    def aimed_w(self) -> float:
-        """What it draws, or would draw were it awake, by nameplate."""
-        _, awake_mode, limit_w = self.fleet.standing(self.group.name, self.at)
+    def target_w(self) -> float:
+        """Watts it draws, or would draw were it awake, by nameplate."""
+        _, awake_mode, limit_w = self.fleet.orders_of(self.group.name, self.at)
         return min(limit_w, next(m.watts for m in self.group.modes if m.name == awake_mode))
 
-    def would(self) -> int:
-        """What it would say to an order now, without being given one."""
+    def answer_to_order(self) -> int:
+        """What it would answer to an order now, without being given one."""
         return SENT if not self.has(RigFault.REFUSES) else REFUSED
 
     def profiles(self) -> list[tuple[int, float, float]]:
@@ -179,5 +179,5 @@ class Rig:
 
     def _order(self, verb: str, act: Callable[[Any], Answers]) -> int:
         answers = act(np.array([self.at]))
-        self.noted(self, verb, bool(answers.moved[0]))
+        self.on_order(self, verb, bool(answers.moved[0]))
         return int(answers.said[0])

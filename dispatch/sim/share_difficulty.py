@@ -1,4 +1,4 @@
-"""What a hash is worth: double SHA-256 by hashlib, difficulty and target."""
+"""Double SHA-256 by hashlib, and the target of a share difficulty."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ HASHES_PER_DIFF = 2.0**32
 
 
 def digest(header: bytes) -> int:
-    """The double SHA-256 of a whole header as the number that is compared with a target."""
+    """The double SHA-256 of a block header, as the number that is compared with a target."""
     return int.from_bytes(hashlib.sha256(hashlib.sha256(header).digest()).digest(), "little")
 
 

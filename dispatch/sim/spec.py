@@ -1,4 +1,4 @@
-"""What a simulated fleet is made of: groups of rigs, and what is wrong with some of them."""
+"""What a simulated fleet consists of: groups of rigs, and the faults of some of them."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from optimizer.domain.site import SLEEP, Mode, RigGroup
 
 
 class RigFault(StrEnum):
-    """What can be wrong with a rig.
+    """A fault a rig can have.
 
     refuses         answers "can't access write cmd" to every order and does nothing
-    lies            answers OK to every order and does nothing
-    hangs           takes the connection and never answers; keeps running
-    drips           obeys, but its answers trickle in too slowly to be of use
+    no_effect       answers OK to every order and does nothing
+    hangs           accepts connections and never answers; keeps running
+    slow_answers    obeys, but its answers arrive too slowly to be of use
     unreachable     drops every connection; keeps running
     slow_wake       needs four times its model's wake time
     reboot_loop     starts over every 15 minutes while awake
@@ -27,9 +27,9 @@ class RigFault(StrEnum):
     """
 
     REFUSES = "refuses"
-    LIES = "lies"
+    NO_EFFECT = "no_effect"
     HANGS = "hangs"
-    DRIPS = "drips"
+    SLOW_ANSWERS = "slow_answers"
     UNREACHABLE = "unreachable"
     SLOW_WAKE = "slow_wake"
     REBOOT_LOOP = "reboot_loop"
@@ -40,7 +40,7 @@ class RigFault(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Affliction:
+class ScheduledFault:
     """A fault on rigs: of one group or of all, named ones or a `rate` of them drawn by the fleet's seed, for a span of epoch seconds."""
 
     fault: RigFault
@@ -79,21 +79,23 @@ class GroupSpec:
 
 @dataclass(frozen=True, slots=True)
 class FleetSpec:
-    """What is simulated: groups of rigs and what ails some of them."""
+    """A simulated fleet: groups of rigs, and the faults of some of them."""
 
     groups: tuple[GroupSpec, ...]
-    afflictions: tuple[Affliction, ...] = ()
+    faults: tuple[ScheduledFault, ...] = ()
 
     @property
     def rigs(self) -> int:
+        """How many rigs there are in all groups."""
         return sum(g.rigs for g in self.groups)
 
-    def with_afflictions(self, afflictions: Iterable[Affliction]) -> FleetSpec:
-        return replace(self, afflictions=(*self.afflictions, *afflictions))
+    def with_faults(self, faults: Iterable[ScheduledFault]) -> FleetSpec:
+        """The same fleet with further faults."""
+        return replace(self, faults=(*self.faults, *faults))
 
 
 def spec_of(groups: Iterable[RigGroup]) -> FleetSpec:
-    """The fleet of a site's groups as its owner wrote them down."""
+    """The fleet of a site's groups, as the site file describes them."""
     return FleetSpec(tuple(GroupSpec(g.name, g.model, g.rigs, with_sleep(g.modes), g.wake_min) for g in groups))
 
 
@@ -120,7 +122,7 @@ def spec_to_json(spec: FleetSpec) -> dict[str, Any]:
             }
             for g in spec.groups
         ],
-        "faults": [_fault_to_json(a) for a in spec.afflictions],
+        "faults": [_fault_to_json(a) for a in spec.faults],
     }
 
 
@@ -142,7 +144,7 @@ def spec_from_json(document: Mapping[str, Any]) -> FleetSpec:
     return FleetSpec(groups, tuple(fault_from_json(f) for f in document.get("faults", ())))
 
 
-def _fault_to_json(a: Affliction) -> dict[str, Any]:
+def _fault_to_json(a: ScheduledFault) -> dict[str, Any]:
     out: dict[str, Any] = {"fault": a.fault.value, "group": a.group, "rate": a.rate}
     if a.rigs is not None:
         out["rigs"] = list(a.rigs)
@@ -150,7 +152,7 @@ def _fault_to_json(a: Affliction) -> dict[str, Any]:
     return out
 
 
-def fault_from_json(document: Mapping[str, Any]) -> Affliction:
+def fault_from_json(document: Mapping[str, Any]) -> ScheduledFault:
     """One fault of a faults file: {"fault": KIND, "group", "rigs": [positions] or "rate", "from_s", "until_s"}. Raises ValueError."""
     unknown = set(document) - {"fault", "group", "rigs", "rate", "from_s", "until_s"}
     if unknown:
@@ -158,7 +160,7 @@ def fault_from_json(document: Mapping[str, Any]) -> Affliction:
     if document.get("fault") not in set(RigFault):
         raise ValueError(f"fault must be one of {', '.join(RigFault)}, not {document.get('fault')!r}")
     rigs = document.get("rigs")
-    return Affliction(
+    return ScheduledFault(
         RigFault(document["fault"]),
         document.get("group"),
         None if rigs is None else tuple(int(r) for r in rigs),

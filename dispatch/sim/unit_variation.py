@@ -10,19 +10,19 @@ from dispatch.sim.ramps import Floats, Ints
 AMBIENT_C = 25.0
 
 
-class Drift:
-    """Arrays over all rigs of a fleet.
+class UnitVariation:
+    """Factors by which single rigs differ from the nameplate; arrays over all rigs of a fleet, float64.
 
     watts, ths    factors on the nameplate awake: 1.5 % and 1 %, within the makers' 5 % and 3 %
     standby       factor on the watts asleep: 3 %, within 5 %
     wake          factor on the wake time: 4 %, within 10 %
-    room_c        what a rig takes in: 25 C, 2 C more or less by its place in the hall, within 6 C
+    room_c        intake air in C: 25, give or take 2 by its place in the hall, within 6
     """
 
     def __init__(self, rigs: int, rng: np.random.Generator) -> None:
         self.watts = _near(rigs, rng, 0.015, 0.05)
         self.ths = _near(rigs, rng, 0.010, 0.03)
-        # Faults by rate are drawn after the first two; these from a stream of their own, so that neither moves the other.
+        # Faults by rate are drawn from the stream of the first two; these have a stream of their own, so that neither changes the other.
         own = np.random.default_rng(rng.bit_generator.seed_seq.spawn(1)[0])  # type: ignore[attr-defined]
         self.standby = _near(rigs, own, 0.03, 0.05)
         self.wake = _near(rigs, own, 0.04, 0.10)

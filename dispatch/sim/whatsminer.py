@@ -15,7 +15,7 @@ from dispatch.sim.cgminer import pools
 from dispatch.sim.rig import BOARDS, CHIPS, REFUSED, UNSUPPORTED, Condition, Rig
 
 PASSWORD = "admin"
-# All rigs of a yard share salts: thousands of them shall not spend the machine on md5crypt. Real ones draw their own.
+# All rigs of a process share salts, so that thousands of them do not keep the machine busy with md5crypt. Real rigs draw their own.
 SALT, NEWSALT = "BQ5hoXV9", "jbzkfQls"
 API = "2.0.5"
 # Clients take API v3 to be there from November 2024 on.

@@ -17,7 +17,7 @@ async def conforms(source: Source, since: datetime, until: datetime, cuts: Seque
     """Holds a source that answers any window (an archive, a synthetic market) to the protocol; gives back the facts of the whole window."""
     whole = await source.fetch(since, until)
     keeps(source, whole, since, until)
-    assert list(await source.fetch(since, until)) == list(whole), "asked again, it says something else"
+    assert list(await source.fetch(since, until)) == list(whole), "a second request must give the same facts"
     assert list(await source.fetch(until, until)) == [], "an empty window holds a fact"
     edges = [since, *sorted(cuts or thirds(since, until)), until]
     parts: list[Fact] = []

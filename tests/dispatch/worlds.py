@@ -15,7 +15,7 @@ from dispatch.runtime.world import World
 from dispatch.sim.driver import simulated_drivers
 from dispatch.sim.fleet import Fleet
 from dispatch.sim.fleet_meter import simulated_meters
-from dispatch.sim.spec import Affliction, spec_of
+from dispatch.sim.spec import ScheduledFault, spec_of
 from dispatch.site_file.setup import Setup
 from markets.facts import Fact
 from tests.fakes import Forgetful, Telling
@@ -27,16 +27,16 @@ def world(
     facts: Iterable[Fact] = (),
     *,
     fleet: Fleet | None = None,
-    faults: Iterable[Affliction] = (),
+    faults: Iterable[ScheduledFault] = (),
     seed: int = 0,
     inbox: Any = None,
     telemetry: Any = None,
     sources: Iterable[Telling] = (),
 ) -> World:
     clock = VirtualClock(start)
-    fleet = fleet or Fleet(spec_of(setup.site.groups).with_afflictions(tuple(faults)), seed, start.timestamp())
+    fleet = fleet or Fleet(spec_of(setup.site.groups).with_faults(tuple(faults)), seed, start.timestamp())
     meters = MeterReadings(simulated_meters(setup.site, fleet, clock), clock)
     controller = RigController(setup.site, simulated_drivers(fleet, clock), clock, telemetry or Forgetful(), meters)
-    told = [Telling(list(facts)), *sources]
-    observer = SiteObserver(clock, [PolledSource(s) for s in told], controller, inbox, refresh_each_tick=True)
+    every_source = [Telling(list(facts)), *sources]
+    observer = SiteObserver(clock, [PolledSource(s) for s in every_source], controller, inbox, refresh_each_tick=True)
     return World("replay", clock, observer, controller, InlinePlanner())

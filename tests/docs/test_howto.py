@@ -19,7 +19,7 @@ import pytest
 from dispatch.clock import VirtualClock
 from dispatch.sim.driver import SimulatedDriver
 from dispatch.sim.fleet import Fleet
-from dispatch.sim.spec import Affliction, RigFault, spec_of
+from dispatch.sim.spec import RigFault, ScheduledFault, spec_of
 from tests.conformance.driver_kit import LAWS, Bench
 from tests.dispatch.rigs.fakes import START, site
 from tests.docs.pages import DOCS, blocks, run_block
@@ -63,7 +63,7 @@ async def test_the_source_conforms(tmp_path: Path) -> None:
 async def gateway_bench() -> AsyncIterator[Bench]:
     """Simulated rigs behind a gateway on loopback; it never answers for rig 2."""
     module, group, clock = written("gateway"), site(6).groups[0], VirtualClock(START)
-    spec = spec_of([group]).with_afflictions([Affliction(RigFault.HANGS, "g0", (2,))])
+    spec = spec_of([group]).with_faults([ScheduledFault(RigFault.HANGS, "g0", (2,))])
     rigs = SimulatedDriver(Fleet(spec, 3, START.timestamp()), "g0", clock)
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

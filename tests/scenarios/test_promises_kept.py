@@ -1,4 +1,5 @@
-"""A promise is called on while rigs refuse, lie, hang, wake by themselves: the meter judges whether it is kept, and if not, who was told.
+"""A promise is called on while rigs refuse, ignore orders, hang or wake by themselves: the meter decides whether it is kept, and the
+journal names by how much it is not.
 
 The judge reads the true load of the simulated fleet, not what rigs or our own books say.
 """
@@ -19,7 +20,7 @@ from dispatch.runtime import loop
 from dispatch.runtime.redecide import redecide
 from dispatch.service.replay import run_started
 from dispatch.sim.fleet import Fleet
-from dispatch.sim.spec import Affliction, RigFault, spec_of
+from dispatch.sim.spec import RigFault, ScheduledFault, spec_of
 from dispatch.site_file.load import setup_from_document
 from dispatch.site_file.setup import Setup
 from dispatch.store.journal import MemoryJournal
@@ -37,7 +38,7 @@ OLD, NEW = 60, 60
 
 @dataclass
 class Judged:
-    """What the meter saw: MW by instant after each tick; and what the journal says."""
+    """Metered MW by instant after each tick, and the journal."""
 
     mw: dict[datetime, float] = field(default_factory=dict)
     journal: MemoryJournal = field(default_factory=MemoryJournal)
@@ -64,8 +65,8 @@ def called(mw_cap: float, at: datetime = CALLED) -> Call:
     )  # fmt: skip
 
 
-async def judged(setup: Setup, mw_cap: float, faults: Iterable[Affliction], seed: int = 1, hours: float = 1.5) -> Judged:
-    fleet = Fleet(spec_of(setup.site.groups).with_afflictions(tuple(faults)), seed, NOON.timestamp())
+async def judged(setup: Setup, mw_cap: float, faults: Iterable[ScheduledFault], seed: int = 1, hours: float = 1.5) -> Judged:
+    fleet = Fleet(spec_of(setup.site.groups).with_faults(tuple(faults)), seed, NOON.timestamp())
     facts = [*prices([20.0] * 24, NOON - 2 * HOUR), hashprice(45.0, NOON), called(mw_cap)]
     made, out = world(setup, NOON, facts, fleet=fleet), Judged()
 
@@ -89,10 +90,10 @@ SOME = tuple(range(0, 60, 5))  # 12 of 60
 
 @pytest.mark.parametrize("metered", [True, False], ids=["metered", "unmetered"])
 @pytest.mark.parametrize("fault", list(RigFault))
-async def test_the_promise_is_kept_in_time_whenever_enough_rigs_are_sound(fault: RigFault, metered: bool) -> None:
-    """A fifth of each group is faulty: 24 rigs that may draw 78 kW whatever they are told. 140 kW can be kept with the others."""
+async def test_the_promise_is_kept_in_time_whenever_enough_rigs_obey(fault: RigFault, metered: bool) -> None:
+    """A fifth of each group is faulty: 24 rigs that may draw 78 kW whatever they are ordered. 140 kW can be kept with the others."""
     setup = site(metered)
-    got = await judged(setup, 0.14, [Affliction(fault, name, SOME, from_s=CALLED.timestamp()) for name in ("a-old", "b-new")])
+    got = await judged(setup, 0.14, [ScheduledFault(fault, name, SOME, from_s=CALLED.timestamp()) for name in ("a-old", "b-new")])
     before = [mw for at, mw in got.mw.items() if at < CALLED]
     assert min(before) > 0.3
     assert got.worst(CALLED + RESPONSE, CALLED + HOUR) <= 0.14
@@ -100,11 +101,11 @@ async def test_the_promise_is_kept_in_time_whenever_enough_rigs_are_sound(fault:
 
 
 @pytest.mark.parametrize("metered", [True, False], ids=["metered", "unmetered"])
-@pytest.mark.parametrize("fault", [RigFault.REFUSES, RigFault.LIES, RigFault.HANGS, RigFault.UNREACHABLE])
+@pytest.mark.parametrize("fault", [RigFault.REFUSES, RigFault.NO_EFFECT, RigFault.HANGS, RigFault.UNREACHABLE])
 async def test_a_promise_that_cannot_be_kept_is_named_within_a_tick_with_its_size(fault: RigFault, metered: bool) -> None:
     """24 rigs do not move; 20 kW cannot be reached, whatever the other 96 do: about 60 kW are missing."""
     setup = site(metered)
-    got = await judged(setup, 0.02, [Affliction(fault, name, SOME, from_s=CALLED.timestamp()) for name in ("a-old", "b-new")])
+    got = await judged(setup, 0.02, [ScheduledFault(fault, name, SOME, from_s=CALLED.timestamp()) for name in ("a-old", "b-new")])
     named = [c for c in got.commanded() if c.short.get("plant", 0.0) > 0.03]
     assert named and named[0].at <= CALLED + timedelta(seconds=setup.site.tick_s)
     missing = min(got.mw.values()) - 0.02
@@ -114,7 +115,7 @@ async def test_a_promise_that_cannot_be_kept_is_named_within_a_tick_with_its_siz
 
 async def test_every_rig_that_is_left_alone_has_its_reason() -> None:
     setup = site(True)
-    faults = [Affliction(RigFault.LIES, "a-old", (1, 2, 3)), Affliction(RigFault.UNREACHABLE, "b-new", (4, 5))]
+    faults = [ScheduledFault(RigFault.NO_EFFECT, "a-old", (1, 2, 3)), ScheduledFault(RigFault.UNREACHABLE, "b-new", (4, 5))]
     got = await judged(setup, 0.002, faults)
     last = got.commanded()[-1].skipped
     assert last["b-new"]["unreachable"] == 2
@@ -124,28 +125,28 @@ async def test_every_rig_that_is_left_alone_has_its_reason() -> None:
 async def test_rigs_that_come_online_during_an_event_are_caught() -> None:
     """Ten rigs are off the network, and draw, when the call comes; half an hour later they answer again."""
     setup = site(True)
-    gone = Affliction(RigFault.UNREACHABLE, "a-old", tuple(range(10)), until_s=(CALLED + 30 * MINUTE).timestamp())
+    gone = ScheduledFault(RigFault.UNREACHABLE, "a-old", tuple(range(10)), until_s=(CALLED + 30 * MINUTE).timestamp())
     got = await judged(setup, 0.003, [gone], hours=2)
     assert got.worst(CALLED + RESPONSE, CALLED + 30 * MINUTE) > 0.03
     assert got.worst(CALLED + 33 * MINUTE, CALLED + HOUR) <= 0.003
 
 
-async def test_nobody_flips_a_rig_that_will_not_stay_put() -> None:
+async def test_a_rig_that_keeps_leaving_its_mode_is_left_alone() -> None:
     """A rig that wakes by itself is put back three times, then left alone for an hour while others make up for it."""
     setup = site(True)
-    got = await judged(setup, 0.3, [Affliction(RigFault.WAKES_BY_ITSELF, "a-old", (0, 1, 2, 3))], hours=2.5)
+    got = await judged(setup, 0.3, [ScheduledFault(RigFault.WAKES_BY_ITSELF, "a-old", (0, 1, 2, 3))], hours=2.5)
     orders = [o for c in got.commanded() for o in c.orders if o.group == "a-old" and o.mode == "sleep"]
     assert got.worst(CALLED + RESPONSE, CALLED + 2 * HOUR) <= 0.3
     assert 2 <= len(orders) <= 12
 
 
-async def test_the_meter_sees_what_the_rigs_hide() -> None:
+async def test_the_meter_shows_load_that_rigs_do_not_report() -> None:
     """Rigs that obey but can never be read: with a meter their load counts, and the journal shows what it read."""
     setup = site(True)
-    got = await judged(setup, 0.14, [Affliction(RigFault.DRIPS, "b-new", tuple(range(20)))])
+    got = await judged(setup, 0.14, [ScheduledFault(RigFault.SLOW_ANSWERS, "b-new", tuple(range(20)))])
     assert got.worst(CALLED + RESPONSE, CALLED + HOUR) <= 0.14
-    looks = [e for _, e in got.journal.read() if isinstance(e, Seen)]
-    assert all(set(e.meters) == {MeterId.parse("meter main")} for e in looks)
+    observations = [e for _, e in got.journal.read() if isinstance(e, Seen)]
+    assert all(set(e.meters) == {MeterId.parse("meter main")} for e in observations)
 
 
 async def test_a_set_point_is_met_from_below_as_well_as_from_above() -> None:
@@ -176,11 +177,11 @@ async def test_any_mixture_of_faults_is_kept_or_named(seed: int) -> None:
     setup, cap_mw = site(True), float(r.uniform(0.05, 0.25))
     kinds = [RigFault(k) for k in r.choice([f.value for f in RigFault], size=4, replace=False)]
     begins = [float((CALLED + timedelta(minutes=float(r.uniform(-20, 20)))).timestamp()) for _ in kinds]
-    faults = [Affliction(k, None, None, float(r.uniform(0.0, 0.12)), s) for k, s in zip(kinds, begins, strict=True)]
+    faults = [ScheduledFault(k, None, None, float(r.uniform(0.0, 0.12)), s) for k, s in zip(kinds, begins, strict=True)]
     got = await judged(setup, cap_mw, faults, seed=seed)
     settled = CALLED + 30 * MINUTE  # the last fault begins 20 minutes in; a response time later all is found out
-    looks = [(at, mw) for at, mw in got.mw.items() if settled <= at < CALLED + HOUR]
-    over = {at: mw for (_, before), (at, mw) in zip(looks, looks[1:], strict=False) if before > cap_mw and mw > cap_mw}
+    readings = [(at, mw) for at, mw in got.mw.items() if settled <= at < CALLED + HOUR]
+    over = {at: mw for (_, before), (at, mw) in zip(readings, readings[1:], strict=False) if before > cap_mw and mw > cap_mw}
     said = [c for c in got.commanded() if c.short]
     assert not over or (said and said[0].at <= settled), (seed, kinds, max(over.values()), cap_mw)
     faulty_mw = sum(a.rate for a in faults) * (OLD * 0.0030 + NEW * 0.0035)

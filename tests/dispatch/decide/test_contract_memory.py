@@ -78,7 +78,7 @@ def test_an_hour_seen_in_part_counts_only_its_whole_intervals() -> None:
     assert state.contract_memories.by_contract["transmission"][OWN_PEAK_MW] == pytest.approx(0.06 * 1.1)
 
 
-def test_a_long_silence_is_not_taken_for_the_last_look() -> None:
+def test_a_long_gap_is_not_filled_with_the_last_reading() -> None:
     state = run(site(), look(NOON, 0.12), look(NOON + 5 * HOUR, 0.12), look(NOON + 5 * HOUR + 5 * MINUTE, 0.12))
     assert not state.contract_memories.by_contract
     short = run(site(), look(NOON, 0.12), look(NOON + 50 * MINUTE, 0.12), look(NOON + HOUR, 0.0))
@@ -95,7 +95,7 @@ def test_what_was_delivered_and_what_ran_of_what_was_promised() -> None:
     assert hosting[PROMISED_MWH] == pytest.approx(0.9 * 40 * 3500 / 1e6 * 2)
 
 
-def test_a_plan_is_told_what_is_remembered() -> None:
+def test_a_plan_gets_what_contracts_remember() -> None:
     state = run(site(), look(NOON, 0.12, 0.0, price(30.0, NOON)), *looks(NOON + 5 * MINUTE, [0.12] * 14))
     memory = plan_inputs.so_far(state, state.at).memory
     assert memory["transmission"][OWN_PEAK_MW] == pytest.approx(0.12 * 1.1)

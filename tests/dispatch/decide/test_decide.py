@@ -146,7 +146,7 @@ def done(commanded: Commanded, **outcomes: str) -> Done:
     )
 
 
-def test_what_did_not_move_is_given_to_others_in_the_next_round() -> None:
+def test_load_that_did_not_move_is_shed_by_other_rigs_in_the_next_round() -> None:
     setup = small()
     half = {"sleep": 20.0, "normal": 20.0}
     state = folded(setup, Seen(at=NOON, fleet=look(setup)), planned(setup, NOON, 1, a_old=half))
@@ -227,7 +227,7 @@ def test_another_site_file_keeps_what_it_can() -> None:
     assert (state.fleet["a-old"].seen == 0).all() and state.plan is None
 
 
-def test_rigs_that_drifted_out_of_a_mode_are_told_again_before_others_are_disturbed() -> None:
+def test_rigs_that_left_their_mode_are_ordered_back_before_others_are_moved() -> None:
     setup = small()
     half = {"sleep": 20.0, "normal": 20.0}
     state = folded(setup, Seen(at=NOON, fleet=look(setup)), planned(setup, NOON, 1, a_old=half))
@@ -239,7 +239,7 @@ def test_rigs_that_drifted_out_of_a_mode_are_told_again_before_others_are_distur
     assert moved(decide(state, NOON + 5 * MINUTE, 1)) == {("a-old", "sleep"): (0, 1, 2, 3, 4)}
 
 
-def test_waiting_for_a_plan_disturbs_nobody_even_where_some_did_not_obey() -> None:
+def test_waiting_for_a_plan_moves_no_rig_even_after_failed_orders() -> None:
     """Liars were replaced by others; a tick that waits for a new plan must not replace them again."""
     setup = small()
     half = {"sleep": 20.0, "normal": 20.0}
@@ -254,7 +254,7 @@ def test_waiting_for_a_plan_disturbs_nobody_even_where_some_did_not_obey() -> No
     assert decide(state.after(later, 7), NOON + 5 * MINUTE, 1) is None
 
 
-def test_what_a_call_cut_is_not_cut_again_before_the_next_look() -> None:
+def test_what_a_call_cut_is_not_cut_again_before_the_next_reading() -> None:
     """The last look shows the load from before the command: it says nothing of what the rigs that still hash draw."""
     setup = small()
     posted = Seen(at=NOON, fleet=look(setup), facts=(call(NOON),))

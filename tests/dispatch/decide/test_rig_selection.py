@@ -32,7 +32,7 @@ def test_rigs_that_others_put_to_sleep_are_left_alone_and_shown() -> None:
     assert commanded is not None and commanded.orders == () and commanded.skipped == {"a-old": {"asleep, not by us": 10}}
 
 
-def test_a_rig_that_somebody_put_to_sleep_after_us_is_theirs_until_we_tell_it_again() -> None:
+def test_a_rig_put_to_sleep_by_hand_after_us_is_not_ours_until_ordered_again() -> None:
     setup = small()
     state = folded(setup, seen(setup, NOON), planned(setup, NOON, 1, a_old={"sleep": 40.0}))
     slept = decide(state, NOON, 1)
@@ -77,7 +77,7 @@ def put_to_sleep(state: State, setup: Any, at: Any, seq: int) -> tuple[State, Co
     return state.after(commanded, seq + 2).after(done(commanded), seq + 3), commanded
 
 
-def test_a_rig_that_keeps_waking_is_put_back_a_few_times_and_then_let_alone_for_an_hour() -> None:
+def test_a_rig_that_keeps_waking_is_put_back_three_times_and_then_quarantined() -> None:
     setup = small()
     state, at, seq = folded(setup, seen(setup, NOON)), NOON, 1
     told = []
@@ -130,7 +130,7 @@ def test_a_call_that_cannot_do_without_them_tries_rigs_in_quarantine_once_a_tick
     assert second is not None and second.orders == () and second.skipped["a-old"] == {"did not obey": 40}
 
 
-def test_a_rig_that_obeyed_at_last_is_not_told_again_before_the_next_look() -> None:
+def test_a_rig_that_obeyed_at_last_gets_no_order_before_the_next_reading() -> None:
     """It was wanted so before, failed, and reached it now: the last look, from before, says nothing of it."""
     setup = small()
     state = folded(setup, seen(setup, NOON), planned(setup, NOON, 1, a_old={"sleep": 40.0}))
@@ -144,7 +144,7 @@ def test_a_rig_that_obeyed_at_last_is_not_told_again_before_the_next_look() -> N
     assert decide(state.after(second, 7).after(done(second), 8), at, 2) is None
 
 
-def test_a_tenant_who_was_promised_to_run_is_disturbed_last() -> None:
+def test_a_tenant_with_promised_uptime_is_stopped_last() -> None:
     """A cap of 0.2 MW: by J/TH alone the tenant's old rigs would go first."""
     groups = [group("a-old", "a", watts=3000.0, ths=100.0, tenant="t"), group("b-new", "b", watts=3500.0, ths=200.0)]
     hosting = {"type": "hosting", "scope": {"tenant": "t"}, "usd_per_mwh": 60.0, "uptime": 0.95, "credit_usd_per_mwh": 30.0}
@@ -230,7 +230,7 @@ def test_a_meter_is_not_believed_when_it_says_far_too_little() -> None:
     assert commanded is not None and commanded.orders
 
 
-def test_what_is_measured_stands_behind_what() -> None:
+def test_the_groups_behind_each_meter() -> None:
     site = small().site
     assert groups_behind(site, MAIN) == ("a-old", "b-new") and groups_behind(site, MeterId.parse("hall b")) == ("b-new",)
     assert groups_behind(site, MeterId.parse("group a-old")) == ("a-old",) and groups_behind(site, MeterId.parse("hall z")) == ()
@@ -244,7 +244,7 @@ def test_a_cap_is_kept_by_what_the_meter_says() -> None:
     assert kept["b-new"] == [0, 40] and 0.17 < (40 * 3500 + kept["a-old"][1] * 3000 + kept["a-old"][0] * 20) / 1e6 <= 0.175
 
 
-def test_silent_rigs_draw_what_they_were_last_seen_to() -> None:
+def test_unreachable_rigs_count_with_what_they_last_drew() -> None:
     setup = small()
     first = seen(setup, NOON)
     gone = Seen(

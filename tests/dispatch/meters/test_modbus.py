@@ -39,7 +39,7 @@ async def test_a_meter_is_read_again_and_again(board: MeterBoard) -> None:
     await asyncio.gather(meter.close(), other.close())
 
 
-async def test_a_meter_that_objects_or_is_not_there_says_nothing(board: MeterBoard) -> None:
+async def test_a_meter_that_refuses_or_is_missing_reads_none(board: MeterBoard) -> None:
     meter = power(1)
     board.silent.add(1)
     assert await meter.read_mw(1.0) is None

@@ -12,7 +12,7 @@ from dispatch.entries import Commanded, Done, Order, pack, unpack
 from dispatch.rigs.controller import RigController
 from dispatch.sim.driver import simulated_drivers
 from dispatch.sim.fleet import Fleet
-from dispatch.sim.spec import Affliction, spec_of
+from dispatch.sim.spec import ScheduledFault, spec_of
 from optimizer.domain.site import Hall, Meter, Mode, RigGroup, Site
 
 START = datetime(2026, 8, 20, 16, tzinfo=UTC)
@@ -46,10 +46,10 @@ class Sink:
         self.rows += [(float(a), group, int(r), float(w), float(t), why) for a, r, w, t in zip(at_s, rigs, watts, ths, strict=True)]
 
 
-def simulated_controller(written: Site, *faults: Affliction, seed: int = 1) -> tuple[RigController, Fleet, VirtualClock, Sink]:
+def simulated_controller(written: Site, *faults: ScheduledFault, seed: int = 1) -> tuple[RigController, Fleet, VirtualClock, Sink]:
     """A controller over an in-process fleet, on a clock that moves only as it is waited for."""
     clock, sink = VirtualClock(START), Sink()
-    fleet = Fleet(spec_of(written.groups).with_afflictions(faults), seed, START.timestamp())
+    fleet = Fleet(spec_of(written.groups).with_faults(faults), seed, START.timestamp())
     return RigController(written, simulated_drivers(fleet, clock), clock, sink), fleet, clock, sink
 
 

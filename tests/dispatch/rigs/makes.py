@@ -16,7 +16,7 @@ from dispatch.rigs.roster import addresses
 from dispatch.rigs.wire import PORTS, Dialect
 from dispatch.sim.addressed_fleet import AddressedFleet
 from dispatch.sim.server import serving
-from dispatch.sim.spec import Affliction, spec_of
+from dispatch.sim.spec import ScheduledFault, spec_of
 from optimizer.domain.site import RigGroup
 from tests.dispatch.rigs.fakes import site
 
@@ -57,16 +57,16 @@ def need_ports(dialect: Dialect) -> None:
 
 @dataclass(frozen=True)
 class Served:
-    """Rigs that answer: their group, their addresses, the yard they stand in."""
+    """Rigs that answer: their group, their addresses, and the fleet that serves them."""
 
     group: RigGroup
     ips: tuple[str, ...]
-    yard: AddressedFleet
+    addressed: AddressedFleet
 
 
 @asynccontextmanager
 async def served(
-    dialect: Dialect, subnet: str, rigs: int, clock: Clock, *faults: Affliction, modes: int = 3, seed: int = 3
+    dialect: Dialect, subnet: str, rigs: int, clock: Clock, *faults: ScheduledFault, modes: int = 3, seed: int = 3
 ) -> AsyncIterator[Served]:
     """`rigs` rigs of group g0 with the first and last of `modes` modes: 3 for sleep, low and normal, 2 for sleep and normal."""
     need_ports(dialect)
@@ -76,5 +76,5 @@ async def served(
     spec = spec_of([group])
     spec = replace(spec, groups=tuple(replace(g, dialect=dialect, wire_model=WIRE_MODELS[dialect]) for g in spec.groups))
     ips = addresses(subnet, rigs)
-    async with serving(spec.with_afflictions(faults), {"g0": ips}, clock, seed=seed) as yard:
-        yield Served(group, ips, yard)
+    async with serving(spec.with_faults(faults), {"g0": ips}, clock, seed=seed) as addressed:
+        yield Served(group, ips, addressed)

@@ -19,7 +19,7 @@ from dispatch.rigs.roster import addresses, roster
 from dispatch.rigs.secrets import secret
 from dispatch.sim.addressed_fleet import AddressedFleet
 from dispatch.sim.server import serving
-from dispatch.sim.spec import Affliction, RigFault, spec_of
+from dispatch.sim.spec import RigFault, ScheduledFault, spec_of
 from dispatch.site_file.defaults import default_file
 from dispatch.site_file.load import load_site_file
 from tests.dispatch.rigs.fakes import START, Sink, orders, outcomes, site
@@ -29,22 +29,29 @@ SPEED = 20.0
 
 @asynccontextmanager
 async def controller_over_tcp(
-    subnet: str, rigs: int, *faults: Affliction, effects: Path | None = None, wake_min: float = 10.0
+    subnet: str, rigs: int, *faults: ScheduledFault, effects: Path | None = None, wake_min: float = 10.0
 ) -> AsyncIterator[tuple[RigController, AddressedFleet, WallClock, Asics]]:
     written, clock = site(rigs, wake_min=wake_min), WallClock(START, SPEED)
     ips = addresses(subnet, rigs)
-    async with serving(spec_of(written.groups).with_afflictions(faults), {"g0": ips}, clock, effects) as yard:
+    async with serving(spec_of(written.groups).with_faults(faults), {"g0": ips}, clock, effects) as addressed:
         driver = Asics(written.groups[0], ips, "M60S_VK30", clock)
         controller = RigController(written, {"g0": driver}, clock, Sink())
-        yield controller, yard, clock, driver
+        yield controller, addressed, clock, driver
         await controller.close()
 
 
-async def test_orders_over_tcp_are_judged_by_what_the_rigs_draw() -> None:
-    ill = {1: RigFault.REFUSES, 2: RigFault.LIES, 3: RigFault.UNREACHABLE, 4: RigFault.HANGS, 5: RigFault.PARTIAL, 6: RigFault.DRIPS}
-    async with controller_over_tcp("127.83.1.0/24", 12, *(Affliction(f, "g0", (r,)) for r, f in ill.items())) as (
+async def test_outcomes_of_orders_over_tcp_come_from_the_rigs_draw() -> None:
+    faulty = {
+        1: RigFault.REFUSES,
+        2: RigFault.NO_EFFECT,
+        3: RigFault.UNREACHABLE,
+        4: RigFault.HANGS,
+        5: RigFault.PARTIAL,
+        6: RigFault.SLOW_ANSWERS,
+    }
+    async with controller_over_tcp("127.83.1.0/24", 12, *(ScheduledFault(f, "g0", (r,)) for r, f in faulty.items())) as (
         controller,
-        yard,
+        addressed,
         clock,
         _,
     ):
@@ -64,13 +71,13 @@ async def test_orders_over_tcp_are_judged_by_what_the_rigs_draw() -> None:
 
 async def test_a_hung_rig_does_not_hold_up_the_others() -> None:
     """The other rigs have moved, and are known to have, before the hung one's first answer was given up."""
-    async with controller_over_tcp("127.83.2.0/24", 20, Affliction(RigFault.HANGS, "g0", (0, 10))) as (controller, yard, clock, _):
+    async with controller_over_tcp("127.83.2.0/24", 20, ScheduledFault(RigFault.HANGS, "g0", (0, 10))) as (controller, addressed, clock, _):
         sink = controller._telemetry
         began = clock.now().timestamp()
         done = await controller.execute(orders(clock, ("g0", "sleep", range(20)), deadline_s=300.0))
         assert outcomes(done)["unreachable"] == [0, 10] and len(outcomes(done)["reached"]) == 18
-        moved = yard.fleet
-        assert all(moved.standing("g0", r)[0] == "sleep" for r in range(20) if r not in (0, 10))
+        moved = addressed.fleet
+        assert all(moved.orders_of("g0", r)[0] == "sleep" for r in range(20) if r not in (0, 10))
         first_seen = {r: min(row[0] for row in sink.rows if row[2] == r and row[3] < 100) - began for r in range(20) if r not in (0, 10)}  # type: ignore[attr-defined]
         hung = [row[0] - began for row in sink.rows if row[2] == 0]  # type: ignore[attr-defined]
         assert max(first_seen.values()) < max(hung)
@@ -78,7 +85,12 @@ async def test_a_hung_rig_does_not_hold_up_the_others() -> None:
 
 async def test_pools_are_never_written_and_every_order_moved_each_rig_once(tmp_path: Path) -> None:
     path = tmp_path / "effects.jsonl"
-    async with controller_over_tcp("127.83.3.0/24", 8, Affliction(RigFault.LIES, "g0", (3,)), effects=path) as (controller, _, clock, _):
+    async with controller_over_tcp("127.83.3.0/24", 8, ScheduledFault(RigFault.NO_EFFECT, "g0", (3,)), effects=path) as (
+        controller,
+        _,
+        clock,
+        _,
+    ):
         await controller.refresh()
         for mode in ("sleep", "normal", "low"):
             await controller.execute(orders(clock, ("g0", mode, range(8)), deadline_s=120.0))
@@ -90,7 +102,7 @@ async def test_pools_are_never_written_and_every_order_moved_each_rig_once(tmp_p
 
 
 async def test_nothing_stays_open_and_no_more_than_allowed_is() -> None:
-    async with controller_over_tcp("127.83.4.0/24", 40, Affliction(RigFault.HANGS, "g0", tuple(range(0, 40, 4)))) as (
+    async with controller_over_tcp("127.83.4.0/24", 40, ScheduledFault(RigFault.HANGS, "g0", tuple(range(0, 40, 4)))) as (
         controller,
         _,
         clock,
@@ -105,7 +117,7 @@ async def test_nothing_stays_open_and_no_more_than_allowed_is() -> None:
 
 
 async def test_a_token_that_ran_out_is_renewed_once_and_tokens_are_fetched_ahead() -> None:
-    async with controller_over_tcp("127.83.5.0/24", 3) as (controller, yard, clock, driver):
+    async with controller_over_tcp("127.83.5.0/24", 3) as (controller, addressed, clock, driver):
         await controller.refresh()
         assert driver._warming is not None
         await driver._warming

@@ -22,7 +22,7 @@ POOL = {"url": "stratum+tcp://pool.invalid:1", "user": "me", "pass": "x"}
 
 
 @given(st.lists(st.sampled_from(["summary", "power", "stats"]), min_size=1, max_size=3), st.lists(WORDS, max_size=4))
-def test_cgminers_questions_arrive_as_they_were_sent(commands: list[str], words: list[str]) -> None:
+def test_cgminer_requests_arrive_as_they_were_sent(commands: list[str], words: list[str]) -> None:
     data = cgminer.request(*commands, words=tuple(words))
     assert line.complete(data) == len(data) and not line.complete(data[:-1])
     assert cgminer.parse_request(data) == cgminer.Request(tuple(commands), tuple(words))

@@ -17,7 +17,7 @@ from dispatch.rigs.controller import FANS_FIRST_S, RigController
 from dispatch.rigs.group_readings import ranges
 from dispatch.sim.driver import simulated_drivers
 from dispatch.sim.fleet import Fleet
-from dispatch.sim.spec import Affliction, RigFault, spec_of
+from dispatch.sim.spec import RigFault, ScheduledFault, spec_of
 from tests.dispatch.rigs.fakes import START, Sink, orders, outcomes, simulated_controller, site
 
 
@@ -71,14 +71,14 @@ async def test_a_waking_rig_has_reached_its_mode_and_is_waking_until_it_hashes()
 
 @pytest.mark.parametrize(("fault", "outcome"), [
     (RigFault.REFUSES, "refused"),
-    (RigFault.LIES, "no_effect"),
+    (RigFault.NO_EFFECT, "no_effect"),
     (RigFault.HANGS, "unreachable"),
     (RigFault.UNREACHABLE, "unreachable"),
-    (RigFault.DRIPS, "unreachable"),
+    (RigFault.SLOW_ANSWERS, "unreachable"),
     (RigFault.PARTIAL, "partly"),
 ])  # fmt: skip
-async def test_what_becomes_of_a_faulty_rig_when_it_should_sleep(fault: RigFault, outcome: str) -> None:
-    controller, fleet, clock, _ = simulated_controller(site(6), Affliction(fault, "g0", (2, 4)))
+async def test_the_outcome_of_a_faulty_rig_that_should_sleep(fault: RigFault, outcome: str) -> None:
+    controller, fleet, clock, _ = simulated_controller(site(6), ScheduledFault(fault, "g0", (2, 4)))
     await controller.refresh()
     done = await controller.execute(orders(clock, ("g0", "sleep", range(6))))
     assert outcomes(done) == {"reached": [0, 1, 3, 5], outcome: [2, 4]}
@@ -86,55 +86,55 @@ async def test_what_becomes_of_a_faulty_rig_when_it_should_sleep(fault: RigFault
     assert clock.now() - START <= timedelta(seconds=64)  # a minute from when the order was out
 
 
-async def test_a_lying_rig_is_told_three_times_and_no_more() -> None:
-    controller, fleet, clock, _ = simulated_controller(site(3), Affliction(RigFault.LIES, "g0", (1,)))
+async def test_a_rig_that_accepts_without_effect_is_sent_the_order_three_times_and_no_more() -> None:
+    controller, fleet, clock, _ = simulated_controller(site(3), ScheduledFault(RigFault.NO_EFFECT, "g0", (1,)))
     await controller.refresh()
     done = await controller.execute(orders(clock, ("g0", "sleep", range(3))))
     assert outcomes(done)["no_effect"] == [1] and done.results[0].resent == 2
     assert "accepted the command (3 attempts) but still draws" in done.results[0].reasons["no_effect"]
 
 
-async def test_a_lying_rig_that_should_wake_is_found_out_within_a_few_ticks() -> None:
+async def test_a_rig_that_accepts_a_wake_without_effect_is_found_out() -> None:
     controller, fleet, clock, _ = simulated_controller(site(3))
     await controller.refresh()
     await controller.execute(orders(clock, ("g0", "sleep", range(3))))
-    fleet.afflict(Affliction(RigFault.LIES, "g0", (1,)))
+    fleet.add_fault(ScheduledFault(RigFault.NO_EFFECT, "g0", (1,)))
     done = await controller.execute(orders(clock, ("g0", "normal", range(3)), deadline_s=120.0))
     assert outcomes(done) == {"reached": [0, 2], "no_effect": [1]}
     controller.snapshot(clock.now())
     assert controller.readings["g0"].watts[1] < 14
 
 
-async def test_a_silent_rig_is_unreachable_after_two_missed_looks_and_still_counts_with_its_last_reading() -> None:
+async def test_a_silent_rig_is_unreachable_after_two_missed_readings_and_still_counts_with_its_last_one() -> None:
     controller, fleet, clock, sink = simulated_controller(site(4))
     await controller.refresh()
     before = controller.snapshot(clock.now())["g0"]
-    fleet.afflict(Affliction(RigFault.UNREACHABLE, "g0", (3,)))
+    fleet.add_fault(ScheduledFault(RigFault.UNREACHABLE, "g0", (3,)))
     await controller.refresh()
     assert controller.snapshot(clock.now())["g0"].changed == {}
     await controller.refresh()
     seen = controller.snapshot(clock.now())["g0"]
     assert seen.changed == {"unreachable": "3"} and seen.reachable == 3 and seen.load_mw == before.load_mw
     assert np.isnan(sink.rows[-1][3])
-    fleet.heal(RigFault.UNREACHABLE)
+    fleet.clear_fault(RigFault.UNREACHABLE)
     await controller.refresh()
     assert controller.snapshot(clock.now())["g0"].changed == {"normal": "3"}
 
 
 async def test_a_rig_that_is_in_the_mode_already_has_reached_it_whatever_it_answers() -> None:
-    controller, fleet, clock, _ = simulated_controller(site(3), Affliction(RigFault.REFUSES, "g0", (1,)))
+    controller, fleet, clock, _ = simulated_controller(site(3), ScheduledFault(RigFault.REFUSES, "g0", (1,)))
     await controller.refresh()
     assert outcomes(await controller.execute(orders(clock, ("g0", "normal", range(3))))) == {"reached": [0, 1, 2]}
 
 
-async def test_orders_before_any_look_are_judged_all_the_same() -> None:
-    controller, fleet, clock, _ = simulated_controller(site(4), Affliction(RigFault.LIES, "g0", (1,)))
+async def test_orders_before_any_reading_get_outcomes_all_the_same() -> None:
+    controller, fleet, clock, _ = simulated_controller(site(4), ScheduledFault(RigFault.NO_EFFECT, "g0", (1,)))
     done = await controller.execute(orders(clock, ("g0", "sleep", range(4))))
     assert outcomes(done) == {"reached": [0, 2, 3], "no_effect": [1]}
 
 
 async def test_a_rig_that_wakes_by_itself_is_seen_to() -> None:
-    controller, fleet, clock, _ = simulated_controller(site(3), Affliction(RigFault.WAKES_BY_ITSELF, "g0", (1,)))
+    controller, fleet, clock, _ = simulated_controller(site(3), ScheduledFault(RigFault.WAKES_BY_ITSELF, "g0", (1,)))
     await controller.refresh()
     await controller.execute(orders(clock, ("g0", "sleep", range(3))))
     controller.snapshot(clock.now())
@@ -149,10 +149,10 @@ PLAYS = st.lists(st.tuples(st.sampled_from(["sleep", "low", "normal"]), st.sets(
 
 @settings(max_examples=40, deadline=None)
 @given(st.dictionaries(st.integers(0, 7), KINDS, max_size=4), PLAYS, st.integers(0, 5))
-async def test_every_rig_of_an_order_gets_exactly_one_outcome_and_reached_is_never_said_of_a_rig_that_stayed(
+async def test_every_rig_of_an_order_gets_exactly_one_outcome_and_reached_only_if_it_moved(
     ill: dict[int, RigFault], plays: list[tuple[str, set[int]]], seed: int
 ) -> None:
-    controller, fleet, clock, _ = simulated_controller(site(8), *(Affliction(f, "g0", (r,)) for r, f in ill.items()), seed=seed)
+    controller, fleet, clock, _ = simulated_controller(site(8), *(ScheduledFault(f, "g0", (r,)) for r, f in ill.items()), seed=seed)
     await controller.refresh()
     for mode, rigs in plays:
         done = await controller.execute(orders(clock, ("g0", mode, rigs)))
@@ -166,7 +166,7 @@ async def test_every_rig_of_an_order_gets_exactly_one_outcome_and_reached_is_nev
             assert rig in by["reached"]
 
 
-async def test_at_a_hundred_times_the_pace_the_crew_says_what_the_floor_costs() -> None:
+async def test_a_fast_clock_is_noted_with_the_least_wall_times() -> None:
     controller, _, clock, _ = simulated_controller(site(3))
     assert controller.notes == ()
     clock.speed = 100.0
@@ -192,7 +192,7 @@ async def slept(controller: RigController, clock: VirtualClock) -> None:
     await controller.execute(orders(clock, ("g0", "sleep", range(20))))
 
 
-async def test_an_order_over_time_is_told_in_waves_of_one_size() -> None:
+async def test_an_order_over_time_is_sent_in_waves_of_one_size() -> None:
     controller, fleet, clock, _ = simulated_controller(site(20))
     await slept(controller, clock)
     began, seen = clock.now(), list[tuple[float, int]]()
@@ -224,7 +224,7 @@ class Late:
         return await self._driver.read(rigs, deadline_s)
 
 
-async def test_no_rig_is_given_up_before_it_was_told() -> None:
+async def test_no_rig_is_given_up_before_it_was_sent_the_order() -> None:
     """A look takes eight times as long as the waves are apart: the order's time runs from the last of them."""
     written, clock = site(20), VirtualClock(START)
     fleet = Fleet(spec_of(written.groups), 1, START.timestamp())

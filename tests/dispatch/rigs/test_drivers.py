@@ -15,18 +15,18 @@ from dispatch.sim.driver import simulated_drivers
 from dispatch.sim.dry_run import dry_run_driver
 from dispatch.sim.fleet import Fleet
 from dispatch.sim.server import serving
-from dispatch.sim.spec import Affliction, RigFault, spec_of
+from dispatch.sim.spec import RigFault, ScheduledFault, spec_of
 from tests.conformance.driver_kit import LAWS, Bench
 from tests.dispatch.rigs.fakes import START, site
 
-SILENT = (Affliction(RigFault.HANGS, "g0", (2,)), Affliction(RigFault.UNREACHABLE, "g0", (5,)))
+SILENT = (ScheduledFault(RigFault.HANGS, "g0", (2,)), ScheduledFault(RigFault.UNREACHABLE, "g0", (5,)))
 WRITTEN = site(6)
 
 
 @asynccontextmanager
 async def simulated() -> AsyncIterator[Bench]:
     clock = VirtualClock(START)
-    fleet = Fleet(spec_of(WRITTEN.groups).with_afflictions(SILENT), 3, START.timestamp())
+    fleet = Fleet(spec_of(WRITTEN.groups).with_faults(SILENT), 3, START.timestamp())
     yield Bench(simulated_drivers(fleet, clock)["g0"], WRITTEN.groups[0], (0, 1, 3, 4), (2, 5), _later(clock))
 
 
@@ -41,7 +41,7 @@ async def dry_run() -> AsyncIterator[Bench]:
 async def asics() -> AsyncIterator[Bench]:
     """Over TCP, on a clock the test moves: the rigs' time does not depend on how fast this machine is."""
     clock, ips = VirtualClock(START), addresses("127.82.1.0/24", 6)
-    async with serving(spec_of(WRITTEN.groups).with_afflictions(SILENT), {"g0": ips}, clock, seed=3):
+    async with serving(spec_of(WRITTEN.groups).with_faults(SILENT), {"g0": ips}, clock, seed=3):
         driver = Asics(WRITTEN.groups[0], ips, "M60S_VK30", clock)
         yield Bench(driver, WRITTEN.groups[0], (0, 1, 3, 4), (2, 5), _later(clock))
         await driver.close()

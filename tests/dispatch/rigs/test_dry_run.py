@@ -10,14 +10,14 @@ from dispatch.rigs.controller import RigController
 from dispatch.sim.driver import simulated_drivers
 from dispatch.sim.dry_run import dry_run_driver
 from dispatch.sim.fleet import Fleet
-from dispatch.sim.spec import Affliction, RigFault, spec_of
+from dispatch.sim.spec import RigFault, ScheduledFault, spec_of
 from tests.dispatch.rigs.fakes import START, Sink, orders, outcomes, site
 
 
-async def test_a_shadow_moves_nothing_and_sees_what_would_have_moved(tmp_path: Path) -> None:
+async def test_a_dry_run_moves_nothing_and_reads_what_would_have_moved(tmp_path: Path) -> None:
     written = site(6)
     clock = VirtualClock(START)
-    fleet = Fleet(spec_of(written.groups).with_afflictions([Affliction(RigFault.UNREACHABLE, "g0", (5,))]), 1, START.timestamp())
+    fleet = Fleet(spec_of(written.groups).with_faults([ScheduledFault(RigFault.UNREACHABLE, "g0", (5,))]), 1, START.timestamp())
     dry_run = dry_run_driver(written.groups[0], simulated_drivers(fleet, clock)["g0"], clock, tmp_path / "orders.jsonl")
     controller = RigController(written, {"g0": dry_run}, clock, Sink())
     await controller.refresh()
@@ -37,7 +37,7 @@ async def test_a_shadow_moves_nothing_and_sees_what_would_have_moved(tmp_path: P
     assert len((tmp_path / "orders.jsonl").read_text().splitlines()) == len(dry_run.written)
 
 
-async def test_a_rig_that_really_sleeps_is_imagined_to_wake_from_there() -> None:
+async def test_a_rig_that_really_sleeps_is_simulated_to_wake_from_there() -> None:
     written = site(2)
     clock = VirtualClock(START)
     fleet = Fleet(spec_of(written.groups), 1, START.timestamp())

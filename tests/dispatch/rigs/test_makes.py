@@ -28,7 +28,7 @@ from dispatch.sim.addressed_fleet import AddressedFleet
 from dispatch.sim.ports import OF_DIALECT as PORTS_OF
 from dispatch.sim.ports import Port
 from dispatch.sim.rig import POOLS, Rig
-from dispatch.sim.spec import Affliction, FleetSpec, GroupSpec, RigFault
+from dispatch.sim.spec import FleetSpec, GroupSpec, RigFault, ScheduledFault
 from optimizer.domain.site import Mode
 from tests.conformance.driver_kit import LAWS, Bench
 from tests.dispatch.rigs.fakes import START, Sink, orders, outcomes, site
@@ -42,7 +42,7 @@ WAYS: list[tuple[Callable[..., Driver], Dialect, int]] = [
     (through_pyasic_rs, Dialect.AURADINE, 3),
     (through_pyasic_rs, Dialect.PROTO, 3),
 ]
-SILENT = (Affliction(RigFault.HANGS, "g0", (2,)), Affliction(RigFault.UNREACHABLE, "g0", (5,)))
+SILENT = (ScheduledFault(RigFault.HANGS, "g0", (2,)), ScheduledFault(RigFault.UNREACHABLE, "g0", (5,)))
 
 
 Way = tuple[Callable[..., Driver], Dialect, int]
@@ -76,13 +76,13 @@ async def test_conformance(way: Way) -> None:
         open_.push_async_callback(driver.close)
         await met(driver, 6)
         for law in LAWS:
-            rigs.yard.fleet.place("g0", np.arange(6), "normal")
+            rigs.addressed.fleet.place("g0", np.arange(6), "normal")
             await law(Bench(driver, rigs.group, (0, 1, 3, 4), (2, 5), later(clock)))
 
 
 @asynccontextmanager
 async def controller_over(
-    way: Way, subnet: str, rigs: int, *faults: Affliction
+    way: Way, subnet: str, rigs: int, *faults: ScheduledFault
 ) -> AsyncIterator[tuple[RigController, AddressedFleet, WallClock]]:
     reach, dialect, modes = way
     clock = WallClock(START, 20.0)
@@ -90,17 +90,24 @@ async def controller_over(
         driver = reach(stand.group, stand.ips, clock, dialect)
         written = site(rigs)
         controller = RigController(written.model_copy(update={"groups": (stand.group,)}), {"g0": driver}, clock, Sink())
-        yield controller, stand.yard, clock
+        yield controller, stand.addressed, clock
         await controller.close()
 
 
-ILL = {1: RigFault.REFUSES, 2: RigFault.LIES, 3: RigFault.UNREACHABLE, 4: RigFault.HANGS, 5: RigFault.PARTIAL, 6: RigFault.DRIPS}
+FAULTY = {
+    1: RigFault.REFUSES,
+    2: RigFault.NO_EFFECT,
+    3: RigFault.UNREACHABLE,
+    4: RigFault.HANGS,
+    5: RigFault.PARTIAL,
+    6: RigFault.SLOW_ANSWERS,
+}
 
 
 @pytest.mark.parametrize("way", chosen(Dialect.AVALON, Dialect.AURADINE))
-async def test_what_becomes_of_faulty_rigs_is_judged_by_reading_them(way: Way) -> None:
-    faults = [Affliction(fault, "g0", (rig,)) for rig, fault in ILL.items()]
-    async with controller_over(way, f"127.33.{WAYS.index(way)}.0/24", 9, *faults) as (controller, yard, clock):
+async def test_outcomes_of_faulty_rigs_come_from_readings(way: Way) -> None:
+    faults = [ScheduledFault(fault, "g0", (rig,)) for rig, fault in FAULTY.items()]
+    async with controller_over(way, f"127.33.{WAYS.index(way)}.0/24", 9, *faults) as (controller, addressed, clock):
         await controller.refresh()
         done = await controller.execute(orders(clock, ("g0", "sleep", range(9)), deadline_s=120.0))
         # pyasic-rs reads an Antminer back by itself, and calls one that lies one that refuses.
@@ -109,17 +116,17 @@ async def test_what_becomes_of_faulty_rigs_is_judged_by_reading_them(way: Way) -
         assert outcomes(done) == {"reached": [0, 7, 8], "unreachable": [3, 4, 6], "partly": [5], **said_no}
         done = await controller.execute(orders(clock, ("g0", "normal", [0, 7]), deadline_s=120.0))
         assert outcomes(done) == {"reached": [0, 7]}
-        yard.now()
-        assert yard.fleet.modes("g0", np.array([0, 7, 8])) == ["normal", "normal", "sleep"]
+        addressed.advance()
+        assert addressed.fleet.modes("g0", np.array([0, 7, 8])) == ["normal", "normal", "sleep"]
 
 
 async def test_an_avalon_whose_clock_is_behind_stops_late_and_is_found_out() -> None:
     way = (through_pyasic, Dialect.AVALON, 3)
-    async with controller_over(way, "127.34.1.0/24", 2, Affliction(RigFault.WRONG_CLOCK, "g0", (1,))) as (controller, yard, clock):
+    async with controller_over(way, "127.34.1.0/24", 2, ScheduledFault(RigFault.WRONG_CLOCK, "g0", (1,))) as (controller, addressed, clock):
         await controller.refresh()
         done = await controller.execute(orders(clock, ("g0", "sleep", range(2)), deadline_s=60.0))
         assert outcomes(done) == {"reached": [0], "no_effect": [1]}
-        assert [at_s - yard.fleet.now_s > 3000 for at_s, _, _ in yard._due] == [True] * 3
+        assert [at_s - addressed.fleet.now_s > 3000 for at_s, _, _ in addressed._due] == [True] * 3
 
 
 async def test_abilities_are_asked_for() -> None:
@@ -141,7 +148,7 @@ async def test_a_mode_a_make_has_not_is_unsupported_and_moves_nothing() -> None:
             group = rigs.group.model_copy(update={"modes": (rigs.group.modes[0], odd, rigs.group.modes[-1])})
             driver = through_pyasic(group, rigs.ips, clock, dialect)
             assert (await driver.set_mode([0], "quiet", 2.0)).unsupported == (0,)
-            assert rigs.yard.fleet.modes("g0", np.array([0])) == ["normal"]
+            assert rigs.addressed.fleet.modes("g0", np.array([0])) == ["normal"]
 
 
 # the hazards of the client libraries
@@ -149,16 +156,16 @@ async def test_a_mode_a_make_has_not_is_unsupported_and_moves_nothing() -> None:
 
 @asynccontextmanager
 async def answering(
-    dialect: Dialect, ip: str, answer: Callable[[Rig, Port, bytes], bytes], *faults: Affliction
+    dialect: Dialect, ip: str, answer: Callable[[Rig, Port, bytes], bytes], *faults: ScheduledFault
 ) -> AsyncIterator[AddressedFleet]:
     """One rig whose answers go through `answer`."""
     need_ports(dialect)
     group = site(1).groups[0]
     spec = GroupSpec("g0", group.model, 1, group.modes, 10.0, dialect=dialect, wire_model=WIRE_MODELS[dialect])
-    yard = AddressedFleet(FleetSpec((spec,), faults), {"g0": [ip]}, VirtualClock(START))
-    servers = [await asyncio.start_server(_talk(yard.rigs[ip], port, answer), ip, port.number) for port in PORTS_OF[dialect]]
+    addressed = AddressedFleet(FleetSpec((spec,), faults), {"g0": [ip]}, VirtualClock(START))
+    servers = [await asyncio.start_server(_talk(addressed.rigs[ip], port, answer), ip, port.number) for port in PORTS_OF[dialect]]
     try:
-        yield yard
+        yield addressed
     finally:
         for server in servers:
             server.close()
@@ -191,8 +198,8 @@ async def test_no_pool_is_wiped_when_a_stock_antminers_configuration_cannot_be_r
             posted.append(message)
         return port.answer(rig, message)
 
-    async with answering(Dialect.ANTMINER, "127.35.1.1", answer) as yard:
-        rig = yard.rigs["127.35.1.1"]
+    async with answering(Dialect.ANTMINER, "127.35.1.1", answer) as addressed:
+        rig = addressed.rigs["127.35.1.1"]
         driver = Asics(site(1).groups[0], (rig.address,), "Antminer S21", VirtualClock(START), dialect=Dialect.ANTMINER)
         for mode in ("sleep", "normal", "low"):
             assert (await driver.set_mode([0], mode, 3.0)).refused == (0,)
@@ -208,7 +215,7 @@ async def test_pools_of_a_stock_antminer_stay_as_they_are_through_stops_and_star
         driver = through_pyasic(rigs.group, rigs.ips, clock, Dialect.ANTMINER)
         for mode in ("low", "sleep", "normal", "sleep"):
             assert (await driver.set_mode([0, 1], mode, 3.0)).sent == (0, 1)
-        assert all(rig.pools is POOLS for rig in rigs.yard.rigs.values())
+        assert all(rig.pools is POOLS for rig in rigs.addressed.rigs.values())
 
 
 async def test_a_stock_antminer_wakes_into_the_work_mode_it_was_put_to_sleep_in() -> None:
@@ -216,9 +223,9 @@ async def test_a_stock_antminer_wakes_into_the_work_mode_it_was_put_to_sleep_in(
     async with served(Dialect.ANTMINER, "127.35.3.0/24", 1, clock) as rigs:
         one_mode = rigs.group.model_copy(update={"modes": (rigs.group.modes[0], rigs.group.modes[-1])})
         driver = through_pyasic(one_mode, rigs.ips, clock, Dialect.ANTMINER)
-        rigs.yard.fleet.place("g0", np.array([0]), "low")
+        rigs.addressed.fleet.place("g0", np.array([0]), "low")
         assert (await driver.set_mode([0], "sleep", 3.0)).sent and (await driver.set_mode([0], "normal", 3.0)).sent
-        assert rigs.yard.fleet.modes("g0", np.array([0])) == ["low"]
+        assert rigs.addressed.fleet.modes("g0", np.array([0])) == ["low"]
 
 
 @pytest.mark.parametrize("dialect", [Dialect.WHATSMINER_V2, Dialect.WHATSMINER_V3])
@@ -229,7 +236,7 @@ async def test_the_write_interface_of_a_whatsminer_that_refuses_is_never_opened(
         asked.append(message)
         return port.answer(rig, message)
 
-    async with answering(dialect, "127.35.4.1", answer, Affliction(RigFault.REFUSES, "g0")):
+    async with answering(dialect, "127.35.4.1", answer, ScheduledFault(RigFault.REFUSES, "g0")):
         driver = through_pyasic(site(1).groups[0], ("127.35.4.1",), VirtualClock(START), dialect)
         assert (await driver.set_mode([0], "sleep", 3.0)).refused == (0,)
         assert (await driver.set_mode([0], "low", 3.0)).refused == (0,)
@@ -258,7 +265,7 @@ async def test_no_host_but_the_rigs_is_ever_called() -> None:
     sys.addaudithook(_audit)
     for dialect in THROUGH_PYASIC:
         clock = VirtualClock(START)
-        async with served(dialect, "127.35.6.0/24", 2, clock, Affliction(RigFault.REFUSES, "g0", (1,))) as rigs:
+        async with served(dialect, "127.35.6.0/24", 2, clock, ScheduledFault(RigFault.REFUSES, "g0", (1,))) as rigs:
             CONNECTED.clear()
             driver = through_pyasic(rigs.group, rigs.ips, clock, dialect)
             for mode in ("sleep", "low", "normal"):
@@ -272,7 +279,7 @@ IDENTIFYING = (b"devdetails", b"get_version", b'"version"', b"get_system_info", 
 
 
 @pytest.mark.parametrize("dialect", THROUGH_PYASIC)
-async def test_nothing_is_identified_again_when_rigs_are_ordered_about(dialect: Dialect) -> None:
+async def test_no_rig_is_identified_again_for_an_order(dialect: Dialect) -> None:
     asked: list[bytes] = []
 
     def answer(rig: Rig, port: Port, message: bytes) -> bytes:
@@ -292,7 +299,7 @@ async def test_an_order_to_a_rig_that_pyasic_rs_never_met_is_not_sent() -> None:
     async with served(Dialect.LUXOS, "127.35.8.0/24", 1, clock, modes=2) as rigs:
         driver = through_pyasic_rs(rigs.group, rigs.ips, clock, Dialect.LUXOS)
         assert (await driver.set_mode([0], "sleep", 2.0)).unreachable == (0,)
-        assert rigs.yard.fleet.modes("g0", np.array([0])) == ["normal"]
+        assert rigs.addressed.fleet.modes("g0", np.array([0])) == ["normal"]
         await driver.read([0], 2.0)
         assert (await driver.set_mode([0], "sleep", 2.0)).sent == (0,)
         await driver.close()
@@ -333,7 +340,7 @@ async def test_a_rig_that_is_off_is_silence_whatever_a_library_defaults_to() -> 
 async def test_luxos_sessions_are_ended_and_somebody_elses_is_left_open() -> None:
     clock = VirtualClock(START)
     async with served(Dialect.LUXOS, "127.35.10.0/24", 1, clock) as rigs:
-        driver, rig = through_pyasic(rigs.group, rigs.ips, clock, Dialect.LUXOS), rigs.yard.rigs[rigs.ips[0]]
+        driver, rig = through_pyasic(rigs.group, rigs.ips, clock, Dialect.LUXOS), rigs.addressed.rigs[rigs.ips[0]]
         assert (await driver.set_mode([0], "sleep", 2.0)).sent == (0,)
         assert "session" not in rig.memory
         person = await get_miner(rig.address)

@@ -16,12 +16,12 @@ from dispatch.clock import VirtualClock
 from dispatch.rigs.proto_fleet import FleetBridge
 from dispatch.sim.fleet import Fleet
 from dispatch.sim.proto_fleet import ProtoFleet
-from dispatch.sim.spec import Affliction, RigFault, spec_of
+from dispatch.sim.spec import RigFault, ScheduledFault, spec_of
 from tests.conformance.driver_kit import LAWS, Bench
 from tests.dispatch.rigs.fakes import START, site
 
 HOST, PORT, KEY = "127.41.0.1", 4000, "fleet_0123456789"
-SILENT = (Affliction(RigFault.HANGS, "g0", (2,)), Affliction(RigFault.UNREACHABLE, "g0", (5,)))
+SILENT = (ScheduledFault(RigFault.HANGS, "g0", (2,)), ScheduledFault(RigFault.UNREACHABLE, "g0", (5,)))
 WRITTEN = site(6)
 DEVICES = [f"dev-{k}" for k in range(6)]
 
@@ -41,9 +41,9 @@ async def serving(server: ProtoFleet) -> AsyncIterator[str]:
 
 
 @asynccontextmanager
-async def bridge(*faults: Affliction, key: str = KEY) -> AsyncIterator[tuple[FleetBridge, ProtoFleet, Fleet, VirtualClock]]:
+async def bridge(*faults: ScheduledFault, key: str = KEY) -> AsyncIterator[tuple[FleetBridge, ProtoFleet, Fleet, VirtualClock]]:
     clock = VirtualClock(START)
-    fleet = Fleet(spec_of(WRITTEN.groups).with_afflictions(faults), 3, START.timestamp())
+    fleet = Fleet(spec_of(WRITTEN.groups).with_faults(faults), 3, START.timestamp())
     server = ProtoFleet(fleet, {"g0": DEVICES}, KEY, clock)
     async with serving(server) as url:
         driver = FleetBridge(WRITTEN.groups[0], url, DEVICES, key, clock)
@@ -81,7 +81,7 @@ async def test_a_sleeping_rig_reads_as_one_though_zeros_are_left_out() -> None:
         assert readings.watts[0] < 20 and readings.ths[0] == 0.0 and readings.ths[1] > 100
 
 
-async def test_a_rig_in_somebodys_event_refuses_and_the_others_are_told() -> None:
+async def test_a_rig_in_another_event_refuses_and_the_others_get_the_order() -> None:
     async with bridge() as (driver, server, fleet, _):
         server.curtailed.add("dev-3")
         sent = await driver.set_mode(range(6), "sleep", 2.0)

@@ -79,7 +79,7 @@ def test_one_map_serves_every_group_its_own_rigs_in_order(tmp_path: Path) -> Non
         ("ip\n10.20.0.11\n", "10.20.0.11 is in group 'a-old' too: both would command it"),
     ],
 )
-def test_what_is_wrong_in_a_map_is_said_with_its_line(tmp_path: Path, table: str, fault: str) -> None:
+def test_faults_of_a_map_are_reported_with_their_line(tmp_path: Path, table: str, fault: str) -> None:
     with pytest.raises(ConfigError) as error:
         load_site_file(site_file(tmp_path, table))
     assert any(fault in said for said in error.value.faults), error.value.faults

@@ -25,7 +25,7 @@ from dispatch.runtime.world import World
 from dispatch.service.replay import run_started
 from dispatch.sim.driver import simulated_drivers
 from dispatch.sim.fleet import Answers, Fleet
-from dispatch.sim.spec import Affliction, RigFault, spec_of
+from dispatch.sim.spec import RigFault, ScheduledFault, spec_of
 from dispatch.site_file.load import setup_from_document
 from dispatch.store import JournalLost
 from dispatch.store.inbox import Inbox
@@ -54,8 +54,8 @@ def entries(journal: MemoryJournal) -> Iterator[Entry]:
     return (entry for _, entry in journal.read())
 
 
-def fleet_of(setup: Any, *faults: Affliction, seed: int = 0) -> Fleet:
-    return Fleet(spec_of(setup.site.groups).with_afflictions(faults), seed, NOON.timestamp())
+def fleet_of(setup: Any, *faults: ScheduledFault, seed: int = 0) -> Fleet:
+    return Fleet(spec_of(setup.site.groups).with_faults(faults), seed, NOON.timestamp())
 
 
 def awake(fleet: Fleet, setup: Any) -> dict[str, int]:
@@ -79,12 +79,12 @@ async def test_one_tick_after_a_price_crosses_a_breakeven_the_rigs_have_followed
     assert {m: tuple(seen[NOON + m * MINUTE].values()) for m in expected} == expected
 
 
-async def test_hours_with_sick_rigs_decide_the_same_twice_and_again_from_its_journal() -> None:
+async def test_hours_with_faulty_rigs_decide_the_same_twice_and_again_from_the_journal() -> None:
     setup = small()
     faults = [
-        Affliction(RigFault.LIES, "a-old", rate=0.1),
-        Affliction(RigFault.WAKES_BY_ITSELF, "b-new", rate=0.1),
-        Affliction(RigFault.HANGS, rate=0.05),
+        ScheduledFault(RigFault.NO_EFFECT, "a-old", rate=0.1),
+        ScheduledFault(RigFault.WAKES_BY_ITSELF, "b-new", rate=0.1),
+        ScheduledFault(RigFault.HANGS, rate=0.05),
     ]
     heads = []
     for seed in (3, 3, 4):
@@ -137,7 +137,7 @@ async def test_a_call_caps_the_load_from_the_next_tick_until_its_recall() -> Non
     assert min(mw for at, mw in loads.items() if at >= NOON + 2 * HOUR + 5 * MINUTE) > 0.25
 
 
-async def test_the_ladder_of_prices_each_step_in_the_journal() -> None:
+async def test_every_change_of_price_basis_is_in_the_journal() -> None:
     """Real-time prices stop at noon; day-ahead prices reach until 13:30; a price of the last day stands in; then the safe state."""
     site = {"name": "S", "market": "ercot", "settlement_point": "LZ_WEST", "interconnect_mw": 1.0, "safe_state": "sleep"}
     setup = small(site=site)
@@ -261,7 +261,7 @@ async def test_a_call_does_not_wait_for_a_rig_that_hangs(tmp_path: Path) -> None
     """A third of the rigs lie; the controller would try them for a minute. A call that comes meanwhile is acted on at once."""
     setup = small()
     clock = WallClock(NOON, speed=1.0)
-    fleet = fleet_of(setup, Affliction(RigFault.LIES, "a-old", rate=0.3))
+    fleet = fleet_of(setup, ScheduledFault(RigFault.NO_EFFECT, "a-old", rate=0.3))
     controller = RigController(setup.site, simulated_drivers(fleet, clock), clock, Forgetful())
     inbox = Inbox(open_ledger(tmp_path))
     facts = [*prices([80.0] * 16, BEFORE), hashprice(45.0, NOON)]

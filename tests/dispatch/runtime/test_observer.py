@@ -73,7 +73,7 @@ def nothing_known() -> State:
     return State.start(small(), setup_from_document)
 
 
-async def test_what_a_source_finds_odd_is_shown_for_hours_and_then_over() -> None:
+async def test_findings_of_a_source_are_alerts_for_six_hours() -> None:
     live, state = Live(), nothing_known()
     observer = observer_of(live)
     live.findings.append("LZ_WEST at noon: two prices")
@@ -96,7 +96,7 @@ async def test_groups_whose_rigs_do_not_answer_raise_an_alert_until_they_do() ->
     assert not state.alerts
 
 
-async def test_a_live_source_knows_after_a_restart_what_was_told_before_it_is_asked_and_is_closed_at_the_end() -> None:
+async def test_a_live_source_gets_the_journals_prices_before_it_is_asked_and_is_closed_at_the_end() -> None:
     live, state = Live(), nothing_known()
     known = price(30.0, NOON - HOUR)
     state = state.after(Seen(at=NOON, facts=(known,)), 1)

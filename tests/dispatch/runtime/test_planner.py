@@ -69,7 +69,7 @@ def within_limits(planned: Planned) -> bool:
     return all(interval["load_mw"] <= 0.2 + 1e-9 for interval in planned.plan["intervals"])
 
 
-async def test_a_killed_process_is_answered_for_by_rule_and_then_asked_again() -> None:
+async def test_a_killed_planner_is_replaced_by_rules_and_then_asked_again() -> None:
     state, _ = seen()
     first, second = await answers(WorkerPlanner(VirtualClock(NOON)), state, 2, killed)
     assert first.plan is not None and second.plan is not None
@@ -80,7 +80,7 @@ async def test_a_killed_process_is_answered_for_by_rule_and_then_asked_again() -
     assert first.as_of == second.as_of == 2
 
 
-async def test_a_process_that_overruns_is_answered_for_by_rule() -> None:
+async def test_a_planner_that_overruns_is_replaced_by_rules() -> None:
     state, _ = seen()
     (told,) = await answers(WorkerPlanner(VirtualClock(NOON), deadline_s=0.0), state, 1)
     assert told.plan is not None
@@ -88,7 +88,7 @@ async def test_a_process_that_overruns_is_answered_for_by_rule() -> None:
     assert within_limits(told)
 
 
-def test_a_plan_made_by_rule_is_made_so_again() -> None:
+def test_a_rule_based_plan_is_made_by_rules_again() -> None:
     state, rows = seen()
     made_from = inputs(state, NOON)
     assert isinstance(rows[0][1], RunStarted)

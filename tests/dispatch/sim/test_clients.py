@@ -30,14 +30,14 @@ def clock() -> WallClock:
     return WallClock(WallClock().now(), SPEED)
 
 
-async def mode_of(yard: AddressedFleet) -> str:
-    yard.now()
-    return yard.fleet.modes("g0", [0])[0]  # type: ignore[arg-type]
+async def mode_of(addressed: AddressedFleet) -> str:
+    addressed.advance()
+    return addressed.fleet.modes("g0", [0])[0]  # type: ignore[arg-type]
 
 
-async def settles(yard: AddressedFleet, mode: str, least_w: float, most_w: float) -> None:
+async def settles(addressed: AddressedFleet, mode: str, least_w: float, most_w: float) -> None:
     async def there() -> bool:
-        return await mode_of(yard) == mode and least_w < yard.fleet.truth("g0", [0])[0][0] < most_w  # type: ignore[arg-type]
+        return await mode_of(addressed) == mode and least_w < addressed.fleet.truth("g0", [0])[0][0] < most_w  # type: ignore[arg-type]
 
     await until(there)
 
@@ -53,10 +53,10 @@ async def test_pyasic(dialect: Dialect) -> None:
         # Stock Antminers report no watts to it.
         assert data.wattage is None if dialect is Dialect.ANTMINER else data.wattage == pytest.approx(3400, rel=0.06)
         assert await miner.stop_mining() is True
-        await settles(rigs.yard, "sleep", 0, 20)
+        await settles(rigs.addressed, "sleep", 0, 20)
         assert float((await miner.get_hashrate()) or 0.0) == 0.0
         assert await miner.resume_mining() is True
-        await settles(rigs.yard, "normal", 3100, 3700)
+        await settles(rigs.addressed, "normal", 3100, 3700)
 
 
 @pytest.mark.parametrize("dialect", [Dialect.WHATSMINER_V2, Dialect.WHATSMINER_V3, Dialect.LUXOS, Dialect.AURADINE])
@@ -64,7 +64,7 @@ async def test_pyasic_sets_a_power_limit_where_rigs_have_one(dialect: Dialect) -
     async with served(dialect, f"127.31.{10 + list(Dialect).index(dialect)}.0/24", 1, clock(), modes=2) as rigs:
         miner = await get_miner(rigs.ips[0])
         assert await miner.set_power_limit(2500) is True
-        await settles(rigs.yard, "normal", 2200, 2600)
+        await settles(rigs.addressed, "normal", 2200, 2600)
 
 
 @pytest.mark.parametrize("dialect", list(Dialect))
@@ -79,9 +79,9 @@ async def test_pyasic_rs(dialect: Dialect) -> None:
         # It takes an Avalon's documented answer to an order, STATUS I, for a refusal; the rig does what it was told.
         taken = dialect is not Dialect.AVALON
         assert await miner.pause() is taken
-        await settles(rigs.yard, "sleep", 0, 20)
+        await settles(rigs.addressed, "sleep", 0, 20)
         assert await miner.resume() is taken
-        await settles(rigs.yard, "normal", 3100, 3700)
+        await settles(rigs.addressed, "normal", 3100, 3700)
 
 
 def ths(rate: Any) -> float:

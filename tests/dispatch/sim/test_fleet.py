@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dispatch.sim.fleet import REFUSED, SENT, UNREACHABLE, UNSUPPORTED, Fleet
-from dispatch.sim.spec import Affliction, FleetSpec, GroupSpec, RigFault, fault_from_json, spec_from_json, spec_to_json
-from dispatch.sim.unit_variation import Drift
+from dispatch.sim.spec import FleetSpec, GroupSpec, RigFault, ScheduledFault, fault_from_json, spec_from_json, spec_to_json
+from dispatch.sim.unit_variation import UnitVariation
 from optimizer.domain.site import Mode
 
 MODES = (
@@ -17,7 +17,7 @@ MODES = (
 )
 
 
-def fleet(rigs: int = 6, *faults: Affliction, wake_min: float = 10.0, seed: int = 1) -> Fleet:
+def fleet(rigs: int = 6, *faults: ScheduledFault, wake_min: float = 10.0, seed: int = 1) -> Fleet:
     return Fleet(FleetSpec((GroupSpec("a", "m", rigs, MODES, wake_min), GroupSpec("b", "m", 3, MODES, wake_min)), tuple(faults)), seed, 0.0)
 
 
@@ -28,7 +28,7 @@ def of(*rigs: int) -> np.ndarray:
 ALL = np.arange(6)
 
 
-def test_everyone_starts_in_normal_mode_with_drift_inside_the_makers_tolerance() -> None:
+def test_rigs_start_in_normal_mode_and_vary_within_the_makers_tolerance() -> None:
     watts, ths = fleet(4000).read("a", np.arange(4000))
     assert np.all(np.abs(watts / 3400 - 1) <= 0.05 + 1e-12) and np.all(np.abs(ths / 180 - 1) <= 0.03 + 1e-12)
     assert np.std(watts / 3400) == pytest.approx(0.015, rel=0.1)
@@ -52,7 +52,7 @@ def test_a_stop_sheds_the_watts_in_five_seconds_and_the_hashing_at_once() -> Non
     assert np.all(f.read("a", of(2, 3, 4, 5))[0] > 3200)
 
 
-def test_watts_come_up_in_a_minute_and_hashing_is_whole_after_the_wake_time() -> None:
+def test_watts_rise_in_a_minute_and_hashing_is_full_after_the_wake_time() -> None:
     f = fleet()
     f.command("a", ALL, "sleep")
     f.advance(100.0)
@@ -114,9 +114,9 @@ STEPS = st.lists(
 @given(STEPS, st.integers(0, 9))
 def test_energy_and_work_are_the_integrals_of_watts_and_terahashes(steps: list, seed: int) -> None:
     odd = (
-        Affliction(RigFault.REBOOT_LOOP, "a", (0,)),
-        Affliction(RigFault.WAKES_BY_ITSELF, "a", (1,)),
-        Affliction(RigFault.PARTIAL, "a", (2,)),
+        ScheduledFault(RigFault.REBOOT_LOOP, "a", (0,)),
+        ScheduledFault(RigFault.WAKES_BY_ITSELF, "a", (1,)),
+        ScheduledFault(RigFault.PARTIAL, "a", (2,)),
     )
     coarse, fine = (fleet(6, *odd, seed=seed) for _ in range(2))
     joules = terahashes = now = 0.0
@@ -146,14 +146,14 @@ def test_energy_and_work_are_the_integrals_of_watts_and_terahashes(steps: list, 
 
 @pytest.mark.parametrize(("fault", "said", "sleeps"), [
     (RigFault.REFUSES, REFUSED, False),
-    (RigFault.LIES, SENT, False),
+    (RigFault.NO_EFFECT, SENT, False),
     (RigFault.HANGS, UNREACHABLE, False),
     (RigFault.UNREACHABLE, UNREACHABLE, False),
-    (RigFault.DRIPS, UNREACHABLE, True),
+    (RigFault.SLOW_ANSWERS, UNREACHABLE, True),
     (RigFault.SLOW_WAKE, SENT, True),
 ])  # fmt: skip
 def test_what_a_faulty_rig_answers_and_does(fault: RigFault, said: int, sleeps: bool) -> None:
-    f = fleet(6, Affliction(fault, "a", (1,)))
+    f = fleet(6, ScheduledFault(fault, "a", (1,)))
     assert list(f.command("a", of(0, 1), "sleep").said) == [SENT, said]
     f.advance(10.0)
     truth = f.truth("a", of(0, 1))[0]
@@ -161,26 +161,26 @@ def test_what_a_faulty_rig_answers_and_does(fault: RigFault, said: int, sleeps: 
     assert np.isnan(f.read("a", of(1))[0][0]) == (said == UNREACHABLE)
 
 
-def test_a_partial_rig_keeps_a_board_hashing_until_it_is_mended() -> None:
-    f = fleet(6, Affliction(RigFault.PARTIAL, "a", (1,)))
+def test_a_partial_rig_keeps_a_board_hashing_until_the_fault_is_cleared() -> None:
+    f = fleet(6, ScheduledFault(RigFault.PARTIAL, "a", (1,)))
     f.command("a", of(1), "sleep")
     f.advance(10.0)
     assert f.read("a", of(1))[0][0] == pytest.approx(3400 / 3, rel=0.06)
-    f.heal(RigFault.PARTIAL)
+    f.clear_fault(RigFault.PARTIAL)
     f.advance(20.0)
     assert f.read("a", of(1))[0][0] < 14
 
 
-def test_a_rig_in_a_reboot_loop_never_hashes_whole_for_long() -> None:
-    f = fleet(6, Affliction(RigFault.REBOOT_LOOP, "a", (1,)))
+def test_a_rig_in_a_reboot_loop_never_hashes_fully_for_long() -> None:
+    f = fleet(6, ScheduledFault(RigFault.REBOOT_LOOP, "a", (1,)))
     f.advance(899.0)
     assert f.read("a", of(1))[1][0] > 170
     f.advance(901.0)
     assert f.read("a", of(1))[1][0] == 0 and f.read("a", of(0))[1][0] > 170
 
 
-def test_a_restless_rig_wakes_ten_minutes_after_it_slept() -> None:
-    f = fleet(6, Affliction(RigFault.WAKES_BY_ITSELF, "a", (1,)))
+def test_a_rig_that_wakes_by_itself_does_so_ten_minutes_after_it_slept() -> None:
+    f = fleet(6, ScheduledFault(RigFault.WAKES_BY_ITSELF, "a", (1,)))
     f.command("a", of(0, 1), "sleep")
     f.advance(599.0)
     assert f.modes("a", of(0, 1)) == ["sleep", "sleep"]
@@ -189,7 +189,7 @@ def test_a_restless_rig_wakes_ten_minutes_after_it_slept() -> None:
 
 
 def test_a_fault_has_its_time_and_a_rate_is_drawn_by_the_seed() -> None:
-    f = fleet(1000, Affliction(RigFault.UNREACHABLE, "a", None, 0.1, 100.0, 200.0))
+    f = fleet(1000, ScheduledFault(RigFault.UNREACHABLE, "a", None, 0.1, 100.0, 200.0))
     everyone = np.arange(1000)
     assert not np.isnan(f.read("a", everyone)[0]).any()
     f.advance(150.0)
@@ -198,23 +198,24 @@ def test_a_fault_has_its_time_and_a_rate_is_drawn_by_the_seed() -> None:
     assert not np.isnan(f.read("a", everyone)[0]).any()
 
 
-FAULTS = (Affliction(RigFault.LIES, "a", (1, 2)), Affliction(RigFault.HANGS, None, None, 0.2, 5.0))
+FAULTS = (ScheduledFault(RigFault.NO_EFFECT, "a", (1, 2)), ScheduledFault(RigFault.HANGS, None, None, 0.2, 5.0))
 
 
 def test_a_spec_survives_json() -> None:
     spec = FleetSpec(
-        (GroupSpec("a", "m", 3, MODES, 8.0),), (Affliction(RigFault.LIES, "a", (1, 2)), Affliction(RigFault.HANGS, None, None, 0.2, 5.0))
+        (GroupSpec("a", "m", 3, MODES, 8.0),),
+        (ScheduledFault(RigFault.NO_EFFECT, "a", (1, 2)), ScheduledFault(RigFault.HANGS, None, None, 0.2, 5.0)),
     )
     assert spec_from_json(spec_to_json(spec)) == spec
     with pytest.raises(ValueError, match="one of refuses"):
         fault_from_json({"fault": "sulks"})
     with pytest.raises(ValueError, match="unknown keys"):
-        fault_from_json({"fault": "lies", "rig": 3})
+        fault_from_json({"fault": "no_effect", "rig": 3})
 
 
 def test_rigs_of_a_model_differ_and_the_same_seed_makes_the_same_ones() -> None:
     n = 4000
-    drift, again, other = (Drift(n, np.random.default_rng(seed)) for seed in (7, 7, 8))
+    drift, again, other = (UnitVariation(n, np.random.default_rng(seed)) for seed in (7, 7, 8))
     for name, spread, most in (("watts", 0.015, 0.05), ("ths", 0.010, 0.03), ("standby", 0.03, 0.05), ("wake", 0.04, 0.10)):
         factor = getattr(drift, name)
         assert np.array_equal(factor, getattr(again, name)) and not np.array_equal(factor, getattr(other, name))
@@ -225,7 +226,7 @@ def test_rigs_of_a_model_differ_and_the_same_seed_makes_the_same_ones() -> None:
 
 def test_a_rig_that_lost_its_pools_draws_a_quarter_and_hashes_nothing_until_they_are_back() -> None:
     some = fleet()
-    some.afflict(Affliction(RigFault.LOSES_POOLS, "a", (1,)))
+    some.add_fault(ScheduledFault(RigFault.LOSES_POOLS, "a", (1,)))
     some.advance(120.0)
     watts, ths = some.read("a", of(0, 1))
     assert ths[1] == 0 and ths[0] > 170 and watts[1] == pytest.approx(watts[0] / 4, rel=0.1)
@@ -233,6 +234,6 @@ def test_a_rig_that_lost_its_pools_draws_a_quarter_and_hashes_nothing_until_they
     some.advance(180.0)
     assert np.all(some.read("a", of(0, 1))[0] < 14)
     some.command("a", of(0, 1), "normal")
-    some.heal(RigFault.LOSES_POOLS)
+    some.clear_fault(RigFault.LOSES_POOLS)
     some.advance(180.0 + 3600.0)
     assert np.all(some.read("a", of(0, 1))[1] > 170)

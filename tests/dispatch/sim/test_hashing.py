@@ -79,7 +79,7 @@ def test_a_pool_takes_a_share_once_and_only_for_work_it_gave() -> None:
     assert pool.judge(*share[:3], "00000002", *share[4:]) is Refusal.JOB_NOT_FOUND
 
 
-async def test_who_does_not_speak_the_protocol_is_let_go() -> None:
+async def test_a_client_that_breaks_the_protocol_is_disconnected() -> None:
     async with pooling(Pool(), HOST, POOL_PORT + 1):
         for nonsense in (b"GET / HTTP/1.1\r\n\r\n", b"[1,2]\n", b"x" * (stratum.MAX_LINE + 10) + b"\n"):
             reader, writer = await asyncio.open_connection(HOST, POOL_PORT + 1)
@@ -121,7 +121,7 @@ async def until(driver: CpuMiner, holds: object, within_s: float = 20.0) -> tupl
             await asyncio.sleep(0.05)
 
 
-async def test_a_rig_hashes_stops_and_resumes_as_it_is_told_and_its_hashrate_is_what_the_pool_took(mining: Pool) -> None:
+async def test_a_rig_hashes_stops_and_resumes_on_order_and_its_hashrate_is_what_the_pool_accepted(mining: Pool) -> None:
     driver = CpuMiner(CPU, HOST, PORT, MHS, WallClock(START))
     assert await figures(driver) == (13.0, 0.0)
     assert (await driver.set_mode([0], "normal", 2.0)).sent == (0,)

@@ -13,7 +13,7 @@ from dispatch.cli import app
 from dispatch.rigs.asics import OF_DIALECT
 from dispatch.rigs.dialects import THROUGH, spoken, unspoken
 from dispatch.rigs.wire import OF_MAKE, PORTS, Dialect
-from dispatch.sim.models import ServeFault, faults_of, model_fleet, voiced
+from dispatch.sim.models import ServeFault, faults_of, model_fleet, with_dialects
 from dispatch.sim.spec import FleetSpec, GroupSpec, spec_from_json, spec_to_json
 from dispatch.site_file import rig_catalogue
 from dispatch.site_file.defaults import default_file
@@ -36,7 +36,7 @@ def test_rigs_are_shared_by_weight_and_each_speaks_its_dialect() -> None:
 
 
 @pytest.mark.parametrize("model", ["antminer-s21=0", "antminer-s21=-1", "antminer-s21=x", "antminer-s21=inf", "moonminer", "antminer-s21:"])
-def test_what_no_fleet_can_be_made_of_is_said(model: str) -> None:
+def test_an_impossible_fleet_is_refused_with_the_reason(model: str) -> None:
     with pytest.raises(ServeFault, match="antminer|catalogue"):
         model_fleet(3, [model])
 
@@ -49,13 +49,13 @@ def test_faults_name_a_model_as_it_was_asked_for(tmp_path: Path) -> None:
         faults_of(file, ["antminer-s21"])
 
 
-def test_a_group_of_a_model_nobody_knows_answers_as_something() -> None:
+def test_a_group_of_an_unknown_model_answers_as_the_default() -> None:
     group = GroupSpec("g", "moonminer", 1, site(1).groups[0].modes, 5.0)
-    assert voiced(FleetSpec((group,))).groups[0].dialect == "whatsminer-v2"
+    assert with_dialects(FleetSpec((group,))).groups[0].dialect == "whatsminer-v2"
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_every_model_of_the_catalogue_is_of_a_make_that_is_spoken_to(name: str) -> None:
+def test_every_model_of_the_catalogue_has_a_dialect(name: str) -> None:
     model = MODELS[name]
     for dialect in OF_MAKE[model.make]:
         assert spoken(name, dialect) == (dialect, model.wire_model or model.name)
@@ -63,14 +63,14 @@ def test_every_model_of_the_catalogue_is_of_a_make_that_is_spoken_to(name: str) 
         assert model.wire_model.replace("_", "")[:-1] + "0" in MINER_CLASSES[MinerTypes.WHATSMINER]
 
 
-def test_each_kind_of_driver_says_what_it_speaks() -> None:
+def test_each_kind_of_driver_has_its_dialects() -> None:
     assert set(THROUGH["pyasic"]) == set(OF_DIALECT)
     assert {d for dialects in OF_MAKE.values() for d in dialects} == set(Dialect) == set(PORTS)
     rust = pytest.importorskip("dispatch.rigs.pyasic_rs", reason="pyasic-rs is an extra")
     assert set(THROUGH["pyasic-rs"]) == set(rust.FIRMWARE)
 
 
-def test_a_site_file_that_speaks_to_rigs_in_what_they_do_not_understand_is_told_so(tmp_path: Path) -> None:
+def test_a_site_file_with_a_dialect_its_rigs_do_not_speak_is_refused(tmp_path: Path) -> None:
     text = default_file("six-makes.toml").read_text("utf-8")
     file = tmp_path / "site.toml"
     rust = text.replace('kind = "pyasic", subnet = "127.19.1.', 'kind = "pyasic-rs", subnet = "127.19.1.')
@@ -83,7 +83,7 @@ def test_a_site_file_that_speaks_to_rigs_in_what_they_do_not_understand_is_told_
     assert unspoken("simulated", "moonminer", None) == "" and "use pyasic-rs" in unspoken("pyasic", "proto-rig", None)
 
 
-def test_the_groups_of_a_site_are_listed_with_what_they_speak_and_where() -> None:
+def test_the_groups_of_a_site_are_listed_with_dialect_and_address() -> None:
     done = CliRunner().invoke(app, ["rigs", "list", "--config", str(default_file("six-makes.toml")), "--json"])
     rows = {row["group"]: row for row in json.loads(done.stdout)["groups"]}
     assert {row["dialect"] for row in rows.values()} == set(OF_DIALECT)

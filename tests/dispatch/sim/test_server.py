@@ -24,7 +24,7 @@ from dispatch.sim import whatsminer
 from dispatch.sim.addressed_fleet import AddressedFleet
 from dispatch.sim.models import ServeFault, model_fleet
 from dispatch.sim.server import serve_models, serving
-from dispatch.sim.spec import Affliction, RigFault, spec_to_json
+from dispatch.sim.spec import RigFault, ScheduledFault, spec_to_json
 from tests.dispatch.rigs.fakes import START
 
 MODELS = ["whatsminer-m60s", "whatsminer-m50s", "whatsminer-m60s++"]
@@ -32,14 +32,14 @@ MODELS = ["whatsminer-m60s", "whatsminer-m50s", "whatsminer-m60s++"]
 
 @asynccontextmanager
 async def rigs(
-    subnet: str, count: int, *faults: Affliction, speed: float = 60.0, models: list[str] | None = None
+    subnet: str, count: int, *faults: ScheduledFault, speed: float = 60.0, models: list[str] | None = None
 ) -> AsyncIterator[AddressedFleet]:
     """`count` rigs, the first ones M60S, on a clock that runs a minute a second."""
     spec = model_fleet(count, models or MODELS[:1], faults)
     everywhere = iter(addresses(subnet, count))
     places = {g.name: [next(everywhere) for _ in range(g.rigs)] for g in spec.groups}
-    async with serving(spec, places, WallClock(START, speed), None) as yard:
-        yield yard
+    async with serving(spec, places, WallClock(START, speed), None) as addressed:
+        yield addressed
 
 
 async def until(proof: Any, timeout_s: float = 20.0) -> Any:
@@ -53,16 +53,16 @@ async def until(proof: Any, timeout_s: float = 20.0) -> Any:
 
 
 async def test_pyasic_identifies_every_model_of_the_demonstration() -> None:
-    async with rigs("127.81.1.0/24", 6, models=MODELS) as yard:
-        found = [await get_miner(ip) for ip in yard.rigs]
+    async with rigs("127.81.1.0/24", 6, models=MODELS) as addressed:
+        found = [await get_miner(ip) for ip in addressed.rigs]
         assert [str(m.raw_model) for m in found] == ["M60S VK30"] * 2 + ["M50S VH30"] * 2 + ["M60S++ VL30"] * 2
         assert {type(m).__mro__[1].__name__ for m in found} == {"BTMinerV2"}
 
 
 async def test_pyasic_scans_reads_stops_limits_and_resumes_a_rig() -> None:
-    async with rigs("127.81.2.0/29", 3) as yard:
+    async with rigs("127.81.2.0/29", 3) as addressed:
         scanned = await MinerNetwork.from_subnet("127.81.2.0/29").scan()
-        assert sorted(str(m.ip) for m in scanned) == sorted(yard.rigs)
+        assert sorted(str(m.ip) for m in scanned) == sorted(addressed.rigs)
         miner = await get_miner("127.81.2.1")
         data = await miner.get_data()
         assert data.wattage == pytest.approx(3441, rel=0.06) and float(data.hashrate) == pytest.approx(186, rel=0.04)
@@ -106,9 +106,9 @@ async def keys_of(ip: str, password: str = "admin") -> wire.Keys:
 
 
 async def test_faults_show_on_the_wire() -> None:
-    kinds = [RigFault.HANGS, RigFault.DRIPS, RigFault.UNREACHABLE, RigFault.REFUSES, RigFault.LIES]
-    async with rigs("127.81.3.0/24", 6, *(Affliction(f, MODELS[0], (n,)) for n, f in enumerate(kinds))) as yard:
-        hangs, drips, gone, refuses, lies, healthy = yard.rigs
+    kinds = [RigFault.HANGS, RigFault.SLOW_ANSWERS, RigFault.UNREACHABLE, RigFault.REFUSES, RigFault.NO_EFFECT]
+    async with rigs("127.81.3.0/24", 6, *(ScheduledFault(f, MODELS[0], (n,)) for n, f in enumerate(kinds))) as addressed:
+        hangs, drips, gone, refuses, lies, healthy = addressed.rigs
         summary = wire.read_request("summary")
         with pytest.raises(TimeoutError):
             await ask(hangs, summary, 0.5)
@@ -122,12 +122,12 @@ async def test_faults_show_on_the_wire() -> None:
         assert wire.parse_reply(await ask(refuses, wire.write_request(known, "power_off", respbefore="true")), known)["Code"] == 45
         assert wire.parse_reply(await ask(lies, wire.write_request(known, "power_off")), known)["Code"] == 131
         assert wire.parse_reply(await ask(healthy, wire.write_request(known, "power_off")), known)["Code"] == 131
-        assert yard.fleet.modes(MODELS[0], np.arange(6)) == ["normal"] * 5 + ["sleep"]
+        assert addressed.fleet.modes(MODELS[0], np.arange(6)) == ["normal"] * 5 + ["sleep"]
 
 
 async def test_what_is_not_the_protocol_moves_nothing() -> None:
-    async with rigs("127.81.4.0/24", 1) as yard:
-        (ip,) = yard.rigs
+    async with rigs("127.81.4.0/24", 1) as addressed:
+        (ip,) = addressed.rigs
         known, wrong = await keys_of(ip), await keys_of(ip, "letmein")
         assert wire.parse_reply(await ask(ip, b'{"cmd":"power_off"}'))["Code"] == 45
         assert wire.parse_reply(await ask(ip, wire.write_request(wrong, "power_off")))["Code"] == 136
@@ -142,16 +142,16 @@ async def test_what_is_not_the_protocol_moves_nothing() -> None:
                 assert await ask(ip, rubbish) == b""
             except ConnectionError:
                 pass
-        assert yard.fleet.modes(MODELS[0], np.arange(1)) == ["normal"]
+        assert addressed.fleet.modes(MODELS[0], np.arange(1)) == ["normal"]
         assert set(wire.parse_reply(await ask(ip, b'{"command":"summary+pools"}'))) == {"summary", "pools", "id"}
 
 
-def test_the_yard_writes_down_what_moved_and_a_new_one_goes_on_from_there(tmp_path: Path) -> None:
+def test_effects_are_logged_and_a_new_fleet_goes_on_from_there(tmp_path: Path) -> None:
     path, clock = tmp_path / "effects.jsonl", VirtualClock(START)
-    spec = model_fleet(2, MODELS[:1], [Affliction(RigFault.LIES, MODELS[0], (1,))])
+    spec = model_fleet(2, MODELS[:1], [ScheduledFault(RigFault.NO_EFFECT, MODELS[0], (1,))])
     places = {MODELS[0]: ["127.0.1.1", "127.0.1.2"]}
-    yard = AddressedFleet(spec, places, clock, path)
-    message = wire.parse_reply(whatsminer.answer(yard.rigs["127.0.1.1"], wire.read_request("get_token")))["Msg"]
+    addressed = AddressedFleet(spec, places, clock, path)
+    message = wire.parse_reply(whatsminer.answer(addressed.rigs["127.0.1.1"], wire.read_request("get_token")))["Msg"]
     known = wire.keys("admin", message["time"], message["salt"], message["newsalt"])
     for ip, verb, params in [
         ("127.0.1.1", "power_off", {}),
@@ -160,8 +160,8 @@ def test_the_yard_writes_down_what_moved_and_a_new_one_goes_on_from_there(tmp_pa
         ("127.0.1.1", "adjust_power_limit", {"power_limit": "2000"}),
         ("127.0.1.1", "update_pools", {"pool1": "x", "worker1": "y"}),
     ]:
-        whatsminer.answer(yard.rigs[ip], wire.write_request(known, verb, **params))
-    yard.close()
+        whatsminer.answer(addressed.rigs[ip], wire.write_request(known, verb, **params))
+    addressed.close()
     rows = [json.loads(line) for line in path.read_text().splitlines()]
     assert [(r["rig"], r["verb"], r["effective"]) for r in rows] == [
         ("127.0.1.1", "power_off", True),
@@ -173,8 +173,8 @@ def test_the_yard_writes_down_what_moved_and_a_new_one_goes_on_from_there(tmp_pa
     with path.open("a") as file:
         file.write('{"at": 17, "rig": "127.0')
     again = AddressedFleet(spec, places, clock, path)
-    assert again.fleet.standing(MODELS[0], 0) == ("sleep", "normal", 2000.0)
-    assert again.fleet.standing(MODELS[0], 1)[0] == "normal"
+    assert again.fleet.orders_of(MODELS[0], 0) == ("sleep", "normal", 2000.0)
+    assert again.fleet.orders_of(MODELS[0], 1)[0] == "normal"
     assert wire.parse_reply(whatsminer.answer(again.rigs["127.0.1.1"], wire.read_request("pools")))["POOLS"][0]["URL"] == "x"
     again.close()
     assert path.read_text().count("\n") == 5 and path.read_text().endswith("\n")
@@ -207,13 +207,13 @@ async def test_rigs_stay_where_they_were_when_the_server_is_killed(tmp_path: Pat
     assert off == ["false", "true", "false", "true", "false"]
 
 
-async def test_what_cannot_be_served_is_said(tmp_path: Path) -> None:
+async def test_what_cannot_be_served_is_refused_with_the_reason(tmp_path: Path) -> None:
     clock = WallClock()
     faults = tmp_path / "faults.json"
-    faults.write_text('[{"fault": "lies", "group": "nobody"}]')
+    faults.write_text('[{"fault": "no_effect", "group": "nobody"}]')
     for asked, says in [
         ({"count": 300, "subnet": "127.81.6.0/24", "models": MODELS[:1]}, "254 addresses"),
-        ({"count": 3, "subnet": "10.0.0.0/24", "models": MODELS[:1]}, "no loopback"),
+        ({"count": 3, "subnet": "10.0.0.0/24", "models": MODELS[:1]}, "not a loopback"),
         ({"count": 3, "subnet": "127.81.6.0/24", "models": ["antminer-s21:avalon"]}, "speaks antminer or luxos, not avalon"),
         ({"count": 3, "subnet": "127.81.6.0/24", "models": ["antminer-s21=heavy"]}, "a weight is a number"),
         ({"count": 3, "subnet": "127.81.6.0/24", "models": ["moonminer"]}, "not in the catalogue"),
