@@ -70,6 +70,20 @@ def test_class_names_avoid_vague_words() -> None:
     assert [name_of(path) for path in MODULES if path.stem in ("common", "utils", "util", "helpers", "misc", "base")] == []
 
 
+def test_public_classes_have_names_of_their_own() -> None:
+    places: dict[str, list[str]] = {}
+    for path in MODULES:
+        for node in tree(path).body:
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                places.setdefault(node.name, []).append(name_of(path))
+    assert {name: paths for name, paths in places.items() if len(paths) > 1} == {}
+
+
+def test_packages_are_marked_as_typed() -> None:
+    """Without `py.typed` (PEP 561) a type checker ignores the types of an installed package."""
+    assert [package for package in PACKAGES if not (ROOT / package / "py.typed").is_file()] == []
+
+
 def test_code_has_no_todo_marks() -> None:
     later = re.compile(r"\b(TO" r"DO|FIX" r"ME|XX" r"X|HA" r"CK)\b")
     found = [name_of(path) for path in [*MODULES, *TESTS, *(ROOT / "bench").glob("*.py")] if later.search(path.read_text("utf-8"))]

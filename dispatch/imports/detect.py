@@ -11,14 +11,14 @@ from dispatch.imports.ercot_extract import is_extract, read_extract, unzipped
 from dispatch.imports.ercot_xml import is_ercot_statement, read_ercot_statement
 from dispatch.imports.espi import read_espi
 from dispatch.imports.meter_csv import MeterMap, parse_meter_map, read_meter_csv
-from dispatch.imports.meter_readings import MeterFile
+from dispatch.imports.meter_readings import ImportedReadings
 from dispatch.imports.safe_xml import is_xml, local_name, parse_xml
 from dispatch.imports.statement import ReceivedStatement, StatementMap, parse_statement_map
 from markets.grid import Market, OperatingDay
 from optimizer.domain.site import Site
 
 
-def read_meter_file(content: bytes, map_text: str, site: Site) -> MeterFile:
+def read_meter_file(content: bytes, map_text: str, site: Site) -> ImportedReadings:
     """The readings of a meter file: Green Button where it is XML, else CSV. Raises UnreadableDocument, a line a fault."""
     how = parse_meter_map(map_text) if map_text else MeterMap()
     known = {name: m.id for m in site.meters for name in (m.id, m.esi_id) if name}
@@ -51,7 +51,7 @@ def read_statement_file(content: bytes, map_text: str, market: Market) -> tuple[
     return read_charges(content, how, market), how
 
 
-def operating_days_of(file: MeterFile, market: Market) -> tuple[date | None, date | None]:
+def operating_days_of(file: ImportedReadings, market: Market) -> tuple[date | None, date | None]:
     """The first and last operating day of a meter file's readings."""
     if not file.readings:
         return None, None

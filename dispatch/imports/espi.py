@@ -11,7 +11,7 @@ from xml.etree.ElementTree import Element
 
 from dispatch.imports.csv_table import parse_number
 from dispatch.imports.meter_csv import MeterMap
-from dispatch.imports.meter_readings import ACTUAL, DELIVERED, ESTIMATED, RETURNED, MeterFile, RawReading, checked_readings
+from dispatch.imports.meter_readings import ACTUAL, DELIVERED, ESTIMATED, RETURNED, ImportedReadings, RawReading, checked_readings
 from dispatch.imports.safe_xml import child_text, children, local_name, parse_xml
 from markets.grid import Interval
 from optimizer.domain.money import Finding
@@ -45,7 +45,7 @@ class _Type:
     why_not: str = ""
 
 
-def read_espi(content: bytes, how: MeterMap, known: Mapping[str, str], lone: str | None, most_mw: float | None = None) -> MeterFile:
+def read_espi(content: bytes, how: MeterMap, known: Mapping[str, str], lone: str | None, most_mw: float | None = None) -> ImportedReadings:
     """The readings of an ESPI document, rows counted from 1. `known` are the names meters go by = their ids, `lone` the site's only meter.
     Raises UnreadableDocument for XML that is broken, has entities, or holds no readings."""
     root = parse_xml(content)

@@ -24,7 +24,7 @@ from dispatch.imports.csv_table import (
     read_table,
     to_instants,
 )
-from dispatch.imports.meter_readings import ACTUAL, DELIVERED, ESTIMATED, MWH_PER, RETURNED, MeterFile, RawReading, checked_readings
+from dispatch.imports.meter_readings import ACTUAL, DELIVERED, ESTIMATED, MWH_PER, RETURNED, ImportedReadings, RawReading, checked_readings
 from markets.grid import Interval, utc
 from optimizer.domain.money import Finding
 from optimizer.domain.site import Written
@@ -121,7 +121,7 @@ class _Reader:
 
 def read_meter_csv(
     content: bytes, how: MeterMap, known: Mapping[str, str], lone: str | None, local: tzinfo | None = None, most_mw: float | None = None
-) -> MeterFile:
+) -> ImportedReadings:
     """The readings of a CSV file. `known` are the names meters go by = their ids; `lone` is the site's only meter; `local` is the zone of
     times without an offset where nothing else says. Raises UnreadableDocument when it is not a table of meter readings."""
     reader = _Reader(read_table(content), how, known)

@@ -54,7 +54,7 @@ class RawReading:
 
 
 @dataclass(frozen=True, slots=True)
-class MeterFile:
+class ImportedReadings:
     """The readings of a file that can be settled, by meter and time, and what is wrong with the rest. `rows` were read."""
 
     readings: tuple[MeterReading, ...]
@@ -62,7 +62,7 @@ class MeterFile:
     rows: int
 
 
-def checked_readings(raws: Sequence[RawReading], findings: Iterable[Finding], rows: int, most_mw: float | None = None) -> MeterFile:
+def checked_readings(raws: Sequence[RawReading], findings: Iterable[Finding], rows: int, most_mw: float | None = None) -> ImportedReadings:
     """Raw rows checked, and delivered less returned energy by meter. `most_mw` is the most a meter can carry: more must be another unit."""
     found = list(findings)
     channels: dict[tuple[str, str], list[RawReading]] = {}
@@ -75,7 +75,7 @@ def checked_readings(raws: Sequence[RawReading], findings: Iterable[Finding], ro
         netted = _net(delivered, returned, found) if returned is not None else [_reading(r) for r in delivered]
         readings += netted
         found += _missing(meter, netted)
-    return MeterFile(tuple(readings), tuple(found), rows)
+    return ImportedReadings(tuple(readings), tuple(found), rows)
 
 
 def _channel(raws: list[RawReading], found: list[Finding], most_mw: float | None) -> list[RawReading]:

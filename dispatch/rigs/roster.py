@@ -13,7 +13,7 @@ GROUP, MODEL, HALL = "group", "model", "hall"
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class RosterRow:
     """A rig of a map: what names it, its line, and what else is said of it."""
 
     rig: str
@@ -30,14 +30,14 @@ def addresses(subnet: str, n: int) -> tuple[str, ...]:
     return found
 
 
-def rows(path: Path, column: str = "ip") -> tuple[Row, ...]:
+def rows(path: Path, column: str = "ip") -> tuple[RosterRow, ...]:
     """The rigs of a map in its order: a CSV whose first line names a column "ip" (or what `column` says). Other columns are kept as they
     are. Raises OSError, or ValueError with the line."""
     with path.open(newline="", encoding="utf-8-sig") as file:
         table = csv.DictReader(file)
         if column not in (table.fieldnames or ()):
             raise ValueError(f'has no column "{column}" in its first line')
-        found: dict[str, Row] = {}
+        found: dict[str, RosterRow] = {}
         for row in table:
             said = {key: (text or "").strip() for key, text in row.items() if isinstance(key, str) and not isinstance(text, list)}
             rig = _address(said[column], table.line_num) if column == "ip" else said[column]
@@ -45,11 +45,11 @@ def rows(path: Path, column: str = "ip") -> tuple[Row, ...]:
                 raise ValueError(f"line {table.line_num}: no {column}")
             if rig in found:
                 raise ValueError(f"line {table.line_num}: {rig} stands there twice")
-            found[rig] = Row(rig, table.line_num, said)
+            found[rig] = RosterRow(rig, table.line_num, said)
     return tuple(found.values())
 
 
-def of_group(path: Path, group: str, column: str = "ip") -> tuple[Row, ...]:
+def of_group(path: Path, group: str, column: str = "ip") -> tuple[RosterRow, ...]:
     """The rigs of one group: all of a map that has no column "group", else those whose group it is. Raises OSError or ValueError."""
     found = rows(path, column)
     return tuple(r for r in found if r.said.get(GROUP, group) == group)

@@ -83,7 +83,7 @@ class Figure(TypedDict):
     how: str
 
 
-class MeterFile(TypedDict):
+class MeterFileUsed(TypedDict):
     """A document of meter data that was used."""
 
     name: str
@@ -100,7 +100,7 @@ class MeterRow(TypedDict):
     mwh: str
     telemetry_mwh: str
     delta_mwh: str
-    files: list[MeterFile]
+    files: list[MeterFileUsed]
 
 
 class IntervalRow(TypedDict):

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from dispatch.clock import wall_s
 from dispatch.sim.hashing import LANES, search
 from dispatch.sim.share_difficulty import target_of
-from dispatch.sim.stratum import EXTRANONCE2_BYTES, Job
+from dispatch.sim.stratum import EXTRANONCE2_BYTES, MiningJob
 
 SPAN_S = 0.05
 NONCES = 2**32
@@ -22,7 +22,7 @@ WINDOW_S = 2.0
 class Work:
     """A job with what its connection adds to it."""
 
-    job: Job
+    job: MiningJob
     extranonce1: str
     difficulty: float
 

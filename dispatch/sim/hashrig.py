@@ -21,7 +21,7 @@ from dispatch.clock import wall_s
 from dispatch.sim import stratum
 from dispatch.sim.hasher import Hasher, Work
 from dispatch.sim.share_difficulty import HASHES_PER_DIFF
-from dispatch.sim.stratum import MAX_LINE, Job, StratumError
+from dispatch.sim.stratum import MAX_LINE, MiningJob, StratumError
 
 SHARES_WINDOW_S = 10.0
 RETRY_S = 1.0
@@ -91,7 +91,7 @@ class HashRig:
             case "mining.set_difficulty":
                 self._difficulty = float(params[0])
             case "mining.notify":
-                self.hasher.give(Work(Job.of(params), self._extranonce1, self._difficulty))
+                self.hasher.give(Work(MiningJob.of(params), self._extranonce1, self._difficulty))
             case None if document.get("id") == 1:
                 try:
                     self._extranonce1 = str(document["result"][1])

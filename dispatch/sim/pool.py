@@ -13,7 +13,7 @@ from typing import Any
 
 from dispatch.sim import stratum
 from dispatch.sim.share_difficulty import digest, target_of
-from dispatch.sim.stratum import EXTRANONCE2_BYTES, Job, Refusal, StratumError
+from dispatch.sim.stratum import EXTRANONCE2_BYTES, MiningJob, PoolRefusal, StratumError
 
 DIFFICULTY = 1e-6
 JOB_EVERY_S = 30.0
@@ -25,15 +25,15 @@ class Pool:
     def __init__(self, difficulty: float = DIFFICULTY) -> None:
         self.difficulty = difficulty
         self.accepted: dict[str, float] = defaultdict(float)
-        self.refused: dict[Refusal, int] = defaultdict(int)
+        self.refused: dict[PoolRefusal, int] = defaultdict(int)
         self._numbers = itertools.count(1)
-        self._jobs: dict[str, Job] = {}
+        self._jobs: dict[str, MiningJob] = {}
         self._taken: set[tuple[str, ...]] = set()
 
-    def new_job(self) -> Job:
+    def new_job(self) -> MiningJob:
         """Work of its own; shares of the two jobs before it still count."""
         number = next(self._numbers)
-        job = Job(
+        job = MiningJob(
             id=f"{number:x}",
             prevhash=secrets.token_hex(32),
             coinb1=f"01000000{number:08x}",
@@ -47,19 +47,19 @@ class Pool:
         self._taken = {t for t in self._taken if t[0] in self._jobs}
         return job
 
-    def judge(self, extranonce1: str, worker: str, job_id: str, extranonce2: str, ntime: str, nonce: str) -> Refusal | None:
+    def judge(self, extranonce1: str, worker: str, job_id: str, extranonce2: str, ntime: str, nonce: str) -> PoolRefusal | None:
         """Whether a share counts; None when it does. Raises StratumError when it is none."""
         job, share = self._jobs.get(job_id), (job_id, extranonce1, extranonce2, ntime, nonce)
         if job is None:
-            return Refusal.JOB_NOT_FOUND
+            return PoolRefusal.JOB_NOT_FOUND
         if share in self._taken:
-            return Refusal.DUPLICATE
+            return PoolRefusal.DUPLICATE
         try:
             tail = struct.pack("<I", int(nonce, 16))
         except (ValueError, struct.error):
             raise StratumError("not a nonce") from None
         if digest(job.header(extranonce1, extranonce2, ntime) + tail) > target_of(self.difficulty):
-            return Refusal.LOW_DIFFICULTY
+            return PoolRefusal.LOW_DIFFICULTY
         self._taken.add(share)
         self.accepted[worker] += self.difficulty
         return None
@@ -82,14 +82,14 @@ class _Miner:
             return stratum.answer(id_, True) + stratum.notice("mining.set_difficulty", [self._pool.difficulty]) + self.work()
         if method == "mining.submit" and len(params) >= 5:
             return self._submitted(id_, [str(p) for p in params[:5]])
-        return stratum.refused(id_, Refusal.OTHER, "Unknown method")
+        return stratum.refused(id_, PoolRefusal.OTHER, "Unknown method")
 
     def work(self) -> bytes:
         return stratum.notice("mining.notify", self._pool.new_job().params(True))
 
     def _submitted(self, id_: Any, share: list[str]) -> bytes:
         worker, *rest = share
-        why = self._pool.judge(self._extranonce1, worker, *rest) if worker in self._workers else Refusal.UNAUTHORIZED
+        why = self._pool.judge(self._extranonce1, worker, *rest) if worker in self._workers else PoolRefusal.UNAUTHORIZED
         if why is None:
             return stratum.answer(id_, True)
         self._pool.refused[why] += 1

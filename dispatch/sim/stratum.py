@@ -19,7 +19,7 @@ EXTRANONCE2_BYTES = 4
 MAX_LINE = 16_384
 
 
-class Refusal(IntEnum):
+class PoolRefusal(IntEnum):
     """Why a pool takes no share."""
 
     OTHER = 20
@@ -34,7 +34,7 @@ class StratumError(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
+class MiningJob:
     """Work as `mining.notify` sends it; hex as on the line."""
 
     id: str
@@ -50,7 +50,7 @@ class Job:
         return [self.id, self.prevhash, self.coinb1, self.coinb2, list(self.branch), self.version, self.nbits, self.ntime, clean]
 
     @classmethod
-    def of(cls, params: Sequence[Any]) -> Job:
+    def of(cls, params: Sequence[Any]) -> MiningJob:
         """Raises StratumError."""
         try:
             id_, prevhash, coinb1, coinb2, branch, version, nbits, ntime = params[:8]
@@ -94,7 +94,7 @@ def answer(id_: Any, result: Any) -> bytes:
     return line(id=id_, result=result, error=None)
 
 
-def refused(id_: Any, why: Refusal, text: str) -> bytes:
+def refused(id_: Any, why: PoolRefusal, text: str) -> bytes:
     """Pool: no."""
     return line(id=id_, result=None, error=[int(why), text, None])
 

@@ -10,7 +10,7 @@ import numpy as np
 from dispatch.clock import wall_s
 from dispatch.rigs.wire import whatsminer as wire
 from dispatch.rigs.wire.line import WireError
-from dispatch.rigs.wire.whatsminer import Code, Keys, Request, status
+from dispatch.rigs.wire.whatsminer import Keys, WhatsminerCode, WhatsminerRequest, status
 from dispatch.sim.cgminer import pools
 from dispatch.sim.rig import BOARDS, CHIPS, REFUSED, UNSUPPORTED, Condition, Rig
 
@@ -81,7 +81,7 @@ def _bucket(back: int) -> str:
     return f"{int(wall_s() // wire.TOKEN_LIFE_S - back) % 10_000:04d}"
 
 
-def _understood(data: bytes) -> tuple[Request, Keys | None]:
+def _understood(data: bytes) -> tuple[WhatsminerRequest, Keys | None]:
     """A request read with the keys of this half hour, or of the last one."""
     last: WireError | None = None
     for back in (0, 1):
@@ -119,7 +119,7 @@ def read(commands: tuple[str, ...], rig: Condition, firmware: str = FIRMWARE) ->
 
 
 def _cgminer(key: str, rows: Sequence[Mapping[str, Any]], rig: Condition, message: str) -> dict[str, Any]:
-    head = {"STATUS": "S", "When": rig.when, "Code": int(Code.READ_OK), "Msg": message, "Description": "btminer"}
+    head = {"STATUS": "S", "When": rig.when, "Code": int(WhatsminerCode.READ_OK), "Msg": message, "Description": "btminer"}
     return {"STATUS": [head], key: rows, "id": 1}
 
 
@@ -171,13 +171,13 @@ def _pools(rig: Condition, firmware: str) -> dict[str, Any]:
 
 def _version(rig: Condition, firmware: str) -> dict[str, Any]:
     message = {"api_ver": API, "fw_ver": firmware, "platform": "H616", "chip": "K63B0", "miner": "btminer"}
-    return status("S", Code.OK, message, rig.when)
+    return status("S", WhatsminerCode.OK, message, rig.when)
 
 
 def _status(rig: Condition, firmware: str) -> dict[str, Any]:
     off = "true" if rig.mode == "sleep" else "false"
     message = {"mineroff": off, "mineroff_reason": "", "FirmwareVersion": firmware, "power_mode": _power_mode(rig), "hash_percent": "100"}
-    return status("S", Code.OK, message, rig.when)
+    return status("S", WhatsminerCode.OK, message, rig.when)
 
 
 def _psu(rig: Condition, firmware: str) -> dict[str, Any]:
@@ -188,7 +188,7 @@ def _psu(rig: Condition, firmware: str) -> dict[str, Any]:
         "vin": f"{volts:.2f}", "pin": f"{rig.watts:.0f}", "fan_speed": fan, "version": "-1", "serial_no": f"P{rig.number:012d}",
         "vendor": "1", "temp0": "35.0",
     }  # fmt: skip
-    return status("S", Code.OK, message, rig.when)
+    return status("S", WhatsminerCode.OK, message, rig.when)
 
 
 def _info(rig: Condition, firmware: str) -> dict[str, Any]:
@@ -197,11 +197,11 @@ def _info(rig: Condition, firmware: str) -> dict[str, Any]:
         "gateway": "127.0.0.1", "hostname": f"WhatsMiner-{rig.number}", "minersn": rig.serial,
         "powersn": f"P{rig.number:012d}",
     }  # fmt: skip
-    return status("S", Code.OK, message, rig.when)
+    return status("S", WhatsminerCode.OK, message, rig.when)
 
 
 def _errors(rig: Condition, firmware: str) -> dict[str, Any]:
-    return status("S", Code.OK, {"error_code": []}, rig.when)
+    return status("S", WhatsminerCode.OK, {"error_code": []}, rig.when)
 
 
 DOCUMENTS = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from dispatch.rigs.wire import whatsminer_v3 as wire
-from dispatch.rigs.wire.whatsminer_v3 import Code, Request
+from dispatch.rigs.wire.whatsminer_v3 import WhatsminerV3Code, WhatsminerV3Request
 from dispatch.sim.rig import BOARDS, CHIPS, REFUSED, UNSUPPORTED, Condition, Rig
 from dispatch.sim.whatsminer import FIRMWARE_V3, number
 
@@ -18,24 +18,24 @@ def answer(rig: Rig, data: bytes) -> bytes:
     asked = wire.parse_request(data)
     if asked.command.startswith("set."):
         code = _order(rig, asked)
-        message: Any = {Code.OK: "ok", Code.NO_PERMISSION: "no permission"}.get(code, "fail")
+        message: Any = {WhatsminerV3Code.OK: "ok", WhatsminerV3Code.NO_PERMISSION: "no permission"}.get(code, "fail")
         return wire.reply(asked.command, code, message, rig.when)
     found = _read(asked, rig.condition())
     if found is None:
-        return wire.reply(asked.command, Code.INVALID, "invalid command", rig.when)
-    return wire.reply(asked.command, Code.OK, found, rig.when)
+        return wire.reply(asked.command, WhatsminerV3Code.INVALID, "invalid command", rig.when)
+    return wire.reply(asked.command, WhatsminerV3Code.OK, found, rig.when)
 
 
-def _order(rig: Rig, asked: Request) -> Code:
+def _order(rig: Rig, asked: WhatsminerV3Request) -> WhatsminerV3Code:
     if asked.token != wire.token(asked.command, PASSWORD, SALT, asked.ts):
-        return Code.NO_PERMISSION
+        return WhatsminerV3Code.NO_PERMISSION
     said = _move(rig, asked)
     if said is None or said == UNSUPPORTED:
-        return Code.INVALID
-    return Code.NO_PERMISSION if said == REFUSED else Code.OK
+        return WhatsminerV3Code.INVALID
+    return WhatsminerV3Code.NO_PERMISSION if said == REFUSED else WhatsminerV3Code.OK
 
 
-def _move(rig: Rig, asked: Request) -> int | None:
+def _move(rig: Rig, asked: WhatsminerV3Request) -> int | None:
     """Move the rig; None for an order or a parameter no rig knows."""
     verb, param = asked.command, asked.param
     match verb, param:
@@ -56,7 +56,7 @@ def _move(rig: Rig, asked: Request) -> int | None:
     return None
 
 
-def _read(asked: Request, rig: Condition) -> dict[str, Any] | None:
+def _read(asked: WhatsminerV3Request, rig: Condition) -> dict[str, Any] | None:
     match asked.command, asked.param:
         case "get.device.info", "salt":
             return {"salt": SALT}

@@ -14,7 +14,7 @@ from sqlalchemy import Engine
 from dispatch.imports import UnreadableDocument
 from dispatch.imports.calendar import calendar_days, read_calendar
 from dispatch.imports.detect import operating_days_of, read_meter_file, read_statement_file
-from dispatch.imports.meter_readings import MeterFile
+from dispatch.imports.meter_readings import ImportedReadings
 from dispatch.store.received import CALENDAR, METER, STATEMENT, ReceivedDocument, keep_document
 from markets.grid import Market
 from optimizer.domain.site import Site
@@ -27,7 +27,7 @@ MAX_BYTES = 256 * 2**20
 class MeterImport:
     """What a meter file held: its readings and findings, its first and last operating day, and whether it was new."""
 
-    content: MeterFile
+    content: ImportedReadings
     first: date | None
     last: date | None
     new: bool

@@ -12,7 +12,7 @@ from markets import Refused, counted
 from markets.grid import Grid, Interval, Market
 
 
-class Row(NamedTuple):
+class FrameRow(NamedTuple):
     """One value: [start_s, end_s) in epoch seconds UTC, of a point (or product), in the feed's own unit."""
 
     start_s: int
@@ -28,7 +28,7 @@ class Row(NamedTuple):
 class ImplausiblePrice(Refused):
     """A frame with values outside what the market's rules allow. `rows` are those values, so that a second source can confirm them."""
 
-    def __init__(self, text: str, rows: Sequence[Row]) -> None:
+    def __init__(self, text: str, rows: Sequence[FrameRow]) -> None:
         super().__init__(text)
         self.rows = tuple(rows)
 
@@ -68,7 +68,7 @@ def price_cap(market: Market, at_s: int) -> float:
     return 1.5 * (5_000.0 if on >= date(2022, 1, 2) else 9_000.0)
 
 
-def accept(raw: Iterable[Any], shape: Shape, confirmed: Mapping[tuple[int, str], float] | None = None) -> list[Row]:
+def accept(raw: Iterable[Any], shape: Shape, confirmed: Mapping[tuple[int, str], float] | None = None) -> list[FrameRow]:
     """The frame's rows, sorted by start and point. Raises Refused when one of them cannot be true, and then keeps none of them.
 
     `confirmed` holds values by (start_s, point) from another source: an implausible value that both sources give is accepted.
@@ -83,10 +83,10 @@ def accept(raw: Iterable[Any], shape: Shape, confirmed: Mapping[tuple[int, str],
     return sorted(rows)
 
 
-def _row(raw: Any) -> Row:
+def _row(raw: Any) -> FrameRow:
     try:
         start, end, point, value = raw
-        row = Row(int(start), int(end), str(point), float(value))
+        row = FrameRow(int(start), int(end), str(point), float(value))
     except (TypeError, ValueError):
         raise Refused(f"a row is not start, end, point and number: {str(raw)[:120]}") from None
     if not math.isfinite(row.value):
@@ -94,13 +94,13 @@ def _row(raw: Any) -> Row:
     return row
 
 
-def _lengths(rows: Sequence[Row], length_s: int) -> None:
+def _lengths(rows: Sequence[FrameRow], length_s: int) -> None:
     for row in rows:
         if row.end_s - row.start_s != length_s or row.start_s % length_s:
             raise Refused(f"{row.point}: {_at(row.start_s)} to {_at(row.end_s)} is not an interval of {length_s // 60} minutes")
 
 
-def _increasing(rows: Sequence[Row]) -> None:
+def _increasing(rows: Sequence[FrameRow]) -> None:
     last: dict[str, int] = {}
     for row in rows:
         before = last.get(row.point)
@@ -110,7 +110,7 @@ def _increasing(rows: Sequence[Row]) -> None:
         last[row.point] = row.start_s
 
 
-def _complete(rows: Sequence[Row], shape: Shape) -> None:
+def _complete(rows: Sequence[FrameRow], shape: Shape) -> None:
     by_start: dict[int, set[str]] = {}
     for row in rows:
         by_start.setdefault(row.start_s, set()).add(row.point)
@@ -124,7 +124,7 @@ def _complete(rows: Sequence[Row], shape: Shape) -> None:
         raise Refused(f"{counted(len(by_start), 'interval')} instead of {len(expected)} in {shape.grid!r}")
 
 
-def _bounds(rows: Sequence[Row], shape: Shape, confirmed: Mapping[tuple[int, str], float]) -> None:
+def _bounds(rows: Sequence[FrameRow], shape: Shape, confirmed: Mapping[tuple[int, str], float]) -> None:
     implausible = []
     for row in rows:
         high = price_cap(shape.market, row.start_s) if shape.high is None else shape.high

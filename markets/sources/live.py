@@ -13,7 +13,7 @@ from markets import NotPublished, SourceError, Stale
 from markets.facts import STALE_AFTER, Fact, LoadForecast, Price, PriceMarket, ReservePrice, SystemLoad
 from markets.grid import Market, OperatingDay
 from markets.sources.feed import Feed
-from markets.sources.frame import PRICE_FLOOR, ImplausiblePrice, Row, Shape, accept
+from markets.sources.frame import PRICE_FLOOR, FrameRow, ImplausiblePrice, Shape, accept
 
 _KEEP = timedelta(days=9)
 _SAME_USD = 0.005  # prices are published to the cent
@@ -45,7 +45,7 @@ class PublishedPrices:
         prices = (self._prices.get((market, start_s, point)) for point in points)
         return all(price is not None and (source is None or source in price.by_source) for price in prices)
 
-    def accept(self, raw: Sequence[object], shape: Shape, source: str) -> list[Row]:
+    def accept(self, raw: Sequence[object], shape: Shape, source: str) -> list[FrameRow]:
         """`frame.accept`; an implausible price is accepted when another source gave the same one. Raises Refused."""
         confirmed = {key: value for other, rows in self._implausible.items() if other != source for key, value in rows.items()}
         try:
@@ -58,7 +58,7 @@ class PublishedPrices:
             raise
 
     def new_prices(
-        self, rows: Iterable[Row], market: PriceMarket, source: str, known_at: datetime, *, corrects: bool = False
+        self, rows: Iterable[FrameRow], market: PriceMarket, source: str, known_at: datetime, *, corrects: bool = False
     ) -> list[Price]:
         """The rows that are new or changed, as facts. `corrects` when the rows are the market's own corrections."""
         new = [row for row in rows if self._is_new(row, market, source, corrects)]
@@ -66,7 +66,7 @@ class PublishedPrices:
             Price(source=source, known_at=known_at, point=row.point, market=market, over=row.over, usd_per_mwh=row.value) for row in new
         ]
 
-    def new_reserve_prices(self, rows: Iterable[Row], market: str, source: str, known_at: datetime) -> list[ReservePrice]:
+    def new_reserve_prices(self, rows: Iterable[FrameRow], market: str, source: str, known_at: datetime) -> list[ReservePrice]:
         """The rows that are new or changed, as facts; a row's point is the reserve product."""
         new = [row for row in rows if self._reserves.get((market, row.start_s, row.point)) != row.value]
         self._reserves.update({(market, row.start_s, row.point): row.value for row in new})
@@ -93,7 +93,7 @@ class PublishedPrices:
         self._prices = {key: price for key, price in self._prices.items() if key[1] >= oldest}
         self._reserves = {key: value for key, value in self._reserves.items() if key[1] >= oldest}
 
-    def _is_new(self, row: Row, market: PriceMarket, source: str, corrects: bool) -> bool:
+    def _is_new(self, row: FrameRow, market: PriceMarket, source: str, corrects: bool) -> bool:
         price = self._prices.setdefault((market, row.start_s, row.point), _Published(row.value, {}))
         first, before = not price.by_source, price.by_source.get(source)
         price.by_source[source] = row.value
@@ -161,7 +161,7 @@ class LiveSource:
         self._first = True
         self._failing: set[str] = set()
         self._load_through_s = 0
-        self._forecast: list[Row] = []
+        self._forecast: list[FrameRow] = []
 
     @property
     def findings(self) -> deque[str]:
@@ -199,7 +199,7 @@ class LiveSource:
                 await self._background
         await self.feed.aclose()
 
-    def add_prices(self, rows: Sequence[Row], market: PriceMarket, source: str, *, corrects: bool = False) -> None:
+    def add_prices(self, rows: Sequence[FrameRow], market: PriceMarket, source: str, *, corrects: bool = False) -> None:
         """Adds accepted rows; the new ones are returned by this fetch or the next."""
         self._pending += self.published.new_prices(rows, market, source, self.clock_now(), corrects=corrects)
         if market is self._real_time and rows and not corrects:

@@ -128,9 +128,9 @@ class WhatsminerV3(Spoken):
         for _ in range(2):
             answer = await self.rpc.send_command(command, parameters=param)
             code = answer.get("code") if isinstance(answer, dict) else None
-            if code == wire_v3.Code.OK:
+            if code == wire_v3.WhatsminerV3Code.OK:
                 return SENT
             if self.rpc.salt is None:
                 break
             self.rpc.salt = None
-        return UNSUPPORTED if code == wire_v3.Code.INVALID else REFUSED
+        return UNSUPPORTED if code == wire_v3.WhatsminerV3Code.INVALID else REFUSED

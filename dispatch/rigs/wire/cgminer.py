@@ -17,7 +17,7 @@ PORT = 4028
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class CgminerRequest:
     """What a client asks: command names (one, or several joined reads) and the words after them."""
 
     commands: tuple[str, ...]
@@ -29,7 +29,7 @@ def request(*commands: str, words: tuple[str, ...] = ()) -> bytes:
     return write({"command": "+".join(commands), **({"parameter": ",".join(words)} if words else {})})
 
 
-def parse_request(data: bytes) -> Request:
+def parse_request(data: bytes) -> CgminerRequest:
     """Server: what is asked. Raises WireError."""
     document = parse(data)
     name = document.get("command") or document.get("cmd")
@@ -37,7 +37,7 @@ def parse_request(data: bytes) -> Request:
         raise WireError("no command")
     words = document.get("parameter", "")
     words = ",".join(map(str, words)) if isinstance(words, list) else str(words)
-    return Request(tuple(name.split("+")), tuple(words.split(",")) if words else ())
+    return CgminerRequest(tuple(name.split("+")), tuple(words.split(",")) if words else ())
 
 
 def reply(document: Mapping[str, Any]) -> bytes:
@@ -45,7 +45,7 @@ def reply(document: Mapping[str, Any]) -> bytes:
     return write(document) + b"\0"
 
 
-def answered(asked: Request, one: Callable[[str], Mapping[str, Any]]) -> dict[str, Any]:
+def answered(asked: CgminerRequest, one: Callable[[str], Mapping[str, Any]]) -> dict[str, Any]:
     """Server: the answer to one read, or to several joined ones."""
     if len(asked.commands) == 1:
         return dict(one(asked.commands[0]))

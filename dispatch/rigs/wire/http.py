@@ -15,7 +15,7 @@ _PART = re.compile(r'(\w+)=(?:"([^"]*)"|([^\s,]+))')
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class HttpRequest:
     """What a client asks; header names in lower case."""
 
     method: str
@@ -56,13 +56,13 @@ def request(method: str, path: str, host: str, body: bytes = b"", headers: Mappi
     return _message(f"{method} {path} HTTP/1.1", head, body)
 
 
-def parse_request(data: bytes) -> Request:
+def parse_request(data: bytes) -> HttpRequest:
     """Server: what is asked. Raises WireError."""
     head, body = _split(data)
     words = head.partition(b"\r\n")[0].decode("latin-1").split(" ")
     if len(words) != 3 or not words[2].startswith("HTTP/1."):
         raise WireError("not a request line")
-    return Request(words[0], words[1], _headers(head), body)
+    return HttpRequest(words[0], words[1], _headers(head), body)
 
 
 def response(answer: Response) -> bytes:
@@ -89,7 +89,7 @@ def challenge(realm: str, nonce: str) -> str:
     return f'Digest realm="{realm}", nonce="{nonce}", qop="auth"'
 
 
-def authorization(user: str, password: str, asked: Request, challenged: str, cnonce: str) -> str:
+def authorization(user: str, password: str, asked: HttpRequest, challenged: str, cnonce: str) -> str:
     """Client: the Authorization header that answers a challenge."""
     parts = _parts(challenged)
     realm, nonce = parts.get("realm", ""), parts.get("nonce", "")
@@ -100,7 +100,7 @@ def authorization(user: str, password: str, asked: Request, challenged: str, cno
     )
 
 
-def authorized(asked: Request, user: str, password: str, realm: str, nonce: str) -> bool:
+def authorized(asked: HttpRequest, user: str, password: str, realm: str, nonce: str) -> bool:
     """Server: whether a request proves that it knows the password."""
     parts = _parts(asked.headers.get("authorization", ""))
     if parts.get("username") != user or parts.get("realm") != realm or parts.get("nonce") != nonce or parts.get("uri") != asked.path:

@@ -42,7 +42,7 @@ WRITES = frozenset({
 NO_LIMIT_W = 99_999
 
 
-class Code(IntEnum):
+class WhatsminerCode(IntEnum):
     """Reply codes of the maker's document."""
 
     READ_OK = 11
@@ -56,7 +56,7 @@ class Code(IntEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class WhatsminerRequest:
     """What a client asks: command names (one, or several joined reads), the other fields, and the token of an encrypted request."""
 
     commands: tuple[str, ...]
@@ -104,7 +104,7 @@ def parse_reply(data: bytes, known: Keys | None = None) -> dict[str, Any]:
     return parse(_decrypt(known.aes, document["enc"]))
 
 
-def parse_request(data: bytes, known: Keys | None) -> Request:
+def parse_request(data: bytes, known: Keys | None) -> WhatsminerRequest:
     """Server: what the client asks; `known` are the keys of the last token handed out, if any. Raises WireError."""
     document = parse(data)
     token: str | None = None
@@ -117,7 +117,7 @@ def parse_request(data: bytes, known: Keys | None) -> Request:
     if not isinstance(name, str) or not name:
         raise WireError("no command")
     document.pop("command", None)
-    return Request(tuple(name.split("+")), document, token)
+    return WhatsminerRequest(tuple(name.split("+")), document, token)
 
 
 def reply(document: Mapping[str, Any], known: Keys | None = None) -> bytes:
@@ -137,29 +137,29 @@ def figures(summary: Mapping[str, Any]) -> tuple[float, float]:
         raise WireError("no watts or no hashrate in this summary") from None
 
 
-def status(letter: str, code: Code, message: Any, when: int) -> dict[str, Any]:
+def status(letter: str, code: WhatsminerCode, message: Any, when: int) -> dict[str, Any]:
     """Server: the flat status most v2 answers are. `letter` is S, I, W or E; `when` epoch seconds of the rig's clock."""
     return {"STATUS": letter, "When": when, "Code": int(code), "Msg": message, "Description": ""}
 
 
 def ok(when: int) -> dict[str, Any]:
-    return status("S", Code.OK, "API command OK", when)
+    return status("S", WhatsminerCode.OK, "API command OK", when)
 
 
 def refused(when: int) -> dict[str, Any]:
-    return status("E", Code.NO_WRITE, "can't access write cmd", when)
+    return status("E", WhatsminerCode.NO_WRITE, "can't access write cmd", when)
 
 
 def invalid(when: int) -> dict[str, Any]:
-    return status("E", Code.INVALID, "invalid cmd", when)
+    return status("E", WhatsminerCode.INVALID, "invalid cmd", when)
 
 
 def stale_token(when: int) -> dict[str, Any]:
-    return status("E", Code.TOKEN_OVER, "token over", when)
+    return status("E", WhatsminerCode.TOKEN_OVER, "token over", when)
 
 
 def token_answer(time: str, salt: str, newsalt: str, when: int) -> dict[str, Any]:
-    return status("S", Code.TOKEN, {"time": time, "salt": salt, "newsalt": newsalt}, when)
+    return status("S", WhatsminerCode.TOKEN, {"time": time, "salt": salt, "newsalt": newsalt}, when)
 
 
 def _encrypt(aes: bytes, text: str) -> str:

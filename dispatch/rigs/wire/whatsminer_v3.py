@@ -23,7 +23,7 @@ ACCOUNT = "super"
 _HEAD = struct.Struct("<I")
 
 
-class Code(IntEnum):
+class WhatsminerV3Code(IntEnum):
     """Reply codes of the maker's document."""
 
     OK = 0
@@ -33,7 +33,7 @@ class Code(IntEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class WhatsminerV3Request:
     """What a client asks; `token` and `ts` with orders only."""
 
     command: str
@@ -68,16 +68,16 @@ def write_request(command: str, param: Any, password: str, salt: str, ts: int) -
     return framed({"cmd": command, "param": param, "ts": ts, "account": ACCOUNT, "token": token(command, password, salt, ts)})
 
 
-def parse_request(data: bytes) -> Request:
+def parse_request(data: bytes) -> WhatsminerV3Request:
     """Server: what a whole message asks. Raises WireError."""
     document = parse(data[_HEAD.size :])
     command, ts = document.get("cmd"), document.get("ts") or 0
     if not isinstance(command, str) or not isinstance(ts, int):
         raise WireError("no command")
-    return Request(command, document.get("param"), str(document.get("token") or ""), ts)
+    return WhatsminerV3Request(command, document.get("param"), str(document.get("token") or ""), ts)
 
 
-def reply(command: str, code: Code, message: Any, when: int) -> bytes:
+def reply(command: str, code: WhatsminerV3Code, message: Any, when: int) -> bytes:
     """Server: an answer as bytes; `when` epoch seconds of the rig's clock."""
     return framed({"code": int(code), "when": when, "msg": message, "desc": command})
 

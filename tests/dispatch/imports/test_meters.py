@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from dispatch.imports import UnreadableDocument
 from dispatch.imports.detect import read_meter_file
-from dispatch.imports.meter_readings import ESTIMATED, MeterFile
+from dispatch.imports.meter_readings import ESTIMATED, ImportedReadings
 from markets.grid import Market, OperatingDay
 from optimizer.domain.site import Meter, Site
 from tests.dispatch.imports.espi_feed import feed
@@ -28,11 +28,11 @@ def quarters(n: int, start: datetime = AT) -> list[tuple[datetime, datetime]]:
     return [(start + timedelta(minutes=15 * k), start + timedelta(minutes=15 * (k + 1))) for k in range(n)]
 
 
-def read(text: str, map_text: str = "", where: Site | None = None) -> MeterFile:
+def read(text: str, map_text: str = "", where: Site | None = None) -> ImportedReadings:
     return read_meter_file(text.encode(), map_text, where or site(group("g", rigs=2000)))
 
 
-def energies(file: MeterFile) -> list[D]:
+def energies(file: ImportedReadings) -> list[D]:
     return [r.mwh for r in file.readings]
 
 

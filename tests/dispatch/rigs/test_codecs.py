@@ -25,7 +25,7 @@ POOL = {"url": "stratum+tcp://pool.invalid:1", "user": "me", "pass": "x"}
 def test_cgminer_requests_arrive_as_they_were_sent(commands: list[str], words: list[str]) -> None:
     data = cgminer.request(*commands, words=tuple(words))
     assert line.complete(data) == len(data) and not line.complete(data[:-1])
-    assert cgminer.parse_request(data) == cgminer.Request(tuple(commands), tuple(words))
+    assert cgminer.parse_request(data) == cgminer.CgminerRequest(tuple(commands), tuple(words))
 
 
 @given(st.text(max_size=40), st.sampled_from("SIWE"))
@@ -39,7 +39,9 @@ def test_v3_messages_arrive_as_they_were_sent(command: str, param: object, passw
     data = whatsminer_v3.write_request(command, param, password, salt, ts)
     assert whatsminer_v3.complete(data) == whatsminer_v3.complete(data + b"more") == len(data)
     assert not any(whatsminer_v3.complete(data[:cut]) for cut in (0, 3, len(data) - 1))
-    assert whatsminer_v3.parse_request(data) == whatsminer_v3.Request(command, param, whatsminer_v3.token(command, password, salt, ts), ts)
+    assert whatsminer_v3.parse_request(data) == whatsminer_v3.WhatsminerV3Request(
+        command, param, whatsminer_v3.token(command, password, salt, ts), ts
+    )
 
 
 @given(st.sampled_from(["GET", "POST", "PUT"]), WORDS, st.binary(max_size=200))
@@ -54,7 +56,7 @@ def test_http_both_ways(method: str, path: str, body: bytes) -> None:
 
 @given(st.text("abcXYZ019", min_size=1, max_size=12), st.text("abcXYZ019", min_size=1, max_size=12))
 def test_digests_of_ours_and_of_httpx_are_let_in_and_others_are_not(password: str, other: str) -> None:
-    asked = http.Request("GET", "/cgi-bin/summary.cgi")
+    asked = http.HttpRequest("GET", "/cgi-bin/summary.cgi")
     challenged = http.challenge(antminer.REALM, "0001")
     ours = http.authorization("root", password, asked, challenged, "c0ffee")
     request = httpx.Request("GET", "http://127.0.0.1/cgi-bin/summary.cgi")
@@ -62,11 +64,11 @@ def test_digests_of_ours_and_of_httpx_are_let_in_and_others_are_not(password: st
     next(flow)
     theirs = flow.send(httpx.Response(401, headers={"www-authenticate": challenged}, request=request)).headers["authorization"]
     for header in (ours, theirs):
-        shown = http.Request("GET", asked.path, {"authorization": header})
+        shown = http.HttpRequest("GET", asked.path, {"authorization": header})
         assert http.authorized(shown, "root", password, antminer.REALM, "0001")
         assert http.authorized(shown, "root", other, antminer.REALM, "0001") == (other == password)
         assert not http.authorized(shown, "root", password, antminer.REALM, "0002")
-        assert not http.authorized(http.Request("GET", "/else", shown.headers), "root", password, antminer.REALM, "0001")
+        assert not http.authorized(http.HttpRequest("GET", "/else", shown.headers), "root", password, antminer.REALM, "0001")
     assert not http.authorized(asked, "root", password, antminer.REALM, "0001")
 
 

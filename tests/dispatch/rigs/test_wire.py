@@ -27,7 +27,7 @@ def test_md5crypt_is_crypts(word: str, salt: str) -> None:
 def test_a_write_arrives_as_it_was_sent(known: wire.Keys, command: str, params: dict) -> None:
     data = wire.write_request(known, command, **params)
     assert line.complete(data)
-    assert wire.parse_request(data, known) == wire.Request((command,), params, known.sign)
+    assert wire.parse_request(data, known) == wire.WhatsminerRequest((command,), params, known.sign)
 
 
 @given(KEYS, JSON)
@@ -40,7 +40,7 @@ def test_an_answer_arrives_as_it_was_sent_plain_or_encrypted(known: wire.Keys, d
 def test_pyasic_writes_what_we_read_and_reads_what_we_write(known: wire.Keys, params: dict) -> None:
     theirs = TokenData(host_sign=known.sign, host_passwd_md5=known.key)
     sent = create_privileged_cmd(theirs, {"cmd": "power_off", **params})
-    assert wire.parse_request(sent, known) == wire.Request(("power_off",), params, known.sign)
+    assert wire.parse_request(sent, known) == wire.WhatsminerRequest(("power_off",), params, known.sign)
     assert parse_btminer_priviledge_data(theirs, json.loads(wire.reply(wire.ok(5), known))) == wire.ok(5)
 
 
@@ -54,7 +54,7 @@ def test_a_request_in_pieces_is_not_complete_before_its_end(command: str, cut: i
 
 
 def test_joined_reads_and_the_old_word_for_a_command() -> None:
-    assert wire.parse_request(b'{"command":"summary+pools"}', None) == wire.Request(("summary", "pools"))
+    assert wire.parse_request(b'{"command":"summary+pools"}', None) == wire.WhatsminerRequest(("summary", "pools"))
 
 
 @given(st.binary(max_size=300))

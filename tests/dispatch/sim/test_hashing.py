@@ -18,7 +18,7 @@ from dispatch.sim import stratum
 from dispatch.sim.hashing import search
 from dispatch.sim.pool import Pool, pooling
 from dispatch.sim.share_difficulty import HASHES_PER_DIFF, digest, target_of
-from dispatch.sim.stratum import Job, Refusal, StratumError
+from dispatch.sim.stratum import MiningJob, PoolRefusal, StratumError
 from optimizer.domain.site import Mode, RigGroup
 from tests.dispatch.rigs.fakes import START
 
@@ -57,9 +57,9 @@ def test_a_job_becomes_the_header_it_stands_for() -> None:
         "434104678afdb0fe5548271967f1a67130b7105cd6a828e03909a67962e0ea1f61deb649f6bc3f4cef38c4f35504e51ec112de5c384df7ba0b8d578a4c702b6bf11d"
         "5fac00000000"
     )
-    job = Job("1", "00" * 32, coinbase[:100], coinbase[116:], (), "00000001", "1d00ffff", "495fab29")
+    job = MiningJob("1", "00" * 32, coinbase[:100], coinbase[116:], (), "00000001", "1d00ffff", "495fab29")
     assert job.header(coinbase[100:108], coinbase[108:116]) == GENESIS
-    assert Job.of(job.params(True)) == job
+    assert MiningJob.of(job.params(True)) == job
     with pytest.raises(StratumError):
         job.header("zz", "00000000")
 
@@ -70,13 +70,13 @@ def test_a_pool_takes_a_share_once_and_only_for_work_it_gave() -> None:
     nonce = search(job.header("aabbccdd", "00000001"), 0, 1 << 13, target_of(pool.difficulty))[0]
     share = ("aabbccdd", "w", job.id, "00000001", job.ntime, f"{nonce:08x}")
     assert pool.judge(*share) is None and pool.accepted == {"w": 1e-7}
-    assert pool.judge(*share) is Refusal.DUPLICATE
-    assert pool.judge("aabbccdd", "w", "ff", *share[3:]) is Refusal.JOB_NOT_FOUND
+    assert pool.judge(*share) is PoolRefusal.DUPLICATE
+    assert pool.judge("aabbccdd", "w", "ff", *share[3:]) is PoolRefusal.JOB_NOT_FOUND
     bad = next(n for n in range(64) if digest(job.header("aabbccdd", "00000001") + struct.pack("<I", n)) > target_of(1e-7))
-    assert pool.judge(*share[:5], f"{bad:08x}") is Refusal.LOW_DIFFICULTY
+    assert pool.judge(*share[:5], f"{bad:08x}") is PoolRefusal.LOW_DIFFICULTY
     for _ in range(3):
         pool.new_job()
-    assert pool.judge(*share[:3], "00000002", *share[4:]) is Refusal.JOB_NOT_FOUND
+    assert pool.judge(*share[:3], "00000002", *share[4:]) is PoolRefusal.JOB_NOT_FOUND
 
 
 async def test_a_client_that_breaks_the_protocol_is_disconnected() -> None:
@@ -90,7 +90,7 @@ async def test_a_client_that_breaks_the_protocol_is_disconnected() -> None:
             writer.close()
         reader, writer = await asyncio.open_connection(HOST, POOL_PORT + 1)
         writer.write(stratum.request(1, "mining.submit", "w", "1", "00", "00", "00"))
-        assert json.loads(await reader.readline())["error"][0] == Refusal.UNAUTHORIZED
+        assert json.loads(await reader.readline())["error"][0] == PoolRefusal.UNAUTHORIZED
         writer.close()
 
 

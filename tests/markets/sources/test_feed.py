@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from markets import NotPublished, Refused, Unreachable
 from markets.grid import Market, OperatingDay
 from markets.sources.feed import Feed
-from markets.sources.frame import ImplausiblePrice, Row, Shape, accept, price_cap
+from markets.sources.frame import FrameRow, ImplausiblePrice, Shape, accept, price_cap
 
 MODULE = """
 import os, time
@@ -170,7 +170,7 @@ def frame(day: date) -> tuple[list[list[object]], Shape]:
 @given(DAYS)
 def test_a_good_day_is_taken(day: date) -> None:
     rows, shape = frame(day)
-    assert accept(rows, shape) == [Row(*row) for row in rows]  # type: ignore[arg-type]
+    assert accept(rows, shape) == [FrameRow(*row) for row in rows]  # type: ignore[arg-type]
 
 
 @given(DAYS, st.data())
@@ -215,7 +215,7 @@ def test_implausible_rows_are_named_and_a_second_source_confirms_them() -> None:
     shape = Shape(frozenset("A"), 900, -500.0)
     with pytest.raises(ImplausiblePrice) as fault:
         accept([[start, start + 900, "A", 8_000.0]], shape)
-    assert fault.value.rows == (Row(start, start + 900, "A", 8_000.0),)
+    assert fault.value.rows == (FrameRow(start, start + 900, "A", 8_000.0),)
     assert len(accept([[start, start + 900, "A", 8_000.0]], shape, {(start, "A"): 8_000.0})) == 1
     with pytest.raises(ImplausiblePrice):
         accept([[start, start + 900, "A", 8_000.0]], shape, {(start, "A"): 8_001.0})
