@@ -12,6 +12,9 @@ from dispatch.imports.csv_table import parse_day, read_table
 from dispatch.imports.safe_xml import is_xml, local_name, parse_xml
 from optimizer.domain.money import Finding
 
+# The stage of a day before the market has posted any statement of it.
+BEFORE_THE_FIRST = "shadow"
+
 DATES = {
     "batch": "BATCHDATE",
     "invoice": "INVOICEDATE",
@@ -51,7 +54,7 @@ class SettlementCalendar:
     def stage(self, on: date, by: date) -> str:
         """How far the market has come with a day: its newest statement posted `by` a day, "shadow" before the first."""
         posted = self.of(on, by)
-        return posted[-1].settlement_type if posted else "shadow"
+        return posted[-1].settlement_type if posted else BEFORE_THE_FIRST
 
 
 def read_calendar(content: bytes) -> SettlementCalendar:

@@ -98,7 +98,7 @@ def waterfall(statement: DayStatement) -> Drawing:
         ended = start + usd
         colour = INK if name == "net" else GAIN if usd > 0 else LOSS
         drawing.add(Rect(min(x(start), x(ended)), y + 4, max(abs(x(ended) - x(start)), 0.8), ROW - 8, fillColor=colour, strokeColor=None))
-        drawing.add(String(left - 8, y + 7, name, fontSize=9, fillColor=INK, textAnchor="end"))
+        drawing.add(String(left - 16, y + 7, name, fontSize=9, fillColor=INK, textAnchor="end"))
         drawing.add(String(max(x(start), x(ended)) + 6, y + 7, f"{usd:,.2f}", fontSize=9, fillColor=colour))
         y -= ROW
     return drawing

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from decimal import Decimal
 
+from dispatch.imports.calendar import BEFORE_THE_FIRST
 from dispatch.settlement.document import DayStatement, MonthStatement
 from markets import counted
 
@@ -44,9 +45,10 @@ def flags(statement: DayStatement) -> list[str]:
 
 
 def heading(statement: DayStatement) -> str:
-    """Site, market, version, and the market's own newest statement of the day."""
+    """Site, market, version, and the market's own newest statement of the day: a shadow settlement is before its first."""
     version = f"version {statement['version']}" if statement["version"] else "not kept"
-    return f"{statement['site']} · {statement['market'].upper()} · settlement, {version} ({statement['stage']})"
+    kind = "shadow settlement" if statement["stage"] == BEFORE_THE_FIRST else f"settlement after {statement['stage']}"
+    return f"{statement['site']} · {statement['market'].upper()} · {kind}, {version}"
 
 
 def footing(statement: DayStatement) -> list[str]:

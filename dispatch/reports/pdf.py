@@ -15,7 +15,7 @@ from reportlab.platypus import Flowable, KeepTogether, LongTable, PageBreak, Par
 
 from dispatch.reports.charts import LOSS, RULE, SOFT, WIDTH, charts
 from dispatch.reports.labels import amount, flags, footing, heading, listed, month_flags, rigs, title
-from dispatch.settlement.document import DayStatement, MonthStatement
+from dispatch.settlement.document import CauseRow, DayStatement, MonthStatement
 from markets import counted
 from optimizer.domain.money import usd_text
 
@@ -72,11 +72,14 @@ def month_as_pdf(d: MonthStatement) -> bytes:
         table(["Figure", "Value", "Unit", "What it counts"], figures, FIGURES, wrap=(3,)),
         *bullets("Actions", d["actions"]),
     ]
-    strategies, gap = d["counterfactuals"], d["foresight_gap"]
-    for section, usd_by_name in (("Other strategies on the same days", strategies), ("Compared with perfect foresight, by cause", gap)):
+    sums = (
+        ("Other strategies on the same days", ("Strategy", "Net $"), d["counterfactuals"]),
+        ("Compared with perfect foresight, by cause", ("Cause", "$"), d["foresight_gap"]),
+    )
+    for section, head, usd_by_name in sums:
         if usd_by_name:
             rows = [[title(name), amount(usd)] for name, usd in usd_by_name.items()]
-            story += [Paragraph(section, SECTION), table(["", "$"], rows, (4, 1))]
+            story += [Paragraph(section, SECTION), table(head, rows, (4, 1))]
     if d["promises"]:
         kept = [
             [p["obligation"], str(p["days"]), str(p["broken_days"]), amount(p["payable_usd"]), amount(p["lost_usd"])] for p in d["promises"]
@@ -87,8 +90,8 @@ def month_as_pdf(d: MonthStatement) -> bytes:
         for x in d["days"]
     ]
     story += [Paragraph("Day by day", SECTION), table(["Day", "Version", "Net $", "Journal"], days, (2, 1, 2, 3))]
-    head = f"{d['site']} · {d['market'].upper()} · {counted(len(d['days']), 'day')}"
-    return printed(story, f"Settlement {d['from']} to {d['to']} {d['site']}", head)
+    running_head = f"{d['site']} · {d['market'].upper()} · {counted(len(d['days']), 'day')}"
+    return printed(story, f"Settlement {d['from']} to {d['to']} {d['site']}", running_head)
 
 
 def printed(story: Sequence[Flowable], name: str, head: str) -> bytes:
@@ -157,12 +160,15 @@ def _comparisons(d: DayStatement) -> list[Flowable]:
             Paragraph("Other strategies on the same day", SECTION),
             table(["Strategy", "Net $", "MWh", "PH/s-days", "Rig starts"], rows, (3, 2, 2, 2, 2)),
         ]
-    comparisons = (("perfect foresight", d["foresight_gap"]), ("the plans in force", d["differences"]))
-    for other, causes in comparisons:
-        if causes:
-            rows = [[f"{row['cause']}: {row['text']}", amount(row["usd"])] for row in causes]
-            out += [Paragraph(f"Compared with {other}, by cause", SECTION), table(["Cause", "$"], rows, (5, 1), wrap=(0,))]
-    return out
+    gap = _by_cause(d["foresight_gap"])
+    if gap:
+        out += [Paragraph("Compared with perfect foresight, by cause", SECTION), table(["Cause", "$"], gap, (5, 1), wrap=(0,))]
+    rows = [["Planned", amount(d["planned_net_usd"])], *_by_cause(d["differences"]), ["Actual", amount(d["net_usd"])]]
+    return [*out, Paragraph("Compared with the plans in force, by cause", SECTION), table(["Cause", "$"], rows, (5, 1), wrap=(0,))]
+
+
+def _by_cause(causes: Sequence[CauseRow]) -> list[list[str]]:
+    return [[f"{row['cause']}: {row['text']}", amount(row["usd"])] for row in causes]
 
 
 def _promises(d: DayStatement) -> list[Flowable]:

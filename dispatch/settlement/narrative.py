@@ -21,7 +21,7 @@ from optimizer.domain.site import RigGroup, Site
 
 # By kind of finding: what somebody has to do about it.
 ACTION_ON = {
-    "gap": "Find the missing figures: the intervals without them are not billed here, and the market will bill them.",
+    "missing-data": "Find the missing figures: the intervals without them are not billed here, and the market will bill them.",
     "call-not-kept": "Tell the QSE or the program's contact why the instruction was not kept; /api/v1/events/ID has the event's evidence.",
     "price-below-floor": "Ask the source about the price: the market publishes none below its floor.",
 }

@@ -54,9 +54,8 @@ def _gaps(actuals: Actuals) -> Iterable[Finding]:
             missing = [i for i, v in enumerate(values) if v.is_nan()]
             if missing:
                 first = actuals.grid.intervals[missing[0]].start.isoformat()
-                yield Finding(
-                    "gap",
-                    f"no {what} {of} for {len(missing)} of {counted(len(values), 'interval')}, first {first}: they are not in the lines",
-                )
+                number = f"{len(missing)} of {counted(len(values), 'interval')}"
+                yield Finding("missing-data", f"no {f'{what} {of}'.rstrip()} for {number}, first {first}: they are not billed")
     if actuals.estimated:
-        yield Finding("estimated", f"{counted(len(actuals.estimated), 'interval')} settled on an estimate, not on a reading")
+        number = counted(len(actuals.estimated), "interval")
+        yield Finding("estimated", f"{number} settled on an estimate, not on a reading")

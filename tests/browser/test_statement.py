@@ -15,21 +15,21 @@ from pypdf import PdfReader
 from dispatch.reports.write import write_day
 from markets.facts import Call, CallKind
 from tests.browser.chromium import FLAGS, chromium
-from tests.dispatch.settlement.fixtures import Ground
+from tests.dispatch.settlement.fixtures import HandMadeDay
 
 
-def a_day(folder: Path) -> Ground:
+def a_day(folder: Path) -> HandMadeDay:
     """A synthetic day with a night below zero, an evening spike, a plan, and an instruction that was not kept."""
-    ground = Ground.of(folder, date(2026, 7, 1), prices="synthetic", more_prices="seed = 1")
-    ground.prices(lambda n: round(30 + 25 * math.sin(n / 15) + (900 if 66 <= n < 70 else 0) - (60 if n < 6 else 0), 2))
-    ground.run_all()
-    start = ground.day.start
-    ground.planned(start - timedelta(hours=1), {"a": 0.03, "b": 0.00005}, {"a": 1.5, "b": 0.0}, 30.0)
+    site_day = HandMadeDay.of(folder, date(2026, 7, 1), prices="synthetic", more_prices="seed = 1")
+    site_day.prices(lambda n: round(30 + 25 * math.sin(n / 15) + (900 if 66 <= n < 70 else 0) - (60 if n < 6 else 0), 2))
+    site_day.run_all()
+    start = site_day.day.start
+    site_day.planned(start - timedelta(hours=1), {"a": 0.03, "b": 0.00005}, {"a": 1.5, "b": 0.0}, 30.0)
     told = {"source": "QSE", "known_at": start + timedelta(hours=11), "id": "c1", "version": 1, "notice_at": start + timedelta(hours=11)}
     when = {"start_at": start + timedelta(hours=16), "end_at": start + timedelta(hours=18)}
-    ground.facts.append(Call(**told, **when, obligation="plant", kind=CallKind.DEPLOY, mw_cap=0.03))
-    ground.seen()
-    return ground
+    site_day.facts.append(Call(**told, **when, obligation="plant", kind=CallKind.DEPLOY, mw_cap=0.03))
+    site_day.seen()
+    return site_day
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +64,7 @@ def page(browser: Any, files: dict[str, Path], request: pytest.FixtureRequest) -
     context.close()
 
 
-def test_the_pictures_are_seen_and_nothing_hangs_out(page: Any) -> None:
+def test_the_charts_are_visible_and_nothing_overflows(page: Any) -> None:
     pictures = page.locator("figure svg")
     assert pictures.count() == 3, "load and price, what made the net, promises"
     for n in range(3):
@@ -74,7 +74,7 @@ def test_the_pictures_are_seen_and_nothing_hangs_out(page: Any) -> None:
     assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
 
 
-def test_words_stand_out_from_what_is_behind_them(page: Any) -> None:
+def test_text_has_enough_contrast(page: Any) -> None:
     """WCAG's contrast of 4.5 for everything that is text on the page, light and dark."""
     worst = page.evaluate("""() => {
         const rgb = c => c.match(/[\\d.]+/g).map(Number);

@@ -20,7 +20,7 @@ from optimizer.obligations.hashing import Hashing
 from optimizer.obligations.power import Power
 from optimizer.obligations.transmission import Transmission
 from optimizer.settlement.settle import settle
-from tests.dispatch.settlement.fixtures import Ground
+from tests.dispatch.settlement.fixtures import HandMadeDay
 from tests.golden.printed import printed
 from tests.optimizer.fixtures import AT, POINT, actuals, grid, group, site
 from tests.optimizer.obligations.test_ancillary import EX2, SPP, ex2_awards
@@ -169,21 +169,22 @@ def ex09(_: Path) -> str:
 
 def ex10(folder: Path) -> str:
     """Three readings of one interval: initial, final and true-up, each settled as a version of its own."""
-    ground = Ground.of(folder, date(2026, 8, 20))
-    ground.prices(lambda n: -200.0)
-    ground.run_all(0.0, 0.0, 0.0, 0.0)
-    ground.seen()
+    site_day = HandMadeDay.of(folder, date(2026, 8, 20))
+    site_day.prices(lambda n: -200.0)
+    site_day.run_all(0.0, 0.0, 0.0, 0.0)
+    site_day.seen()
     out = ["EX-10 resettlement: one meter, three vintages (synthetic day)", ""]
     for n, mwh in enumerate(("5.00002", "5.06188", "5.049975"), 1):
-        readings = [MeterReading("main", o, D(mwh) if k == 40 else D(0), ACTUAL, k) for k, o in enumerate(ground.grid.intervals)]
-        keep_document(ground.engine, ReceivedDocument(METER, f"vintage {n}", mwh.encode(), datetime(2026, 8 + n, 25, tzinfo=UTC)), readings)
-        document = ground.settle()
+        readings = [MeterReading("main", o, D(mwh) if k == 40 else D(0), ACTUAL, k) for k, o in enumerate(site_day.grid.intervals)]
+        vintage = ReceivedDocument(METER, f"vintage {n}", mwh.encode(), datetime(2026, 8 + n, 25, tzinfo=UTC))
+        keep_document(site_day.engine, vintage, readings)
+        document = site_day.settle()
         delta = (document["delta"] or {"totals": {}})["totals"].get("power/energy", "none")
         exact = [line["amount_usd"] for line in document["lines"] if line["charge_type"] == "energy"]
         out.append(
             f"version {document['version']}  {' '.join(exact):>10}  power/energy {document['totals']['power/energy']:>8}  delta {delta}"
         )
-    ground.engine.dispose()
+    site_day.engine.dispose()
     return "\n".join(out) + "\n"
 
 

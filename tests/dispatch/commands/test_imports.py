@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.dispatch.imports.ercot_documents import extract_csv, statement_xml
-from tests.dispatch.settlement.fixtures import Ground
+from tests.dispatch.settlement.fixtures import HandMadeDay
 from tests.e2e.site import answer, loadstone
 
 ON = date(2026, 8, 20)
@@ -19,13 +19,13 @@ ON = date(2026, 8, 20)
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("site")
-    ground = Ground.of(folder / "data", ON)
-    ground.prices(lambda n: 30.0 + n)
-    ground.run_all()
-    ground.seen()
-    ground.telemetry.flush()
-    ground.engine.dispose()
-    over = ground.grid.intervals
+    site_day = HandMadeDay.of(folder / "data", ON)
+    site_day.prices(lambda n: 30.0 + n)
+    site_day.run_all()
+    site_day.seen()
+    site_day.telemetry.flush()
+    site_day.engine.dispose()
+    over = site_day.grid.intervals
     rows = [f"{o.start.isoformat()},{o.end.isoformat()},12.5" for o in over]
     (folder / "meter.csv").write_text("\n".join(["start,end,kWh", *rows[:90], rows[3]]), "utf-8")
     charges = [D("0.0125") * (30 + n) if n < 90 else D("0.011625") * (30 + n) for n in range(96)]

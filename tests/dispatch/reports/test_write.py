@@ -1,4 +1,4 @@
-"""Statements on paper: escaped, whole or absent, one file a version, the same bytes for ever."""
+"""Statements in files: escaped, written completely or not at all, one file a version, always the same bytes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from pypdf import PdfReader
 
 from dispatch.reports.charts import as_svg, charts
 from dispatch.reports.write import as_csv, as_html, as_pdf, as_xlsx, write_day
-from tests.dispatch.settlement.fixtures import Ground
+from tests.dispatch.settlement.fixtures import HandMadeDay
 
 ON = date(2026, 7, 1)
 
@@ -49,15 +49,15 @@ class Page(HTMLParser):
             self.text += data
 
 
-def settled(folder: Path, **figures: object) -> tuple[Ground, dict]:
-    ground = Ground.of(folder, ON, **figures)
-    ground.prices(lambda n: 20.0)
-    ground.run_all()
-    ground.seen()
-    return ground, ground.settle()
+def settled(folder: Path, **figures: object) -> tuple[HandMadeDay, dict]:
+    site_day = HandMadeDay.of(folder, ON, **figures)
+    site_day.prices(lambda n: 20.0)
+    site_day.run_all()
+    site_day.seen()
+    return site_day, site_day.settle()
 
 
-def test_the_page_is_whole_self_contained_and_says_what_an_accountant_asks(tmp_path: Path) -> None:
+def test_the_page_is_well_formed_and_self_contained_with_every_section_in_order(tmp_path: Path) -> None:
     page = Page(as_html(settled(tmp_path)[1]))
     assert page.open == [] and page.loads == [] and not {"script", "link", "img", "iframe"} & set(page.tags)
     for words in (
@@ -75,7 +75,7 @@ def test_the_page_is_whole_self_contained_and_says_what_an_accountant_asks(tmp_p
     assert order == sorted(order)
 
 
-def test_the_paper_says_the_same_and_is_the_same_bytes(tmp_path: Path) -> None:
+def test_the_pdf_has_the_same_content_and_is_the_same_bytes(tmp_path: Path) -> None:
     document = settled(tmp_path, name="<b>Söhne</b> & Co")[1]
     paper = as_pdf(document)
     assert as_pdf(json.loads(json.dumps(document))) == paper
@@ -93,6 +93,7 @@ def test_the_paper_says_the_same_and_is_the_same_bytes(tmp_path: Path) -> None:
         assert words in pages[0], "the page to read first"
     rest = " ".join(pages[1:])
     assert "HE24 23:45-00:00" in rest and "perfect foresight" in rest and document["journal_head"] in rest.replace("\n", "")
+    assert "Planned" in rest and "Actual" in rest, "the causes lead from one to the other"
     assert f"page {len(pages)}" in pages[-1]
 
 
@@ -110,8 +111,8 @@ def test_the_workbook_adds_up_and_is_the_same_bytes(tmp_path: Path) -> None:
     assert not any(cell.data_type == "f" for sheet in sheets for row in sheet for cell in row), "a name is never a formula"
 
 
-def test_pictures_stand_in_the_page_each_with_its_own_names(tmp_path: Path) -> None:
-    ground, document = settled(tmp_path)
+def test_charts_in_the_page_have_element_ids_of_their_own(tmp_path: Path) -> None:
+    site_day, document = settled(tmp_path)
     html = as_html(document)
     assert html.count("<svg") == 2 and "clip-load" in html and "clip-waterfall" in html and 'id="clip"' not in html
     assert "<?xml" not in html and "DOCTYPE svg" not in html
@@ -147,19 +148,19 @@ def test_the_csv_adds_up(tmp_path: Path) -> None:
     assert sum(map(Decimal, totals.values())) == Decimal(document["net_usd"]) == Decimal(rows[-1]["amount_usd"])
 
 
-def test_files_stand_side_by_side_and_never_change(tmp_path: Path) -> None:
-    ground, first = settled(tmp_path)
+def test_files_of_versions_are_kept_side_by_side(tmp_path: Path) -> None:
+    site_day, first = settled(tmp_path)
     folder = tmp_path / "settlements"
     files = write_day(first, folder)
     assert [f.name for f in files] == [f"settlement-v1.{f}" for f in ("html", "pdf", "xlsx", "csv", "json")]
     assert {f.parent for f in files} == {folder / "2026-07-01"}
     before = [f.read_bytes() for f in files]
-    corrected = ground.price(ground.grid.intervals[40], 25.0, ground.day.end + timedelta(days=1))
-    ground.seen(ground.day.end + timedelta(days=1, minutes=1), corrected)
-    second = write_day(ground.settle(), folder)
+    corrected = site_day.price(site_day.grid.intervals[40], 25.0, site_day.day.end + timedelta(days=1))
+    site_day.seen(site_day.day.end + timedelta(days=1, minutes=1), corrected)
+    second = write_day(site_day.settle(), folder)
     assert [f.name for f in second] == [f.name.replace("v1", "v2") for f in files]
     assert "Changed since version 1" in second[0].read_text("utf-8")
-    write_day(ground.settle(version=1), folder)
+    write_day(site_day.settle(version=1), folder)
     assert [f.read_bytes() for f in files] == before
     assert json.loads(before[-1]) == first
     assert sorted(p.name for p in (folder / "2026-07-01").iterdir()) == sorted(f.name for f in (*files, *second)), "nothing half-written"
@@ -176,7 +177,7 @@ def test_a_file_that_cannot_be_written_leaves_the_old_one(tmp_path: Path) -> Non
     assert file.read_bytes() == before
 
 
-def test_a_format_there_is_not_writes_nothing(tmp_path: Path) -> None:
+def test_an_unknown_format_writes_nothing(tmp_path: Path) -> None:
     with pytest.raises(KeyError):
         write_day(settled(tmp_path)[1], tmp_path / "settlements", ["csv", "docx"])
     assert not (tmp_path / "settlements").exists()

@@ -1,4 +1,4 @@
-"""Where the demonstration's rigs are: at addresses nobody else has."""
+"""The demonstration's rigs are at addresses that nothing else uses."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def subnets_of(setup: Setup) -> list[str]:
     return [str(g.driver["subnet"]) for g in setup.site.groups if "subnet" in g.driver]
 
 
-def test_a_second_demonstration_has_rigs_of_its_own() -> None:
+def test_a_second_demonstration_gets_free_addresses() -> None:
     path = default_file(DEMO_SITE)
     first = free_addresses(path)
     at = subnets_of(load_site_file(path, first))

@@ -1,4 +1,4 @@
-"""Days are settled when they end, when they were missed, and when a price of theirs changes or a meter speaks; it holds nothing up."""
+"""Days are settled when they end, when they were missed, and when a price changes or a meter reading comes; the loop never waits."""
 
 from __future__ import annotations
 
@@ -16,31 +16,31 @@ from dispatch.site_file.load import setup_from_document
 from dispatch.store.received import METER, ReceivedDocument, keep_document
 from dispatch.store.statements import kept_statement
 from markets.facts import ReservePrice
-from tests.dispatch.settlement.fixtures import Ground
+from tests.dispatch.settlement.fixtures import HandMadeDay
 
 ON = date(2026, 7, 1)
 
 
-def ground(folder: Path) -> Ground:
-    made = Ground.of(folder, ON)
+def site_day(folder: Path) -> HandMadeDay:
+    made = HandMadeDay.of(folder, ON)
     made.prices(lambda n: 20.0)
     made.run_all()
     made.seen()
     return made
 
 
-def versions(here: Ground) -> int:
+def versions(here: HandMadeDay) -> int:
     found = kept_statement(here.engine, ON, here.day.market.value)
     return found.version if found else 0
 
 
-async def ticks(nightly: NightlySettlement, here: Ground, *at: datetime) -> None:
+async def ticks(nightly: NightlySettlement, here: HandMadeDay, *at: datetime) -> None:
     for moment in at:
         await nightly(moment, State.start(here.setup, setup_from_document))
 
 
 async def test_a_day_is_settled_six_minutes_after_its_end(tmp_path: Path) -> None:
-    here = ground(tmp_path)
+    here = site_day(tmp_path)
     nightly = NightlySettlement(here.setup, tmp_path, here.engine, here.telemetry, at_once=True)
     noon, end = here.day.start + timedelta(hours=12), here.day.end
     await ticks(nightly, here, noon, end, end + SETTLE_AFTER - timedelta(seconds=1))
@@ -50,8 +50,8 @@ async def test_a_day_is_settled_six_minutes_after_its_end(tmp_path: Path) -> Non
     assert {f.suffix for f in (tmp_path / "settlements" / "2026-07-01").iterdir()} == {".html", ".pdf", ".xlsx", ".csv", ".json"}
 
 
-async def test_a_day_nobody_settled_is_settled_at_the_start(tmp_path: Path) -> None:
-    here = ground(tmp_path)
+async def test_a_missed_day_is_settled_at_the_start(tmp_path: Path) -> None:
+    here = site_day(tmp_path)
     nightly = NightlySettlement(here.setup, tmp_path, here.engine, here.telemetry)
     await ticks(nightly, here, here.day.end + timedelta(hours=9))
     await nightly.finish()
@@ -59,7 +59,7 @@ async def test_a_day_nobody_settled_is_settled_at_the_start(tmp_path: Path) -> N
 
 
 async def test_a_price_that_changes_makes_the_next_version_within_the_hour(tmp_path: Path) -> None:
-    here = ground(tmp_path)
+    here = site_day(tmp_path)
     nightly = NightlySettlement(here.setup, tmp_path, here.engine, here.telemetry, at_once=True)
     start = here.day.end + timedelta(minutes=10)
     await ticks(nightly, here, start, start + timedelta(minutes=65))
@@ -75,7 +75,7 @@ async def test_a_price_that_changes_makes_the_next_version_within_the_hour(tmp_p
 
 async def test_a_reserve_price_that_changes_makes_the_next_version(tmp_path: Path) -> None:
     """Nothing was sold, so nothing is owed; what perfect foresight would have sold is worth more."""
-    here = Ground.of(tmp_path, ON, extra='[[obligations]]\ntype = "ancillary"\nproducts = ["ECRS"]\n')
+    here = HandMadeDay.of(tmp_path, ON, extra='[[obligations]]\ntype = "ancillary"\nproducts = ["ECRS"]\n')
     here.prices(lambda n: 20.0)
     here.run_all()
     over = here.grid.intervals[40]
@@ -92,8 +92,8 @@ async def test_a_reserve_price_that_changes_makes_the_next_version(tmp_path: Pat
     assert ahead[1] > ahead[0] and second["delta"]["totals"] == {}
 
 
-async def test_a_meter_that_speaks_makes_the_next_version(tmp_path: Path) -> None:
-    here = ground(tmp_path)
+async def test_meter_data_makes_the_next_version(tmp_path: Path) -> None:
+    here = site_day(tmp_path)
     nightly = NightlySettlement(here.setup, tmp_path, here.engine, here.telemetry, at_once=True)
     start = here.day.end + timedelta(minutes=10)
     await ticks(nightly, here, start)
@@ -105,8 +105,8 @@ async def test_a_meter_that_speaks_makes_the_next_version(tmp_path: Path) -> Non
     assert versions(here) == 2, "nothing new came"
 
 
-async def test_a_day_that_cannot_be_settled_holds_nothing_up(tmp_path: Path) -> None:
-    here = ground(tmp_path)
+async def test_a_day_that_cannot_be_settled_stops_nothing(tmp_path: Path) -> None:
+    here = site_day(tmp_path)
     (tmp_path / "settlements").write_text("in the way")
     nightly = NightlySettlement(here.setup, tmp_path, here.engine, here.telemetry)
     await ticks(nightly, here, here.day.start + timedelta(hours=1), here.day.end + SETTLE_AFTER)
@@ -116,8 +116,8 @@ async def test_a_day_that_cannot_be_settled_holds_nothing_up(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("at_once", [True, False])
-async def test_without_anything_run_it_goes_on(tmp_path: Path, at_once: bool) -> None:
-    here = Ground.of(tmp_path, ON)
+async def test_days_that_were_not_run_stop_nothing(tmp_path: Path, at_once: bool) -> None:
+    here = HandMadeDay.of(tmp_path, ON)
     nightly = NightlySettlement(here.setup, tmp_path, here.engine, here.telemetry, at_once=at_once)
     await ticks(nightly, here, here.day.start, here.day.end + SETTLE_AFTER, here.day.end + timedelta(days=2))
     await nightly.finish()

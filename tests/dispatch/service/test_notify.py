@@ -1,4 +1,4 @@
-"""People are told of a new version once, by a real web server's account; what fails is logged without a word of the address."""
+"""A new version is sent once, received by a real web server; a failure is logged without any part of the address."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from dispatch.decide.state import State
 from dispatch.service.nightly_settlement import SETTLE_AFTER, NightlySettlement
 from dispatch.site_file.load import check_site_file, setup_from_document
 from dispatch.store.statements import kept_statement
-from tests.dispatch.settlement.fixtures import Ground
+from tests.dispatch.settlement.fixtures import HandMadeDay
 
 ON = date(2026, 7, 1)
 HOST, TOKEN = "127.29.9.1", "s3cret-t0ken"
 
 
-class Desk(ThreadingHTTPServer):
+class Webhook(ThreadingHTTPServer):
     """Somebody's webhook."""
 
     def __init__(self) -> None:
@@ -38,7 +38,7 @@ class Desk(ThreadingHTTPServer):
 
 
 class Hook(BaseHTTPRequestHandler):
-    server: Desk
+    server: Webhook
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
@@ -52,8 +52,8 @@ class Hook(BaseHTTPRequestHandler):
 
 
 @pytest.fixture
-def desk() -> Iterator[Desk]:
-    with Desk() as made:
+def webhook() -> Iterator[Webhook]:
+    with Webhook() as made:
         thread = threading.Thread(target=made.serve_forever)
         thread.start()
         yield made
@@ -61,15 +61,15 @@ def desk() -> Iterator[Desk]:
         thread.join()
 
 
-def ground(folder: Path, *references: str) -> Ground:
-    made = Ground.of(folder, ON, extra=f"[reports]\nnotify = {json.dumps(references)}\n")
+def site_day(folder: Path, *references: str) -> HandMadeDay:
+    made = HandMadeDay.of(folder, ON, extra=f"[reports]\nnotify = {json.dumps(references)}\n")
     made.prices(lambda n: 20.0)
     made.run_all()
     made.seen()
     return made
 
 
-async def ended(here: Ground, *, notifies: bool = True) -> NightlySettlement:
+async def ended(here: HandMadeDay, *, notifies: bool = True) -> NightlySettlement:
     """A night in which the day is settled."""
     nightly = NightlySettlement(here.setup, here.folder, here.engine, here.telemetry, at_once=True, notifies=notifies)
     for at in (here.day.start + timedelta(hours=1), here.day.end + SETTLE_AFTER):
@@ -77,40 +77,40 @@ async def ended(here: Ground, *, notifies: bool = True) -> NightlySettlement:
     return nightly
 
 
-async def test_a_new_version_is_told_once_and_a_corrected_one_with_its_difference(
-    tmp_path: Path, desk: Desk, monkeypatch: pytest.MonkeyPatch
+async def test_a_new_version_is_sent_once_and_a_corrected_one_with_its_difference(
+    tmp_path: Path, webhook: Webhook, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("DESK_HOOK", desk.address)
-    here = ground(tmp_path, "env:DESK_HOOK")
+    monkeypatch.setenv("DESK_HOOK", webhook.address)
+    here = site_day(tmp_path, "env:DESK_HOOK")
     nightly = await ended(here)
-    ((path, first),) = desk.got
+    ((path, first),) = webhook.got
     assert path == f"/{TOKEN}" and first["title"] == "Hand-made, 2026-07-01: $62.15"
     assert "Hand-made earned $62.15" in first["message"] and "Actions:\n- None." in first["message"]
     start = here.day.end + SETTLE_AFTER
     here.seen(start + timedelta(minutes=62), here.price(here.grid.intervals[40], 25.0, start + timedelta(minutes=61)))
     await nightly(start + timedelta(minutes=70), State.start(here.setup, setup_from_document))
     await nightly(start + timedelta(minutes=140), State.start(here.setup, setup_from_document))
-    assert len(desk.got) == 2, "settled again without a change nobody is told"
-    assert "Version 2: -$0.06 compared with version 1." in desk.got[1][1]["message"]
+    assert len(webhook.got) == 2, "settled again without a change, nothing is sent"
+    assert "Version 2: -$0.06 compared with version 1." in webhook.got[1][1]["message"]
     text = json.dumps(here.setup.document)
     assert "env:DESK_HOOK" in text and TOKEN not in text
 
 
-async def test_what_fails_holds_nothing_up_and_says_nothing_of_the_address(
-    tmp_path: Path, desk: Desk, caplog: pytest.LogCaptureFixture
+async def test_a_failed_message_delays_nothing_and_its_log_has_no_address(
+    tmp_path: Path, webhook: Webhook, caplog: pytest.LogCaptureFixture
 ) -> None:
     """One refuses, one is no address, one is not there, one is nobody's port; the last is told all the same."""
     caplog.set_level(logging.DEBUG)
-    with Desk() as gone:
+    with Webhook() as gone:
         nobody = gone.address
-    addresses = {"refuses": desk.address, "odd": f"nonsense://{TOKEN}", "closed": nobody}
+    addresses = {"refuses": webhook.address, "odd": f"nonsense://{TOKEN}", "closed": nobody}
     for name, address in addresses.items():
         (tmp_path / name).write_text(address + "\n", "utf-8")
-    desk.status = 500
-    here = ground(tmp_path, *(f"file:{name}" for name in addresses), "file:missing", "env:NOT_SET_ANYWHERE")
+    webhook.status = 500
+    here = site_day(tmp_path, *(f"file:{name}" for name in addresses), "file:missing", "env:NOT_SET_ANYWHERE")
     with capture_logs() as said:
         await ended(here)
-    assert kept_statement(here.engine, ON, here.day.market.value) is not None and len(desk.got) == 1
+    assert kept_statement(here.engine, ON, here.day.market.value) is not None and len(webhook.got) == 1
     told = {line["reference"]: line["event"] for line in said if "reference" in line}
     assert told == {
         "file:refuses": "Notification not sent. The notification service rejected the message.",
@@ -122,15 +122,15 @@ async def test_what_fails_holds_nothing_up_and_says_nothing_of_the_address(
     assert TOKEN not in str(said) and TOKEN not in caplog.text
 
 
-async def test_a_replay_tells_nobody(tmp_path: Path, desk: Desk) -> None:
-    (tmp_path / "hook").write_text(desk.address, "utf-8")
-    await ended(ground(tmp_path, "file:hook"), notifies=False)
-    assert desk.got == []
+async def test_a_replay_sends_nothing(tmp_path: Path, webhook: Webhook) -> None:
+    (tmp_path / "hook").write_text(webhook.address, "utf-8")
+    await ended(site_day(tmp_path, "file:hook"), notifies=False)
+    assert webhook.got == []
 
 
 @pytest.mark.parametrize("plain", [f"json://desk.example/{TOKEN}", "mailto://me:pass@example.com", "env:", "", 7])
 def test_check_refuses_an_address_in_the_file(tmp_path: Path, plain: object) -> None:
-    here = Ground.of(tmp_path, ON)
+    here = HandMadeDay.of(tmp_path, ON)
     path = tmp_path / "site.toml"
     path.write_text(path.read_text("utf-8") + f"[reports]\nnotify = [{json.dumps(plain)}]\nnotfy = 1\n", "utf-8")
     faults = check_site_file(path).faults

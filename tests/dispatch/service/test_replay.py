@@ -36,7 +36,7 @@ class Paced(VirtualClock):
         (MIDNIGHT, 1.0, END_WAIT),
     ],
 )
-async def test_a_run_at_the_walls_pace_ends_when_it_was_told_to(until: datetime, speed: float, wait: timedelta) -> None:
+async def test_a_run_in_real_time_waits_for_the_last_price_only_at_the_end_of_a_day(until: datetime, speed: float, wait: timedelta) -> None:
     setup, journal = small(), MemoryJournal()
     made = replace(world(setup, until), clock=Paced(until, speed))
     state = await observe_end(made, journal, State.start(setup, setup_from_document), until)

@@ -63,7 +63,7 @@ adders_usd_per_mwh = 6.15
 
 
 @dataclass
-class Ground:
+class HandMadeDay:
     """One operating day of a site in a folder of its own."""
 
     folder: Path
@@ -75,7 +75,7 @@ class Ground:
     facts: list[Fact] = field(default_factory=list)
 
     @classmethod
-    def of(cls, folder: Path, on: date, market: Market = Market.ERCOT, extra: str = "", **figures: Any) -> Ground:
+    def of(cls, folder: Path, on: date, market: Market = Market.ERCOT, extra: str = "", **figures: Any) -> HandMadeDay:
         folder.mkdir(parents=True, exist_ok=True)
         known = {"name": "Hand-made", "point": "LZ_WEST", "loss": "1.0", "share": "0.0", "prices": "gridstatus", "more_prices": ""}
         path = folder / "site.toml"

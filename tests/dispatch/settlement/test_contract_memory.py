@@ -13,7 +13,7 @@ from dispatch.store.rollups import Rollup, write_rollups
 from markets.facts import SystemLoad
 from markets.grid import Grid, Interval
 from optimizer.obligations.transmission import OWN_PEAK_MW
-from tests.dispatch.settlement.fixtures import Ground
+from tests.dispatch.settlement.fixtures import HandMadeDay
 
 ON = date(2026, 8, 20)
 FOUR_CP = """
@@ -41,17 +41,17 @@ def system(over: Interval, mw: float) -> SystemLoad:
 
 
 @pytest.fixture
-def peaky(tmp_path: Path) -> Ground:
+def peaky(tmp_path: Path) -> HandMadeDay:
     """A day at 70 GW, a quarter hour at 80 GW; the site runs all of it at 0.0465 MW."""
-    ground = Ground.of(tmp_path / "peaky", ON, extra=FOUR_CP)
-    ground.prices(lambda n: 30.0)
-    ground.run_all()
-    ground.facts += [system(over, 80_000.0 if n == 70 else 70_000.0) for n, over in enumerate(ground.grid.intervals)]
-    ground.seen()
-    return ground
+    site_day = HandMadeDay.of(tmp_path / "peaky", ON, extra=FOUR_CP)
+    site_day.prices(lambda n: 30.0)
+    site_day.run_all()
+    site_day.facts += [system(over, 80_000.0 if n == 70 else 70_000.0) for n, over in enumerate(site_day.grid.intervals)]
+    site_day.seen()
+    return site_day
 
 
-def test_the_peak_so_far_is_charged_until_a_higher_one_comes(peaky: Ground) -> None:
+def test_the_peak_so_far_is_charged_until_a_higher_one_comes(peaky: HandMadeDay) -> None:
     first = peaky.settle()
     lines = [line for line in first["lines"] if line["obligation"] == "transmission"]
     assert [(line["interval_start"], line["quantity"], line["amount_usd"]) for line in lines] == [
@@ -67,7 +67,7 @@ def test_the_peak_so_far_is_charged_until_a_higher_one_comes(peaky: Ground) -> N
     assert second["counterfactuals"]["perfect_foresight"]["net_usd"]
 
 
-def test_perfect_foresight_knows_the_peak(peaky: Ground) -> None:
+def test_perfect_foresight_knows_the_peak(peaky: HandMadeDay) -> None:
     others = peaky.settle()["counterfactuals"]
     assert Decimal(others["perfect_foresight"]["lines"].get("transmission/coincident_peak", "0")) > -1  # standby draws
     assert Decimal(others["always_on"]["lines"]["transmission/coincident_peak"]) == Decimal("-813.75")
@@ -75,29 +75,29 @@ def test_perfect_foresight_knows_the_peak(peaky: Ground) -> None:
 
 def test_a_bill_remembers_the_month_before_the_day(tmp_path: Path) -> None:
     """The ledger's roll-ups of earlier days: of July nothing, of August the highest quarter hour, of the UTC day what was hashed."""
-    ground = Ground.of(tmp_path / "month", ON, extra=MONTHLY)
-    ground.prices(lambda n: 30.0)
-    ground.run_all()
-    ground.seen()
+    site_day = HandMadeDay.of(tmp_path / "month", ON, extra=MONTHLY)
+    site_day.prices(lambda n: 30.0)
+    site_day.run_all()
+    site_day.seen()
 
     def kept(at: timedelta, mw: str) -> list[Rollup]:
-        over = Interval(ground.day.start + at, ground.day.start + at + timedelta(minutes=15))
+        over = Interval(site_day.day.start + at, site_day.day.start + at + timedelta(minutes=15))
         return [Rollup(g, over, Decimal(mw) / 8, Decimal("0.01"), 4, 0.0) for g in ("a", "b")]
 
     write_rollups(
-        ground.engine, [*kept(timedelta(days=-25), "5"), *kept(timedelta(days=-3), "0.04"), *kept(timedelta(minutes=-15), "0.03")]
+        site_day.engine, [*kept(timedelta(days=-25), "5"), *kept(timedelta(days=-3), "0.04"), *kept(timedelta(minutes=-15), "0.03")]
     )
-    found = prior_period(ground.engine, ground.setup, ground.grid, None).memory
+    found = prior_period(site_day.engine, site_day.setup, site_day.grid, None).memory
     assert found["transmission"][OWN_PEAK_MW] == pytest.approx(0.04)
     assert found["forward"]["delivered_ph_days"] == pytest.approx(0.02)
     assert found["forward"]["needed_ph_days"] == pytest.approx(2.0 / 96)
-    document = ground.settle()
+    document = site_day.settle()
     demand = [line for line in document["lines"] if line["charge_type"] == "demand"]
     assert [Decimal(line["amount_usd"]) for line in demand] == [Decimal("-65.00")]  # 0.0065 MW over the 0.04 of the 17th, at 10,000 $
     assert document["totals"]["forward/forward_shortfall"] == "0.01", "what the evening before was short of, this day made good"
 
 
-def test_a_book_that_asks_for_nothing_reads_nothing(tmp_path: Path) -> None:
-    ground = Ground.of(tmp_path / "plain", ON)
-    nothing = prior_period(ground.engine, ground.setup, Grid(ground.grid.edges), None)
+def test_without_contracts_that_remember_nothing_is_read(tmp_path: Path) -> None:
+    site_day = HandMadeDay.of(tmp_path / "plain", ON)
+    nothing = prior_period(site_day.engine, site_day.setup, Grid(site_day.grid.edges), None)
     assert not nothing.peak_share and not nothing.memory

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from markets.archive.archive import Archive
-from tests.dispatch.settlement.fixtures import Ground
+from tests.dispatch.settlement.fixtures import HandMadeDay
 from tests.realdata import real
 
 NAME = "ercot_rt_spp_two_vintages_2024.csv.gz"
@@ -39,29 +39,29 @@ def two_vintages() -> dict[datetime, tuple[D, D]]:
 def test_a_corrected_price_is_a_new_version_with_its_delta(tmp_path: Path, on: date) -> None:
     told = two_vintages()
     (tmp_path / "archive").mkdir()
-    ground = Ground.of(tmp_path, on, point=POINT, prices="archive", more_prices='path = "archive"')
-    here = {o: told[o.start] for o in ground.grid.intervals if o.start in told}
+    site_day = HandMadeDay.of(tmp_path, on, point=POINT, prices="archive", more_prices='path = "archive"')
+    here = {o: told[o.start] for o in site_day.grid.intervals if o.start in told}
     moved = [o for o, (first, second) in here.items() if first != second]
     assert moved
-    for over in ground.grid.intervals:
-        ground.facts.append(ground.price(over, float(here[over][0]) if over in here else 25.0, point=POINT))
-    ground.run_all()
-    ground.seen()
-    first = ground.settle()
+    for over in site_day.grid.intervals:
+        site_day.facts.append(site_day.price(over, float(here[over][0]) if over in here else 25.0, point=POINT))
+    site_day.run_all()
+    site_day.seen()
+    first = site_day.settle()
     assert first["version"] == 1 and first["delta"] is None
 
     Archive(tmp_path / "archive").import_file(real(NAME), MAP)
-    second = ground.settle()
+    second = site_day.settle()
     before, after = (
-        -sum((MWH * (here[o][k] if o in here else D(25)) for o in ground.grid.intervals), D(0)).quantize(CENT, ROUND_HALF_UP)
+        -sum((MWH * (here[o][k] if o in here else D(25)) for o in site_day.grid.intervals), D(0)).quantize(CENT, ROUND_HALF_UP)
         for k in (0, 1)
     )
     assert (D(first["totals"]["power/energy"]), D(second["totals"]["power/energy"])) == (before, after)
     assert second["version"] == 2 and second["delta"]["totals"] == {"power/energy": f"{after - before:.2f}"}
     assert D(second["delta"]["net_usd"]) == after - before != 0
     corrected = [line["interval_start"] for line in second["lines"] if line["price_version"] == "corrected"]
-    assert corrected == [o.start.isoformat() for o in ground.grid.intervals if o in moved]
+    assert corrected == [o.start.isoformat() for o in site_day.grid.intervals if o in moved]
 
     # the same version is the same for ever, and so is what was known before the correction
-    assert ground.settle(version=1) == first == ground.settle(known_at=ground.day.end + timedelta(days=1))
-    assert ground.settle() == second == ground.settle(version=2)
+    assert site_day.settle(version=1) == first == site_day.settle(known_at=site_day.day.end + timedelta(days=1))
+    assert site_day.settle() == second == site_day.settle(version=2)

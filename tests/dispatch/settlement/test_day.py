@@ -17,18 +17,18 @@ from dispatch.store.telemetry import Telemetry
 from markets.archive.archive import Archive
 from markets.facts import Call, CallKind, PriceMarket, Temperature
 from markets.grid import Interval, Market
-from tests.dispatch.settlement.fixtures import Ground
+from tests.dispatch.settlement.fixtures import HandMadeDay
 
 ON = date(2026, 7, 1)
 
 
-def ordinary(folder: Path, **figures: object) -> Ground:
+def ordinary(folder: Path, **figures: object) -> HandMadeDay:
     """All rigs all day at 20 $/MWh."""
-    ground = Ground.of(folder, ON, **figures)
-    ground.prices(lambda n: 20.0)
-    ground.run_all()
-    ground.seen()
-    return ground
+    site_day = HandMadeDay.of(folder, ON, **figures)
+    site_day.prices(lambda n: 20.0)
+    site_day.run_all()
+    site_day.seen()
+    return site_day
 
 
 def test_a_day_by_hand(tmp_path: Path) -> None:
@@ -65,13 +65,13 @@ def test_a_day_by_hand(tmp_path: Path) -> None:
 
 def test_losses_and_overhead_by_temperature(tmp_path: Path) -> None:
     """At 35 C the overhead is 3 % + 10 x 0.2 % = 5 %; from noon nobody says and 35 C stays: 1.116 x 1.05 x 1.0178 = 1.19265804 MWh."""
-    ground = Ground.of(tmp_path, ON, loss="1.0178", share="0.03")
-    over = Interval(ground.day.start, ground.day.start + timedelta(hours=12))
-    ground.facts.append(Temperature(source="hand", known_at=ground.day.start, over=over, celsius=35.0))
-    ground.prices(lambda n: 100.0)
-    ground.run_all()
-    ground.seen()
-    document = ground.settle()
+    site_day = HandMadeDay.of(tmp_path, ON, loss="1.0178", share="0.03")
+    over = Interval(site_day.day.start, site_day.day.start + timedelta(hours=12))
+    site_day.facts.append(Temperature(source="hand", known_at=site_day.day.start, over=over, celsius=35.0))
+    site_day.prices(lambda n: 100.0)
+    site_day.run_all()
+    site_day.seen()
+    document = site_day.settle()
     assert document["totals"]["power/energy"] == "-119.27"
     assert sum(Decimal(x["quantity"]) for x in document["lines"] if x["charge_type"] == "energy") == Decimal("1.19265804")
 
@@ -87,11 +87,11 @@ def test_losses_and_overhead_by_temperature(tmp_path: Path) -> None:
     ],
 )
 def test_days_of_every_length(tmp_path: Path, market: Market, on: date, intervals: int, hours: int) -> None:
-    ground = Ground.of(tmp_path, on, market)
-    ground.prices(lambda n: 20.0)
-    ground.run_all()
-    ground.seen()
-    document = ground.settle()
+    site_day = HandMadeDay.of(tmp_path, on, market)
+    site_day.prices(lambda n: 20.0)
+    site_day.run_all()
+    site_day.seen()
+    document = site_day.settle()
     assert len(document["intervals"]) == intervals
     assert len({row["label"] for row in document["intervals"]}) == intervals, "the repeated hour has labels of its own"
     mwh = Decimal("0.0465") * hours
@@ -101,171 +101,171 @@ def test_days_of_every_length(tmp_path: Path, market: Market, on: date, interval
 
 def test_the_repeated_hour_has_prices_of_its_own(tmp_path: Path) -> None:
     """1 November at 20 $/MWh, the second HE02 at 60: 25 x 0.0465 x 20 + 0.0465 x 40."""
-    ground = Ground.of(tmp_path, date(2026, 11, 1))
+    site_day = HandMadeDay.of(tmp_path, date(2026, 11, 1))
     second = Interval(datetime(2026, 11, 1, 7, tzinfo=UTC), datetime(2026, 11, 1, 8, tzinfo=UTC))
-    ground.prices(lambda n: 60.0 if ground.grid.intervals[n].start in second else 20.0)
-    ground.run_all()
-    ground.seen()
-    document = ground.settle()
+    site_day.prices(lambda n: 60.0 if site_day.grid.intervals[n].start in second else 20.0)
+    site_day.run_all()
+    site_day.seen()
+    document = site_day.settle()
     assert Decimal(document["totals"]["power/energy"]) == -Decimal("0.0465") * (25 * 20 + 40)
     assert [r["label"][:5] for r in document["intervals"] if r["price_usd_per_mwh"]["LZ_WEST"] == "60"] == ["HE02*"] * 4
 
 
-def test_an_hour_of_miso_stands_in_for_its_five_minutes(tmp_path: Path) -> None:
-    ground = Ground.of(tmp_path, ON, Market.MISO)
-    hours = {over.start.replace(minute=0) for over in ground.grid.intervals}
+def test_hourly_prices_fill_in_for_missing_five_minute_prices(tmp_path: Path) -> None:
+    site_day = HandMadeDay.of(tmp_path, ON, Market.MISO)
+    hours = {over.start.replace(minute=0) for over in site_day.grid.intervals}
     for n, start in enumerate(sorted(hours)):
         over = Interval(start, start + timedelta(hours=1))
-        ground.facts.append(ground.price(over, float(n), market=PriceMarket.REAL_TIME_HOURLY))
-    ground.run_all()
-    ground.seen()
-    document = ground.settle()
+        site_day.facts.append(site_day.price(over, float(n), market=PriceMarket.REAL_TIME_HOURLY))
+    site_day.run_all()
+    site_day.seen()
+    document = site_day.settle()
     assert document["totals"]["power/energy"] == f"{-Decimal('0.0465') * sum(range(24)):.2f}"
     assert document["findings"] == []
 
 
 def test_the_same_inputs_are_the_same_version_and_the_same_bytes(tmp_path: Path) -> None:
-    ground = ordinary(tmp_path)
-    first = ground.settle()
-    ground.journal.append(PriceBasisChanged(at=ground.day.end + timedelta(hours=1), price_basis="real-time", why="the journal goes on"))
-    again = ground.settle()
+    site_day = ordinary(tmp_path)
+    first = site_day.settle()
+    site_day.journal.append(PriceBasisChanged(at=site_day.day.end + timedelta(hours=1), price_basis="real-time", why="the journal goes on"))
+    again = site_day.settle()
     assert again == first and again["version"] == 1
-    kept = statements.kept_statement(ground.engine, ON, "ercot", 1)
-    assert kept is not None and json.loads(kept.document) == first == ground.settle(version=1)
+    kept = statements.kept_statement(site_day.engine, ON, "ercot", 1)
+    assert kept is not None and json.loads(kept.document) == first == site_day.settle(version=1)
     for make in (as_html, as_csv, as_json):
-        assert make(first) == make(ground.settle(version=1))
+        assert make(first) == make(site_day.settle(version=1))
 
 
 def test_a_corrected_price_makes_a_version_with_its_delta(tmp_path: Path) -> None:
-    ground = ordinary(tmp_path)
-    first = ground.settle()
-    corrected = ground.price(ground.grid.intervals[40], 820.0, ground.day.end + timedelta(days=1))
-    ground.seen(ground.day.end + timedelta(days=1, minutes=1), corrected)
-    second = ground.settle()
+    site_day = ordinary(tmp_path)
+    first = site_day.settle()
+    corrected = site_day.price(site_day.grid.intervals[40], 820.0, site_day.day.end + timedelta(days=1))
+    site_day.seen(site_day.day.end + timedelta(days=1, minutes=1), corrected)
+    second = site_day.settle()
     # 0.011625 MWh x 800 $/MWh more
     assert second["version"] == 2
     assert second["delta"] == {"version": 1, "net_usd": "-9.30", "totals": {"power/energy": "-9.30"}}
-    assert ground.settle()["version"] == 2
-    assert ground.settle(version=1) == first
-    assert ground.settle(known_at=ground.day.end + timedelta(hours=2)) == first
-    assert ground.settle(known_at=ground.day.end + timedelta(days=2)) == second
-    assert statements.kept_statement_days(ground.engine) == [(ON, "ercot", 1), (ON, "ercot", 2)]
+    assert site_day.settle()["version"] == 2
+    assert site_day.settle(version=1) == first
+    assert site_day.settle(known_at=site_day.day.end + timedelta(hours=2)) == first
+    assert site_day.settle(known_at=site_day.day.end + timedelta(days=2)) == second
+    assert statements.kept_statement_days(site_day.engine) == [(ON, "ercot", 1), (ON, "ercot", 2)]
 
 
 def test_what_was_known_at_an_instant_without_a_version_is_not_kept(tmp_path: Path) -> None:
-    ground = ordinary(tmp_path)
-    early = ground.settle(known_at=ground.day.start + timedelta(hours=6))
-    assert early["version"] == 0 and [f["kind"] for f in early["findings"]] == ["gap"]
-    assert statements.kept_statement_days(ground.engine) == []
+    site_day = ordinary(tmp_path)
+    early = site_day.settle(known_at=site_day.day.start + timedelta(hours=6))
+    assert early["version"] == 0 and [f["kind"] for f in early["findings"]] == ["missing-data"]
+    assert statements.kept_statement_days(site_day.engine) == []
     assert write_day(early, tmp_path / "out", ["json"])[0].name.startswith("settlement-as-of-2026-07-01T")
 
 
 def test_a_later_correction_of_the_hour_before_the_day_does_not_change_an_earlier_version(tmp_path: Path) -> None:
     """The strike strategies start on the last price before the day: 20 $/MWh then, 900 since."""
-    ground = ordinary(tmp_path)
-    start = ground.day.start
+    site_day = ordinary(tmp_path)
+    start = site_day.day.start
     before = Interval(start - timedelta(minutes=15), start)
-    ground.seen(start + timedelta(minutes=3), ground.price(before, 20.0))
-    first = ground.settle()
-    corrected = ground.price(before, 900.0, ground.day.end + timedelta(days=1))
-    ground.seen(ground.day.end + timedelta(days=1, minutes=1), corrected)
-    second = ground.settle()
+    site_day.seen(start + timedelta(minutes=3), site_day.price(before, 20.0))
+    first = site_day.settle()
+    corrected = site_day.price(before, 900.0, site_day.day.end + timedelta(days=1))
+    site_day.seen(site_day.day.end + timedelta(days=1, minutes=1), corrected)
+    second = site_day.settle()
     assert second["counterfactuals"]["one_strike"] != first["counterfactuals"]["one_strike"]
-    assert ground.settle(known_at=ground.day.end + timedelta(hours=2)) == first
+    assert site_day.settle(known_at=site_day.day.end + timedelta(hours=2)) == first
 
 
 def test_more_telemetry_makes_a_new_version(tmp_path: Path) -> None:
-    ground = ordinary(tmp_path)
-    ground.settle()
-    at = ground.day.start + timedelta(hours=5, minutes=10)
-    part = ground.folder / "telemetry"
-    late = Telemetry(part, ground.setup.site)  # what another leader had read
+    site_day = ordinary(tmp_path)
+    site_day.settle()
+    at = site_day.day.start + timedelta(hours=5, minutes=10)
+    part = site_day.folder / "telemetry"
+    late = Telemetry(part, site_day.setup.site)  # what another leader had read
     late.record(at.timestamp(), "a", [0], [0.0], [0.0], "poll")
     late.flush()
-    second = ground.settle()
+    second = site_day.settle()
     # one rig of 3 kW for 50 minutes less, until its next row in the hour: 0.0025 MWh
     assert second["version"] == 2 and second["delta"]["totals"]["power/energy"] == "0.05"
 
 
 def test_a_day_is_settled_by_the_site_file_it_was_run_under(tmp_path: Path) -> None:
-    ground = ordinary(tmp_path)
-    first = ground.settle()
+    site_day = ordinary(tmp_path)
+    first = site_day.settle()
     path = tmp_path / "site.toml"
     path.write_text(path.read_text().replace("6.15", "99.0").replace('name = "b"', 'name = "renamed"'))
     later = load_site_file(path)
-    start = ground.day.end + timedelta(hours=3)
+    start = site_day.day.end + timedelta(hours=3)
     run = RunStarted(at=start, world="live", version="test", config_hash=later.hash_id, token=1, config=later.document)
-    ground.journal.append(run)
-    ground.setup, ground.telemetry = later, Telemetry(tmp_path / "telemetry", later.site)
-    assert ground.settle() == first
+    site_day.journal.append(run)
+    site_day.setup, site_day.telemetry = later, Telemetry(tmp_path / "telemetry", later.site)
+    assert site_day.settle() == first
 
 
 def test_a_correction_in_the_archive_counts(tmp_path: Path) -> None:
     facts = tmp_path / "facts"
     facts.mkdir()
-    ground = ordinary(tmp_path, prices="archive", more_prices='path = "facts"')
-    assert ground.settle()["net_usd"] == "62.15"
+    site_day = ordinary(tmp_path, prices="archive", more_prices='path = "facts"')
+    assert site_day.settle()["net_usd"] == "62.15"
     table = tmp_path / "corrections.csv"
-    over = ground.grid.intervals[40]
-    published = ground.day.end + timedelta(days=1)
+    over = site_day.grid.intervals[40]
+    published = site_day.day.end + timedelta(days=1)
     table.write_text(
         "Price Correction Time,Interval Start,Interval End,Location,SPP Original,SPP Corrected\n"
         f"{published.isoformat()},{over.start.isoformat()},{over.end.isoformat()},LZ_WEST,20.00,820.00\n"
     )
     assert Archive(facts).import_file(table).facts
-    second = ground.settle()
+    second = site_day.settle()
     assert second["version"] == 2 and second["delta"]["net_usd"] == "-9.30"
 
 
-def test_a_gap_is_named_and_not_billed(tmp_path: Path) -> None:
-    ground = Ground.of(tmp_path, ON)
-    ground.prices(lambda n: None if n in (10, 11) else 20.0)
-    ground.run_all()
-    ground.seen()
-    document = ground.settle()
-    assert [f["kind"] for f in document["findings"]] == ["gap"] and "2 of 96" in document["findings"][0]["text"]
+def test_an_interval_without_a_price_is_a_finding_and_not_billed(tmp_path: Path) -> None:
+    site_day = HandMadeDay.of(tmp_path, ON)
+    site_day.prices(lambda n: None if n in (10, 11) else 20.0)
+    site_day.run_all()
+    site_day.seen()
+    document = site_day.settle()
+    assert [f["kind"] for f in document["findings"]] == ["missing-data"] and "2 of 96" in document["findings"][0]["text"]
     assert document["totals"]["power/energy"] == f"{-Decimal('0.011625') * 94 * 20:.2f}"
     assert document["intervals"][10]["price_usd_per_mwh"]["LZ_WEST"] is None
     assert document["counterfactuals"] == {} and any("price of the day is missing" in n for n in document["notes"])
 
 
 def test_part_of_a_day_is_marked(tmp_path: Path) -> None:
-    ground = Ground.of(tmp_path, ON)
-    ground.prices(lambda n: 20.0)
+    site_day = HandMadeDay.of(tmp_path, ON)
+    site_day.prices(lambda n: 20.0)
     for minute in range(0, 181, 30):
-        at = ground.day.start + timedelta(hours=10, minutes=minute)
-        ground.read(at, "a", range(10), [3000.0] * 10, [150.0] * 10)
-        ground.read(at, "b", range(5), [10.0] * 5, [0.0] * 5)
-    ground.seen(ground.day.start + timedelta(hours=13, minutes=4), *ground.facts)
-    document = ground.settle()
+        at = site_day.day.start + timedelta(hours=10, minutes=minute)
+        site_day.read(at, "a", range(10), [3000.0] * 10, [150.0] * 10)
+        site_day.read(at, "b", range(5), [10.0] * 5, [0.0] * 5)
+    site_day.seen(site_day.day.start + timedelta(hours=13, minutes=4), *site_day.facts)
+    document = site_day.settle()
     assert document["partial"] and "PART OF THE DAY" in as_html(document)
     assert (document["from"], document["to"]) == ("2026-07-01T15:00:00+00:00", "2026-07-01T18:00:00+00:00")
     # three hours of 30 kW and 50 W
     assert document["totals"]["power/energy"] == f"{-Decimal('0.09015') * 20:.2f}"
 
 
-def test_a_day_nobody_ran_says_so(tmp_path: Path) -> None:
-    ground = Ground.of(tmp_path, ON)
-    ground.prices(lambda n: 20.0)
-    ground.seen()
+def test_a_day_that_was_not_run_and_a_version_there_is_not_are_errors(tmp_path: Path) -> None:
+    site_day = HandMadeDay.of(tmp_path, ON)
+    site_day.prices(lambda n: 20.0)
+    site_day.seen()
     with pytest.raises(LookupError, match="nothing was run on 2026-07-01"):
-        ground.settle()
+        site_day.settle()
     with pytest.raises(LookupError, match="There is no version 7 of this statement."):
-        ground.settle(version=7)
+        site_day.settle(version=7)
 
 
-def test_silent_rigs_settle_on_their_last_reading_and_it_says_so(tmp_path: Path) -> None:
-    ground = Ground.of(tmp_path, ON)
-    ground.prices(lambda n: 20.0)
-    ground.read(ground.day.start, "a", range(10), [3000.0] * 10, [150.0] * 10)
-    ground.read(ground.day.start, "b", range(5), [3300.0] * 5, [110.0] * 5)
-    gone = ground.day.start + timedelta(hours=12)
+def test_rigs_that_are_not_read_settle_on_their_last_reading_as_an_estimate(tmp_path: Path) -> None:
+    site_day = HandMadeDay.of(tmp_path, ON)
+    site_day.prices(lambda n: 20.0)
+    site_day.read(site_day.day.start, "a", range(10), [3000.0] * 10, [150.0] * 10)
+    site_day.read(site_day.day.start, "b", range(5), [3300.0] * 5, [110.0] * 5)
+    gone = site_day.day.start + timedelta(hours=12)
     nan = float("nan")
-    ground.read(gone, "b", range(5), [nan] * 5, [nan] * 5)
+    site_day.read(gone, "b", range(5), [nan] * 5, [nan] * 5)
     for half in range(1, 49):
-        ground.read(ground.day.start + timedelta(minutes=30 * half), "a", range(10), [3000.0] * 10, [150.0] * 10)
-    ground.seen()
-    document = ground.settle()
+        site_day.read(site_day.day.start + timedelta(minutes=30 * half), "a", range(10), [3000.0] * 10, [150.0] * 10)
+    site_day.seen()
+    document = site_day.settle()
     assert document["totals"]["power/energy"] == "-22.32"
     assert any("settle on estimates" in n for n in document["notes"])
     assert document["intervals"][60]["unread"] > 0.3 and document["findings"] == []
@@ -273,12 +273,12 @@ def test_silent_rigs_settle_on_their_last_reading_and_it_says_so(tmp_path: Path)
 
 def test_differences_from_the_plans_in_force_add_up(tmp_path: Path) -> None:
     """Planned at 30 $/MWh with group b asleep, from 06:00 market time on with b running; it ran all day at 20, a call stood 12:00-14:00."""
-    ground = Ground.of(tmp_path, ON)
-    ground.prices(lambda n: 20.0)
-    ground.run_all()
-    start = ground.day.start
-    ground.planned(start - timedelta(hours=1), {"a": 0.03, "b": 0.00005}, {"a": 1.5, "b": 0.0}, 30.0)
-    ground.planned(start + timedelta(hours=6), {"a": 0.03, "b": 0.0165}, {"a": 1.6, "b": 0.55}, 30.0)
+    site_day = HandMadeDay.of(tmp_path, ON)
+    site_day.prices(lambda n: 20.0)
+    site_day.run_all()
+    start = site_day.day.start
+    site_day.planned(start - timedelta(hours=1), {"a": 0.03, "b": 0.00005}, {"a": 1.5, "b": 0.0}, 30.0)
+    site_day.planned(start + timedelta(hours=6), {"a": 0.03, "b": 0.0165}, {"a": 1.6, "b": 0.55}, 30.0)
     call = Call(
         source="QSE",
         known_at=start + timedelta(hours=11),
@@ -291,9 +291,9 @@ def test_differences_from_the_plans_in_force_add_up(tmp_path: Path) -> None:
         end_at=start + timedelta(hours=14),
         mw_cap=0.03,
     )
-    ground.facts.append(call)
-    ground.seen()
-    document = ground.settle()
+    site_day.facts.append(call)
+    site_day.seen()
+    document = site_day.settle()
     causes = {row["cause"]: Decimal(row["exact_usd"]) for row in document["differences"]}
     assert Decimal(document["planned_net_exact_usd"]) + sum(causes.values()) == Decimal(document["net_exact_usd"])
     planned_mwh = Decimal("0.03005") * 6 + Decimal("0.0465") * 18
@@ -315,20 +315,20 @@ def test_differences_from_the_plans_in_force_add_up(tmp_path: Path) -> None:
     assert not any("no plan was in force" in n for n in document["notes"])
 
 
-def test_without_a_plan_nothing_differs_and_it_says_so(tmp_path: Path) -> None:
+def test_without_a_plan_there_are_no_differences_and_a_note(tmp_path: Path) -> None:
     document = ordinary(tmp_path).settle()
     assert document["planned_net_usd"] == document["differences"][0]["usd"].replace("0.00", "62.14")
     assert all(row["exact_usd"] == "0" for row in document["differences"])
     assert any("In 96 of 96 intervals no plan was in force" in n for n in document["notes"])
 
 
-def test_other_ways_of_running_the_day(tmp_path: Path) -> None:
+def test_other_strategies_on_the_day(tmp_path: Path) -> None:
     """a breaks even at 45 x 0.99 x 1.5 x 1000 / 24 / 30 - 6.15 = 86.66 $/MWh, b at about 55.7; the noon hour is at 200."""
-    ground = Ground.of(tmp_path, ON)
-    ground.prices(lambda n: 200.0 if 48 <= n < 52 else 20.0)
-    ground.run_all()
-    ground.seen()
-    document = ground.settle()
+    site_day = HandMadeDay.of(tmp_path, ON)
+    site_day.prices(lambda n: 200.0 if 48 <= n < 52 else 20.0)
+    site_day.run_all()
+    site_day.seen()
+    document = site_day.settle()
     others = {name: Decimal(v["net_usd"]) for name, v in document["counterfactuals"].items()}
     assert set(others) == {"always_on", "one_strike", "model_strike", "perfect_foresight"}
     assert others["always_on"] == Decimal(document["net_usd"])
@@ -343,8 +343,8 @@ def test_other_ways_of_running_the_day(tmp_path: Path) -> None:
 
 
 def test_issues_of_a_day(tmp_path: Path) -> None:
-    ground = ordinary(tmp_path / "quiet")
-    noisy = Ground.of(tmp_path / "noisy", ON)
+    site_day = ordinary(tmp_path / "quiet")
+    noisy = HandMadeDay.of(tmp_path / "noisy", ON)
     noisy.prices(lambda n: 20.0)
     noisy.run_all()
     noon = noisy.day.start + timedelta(hours=12)
@@ -362,15 +362,15 @@ def test_issues_of_a_day(tmp_path: Path) -> None:
         "3 of 10 rig commands failed: 1 no effect, 2 unreachable",
     ):
         assert text in issues
-    assert noisy.settle()["net_usd"] == ground.settle()["net_usd"]
+    assert noisy.settle()["net_usd"] == site_day.settle()["net_usd"]
 
 
-def test_an_impossible_price_is_billed_as_published_and_found(tmp_path: Path) -> None:
-    ground = Ground.of(tmp_path, ON)
-    ground.prices(lambda n: -300.0 if n == 3 else 20.0)
-    ground.run_all()
-    ground.seen()
-    document = ground.settle()
+def test_a_price_below_the_floor_is_billed_as_published_and_a_finding(tmp_path: Path) -> None:
+    site_day = HandMadeDay.of(tmp_path, ON)
+    site_day.prices(lambda n: -300.0 if n == 3 else 20.0)
+    site_day.run_all()
+    site_day.seen()
+    document = site_day.settle()
     assert [f["kind"] for f in document["findings"]] == ["price-below-floor"]
     assert next(x for x in document["lines"] if x["rate"] == "300")["amount_usd"] == "3.4875"
 
@@ -378,18 +378,18 @@ def test_an_impossible_price_is_billed_as_published_and_found(tmp_path: Path) ->
 def test_a_block_of_power(tmp_path: Path) -> None:
     """40 kW at 32.50 all day, sold back at the real-time price: 0.96 MWh x -32.50 = -31.20, and (0.96 - 1.116) MWh at 20 = -3.12."""
     block = '[[obligations]]\ntype = "block"\nmw = 0.04\nusd_per_mwh = 32.50\n'
-    ground = Ground.of(tmp_path, ON, extra=block)
-    ground.prices(lambda n: 20.0)
-    ground.run_all()
-    ground.seen()
-    totals = ground.settle()["totals"]
+    site_day = HandMadeDay.of(tmp_path, ON, extra=block)
+    site_day.prices(lambda n: 20.0)
+    site_day.run_all()
+    site_day.seen()
+    totals = site_day.settle()["totals"]
     assert (totals["block/block_cost"], totals["block/block_settlement"], totals["power/adders"]) == ("-31.20", "-3.12", "-6.86")
     assert totals.get("power/energy", "0.00") == "0.00"
 
 
-def test_a_synthetic_market_is_called_so_everywhere(tmp_path: Path) -> None:
-    ground = ordinary(tmp_path, prices="synthetic")
-    document = ground.settle()
+def test_every_format_says_that_a_market_is_synthetic(tmp_path: Path) -> None:
+    site_day = ordinary(tmp_path, prices="synthetic")
+    document = site_day.settle()
     assert document["synthetic"] and document["notes"][0].startswith("The market is SYNTHETIC")
     assert "SYNTHETIC MARKET" in as_html(document) and "(synthetic market)" in as_csv(document)
     assert "SYNTHETIC" not in as_html(ordinary(tmp_path / "real").settle())

@@ -1,4 +1,4 @@
-"""A day settles on its revenue meter where that speaks: a new vintage, the old one still there, nothing silently zero."""
+"""A day settles on its revenue meter where it is read: a new vintage, the old one kept, no gap counted as zero."""
 
 from __future__ import annotations
 
@@ -13,29 +13,29 @@ from dispatch.reports.write import as_html
 from dispatch.store.received import METER, ReceivedDocument, keep_document, meter_vintages, received_documents
 from dispatch.store.rollups import Rollup, write_rollups
 from markets.grid import Grid, Market
-from tests.dispatch.settlement.fixtures import Ground
+from tests.dispatch.settlement.fixtures import HandMadeDay
 
 ON = date(2026, 8, 20)
 LATER = datetime(2026, 9, 1, tzinfo=UTC)
-# Fifteen rigs of the ground: 46.5 kW, 11.625 kWh a quarter hour.
+# The fifteen rigs of a HandMadeDay draw 46.5 kW: 11.625 kWh a quarter hour.
 QUARTER = D("0.011625")
 
 
-def ground(folder: Path, market: Market = Market.ERCOT, **more) -> Ground:
-    made = Ground.of(folder, ON, market, **more)
+def site_day(folder: Path, market: Market = Market.ERCOT, **more) -> HandMadeDay:
+    made = HandMadeDay.of(folder, ON, market, **more)
     made.prices(lambda n: 20.0 + n)
     made.run_all()
     made.seen()
     return made
 
 
-def imported(made: Ground, lines: list[str], at: datetime = LATER, head: str = "start,end,kWh,quality", name: str = "m.csv") -> bool:
+def imported(made: HandMadeDay, lines: list[str], at: datetime = LATER, head: str = "start,end,kWh,quality", name: str = "m.csv") -> bool:
     content = "\n".join([head, *lines]).encode()
     read = read_meter_file(content, "", made.setup.site)
     return keep_document(made.engine, ReceivedDocument(METER, name, content, at, "", ON, ON), read.readings)
 
 
-def rows(made: Ground, minutes: int, kwh: D, quality: str = "A", skip: range = range(0)) -> list[str]:
+def rows(made: HandMadeDay, minutes: int, kwh: D, quality: str = "A", skip: range = range(0)) -> list[str]:
     over = made.day.grid(minutes).intervals
     return [f"{o.start.isoformat()},{o.end.isoformat()},{kwh + n % 3},{quality}" for n, o in enumerate(over) if n not in skip]
 
@@ -44,8 +44,8 @@ def usd(document: dict, name: str = "power/energy") -> D:
     return D(document["totals"][name])
 
 
-def test_the_meter_stands_in_place_of_telemetry_and_the_first_version_stays(tmp_path: Path) -> None:
-    made = ground(tmp_path)
+def test_a_meter_reading_replaces_telemetry_in_the_next_version(tmp_path: Path) -> None:
+    made = site_day(tmp_path)
     first = made.settle()
     assert first["meters"] == {} and {row["source"] for row in first["intervals"]} == {"telemetry"}
     lines = rows(made, 15, D(12))
@@ -62,7 +62,7 @@ def test_the_meter_stands_in_place_of_telemetry_and_the_first_version_stays(tmp_
     assert D(meter["delta_mwh"]) == D(meter["mwh"]) - D(meter["telemetry_mwh"])
     assert meter["files"][0]["name"] == "m.csv" and second["known_at"] == LATER.isoformat()
     page = as_html(second)
-    assert "MWh in 96 of 96 intervals, from m.csv; telemetry has" in page and "version 2 (shadow)" in page
+    assert "MWh in 96 of 96 intervals, from m.csv; telemetry has" in page and "shadow settlement, version 2" in page
     assert {row["source"] for row in second["intervals"]} == {"meter"}
     # what was known before the file came is the first version again, byte for byte; so is asking for it
     assert made.settle(known_at=LATER - timedelta(days=1)) == first == made.settle(version=1)
@@ -71,14 +71,14 @@ def test_the_meter_stands_in_place_of_telemetry_and_the_first_version_stays(tmp_
 
 
 def test_far_from_telemetry_is_a_finding(tmp_path: Path) -> None:
-    made = ground(tmp_path)
+    made = site_day(tmp_path)
     imported(made, rows(made, 15, D(20)))
     (found,) = [f for f in made.settle()["findings"] if f["kind"] == "meter-telemetry"]
     assert "meter main reads 2.016 MWh where telemetry has 1.116 MWh: more than 3% apart" in found["text"]
 
 
-def test_a_later_file_corrects_a_part_and_what_is_silent_settles_on_telemetry(tmp_path: Path) -> None:
-    made = ground(tmp_path)
+def test_a_later_file_corrects_a_part_and_missing_readings_settle_on_telemetry(tmp_path: Path) -> None:
+    made = site_day(tmp_path)
     imported(made, rows(made, 15, D(12), skip=range(90, 96)))
     first = {o.start: n for n, o in enumerate(made.grid.intervals)}
     fixed = [line for n, line in enumerate(rows(made, 15, D(14), quality="E")) if 4 <= n < 8]
@@ -98,20 +98,20 @@ def test_a_later_file_corrects_a_part_and_what_is_silent_settles_on_telemetry(tm
 def test_any_length_of_reading_settles_on_the_markets_intervals(tmp_path: Path, minutes: int, estimated: int) -> None:
     """MISO spreads a longer reading evenly by its own rule (EX-6's flat hour); ERCOT's quarter hours do not know an hour's shape."""
     kwh = QUARTER * 1000 * minutes / 15
-    miso = ground(tmp_path / "miso", Market.MISO)
+    miso = site_day(tmp_path / "miso", Market.MISO)
     imported(miso, [line.replace(f",{kwh + n % 3},", f",{kwh},") for n, line in enumerate(rows(miso, minutes, kwh))])
     document = miso.settle()
     assert len(document["intervals"]) == 288 and {D(row["energy_mwh"]) for row in document["intervals"]} == {D("0.003875")}
     assert {row["source"] for row in document["intervals"]} == {"meter"}
-    ercot = ground(tmp_path / "ercot")
+    ercot = site_day(tmp_path / "ercot")
     imported(ercot, [line.replace(f",{kwh + n % 3},", f",{kwh},") for n, line in enumerate(rows(ercot, minutes, kwh))])
     document = ercot.settle()
     assert {D(row["energy_mwh"]) for row in document["intervals"]} == {QUARTER}
     assert sum(row["source"] == "estimated" for row in document["intervals"]) == estimated / 3
 
 
-def test_groups_share_a_meter_to_the_last_digit_and_a_dead_fleet_by_nameplate(tmp_path: Path) -> None:
-    made = Ground.of(tmp_path, ON)
+def test_groups_share_a_meter_exactly_and_by_nameplate_when_nothing_runs(tmp_path: Path) -> None:
+    made = HandMadeDay.of(tmp_path, ON)
     made.prices(lambda n: 25.0)
     made.run_all(watts_a=0.0, ths_a=0.0, watts_b=0.0, ths_b=0.0)
     made.seen()
@@ -124,8 +124,8 @@ def test_groups_share_a_meter_to_the_last_digit_and_a_dead_fleet_by_nameplate(tm
     assert sum(D(line["quantity"]) for line in lines) == sum(D(1 + n % 3) / 1000 for n in range(96))
 
 
-def test_what_came_is_kept_whole(tmp_path: Path) -> None:
-    made = ground(tmp_path)
+def test_an_imported_file_is_kept_as_it_is(tmp_path: Path) -> None:
+    made = site_day(tmp_path)
     lines = rows(made, 15, D(12))
     imported(made, lines)
     (kept,) = received_documents(made.engine, METER, ON, ON)
@@ -136,10 +136,10 @@ def test_what_came_is_kept_whole(tmp_path: Path) -> None:
     assert meter_vintages(made.engine, made.day.over, LATER - timedelta(seconds=1)) == []
 
 
-def test_the_month_remembers_what_the_meter_said(tmp_path: Path) -> None:
+def test_the_monthly_peak_comes_from_the_meter(tmp_path: Path) -> None:
     """Telemetry had 46.5 kW all of yesterday, the meter 60 kW in one quarter hour: today at 50 kW raises no peak."""
     extra = '\n[[obligations]]\ntype = "transmission"\nmethod = "ncp"\nusd_per_kw_year = 120.0\n'
-    made = Ground.of(tmp_path, ON, extra=extra)
+    made = HandMadeDay.of(tmp_path, ON, extra=extra)
     made.prices(lambda n: 20.0)
     made.run_all()
     made.seen()

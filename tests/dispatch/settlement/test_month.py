@@ -16,7 +16,7 @@ from pypdf import PdfReader
 from dispatch.reports.write import write_month
 from dispatch.settlement.month import add_up
 from dispatch.settlement.requested_days import parse_span
-from tests.dispatch.settlement.fixtures import Ground
+from tests.dispatch.settlement.fixtures import HandMadeDay
 
 BLOCK = '[[obligations]]\ntype = "block"\nmw = 0.06\nusd_per_mwh = 32.50\n'
 FIRST = date(2026, 7, 1)
@@ -27,15 +27,15 @@ def days(tmp_path_factory: pytest.TempPathFactory) -> list[dict]:
     """1 and 3 July at 20 and 40 $/MWh; the 2nd was not run. The rigs draw 0.0465 MW under a block of 0.06."""
     out = []
     for n, usd in ((0, 20.0), (2, 40.0)):
-        ground = Ground.of(tmp_path_factory.mktemp("day"), FIRST + timedelta(days=n), extra=BLOCK)
-        ground.prices(lambda _, usd=usd: usd)
-        ground.run_all()
-        ground.seen()
-        out.append(ground.settle())
+        site_day = HandMadeDay.of(tmp_path_factory.mktemp("day"), FIRST + timedelta(days=n), extra=BLOCK)
+        site_day.prices(lambda _, usd=usd: usd)
+        site_day.run_all()
+        site_day.seen()
+        out.append(site_day.settle())
     return out
 
 
-def test_it_foots_with_its_days_and_names_the_missing_one(days: list[dict]) -> None:
+def test_a_month_foots_with_its_days_and_names_the_missing_one(days: list[dict]) -> None:
     month = add_up(days, FIRST, FIRST + timedelta(days=2))
     assert Decimal(month["net_usd"]) == sum(Decimal(d["net_usd"]) for d in days) == sum(Decimal(v) for v in month["totals"].values())
     assert month["missing"] == ["2026-07-02"] and [d["date"] for d in month["days"]] == ["2026-07-01", "2026-07-03"]
@@ -44,7 +44,7 @@ def test_it_foots_with_its_days_and_names_the_missing_one(days: list[dict]) -> N
     assert abs(Decimal(month["counterfactuals"]["perfect_foresight"]) + gaps - Decimal(month["net_usd"])) < Decimal("0.05")
 
 
-def test_its_figures(days: list[dict]) -> None:
+def test_figures_of_a_month(days: list[dict]) -> None:
     """1.116 MWh and 2.05 PH/s-days a day; the block costs 46.80 a day and returns 0.324 MWh at 20 and at 40; adders 6.15 a MWh."""
     figures = {f["name"]: Decimal(f["value"]) for f in add_up(days, FIRST, FIRST + timedelta(days=2))["figures"]}
     assert figures["energy"] == Decimal("2.2320") and figures["hashing"] == Decimal("4.1")
@@ -55,7 +55,7 @@ def test_its_figures(days: list[dict]) -> None:
     assert figures["block: used"] == Decimal("77.5") and figures["block: power credits"] == Decimal("19.44")
 
 
-def test_its_files_say_the_same(days: list[dict], tmp_path: Path) -> None:
+def test_the_files_of_a_month_have_the_same_figures(days: list[dict], tmp_path: Path) -> None:
     month = add_up(days, FIRST, FIRST + timedelta(days=2))
     files = {f.suffix[1:]: f for f in write_month(month, tmp_path)}
     again = {f.suffix[1:]: f.read_bytes() for f in write_month(json.loads(files["json"].read_text()), tmp_path / "again")}

@@ -32,7 +32,7 @@ BOOK = (
 )
 
 
-def test_merged_and_apart_earn_the_same_to_the_last_digit(tmp_path: Path) -> None:
+def test_groups_merged_into_cohorts_earn_exactly_the_same(tmp_path: Path) -> None:
     rng, where = np.random.default_rng(2), site(*(group(f"g{k}", "s21" if k < 4 else "s19xp") for k in range(6)))
     engine = open_ledger(tmp_path)
     rows = [

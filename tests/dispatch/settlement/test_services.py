@@ -19,7 +19,7 @@ from dispatch.store.rollups import Rollup, write_rollups
 from markets.facts import Award, Call, CallKind, ReservePrice
 from markets.grid import Grid, Interval
 from optimizer.domain.money import decimal
-from tests.dispatch.settlement.fixtures import Ground
+from tests.dispatch.settlement.fixtures import HandMadeDay
 
 ON = date(2026, 8, 20)
 RESERVE = """
@@ -44,22 +44,24 @@ def award(over: Interval, mw: float, usd: float, market: str) -> Award:
 
 
 def test_reserve_settles_at_the_newest_price_that_was_published(tmp_path: Path) -> None:
-    ground = Ground.of(tmp_path / "reserve", ON, extra=RESERVE)
-    ground.prices(lambda n: 30.0)
-    ground.run_all()
-    for n, over in enumerate(ground.grid.intervals[:-1]):
+    site_day = HandMadeDay.of(tmp_path / "reserve", ON, extra=RESERVE)
+    site_day.prices(lambda n: 30.0)
+    site_day.run_all()
+    for n, over in enumerate(site_day.grid.intervals[:-1]):
         for k, usd in enumerate((40.0, 8.0) if n == 5 else (4.0,)):
             known = over.end + timedelta(minutes=2 + k)
-            ground.facts.append(
+            site_day.facts.append(
                 ReservePrice(source="hand", known_at=known, product="ECRS", market="REAL_TIME_15_MIN", over=over, usd_per_mw_h=usd)
             )
-    hour = Interval(ground.grid.intervals[4].start, ground.grid.intervals[7].end)
-    ground.facts += [award(hour, 0.02, 12.0, "DAM"), award(ground.grid.intervals[5], 0.04, 8.0, "RT")]
-    ground.seen()
-    found = reserve_prices(ground.engine, "ECRS", ground.grid, None)
+    hour = Interval(site_day.grid.intervals[4].start, site_day.grid.intervals[7].end)
+    site_day.facts += [award(hour, 0.02, 12.0, "DAM"), award(site_day.grid.intervals[5], 0.04, 8.0, "RT")]
+    site_day.seen()
+    found = reserve_prices(site_day.engine, "ECRS", site_day.grid, None)
     assert found.values[5] == D("8.0") and found.values[4] == D("4.0") and found.values[-1].is_nan()
-    assert reserve_prices(ground.engine, "ECRS", ground.grid, ground.grid.intervals[5].end + timedelta(minutes=2)).values[5] == D("40.0")
-    bill = ground.settle()
+    assert reserve_prices(site_day.engine, "ECRS", site_day.grid, site_day.grid.intervals[5].end + timedelta(minutes=2)).values[5] == D(
+        "40.0"
+    )
+    bill = site_day.settle()
     reserve = [(line["charge_type"], line["amount_usd"]) for line in bill["lines"] if line["obligation"] == "ancillary"]
     assert reserve == [("ecrs_day_ahead", "0.06")] * 4 + [("ecrs_imbalance", "0.04")]
     ahead = bill["counterfactuals"]["perfect_foresight"]["lines"]
@@ -74,23 +76,23 @@ def deployed(start: datetime) -> Call:
 @pytest.mark.parametrize("seen", [True, False])
 def test_an_emergency_of_the_day_before_counts_in_the_terms_bill(tmp_path: Path, seen: bool) -> None:
     """0.1 MW all day but for an hour under orders: with the call known an event, without it hours that were not there."""
-    ground = Ground.of(tmp_path / "ers", ON, extra=EMERGENCY)
-    before = Grid.regular(ground.day.start - timedelta(hours=29), ground.day.start, 15)
+    site_day = HandMadeDay.of(tmp_path / "ers", ON, extra=EMERGENCY)
+    before = Grid.regular(site_day.day.start - timedelta(hours=29), site_day.day.start, 15)
     start = before.intervals[40].start
     rows = [Rollup("a", over, decimal(0.0 if 40 <= n < 44 else 0.025), decimal(0), 1, 0.0) for n, over in enumerate(before.intervals)]
-    write_rollups(ground.engine, [*rows, *(Rollup("b", r.over, decimal(0), decimal(0), 1, 0.0) for r in rows)])
+    write_rollups(site_day.engine, [*rows, *(Rollup("b", r.over, decimal(0), decimal(0), 1, 0.0) for r in rows)])
     if seen:
-        ground.seen(start, deployed(start))
-    memory = prior_period(ground.engine, ground.setup, ground.grid, None).memory["ers"]
+        site_day.seen(start, deployed(start))
+    memory = prior_period(site_day.engine, site_day.setup, site_day.grid, None).memory["ers"]
     assert memory["gross_usd"] == pytest.approx(29.0)
     assert memory["deployed_h"] == pytest.approx(50 / 60 if seen else 0.0)
     assert memory["event_weight"] == pytest.approx(50 / 15 if seen else 0.0)
     assert memory["event_done"] == pytest.approx(memory["event_weight"])
     assert (memory["obligated_h"], memory["available_h"]) == ((28.0, 28.0) if seen else (29.0, 28.0))
-    ground.prices(lambda n: 30.0)
-    ground.run_all(watts_a=10_000.0)
-    ground.seen()
-    document = ground.settle()
+    site_day.prices(lambda n: 30.0)
+    site_day.run_all(watts_a=10_000.0)
+    site_day.seen()
+    document = site_day.settle()
     so_far = {f["name"]: f for f in document["contract_progress"]}
     assert float(so_far["ers: deployed"]["value"]) == pytest.approx(50 / 60 if seen else 0.0, abs=1e-4)
     assert "of at most 12 h since 1 June 2026" in so_far["ers: deployed"]["how"]
@@ -104,5 +106,5 @@ def test_an_emergency_of_the_day_before_counts_in_the_terms_bill(tmp_path: Path,
     sheet = load_workbook(BytesIO(as_xlsx(document)))["Contract progress"]
     assert ("ers: availability so far", float(share["value"]), "%", share["how"]) in list(sheet.values)
     assert "Contract progress" not in as_html({**document, "contract_progress": []})
-    late = prior_period(ground.engine, ground.setup, ground.grid, start - timedelta(hours=1)).memory["ers"]
+    late = prior_period(site_day.engine, site_day.setup, site_day.grid, start - timedelta(hours=1)).memory["ers"]
     assert late["deployed_h"] == 0.0, "what was not known then does not count then"

@@ -1,4 +1,4 @@
-"""Received statements beside ours: planted differences are found and named, what cannot be read is a finding, the rest is compared."""
+"""Received statements compared with ours: planted differences are found with their cause, unreadable parts are findings."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from dispatch.store.received import CALENDAR, METER, STATEMENT, ReceivedDocument
 from markets.grid import Market, OperatingDay
 from optimizer.domain.money import cents
 from tests.dispatch.imports.ercot_documents import extract_csv, statement_xml
-from tests.dispatch.settlement.fixtures import Ground
+from tests.dispatch.settlement.fixtures import HandMadeDay
 
 ON = date(2026, 8, 20)
 LATER = datetime(2026, 9, 1, tzinfo=UTC)
@@ -33,32 +33,32 @@ class Settled:
     """A day with a corrected price, a meter file and losses, and what each interval would be worth otherwise."""
 
     def __init__(self, folder: Path, on: date = ON, flat: bool = False) -> None:
-        self.ground = Ground.of(folder, on, loss="1.0178")
-        grid = self.ground.grid
+        self.site_day = HandMadeDay.of(folder, on, loss="1.0178")
+        grid = self.site_day.grid
         self.first = [D("39.6") if flat else D(40 + n) for n in range(len(grid))]
         self.final = [usd + (D("17.5") if n in (PRICE, BOTH) else 0) for n, usd in enumerate(self.first)]
         for over, was, now in zip(grid.intervals, self.first, self.final, strict=True):
-            self.ground.facts.append(self.ground.price(over, float(was)))
+            self.site_day.facts.append(self.site_day.price(over, float(was)))
             if was != now:
-                self.ground.facts.append(self.ground.price(over, float(now), known_at=self.ground.day.end + timedelta(minutes=3)))
-        self.ground.run_all()
-        self.ground.seen()
+                self.site_day.facts.append(self.site_day.price(over, float(now), known_at=self.site_day.day.end + timedelta(minutes=3)))
+        self.site_day.run_all()
+        self.site_day.seen()
         self.meter = [D("0.0125") if flat else D(12000 + 37 * n % 700) / 1_000_000 for n in range(len(grid))]
         self.telemetry = [D("0.011625")] * len(grid)
         rows = [f"{o.start.isoformat()},{o.end.isoformat()},{m}" for o, m in zip(grid.intervals, self.meter, strict=True)]
         content = "\n".join(["start,end,MWh", *rows]).encode()
-        read = read_meter_file(content, "", self.ground.setup.site)
-        keep_document(self.ground.engine, ReceivedDocument(METER, "meter.csv", content, LATER, "", on, on), read.readings)
-        self.ground.telemetry.flush()
+        read = read_meter_file(content, "", self.site_day.setup.site)
+        keep_document(self.site_day.engine, ReceivedDocument(METER, "meter.csv", content, LATER, "", on, on), read.readings)
+        self.site_day.telemetry.flush()
 
     def charges(self) -> list[D]:
         """What the other side would charge, in its view, if it did as we do: a cost is positive."""
         return [m * LOSS * p for m, p in zip(self.meter, self.final, strict=True)]
 
-    def against(self, document: str | bytes, map_text: str = "") -> dict[str, Any]:
+    def compare(self, document: str | bytes, map_text: str = "") -> dict[str, Any]:
         content = document.encode() if isinstance(document, str) else document
-        received, how = read_statement_file(content, map_text, self.ground.setup.site.market)
-        return compare_statement(self.ground.engine, self.ground.telemetry, self.ground.setup, received, how)
+        received, how = read_statement_file(content, map_text, self.site_day.setup.site.market)
+        return compare_statement(self.site_day.engine, self.site_day.telemetry, self.site_day.setup, received, how)
 
 
 @pytest.fixture(scope="module")
@@ -70,8 +70,8 @@ def causes(row: Mapping[str, Any]) -> dict[str, tuple[D, int]]:
     return {c["cause"]: (D(c["usd"]), c["intervals"]) for c in row["causes"]}
 
 
-def test_a_statement_that_does_as_we_do_agrees(day: Settled) -> None:
-    (row,) = day.against(statement_xml(ON, {"RTEIAMT": day.charges()}))["differences"]
+def test_a_statement_made_the_same_way_agrees(day: Settled) -> None:
+    (row,) = day.compare(statement_xml(ON, {"RTEIAMT": day.charges()}))["differences"]
     assert row["agrees"] and row["causes"] == [] and row["ours"] == ["power/energy"]
     assert D(row["ours_usd"]) == -cents(sum(day.charges(), D(0)))
 
@@ -90,7 +90,7 @@ def planted(day: Settled) -> list[D | None]:
 
 
 def test_planted_differences_are_found_and_named(day: Settled) -> None:
-    document = day.against(statement_xml(ON, {"RTEIAMT": planted(day)}))
+    document = day.compare(statement_xml(ON, {"RTEIAMT": planted(day)}))
     (row,) = document["differences"]
     right = day.charges()
     found = causes(row)
@@ -118,7 +118,7 @@ def test_totals_alone_show_one_cause(day: Settled) -> None:
     right = day.charges()
 
     def cause(total: D) -> str:
-        (row,) = day.against(statement_xml(ON, {"RTEIAMT": total}))["differences"]
+        (row,) = day.compare(statement_xml(ON, {"RTEIAMT": total}))["differences"]
         assert not row["agrees"]
         return ",".join(causes(row)) or f"unexplained {row['unexplained_usd']}"
 
@@ -135,23 +135,23 @@ def test_rounding_of_each_interval_is_named(tmp_path: Path) -> None:
     rounded = [cents(usd) for usd in settled.charges()]
     assert abs(sum(rounded, D(0)) - sum(settled.charges(), D(0))) > D("0.3")
     for said in (rounded, sum(rounded, D(0))):
-        (row,) = settled.against(statement_xml(ON, {"RTEIAMT": said}))["differences"]
+        (row,) = settled.compare(statement_xml(ON, {"RTEIAMT": said}))["differences"]
         assert causes(row).keys() == {"rounding"} and D(row["unexplained_usd"]) == 0 and not row["agrees"]
 
 
 def test_a_constant_factor_is_losses(day: Settled) -> None:
-    (row,) = day.against(statement_xml(ON, {"RTEIAMT": [usd * D("1.0021") for usd in day.charges()]}))["differences"]
+    (row,) = day.compare(statement_xml(ON, {"RTEIAMT": [usd * D("1.0021") for usd in day.charges()]}))["differences"]
     assert causes(row).keys() == {"losses"} and "1.0021" in row["causes"][0]["text"]
 
 
 def test_the_energy_weighted_zone_is_a_rule(tmp_path: Path) -> None:
     settled = Settled(tmp_path)
-    ground = settled.ground
-    for n, over in enumerate(ground.grid.intervals):
-        ground.facts.append(ground.price(over, float(settled.final[n] + D("1.25")), point="LZ_WEST_EW"))
-    ground.seen(ground.day.end + timedelta(minutes=10), *ground.facts)
+    site_day = settled.site_day
+    for n, over in enumerate(site_day.grid.intervals):
+        site_day.facts.append(site_day.price(over, float(settled.final[n] + D("1.25")), point="LZ_WEST_EW"))
+    site_day.seen(site_day.day.end + timedelta(minutes=10), *site_day.facts)
     charges = [m * LOSS * (p + D("1.25")) for m, p in zip(settled.meter, settled.final, strict=True)]
-    (row,) = settled.against(statement_xml(ON, {"RTEIAMT": charges}))["differences"]
+    (row,) = settled.compare(statement_xml(ON, {"RTEIAMT": charges}))["differences"]
     assert causes(row).keys() == {"rule"} and "settled at LZ_WEST_EW, not at LZ_WEST" in row["causes"][0]["text"]
 
 
@@ -172,7 +172,7 @@ def test_an_extract_names_price_and_meter_by_its_determinants(day: Settled) -> N
     amounts = [q * p for q, p in zip(load, price, strict=True)]
     header, interval = extract_csv(ON, {("RTEIAMT", "LZ_WEST"): amounts, ("RTAML", "LZ_WEST"): load, ("RTSPP", "LZ_WEST"): price})
     both = zipped(("RTMOUTPUTHEADER.csv", header), ("RTMOUTPUTINTERVAL.csv", interval))
-    document = day.against(both, 'points = { LZ_WEST = "LZ_WEST" }')
+    document = day.compare(both, 'points = { LZ_WEST = "LZ_WEST" }')
     (row,) = document["differences"]
     assert document["findings"] == [] and document["kind"] == "ercot extract"
     assert causes(row) == {
@@ -194,8 +194,8 @@ def test_an_extract_as_xml_and_with_numbers_for_names(day: Settled) -> None:
         f"<INTERVALCOUNT>96</INTERVALCOUNT>{rows}</RTMOUTPUTINTERVAL></RTMOUTPUTINTERVAL_DATA></EXTRACT>"
     )
     with pytest.raises(UnreadableDocument, match="bill determinant 4711 has no name"):
-        day.against(xml)
-    (row,) = day.against(xml, 'determinants = { 4711 = "RTEIAMT" }')["differences"]
+        day.compare(xml)
+    (row,) = day.compare(xml, 'determinants = { 4711 = "RTEIAMT" }')["differences"]
     assert row["agrees"]
 
 
@@ -204,21 +204,21 @@ def test_days_of_daylight_saving_compare_by_number(tmp_path: Path, on: date, n: 
     settled = Settled(tmp_path, on)
     charges = settled.charges()
     assert len(charges) == n
-    (row,) = settled.against(statement_xml(on, {"RTEIAMT": charges}))["differences"]
+    (row,) = settled.compare(statement_xml(on, {"RTEIAMT": charges}))["differences"]
     assert row["agrees"]
-    document = settled.against(statement_xml(on, {"RTEIAMT": [*charges, *charges[:3]]}))
+    document = settled.compare(statement_xml(on, {"RTEIAMT": [*charges, *charges[:3]]}))
     assert "intervals" in [f["kind"] for f in document["findings"]]
 
 
-def test_what_is_absent_and_what_is_unknown(day: Settled) -> None:
-    document = day.against(statement_xml(ON, {"LARTRUAMT": D("3.21"), "MISCDAMT": D("1")}))
+def test_missing_and_unknown_charges(day: Settled) -> None:
+    document = day.compare(statement_xml(ON, {"LARTRUAMT": D("3.21"), "MISCDAMT": D("1")}))
     (row,) = document["differences"]
     assert row["charge"] == "RTEIAMT" and D(row["received_usd"]) == 0 and causes(row).keys() == {"missing line"}
     assert [f["kind"] for f in document["findings"]] == ["unknown-charge"] * 2
     assert "LARTRUAMT -$3.21 is not a known charge" in document["findings"][0]["text"]
-    left = day.against(statement_xml(ON, {"LARTRUAMT": D("3.21"), "RTEIAMT": day.charges()}), 'leave = ["LARTRUAMT"]')
+    left = day.compare(statement_xml(ON, {"LARTRUAMT": D("3.21"), "RTEIAMT": day.charges()}), 'leave = ["LARTRUAMT"]')
     assert left["findings"] == [] and [d["agrees"] for d in left["differences"]] == [True]
-    twisted = day.against(statement_xml(ON, {"RTRUIMBAMT": D("12"), "RTEIAMT": day.charges()}))
+    twisted = day.compare(statement_xml(ON, {"RTRUIMBAMT": D("12"), "RTEIAMT": day.charges()}))
     assert causes(twisted["differences"][0]) == {"missing line": (D("-12.00"), 0)}
 
 
@@ -234,7 +234,7 @@ def test_what_is_absent_and_what_is_unknown(day: Settled) -> None:
         ("a,b\n1,2", "no column is known to hold charges"),
     ],
 )
-def test_what_is_no_statement_is_refused_in_words(text: str, words: str) -> None:
+def test_a_document_that_is_not_a_statement_is_refused(text: str, words: str) -> None:
     with pytest.raises(UnreadableDocument, match=words):
         read_statement_file(text.encode(), "", Market.ERCOT)
 
@@ -243,7 +243,7 @@ def test_bad_parts_of_a_statement_are_findings(day: Settled) -> None:
     text = statement_xml(ON, {"RTEIAMT": day.charges()})
     broken = text.replace("<Interval NUM='3'>", "<Interval NUM='2'>").replace("<Interval NUM='5'>", "<Interval NUM='200'>")
     broken = broken.replace("<StatementTotal>", "<StatementTotal>9")
-    kinds = [f["kind"] for f in day.against(broken)["findings"]]
+    kinds = [f["kind"] for f in day.compare(broken)["findings"]]
     assert kinds == ["duplicate", "value", "missing", "does-not-foot", "does-not-foot"]
 
 
@@ -266,7 +266,7 @@ leave = ["Gross receipts tax"]
 def test_a_suppliers_invoice_by_its_map(day: Settled) -> None:
     energy, mwh = sum(day.charges(), D(0)), sum(day.meter, D(0)) * LOSS
     text = INVOICE.format(q=mwh, energy=f"${cents(energy):,}", adders=cents(sum(day.meter, D(0)) * D("6.15")))
-    document = day.against(text, INVOICE_MAP)
+    document = day.compare(text, INVOICE_MAP)
     first, second = document["differences"]
     assert first["charge"] == "Energy" and first["agrees"]
     assert second["charge"] == "Supplier fee" and causes(second).keys() == {"losses"} and "without losses" in second["causes"][0]["text"]
@@ -276,17 +276,17 @@ def test_a_suppliers_invoice_by_its_map(day: Settled) -> None:
 
 
 def test_miso_statements_by_hour(tmp_path: Path) -> None:
-    ground = Ground.of(tmp_path, ON, Market.MISO)
-    ground.prices(lambda n: 20.0 + n // 12)
-    ground.run_all()
-    ground.seen()
-    ground.telemetry.flush()
+    site_day = HandMadeDay.of(tmp_path, ON, Market.MISO)
+    site_day.prices(lambda n: 20.0 + n // 12)
+    site_day.run_all()
+    site_day.seen()
+    site_day.telemetry.flush()
     hourly = [D("0.0465") * (20 + h) for h in range(24)]
     hourly[7] += 3
     rows = [f"2026-08-20,S7,Real Time Asset Energy,{h},{usd}" for h, usd in enumerate(hourly, 1)]
     text = "\n".join(["Operating Date,Statement Type,Charge Type,Hour Ending,Amount", *rows])
     received, how = read_statement_file(text.encode(), "", Market.MISO)
-    document = compare_statement(ground.engine, ground.telemetry, ground.setup, received, how)
+    document = compare_statement(site_day.engine, site_day.telemetry, site_day.setup, received, how)
     (row,) = document["differences"]
     assert document["statement_type"] == "S7" and D(row["difference_usd"]) == D("-3.00") and D(row["unexplained_usd"]) == D("-3.00")
 
@@ -299,43 +299,43 @@ RTM_FINAL,08/32/2026,,1,,,,,
 """
 
 
-def test_the_calendar_says_what_is_due_and_how_far_a_version_is(tmp_path: Path) -> None:
+def test_the_calendar_gives_due_statements_and_the_stage_of_a_version(tmp_path: Path) -> None:
     settled = Settled(tmp_path)
-    ground = settled.ground
-    assert ground.settle()["stage"] == "shadow"
-    keep_document(ground.engine, ReceivedDocument(CALENDAR, "calendar.csv", CALENDAR_CSV.encode(), LATER, "", ON, ON))
+    site_day = settled.site_day
+    assert site_day.settle()["stage"] == "shadow"
+    keep_document(site_day.engine, ReceivedDocument(CALENDAR, "calendar.csv", CALENDAR_CSV.encode(), LATER, "", ON, ON))
     text = statement_xml(ON, {"RTEIAMT": settled.charges()}).encode()
-    keep_document(ground.engine, ReceivedDocument(STATEMENT, "initial.xml", text, LATER, "", ON, ON))
+    keep_document(site_day.engine, ReceivedDocument(STATEMENT, "initial.xml", text, LATER, "", ON, ON))
     after = ON + timedelta(days=60)
-    document = reconcile(ground.engine, ground.telemetry, ground.setup, (ON, ON + timedelta(days=1)), after)
+    document = reconcile(site_day.engine, site_day.telemetry, site_day.setup, (ON, ON + timedelta(days=1)), after)
     assert document["disagree"] == 0 and [s["file"] for s in document["statements"]] == ["initial.xml"]
     first, second = document["days"]
     assert first["due"] == ["RTM_FINAL"] and first["received"] == ["initial.xml INITIAL"] and first["version"] == 1
     assert [p["posted"] for p in first["calendar"]] == ["2026-08-25", "2026-10-14", "2027-02-16"] and second["calendar"] == []
     # a price corrected when the final was out already
-    late = ground.price(ground.grid.intervals[5], 99.0, known_at=datetime(2026, 11, 2, tzinfo=UTC))
-    ground.seen(ground.day.end + timedelta(minutes=20), late)
-    assert ground.settle()["stage"] == "RTM_FINAL"
-    assert ground.settle(version=1)["stage"] == "shadow"
+    late = site_day.price(site_day.grid.intervals[5], 99.0, known_at=datetime(2026, 11, 2, tzinfo=UTC))
+    site_day.seen(site_day.day.end + timedelta(minutes=20), late)
+    assert site_day.settle()["stage"] == "RTM_FINAL"
+    assert site_day.settle(version=1)["stage"] == "shadow"
 
 
 def test_an_invoice_of_days_shows_a_cause_that_is_in_some_of_them(tmp_path: Path) -> None:
     """Two days, the second without a correction and without a meter file: on its own prices and telemetry both times."""
     settled = Settled(tmp_path)
-    ground = settled.ground
+    site_day = settled.site_day
     second = OperatingDay(Market.ERCOT, ON + timedelta(days=1))
     for n in range(49):
         for name, rigs, watts, ths in (("a", 10, 3000.0, 150.0), ("b", 5, 3300.0, 110.0)):
-            ground.read(second.start + timedelta(minutes=30 * n, seconds=1), name, range(rigs), [watts] * rigs, [ths] * rigs)
-    ground.seen(second.end + timedelta(minutes=6), *(ground.price(o, 50.0) for o in second.grid().intervals))
-    ground.telemetry.flush()
+            site_day.read(second.start + timedelta(minutes=30 * n, seconds=1), name, range(rigs), [watts] * rigs, [ths] * rigs)
+    site_day.seen(second.end + timedelta(minutes=6), *(site_day.price(o, 50.0) for o in second.grid().intervals))
+    site_day.telemetry.flush()
     other = D("0.0465") * 24 * LOSS * 50
     text = "Charge,Amount,From,To\nEnergy,{},2026-08-20,2026-08-21\n"
     as_published = sum((m * LOSS * p for m, p in zip(settled.meter, settled.first, strict=True)), D(0)) + other
     bare = sum((m * p for m, p in zip(settled.meter, settled.final, strict=True)), D(0)) + other / LOSS
     for total, cause in ((as_published, "price version"), (bare, "losses"), (sum(settled.charges(), D(0)) + other, None)):
-        (row,) = settled.against(text.format(cents(total)), INVOICE_MAP.replace('"Supplier fee" = "power/adders"', ""))["differences"]
+        (row,) = settled.compare(text.format(cents(total)), INVOICE_MAP.replace('"Supplier fee" = "power/adders"', ""))["differences"]
         assert row["days"] == "2026-08-20..2026-08-21"
         assert (row["agrees"], set(causes(row))) == ((True, set()) if cause is None else (False, {cause}))
-    apart = settled.against(text.format(cents(as_published)).replace("21\n", "22\n"), INVOICE_MAP)
+    apart = settled.compare(text.format(cents(as_published)).replace("21\n", "22\n"), INVOICE_MAP)
     assert "not-run" in [f["kind"] for f in apart["findings"]]

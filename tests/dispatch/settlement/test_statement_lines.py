@@ -10,7 +10,7 @@ from pathlib import Path
 
 from dispatch.reports.write import as_csv
 from dispatch.settlement.statement_lines import COLUMNS
-from tests.dispatch.settlement.fixtures import Ground
+from tests.dispatch.settlement.fixtures import HandMadeDay
 from tests.docs.pages import page
 
 ECRS = """
@@ -34,13 +34,13 @@ def test_each_column_is_explained() -> None:
 
 
 def test_a_line_cites_vintage_label_source_and_rule(tmp_path: Path) -> None:
-    ground = Ground.of(tmp_path, date(2026, 11, 1))
-    ground.prices(lambda n: 20.0 + n)
-    corrected = ground.day.end + timedelta(minutes=4)
-    ground.facts.append(ground.price(ground.grid.intervals[9], 99.0, known_at=corrected))
-    ground.run_all()
-    ground.seen()
-    document = ground.settle()
+    site_day = HandMadeDay.of(tmp_path, date(2026, 11, 1))
+    site_day.prices(lambda n: 20.0 + n)
+    corrected = site_day.day.end + timedelta(minutes=4)
+    site_day.facts.append(site_day.price(site_day.grid.intervals[9], 99.0, known_at=corrected))
+    site_day.run_all()
+    site_day.seen()
+    document = site_day.settle()
     energy = [line for line in document["lines"] if line["charge_type"] == "energy"]
     assert all(list(line) == list(COLUMNS) for line in document["lines"]) and len(energy) == 100
     ninth = energy[9]
@@ -64,13 +64,13 @@ def test_a_line_cites_vintage_label_source_and_rule(tmp_path: Path) -> None:
 def test_a_dated_rule_says_since_when_it_holds(tmp_path: Path) -> None:
     extra = ECRS + '\n[[obligations]]\ntype = "ers"\nscope = { meter = "clr" }\nproduct = "ERS-30"\nmw = 0.1\nmax_base_load_mw = 0.01\n'
     extra += 'usd_per_mw_hour = 7.25\nperiods = [{ name = "TP8", months = [6, 7, 8, 9], weekdays = true, hours = [9, 10] }]\n'
-    ground = Ground.of(tmp_path, date(2026, 8, 20), extra=extra)
-    ground.prices(lambda n: 20.0)
-    ground.run_all()
+    site_day = HandMadeDay.of(tmp_path, date(2026, 8, 20), extra=extra)
+    site_day.prices(lambda n: 20.0)
+    site_day.run_all()
     for n in range(49):
-        ground.read(ground.day.start + timedelta(minutes=30 * n), "c", range(50), [3000.0] * 50, [150.0] * 50)
-    ground.seen()
-    paid = [line for line in ground.settle()["lines"] if line["charge_type"] == "ers_capacity"]
+        site_day.read(site_day.day.start + timedelta(minutes=30 * n), "c", range(50), [3000.0] * 50, [150.0] * 50)
+    site_day.seen()
+    paid = [line for line in site_day.settle()["lines"] if line["charge_type"] == "ers_capacity"]
     assert paid and {line["source"] for line in paid} == {"award"} and {line["formula"] for line in paid} == {"ers.ers_capacity"}
-    rule = ground.setup.rules.at("ercot.ers.terms", date(2026, 8, 20))
+    rule = site_day.setup.rules.at("ercot.ers.terms", date(2026, 8, 20))
     assert {line["rule_from"] for line in paid} == {rule.from_.isoformat()} and rule.cited in paid[0]["rule"]

@@ -62,8 +62,8 @@ def test_a_gap_is_named_and_never_a_zero():
     statement = settle((Power(),), real)
     assert [line.amount_usd for line in statement.lines] == [D(-10)]
     kinds = {f.kind: f.text for f in statement.findings}
-    assert set(kinds) == {"gap", "estimated"}
-    assert sum(f.kind == "gap" for f in statement.findings) == 2
+    assert set(kinds) == {"missing-data", "estimated"}
+    assert sum(f.kind == "missing-data" for f in statement.findings) == 2
 
 
 def test_lines_cite_their_rule_and_the_prices_source():
