@@ -31,7 +31,7 @@ def hashprice(usd: float, start: datetime, days: int = 30) -> HashPrice:
     return HashPrice(source="test", known_at=over.start, over=over, usd_per_ph_day=usd, basis="test")
 
 
-class Telling:
+class FixedSource:
     """A source of given facts; between `broken` instants it fails instead."""
 
     synthetic = False
@@ -47,7 +47,7 @@ class Telling:
         return [f for f in self._facts if since < f.known_at <= until]
 
 
-class Forgetful:
+class DiscardedTelemetry:
     """Telemetry that keeps nothing."""
 
     def record(self, *_: Any) -> None:

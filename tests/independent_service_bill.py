@@ -87,13 +87,13 @@ def ers(d: Days, c: Mapping[str, Any], names: Sequence[str]) -> F:
         ahead = _hours_ahead(d, last, hours)
         rest = frac(c["rest_available"])
         all_h = sum((d.hours(t) for t in due), F(0))
-        now = _worth(known[0] + gross, known[1] + sum((d.hours(t) for t in counted), F(0)) + ahead,
+        now = _payment_usd(known[0] + gross, known[1] + sum((d.hours(t) for t in counted), F(0)) + ahead,
                      known[2] + sum((d.hours(t) for t in there), F(0)) + ahead * rest, weight, done, failed)  # fmt: skip
-        usd += now - _worth(known[0], known[1] + all_h + ahead, known[2] + (all_h + ahead) * rest, had_weight, had_done, 0)
+        usd += now - _payment_usd(known[0], known[1] + all_h + ahead, known[2] + (all_h + ahead) * rest, had_weight, had_done, 0)
     return usd
 
 
-def _worth(gross: F, obligated: F, available: F, weight: F, done: F, failed: int) -> F:
+def _payment_usd(gross: F, obligated: F, available: F, weight: F, done: F, failed: int) -> F:
     if failed >= 3:
         return F(0)
     af = available / obligated if obligated else F(1)
@@ -161,7 +161,7 @@ def drr(d: Days, c: Mapping[str, Any], names: Sequence[str]) -> F:
         h, price = d.hours(t), d.price[d.meters[names[0]][1]][t]
         ahead, paid, _ = d.awarded("ENERGY", "DAM", t)
         now, _, told = d.awarded("ENERGY", "RT", t)
-        called = [min(F(1), d.share(t, k["start"], k["end"])) * _asked(k, c) for k in d.standing("deploy")]
+        called = [min(F(1), d.share(t, k["start"], k["end"])) * _instructed_mw(k, c) for k in d.standing("deploy")]
         dispatched = max([now if told else ahead, *called])
         done = min(max(F(0), base * h - d.load(names, t)), dispatched * h)
         usd += ahead * h * (paid - price)
@@ -175,7 +175,7 @@ def drr(d: Days, c: Mapping[str, Any], names: Sequence[str]) -> F:
     return usd
 
 
-def _asked(call: Mapping[str, Any], c: Mapping[str, Any]) -> F:
+def _instructed_mw(call: Mapping[str, Any], c: Mapping[str, Any]) -> F:
     if c["kind"] == "I":
         return frac(c["mw"])
     if call["delta"] is not None:

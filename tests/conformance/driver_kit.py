@@ -37,11 +37,11 @@ class Bench:
         return sorted((*self.healthy, *self.silent))
 
 
-def _said(sent: Sent) -> list[int]:
+def _answered(sent: Sent) -> list[int]:
     return sorted((*sent.sent, *sent.refused, *sent.unsupported, *sent.unreachable))
 
 
-def _of(readings: Readings, rigs: tuple[int, ...]) -> np.ndarray:
+def _rows_of(readings: Readings, rigs: tuple[int, ...]) -> np.ndarray:
     return np.isin(readings.rigs, rigs)
 
 
@@ -60,7 +60,7 @@ async def a_reading_has_every_rig_once_in_the_order_asked(bench: Bench) -> None:
 async def healthy_rigs_read_as_their_mode_and_silent_ones_as_nan(bench: Bench) -> None:
     readings = await bench.driver.read(bench.everyone, DEADLINE_S)
     normal = bench.group.mode("normal")
-    healthy, silent = _of(readings, bench.healthy), _of(readings, bench.silent)
+    healthy, silent = _rows_of(readings, bench.healthy), _rows_of(readings, bench.silent)
     assert np.all(np.abs(readings.watts[healthy] / normal.watts - 1) < 0.06) and np.all(
         np.abs(readings.ths[healthy] / normal.ths - 1) < 0.04
     )
@@ -69,7 +69,7 @@ async def healthy_rigs_read_as_their_mode_and_silent_ones_as_nan(bench: Bench) -
 
 async def a_sleep_command_lowers_the_readings(bench: Bench) -> None:
     sent = await bench.driver.set_mode(bench.everyone, "sleep", DEADLINE_S)
-    assert _said(sent) == bench.everyone
+    assert _answered(sent) == bench.everyone
     assert set(sent.sent) >= set(bench.healthy) and not sent.refused and not sent.unsupported
     await bench.later(15.0)
     readings = await bench.driver.read(list(bench.healthy), DEADLINE_S)
@@ -115,8 +115,8 @@ async def silent_rigs_delay_an_answer_by_their_deadline_at_most(bench: Bench) ->
     began = wall_s()
     readings, sent = await asyncio.gather(bench.driver.read(bench.everyone, 0.5), bench.driver.set_mode(list(bench.silent), "sleep", 0.5))
     assert wall_s() - began < 0.5 * (2 + len(bench.silent)) + 2.0
-    assert np.all(np.isfinite(readings.watts[_of(readings, bench.healthy)]))
-    assert _said(sent) == sorted(bench.silent)
+    assert np.all(np.isfinite(readings.watts[_rows_of(readings, bench.healthy)]))
+    assert _answered(sent) == sorted(bench.silent)
 
 
 async def it_can_be_closed_twice(bench: Bench) -> None:

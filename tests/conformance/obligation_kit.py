@@ -44,7 +44,7 @@ def keeps_the_law(obligation, where, ahead, rng, *, linear, beside=(), state=Non
     of them when `exact`."""
     book = (*beside, obligation)
     program = program_of(where, book, ahead, state or SoFar(at=ahead.at))
-    solution = given_load(program, rng)
+    solution = solve_with_random_load(program, rng)
     said = sum(e.usd.at(solution.x) for e in program.earned if e.obligation == obligation.name)
     said = np.asarray(said) + np.zeros(program.n)
     path = unpack(program, rigs_of(program, solution), solution.x)
@@ -59,18 +59,18 @@ def keeps_the_law(obligation, where, ahead, rng, *, linear, beside=(), state=Non
     return said, paid
 
 
-def given_load(program: Program, rng: np.random.Generator) -> Solution:
+def solve_with_random_load(program: Program, rng: np.random.Generator) -> Solution:
     """The most the program can say of a load drawn by chance: every rig's mode fixed, all else free. Where instructions or the plant do
     not let every load be, it is a mixture of loads that can be."""
     a = program.arrays()
-    fixed = Session().run(_held(a, program, _drawn(program, rng)))
+    fixed = Session().run(_with_fixed_rigs(a, program, _random_rigs(program, rng)))
     if fixed.status != "optimal":
-        fixed = _of_what_can_be(program, a if Session().run(a).status == "optimal" else program.with_slack(a), rng)
+        fixed = _solve_with_feasible_mixture(program, a if Session().run(a).status == "optimal" else program.with_slack(a), rng)
     assert fixed.status == "optimal", "the kit found no load that is possible"
     return fixed
 
 
-def _drawn(program: Program, rng: np.random.Generator) -> dict[int, np.ndarray]:
+def _random_rigs(program: Program, rng: np.random.Generator) -> dict[int, np.ndarray]:
     """By position of a block of rig columns: thousands of rigs in a mode or above it."""
     found = {}
     for name, modes in program.rigs.items():
@@ -83,14 +83,14 @@ def _drawn(program: Program, rng: np.random.Generator) -> dict[int, np.ndarray]:
     return found
 
 
-def _held(a: Arrays, program: Program, rigs: Mapping[int, np.ndarray]) -> Arrays:
+def _with_fixed_rigs(a: Arrays, program: Program, rigs: Mapping[int, np.ndarray]) -> Arrays:
     lower, upper = a.lower.copy(), a.upper.copy()
     for first, values in rigs.items():
         lower[first : first + program.n] = upper[first : first + program.n] = values
     return replace(a, lower=lower, upper=upper)
 
 
-def _of_what_can_be(program: Program, a: Arrays, rng: np.random.Generator) -> Solution:
+def _solve_with_feasible_mixture(program: Program, a: Arrays, rng: np.random.Generator) -> Solution:
     blocks = [int(expr.terms[0][0][0]) for modes in program.rigs.values() for expr in modes.values()]
     corners = []
     for _ in range(3):
@@ -102,8 +102,8 @@ def _of_what_can_be(program: Program, a: Arrays, rng: np.random.Generator) -> So
         corners.append({first: found.x[first : first + program.n] for first in blocks})
     shares = rng.dirichlet(np.ones(3))
     mixed = {first: sum(s * c[first] for s, c in zip(shares, corners, strict=True)) for first in blocks}
-    fixed = Session().run(_held(a, program, mixed))
-    return fixed if fixed.status == "optimal" else Session().run(_held(a, program, corners[0]))
+    fixed = Session().run(_with_fixed_rigs(a, program, mixed))
+    return fixed if fixed.status == "optimal" else Session().run(_with_fixed_rigs(a, program, corners[0]))
 
 
 def speaks_for_itself(obligation, where, ahead, rng):

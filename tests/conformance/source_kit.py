@@ -16,7 +16,7 @@ from markets.sources.source import Source
 async def conforms(source: Source, since: datetime, until: datetime, cuts: Sequence[datetime] = ()) -> Sequence[Fact]:
     """Holds a source that answers any window (an archive, a synthetic market) to the protocol; gives back the facts of the whole window."""
     whole = await source.fetch(since, until)
-    keeps(source, whole, since, until)
+    check_facts(source, whole, since, until)
     assert list(await source.fetch(since, until)) == list(whole), "a second request must give the same facts"
     assert list(await source.fetch(until, until)) == [], "an empty window holds a fact"
     edges = [since, *sorted(cuts or thirds(since, until)), until]
@@ -27,7 +27,7 @@ async def conforms(source: Source, since: datetime, until: datetime, cuts: Seque
     return whole
 
 
-def keeps(source: Source, facts: Sequence[Fact], since: datetime, until: datetime) -> None:
+def check_facts(source: Source, facts: Sequence[Fact], since: datetime, until: datetime) -> None:
     """What holds for a live source's answer too."""
     assert source.name and isinstance(source.synthetic, bool)
     assert [f.known_at for f in facts] == sorted(f.known_at for f in facts), "facts are not in order of known_at"
@@ -35,7 +35,7 @@ def keeps(source: Source, facts: Sequence[Fact], since: datetime, until: datetim
     for fact in facts:
         assert isinstance(fact, Fact) and fact.source, f"{fact} cites no source"
         assert since < fact.known_at <= until, f"{fact} was not learned in ({since}, {until}]"
-        for value in plain(fact):
+        for value in field_values(fact):
             if isinstance(value, datetime):
                 assert value.tzinfo is UTC, f"{fact} holds an instant that is not UTC"
             if isinstance(value, float):
@@ -45,7 +45,7 @@ def keeps(source: Source, facts: Sequence[Fact], since: datetime, until: datetim
             assert over.end - over.start <= timedelta(days=400), f"{fact} spans more than a year"
 
 
-def plain(fact: Fact) -> list[Any]:
+def field_values(fact: Fact) -> list[Any]:
     """Every value a fact holds, those of its interval too."""
     values: list[Any] = []
     for field in fields(fact):

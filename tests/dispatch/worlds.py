@@ -18,7 +18,7 @@ from dispatch.sim.fleet_meter import simulated_meters
 from dispatch.sim.spec import ScheduledFault, spec_of
 from dispatch.site_file.setup import Setup
 from markets.facts import Fact
-from tests.fakes import Forgetful, Telling
+from tests.fakes import DiscardedTelemetry, FixedSource
 
 
 def world(
@@ -31,12 +31,12 @@ def world(
     seed: int = 0,
     inbox: Any = None,
     telemetry: Any = None,
-    sources: Iterable[Telling] = (),
+    sources: Iterable[FixedSource] = (),
 ) -> World:
     clock = VirtualClock(start)
     fleet = fleet or Fleet(spec_of(setup.site.groups).with_faults(tuple(faults)), seed, start.timestamp())
     meters = MeterReadings(simulated_meters(setup.site, fleet, clock), clock)
-    controller = RigController(setup.site, simulated_drivers(fleet, clock), clock, telemetry or Forgetful(), meters)
-    every_source = [Telling(list(facts)), *sources]
+    controller = RigController(setup.site, simulated_drivers(fleet, clock), clock, telemetry or DiscardedTelemetry(), meters)
+    every_source = [FixedSource(list(facts)), *sources]
     observer = SiteObserver(clock, [PolledSource(s) for s in every_source], controller, inbox, refresh_each_tick=True)
     return World("replay", clock, observer, controller, InlinePlanner())

@@ -25,15 +25,15 @@ def free_port() -> int:
         return int(s.getsockname()[1])
 
 
-def loadstone(*arguments: str | Path, cwd: Path | None = None, timeout: float = 300) -> subprocess.CompletedProcess[str]:
+def run_loadstone(*arguments: str | Path, cwd: Path | None = None, timeout: float = 300) -> subprocess.CompletedProcess[str]:
     """Run a command to its end."""
     command = [sys.executable, "-m", "dispatch.cli", *map(str, arguments)]
     return subprocess.run(command, cwd=cwd, env=ENVIRONMENT, capture_output=True, text=True, timeout=timeout, check=False)
 
 
-def answer(*arguments: str | Path, cwd: Path | None = None, timeout: float = 300, status: int = 0) -> Any:
+def run_json(*arguments: str | Path, cwd: Path | None = None, timeout: float = 300, status: int = 0) -> Any:
     """The JSON document of a command that ends with `status`."""
-    done = loadstone(*arguments, "--json", cwd=cwd, timeout=timeout)
+    done = run_loadstone(*arguments, "--json", cwd=cwd, timeout=timeout)
     assert done.returncode == status, f"{arguments}: exit {done.returncode}\n{done.stdout[-2000:]}\n{done.stderr[-3000:]}"
     return json.loads(done.stdout)
 
@@ -95,20 +95,20 @@ class Site:
         found = {"supervisor": self.process.pid}
         waiting = [self.process.pid]
         while waiting:
-            for child in children(waiting.pop()):
-                found[role(child)] = child
+            for child in child_pids(waiting.pop()):
+                found[role_of(child)] = child
                 waiting.append(child)
         return found
 
 
-def children(pid: int) -> list[int]:
+def child_pids(pid: int) -> list[int]:
     try:
         return [int(c) for c in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
     except OSError:
         return []
 
 
-def role(pid: int) -> str:
+def role_of(pid: int) -> str:
     try:
         words = Path(f"/proc/{pid}/cmdline").read_bytes().decode().split("\0")
     except OSError:
@@ -121,7 +121,7 @@ def role(pid: int) -> str:
 
 
 @contextmanager
-def running(data: Path, *words: str, command: str = "run") -> Iterator[Site]:
+def running_site(data: Path, *words: str, command: str = "run") -> Iterator[Site]:
     site = Site(data, *words, command=command)
     site.start()
     try:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from dispatch.site_file.defaults import DEMO_SITE, default_file
-from tests.e2e.site import answer, loadstone
+from tests.e2e.site import run_json, run_loadstone
 
 DEMONSTRATION = default_file(DEMO_SITE)
 
@@ -32,7 +32,7 @@ DEMONSTRATION = default_file(DEMO_SITE)
 )
 def test_a_wrong_argument_gives_one_line_and_exit_status_2(words: list[str], said: str, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("neither", "utf-8")
-    done = loadstone(*words, cwd=tmp_path)
+    done = run_loadstone(*words, cwd=tmp_path)
     assert done.returncode == 2, done.stderr
     assert said in done.stderr and "Traceback" not in done.stderr
 
@@ -41,7 +41,7 @@ def test_a_port_in_use_gives_exit_status_3(tmp_path: Path) -> None:
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
         other.listen()
-        done = loadstone("run", "--data", tmp_path / "data", "--listen", f"127.0.0.1:{other.getsockname()[1]}")
+        done = run_loadstone("run", "--data", tmp_path / "data", "--listen", f"127.0.0.1:{other.getsockname()[1]}")
     assert done.returncode == 3, done.stderr
     assert "cannot be listened on" in done.stderr and "Traceback" not in done.stderr
 
@@ -56,19 +56,19 @@ def test_verify_redecide_and_settle_report_a_tampered_journal_row(tmp_path: Path
         rows.append(f"{at.isoformat()},{end.isoformat()},LZ_WEST,REAL_TIME_15_MIN,{30 + k}.5")
     (tmp_path / "prices.csv").write_text("\n".join(rows) + "\n", "utf-8")
     site.write_text(DEMONSTRATION.read_text("utf-8").replace("pyasic", "simulated").replace(", subnet", " }  #"), "utf-8")
-    assert loadstone("archive", "import", tmp_path / "prices.csv", "--archive", archive).returncode == 0
+    assert run_loadstone("archive", "import", tmp_path / "prices.csv", "--archive", archive).returncode == 0
     span = ("--from", start.isoformat(), "--to", (start + timedelta(hours=2)).isoformat())
-    done = loadstone("replay", "--config", site, "--archive", archive, *span, "--data", data)
+    done = run_loadstone("replay", "--config", site, "--archive", archive, *span, "--data", data)
     assert done.returncode == 0, done.stderr
     for words in (("verify", data), ("redecide", data)):
-        assert answer(*words)["findings"] == []
-    kept = loadstone("settle", "2026-03-08", "--data", data, "--version", "1", "--json").stdout
+        assert run_json(*words)["findings"] == []
+    kept = run_loadstone("settle", "2026-03-08", "--data", data, "--version", "1", "--json").stdout
     with sqlite3.connect(data / "ledger.sqlite") as ledger:
         for (name,) in ledger.execute("select name from sqlite_master where type = 'trigger'").fetchall():
             ledger.execute(f"drop trigger {name}")
         ledger.execute("update journal set at = replace(at, '2026', '2027'), document = replace(document, '2026', '2027') where seq = 3")
     for words in (("verify", data), ("redecide", data)):
-        assert "row 3" in answer(*words, status=1)["findings"][0]
-    settled = loadstone("settle", "2026-03-08", "--data", data)
+        assert "row 3" in run_json(*words, status=1)["findings"][0]
+    settled = run_loadstone("settle", "2026-03-08", "--data", data)
     assert settled.returncode == 1 and "row 3" in settled.stderr and "Traceback" not in settled.stderr
-    assert loadstone("settle", "2026-03-08", "--data", data, "--version", "1", "--json").stdout == kept
+    assert run_loadstone("settle", "2026-03-08", "--data", data, "--version", "1", "--json").stdout == kept

@@ -22,7 +22,7 @@ from dispatch.store.journal import SqlJournal
 from dispatch.store.tables import open_ledger
 from dispatch.store.verify import verify
 from markets.facts import Call
-from tests.e2e.site import Site, answer, loadstone, running
+from tests.e2e.site import Site, run_json, run_loadstone, running_site
 
 ROLES = ("supervisor", "loop", "api", "rigs", "planner")
 
@@ -37,36 +37,36 @@ ROLES = ("supervisor", "loop", "api", "rigs", "planner")
 def test_site_survives_sigkill_of_any_process(rounds: int, tmp_path: Path) -> None:
     r = random.Random(rounds)
     data = tmp_path / "data"
-    secret = answer("keys", "add", "qse", "--scope", "dispatch", "--data", data)["secret"]
+    secret = run_json("keys", "add", "qse", "--scope", "dispatch", "--data", data)["secret"]
     kept: dict[int, str] = {}
     posted: set[str] = set()
-    with running(data, "--speed", "120", "--seed", "3") as site:
+    with running_site(data, "--speed", "240", "--seed", "3") as site:
         site.wait("a plan", lambda: site.get("state")["plan_age_s"] is not None)
         for n in range(rounds):
-            kept |= rows(data)
-            posted |= post(site, secret, f"call-{n}", "deploy" if n % 2 == 0 else "recall")
+            kept |= newest_row(data)
+            posted |= post_call(site, secret, f"call-{n}", "deploy" if n % 2 == 0 else "recall")
             time.sleep(r.uniform(0.0, 2.0))
-            kill(site, ROLES[n % len(ROLES)] if n < len(ROLES) else r.choice(ROLES))
-            goes_on(site, data)
-        goes_on(site, data)
+            kill_process(site, ROLES[n % len(ROLES)] if n < len(ROLES) else r.choice(ROLES))
+            wait_until_site_continues(site, data)
+        wait_until_site_continues(site, data)
     journal_left = SqlJournal(open_ledger(data))
     assert kept and {seq: journal_left.hash_at(seq) for seq in kept} == kept
     assert not verify(open_ledger(data)).findings
-    assert answer("redecide", data)["findings"] == []
+    assert run_json("redecide", data)["findings"] == []
     journal = [entry for _, entry in SqlJournal(open_ledger(data)).read()]
     taken = {f.id for e in journal if isinstance(e, Seen) for f in e.facts if isinstance(f, Call)}
     assert posted and posted <= taken
-    assert_one_effect_a_command(data, journal)
+    assert_at_most_one_effect_per_command(data, journal)
 
 
-def rows(data: Path) -> dict[int, str]:
+def newest_row(data: Path) -> dict[int, str]:
     """The newest row a reader can see, by its hash, which stands for all before it."""
     journal = SqlJournal(open_ledger(data))
     seq, hash_ = journal.head
     return {seq: hash_} if seq else {}
 
 
-def post(site: Site, secret: str, name: str, kind: str) -> set[str]:
+def post_call(site: Site, secret: str, name: str, kind: str) -> set[str]:
     """A call that the API acknowledged, or none."""
     call: dict[str, Any] = {"id": name if kind == "deploy" else "call-none", "obligation": "plant", "kind": kind}
     if kind == "deploy":
@@ -80,7 +80,7 @@ def post(site: Site, secret: str, name: str, kind: str) -> set[str]:
     return {call["id"]} if reply.status_code in (200, 201, 202) else set()
 
 
-def kill(site: Site, role: str) -> None:
+def kill_process(site: Site, role: str) -> None:
     """SIGKILL to the process of a role, by its id; a supervisor is started again as its operator would."""
     pid = site.processes().get(role)
     if pid is None:
@@ -93,7 +93,7 @@ def kill(site: Site, role: str) -> None:
         site.start()
 
 
-def goes_on(site: Site, data: Path) -> None:
+def wait_until_site_continues(site: Site, data: Path) -> None:
     """New rows keep coming and the API answers with them."""
     journal = SqlJournal(open_ledger(data))
     before = journal.head[0]
@@ -101,7 +101,7 @@ def goes_on(site: Site, data: Path) -> None:
     site.wait("the API to follow", lambda: site.get("state")["at"], 60)
 
 
-def assert_one_effect_a_command(data: Path, journal: list[Any]) -> None:
+def assert_at_most_one_effect_per_command(data: Path, journal: list[Any]) -> None:
     """Each change of a rig's mode follows from a command of its own: per rig, the changes are a subsequence of the orders."""
     ordered: dict[tuple[str, int], list[str]] = defaultdict(list)
     ids: set[str] = set()
@@ -139,5 +139,5 @@ def rigs_by_address(journal: list[Any]) -> dict[str, tuple[str, int]]:
 
 def test_verify_and_redecide_report_a_folder_without_a_ledger(tmp_path: Path) -> None:
     for command in ("verify", "redecide"):
-        done = loadstone(command, tmp_path)
+        done = run_loadstone(command, tmp_path)
         assert done.returncode == 2 and "no ledger" in done.stderr

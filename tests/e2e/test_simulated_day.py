@@ -15,7 +15,7 @@ import pytest
 from markets.facts import Price, PriceMarket, Temperature
 from markets.grid import Market
 from markets.sources.synthetic import SyntheticSource
-from tests.e2e.site import Site, answer, running
+from tests.e2e.site import Site, run_json, running_site
 from tests.independent_day_bill import GH_PER_PH_DAY, MW_MS_PER_MWH, cents, integrals
 
 ROOT = Path(__file__).parents[2]
@@ -24,19 +24,19 @@ START = "2026-08-20T05:00:00Z"  # midnight in Texas
 
 def test_run_without_a_site_file_serves_a_page_and_moves_rigs_by_price(tmp_path: Path) -> None:
     """Without any file: a page with a plan, and rigs moved over TCP."""
-    with running(tmp_path / "data") as site:
+    with running_site(tmp_path / "data") as site:
         state = site.wait("a plan", lambda: (s := site.get("state"))["plan_age_s"] is not None and s, 60)
         assert state["world"] == "live" and state["reasons"]
         fleet = site.wait("200 rigs", lambda: (f := site.get("fleet"))["reachable"] >= 200 and f, 60)
         assert fleet["rigs"] >= 200
-        site.wait("200 rigs moved", lambda: moved(tmp_path / "data") >= 200, 60)
+        site.wait("200 rigs moved", lambda: rigs_moved(tmp_path / "data") >= 200, 60)
         page = httpx.get(f"http://127.0.0.1:{site.port}/", trust_env=False)
         assert page.status_code == 200 and "synthetic" in page.text.lower()
         plan = site.get("plan")
         assert plan["intervals"] and set(plan["intervals"][0]["groups"]) == set(fleet["groups"])
 
 
-def moved(data: Path) -> int:
+def rigs_moved(data: Path) -> int:
     """Rigs whose mode a client's command has changed."""
     import json
 
@@ -54,30 +54,30 @@ def test_a_simulated_day_with_a_call_settles_to_the_independent_bill(hours: int,
     data = tmp_path / "data"
     start = datetime.fromisoformat(START)
     until = start + timedelta(hours=hours)
-    secret = answer("keys", "add", "qse", "--scope", "dispatch", "--data", data)["secret"]
-    with running(data, "--from", START, "--until", until.isoformat(), "--speed", "300") as site:
+    secret = run_json("keys", "add", "qse", "--scope", "dispatch", "--data", data)["secret"]
+    with running_site(data, "--from", START, "--until", until.isoformat(), "--speed", "300") as site:
         noon = start + timedelta(hours=hours / 2)
         site.wait("noon", lambda: datetime.fromisoformat(site.get("state")["at"]) >= noon, hours * 14 + 60)
-        capped_at = call(site, secret, "deploy", mw_cap=0.2)
+        capped_at = post_call(site, secret, "deploy", mw_cap=0.2)
         site.wait("the cap", lambda: site.get("state")["load_mw"] <= 0.2, 30)
         site.wait("an hour under it", lambda: datetime.fromisoformat(site.get("state")["at"]) >= capped_at + timedelta(minutes=50), 30)
         assert site.get("state")["load_mw"] <= 0.2
-        call(site, secret, "recall")
+        post_call(site, secret, "recall")
         assert site.ended(hours * 14 + 90) == 0, site.tail()
-    assert answer("verify", data)["findings"] == []
-    again = answer("redecide", data)
+    assert run_json("verify", data)["findings"] == []
+    again = run_json("redecide", data)
     assert again["findings"] == [] and again["plans"] > hours
     day = start.date().isoformat()
-    statement = answer("settle", day, "--data", data)
+    statement = run_json("settle", day, "--data", data)
     assert statement["date"] == day and statement["partial"] is (hours < 24)
-    assert {name: Decimal(usd) for name, usd in statement["totals"].items()} == recomputed(data, start, until)
+    assert {name: Decimal(usd) for name, usd in statement["totals"].items()} == independent_totals(data, start, until)
     assert {d["cause"] for d in statement["differences"]} >= {"price", "call", "device", "wake"}
     gap = Decimal(statement["net_exact_usd"]) - Decimal(statement["planned_net_exact_usd"])
     assert abs(sum(Decimal(d["exact_usd"]) for d in statement["differences"]) - gap) < Decimal("1e-9")
     assert len(list((data / "settlements" / day).iterdir())) >= 3
 
 
-def recomputed(data: Path, start: datetime, until: datetime) -> dict[str, Decimal]:
+def independent_totals(data: Path, start: datetime, until: datetime) -> dict[str, Decimal]:
     """The charges of the demonstration's site file, straight from telemetry and the market's own facts."""
     site = tomllib.loads((ROOT / "config" / "demo-site.toml").read_text("utf-8"))
     market = SyntheticSource(Market.ERCOT, site["prices"]["seed"], [site["site"]["settlement_point"]])
@@ -103,7 +103,7 @@ def recomputed(data: Path, start: datetime, until: datetime) -> dict[str, Decima
     return {name: cents(usd) for name, usd in exact.items()}
 
 
-def call(site: Site, secret: str, kind: str, **figures: float) -> datetime:
+def post_call(site: Site, secret: str, kind: str, **figures: float) -> datetime:
     """Post; returns the site's time then."""
     at = datetime.fromisoformat(site.get("state")["at"])
     document = {"id": "noon", "obligation": "plant", "kind": kind, **figures}

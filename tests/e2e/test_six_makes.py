@@ -15,14 +15,14 @@ from dispatch.rigs.wire import Dialect
 from dispatch.site_file.defaults import default_file
 from dispatch.site_file.load import check_site_file, load_site_file
 from tests.dispatch.rigs.makes import need_ports
-from tests.e2e.site import answer, running
-from tests.e2e.test_simulated_day import call
+from tests.e2e.site import run_json, running_site
+from tests.e2e.test_simulated_day import post_call
 
 FILE = default_file("six-makes.toml")
 RIGS = 3
 
 
-def few(folder: Path) -> Path:
+def site_file_with_few_rigs(folder: Path) -> Path:
     """The site with a few rigs a group, at addresses of its own."""
     text = re.sub(r"^rigs = \d+", f"rigs = {RIGS}", FILE.read_text("utf-8"), flags=re.M).replace('"127.19.', '"127.37.')
     path = folder / "few.toml"
@@ -39,7 +39,7 @@ def test_six_makes_file_is_valid_and_about_one_megawatt() -> None:
     assert {driver_settings(setup, g.name).kind for g in setup.site.groups} == {"pyasic"}
 
 
-def moved(data: Path) -> dict[str, list[str]]:
+def effective_commands_by_group(data: Path) -> dict[str, list[str]]:
     """The verbs that moved rigs, by group, in their order."""
     out: dict[str, list[str]] = defaultdict(list)
     for line in (data / "rigs.jsonl").read_text("utf-8").splitlines():
@@ -53,27 +53,27 @@ def moved(data: Path) -> dict[str, list[str]]:
 def test_rigs_of_six_makes_sleep_on_a_deployed_call_and_wake_on_its_recall(tmp_path: Path) -> None:
     need_ports(Dialect.ANTMINER)
     data = tmp_path / "data"
-    secret = answer("keys", "add", "qse", "--scope", "dispatch", "--data", data)["secret"]
-    with running(data, "--config", str(few(tmp_path)), "--speed", "180") as site:
+    secret = run_json("keys", "add", "qse", "--scope", "dispatch", "--data", data)["secret"]
+    with running_site(data, "--config", str(site_file_with_few_rigs(tmp_path)), "--speed", "180") as site:
         full = 6 * RIGS
-        site.wait("all rigs hash", lambda: hashing(site.get("fleet")) == full, 120)
+        site.wait("all rigs hash", lambda: rigs_hashing(site.get("fleet")) == full, 120)
 
-        call(site, secret, "deploy", mw_cap=0.0005)
-        site.wait("all rigs sleep", lambda: asleep(site.get("fleet")) == full, 90)
-        call(site, secret, "recall")
-        site.wait("all rigs hash again", lambda: hashing(site.get("fleet")) == full, 120)
-    verbs = moved(data)
+        post_call(site, secret, "deploy", mw_cap=0.0005)
+        site.wait("all rigs sleep", lambda: rigs_asleep(site.get("fleet")) == full, 90)
+        post_call(site, secret, "recall")
+        site.wait("all rigs hash again", lambda: rigs_hashing(site.get("fleet")) == full, 120)
+    verbs = effective_commands_by_group(data)
     assert {verbs[k][0] for k in verbs} == {
         "power_on", "set.miner.service start", "set_miner_conf normal", "curtail wakeup", "softon", "mode sleep off",
     }  # fmt: skip
     stops = {"power_off", "set.miner.service stop", "set_miner_conf sleep", "curtail sleep", "softoff", "mode sleep on"}
     assert {verb for k in verbs for verb in verbs[k]} >= stops
-    assert answer("verify", data)["findings"] == []
+    assert run_json("verify", data)["findings"] == []
 
 
-def hashing(fleet: dict) -> int:
+def rigs_hashing(fleet: dict) -> int:
     return sum(n for group in fleet["groups"].values() for mode, n in group["modes"].items() if mode not in ("sleep", "waking"))
 
 
-def asleep(fleet: dict) -> int:
+def rigs_asleep(fleet: dict) -> int:
     return sum(group["modes"].get("sleep", 0) for group in fleet["groups"].values())

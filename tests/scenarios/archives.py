@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from tests.e2e.site import answer
+from tests.e2e.site import run_json
 from tests.realdata import real
 
 MAPS = Path(__file__).parents[1] / "maps"
@@ -22,6 +22,6 @@ def archive_of(folder: Path, *names: str) -> Path:
     if not made.exists():
         unfinished = folder / "unfinished"
         for file, stem in zip(files, stems, strict=True):
-            answer("archive", "import", file, "--archive", unfinished, "--map", MAPS / f"{stem}.toml")
+            run_json("archive", "import", file, "--archive", unfinished, "--map", MAPS / f"{stem}.toml")
         unfinished.rename(made)
     return Path(shutil.copytree(made, folder / "archive"))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from datetime import date, datetime, timedelta
 from decimal import Decimal as D
 from pathlib import Path
@@ -10,16 +9,13 @@ from typing import Any
 
 import pytest
 
-from dispatch.signals.watched_folder import post_file
 from dispatch.site_file.defaults import default_file
-from dispatch.site_file.load import load_site_file
-from dispatch.store.inbox import Inbox
-from dispatch.store.tables import open_ledger
 from markets.archive.archive import Archive
 from markets.grid import Interval, Market, OperatingDay
 from optimizer.domain.money import cents
-from tests.e2e.site import answer
+from tests.e2e.site import run_json
 from tests.scenarios.archives import archive_of
+from tests.scenarios.weeks import replay_with_calls
 
 ERCOT, POINT = Market.ERCOT, "HB_WEST"
 TABLES = (
@@ -44,7 +40,7 @@ def site_file(folder: Path) -> Path:
     return path
 
 
-def pushed(archive: Path) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+def calls_and_awards(archive: Path) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """ECRS sold in every hour at its published price; deployed for an hour on the day of the peak; ERS tested the day after."""
     week = Interval(OperatingDay(ERCOT, FIRST).start, OperatingDay(ERCOT, LAST).end)
     paid = Archive(archive).read("reserve", ["ECRS"], week).sort("start")
@@ -63,21 +59,10 @@ def pushed(archive: Path) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     return [{**c, "authority": "QSE", **{k: c[of].isoformat() for k, of in told.items()}} for c in calls], awards
 
 
-def replayed(folder: Path, first: date, last: date) -> dict[date, dict[str, Any]]:
+def replay_days(folder: Path, first: date, last: date) -> dict[date, dict[str, Any]]:
     """The newest statement of each day from first to last."""
-    archive, data, site = archive_of(folder, *TABLES), folder / "data", site_file(folder)
-    setup, engine = load_site_file(site), open_ledger(data)
-    for kind, rows in zip(("call", "award"), pushed(archive), strict=True):
-        file = folder / f"{kind}s.json"
-        file.write_text(json.dumps(rows), "utf-8")
-        post_file(kind, file, Inbox(engine), setup, "desk")
-    engine.dispose()
-    span = Interval(OperatingDay(ERCOT, first).start, OperatingDay(ERCOT, last).end)
-    answer("replay", "--config", site, "--archive", archive, "--from", span.start.isoformat(), "--to", span.end.isoformat(), "--data", data,
-           timeout=1500)  # fmt: skip
-    assert answer("verify", data)["findings"] == []
-    days = [first + timedelta(days=n) for n in range((last - first).days + 1)]
-    return {on: json.loads(sorted((data / "settlements" / on.isoformat()).glob("*.json"))[-1].read_text("utf-8")) for on in days}
+    archive, config = archive_of(folder, *TABLES), site_file(folder)
+    return replay_with_calls(folder, config, archive, [OperatingDay(ERCOT, first), OperatingDay(ERCOT, last)], *calls_and_awards(archive))
 
 
 def load_mw(statement: dict[str, Any], start: datetime, end: datetime, *groups: str) -> list[float]:
@@ -85,28 +70,28 @@ def load_mw(statement: dict[str, Any], start: datetime, end: datetime, *groups: 
     return [sum(float(r["groups_mw"][g]) for g in groups or r["groups_mw"]) for r in rows]
 
 
-def charged(statement: dict[str, Any], obligation: str, charge: str) -> D:
+def charged_usd(statement: dict[str, Any], obligation: str, charge: str) -> D:
     lines = [line for line in statement["lines"] if (line["obligation"], line["charge_type"]) == (obligation, charge)]
     return cents(sum((D(line["amount_usd"]) for line in lines), D(0)))
 
 
-def reckoned(statement: dict[str, Any], archive: Path, on: date) -> None:
+def check_reserve_block_and_ers(statement: dict[str, Any], archive: Path, on: date) -> None:
     """Reserve, block and stand-by as an accountant reckons them from prices and loads alone."""
     day = OperatingDay(ERCOT, on)
     paid = Archive(archive).read("reserve", ["ECRS"], Interval(day.start, day.end))
     sold = cents(sum((D(str(round(row["value"], 2))) * 8 for row in paid.iter_rows(named=True)), D(0)))
-    assert charged(statement, "ancillary", "ecrs_day_ahead") == sold
+    assert charged_usd(statement, "ancillary", "ecrs_day_ahead") == sold
     block = D(0)
     for row in statement["intervals"]:
         mwh = sum(D(row["groups_mw"][g]) for g in ("a-s21", "a-s19jpro")) / 4 * D("1.0178")
         block += (5 - mwh) * D(row["price_usd_per_mwh"][POINT])
-    assert charged(statement, "block", "block_cost") == D("-15600.00"), "20 MW x 24 h at 32.50 $/MWh"
-    assert float(charged(statement, "block", "block_settlement")) == pytest.approx(float(block), abs=0.02 + 1e-5 * abs(float(block)))
+    assert charged_usd(statement, "block", "block_cost") == D("-15600.00"), "20 MW x 24 h at 32.50 $/MWh"
+    assert float(charged_usd(statement, "block", "block_settlement")) == pytest.approx(float(block), abs=0.02 + 1e-5 * abs(float(block)))
     weekday = on.weekday() < 5
-    assert charged(statement, "ers", "ers_capacity") == (cents(D("3.5") * D("7.25") * 10) if weekday else 0)
+    assert charged_usd(statement, "ers", "ers_capacity") == (cents(D("3.5") * D("7.25") * 10) if weekday else 0)
 
 
-def the_peak(statement: dict[str, Any]) -> None:
+def check_peak_day(statement: dict[str, Any]) -> None:
     """In the hour of the year's peak nothing runs but what stands by for emergencies or carries reserve; the quiet morning is hashed."""
     assert max(load_mw(statement, local(PEAK, 17), local(PEAK, 18), "a-s21", "a-s19jpro")) < 0.5
     assert min(load_mw(statement, local(PEAK, 2), local(PEAK, 6), "a-s21")) > 17.0
@@ -114,27 +99,28 @@ def the_peak(statement: dict[str, Any]) -> None:
     assert max(down) <= 2.0 + 1e-6, "deployed reserve is gone within ten minutes"
 
 
-def planned_with_reasons(folder: Path) -> None:
-    assert answer("plan", "--config", folder / "site.toml", "--archive", folder / "archive", "--at", local(PEAK, 12).isoformat())["reasons"]
+def check_plan_has_reasons(folder: Path) -> None:
+    at = local(PEAK, 12).isoformat()
+    assert run_json("plan", "--config", folder / "site.toml", "--archive", folder / "archive", "--at", at)["reasons"]
 
 
 @pytest.mark.slow(sample="only")
 @pytest.mark.timeout(600)
 def test_peak_load_day_of_august_2024(tmp_path: Path) -> None:
-    statement = replayed(tmp_path, PEAK, PEAK)[PEAK]
-    reckoned(statement, tmp_path / "archive", PEAK)
-    the_peak(statement)
-    planned_with_reasons(tmp_path)
+    statement = replay_days(tmp_path, PEAK, PEAK)[PEAK]
+    check_reserve_block_and_ers(statement, tmp_path / "archive", PEAK)
+    check_peak_day(statement)
+    check_plan_has_reasons(tmp_path)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
 def test_peak_load_week_of_august_2024(tmp_path: Path) -> None:
-    week = replayed(tmp_path, FIRST, LAST)
+    week = replay_days(tmp_path, FIRST, LAST)
     for on, statement in week.items():
-        reckoned(statement, tmp_path / "archive", on)
-    the_peak(week[PEAK])
-    planned_with_reasons(tmp_path)
+        check_reserve_block_and_ers(statement, tmp_path / "archive", on)
+    check_peak_day(week[PEAK])
+    check_plan_has_reasons(tmp_path)
     test = week[PEAK + timedelta(days=1)]
     assert max(load_mw(test, local(PEAK, 34, 45), local(PEAK, 36), "c-s19xp")) <= 0.5 + 1e-6
-    assert [charged(s, "transmission", "coincident_peak") for s in week.values() if s["date"] != PEAK.isoformat()][-1] == 0
+    assert [charged_usd(s, "transmission", "coincident_peak") for s in week.values() if s["date"] != PEAK.isoformat()][-1] == 0

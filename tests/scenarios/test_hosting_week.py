@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.scenarios.archives import archive_of
-from tests.scenarios.weeks import A_DAY_OR_A_WEEK, DAY_AHEAD, FEBRUARY, of, planned, settled, site_file
+from tests.scenarios.weeks import A_DAY_OR_A_WEEK, DAY_AHEAD, FEBRUARY, checked_site_file, lines_of, make_plan, replay_statements
 
 LOSSES = Decimal("1.0178")
 GROUPS = {"alder": "alder-s21pro", "birch": "birch-m60s", "cedar": "cedar-a1566"}
@@ -25,13 +25,13 @@ STRIKE = Decimal("92.00")
 
 @pytest.mark.parametrize("days", A_DAY_OR_A_WEEK)
 def test_each_tenant_runs_and_pays_by_its_own_contract(tmp_path: Path, days: int) -> None:
-    archive, config = archive_of(tmp_path, FEBRUARY, DAY_AHEAD), site_file("hosting-site.toml")
-    plan = planned(config, archive, "2021-02-10T09:05:00Z")
+    archive, config = archive_of(tmp_path, FEBRUARY, DAY_AHEAD), checked_site_file("hosting-site.toml")
+    plan = make_plan(config, archive, "2021-02-10T09:05:00Z")
     assert plan["breakevens"]["alder-s21pro"] == 92.0, "power is passed through: the tenant's strike alone decides"
     missing = dict.fromkeys(GROUPS, Decimal(0))
-    bills = settled(tmp_path, config, archive, "2021-02-10T06:00:00+00:00", days)
+    bills = replay_statements(tmp_path, config, archive, "2021-02-10T06:00:00+00:00", days)
     for bill in bills:
-        assert not of(bill, "hashing", "hash_revenue"), "the tenants keep what they hash"
+        assert not lines_of(bill, "hashing", "hash_revenue"), "the tenants keep what they hash"
         for row in bill["intervals"]:
             price = Decimal(row["price_usd_per_mwh"]["LZ_WEST_EW"])
             for tenant, group in GROUPS.items():
@@ -55,5 +55,5 @@ def of_row(bill: dict[str, Any], tenant: str, charge: str, row: dict[str, Any]) 
 def lines(bill: dict[str, Any], tenant: str, charge: str) -> dict[str, Any]:
     kept: dict[tuple[str, str], dict[str, Any]] = bill.setdefault("by_charge", {})
     if (tenant, charge) not in kept:
-        kept[(tenant, charge)] = of(bill, tenant, charge)
+        kept[(tenant, charge)] = lines_of(bill, tenant, charge)
     return kept[(tenant, charge)]

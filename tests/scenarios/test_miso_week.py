@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 from decimal import Decimal as D
@@ -11,17 +10,13 @@ from typing import Any
 
 import pytest
 
-from dispatch.signals.watched_folder import post_file
 from dispatch.site_file.defaults import default_file
-from dispatch.site_file.load import load_site_file
-from dispatch.store.inbox import Inbox
-from dispatch.store.tables import open_ledger
 from markets.archive.archive import Archive
 from markets.facts import PriceMarket
 from markets.grid import Interval, Market, OperatingDay
 from optimizer.domain.money import cents
-from tests.e2e.site import answer
 from tests.scenarios.archives import archive_of
+from tests.scenarios.weeks import replay_with_calls
 
 SITE = default_file("miso-midwest.toml")
 HUB, EST = "INDIANA.HUB", Market.MISO.tz
@@ -33,7 +28,7 @@ def est(on: date, hour: int, minute: int = 0) -> datetime:
     return datetime(on.year, on.month, on.day, tzinfo=EST) + timedelta(hours=hour, minutes=minute)
 
 
-def pushed() -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+def calls_and_awards() -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """What MISO said: hall a gone for four hours, hall b's block twice for three hours, once sold the day before."""
     call = {
         "id": "max-gen", "obligation": "lmr", "kind": "deploy", "mw_cap": 1.0, "authority": "MISO",
@@ -55,57 +50,47 @@ def pushed() -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     ]
 
 
-def replayed(folder: Path, first: date, last: date) -> dict[date, dict[str, Any]]:
+def replay_days(folder: Path, first: date, last: date) -> dict[date, dict[str, Any]]:
     """The newest statement of each day from first to last."""
-    archive, data = archive_of(folder, "miso_rt_lmp_hourly_hubs_2020_2024.parquet"), folder / "data"
-    setup, engine = load_site_file(SITE), open_ledger(data)
-    for kind, rows in zip(("call", "award"), pushed(), strict=True):
-        file = folder / f"{kind}s.json"
-        file.write_text(json.dumps(rows), "utf-8")
-        post_file(kind, file, Inbox(engine), setup, "desk")
-    engine.dispose()
-    span = Interval(OperatingDay(Market.MISO, first).start, OperatingDay(Market.MISO, last).end)
-    span_of = ("--from", span.start.isoformat(), "--to", span.end.isoformat())
-    answer("replay", "--config", SITE, "--archive", archive, *span_of, "--data", data, timeout=1500)
-    assert answer("verify", data)["findings"] == []
-    days = [first + timedelta(days=n) for n in range((last - first).days + 1)]
-    return {on: json.loads(sorted((data / "settlements" / on.isoformat()).glob("*.json"))[-1].read_text("utf-8")) for on in days}
+    archive = archive_of(folder, "miso_rt_lmp_hourly_hubs_2020_2024.parquet")
+    days = [OperatingDay(Market.MISO, first), OperatingDay(Market.MISO, last)]
+    return replay_with_calls(folder, SITE, archive, days, *calls_and_awards())
 
 
 def load_mw(statement: dict[str, Any], group: str, start: datetime, end: datetime) -> list[float]:
-    return [float(row["groups_mw"][group]) for row in within(statement, start, end)]
+    return [float(row["groups_mw"][group]) for row in intervals_within(statement, start, end)]
 
 
-def within(statement: dict[str, Any], start: datetime, end: datetime) -> list[dict[str, Any]]:
+def intervals_within(statement: dict[str, Any], start: datetime, end: datetime) -> list[dict[str, Any]]:
     return [r for r in statement["intervals"] if start <= datetime.fromisoformat(r["start"]) < end]
 
 
-def charged(statement: dict[str, Any], charge: str) -> D:
+def charged_usd(statement: dict[str, Any], charge: str) -> D:
     return cents(sum((D(line["amount_usd"]) for line in statement["lines"] if line["charge_type"] == charge), D(0)))
 
 
-def the_emergency(statement: dict[str, Any]) -> None:
+def check_emergency(statement: dict[str, Any]) -> None:
     """Down before it is due at 14:30 and until it ends, though hashing pays at some of these prices; capacity is kept whole."""
     assert max(load_mw(statement, "a-s19xp", est(EMERGENCY, 14, 30), est(EMERGENCY, 18, 30))) <= 1.0
-    assert charged(statement, "lmr_capacity") == D("825.00"), "27.5 MW at 30.00 $/MW-day of summer 2024"
-    assert charged(statement, "lmr_shortfall") == charged(statement, "lmr_forfeit") == 0
+    assert charged_usd(statement, "lmr_capacity") == D("825.00"), "27.5 MW at 30.00 $/MW-day of summer 2024"
+    assert charged_usd(statement, "lmr_shortfall") == charged_usd(statement, "lmr_forfeit") == 0
     # spinning reserve sold the day before, carried or bought back at no known real-time price
-    assert charged(statement, "spin_day_ahead") == 5 * 24 * D("4.25")
+    assert charged_usd(statement, "spin_day_ahead") == 5 * 24 * D("4.25")
 
 
-def the_dispatch(statement: dict[str, Any], on: date, first: int, last: int) -> None:
+def check_dispatch(statement: dict[str, Any], on: date, first: int, last: int) -> None:
     """Hall b is a block below its baseline, and paid the LMP of what it is below it, as an accountant reckons it."""
-    rows = within(statement, est(on, first), est(on, last))
+    rows = intervals_within(statement, est(on, first), est(on, last))
     assert all(float(r["groups_mw"]["b-s21"]) <= 3.5 + 1e-6 for r in rows[2:])
     exact = D(0)
     for r in rows:
         price, below = D(r["price_usd_per_mwh"][HUB]), D("28.5") - D(r["groups_mw"]["b-s21"])
         exact += min(max(below, D(0)), D(25)) / 12 * (price if price >= 25 else 0)
-    assert float(charged(statement, "drr_energy")) == pytest.approx(float(exact), rel=2e-4)
-    assert charged(statement, "drr_energy") > 0
+    assert float(charged_usd(statement, "drr_energy")) == pytest.approx(float(exact), rel=2e-4)
+    assert charged_usd(statement, "drr_energy") > 0
 
 
-def not_by_itself(statement: dict[str, Any], archive: Path, told: Sequence[tuple[datetime, datetime]]) -> int:
+def check_hours_without_dispatch(statement: dict[str, Any], archive: Path, told: Sequence[tuple[datetime, datetime]]) -> int:
     """Where nobody dispatched hall b it ran whenever the price acted on was under its breakeven, also above its offer."""
     kept = Archive(archive)
     over = Interval(datetime.fromisoformat(statement["intervals"][0]["start"]), datetime.fromisoformat(statement["intervals"][-1]["end"]))
@@ -124,21 +109,21 @@ def not_by_itself(statement: dict[str, Any], archive: Path, told: Sequence[tuple
 @pytest.mark.slow(sample="only")
 @pytest.mark.timeout(900)
 def test_miso_emergency_day(tmp_path: Path) -> None:
-    statement = replayed(tmp_path, EMERGENCY, EMERGENCY)[EMERGENCY]
-    the_emergency(statement)
-    the_dispatch(statement, EMERGENCY, 16, 19)
+    statement = replay_days(tmp_path, EMERGENCY, EMERGENCY)[EMERGENCY]
+    check_emergency(statement)
+    check_dispatch(statement, EMERGENCY, 16, 19)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
 def test_miso_week_with_emergency_dispatch_and_award(tmp_path: Path) -> None:
-    statements = replayed(tmp_path, date(2024, 7, 24), date(2024, 7, 30))
-    the_emergency(statements[EMERGENCY])
-    the_dispatch(statements[EMERGENCY], EMERGENCY, 16, 19)
-    the_dispatch(statements[DISPATCH], DISPATCH, 17, 20)
-    assert charged(statements[AHEAD], "drr_day_ahead") == 50 * D(95)
+    statements = replay_days(tmp_path, date(2024, 7, 24), date(2024, 7, 30))
+    check_emergency(statements[EMERGENCY])
+    check_dispatch(statements[EMERGENCY], EMERGENCY, 16, 19)
+    check_dispatch(statements[DISPATCH], DISPATCH, 17, 20)
+    assert charged_usd(statements[AHEAD], "drr_day_ahead") == 50 * D(95)
     told = [(est(EMERGENCY, 15, 30), est(EMERGENCY, 19)), (est(DISPATCH, 16, 30), est(DISPATCH, 20)), (est(AHEAD, 16, 30), est(AHEAD, 19))]
-    assert sum(not_by_itself(s, tmp_path / "archive", told) for s in statements.values()) >= 3
+    assert sum(check_hours_without_dispatch(s, tmp_path / "archive", told) for s in statements.values()) >= 3
     for on, statement in statements.items():
-        assert len(statement["intervals"]) == 288 and charged(statement, "lmr_capacity") == D("825.00"), on
-        assert on in (EMERGENCY, DISPATCH, AHEAD) or charged(statement, "drr_energy") == 0, "nothing is paid that nobody dispatched"
+        assert len(statement["intervals"]) == 288 and charged_usd(statement, "lmr_capacity") == D("825.00"), on
+        assert on in (EMERGENCY, DISPATCH, AHEAD) or charged_usd(statement, "drr_energy") == 0, "nothing is paid that nobody dispatched"

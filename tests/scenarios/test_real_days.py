@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from functools import cache
@@ -15,8 +14,8 @@ from markets.archive.archive import Archive
 from markets.facts import PriceMarket
 from markets.grid import Interval
 from markets.hashmath import breakeven_usd_per_mwh
-from tests.e2e.site import answer
 from tests.scenarios.archives import archive_of
+from tests.scenarios.weeks import replayed
 
 MODELS = {
     "s19jpro": ("antminer-s19j-pro", 3068.0, 104.0),
@@ -36,30 +35,11 @@ def site_file(path: Path, market: str, point: str) -> Path:
     return path
 
 
-def intervals(folder: Path, config: Path, archive: Path, first: str, last: str, midnight: str) -> Iterator[dict[str, Any]]:
+def settled_intervals(folder: Path, config: Path, archive: Path, first: str, last: str, midnight: str) -> Iterator[dict[str, Any]]:
     """The settled intervals of every day from first to last, as the statement shows them."""
     start, end = datetime.fromisoformat(f"{first}T{midnight}"), datetime.fromisoformat(f"{last}T{midnight}") + timedelta(days=1)
-    data = folder / "data"
-    answer(
-        "replay",
-        "--config",
-        config,
-        "--archive",
-        archive,
-        "--from",
-        start.isoformat(),
-        "--to",
-        end.isoformat(),
-        "--data",
-        data,
-        timeout=1500,
-    )
-    assert answer("verify", data)["findings"] == []
-    day = start.date()
-    while day <= datetime.fromisoformat(last).date():
-        newest = sorted((data / "settlements" / day.isoformat()).glob("*.json"))[-1]
-        yield from json.loads(newest.read_text("utf-8"))["intervals"]
-        day += timedelta(days=1)
+    for statement in replayed(folder / "data", config, archive, start, end):
+        yield from statement["intervals"]
 
 
 def tick_of(published: datetime) -> datetime:
@@ -67,7 +47,7 @@ def tick_of(published: datetime) -> datetime:
     return datetime.fromtimestamp(-(-published.timestamp() // 300) * 300, UTC)
 
 
-def follows(rows: list[dict[str, Any]], archive: Path, point: str, run: PriceMarket) -> dict[str, list[int]]:
+def check_load_follows_price(rows: list[dict[str, Any]], archive: Path, point: str, run: PriceMarket) -> dict[str, list[int]]:
     """Check the share of each model that ran in each settled interval against the prices that were published by then.
 
     A price is known two minutes after its interval and acted on at the next tick, the hashprice of a day is made from the day before. Rigs
@@ -86,7 +66,7 @@ def follows(rows: list[dict[str, Any]], archive: Path, point: str, run: PriceMar
         acting = [next((p for at, p in reversed(acts) if at <= s), None) for s in slices]
         for name, (_, watts, ths) in MODELS.items():
             full_mw = round(100e6 / 3 / watts) * watts / 1e6
-            runs = [_runs(kept, p, s, watts / ths, stale) for p, s in zip(acting, slices, strict=True)]
+            runs = [_should_run(kept, p, s, watts / ths, stale) for p, s in zip(acting, slices, strict=True)]
             if None in runs:
                 ran_before.pop(name, None)
                 continue
@@ -105,7 +85,7 @@ def _minutes(row: dict[str, Any]) -> float:
     return (datetime.fromisoformat(row["end"]) - datetime.fromisoformat(row["start"])).total_seconds() / 60
 
 
-def _runs(kept: Archive, price: Any, at: datetime, j_per_th: float, stale: timedelta) -> bool | None:
+def _should_run(kept: Archive, price: Any, at: datetime, j_per_th: float, stale: timedelta) -> bool | None:
     """Whether a model of this efficiency should run on this price; None where that cannot be said to a hair."""
     if price is None or at - price.over.end > stale:
         return None
@@ -127,9 +107,9 @@ def test_load_follows_price_at_hb_west_on_2022_07_13(tmp_path: Path) -> None:
         tmp_path, "ercot_rt_spp_15min_hubs_2020_2024.parquet", "ercot_dam_spp_hourly_lz_hb_2019_2025.parquet", "btc_daily.csv.gz"
     )
     config = site_file(tmp_path / "site.toml", "ercot", "HB_WEST")
-    rows = list(intervals(tmp_path, config, archive, "2022-07-13", "2022-07-13", "05:00:00+00:00"))
+    rows = list(settled_intervals(tmp_path, config, archive, "2022-07-13", "2022-07-13", "05:00:00+00:00"))
     assert len(rows) == 96 and max(float(r["price_usd_per_mwh"]["HB_WEST"]) for r in rows) > 5500.0
-    crossed = follows(rows, archive, "HB_WEST", PriceMarket.REAL_TIME_15_MIN)
+    crossed = check_load_follows_price(rows, archive, "HB_WEST", PriceMarket.REAL_TIME_15_MIN)
     assert all(down and up for down, up in crossed.values()), crossed
 
 
@@ -141,9 +121,9 @@ def test_load_follows_price_at_lz_west_in_winter_storm_uri(tmp_path: Path) -> No
         tmp_path, "ercot_rt_spp_15min_lz_hb_feb_2019_2020_2021.parquet", "ercot_dam_spp_hourly_lz_hb_2019_2025.parquet", "btc_daily.csv.gz"
     )
     config = site_file(tmp_path / "site.toml", "ercot", "LZ_WEST_EW")
-    rows = list(intervals(tmp_path, config, archive, "2021-02-12", "2021-02-20", "06:00:00+00:00"))
+    rows = list(settled_intervals(tmp_path, config, archive, "2021-02-12", "2021-02-20", "06:00:00+00:00"))
     assert len(rows) == 9 * 96
-    crossed = follows(rows, archive, "LZ_WEST_EW", PriceMarket.REAL_TIME_15_MIN)
+    crossed = check_load_follows_price(rows, archive, "LZ_WEST_EW", PriceMarket.REAL_TIME_15_MIN)
     assert all(down >= 3 and up >= 3 for down, up in crossed.values()), crossed
 
 
@@ -153,6 +133,6 @@ def test_load_follows_price_at_texas_hub_in_winter_storm_uri(tmp_path: Path) -> 
     """The same nine days in MISO, hourly, EST."""
     archive = archive_of(tmp_path, "miso_rt_lmp_hourly_hubs_2020_2024.parquet", "btc_daily.csv.gz")
     config = site_file(tmp_path / "site.toml", "miso", "TEXAS.HUB")
-    rows = list(intervals(tmp_path, config, archive, "2021-02-12", "2021-02-20", "05:00:00+00:00"))
-    crossed = follows(rows, archive, "TEXAS.HUB", PriceMarket.REAL_TIME_HOURLY)
+    rows = list(settled_intervals(tmp_path, config, archive, "2021-02-12", "2021-02-20", "05:00:00+00:00"))
+    crossed = check_load_follows_price(rows, archive, "TEXAS.HUB", PriceMarket.REAL_TIME_HOURLY)
     assert all(down and up for down, up in crossed.values()), crossed

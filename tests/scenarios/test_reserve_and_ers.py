@@ -28,7 +28,7 @@ HOUR, MINUTE = timedelta(hours=1), timedelta(minutes=1)
 DAY = Interval(NOON, NOON + 24 * HOUR)
 
 
-def services(**more: Any) -> Any:
+def site_with_services(**more: Any) -> Any:
     """Hall a, 0.12 MW, is the controllable load; hall b, 0.14 MW, promises to drop 0.1 MW to its base load of 0.03."""
     halls = [{"name": h, "meter": m, "limit_mw": 0.5} for h, m in (("a", "clr"), ("b", "ers"))]
     hours = list(range(24))
@@ -67,7 +67,7 @@ def facts() -> list[Any]:
 
 
 async def test_reserve_and_emergency_response_in_one_afternoon() -> None:
-    setup = services()
+    setup = site_with_services()
     fleet = Fleet(spec_of(setup.site.groups), 0, NOON.timestamp())
     made, journal, loads = world(setup, NOON, facts(), fleet=fleet), MemoryJournal(), {}
 
@@ -104,6 +104,6 @@ async def test_reserve_and_emergency_response_in_one_afternoon() -> None:
 
 
 def test_a_contract_keeps_its_rules_when_pickled_for_the_planner_process() -> None:
-    book = services().book
+    book = site_with_services().book
     assert pickle.loads(pickle.dumps(book)) == book
     assert pickle.loads(pickle.dumps(book))[3].figure("event_full", NOON.date()) == 0.95

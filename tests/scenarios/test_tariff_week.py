@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from tests.scenarios.archives import archive_of
-from tests.scenarios.weeks import A_DAY_OR_A_WEEK, HASH, of, planned, settled, site_file
+from tests.scenarios.weeks import A_DAY_OR_A_WEEK, HASH, checked_site_file, lines_of, make_plan, replay_statements
 
 TEXAS = ZoneInfo("America/Chicago")
 
@@ -27,18 +27,20 @@ def rate(at: datetime) -> Decimal:
 def test_tariff_energy_and_demand_charges_over_days_of_july(tmp_path: Path, days: int) -> None:
     archive = archive_of(tmp_path, HASH)
     config = tmp_path / "site.toml"
-    text = site_file("tariff-site.toml").read_text("utf-8")
+    text = checked_site_file("tariff-site.toml").read_text("utf-8")
     fixed = 'source = "fixed"                      # fixed | archive | mempool (url) | bitcoind (url, cookie)\nusd_per_ph_day = 45.0\n'
     assert fixed in text
     config.write_text(text.replace(fixed, 'source = "archive"\npath = "archive"\n'), "utf-8")
-    (tmp_path / "tariff-rate.toml").write_text(site_file("tariff-site.toml").with_name("tariff-rate.toml").read_text("utf-8"), "utf-8")
-    plan = planned(config, archive, "2022-07-11T17:40:00Z")
+    (tmp_path / "tariff-rate.toml").write_text(
+        checked_site_file("tariff-site.toml").with_name("tariff-rate.toml").read_text("utf-8"), "utf-8"
+    )
+    plan = make_plan(config, archive, "2022-07-11T17:40:00Z")
     by_start = {datetime.fromisoformat(i["start"]): i for i in plan["intervals"]}
     assert all(Decimal(str(i["price_usd_per_mwh"]["LARGE-POWER"])) == rate(at) for at, i in by_start.items())
-    bills = settled(tmp_path, config, archive, "2022-07-11T05:00:00+00:00", days)
+    bills = replay_statements(tmp_path, config, archive, "2022-07-11T05:00:00+00:00", days)
     highest = {"demand": Decimal(4), "on-peak-demand": Decimal(0)}  # the contract's least stands in the bill of 1 July
     for bill in bills:
-        energy = of(bill, "power", "energy")
+        energy = lines_of(bill, "power", "energy")
         rows = bill["intervals"]
         for row in rows:
             assert Decimal(row["price_usd_per_mwh"]["LARGE-POWER"]) == rate(datetime.fromisoformat(row["start"])), row["label"]

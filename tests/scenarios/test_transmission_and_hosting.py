@@ -51,7 +51,7 @@ BOOK: list[dict[str, Any]] = [
 GROUPS = [group("a-old", "a", watts=3000.0, ths=100.0), group("b-new", "b", watts=3500.0, ths=200.0, tenant="guest")]
 
 
-def known(hot: int) -> list[Any]:
+def published_facts(hot: int) -> list[Any]:
     """Prices and a system that peaks `hot` hours from noon at 85 GW, 60 GW else."""
     spans = [Interval(NOON + k * HOUR, NOON + (k + 1) * HOUR) for k in range(-200, 36)]
     facts: list[Any] = [SystemLoad(source="t", known_at=o.end, over=o, load_mw=60_000.0) for o in spans[:200]]
@@ -64,7 +64,7 @@ def known(hot: int) -> list[Any]:
 
 
 def test_what_if_transmission_is_billed_at_coincident_peaks() -> None:
-    state = State.start(small(), setup_from_document).after(Seen(at=NOON, facts=tuple(known(5))), 1)
+    state = State.start(small(), setup_from_document).after(Seen(at=NOON, facts=tuple(published_facts(5))), 1)
     answer = what_if(Baseline.of(state, NOON, ReferenceDayPrices(state)), {"book": [{"add": FOUR_CP}]})
     by_hour = {i["start"][11:13]: i["load_mw"] for i in answer["case"]["intervals"][:24]}
     assert by_hour[f"{(NOON + 5 * HOUR).hour:02d}"] < 0.01 < by_hour[f"{(NOON + 7 * HOUR).hour:02d}"]

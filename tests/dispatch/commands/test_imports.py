@@ -40,14 +40,14 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_from_a_meter_file_to_a_reconciled_span(data: Path) -> None:
-    first = answer("settle", "2026-08-20", "--data", "data", "--format", "json", cwd=data)
-    taken = answer("meter", "import", "meter.csv", "--data", "data", cwd=data, status=1)
+    first = run_json("settle", "2026-08-20", "--data", "data", "--format", "json", cwd=data)
+    taken = run_json("meter", "import", "meter.csv", "--data", "data", cwd=data, status=1)
     assert (taken["rows"], taken["readings"], taken["new"], taken["meters"]) == (91, 90, True, ["main"])
     assert [f["kind"] for f in taken["findings"]] == ["duplicate"] and taken["from"] == taken["to"] == "2026-08-20"
-    again = answer("meter", "import", "meter.csv", "--data", "data", cwd=data, status=1)
+    again = run_json("meter", "import", "meter.csv", "--data", "data", cwd=data, status=1)
     assert not again["new"]
 
-    settled = answer("settle", "2026-08-20", "--data", "data", "--statement", "initial.xml", "--format", "csv,json", cwd=data, status=1)
+    settled = run_json("settle", "2026-08-20", "--data", "data", "--statement", "initial.xml", "--format", "csv,json", cwd=data, status=1)
     assert (first["version"], settled["version"]) == (1, 2) and settled["meters"]["main"]["intervals"] == 90
     (row,) = settled["received"]["differences"]
     assert row["agrees"] and settled["received"]["statement_type"] == "INITIAL"
@@ -55,11 +55,11 @@ def test_from_a_meter_file_to_a_reconciled_span(data: Path) -> None:
     assert "received" not in kept and kept == {k: v for k, v in settled.items() if k != "received"}
 
     span = ("reconcile", "x_RTMOUTPUTINTERVAL_1.csv", "--from", "2026-08-19", "--to", "2026-08-21", "--data", "data")
-    document = answer(*span, "--calendar", "calendar.csv", cwd=data, status=1)
+    document = run_json(*span, "--calendar", "calendar.csv", cwd=data, status=1)
     assert [s["file"] for s in document["statements"]] == ["initial.xml", "x_RTMOUTPUTINTERVAL_1.csv"]
     assert document["disagree"] == 1 and document["statements"][1]["differences"][0]["unexplained_usd"] == "-2.00"
     assert [d["due"] for d in document["days"]] == [[], ["RTM_FINAL"], []]
-    plain = loadstone("reconcile", "--from", "2026-08-20", "--to", "2026-08-20", "--data", "data", cwd=data)
+    plain = run_loadstone("reconcile", "--from", "2026-08-20", "--to", "2026-08-20", "--data", "data", cwd=data)
     assert plain.returncode == 1 and "RTEIAMT" in plain.stdout and "differs by -$2.00" in plain.stdout
     assert "2026-08-20: RTM_FINAL posted and not received" in plain.stdout
 
@@ -77,5 +77,5 @@ def test_from_a_meter_file_to_a_reconciled_span(data: Path) -> None:
     ],
 )
 def test_what_is_wrong_is_said_in_a_line(data: Path, words: tuple[str, ...], says: str) -> None:
-    done = loadstone(*words, cwd=data)
+    done = run_loadstone(*words, cwd=data)
     assert done.returncode == 2 and says in done.stderr and "Traceback" not in done.stderr

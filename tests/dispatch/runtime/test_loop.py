@@ -33,7 +33,7 @@ from dispatch.store.journal import MemoryJournal
 from dispatch.store.tables import open_ledger
 from markets.facts import Call, CallKind, Price
 from tests.dispatch.worlds import world
-from tests.fakes import NOON, Forgetful, Telling, hashprice, price, prices
+from tests.fakes import NOON, DiscardedTelemetry, FixedSource, hashprice, price, prices
 from tests.sites import small
 
 HOUR, MINUTE = timedelta(hours=1), timedelta(minutes=1)
@@ -142,8 +142,8 @@ async def test_every_change_of_price_basis_is_in_the_journal() -> None:
     site = {"name": "S", "market": "ercot", "settlement_point": "LZ_WEST", "interconnect_mw": 1.0, "safe_state": "sleep"}
     setup = small(site=site)
     ahead = [price(25.0, NOON + k * HOUR, minutes=60, market="DAY_AHEAD_HOURLY", known_at=NOON - HOUR) for k in range(-1, 2)]
-    told = Telling([*prices([30.0] * 8, BEFORE), *ahead, hashprice(45.0, NOON)], broken=(NOON + 10 * MINUTE, NOON + 30 * HOUR))
-    back = Telling(prices([30.0] * 9, NOON + 29 * HOUR), name="back")
+    told = FixedSource([*prices([30.0] * 8, BEFORE), *ahead, hashprice(45.0, NOON)], broken=(NOON + 10 * MINUTE, NOON + 30 * HOUR))
+    back = FixedSource(prices([30.0] * 9, NOON + 29 * HOUR), name="back")
     journal, fleet = MemoryJournal(), fleet_of(setup)
     made = world(setup, NOON, sources=[told, back], fleet=fleet)
     state = await ran(made, journal, setup, 31)
@@ -262,13 +262,13 @@ async def test_a_call_does_not_wait_for_a_rig_that_hangs(tmp_path: Path) -> None
     setup = small()
     clock = WallClock(NOON, speed=1.0)
     fleet = fleet_of(setup, ScheduledFault(RigFault.NO_EFFECT, "a-old", rate=0.3))
-    controller = RigController(setup.site, simulated_drivers(fleet, clock), clock, Forgetful())
+    controller = RigController(setup.site, simulated_drivers(fleet, clock), clock, DiscardedTelemetry())
     inbox = Inbox(open_ledger(tmp_path))
     facts = [*prices([80.0] * 16, BEFORE), hashprice(45.0, NOON)]
     made = World(
         "live",
         clock,
-        SiteObserver(clock, [PolledSource(Telling(facts))], controller, inbox, refresh_each_tick=True),
+        SiteObserver(clock, [PolledSource(FixedSource(facts))], controller, inbox, refresh_each_tick=True),
         controller,
         InlinePlanner(),
     )

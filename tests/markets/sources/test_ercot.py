@@ -18,7 +18,7 @@ from markets.sources import ercot_dashboard as dashboard
 from markets.sources.ercot import PRODUCTS, RT, ErcotSource
 from markets.sources.feed import Feed
 from markets.sources.frame import PRICE_FLOOR, Shape, accept
-from tests.conformance.source_kit import keeps
+from tests.conformance.source_kit import check_facts
 from tests.markets.sources import ercot_pages
 from tests.markets.sources.ercot_pages import ErcotPages, invented, quarters
 from tests.markets.sources.tls import Reply, Web
@@ -273,7 +273,7 @@ async def test_a_whole_first_fetch(feed: Feed, pages: ErcotPages) -> None:
     assert sum(price.market is PriceMarket.REAL_TIME_15_MIN for price in prices) == 5 * 3
     assert sum(price.market is PriceMarket.DAY_AHEAD_HOURLY for price in prices) == 2 * 48
     assert {price.point for price in prices if price.market is PriceMarket.DAY_AHEAD_HOURLY} == {"HB_WEST", "LZ_WEST"}
-    keeps(asked, facts, now.at - timedelta(hours=1), now.at)
+    check_facts(asked, facts, now.at - timedelta(hours=1), now.at)
     reserves = Counter(fact.market for fact in facts if isinstance(fact, ReservePrice))
     assert reserves == {"DAM": 5 * 48, "REAL_TIME_15_MIN": 5 * 5}
     assert [fact.load_mw for fact in facts if isinstance(fact, SystemLoad)] == [70_015.5, 70_030.5, 70_045.5]
@@ -309,7 +309,7 @@ async def test_led_by_the_environment_alone(web: Web, pages: ErcotPages, monkeyp
         facts = await asked.fetch(now.at - timedelta(minutes=30), now.at)
     finally:
         await asked.aclose()
-    keeps(asked, facts, now.at - timedelta(minutes=30), now.at)
+    check_facts(asked, facts, now.at - timedelta(minutes=30), now.at)
     real_time = {(f.point, f.over.start): f for f in facts if isinstance(f, Price) and f.market is PriceMarket.REAL_TIME_15_MIN}
     assert {key: price.usd_per_mwh for key, price in real_time.items()} == {(p, s): invented(p, s) for p in POINTS for s in starts}
     assert {point: price.source for (point, _), price in real_time.items()} == {

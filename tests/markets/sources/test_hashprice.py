@@ -22,7 +22,7 @@ from markets import NotPublished, Refused, SourceError, Stale, Unreachable
 from markets.facts import HashPrice
 from markets.hashmath import breakeven_usd_per_mwh, btc_per_ph_day, network_hashrate_eh, subsidy_btc, usd_per_ph_day
 from markets.sources.hashprice import BitcoindHashprice, FixedHashprice, MempoolHashprice, epoch_s
-from tests.conformance.source_kit import conforms, keeps
+from tests.conformance.source_kit import check_facts, conforms
 from tests.realdata import real
 
 NOW = datetime(2026, 8, 20, 17, 3, tzinfo=UTC)
@@ -165,7 +165,7 @@ async def asked(source: MempoolHashprice | BitcoindHashprice) -> HashPrice:
     try:
         (fact,) = await source.fetch(NOW - timedelta(minutes=5), NOW)
         assert isinstance(fact, HashPrice)
-        keeps(source, [fact], NOW - timedelta(minutes=5), NOW)
+        check_facts(source, [fact], NOW - timedelta(minutes=5), NOW)
         assert await source.fetch(NOW, NOW) == []  # not due again
         return fact
     finally:

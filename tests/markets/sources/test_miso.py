@@ -18,7 +18,7 @@ from markets.grid import Market, OperatingDay
 from markets.sources.feed import Feed
 from markets.sources.frame import PRICE_FLOOR, Shape, accept
 from markets.sources.miso import MisoSource
-from tests.conformance.source_kit import keeps
+from tests.conformance.source_kit import check_facts
 from tests.markets.sources.tls import Reply, Web
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -178,7 +178,7 @@ async def test_a_first_fetch_brings_everything(feed: Feed, pages: MisoPages) -> 
     assert sum(price.market is PriceMarket.DAY_AHEAD_HOURLY for price in prices) == 48
     assert [fact.load_mw for fact in facts if isinstance(fact, SystemLoad)] == [70_000.0 + m for m in range(0, 600, 5)]
     assert [fact.load_mw for fact in facts if isinstance(fact, LoadForecast)] == [60_000.0 + h for h in range(1, 25)]
-    keeps(asked, facts, now.at - timedelta(hours=2), now.at)
+    check_facts(asked, facts, now.at - timedelta(hours=2), now.at)
 
 
 FAULTS = {

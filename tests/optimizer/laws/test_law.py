@@ -94,7 +94,7 @@ def test_contracts_side_by_side_settle_each_megawatt_hour_once(seed):
     for beside in ((power, one), (one, power)):
         kit.keeps_the_law(two, where, ahead, rng, linear=True, beside=beside)
     program = kit.program_of(where, (power, one, two), ahead, kit.SoFar(at=ahead.at))
-    path = kit.unpack(program, kit.rigs_of(program, kit.given_load(program, rng)))
+    path = kit.unpack(program, kit.rigs_of(program, kit.solve_with_random_load(program, rng)))
     real = kit.actuals_of(program, path)
     together = kit.settle((power, one, two), real).net_exact_usd
     index = kit.settle((power,), real).net_exact_usd

@@ -258,7 +258,7 @@ def test_the_law_in_expectation_over_where_the_peak_falls(seed):
     share = rng.dirichlet(np.ones(12)) * rng.uniform(0, 1)
     ahead = foreseen(outlook(random_prices(rng, 12)), share)
     program = program_of(where, (contract,), ahead, SoFar(at=AT))
-    solution = kit.given_load(program, rng)
+    solution = kit.solve_with_random_load(program, rng)
     said = sum(float(e.usd.at(solution.x).sum()) for e in program.earned)
     real = actuals_of(program, unpack(program, rigs_of(program, solution)))
     bills = []
