@@ -11,6 +11,7 @@ import pytest
 
 from tests.dispatch.imports.ercot_documents import extract_csv, statement_xml
 from tests.dispatch.settlement.fixtures import HandMadeDay
+from tests.e2e.site import run_json, run_loadstone
 
 ON = date(2026, 8, 20)
 
