@@ -83,7 +83,7 @@ def test_a_book_is_not_changed_by_the_one_after_it() -> None:
     assert before.recent("LZ_WEST", 24) == (rt(T0, 20.0),)
 
 
-def test_look_ups() -> None:
+def test_lookups_of_a_book() -> None:
     book = FactBook().after(a_days_facts())
     assert [p.usd_per_mwh for p in book.recent("LZ_WEST", 1)] == [112.0, 113.0, 114.0, 115.0]
     assert book.last_price("LZ_NORTH") is None and book.recent("LZ_NORTH", 1) == ()
@@ -98,11 +98,11 @@ def test_look_ups() -> None:
 @pytest.mark.parametrize(
     ("point", "zone"), [("LZ_WEST_EW", "LZ_WEST"), ("LZ_WEST", "LZ_WEST"), ("HB_WEST", "HB_WEST"), ("TEXAS.HUB", "TEXAS.HUB")]
 )
-def test_the_energy_weighted_zone_is_day_ahead_its_zone(point: str, zone: str) -> None:
+def test_the_energy_weighted_zone_has_the_day_ahead_price_of_its_zone(point: str, zone: str) -> None:
     assert day_ahead_point(point) == zone
 
 
-def test_of_runs_that_end_together_the_settlement_run_speaks() -> None:
+def test_of_runs_that_end_together_the_settlement_run_counts() -> None:
     over = Interval(T0 + timedelta(minutes=10), T0 + QUARTER)
     sced = Price(source="t", known_at=T0, point="LZ_WEST", market=PriceMarket.REAL_TIME_SCED, over=over, usd_per_mwh=1.0)
     book = FactBook().after([sced, rt(T0, 2.0)])
@@ -115,7 +115,7 @@ def economics(on: date, btc_usd: float = 60_000.0) -> HashEconomics:
     return HashEconomics(source="t", known_at=known, on=on, difficulty=1.0e14, btc_usd=btc_usd, fees_btc_per_block=0.1, subsidy_btc=3.125)
 
 
-def test_a_day_runs_on_yesterdays_hashprice_and_settles_on_its_own() -> None:
+def test_a_day_is_planned_on_yesterdays_hashprice_and_settled_on_its_own() -> None:
     day = date(2026, 7, 10)
     book = FactBook().after([economics(day - timedelta(days=1)), economics(day, 66_000.0)])
     during = FactBook().after([economics(day - timedelta(days=1))]).hashprice(T0)

@@ -57,7 +57,7 @@ def test_hour_ending_labels_of_the_days_that_change_clocks() -> None:
 
 @settings(deadline=None)
 @given(DAYS, st.sampled_from([Market.ERCOT, Market.MISO]))
-def test_hour_ending_labels_are_one_of_a_kind_within_a_day(on: date, market: Market) -> None:
+def test_hour_ending_labels_are_unique_within_a_day(on: date, market: Market) -> None:
     labels = [hour_ending(market, o.start) for o in OperatingDay(market, on).grid(60).intervals]
     assert len(set(labels)) == len(labels) and [label.rstrip("*") for label in labels] == sorted(label.rstrip("*") for label in labels)
 
@@ -86,7 +86,7 @@ def test_instants_are_read_with_their_offset(text: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["2026-07-10T12:00:00", "tomorrow", "2026-13-01T00:00Z", ""])
-def test_instants_without_offset_or_sense_are_refused(text: str) -> None:
+def test_instants_that_are_invalid_or_without_offset_are_refused(text: str) -> None:
     with pytest.raises(ValueError, match="offset|ISO 8601"):
         parse_instant(text)
     with pytest.raises(ValueError, match="offset"):

@@ -54,7 +54,7 @@ def test_onto_a_grid_that_reaches_beyond_is_a_gap_there() -> None:
     assert wider.values[1:3].tolist() == [1.0, 2.0]
 
 
-def test_values_are_read_only_and_one_an_interval() -> None:
+def test_values_are_read_only_and_one_for_each_interval() -> None:
     one = series([1.0, 2.0])
     with pytest.raises(ValueError, match="read-only"):
         one.values[0] = 3.0

@@ -1,4 +1,4 @@
-"""Sites, outlooks and checks the optimizer's tests stand on."""
+"""Sites, outlooks, actuals and checks that the tests of the optimizer share."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def group(name: str, model: str = "s21", rigs: int = 1000, hall: str = "a", **mo
 
 
 def site(*groups: RigGroup, halls: Sequence[Hall] = (), **more: Any) -> Site:
-    """One meter, no losses unless told, halls wide open unless given."""
+    """A site with one meter, no losses and halls without a binding limit, unless given."""
     names = dict.fromkeys(g.hall for g in groups)
     meter = Meter(id="main", settlement_point=POINT, loss_factor=more.pop("loss_factor", 1.0))
     return Site(
@@ -129,7 +129,7 @@ def awake_before(where: Site, state: SoFar, name: str) -> float:
 
 
 def broken_limits(where: Site, plan: Plan, state: SoFar, *, minimum_times: bool = True) -> list[str]:
-    """What a plan breaks, looked at from outside: nothing of the program is asked."""
+    """The limits that a plan breaks, computed without the program."""
     tolerance = 1e-4
     wrong = []
     start_s, minutes = plan.grid.edges[:-1], np.diff(plan.grid.edges) / 60.0

@@ -1,4 +1,4 @@
-"""Sites, markets, books and calls drawn by chance: what the laws of the book are held against. The same seed is the same case."""
+"""Random sites, markets, books and calls on which the laws of the book are tested. The same seed gives the same case."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ MARKS = (-251.0, -1.0, 0.0, 30.0, 5000.0)
 
 
 @dataclass(frozen=True)
-class Told:
-    """What a deployed instruction asks for, told apart from how a contract hears it: groups, when, and MW."""
+class InstructedLoad:
+    """The load that a deployed instruction asks for, independent of how a contract represents it: groups, when, and MW."""
 
     obligation: str
     names: tuple[str, ...]
@@ -40,14 +40,14 @@ class Told:
 
 @dataclass(frozen=True)
 class Case:
-    """Everything `plan` takes, and what was told."""
+    """Everything `plan` takes, and the loads that instructions ask for."""
 
     site: Site
     book: tuple[Obligation, ...]
     outlook: Outlook
     so_far: SoFar
     availability: Availability = Availability()
-    told: tuple[Told, ...] = ()
+    instructions: tuple[InstructedLoad, ...] = ()
 
     @property
     def inputs(self) -> tuple[object, ...]:
@@ -84,7 +84,7 @@ def span(rng: np.random.Generator, n: int = 16, *, days: bool = True) -> Grid:
 
 
 def prices(rng: np.random.Generator, n: int, *, gaps: bool = False) -> np.ndarray:
-    """To the cent, with the cap, the floor and nothing among them, and hours nobody published."""
+    """Prices to the cent, some at the cap, the floor and zero, and with `gaps` some that are not published."""
     values = fixtures.random_prices(rng, n)
     for mark in MARKS:
         values = np.where(rng.random(n) < 0.03, mark, values)
@@ -171,10 +171,10 @@ def maintenance(rng: np.random.Generator, where: Site, over: Grid) -> Availabili
 
 def calls(
     rng: np.random.Generator, where: Site, book: Iterable[Obligation], over: Grid, most: int = 4
-) -> tuple[list[Call], list[Told], dict]:
+) -> tuple[list[Call], list[InstructedLoad], dict]:
     """Instructions to contracts of a book, several at once: caps, reductions and set points, recalled, cancelled and called again; what
     each asks for, and the loads at notice that reductions count from."""
-    book, found, told, before = list(book), [], [], {}
+    book, found, instructions, before = list(book), [], [], {}
     for k in range(int(rng.integers(1, most + 1))):
         contract = book[int(rng.integers(len(book)))]
         names = contract.scope.names(where)
@@ -194,8 +194,8 @@ def calls(
         sent, until = _ended(rng, first, length_s)
         found += sent
         if until is None or until > start:
-            told.append(Told(contract.name, names, Interval(start, until or over.end + timedelta(days=9)), *asks))
-    return found, told, before
+            instructions.append(InstructedLoad(contract.name, names, Interval(start, until or over.end + timedelta(days=9)), *asks))
+    return found, instructions, before
 
 
 def _ended(rng: np.random.Generator, call: Call, length_s: float) -> tuple[list[Call], datetime | None]:

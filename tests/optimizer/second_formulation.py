@@ -1,7 +1,7 @@
-"""A second formulation in plain PuLP, from the rules and not from our blocks: every rig lives through runs awake and runs asleep.
+"""An independent formulation of the program in plain PuLP, written from the rules: each rig alternates runs awake and runs asleep.
 
-A run is an arc from the interval it begins in to the one it ends in, no shorter than the minimum time; rigs flow from arc to arc. Nothing
-of the optimizer is used but the site's own figures. Slow, and plain to read.
+A run is an arc from the interval in which it begins to the one in which it ends, at least the minimum time long; rigs flow from arc to arc.
+It uses nothing of the optimizer except the figures of the site. It is slow and easy to check.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ class Oracle:
             self.must(pulp.lpSum(self.rigs[group.name, m.name][t] for m in modes) == self._awake(group.name, t))
 
     def _runs(self, minutes: float) -> list[tuple[int, int, pulp.LpVariable]]:
-        """Arcs [a, b) that last long enough; the last interval's end lets every run go on."""
+        """Arcs [a, b) that last at least the minimum time; a run that reaches the end of the horizon may be shorter."""
         last = len(self.times)
         ends = {
             a: [b for b in range(a + 1, last + 1) if b == last or self.start_s[b] >= self.start_s[a] + minutes * 60] for a in self.times
@@ -82,11 +82,11 @@ class Oracle:
         return pulp.lpSum(x for a, b, x in self.runs[group] if a <= t < b)
 
     def old(self, group: str, t: int, minutes: float) -> object:
-        """Rigs awake at t that were woken at least so many minutes before it begins; those awake when all began count as old."""
+        """Rigs awake at t that were woken at least so many minutes earlier; rigs awake when the horizon began count as woken earlier."""
         return pulp.lpSum(x for a, b, x in self.runs[group] if a <= t < b and (a < 0 or self.start_s[a] + minutes * 60 <= self.start_s[t]))
 
     def mw(self, names: Sequence[str], t: int) -> object:
-        """Load at the meter: who is not awake draws standby."""
+        """Load at the meter, MW; rigs that are not awake draw standby power."""
         parts = []
         for group in (self.site.group(name) for name in names):
             idle = next((m.watts for m in group.modes if m.name == SLEEP), 0.0)
@@ -131,7 +131,7 @@ class Oracle:
                 self.must(change >= -self.site.max_ramp_down_mw_per_min * self.hours[t] * 60)
 
     def event(self, names: Sequence[str], most_mw: float, during: Sequence[bool]) -> None:
-        """3.9: a deployed instruction; what cannot be shed may stay."""
+        """3.9: a deployed instruction; load that cannot be shed may remain."""
         for t in self.times:
             if during[t]:
                 idle = sum(
@@ -146,7 +146,7 @@ class Oracle:
             self.usd.append(self.ph(self.all if names is None else names, t) * (self.hours[t] / 24 * self.hashprice[t] * (1 - fee)))
 
     def energy(self, adders: float, price: Mapping[str, Sequence[float]], settled: Sequence[str] = ()) -> None:
-        """3.1: metered load times losses at the meter's price and the adders; `settled` by another contract but for the adders."""
+        """3.1: metered load with losses at the meter's price, plus adders; of load `settled` by another contract only the adders."""
         for meter in self.site.meters:
             for name in self.behind(meter.id):
                 for t in self.times:
@@ -154,8 +154,8 @@ class Oracle:
                     self.usd.append(self.mw([name], t) * (-(p + adders) * meter.loss_factor * self.hours[t]))
 
     def block(self, mw: float, fixed: float, meter: str, price: Sequence[float], haircut: float, cap: float | None) -> None:
-        """3.2: buy above the block at the price, sell below it less the haircut up to the cap, lose the rest. At the full price even
-        one below zero is taken, as buying and selling are one."""
+        """3.2: energy above the block is bought at the price; energy below it is sold back at the price less the haircut, up to the cap,
+        and the rest is lost. Without a haircut, negative prices count too, because buying and selling are then the same."""
         loss = next(m.loss_factor for m in self.site.meters if m.id == meter)
         linear = cap is not None and not haircut and cap >= mw
         for t in self.times:
@@ -170,13 +170,13 @@ class Oracle:
             self.usd.append((paid * earned - bought * price[t] - mw * fixed) * self.hours[t])
 
     def coincident(self, usd_per_kw_year: float, months: int, share: Sequence[float]) -> None:
-        """3.4: expected cost of the month's peak."""
+        """3.4: the expected cost of the month's coincident peak."""
         for t in self.times:
             self.usd.append(self.mw(self.all, t) * (-share[t] * usd_per_kw_year * 1000 / months))
 
     def reserve(self, meter: str, offers: Mapping[str, tuple[float, Sequence[float]]], floor_mw: float = 0.0) -> None:
-        """3.5: up reserve of a controllable load: no more than rigs that may be told to sleep draw over sleep, than load above LPC, than is
-        qualified; a megawatt once. `offers`: product -> (qualified MW, price)."""
+        """3.5: up reserve of a controllable load. It is at most the draw above sleep of rigs that may go to sleep, the load above the low
+        power consumption, and the qualified MW; each megawatt is sold once. `offers`: product -> (qualified MW, price)."""
         names = self.behind(meter)
         for t in self.times:
             sold = {product: self.var(0, most) for product, (most, _) in offers.items()}
@@ -188,7 +188,7 @@ class Oracle:
                 self.must(pulp.lpSum(sold.values()) + floor_mw * above <= self.mw(names, t))
 
     def _can_drop(self, group: RigGroup, t: int) -> object:
-        """The group's old rigs, the ones in the highest mode first."""
+        """The group's rigs past their minimum time, those in the highest mode first."""
         idle = next((m.watts for m in group.modes if m.name == SLEEP), 0.0)
         modes = [m for m in group.modes if m.name != SLEEP]
         told = {m.name: self.var() for m in modes}
@@ -198,7 +198,7 @@ class Oracle:
         return pulp.lpSum(told[m.name] * ((m.watts - idle) * self.over[group.hall] / 1e6) for m in modes)
 
     def forward(self, ph: float, price: float, damages: float, period: Sequence[int]) -> None:
-        """3.16: the whole at price less index, what is missing of each period's sum at damages and the gain."""
+        """3.16: the full quantity at price less index; a shortfall of a period's sum at the damages plus that gain."""
         for t in self.times:
             self.usd.append((price - self.hashprice[t]) * ph * self.hours[t] / 24)
         for number in sorted(set(period)):
@@ -210,7 +210,8 @@ class Oracle:
     def hosting(
         self, names: Sequence[str], fee: float, price: Sequence[float], strike: float, passes: bool, promise: tuple[float, float]
     ) -> None:
-        """A tenant under its strike pays fee and, passed through, the price; below the promised MWh the site owes the credit."""
+        """A tenant that runs below its strike pays the fee and, if passed through, the price; below the promised MWh the site owes the
+        credit."""
         wanted = [price[t] < strike for t in self.times]
         loss = self.site.meter_of[names[0]].loss_factor
         for t in self.times:
@@ -221,7 +222,7 @@ class Oracle:
         self.usd.append(missing * -credit)
 
     def best(self, solver: Callable[[], pulp.LpSolver] | None = None) -> float | None:
-        """The most dollars; None when nothing keeps every row."""
+        """The highest value in usd; None when the problem is infeasible."""
         self.problem.setObjective(pulp.lpSum(self.usd))
         self.problem.solve((solver or (lambda: pulp.HiGHS(msg=False, gapRel=1e-10)))())
         return float(pulp.value(self.problem.objective)) if pulp.LpStatus[self.problem.status] == "Optimal" else None

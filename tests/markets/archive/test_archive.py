@@ -130,7 +130,7 @@ def test_sources_that_disagree_are_a_finding_and_the_first_is_served(archive: Ar
     assert zone.disputed == 1 and archive.read("price", ["LZ_WEST"], disputed=True).height == 3
 
 
-def test_one_file_that_says_two_things_of_one_interval_is_a_finding(archive: Archive, tmp_path: Path) -> None:
+def test_two_values_for_one_interval_in_one_file_are_a_finding(archive: Archive, tmp_path: Path) -> None:
     text = PRICES + "x," + PRICES.splitlines()[1].split(",", 1)[1].replace("21.504", "99.00") + "\n"
     report = archive.import_file(written(tmp_path, "july.csv", text))
     assert len(report.findings) == 1 and archive.final_prices("LZ_WEST", [RT], DAY)[0].usd_per_mwh == 21.50
@@ -222,7 +222,7 @@ async def test_the_archive_is_a_source(archive: Archive, tmp_path: Path) -> None
     assert await ArchiveSource(Archive(tmp_path / "nothing"), ["LZ_WEST"], Market.ERCOT).fetch(since, until) == []
 
 
-def test_nothing_half_written_is_ever_seen(archive: Archive, tmp_path: Path) -> None:
+def test_a_half_written_file_is_never_read(archive: Archive, tmp_path: Path) -> None:
     archive.import_file(written(tmp_path, "july.csv", PRICES))
     stray = archive.folder / "price" / ".2024-08.parquet.1.tmp"
     stray.write_bytes(b"half")

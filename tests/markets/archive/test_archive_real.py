@@ -42,7 +42,7 @@ def uri(tmp_path_factory: pytest.TempPathFactory) -> Archive:
     )[0]
 
 
-def test_february_2021(uri: Archive) -> None:
+def test_prices_of_february_2021(uri: Archive) -> None:
     february = span("2021-02-01T06:00", "2021-03-01T06:00")
     real_time = uri.final_prices("HB_WEST", [RT], february)
     assert len(real_time) == 28 * 96
@@ -70,7 +70,7 @@ def hubs(tmp_path_factory: pytest.TempPathFactory) -> tuple[Archive, list[Import
     return taken(tmp_path_factory.mktemp("hubs"), "ercot_rt_spp_15min_hubs_2020_2024.parquet", "ercot_rt_spp_two_vintages_2024.csv.gz")
 
 
-def test_the_hubs(hubs: tuple[Archive, list[ImportReport]]) -> None:
+def test_hub_prices_of_ercot(hubs: tuple[Archive, list[ImportReport]]) -> None:
     archive, (report, _) = hubs
     july = archive.final_prices("HB_WEST", [RT], span("2022-07-13T05:00", "2022-07-14T05:00"))
     assert len(july) == 96 and 5500 <= max(p.usd_per_mwh for p in july) < 5510
@@ -97,7 +97,7 @@ def test_first_published_prices_disagree_with_the_corrected_series(hubs: tuple[A
     assert price.usd_per_mwh == 353.16
 
 
-def test_load_and_its_record(tmp_path: Path) -> None:
+def test_system_load_and_its_record(tmp_path: Path) -> None:
     archive, (report,) = taken(tmp_path, "ercot_native_load_hourly_2022_2025.parquet")
     record = archive.read("load").sort("value").tail(1)
     assert round(record["value"][0]) == 85199
@@ -138,7 +138,7 @@ def test_real_time_and_day_ahead_in_one_table(tmp_path: Path) -> None:
     assert len(archive.final_prices("HB_HUBAVG", [RT, HOURLY], year)) == 35136
 
 
-def test_miso(tmp_path: Path) -> None:
+def test_prices_of_miso(tmp_path: Path) -> None:
     archive, (report, of_five) = taken(
         tmp_path, "miso_rt_lmp_hourly_hubs_2020_2024.parquet", "miso_rt_lmp_hourly_mean_of_5min_2024.parquet"
     )

@@ -70,19 +70,19 @@ def test_a_stale_price_gives_way_to_the_day_ahead(age_min: int, price_basis: Pri
 
 
 @pytest.mark.parametrize(("age_h", "price_basis"), [(2, PriceBasis.PERSISTENCE), (24, PriceBasis.PERSISTENCE), (25, PriceBasis.SAFE_STATE)])
-def test_without_a_day_ahead_price_the_last_one_stands_in_for_a_day(age_h: int, price_basis: PriceBasis) -> None:
+def test_without_a_day_ahead_price_the_last_price_is_used_for_a_day(age_h: int, price_basis: PriceBasis) -> None:
     seen = look([rt(AT - timedelta(hours=age_h), 143.2)])
     assert seen.price_basis is price_basis
     values = seen.price("LZ_WEST").values
     assert (values == 143.2).all() if price_basis is PriceBasis.PERSISTENCE else np.isnan(values).all()
 
 
-def test_yesterdays_day_ahead_hours_stand_in_when_todays_never_came() -> None:
+def test_yesterdays_day_ahead_hours_are_used_when_todays_are_missing() -> None:
     seen = look(dam_day(TODAY - DAY, 30.0))
     assert seen.price_basis is PriceBasis.PERSISTENCE and seen.price("LZ_WEST").values[0] == 42.0
 
 
-def test_nothing_known_is_the_safe_state_in_words_never_a_zero() -> None:
+def test_without_any_price_the_safe_state_holds_and_no_price_is_zero() -> None:
     seen = look([], hash_default=None)
     assert seen.price_basis is PriceBasis.SAFE_STATE
     assert np.isnan(seen.price("LZ_WEST").values).all() and np.isnan(seen.hashprice.values).all()
@@ -100,7 +100,7 @@ def test_an_hourly_real_time_price_may_be_an_hour_older(age_min: int, price_basi
     assert look([hourly], market=Market.MISO, point="TEXAS.HUB").price_basis is price_basis
 
 
-def test_the_energy_weighted_zone_looks_ahead_with_its_zones_day_ahead_price() -> None:
+def test_the_energy_weighted_zone_uses_the_day_ahead_price_of_its_zone() -> None:
     seen = look([rt(AT - timedelta(minutes=5), 143.2, point="LZ_WEST_EW"), *dam_day(TODAY, 30.0)], point="LZ_WEST_EW")
     assert seen.price("LZ_WEST_EW").at(datetime(2026, 7, 10, 20, tzinfo=UTC)) == 45.0
 

@@ -63,12 +63,12 @@ def ahead_of(past: list[float], ahead: list[float], hours: int = 42, **more) -> 
     return grid, series.values
 
 
-def test_shares_are_shares():
+def test_peak_shares_lie_between_zero_and_one():
     _, share = ahead_of([78_000.0] * 10, [82_000.0, 80_000.0])
     assert (share >= 0).all() and 0.05 < share.sum() <= 1
 
 
-def test_the_hottest_hours_of_the_hottest_day_are_the_likeliest():
+def test_the_highest_hours_of_the_highest_day_are_the_likeliest():
     grid, share = ahead_of([78_000.0] * 10, [82_000.0, 80_000.0])
     local = np.array([over.start.astimezone(ERCOT.tz).hour for over in grid.intervals])
     first = np.arange(len(grid)) < 18 * 4
@@ -77,7 +77,7 @@ def test_the_hottest_hours_of_the_hottest_day_are_the_likeliest():
     assert share[local < 12].sum() < 1e-6
 
 
-def test_below_the_months_highest_nothing_counts():
+def test_loads_below_the_months_highest_have_no_chance():
     """The system's peak so far is the threshold: 95 GW on the third leaves 80 GW no chance."""
     _, share = ahead_of([78_000.0, 78_000.0, 95_000.0, *[78_000.0] * 7], [80_000.0, 80_000.0])
     assert share.sum() < 1e-9
@@ -86,7 +86,7 @@ def test_below_the_months_highest_nothing_counts():
     assert 0 < near.sum() < under.sum()
 
 
-def test_the_nearer_the_months_end_the_surer():
+def test_probabilities_rise_towards_the_end_of_the_month():
     early = ahead_of([80_000.0] * 2, [83_000.0, 80_000.0])[1].sum()
     late = ahead_of([80_000.0] * 28, [83_000.0, 80_000.0])[1].sum()
     assert early < 0.05 and late > 0.7
@@ -97,7 +97,7 @@ def test_the_last_days_of_a_month_are_certain_to_hold_it_when_nothing_was_higher
     assert share.sum() == pytest.approx(1.0, abs=0.01)
 
 
-def test_months_do_not_compete():
+def test_each_month_has_its_own_peak():
     grid, share = ahead_of([80_000.0] * 30, [84_000.0, 70_000.0], hours=42)
     month = months(ERCOT, grid)
     assert share[month == month[0]].sum() > 0.8, "the 31st is hot"
@@ -130,7 +130,7 @@ def day_start(over: Interval) -> datetime:
     return OperatingDay.of(ERCOT, over.start).start
 
 
-def test_the_newest_reading_says_more_of_the_next_quarter_hour_than_the_forecast():
+def test_the_newest_reading_outweighs_the_forecast_of_the_next_quarter_hour():
     """The day's forecast is flat at 76 GW; the last quarter hour was read at 79, the hour before at 76."""
     day, read = day_of("2026-08-11"), [76_000.0] * 3 + [79_000.0]
     at = day.start + 17 * HOUR
@@ -169,7 +169,7 @@ def test_a_coarse_grid_holds_what_its_quarters_hold():
     assert half is not None and half.values.sum() == pytest.approx(coarse.values.sum(), rel=0.2)
 
 
-def test_without_any_load_there_is_no_answer_and_the_outlook_says_so():
+def test_without_any_load_no_peak_is_predicted_and_the_outlook_notes_it():
     grid = Grid.regular(datetime(2026, 8, 1, tzinfo=UTC), datetime(2026, 8, 2, tzinfo=UTC), 60)
     assert coincident_peak_probability(FactBook(), grid, ERCOT) is None
     blind = outlook(FactBook(), grid.start, grid, ["LZ_WEST"], ERCOT, 45.0, peak_windows_min=(15,))
@@ -180,7 +180,7 @@ def test_without_any_load_there_is_no_answer_and_the_outlook_says_so():
     assert not outlook(book, at, plan_grid(at, 15, 24), ["LZ_WEST"], ERCOT, 45.0).peak_share
 
 
-def test_the_month_is_remembered_past_the_week_of_the_book():
+def test_the_highest_loads_of_the_month_survive_pruning():
     """A peak on the second still stands on the twentieth, whatever was pruned."""
     past = [78_000.0, 90_000.0, *[78_000.0] * 18]
     book, at = book_of(past, [82_000.0, 82_000.0])
@@ -217,7 +217,7 @@ def test_a_season_has_one_peak_where_its_months_have_three():
 
 @settings(max_examples=40, deadline=None)
 @given(seed=st.integers(0, 10_000), minutes=st.sampled_from([5, 15, 60]), window=st.sampled_from([15, 30]))
-def test_the_fact_is_the_highest_metered_interval(seed, minutes, window):
+def test_the_actual_peak_is_the_highest_metered_interval(seed, minutes, window):
     rng = np.random.default_rng(seed)
     day = day_of("2026-08-20")
     grid = day.grid(minutes)
@@ -234,7 +234,7 @@ def test_the_fact_is_the_highest_metered_interval(seed, minutes, window):
     np.testing.assert_allclose(share, day.grid().share_within(peak) * 0.25 / peak.hours, atol=1e-12)
 
 
-def test_only_the_months_own_highest_and_only_what_is_whole():
+def test_the_actual_peak_needs_complete_intervals_of_its_own_month():
     day = day_of("2026-08-31")
     after = OperatingDay(ERCOT, day.on + timedelta(days=1))
     facts = [*loads(day, 80_000.0, 15), *loads(after, 90_000.0, 15)]
@@ -246,7 +246,7 @@ def test_only_the_months_own_highest_and_only_what_is_whole():
     assert {over.start.minute for over, s in zip(day.grid().intervals, peak.values, strict=True) if s} <= {15, 30, 45}
 
 
-def test_a_correction_takes_the_place_of_what_it_corrects():
+def test_a_correction_replaces_the_corrected_load():
     over = Interval(datetime(2026, 8, 20, 22, tzinfo=UTC), datetime(2026, 8, 20, 23, tzinfo=UTC))
     told = [SystemLoad(source="t", known_at=over.end + k * HOUR, over=over, load_mw=80_000.0 - k) for k in (0, 2, 1)]
     assert [f.load_mw for f in newest(told)] == [79_998.0]
@@ -261,7 +261,7 @@ def test_months_are_the_markets_own():
     assert list(months(ERCOT, grid)) == [12 * 2026 + 9, 12 * 2026 + 10]
 
 
-def test_real_peaks_of_two_summers_are_foreseen_among_the_likeliest_hours():
+def test_real_peaks_of_two_summers_are_among_the_likeliest_hours():
     """ERCOT's hourly load of 2022 and 2024, persistence only: no forecast was kept. The hour of each monthly peak must stand among the
     four likeliest of its day, and its day must be worth standing by: more than a quiet day's chance."""
     import polars as pl

@@ -24,7 +24,7 @@ def ahead() -> Outlook:
     return Outlook(AT, over, {"LZ": price, "HB": price}, {"LZ": basis, "HB": basis}, Series.flat(over, 45, ""), Series.flat(over, 20, ""))
 
 
-def test_each_interval_moves_by_its_hour_of_a_day_that_was():
+def test_each_interval_moves_by_the_residual_of_its_hour():
     days = np.arange(48.0).reshape(2, 24)
     made = scenarios(ahead(), {"LZ": days}, 3, 200)
     moved = np.array([s.energy["LZ"].values - ahead().energy["LZ"].values for s in made])
@@ -38,7 +38,7 @@ def test_each_interval_moves_by_its_hour_of_a_day_that_was():
     assert all((a.energy["LZ"].values == b.energy["LZ"].values).all() for a, b in zip(made, again, strict=True))
 
 
-def test_residuals_are_whole_days_that_both_markets_know():
+def test_residuals_are_complete_days_of_both_markets():
     facts = []
     for back in (1, 2, 3):
         midnight = AT.replace(hour=0) - back * DAY

@@ -100,7 +100,7 @@ async def test_whole_days_of_real_time_reserve(feed: Feed, pages: ErcotPages, da
     }
 
 
-async def test_real_time_reserve_is_told_once_and_again_when_restated(feed: Feed, pages: ErcotPages) -> None:
+async def test_real_time_reserve_is_returned_once_and_again_when_changed(feed: Feed, pages: ErcotPages) -> None:
     starts = quarters(PLAIN)[40:44]
     now = Now(starts[-1] + timedelta(minutes=18))
     asked = source(feed, now)
@@ -138,7 +138,7 @@ async def test_agents_and_no_mapping_download(feed: Feed, web: Web, pages: Ercot
     assert len(web.paths("mirDownload")) == downloads == 2  # documents are kept, lists are asked anew
 
 
-async def test_fall_back_hour_is_seen_as_it_comes(feed: Feed, pages: ErcotPages) -> None:
+async def test_the_repeated_fall_back_hour_is_read_correctly(feed: Feed, pages: ErcotPages) -> None:
     """gridstatus names the first pass of 01:xx an hour late; polling must still find each interval within minutes of its end."""
     now = Now(datetime(2026, 11, 1, 4, 50, tzinfo=UTC))
     asked = source(feed, now)
@@ -193,7 +193,7 @@ async def test_faults_of_the_web_surface(feed: Feed, pages: ErcotPages, fault: s
     assert len(await real_time(feed, start, start + timedelta(hours=1))) == 3
 
 
-async def test_silence_is_killed_at_the_deadline(feed: Feed, pages: ErcotPages) -> None:
+async def test_a_child_that_does_not_answer_is_killed_at_the_deadline(feed: Feed, pages: ErcotPages) -> None:
     start = quarters(PLAIN)[3]
     pages.post_real_time([start], POINTS)
     assert len(await real_time(feed, start, start + timedelta(hours=1))) == 3
@@ -231,7 +231,7 @@ BAD_DOCUMENTS = {
 
 
 @pytest.mark.parametrize("bad", BAD_DOCUMENTS)
-async def test_a_bad_frame_is_refused_whole(feed: Feed, pages: ErcotPages, bad: str) -> None:
+async def test_a_bad_frame_is_refused_as_a_whole(feed: Feed, pages: ErcotPages, bad: str) -> None:
     head = "DeliveryDate,DeliveryHour,DeliveryInterval,SettlementPointName,SettlementPointType,SettlementPointPrice,DSTFlag\n"
     now = Now(datetime(2026, 8, 20, 5, 18, tzinfo=UTC))
     pages.post(ercot_pages.RT, "SPPHLZNP6905_20260820_0015", now.at - timedelta(minutes=1), head + BAD_DOCUMENTS[bad])
@@ -241,7 +241,7 @@ async def test_a_bad_frame_is_refused_whole(feed: Feed, pages: ErcotPages, bad: 
         await asked.fetch(now.at - timedelta(minutes=5), now.at)
 
 
-async def test_columns_that_are_gone_are_refused(feed: Feed, pages: ErcotPages) -> None:
+async def test_missing_columns_are_refused(feed: Feed, pages: ErcotPages) -> None:
     pages.post(ercot_pages.RT, "SPPHLZNP6905_20260820_0015", datetime(2026, 8, 20, 5, 17, tzinfo=UTC), "A,B\n1,2\n")
     with pytest.raises(Refused):
         await real_time(feed, datetime(2026, 8, 20, 5, tzinfo=UTC), datetime(2026, 8, 20, 6, tzinfo=UTC))
@@ -294,7 +294,7 @@ async def test_a_whole_first_fetch(feed: Feed, pages: ErcotPages) -> None:
     assert " changes " in asked.findings[-1]
 
 
-async def test_led_by_the_environment_alone(web: Web, pages: ErcotPages, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_proxies_and_certificates_come_from_the_environment(web: Web, pages: ErcotPages, monkeypatch: pytest.MonkeyPatch) -> None:
     """The source as a daemon makes it: nothing but environment variables lead gridstatus and the dashboard's client here."""
     for variable, value in web.env.items():
         monkeypatch.setenv(variable, value)

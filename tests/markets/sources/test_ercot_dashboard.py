@@ -96,7 +96,7 @@ async def test_the_dashboard_is_enough(setting: Setting) -> None:
     assert [text for text in setting.source.findings if "gridstatus" in text] == [setting.source.findings[0]]
 
 
-async def test_gridstatus_stands_in_for_the_dashboard(setting: Setting) -> None:
+async def test_gridstatus_is_used_when_the_dashboard_fails(setting: Setting) -> None:
     starts = quarters(DAY)[44:48]
     setting.pages.post_real_time(starts, ["HB_WEST", "LZ_WEST"])
     setting.pages.pages[PATH] = Reply(b"<html>maintenance</html>", content_type="text/html")
@@ -110,7 +110,7 @@ async def test_gridstatus_stands_in_for_the_dashboard(setting: Setting) -> None:
     assert "dashboard recovered" in setting.source.findings[-1]
 
 
-async def test_when_both_fail_the_fetch_says_so(setting: Setting) -> None:
+async def test_when_both_fail_the_fetch_raises(setting: Setting) -> None:
     setting.pages.fault = lambda path: Reply(b"", 503)
     with pytest.raises(Unreachable):
         await setting.fetch()
@@ -129,7 +129,7 @@ async def test_disagreement_is_a_finding_and_overwrites_nothing(setting: Setting
     assert "ercot gives 31.00, ercot-dashboard gave 30.00" in disagreements[0]
 
 
-async def test_a_restated_price_is_a_new_vintage(setting: Setting) -> None:
+async def test_a_changed_price_is_a_new_vintage(setting: Setting) -> None:
     setting.pages.fault = lambda path: Reply(b"", 503) if "servlets" in path else None
     setting.board(quarters(DAY)[:48])
     await setting.fetch()

@@ -72,7 +72,7 @@ async def test_faults_come_back_typed(feed: Feed) -> None:
     assert await feed.ask("echo") == [[]]
 
 
-async def test_an_overrun_kills_and_the_next_question_starts_anew(feed: Feed) -> None:
+async def test_a_late_answer_kills_the_child_and_the_next_request_starts_another(feed: Feed) -> None:
     assert await feed.ask("echo") == [[]]
     first = feed.pid
     assert first is not None
@@ -101,7 +101,7 @@ async def test_death_of_the_child(feed: Feed) -> None:
         pytest.fail("the feed did not come back")
 
 
-async def test_a_cancelled_question_leaves_no_answer_behind(feed: Feed) -> None:
+async def test_a_cancelled_request_leaves_no_answer_behind(feed: Feed) -> None:
     await feed.ask("echo")
     task = asyncio.create_task(feed.ask("slow", s=0.2))
     await asyncio.sleep(0.05)
@@ -145,7 +145,7 @@ async def test_the_child_dies_with_its_parent(home: Path) -> None:
     assert not alive(child)
 
 
-def test_not_a_number_crosses_the_pipe_and_is_refused(home: Path) -> None:
+def test_nan_is_refused_after_crossing_the_pipe(home: Path) -> None:
     async def asked() -> list[object]:
         feed = Feed("pretend_market", env={"PYTHONPATH": str(home)})
         try:
@@ -168,7 +168,7 @@ def frame(day: date) -> tuple[list[list[object]], Shape]:
 
 
 @given(DAYS)
-def test_a_good_day_is_taken(day: date) -> None:
+def test_a_complete_day_is_accepted(day: date) -> None:
     rows, shape = frame(day)
     assert accept(rows, shape) == [FrameRow(*row) for row in rows]  # type: ignore[arg-type]
 

@@ -62,7 +62,7 @@ def test_hashing_at_its_breakeven_earns_nothing(difficulty: float, btc_usd: floa
 
 
 @pytest.mark.parametrize("bad", [0.0, -1.0, float("nan"), float("inf")])
-def test_what_cannot_be_is_refused(bad: float) -> None:
+def test_impossible_figures_are_refused(bad: float) -> None:
     for call in (
         lambda: usd_per_ph_day(bad, BTC, FEES, 3.125),
         lambda: usd_per_ph_day(DIFFICULTY, bad, FEES, 3.125),
@@ -225,7 +225,7 @@ async def test_mempool_traps(mempool: Site, path: str, document: Any, status: in
     await source.aclose()
 
 
-async def test_nobody_listens() -> None:
+async def test_a_source_that_does_not_listen_is_unreachable() -> None:
     source = MempoolHashprice("http://127.0.0.1:9", lambda: NOW)
     with pytest.raises(Unreachable):
         await source.fetch(NOW, NOW)
@@ -250,7 +250,7 @@ async def test_bitcoind(site: Site, cookie: Path) -> None:
     assert (fact.source, fact.known_at) == ("bitcoind", NOW)
 
 
-async def test_bitcoind_remembers_buried_blocks_and_reads_the_cookie_anew(mempool: Site, cookie: Path) -> None:
+async def test_bitcoind_keeps_old_blocks_and_reads_the_cookie_at_each_call(mempool: Site, cookie: Path) -> None:
     at = [NOW]
     source = BitcoindHashprice(mempool.url, cookie, lambda: at[0], price_url=mempool.url)
     assert len(await source.fetch(NOW, NOW)) == 1
@@ -300,7 +300,7 @@ async def test_bitcoind_errors_and_cookies(site: Site, cookie: Path) -> None:
     await source.aclose()
 
 
-async def test_fixed_speaks_on_the_hour() -> None:
+async def test_fixed_gives_one_fact_each_hour() -> None:
     source = FixedHashprice(45.0)
     facts = await source.fetch(NOW - timedelta(hours=3), NOW)
     assert [fact.known_at.hour for fact in facts] == [15, 16, 17]

@@ -199,7 +199,7 @@ async def test_faults_of_the_web_surface(feed: Feed, pages: MisoPages, fault: st
         await feed.ask("day_ahead", points=POINTS, day="2026-07-01")
 
 
-async def test_silence_is_killed_at_the_deadline(feed: Feed, pages: MisoPages) -> None:
+async def test_a_child_that_does_not_answer_is_killed_at_the_deadline(feed: Feed, pages: MisoPages) -> None:
     pages.fault = lambda path: Reply(silent=True)
     now = Now(datetime(2026, 7, 1, 15, 2, tzinfo=UTC))
     asked = source(feed, now)
@@ -214,13 +214,13 @@ async def test_silence_is_killed_at_the_deadline(feed: Feed, pages: MisoPages) -
     assert feed.pid is None
 
 
-async def test_a_day_that_is_not_there_is_not_published(feed: Feed, pages: MisoPages) -> None:
+async def test_a_missing_day_is_not_published(feed: Feed, pages: MisoPages) -> None:
     with pytest.raises(NotPublished):
         await feed.ask("day_ahead", points=POINTS, day="2026-07-02")
 
 
 @pytest.mark.parametrize("bad", ["", "NaN", "n/a", "1e9", "-2000"])
-async def test_a_bad_frame_is_refused_whole(feed: Feed, pages: MisoPages, bad: str) -> None:
+async def test_a_bad_frame_is_refused_as_a_whole(feed: Feed, pages: MisoPages, bad: str) -> None:
     start = datetime(2026, 7, 1, 14, 55, tzinfo=UTC)
     pages.real_time(LATEST, [start], lambda point, at: bad if point == "MINN.HUB" else 30.0)
     now = Now(start + timedelta(minutes=7))

@@ -27,7 +27,7 @@ async def test_it_is_a_source(market: Market, point: str) -> None:
     assert {Price, ReservePrice, SystemLoad, LoadForecast, Temperature, HashEconomics} == {type(f) for f in facts}
 
 
-async def test_another_source_of_the_same_seed_says_the_same_however_it_is_asked() -> None:
+async def test_the_same_seed_gives_the_same_facts_for_any_window() -> None:
     whole = await SyntheticSource(Market.ERCOT, 42, ["LZ_WEST"]).fetch(START, START + timedelta(hours=30))
     ticking, other = SyntheticSource(Market.ERCOT, 42, ["HB_WEST", "LZ_WEST"]), SyntheticSource(Market.ERCOT, 43, ["LZ_WEST"])
     await ticking.fetch(START + timedelta(days=200), START + timedelta(days=230))  # far away first: what is kept must not matter
@@ -37,7 +37,7 @@ async def test_another_source_of_the_same_seed_says_the_same_however_it_is_asked
 
 
 @pytest.mark.parametrize(("market", "point", "days"), [(Market.ERCOT, "LZ_WEST", 365), (Market.MISO, "TEXAS.HUB", 90)])
-async def test_prices_are_plausible_and_every_day_is_lively(market: Market, point: str, days: int) -> None:
+async def test_prices_are_plausible_and_every_day_has_spikes(market: Market, point: str, days: int) -> None:
     first = OperatingDay(market, date(2026, 1, 1)).start
     facts = await SyntheticSource(market, 1, [point]).fetch(first + timedelta(minutes=2), first + timedelta(days=days, minutes=2))
     real_time = [f for f in facts if isinstance(f, Price) and f.market is not DAM]
@@ -97,7 +97,7 @@ async def test_hashprice_wanders_about_45() -> None:
     assert all(f.known_at.date() == f.on + timedelta(days=1) for f in figures)
 
 
-async def test_a_book_filled_from_it_gives_a_whole_outlook_after_a_day() -> None:
+async def test_a_book_filled_from_it_gives_a_complete_outlook_after_a_day() -> None:
     source, at = SyntheticSource(Market.ERCOT, 7, ["LZ_WEST"], hash_economics=True), START + timedelta(hours=9, minutes=5)
     book = FactBook().after(await source.fetch(at - timedelta(days=2), at))
     seen = outlook(book, at, plan_grid(at, 15, 48), ["LZ_WEST"], Market.ERCOT)

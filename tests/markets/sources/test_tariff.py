@@ -48,7 +48,7 @@ def test_the_first_period_that_holds_is_the_price(local: str, usd: float) -> Non
     assert shipped().price(datetime.fromisoformat(local).replace(tzinfo=TEXAS)) == usd
 
 
-def test_a_season_may_run_over_the_turn_of_the_year() -> None:
+def test_a_season_may_cross_the_end_of_the_year() -> None:
     winter = TariffPeriod("winter", 70.0, season=((11, 15), (3, 14)))
     table = RateTable((winter, TariffPeriod("else", 40.0)), TEXAS)
     days = {date(2026, 11, 14): 40.0, date(2026, 11, 15): 70.0, date(2027, 1, 1): 70.0, date(2027, 3, 14): 70.0, date(2027, 3, 15): 40.0}
@@ -110,7 +110,7 @@ ALL = '[[periods]]\nname = "all"\nusd_per_mwh = 40\n'
         ("name = ", ["Invalid value"]),
     ],
 )
-def test_what_is_wrong_with_a_table_is_said(tmp_path: Path, text: str, said: list[str]) -> None:
+def test_faults_of_a_table_are_named(tmp_path: Path, text: str, said: list[str]) -> None:
     found = tariff_file_faults(table_file(tmp_path, text), TariffPrices(file="rate.toml"))
     assert all(line.startswith("rate.toml: ") for line in found)
     for words in said:
@@ -126,7 +126,7 @@ def test_a_year_without_a_price_names_the_first_hour_of_each_month(tmp_path: Pat
     assert len(tariff_file_faults(path, TariffPrices(file="rate.toml"))) == 12
 
 
-def test_prices_by_the_hour_out_of_a_file(tmp_path: Path) -> None:
+def test_hourly_prices_from_a_file(tmp_path: Path) -> None:
     path = tmp_path / "rtp.csv"
     path.write_text("start,usd_per_mwh\n2026-07-02T00:00:00-05:00,31.25\n2026-07-02T01:00:00-05:00,29.5\n", "utf-8")
     rates, zone = read_tariff(path, TariffPrices(file="rtp.csv", timezone="America/New_York", published=time(17)))

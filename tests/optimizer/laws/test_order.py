@@ -42,13 +42,13 @@ def drawn(seed: int) -> random_cases.Case:
     kinds = [k for k in OFFERED if k in ALWAYS or rng.random() < 0.6]
     terms = [t for k in rng.permutation(kinds) for t in [DRAWN[k](rng, where, over)] if t.market is where.market or k in ALWAYS]
     book: tuple[Obligation, ...] = tuple(t.contract for t in terms)
-    calls, told, before = random_cases.calls(rng, where, book, over)
+    calls, instructions, before = random_cases.calls(rng, where, book, over)
     memory = {t.contract.name: {**t.memory, **before.get(t.contract.name, {})} for t in terms}
     # A dispatch in real time is an instruction of its own, with its own tests.
     awards = tuple(a for t in terms for a in t.awards if a.market == "DAM" or a.product != ENERGY)
     state = SoFar(over.start, random_cases.doing(rng, where, over.start), tuple(calls), awards, memory)
     ahead = random_cases.market(rng, over, gaps=True)
-    return random_cases.Case(where, book, ahead, state, random_cases.maintenance(rng, where, over), tuple(told))
+    return random_cases.Case(where, book, ahead, state, random_cases.maintenance(rng, where, over), tuple(instructions))
 
 
 def load(made: Plan, names: tuple[str, ...]) -> np.ndarray:
@@ -58,13 +58,13 @@ def load(made: Plan, names: tuple[str, ...]) -> np.ndarray:
 def caps_hold(case: random_cases.Case, made: Plan) -> None:
     """Each called scope stays under its cap, or draws the least it can; what is beyond is named."""
     named = {s.promise for s in made.shortfalls}
-    for told in case.told:
-        here = np.array([told.over.overlaps(over) for over in made.grid.intervals])
-        drawn_mw, least = load(made, told.names), case.least_mw(told.names)
-        over_cap = (drawn_mw - np.maximum(told.cap_mw, least))[here]
-        assert not (over_cap > SLIP_MW).any(), f"{told} is exceeded by {over_cap.max():.4f} MW"
-        if here.any() and (least - told.cap_mw)[here].max() > SLIP_MW:
-            assert f"call {told.obligation}" in named, f"{told} cannot be kept and is not named: {named}"
+    for instruction in case.instructions:
+        here = np.array([instruction.over.overlaps(over) for over in made.grid.intervals])
+        drawn_mw, least = load(made, instruction.names), case.least_mw(instruction.names)
+        over_cap = (drawn_mw - np.maximum(instruction.cap_mw, least))[here]
+        assert not (over_cap > SLIP_MW).any(), f"{instruction} is exceeded by {over_cap.max():.4f} MW"
+        if here.any() and (least - instruction.cap_mw)[here].max() > SLIP_MW:
+            assert f"call {instruction.obligation}" in named, f"{instruction} cannot be kept and is not named: {named}"
 
 
 def limits_hold(case: random_cases.Case, made: Plan) -> None:

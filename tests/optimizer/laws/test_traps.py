@@ -26,8 +26,8 @@ GUARDED_BY = {
     "1 a dual's sign turns with PuLP's version and its solver": (
         "planning.test_traps.test_a_dual_is_dollars_for_a_unit_of_the_row_upper_bound_in_every_run"
     ),
-    "1 PuLP has no range rows; names are one each": "solve.test_solve.test_names_are_one_each",
-    "3 the time limit adds up over the runs of one object": "solve.test_solve.test_the_time_limit_counts_anew_each_run",
+    "1 PuLP has no range rows; names are one each": "solve.test_solve.test_row_and_column_names_are_unique",
+    "3 the time limit adds up over the runs of one object": "solve.test_solve.test_the_time_limit_starts_again_with_each_run",
     "3 a warm start that ends at too high a cost": "planning.test_traps.test_a_wrong_optimum_is_solved_again_from_scratch",
     "3 a wrong solution twice": "planning.test_traps.test_a_solution_that_fails_its_certificate_twice_is_refused",
     "3 thousands of solves in one session": "planning.test_traps.test_three_thousand_solves_in_one_session",
@@ -48,9 +48,9 @@ GUARDED_BY = {
     "8 a plan an interval later moves nothing": "planning.test_plan.test_a_replan_an_interval_later_moves_nothing",
     "8 hours are the calendar's, not the window's": "laws.test_traps.test_a_tie_is_broken_alike_wherever_the_horizon_ends",
     "9 five thousand, minus 251, a billion": "laws.test_traps.test_no_price_is_too_high",
-    "9 a number that is not one": "solve.test_solve.test_a_number_that_is_not_one_never_reaches_a_solver",
+    "9 a number that is not one": "solve.test_solve.test_a_nan_or_infinity_never_reaches_a_solver",
     "9 an infinite price": "laws.test_traps.test_a_price_that_is_not_a_number_is_a_gap",
-    "9 an optimal that does not keep its rows": "solve.test_solve.test_the_certificate_refuses_what_is_not_optimal",
+    "9 an optimal that does not keep its rows": "solve.test_solve.test_the_certificate_rejects_a_solution_that_is_not_optimal",
 }
 BOOK = (Hashing(pool_fee=0.01), Power(adders_usd_per_mwh=6.15), Plant())
 

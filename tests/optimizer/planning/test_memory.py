@@ -62,7 +62,7 @@ def part(whole: Actuals, cut: slice) -> Actuals:
 @pytest.mark.parametrize("kind", CONTRACTS)
 @settings(max_examples=12, deadline=None)
 @given(seed=st.integers(0, 10_000), hour=st.integers(1, HOURS - 1), gaps=st.booleans())
-def test_parts_add_up_to_the_whole(kind, seed, hour, gaps):
+def test_a_span_settled_in_parts_adds_up_to_the_span(kind, seed, hour, gaps):
     contract, whole = CONTRACTS[kind], happened(np.random.default_rng(seed), gaps)
     first, rest = part(whole, slice(0, 4 * hour)), part(whole, slice(4 * hour, None))
     memory = contract.remember({}, first)
@@ -71,7 +71,7 @@ def test_parts_add_up_to_the_whole(kind, seed, hour, gaps):
 
 
 @pytest.mark.parametrize("kind", CONTRACTS)
-def test_memory_of_hours_is_memory_of_the_stretch(kind):
+def test_memory_carried_hour_by_hour_equals_memory_of_the_span(kind):
     contract, whole = CONTRACTS[kind], happened(np.random.default_rng(2), gaps=True)
     at_once, by_hour = contract.remember({}, whole), {}
     for hour in range(HOURS):

@@ -181,7 +181,7 @@ def test_a_replan_an_interval_later_moves_nothing(flat):
 
 
 @pytest.mark.parametrize("fault", [SolveError, RuntimeError, MemoryError])
-def test_without_a_solver_there_is_a_plan_that_says_so(fault):
+def test_without_a_solver_there_is_a_plan_that_reports_it(fault):
     where = three_models()
     ahead = outlook(random_prices(np.random.default_rng(1), 96))
     dead = plan(where, BOOK, ahead, so_far(), session=Dead(fault))
@@ -192,7 +192,7 @@ def test_without_a_solver_there_is_a_plan_that_says_so(fault):
     assert dead.objective_usd == pytest.approx(plan(where, BOOK, ahead, so_far()).objective_usd, abs=0.01)
 
 
-def test_merit_order_walks_a_hundred_kinds_in_few_steps():
+def test_merit_order_plans_a_hundred_models_in_few_steps():
     """The fallback has a second: it may look at each kind and hour once, not once for each other kind."""
     rng = np.random.default_rng(1)
     kinds = [group(f"g{k}", modes=modes(3000.0 + k, 100.0 + k), rigs=50, min_on_min=30, min_off_min=30) for k in range(100)]
@@ -201,7 +201,7 @@ def test_merit_order_walks_a_hundred_kinds_in_few_steps():
     assert broken_limits(site(*kinds, interconnect_mw=10.0), made, so_far()) == []
 
 
-def test_a_gap_in_prices_is_filled_and_said():
+def test_a_gap_in_prices_is_filled_and_reported():
     price = np.array([30.0, np.nan, 200.0, np.nan])
     made = plan(three_models(), BOOK, outlook(price), so_far())
     np.testing.assert_array_equal(made.prices[POINT], [30, 30, 200, 200])
@@ -223,7 +223,7 @@ def test_unavailable_rigs_neither_run_nor_draw():
     np.testing.assert_allclose(made.groups["s21"].load_mw, [3.5, 2.1, 0, 3.5])
 
 
-def test_the_document_is_the_contracts():
+def test_the_plan_document_has_the_agreed_shape():
     made = plan(three_models(interconnect_mw=5.0), BOOK, outlook([20.0, 300.0]), so_far())
     document = json.loads(json.dumps(plan_to_json(made), allow_nan=False))
     assert {"objective_usd", "intervals", "lines", "shadow_prices", "shortfalls", "reasons", "solve", "at", "breakevens"} <= set(document)
@@ -257,7 +257,7 @@ def test_a_block_at_full_price_changes_no_interval():
 
 @settings(max_examples=15, deadline=None)
 @given(haircut=st.floats(0, 60), cap=st.floats(0, 8), seed=st.integers(0, 100))
-def test_a_haircut_or_a_cap_is_worked_out_interval_by_interval(haircut, cap, seed):
+def test_a_haircut_or_a_cap_applies_in_each_interval(haircut, cap, seed):
     """Against the best of a fine search over the site's load, by the contract's words: buy above the block, sell below it up to the cap."""
     price = np.append(random_prices(np.random.default_rng(seed), 6), [-20.0, 5.0])
     where = site(group("g", "s19xp", rigs=2000))

@@ -58,7 +58,7 @@ def test_ex1_identity_index_and_difference():
     assert flat.net_usd == D("-3865.00")
 
 
-def test_ex1b_one_rounding():
+def test_ex1b_totals_are_rounded_once():
     over = grid(3)
     lines = settle((Power(),), actuals(site(group("g")), over, {"g": ["0.125"] * 3}, {POINT: ["35.96"] * 3}))
     assert lines.net_usd == D("-13.49")

@@ -36,7 +36,7 @@ BOOK = (Hashing(pool_fee=0.01), Power(adders_usd_per_mwh=6.15), Plant())
 
 @settings(max_examples=30, deadline=None)
 @given(data=st.data(), n=st.integers(1, 12))
-def test_the_bill_is_the_sum_an_accountant_makes(data, n):
+def test_the_bill_equals_an_independent_sum(data, n):
     """Quantities and prices of any cents, in whole Decimals: revenue less fee, energy and adders, each rounded once."""
     cents = st.decimals(-300, 6000, places=2, allow_nan=False)
     mwh = data.draw(st.lists(st.decimals(0, 30, places=6), min_size=n, max_size=n))
@@ -57,7 +57,7 @@ def test_the_bill_is_the_sum_an_accountant_makes(data, n):
     assert abs(statement.net_exact_usd - sum(sums.values())) < D("1e-18")
 
 
-def test_a_gap_is_named_and_never_a_zero():
+def test_a_gap_is_named_and_never_counted_as_zero():
     real = actuals(site(group("g")), grid(3), {"g": ["1", "nan", "1"]}, {POINT: ["10", "10", "nan"]}, estimated=frozenset({1}))
     statement = settle((Power(),), real)
     assert [line.amount_usd for line in statement.lines] == [D(-10)]
@@ -66,7 +66,7 @@ def test_a_gap_is_named_and_never_a_zero():
     assert sum(f.kind == "missing-data" for f in statement.findings) == 2
 
 
-def test_lines_cite_their_rule_and_the_prices_source():
+def test_lines_cite_their_rule_and_the_source_of_the_price():
     real = actuals(site(group("g")), grid(1), {"g": ["1"]}, {POINT: ["10"]}, price_source={POINT: "NP6-905-CD, known 12:17"})
     energy, adders = settle((Power(adders_usd_per_mwh=1.0),), real).lines
     assert energy.rule.endswith(f"{POINT} by NP6-905-CD, known 12:17")
@@ -84,7 +84,7 @@ def test_a_block_that_ends_in_the_middle_of_an_interval():
     assert statement.totals[("power", "energy")] == D("-400.00")
 
 
-def test_a_lost_block_and_one_under_another_point():
+def test_a_block_above_the_load_and_a_block_at_another_settlement_point():
     real = actuals(site(group("g")), grid(2), {"g": ["1", "3"]}, {POINT: ["50", "50"], "HB": ["20", "20"]})
     lost = settle((Power(), Block(mw=8, usd_per_mwh=30, sell_back=None)), real)
     assert lost.totals[("block", "block_settlement")] == D("-50.00")  # 1 of 2 MWh lost, then 1 MWh bought
@@ -180,7 +180,7 @@ def test_the_gap_to_perfect_foresight_has_its_own_dollars():
     assert settle(book, best).net_exact_usd + sum(found.values()) == settle(book, real).net_exact_usd
 
 
-def test_what_plans_said_on_the_settlement_grid():
+def test_planned_energy_on_the_settlement_grid():
     """Two plans, the second from 16:20 on: energy is time-weighted, an interval beyond the last plan has none, a start is seen."""
     where = three_models()
     first = plan_to_json(plan(where, BOOK, outlook([20.0, 20.0, 900.0, 20.0]), so_far()))
@@ -197,7 +197,7 @@ def test_what_plans_said_on_the_settlement_grid():
     assert again[0].waking == frozenset()
 
 
-def test_a_plan_that_came_true_differs_by_nothing():
+def test_a_plan_that_came_true_has_no_variance():
     where = site(*(group(m, m) for m in ("s19xp", "s21")), loss_factor=1.02,
                  halls=(Hall(name="a", meter="main", limit_mw=50, overhead=Overhead(share=0.03)),))  # fmt: skip
     price = random_prices(np.random.default_rng(4), 16)
@@ -210,7 +210,7 @@ def test_a_plan_that_came_true_differs_by_nothing():
     assert float(found.actual_usd) == pytest.approx(made.objective_usd, abs=1e-3)
 
 
-def test_the_strategies_of_the_contract():
+def test_every_strategy_is_valued():
     """On a day of spikes: foresight earns most, a strike a model at least one strike, all more than running through 5,000 $/MWh."""
     where = three_models(interconnect_mw=9.0)
     price = [30.0] * 40 + [5000.0] * 8 + [75.0] * 8 + [30.0] * 40
@@ -227,7 +227,7 @@ def test_the_strategies_of_the_contract():
     assert {"hashing/hash_revenue", "power/energy"} <= set(lines)
 
 
-def test_a_strike_acts_on_what_is_published_not_on_what_will_be():
+def test_a_strike_uses_only_published_prices():
     """A price is out two minutes after its interval: a spike of one interval is run through, and answered two intervals later."""
     final = outlook([30.0, 30.0, 5000.0, 30.0, 30.0, 30.0])
     known = last_published(final.energy[POINT])
@@ -246,7 +246,7 @@ def test_always_on_keeps_calls_and_limits():
     assert value.energy_mwh == pytest.approx((2.0 * 2 + 9.578 * 2) / 4)
 
 
-def test_reasons_are_sentences_an_operator_understands():
+def test_reasons_are_sentences_for_an_operator():
     where = site(group("g", "s19jpro"), group("fast", "s21", rigs=1000), interconnect_mw=3.0)
     made = plan(where, BOOK, outlook([30.0] * 4 + [143.2] * 8 + [30.0] * 4), so_far())
     text = "\n".join(reasons(made))
@@ -270,7 +270,7 @@ def _none(n: int):
     return available(grid(n), g=[0.0] * n)
 
 
-def test_a_book_written_by_hand():
+def test_a_plan_of_two_contracts_worked_out_by_hand():
     """Options are those of the contract's site file; what is not known is a fault."""
     block = Block.model_validate(
         {
@@ -291,7 +291,7 @@ def test_a_book_written_by_hand():
             Block.model_validate(wrong)
 
 
-def test_a_limit_of_starts_is_worth_starts_not_megawatts():
+def test_the_shadow_price_of_a_start_limit_is_in_starts():
     """300 rigs may start a quarter hour. One that starts a quarter hour sooner hashes 3.5 kW for 0.25 h at 69.92 $/MWh more; the first
     quarter's start moves three of them up."""
     where = site(group("g", "s21"), halls=[Hall(name="a", meter="main", limit_mw=1000.0, max_starts_per_min=20.0)])

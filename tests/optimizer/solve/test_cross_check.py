@@ -34,7 +34,7 @@ def test_other_solvers_agree(kind):
 
 
 @pytest.mark.parametrize("kind", OFFERED)
-def test_whole_numbers_are_whole_and_the_best_there_are(kind):
+def test_integers_are_integral_and_optimal(kind):
     """Rounded from the relaxation or branched: against HiGHS' own branch and bound from nothing."""
     for seed in range(5, 11):
         arrays, solution = last_stage(program(kind, seed), Session())
@@ -57,7 +57,7 @@ def knapsack(worth, weigh, room: float) -> Arrays:
     )
 
 
-def test_rounding_says_when_it_has_not_proved_anything():
+def test_rounding_reports_when_it_has_proved_nothing():
     a = knapsack([10.5, 7.0, 6.0], [5.0, 4.0, 3.0], 7.0)
     best, relaxed, _ = best_rounding(Session().run, a, 10.0)
     assert best is not None and best.objective == -10.5
@@ -67,20 +67,20 @@ def test_rounding_says_when_it_has_not_proved_anything():
     assert (solved.objective, solved.status) == (-13.0, OPTIMAL)
 
 
-def test_a_relaxation_that_is_whole_is_the_answer():
+def test_an_integral_relaxation_is_the_answer():
     a = knapsack([10.0, 7.0, 6.0], [5.0, 4.0, 3.0], 8.0)
     best, relaxed, _ = best_rounding(Session().run, a, 10.0)
     assert proved_optimal(best, relaxed)
     np.testing.assert_array_equal(best.x, [1.0, 0.0, 1.0])
 
 
-def test_no_whole_numbers_at_all_is_said():
+def test_an_integer_program_without_a_solution_is_infeasible():
     a = knapsack([1.0, 1.0], [2.0, 2.0], 3.0)
     nowhere = Arrays(a.cost, 0.0, a.lower, a.upper, a.integer, a.matrix, np.array([3.0]), np.array([3.0]))
     assert Session().run(nowhere).status == INFEASIBLE
 
 
-def test_held_whole_numbers_leave_a_linear_program():
+def test_fixed_integers_leave_a_linear_program():
     a = knapsack([10.0, 7.0, 6.0], [5.0, 4.0, 3.0], 7.0)
     held = with_fixed_integers(a, np.array([1e-9, 1.0 - 1e-9, 1.0]))
     assert not held.integer.any()

@@ -40,7 +40,7 @@ def losses(first: float) -> np.ndarray:
 
 
 @pytest.mark.parametrize("weight", [0.0, 0.3, 1.0])
-def test_the_best_of_a_search_by_hand(weight):
+def test_the_weighed_plan_is_the_best_of_an_exhaustive_search(weight):
     program = program_of(ASLEEP, PLAIN, BASE, so_far())
     weighed = hedge(program, [program_of(ASLEEP, PLAIN, case, so_far()) for case in CASES], weight, Session())
     found = Session().run(side_by_side(program.arrays(), weighed.decided, weighed.costs, weight)).objective
@@ -72,7 +72,7 @@ def test_one_scenario_that_is_the_outlook_changes_nothing():
     assert weighed.objective_usd == pytest.approx(plainly.objective_usd, rel=1e-9)
 
 
-def test_limits_hold_and_a_dead_solver_is_no_matter():
+def test_limits_hold_with_risk_and_without_a_solver():
     rng = np.random.default_rng(5)
     where, state = random_site(rng)
     price = random_prices(rng, 24)

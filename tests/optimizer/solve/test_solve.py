@@ -39,14 +39,14 @@ def test_three_solvers_agree(seed):
     assert found["gap"] <= 1e-9
 
 
-def test_three_solvers_agree_with_whole_numbers():
+def test_three_solvers_agree_with_integers():
     found = check(program(5, book=(*BOOK, Block(mw=4, usd_per_mwh=40, sell_back=SellBack(haircut_usd_per_mwh=4, cap_mw=3)))))
     assert found["agree"], found
 
 
 @settings(max_examples=8, deadline=None)
 @given(seed=st.integers(0, 1000))
-def test_a_plain_statement_in_pulp_finds_the_same(seed):
+def test_a_direct_pulp_formulation_finds_the_same_optimum(seed):
     """Written from the rules, group by group and hour by hour, with names of its own and no line of the product's builder."""
     rng = np.random.default_rng(seed)
     where, state = random_site(rng)
@@ -131,7 +131,7 @@ def test_warm_and_cold_starts_end_at_the_same_plan():
             assert hot.objective == pytest.approx(Session().run(now).objective, rel=1e-9)
 
 
-def test_changed_bounds_are_taken_up_hot():
+def test_a_warm_start_uses_changed_bounds():
     session = Session()
     a = program(3).arrays()
     session.run(a)
@@ -141,7 +141,7 @@ def test_changed_bounds_are_taken_up_hot():
 
 @pytest.mark.parametrize("where", ["cost", "offset", "matrix", "lower", "upper", "row_upper"])
 @pytest.mark.parametrize("bad", [float("nan"), float("inf"), float("-inf")])
-def test_a_number_that_is_not_one_never_reaches_a_solver(where, bad):
+def test_a_nan_or_infinity_never_reaches_a_solver(where, bad):
     """HiGHS answers 'Optimal' to some of these and never answers to others (OPTIMIZER 9)."""
     a = program(2, n=8).arrays()
     if where == "offset":
@@ -162,7 +162,7 @@ def test_a_number_that_is_not_one_never_reaches_a_solver(where, bad):
         Session().run(a)
 
 
-def test_the_certificate_refuses_what_is_not_optimal():
+def test_the_certificate_rejects_a_solution_that_is_not_optimal():
     a = program(2, n=8).arrays()
     found = Session().run(a)
     assert certificate(a, found.x, found.dual) <= 1e-9
@@ -171,7 +171,7 @@ def test_the_certificate_refuses_what_is_not_optimal():
     assert certificate(a, found.x, found.dual * 0.0) > 1e-3
 
 
-def test_infeasible_is_said_and_a_session_goes_on_after_it():
+def test_infeasible_is_reported_and_the_session_stays_usable():
     session = Session()
     a = program(2, n=8).arrays()
     nowhere = replace(a, row_lower=np.where(np.isfinite(a.row_upper), a.row_upper + 1.0, a.row_lower), row_upper=a.row_upper + 1e-3)
@@ -180,7 +180,7 @@ def test_infeasible_is_said_and_a_session_goes_on_after_it():
     assert session.run(a).status == OPTIMAL
 
 
-def test_the_time_limit_counts_anew_each_run():
+def test_the_time_limit_starts_again_with_each_run():
     """HiGHS adds the time of all runs of one object: a limit set once would end every later run."""
     session = Session()
     a = program(3, n=96).arrays()
@@ -203,14 +203,14 @@ def test_the_written_model_is_the_model(tmp_path, ending):
     assert ending == "mps" or "interconnect_20260820T1600" in text or "hall_a_20260820T1600" in text
 
 
-def test_names_are_one_each():
+def test_row_and_column_names_are_unique():
     made = program(1, n=8)
     names = [v.name for v in to_pulp(made).variables()]
     assert 0 < len(set(names)) == len(names) <= 1 + sum(b.size for b in made.columns)
     assert any(name.startswith("rigs_s21_b_normal_20260820T1600") for name in names)
 
 
-def test_second_opinions_on_a_tiny_case():
+def test_other_solvers_agree_on_a_tiny_case():
     where = site(group("g", "s21", rigs=1000), interconnect_mw=2.0)
     made = program_of(where, (Hashing(), Power(), Plant()), outlook([10.0]), so_far())
     by_hand = -(2.0 / 3.5 * 200 / 24 * 45 * 0.25 - 2.0 * 10.0 * 0.25)
