@@ -3,7 +3,7 @@
 A = 48 h in quarter hours, 100 groups of 10 kinds in 10 halls; B = the same with 100 kinds. Every contract of an ERCOT site: hashing, power,
 block, 4CP, reserve from a CLR and emergency service each on its own meter, wakes priced, plant with limits and minimum times. The MILP has
 a block that sells back at a haircut as well. The pure HiGHS run is that of the finished program, whole numbers as they are; `_relaxed` is
-one of the simplex alone with whole numbers relaxed, a far shorter thing. `--json` prints one object last (CONTRACT, bench).
+one of the simplex alone with whole numbers relaxed, a far shorter thing. `--json` prints one object last.
 """
 
 from __future__ import annotations

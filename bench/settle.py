@@ -1,5 +1,5 @@
 """How long a month's bill takes: 200 groups at 15 minutes, every contract an ERCOT site can have, from a ledger's roll-ups and prices on
-SQLite; and the PDF of that month. `--json` prints one object last (CONTRACT, bench).
+SQLite; and the PDF of that month. `--json` prints one object last.
 
 The clock runs from the opened ledger to the totals: roll-ups read, groups that nothing tells apart added up as whole numbers, prices read,
 every line made in Decimal. What comes out is checked against the same month billed day by day with every group by itself.

@@ -1,4 +1,4 @@
-"""The law every obligation is held to, built-in or plugged in (ARCHITECTURE 3).
+"""The law every obligation is held to, built-in or plugged in (docs/architecture.md#an-obligation-is-one-object-read-twice).
 
 On the same load and the same facts its lines in the program are at most what `settle` pays; equal to the cent when it is linear. And: its
 lines are its own, inside the grid, quantity times rate; a call addressed to its name binds the load of its scope before every price.

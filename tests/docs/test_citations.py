@@ -33,8 +33,6 @@ OUTSIDE = re.compile(
 # Files whose comments still cite a design document; empty once all of this change has landed.
 PENDING: frozenset[str] = frozenset(
     {
-        "bench/plan.py",
-        "bench/settle.py",
         "dispatch/cli.py",
         "dispatch/commands/plan.py",
         "dispatch/settlement/day.py",
@@ -57,16 +55,6 @@ PENDING: frozenset[str] = frozenset(
         "optimizer/planning/result.py",
         "optimizer/settlement/counterfactuals.py",
         "optimizer/solve/session.py",
-        "tests/conformance/obligation_kit.py",
-        "tests/dispatch/site_file/test_load.py",
-        "tests/dispatch/site_file/test_provenance.py",
-        "tests/markets/sources/test_hashprice.py",
-        "tests/optimizer/laws/test_traps.py",
-        "tests/optimizer/obligations/test_forward.py",
-        "tests/optimizer/obligations/test_transmission.py",
-        "tests/optimizer/planning/test_plan.py",
-        "tests/optimizer/planning/test_traps.py",
-        "tests/optimizer/solve/test_solve.py",
     }
 )
 

@@ -19,7 +19,7 @@ LOSS, SHARE, PER_C, ADDERS, HASHPRICE, FEE = (Fraction(x) for x in ("1.0178", "0
 
 
 def bill(site_day: HandMadeDay, price: dict[int, float], celsius: dict[int, float]) -> dict[str, Decimal]:
-    """The charges by RULES: metered load x loss factor x price, adders, hashprice less fee."""
+    """The charges by docs/rules.md: metered load x loss factor x price, adders, hashprice less fee."""
     spans = [(int(o.start.timestamp()) * 1000, int(o.end.timestamp()) * 1000) for o in site_day.grid.intervals]
     energy = revenue = adders = Fraction(0)
     for group in ("a", "b"):

@@ -32,7 +32,7 @@ SHIPPED = (
     "gas-site.toml",
 )
 
-# CONTRACT, Appendix A, whole: names of what is not built yet included.
+# A site file with every section (docs/reference/site-file.md): names of what is not built yet included.
 APPENDIX_A = """
 [site]
 name = "Pecos 1"

@@ -25,7 +25,7 @@ from tests.optimizer.fixtures import Dead, grid, group, outlook, site, so_far
 from tests.sites import document
 from tests.sites import group as written
 
-# RIGS section 3, every model with figures.
+# Every model of the catalogue with figures.
 MODELS = {
     "Bitmain": "s19j-pro s19-xp s19k-pro s21 s21-plus s21-pro s21-xp s21-hyd s21-plus-hyd s21-xp-hyd s21e-xp-hyd-3u",
     "MicroBT": "m50s m50s++ m60s m60s++ m63s m63s++ m66s m66s-plus m66s++ m70s",

@@ -31,7 +31,7 @@ TIP = 955_000
 
 
 def test_worked_example() -> None:
-    """RULES EX-8, by an independent route for the breakevens."""
+    """EX-8 of docs/rules.md, by an independent route for the breakevens."""
     gross = usd_per_ph_day(DIFFICULTY, BTC, FEES, 3.125)
     assert gross == pytest.approx(35.2122, abs=5e-5)
     assert gross * 0.99 == pytest.approx(34.8601, abs=5e-5)

@@ -1,4 +1,4 @@
-"""Every known trap of solvers and horizons (OPTIMIZER 1, 3, 7-9) with the test that guards against it; tests found nowhere else are
+"""Every known trap of solvers and horizons with the test that guards against it; tests found nowhere else are
 here."""
 
 from __future__ import annotations

@@ -39,7 +39,7 @@ def day(hours: int = 24, start: datetime = MIDNIGHT) -> Grid:
 
 
 def test_a_forward_in_cash_is_its_difference_to_the_index():
-    """RULES EX-8: seller of 50 PH/s at 47.00, index 43.85: +157.50 a day, whatever was hashed."""
+    """EX-8 of docs/rules.md: seller of 50 PH/s at 47.00, index 43.85: +157.50 a day, whatever was hashed."""
     contract = Forward(ph=50, usd_per_ph_day=47.0, delivery="cash")
     for ph in ("0", "200"):
         assert settle((contract,), hashed([ph] * 24, day())).net_usd == Decimal("157.50")

@@ -64,7 +64,7 @@ def year_of(method: str, rate: float, peaks: list[str], months: list[int], minut
 
 
 def test_the_worked_example_to_the_cent():
-    """RULES EX-5."""
+    """EX-5 of docs/rules.md."""
     assert year_of("4cp", 70.0, ["3.2", "100.0", "2.8", "3.0"], [6, 7, 8, 9], 15) == Decimal("-1907500.00")
     assert (Decimal("1907500") / 12).quantize(Decimal("0.01")) == Decimal("158958.33")
     flat_out = year_of("4cp", 70.0, ["100.0"] * 4, [6, 7, 8, 9], 15)
@@ -87,7 +87,7 @@ def test_what_it_takes_for_granted_is_what_the_dated_rules_say():
 
 
 def test_minimum_billing_demand_avoids_nothing_at_system_peaks():
-    """RULES EX-5: the year's own highest, 101.5 MW, whatever the load was at the system's peaks."""
+    """EX-5 of docs/rules.md: the year's own highest, 101.5 MW, whatever the load was at the system's peaks."""
     contract = Transmission(method="mbd", usd_per_kw_year=81.59)
     start = datetime(2026, 8, 15, 21, tzinfo=UTC)
     over = Grid.regular(start, start + timedelta(hours=2), 15)

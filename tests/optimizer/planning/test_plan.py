@@ -246,7 +246,7 @@ def test_one_more_megawatt_is_worth_its_shadow_price():
 
 
 def test_a_block_at_full_price_changes_no_interval():
-    """RULES 1.3: shutting down is decided by the price against breakeven, never by the block's own price."""
+    """docs/rules.md#blocks: shutting down is decided by the price against breakeven, never by the block's own price."""
     ahead = outlook(random_prices(np.random.default_rng(2), 96))
     without = plan(three_models(), BOOK, ahead, so_far())
     with_block = plan(three_models(), (*BOOK, Block(mw=6, usd_per_mwh=32.5)), ahead, so_far())

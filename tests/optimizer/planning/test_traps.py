@@ -1,4 +1,4 @@
-"""A Session detects and repairs the wrong answers that solvers were seen to give (OPTIMIZER 3, 7-9)."""
+"""A Session detects and repairs the wrong answers that solvers were seen to give."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def always_too_costly(arrays, answer):
 
 
 def test_a_dual_is_dollars_for_a_unit_of_the_row_upper_bound_in_every_run():
-    """PuLP's own sign turns with its version and its solver (OPTIMIZER 1); ours is one."""
+    """PuLP's own sign turns with its version and its solver; ours is one."""
     session = Session()
     np.testing.assert_allclose(session.run(two_rows()).dual, [2.0, 0.0])
     np.testing.assert_allclose(session.run(two_rows(first=4.0)).dual, [0.0, 2.0])  # warm start

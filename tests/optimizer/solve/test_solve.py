@@ -142,7 +142,7 @@ def test_a_warm_start_uses_changed_bounds():
 @pytest.mark.parametrize("where", ["cost", "offset", "matrix", "lower", "upper", "row_upper"])
 @pytest.mark.parametrize("bad", [float("nan"), float("inf"), float("-inf")])
 def test_a_nan_or_infinity_never_reaches_a_solver(where, bad):
-    """HiGHS answers 'Optimal' to some of these and never answers to others (OPTIMIZER 9)."""
+    """HiGHS answers 'Optimal' to some of these and never answers to others."""
     a = program(2, n=8).arrays()
     if where == "offset":
         a = replace(a, offset=bad)
