@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from dispatch.commands import FINDINGS, WRONG, Config, Ended, Json, instant, note, out, read_json, table, usd
 from markets import counted
+
+if TYPE_CHECKING:
+    from dispatch.what_if.answer import SweepAnswer, WhatIfAnswer
 
 Archive = Annotated[
     Path | None,
@@ -80,10 +83,14 @@ def what_if(
     found = snapshot(config, archive, instant(at, "--at") if at else None)
     baseline = Baseline.of(found.state, found.at, ReferenceDayPrices(found.state))
     try:
-        answer = run_sweep(baseline, document, sweep) if sweep else compare(baseline, document)
+        if sweep:
+            grid = run_sweep(baseline, document, sweep)
+            out(grid, as_json, _sweep_lines(grid))
+        else:
+            answer = compare(baseline, document)
+            out(answer, as_json, _what_if_lines(answer))
     except InvalidDocument as invalid:
         raise Ended(WRONG, *(f"{scenario}: {fault}" for fault in invalid.faults)) from None
-    out(answer, as_json, _what_if_lines(answer))
 
 
 def check(
@@ -130,15 +137,13 @@ def _check_lines(checked: dict[str, Any]) -> list[str]:
     return [*solvers, f"check: gap between the plan's sums and its objective {checked['gap']:.1e}; {verdict}"]
 
 
-def _what_if_lines(answer: dict[str, Any]) -> list[str]:
-    if "axes" in answer:
-        return _sweep_lines(answer)
+def _what_if_lines(answer: WhatIfAnswer) -> list[str]:
     d = answer["difference"]
     lines = [f"net {usd(d['net_usd'], change=True)}, energy {d['energy_mwh']:+,.3f} MWh, hashing {d['hash_ph_days']:+,.3f} PH/s-days"]
     return [*lines, *(f"  {name}: {usd(amount, change=True)}" for name, amount in d["lines"].items()), *answer["reasons"]]
 
 
-def _sweep_lines(answer: dict[str, Any]) -> list[str]:
+def _sweep_lines(answer: SweepAnswer) -> list[str]:
     """One row for each point of the grid: its values, the net, its difference from the base, energy, and the cost of broken promises."""
     keys = [axis["key"] for axis in answer["axes"]]
     rows = [

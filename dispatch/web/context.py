@@ -18,11 +18,11 @@ from dispatch.signals.documents import InvalidDocument
 from dispatch.site_file.load import setup_from_document
 from dispatch.site_file.setup import Setup
 from dispatch.store import LedgerUnavailable
-from dispatch.web import documents
 from dispatch.web.auth import Key
 from dispatch.web.errors import Refusal
 from dispatch.web.journal_tail import JournalTail, Ledger
 from dispatch.web.live_view import LiveView
+from dispatch.web.state_document import Health, StateDocument, state_document
 from dispatch.what_if.baseline import Baseline
 from dispatch.what_if.reference_day import ReferenceDayPrices
 from markets import counted
@@ -110,26 +110,30 @@ class ApiContext:
         except LedgerUnavailable:
             return None
 
-    def health(self) -> dict[str, Any]:
+    def health(self) -> Health:
         """Each part as "ok" or what is wrong with it; `ready` when the ledger, the leader and the control loop are all ok."""
         tail, now = self.tail, self.now()
         state = tail.view.state
         seen_age_s = (now - state.seen_at).total_seconds() if state.seen_at else None
         late_after_s = LATE_TICKS * state.site.tick_s + 60.0 * max(1.0, min(self.clock.speed, 1e6))
         leader = self.leader()
-        checks = {
-            "ledger": tail.failure or ("ok" if tail.caught_up else f"reading the journal, now at row {state.seq}"),
+        ledger = tail.failure or ("ok" if tail.caught_up else f"reading the journal, now at row {state.seq}")
+        loop = "ok" if seen_age_s is not None and seen_age_s <= late_after_s else _late(seen_age_s)
+        prices = "ok" if state.price_basis == "real-time" else f"{state.price_basis}: {state.price_basis_reason}".rstrip(": ")
+        return {
+            "ready": ledger == "ok" and leader is not None and loop == "ok",
+            "ledger": ledger,
             "leader": "ok" if leader else "no process holds the leader lease",
-            "loop": "ok" if seen_age_s is not None and seen_age_s <= late_after_s else _late(seen_age_s),
+            "loop": loop,
             "plan": state.plan_failed or ("ok" if state.plan is not None else "no plan yet"),
-            "prices": "ok" if state.price_basis == "real-time" else f"{state.price_basis}: {state.price_basis_reason}".rstrip(": "),
+            "prices": prices,
+            "seen_age_s": seen_age_s,
+            "rigs_reachable": sum(g.reachable for g in state.fleet.values()),
         }
-        ready = all(checks[k] == "ok" for k in ("ledger", "leader", "loop"))
-        return {"ready": ready, **checks, "seen_age_s": seen_age_s, "rigs_reachable": sum(g.reachable for g in state.fleet.values())}
 
-    def state(self) -> dict[str, Any]:
+    def state(self) -> StateDocument:
         """The answer of `GET /api/v1/state`. Raises Refusal."""
-        return documents.state_document(self.view, self.now(), self.leader(), self.health(), self.clock.speed)
+        return state_document(self.view, self.now(), self.leader(), self.health(), self.clock.speed)
 
     def baseline(self) -> Baseline:
         """The baseline of a what-if asked now. Raises Refusal before the first observation."""

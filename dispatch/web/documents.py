@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 
-from dispatch.decide.decide import target_mw
 from dispatch.decide.group_state import UNKNOWN, UNREACHABLE, WAKING
 from dispatch.decide.plan_inputs import look_ahead
-from dispatch.decide.reflex import wanted
 from dispatch.decide.state import State
-from dispatch.entries import pack
+from dispatch.entries import Hold, pack
 from dispatch.signals.call_json import call_document
 from dispatch.web.live_view import LiveView
 from markets.facts import Award, Call, CallKind, Price
@@ -35,62 +33,44 @@ def finite(value: float | None) -> float | None:
     return None if value is None or not np.isfinite(value) else float(value)
 
 
-def state_document(
-    view: LiveView, now: datetime, leader: Mapping[str, Any] | None, health: Mapping[str, Any], speed: float = 1.0
-) -> dict[str, Any]:
-    """The answer of `GET /api/v1/state`: loads in MW at the meter, prices in $/MWh, `reasons` in sentences."""
-    state = view.state
-    loads = state.metered_mw()
-    target, reasons = _wanted(state, now)
-    return {
-        "at": iso(now),
-        "seq": state.seq,
-        "site": state.site.name,
-        "market": state.site.market.value,
-        "world": state.run.world if state.run else None,
-        "simulation": {"market": state.setup.prices.source == "synthetic", "rigs": simulated_rigs(state), "speed": speed},
-        "leader": leader,
-        "price": price_now(state, now),
-        "hashprice_usd_per_ph_day": hashprice_now(state, now),
-        "plan_at": iso(state.plan_at),
-        "plan_seq": state.plan_seq,
-        "plan_age_s": (now - state.plan_at).total_seconds() if state.plan_at else None,
-        "plan_failed": state.plan_failed,
-        "load_mw": sum(loads.values()),
-        "target_mw": sum(target.values()),
-        "hashrate_ph": sum(g.hashrate_ph for g in state.fleet.values()),
-        "groups": {n: {"load_mw": loads[n], "target_mw": target.get(n)} for n in loads},
-        "holds": [hold_document(h) for h in state.holds.values()],
-        "calls": [c for c in calls_document(view, now) if c["status"] in (IN_FORCE, UPCOMING)],
-        "price_basis": state.price_basis,
-        "price_basis_reason": state.price_basis_reason,
-        "alerts": [{"source": source, "message": message} for source, message in state.alerts.items()],
-        "health": dict(health),
-        "reasons": reasons,
-    }
-
-
-def _wanted(state: State, now: datetime) -> tuple[Mapping[str, float], list[str]]:
-    """The load each group should have now, MW at the meter, and why: the control loop's own rules, applied at `now`."""
-    if state.seen_at is None:
-        return {}, ["Nothing has been observed yet."]
-    want = wanted(state, now)
-    return target_mw(state, now, want), list(dict.fromkeys(want.reasons))
-
-
-def simulated_rigs(state: State) -> bool:
-    """Whether every rig is simulated: inside the process, or behind loopback addresses."""
-    drivers = [g.driver for g in state.site.groups]
-    return all(d["kind"] == "simulated" or str(d.get("subnet", "")).startswith("127.") for d in drivers)
-
-
 def point_of(state: State) -> str:
     """The settlement point the page shows: the site's own, or else that of its first meter."""
     points = [m.settlement_point for m in state.site.meters]
     return state.site.settlement_point if state.site.settlement_point in points else points[0]
 
 
-def price_now(state: State, now: datetime) -> dict[str, Any] | None:
+class PublishedPrice(TypedDict):
+    """A published price of an interval; `label` is the market's name of the interval."""
+
+    point: str
+    market: str
+    start: str
+    end: str
+    label: str
+    usd_per_mwh: float
+    source: str
+    known_at: str
+
+
+class CurrentPrice(PublishedPrice):
+    """The newest real-time price, the seconds since its interval ended, and which kind of price the site goes by."""
+
+    age_s: float
+    price_basis: str
+
+
+class HoldInForce(TypedDict):
+    """An operator's order: a group, or the whole site (null), in a mode or at most `mw_cap` MW, until an instant or its release (null)."""
+
+    id: str
+    group: str | None
+    mode: str | None
+    mw_cap: float | None
+    until: str | None
+    by: str
+
+
+def price_now(state: State, now: datetime) -> CurrentPrice | None:
     """The newest published real-time price of the site's settlement point, None before the first."""
     last = state.facts.last_price(point_of(state))
     if last is None:
@@ -98,25 +78,26 @@ def price_now(state: State, now: datetime) -> dict[str, Any] | None:
     return {**price_document(last, state.site.market), "age_s": (now - last.over.end).total_seconds(), "price_basis": state.price_basis}
 
 
-def price_document(price: Price, market: Market) -> dict[str, Any]:
+def price_document(price: Price, market: Market) -> PublishedPrice:
     return {
         "point": price.point,
         "market": price.market.value,
-        "start": iso(price.over.start),
-        "end": iso(price.over.end),
+        "start": format_instant(price.over.start),
+        "end": format_instant(price.over.end),
         "label": interval_label(market, price.over),
         "usd_per_mwh": price.usd_per_mwh,
         "source": price.source,
-        "known_at": iso(price.known_at),
+        "known_at": format_instant(price.known_at),
     }
 
 
 def hashprice_now(state: State, now: datetime) -> float | None:
+    """The hashprice at `now`, $ per PH/s and day, None when none is known."""
     found = state.facts.hashprice(now)
     return found.usd_per_ph_day if found else None
 
 
-def hold_document(hold: Any) -> dict[str, Any]:
+def hold_document(hold: Hold) -> HoldInForce:
     return {"id": hold.id, "group": hold.group, "mode": hold.mode, "mw_cap": hold.mw_cap, "until": iso(hold.until), "by": hold.by}
 
 

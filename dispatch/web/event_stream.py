@@ -12,6 +12,7 @@ from starlette.responses import StreamingResponse
 
 from dispatch.web.context import ApiContext, Context
 from dispatch.web.errors import Refusal, responses
+from dispatch.web.state_document import StateDocument
 
 MAX_STREAMS = 64
 HEARTBEAT_S = 10.0
@@ -50,5 +51,5 @@ async def _states(context: ApiContext, streams: set[Any]) -> AsyncIterator[str]:
         streams.discard(this)
 
 
-def message(state: dict[str, Any], seq: int) -> str:
+def message(state: StateDocument, seq: int) -> str:
     return f"id: {seq}\nevent: state\ndata: {json.dumps(state, separators=(',', ':'))}\n\n"

@@ -28,7 +28,7 @@ metrics = APIRouter(tags=["read"], responses=responses(401, 403, 405, 500, 503))
 
 @router.get("/state", summary="What the site does now, and why")
 def get_state(context: Context) -> Doc:
-    return context.state()
+    return {**context.state()}
 
 
 @router.get("/plan", summary="The plan in force", responses=responses(404))
@@ -163,8 +163,9 @@ def get_live() -> Doc:
 def get_ready(context: Context) -> Doc:
     health = context.health()
     if not health["ready"]:
-        raise Refusal(503, "; ".join(f"{k}: {health[k]}" for k in ("ledger", "leader", "loop") if health[k] != "ok"))
-    return health
+        parts = {"ledger": health["ledger"], "leader": health["leader"], "loop": health["loop"]}
+        raise Refusal(503, "; ".join(f"{part}: {text}" for part, text in parts.items() if text != "ok"))
+    return {**health}
 
 
 @metrics.get("/metrics", summary="Prometheus", response_class=Response, responses={200: {"content": {"text/plain": {}}}})

@@ -9,6 +9,7 @@ from fastapi import APIRouter
 from dispatch.signals.documents import DocumentFault, InvalidDocument, joined_path
 from dispatch.web.context import Context
 from dispatch.web.errors import Refusal, responses
+from dispatch.what_if.answer import SweepAnswer
 from dispatch.what_if.compare import what_if
 from dispatch.what_if.scenario import Scenario
 from dispatch.what_if.sweep import SweepDocument, sweep
@@ -19,14 +20,14 @@ router = APIRouter(prefix="/api/v1", tags=["what-if"], responses=responses(400, 
 @router.post("/what-if", summary="Plan the site as it is and with a scenario; the difference in money and promises")
 async def post_what_if(context: Context, scenario: Scenario) -> dict[str, Any]:
     baseline = context.baseline()
-    return await context.run_what_if(lambda: what_if(baseline, scenario))
+    return {**await context.run_what_if(lambda: what_if(baseline, scenario))}
 
 
 @router.post("/what-if/sweep", summary="A what-if at every point of a grid of values")
 async def post_sweep(context: Context, document: SweepDocument) -> dict[str, Any]:
     baseline = context.baseline()
 
-    def run() -> dict[str, Any]:
+    def run() -> SweepAnswer:
         try:
             return sweep(baseline, document.scenario, document.sweep)
         except InvalidDocument as faults:
@@ -34,7 +35,7 @@ async def post_sweep(context: Context, document: SweepDocument) -> dict[str, Any
                 f if f.path.startswith("sweep") else DocumentFault(joined_path("scenario", f.path), f.text) for f in faults.faults
             ) from None
 
-    return await context.run_what_if(run)
+    return {**await context.run_what_if(run)}
 
 
 @router.post("/offers", summary="Offers for the QSE: not built in this version", status_code=501, responses=responses(501))

@@ -10,12 +10,14 @@ from typing import Any
 from dispatch.decide.plan_inputs import PlanInputs
 from dispatch.runtime.planner import make_plan
 from dispatch.signals.documents import parse_document
+from dispatch.what_if.answer import BindingLimit, PromiseComparison, PromiseResult, Totals, WhatIfAnswer
 from dispatch.what_if.apply import base_inputs, case_inputs
 from dispatch.what_if.baseline import Baseline
 from dispatch.what_if.scenario import Scenario
 from markets.grid import parse_instant
 from optimizer.domain.calls import calls_in_force
 from optimizer.domain.contract import LOAD_BEFORE_MW
+from optimizer.domain.money import usd_text
 from optimizer.planning.plan_json import PlanDocument, planned_interval
 
 MakePlan = Callable[[PlanInputs], PlanDocument]
@@ -23,7 +25,7 @@ SMALL_USD = 0.005
 SMALL_MW = 1e-6
 
 
-def what_if(baseline: Baseline, scenario: Mapping[str, Any] | Scenario, make_plan: MakePlan = make_plan) -> dict[str, Any]:
+def what_if(baseline: Baseline, scenario: Mapping[str, Any] | Scenario, make_plan: MakePlan = make_plan) -> WhatIfAnswer:
     """Plan the baseline and the scenario, and compare: money, energy, promises, binding limits, and reasons in sentences.
 
     Raises InvalidDocument with the path of each fault of the scenario.
@@ -43,7 +45,7 @@ def what_if(baseline: Baseline, scenario: Mapping[str, Any] | Scenario, make_pla
     }
 
 
-def totals(plan: PlanDocument) -> dict[str, Any]:
+def totals(plan: PlanDocument) -> Totals:
     """The sums of a plan: net and lines in dollars, energy in MWh, hashing in PH/s-days."""
     energy = hashes = 0.0
     for interval in plan["intervals"]:
@@ -54,7 +56,7 @@ def totals(plan: PlanDocument) -> dict[str, Any]:
     return {"net_usd": sum(lines.values()), "lines": lines, "energy_mwh": energy, "hash_ph_days": hashes}
 
 
-def difference(base: PlanDocument, case: PlanDocument) -> dict[str, Any]:
+def difference(base: PlanDocument, case: PlanDocument) -> Totals:
     """Case minus base; positive dollars are a gain of the case."""
     b, c = totals(base), totals(case)
     names = dict.fromkeys([*b["lines"], *c["lines"]])
@@ -66,29 +68,27 @@ def difference(base: PlanDocument, case: PlanDocument) -> dict[str, Any]:
     }
 
 
-def promises(before: PlanInputs, after: PlanInputs, base: PlanDocument, case: PlanDocument) -> list[dict[str, Any]]:
+def promises(before: PlanInputs, after: PlanInputs, base: PlanDocument, case: PlanDocument) -> list[PromiseComparison]:
     """Every promise of either plan (calls in its span, and whatever falls short), and whether each plan keeps it."""
-    called = {"base": _called(before), "case": _called(after)}
-    missed = {"base": _missed(base, called["base"]), "case": _missed(case, called["case"])}
-    names = dict.fromkeys([*called["base"], *called["case"], *missed["base"], *missed["case"]])
+    called_in = _called(before), _called(after)
+    missed_in = _missed(base, called_in[0]), _missed(case, called_in[1])
+    names = dict.fromkeys([*called_in[0], *called_in[1], *missed_in[0], *missed_in[1]])
     return [
         {
             "name": name,
-            **{
-                which: {
-                    "made": name in called[which] or name in missed[which],
-                    "kept": name not in missed[which],
-                    "shortfall_mw": missed[which].get(name, (0.0, 0.0))[0],
-                    "shortfall_usd": missed[which].get(name, (0.0, 0.0))[1],
-                }
-                for which in ("base", "case")
-            },
+            "base": _promise_result(name, called_in[0], missed_in[0]),
+            "case": _promise_result(name, called_in[1], missed_in[1]),
         }
         for name in names
     ]
 
 
-def binding(base: PlanDocument, case: PlanDocument) -> list[dict[str, Any]]:
+def _promise_result(name: str, called: Sequence[str], missed: Mapping[str, tuple[float, float]]) -> PromiseResult:
+    mw, usd = missed.get(name, (0.0, 0.0))
+    return {"made": name in called or name in missed, "kept": name not in missed, "shortfall_mw": mw, "shortfall_usd": usd}
+
+
+def binding(base: PlanDocument, case: PlanDocument) -> list[BindingLimit]:
     """The limits that cost money in either plan, the costliest of the case first: $ gained by one more MW over the whole span."""
     b, c = _worth(base), _worth(case)
     worth = {n: (b.get(n, 0.0), c.get(n, 0.0)) for n in dict.fromkeys([*c, *b])}
@@ -159,12 +159,12 @@ def _headline(base: PlanDocument, case: PlanDocument, baseline: Baseline) -> lis
         return ["Nothing changes: the same rigs run and the site earns the same."]
     more = "more" if d["net_usd"] >= 0 else "less"
     now, then = totals(base)["net_usd"], totals(case)["net_usd"]
-    out = [f"The site would earn ${abs(d['net_usd']):,.2f} {more}: ${then:,.2f} instead of ${now:,.2f}."]
+    out = [f"The site would earn {usd_text(abs(d['net_usd']))} {more}: {usd_text(then)} instead of {usd_text(now)}."]
     if abs(d["energy_mwh"]) >= SMALL_MW:
         out.append(f"It would use {abs(d['energy_mwh']):,.3f} MWh {'more' if d['energy_mwh'] > 0 else 'less'}.")
     big = sorted(((usd, n) for n, usd in d["lines"].items() if abs(usd) >= SMALL_USD), key=lambda x: -abs(x[0]))[:3]
     if big:
-        out.append("By line: " + ", ".join(f"{n} {'+' if usd > 0 else '−'}${abs(usd):,.2f}" for usd, n in big) + ".")
+        out.append("By line: " + ", ".join(f"{n} {'+' if usd > 0 else ''}{usd_text(usd)}" for usd, n in big) + ".")
     if (first := _first_change(base, case)) is not None:
         out.append(f"The load first differs at {first.astimezone(baseline.setup.site.market.tz):%a %H:%M} market time.")
     return out

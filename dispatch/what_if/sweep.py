@@ -13,11 +13,14 @@ from pydantic import Field
 
 from dispatch.runtime.planner import make_plan
 from dispatch.signals.documents import DocumentFault, InvalidDocument, SignalDocument, joined_path, parse_document
+from dispatch.what_if.answer import SweepAnswer, SweepRow
 from dispatch.what_if.apply import base_inputs, case_inputs
 from dispatch.what_if.baseline import Baseline
 from dispatch.what_if.compare import MakePlan, shortfalls, totals, with_loads_at_notice
 from dispatch.what_if.scenario import Scenario
 from markets import counted
+from markets.grid import Grid
+from optimizer.planning.plan_json import PlanDocument
 
 MAX_PLANS = 400
 LISTS = {"prices", "fleet", "book", "calls"}
@@ -92,12 +95,8 @@ def _item(items: Any, section: str, rest: list[str]) -> tuple[Any, list[str]]:
     return items[-1], rest[1:]
 
 
-def sweep(baseline: Baseline, scenario: Mapping[str, Any], keys: Sequence[str], make_plan: MakePlan = make_plan) -> dict[str, Any]:
-    """The scenario planned at every point of the grid of one or two keys, each written KEY=FIRST:LAST:COUNT.
-
-    {"axes": [{"key", "values"}], "base": TOTALS, "rows": [{"values": [one of each axis], **TOTALS, "difference_usd", "shortfall_usd"}]}.
-    The last axis varies fastest. Raises InvalidDocument.
-    """
+def sweep(baseline: Baseline, scenario: Mapping[str, Any], keys: Sequence[str], make_plan: MakePlan = make_plan) -> SweepAnswer:
+    """The scenario planned at every point of the grid of one or two keys, each written KEY=FIRST:LAST:COUNT. Raises InvalidDocument."""
     if not 1 <= len(keys) <= 2:
         raise InvalidDocument([DocumentFault("sweep", f"needs one or two keys, not {len(keys)}")])
     axes = [axis(text, joined_path("sweep", n)) for n, text in enumerate(keys)]
@@ -105,7 +104,8 @@ def sweep(baseline: Baseline, scenario: Mapping[str, Any], keys: Sequence[str], 
         raise InvalidDocument([DocumentFault("sweep", f"{axes[0].key!r} is given twice")])
     points = _points(axes)
     scenarios = [_scenario(scenario, axes, values) for values in points]
-    rows, bases = [], {}
+    rows: list[SweepRow] = []
+    bases: dict[Grid, PlanDocument] = {}
     for values, requested in zip(points, scenarios, strict=True):
         before = base_inputs(baseline, requested)
         grid = before.outlook.grid
@@ -115,7 +115,7 @@ def sweep(baseline: Baseline, scenario: Mapping[str, Any], keys: Sequence[str], 
         sums = totals(case)
         gain_usd = sums["net_usd"] - totals(bases[grid])["net_usd"]
         short_usd = sum(usd for _, usd in shortfalls(case).values())
-        rows.append({"values": list(values), **sums, "difference_usd": gain_usd, "shortfall_usd": short_usd})
+        rows.append({**sums, "values": list(values), "difference_usd": gain_usd, "shortfall_usd": short_usd})
     first = next(iter(bases.values()))
     return {"axes": [{"key": a.key, "values": list(a.values)} for a in axes], "base": totals(first), "rows": rows}
 

@@ -8,8 +8,10 @@ from typing import Any
 
 from dispatch.web import documents
 from dispatch.web.context import ApiContext
+from dispatch.web.state_document import StateDocument
 from dispatch.what_if.compare import totals
 from markets.grid import Market, hour_ending, parse_instant
+from optimizer.domain.money import usd_text
 
 PRICE_BASIS_LABELS = {
     "real-time": "real-time price",
@@ -59,7 +61,7 @@ def _recent_prices(context: ApiContext) -> list[dict[str, Any]]:
     return found
 
 
-def headline(state: Mapping[str, Any], fleet: Mapping[str, Any]) -> str:
+def headline(state: StateDocument, fleet: Mapping[str, Any]) -> str:
     """What the site does now, in one sentence."""
     if not fleet["reachable"]:
         return "No rig responds."
@@ -93,7 +95,7 @@ def conditions(fleet: Mapping[str, Any]) -> list[str]:
     return [*modes, "waking", "unreachable", "unknown"]
 
 
-def banners(state: Mapping[str, Any]) -> list[str]:
+def banners(state: StateDocument) -> list[str]:
     """What is simulated, shown above everything else."""
     out = []
     simulation = state["simulation"]
@@ -141,10 +143,8 @@ def clock(market: Market, at: Any) -> str:
 
 
 def usd(value: float | str | None) -> str:
-    if value is None:
-        return "–"
-    number = float(value)
-    return f"{'−' if number < 0 else ''}${abs(number):,.2f}"
+    """Dollars, or a dash for none."""
+    return "–" if value is None else usd_text(value)
 
 
 def mw(value: float | None) -> str:
@@ -153,7 +153,7 @@ def mw(value: float | None) -> str:
 
 
 def number(value: float | None, digits: int = 2) -> str:
-    return "–" if value is None else f"{value:,.{digits}f}".replace("-", "−")
+    return "–" if value is None else f"{value:,.{digits}f}"
 
 
 def age(seconds: float | None) -> str:

@@ -3,8 +3,8 @@ import { OPTIONS, chartStyle, steps } from './chart.js';
 
 const form = document.getElementById('scenario'), text = document.getElementById('document'), answer = document.getElementById('answer');
 const number = (v) => (v === '' ? null : Number(v));
-const usd = (v) => `${v < 0 ? '−' : ''}$${Math.abs(v).toLocaleString('en-US', { minimumFractionDigits: 2, maximumFractionDigits: 2 })}`;
-const figure = (v, digits) => v.toLocaleString('en-US', { minimumFractionDigits: digits, maximumFractionDigits: digits }).replace('-', '−');
+const usd = (v) => `${v < 0 ? '-' : ''}$${Math.abs(v).toLocaleString('en-US', { minimumFractionDigits: 2, maximumFractionDigits: 2 })}`;
+const figure = (v, digits) => v.toLocaleString('en-US', { minimumFractionDigits: digits, maximumFractionDigits: digits });
 
 // The site's own clock, not this machine's.
 async function scenarioOf(json) {
