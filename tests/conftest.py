@@ -28,9 +28,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         if reason := left_out(item, wanted):
             item.add_marker(pytest.mark.skip(reason=reason))
-        if group := waits_in(item):
+        if group := group_of(item):
             item.add_marker(pytest.mark.xdist_group(group))
-    items.sort(key=first_the_longest)
+    items.sort(key=longest_first)
 
 
 def left_out(item: pytest.Item, wanted: str) -> str:
@@ -44,15 +44,15 @@ def left_out(item: pytest.Item, wanted: str) -> str:
     return "" if wanted == "sample" and sample else "a long round: ./loadstone test --all"
 
 
-def waits_in(item: pytest.Item) -> str:
-    """The queue of tests that never run at the same time, as they share addresses or a whole site's pace; empty for most."""
+def group_of(item: pytest.Item) -> str:
+    """The group of tests that never run at the same time, because they share addresses or start whole sites; empty for most tests."""
     file = item.path.relative_to(ROOT).as_posix()
     if file.startswith(RUNNING_SITES):
         return "running-site"
     return file if file.startswith(FIXED_ADDRESSES) else ""
 
 
-def first_the_longest(item: pytest.Item) -> tuple[bool, float]:
+def longest_first(item: pytest.Item) -> tuple[bool, float]:
     """Sites run at their own pace and begin at once; then by what a test may take, so that no long one is left for the end."""
     mark = item.get_closest_marker("timeout")
-    return waits_in(item) != "running-site", -float(mark.args[0] if mark else 0)
+    return group_of(item) != "running-site", -float(mark.args[0] if mark else 0)

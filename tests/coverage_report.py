@@ -1,6 +1,6 @@
-"""`./loadstone test --coverage`: the share of lines and branches that the tests reach, of the whole program or of its pure rooms alone.
+"""`./loadstone test --coverage`: the share of lines and branches that the tests reach, in the three packages or in their pure rooms alone.
 
-The whole is measured in a run of its own, over every process that the tests start, and must reach 90 %; no pure module may stay under 85 %.
+The three packages are measured over every process that the tests start, and must reach 90 %; no pure module may stay under 85 %.
 `--coverage=pure` measures what the unit tests of the pure rooms reach by themselves; it takes about a minute, and CI runs it.
 """
 
@@ -18,8 +18,8 @@ from pathlib import Path
 import coverage
 
 ROOT = Path(__file__).parents[1]
-WHOLE, PURE = "--coverage", "--coverage=pure"
-WHAT = (WHOLE, PURE)
+ALL_PACKAGES, PURE = "--coverage", "--coverage=pure"
+WHAT = (ALL_PACKAGES, PURE)
 LEAST_OF_ALL_PCT = 90.0
 LEAST_OF_PURE_MODULE_PCT = 85.0
 SHOWN = 10
@@ -41,7 +41,7 @@ PURE_TESTS = (
 
 
 @dataclass(frozen=True)
-class Reached:
+class ModuleCoverage:
     """How many of a module's lines and branches the tests reach, of how many there are."""
 
     module: str
@@ -67,19 +67,19 @@ def run(what: str, pytest: Sequence[str], environment: Mapping[str, str]) -> int
     measured.combine()
     found = modules_of(measured)
     pure = [r for r in found if is_pure(r.module, pure_rooms())]
-    shown = found if what == WHOLE else pure
-    problems = judge(shown, pure, LEAST_OF_ALL_PCT if what == WHOLE else 0.0)
+    shown = found if what == ALL_PACKAGES else pure
+    problems = judge(shown, pure, LEAST_OF_ALL_PCT if what == ALL_PACKAGES else 0.0)
     print("\n".join([*table(shown), *problems]))
     return 1 if status or problems else 0
 
 
-def modules_of(measured: coverage.Coverage) -> list[Reached]:
+def modules_of(measured: coverage.Coverage) -> list[ModuleCoverage]:
     """Every module of the three packages, also one that no test imports."""
     with tempfile.NamedTemporaryFile(suffix=".json") as file:
         measured.json_report(outfile=file.name)
         files = json.loads(Path(file.name).read_text("utf-8"))["files"]
     return [
-        Reached(
+        ModuleCoverage(
             path.removesuffix(".py").removesuffix("/__init__").replace("/", "."),
             counts["covered_lines"] + counts["covered_branches"],
             counts["num_statements"] + counts["num_branches"],
@@ -102,7 +102,7 @@ def is_pure(module: str, rooms: Sequence[str]) -> bool:
     return any(map(within, rooms)) and not within("optimizer.solve")
 
 
-def judge(shown: Sequence[Reached], pure: Sequence[Reached], least_pct: float) -> list[str]:
+def judge(shown: Sequence[ModuleCoverage], pure: Sequence[ModuleCoverage], least_pct: float) -> list[str]:
     """What is under its least share, a line each."""
     problems = [f"{r.module} is pure and its tests reach {r.pct:.1f} %: {LEAST_OF_PURE_MODULE_PCT:.0f} % is the least"
                 for r in pure if r.pct < LEAST_OF_PURE_MODULE_PCT]  # fmt: skip
@@ -111,11 +111,11 @@ def judge(shown: Sequence[Reached], pure: Sequence[Reached], least_pct: float) -
     return problems
 
 
-def total(found: Sequence[Reached]) -> Reached:
-    return Reached("total", sum(r.reached for r in found), sum(r.of for r in found))
+def total(found: Sequence[ModuleCoverage]) -> ModuleCoverage:
+    return ModuleCoverage("total", sum(r.reached for r in found), sum(r.of for r in found))
 
 
-def table(found: Sequence[Reached]) -> list[str]:
+def table(found: Sequence[ModuleCoverage]) -> list[str]:
     """The least covered modules and the total."""
     least = sorted(found, key=lambda r: r.pct)[:SHOWN]
     return [f"== coverage of lines and branches, the {len(least)} least covered modules of {len(found)}",

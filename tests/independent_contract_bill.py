@@ -1,5 +1,4 @@
-"""An accountant who knows what was metered, the prices and the contract as written, and reckons each contract's pay in fractions, straight
-from the formulas. Nothing of ours is used."""
+"""Each contract's pay from what was metered, the prices and the contract's formula, in exact fractions. It uses no code of the program."""
 
 from __future__ import annotations
 
@@ -70,7 +69,7 @@ class Days:
         usd = sum((m * p for m, p in here), F(0)) / mw if mw else (here[-1][1] if here else F(0))
         return mw, usd, bool(here)
 
-    def standing(self, *kinds: str) -> list[dict[str, Any]]:
+    def calls_in_force(self, *kinds: str) -> list[dict[str, Any]]:
         """Calls that count: the newest word of each; what a recall leaves of it; a cancelled one not at all."""
         found = []
         for id_ in dict.fromkeys(c["id"] for c in self.calls):
@@ -215,14 +214,14 @@ def _billing(at: datetime, method: str) -> Any:
 
 def pra(d: Days, c: Mapping[str, Any], names: Sequence[str]) -> F:
     usd = F(0)
-    told = [(p["from"], p["to"]) for p in c["peaks"]]
+    peaks = [(p["from"], p["to"]) for p in c["peaks"]]
     for t in d.times:
         on = d.local(t).date()
         price = frac(c["usd_per_mw_day"][season(on)])
         usd += frac(c["zrc"].get(season(on), 0)) * d.hours(t) / 24 * price
         if c["charged"]:
-            known = any(season_of(start.astimezone(ZoneInfo(d.tz)).date()) == season_of(on) for start, _ in told)
-            named = sum((d.share(t, *p) * d.seconds(t) / F(int((p[1] - p[0]).total_seconds())) for p in told), F(0))
+            known = any(season_of(start.astimezone(ZoneInfo(d.tz)).date()) == season_of(on) for start, _ in peaks)
+            named = sum((d.share(t, *p) * d.seconds(t) / F(int((p[1] - p[0]).total_seconds())) for p in peaks), F(0))
             at = named if known else d.peaks[60, 3][t]
             first, last = season_of(on)
             usd -= d.mw(names, t) * at * (1 + frac(c["reserve_margin"].get(season(on), 0))) * price * (last - first).days

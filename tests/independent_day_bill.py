@@ -1,4 +1,4 @@
-"""An accountant who knows only the parquet files, the prices and the contract, and reckons in fractions. Nothing of ours is used."""
+"""A day's bill from the parquet files, the prices and the contract alone, in exact fractions. It uses no code of the program."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The accountant's second book: services sold to the grid and a machine behind the meter, reckoned in fractions from the formulas."""
+"""Pay of grid services and of a generator behind the meter, from the contracts' formulas, in exact fractions."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ def ancillary(d: Days, c: Mapping[str, Any], names: Sequence[str]) -> F:
     for product in c["products"]:
         for t in d.times:
             sold, paid, _ = d.awarded(product, "DAM", t)
-            carried, price, told = d.awarded(product, "RT", t)
-            carried = carried if told else sold
-            price = price if told else d.reserve[CLEARS_AS.get(product, product)][t]
+            carried, price, is_known = d.awarded(product, "RT", t)
+            carried = carried if is_known else sold
+            price = price if is_known else d.reserve[CLEARS_AS.get(product, product)][t]
             usd += sold * d.hours(t) * paid
             if d.local(t).date() >= RTC_B:
                 usd += (carried - sold) * d.hours(t) * price
@@ -34,7 +34,7 @@ def ancillary(d: Days, c: Mapping[str, Any], names: Sequence[str]) -> F:
 
 def _deviation(d: Days, names: Sequence[str], t: int) -> F:
     """Outside 5 % or 5 MW of the set point: what is missing at max(p, 20), what is too much at - min(p, -20). Of several the lowest."""
-    calls = [c for c in d.standing("set_point") if c["target"] is not None]
+    calls = [c for c in d.calls_in_force("set_point") if c["target"] is not None]
     cuts = sorted(
         {d.edges[t], d.edges[t + 1], *(min(max(at, d.edges[t]), d.edges[t + 1]) for c in calls for at in (c["start"], c["end"]) if at)}
     )
@@ -71,11 +71,11 @@ def ers(d: Days, c: Mapping[str, Any], names: Sequence[str]) -> F:
     for first, last in _terms(d):
         weight, done, seen = (frac(d.memory.get("event_weight", 0)), frac(d.memory.get("event_done", 0)), set())
         had_weight, had_done = weight, done
-        for call in d.standing("deploy"):
+        for call in d.calls_in_force("deploy"):
             w, p, s = performance(call, first, last)
             weight, done, seen = weight + w, done + p, seen | s
         failed = int(d.memory.get("failed_tests", 0))
-        for call in sorted(d.standing("test"), key=lambda k: k["start"]):
+        for call in sorted(d.calls_in_force("test"), key=lambda k: k["start"]):
             w, p, _ = performance(call, first, last)
             if w:
                 failed = 0 if p / w >= F(95, 100) else failed + 1
@@ -131,7 +131,7 @@ def lmr(d: Days, c: Mapping[str, Any], names: Sequence[str]) -> F:
     """Credit by the day; while called and due, MWh above what may stay at the price and at the day's credit over the call's own MWh."""
     usd, mw = F(0), frac(c["mw"])
     stays = frac(c["firm_service_mw"]) if c["method"] == "firm" else frac(c["baseline_mw"]) - mw
-    due = [(k, max(k["start"], k["notice"] + timedelta(minutes=c["notice_min"]))) for k in d.standing("deploy")]
+    due = [(k, max(k["start"], k["notice"] + timedelta(minutes=c["notice_min"]))) for k in d.calls_in_force("deploy")]
     due = [
         (k, at)
         for k, at in due
@@ -160,18 +160,18 @@ def drr(d: Days, c: Mapping[str, Any], names: Sequence[str]) -> F:
     for t in d.times:
         h, price = d.hours(t), d.price[d.meters[names[0]][1]][t]
         ahead, paid, _ = d.awarded("ENERGY", "DAM", t)
-        now, _, told = d.awarded("ENERGY", "RT", t)
-        called = [min(F(1), d.share(t, k["start"], k["end"])) * _instructed_mw(k, c) for k in d.standing("deploy")]
-        dispatched = max([now if told else ahead, *called])
+        now, _, is_known = d.awarded("ENERGY", "RT", t)
+        called = [min(F(1), d.share(t, k["start"], k["end"])) * _instructed_mw(k, c) for k in d.calls_in_force("deploy")]
+        dispatched = max([now if is_known else ahead, *called])
         done = min(max(F(0), base * h - d.load(names, t)), dispatched * h)
         usd += ahead * h * (paid - price)
         usd += done * price if price >= frac(c["net_benefits_usd_per_mwh"]) else F(0)
         usd -= max(F(0), dispatched * h * F(92, 100) - done) * max(F(0), price)
         for product in c["reserves"]:
             sold, cleared, _ = d.awarded(product, "DAM", t)
-            carried, real, told = d.awarded(product, "RT", t)
-            rate = real if told else d.reserve.get(product, [F(0)] * len(d.times))[t]
-            usd += sold * h * cleared + ((carried if told else sold) - sold) * h * rate
+            carried, real, is_known = d.awarded(product, "RT", t)
+            rate = real if is_known else d.reserve.get(product, [F(0)] * len(d.times))[t]
+            usd += sold * h * cleared + ((carried if is_known else sold) - sold) * h * rate
     return usd
 
 
@@ -185,7 +185,7 @@ def _instructed_mw(call: Mapping[str, Any], c: Mapping[str, Any]) -> F:
 
 def edr(d: Days, c: Mapping[str, Any], names: Sequence[str]) -> F:
     usd, mw, base = F(0), frac(c["mw"]), frac(c["baseline_mw"])
-    due = [(k, max(k["start"], k["notice"] + timedelta(minutes=c["notice_min"]))) for k in d.standing("deploy")]
+    due = [(k, max(k["start"], k["notice"] + timedelta(minutes=c["notice_min"]))) for k in d.calls_in_force("deploy")]
     due = [(k, at) for k, at in due if k["end"] is None or k["end"] > at]
     for t in d.times:
         within = min(F(1), sum((d.share(t, at, k["end"]) for k, at in due), F(0)))
@@ -195,7 +195,7 @@ def edr(d: Days, c: Mapping[str, Any], names: Sequence[str]) -> F:
 
 
 def generation(d: Days, c: Mapping[str, Any], names: Sequence[str]) -> F:
-    """Fuel, maintenance and starts; what energy it saves stands on other lines."""
+    """Fuel, maintenance and starts; the energy it saves is on other lines."""
     usd, before = F(0), False
     for t in d.times:
         made = d.made[t]

@@ -9,7 +9,7 @@ from dispatch.site_file.setup import Setup
 
 
 def document(**changes: Any) -> dict[str, Any]:
-    """Two halls, an old and a new model, ERCOT's west, a fixed hashprice of 45 $/PH/day. `changes` replace whole sections."""
+    """Two halls, an old and a new model, ERCOT's west, a fixed hashprice of 45 $/PH/day. `changes` replace sections."""
     return {
         "site": {
             "name": "Small",

@@ -33,7 +33,7 @@ CENT = 0.005
 def holds(
     obligation: Obligation, where: Site, ahead: Outlook, rng: np.random.Generator, *, linear: bool, beside: Sequence[Obligation] = ()
 ):
-    """Runs the whole kit once over an outlook with a load drawn by chance. `beside` are other contracts of the same book."""
+    """Run the kit once over an outlook, with a random load. `beside` are other contracts of the same site."""
     keeps_the_law(obligation, where, ahead, rng, linear=linear, beside=beside)
     speaks_for_itself(obligation, where, ahead, rng)
     honours_calls(obligation, where, ahead)

@@ -14,17 +14,17 @@ from markets.sources.source import Source
 
 
 async def conforms(source: Source, since: datetime, until: datetime, cuts: Sequence[datetime] = ()) -> Sequence[Fact]:
-    """Holds a source that answers any window (an archive, a synthetic market) to the protocol; gives back the facts of the whole window."""
-    whole = await source.fetch(since, until)
-    check_facts(source, whole, since, until)
-    assert list(await source.fetch(since, until)) == list(whole), "a second request must give the same facts"
+    """Check a source that answers for any window (an archive, a synthetic market). Returns the facts of the window (since, until]."""
+    facts = await source.fetch(since, until)
+    check_facts(source, facts, since, until)
+    assert list(await source.fetch(since, until)) == list(facts), "a second request must give the same facts"
     assert list(await source.fetch(until, until)) == [], "an empty window holds a fact"
     edges = [since, *sorted(cuts or thirds(since, until)), until]
     parts: list[Fact] = []
     for first, last in zip(edges, edges[1:], strict=False):
         parts += await source.fetch(first, last)
-    assert parts == list(whole), "the windows (a, b] and (b, c] do not make (a, c]"
-    return whole
+    assert parts == list(facts), "the windows (a, b] and (b, c] do not make (a, c]"
+    return facts
 
 
 def check_facts(source: Source, facts: Sequence[Fact], since: datetime, until: datetime) -> None:

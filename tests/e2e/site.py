@@ -39,18 +39,20 @@ def run_json(*arguments: str | Path, cwd: Path | None = None, timeout: float = 3
 
 
 class Site:
-    """`loadstone run` (or shadow) over a data folder; started again with the same words by `start`."""
+    """`loadstone run` (or shadow) over a data folder; `start` may be called again after the process has ended."""
 
-    def __init__(self, data: Path, *words: str, command: str = "run") -> None:
+    def __init__(self, data: Path, *arguments: str, command: str = "run") -> None:
         self.data, self.port = data, free_port()
-        self.words = [command, "--data", str(data), "--listen", f"127.0.0.1:{self.port}", *words]
+        self.arguments = [command, "--data", str(data), "--listen", f"127.0.0.1:{self.port}", *arguments]
         self.log = data.parent / f"{data.name}.log"
         self.process: subprocess.Popen[bytes] | None = None
         self.http = httpx.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=10.0, trust_env=False)
 
     def start(self) -> None:
         with self.log.open("ab") as log:
-            self.process = subprocess.Popen([sys.executable, "-m", "dispatch.cli", *self.words], env=ENVIRONMENT, stdout=log, stderr=log)
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "dispatch.cli", *self.arguments], env=ENVIRONMENT, stdout=log, stderr=log
+            )
 
     def get(self, path: str) -> Any:
         reply = self.http.get(f"/api/v1/{path}")
@@ -58,7 +60,7 @@ class Site:
         return reply.json()
 
     def wait(self, what: str, test: Any, seconds: float = 90.0) -> Any:
-        """What `test` returns once it is true; a site that is not up yet is waited for."""
+        """What `test` returns once that is true; the site may still be starting. Fails after `seconds`, or when the site ends."""
         last: Any = None
         end = time.monotonic() + seconds
         while time.monotonic() < end:
@@ -110,19 +112,19 @@ def child_pids(pid: int) -> list[int]:
 
 def role_of(pid: int) -> str:
     try:
-        words = Path(f"/proc/{pid}/cmdline").read_bytes().decode().split("\0")
+        arguments = Path(f"/proc/{pid}/cmdline").read_bytes().decode().split("\0")
     except OSError:
         return "gone"
-    if "dispatch.service.daemon" in words:
-        return words[words.index("dispatch.service.daemon") + 1]
-    if any("resource_tracker" in w for w in words):
+    if "dispatch.service.daemon" in arguments:
+        return arguments[arguments.index("dispatch.service.daemon") + 1]
+    if any("resource_tracker" in w for w in arguments):
         return "tracker"
-    return "planner" if any("spawn_main" in w for w in words) else "other"
+    return "planner" if any("spawn_main" in w for w in arguments) else "other"
 
 
 @contextmanager
-def running_site(data: Path, *words: str, command: str = "run") -> Iterator[Site]:
-    site = Site(data, *words, command=command)
+def running_site(data: Path, *arguments: str, command: str = "run") -> Iterator[Site]:
+    site = Site(data, *arguments, command=command)
     site.start()
     try:
         yield site

@@ -1,4 +1,4 @@
-"""The contract's outside, as a user meets it: what is wrong is said in a line, with the exit status the contract gives it."""
+"""Errors of the command line: one line that says what is wrong, and the exit status of the contract."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ DEMONSTRATION = default_file(DEMO_SITE)
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("arguments", "message"),
     [
         (["nope"], "nope"),
         (["plan"], "--config"),
@@ -30,11 +30,11 @@ DEMONSTRATION = default_file(DEMO_SITE)
         (["what-if", "file", "--config", str(DEMONSTRATION)], "is not JSON"),
     ],
 )
-def test_a_wrong_argument_gives_one_line_and_exit_status_2(words: list[str], said: str, tmp_path: Path) -> None:
+def test_a_wrong_argument_gives_one_line_and_exit_status_2(arguments: list[str], message: str, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("neither", "utf-8")
-    done = run_loadstone(*words, cwd=tmp_path)
+    done = run_loadstone(*arguments, cwd=tmp_path)
     assert done.returncode == 2, done.stderr
-    assert said in done.stderr and "Traceback" not in done.stderr
+    assert message in done.stderr and "Traceback" not in done.stderr
 
 
 def test_a_port_in_use_gives_exit_status_3(tmp_path: Path) -> None:
@@ -47,7 +47,7 @@ def test_a_port_in_use_gives_exit_status_3(tmp_path: Path) -> None:
 
 
 def test_verify_redecide_and_settle_report_a_tampered_journal_row(tmp_path: Path) -> None:
-    """A row whose change alters no decision: verify, redecide and settle say so, a statement that was kept is still given."""
+    """The changed row alters no decision: verify, redecide and settle report it, and a statement kept before is still given."""
     data, archive, site = tmp_path / "data", tmp_path / "archive", tmp_path / "site.toml"
     start = datetime(2026, 3, 8, 6, 0, tzinfo=UTC)
     rows = ["Interval Start,Interval End,Location,Market,SPP"]
@@ -60,15 +60,15 @@ def test_verify_redecide_and_settle_report_a_tampered_journal_row(tmp_path: Path
     span = ("--from", start.isoformat(), "--to", (start + timedelta(hours=2)).isoformat())
     done = run_loadstone("replay", "--config", site, "--archive", archive, *span, "--data", data)
     assert done.returncode == 0, done.stderr
-    for words in (("verify", data), ("redecide", data)):
-        assert run_json(*words)["findings"] == []
+    for arguments in (("verify", data), ("redecide", data)):
+        assert run_json(*arguments)["findings"] == []
     kept = run_loadstone("settle", "2026-03-08", "--data", data, "--version", "1", "--json").stdout
     with sqlite3.connect(data / "ledger.sqlite") as ledger:
         for (name,) in ledger.execute("select name from sqlite_master where type = 'trigger'").fetchall():
             ledger.execute(f"drop trigger {name}")
         ledger.execute("update journal set at = replace(at, '2026', '2027'), document = replace(document, '2026', '2027') where seq = 3")
-    for words in (("verify", data), ("redecide", data)):
-        assert "row 3" in run_json(*words, status=1)["findings"][0]
+    for arguments in (("verify", data), ("redecide", data)):
+        assert "row 3" in run_json(*arguments, status=1)["findings"][0]
     settled = run_loadstone("settle", "2026-03-08", "--data", data)
     assert settled.returncode == 1 and "row 3" in settled.stderr and "Traceback" not in settled.stderr
     assert run_loadstone("settle", "2026-03-08", "--data", data, "--version", "1", "--json").stdout == kept

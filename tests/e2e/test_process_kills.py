@@ -1,4 +1,4 @@
-"""kill -9 of any process at random points of a running site: nothing acknowledged is lost, no command has two effects, the site goes on."""
+"""SIGKILL to any process of a running site, at random: no acknowledged row is lost, no command has two effects, the site recovers."""
 
 from __future__ import annotations
 
@@ -38,36 +38,36 @@ def test_site_survives_sigkill_of_any_process(rounds: int, tmp_path: Path) -> No
     r = random.Random(rounds)
     data = tmp_path / "data"
     secret = run_json("keys", "add", "qse", "--scope", "dispatch", "--data", data)["secret"]
-    kept: dict[int, str] = {}
+    seen_rows: dict[int, str] = {}
     posted: set[str] = set()
     with running_site(data, "--speed", "240", "--seed", "3") as site:
         site.wait("a plan", lambda: site.get("state")["plan_age_s"] is not None)
         for n in range(rounds):
-            kept |= newest_row(data)
+            seen_rows |= newest_row(data)
             posted |= post_call(site, secret, f"call-{n}", "deploy" if n % 2 == 0 else "recall")
             time.sleep(r.uniform(0.0, 2.0))
             kill_process(site, ROLES[n % len(ROLES)] if n < len(ROLES) else r.choice(ROLES))
             wait_until_site_continues(site, data)
         wait_until_site_continues(site, data)
     journal_left = SqlJournal(open_ledger(data))
-    assert kept and {seq: journal_left.hash_at(seq) for seq in kept} == kept
+    assert seen_rows and {seq: journal_left.hash_at(seq) for seq in seen_rows} == seen_rows
     assert not verify(open_ledger(data)).findings
     assert run_json("redecide", data)["findings"] == []
     journal = [entry for _, entry in SqlJournal(open_ledger(data)).read()]
-    taken = {f.id for e in journal if isinstance(e, Seen) for f in e.facts if isinstance(f, Call)}
-    assert posted and posted <= taken
+    journaled = {f.id for e in journal if isinstance(e, Seen) for f in e.facts if isinstance(f, Call)}
+    assert posted and posted <= journaled
     assert_at_most_one_effect_per_command(data, journal)
 
 
 def newest_row(data: Path) -> dict[int, str]:
-    """The newest row a reader can see, by its hash, which stands for all before it."""
+    """The newest row a reader can see, and its hash, which covers all rows before it."""
     journal = SqlJournal(open_ledger(data))
     seq, hash_ = journal.head
     return {seq: hash_} if seq else {}
 
 
 def post_call(site: Site, secret: str, name: str, kind: str) -> set[str]:
-    """A call that the API acknowledged, or none."""
+    """The id of the posted call when the API acknowledged it, else an empty set."""
     call: dict[str, Any] = {"id": name if kind == "deploy" else "call-none", "obligation": "plant", "kind": kind}
     if kind == "deploy":
         call["mw_cap"] = 0.9
@@ -81,7 +81,7 @@ def post_call(site: Site, secret: str, name: str, kind: str) -> set[str]:
 
 
 def kill_process(site: Site, role: str) -> None:
-    """SIGKILL to the process of a role, by its id; a supervisor is started again as its operator would."""
+    """Send SIGKILL to the process of a role; start a killed supervisor again, as an operator would."""
     pid = site.processes().get(role)
     if pid is None:
         return
@@ -94,7 +94,7 @@ def kill_process(site: Site, role: str) -> None:
 
 
 def wait_until_site_continues(site: Site, data: Path) -> None:
-    """New rows keep coming and the API answers with them."""
+    """Wait until the journal has a new row and the API answers."""
     journal = SqlJournal(open_ledger(data))
     before = journal.head[0]
     site.wait("the journal to go on", lambda: journal.head[0] > before, 60)
@@ -102,7 +102,7 @@ def wait_until_site_continues(site: Site, data: Path) -> None:
 
 
 def assert_at_most_one_effect_per_command(data: Path, journal: list[Any]) -> None:
-    """Each change of a rig's mode follows from a command of its own: per rig, the changes are a subsequence of the orders."""
+    """Each change of a rig's mode has a command of its own: per rig, the changes are a subsequence of the orders."""
     ordered: dict[tuple[str, int], list[str]] = defaultdict(list)
     ids: set[str] = set()
     for entry in journal:

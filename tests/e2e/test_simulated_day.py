@@ -1,4 +1,4 @@
-"""The demonstration's day, from the command line to the statement (issue: the site runs)."""
+"""The demonstration's day, from the command line to the statement."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ START = "2026-08-20T05:00:00Z"  # midnight in Texas
 
 
 def test_run_without_a_site_file_serves_a_page_and_moves_rigs_by_price(tmp_path: Path) -> None:
-    """Without any file: a page with a plan, and rigs moved over TCP."""
+    """Without a site file there is a page with a plan, and rigs are moved over TCP."""
     with running_site(tmp_path / "data") as site:
         state = site.wait("a plan", lambda: (s := site.get("state"))["plan_age_s"] is not None and s, 60)
         assert state["world"] == "live" and state["reasons"]
@@ -37,7 +37,7 @@ def test_run_without_a_site_file_serves_a_page_and_moves_rigs_by_price(tmp_path:
 
 
 def rigs_moved(data: Path) -> int:
-    """Rigs whose mode a client's command has changed."""
+    """How many rigs a client's command has moved to another mode."""
     import json
 
     log = data / "rigs.jsonl"
@@ -50,7 +50,7 @@ def rigs_moved(data: Path) -> int:
     [pytest.param(3, marks=pytest.mark.slow(sample=True)), pytest.param(24, marks=[pytest.mark.slow, pytest.mark.timeout(900)])],
 )
 def test_a_simulated_day_with_a_call_settles_to_the_independent_bill(hours: int, tmp_path: Path) -> None:
-    """Runs to its end by itself; a call in the middle holds from the next tick until its recall; the statement is there."""
+    """The run ends by itself, a call holds from the next tick until its recall, and the statement equals the independent bill."""
     data = tmp_path / "data"
     start = datetime.fromisoformat(START)
     until = start + timedelta(hours=hours)
@@ -78,7 +78,7 @@ def test_a_simulated_day_with_a_call_settles_to_the_independent_bill(hours: int,
 
 
 def independent_totals(data: Path, start: datetime, until: datetime) -> dict[str, Decimal]:
-    """The charges of the demonstration's site file, straight from telemetry and the market's own facts."""
+    """The charges of the demonstration's site file, from telemetry and the market's own facts alone."""
     site = tomllib.loads((ROOT / "config" / "demo-site.toml").read_text("utf-8"))
     market = SyntheticSource(Market.ERCOT, site["prices"]["seed"], [site["site"]["settlement_point"]])
     facts = asyncio.run(market.fetch(start - timedelta(hours=30), until + timedelta(hours=1)))
@@ -104,7 +104,7 @@ def independent_totals(data: Path, start: datetime, until: datetime) -> dict[str
 
 
 def post_call(site: Site, secret: str, kind: str, **figures: float) -> datetime:
-    """Post; returns the site's time then."""
+    """Post a call to the plant; returns the site's time then."""
     at = datetime.fromisoformat(site.get("state")["at"])
     document = {"id": "noon", "obligation": "plant", "kind": kind, **figures}
     reply = site.http.post("/api/v1/calls", json=document, headers={"Authorization": f"Bearer {secret}", "Idempotency-Key": kind})

@@ -1,4 +1,4 @@
-"""A site of six makes, from `loadstone run` to rigs moved: each spoken to as its make is, by a deployed call and by its recall."""
+"""A site with rigs of six makes: a deployed call and its recall reach every rig in the protocol of its make."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ RIGS = 3
 
 
 def site_file_with_few_rigs(folder: Path) -> Path:
-    """The site with a few rigs a group, at addresses of its own."""
+    """The shipped site file with a few rigs per group, at addresses of their own."""
     text = re.sub(r"^rigs = \d+", f"rigs = {RIGS}", FILE.read_text("utf-8"), flags=re.M).replace('"127.19.', '"127.37.')
     path = folder / "few.toml"
     path.write_text(text)
@@ -40,7 +40,7 @@ def test_six_makes_file_is_valid_and_about_one_megawatt() -> None:
 
 
 def effective_commands_by_group(data: Path) -> dict[str, list[str]]:
-    """The verbs that moved rigs, by group, in their order."""
+    """The commands that changed a rig's mode, by group, in their order."""
     out: dict[str, list[str]] = defaultdict(list)
     for line in (data / "rigs.jsonl").read_text("utf-8").splitlines():
         row = json.loads(line)

@@ -55,8 +55,8 @@ def calls_and_awards(archive: Path) -> tuple[list[dict[str, Any]], list[dict[str
         {"id": "ecrs", "obligation": "ancillary", "kind": "deploy", "mw_cap": 2.0, "start_at": local(PEAK, 20), "end_at": local(PEAK, 21)},
         {"id": "drill", "obligation": "ers", "kind": "test", "mw_cap": 0.5, "start_at": local(PEAK, 34), "end_at": local(PEAK, 36)},
     ]
-    told = {"notice_at": "start_at", "start_at": "start_at", "end_at": "end_at"}
-    return [{**c, "authority": "QSE", **{k: c[of].isoformat() for k, of in told.items()}} for c in calls], awards
+    instants = {"notice_at": "start_at", "start_at": "start_at", "end_at": "end_at"}
+    return [{**c, "authority": "QSE", **{k: c[of].isoformat() for k, of in instants.items()}} for c in calls], awards
 
 
 def replay_days(folder: Path, first: date, last: date) -> dict[date, dict[str, Any]]:
@@ -76,7 +76,7 @@ def charged_usd(statement: dict[str, Any], obligation: str, charge: str) -> D:
 
 
 def check_reserve_block_and_ers(statement: dict[str, Any], archive: Path, on: date) -> None:
-    """Reserve, block and stand-by as an accountant reckons them from prices and loads alone."""
+    """Reserve, block and stand-by pay equal an independent calculation from prices and loads alone."""
     day = OperatingDay(ERCOT, on)
     paid = Archive(archive).read("reserve", ["ECRS"], Interval(day.start, day.end))
     sold = cents(sum((D(str(round(row["value"], 2))) * 8 for row in paid.iter_rows(named=True)), D(0)))
@@ -92,7 +92,7 @@ def check_reserve_block_and_ers(statement: dict[str, Any], archive: Path, on: da
 
 
 def check_peak_day(statement: dict[str, Any]) -> None:
-    """In the hour of the year's peak nothing runs but what stands by for emergencies or carries reserve; the quiet morning is hashed."""
+    """In the hour of the year's peak only the rigs of the ERS and reserve contracts run; in the cheap morning all hash."""
     assert max(load_mw(statement, local(PEAK, 17), local(PEAK, 18), "a-s21", "a-s19jpro")) < 0.5
     assert min(load_mw(statement, local(PEAK, 2), local(PEAK, 6), "a-s21")) > 17.0
     down = load_mw(statement, local(PEAK, 20, 15), local(PEAK, 21), "b-s21")

@@ -1,4 +1,4 @@
-"""A generator at an oil field with a weak line, through Winter Storm Uri: the line keeps its limit, the bill is of the net load."""
+"""A generator at an oil field with a small grid connection, through Winter Storm Uri: the limit holds, the net load is billed."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ def est(on: date, hour: int, minute: int = 0) -> datetime:
 
 
 def calls_and_awards() -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """What MISO said: hall a gone for four hours, hall b's block twice for three hours, once sold the day before."""
+    """What MISO sends: an emergency for hall a of four hours, two dispatches of hall b's block for three hours, and day-ahead awards."""
     call = {
         "id": "max-gen", "obligation": "lmr", "kind": "deploy", "mw_cap": 1.0, "authority": "MISO",
         "notice_at": est(EMERGENCY, 14).isoformat(), "start_at": est(EMERGENCY, 14, 30).isoformat(),
@@ -70,7 +70,7 @@ def charged_usd(statement: dict[str, Any], charge: str) -> D:
 
 
 def check_emergency(statement: dict[str, Any]) -> None:
-    """Down before it is due at 14:30 and until it ends, though hashing pays at some of these prices; capacity is kept whole."""
+    """The load is down from 14:30 to the end, though hashing would pay at some of these prices; no capacity pay is lost."""
     assert max(load_mw(statement, "a-s19xp", est(EMERGENCY, 14, 30), est(EMERGENCY, 18, 30))) <= 1.0
     assert charged_usd(statement, "lmr_capacity") == D("825.00"), "27.5 MW at 30.00 $/MW-day of summer 2024"
     assert charged_usd(statement, "lmr_shortfall") == charged_usd(statement, "lmr_forfeit") == 0
@@ -79,7 +79,7 @@ def check_emergency(statement: dict[str, Any]) -> None:
 
 
 def check_dispatch(statement: dict[str, Any], on: date, first: int, last: int) -> None:
-    """Hall b is a block below its baseline, and paid the LMP of what it is below it, as an accountant reckons it."""
+    """Hall b is a block below its baseline, and is paid the LMP for that difference, by an independent calculation."""
     rows = intervals_within(statement, est(on, first), est(on, last))
     assert all(float(r["groups_mw"]["b-s21"]) <= 3.5 + 1e-6 for r in rows[2:])
     exact = D(0)
@@ -90,16 +90,16 @@ def check_dispatch(statement: dict[str, Any], on: date, first: int, last: int) -
     assert charged_usd(statement, "drr_energy") > 0
 
 
-def check_hours_without_dispatch(statement: dict[str, Any], archive: Path, told: Sequence[tuple[datetime, datetime]]) -> int:
-    """Where nobody dispatched hall b it ran whenever the price acted on was under its breakeven, also above its offer."""
+def check_hours_without_dispatch(statement: dict[str, Any], archive: Path, dispatched: Sequence[tuple[datetime, datetime]]) -> int:
+    """Hall b runs in undispatched hours priced under its breakeven, also above its offer. Returns how many hours."""
     kept = Archive(archive)
     over = Interval(datetime.fromisoformat(statement["intervals"][0]["start"]), datetime.fromisoformat(statement["intervals"][-1]["end"]))
     prices = sorted(kept.final_prices(HUB, (PriceMarket.REAL_TIME_HOURLY,), over), key=lambda p: p.over.start)
     checked = 0
     for before, now in zip(prices, prices[1:], strict=False):
-        # the price of an hour is known two minutes after it, and stands until the next is
+        # the price of an hour is published two minutes after it, and holds until the next is
         start, end = now.over.start + timedelta(minutes=45), now.over.end
-        if not 51.0 < before.usd_per_mwh < 92.0 or any(a < end and start < b for a, b in told):
+        if not 51.0 < before.usd_per_mwh < 92.0 or any(a < end and start < b for a, b in dispatched):
             continue
         assert min(load_mw(statement, "b-s21", start, end)) > 28.0, (start, before.usd_per_mwh)
         checked += 1
@@ -122,8 +122,12 @@ def test_miso_week_with_emergency_dispatch_and_award(tmp_path: Path) -> None:
     check_dispatch(statements[EMERGENCY], EMERGENCY, 16, 19)
     check_dispatch(statements[DISPATCH], DISPATCH, 17, 20)
     assert charged_usd(statements[AHEAD], "drr_day_ahead") == 50 * D(95)
-    told = [(est(EMERGENCY, 15, 30), est(EMERGENCY, 19)), (est(DISPATCH, 16, 30), est(DISPATCH, 20)), (est(AHEAD, 16, 30), est(AHEAD, 19))]
-    assert sum(check_hours_without_dispatch(s, tmp_path / "archive", told) for s in statements.values()) >= 3
+    dispatched = [
+        (est(EMERGENCY, 15, 30), est(EMERGENCY, 19)),
+        (est(DISPATCH, 16, 30), est(DISPATCH, 20)),
+        (est(AHEAD, 16, 30), est(AHEAD, 19)),
+    ]
+    assert sum(check_hours_without_dispatch(s, tmp_path / "archive", dispatched) for s in statements.values()) >= 3
     for on, statement in statements.items():
         assert len(statement["intervals"]) == 288 and charged_usd(statement, "lmr_capacity") == D("825.00"), on
         assert on in (EMERGENCY, DISPATCH, AHEAD) or charged_usd(statement, "drr_energy") == 0, "nothing is paid that nobody dispatched"

@@ -1,4 +1,4 @@
-"""A generator beside a weak line through the whole loop: planned, remembered from plan to plan, billed net, its demand charge too."""
+"""A generator behind a small grid connection, through the whole loop: planned, journaled, and billed by net load and its peak."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An afternoon of a site that sells reserve behind one meter and stands by for emergencies behind another, through the whole loop."""
+"""An afternoon of a site that sells reserve behind one meter and ERS behind another, through the whole loop."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Shipped sites over real days: checked, planned, replayed, settled, verified, by the commands a user types."""
+"""Shipped sites over real days: checked, planned, replayed, settled and verified by the commands a user types."""
 
 from __future__ import annotations
 
