@@ -157,7 +157,7 @@ def reconcile_s(rigs: int = 30_000) -> float:
 
 def refused(order_: Order) -> Result:
     rigs = unpack(order_.rigs)
-    return Result(order=order_.id, by={"refused": pack(rigs[::10]), "reached": pack(sorted(set(rigs) - set(rigs[::10])))})
+    return Result(order=order_.id, rigs_by_outcome={"refused": pack(rigs[::10]), "reached": pack(sorted(set(rigs) - set(rigs[::10])))})
 
 
 def seen(group: RigGroup) -> GroupSeen:

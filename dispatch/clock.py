@@ -1,4 +1,4 @@
-"""The only reader of time."""
+"""The clocks; no other module reads the time."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ LONGEST_SLEEP_S = 3600.0
 
 
 class Clock(Protocol):
-    """The world's time. `speed` is world seconds per wall second; infinite when time only moves as it is waited for."""
+    """The world's time. `speed` is world seconds per wall second; infinite when time moves only while something waits for it."""
 
     speed: float
 
@@ -41,9 +41,9 @@ class WallClock:
 
 
 class HeldClock(WallClock):
-    """A wall clock that stands at `start` until somebody lets it go; the processes of a site share it through a file.
+    """A wall clock that shows `start` until it is released; the processes of a site share it through `file`.
 
-    Simulated time is held until the site is up, so that its first interval is whole.
+    Simulated time is held until every process of the site is up, so that the first interval is observed from its beginning.
     """
 
     def __init__(self, start: datetime, speed: float, file: Path) -> None:
@@ -55,16 +55,16 @@ class HeldClock(WallClock):
             self._zero = float(self._file.read_text("utf-8"))
         return self._start if self._zero == float("inf") else super().now()
 
-    def let_go(self) -> None:
-        """Time runs from now on, for everyone; nothing when it runs already."""
+    def release(self) -> None:
+        """Let time run from now on in every process that shares the file; does nothing when it runs already."""
         if self.now() == self._start and self._zero == float("inf"):
-            told = self._file.with_suffix(".new")
-            told.write_text(repr(time.monotonic()), "utf-8")
-            told.replace(self._file)
+            unfinished = self._file.with_suffix(".new")
+            unfinished.write_text(repr(time.monotonic()), "utf-8")
+            unfinished.replace(self._file)
 
 
 class VirtualClock:
-    """Time that stands still until somebody waits for it; for replay, what-if and tests."""
+    """Time that moves only when something waits for it; for replay, what-if and tests."""
 
     speed = float("inf")
 
@@ -80,10 +80,10 @@ class VirtualClock:
 
 
 def wall_now() -> datetime:
-    """The wall's time, for what is not the world's: key creation, log lines."""
+    """Wall-clock time, UTC, for what happens outside the world's time: API keys, log lines."""
     return datetime.now(UTC)
 
 
 def wall_s() -> float:
-    """Monotonic wall seconds, for deadlines and durations."""
+    """Seconds of the monotonic clock, for deadlines and durations."""
     return time.monotonic()

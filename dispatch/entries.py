@@ -61,14 +61,17 @@ class MeterId:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """`at` is the world's time, UTC."""
+    """One row of the journal. `at` is the world's time, UTC."""
 
     at: datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunStarted(Entry):
-    """A process took the lead with a fencing token; `config_hash` names the site and book it runs."""
+    """A process became the leader of the site; later rows carry its fencing token.
+
+    config  the site file as JSON values (`Setup.document`); `config_hash` is its SHA-256, hex
+    """
 
     world: str
     version: str
@@ -79,9 +82,12 @@ class RunStarted(Entry):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GroupSeen:
-    """A group as it was read: its load, and the rigs whose condition changed since the last entry, packed, by condition.
+    """A group as it was read.
 
-    A condition is a mode name (the rig draws what that mode draws), "waking" or "unreachable".
+    rigs, reachable  how many rigs it has, and how many of them answered
+    load_mw          at the wall, overhead not included
+    changed          by condition, the rigs that came into it since the last entry, packed (`pack`). A condition is a mode name (the rig
+                     draws what that mode draws), "waking" or "unreachable"
     """
 
     rigs: int
@@ -93,7 +99,8 @@ class GroupSeen:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hold:
-    """A person's standing order: keep `group` (all of the site when None) at most, or in a mode, until released."""
+    """A person's order that stays in force until it is released or `until`: a group, or the whole site when `group` is None, draws at most
+    `mw_cap` MW or is in `mode`. `by` names the person."""
 
     id: str
     group: str | None
@@ -106,26 +113,34 @@ class Hold:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Seen(Entry):
-    """What was known at a tick: new facts, calls, awards and holds, how the sources fared, and what the rigs did.
+    """What was observed at a tick.
 
-    inbox     the last inbox row taken in; the cursor that makes nothing pushed get lost or taken twice
-    alerts    by source, a sentence; a source that is not named here answered, or was not asked
-    meters    measured MW by meter, of the meters whose reading is not stale
+    facts          new facts, calls and awards
+    holds          new or released holds
+    fleet          by group, what its rigs did
+    inbox_cursor   id of the last inbox row that was read; every pushed document is read exactly once
+    alerts         what is wrong, in words, by source
+    sources_asked  the sources that were asked; one of them without an alert answered
+    meters         measured MW by meter, of the meters whose reading is not stale
     """
 
     facts: tuple[Fact, ...] = ()
     holds: tuple[Hold, ...] = ()
     fleet: Mapping[str, GroupSeen] = field(default_factory=dict)
-    inbox: int = 0
+    inbox_cursor: int = 0
     alerts: Mapping[str, str] = field(default_factory=dict)
-    asked: tuple[str, ...] = ()
+    sources_asked: tuple[str, ...] = ()
     meters: Mapping[MeterId, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Planned(Entry):
-    """A plan came back. `as_of` is the journal's seq its inputs were folded from; `plan` is the JSON of a
-    optimizer.planning.plan_json.PlanDocument, kept as a blob by its hash."""
+    """The planner returned.
+
+    as_of   seq of the journal row up to which its inputs were known
+    plan    the plan as JSON values, kept in the ledger under its hash; None when planning failed
+    failed  why it failed; empty otherwise
+    """
 
     as_of: int
     plan: Mapping[str, Any] | None
@@ -134,8 +149,14 @@ class Planned(Entry):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
-    """One command: rigs of a group into a mode. `id` has at most one effect on a rig. The rigs are told one after the other over `over_s`
-    seconds (inrush, ramps), all at once where that is zero."""
+    """One command: rigs of a group into a mode.
+
+    id          has at most one effect on a rig
+    rigs        positions in the group, packed (`pack`)
+    deadline_s  seconds within which the rigs must be seen in the mode
+    why         the reason, in words
+    spread_s    seconds over which the rigs are commanded one after the other (inrush, ramps); 0 for all at once
+    """
 
     id: str
     group: str
@@ -143,15 +164,18 @@ class Order:
     rigs: str
     deadline_s: float
     why: str
-    over_s: float = 0.0
+    spread_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Commanded(Entry):
-    """The decision of a tick's round. `target_mw` by group is what is wanted now; `skipped` counts rigs by reason, by group.
+    """The decision of a tick. Without orders it only tells that `skipped` or `shortfall_mw` changed.
 
-    short  by promise, the MW it will be missed by with all that can be moved; an entry without orders says no more than this and `skipped`
-    fans   halls whose fans must run before rigs are woken there
+    round         number of the decision within its tick
+    target_mw     by group, the load that is wanted now
+    skipped       by group, how many rigs were not commanded, by reason
+    shortfall_mw  by promise, the MW it will be missed by after everything that can be moved
+    fans          halls whose fans must run before rigs are woken there
     """
 
     round: int
@@ -159,27 +183,30 @@ class Commanded(Entry):
     target_mw: Mapping[str, float]
     skipped: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     reasons: tuple[str, ...] = ()
-    short: Mapping[str, float] = field(default_factory=dict)
+    shortfall_mw: Mapping[str, float] = field(default_factory=dict)
     fans: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
-    """What became of an order: packed rigs by outcome, reasons by outcome, how many sends were repeated after a read.
+    """What became of an order, judged by readings taken afterwards.
 
-    took_s  of an order to sleep: rigs by the seconds within which they were seen to have shed their load
+    rigs_by_outcome  packed rigs by outcome (`Outcome`)
+    reasons          in words, by outcome
+    resent           how many commands to single rigs were sent again after a reading
+    shed_within_s    of an order to sleep: how many rigs were seen to have shed their load, by the seconds within which they did
     """
 
     order: str
-    by: Mapping[str, str]
+    rigs_by_outcome: Mapping[str, str]
     reasons: Mapping[str, str] = field(default_factory=dict)
     resent: int = 0
-    took_s: Mapping[str, int] = field(default_factory=dict)
+    shed_within_s: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Done(Entry):
-    """What became of the orders of the `Commanded` before it, each judged by readings; `meters` as in `Seen`, read afterwards."""
+    """What became of the orders of the `Commanded` before it; `meters` as in `Seen`, read afterwards."""
 
     results: tuple[Result, ...]
     meters: Mapping[MeterId, float] = field(default_factory=dict)

@@ -33,7 +33,7 @@ def decide(state: State, at: datetime, round_: int) -> Commanded | None:
         target_mw=target_mw(state, at, want),
         skipped=limits.skipped,
         reasons=want.reasons,
-        short=want.short,
+        shortfall_mw=want.short,
         fans=limits.fans(moves),
     )
     return commanded if moves or _is_news(commanded, state.commanded) else None
@@ -56,7 +56,7 @@ def _orders(state: State, at: datetime, want: Wanted, moves: Sequence[Move], lim
             rigs=pack(move.rigs.tolist()),
             deadline_s=DEADLINE_S,
             why=_reason(want, move.group),
-            over_s=limits.over_s(move, moves),
+            spread_s=limits.spread_s(move, moves),
         )
         for k, move in enumerate(moves)
     )
@@ -64,8 +64,8 @@ def _orders(state: State, at: datetime, want: Wanted, moves: Sequence[Move], lim
 
 def _is_news(commanded: Commanded, last: Commanded | None) -> bool:
     """Whether other promises are missed or other rigs left alone than before: that is recorded though nothing moves."""
-    known = (last.skipped, last.short) if last else ({}, {})
-    return (commanded.skipped, commanded.short) != known
+    known = (last.skipped, last.shortfall_mw) if last else ({}, {})
+    return (commanded.skipped, commanded.shortfall_mw) != known
 
 
 def _reason(want: Wanted, group: RigGroup) -> str:

@@ -91,7 +91,7 @@ class GroupState:
     def after_result(self, order: Order, result: Result, at: datetime) -> GroupState:
         """After the outcome of an order: a rig that failed is chosen after its neighbours, and after MAX_FAILED_ORDERS not at all."""
         failed, until_s = self.failed_orders.copy(), self.quarantined_until_s.copy()
-        for outcome, packed in result.by.items():
+        for outcome, packed in result.rigs_by_outcome.items():
             rigs = np.array(unpack(packed), dtype=np.int64)
             # A rig that moved and has not arrived may only have been interrupted.
             more = np.maximum(failed[rigs], 1) if outcome == Outcome.PARTLY else failed[rigs] + 1
@@ -100,8 +100,8 @@ class GroupState:
         failed[given_up] = 1
         until_s[given_up] = at.timestamp() + QUARANTINE_S
         curve = self.shed_curve
-        if order.mode == SLEEP and result.took_s:
-            curve = curve.after(result.took_s, len(unpack(order.rigs)))
+        if order.mode == SLEEP and result.shed_within_s:
+            curve = curve.after(result.shed_within_s, len(unpack(order.rigs)))
         return replace(self, failed_orders=_read_only(failed), quarantined_until_s=_read_only(until_s), shed_curve=curve)
 
     def after_reading(self, group: RigGroup, reading: GroupSeen, at: datetime) -> GroupState:

@@ -93,7 +93,7 @@ class MoveLimits:
             self.ramp_down_w -= n * step_w
         return replace(move, rigs=np.sort(move.rigs[:n]))
 
-    def over_s(self, move: Move, moves: Sequence[Move]) -> float:
+    def spread_s(self, move: Move, moves: Sequence[Move]) -> float:
         """The seconds over which the rigs of a move get their orders, so that no minute has more starts or ramp than the limits allow."""
         hall = self.site.hall_of[move.group.name]
         spans = [0.0]

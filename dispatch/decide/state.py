@@ -77,7 +77,7 @@ class State:
     price_basis: str = PriceBasis.REAL_TIME
     price_basis_reason: str = ""
     alerts: Mapping[str, str] = field(default_factory=dict)
-    inbox: int = 0
+    inbox_cursor: int = 0
     seen_at: datetime | None = None
     contract_memories: ContractMemories = ContractMemories()
     meters: Mapping[MeterId, float] = field(default_factory=dict)
@@ -180,7 +180,7 @@ class State:
         facts = self.facts.after(seen.facts)
         if before.at and before.at.date() != seen.at.date():
             facts = facts.prune(seen.at - KEEP)
-        alerts = {name: text for name, text in self.alerts.items() if name not in seen.asked} | dict(seen.alerts)
+        alerts = {name: text for name, text in self.alerts.items() if name not in seen.sources_asked} | dict(seen.alerts)
         state = replace(
             self,
             facts=facts,
@@ -190,7 +190,7 @@ class State:
             holds={k: h for k, h in holds.items() if not (h.released or (h.until and h.until <= seen.at))},
             notice_mw={**self.notice_mw, **{c.id: self._at_notice_mw(c) for c in calls if c.id not in self.notice_mw}},
             alerts=alerts,
-            inbox=max(self.inbox, seen.inbox),
+            inbox_cursor=max(self.inbox_cursor, seen.inbox_cursor),
             seen_at=seen.at,
             contract_memories=before._memories_at(seen.at),
             decisions=0,

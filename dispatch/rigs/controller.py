@@ -231,4 +231,4 @@ class RigController:
 def _not_sent(order: Order) -> Result:
     """The result of an order that was not sent because the hall's fans did not start."""
     outcome = Outcome.PARTLY.value
-    return Result(order=order.id, by={outcome: order.rigs}, reasons={outcome: "not sent: the hall's fans did not start"})
+    return Result(order=order.id, rigs_by_outcome={outcome: order.rigs}, reasons={outcome: "not sent: the hall's fans did not start"})

@@ -44,10 +44,10 @@ class OrderDispatch:
         self._shed_after_s = np.full(len(progress.rigs), np.nan)
 
     def start(self, at: datetime, wave_s: float) -> None:
-        """Send the order to the first rigs and schedule the others: evenly over the order's `over_s`, in waves at least `wave_s` apart."""
-        over_s, rigs = self.progress.order.over_s, self.progress.rigs
-        waves = max(1, min(len(rigs), int(over_s // wave_s)))
-        step_s = over_s / waves
+        """Send the order to the first rigs and schedule the others: evenly over its `spread_s`, in waves at least `wave_s` apart."""
+        spread_s, rigs = self.progress.order.spread_s, self.progress.rigs
+        waves = max(1, min(len(rigs), int(spread_s // wave_s)))
+        step_s = spread_s / waves
         self._waves = [(at + timedelta(seconds=k * step_s), lot) for k, lot in enumerate(np.array_split(rigs, waves))]
         self.send_due(at)
 
@@ -126,7 +126,9 @@ class OrderDispatch:
             if (bound := bucket(seconds)) is not None:
                 took[bound] = took.get(bound, 0) + 1
         found = self.progress.result(ANSWER_WALL_S)
-        return Result(order=found.order, by=found.by, reasons=found.reasons, resent=found.resent, took_s=took)
+        return Result(
+            order=found.order, rigs_by_outcome=found.rigs_by_outcome, reasons=found.reasons, resent=found.resent, shed_within_s=took
+        )
 
     async def stop(self) -> None:
         """Cancel every request that still waits for an answer."""

@@ -147,7 +147,7 @@ class OrderProgress:
         reasons = {
             o.value: self._reason(o, which, silent_s) for o, which in self._final.items() if which.any() and o is not Outcome.REACHED
         }
-        return Result(order=self.order.id, by=by, reasons=reasons, resent=int(np.clip(self._sends - 1, 0, None).sum()))
+        return Result(order=self.order.id, rigs_by_outcome=by, reasons=reasons, resent=int(np.clip(self._sends - 1, 0, None).sum()))
 
     def _reason(self, outcome: Outcome, which: NDArray[np.bool_], silent_s: float) -> str:
         mean_w = float(np.nanmean(self._watts[which])) if np.isfinite(self._watts[which]).any() else float("nan")

@@ -20,10 +20,10 @@ class ShedCurve:
 
     orders: tuple[tuple[int, tuple[int, ...]], ...] = ()
 
-    def after(self, took_s: Mapping[str, int], commanded: int) -> ShedCurve:
-        """With one more order to `commanded` rigs; `took_s` counts rigs by the bound within which they were read to have shed, as in
-        `Result.took_s`."""
-        within = tuple(sum(n for bound, n in took_s.items() if float(bound) <= b) for b in BOUNDS_S)
+    def after(self, shed_within_s: Mapping[str, int], commanded: int) -> ShedCurve:
+        """With one more order to `commanded` rigs; `shed_within_s` counts rigs by the bound within which they were read to have shed, as in
+        `Result.shed_within_s`."""
+        within = tuple(sum(n for bound, n in shed_within_s.items() if float(bound) <= b) for b in BOUNDS_S)
         return ShedCurve((*self.orders, (commanded, within))[-KEEP_ORDERS:])
 
     def share(self, response_s: float, quantile: float = 0.99) -> float | None:

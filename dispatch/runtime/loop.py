@@ -168,7 +168,8 @@ class _Run:
 
 def all_reached(done: Done) -> bool:
     """Whether every rig of every order reached its mode."""
-    return all(set(filter(lambda outcome: result.by[outcome], result.by)) <= {Outcome.REACHED.value} for result in done.results)
+    outcomes = {outcome for result in done.results for outcome, rigs in result.rigs_by_outcome.items() if rigs}
+    return outcomes <= {Outcome.REACHED.value}
 
 
 def next_tick(at: datetime, tick_s: int) -> datetime:

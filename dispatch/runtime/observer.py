@@ -132,9 +132,9 @@ class SiteObserver:
             facts=(*facts, *pushed),
             holds=holds,
             fleet=fleet,
-            inbox=cursor,
+            inbox_cursor=cursor,
             alerts=alerts,
-            asked=self._asked(),
+            sources_asked=self._asked(),
             meters=self._fleet.meters.fresh(at),
         )
 
@@ -158,12 +158,12 @@ class SiteObserver:
 
     def _pushed(self, state: State, at: datetime, alerts: dict[str, str]) -> tuple[list[Fact], tuple[Hold, ...], int]:
         if self._inbox is None:
-            return [], (), state.inbox
+            return [], (), state.inbox_cursor
         try:
-            rows = self._inbox.after(state.inbox)
+            rows = self._inbox.after(state.inbox_cursor)
         except LedgerUnavailable as fault:
             alerts["inbox"] = str(fault)
-            return [], (), state.inbox
+            return [], (), state.inbox_cursor
         facts: list[Fact] = []
         holds: list[Hold] = []
         for row in rows:
@@ -171,7 +171,7 @@ class SiteObserver:
                 _read_row(row, state, at, facts, holds)
             except InvalidDocument as faults:  # it was valid when it came in; the book may have changed since
                 alerts["inbox"] = f"{row.kind} in inbox row {row.id} cannot be used: {faults}"
-        self._cursor = rows[-1].id if rows else state.inbox
+        self._cursor = rows[-1].id if rows else state.inbox_cursor
         return facts, tuple(holds), self._cursor
 
     async def urgent(self) -> None:

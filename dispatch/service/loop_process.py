@@ -80,7 +80,7 @@ async def _run_loop(process: LeadingProcess, until_text: str | None) -> int:
     if isinstance(clock, HeldClock):
         await _wait_for_rigs(setup)
         await process.assembled.controller.refresh()
-        clock.let_go()
+        clock.release()
     until = parse_instant(until_text) if until_text else None
     journal, state = SqlJournal(process.engine, process.token), State.start(setup, setup_from_document)
     started = run_started(world.name, setup, clock.now(), process.token)

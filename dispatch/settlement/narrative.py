@@ -124,7 +124,7 @@ def _outcomes(record: DayRecord) -> Counter[str]:
     number: Counter[str] = Counter()
     for done in record.done:
         for result in done.results:
-            number.update({outcome: len(unpack(rigs)) for outcome, rigs in result.by.items()})
+            number.update({outcome: len(unpack(rigs)) for outcome, rigs in result.rigs_by_outcome.items()})
     return number
 
 

@@ -13,7 +13,7 @@ from dispatch.imports.detect import read_statement_file
 from dispatch.settlement.statement_comparison import compare_statement
 from dispatch.site_file.setup import Setup
 from dispatch.store import statements
-from dispatch.store.received import STATEMENT, ReceivedDocument, received_documents, settlement_calendar
+from dispatch.store.received import DocumentKind, ReceivedDocument, received_documents, settlement_calendar
 from dispatch.store.telemetry import Telemetry
 
 
@@ -33,7 +33,7 @@ def reconcile(
     `by` and was not received. Raises LedgerUnavailable."""
     first, last = span
     rows = []
-    for document in received_documents(engine, STATEMENT, first, last, known_at):
+    for document in received_documents(engine, DocumentKind.STATEMENT, first, last, known_at):
         try:
             rows.append(compare_document(engine, telemetry, setup, document, known_at))
         except LookupError as error:

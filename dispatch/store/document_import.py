@@ -15,7 +15,7 @@ from dispatch.imports import UnreadableDocument
 from dispatch.imports.calendar import calendar_days, read_calendar
 from dispatch.imports.detect import operating_days_of, read_meter_file, read_statement_file
 from dispatch.imports.meter_readings import ImportedReadings
-from dispatch.store.received import CALENDAR, METER, STATEMENT, ReceivedDocument, keep_document
+from dispatch.store.received import DocumentKind, ReceivedDocument, keep_document
 from markets.grid import Market
 from optimizer.domain.site import Site
 
@@ -38,7 +38,7 @@ def import_meter_data(engine: Engine, site: Site, file: Path, map_file: Path | N
     content, map_text = read_bytes(file), _map_text(map_file)
     read = read_meter_file(content, map_text, site)
     first, last = operating_days_of(read, site.market)
-    document = ReceivedDocument(METER, file.name, content, known_at, map_text, first, last)
+    document = ReceivedDocument(DocumentKind.METER, file.name, content, known_at, map_text, first, last)
     return MeterImport(read, first, last, bool(read.readings) and keep_document(engine, document, read.readings))
 
 
@@ -46,7 +46,7 @@ def import_statement(engine: Engine, market: Market, file: Path, map_file: Path 
     """Keep a statement, an extract or an invoice. Raises Unreadable (one line for each fault), OSError, LedgerUnavailable."""
     content, map_text = _with_partner(file), _map_text(map_file)
     read, _ = read_statement_file(content, map_text, market)
-    document = ReceivedDocument(STATEMENT, file.name, content, known_at, map_text, read.first, read.last)
+    document = ReceivedDocument(DocumentKind.STATEMENT, file.name, content, known_at, map_text, read.first, read.last)
     keep_document(engine, document)
     return document
 
@@ -55,7 +55,7 @@ def import_calendar(engine: Engine, file: Path, known_at: datetime) -> list[str]
     """Keep a settlement calendar; the findings of reading it. Raises Unreadable, OSError, LedgerUnavailable."""
     content = read_bytes(file)
     read = read_calendar(content)
-    keep_document(engine, ReceivedDocument(CALENDAR, file.name, content, known_at, "", *calendar_days(read)))
+    keep_document(engine, ReceivedDocument(DocumentKind.CALENDAR, file.name, content, known_at, "", *calendar_days(read)))
     return [finding.text for finding in read.findings]
 
 

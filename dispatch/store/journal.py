@@ -126,7 +126,7 @@ class SqlJournal:
     def _join(self, seq: int, kind: str, text: str) -> dict[str, Any]:
         try:
             document: dict[str, Any] = json.loads(text)
-            if kind == "Planned":
+            if kind == Planned.__name__:
                 key = document.pop("plan_hash")
                 document["plan"] = None if key is None else json.loads(self.blob(key))
         except (ValueError, KeyError, zlib.error) as fault:

@@ -1,4 +1,4 @@
-"""Documents that came in, kept whole and for ever, and the meter readings that stand in them."""
+"""Received documents, kept byte for byte and for ever, and the meter readings they contain."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
+from enum import StrEnum
 from hashlib import sha256
 
 from sqlalchemy import Engine, func, insert, select
@@ -16,14 +17,20 @@ from dispatch.imports.meter_readings import MeterReading
 from dispatch.store.tables import meter_readings, reading, received, writing
 from markets.grid import Interval
 
-METER, STATEMENT, CALENDAR = "meter", "statement", "calendar"
+
+class DocumentKind(StrEnum):
+    """What a received document is."""
+
+    METER = "meter"
+    STATEMENT = "statement"
+    CALENDAR = "calendar"
 
 
 @dataclass(frozen=True, slots=True)
 class ReceivedDocument:
-    """A file as it came: its bytes, the map it is read by (TOML, empty without), the operating days it speaks of, when it was known."""
+    """A received file: its bytes, the map to read it by (TOML; empty for none), first and last operating day, and when it was received."""
 
-    kind: str
+    kind: DocumentKind
     name: str
     content: bytes
     known_at: datetime
@@ -33,13 +40,13 @@ class ReceivedDocument:
 
     @property
     def sha256(self) -> str:
-        """Of kind, map and bytes: read by another map it is another document."""
+        """SHA-256 of kind, map and bytes: the same bytes read by another map are another document."""
         return sha256(b"\0".join((self.kind.encode(), self.map.encode(), self.content))).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
 class MeterVintage:
-    """What one document says of one meter, by time; `name` and `sha256` are the document's."""
+    """The readings of one meter in one document, by time; `name` and `sha256` are the document's."""
 
     meter: str
     name: str
@@ -75,9 +82,9 @@ def keep_document(engine: Engine, document: ReceivedDocument, readings: Iterable
 
 
 def received_documents(
-    engine: Engine, kind: str, first: date | None = None, last: date | None = None, known_at: datetime | None = None
+    engine: Engine, kind: DocumentKind, first: date | None = None, last: date | None = None, known_at: datetime | None = None
 ) -> list[ReceivedDocument]:
-    """The kept documents of a kind that speak of any day from `first` to `last`, in the order they came. Raises LedgerUnavailable."""
+    """The documents of a kind that cover any day from `first` to `last`, in the order they were received. Raises LedgerUnavailable."""
     columns = received.c
     wanted = select(received).where(columns.kind == kind).order_by(columns.known_at, columns.id)
     if first is not None and last is not None:
@@ -88,7 +95,7 @@ def received_documents(
         rows = connection.execute(wanted).all()
     return [
         ReceivedDocument(
-            kind=r.kind,
+            kind=DocumentKind(r.kind),
             name=r.name,
             content=zlib.decompress(r.packed),
             known_at=r.known_at,
@@ -101,19 +108,20 @@ def received_documents(
 
 
 def settlement_calendar(engine: Engine, known_at: datetime | None = None) -> SettlementCalendar:
-    """All imported calendars as one; of a statement the calendar that came last counts. Raises LedgerUnavailable."""
-    postings = [p for document in received_documents(engine, CALENDAR, known_at=known_at) for p in read_calendar(document.content).postings]
+    """All imported calendars as one; where several list a statement the last received counts. Raises LedgerUnavailable."""
+    calendars = [read_calendar(document.content) for document in received_documents(engine, DocumentKind.CALENDAR, known_at=known_at)]
+    postings = [posting for calendar in calendars for posting in calendar.postings]
     return SettlementCalendar(ordered_postings(postings))
 
 
 def last_document_number(engine: Engine) -> int:
-    """The number of the last document that came; 0 when there is none. Raises LedgerUnavailable."""
+    """The number of the last received document; 0 when there is none. Raises LedgerUnavailable."""
     with reading(engine) as connection:
         return int(connection.execute(select(func.max(received.c.id))).scalar() or 0)
 
 
 def intervals_metered_since(engine: Engine, number: int, before: datetime) -> list[datetime]:
-    """The starts before an instant of which a meter spoke in a document after `number`, in order. Raises LedgerUnavailable."""
+    """The starts, before an instant, of the readings in documents after `number`, in order. Raises LedgerUnavailable."""
     m = meter_readings.c
     wanted = select(m.start).where(m.received > number, m.start < before).distinct().order_by(m.start)
     with reading(engine) as connection:
@@ -121,7 +129,7 @@ def intervals_metered_since(engine: Engine, number: int, before: datetime) -> li
 
 
 def meter_vintages(engine: Engine, over: Interval, known_at: datetime | None = None) -> list[MeterVintage]:
-    """What meters said of a span, the newest document first. Raises LedgerUnavailable."""
+    """The meter readings over a span, by document and meter, the newest document first. Raises LedgerUnavailable."""
     m, d = meter_readings.c, received.c
     wanted = (
         select(meter_readings, d.name, d.sha256, d.known_at, d.id)

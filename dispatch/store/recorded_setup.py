@@ -6,6 +6,7 @@ import json
 
 from sqlalchemy import Engine, select
 
+from dispatch.entries import RunStarted
 from dispatch.site_file.load import setup_from_document
 from dispatch.site_file.setup import Setup
 from dispatch.store.tables import journal, reading
@@ -13,7 +14,7 @@ from dispatch.store.tables import journal, reading
 
 def recorded_setup(engine: Engine) -> Setup:
     """The setup of the newest run. Raises LookupError when nothing has run, LedgerUnavailable, ConfigError."""
-    newest = select(journal.c.document).where(journal.c.kind == "RunStarted").order_by(journal.c.seq.desc()).limit(1)
+    newest = select(journal.c.document).where(journal.c.kind == RunStarted.__name__).order_by(journal.c.seq.desc()).limit(1)
     with reading(engine) as connection:
         found = connection.execute(newest).scalar()
     if found is None:

@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine, select
 from sqlalchemy.exc import SQLAlchemyError
 
-from dispatch.entries import fact_from_json
+from dispatch.entries import Planned, Seen, fact_from_json
 from dispatch.store import JournalBroken, LedgerUnavailable
 from dispatch.store.dialect import utf8
 from dispatch.store.journal import row_hash
@@ -49,9 +49,9 @@ def verify(engine: Engine) -> Verification:
         try:
             for rows, head, kind, document in _chain(connection):  # noqa: B007 (the last row's stand)
                 findings += _head_findings(wanted_heads.pop(rows, ()), head)
-                if kind == "Seen":
+                if kind == Seen.__name__:
                     findings += projected.compare(rows, document)
-                elif kind == "Planned" and document["plan_hash"] is not None:
+                elif kind == Planned.__name__ and document["plan_hash"] is not None:
                     plans.setdefault(document["plan_hash"], rows)
         except JournalBroken as broken:
             return Verification(rows, head, (*findings, Finding("chain", str(broken))))

@@ -76,8 +76,8 @@ def _described(entry: Entry, before: State) -> list[tuple[str, str]]:
     if isinstance(entry, Planned):
         return _planned(entry, before)
     if isinstance(entry, Commanded):
-        known = before.commanded.short if before.commanded else {}
-        missed = [("alert", f"{name} will be short by {mw:g} MW.") for name, mw in entry.short.items() if name not in known]
+        known = before.commanded.shortfall_mw if before.commanded else {}
+        missed = [("alert", f"{name} will be short by {mw:g} MW.") for name, mw in entry.shortfall_mw.items() if name not in known]
         return [*missed, *(("command", f"{o.group}: {len(unpack(o.rigs))} rigs to {o.mode}. {o.why}".strip()) for o in entry.orders)]
     if isinstance(entry, Done):
         return [("outcome", text) for text in _outcomes(entry, before)]
@@ -101,7 +101,7 @@ def _outcomes(done: Done, before: State) -> list[str]:
     groups = {o.id: o.group for o in before.open}
     out = []
     for result in done.results:
-        for outcome, packed in result.by.items():
+        for outcome, packed in result.rigs_by_outcome.items():
             n = len(unpack(packed))
             if outcome != "reached" and n:
                 why = result.reasons.get(outcome, "")
@@ -127,5 +127,5 @@ def _seen(seen: Seen, before: State) -> Iterable[tuple[str, str]]:
     for name, text in seen.alerts.items():
         if before.alerts.get(name) != text:
             yield "alert", f"{name}: {text}"
-    for name in set(before.alerts) & set(seen.asked) - set(seen.alerts):
+    for name in set(before.alerts) & set(seen.sources_asked) - set(seen.alerts):
         yield "recovered", f"{name}: recovered."

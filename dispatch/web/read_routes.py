@@ -76,7 +76,7 @@ def get_holds(context: Context) -> Doc:
 
 
 def _waiting(context: ApiContext, kind: str) -> list[Doc]:
-    rows = context.ledger.inbox.after(context.view.state.inbox, 1000)
+    rows = context.ledger.inbox.after(context.view.state.inbox_cursor, 1000)
     return [{"inbox": r.id, "document": dict(r.document), "by": r.key_name} for r in rows if r.kind == kind]
 
 

@@ -78,7 +78,7 @@ def delete_hold(context: Context, request: Request, id: Annotated[str, Path(patt
 
 def _holds_in_inbox(context: ApiContext) -> set[str]:
     """Ids of holds in the inbox that the control loop has not read yet."""
-    rows = context.ledger.inbox.after(context.view.state.inbox, 1000)
+    rows = context.ledger.inbox.after(context.view.state.inbox_cursor, 1000)
     return {str(r.document.get("id") or f"hold-{r.id}") for r in rows if r.kind == "hold"}
 
 

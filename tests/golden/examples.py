@@ -9,7 +9,7 @@ from decimal import Decimal as D
 from pathlib import Path
 
 from dispatch.imports.meter_readings import ACTUAL, MeterReading
-from dispatch.store.received import METER, ReceivedDocument, keep_document
+from dispatch.store.received import DocumentKind, ReceivedDocument, keep_document
 from markets.facts import Call, CallKind
 from markets.grid import Grid, Market, OperatingDay
 from markets.hashmath import usd_per_ph_day
@@ -176,7 +176,7 @@ def ex10(folder: Path) -> str:
     out = ["EX-10 resettlement: one meter, three vintages (synthetic day)", ""]
     for n, mwh in enumerate(("5.00002", "5.06188", "5.049975"), 1):
         readings = [MeterReading("main", o, D(mwh) if k == 40 else D(0), ACTUAL, k) for k, o in enumerate(site_day.grid.intervals)]
-        vintage = ReceivedDocument(METER, f"vintage {n}", mwh.encode(), datetime(2026, 8 + n, 25, tzinfo=UTC))
+        vintage = ReceivedDocument(DocumentKind.METER, f"vintage {n}", mwh.encode(), datetime(2026, 8 + n, 25, tzinfo=UTC))
         keep_document(site_day.engine, vintage, readings)
         document = site_day.settle()
         delta = (document["delta"] or {"totals": {}})["totals"].get("power/energy", "none")

@@ -106,10 +106,10 @@ async def test_a_promise_that_cannot_be_kept_is_named_within_a_tick_with_its_siz
     """24 rigs do not move; 20 kW cannot be reached, whatever the other 96 do: about 60 kW are missing."""
     setup = site(metered)
     got = await judged(setup, 0.02, [ScheduledFault(fault, name, SOME, from_s=CALLED.timestamp()) for name in ("a-old", "b-new")])
-    named = [c for c in got.commanded() if c.short.get("plant", 0.0) > 0.03]
+    named = [c for c in got.commanded() if c.shortfall_mw.get("plant", 0.0) > 0.03]
     assert named and named[0].at <= CALLED + timedelta(seconds=setup.site.tick_s)
     missing = min(got.mw.values()) - 0.02
-    assert named[-1].short["plant"] == pytest.approx(missing, abs=0.006)
+    assert named[-1].shortfall_mw["plant"] == pytest.approx(missing, abs=0.006)
     assert "missed by" in named[-1].reasons[0]
 
 
@@ -182,7 +182,7 @@ async def test_any_mixture_of_faults_is_kept_or_named(seed: int) -> None:
     settled = CALLED + 30 * MINUTE  # the last fault begins 20 minutes in; a response time later all is found out
     readings = [(at, mw) for at, mw in got.mw.items() if settled <= at < CALLED + HOUR]
     over = {at: mw for (_, before), (at, mw) in zip(readings, readings[1:], strict=False) if before > cap_mw and mw > cap_mw}
-    said = [c for c in got.commanded() if c.short]
+    said = [c for c in got.commanded() if c.shortfall_mw]
     assert not over or (said and said[0].at <= settled), (seed, kinds, max(over.values()), cap_mw)
     faulty_mw = sum(a.rate for a in faults) * (OLD * 0.0030 + NEW * 0.0035)
     if cap_mw > faulty_mw + 0.01:

@@ -105,7 +105,7 @@ def test_a_recall_ends_the_cap() -> None:
     sleeping = look(setup, a_old={"sleep": "0-39"}, b_new={"sleep": "0-39"})
     state = folded(setup, Seen(at=NOON, fleet=sleeping, facts=(call(NOON, mw_cap=0.0),)), planned(setup, NOON, 1))
     said = decide(state, NOON, 1)
-    assert said is not None and said.orders == () and said.short == {"plant": pytest.approx(80 * 20e-6)}  # no rig sleeps for nothing
+    assert said is not None and said.orders == () and said.shortfall_mw == {"plant": pytest.approx(80 * 20e-6)}  # no rig sleeps for nothing
     again = state.after(Seen(at=NOON + 5 * MINUTE, facts=(recall,)), 3).after(planned(setup, NOON + 5 * MINUTE, 3), 4)
     assert moved(decide(again, NOON + 5 * MINUTE, 1)) == {("a-old", "normal"): tuple(range(40)), ("b-new", "normal"): tuple(range(40))}
 
@@ -142,7 +142,7 @@ def done(commanded: Commanded, **outcomes: str) -> Done:
     by = {**outcomes, "reached": pack([r for r in unpack(first.rigs) if r not in bad])}
     return Done(
         at=commanded.at,
-        results=(Result(order=first.id, by=by), *(Result(order=o.id, by={"reached": o.rigs}) for o in rest)),
+        results=(Result(order=first.id, rigs_by_outcome=by), *(Result(order=o.id, rigs_by_outcome={"reached": o.rigs}) for o in rest)),
     )
 
 
@@ -261,6 +261,6 @@ def test_what_a_call_cut_is_not_cut_again_before_the_next_reading() -> None:
     state = folded(setup, posted)
     cut = decide(state, NOON, 1)
     assert cut is not None
-    done = Done(at=NOON + MINUTE, results=tuple(Result(order=o.id, by={"reached": o.rigs}) for o in cut.orders))
+    done = Done(at=NOON + MINUTE, results=tuple(Result(order=o.id, rigs_by_outcome={"reached": o.rigs}) for o in cut.orders))
     state = state.after(cut, 2).after(done, 3)
     assert decide(state, NOON + MINUTE, 1) is None

@@ -96,7 +96,7 @@ def test_a_rig_that_keeps_waking_is_put_back_three_times_and_then_quarantined() 
 
 
 def failed(commanded: Commanded, outcome: str) -> Done:
-    return Done(at=commanded.at, results=tuple(Result(order=o.id, by={outcome: o.rigs}) for o in commanded.orders))
+    return Done(at=commanded.at, results=tuple(Result(order=o.id, rigs_by_outcome={outcome: o.rigs}) for o in commanded.orders))
 
 
 def test_three_orders_that_fail_are_quarantine_and_one_cut_short_is_not() -> None:
@@ -124,7 +124,7 @@ def test_a_call_that_cannot_do_without_them_tries_rigs_in_quarantine_once_a_tick
     at = NOON + 15 * MINUTE
     state = state.after(seen(setup, at, facts=(call(at, mw_cap=0.0),)), seq + 1)
     first = decide(state, at, 1)
-    assert first is not None and set(moved(first)) == {("a-old", "sleep"), ("b-new", "sleep")} and first.short["plant"] > 0.1
+    assert first is not None and set(moved(first)) == {("a-old", "sleep"), ("b-new", "sleep")} and first.shortfall_mw["plant"] > 0.1
     state = state.after(first, seq + 2).after(failed(first, "refused"), seq + 3)
     second = decide(state, at, 2)
     assert second is not None and second.orders == () and second.skipped["a-old"] == {"did not obey": 40}
@@ -159,10 +159,10 @@ def test_moves_are_spread_over_the_minutes_their_ramp_takes() -> None:
     setup = small(site={**document()["site"], "max_ramp_down_mw_per_min": 0.03})
     state = folded(setup, seen(setup, NOON), planned(setup, NOON, 1, a_old={"sleep": 40.0}))
     commanded = decide(state, NOON, 1)
-    assert commanded is not None and commanded.orders[0].over_s == pytest.approx(40 * 2980 / 30_000 * 60, abs=1.0)
+    assert commanded is not None and commanded.orders[0].spread_s == pytest.approx(40 * 2980 / 30_000 * 60, abs=1.0)
     called = folded(setup, seen(setup, NOON, facts=(call(NOON, mw_cap=0.141),)), planned(setup, NOON, 1))
     firm = decide(called, NOON, 1)
-    assert firm is not None and [o.over_s for o in firm.orders] == [0.0]
+    assert firm is not None and [o.spread_s for o in firm.orders] == [0.0]
 
 
 def test_a_second_round_has_what_the_first_left_of_the_ramp() -> None:
@@ -180,7 +180,7 @@ def test_starts_are_spread_over_the_minutes_the_hall_needs() -> None:
     setup = small(halls=halls, site={**document()["site"], "wakes": "all"})
     state = folded(setup, seen(setup, NOON, a_old={"sleep": "0-39"}, b_new={"sleep": "0-39"}), planned(setup, NOON, 1))
     commanded = decide(state, NOON, 1)
-    assert commanded is not None and {o.group: o.over_s for o in commanded.orders} == {"a-old": 120.0, "b-new": 0.0}
+    assert commanded is not None and {o.group: o.spread_s for o in commanded.orders} == {"a-old": 120.0, "b-new": 0.0}
 
 
 def test_a_halls_fans_are_to_run_before_its_rigs_wake() -> None:
@@ -256,4 +256,4 @@ def test_unreachable_rigs_count_with_what_they_last_drew() -> None:
     commanded = decide(state, NOON + MINUTE, 1)
     assert {name: len(rigs) for (name, _), rigs in moved(commanded).items()} == {"a-old": 40, "b-new": 29}
     lower = state.after(Seen(at=NOON + 2 * MINUTE, facts=(call(NOON + 2 * MINUTE, id="c2", mw_cap=0.03),)), 4)
-    assert decide(lower, NOON + 2 * MINUTE, 1).short["plant"] == pytest.approx(0.035 + 70 * 20e-6 - 0.03, abs=1e-5)  # type: ignore[union-attr]
+    assert decide(lower, NOON + 2 * MINUTE, 1).shortfall_mw["plant"] == pytest.approx(0.035 + 70 * 20e-6 - 0.03, abs=1e-5)  # type: ignore[union-attr]

@@ -63,4 +63,4 @@ def orders(clock: Clock, *of: tuple[str, str, Any], deadline_s: float = 60.0) ->
 
 
 def outcomes(done: Done, order: int = 0) -> dict[str, list[int]]:
-    return {k: list(unpack(v)) for k, v in done.results[order].by.items()}
+    return {k: list(unpack(v)) for k, v in done.results[order].rigs_by_outcome.items()}

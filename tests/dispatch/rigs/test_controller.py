@@ -197,7 +197,7 @@ async def test_an_order_over_time_is_sent_in_waves_of_one_size() -> None:
     await slept(controller, clock)
     began, seen = clock.now(), list[tuple[float, int]]()
     told = orders(clock, ("g0", "normal", range(20)))
-    doing = asyncio.ensure_future(controller.execute(replace(told, orders=(replace(told.orders[0], over_s=100.0),))))
+    doing = asyncio.ensure_future(controller.execute(replace(told, orders=(replace(told.orders[0], spread_s=100.0),))))
     while not doing.done():
         await asyncio.sleep(0)
         seen.append(((clock.now() - began).total_seconds(), sum(m != "sleep" for m in fleet.modes("g0", np.arange(20)))))
@@ -232,7 +232,7 @@ async def test_no_rig_is_given_up_before_it_was_sent_the_order() -> None:
     controller = RigController(written, {"g0": late}, clock, Sink())
     await controller.refresh()
     told = orders(clock, ("g0", "sleep", range(20)))
-    done = await controller.execute(replace(told, orders=(replace(told.orders[0], over_s=100.0),)))
+    done = await controller.execute(replace(told, orders=(replace(told.orders[0], spread_s=100.0),)))
     assert outcomes(done) == {"reached": list(range(20))}
 
 
@@ -240,7 +240,7 @@ async def test_something_urgent_ends_the_waves() -> None:
     controller, fleet, clock, _ = simulated_controller(site(20))
     await slept(controller, clock)
     told = orders(clock, ("g0", "normal", range(20)))
-    doing = asyncio.ensure_future(controller.execute(replace(told, orders=(replace(told.orders[0], over_s=100.0),))))
+    doing = asyncio.ensure_future(controller.execute(replace(told, orders=(replace(told.orders[0], spread_s=100.0),))))
     while sum(m != "sleep" for m in fleet.modes("g0", np.arange(20))) < 5:
         await asyncio.sleep(0)
     controller.interrupt()

@@ -55,10 +55,10 @@ async def test_the_controller_measures_shed_times_and_rigs_that_do_not_obey_coun
     controller, _, clock, _ = simulated_controller(site(40), ScheduledFault(RigFault.NO_EFFECT, "g0", tuple(range(4))))
     await controller.refresh()
     (result,) = (await controller.execute(orders(clock, ("g0", "sleep", range(40))))).results
-    assert sum(result.took_s.values()) == 36 and max(map(float, result.took_s)) <= 15.0
+    assert sum(result.shed_within_s.values()) == 36 and max(map(float, result.shed_within_s)) <= 15.0
     await clock.sleep_until(clock.now() + timedelta(minutes=1))
     (woken,) = (await controller.execute(orders(clock, ("g0", "normal", range(4, 40))))).results
-    assert woken.took_s == {}  # nothing is shed by waking
+    assert woken.shed_within_s == {}  # nothing is shed by waking
 
 
 async def test_a_plan_uses_the_measured_shed() -> None:
@@ -66,7 +66,7 @@ async def test_a_plan_uses_the_measured_shed() -> None:
     state = folded(setup, Seen(at=NOON, fleet=look(setup), facts=(call(NOON, mw_cap=0.15),)), planned(setup, NOON, 1))
     commanded = decide(state, NOON, 1)
     assert commanded is not None
-    results = tuple(Result(order=o.id, by={"reached": o.rigs}, took_s={"10": 30}) for o in commanded.orders)
+    results = tuple(Result(order=o.id, rigs_by_outcome={"reached": o.rigs}, shed_within_s={"10": 30}) for o in commanded.orders)
     state = state.after(commanded, 3).after(Done(at=NOON, results=results), 4)
     shed = so_far(state, NOON).groups["a-old"].shed
     assert shed[:2] == ((5.0, 0.0), (10.0, pytest.approx(30 / len(unpack(commanded.orders[0].rigs)))))

@@ -13,7 +13,7 @@ from dispatch.decide.state import State
 from dispatch.imports.meter_readings import ACTUAL, MeterReading
 from dispatch.service.nightly_settlement import SETTLE_AFTER, NightlySettlement
 from dispatch.site_file.load import setup_from_document
-from dispatch.store.received import METER, ReceivedDocument, keep_document
+from dispatch.store.received import DocumentKind, ReceivedDocument, keep_document
 from dispatch.store.statements import kept_statement
 from markets.facts import ReservePrice
 from tests.dispatch.settlement.fixtures import HandMadeDay
@@ -98,7 +98,7 @@ async def test_meter_data_makes_the_next_version(tmp_path: Path) -> None:
     start = here.day.end + timedelta(minutes=10)
     await ticks(nightly, here, start)
     readings = [MeterReading("main", over, Decimal("0.0115"), ACTUAL, n) for n, over in enumerate(here.grid.intervals)]
-    assert keep_document(here.engine, ReceivedDocument(METER, "meter.csv", b"as it came", start), readings)
+    assert keep_document(here.engine, ReceivedDocument(DocumentKind.METER, "meter.csv", b"as it came", start), readings)
     await ticks(nightly, here, start + timedelta(minutes=61))
     assert versions(here) == 2
     await ticks(nightly, here, start + timedelta(minutes=122))

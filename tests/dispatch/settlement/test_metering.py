@@ -10,7 +10,7 @@ import pytest
 
 from dispatch.imports.detect import read_meter_file
 from dispatch.reports.write import as_html
-from dispatch.store.received import METER, ReceivedDocument, keep_document, meter_vintages, received_documents
+from dispatch.store.received import DocumentKind, ReceivedDocument, keep_document, meter_vintages, received_documents
 from dispatch.store.rollups import Rollup, write_rollups
 from markets.grid import Grid, Market
 from tests.dispatch.settlement.fixtures import HandMadeDay
@@ -32,7 +32,7 @@ def site_day(folder: Path, market: Market = Market.ERCOT, **more) -> HandMadeDay
 def imported(made: HandMadeDay, lines: list[str], at: datetime = LATER, head: str = "start,end,kWh,quality", name: str = "m.csv") -> bool:
     content = "\n".join([head, *lines]).encode()
     read = read_meter_file(content, "", made.setup.site)
-    return keep_document(made.engine, ReceivedDocument(METER, name, content, at, "", ON, ON), read.readings)
+    return keep_document(made.engine, ReceivedDocument(DocumentKind.METER, name, content, at, "", ON, ON), read.readings)
 
 
 def rows(made: HandMadeDay, minutes: int, kwh: D, quality: str = "A", skip: range = range(0)) -> list[str]:
@@ -128,9 +128,9 @@ def test_an_imported_file_is_kept_as_it_is(tmp_path: Path) -> None:
     made = site_day(tmp_path)
     lines = rows(made, 15, D(12))
     imported(made, lines)
-    (kept,) = received_documents(made.engine, METER, ON, ON)
+    (kept,) = received_documents(made.engine, DocumentKind.METER, ON, ON)
     assert kept.content.decode().splitlines()[1:] == lines and kept.known_at == LATER
-    assert received_documents(made.engine, METER, ON + timedelta(days=1), ON + timedelta(days=2)) == []
+    assert received_documents(made.engine, DocumentKind.METER, ON + timedelta(days=1), ON + timedelta(days=2)) == []
     (vintage,) = meter_vintages(made.engine, made.day.over)
     assert len(vintage.readings) == 96 and vintage.readings[0].row == 2 and vintage.sha256 == kept.sha256
     assert meter_vintages(made.engine, made.day.over, LATER - timedelta(seconds=1)) == []

@@ -16,7 +16,7 @@ from dispatch.imports import UnreadableDocument
 from dispatch.imports.detect import read_meter_file, read_statement_file
 from dispatch.settlement.reconciliation import reconcile
 from dispatch.settlement.statement_comparison import compare_statement
-from dispatch.store.received import CALENDAR, METER, STATEMENT, ReceivedDocument, keep_document
+from dispatch.store.received import DocumentKind, ReceivedDocument, keep_document
 from markets.grid import Market, OperatingDay
 from optimizer.domain.money import cents
 from tests.dispatch.imports.ercot_documents import extract_csv, statement_xml
@@ -48,7 +48,7 @@ class Settled:
         rows = [f"{o.start.isoformat()},{o.end.isoformat()},{m}" for o, m in zip(grid.intervals, self.meter, strict=True)]
         content = "\n".join(["start,end,MWh", *rows]).encode()
         read = read_meter_file(content, "", self.site_day.setup.site)
-        keep_document(self.site_day.engine, ReceivedDocument(METER, "meter.csv", content, LATER, "", on, on), read.readings)
+        keep_document(self.site_day.engine, ReceivedDocument(DocumentKind.METER, "meter.csv", content, LATER, "", on, on), read.readings)
         self.site_day.telemetry.flush()
 
     def charges(self) -> list[D]:
@@ -303,9 +303,9 @@ def test_the_calendar_gives_due_statements_and_the_stage_of_a_version(tmp_path: 
     settled = Settled(tmp_path)
     site_day = settled.site_day
     assert site_day.settle()["stage"] == "shadow"
-    keep_document(site_day.engine, ReceivedDocument(CALENDAR, "calendar.csv", CALENDAR_CSV.encode(), LATER, "", ON, ON))
+    keep_document(site_day.engine, ReceivedDocument(DocumentKind.CALENDAR, "calendar.csv", CALENDAR_CSV.encode(), LATER, "", ON, ON))
     text = statement_xml(ON, {"RTEIAMT": settled.charges()}).encode()
-    keep_document(site_day.engine, ReceivedDocument(STATEMENT, "initial.xml", text, LATER, "", ON, ON))
+    keep_document(site_day.engine, ReceivedDocument(DocumentKind.STATEMENT, "initial.xml", text, LATER, "", ON, ON))
     after = ON + timedelta(days=60)
     document = reconcile(site_day.engine, site_day.telemetry, site_day.setup, (ON, ON + timedelta(days=1)), after)
     assert document["disagree"] == 0 and [s["file"] for s in document["statements"]] == ["initial.xml"]
