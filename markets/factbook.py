@@ -41,6 +41,7 @@ def day_ahead_point(point: str) -> str:
 
 
 def start_of(fact: Spanning) -> datetime:
+    """The start of the interval that a fact holds over."""
     return fact.over.start
 
 
@@ -170,6 +171,7 @@ class FactBook:
         return series[-1] if series else None
 
     def reserve_products(self, market: str = "DAM") -> tuple[str, ...]:
+        """The reserve products that a run has clearing prices of, in alphabetical order."""
         return tuple(sorted(product for product, run in self.reserves if run == market))
 
     def temperature(self, at: datetime) -> Temperature | None:

@@ -68,12 +68,14 @@ class Interval:
 
     @property
     def hours(self) -> float:
+        """Its length in hours."""
         return (self.end - self.start).total_seconds() / 3600.0
 
     def __contains__(self, at: datetime) -> bool:
         return self.start <= at < self.end
 
     def overlaps(self, other: Interval) -> bool:
+        """Whether the two spans share any time."""
         return self.start < other.end and other.start < self.end
 
 
@@ -115,18 +117,22 @@ class Grid:
 
     @property
     def start(self) -> datetime:
+        """The start of the first interval, UTC."""
         return datetime.fromtimestamp(int(self.edges[0]), UTC)
 
     @property
     def end(self) -> datetime:
+        """The end of the last interval, UTC."""
         return datetime.fromtimestamp(int(self.edges[-1]), UTC)
 
     @property
     def over(self) -> Interval:
+        """The whole span."""
         return Interval(self.start, self.end)
 
     @cached_property
     def intervals(self) -> tuple[Interval, ...]:
+        """Its intervals in order."""
         stamps = [datetime.fromtimestamp(int(e), UTC) for e in self.edges]
         return tuple(Interval(a, b) for a, b in zip(stamps, stamps[1:], strict=False))
 
@@ -159,14 +165,17 @@ class OperatingDay:
 
     @property
     def start(self) -> datetime:
+        """Midnight on the market's clock, in UTC."""
         return datetime.combine(self.on, time(), self.market.tz).astimezone(UTC)
 
     @property
     def end(self) -> datetime:
+        """The next midnight on the market's clock, in UTC."""
         return datetime.combine(self.on + timedelta(days=1), time(), self.market.tz).astimezone(UTC)
 
     @property
     def over(self) -> Interval:
+        """From midnight to midnight."""
         return Interval(self.start, self.end)
 
     def grid(self, minutes: int | None = None) -> Grid:

@@ -28,6 +28,7 @@ class Series:
 
     @classmethod
     def flat(cls, grid: Grid, value: float, unit: str) -> Series:
+        """A series with the same value in every interval."""
         return cls(grid, np.full(len(grid), value), unit)
 
     def at(self, instant: datetime) -> float:
@@ -35,6 +36,7 @@ class Series:
         return float(self.values[self.grid.index(instant)])
 
     def with_values(self, values: ArrayLike) -> Series:
+        """The same grid and unit with other values, shape (n,). Raises ValueError for another shape."""
         return Series(self.grid, np.asarray(values, dtype=np.float64), self.unit)
 
     def onto(self, grid: Grid) -> Series:

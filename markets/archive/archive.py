@@ -120,6 +120,7 @@ class Archive:
         return ImportReport("", given.height, new.height, tuple(without + holes), tuple(findings))
 
     def months(self, kind: str) -> list[Path]:
+        """The files of a kind, one for each month, in order of time."""
         return sorted((self.folder / kind).glob("????-??.parquet"))
 
     def read(self, kind: str, keys: Sequence[str] | None = None, over: Interval | None = None, disputed: bool = False) -> pl.DataFrame:

@@ -56,6 +56,7 @@ class FactTable:
     frame: pl.DataFrame
 
     def need(self, *columns: str) -> None:
+        """Raises TableFault when the table lacks one of these columns."""
         for column in columns:
             if column not in self.frame.columns:
                 raise TableFault(f"{self.name}: no column {column!r}; it has {', '.join(map(repr, self.frame.columns[:40]))}")

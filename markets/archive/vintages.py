@@ -98,10 +98,12 @@ def fact_of(kind: str, row: Mapping[str, Any]) -> Fact:
 
 
 def price_of(row: Mapping[str, Any]) -> Price:
+    """A stored row of kind "price" as a fact."""
     return Price(**_origin(row), point=row["key"], market=PriceMarket(row["market"]), over=_over(row), usd_per_mwh=row["value"])
 
 
 def economics_of(row: Mapping[str, Any]) -> HashEconomics:
+    """A stored row of kind "hash" as a fact."""
     return HashEconomics(
         **_origin(row), **{name: row[name] for name in ("on", "difficulty", "btc_usd", "fees_btc_per_block", "subsidy_btc")}
     )

@@ -68,6 +68,7 @@ class ErcotSource(LiveSource):
         ]
 
     async def aclose(self) -> None:
+        """Ends the child process, the fetches in the background and the connection to the dashboard."""
         if self._gridstatus is not None:
             self._gridstatus.cancel()
             await asyncio.gather(self._gridstatus, return_exceptions=True)

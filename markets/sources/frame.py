@@ -22,6 +22,7 @@ class FrameRow(NamedTuple):
 
     @property
     def over(self) -> Interval:
+        """The interval as instants in UTC."""
         return Interval(datetime.fromtimestamp(self.start_s, UTC), datetime.fromtimestamp(self.end_s, UTC))
 
 

@@ -74,6 +74,7 @@ class _LiveHashprice:
         return [HashPrice(source=self.name, known_at=now, over=Interval(now, now + HOLDS), usd_per_ph_day=usd, basis=basis)]
 
     async def aclose(self) -> None:
+        """Closes the connection."""
         if self._client is not None:
             await self._client.aclose()
             self._client = None

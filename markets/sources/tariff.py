@@ -53,6 +53,7 @@ class TariffPeriod:
     hours: frozenset[int] | None = None
 
     def holds(self, on: date, hour: int, holiday: bool) -> bool:
+        """Whether the period holds in the hour that begins at `hour` on a day; `holiday` says whether that day is one."""
         if self.months is not None and on.month not in self.months:
             return False
         if self.season is not None and not _within(self.season, (on.month, on.day)):
@@ -71,17 +72,21 @@ class RateTable:
     holidays: frozenset[date] = frozenset()
 
     def period(self, on: date, hour: int, holiday: bool) -> TariffPeriod | None:
+        """The period that gives the price in an hour; None when none holds."""
         return next((p for p in self.periods if p.holds(on, hour, holiday)), None)
 
     def price(self, start: datetime) -> float | None:
+        """usd_per_mwh of the hour that begins at `start`; None when no period holds."""
         local = start.astimezone(self.tz)
         found = self.period(local.date(), local.hour, local.date() in self.holidays)
         return found.usd_per_mwh if found else None
 
     def published_on(self, day: date) -> tuple[datetime, Iterable[date]]:
+        """Midnight of the day, and the nine days from then on."""
         return self.midnight(day), (day + timedelta(days=k) for k in range(AHEAD_DAYS))
 
     def midnight(self, day: date) -> datetime:
+        """The start of a day on the tariff's clock, in UTC."""
         return datetime.combine(day, time(), self.tz).astimezone(UTC)
 
     def gaps(self) -> Iterator[str]:
@@ -110,12 +115,15 @@ class Hourly:
     published: time = PUBLISHED
 
     def price(self, start: datetime) -> float | None:
+        """usd_per_mwh of the hour that begins at `start`; None when the file has none."""
         return self.prices.get(start)
 
     def published_on(self, day: date) -> tuple[datetime, Iterable[date]]:
+        """The hour of publication on a day, and the next day."""
         return datetime.combine(day, self.published, self.tz).astimezone(UTC), (day + timedelta(days=1),)
 
     def midnight(self, day: date) -> datetime:
+        """The start of a day on the tariff's clock, in UTC."""
         return datetime.combine(day, time(), self.tz).astimezone(UTC)
 
 

@@ -196,8 +196,8 @@ def _held_by(plan: Plan, group: str, cheap: bool) -> str:
     if binding:
         return "limited by " + ", ".join(binding)
     if any(r.kind in (RowKind.MINIMUM_TIME, RowKind.STARTS) for r in program.rows):
-        return "the cheap spell is too short to repay a start" if cheap else "the dear spell is too short to repay a stop and a start"
-    return "terms that span other hours decide"
+        return "the cheap spell is too short to repay a start" if cheap else "the expensive spell is too short to repay a stop and a start"
+    return "limits or contract terms of other hours decide"
 
 
 def _binding(plan: Plan) -> Iterable[str]:

@@ -50,6 +50,7 @@ class SolveInfo:
 
     @classmethod
     def of(cls, program: Program, solution: Solution | None, build_s: float, solve_s: float) -> SolveInfo:
+        """From a program and its solution; without a solution the status is "merit order"."""
         rows, cols = sum(r.size for r in program.rows), sum(c.size for c in program.columns)
         if solution is None:
             return cls(rows, cols, build_s, solve_s, RULE_BASED)

@@ -35,6 +35,7 @@ class Promise:
 
     @property
     def kept(self) -> bool:
+        """Whether load stayed within the bounds in every interval."""
         return not self.broken
 
 

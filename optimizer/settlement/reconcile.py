@@ -63,14 +63,17 @@ class Difference:
 
     @property
     def difference_usd(self) -> Decimal:
+        """Received less ours."""
         return self.received_usd - self.ours_usd
 
     @property
     def agrees(self) -> bool:
+        """Whether both amounts are the same within the tolerance and no interval differs."""
         return abs(self.difference_usd) <= tolerance(self.received_usd) and not self.parts
 
     @property
     def unexplained_usd(self) -> Decimal:
+        """What is left of the difference after its parts; zero within the tolerance."""
         left = self.difference_usd - sum((p.usd for p in self.parts), ZERO)
         return left if abs(left) > tolerance(self.received_usd) else ZERO
 
