@@ -30,7 +30,7 @@ def chart_document(view: LiveView, now: datetime) -> dict[str, Any]:
         "clock_now": f"{now.astimezone(market.tz):%a %-d %b %H:%M:%S}",
         "range": [_ms(over.start), _ms(over.end)],
         "axis": axis(market, Interval(over.start, now + timedelta(hours=state.site.horizon_h + 1))),
-        "clock": "EST (market time)" if market is Market.MISO else "prevailing Central (market time)",
+        "clock": "market time (EST)" if market is Market.MISO else "market time (Central)",
         "point": point_of(state),
         "synthetic": prices["synthetic"],
         "breakevens": prices["breakevens_usd_per_mwh"],

@@ -70,7 +70,7 @@ class LiveView:
 
 def _described(entry: Entry, before: State) -> list[tuple[str, str]]:
     if isinstance(entry, RunStarted):
-        return [("start", f"The daemon started in the {entry.world} world, version {entry.version}.")]
+        return [("start", f"The site started, {entry.world}, version {entry.version}.")]
     if isinstance(entry, PriceBasisChanged):
         return [("prices", f"Price basis: {entry.price_basis}. {entry.why}".strip())]
     if isinstance(entry, Planned):

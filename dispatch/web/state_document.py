@@ -99,7 +99,7 @@ def state_document(view: LiveView, now: datetime, leader: Mapping[str, Any] | No
         "site": state.site.name,
         "market": state.site.market.value,
         "world": state.run.world if state.run else None,
-        "simulation": {"market": state.setup.prices.source == "synthetic", "rigs": _simulated_rigs(state), "speed": speed},
+        "simulation": {"market": state.setup.prices.source == "synthetic", "rigs": simulated_rigs(state), "speed": speed},
         "leader": leader,
         "price": price_now(state, now),
         "hashprice_usd_per_ph_day": hashprice_now(state, now),
@@ -129,7 +129,7 @@ def _target(state: State, now: datetime) -> tuple[Mapping[str, float], list[str]
     return target_mw(state, now, want), list(dict.fromkeys(want.reasons))
 
 
-def _simulated_rigs(state: State) -> bool:
-    """Whether every rig is simulated: inside the process, or behind loopback addresses."""
+def simulated_rigs(state: State) -> bool:
+    """Whether every rig is simulated: inside the process, or at loopback addresses."""
     drivers = [g.driver for g in state.site.groups]
-    return all(d["kind"] == "simulated" or str(d.get("subnet", "")).startswith("127.") for d in drivers)
+    return all(d["kind"] == "simulated" or str(d.get("subnet") or d.get("host") or "").startswith("127.") for d in drivers)

@@ -164,10 +164,15 @@ def _headline(base: PlanDocument, case: PlanDocument, baseline: Baseline) -> lis
         out.append(f"It would use {abs(d['energy_mwh']):,.3f} MWh {'more' if d['energy_mwh'] > 0 else 'less'}.")
     big = sorted(((usd, n) for n, usd in d["lines"].items() if abs(usd) >= SMALL_USD), key=lambda x: -abs(x[0]))[:3]
     if big:
-        out.append("By line: " + ", ".join(f"{n} {'+' if usd > 0 else ''}{usd_text(usd)}" for usd, n in big) + ".")
+        out.append("Largest differences: " + ", ".join(f"{_line_label(n)} {'+' if usd > 0 else ''}{usd_text(usd)}" for usd, n in big) + ".")
     if (first := _first_change(base, case)) is not None:
         out.append(f"The load first differs at {first.astimezone(baseline.setup.site.market.tz):%a %H:%M} market time.")
     return out
+
+
+def _line_label(name: str) -> str:
+    """A line's OBLIGATION/CHARGE_TYPE as people read it: "hashing: pool fee"."""
+    return name.replace("/", ": ").replace("_", " ")
 
 
 def _first_change(base: PlanDocument, case: PlanDocument) -> datetime | None:

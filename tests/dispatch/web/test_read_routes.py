@@ -11,8 +11,11 @@ import pytest
 from sqlalchemy import insert
 
 from dispatch.decide.state import State
+from dispatch.site_file.defaults import DEMO_SITE, default_file
+from dispatch.site_file.load import load_site_file
 from dispatch.store.journal import SqlJournal
 from dispatch.store.tables import open_ledger, statements, writing
+from dispatch.web.state_document import simulated_rigs
 from markets.grid import parse_instant
 from tests.dispatch.web.conftest import Here
 from tests.fakes import NOON
@@ -26,6 +29,12 @@ def test_state_gives_price_load_holds_and_reasons(get: Any) -> None:
     assert [h["mode"] for h in state["holds"]] == ["sleep"]
     assert state["health"]["ready"] and state["reasons"]
     assert state["simulation"] == {"market": True, "rigs": True, "speed": 1.0}
+
+
+def test_the_rigs_of_the_demonstration_count_as_simulated() -> None:
+    """Also its CPU miner, which is at a loopback address but in no subnet."""
+    setup = load_site_file(default_file(DEMO_SITE))
+    assert simulated_rigs(State.start(setup, lambda _: setup))
 
 
 def test_the_plan_is_the_one_in_the_journal(here: Here, get: Any) -> None:
@@ -93,7 +102,7 @@ def test_the_chart_is_labelled_in_market_time(get: Any) -> None:
 
 def test_activity_is_listed_in_sentences(get: Any) -> None:
     texts = [a["text"] for a in get("activity", limit=400)["activity"]]
-    assert any("deploy call-1" in t for t in texts) and any(t.startswith("The daemon started") for t in texts)
+    assert any("deploy call-1" in t for t in texts) and any(t.startswith("The site started") for t in texts)
 
 
 def test_health_and_metrics(here: Here, get: Any) -> None:

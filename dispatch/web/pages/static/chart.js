@@ -47,5 +47,5 @@ export function drawChart(c) {
     yaxis: { domain: [0.5, 1], title: { text: '$/MWh' }, gridcolor: colour('line'), zerolinecolor: colour('soft') },
     yaxis2: { domain: [0, 0.42], title: { text: 'MW' }, gridcolor: colour('line'), rangemode: 'tozero' },
   }, OPTIONS);
-  document.getElementById('axis-clock').textContent = `${c.clock}, hour-ending labels`;
+  document.getElementById('axis-clock').textContent = `in ${c.clock}; HE14 is the hour ending at 14:00`;
 }

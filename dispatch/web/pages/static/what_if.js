@@ -59,7 +59,7 @@ function promises(a) {
 
 function limits(a) {
   const rows = a.binding.slice(0, 6).map((b) => [b.limit, usd(b.base_usd_per_mw), usd(b.case_usd_per_mw)]);
-  return rows.length ? table(['One more MW of', 'is worth now', 'in the scenario'], rows) : element('p', 'No limit is binding.', 'note');
+  return rows.length ? table(['Limit', 'one more MW is worth', 'in the scenario'], rows) : element('p', 'No limit is binding.', 'note');
 }
 
 async function draw(a, json) {
