@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import Any
 
 import numpy as np
 
@@ -14,7 +13,8 @@ from markets.factbook import FactBook
 from markets.facts import Call
 from markets.grid import Grid, Interval
 from optimizer.domain.actuals import Actuals
-from optimizer.domain.book import generators_by_meter
+from optimizer.domain.book import generators_by_meter, remember
+from optimizer.domain.memory import Memory
 from optimizer.domain.money import decimal
 from optimizer.domain.net_load import followed
 from optimizer.domain.obligation import Book
@@ -65,7 +65,7 @@ class ContractMemories:
     generated_mwh  of the running hour, MWh by the generator's contract and interval
     """
 
-    by_contract: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    by_contract: Mapping[str, Memory] = field(default_factory=dict)
     seen_at: datetime | None = None
     seen_s: tuple[float, ...] = ()
     energy_mwh: ByInterval = field(default_factory=dict)
@@ -103,7 +103,7 @@ class ContractMemories:
             generated_mwh={name: more(self.generated_mwh, name, mw) for name, mw in _generated_mw(last, over.start).items()},
         )
 
-    def _after_hour(self, last: SiteAsSeen, hour: datetime) -> Mapping[str, Mapping[str, Any]]:
+    def _after_hour(self, last: SiteAsSeen, hour: datetime) -> Mapping[str, Memory]:
         """Every contract's memory after the hour that began at `hour`; an interval that was not seen in full is a gap."""
         site, grid = last.site, last.hour_grid(hour)
         in_full = [seen_s >= h * 3600.0 - 1.0 for seen_s, h in zip(self.seen_s, grid.hours, strict=True)]
@@ -122,8 +122,7 @@ class ContractMemories:
             generated_mwh={name: known(mwh) for name, mwh in self.generated_mwh.items()},
             generators=generators_by_meter(last.book, site),
         )
-        remembering = [o for o in last.book if o.memory_days()]
-        return {**self.by_contract, **{o.name: o.remember(self.by_contract.get(o.name, {}), actuals) for o in remembering}}
+        return remember(last.book, self.by_contract, actuals)
 
 
 def remembers(book: Book) -> bool:

@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from typing import Any
+from datetime import datetime
 
 import numpy as np
 
 from dispatch.decide.fit_to_limit import not_ours_to_wake
 from dispatch.decide.group_state import UNREACHABLE, GroupState, sleep_index
 from dispatch.decide.measured_load import modes_in_effect
+from dispatch.decide.memories_now import memories_now
 from dispatch.decide.state import State
 from markets.forecasting.ladder import outlook, plan_grid
 from markets.grid import Grid
 from markets.outlook import Outlook
 from markets.series import Series
 from optimizer.domain.book import peak_windows
-from optimizer.domain.contract import LOAD_BEFORE_MW
-from optimizer.domain.generator import RUNNING_MW, SINCE
 from optimizer.domain.obligation import Book
 from optimizer.domain.site import Availability, GroupNow, RigGroup, Site, SoFar
-from optimizer.planning.plan_json import planned_interval
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,22 +63,8 @@ def so_far(state: State, at: datetime) -> SoFar:
         groups={g.name: _group_now(g, state.fleet[g.name], at) for g in state.site.groups},
         calls=state.calls,
         awards=state.awards,
-        memory={
-            o.name: {
-                **state.contract_memories.by_contract.get(o.name, {}),
-                **_machine(state, o.name, at),
-                LOAD_BEFORE_MW: dict(state.notice_mw),
-            }
-            for o in state.setup.book
-        },
+        memory=memories_now(state, at),
     )
-
-
-def _machine(state: State, name: str, at: datetime) -> dict[str, Any]:
-    """What the plan in force until now has a contract's generator do."""
-    interval = planned_interval(state.plan, at - timedelta(seconds=1)) if state.plan is not None else None
-    machine = interval.get("generation", {}).get(name) if interval else None
-    return {RUNNING_MW: machine["mw"], SINCE: machine["since"]} if machine else {}
 
 
 def _group_now(group: RigGroup, now: GroupState, at: datetime) -> GroupNow:

@@ -14,11 +14,11 @@ import numpy as np
 from dispatch.decide.fit_to_limit import Counts, LoadLimit, fit
 from dispatch.decide.group_state import UNKNOWN, UNREACHABLE, mode_index, sleep_index
 from dispatch.decide.measured_load import load_w, modes_in_effect, offset_w, silent_w
+from dispatch.decide.memories_now import memories_now
 from dispatch.decide.state import State
 from markets.grid import Interval
 from markets.outlook import PriceBasis
 from optimizer.domain.calls import active, calls_in_force
-from optimizer.domain.contract import LOAD_BEFORE_MW
 from optimizer.domain.site import RigGroup, SafeState, Scope
 from optimizer.planning.plan_json import planned_interval
 
@@ -63,8 +63,9 @@ def load_limits(state: State, at: datetime) -> list[LoadLimit]:
     site = state.site
     over = Interval(at, at + timedelta(seconds=site.tick_s))
     out = []
+    memories = memories_now(state, at)
     for obligation in state.setup.book:
-        bounds = obligation.bounds(site, {LOAD_BEFORE_MW: state.notice_mw}, state.calls, over)
+        bounds = obligation.bounds(site, obligation.memory_from(memories), state.calls, over)
         if bounds.floor_mw > 0 or bounds.cap_mw < float("inf"):
             groups = obligation.scope.names(site)
             out.append(LoadLimit(obligation.name, groups, bounds.floor_mw, bounds.cap_mw, bounds.firm, bounds.why))

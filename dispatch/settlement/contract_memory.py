@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from typing import Any
 
 from sqlalchemy import Engine, select
 
@@ -25,7 +24,8 @@ from markets.forecasting.peaks import coincident_peak_share, newest, peak_span
 from markets.grid import Grid, Interval
 from markets.outlook import PeakWindow
 from optimizer.domain.actuals import Actuals
-from optimizer.domain.book import generators_by_meter, peak_windows
+from optimizer.domain.book import generators_by_meter, peak_windows, remember
+from optimizer.domain.memory import Memory
 from optimizer.domain.money import decimal
 
 # Outside air where no temperature is known.
@@ -37,7 +37,7 @@ class PriorPeriod:
     """What a day's bill needs of the time before it, as in Actuals: peak_share by metered interval, memory by obligation."""
 
     peak_share: Mapping[PeakWindow, Sequence[Decimal]] = field(default_factory=dict)
-    memory: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    memory: Mapping[str, Memory] = field(default_factory=dict)
 
 
 def prior_period(engine: Engine, setup: Setup, grid: Grid, known_at: datetime | None) -> PriorPeriod:
@@ -48,15 +48,12 @@ def prior_period(engine: Engine, setup: Setup, grid: Grid, known_at: datetime | 
         return PriorPeriod()
     loads, temperatures = _loads_and_temperatures(engine, peak_span(setup.site.market, grid, windows or (15,)), known_at)
     share = {window: coincident_peak_share(loads, grid, setup.site.market, window).values for window in windows}
-    memory: dict[str, Mapping[str, Any]] = {}
+    memory: dict[str, Memory] = {}
     days = _days(grid.start, max((o.memory_days() for o in remembering), default=0))
     calls = signals_seen(engine, Call, Interval(days[0].start - NOTICE, grid.end), known_at) if days else ()
     for day in days:
         then = _actuals(engine, setup, day, temperatures, calls, known_at)
-        if then is None:
-            continue
-        for obligation in remembering:
-            memory[obligation.name] = obligation.remember(memory.get(obligation.name, {}), then)
+        memory = remember(setup.book, memory, then) if then is not None else memory
     exact = {window: [decimal(float(v)) for v in values] for window, values in share.items()}
     return PriorPeriod(exact, memory)
 

@@ -17,5 +17,5 @@ def contract_progress(book: Sequence[Obligation], actuals: Actuals, day: Operati
     return [
         {"name": progress.name, "value": f"{progress.value:.4f}", "unit": progress.unit, "how": progress.how}
         for o in book
-        for progress in o.progress(o.remember(then.memory.get(o.name, {}), then), day)
+        for progress in o.progress(o.remember(o.memory_from(then.memory), then), day)
     ]

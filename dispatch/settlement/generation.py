@@ -10,14 +10,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import Any
 
 from dispatch.settlement.day_journal import Plans
 from dispatch.site_file.setup import Setup
 from dispatch.store.rollups import EXACT, Rollup
 from markets.grid import Grid
 from optimizer.domain.book import generators_by_meter
-from optimizer.domain.generator import RUNNING_MW
+from optimizer.domain.generator import GeneratorMemory
 from optimizer.domain.money import ZERO, decimal
 from optimizer.domain.net_load import followed
 from optimizer.settlement.variance import planned_energy
@@ -28,7 +27,7 @@ class Generated:
     """By contract: MWh at its meter in each interval, and its memory of the time before."""
 
     mwh: dict[str, list[Decimal]] = field(default_factory=dict)
-    memory: dict[str, dict[str, Any]] = field(default_factory=dict)
+    memory: dict[str, GeneratorMemory] = field(default_factory=dict)
 
     def rollups(self, grid: Grid) -> Iterable[Rollup]:
         """Rows for the ledger, without the intervals that are not known."""
@@ -57,7 +56,7 @@ def generated(setup: Setup, plans: Plans, grid: Grid, metered: Mapping[str, Sequ
             left_mw = [load - m for load, m in zip(left_mw, mw, strict=True)]
             made.mwh[machine.name] = [m * h for m, h in zip(mw, hours, strict=True)]
             ran = last_before.generated_mwh.get(machine.name, ZERO) if last_before else ZERO
-            made.memory[machine.name] = {RUNNING_MW: float(ran) / (before / timedelta(hours=1))}
+            made.memory[machine.name] = GeneratorMemory(running_mw=float(ran) / (before / timedelta(hours=1)))
     return made
 
 

@@ -19,7 +19,7 @@ from dispatch.store.rollups import write_rollups
 from dispatch.store.telemetry import Telemetry
 from markets.grid import Grid, OperatingDay
 from optimizer.domain.actuals import Actuals
-from optimizer.domain.book import generators_by_meter
+from optimizer.domain.book import complete_memories, generators_by_meter
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +107,7 @@ def _actuals(
         price_source={point: p.source for point, p in prices.energy.items()},
         estimated=meters.estimated,
         peak_share=prior.peak_share,
-        memory={**prior.memory, **made.memory},
+        memory=complete_memories(setup.book, prior.memory, {}, made.memory),
         generated_mwh=made.mwh,
         reserve_price={product: p.values for product, p in prices.reserve.items()},
     )

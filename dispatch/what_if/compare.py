@@ -16,7 +16,6 @@ from dispatch.what_if.baseline import Baseline
 from dispatch.what_if.scenario import Scenario
 from markets.grid import parse_instant
 from optimizer.domain.calls import calls_in_force
-from optimizer.domain.contract import LOAD_BEFORE_MW
 from optimizer.domain.money import usd_text
 from optimizer.planning.plan_json import PlanDocument, planned_interval
 
@@ -139,11 +138,11 @@ def with_loads_at_notice(after: PlanInputs, before: PlanInputs, base: PlanDocume
     if not new:
         return after
     memory = dict(after.so_far.memory)
-    scopes = {o.name: o.scope for o in after.book}
+    contracts = {o.name: o for o in after.book}
     for call in new:
-        loads = {call.id: _load(base, call.start_at, scopes[call.obligation].names(before.site))}
-        own = memory.get(call.obligation, {})
-        memory[call.obligation] = {**own, LOAD_BEFORE_MW: {**own.get(LOAD_BEFORE_MW, {}), **loads}}
+        loads = {call.id: _load(base, call.start_at, contracts[call.obligation].scope.names(before.site))}
+        own = contracts[call.obligation].memory_from(memory)
+        memory[call.obligation] = replace(own, load_before_mw={**own.load_before_mw, **loads})
     return replace(after, so_far=replace(after.so_far, memory=memory))
 
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Any
 
 from markets.facts import Award, Call
 from markets.grid import Grid
 from markets.outlook import PeakWindow
 from optimizer.domain.generator import Generator
+from optimizer.domain.memory import Memory
 from optimizer.domain.site import Site
 
 
@@ -28,7 +28,7 @@ class Actuals:
     hashed_by       the same of hashing: the share in which it settles what the group hashes, not `hashing`
     peak_share      by length of the metered interval in minutes: the share of the month's coincident system peak, as far as it is known
                     by now, that lies in each interval
-    memory          by obligation: what it must remember of the time before the grid
+    memory          by contract name: what it remembers of the time before the grid
     reserve_price   by product, real time, usd_per_mw_h; an award's own price comes before it
     generated_mwh   by contract of a generator: made at its meter, before the meter's loss factor
     generators      by meter: what the book's contracts generate there; `settle` fills it
@@ -47,7 +47,7 @@ class Actuals:
     settled_by: Mapping[str, Mapping[str, Sequence[Decimal]]] = field(default_factory=dict)
     hashed_by: Mapping[str, Mapping[str, Sequence[Decimal]]] = field(default_factory=dict)
     peak_share: Mapping[PeakWindow, Sequence[Decimal]] = field(default_factory=dict)
-    memory: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    memory: Mapping[str, Memory] = field(default_factory=dict)
     reserve_price: Mapping[str, Sequence[Decimal]] = field(default_factory=dict)
     generated_mwh: Mapping[str, Sequence[Decimal]] = field(default_factory=dict)
     generators: Mapping[str, tuple[Generator, ...]] = field(default_factory=dict)

@@ -1,15 +1,19 @@
-"""Questions to a whole book of contracts: who settles whose energy and hashing, and which generators stand behind which meter."""
+"""Questions to a whole book of contracts: who settles whose energy and hashing, which generators are behind which meter, and what its
+contracts remember."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from markets.grid import Interval
 from markets.outlook import PeakWindow
+from optimizer.domain.actuals import Actuals
 from optimizer.domain.array_types import Numbers
-from optimizer.domain.generator import Generator
+from optimizer.domain.generator import Generator, GeneratorMemory
+from optimizer.domain.memory import Memory
 from optimizer.domain.obligation import Obligation, Taken
 from optimizer.domain.site import Site
 
@@ -36,6 +40,28 @@ def energy_settled_by(book: Sequence[Obligation], site: Site, during: During) ->
 def hash_settled_by(book: Sequence[Obligation], site: Site, during: During) -> Settled:
     """Which contract settles whose hashing in place of `hashing`, by contract and group, as a share of each interval."""
     return _shared_out([(o.name, o.settles_hash(site)) for o in book], during)
+
+
+def remember(book: Sequence[Obligation], memories: Mapping[str, Memory], then: Actuals) -> dict[str, Memory]:
+    """The memories of a book after a stretch of time, of those of its contracts that remember days."""
+    return {**memories, **{o.name: o.remember(o.memory_from(memories), then) for o in book if o.memory_days()}}
+
+
+def complete_memories(
+    book: Sequence[Obligation],
+    remembered: Mapping[str, Memory],
+    load_before_mw: Mapping[str, float],
+    generators: Mapping[str, GeneratorMemory],
+) -> dict[str, Memory]:
+    """The memory of every contract of a book: what was remembered of days, the loads at notice by call id, and what generators do."""
+    found: dict[str, Memory] = {}
+    for obligation in book:
+        memory = obligation.memory_from(remembered)
+        if isinstance(memory, GeneratorMemory) and obligation.name in generators:
+            now = generators[obligation.name]
+            memory = replace(memory, running_mw=now.running_mw, since=now.since)
+        found[obligation.name] = replace(memory, load_before_mw=load_before_mw)
+    return found
 
 
 def peak_windows(book: Sequence[Obligation]) -> tuple[PeakWindow, ...]:

@@ -7,9 +7,10 @@ derives from `Contract`, its fields are the table's keys.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Generic, Self, cast
 
 from pydantic import Field, PrivateAttr
+from typing_extensions import TypeVar
 
 from markets.facts import Call
 from markets.grid import Interval, Market, OperatingDay
@@ -20,21 +21,26 @@ from optimizer.domain.contract_progress import ContractProgress
 from optimizer.domain.formula import Bounds, Charge, Quantities
 from optimizer.domain.generator import Generator
 from optimizer.domain.market_rules import Dated
+from optimizer.domain.memory import Memory
 from optimizer.domain.money import Line
 from optimizer.domain.obligation import Book, GroupLimit, SiteFault, StopPrice, Taken
 from optimizer.domain.quantities import ActualQuantities, lines
 from optimizer.domain.shortfall import Shortfall
 from optimizer.domain.site import Scope, Site, Written
 
-LOAD_BEFORE_MW = "load_before_mw"
+# The type of a contract's memory; a contract that names none remembers what every contract does.
+M = TypeVar("M", bound=Memory, default=Memory)
 
 
-class Contract(Written):
+class Contract(Written, Generic[M]):
     """The base of every contract. Calls addressed to its name are firm bounds on the load of its scope.
 
     scope   the part of the site it speaks of; the whole site by default
+
+    A contract that remembers more than its calls derives from `Contract[ItsMemory]` and sets `memory_type = ItsMemory`.
     """
 
+    memory_type: ClassVar[type[Memory]] = Memory
     type: ClassVar[str]
     rule_prefixes: ClassVar[tuple[str, ...]] = ()
     takes_pool_fee: ClassVar[bool] = False  # a field `pool_fee`, filled from the [hash] section where the table leaves it out
@@ -107,10 +113,18 @@ class Contract(Written):
     def memory_days(self) -> int:
         return 0
 
-    def remember(self, memory: Mapping[str, Any], then: Actuals) -> Mapping[str, Any]:
+    def memory_from(self, memories: Mapping[str, Memory]) -> M:
+        found = memories.get(self.name)
+        if found is None:
+            found = self.memory_type()
+        if not isinstance(found, self.memory_type):
+            raise TypeError(f"{self.name}: its memory is a {type(found).__name__}, not a {self.memory_type.__name__}")
+        return cast(M, found)
+
+    def remember(self, memory: M, then: Actuals) -> M:
         return memory
 
-    def progress(self, memory: Mapping[str, Any], day: OperatingDay) -> Iterable[ContractProgress]:
+    def progress(self, memory: M, day: OperatingDay) -> Iterable[ContractProgress]:
         return ()
 
     def reasons(self, book: Book, program: Any, path: Any) -> Iterable[str]:
@@ -122,8 +136,8 @@ class Contract(Written):
     def shortfalls(self, program: Any, path: Any) -> Iterable[Shortfall]:
         return ()
 
-    def bounds(self, site: Site, memory: Mapping[str, Any], calls: Sequence[Call], over: Interval) -> Bounds:
-        return called_bounds(calls, self.name, over, memory.get(LOAD_BEFORE_MW, {}))
+    def bounds(self, site: Site, memory: M, calls: Sequence[Call], over: Interval) -> Bounds:
+        return called_bounds(calls, self.name, over, memory.load_before_mw)
 
     @property
     def bill_is_its_charges(self) -> bool:
@@ -135,7 +149,7 @@ class Contract(Written):
             program.earn(self.name, charge)
         calls = [c for c in program.so_far.calls if c.obligation == self.name]
         if calls:
-            memory = program.so_far.memory.get(self.name, {})
+            memory = self.memory_from(program.memories)
             bounds = [self.bounds(program.site, memory, calls, over) for over in program.grid.intervals]
             # What a contract only wishes for is weighed by its own rows, never before an instruction.
             program.insist(self.name, self.scope.names(program.site), [b if b.firm else Bounds() for b in bounds])

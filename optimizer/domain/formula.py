@@ -18,6 +18,7 @@ from markets.facts import Call
 from markets.grid import Grid, Interval
 from markets.outlook import PeakWindow
 from optimizer.domain.generator import Generator
+from optimizer.domain.memory import Memory
 from optimizer.domain.site import Site
 
 V = TypeVar("V")
@@ -122,8 +123,9 @@ class Quantities(Protocol[V]):
         `window` is (minutes, 3). An expectation while planning, what is known by now when settling, shape (n,)."""
         ...
 
-    def memory(self, obligation: str) -> Mapping[str, Any]:
-        """What the contract must remember of the time before the grid; empty when nothing is known."""
+    @property
+    def memories(self) -> Mapping[str, Memory]:
+        """By contract name: what contracts remember of the time before the grid (`Contract.memory_from`)."""
         ...
 
     def mean(self, quantity: V, periods: NDArray[np.int64]) -> V:

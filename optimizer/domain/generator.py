@@ -9,17 +9,28 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 import numpy as np
 
-from markets.grid import Grid, Interval, parse_instant
+from markets.grid import Grid, Interval
 from optimizer.domain.array_types import Floats
+from optimizer.domain.memory import Memory
 
-# What a contract remembers of its generator when a plan or a bill begins: MW, and since when it runs or stands.
-RUNNING_MW, SINCE = "running_mw", "since"
 # A generator under this stands still: solver dust.
 DUST_MW = 1e-6
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GeneratorMemory(Memory):
+    """The generator of a contract when a plan or a bill begins: what it makes, MW, and since when it runs or is stopped."""
+
+    running_mw: float = 0.0
+    since: datetime | None = None
+
+    @property
+    def runs(self) -> bool:
+        """Whether it makes anything."""
+        return self.running_mw > DUST_MW
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,13 +60,23 @@ class Generator:
         return np.where(most < self.min_mw, 0.0, most)
 
 
-def running_since(made_mw: Floats, grid: Grid, memory: Mapping[str, Any]) -> list[datetime]:
-    """Since when a generator runs or stands in each interval of a schedule, by what was remembered before it."""
-    before, since = float(memory.get(RUNNING_MW, 0.0)) > DUST_MW, memory.get(SINCE)
-    here = parse_instant(since) if since else grid.start
+def generator_memory(memories: Mapping[str, Memory], name: str) -> GeneratorMemory:
+    """What the contract of a generator remembers of it; a stopped one where nothing is known."""
+    found = memories.get(name)
+    return found if isinstance(found, GeneratorMemory) else GeneratorMemory()
+
+
+def runs_before(memories: Mapping[str, Memory], name: str) -> bool:
+    """Whether the generator of a contract runs just before the grid."""
+    return generator_memory(memories, name).runs
+
+
+def running_since(made_mw: Floats, grid: Grid, memory: GeneratorMemory) -> list[datetime]:
+    """Since when a generator runs or is stopped in each interval of a schedule, by what was remembered before it."""
+    before, since = memory.runs, memory.since or grid.start
     found = []
     for over, mw in zip(grid.intervals, made_mw, strict=True):
         if (mw > DUST_MW) != before:
-            before, here = not before, over.start
-        found.append(here)
+            before, since = not before, over.start
+        found.append(since)
     return found

@@ -22,6 +22,7 @@ from optimizer.domain.contract_progress import ContractProgress
 from optimizer.domain.formula import Bounds, Charge, Quantities
 from optimizer.domain.generator import Generator
 from optimizer.domain.market_rules import Dated
+from optimizer.domain.memory import Memory
 from optimizer.domain.money import Line
 from optimizer.domain.shortfall import Shortfall
 from optimizer.domain.site import Scope, Site
@@ -182,15 +183,21 @@ class RemembersDays(Protocol):
 
 
 class Remembers(Protocol):
-    """Its memory after a stretch of time that begins where `memory` ends. Default: unchanged."""
+    """Its memory, of its `memory_type`, after a stretch of time that begins where `memory` ends. Default: unchanged."""
 
-    def remember(self, memory: Mapping[str, Any], then: Actuals) -> Mapping[str, Any]: ...
+    def remember(self, memory: Any, then: Actuals) -> Any: ...
+
+
+class KnowsItsMemory(Protocol):
+    """Its memory out of those of a book, an empty one where there is none. Default: by name. Raises TypeError for one of another type."""
+
+    def memory_from(self, memories: Mapping[str, Memory]) -> Any: ...
 
 
 class TellsProgress(Protocol):
     """How far it has come at the end of a day in its month, season or year. Default: nothing to tell."""
 
-    def progress(self, memory: Mapping[str, Any], day: OperatingDay) -> Iterable[ContractProgress]: ...
+    def progress(self, memory: Any, day: OperatingDay) -> Iterable[ContractProgress]: ...
 
 
 class GivesReasons(Protocol):
@@ -214,8 +221,8 @@ class FindsShortfalls(Protocol):
 class Obligation(
     WritesCharges, SettlesEnergy, SettlesHash, SettlesGeneration, RunsGenerator, LimitsLoad, StopsAtPrice, WeighsChanges, ForeseesPeaks,
     NeedsSettlementPoints, NeedsReservePrices, BelongsToMarket, SellsLoad, ExcludesOthers, PromisesReduction, NeedsOwnMeter,
-    ProtectsUptime, ChecksSite, FollowsRules, ShowsOptions, RemembersDays, Remembers, TellsProgress, GivesReasons, PricesShortfall,
-    FindsShortfalls, Protocol,
+    ProtectsUptime, ChecksSite, FollowsRules, ShowsOptions, RemembersDays, Remembers, KnowsItsMemory, TellsProgress, GivesReasons,
+    PricesShortfall, FindsShortfalls, Protocol,
 ):  # fmt: skip
     """One contract with every ability."""
 
@@ -229,7 +236,7 @@ class Obligation(
         """Whether its bill is the sum of its charges and no more."""
         ...
 
-    def bounds(self, site: Site, memory: Mapping[str, Any], calls: Sequence[Call], over: Interval) -> Bounds:
+    def bounds(self, site: Site, memory: Any, calls: Sequence[Call], over: Interval) -> Bounds:
         """The load of its scope it insists on over an interval, MW. The reflex asks now, the program ahead."""
         ...
 

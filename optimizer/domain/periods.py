@@ -3,7 +3,6 @@ from a sum. Periods are told by a number an interval, rising with time, shape (n
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -13,8 +12,6 @@ from markets.grid import Grid
 from optimizer.domain.array_types import Floats, Ints, Numbers
 
 INF = float("inf")
-# The number of the period that a contract's memory is of.
-PERIOD = "period"
 
 
 def clock(grid: Grid, minutes: int) -> Ints:
@@ -47,11 +44,6 @@ def shares(periods: Ints, hours: Floats) -> tuple[tuple[Ints, Floats], ...]:
     """The intervals of the period each interval is in, one after the other, each with its share of the period's hours."""
     whole = np.bincount(leads(periods), hours)[leads(periods)]
     return tuple((at, np.where(within, hours[at] / whole, 0.0)) for at, within in steps_within(periods))
-
-
-def recalled(memory: Mapping[str, Any], key: str, period: int) -> float:
-    """A figure a contract remembers of a period: nothing when what it remembers is of another one."""
-    return float(memory.get(key, 0.0)) if memory.get(PERIOD, period) == period else 0.0
 
 
 def highest_of(quantity: Numbers, periods: Ints, floor: Numbers, nothing: Any) -> Numbers:

@@ -20,7 +20,8 @@ from optimizer.domain.actuals import Actuals
 from optimizer.domain.array_types import Numbers
 from optimizer.domain.calls import calls_in_force
 from optimizer.domain.formula import Charge
-from optimizer.domain.generator import DUST_MW, RUNNING_MW, Generator
+from optimizer.domain.generator import Generator, runs_before
+from optimizer.domain.memory import Memory
 from optimizer.domain.money import ZERO, Line, decimal
 from optimizer.domain.site import Site
 
@@ -36,7 +37,7 @@ class ActualQuantities:
     settled       by obligation, by group: the share of each interval in which it settles that energy (`energy_settled_by`)
     hashed        the same of what the group hashes
     peaks         by minutes of the metered interval: the share of the month's coincident peak in each interval
-    remembered    by obligation: its memory of the time before the grid
+    memories      by contract name: its memory of the time before the grid
     sources       by settlement point: where its prices came from, for the lines to cite
     offers        by (obligation, product): reserve a plan keeps ready, MW; without it the real-time awards say
     reserve       by product: real-time price of reserve, usd_per_mw_h
@@ -55,7 +56,7 @@ class ActualQuantities:
     sources: Mapping[str, str] = field(default_factory=dict)
     hashed: Mapping[str, Mapping[str, Numbers]] = field(default_factory=dict)
     peaks: Mapping[PeakWindow, Numbers] = field(default_factory=dict)
-    remembered: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    memories: Mapping[str, Memory] = field(default_factory=dict)
     offers: Mapping[tuple[str, str], Numbers] = field(default_factory=dict)
     reserve: Mapping[str, Numbers] = field(default_factory=dict)
     calls: tuple[Call, ...] = ()
@@ -104,7 +105,7 @@ class ActualQuantities:
         return self._made([mwh if mwh != mwh else one if mwh > nothing else nothing for mwh in made])
 
     def starts(self, obligation: str) -> Numbers:
-        runs, before = self.runs(obligation), float(self.memory(obligation).get(RUNNING_MW, 0.0)) > DUST_MW
+        runs, before = self.runs(obligation), runs_before(self.memories, obligation)
         earlier = self._made([self.number(int(before)), *runs[:-1]])
         started: Numbers = np.maximum(runs - earlier, self.number(0))
         return started
@@ -147,9 +148,6 @@ class ActualQuantities:
 
     def peak_share(self, window: PeakWindow) -> Numbers:
         return self.peaks.get(window, self._nothing)
-
-    def memory(self, obligation: str) -> Mapping[str, Any]:
-        return self.remembered.get(obligation, {})
 
     def mean(self, quantity: Numbers, periods: NDArray[np.int64]) -> Numbers:
         if len(np.unique(periods)) == len(periods):

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from markets.facts import Award, Call
 from markets.grid import Market
 from markets.series import Series
+from optimizer.domain.memory import Memory
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
@@ -227,13 +228,13 @@ class GroupNow:
 
 @dataclass(frozen=True, slots=True)
 class SoFar:
-    """The memory a plan starts from. `memory` is keyed by obligation name and belongs to that obligation alone."""
+    """What a plan starts from. `memory` is by contract name."""
 
     at: datetime
     groups: Mapping[str, GroupNow] = field(default_factory=dict)
     calls: tuple[Call, ...] = ()
     awards: tuple[Award, ...] = ()
-    memory: Mapping[str, Any] = field(default_factory=dict)
+    memory: Mapping[str, Memory] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

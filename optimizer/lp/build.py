@@ -7,6 +7,7 @@ from contextlib import nullcontext
 
 from markets.outlook import Outlook
 from optimizer.domain.book import energy_settled_by, generators_by_meter, hash_settled_by
+from optimizer.domain.generator import runs_before
 from optimizer.domain.isolation import PluginFailures
 from optimizer.domain.obligation import Obligation
 from optimizer.domain.site import Availability, Site, SoFar
@@ -37,7 +38,7 @@ def build_program(cohorts: Cohorts, book: Sequence[Obligation], outlook: Outlook
     program.settled = energy_settled_by(book, cohorts.site, program.during)
     program.hashed = hash_settled_by(book, cohorts.site, program.during)
     program.behind = generators_by_meter(book, cohorts.site)
-    program.machines = machines(program, program.grid, program.behind, program.ran_before)
+    program.machines = machines(program, program.grid, program.behind, lambda name: runs_before(program.memories, name))
     for obligation in book:
         with faults.of(obligation) if faults is not None else nullcontext():
             obligation.shape(program)

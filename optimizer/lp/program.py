@@ -13,7 +13,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,7 +24,8 @@ from optimizer.domain import reserve_awards
 from optimizer.domain.array_types import Floats, Ints
 from optimizer.domain.calls import calls_in_force
 from optimizer.domain.formula import Bounds, Charge
-from optimizer.domain.generator import DUST_MW, RUNNING_MW, Generator
+from optimizer.domain.generator import Generator
+from optimizer.domain.memory import Memory
 from optimizer.domain.periods import shares
 from optimizer.domain.row_kind import RowKind
 from optimizer.domain.site import Availability, Mode, RigGroup, Site, SoFar
@@ -104,13 +104,9 @@ class Program(Blocks):
         series = self.outlook.peak_share.get(window)
         return np.zeros(self.n) if series is None else series.values
 
-    def memory(self, obligation: str) -> Mapping[str, Any]:
-        found: Mapping[str, Any] = self.so_far.memory.get(obligation, {})
-        return found
-
-    def ran_before(self, obligation: str) -> bool:
-        """Whether the generator of a contract runs just before the grid."""
-        return float(self.memory(obligation).get(RUNNING_MW, 0.0)) > DUST_MW
+    @property
+    def memories(self) -> Mapping[str, Memory]:
+        return self.so_far.memory
 
     def mean(self, quantity: Expr, periods: Ints) -> Expr:
         return total([quantity.taken(at) * share for at, share in shares(periods, self.hours)], self.n)

@@ -32,6 +32,7 @@ from optimizer.domain.contract import Contract
 from optimizer.domain.deployments import declared, positive, reduced, share
 from optimizer.domain.formula import Bounds, Charge, Quantities, per_interval
 from optimizer.domain.market_rules import days, figures, rule
+from optimizer.domain.memory import Memory
 from optimizer.domain.money import Line
 from optimizer.domain.quantities import ActualQuantities, lines
 from optimizer.domain.reserve_awards import DAY_AHEAD, REAL_TIME
@@ -176,7 +177,7 @@ class Drr(Contract):
 
     # --- the plan ---------------------------------------------------------------------------------------------------------------------
 
-    def bounds(self, site: Site, memory: Mapping[str, Any], calls: Sequence[Call], over: Interval) -> Bounds:
+    def bounds(self, site: Site, memory: Memory, calls: Sequence[Call], over: Interval) -> Bounds:
         """What a call says; of a block, at most the baseline less the block."""
         said = super().bounds(site, memory, calls, over)
         most = self.baseline_mw - self.mw
@@ -203,7 +204,7 @@ class Drr(Contract):
         for charge in self._money(program, dispatched, done * program.hours):
             program.earn(self.name, charge)
         caps = np.where(firm, np.maximum(0.0, base - told), np.inf)
-        calls, memory = program.calls_of(self.name), program.so_far.memory.get(self.name, {})
+        calls, memory = program.calls_of(self.name), self.memory_from(program.memories)
         bounds = [self.bounds(program.site, memory, calls, over) for over in program.grid.intervals]
         program.insist(self.name, names, [replace(b, cap_mw=min(b.cap_mw, float(mw))) for b, mw in zip(bounds, caps, strict=True)])
 

@@ -20,6 +20,7 @@ from optimizer.domain.contract import Contract
 from optimizer.domain.deployments import bounded, declared, due, reduced, share, spans
 from optimizer.domain.formula import Bounds, Charge, Quantities
 from optimizer.domain.market_rules import days, rule
+from optimizer.domain.memory import Memory
 from optimizer.domain.money import Line
 from optimizer.domain.quantities import ActualQuantities, lines
 from optimizer.domain.site import NotNegative, Positive, Site
@@ -73,7 +74,7 @@ class Edr(Contract):
     def needs_own_meter(self) -> bool:
         return True
 
-    def bounds(self, site: Site, memory: Mapping[str, Any], calls: Sequence[Call], over: Interval) -> Bounds:
+    def bounds(self, site: Site, memory: Memory, calls: Sequence[Call], over: Interval) -> Bounds:
         """What the call says, and where it is due the baseline less the offer at most."""
         said = super().bounds(site, memory, calls, over)
         return bounded(said, calls, self.name, over, self.baseline_mw - self.mw, self.notice_min, self.lead_min)

@@ -10,7 +10,8 @@ a forward settled in cash is a constant that decides nothing (RULES 3.17).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
 from typing import Annotated, Any, ClassVar, Literal
@@ -23,14 +24,14 @@ from optimizer.domain.actuals import Actuals
 from optimizer.domain.contract import Contract
 from optimizer.domain.contract_progress import ContractProgress
 from optimizer.domain.formula import Charge, Quantities
-from optimizer.domain.periods import PERIOD, clock, recalled
+from optimizer.domain.memory import PeriodMemory
+from optimizer.domain.periods import clock
 from optimizer.domain.quantities import ActualQuantities
 from optimizer.domain.site import NotNegative, Positive
 from optimizer.lp.program import Program
 from optimizer.lp.trajectory import Trajectory, value_lines
 
 Instant = Annotated[datetime, AfterValidator(utc)]
-DELIVERED_PH_DAYS, NEEDED_PH_DAYS = "delivered_ph_days", "needed_ph_days"
 SHORTFALL = "forward_shortfall"
 PRICE = "Hashrate forward at a fixed price against the index: sold PH/s-days x (price - hashprice)"
 MISSING = "Hashrate forward, what was not delivered: liquidated damages, and no gain on the price (forward contract)"
@@ -38,7 +39,15 @@ PERIOD_MIN = {"daily": 24 * 60, "hourly": 60}
 EVER = Interval(datetime.fromisoformat("1970-01-01T00:00:00+00:00"), datetime.fromisoformat("9999-01-01T00:00:00+00:00"))
 
 
-class Forward(Contract):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeliveryMemory(PeriodMemory):
+    """What was hashed and what was sold of the UTC day so far, PH/s-days."""
+
+    delivered_ph_days: float = 0.0
+    needed_ph_days: float = 0.0
+
+
+class Forward(Contract[DeliveryMemory]):
     """Hashrate sold ahead.
 
     ph                        PH/s sold
@@ -49,6 +58,7 @@ class Forward(Contract):
     """
 
     type: ClassVar[str] = "forward"
+    memory_type = DeliveryMemory
     name: str = "forward"
     ph: Positive
     usd_per_ph_day: Positive
@@ -82,32 +92,33 @@ class Forward(Contract):
         if self.delivery == "cash":
             return
         period = clock(its.grid, PERIOD_MIN[self.delivery])
-        known, first = its.memory(self.name) if self.delivery == "daily" else {}, int(period[0])
-        before = recalled(known, DELIVERED_PH_DAYS, first), recalled(known, NEEDED_PH_DAYS, first)
+        known = self.memory_from(its.memories).of_period(int(period[0])) if self.delivery == "daily" else DeliveryMemory()
+        before = known.delivered_ph_days, known.needed_ph_days
         missing = its.short(self._hashed(its), period, sold, before)
         gain = np.array([max(usd, its.number(0)) if usd == usd else usd for usd in price - index], dtype=np.asarray(index).dtype)
         yield Charge(SHORTFALL, missing, "ph_day", -(gain + its.number(self.damages_usd_per_ph_day)), MISSING, over_period=True)
 
-    def remember(self, memory: Mapping[str, Any], then: Actuals) -> Mapping[str, Any]:
+    def remember(self, memory: DeliveryMemory, then: Actuals) -> DeliveryMemory:
         """Its memory after a stretch of time: what was hashed and needed of the day that the stretch ends in."""
         its = ActualQuantities.of(then)
         day = clock(its.grid, PERIOD_MIN["daily"])
         last = int(day[-1])
         needed = its.during(self.over) * its.hours * its.number(self.ph) / its.number(24)
         pairs = [(float(h), float(n)) for h, n, d in zip(self._hashed(its), needed, day, strict=True) if d == last and h == h]
-        return {
-            **memory,
-            PERIOD: last,
-            DELIVERED_PH_DAYS: recalled(memory, DELIVERED_PH_DAYS, last) + sum(h for h, _ in pairs),
-            NEEDED_PH_DAYS: recalled(memory, NEEDED_PH_DAYS, last) + sum(n for _, n in pairs),
-        }
+        before = memory.of_period(last)
+        return replace(
+            memory,
+            period=last,
+            delivered_ph_days=before.delivered_ph_days + sum(h for h, _ in pairs),
+            needed_ph_days=before.needed_ph_days + sum(n for _, n in pairs),
+        )
 
-    def progress(self, memory: Mapping[str, Any], day: OperatingDay) -> Iterable[ContractProgress]:
+    def progress(self, memory: DeliveryMemory, day: OperatingDay) -> Iterable[ContractProgress]:
         """Delivered of the UTC day that the operating day ends in."""
-        needed = memory.get(NEEDED_PH_DAYS, 0.0)
+        needed = memory.needed_ph_days
         if self.delivery == "daily" and needed:
             since = f"of {needed:.6g} PH/s-days sold of the UTC day so far"
-            yield ContractProgress(f"{self.name}: delivered so far", memory[DELIVERED_PH_DAYS], "PH/s-days", since)
+            yield ContractProgress(f"{self.name}: delivered so far", memory.delivered_ph_days, "PH/s-days", since)
 
     def shortfall_usd(self, program: Program, path: Trajectory, short_mw: Any) -> float:
         """What is owed for hashing that is not delivered on the planned load."""

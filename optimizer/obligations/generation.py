@@ -9,7 +9,7 @@ the meter's, `import_mw` and `export_mw`, kept by the plant. Minimum load, start
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Annotated, Any, ClassVar
 
@@ -18,11 +18,11 @@ from pydantic import AfterValidator, Field, model_validator
 
 from markets import usd_text
 from markets.facts import Call
-from markets.grid import Interval, parse_instant, utc
+from markets.grid import Interval, utc
 from optimizer.domain.array_types import Floats
 from optimizer.domain.contract import Contract
 from optimizer.domain.formula import Bounds, Charge, Quantities
-from optimizer.domain.generator import DUST_MW, RUNNING_MW, SINCE, Generator
+from optimizer.domain.generator import DUST_MW, Generator, GeneratorMemory
 from optimizer.domain.obligation import Book, SiteFault
 from optimizer.domain.row_kind import RowKind
 from optimizer.domain.site import Meter, NotNegative, Positive, Site, Written
@@ -50,7 +50,7 @@ class Outage(Written):
         return self
 
 
-class Generation(Contract):
+class Generation(Contract[GeneratorMemory]):
     """A generator behind a meter. Its scope is a whole meter: `scope = { meter = "..." }`, or nothing on a site with one.
 
     mw, min_mw                  most, and least while it runs
@@ -64,6 +64,7 @@ class Generation(Contract):
     """
 
     type: ClassVar[str] = "generation"
+    memory_type = GeneratorMemory
     name: str = "generation"
     mw: Positive
     min_mw: NotNegative = 0.0
@@ -130,7 +131,7 @@ class Generation(Contract):
         if self.start_usd:
             yield Charge("starts", its.starts(self.name), "start", always * its.number(-self.start_usd), STARTS)
 
-    def bounds(self, site: Site, memory: Mapping[str, Any], calls: Sequence[Call], over: Interval) -> Bounds:
+    def bounds(self, site: Site, memory: GeneratorMemory, calls: Sequence[Call], over: Interval) -> Bounds:
         """Its calls, and what the line and the machine bring together."""
         called = super().bounds(site, memory, calls, over)
         meter = self.meter(site)
@@ -147,7 +148,8 @@ class Generation(Contract):
         machine = program.machines[self.name]
         if not machine.of.whole:
             return
-        before, since = _state(program, self.name)
+        memory = self.memory_from(program.memories)
+        before, since = memory.runs, memory.since
         stops = machine.starts - machine.runs + machine.runs.lag(1, float(before))
         self._keep(program, "up", machine.runs, machine.starts, self.min_up_min, since if before else None)
         self._keep(program, "down", 1.0 - machine.runs, stops, self.min_down_min, since if not before else None)
@@ -190,10 +192,3 @@ class Generation(Contract):
             return " to the end of the plan"
         at = program.grid.intervals[int(changes[0])].start.astimezone(program.site.market.tz)
         return f" until {at:%a %H:%M}"
-
-
-def _state(program: Program, name: str) -> tuple[bool, datetime | None]:
-    """Whether it runs when the plan begins, and since when it runs or stands, as far as that is known."""
-    memory = program.memory(name)
-    since = memory.get(SINCE)
-    return float(memory.get(RUNNING_MW, 0.0)) > DUST_MW, parse_instant(since) if since else None

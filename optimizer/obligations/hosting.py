@@ -10,6 +10,7 @@ itself, and these hours are not promised.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -21,14 +22,13 @@ from optimizer.domain.array_types import Ints
 from optimizer.domain.contract import Contract
 from optimizer.domain.contract_progress import ContractProgress
 from optimizer.domain.formula import Charge, Quantities
+from optimizer.domain.memory import PeriodMemory
 from optimizer.domain.obligation import StopPrice
-from optimizer.domain.periods import PERIOD, recalled
 from optimizer.domain.quantities import ActualQuantities
 from optimizer.domain.site import Fraction, NotNegative, Positive, Site, meters_in
 from optimizer.lp.program import Program
 from optimizer.lp.trajectory import Trajectory, value_lines
 
-RUN_MWH, PROMISED_MWH = "run_mwh", "promised_mwh"
 UPTIME_CREDIT = "uptime_credit"
 FEE = "Hosting fee per metered MWh, losses included, while the price is under the tenant's strike (hosting agreement)"
 PASSED = "Energy passed through at the settlement point's real-time price, losses included, under the tenant's strike (hosting agreement)"
@@ -36,7 +36,15 @@ SHARE = "Share of the tenant's hashing at hashprice (hosting agreement)"
 UPTIME = "Uptime credit: promised less metered MWh of the calendar month (hosting agreement)"
 
 
-class Hosting(Contract):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UptimeMemory(PeriodMemory):
+    """What ran and what was promised of the calendar month so far, MWh."""
+
+    run_mwh: float = 0.0
+    promised_mwh: float = 0.0
+
+
+class Hosting(Contract[UptimeMemory]):
     """A hosting agreement. Its scope is the tenant's: `scope = { tenant = "..." }`.
 
     usd_per_mwh             fee on every metered MWh: the whole price, or the margin on top of `pass_through`
@@ -49,6 +57,7 @@ class Hosting(Contract):
     """
 
     type: ClassVar[str] = "hosting"
+    memory_type = UptimeMemory
     name: str = "hosting"
     usd_per_mwh: NotNegative = 0.0
     pass_through: bool = False
@@ -99,30 +108,31 @@ class Hosting(Contract):
             hashed = its.sum([its.hash_ph_days(name) for name in self.scope.names(its.site)])
             yield Charge("hash_share", hashed, "ph_day", its.hashprice() * its.number(self.hash_share), SHARE)
         if self.uptime:
-            month, known = months(its.site.market, its.grid), its.memory(self.name)
-            before = recalled(known, RUN_MWH, int(month[0])), recalled(known, PROMISED_MWH, int(month[0]))
-            missing = its.short(*self._run_and_promised(its, month), before)
+            month = months(its.site.market, its.grid)
+            known = self.memory_from(its.memories).of_period(int(month[0]))
+            missing = its.short(*self._run_and_promised(its, month), (known.run_mwh, known.promised_mwh))
             yield Charge(UPTIME_CREDIT, missing, "mwh", its.during(None) * its.number(-self.credit_usd_per_mwh), UPTIME, over_period=True)
 
-    def remember(self, memory: Mapping[str, Any], then: Actuals) -> Mapping[str, Any]:
+    def remember(self, memory: UptimeMemory, then: Actuals) -> UptimeMemory:
         """Its memory after a stretch of time: what ran and what was promised of the month that the stretch ends in."""
         its = ActualQuantities.of(then)
         month = months(its.site.market, its.grid)
         last = int(month[-1])
         run, _, promised = self._run_and_promised(its, month)
         pairs = [(float(r), float(p)) for r, p, m in zip(run, promised, month, strict=True) if m == last and r == r and p == p]
-        return {
-            **memory,
-            PERIOD: last,
-            RUN_MWH: recalled(memory, RUN_MWH, last) + sum(r for r, _ in pairs),
-            PROMISED_MWH: recalled(memory, PROMISED_MWH, last) + sum(p for _, p in pairs),
-        }
+        before = memory.of_period(last)
+        return replace(
+            memory,
+            period=last,
+            run_mwh=before.run_mwh + sum(r for r, _ in pairs),
+            promised_mwh=before.promised_mwh + sum(p for _, p in pairs),
+        )
 
-    def progress(self, memory: Mapping[str, Any], day: OperatingDay) -> Iterable[ContractProgress]:
+    def progress(self, memory: UptimeMemory, day: OperatingDay) -> Iterable[ContractProgress]:
         """Uptime of the month so far, of what was promised of it."""
-        promised, month = memory.get(PROMISED_MWH, 0.0), f"{day.on:%B %Y}"
+        promised, month = memory.promised_mwh, f"{day.on:%B %Y}"
         if promised:
-            run = memory.get(RUN_MWH, 0.0)
+            run = memory.run_mwh
             how = f"of contracted MWh in {month}, hours above the tenant's strike left out; {100 * self.uptime:g} % promised"
             yield ContractProgress(f"{self.name}: uptime so far", 100 * self.uptime * run / promised, "%", how)
             yield ContractProgress(
@@ -131,7 +141,7 @@ class Hosting(Contract):
 
     def shortfall_usd(self, program: Program, path: Trajectory, short_mw: Any) -> float:
         """The uptime credit of a called floor that is missed; a cap that is missed costs a tenant nothing."""
-        memory = program.so_far.memory.get(self.name, {})
+        memory = self.memory_from(program.memories)
         calls = program.calls_of(self.name)
         floor = np.array([self.bounds(program.site, memory, calls, over).floor_mw for over in program.grid.intervals])
         load = sum((path.group_load_mw[name] for name in self.scope.names(program.site)), np.zeros(program.n))

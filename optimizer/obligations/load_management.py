@@ -21,6 +21,7 @@ from markets.facts import Call
 from markets.grid import Grid, Interval, Market
 from optimizer.domain.contract import Contract
 from optimizer.domain.formula import Bounds, Charge, Quantities
+from optimizer.domain.memory import Memory
 from optimizer.domain.row_kind import RowKind
 from optimizer.domain.site import NotNegative, Positive, Site
 from optimizer.domain.time_periods import TimePeriod, period_at
@@ -79,7 +80,7 @@ class LoadManagement(Contract):
     def promised_mw(self) -> float:
         return self.mw
 
-    def bounds(self, site: Site, memory: Mapping[str, Any], calls: Sequence[Call], over: Interval) -> Bounds:
+    def bounds(self, site: Site, memory: Memory, calls: Sequence[Call], over: Interval) -> Bounds:
         """Its calls; rigs under `sb6` run at what they promised while none is in force."""
         said = super().bounds(site, memory, calls, over)
         if self.program == "tdu" or said.cap_mw < float("inf"):
@@ -90,7 +91,7 @@ class LoadManagement(Contract):
         """Its pay and its calls; that price moves no rig gives way to instructions, and to nothing else."""
         super().shape(program)
         if self.program == "sb6":
-            memory = program.so_far.memory.get(self.name, {})
+            memory = self.memory_from(program.memories)
             floor = np.array([self.bounds(program.site, memory, program.so_far.calls, over).floor_mw for over in program.grid.intervals])
             load = program.load_mw(self.scope.names(program.site))
             program.at_least(f"runs {self.name}", load, floor, Yields.CAPACITY, floor > 0, kind=RowKind.LOAD, obligation=self.name)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 from markets.facts import Call
 from markets.grid import Interval
 from optimizer.domain.calls import called_bounds
-from optimizer.domain.contract import LOAD_BEFORE_MW, Contract
+from optimizer.domain.contract import Contract
 from optimizer.domain.formula import Bounds
-from optimizer.domain.generator import RUNNING_MW
+from optimizer.domain.generator import generator_memory
+from optimizer.domain.memory import Memory
 from optimizer.domain.obligation import Book, GroupLimit, SiteFault
 from optimizer.domain.row_kind import RowKind
 from optimizer.domain.site import SLEEP, Hall, Meter, Positive, RigGroup, Site, Written
@@ -74,9 +75,9 @@ class Plant(Contract):
             said = f"is {', '.join(map(repr, own))}" if own else "is not set"
             yield f"{said}, but contract {self.name!r} requires {' or '.join(demanded)}"
 
-    def bounds(self, site: Site, memory: Mapping[str, Any], calls: Sequence[Call], over: Interval) -> Bounds:
+    def bounds(self, site: Site, memory: Memory, calls: Sequence[Call], over: Interval) -> Bounds:
         """The interconnect, or a lower cap called under this name."""
-        called = called_bounds(calls, self.name, over, memory.get(LOAD_BEFORE_MW, {}))
+        called = called_bounds(calls, self.name, over, memory.load_before_mw)
         if called.cap_mw <= site.interconnect_mw:
             return called
         return Bounds(called.floor_mw, site.interconnect_mw, True, f"interconnect: at most {site.interconnect_mw:g} MW")
@@ -98,7 +99,7 @@ class Plant(Contract):
             program.cap(f"maker {maker}", program.load_mw(groups), self.max_mw_per_maker or 0.0, kind=RowKind.SITE_LIMIT)
         _ramp(program, everything)
         if any(c.obligation == self.name for c in program.so_far.calls):
-            memory = program.so_far.memory.get(self.name, {}).get(LOAD_BEFORE_MW, {})
+            memory = self.memory_from(program.memories).load_before_mw
             bounds = [called_bounds(program.so_far.calls, self.name, over, memory) for over in program.grid.intervals]
             program.insist(self.name, everything, bounds)
 
@@ -160,7 +161,7 @@ def _ramp(program: Program, groups: Sequence[str]) -> None:
     if site.max_ramp_up_mw_per_min is None and site.max_ramp_down_mw_per_min is None:
         return
     net = program.load_mw(groups) - _made_mw(program, site.meters)
-    made_now = sum(float(program.memory(name).get(RUNNING_MW, 0.0)) for name in program.machines)
+    made_now = sum(generator_memory(program.memories, name).running_mw for name in program.machines)
     change = net - net.lag(1, _load_now_mw(program) - made_now)
     minutes = program.hours * 60.0
     if site.max_ramp_up_mw_per_min is not None:

@@ -10,7 +10,8 @@ charges the interval that is the highest so far: a later, higher system peak tak
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -25,8 +26,9 @@ from optimizer.domain.array_types import Floats, Ints
 from optimizer.domain.contract import Contract
 from optimizer.domain.contract_progress import ContractProgress
 from optimizer.domain.formula import Bounds, Charge, Quantities
+from optimizer.domain.memory import PeriodMemory
 from optimizer.domain.net_load import net_mwh
-from optimizer.domain.periods import PERIOD, clock, leads, recalled
+from optimizer.domain.periods import clock, leads
 from optimizer.domain.quantities import ActualQuantities
 from optimizer.domain.site import NotNegative, Positive, Site, Written, meters_in
 from optimizer.lp.program import Program
@@ -35,7 +37,6 @@ from optimizer.lp.trajectory import Trajectory, lost_usd
 Instant = Annotated[datetime, AfterValidator(utc)]
 Month = Annotated[int, Field(ge=1, le=12)]
 Hour = Annotated[int, Field(ge=0, le=23)]
-OWN_PEAK_MW = "own_peak_mw"
 KW_PER_MW = 1000
 # Dollars an hour of each MW in an interval the operator wants avoided: above every price, and under every promise.
 AVOID_USD_PER_MWH = 1e4
@@ -65,7 +66,14 @@ class Avoid(Written):
         return self
 
 
-class Transmission(Contract):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OwnPeakMemory(PeriodMemory):
+    """The site's own highest metered load of the month (ncp) or year (mbd) so far, MW."""
+
+    own_peak_mw: float = 0.0
+
+
+class Transmission(Contract[OwnPeakMemory]):
     """A transmission or demand charge.
 
     method            4cp | 12cp | ncp | mbd
@@ -81,6 +89,7 @@ class Transmission(Contract):
 
     type: ClassVar[str] = "transmission"
     rule_prefixes: ClassVar[tuple[str, ...]] = ("ercot.transmission.",)
+    memory_type = OwnPeakMemory
     name: str = "transmission"
     method: Literal["4cp", "12cp", "ncp", "mbd"]
     usd_per_kw_year: NotNegative
@@ -144,7 +153,7 @@ class Transmission(Contract):
         else:
             yield Charge("minimum_demand", raised, "mw", its.during(None) * -per_mw, RULES["mbd"], over_period=True)
 
-    def remember(self, memory: Mapping[str, Any], then: Actuals) -> Mapping[str, Any]:
+    def remember(self, memory: OwnPeakMemory, then: Actuals) -> OwnPeakMemory:
         """Its memory after a stretch of time: the highest load of the period that the stretch ends in."""
         if self.method in COINCIDENT:
             return memory
@@ -153,22 +162,22 @@ class Transmission(Contract):
         metered = its.mean(self._load_mw(its), clock(its.grid, self.metered_min)) * self._inside(its)
         here = [float(mw) for mw, number in zip(metered, period, strict=True) if number == period[-1] and mw == mw]
         last = int(period[-1])
-        return {**memory, PERIOD: last, OWN_PEAK_MW: max([recalled(memory, OWN_PEAK_MW, last), *here])}
+        return replace(memory, period=last, own_peak_mw=max([memory.of_period(last).own_peak_mw, *here]))
 
-    def progress(self, memory: Mapping[str, Any], day: OperatingDay) -> Iterable[ContractProgress]:
+    def progress(self, memory: OwnPeakMemory, day: OperatingDay) -> Iterable[ContractProgress]:
         """The site's own peak so far, of the month (ncp) or of the year (mbd)."""
-        if self.method not in COINCIDENT and PERIOD in memory:
+        if self.method not in COINCIDENT and memory.period is not None:
             billed = f"; at least {self.contract_mw:g} MW are billed" if self.contract_mw else ""
             what = f"of {day.on:%B %Y}" if self.method == "ncp" else "of the year of the highest load"
             yield ContractProgress(
-                f"{self.name}: own peak so far", memory[OWN_PEAK_MW], "MW", f"{what}, {self.metered_min} minutes metered{billed}"
+                f"{self.name}: own peak so far", memory.own_peak_mw, "MW", f"{what}, {self.metered_min} minutes metered{billed}"
             )
 
     def shortfall_usd(self, program: Program, path: Trajectory, short_mw: Any) -> float:
         """What the load above a missed cap adds to the charge."""
         return lost_usd(self, program, path, short_mw)
 
-    def bounds(self, site: Site, memory: Mapping[str, Any], calls: Sequence[Call], over: Interval) -> Bounds:
+    def bounds(self, site: Site, memory: OwnPeakMemory, calls: Sequence[Call], over: Interval) -> Bounds:
         """Its calls, and the operator's own list, which yields to a called floor."""
         called = super().bounds(site, memory, calls, over)
         listed = [a.mw for a in self.avoid if Interval(a.from_, a.to).overlaps(over)]
@@ -236,7 +245,7 @@ class Transmission(Contract):
 
     def _before(self, its: Quantities[Any], period: Ints) -> tuple[Any, Any]:
         """The highest load of the first interval's period before the grid, and in which intervals a period begins."""
-        known = its.during(None) * its.number(recalled(its.memory(self.name), OWN_PEAK_MW, int(period[0])))
+        known = its.during(None) * its.number(self.memory_from(its.memories).of_period(int(period[0])).own_peak_mw)
         nothing, one = its.number(0), its.number(1)
         ago = months(its.site.market, Grid(its.grid.edges[:2] - 1))
         begins = np.append(self._periods(ago)[0] != period[0], period[1:] != period[:-1])

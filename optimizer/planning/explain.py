@@ -132,7 +132,7 @@ def _instructions(plan: Plan) -> list[_Instruction]:
         calls = [c for c in program.so_far.calls if c.obligation == obligation.name]
         if not calls:
             continue
-        bounds = obligation.bounds(site, program.so_far.memory.get(obligation.name, {}), calls, plan.grid.intervals[0])
+        bounds = obligation.bounds(site, obligation.memory_from(program.memories), calls, plan.grid.intervals[0])
         names = obligation.scope.names(site)
         load_mw = sum(float(plan.groups[name].load_mw[0]) for name in names)
         full_mw = sum(site.group(name).rigs * site.group(name).full.watts for name in names) / 1e6

@@ -15,7 +15,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from optimizer.domain.array_types import Floats
-from optimizer.domain.contract import LOAD_BEFORE_MW
 from optimizer.domain.isolation import PluginFailures
 from optimizer.domain.obligation import Obligation
 from optimizer.domain.site import SLEEP, Mode, RigGroup
@@ -219,8 +218,8 @@ def _caps(program: Program, book: Sequence[Obligation], faults: PluginFailures |
             made = sum((m.most_mw(program.grid) for m in program.generators(meter.id)), np.zeros(n))
             caps.append(LoadCap(tuple(g.name for g in site.groups if site.meter_of[g.name].id == meter.id), meter.import_mw + made))
     for obligation in book:
-        memory = program.so_far.memory.get(obligation.name, {})
-        if not any(c.obligation == obligation.name for c in program.so_far.calls) and not memory.get(LOAD_BEFORE_MW):
+        memory = obligation.memory_from(program.memories)
+        if not any(c.obligation == obligation.name for c in program.so_far.calls) and not memory.load_before_mw:
             continue
         with faults.of(obligation) if faults is not None else nullcontext():
             bounds = [obligation.bounds(site, memory, program.so_far.calls, over) for over in program.grid.intervals]

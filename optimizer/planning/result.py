@@ -12,7 +12,7 @@ import numpy as np
 from markets.grid import Grid
 from markets.outlook import Outlook
 from optimizer.domain.array_types import Floats
-from optimizer.domain.generator import running_since
+from optimizer.domain.generator import generator_memory, running_since
 from optimizer.domain.money import Finding
 from optimizer.domain.obligation import Obligation
 from optimizer.domain.shortfall import Shortfall
@@ -108,4 +108,6 @@ class Plan:
     @cached_property
     def since(self) -> Mapping[str, list[datetime]]:
         """By contract that has a generator: since when it runs or stands still, in each interval."""
-        return {name: running_since(mw, self.grid, self.origin.program.memory(name)) for name, mw in self.generation.items()}
+        return {
+            name: running_since(mw, self.grid, generator_memory(self.origin.program.memories, name)) for name, mw in self.generation.items()
+        }

@@ -55,7 +55,7 @@ def _has_promise(obligation: Obligation, actuals: Actuals) -> bool:
 def _bounds(obligation: Obligation, actuals: Actuals) -> Iterator[tuple[Interval, Bounds]]:
     """The contract's bounds in each interval. An interval that began less than a tick after a call is not judged by it, because rigs move a
     tick after an instruction."""
-    memory = actuals.memory.get(obligation.name, {})
+    memory = obligation.memory_from(actuals.memory)
     late = timedelta(seconds=actuals.site.tick_s)
     calls = calls_in_force(actuals.calls, obligation.name)
     for over in actuals.grid.intervals:

@@ -122,17 +122,17 @@ def speaks_for_itself(obligation, where, ahead, rng):
 
 def honours_calls(obligation, where, ahead):
     quiet = Interval(ahead.grid.start, ahead.grid.end)
-    alone: Bounds = obligation.bounds(where, {}, (), quiet)
+    alone: Bounds = obligation.bounds(where, obligation.memory_from({}), (), quiet)
     cap = 0.25 * sum(g.rigs * g.full.watts for g in where.groups) / 1e6
     now: Mapping = {"source": "kit", "known_at": ahead.at, "version": 1, "notice_at": ahead.at, "start_at": ahead.at, "end_at": None}
     own = Call(id="own", obligation=obligation.name, kind=CallKind.DEPLOY, mw_cap=cap, **now)
     other = Call(id="other", obligation=f"not {obligation.name}", kind=CallKind.DEPLOY, mw_cap=0.0, **now)
-    assert obligation.bounds(where, {}, (other,), quiet) == alone, "a call under another name is not its own"
-    called = obligation.bounds(where, {}, (own, other), quiet)
+    assert obligation.bounds(where, obligation.memory_from({}), (other,), quiet) == alone, "a call under another name is not its own"
+    called = obligation.bounds(where, obligation.memory_from({}), (own, other), quiet)
     assert called.firm and called.cap_mw <= cap
-    assert not obligation.bounds(where, {}, (own,), Interval(ahead.at - timedelta(hours=2), ahead.at - timedelta(hours=1))).why.startswith(
-        "call"
-    )
+    assert not obligation.bounds(
+        where, obligation.memory_from({}), (own,), Interval(ahead.at - timedelta(hours=2), ahead.at - timedelta(hours=1))
+    ).why.startswith("call")
     made = plan(where, (obligation,), ahead, SoFar(at=ahead.at, calls=(own,)))
     load = sum(made.groups[name].load_mw for name in obligation.scope.names(where))
     assert np.max(load) <= cap + 1e-6

@@ -12,6 +12,8 @@ import numpy as np
 
 from markets.facts import Award, Call
 from markets.grid import Grid, Market
+from optimizer.domain.contract import Contract
+from optimizer.domain.memory import Memory
 from optimizer.domain.obligation import Obligation
 from optimizer.domain.site import Scope, Site
 from optimizer.obligations.ancillary.contract import Ancillary
@@ -29,7 +31,7 @@ from optimizer.obligations.plant import Plant
 from optimizer.obligations.power import ENERGY, Power
 from optimizer.obligations.pra import Pra
 from optimizer.obligations.transition import Transition
-from optimizer.obligations.transmission import OWN_PEAK_MW, Transmission
+from optimizer.obligations.transmission import Transmission
 from tests.optimizer import random_cases
 from tests.rule_cases import ruled
 
@@ -42,13 +44,17 @@ INTERVAL, TOTAL, NEVER_MORE = "interval", "total", "never more"
 class Terms:
     """A contract, how exact its line is, and what must be known beside it."""
 
-    contract: Obligation
+    contract: Contract
     exact: str
     beside: tuple[Obligation, ...] = ()
     calls: tuple[Call, ...] = ()
     awards: tuple[Award, ...] = ()
     memory: Mapping[str, Any] = field(default_factory=dict)
     market: Market = Market.ERCOT
+
+    def remembered(self, more: Mapping[str, Any] | None = None) -> Memory:
+        """Its memory, with more figures."""
+        return self.contract.memory_type.from_json({**self.memory, **(more or {})})
 
 
 Draw = Callable[[np.random.Generator, Site, Grid], Terms]
@@ -95,7 +101,7 @@ def transmission(rng: np.random.Generator, where: Site, over: Grid) -> Terms:
     own = {} if coincident or rng.random() < 0.5 else {"contract_mw": _usd(rng, 0.5, 8)}
     avoid = [{"from": over.intervals[1].start, "to": over.intervals[3].start, "mw": _usd(rng, 0, 3)}] if rng.random() < 0.3 else []
     contract = ruled(Transmission(method=method, usd_per_kw_year=_usd(rng, 20, 80), avoid=avoid, **own))
-    known = {} if coincident or rng.random() < 0.5 else {OWN_PEAK_MW: _usd(rng, 0, 6)}
+    known = {} if coincident or rng.random() < 0.5 else {"own_peak_mw": _usd(rng, 0, 6)}
     return Terms(contract, INTERVAL if coincident else TOTAL, memory=known)
 
 

@@ -12,7 +12,6 @@ from markets.facts import Award, Call, CallKind
 from markets.grid import Grid, Interval, Market
 from markets.outlook import Outlook
 from markets.series import Series
-from optimizer.domain.contract import LOAD_BEFORE_MW
 from optimizer.domain.obligation import Obligation
 from optimizer.domain.site import Availability, GroupNow, Hall, Meter, Overhead, Site, SoFar
 from optimizer.obligations.pra import METERED
@@ -189,7 +188,7 @@ def calls(
             kind=CallKind(str(rng.choice(["deploy", "deploy", "test"]))) if how != "mw_target" else CallKind.SET_POINT, **{how: mw},
         )  # fmt: skip
         if how == "mw_delta":
-            before.setdefault(contract.name, {}).setdefault(LOAD_BEFORE_MW, {})[first.id] = full
+            before.setdefault(contract.name, {}).setdefault("load_before_mw", {})[first.id] = full
         asks = {"mw_cap": (mw, 0.0), "mw_target": (mw, mw), "mw_delta": (max(0.0, full - mw), 0.0)}[how]
         sent, until = _ended(rng, first, length_s)
         found += sent

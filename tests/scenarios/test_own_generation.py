@@ -22,8 +22,7 @@ from dispatch.store.journal import SqlJournal
 from dispatch.store.rollups import read_rollups
 from dispatch.store.tables import open_ledger
 from dispatch.store.telemetry import Telemetry
-from markets.grid import Interval, Market, OperatingDay
-from optimizer.domain.generator import RUNNING_MW, SINCE
+from markets.grid import Interval, Market, OperatingDay, parse_instant
 from tests.dispatch.worlds import world
 from tests.fakes import NOON, hashprice, prices
 from tests.sites import document
@@ -63,8 +62,8 @@ def test_own_generation_is_planned_journaled_and_billed(tmp_path: Path) -> None:
             net = interval["load_mw"] - interval["generation"]["genset"]["mw"]
             assert -1e-6 <= net <= 0.1 + 1e-6
     memory = inputs(state, NOON + 4 * HOUR).so_far.memory["genset"]
-    assert memory[RUNNING_MW] == pytest.approx(0.16, abs=0.01), "what the line does not bring"
-    assert memory[SINCE] == planned[0]["intervals"][0]["generation"]["genset"][SINCE], "it ran from the first plan on"
+    assert memory.running_mw == pytest.approx(0.16, abs=0.01), "what the line does not bring"
+    assert memory.since == parse_instant(planned[0]["intervals"][0]["generation"]["genset"]["since"]), "it ran from the first plan on"
 
     bill = settle_day(engine, telemetry, OperatingDay.of(Market.ERCOT, NOON), setup)
     kept = {r.over.start: r.energy_mwh for r in read_rollups(engine, Interval(NOON, NOON + 4 * HOUR), 15) if r.group == "genset"}

@@ -97,9 +97,9 @@ async def test_reserve_and_emergency_response_in_one_afternoon() -> None:
     assert called[-1] <= 0.02, "what is dropped is not kept ready as well"
     assert any("ers: availability" in reason for reason in plans[-1]["reasons"])
     memory = state.contract_memories.by_contract["ers"]
-    assert memory["obligated_h"] == memory["available_h"] == 2.0, "three whole hours, the third an event"
-    assert 0.95 < memory["event_done"] / memory["event_weight"] < 1.0, "the first quarter hour holds the minutes of the way down"
-    assert memory["deployed_h"] == pytest.approx(50 / 60, abs=0.01)
+    assert memory.obligated_h == memory.available_h == 2.0, "three whole hours, the third an event"
+    assert 0.95 < memory.event_done / memory.event_weight < 1.0, "the first quarter hour holds the minutes of the way down"
+    assert memory.deployed_h == pytest.approx(50 / 60, abs=0.01)
     assert not redecide(journal.read()).findings
 
 

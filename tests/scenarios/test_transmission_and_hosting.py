@@ -101,7 +101,7 @@ def test_a_day_of_transmission_and_hosting_is_run_and_billed(tmp_path: Path) -> 
     assert [line["interval_start"] for line in bill["lines"] if line["obligation"] == "transmission"] == [peak.over.start.isoformat()]
     state = _folded(setup, engine)
     demand = max(Decimal(row["load_mw"]) for row in bill["intervals"])
-    assert state.contract_memories.by_contract["demand"]["own_peak_mw"] == pytest.approx(float(demand), rel=0.05)
+    assert state.contract_memories.by_contract["demand"].own_peak_mw == pytest.approx(float(demand), rel=0.05)
     assert setup_from_document(setup.document).book == setup.book
 
 

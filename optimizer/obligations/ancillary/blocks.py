@@ -1,16 +1,14 @@
 """Interruptible: a load that is not controllable sells reserve in blocks, and is judged by what it dropped.
 
-    block          all or nothing, constant over its award
-    instruction I  low x I <= load before - load <= high x I     95 to 150 %, the load of the minutes before it (Nodal Protocols 8.1.1.4.3)
-    strikes        two failed instructions in a rolling 365 days disqualify
-
-Memory: before_mw (load of the last interval), open (by call: base MW, MWh asked and delivered), deployed and strikes (starts).
+block          all or nothing, constant over its award
+instruction I  low x I <= load before - load <= high x I     95 to 150 %, the load of the minutes before it (Nodal Protocols 8.1.1.4.3)
+strikes        two failed instructions in a rolling 365 days disqualify
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Annotated, Any
 
@@ -23,10 +21,10 @@ from markets.grid import Interval, OperatingDay
 from optimizer.domain.actuals import Actuals
 from optimizer.domain.calls import active, calls_in_force
 from optimizer.domain.formula import Bounds
+from optimizer.domain.memory import Memory
 from optimizer.domain.site import NotNegative, Positive, Written
 from optimizer.lp.program import Program
 
-BEFORE_MW, OPEN, DEPLOYED, STRIKES = "before_mw", "open", "deployed", "strikes"
 WEEK = timedelta(days=7)
 Times = Annotated[int, Field(ge=1)]
 
@@ -42,6 +40,30 @@ class ReserveBlock(Written):
     min_restoration_min: NotNegative = 0.0
     max_daily_deployments: Times | None = None
     max_weekly_deployments: Times | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class OpenInstruction:
+    """An instruction that is not over: the load before it, MW, and what it asked for and had from its response time on, MWh."""
+
+    base_mw: float
+    asked_mwh: float = 0.0
+    done_mwh: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReserveMemory(Memory):
+    """How instructions of the last year were followed.
+
+    before_mw   load of the last interval; None where it is not known
+    open        by call id, those that are not over
+    deployed    starts of all, `strikes` of the failed ones
+    """
+
+    before_mw: float | None = None
+    open: Mapping[str, OpenInstruction] = field(default_factory=dict)
+    deployed: tuple[datetime, ...] = ()
+    strikes: tuple[datetime, ...] = ()
 
 
 def sold_whole(program: Program, name: str, mw: Any, groups: Sequence[str], block: ReserveBlock, idle: NDArray[np.bool_]) -> None:
@@ -76,11 +98,11 @@ def banded(said: Bounds, calls: Sequence[Call], over: Interval, base_mw: Mapping
     return replace(said, floor_mw=min(max(0.0, min(floors), said.floor_mw), said.cap_mw))
 
 
-def idle(program: Program, name: str, block: ReserveBlock, memory: Mapping[str, Any]) -> NDArray[np.bool_]:
+def idle(program: Program, name: str, block: ReserveBlock, memory: ReserveMemory) -> NDArray[np.bool_]:
     """Where nothing can be sold: under an instruction, until it may be interrupted again, and when the day's or the week's are used up."""
     calls = [c for c in prolonged(program.so_far.calls, name, block) if c.kind is CallKind.DEPLOY]
     rest, market = timedelta(minutes=block.min_restoration_min), program.site.market
-    starts = {datetime.fromisoformat(at) for at in memory.get(DEPLOYED, ())} | {c.start_at for c in calls}
+    starts = set(memory.deployed) | {c.start_at for c in calls}
     found = np.zeros(program.n, dtype=bool)
     for t, over in enumerate(program.grid.intervals):
         resting = any(c.start_at < over.end and (c.end_at is None or over.start < c.end_at + rest) for c in calls)
@@ -92,39 +114,39 @@ def idle(program: Program, name: str, block: ReserveBlock, memory: Mapping[str, 
     return found
 
 
-def strikes(memory: Mapping[str, Any], at: datetime, days: float) -> list[datetime]:
+def strikes(memory: ReserveMemory, at: datetime, days: float) -> list[datetime]:
     """Failed instructions that count at an instant, the oldest first."""
-    failed = sorted(datetime.fromisoformat(start) for start in memory.get(STRIKES, ()))
-    return [start for start in failed if at - timedelta(days=days) < start <= at]
+    return [start for start in sorted(memory.strikes) if at - timedelta(days=days) < start <= at]
 
 
 def remembered(
-    memory: Mapping[str, Any], then: Actuals, name: str, groups: Sequence[str], response_min: float, band: tuple[float, float]
-) -> Mapping[str, Any]:
+    memory: ReserveMemory, then: Actuals, name: str, groups: Sequence[str], response_min: float, band: tuple[float, float]
+) -> ReserveMemory:
     """The memory after a stretch of time: what instructions asked for and had from their response time on, by settlement interval; those
     that ended outside the band are strikes."""
     hours = [over.hours for over in then.grid.intervals]
     load = [sum(float(then.energy_mwh[g][t]) for g in groups) / h for t, h in enumerate(hours)]
-    before = [float(memory.get(BEFORE_MW, "nan")), *load[:-1]]
-    open_ = {id_: dict(state) for id_, state in memory.get(OPEN, {}).items()}
-    deployed, failed = set(memory.get(DEPLOYED, ())), set(memory.get(STRIKES, ()))
+    before = [float("nan") if memory.before_mw is None else memory.before_mw, *load[:-1]]
+    open_ = dict(memory.open)
+    deployed, failed = set(memory.deployed), set(memory.strikes)
     for call in _judged(then, name):
-        start = call.start_at.isoformat()
-        deployed.add(start)
+        deployed.add(call.start_at)
         late = then.grid.index(call.start_at) if call.start_at in then.grid.over else 0
-        state = open_.setdefault(call.id, {"base_mw": before[late], "asked_mwh": 0.0, "done_mwh": 0.0})
+        state = open_.get(call.id, OpenInstruction(before[late]))
         for t, over in enumerate(then.grid.intervals):
             ended = call.end_at is not None and over.end > call.end_at
             if ended or over.start < call.start_at + timedelta(minutes=response_min) or load[t] != load[t]:
                 continue
-            state["asked_mwh"] += abs(call.mw_delta or 0.0) * hours[t]
-            state["done_mwh"] += (state["base_mw"] - load[t]) * hours[t]
+            asked, done = abs(call.mw_delta or 0.0) * hours[t], (state.base_mw - load[t]) * hours[t]
+            state = OpenInstruction(state.base_mw, state.asked_mwh + asked, state.done_mwh + done)
+        open_[call.id] = state
         if call.end_at is not None and call.end_at <= then.grid.end:
             open_.pop(call.id)
-            asked, done = state["asked_mwh"], state["done_mwh"]
+            asked, done = state.asked_mwh, state.done_mwh
             if asked and done == done and not band[0] * asked - 1e-9 <= done <= band[1] * asked + 1e-9:
-                failed.add(start)
-    return {**memory, BEFORE_MW: load[-1], OPEN: open_, DEPLOYED: _of_a_year(deployed, then), STRIKES: _of_a_year(failed, then)}
+                failed.add(call.start_at)
+    last_mw = load[-1] if load[-1] == load[-1] else None
+    return replace(memory, before_mw=last_mw, open=open_, deployed=_of_a_year(deployed, then), strikes=_of_a_year(failed, then))
 
 
 def _judged(then: Actuals, name: str) -> Iterable[Call]:
@@ -135,5 +157,5 @@ def _judged(then: Actuals, name: str) -> Iterable[Call]:
             yield call
 
 
-def _of_a_year(starts: set[str], then: Actuals) -> list[str]:
-    return sorted(s for s in starts if datetime.fromisoformat(s) > then.grid.end - timedelta(days=366))
+def _of_a_year(starts: set[datetime], then: Actuals) -> tuple[datetime, ...]:
+    return tuple(sorted(s for s in starts if s > then.grid.end - timedelta(days=366)))

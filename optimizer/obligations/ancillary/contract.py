@@ -25,7 +25,7 @@ from markets.facts import Call
 from markets.grid import Interval, Market, OperatingDay
 from optimizer.domain.actuals import Actuals
 from optimizer.domain.calls import active
-from optimizer.domain.contract import LOAD_BEFORE_MW, Contract
+from optimizer.domain.contract import Contract
 from optimizer.domain.contract_progress import ContractProgress
 from optimizer.domain.formula import Bounds, Charge, Quantities
 from optimizer.domain.market_rules import days, figures, rule
@@ -38,16 +38,17 @@ from optimizer.lp.headroom import down_pool, highest_within, up_pool
 from optimizer.lp.phrases import hours, missing_rigs
 from optimizer.lp.program import Program
 from optimizer.lp.trajectory import Trajectory
-from optimizer.obligations.ancillary.blocks import ReserveBlock, banded, idle, prolonged, remembered, sold_whole, strikes
+from optimizer.obligations.ancillary.blocks import ReserveBlock, ReserveMemory, banded, idle, prolonged, remembered, sold_whole, strikes
 from optimizer.obligations.ancillary.products import ARMED, DOWN, OF_KIND, Product
 from optimizer.obligations.ancillary.set_point_deviation import deviation
 
 # Reserve that nothing pays for is not kept ready.
 IDLE_USD_PER_MW_H = 1e-6
 KEPT_MW = 1e-6
+AWARDED = "Capacity award at its market clearing price (ERCOT Nodal Protocols 4.6.4)"
 
 
-class Ancillary(Contract):
+class Ancillary(Contract[ReserveMemory]):
     """Reserve sold to ERCOT.
 
     kind                     "clr": a controllable load; "nclr": one that is interrupted in blocks, on instruction or by a relay
@@ -62,6 +63,7 @@ class Ancillary(Contract):
 
     type: ClassVar[str] = "ancillary"
     rule_prefixes: ClassVar[tuple[str, ...]] = ("ercot.as.", "ercot.set_point.", "ercot.nclr.")
+    memory_type = ReserveMemory
     name: str = "ancillary"
     kind: Literal["clr", "nclr"] = "clr"
     products: tuple[Product, ...] = Field(min_length=1)
@@ -109,14 +111,14 @@ class Ancillary(Contract):
 
     # --- instructions of a load that is interrupted -------------------------------------------------------------------------------------
 
-    def bounds(self, site: Site, memory: Mapping[str, Any], calls: Sequence[Call], over: Interval) -> Bounds:
+    def bounds(self, site: Site, memory: ReserveMemory, calls: Sequence[Call], over: Interval) -> Bounds:
         """What instructions insist on; of a block also for its least time, and no further down than its band."""
         if self.block is None:
             return super().bounds(site, memory, calls, over)
         stand = prolonged(calls, self.name, self.block)
         said = super().bounds(site, memory, stand, over)
         high = float(self._figure("ercot.nclr.band_high", site, over.start)) if stand else 0.0
-        return banded(said, stand, over, memory.get(LOAD_BEFORE_MW, {}), high)
+        return banded(said, stand, over, memory.load_before_mw, high)
 
     def reserve_products(self) -> tuple[str, ...]:
         return self.products
@@ -125,8 +127,8 @@ class Ancillary(Contract):
         """A load that is interrupted is judged over a year."""
         return 365 if self.kind == "nclr" else 0
 
-    def remember(self, memory: Mapping[str, Any], then: Actuals) -> Mapping[str, Any]:
-        """Its memory after a stretch of time: how instructions were followed (interruptible.py)."""
+    def remember(self, memory: ReserveMemory, then: Actuals) -> ReserveMemory:
+        """Its memory after a stretch of time: how instructions were followed (blocks.py)."""
         if self.block is None:
             return memory
         at, site = then.grid.start, then.site
@@ -134,7 +136,7 @@ class Ancillary(Contract):
         band = float(self._figure("ercot.nclr.band_low", site, at)), float(self._figure("ercot.nclr.band_high", site, at))
         return remembered(memory, then, self.name, self.scope.names(site), response, band)
 
-    def disqualified(self, memory: Mapping[str, Any], at: datetime) -> bool:
+    def disqualified(self, memory: ReserveMemory, at: datetime) -> bool:
         """Whether so many instructions failed that it may not sell."""
         on = at.date()
         failed = strikes(memory, at, float(rule(self._rules, "ercot.nclr.strikes_days", on).value))
@@ -218,7 +220,7 @@ class Ancillary(Contract):
             most = np.where([any(active(c, over) for c in calls) for over in program.grid.intervals], 0.0, most)
         nowhere = np.zeros(program.n, dtype=bool)
         if self.block is not None:
-            memory = program.so_far.memory.get(self.name, {})
+            memory = self.memory_from(program.memories)
             nowhere = idle(program, self.name, self.block, memory) | self.disqualified(memory, program.grid.start)
             most = np.where(nowhere, 0.0, most)
         mw = program.column(f"reserve {self.name} {product}", upper=most)
@@ -245,7 +247,7 @@ class Ancillary(Contract):
         calls = program.calls_of(self.name)
         if not any(c.mw_target is not None for c in calls):
             return np.zeros(program.n)
-        memory = program.so_far.memory.get(self.name, {})
+        memory = self.memory_from(program.memories)
         now = np.array([self.bounds(program.site, memory, calls, over).floor_mw for over in program.grid.intervals])
         market = program.site.market
         longest = np.max([figures(self._rules, f"ercot.as.{p}.duration_h", program.grid, market) for p in self.products], axis=0)
@@ -253,16 +255,16 @@ class Ancillary(Contract):
 
     def reasons(self, book: Sequence[Any], program: Program, path: Trajectory) -> Iterable[str]:
         """Why a load that is interrupted in blocks may not sell."""
-        memory, at = program.so_far.memory.get(self.name, {}), program.grid.start
         if self.block is None:
             return
+        memory, at = self.memory_from(program.memories), program.grid.start
         failed = strikes(memory, at, float(rule(self._rules, "ercot.nclr.strikes_days", at.date()).value))
         if failed:
             what = "sells nothing: disqualified" if self.disqualified(memory, at) else "one more disqualifies"
             starts = ", ".join(f"{start.astimezone(program.site.market.tz):%d %b %Y %H:%M}" for start in failed)
             yield f"{self.name}: instructions of {starts} were not followed within the band; {what}"
 
-    def progress(self, memory: Mapping[str, Any], day: OperatingDay) -> Iterable[ContractProgress]:
+    def progress(self, memory: ReserveMemory, day: OperatingDay) -> Iterable[ContractProgress]:
         """Failed instructions of a load that is interrupted in blocks."""
         if self.block is not None:
             over_days = float(rule(self._rules, "ercot.nclr.strikes_days", day.on).value)
@@ -295,6 +297,3 @@ class Ancillary(Contract):
                 why = "carrying it costs more than buying it back; "
             usd = float((short * price * program.hours).sum())
             yield Shortfall(f"{self.name} {product}", most, usd, f"{why}{repair}", hours(program.site.market, program.grid, where))
-
-
-AWARDED = "Capacity award at its market clearing price (ERCOT Nodal Protocols 4.6.4)"

@@ -22,7 +22,7 @@ from optimizer.lp.expr import Expr
 from optimizer.lp.program import KILO, Program
 from optimizer.lp.trajectory import Trajectory
 from optimizer.obligations.ers.calendar import event_pay, shares
-from optimizer.obligations.ers.terms import ErsTerms, Term, TermTotals
+from optimizer.obligations.ers.terms import ErsMemory, ErsTerms, Term, TermTotals
 
 # A load planned at its threshold is planned a little above it: no rig draws so little, and solver dust is less.
 ABOVE_MW, ABOVE_SHARE = 1e-5, 2e-6
@@ -34,7 +34,7 @@ INF = float("inf")
 def stand_by(contract: ErsTerms, program: Program) -> None:
     """Adds the line `ers_factors`: never more than the bill, and the bill's own where there is no event in the grid."""
     name, market = contract.name, program.site.market
-    memory = program.so_far.memory.get(name, {})
+    memory = contract.memory_from(program.memories)
     due = contract.obligated(program.grid, market, memory)
     load = program.load_mw(contract.scope.names(program.site))
     touched = shares(contract.events(program.so_far.calls, CallKind.DEPLOY, program.grid), program.grid.intervals)
@@ -72,7 +72,7 @@ def _droppable(contract: ErsTerms, program: Program, due: Any, threshold: Floats
     return needed
 
 
-def _performed(contract: ErsTerms, program: Program, load: Expr, due: Any, event: Floats, memory: Any) -> Expr:
+def _performed(contract: ErsTerms, program: Program, load: Expr, due: Any, event: Floats, memory: ErsMemory) -> Expr:
     """Performance of the intervals of an event, at most 1 and at most what the load says; what is below zero stays below."""
     mw = np.array([contract.mw_of(p) for p in due])
     if contract.baseline == "default":
@@ -86,7 +86,14 @@ def _performed(contract: ErsTerms, program: Program, load: Expr, due: Any, event
 
 
 def _term(
-    contract: ErsTerms, program: Program, part: Term, memory: Any, due: Any, here: Any, there: Expr, events: tuple[Floats, Expr | None]
+    contract: ErsTerms,
+    program: Program,
+    part: Term,
+    memory: ErsMemory,
+    due: Any,
+    here: Any,
+    there: Expr,
+    events: tuple[Floats, Expr | None],
 ) -> Expr:
     """The term's pay after the grid less before and less the offered price of its hours, in its last interval."""
     event, done = events
@@ -100,7 +107,7 @@ def _term(
     gross = float((hours * mw).sum())
     whole_h = before.obligated_h + float(hours[here].sum()) + ahead.obligated_h
     was = _was(contract, part, before, float(hours[np.array([p is not None for p in due])].sum()))
-    gone = int(memory.get("failed_tests", 0)) >= int(contract.figure("failed_tests", part.on))
+    gone = memory.failed_tests >= int(contract.figure("failed_tests", part.on))
     after = before.gross_usd + gross
     if gone or not after:
         return program.sum([]) + np.where(last, -was - gross, 0.0)
@@ -166,7 +173,7 @@ def explain_standby(contract: ErsTerms, book: Sequence[Any], program: Program, p
     """The conflict with price response in words: hours stood by at a loss and what that costs, hours given up, hours left to give up."""
     names = contract.scope.names(program.site)
     load = np.sum([path.group_load_mw[g] for g in names], axis=0)
-    known, market = program.so_far.memory.get(contract.name, {}), program.site.market
+    known, market = contract.memory_from(program.memories), program.site.market
     due = contract.obligated(program.grid, market, known)
     on = program.grid.start.date()
     yield from _used_up(contract, known, on)
@@ -197,7 +204,7 @@ def explain_standby(contract: ErsTerms, book: Sequence[Any], program: Program, p
     full = float(contract.figure("availability_full", part.on))
     left = have - full * whole
     room = f"{left:.4g} h may still be given up" if left >= 0 else f"{-left:.4g} h short of full pay"
-    if used := float(memory.get("deployed_h", 0.0)):
+    if used := memory.deployed_h:
         yield f"{contract.name}: deployed {used:.4g} of at most {contract.ceiling_h(part.on):.4g} h of the term"
     yield f"{contract.name}: availability {have / whole:.4f} of {full:.2f} expected at the end of the term; {room}"
 
@@ -212,10 +219,10 @@ def _loss_usd(book: Sequence[Any], program: Program, path: Trajectory, groups: S
     return loss
 
 
-def _used_up(contract: ErsTerms, memory: Any, on: date) -> Iterable[str]:
+def _used_up(contract: ErsTerms, memory: ErsMemory, on: date) -> Iterable[str]:
     """That the hours of a term are used up, and what follows."""
-    day = contract.used_up(memory)
-    first, last = contract.contract_period(on, {})
+    day = memory.used_up
+    first, last = contract.contract_period(on, ErsMemory())
     if day is not None and first <= day < last:
         then = "obligated anew from the day after" if contract.renewal else f"not obligated again before {last:%-d %B}"
         yield f"{contract.name}: the hours of the term were used up on {day:%-d %B}; {then}"

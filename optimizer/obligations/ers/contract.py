@@ -6,13 +6,13 @@
 
 A span pays what the term is worth after it less what it was worth before, what is still ahead taken as available. Deployments that use
 up the term's hours end the obligation with that day, or begin it anew where renewal was chosen: then each of the two is paid by factors of
-its own. `memory` holds the contract period before the grid: term (its first day), obligated_h, available_h, gross_usd, event_weight,
-event_done, deployed_h, used_up (the day its hours were), failed_tests, baseline_mw.
+its own.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any, ClassVar
 
@@ -31,10 +31,9 @@ from optimizer.domain.site import Site
 from optimizer.domain.time_periods import period_at
 from optimizer.obligations.ers.columns import explain_standby, stand_by
 from optimizer.obligations.ers.performance import Performed
-from optimizer.obligations.ers.terms import TALLIED, TERM, USED_UP, ErsTerms, Term
+from optimizer.obligations.ers.terms import ErsMemory, ErsTerms, Term
 
 INF = float("inf")
-DEPLOYED_H = "deployed_h"
 
 EXCLUDES = {
     "ers": "two contracts promise the same rigs to ERS (ERCOT Nodal Protocols 3.14.3: a resource has one obligation)",
@@ -62,7 +61,7 @@ class Ers(ErsTerms):
     def needs_own_meter(self) -> bool:
         return True
 
-    def bounds(self, site: Site, memory: Mapping[str, Any], calls: Sequence[Call], over: Interval) -> Bounds:
+    def bounds(self, site: Site, memory: ErsMemory, calls: Sequence[Call], over: Interval) -> Bounds:
         """What the instruction says, and from the sustained response on the maximum base load at most."""
         said = super().bounds(site, memory, calls, over)
         period = period_at(self.periods, over.start, site.market)
@@ -79,7 +78,7 @@ class Ers(ErsTerms):
 
     def charges(self, its: Quantities[Any]) -> Iterable[Charge[Any]]:
         """The offered price of every obligated hour; what factors cut of it is `ers_factors`."""
-        due = self.obligated(its.grid, its.site.market, its.memory(self.name))
+        due = self.obligated(its.grid, its.site.market, self.memory_from(its.memories))
         zero = its.during(None) * its.number(0)
         mw = zero + np.array([its.number(self.mw_of(p) if p else 0) for p in due], dtype=zero.dtype)
         price = zero + np.array([its.number(self.price_of(p) if p else 0) for p in due], dtype=zero.dtype)
@@ -90,7 +89,7 @@ class Ers(ErsTerms):
         """The price of every obligated hour, and in each term one line for what its factors cut."""
         reader = ActualQuantities.of(actuals)
         yield from lines(self.name, self.charges(reader), reader)
-        memory, seen = actuals.memory.get(self.name, {}), Performed.of(self, actuals)
+        memory, seen = self.memory_from(actuals.memory), Performed.of(self, actuals)
         for part in self.terms(actuals.grid, actuals.site.market, memory):
             before = self.before(self.recalled(memory, part), decimal)
             gained = seen.tally(part, memory)
@@ -102,7 +101,7 @@ class Ers(ErsTerms):
                 cited = rule(self._rules, "ercot.ers.availability_full", part.on).cited
                 yield Line(self.name, "ers_factors", over, cut, "usd", Decimal(1), cut, cited)
 
-    def remember(self, memory: Mapping[str, Any], then: Actuals) -> Mapping[str, Any]:
+    def remember(self, memory: ErsMemory, then: Actuals) -> ErsMemory:
         """Its memory after a stretch of time: the tally of the contract period that the stretch ends in, and the hours it was deployed."""
         seen, on = Performed.of(self, then), days(then.grid, then.site.market)
         cuts = [0, *(t for t in range(1, len(on)) if on[t] != on[t - 1]), len(on)]
@@ -110,28 +109,31 @@ class Ers(ErsTerms):
             memory = self._after(memory, seen, Term(a, b, on[a], (), self.contract_period(on[a], memory)[0]))
         return memory
 
-    def _after(self, memory: Mapping[str, Any], seen: Performed, part: Term) -> Mapping[str, Any]:
+    def _after(self, memory: ErsMemory, seen: Performed, part: Term) -> ErsMemory:
         """The same after a part of one day."""
         kept = self.recalled(memory, part)
         now = self.before(kept, decimal).plus(seen.tally(part, kept))
-        deployed_h = float(kept.get(DEPLOYED_H, 0.0)) + seen.deployed_h(part)
-        used_up = {USED_UP: part.on.isoformat()} if USED_UP not in kept and deployed_h >= self.ceiling_h(part.on) else {}
-        return {
-            **kept,
-            TERM: part.begins.isoformat(),
-            **{word: float(getattr(now, word)) for word in TALLIED},
-            DEPLOYED_H: deployed_h,
-            "failed_tests": seen.failed_tests(part, kept),
-            **used_up,
-        }
+        deployed_h = kept.deployed_h + seen.deployed_h(part)
+        return replace(
+            kept,
+            term=part.begins,
+            obligated_h=float(now.obligated_h),
+            available_h=float(now.available_h),
+            gross_usd=float(now.gross_usd),
+            event_weight=float(now.event_weight),
+            event_done=float(now.event_done),
+            deployed_h=deployed_h,
+            used_up=part.on if kept.used_up is None and deployed_h >= self.ceiling_h(part.on) else kept.used_up,
+            failed_tests=seen.failed_tests(part, kept),
+        )
 
-    def progress(self, memory: Mapping[str, Any], day: OperatingDay) -> Iterable[ContractProgress]:
+    def progress(self, memory: ErsMemory, day: OperatingDay) -> Iterable[ContractProgress]:
         """Hours used of the ceiling, availability so far and failed tests in a row, of the contract period a day lies in."""
         begins, ends = self.contract_period(day.on, memory)
         kept = self.recalled(memory, Term(0, 0, day.on, (), begins))
         have, since = self.before(kept, float), f"since {begins:%-d %B %Y}"
         ceiling = self.ceiling_h(day.on)
-        yield ContractProgress(f"{self.name}: deployed", float(kept.get(DEPLOYED_H, 0.0)), "h", f"of at most {ceiling:g} h {since}")
+        yield ContractProgress(f"{self.name}: deployed", kept.deployed_h, "h", f"of at most {ceiling:g} h {since}")
         if have.obligated_h:
             full = 100 * float(self.figure("availability_full", day.on))
             how = f"of {have.obligated_h:g} h obligated {since}; paid in full from {full:g} %"
@@ -142,9 +144,7 @@ class Ers(ErsTerms):
                 f"{self.name}: performance so far", 100 * have.event_done / have.event_weight, "%", f"of events {since}; {full:g} %"
             )
         most = int(self.figure("failed_tests", day.on))
-        yield ContractProgress(
-            f"{self.name}: failed tests in a row", int(kept.get("failed_tests", 0)), "tests", f"{most} leave nothing of the term"
-        )
+        yield ContractProgress(f"{self.name}: failed tests in a row", kept.failed_tests, "tests", f"{most} leave nothing of the term")
 
     # --- the plan ---------------------------------------------------------------------------------------------------------------------
 

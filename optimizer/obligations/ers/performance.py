@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -14,7 +14,7 @@ from optimizer.domain.money import decimal
 from optimizer.domain.quantities import ActualQuantities
 from optimizer.domain.time_periods import TimePeriod
 from optimizer.obligations.ers.calendar import shares
-from optimizer.obligations.ers.terms import ErsTerms, Term, TermTotals
+from optimizer.obligations.ers.terms import ErsMemory, ErsTerms, Term, TermTotals
 
 Due = Sequence[TimePeriod | None]
 
@@ -35,7 +35,7 @@ class Performed:
         load = (sum((actuals.energy_mwh[g][t] for g in names), Decimal(0)) / hours[t] for t in range(len(actuals.grid)))
         return cls(contract, actuals, hours, tuple(load))
 
-    def tally(self, part: Term, memory: Mapping[str, Any]) -> TermTotals:
+    def tally(self, part: Term, memory: ErsMemory) -> TermTotals:
         """What a part of the grid adds to its contract period. An interval without a reading is neither obligated nor available."""
         due = self._due(memory)
         weight, done, seen = self._events(part, due, memory, CallKind.DEPLOY)
@@ -53,7 +53,7 @@ class Performed:
                 available += self.hours[t]
         return TermTotals(obligated, available, gross, weight, done)
 
-    def expected(self, part: Term, memory: Mapping[str, Any]) -> TermTotals:
+    def expected(self, part: Term, memory: ErsMemory) -> TermTotals:
         """The same part as it is expected before it: available, without an event, nothing earned yet."""
         due = self._due(memory)
         total = sum((self.hours[t] for t in range(part.first, part.last) if due[t]), Decimal(0))
@@ -65,9 +65,9 @@ class Performed:
         spans = shares(self.contract.events(self.actuals.calls, CallKind.DEPLOY, grid), grid.intervals)
         return sum(seconds for inside in spans for t, seconds, _ in inside if part.first <= t < part.last) / 3600.0
 
-    def failed_tests(self, part: Term, memory: Mapping[str, Any]) -> int:
+    def failed_tests(self, part: Term, memory: ErsMemory) -> int:
         """Failed tests in a row, those before the grid included."""
-        failed, due = int(memory.get("failed_tests", 0)), self._due(memory)
+        failed, due = memory.failed_tests, self._due(memory)
         tests = (c for c in calls_in_force(self.actuals.calls, self.contract.name) if c.kind is CallKind.TEST)
         for call in sorted(tests, key=lambda c: c.start_at):
             weight, done, _ = self._events(part, due, memory, CallKind.TEST, call.id)
@@ -75,11 +75,11 @@ class Performed:
                 failed = 0 if done / weight >= decimal(self.contract.figure("event_full", part.on)) else failed + 1
         return failed
 
-    def _due(self, memory: Mapping[str, Any]) -> Due:
+    def _due(self, memory: ErsMemory) -> Due:
         return self.contract.obligated(self.actuals.grid, self.actuals.site.market, memory)
 
     def _events(
-        self, part: Term, due: Due, memory: Mapping[str, Any], kind: CallKind, only: str | None = None
+        self, part: Term, due: Due, memory: ErsMemory, kind: CallKind, only: str | None = None
     ) -> tuple[Decimal, Decimal, set[int]]:
         """Weight and performance of the events of a kind (of the call `only`, where told), and the intervals they touch."""
         weight, done, seen = Decimal(0), Decimal(0), set()

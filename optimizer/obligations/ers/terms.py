@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
@@ -15,13 +15,12 @@ from markets.grid import Grid, Interval, Market
 from optimizer.domain.calls import calls_in_force
 from optimizer.domain.contract import Contract
 from optimizer.domain.market_rules import days, rule
+from optimizer.domain.memory import Memory
 from optimizer.domain.money import decimal
 from optimizer.domain.site import Fraction, NotNegative, Positive
 from optimizer.domain.time_periods import TimePeriod
 from optimizer.obligations.ers.calendar import availability_pay, event_pay, hours_left, periods_over, term
 
-TERM, USED_UP = "term", "used_up"
-TALLIED = ("obligated_h", "available_h", "gross_usd", "event_weight", "event_done")
 WINTER = (12, 1, 2, 3)
 
 
@@ -57,7 +56,33 @@ class Term:
     begins: date
 
 
-class ErsTerms(Contract):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ErsMemory(Memory):
+    """The contract period so far.
+
+    term           its first day; None, where it is not known, fits every contract period
+    obligated_h    hours obligated, `available_h` of them available
+    gross_usd      dollars at the offered price
+    event_weight   weight of the events, `event_done` their performance times their weight
+    deployed_h     hours of sustained response
+    used_up        the day its hours were used up
+    failed_tests   in a row, through all contract periods
+    baseline_mw    the default baseline, where ERCOT has made one
+    """
+
+    term: date | None = None
+    obligated_h: float = 0.0
+    available_h: float = 0.0
+    gross_usd: float = 0.0
+    event_weight: float = 0.0
+    event_done: float = 0.0
+    deployed_h: float = 0.0
+    used_up: date | None = None
+    failed_tests: int = 0
+    baseline_mw: float | None = None
+
+
+class ErsTerms(Contract[ErsMemory]):
     """ERS-10 or ERS-30 on a meter of its own.
 
     mw, usd_per_mw_hour   obligation and price of every period that has none of its own
@@ -69,6 +94,7 @@ class ErsTerms(Contract):
     """
 
     rule_prefixes: ClassVar[tuple[str, ...]] = ("ercot.ers.",)
+    memory_type = ErsMemory
     name: str = "ers"
     product: Literal["ERS-10", "ERS-30"]
     mw: Positive = Field(ge=0.1)
@@ -110,15 +136,15 @@ class ErsTerms(Contract):
         """The hours a term may be deployed."""
         return float(self.figure("ceiling_h.winter" if on.month in WINTER else "ceiling_h.other", on))
 
-    def obligated(self, grid: Grid, market: Market, memory: Mapping[str, Any]) -> Sequence[TimePeriod | None]:
+    def obligated(self, grid: Grid, market: Market, memory: ErsMemory) -> Sequence[TimePeriod | None]:
         """The time period each interval is obligated under: none any more after the day a term's hours were used up, unless renewed."""
-        due, used_up = periods_over(self.periods, grid, market), self.used_up(memory)
+        due, used_up = periods_over(self.periods, grid, market), memory.used_up
         if used_up is None or self.renewal:
             return due
         after, end = self._after_use(used_up), self._term(used_up)[1]
         return [None if after <= day < end else period for day, period in zip(days(grid, market), due, strict=True)]
 
-    def terms(self, grid: Grid, market: Market, memory: Mapping[str, Any]) -> list[Term]:
+    def terms(self, grid: Grid, market: Market, memory: ErsMemory) -> list[Term]:
         """The grid cut at the ends of contract periods."""
         on = days(grid, market)
         by_day = {day: self.contract_period(day, memory) for day in dict.fromkeys(on)}
@@ -129,19 +155,15 @@ class ErsTerms(Contract):
             for a, b in zip(cuts, cuts[1:], strict=False)
         ]
 
-    def contract_period(self, on: date, memory: Mapping[str, Any]) -> tuple[date, date]:
+    def contract_period(self, on: date, memory: ErsMemory) -> tuple[date, date]:
         """The contract period of a day, [first, last): the term, or the part of it before or after its hours were used up."""
         first, last = self._term(on)
-        begun, used_up = date.fromisoformat(memory.get(TERM, first.isoformat())), self.used_up(memory)
+        begun, used_up = memory.term or first, memory.used_up
         first = begun if first <= begun <= on else first
         if used_up is None or not first <= used_up < last:
             return first, last
         after = self._after_use(used_up)
         return (after, last) if self.renewal and on >= after else (first, after)
-
-    def used_up(self, memory: Mapping[str, Any]) -> date | None:
-        """The day on which the hours of a term were used up."""
-        return date.fromisoformat(memory[USED_UP]) if USED_UP in memory else None
 
     def _after_use(self, used_up: date) -> date:
         """The first day after a contract period whose hours are used up."""
@@ -170,11 +192,10 @@ class ErsTerms(Contract):
         found = [self.sustained(c, grid.end) for c in calls_in_force(calls, self.name) if c.kind is kind]
         return [span for span in found if span is not None and span.overlaps(grid.over)]
 
-    def baseline_mw(self, memory: Mapping[str, Any], period: TimePeriod | None) -> float:
-        known = memory.get("baseline_mw")
-        return float(known) if known is not None else self.base_mw(period) + self.mw_of(period)
+    def baseline_mw(self, memory: ErsMemory, period: TimePeriod | None) -> float:
+        return self.base_mw(period) + self.mw_of(period) if memory.baseline_mw is None else memory.baseline_mw
 
-    def performance(self, load_mw: Any, period: TimePeriod | None, part: Any, memory: Mapping[str, Any], number: Any) -> Any:
+    def performance(self, load_mw: Any, period: TimePeriod | None, part: Any, memory: ErsMemory, number: Any) -> Any:
         """Of an interval of which `part` lies in the sustained response period."""
         mw = number(self.mw_of(period))
         if self.baseline == "default":
@@ -185,14 +206,15 @@ class ErsTerms(Contract):
 
     # --- what a contract period is worth -----------------------------------------------------------------------------------------------
 
-    def recalled(self, memory: Mapping[str, Any], part: Term) -> Mapping[str, Any]:
+    def recalled(self, memory: ErsMemory, part: Term) -> ErsMemory:
         """The memory of a contract period: nothing where it speaks of another one, failed tests and baseline apart."""
-        if memory.get(TERM, part.begins.isoformat()) == part.begins.isoformat():
+        if memory.term in (None, part.begins):
             return memory
-        return {word: memory[word] for word in ("failed_tests", "baseline_mw") if word in memory}
+        return ErsMemory(load_before_mw=memory.load_before_mw, failed_tests=memory.failed_tests, baseline_mw=memory.baseline_mw)
 
-    def before(self, memory: Mapping[str, Any], number: Any) -> TermTotals:
-        return TermTotals(*(number(memory.get(word, 0)) for word in TALLIED))
+    def before(self, memory: ErsMemory, number: Any) -> TermTotals:
+        totals = memory.obligated_h, memory.available_h, memory.gross_usd, memory.event_weight, memory.event_done
+        return TermTotals(*map(number, totals))
 
     def worth(self, part: Term, before: TermTotals, gained: TermTotals, failed: int) -> Decimal:
         """Dollars of the term so far, what is ahead taken as expected."""

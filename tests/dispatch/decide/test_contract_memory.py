@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
 import pytest
 
 from dispatch.decide import plan_inputs
+from dispatch.decide.memories_now import memories_now
 from dispatch.decide.state import State
 from dispatch.entries import GroupSeen, RunStarted, Seen
 from dispatch.site_file.load import setup_from_document
 from markets.facts import Call, CallKind, LoadForecast, SystemLoad, Temperature
 from markets.grid import Interval
 from optimizer.domain.book import peak_windows
-from optimizer.domain.contract import LOAD_BEFORE_MW
-from optimizer.obligations.forward import DELIVERED_PH_DAYS, NEEDED_PH_DAYS
-from optimizer.obligations.hosting import PROMISED_MWH, RUN_MWH
-from optimizer.obligations.transmission import OWN_PEAK_MW
+from optimizer.domain.memory import Memory
 from tests.fakes import NOON, price
 from tests.sites import document, group, small
 
@@ -68,38 +66,39 @@ def looks(start: datetime, mw: list[float], theirs: float = 0.0, minutes: int = 
 def test_the_highest_quarter_hour_of_the_month_with_overhead() -> None:
     """0.12 MW for five minutes of a quarter hour and 0.06 for ten are 0.08; a tenth is overhead. The hour that runs is not counted."""
     state = run(site(), *looks(NOON, [0.06] * 6 + [0.12] + [0.06] * 5 + [0.11] * 3))
-    assert state.contract_memories.by_contract["transmission"][OWN_PEAK_MW] == pytest.approx(0.08 * 1.1)
+    assert state.contract_memories.by_contract["transmission"].own_peak_mw == pytest.approx(0.08 * 1.1)
     later = run(site(), *looks(NOON, [0.06] * 6 + [0.12] + [0.06] * 5 + [0.11] * 13))
-    assert later.contract_memories.by_contract["transmission"][OWN_PEAK_MW] == pytest.approx(0.11 * 1.1)
+    assert later.contract_memories.by_contract["transmission"].own_peak_mw == pytest.approx(0.11 * 1.1)
 
 
 def test_an_hour_seen_in_part_counts_only_its_whole_intervals() -> None:
     state = run(site(), *looks(NOON + 20 * MINUTE, [0.12, 0.12, 0.06, 0.06, 0.06, 0.06, 0.06, 0.06, 0.0]))
-    assert state.contract_memories.by_contract["transmission"][OWN_PEAK_MW] == pytest.approx(0.06 * 1.1)
+    assert state.contract_memories.by_contract["transmission"].own_peak_mw == pytest.approx(0.06 * 1.1)
 
 
 def test_a_long_gap_is_not_filled_with_the_last_reading() -> None:
     state = run(site(), look(NOON, 0.12), look(NOON + 5 * HOUR, 0.12), look(NOON + 5 * HOUR + 5 * MINUTE, 0.12))
     assert not state.contract_memories.by_contract
     short = run(site(), look(NOON, 0.12), look(NOON + 50 * MINUTE, 0.12), look(NOON + HOUR, 0.0))
-    assert short.contract_memories.by_contract["transmission"][OWN_PEAK_MW] == pytest.approx(0.12 * 1.1)
+    assert short.contract_memories.by_contract["transmission"].own_peak_mw == pytest.approx(0.12 * 1.1)
 
 
 def test_what_was_delivered_and_what_ran_of_what_was_promised() -> None:
     told = price(30.0, NOON)
     state = run(site(), look(NOON, 0.12, 0.07, told), *looks(NOON + 5 * MINUTE, [0.12] * 24, 0.07))
     forward, hosting = state.contract_memories.by_contract["forward"], state.contract_memories.by_contract["hosting"]
-    assert forward[DELIVERED_PH_DAYS] == pytest.approx(4.0 * 2 / 24)
-    assert forward[NEEDED_PH_DAYS] == pytest.approx(10.0 * 2 / 24)
-    assert hosting[RUN_MWH] == pytest.approx(0.14)
-    assert hosting[PROMISED_MWH] == pytest.approx(0.9 * 40 * 3500 / 1e6 * 2)
+    assert forward.delivered_ph_days == pytest.approx(4.0 * 2 / 24)
+    assert forward.needed_ph_days == pytest.approx(10.0 * 2 / 24)
+    assert hosting.run_mwh == pytest.approx(0.14)
+    assert hosting.promised_mwh == pytest.approx(0.9 * 40 * 3500 / 1e6 * 2)
 
 
 def test_a_plan_gets_what_contracts_remember() -> None:
     state = run(site(), look(NOON, 0.12, 0.0, price(30.0, NOON)), *looks(NOON + 5 * MINUTE, [0.12] * 14))
     memory = plan_inputs.so_far(state, state.at).memory
-    assert memory["transmission"][OWN_PEAK_MW] == pytest.approx(0.12 * 1.1)
-    assert LOAD_BEFORE_MW in memory["transmission"] and set(memory["power"]) == {LOAD_BEFORE_MW}
+    assert memory["transmission"].own_peak_mw == pytest.approx(0.12 * 1.1)
+    assert type(memory["power"]) is Memory and set(memory) == {o.name for o in state.setup.book}
+    assert memories_now(state, state.at) == memory, "the reflex knows as much as the plan"
 
 
 def test_another_site_file_keeps_the_memory_and_drops_the_hour_that_runs() -> None:
@@ -121,8 +120,8 @@ def test_calls_of_a_season_and_its_highest_hour() -> None:
                 start_at=NOON + HOUR, end_at=NOON + 1.5 * HOUR, mw_cap=0.02)  # fmt: skip
     state = run(setup, look(NOON, 0.12, 0.0, told), *looks(NOON + 5 * MINUTE, [0.12] * 11 + [0.02] * 6 + [0.12] * 20))
     memory = plan_inputs.so_far(state, state.at).memory["lmr"]
-    assert (memory["called"], memory["season"], memory["failed"]) == (["e1"], "2026-06-01", False)
-    assert memory["highest_mw"] == pytest.approx(0.12)
+    assert (memory.called, memory.season, memory.failed) == (("e1",), date(2026, 6, 1), False)
+    assert memory.highest_mw == pytest.approx(0.12)
     assert peak_windows(setup.book) == ((60, 3),)
 
 

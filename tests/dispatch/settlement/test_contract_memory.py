@@ -12,7 +12,6 @@ from dispatch.settlement.contract_memory import prior_period
 from dispatch.store.rollups import Rollup, write_rollups
 from markets.facts import SystemLoad
 from markets.grid import Grid, Interval
-from optimizer.obligations.transmission import OWN_PEAK_MW
 from tests.dispatch.settlement.fixtures import HandMadeDay
 
 ON = date(2026, 8, 20)
@@ -88,9 +87,9 @@ def test_a_bill_remembers_the_month_before_the_day(tmp_path: Path) -> None:
         site_day.engine, [*kept(timedelta(days=-25), "5"), *kept(timedelta(days=-3), "0.04"), *kept(timedelta(minutes=-15), "0.03")]
     )
     found = prior_period(site_day.engine, site_day.setup, site_day.grid, None).memory
-    assert found["transmission"][OWN_PEAK_MW] == pytest.approx(0.04)
-    assert found["forward"]["delivered_ph_days"] == pytest.approx(0.02)
-    assert found["forward"]["needed_ph_days"] == pytest.approx(2.0 / 96)
+    assert found["transmission"].own_peak_mw == pytest.approx(0.04)
+    assert found["forward"].delivered_ph_days == pytest.approx(0.02)
+    assert found["forward"].needed_ph_days == pytest.approx(2.0 / 96)
     document = site_day.settle()
     demand = [line for line in document["lines"] if line["charge_type"] == "demand"]
     assert [Decimal(line["amount_usd"]) for line in demand] == [Decimal("-65.00")]  # 0.0065 MW over the 0.04 of the 17th, at 10,000 $

@@ -84,11 +84,11 @@ def test_an_emergency_of_the_day_before_counts_in_the_terms_bill(tmp_path: Path,
     if seen:
         site_day.seen(start, deployed(start))
     memory = prior_period(site_day.engine, site_day.setup, site_day.grid, None).memory["ers"]
-    assert memory["gross_usd"] == pytest.approx(29.0)
-    assert memory["deployed_h"] == pytest.approx(50 / 60 if seen else 0.0)
-    assert memory["event_weight"] == pytest.approx(50 / 15 if seen else 0.0)
-    assert memory["event_done"] == pytest.approx(memory["event_weight"])
-    assert (memory["obligated_h"], memory["available_h"]) == ((28.0, 28.0) if seen else (29.0, 28.0))
+    assert memory.gross_usd == pytest.approx(29.0)
+    assert memory.deployed_h == pytest.approx(50 / 60 if seen else 0.0)
+    assert memory.event_weight == pytest.approx(50 / 15 if seen else 0.0)
+    assert memory.event_done == pytest.approx(memory.event_weight)
+    assert (memory.obligated_h, memory.available_h) == ((28.0, 28.0) if seen else (29.0, 28.0))
     site_day.prices(lambda n: 30.0)
     site_day.run_all(watts_a=10_000.0)
     site_day.seen()
@@ -107,4 +107,4 @@ def test_an_emergency_of_the_day_before_counts_in_the_terms_bill(tmp_path: Path,
     assert ("ers: availability so far", float(share["value"]), "%", share["how"]) in list(sheet.values)
     assert "Contract progress" not in as_html({**document, "contract_progress": []})
     late = prior_period(site_day.engine, site_day.setup, site_day.grid, start - timedelta(hours=1)).memory["ers"]
-    assert late["deployed_h"] == 0.0, "what was not known then does not count then"
+    assert late.deployed_h == 0.0, "what was not known then does not count then"

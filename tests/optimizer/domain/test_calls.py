@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from markets.facts import CallKind
 from markets.grid import Interval
-from optimizer.domain.contract import LOAD_BEFORE_MW
+from optimizer.domain.memory import Memory
 from optimizer.domain.site import GroupNow, Scope
 from optimizer.obligations.hashing import Hashing
 from optimizer.obligations.plant import Plant
@@ -119,18 +119,18 @@ def test_a_target_is_a_floor_too_and_physics_names_what_is_missing():
 
 
 def test_a_reduction_counts_from_the_load_at_notice():
-    state = so_far(calls=(call("plant", AT, None, mw_delta=-3.0),), memory={"plant": {LOAD_BEFORE_MW: {"c1": 9.0}}})
+    state = so_far(calls=(call("plant", AT, None, mw_delta=-3.0),), memory={"plant": Memory(load_before_mw={"c1": 9.0})})
     assert plan(three_models(), BOOK, outlook([10.0] * 2), state).load_mw.max() == pytest.approx(6.0)
     over = Interval(AT, AT + HOUR)
-    bounds = Power().bounds(three_models(), {LOAD_BEFORE_MW: {"c1": 9.0}}, (call("power", AT, None, mw_delta=-3.0),), over)
+    bounds = Power().bounds(three_models(), Memory(load_before_mw={"c1": 9.0}), (call("power", AT, None, mw_delta=-3.0),), over)
     assert (bounds.cap_mw, bounds.firm) == (6.0, True)
 
 
 def test_the_interconnect_is_a_bound_too_and_a_lower_call_wins():
     where, over = three_models(interconnect_mw=8.0), Interval(AT, AT + HOUR)
-    assert Plant().bounds(where, {}, (), over).cap_mw == 8.0
-    assert Plant().bounds(where, {}, (call("plant", AT, None, mw_cap=3.0),), over).cap_mw == 3.0
-    assert Plant().bounds(where, {}, (call("plant", AT, None, mw_cap=30.0),), over).cap_mw == 8.0
+    assert Plant().bounds(where, Plant().memory_from({}), (), over).cap_mw == 8.0
+    assert Plant().bounds(where, Plant().memory_from({}), (call("plant", AT, None, mw_cap=3.0),), over).cap_mw == 3.0
+    assert Plant().bounds(where, Plant().memory_from({}), (call("plant", AT, None, mw_cap=30.0),), over).cap_mw == 8.0
 
 
 @settings(max_examples=20, deadline=None)

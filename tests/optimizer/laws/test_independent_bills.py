@@ -55,7 +55,7 @@ def happened(kind: str, seed: int) -> tuple[Site, Actuals, Terms]:
         calls=(*terms.calls, *told),
         awards=terms.awards,
         peak_share={m: decimals(s.values, 6) for m, s in market.peak_share.items()},
-        memory={terms.contract.name: {**terms.memory, **before.get(terms.contract.name, {})}},
+        memory={terms.contract.name: terms.remembered(before.get(terms.contract.name))},
         generated_mwh={terms.contract.name: decimals(np.where(rng.random(n) < 0.4, 0.0, rng.random(n)) * hours, 6)},
         reserve_price={p: decimals(s.values, 2) for p, s in market.reserve.items()},
     )
@@ -90,7 +90,7 @@ def for_the_accountant(where: Site, real: Actuals, contract: Obligation) -> book
         awards=[sold_plainly(a) for a in real.awards if a.obligation == contract.name],
         peaks=fractions(real.peak_share),
         reserve=fractions(real.reserve_price),
-        memory=real.memory.get(contract.name, {}),
+        memory={key: value for key, value in contract.memory_from(real.memory).to_json().items() if value is not None},
         made=[F(v) for v in real.generated_mwh[contract.name]],
     )
 

@@ -57,7 +57,7 @@ def uncoupled(seed: int) -> random_cases.Case:
     told: list[Call] = random_cases.calls(rng, where, book, over, most=2)[0] if seed % 2 else []
     caps = tuple(c for c in told if c.mw_cap is not None)
     state = SoFar(
-        over.start, calls=caps, awards=tuple(a for t in terms for a in t.awards), memory={t.contract.name: t.memory for t in terms}
+        over.start, calls=caps, awards=tuple(a for t in terms for a in t.awards), memory={t.contract.name: t.remembered() for t in terms}
     )
     return random_cases.Case(where, book, random_cases.market(rng, over), state)
 
@@ -97,7 +97,7 @@ def coupled(seed: int) -> random_cases.Case:
     where = where.model_copy(update={"meters": meters})
     drawn = [DRAWN[k](rng, where, over) for k in OFFERED if k in ALWAYS or rng.random() < 0.5]
     terms = [t for t in drawn if t.market is where.market or t.contract.type in ALWAYS]
-    memory = {t.contract.name: t.memory for t in terms}
+    memory = {t.contract.name: t.remembered() for t in terms}
     state = SoFar(over.start, random_cases.doing(rng, where, over.start), (), tuple(a for t in terms for a in t.awards), memory)
     return random_cases.Case(where, tuple(t.contract for t in terms), random_cases.market(rng, over), state)
 

@@ -43,7 +43,7 @@ def drawn(seed: int) -> random_cases.Case:
     terms = [t for k in rng.permutation(kinds) for t in [DRAWN[k](rng, where, over)] if t.market is where.market or k in ALWAYS]
     book: tuple[Obligation, ...] = tuple(t.contract for t in terms)
     calls, instructions, before = random_cases.calls(rng, where, book, over)
-    memory = {t.contract.name: {**t.memory, **before.get(t.contract.name, {})} for t in terms}
+    memory = {t.contract.name: t.remembered(before.get(t.contract.name)) for t in terms}
     # A dispatch in real time is an instruction of its own, with its own tests.
     awards = tuple(a for t in terms for a in t.awards if a.market == "DAM" or a.product != ENERGY)
     state = SoFar(over.start, random_cases.doing(rng, where, over.start), tuple(calls), awards, memory)
@@ -95,7 +95,7 @@ def floors(case: random_cases.Case) -> list[tuple[tuple[str, ...], np.ndarray]]:
     found = []
     for contract in case.book:
         calls = [c for c in case.so_far.calls if c.obligation == contract.name]
-        memory = case.so_far.memory.get(contract.name, {})
+        memory = contract.memory_from(case.so_far.memory)
         if not calls:
             continue
         bounds = [contract.bounds(case.site, memory, calls, over) for over in case.outlook.grid.intervals]
@@ -140,7 +140,7 @@ def least_missed_mwh(case: random_cases.Case) -> float:
         for contract in case.book:
             calls = [c for c in case.so_far.calls if c.obligation == contract.name]
             if calls:
-                memory = case.so_far.memory.get(contract.name, {})
+                memory = contract.memory_from(case.so_far.memory)
                 bounds = contract.bounds(site, memory, calls, over)
                 at_most(contract.scope.names(site), t, bounds.cap_mw if bounds.firm else np.inf)
         for g in up:

@@ -28,7 +28,7 @@ def drawn(kind: str, seed: int) -> tuple[np.random.Generator, random_cases.Case,
     terms = DRAWN[kind](rng, random_cases.site(rng, tight=False), over)
     where = random_cases.site(rng, tight=False, where=terms.market)
     told, _, before = random_cases.calls(rng, where, (terms.contract,), over, most=2) if seed % 3 == 0 else ((), (), {})
-    memory = {terms.contract.name: {**terms.memory, **before.get(terms.contract.name, {})}}
+    memory = {terms.contract.name: terms.remembered(before.get(terms.contract.name))}
     state = SoFar(over.start, calls=(*terms.calls, *told), awards=terms.awards, memory=memory)
     return rng, random_cases.Case(where, (*terms.beside, terms.contract), random_cases.market(rng, over, gaps=True), state), terms
 

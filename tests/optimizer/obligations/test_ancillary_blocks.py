@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 import numpy as np
 import pytest
 from pydantic import ValidationError
 
 from markets.grid import Grid, Interval, Market, OperatingDay
-from optimizer.domain.contract import LOAD_BEFORE_MW
-from optimizer.obligations.ancillary.blocks import BEFORE_MW, DEPLOYED, OPEN, STRIKES, ReserveBlock
+from optimizer.obligations.ancillary.blocks import ReserveBlock, ReserveMemory
 from optimizer.obligations.ancillary.contract import Ancillary
 from optimizer.obligations.hashing import Hashing
 from optimizer.obligations.plant import Plant
@@ -44,7 +43,7 @@ def drop(start, end, mw=1.0, id_="c1"):
 def test_an_instruction_is_met_and_not_overdone():
     """2 MW of 3.5: at most 1.5 MW remain, and no less than 150 % leaves, 0.5 MW, also where hashing loses money."""
     contract, over = blocks(), Interval(AT, AT + 15 * MINUTE)
-    before = {LOAD_BEFORE_MW: {"c1": FULL}}
+    before = ReserveMemory(load_before_mw={"c1": FULL})
     told = (drop(AT, AT + HOUR, 2.0),)
     bounds = contract.bounds(site(group("g", "s21")), before, told, over)
     assert (bounds.cap_mw, bounds.floor_mw, bounds.firm) == (1.5, 0.5, True)
@@ -57,7 +56,7 @@ def test_an_instruction_is_met_and_not_overdone():
 
 def test_once_interrupted_it_stays_down_for_its_least_time():
     contract, where = blocks(min_interruption_min=60), site(group("g", "s21"))
-    told, before = (drop(AT, AT + 15 * MINUTE, FULL),), {LOAD_BEFORE_MW: {"c1": FULL}}
+    told, before = (drop(AT, AT + 15 * MINUTE, FULL),), ReserveMemory(load_before_mw={"c1": FULL})
     assert contract.bounds(where, before, told, Interval(AT + 45 * MINUTE, AT + HOUR)).cap_mw == 0.0
     assert contract.bounds(where, before, told, Interval(AT + HOUR, AT + 2 * HOUR)).cap_mw == float("inf")
     recall = replace(told[0], version=2, kind="recall", start_at=AT + 5 * MINUTE, end_at=None)
@@ -65,27 +64,29 @@ def test_once_interrupted_it_stays_down_for_its_least_time():
 
 
 def test_what_was_interrupted_sells_nothing_until_it_is_restored():
-    made = planned(blocks(min_restoration_min=60), calls=(drop(AT + HOUR, AT + 90 * MINUTE, 1.0),), memory={"ancillary": {}})
+    made = planned(blocks(min_restoration_min=60), calls=(drop(AT + HOUR, AT + 90 * MINUTE, 1.0),), memory={"ancillary": ReserveMemory()})
     sold = [o > 0 for o in made.offers["ECRS"]]
     assert sold == [True] * 4 + [False] * 6 + [True] * 6
 
 
 def test_deployments_of_a_day_and_of_seven_days_are_counted():
-    early = [(AT - k * HOUR).isoformat() for k in (2, 3)]
-    assert planned(blocks(max_daily_deployments=3), memory={"ancillary": {DEPLOYED: early}}).offers["ECRS"].min() > 3.4
-    assert planned(blocks(max_daily_deployments=2), memory={"ancillary": {DEPLOYED: early}}).offers["ECRS"].max() == 0.0
-    week = [(AT - timedelta(days=k)).isoformat() for k in (2, 6)]
-    assert planned(blocks(max_daily_deployments=2), memory={"ancillary": {DEPLOYED: week}}).offers["ECRS"].min() > 3.4
-    assert planned(blocks(max_weekly_deployments=2), memory={"ancillary": {DEPLOYED: week}}).offers["ECRS"].max() == 0.0
-    nearly = [(AT - timedelta(days=7) + 2 * HOUR).isoformat(), week[0]]
-    sold = planned(blocks(max_weekly_deployments=2), memory={"ancillary": {DEPLOYED: nearly}}).offers["ECRS"]
+    early = ReserveMemory(deployed=tuple(AT - k * HOUR for k in (2, 3)))
+    assert planned(blocks(max_daily_deployments=3), memory={"ancillary": early}).offers["ECRS"].min() > 3.4
+    assert planned(blocks(max_daily_deployments=2), memory={"ancillary": early}).offers["ECRS"].max() == 0.0
+    week = ReserveMemory(deployed=tuple(AT - timedelta(days=k) for k in (2, 6)))
+    assert planned(blocks(max_daily_deployments=2), memory={"ancillary": week}).offers["ECRS"].min() > 3.4
+    assert planned(blocks(max_weekly_deployments=2), memory={"ancillary": week}).offers["ECRS"].max() == 0.0
+    nearly = ReserveMemory(deployed=(AT - timedelta(days=7) + 2 * HOUR, week.deployed[0]))
+    sold = planned(blocks(max_weekly_deployments=2), memory={"ancillary": nearly}).offers["ECRS"]
     assert sold[7] == 0.0 and sold[9] > 3.4, "the older one has left the seven days"
 
 
 def followed(contract, mwh, told, memory=None, start=AT):
     """The memory after quarter hours of these MWh."""
     over = Grid.regular(start, start + 15 * MINUTE * len(mwh), 15)
-    return contract.remember(memory or {}, actuals(site(group("g", "s21")), over, {"g": mwh}, {POINT: [20] * len(mwh)}, calls=told))
+    return contract.remember(
+        memory or ReserveMemory(), actuals(site(group("g", "s21")), over, {"g": mwh}, {POINT: [20] * len(mwh)}, calls=told)
+    )
 
 
 @pytest.mark.parametrize(
@@ -97,23 +98,23 @@ def test_the_band_is_judged_on_the_meter_before(load_mw, strike):
     """1 MW of 3.5 asked for: from ten minutes on, whole quarter hours."""
     told = (drop(AT + 15 * MINUTE, AT + HOUR),)
     memory = followed(blocks(), [FULL / 4, FULL / 4, load_mw / 4, load_mw / 4, FULL / 4], told)
-    assert memory[STRIKES] == ([told[0].start_at.isoformat()] if strike else [])
-    assert memory[DEPLOYED] == [told[0].start_at.isoformat()] and memory[OPEN] == {} and memory[BEFORE_MW] == FULL
+    assert memory.strikes == ((told[0].start_at,) if strike else ())
+    assert memory.deployed == (told[0].start_at,) and memory.open == {} and memory.before_mw == FULL
 
 
 def test_an_instruction_over_several_hours_is_judged_at_its_end():
     contract, told = blocks(), (drop(AT + 45 * MINUTE, AT + 2 * HOUR),)
     memory = followed(contract, [FULL / 4] * 4, told)
-    assert memory[STRIKES] == [] and list(memory[OPEN]) == ["c1"]
+    assert memory.strikes == () and list(memory.open) == ["c1"]
     memory = followed(contract, [2.5 / 4] * 3 + [3.5 / 4], told, memory, AT + HOUR)
-    assert len(memory[STRIKES]) == 1, "0.75 of 1 MW on average"
+    assert len(memory.strikes) == 1, "0.75 of 1 MW on average"
     fine = followed(contract, [2.5 / 4] * 4, told, followed(contract, [FULL / 4] * 4, told), AT + HOUR)
-    assert fine[STRIKES] == []
+    assert fine.strikes == ()
 
 
 def test_two_strikes_in_a_year_disqualify_and_are_told():
     def struck(*days_ago):
-        return {"ancillary": {STRIKES: sorted((AT - timedelta(days=d)).isoformat() for d in days_ago)}}
+        return {"ancillary": ReserveMemory(strikes=tuple(sorted(AT - timedelta(days=d) for d in days_ago)))}
 
     out = planned(blocks(), memory=struck(10, 300))
     assert out.offers["ECRS"].max() == 0.0
@@ -155,5 +156,5 @@ def test_the_law_of_blocks():
 def test_a_gap_in_the_meter_strikes_nobody():
     told = (drop(AT + 15 * MINUTE, AT + HOUR),)
     memory = followed(blocks(), [FULL / 4, "NaN", "NaN", "NaN", FULL / 4], told)
-    assert memory[STRIKES] == []
-    assert datetime.fromisoformat(memory[DEPLOYED][0]) == told[0].start_at
+    assert memory.strikes == ()
+    assert memory.deployed[0] == told[0].start_at

@@ -199,7 +199,7 @@ def test_a_call_is_firm_also_without_a_solver():
     for session in (None, Dead()):
         made = made_of(drr(), [-30.0] * 8, calls=calls, session=session)
         np.testing.assert_allclose(made.load_mw, [24, 14, 14, 24, 24, 24, 24, 24], atol=1e-6)
-    assert drr().bounds(miso(), {}, calls, Interval(NOON, NOON + HOUR)) == Bounds()
+    assert drr().bounds(miso(), drr().memory_from({}), calls, Interval(NOON, NOON + HOUR)) == Bounds()
 
 
 def test_a_day_ahead_award_is_bought_back_where_that_pays():

@@ -17,6 +17,7 @@ from optimizer.domain.site import GroupNow, Mode
 from optimizer.domain.time_periods import TimePeriod, holidays, period_at
 from optimizer.obligations.ers.calendar import hours_left, term
 from optimizer.obligations.ers.contract import Ers
+from optimizer.obligations.ers.terms import ErsMemory
 from optimizer.obligations.hashing import Hashing
 from optimizer.obligations.plant import Plant
 from optimizer.obligations.power import Power
@@ -95,8 +96,8 @@ def test_ex4_poor_availability_too():
     assert sum(line.amount_usd for line in found).quantize(D("0.01")) == D("127540.59")
     # 1,952 intervals of which eight are the event's: an availability of 0.8825 needs hours the example leaves open.
     for available, paid in ((D("0.8825"), "112554.57"), (D("0.9712"), "127540.59"), (D("0.84"), "89992.64")):
-        memory = {"ers": {"obligated_h": "4800", "available_h": str(available * 4800), "gross_usd": "141520",
-                          "event_weight": str(D(41) / 6), "event_done": str(D("5.825") + D(1) / 3)}}  # fmt: skip
+        memory = {"ers": ErsMemory.from_json({"obligated_h": "4800", "available_h": str(available * 4800), "gross_usd": "141520",
+                          "event_weight": str(D(41) / 6), "event_done": str(D("5.825") + D(1) / 3)})}  # fmt: skip
         quiet = Grid.regular(OCTOBER - timedelta(hours=1), OCTOBER, 15)
         after = actuals(site(group("g")), quiet, {"g": ["0"] * 4}, {POINT: ["0"] * 4}, memory=memory)
         (part,) = contract.terms(quiet, Market.ERCOT, memory["ers"])
@@ -118,7 +119,7 @@ def test_availability_counts_intervals_of_the_whole_term():
 def test_days_add_up_to_their_term():
     """Settled day by day with the days before in memory, the lines add up to what the term as a whole pays."""
     contract, real = ers(), whole_term(BAD, away=130)
-    memory = {}
+    memory = ErsMemory()
     total, at = D(0), JUNE
     from optimizer.domain.actuals import Actuals
 
@@ -127,17 +128,17 @@ def test_days_add_up_to_their_term():
         a, b = TERM.index(at), TERM.index(end - timedelta(minutes=1)) + 1
         week = Actuals(
             real.site, Grid(TERM.edges[a : b + 1]), {"g": real.energy_mwh["g"][a:b]}, {"g": [D(0)] * (b - a)}, {POINT: [D(0)] * (b - a)},
-            [D(45)] * (b - a), calls=real.calls, memory={"ers": dict(memory)},
+            [D(45)] * (b - a), calls=real.calls, memory={"ers": memory},
         )  # fmt: skip
         total += sum(line.amount_usd for line in contract.settle(week))
         memory = contract.remember(memory, week)
         at = end
     once = sum(line.amount_usd for line in contract.settle(real))
     assert total == pytest.approx(once, abs=D("0.0001"))
-    assert memory["deployed_h"] == pytest.approx(1 + 42.5 / 60)
-    assert (memory["term"], memory["obligated_h"]) == ("2026-06-01", 488 - 1.5), "six quarters of the event were obligated"
+    assert memory.deployed_h == pytest.approx(1 + 42.5 / 60)
+    assert (memory.term, memory.obligated_h) == (date(2026, 6, 1), 488 - 1.5), "six quarters of the event were obligated"
     later = contract.terms(Grid.regular(OCTOBER, OCTOBER + timedelta(hours=1), 15), Market.ERCOT, memory)[0]
-    assert "obligated_h" not in contract.recalled(memory, later), "a new term begins from nothing"
+    assert not contract.recalled(memory, later).obligated_h, "a new term begins from nothing"
 
 
 def ending(days):
@@ -156,12 +157,12 @@ def ending(days):
 
 def by_days(contract, real):
     """Dollars by operating day, each settled with the days before in memory, and the memory after the last."""
-    memory, usd, at = {}, {}, JUNE
+    memory, usd, at = ErsMemory(), {}, JUNE
     while at < OCTOBER:
         a = TERM.index(at)
         one = replace(
             real, grid=Grid(TERM.edges[a : a + 97]), energy_mwh={"g": real.energy_mwh["g"][a : a + 96]}, hash_ph_days={"g": [D(0)] * 96},
-            energy_price={POINT: [D(0)] * 96}, hashprice=[D(45)] * 96, memory={"ers": dict(memory)},
+            energy_price={POINT: [D(0)] * 96}, hashprice=[D(45)] * 96, memory={"ers": memory},
         )  # fmt: skip
         lines = list(contract.settle(one))
         usd[at.astimezone(Market.ERCOT.tz).date()] = sum((line.amount_usd for line in lines), D(0))
@@ -179,10 +180,10 @@ def test_used_up_hours_end_the_obligation_with_their_day():
     real = replace(real, energy_mwh={"g": _low(real.energy_mwh["g"], (14, 15))})
     contract = ers()
     usd, memory = by_days(contract, real)
-    assert memory["used_up"] == "2026-07-15" and memory["deployed_h"] == pytest.approx(13.0)
+    assert memory.used_up == date(2026, 7, 15) and memory.deployed_h == pytest.approx(13.0)
     assert usd[date(2026, 7, 15)] == DAY and usd[date(2026, 7, 16)] == 0 and usd[date(2026, 9, 30)] == 0
     assert sum(usd.values()) == 45 * DAY, "June, and fifteen days of July"
-    assert memory["obligated_h"] == 45 * 4 - 7, "the events' own quarters count by their performance"
+    assert memory.obligated_h == 45 * 4 - 7, "the events' own quarters count by their performance"
     figures = {score.name: score for score in contract.progress(memory, OperatingDay(Market.ERCOT, date(2026, 9, 30)))}
     assert figures["ers: deployed"].value == pytest.approx(13.0) and "12 h since 1 June 2026" in figures["ers: deployed"].how
     assert figures["ers: availability so far"].value == pytest.approx(100.0)
@@ -196,14 +197,14 @@ def test_a_renewed_obligation_begins_anew_on_the_day_after():
     real = whole_term((), calls=ending((14, 15)))
     contract = ers(renewal=True)
     usd, memory = by_days(contract, real)  # the load stays up: no performance at all in the events
-    assert memory["term"] == "2026-07-16" and memory["deployed_h"] == 0 and "used_up" not in memory
-    assert (memory["event_weight"], memory["obligated_h"]) == (0.0, 77 * 4)
+    assert memory.term == date(2026, 7, 16) and memory.deployed_h == 0 and memory.used_up is None
+    assert (memory.event_weight, memory.obligated_h) == (0.0, 77 * 4)
     assert sum((v for day, v in usd.items() if day > date(2026, 7, 15)), D(0)) == 77 * DAY
     assert sum((v for day, v in usd.items() if day <= date(2026, 7, 15)), D(0)) == pytest.approx(D(0), abs=D("0.0001"))
     now = next(iter(contract.progress(memory, OperatingDay(Market.ERCOT, date(2026, 9, 30)))))
     assert (now.value, now.how) == (0.0, "of at most 12 h since 16 July 2026")
     again = contract.terms(
-        Grid.regular(local(7, 15, 0), local(7, 17, 0), 15), Market.ERCOT, {"used_up": "2026-07-15", "term": "2026-06-01"}
+        Grid.regular(local(7, 15, 0), local(7, 17, 0), 15), Market.ERCOT, ErsMemory(used_up=date(2026, 7, 15), term=date(2026, 6, 1))
     )
     assert [(part.begins, part.first, part.last) for part in again] == [(date(2026, 6, 1), 0, 96), (date(2026, 7, 16), 96, 192)]
     assert (again[0].ahead, again[1].ahead) == ((0,), (76 * 4,))
@@ -221,7 +222,11 @@ def _low(mwh, days):
 def test_a_plan_after_the_hours_are_used_up_stands_by_for_nothing():
     """A dear afternoon with no hour to give up: it sleeps, for nothing is owed any more; renewed, it stands by."""
     over = Grid.regular(local(7, 20, 12), local(7, 20, 18), 60)
-    memory = {"ers": {"term": "2026-06-01", "obligated_h": 180, "available_h": 171, "gross_usd": 180 * 290.0, "used_up": "2026-07-15"}}
+    memory = {
+        "ers": ErsMemory.from_json(
+            {"term": "2026-06-01", "obligated_h": 180, "available_h": 171, "gross_usd": 180 * 290.0, "used_up": "2026-07-15"}
+        )
+    }
     ahead = outlook([50, 115, 115, 115, 115, 50], over, hashprice=40.0)
     for renewal, load, said in ((False, 0, "not obligated again before 1 October"), (True, 42, "obligated anew")):
         made = plan(miner(), (*BOOK, ers(rest_available=0.95, renewal=renewal)), ahead, so_far(over.start, memory=memory))
@@ -233,7 +238,7 @@ def test_three_failed_tests_in_a_row_leave_nothing():
     test = event(CallKind.TEST)
     assert settle((ers(),), whole_term(BAD, calls=(test,))).net_usd == D("141520.00")
     real = whole_term(BAD, calls=(test,))
-    twice = {"ers": {"failed_tests": 2}}
+    twice = {"ers": ErsMemory.from_json({"failed_tests": 2})}
     assert settle((ers(),), replace(real, memory=twice)).net_usd == D("0.00")
     passed = whole_term(GOOD, calls=(test,))
     assert settle((ers(),), replace(passed, memory=twice)).net_usd == D("141520.00")
@@ -241,9 +246,9 @@ def test_three_failed_tests_in_a_row_leave_nothing():
 
 def test_the_default_baseline_judges_by_the_load_before():
     contract = ers(baseline="default", max_base_load_mw=0.0)
-    real = replace(whole_term((4,) * 8), memory={"ers": {"baseline_mw": 44.0}})
+    real = replace(whole_term((4,) * 8), memory={"ers": ErsMemory.from_json({"baseline_mw": 44.0})})
     assert settle((contract,), real).net_usd == D("141520.00")
-    half = replace(whole_term((24,) * 8), memory={"ers": {"baseline_mw": 44.0}})
+    half = replace(whole_term((24,) * 8), memory={"ers": ErsMemory.from_json({"baseline_mw": 44.0})})
     assert settle((contract,), half).net_usd < D("100000")
 
 
@@ -277,11 +282,11 @@ def test_it_stands_by_where_the_price_says_sleep_and_says_what_that_costs():
     """Late in the term with no hour left to give up, the load stays at its threshold through a dear afternoon; with room it sleeps."""
     over = Grid.regular(local(9, 29, 12), local(9, 29, 18), 60)
     ahead = outlook([50, 150, 150, 150, 150, 50], over, hashprice=40.0)
-    tight = {"ers": {"obligated_h": 480, "available_h": 456, "gross_usd": 480 * 290.0}}
+    tight = {"ers": ErsMemory.from_json({"obligated_h": 480, "available_h": 456, "gross_usd": 480 * 290.0})}
     stays = plan(miner(), (*BOOK, ers()), ahead, so_far(over.start, memory=tight))
     np.testing.assert_allclose(stays.load_mw, [50, 42, 42, 42, 42, 50], atol=2e-3)
     assert any("ers" in r and "costs" in r for r in reasons(stays))
-    loose = {"ers": {"obligated_h": 480, "available_h": 480, "gross_usd": 480 * 290.0}}
+    loose = {"ers": ErsMemory.from_json({"obligated_h": 480, "available_h": 480, "gross_usd": 480 * 290.0})}
     sleeps = plan(miner(), (*BOOK, ers()), ahead, so_far(over.start, memory=loose))
     np.testing.assert_allclose(sleeps.load_mw, [50, 0, 0, 0, 0, 50], atol=1e-6)
     assert any("ers" in r and "given up" in r for r in reasons(sleeps))
@@ -290,7 +295,7 @@ def test_it_stands_by_where_the_price_says_sleep_and_says_what_that_costs():
 def test_it_stands_by_with_as_much_as_sheds_the_promise_in_time():
     """38 MW are to stand over the 4 MW that may run on; 95 of 100 rigs were measured to shed within 30 minutes: 44 MW must stand."""
     over = Grid.regular(local(9, 29, 12), local(9, 29, 18), 60)
-    tight = {"ers": {"obligated_h": 480, "available_h": 456, "gross_usd": 480 * 290.0}}
+    tight = {"ers": ErsMemory.from_json({"obligated_h": 480, "available_h": 456, "gross_usd": 480 * 290.0})}
     measured = {"g": GroupNow({"normal": 20_000.0}, shed=((60.0, 0.5), (600.0, 0.95)))}
     ahead = outlook([50, 150, 150, 150, 150, 50], over, hashprice=40.0)
     made = plan(miner(), (*BOOK, ers()), ahead, so_far(over.start, memory=tight, groups=measured))
@@ -320,7 +325,7 @@ def test_a_deployment_goes_down_to_the_base_load_and_comes_back():
     made = plan(miner(), (*BOOK, ers()), ahead, so_far(over.start, calls=(loose,)))
     assert made.load_mw[2:9].max() <= MBL + 1e-6, "from the sustained response on the base load counts, whatever the figure says"
     assert made.load_mw[1] == pytest.approx(50)
-    quiet = ers().bounds(miner(), {}, (call,), Interval(local(7, 15, 14), local(7, 15, 15)))
+    quiet = ers().bounds(miner(), ers().memory_from({}), (call,), Interval(local(7, 15, 14), local(7, 15, 15)))
     assert quiet.cap_mw == float("inf")
 
 
@@ -340,7 +345,7 @@ def test_the_program_never_says_more_than_the_bill(seed, obligated, share, mw, c
     ahead = outlook(random_prices(rng, len(over)), over)
     base = 6.0 if called else float(rng.uniform(0, 3))
     contract = ers(mw=mw, max_base_load_mw=base, rest_available=rest)
-    memory = {"ers": {"obligated_h": obligated, "available_h": obligated * share, "gross_usd": obligated * mw * 7.25}}
+    memory = {"ers": ErsMemory.from_json({"obligated_h": obligated, "available_h": obligated * share, "gross_usd": obligated * mw * 7.25})}
     calls = (event(day=15),) if not called else (
         Call(source="qse", known_at=over.start, id="x", version=1, obligation="ers", kind=CallKind.DEPLOY, notice_at=over.start,
              start_at=over.start, end_at=local(9, 28, 15, 10), mw_cap=50.0),

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from markets.grid import Grid, Market, OperatingDay
 from optimizer.domain.actuals import Actuals
-from optimizer.obligations.forward import DELIVERED_PH_DAYS, NEEDED_PH_DAYS, Forward
+from optimizer.obligations.forward import DeliveryMemory, Forward
 from optimizer.obligations.hashing import Hashing
 from optimizer.obligations.power import Power
 from optimizer.planning.plan import plan
@@ -70,7 +70,7 @@ def test_bills_of_two_parts_of_a_day_add_up_to_the_days(seed, cut):
     whole = settle((contract,), hashed(ph, day())).net_exact_usd
     first = settle((contract,), hashed(ph[:cut], day(cut))).net_exact_usd
     had = sum(Decimal(p) for p in ph[:cut]) / 24
-    memory = {"forward": {DELIVERED_PH_DAYS: float(had), NEEDED_PH_DAYS: 100 * cut / 24}}
+    memory = {"forward": DeliveryMemory(delivered_ph_days=float(had), needed_ph_days=100 * cut / 24)}
     rest = settle((contract,), hashed(ph[cut:], day(24 - cut, MIDNIGHT + timedelta(hours=cut)), memory=memory)).net_exact_usd
     assert abs(first + rest - whole) < Decimal("1e-9")
 
@@ -102,9 +102,9 @@ def test_what_was_delivered_before_the_plan_counts():
     where = site(group("g", rigs=1000))
     rest = day(12, MIDNIGHT + timedelta(hours=12))
     book = (Hashing(), Power(), Forward(ph=100, usd_per_ph_day=45.0, damages_usd_per_ph_day=60.0))
-    had = so_far(rest.start, memory={"forward": {DELIVERED_PH_DAYS: 100.0, NEEDED_PH_DAYS: 50.0}})
+    had = so_far(rest.start, memory={"forward": DeliveryMemory(delivered_ph_days=100.0, needed_ph_days=50.0)})
     assert not plan(where, book, outlook([200.0] * 12, rest), had).load_mw.any()
-    none = so_far(rest.start, memory={"forward": {DELIVERED_PH_DAYS: 0.0, NEEDED_PH_DAYS: 50.0}})
+    none = so_far(rest.start, memory={"forward": DeliveryMemory(delivered_ph_days=0.0, needed_ph_days=50.0)})
     assert plan(where, book, outlook([200.0] * 12, rest), none).load_mw == pytest.approx([3.5] * 12)
 
 
@@ -124,10 +124,12 @@ def test_a_floor_that_is_missed_costs_what_the_forward_owes():
 
 def test_what_was_delivered_so_far():
     contract = Forward(ph=100, usd_per_ph_day=47.0)
-    memory = contract.remember({}, hashed(["200"] * 3 + ["0"] * 3, day(6)))
+    memory = contract.remember(contract.memory_type(), hashed(["200"] * 3 + ["0"] * 3, day(6)))
     (score,) = contract.progress(memory, OperatingDay(Market.ERCOT, MIDNIGHT.date()))
     assert (score.value, score.unit) == (pytest.approx(25.0), "PH/s-days") and "of 25 PH/s-days" in score.how
-    assert not list(Forward(ph=100, usd_per_ph_day=47.0, delivery="cash").progress({}, OperatingDay(Market.ERCOT, MIDNIGHT.date())))
+    assert not list(
+        Forward(ph=100, usd_per_ph_day=47.0, delivery="cash").progress(DeliveryMemory(), OperatingDay(Market.ERCOT, MIDNIGHT.date()))
+    )
 
 
 def test_a_forward_in_cash_decides_nothing():

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from optimizer.domain.generator import RUNNING_MW, SINCE, Generator
+from optimizer.domain.generator import Generator, GeneratorMemory
 from optimizer.domain.net_load import followed, greedy, net_mwh
 from optimizer.domain.site import Hall, Meter, Scope
 from optimizer.obligations.block import Block
@@ -95,7 +95,7 @@ def test_minimum_load_no_load_fuel_and_starts_by_hand():
     }
     running = actuals(
         field(), grid(1, 60), {"rigs": ["3.5"]}, {POINT: ["30"]},
-        generated_mwh={"generation": [D(3)]}, memory={"generation": {RUNNING_MW: 3.0}},
+        generated_mwh={"generation": [D(3)]}, memory={"generation": GeneratorMemory(running_mw=3.0)},
     )  # fmt: skip
     assert ("generation", "starts") not in settle((contract,), running).totals, "it ran before: no start"
 
@@ -134,7 +134,7 @@ def test_a_plan_earns_what_the_best_of_all_schedules_earns(seed):
 
 def test_minimum_times_keep_it_as_it_is_and_the_past_counts():
     over = grid(6, 60)
-    running = so_far(memory={"generation": {RUNNING_MW: 3.0, SINCE: (AT - timedelta(minutes=30)).isoformat()}})
+    running = so_far(memory={"generation": GeneratorMemory(running_mw=3.0, since=(AT - timedelta(minutes=30)))})
     cheap = outlook([1.0] * 6, over)
     assert plan(field(), book(min_mw=2.0), cheap, running).generation["generation"].max() == 0.0
     held = plan(field(), book(min_mw=2.0, min_up_min=120), cheap, running)
@@ -152,13 +152,13 @@ def test_an_outage_leaves_the_line_alone():
     made = plan(where, (Hashing(), Power(), contract, Plant()), outlook([30.0] * 3, grid(3, 60)), so_far())
     np.testing.assert_allclose(made.load_mw, [3.5, 0.5, 3.5], atol=1e-6)
     spans = grid(3, 60).intervals
-    assert [contract.bounds(where, {}, (), over).cap_mw for over in spans] == [3.5, 0.5, 3.5]
+    assert [contract.bounds(where, contract.memory_from({}), (), over).cap_mw for over in spans] == [3.5, 0.5, 3.5]
 
 
 def test_a_called_floor_or_cap_stands_above_the_machine():
     """A cap lets the machine turn down to what may flow out; a machine that must stay on gives way to it."""
     cap = call("plant", AT, AT + timedelta(hours=2), mw_cap=0.4)
-    running = so_far(memory={"generation": {RUNNING_MW: 3.0, SINCE: AT.isoformat()}}, calls=(cap,))
+    running = so_far(memory={"generation": GeneratorMemory(running_mw=3.0, since=AT)}, calls=(cap,))
     made = plan(field(), book(min_mw=2.0, min_up_min=240), outlook([90.0] * 4, grid(4, 60)), running)
     assert made.load_mw[:2].max() <= 0.4 + 1e-6
     assert (made.load_mw - made.generation["generation"]).min() >= -1e-6

@@ -16,7 +16,7 @@ from markets.grid import Grid, Market, OperatingDay
 from optimizer.domain.actuals import Actuals
 from optimizer.domain.site import Scope
 from optimizer.obligations.hashing import Hashing
-from optimizer.obligations.hosting import PROMISED_MWH, RUN_MWH, Hosting
+from optimizer.obligations.hosting import Hosting, UptimeMemory
 from optimizer.obligations.power import Power
 from optimizer.planning.explain import breakevens, reasons
 from optimizer.planning.plan import plan
@@ -65,7 +65,7 @@ def test_the_uptime_of_a_month_is_owed_once_over_many_bills():
     first = ran(["0"] * 4, ["3.5", "3.5", "0", "3.5"], ["30"] * 4)
     owed = settle((agreement,), first).totals[("hosting", "uptime_credit")]
     assert owed == Decimal("-280.00")  # 13.3 MWh promised, 10.5 run
-    memory = {"hosting": {RUN_MWH: 10.5, PROMISED_MWH: 13.3}}
+    memory = {"hosting": UptimeMemory(run_mwh=10.5, promised_mwh=13.3)}
     second = ran(["0"] * 20, ["3.5"] * 20, ["30"] * 20, grid(20, 60, AT + timedelta(hours=4)), memory=memory)
     assert settle((agreement,), second).totals[("hosting", "uptime_credit")] == Decimal("280.00"), "made good, the credit comes back"
     whole = ran(["0"] * 24, ["3.5", "3.5", "0"] + ["3.5"] * 21, ["30"] * 24)
@@ -124,7 +124,7 @@ def test_a_floor_that_is_missed_costs_its_uptime_credit():
 
 def test_how_the_month_stands():
     contract = Hosting(usd_per_mwh=12.0, uptime=0.9, credit_usd_per_mwh=5.0, strike_usd_per_mwh=90.0, scope=GUEST)
-    memory = contract.remember({}, ran(["0"] * 4, ["3.5", "3.5", "0", "0"], ["30", "30", "30", "100"]))
+    memory = contract.remember(contract.memory_type(), ran(["0"] * 4, ["3.5", "3.5", "0", "0"], ["30", "30", "30", "100"]))
     uptime, missing = contract.progress(memory, OperatingDay(Market.ERCOT, AT.date()))
     assert uptime.value == pytest.approx(100 * 2 / 3), "two of the three hours under the strike"
     assert "90 % promised" in uptime.how and missing.value == pytest.approx(0.9 * 3 * 3.5 - 2 * 3.5)

@@ -19,6 +19,7 @@ from optimizer.domain.capacity_seasons import season, season_start
 from optimizer.domain.site import Hall, Meter, Mode
 from optimizer.obligations.hashing import Hashing
 from optimizer.obligations.lmr import Lmr
+from optimizer.obligations.lmr.memory import LmrMemory, LoadAtTest
 from optimizer.obligations.plant import Plant
 from optimizer.obligations.power import Power
 from optimizer.planning.explain import reasons
@@ -142,13 +143,19 @@ def test_it_is_due_when_the_registered_notice_is_over():
 def test_bounds_from_a_little_before_it_is_due_to_the_recall():
     contract, where = lmr(notice_min=60), miso()
     calls = (call(NOON, None, notice=NOON, mw_cap=10.0),)
-    at = lambda minute: contract.bounds(where, {}, calls, Interval(NOON + minute * MINUTE, NOON + (minute + 5) * MINUTE)).cap_mw  # noqa: E731
+
+    def at(minute):
+        over = Interval(NOON + minute * MINUTE, NOON + (minute + 5) * MINUTE)
+        return contract.bounds(where, contract.memory_from({}), calls, over).cap_mw
+
     assert [at(m) for m in (-5, 0, 50, 55, 60, 600)] == [float("inf"), 10.0, 10.0, 4.0, 4.0, 4.0]
-    assert contract.bounds(where, {}, calls, Interval(NOON, NOON + HOUR)).cap_mw == 10.0, "a far hour is not given up for five minutes"
+    assert contract.bounds(where, contract.memory_from({}), calls, Interval(NOON, NOON + HOUR)).cap_mw == 10.0, (
+        "a far hour is not given up for five minutes"
+    )
     recall = Call(source="miso", known_at=NOON + 3 * HOUR, id="e1", version=2, obligation="lmr", kind=CallKind.RECALL,
                   notice_at=NOON + 3 * HOUR, start_at=NOON + 3 * HOUR)  # fmt: skip
     after = Interval(NOON + 3 * HOUR, NOON + 4 * HOUR)
-    assert contract.bounds(where, {}, (*calls, recall), after).cap_mw == float("inf")
+    assert contract.bounds(where, contract.memory_from({}), (*calls, recall), after).cap_mw == float("inf")
 
 
 def test_on_a_baseline_the_market_says_what_it_is():
@@ -193,7 +200,7 @@ def test_what_cannot_be_shed_is_named_and_costs_what_the_bill_says():
 
 def folded(contract, real, hours=1, memory=None):
     """Memory after every stretch of so many hours, as the loop or the ledger would hand them in."""
-    memory = memory or {}
+    memory = memory or LmrMemory()
     per = hours * 12
     for a in range(0, len(real.grid), per):
         piece = slice(a, a + per)
@@ -214,15 +221,15 @@ def test_it_remembers_the_calls_of_the_season_and_forgets_them_with_it():
     load = ["24"] * 14 + ["4"] * 4 + ["24"] * 6
     contract = lmr()
     memory = folded(contract, a_day(load, (call(est(7, 16, 14), est(7, 16, 18)),)))
-    assert (memory["season"], memory["called"], memory["highest_mw"]) == ("2025-06-01", ["e1"], 24.0)
+    assert (memory.season, memory.called, memory.highest_mw) == (date(2025, 6, 1), ("e1",), 24.0)
     memory = folded(contract, a_day(load, (call(est(7, 17, 14), est(7, 17, 18), id_="e2"),), date(2025, 7, 17)), 24, memory)
-    assert memory["called"] == ["e1", "e2"]
+    assert memory.called == ("e1", "e2")
     made = plan(
         miso(), (*BOOK, contract), outlook({HUB: [30.0]}, Grid.regular(NOON, NOON + HOUR, 60)), so_far(NOON, memory={"lmr": memory})
     )
     assert "lmr: 2 of 5 calls of this summer answered, 3 left" in reasons(made)
     fall = folded(contract, a_day(["20"] * 24, (), date(2025, 9, 1)), 24, memory)
-    assert (fall["season"], fall["called"], fall["highest_mw"]) == ("2025-09-01", [], 20.0)
+    assert (fall.season, fall.called, fall.highest_mw) == (date(2025, 9, 1), (), 20.0)
 
 
 @pytest.mark.parametrize("hours", [1, 3, 24])
@@ -235,20 +242,20 @@ def test_a_real_test_goes_from_four_fifths_of_the_highest_demand_to_the_firm_ser
     load = ["24"] * 13 + [before] + [during] * 4 + ["24"] * 6
     test = call(est(7, 16, 14), est(7, 16, 18), kind=CallKind.TEST, id_="t1")
     memory = folded(lmr(), a_day(load, (test,)), hours)
-    assert memory["failed"] is failed
+    assert memory.failed is failed
     later = replace(flat(OperatingDay(Market.MISO, date(2025, 7, 17)).grid(60), "24"), memory={"lmr": memory})
     assert settle((lmr(),), later).net_usd == (D("0.00") if failed else D("13330.00"))
     fall = replace(flat(OperatingDay(Market.MISO, date(2025, 9, 1)).grid(60), "24"), memory={"lmr": memory})
     assert settle((lmr(),), fall).net_usd == D("1832.00"), "a new season begins from nothing"
     again = call(est(7, 18, 14), est(7, 18, 18), kind=CallKind.TEST, id_="t2")
-    assert folded(lmr(), a_day(["24"] * 14 + ["4"] * 4 + ["24"] * 6, (again,), date(2025, 7, 18)), hours, memory)["failed"] is False
+    assert folded(lmr(), a_day(["24"] * 14 + ["4"] * 4 + ["24"] * 6, (again,), date(2025, 7, 18)), hours, memory).failed is False
 
 
 def test_on_a_baseline_a_test_shows_all_of_the_registered_reduction():
     contract = lmr(method="baseline", baseline_mw=24.0, firm_service_mw=None)
     test = call(est(7, 16, 14), est(7, 16, 18), kind=CallKind.TEST, id_="t1")
-    assert not folded(contract, a_day(["5"] * 14 + ["4"] * 4 + ["5"] * 6, (test,)))["failed"]
-    assert folded(contract, a_day(["24"] * 14 + ["5"] * 4 + ["24"] * 6, (test,)))["failed"]
+    assert not folded(contract, a_day(["5"] * 14 + ["4"] * 4 + ["5"] * 6, (test,))).failed
+    assert folded(contract, a_day(["24"] * 14 + ["5"] * 4 + ["24"] * 6, (test,))).failed
 
 
 def test_a_plan_runs_the_hour_before_a_known_test_and_earns_the_pass():
@@ -256,7 +263,7 @@ def test_a_plan_runs_the_hour_before_a_known_test_and_earns_the_pass():
     over = Grid.regular(NOON, NOON + 8 * HOUR, 60)
     dear = outlook({HUB: [150.0] * 8}, over)
     test = call(NOON + 3 * HOUR, NOON + 7 * HOUR, kind=CallKind.TEST, id_="t1")
-    memory = {"season": "2025-06-01", "highest_mw": 24.0}
+    memory = LmrMemory(season=date(2025, 6, 1), highest_mw=24.0)
     made = plan(miso(), (*BOOK, lmr()), dear, so_far(NOON, calls=(test,), memory={"lmr": memory}))
     np.testing.assert_allclose(made.load_mw, [0, 0, 19.2, 0, 0, 0, 0, 0], atol=1e-6)
     weak = plan(miso(group("g", rigs=3000, modes=ONE)), (*BOOK, lmr()), dear, so_far(NOON, calls=(test,), memory={"lmr": memory}))
@@ -269,7 +276,8 @@ def test_a_plan_runs_the_hour_before_a_known_test_and_earns_the_pass():
 
 def test_how_the_season_stands():
     """Five calls in summer: one was answered. In the fall none was, and no test either."""
-    memory = {"season": "2025-06-01", "called": ["e1"], "tests": {"t1": {"before_mw": 20.0, "most_mw": 9.0}}, "failed": True}
+    tests = {"t1": LoadAtTest(20.0, 9.0)}
+    memory = LmrMemory(season=date(2025, 6, 1), called=("e1",), tests=tests, failed=True)
     found = {s.name: s for s in lmr().progress(memory, OperatingDay(Market.MISO, date(2025, 7, 16)))}
     assert (found["lmr: calls left"].value, found["lmr: calls left"].how) == (4, "1 of 5 of the summer answered")
     assert found["lmr: last test"].value == 0
@@ -296,7 +304,7 @@ def test_it_says_what_it_pays(seed, mw, base, notice, firm, begins, lasts, open_
     start = NOON + begins * 15 * MINUTE
     calls = [call(start, None if open_ else start + lasts * 15 * MINUTE, mw_delta=0.5)]
     calls += [call(start + 20 * MINUTE, start + 3 * HOUR, id_="e2", mw_delta=0.1)] if twice else []
-    memory = {"lmr": {"season": "2025-06-01", "failed": failed}}
+    memory = {"lmr": LmrMemory(season=date(2025, 6, 1), failed=failed)}
     kit.holds(contract, where, ahead, rng, linear=True)
     # The load of the kit is given by chance: with no cap of its own the call binds it only in money.
     loose = contract.model_copy(update={"lead_min": 0.0})

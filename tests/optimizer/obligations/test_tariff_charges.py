@@ -13,14 +13,13 @@ from pydantic import ValidationError
 
 from markets.facts import Award
 from markets.grid import Grid, Market
-from optimizer.domain.periods import PERIOD
 from optimizer.domain.site import Meter
 from optimizer.obligations.block import Block, SellBack
 from optimizer.obligations.generation import Generation
 from optimizer.obligations.hashing import Hashing
 from optimizer.obligations.plant import Plant
 from optimizer.obligations.power import Power
-from optimizer.obligations.transmission import OWN_PEAK_MW, Transmission
+from optimizer.obligations.transmission import OwnPeakMemory, Transmission
 from optimizer.planning.plan import plan
 from optimizer.settlement.settle import settle
 from tests.conformance import obligation_kit as kit
@@ -46,9 +45,9 @@ def test_only_the_window_of_a_workday_counts():
     assert not settle((holiday,), real).lines
     off = Transmission(method="ncp", usd_per_kw_year=12.0, weekdays=False, interval_min=60)
     assert settle((off,), saturday).net_usd == D("-9000.00")
-    assert ON_PEAK.remember({}, real)[OWN_PEAK_MW] == 5.0
+    assert ON_PEAK.remember(ON_PEAK.memory_type(), real).own_peak_mw == 5.0
     rest = actuals(
-        where, hours_of(AT, 12), {"g": load}, {POINT: ["40"] * 12}, memory={"on-peak": {OWN_PEAK_MW: 4.5, PERIOD: 2026 * 12 + 7}}
+        where, hours_of(AT, 12), {"g": load}, {POINT: ["40"] * 12}, memory={"on-peak": OwnPeakMemory(own_peak_mw=4.5, period=2026 * 12 + 7)}
     )
     assert settle((ON_PEAK,), rest).net_usd == D("-5000.00"), "only the raise is charged"
 

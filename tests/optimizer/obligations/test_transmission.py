@@ -22,7 +22,7 @@ from optimizer.lp.trajectory import actuals_of, unpack
 from optimizer.obligations.block import Block
 from optimizer.obligations.hashing import Hashing
 from optimizer.obligations.power import Power
-from optimizer.obligations.transmission import OWN_PEAK_MW, Transmission
+from optimizer.obligations.transmission import OwnPeakMemory, Transmission
 from optimizer.planning.plan import plan, program_of, rigs_of
 from optimizer.settlement.settle import settle
 from tests.conformance import obligation_kit as kit
@@ -99,9 +99,9 @@ def test_minimum_billing_demand_avoids_nothing_at_system_peaks():
         (Decimal("77"), 15),
         (Decimal("21.5"), 30),
     ]
-    known = replace(real, memory={"transmission": {OWN_PEAK_MW: 101.5}})
+    known = replace(real, memory={"transmission": OwnPeakMemory(own_peak_mw=101.5)})
     assert settle((contract,), known).net_usd == 0
-    part = replace(real, memory={"transmission": {OWN_PEAK_MW: 100.0}})
+    part = replace(real, memory={"transmission": OwnPeakMemory(own_peak_mw=100.0)})
     assert settle((contract,), part).net_usd == Decimal("-122385.00")
 
 
@@ -109,7 +109,7 @@ def test_a_demand_charge_begins_anew_each_month_and_bills_at_least_the_contract(
     contract = Transmission(method="ncp", usd_per_kw_year=120.0, contract_mw=2.0)
     start = datetime(2026, 9, 1, 4, 30, tzinfo=UTC)  # half an hour before Central midnight
     over = Grid.regular(start, start + timedelta(hours=1), 15)
-    real = metered(one(), over, ["3", "3", "1", "4"], memory={"transmission": {OWN_PEAK_MW: 2.5}})
+    real = metered(one(), over, ["3", "3", "1", "4"], memory={"transmission": OwnPeakMemory(own_peak_mw=2.5)})
     lines = settle((contract,), real).lines
     # 10,000 $ a MW and month: 0.5 MW more in August; in September the contract's 2 MW from its first interval, then 2 MW more.
     assert [(line.quantity, line.amount_usd) for line in lines] == [(Decimal("0.5"), -5000), (2, -20000), (2, -20000)]
@@ -178,10 +178,10 @@ def test_the_operators_own_list_is_kept_and_yields_to_a_called_floor():
     made = plan(where, (Hashing(), Power(), contract), outlook([30.0] * 4), so_far())
     assert made.load_mw == pytest.approx([FULL, 1.0, 1.0, FULL])
     assert "transmission" not in {name for (name, _), usd in made.lines.items() if usd.any()}, "the list is no cash"
-    within = contract.bounds(where, {}, (), Interval(AT + timedelta(minutes=20), AT + timedelta(minutes=25)))
+    within = contract.bounds(where, contract.memory_from({}), (), Interval(AT + timedelta(minutes=20), AT + timedelta(minutes=25)))
     assert (within.cap_mw, within.firm) == (1.0, False) and "list" in within.why
     must = (call("transmission", AT, AT + timedelta(hours=2), mw_target=2.0),)
-    called = contract.bounds(where, {}, must, Interval(AT + timedelta(minutes=20), AT + timedelta(minutes=25)))
+    called = contract.bounds(where, contract.memory_from({}), must, Interval(AT + timedelta(minutes=20), AT + timedelta(minutes=25)))
     assert (called.floor_mw, called.cap_mw, called.firm) == (2.0, 2.0, True)
     kept = plan(where, (Hashing(), Power(), contract), outlook([30.0] * 4), so_far(calls=must))
     assert kept.load_mw == pytest.approx([2.0] * 4)
@@ -203,10 +203,12 @@ def test_a_cap_that_is_missed_costs_what_it_adds_to_the_charge():
 def test_the_own_peak_so_far():
     day = OperatingDay(Market.ERCOT, AT.date())
     contract = Transmission(method="ncp", usd_per_kw_year=12.0, contract_mw=2.0)
-    memory = contract.remember({}, metered(one(), grid(4), ["0", "3.25", "2", "2"]))
+    memory = contract.remember(contract.memory_type(), metered(one(), grid(4), ["0", "3.25", "2", "2"]))
     (score,) = contract.progress(memory, day)
     assert (score.value, score.unit) == (3.25, "MW") and "of August 2026, 15 minutes metered; at least 2 MW" in score.how
-    assert not list(Transmission(method="4cp", usd_per_kw_year=12.0).progress({}, day)), "a coincident peak is no figure of the site alone"
+    assert not list(Transmission(method="4cp", usd_per_kw_year=12.0).progress(OwnPeakMemory(), day)), (
+        "a coincident peak is no figure of the site alone"
+    )
 
 
 def test_a_new_month_does_not_stop_a_site_that_earns():
@@ -222,7 +224,7 @@ def test_a_new_month_does_not_stop_a_site_that_earns():
     assert plan(where, (Hashing(), Power(), month), ahead, so_far(at)).load_mw == pytest.approx([FULL] * 48)
     dear = Transmission(method="ncp", usd_per_kw_year=3600.0)
     assert plan(where, (Hashing(), Power(), dear), ahead, so_far(at)).load_mw.max() < 0.01
-    known = so_far(at, memory={"transmission": {OWN_PEAK_MW: 2.0}})
+    known = so_far(at, memory={"transmission": OwnPeakMemory(own_peak_mw=2.0)})
     end = ahead.grid.start - timedelta(days=3)
     later = outlook([30.0] * 24, Grid.regular(end, end + timedelta(hours=24), 60))
     assert plan(where, (Hashing(), Power(), dear), later, replace(known, at=end)).load_mw == pytest.approx([2.0] * 24, abs=1e-6)

@@ -1,11 +1,8 @@
 """Load-modifying resource (MISO): load promised to be gone in an emergency, paid by the season as capacity.
 
-    credit     = ZRC x days x the auction's $/MW-day of the season                          MISO Tariff, Module E-1 (BPM-011)
-    due        from the instruction plus the registered notice to its recall: load <= firm service level, or <= baseline - mw
-    missing    = max(0, load - that), costs real-time LMP + a share of RSG, and its part of so many days of credit
-
-`memory` holds the season before the grid: season (its first day), called (ids of its instructions), highest_mw (its highest hourly
-demand), hours (the last hours' load), tests (by call id: before_mw, most_mw) and failed (whether the last test failed).
+credit     = ZRC x days x the auction's $/MW-day of the season                          MISO Tariff, Module E-1 (BPM-011)
+due        from the instruction plus the registered notice to its recall: load <= firm service level, or <= baseline - mw
+missing    = max(0, load - that), costs real-time LMP + a share of RSG, and its part of so many days of credit
 """
 
 from __future__ import annotations
@@ -31,12 +28,12 @@ from optimizer.domain.quantities import ActualQuantities
 from optimizer.domain.row_kind import RowKind
 from optimizer.domain.site import NotNegative, Positive, Site, meters_in
 from optimizer.lp.arrays import Yields
+from optimizer.obligations.lmr.memory import LmrMemory, LoadAtTest
 
-SEASON, CALLED, HIGHEST_MW, HOURS, TESTS, FAILED = "season", "called", "highest_mw", "hours", "tests", "failed"
 KEPT_HOURS = 3
 
 
-class Lmr(Contract):
+class Lmr(Contract[LmrMemory]):
     """A load-modifying resource on a meter of its own.
 
     mw                 reduction registered
@@ -51,6 +48,7 @@ class Lmr(Contract):
 
     type: ClassVar[str] = "lmr"
     rule_prefixes: ClassVar[tuple[str, ...]] = ("miso.lmr.", "miso.pra.")
+    memory_type = LmrMemory
     name: str = "lmr"
     mw: Positive = Field(ge=0.1)
     method: Literal["firm", "baseline"] = "firm"
@@ -98,7 +96,7 @@ class Lmr(Contract):
         """The load that may stay when an instruction is due, by what is registered."""
         return self.firm_service_mw if self.firm_service_mw is not None else (self.baseline_mw or 0.0) - self.mw
 
-    def bounds(self, site: Site, memory: Mapping[str, Any], calls: Sequence[Call], over: Interval) -> Bounds:
+    def bounds(self, site: Site, memory: LmrMemory, calls: Sequence[Call], over: Interval) -> Bounds:
         """What the instruction says, and where it is due the firm service level at most."""
         said = super().bounds(site, memory, calls, over)
         return bounded(said, calls, self.name, over, self.most_mw, self.notice_min, self.lead_min)
@@ -124,12 +122,12 @@ class Lmr(Contract):
 
     def _credit(self, its: Quantities[Any], on: Sequence[date]) -> Any:
         """Zonal resource credits that count in each interval, MW."""
-        memory = its.memory(self.name)
-        failed = memory.get(SEASON) if memory.get(FAILED) else None
+        memory = self.memory_from(its.memories)
+        failed = memory.season if memory.failed else None
         found = []
         for day in on:
             mw = its.number(self.zrc.get(season(day), self.mw))
-            lost = failed == season_start(day).isoformat()
+            lost = failed == season_start(day)
             found.append(mw * its.number(float(rule(self._rules, "miso.lmr.test.failed_share", day).value)) if lost else mw)
         zero = its.during(None) * its.number(0)
         return zero + np.array(found, zero.dtype)
@@ -163,44 +161,45 @@ class Lmr(Contract):
 
     # --- memory -----------------------------------------------------------------------------------------------------------------------
 
-    def remember(self, memory: Mapping[str, Any], then: Actuals) -> Mapping[str, Any]:
+    def remember(self, memory: LmrMemory, then: Actuals) -> LmrMemory:
         """Its memory after a stretch of time: instructions, highest demand and tests of the season that the stretch ends in."""
         market, its = then.site.market, ActualQuantities.of(then)
-        last = season_start(_day(then.grid.intervals[-1].start, market)).isoformat()
-        kept = memory if memory.get(SEASON) == last else {}
+        last = season_start(_day(then.grid.intervals[-1].start, market))
+        kept = memory.of_season(last)
         load = its.sum([its.energy_mwh(name) for name in self.scope.names(its.site)]) / its.hours
-        here = [t for t, over in enumerate(then.grid.intervals) if season_start(_day(over.start, market)).isoformat() == last]
+        here = [t for t, over in enumerate(then.grid.intervals) if season_start(_day(over.start, market)) == last]
         seen = Loads.of([then.grid.intervals[t] for t in here], [load[t] for t in here])
-        hours = {**{datetime.fromisoformat(at): mw for at, mw in kept.get(HOURS, {}).items()}, **seen.hours}
-        highest = max([kept.get(HIGHEST_MW, 0.0), *seen.hours.values()])
+        hours = {**kept.hours, **seen.hours}
+        highest = max([kept.highest_mw, *seen.hours.values()])
         calls = calls_in_force(then.calls, self.name)
         started = [c.id for c, _ in spans(calls, CallKind.DEPLOY, self.notice_min, then.grid.over)]
-        tests = dict(kept.get(TESTS, {}))
+        tests = dict(kept.tests)
         for call, span in spans(calls, CallKind.TEST, self.notice_min, then.grid.over):
             most = seen.highest_hour_within(span)
             if most is not None:
-                had = tests.get(call.id, {})
+                had = tests.get(call.id)
                 began = clock_hour((due(call, self.notice_min) or span).start) - HOUR
-                before = had.get("before_mw", hours.get(began, 0.0))
-                tests[call.id] = {"before_mw": before, "most_mw": max(most, had.get("most_mw", 0.0))}
-        return {
-            SEASON: last,
-            CALLED: sorted({*kept.get(CALLED, ()), *started}),
-            HIGHEST_MW: highest,
-            HOURS: {at.isoformat(): hours[at] for at in sorted(hours)[-KEPT_HOURS:]},
-            TESTS: tests,
-            FAILED: self._failed(tests, highest, _day(then.grid.intervals[-1].start, market)),
-        }
+                before = had.before_mw if had else hours.get(began, 0.0)
+                tests[call.id] = LoadAtTest(before, max(most, had.most_mw if had else 0.0))
+        return LmrMemory(
+            load_before_mw=memory.load_before_mw,
+            season=last,
+            called=tuple(sorted({*kept.called, *started})),
+            highest_mw=highest,
+            hours={at: hours[at] for at in sorted(hours)[-KEPT_HOURS:]},
+            tests=tests,
+            failed=self._failed(tests, highest, _day(then.grid.intervals[-1].start, market)),
+        )
 
-    def _failed(self, tests: Mapping[str, Mapping[str, float]], highest_mw: float, on: date) -> bool:
+    def _failed(self, tests: Mapping[str, LoadAtTest], highest_mw: float, on: date) -> bool:
         """Whether the last test in the memory did not show what a test must show."""
         if not tests:
             return False
         last = list(tests.values())[-1]
         reached = float(rule(self._rules, "miso.lmr.test.reached_share", on).value)
         most = self.most_mw + (0.0 if self.method == "firm" else (1.0 - reached) * self.mw)
-        low = self.method == "firm" and last["before_mw"] < self._before_share(on) * highest_mw * (1.0 - METER_SHARE)
-        return low or last["most_mw"] > most * (1.0 + METER_SHARE)
+        low = self.method == "firm" and last.before_mw < self._before_share(on) * highest_mw * (1.0 - METER_SHARE)
+        return low or last.most_mw > most * (1.0 + METER_SHARE)
 
     def _before_share(self, on: date) -> float:
         return float(rule(self._rules, "miso.lmr.test.before_share", on).value)
@@ -219,14 +218,14 @@ class Lmr(Contract):
     def _before_tests(self, program: Any) -> Any:
         """The least load in each interval, MW: the hour before a test that is known ahead."""
         floor = np.zeros(program.n)
-        memory = program.so_far.memory.get(self.name, {})
-        if self.method != "firm" or not memory.get(HIGHEST_MW):
+        memory = self.memory_from(program.memories)
+        if self.method != "firm" or not memory.highest_mw:
             return floor
         for call in program.calls_of(self.name):
             span = due(call, self.notice_min) if call.kind is CallKind.TEST else None
-            if span is None or season_start(_day(span.start, program.site.market)).isoformat() != memory.get(SEASON):
+            if span is None or season_start(_day(span.start, program.site.market)) != memory.season:
                 continue
-            needed = self._before_share(_day(span.start, program.site.market)) * memory[HIGHEST_MW]
+            needed = self._before_share(_day(span.start, program.site.market)) * memory.highest_mw
             whole = Interval(clock_hour(span.start) - HOUR, clock_hour(span.start))
             floor = np.where(program.grid.share_within(whole) >= 1.0, np.maximum(floor, needed), floor)
         return floor
@@ -248,16 +247,16 @@ class Lmr(Contract):
         kept = float(rule(self._rules, "miso.lmr.test.failed_share", on).value)
         return (1.0 - kept) * self.zrc.get(season(on), self.mw) * usd * left
 
-    def progress(self, memory: Mapping[str, Any], day: OperatingDay) -> Iterable[ContractProgress]:
+    def progress(self, memory: LmrMemory, day: OperatingDay) -> Iterable[ContractProgress]:
         """Calls answered and left of the season a day lies in, and its last test."""
-        here = memory if memory.get(SEASON) == season_start(day.on).isoformat() else {}
-        used, allowed = len(here.get(CALLED, ())), self._allowed(day.on)
+        here = memory.of_season(season_start(day.on))
+        used, allowed = len(here.called), self._allowed(day.on)
         if allowed is not None:
             how = f"{used} of {allowed} of the {season(day.on)} answered"
             yield ContractProgress(f"{self.name}: calls left", max(0, allowed - used), "calls", how)
-        if here.get(TESTS):
+        if here.tests:
             yield ContractProgress(
-                f"{self.name}: last test", float(not here.get(FAILED)), "passed", f"1 when it was passed; of the {season(day.on)}"
+                f"{self.name}: last test", float(not here.failed), "passed", f"1 when it was passed; of the {season(day.on)}"
             )
 
     def _allowed(self, on: date) -> int | None:
@@ -269,16 +268,16 @@ class Lmr(Contract):
         """Instructions answered and left of the season, when one is due, and what a failed test costs."""
         market = program.site.market
         on = _day(program.grid.start, market)
-        memory = program.so_far.memory.get(self.name, {})
-        here = memory if memory.get(SEASON) == season_start(on).isoformat() else {}
+        memory = self.memory_from(program.memories)
+        here = memory.of_season(season_start(on))
         for call, span in spans(program.calls_of(self.name), CallKind.DEPLOY, self.notice_min, program.grid.over):
             begins = span.start.astimezone(market.tz)
             until = "recall" if call.end_at is None else f"{call.end_at.astimezone(market.tz):%a %H:%M}"
             yield f"{self.name}: call {call.id} is due from {begins:%a %H:%M} until {until}: at most {self.most_mw:.3f} MW"
-        allowed, used = self._allowed(on), len(here.get(CALLED, ()))
+        allowed, used = self._allowed(on), len(here.called)
         if allowed is not None:
             yield f"{self.name}: {used} of {allowed} calls of this {season(on)} answered, {max(0, allowed - used)} left"
-        if here.get(FAILED):
+        if here.failed:
             yield f"{self.name}: the last test failed; the credit does not count until one is passed or the {season(on)} ends"
 
 

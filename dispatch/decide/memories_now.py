@@ -1,0 +1,24 @@
+"""The memory of every contract at an instant, made in one place for plan and reflex: days, loads at notice, and what generators do."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from dispatch.decide.state import State
+from markets.grid import parse_instant
+from optimizer.domain.book import complete_memories
+from optimizer.domain.generator import GeneratorMemory
+from optimizer.domain.memory import Memory
+from optimizer.planning.plan_json import planned_interval
+
+
+def memories_now(state: State, at: datetime) -> dict[str, Memory]:
+    """By contract name, for the whole book."""
+    return complete_memories(state.setup.book, state.contract_memories.by_contract, dict(state.notice_mw), _generators(state, at))
+
+
+def _generators(state: State, at: datetime) -> dict[str, GeneratorMemory]:
+    """What the plan in force until `at` has each generator make, by contract name."""
+    interval = planned_interval(state.plan, at - timedelta(seconds=1)) if state.plan is not None else None
+    machines = interval.get("generation", {}) if interval else {}
+    return {name: GeneratorMemory(running_mw=m["mw"], since=parse_instant(m["since"])) for name, m in machines.items()}

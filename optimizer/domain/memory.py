@@ -1,0 +1,40 @@
+"""What a contract remembers of the time before a grid: a frozen value of its own type, the same for `bounds`, `shape` and `settle`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+from pydantic import TypeAdapter
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Memory:
+    """What every contract remembers; a contract that remembers more derives a dataclass of its own.
+
+    load_before_mw   by call id: the load of the contract's scope when the call came, MW
+    """
+
+    load_before_mw: Mapping[str, float] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        """As JSON values: instants and days in ISO 8601."""
+        document: dict[str, Any] = TypeAdapter(type(self)).dump_python(self, mode="json")
+        return document
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> Self:
+        """The memory that `to_json` made. Raises pydantic.ValidationError, a ValueError, for another document."""
+        return TypeAdapter(cls).validate_python(document)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PeriodMemory(Memory):
+    """The memory of one month, day or year. `period` is its number; None, where it is not known, fits every period."""
+
+    period: int | None = None
+
+    def of_period(self, period: int) -> Self:
+        """This memory, or an empty one when it is of another period."""
+        return self if self.period in (None, period) else type(self)(period=period, load_before_mw=self.load_before_mw)

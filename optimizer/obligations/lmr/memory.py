@@ -1,0 +1,41 @@
+"""What a load-modifying resource remembers of its season."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date, datetime
+
+from optimizer.domain.memory import Memory
+
+
+@dataclass(frozen=True, slots=True)
+class LoadAtTest:
+    """Hourly demand of a test, MW: in the hour before it was due, and the highest while it was."""
+
+    before_mw: float
+    most_mw: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LmrMemory(Memory):
+    """The season so far.
+
+    season       its first day
+    called       ids of the instructions in it
+    highest_mw   the highest hourly demand
+    hours        the load of the last hours, MW, by their beginning
+    tests        by call id
+    failed       whether the last test failed
+    """
+
+    season: date | None = None
+    called: tuple[str, ...] = ()
+    highest_mw: float = 0.0
+    hours: Mapping[datetime, float] = field(default_factory=dict)
+    tests: Mapping[str, LoadAtTest] = field(default_factory=dict)
+    failed: bool = False
+
+    def of_season(self, season: date) -> LmrMemory:
+        """This memory, or an empty one when it is of another season."""
+        return self if self.season == season else LmrMemory(season=season, load_before_mw=self.load_before_mw)
