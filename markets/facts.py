@@ -9,12 +9,12 @@ from enum import StrEnum
 from markets.grid import Interval
 
 # By market, how long after its interval's end a real-time price may be the newest known. ERCOT publishes a quarter hour about 2 minutes
-# after its end, MISO five minutes about as late: MARKETS section 4.
+# after its end, MISO five minutes about as late: docs/rules.md#ercot-prices.
 STALE_AFTER = {"ercot": timedelta(minutes=20), "miso": timedelta(minutes=12), "tariff": timedelta(days=2)}
 
 
 class PriceMarket(StrEnum):
-    """Which run of which market set a price (CONTRACT, archive import)."""
+    """The run of the market that set a price, as gridstatus names it (docs/reference/archive.md)."""
 
     REAL_TIME_15_MIN = "REAL_TIME_15_MIN"
     REAL_TIME_5_MIN = "REAL_TIME_5_MIN"
@@ -118,7 +118,7 @@ class CallKind(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Call(Fact):
-    """An instruction to the site under one obligation (CONTRACT, Appendix A). Exactly one of the three megawatt figures is set
+    """An instruction to the site under one obligation (docs/reference/http.md). Exactly one of the three megawatt figures is set
     for deploy, set_point and test; `end_at` None means until recall. The highest `version` of an `id` is the one that counts."""
 
     id: str

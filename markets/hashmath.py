@@ -1,4 +1,4 @@
-"""Hashprice formulas (RULES section 5), exact in their units. Pure: the optimizer, the archive and the live sources share them."""
+"""Hashprice formulas (docs/rules.md#hashprice), exact in their units. Pure: the optimizer, the archive and the live sources use them."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def breakeven_usd_per_mwh(usd_per_ph_day: float, j_per_th: float) -> float:
 
 
 def _positive(name: str, value: float) -> float:
-    # mempool reports 0 for both difficulty and hashrate while its node is down: RULES 5.1.
+    # mempool reports 0 for both difficulty and hashrate while its node is down (docs/rules.md#hashprice).
     if not math.isfinite(value) or value <= 0:
         raise ValueError(f"{name} is {value}: it must be above zero")
     return value

@@ -1,4 +1,4 @@
-"""Runs in the feed's child process: ERCOT's documents through gridstatus. Its defects (MARKETS section 2) are handled here and only here.
+"""Runs in the feed's child process: ERCOT's documents through gridstatus. Its defects are handled here and only here.
 
 Every request returns rows [start_s, end_s, point or product, value] and raises the error that occurred.
 """

@@ -15,7 +15,7 @@ from markets.facts import Fact, HashPrice
 from markets.grid import Interval
 from markets.hashmath import SATS_PER_BTC, network_hashrate_eh, subsidy_btc, usd_per_ph_day
 
-# The index averages fees over 144 blocks, a day: RULES section 5.
+# Fees are averaged over 144 blocks, about a day: docs/rules.md#hashprice.
 FEE_BLOCKS = 144
 HOLDS = timedelta(days=1)
 EVERY = timedelta(minutes=5)
@@ -112,7 +112,8 @@ class _LiveHashprice:
 
 
 class MempoolHashprice(_LiveHashprice):
-    """Source "mempool": difficulty, the fees of the last 144 blocks and the BTC price from a mempool instance (RULES 5.1)."""
+    """Source "mempool": difficulty, the fees of the last 144 blocks and the BTC price from a mempool instance
+    (docs/rules.md#hashprice)."""
 
     name = "mempool"
 
@@ -135,7 +136,7 @@ class MempoolHashprice(_LiveHashprice):
 
 
 class BitcoindHashprice(_LiveHashprice):
-    """Source "bitcoind": difficulty and the fees of the last 144 blocks from one's own node (RULES 5.2).
+    """Source "bitcoind": difficulty and the fees of the last 144 blocks from one's own node (docs/rules.md#hashprice).
 
     url          the node's JSON-RPC, for example http://127.0.0.1:8332
     cookie_file  the node writes it anew at each start, so it is read at each call

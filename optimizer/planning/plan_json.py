@@ -1,4 +1,4 @@
-"""A plan as plain JSON values (CONTRACT, `plan --json`): the typed document, how it is made from a Plan, and how it is looked up."""
+"""A plan as plain JSON values, as `loadstone plan --json` prints it: the typed document, its making from a Plan, and look-ups in it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Counterfactuals: what other strategies would have earned under the same prices, limits and contracts (CONTRACT, Strategies)."""
+"""Counterfactuals: what other strategies would have earned under the same prices, limits and contracts.
+
+Always on; one strike price for all rigs; one strike price for each model; and the optimal plan with perfect foresight of prices.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +26,7 @@ from optimizer.planning.result import Plan
 from optimizer.settlement.settle import settle
 from optimizer.solve.lexicographic import SolveError
 
-# ERCOT and MISO publish a real-time interval about two minutes after it ends (MARKETS section 4).
+# ERCOT and MISO publish a real-time interval about two minutes after it ends (docs/rules.md#ercot-prices).
 PUBLISHED_AFTER_S = 120
 
 

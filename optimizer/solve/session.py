@@ -98,7 +98,7 @@ class Session:
         before = highs.getRunTime()
         for option, value in (SAFE_OPTIONS if safe else FAST_OPTIONS).items():
             check_status(highs.setOptionValue(option, value))
-        # HiGHS adds up the time of every run of one object (OPTIMIZER 3).
+        # HiGHS adds up the time of every run of one object.
         check_status(highs.setOptionValue("time_limit", before + max(0.0, budget_s)))
         check_status(
             highs.setOptionValue("simplex_iteration_limit", 2**31 - 1 if safe else MAX_ITERATIONS * sum(arrays.matrix.shape) + 1000)

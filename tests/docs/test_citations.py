@@ -36,10 +36,6 @@ PENDING: frozenset[str] = frozenset(
         "dispatch/cli.py",
         "dispatch/commands/plan.py",
         "dispatch/settlement/day.py",
-        "markets/facts.py",
-        "markets/hashmath.py",
-        "markets/sources/ercot_child.py",
-        "markets/sources/hashprice.py",
         "optimizer/domain/calls.py",
         "optimizer/lp/arrays.py",
         "optimizer/lp/mode_columns.py",
@@ -51,10 +47,6 @@ PENDING: frozenset[str] = frozenset(
         "optimizer/obligations/load_management.py",
         "optimizer/obligations/transition.py",
         "optimizer/obligations/transmission.py",
-        "optimizer/planning/plan_json.py",
-        "optimizer/planning/result.py",
-        "optimizer/settlement/counterfactuals.py",
-        "optimizer/solve/session.py",
     }
 )
 
