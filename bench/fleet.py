@@ -36,7 +36,7 @@ from dispatch.decide.decide import decide  # noqa: E402
 from dispatch.decide.plan_inputs import inputs  # noqa: E402
 from dispatch.decide.state import State  # noqa: E402
 from dispatch.entries import Commanded, Done, GroupSeen, Hold, Order, Result, Seen, pack, unpack  # noqa: E402
-from dispatch.rigs.asics import Asics  # noqa: E402
+from dispatch.rigs.asics import PyasicDriver  # noqa: E402
 from dispatch.rigs.controller import RigController  # noqa: E402
 from dispatch.rigs.dialects import wire_model  # noqa: E402
 from dispatch.rigs.roster import addresses  # noqa: E402
@@ -92,7 +92,7 @@ def bare(ips: Iterable[str]) -> list:
 
 async def one_round(group: RigGroup, ips: tuple[str, ...], clock: WallClock, ours_first: bool) -> dict[str, tuple[float, float]]:
     """Seconds (ours, bare) of each piece of work, from cold."""
-    theirs, ours, rigs = bare(ips), Asics(group, ips, wire_model(MODEL), clock, at_once=AT_ONCE), range(len(ips))
+    theirs, ours, rigs = bare(ips), PyasicDriver(group, ips, wire_model(MODEL), clock, at_once=AT_ONCE), range(len(ips))
     pairs: dict[str, tuple[Callable[[], Awaitable[object]], Callable[[], Awaitable[object]]]] = {
         "stop_cold": (lambda: ours.set_mode(rigs, "sleep", LONG_S), lambda: at_once(m.stop_mining for m in theirs)),
         "resume": (lambda: ours.set_mode(rigs, "normal", LONG_S), lambda: at_once(m.resume_mining for m in theirs)),
@@ -116,7 +116,7 @@ async def one_round(group: RigGroup, ips: tuple[str, ...], clock: WallClock, our
 async def judged_s(site: Site, ips: tuple[str, ...], clock: WallClock, hung: frozenset[int]) -> float:
     """Seconds until the controller has seen every healthy rig asleep, from a stop."""
     group, sink = site.groups[0], Nowhere()
-    controller = RigController(site, {group.name: Asics(group, ips, wire_model(MODEL), clock, at_once=AT_ONCE)}, clock, sink)
+    controller = RigController(site, {group.name: PyasicDriver(group, ips, wire_model(MODEL), clock, at_once=AT_ONCE)}, clock, sink)
     await controller.execute(order(group, "normal", clock, "w"))
     await asyncio.sleep(1.5)
     sink.asleep.clear()

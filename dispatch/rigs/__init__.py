@@ -1,6 +1,6 @@
-"""Rigs: who can move them and what came of it.
+"""Rigs: what a driver can do to them, and the outcomes of orders.
 
-A Driver moves the rigs of one group. What it returns of a command means "sent", never "done": a command is done when a later reading
+A Driver moves the rigs of one group. What it returns for a command means "sent", never "done": a command is done when a later reading
 agrees. A site file's `driver` table names it; the entry points of `dispatch.rigs` reach it, built-in or plugged in. A rig is named by its
 position in its group, 0..rigs-1.
 """
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 
 class Ability(StrEnum):
-    """What a driver can do to its rigs; asked for, never assumed."""
+    """What a driver can do to its rigs."""
 
     READ = "read"
     SLEEP = "sleep"
@@ -27,7 +27,7 @@ class Ability(StrEnum):
 
 
 class Outcome(StrEnum):
-    """What became of a command on a rig, judged by a reading taken afterwards."""
+    """The outcome of a command on a rig, by a reading taken afterwards."""
 
     REACHED = "reached"
     PARTLY = "partly"
@@ -39,7 +39,7 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Readings:
-    """One look at rigs of one group; arrays of one length n.
+    """Readings of rigs of one group, taken together; arrays of one length n.
 
     rigs   positions in the group, int64
     watts  at the wall, float64; NaN where the rig did not answer
@@ -55,7 +55,7 @@ class Readings:
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """The answers of rigs to one command: positions by what the rig said ("sent", "refused", "unsupported", "unreachable")."""
+    """The answers of rigs to one command: positions by answer."""
 
     sent: tuple[int, ...] = ()
     refused: tuple[int, ...] = ()
@@ -64,14 +64,19 @@ class Sent:
 
 
 class Driver(Protocol):
-    """Moves and reads the rigs of one group. Never raises for a rig; a rig that does not answer in time is unreachable."""
+    """Moves and reads the rigs of one group. Rigs are positions in the group; deadlines are wall seconds per rig. Never raises for a rig:
+    one that does not answer in time is unreachable."""
 
     abilities: frozenset[Ability]
 
-    async def read(self, rigs: Sequence[int], deadline_s: float) -> Readings: ...
-
-    async def set_mode(self, rigs: Sequence[int], mode: str, deadline_s: float) -> Sent:
-        """Put rigs into one of the group's modes ("sleep" among them)."""
+    async def read(self, rigs: Sequence[int], deadline_s: float) -> Readings:
+        """Watts and TH/s of rigs, in the order of `rigs`."""
         ...
 
-    async def close(self) -> None: ...
+    async def set_mode(self, rigs: Sequence[int], mode: str, deadline_s: float) -> Sent:
+        """Order rigs into one of the group's modes, "sleep" among them; returns their answers."""
+        ...
+
+    async def close(self) -> None:
+        """Close every connection."""
+        ...

@@ -21,7 +21,7 @@ from optimizer.domain.site import SLEEP, RigGroup
 MAX_LINE = 4096
 
 
-class CpuMiner:
+class CpuMinerDriver:
     """The rigs of one group: rig k answers at `host` and `port` + k. Deadlines are wall seconds."""
 
     abilities = frozenset({Ability.READ, Ability.SLEEP, Ability.WAKE, Ability.MODES})

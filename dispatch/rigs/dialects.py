@@ -1,4 +1,4 @@
-"""What rigs of a model speak, and what they call themselves doing so."""
+"""The dialect that rigs of a model speak, and the model name they report on the wire."""
 
 from __future__ import annotations
 
@@ -7,40 +7,40 @@ from dispatch.site_file import rig_catalogue
 from dispatch.site_file.defaults import default_file
 
 # The dialects each kind of driver speaks; a dry run reads through pyasic.
-THROUGH: dict[str, tuple[Dialect, ...]] = {
+DRIVER_DIALECTS: dict[str, tuple[Dialect, ...]] = {
     "pyasic": tuple(d for d in Dialect if d is not Dialect.PROTO),
     "pyasic-rs": (Dialect.ANTMINER, Dialect.LUXOS, Dialect.AURADINE, Dialect.PROTO),
 }
-THROUGH["dry-run"] = THROUGH["pyasic"]
+DRIVER_DIALECTS["dry-run"] = DRIVER_DIALECTS["pyasic"]
 
 
-def unspoken(kind: str, model: str, told: str | None) -> str:
-    """Why a kind of driver cannot talk to rigs of a model; empty when it can, or when it is none that talks."""
+def dialect_fault(kind: str, model: str, dialect_name: str | None) -> str:
+    """Why a kind of driver cannot reach rigs of a model; empty when it can, or when the driver uses no dialect."""
     try:
-        dialect, _ = spoken(model, told)
+        dialect, _ = dialect_and_wire_model(model, dialect_name)
     except ValueError as error:
-        return str(error) if kind in THROUGH else ""
-    if dialect in THROUGH.get(kind, Dialect):
+        return str(error) if kind in DRIVER_DIALECTS else ""
+    if dialect in DRIVER_DIALECTS.get(kind, Dialect):
         return ""
-    others = [name for name in ("pyasic", "pyasic-rs") if dialect in THROUGH[name]]
+    others = [name for name in ("pyasic", "pyasic-rs") if dialect in DRIVER_DIALECTS[name]]
     return f"{kind} does not speak {dialect}, what rigs of {model!r} do; use {' or '.join(others)}"
 
 
-def spoken(model: str, told: str | None = None) -> tuple[Dialect, str]:
-    """The dialect rigs of a model are spoken to in, and their name on the wire; the catalogue's name where nobody knows that. `told` is the
-    dialect a site file says; their make's first otherwise. Raises ValueError for a model of no known make and for a dialect they do not
+def dialect_and_wire_model(model: str, dialect_name: str | None = None) -> tuple[Dialect, str]:
+    """The dialect of the rigs of a model, and the model name they report on the wire. `dialect_name` is the dialect that a site file
+    chooses; without one it is the first of their make. Raises ValueError for a model of unknown make and for a dialect its rigs do not
     speak."""
     known = rig_catalogue.read_rig_catalogue(default_file("rigs.toml")).models.get(model)
     if known is None or known.make not in OF_MAKE:
-        raise ValueError(f"{model!r}: nobody knows what rigs of this model speak")
+        raise ValueError(f"{model!r}: the dialect of this model is not known")
     dialects, wire_model = OF_MAKE[known.make], known.wire_model or known.name
-    if told is None:
+    if dialect_name is None:
         return dialects[0], wire_model
-    if told not in dialects:
-        raise ValueError(f"{model!r} speaks {' or '.join(dialects)}, not {told}")
-    return Dialect(told), wire_model
+    if dialect_name not in dialects:
+        raise ValueError(f"{model!r} speaks {' or '.join(dialects)}, not {dialect_name}")
+    return Dialect(dialect_name), wire_model
 
 
 def wire_model(model: str) -> str:
-    """What rigs of a model call themselves on the wire. Raises ValueError for one nobody knows."""
-    return spoken(model)[1]
+    """The model name that rigs of a model report on the wire. Raises ValueError for an unknown model."""
+    return dialect_and_wire_model(model)[1]

@@ -75,13 +75,13 @@ class TcpSettings(DriverSettings):
         return secret(self.credentials, setup.resolve) if self.credentials else None
 
     def reach(self, setup: Setup, group: str, clock: Clock) -> Driver:
-        from dispatch.rigs.asics import Asics
-        from dispatch.rigs.dialects import spoken
+        from dispatch.rigs.asics import PyasicDriver
+        from dispatch.rigs.dialects import dialect_and_wire_model
 
         found = setup.site.group(group)
-        dialect, model = spoken(found.model, self.dialect)
+        dialect, model = dialect_and_wire_model(found.model, self.dialect)
         ips, password = self.addresses(setup, found), self.password(setup)
-        return Asics(found, ips, model, clock, dialect=dialect, password=password, at_once=self.at_once)
+        return PyasicDriver(found, ips, model, clock, dialect=dialect, password=password, at_once=self.at_once)
 
 
 class ListedSettings(TcpSettings):
@@ -107,15 +107,15 @@ class PyasicRsSettings(ListedSettings):
 
     def reach(self, setup: Setup, group: str, clock: Clock) -> Driver:
         try:
-            from dispatch.rigs.pyasic_rs import AsicsRs
+            from dispatch.rigs.pyasic_rs import PyasicRsDriver
         except ImportError:
             raise ValueError("pyasic-rs is not installed: it is the extra `rust` of this distribution") from None
-        from dispatch.rigs.dialects import spoken
+        from dispatch.rigs.dialects import dialect_and_wire_model
 
         found = setup.site.group(group)
-        dialect, _ = spoken(found.model, self.dialect)
+        dialect, _ = dialect_and_wire_model(found.model, self.dialect)
         ips, password = self.addresses(setup, found), self.password(setup)
-        return AsicsRs(found, ips, clock, dialect=dialect, password=password, at_once=self.at_once)
+        return PyasicRsDriver(found, ips, clock, dialect=dialect, password=password, at_once=self.at_once)
 
 
 class CpuMinerSettings(DriverSettings):
@@ -129,9 +129,9 @@ class CpuMinerSettings(DriverSettings):
     mhs: Annotated[float, Field(gt=0, le=1000)] = 0.25
 
     def reach(self, setup: Setup, group: str, clock: Clock) -> Driver:
-        from dispatch.rigs.cpu_miner import CpuMiner
+        from dispatch.rigs.cpu_miner import CpuMinerDriver
 
-        return CpuMiner(setup.site.group(group), self.host, self.port, self.mhs, clock)
+        return CpuMinerDriver(setup.site.group(group), self.host, self.port, self.mhs, clock)
 
 
 class FleetBridgeSettings(DriverSettings):
@@ -146,10 +146,10 @@ class FleetBridgeSettings(DriverSettings):
     credentials: Reference
 
     def reach(self, setup: Setup, group: str, clock: Clock) -> Driver:
-        from dispatch.rigs.proto_fleet import FleetBridge
+        from dispatch.rigs.proto_fleet import ProtoFleetDriver
         from dispatch.rigs.roster import roster
         from dispatch.rigs.secrets import secret
 
         found = setup.site.group(group)
         devices = roster(setup.resolve(self.roster), group, self.roster_column)[: found.rigs]
-        return FleetBridge(found, self.url, devices, secret(self.credentials, setup.resolve), clock)
+        return ProtoFleetDriver(found, self.url, devices, secret(self.credentials, setup.resolve), clock)

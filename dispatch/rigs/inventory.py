@@ -6,7 +6,7 @@ from dataclasses import asdict
 from typing import Any
 
 from dispatch.rigs.asics import scan
-from dispatch.rigs.dialects import spoken
+from dispatch.rigs.dialects import dialect_and_wire_model
 from dispatch.rigs.driver_sections import driver_settings
 from dispatch.site_file.setup import Setup
 
@@ -47,6 +47,6 @@ async def scan_rows(subnet: str) -> list[dict[str, Any]]:
 
 def _dialect(model: str, configured: str | None) -> str:
     try:
-        return spoken(model, configured)[0]
+        return dialect_and_wire_model(model, configured)[0]
     except ValueError:
         return ""

@@ -36,7 +36,7 @@ OF_SOME = frozenset({"failed_precondition", "already_exists", "invalid_argument"
 REFUSALS = OF_SOME | {"permission_denied", "unauthenticated", "out_of_range"}
 
 
-class FleetBridge:
+class ProtoFleetDriver:
     """The rigs of one group: `devices[k]` is what the server calls rig k. Deadlines are wall seconds."""
 
     abilities = frozenset({Ability.READ, Ability.SLEEP, Ability.WAKE})

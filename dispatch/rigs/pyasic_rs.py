@@ -15,7 +15,7 @@ from pyasic_rs.data import HashRateUnit
 
 from dispatch.clock import Clock
 from dispatch.rigs import Ability, Readings, Sent
-from dispatch.rigs.concurrent_requests import AT_ONCE, Asking, readings, sent
+from dispatch.rigs.concurrent_requests import AT_ONCE, RequestPool, readings, sent_by_answer
 from dispatch.rigs.nameplate import watts_of
 from dispatch.rigs.wire import Dialect
 from optimizer.domain.site import SLEEP, RigGroup
@@ -29,12 +29,12 @@ FIRMWARE = {
 }
 POWER_LIMITED = frozenset({Dialect.AURADINE, Dialect.PROTO})
 MEET_S = 10.0
-# How pyasic-rs words an answer that was no yes.
+# How pyasic-rs phrases an answer that is not an acceptance.
 ANSWERED = ("status code", "error status")
 SENT, REFUSED, SILENT = "sent", "refused", "unreachable"
 
 
-class AsicsRs:
+class PyasicRsDriver:
     """The rigs of one group, by position: `ips[k]` is rig k. Deadlines are wall seconds for each rig, from when it is asked.
 
     Raises ValueError for a dialect that is not driven through pyasic-rs.
@@ -54,10 +54,10 @@ class AsicsRs:
         self._met: dict[int, Miner] = {}
         self._meetings: dict[int, asyncio.Task[Miner]] = {}
         # A refusal and a dead cable are one exception to pyasic-rs, of no class of its own.
-        self._asking = Asking(at_once, (Exception,))
+        self._requests = RequestPool(at_once, (Exception,))
 
     async def read(self, rigs: Sequence[int], deadline_s: float) -> Readings:
-        return readings(rigs, await self._asking.all(rigs, self._read, deadline_s, self._clock))
+        return readings(rigs, await self._requests.all(rigs, self._read, deadline_s, self._clock))
 
     async def set_mode(self, rigs: Sequence[int], mode: str, deadline_s: float) -> Sent:
         if mode == SLEEP:
@@ -71,14 +71,14 @@ class AsicsRs:
         return await self._tell(rigs, lambda miner: _resumed_at(miner, watts), deadline_s)
 
     async def limit(self, rigs: Sequence[int], watts: int, deadline_s: float) -> Sent:
-        """Let rigs draw at most `watts`."""
+        """Limit the draw of rigs to `watts`; returns their answers."""
         if Ability.POWER_LIMIT not in self.abilities:
             return Sent(unsupported=tuple(rigs))
         return await self._tell(rigs, lambda miner: miner.set_power_limit(watts), deadline_s)
 
     async def _tell(self, rigs: Sequence[int], order: Callable[[Miner], Awaitable[bool]], deadline_s: float) -> Sent:
-        said = await self._asking.all(rigs, lambda rig: self._said(rig, order), deadline_s, self._clock)
-        return sent({rig: word or SILENT for rig, (word, _) in said.items()})
+        said = await self._requests.all(rigs, lambda rig: self._said(rig, order), deadline_s, self._clock)
+        return sent_by_answer({rig: word or SILENT for rig, (word, _) in said.items()})
 
     async def close(self) -> None:
         for meeting in self._meetings.values():
@@ -86,7 +86,7 @@ class AsicsRs:
         await asyncio.gather(*self._meetings.values(), return_exceptions=True)
 
     async def _read(self, rig: int) -> tuple[float, float] | None:
-        miner = self._met.get(rig) or await self._meet(rig)
+        miner = self._met.get(rig) or await self._identified(rig)
         watts, rate = await asyncio.gather(miner.get_wattage(), miner.get_hashrate())
         if rate is None:
             return None
@@ -105,17 +105,17 @@ class AsicsRs:
         try:
             return SENT if await order(miner) else REFUSED
         except RuntimeError as error:
-            # It answered, and not as asked; anything else is no answer.
+            # The rig answered and refused; anything else is no answer.
             if any(word in str(error) for word in ANSWERED):
                 return REFUSED
             raise
 
-    async def _meet(self, rig: int) -> Miner:
-        """Identify a rig, once; whoever waits for it may give up, the meeting goes on to its own deadline."""
+    async def _identified(self, rig: int) -> Miner:
+        """Identify a rig, once. A caller may stop waiting; the identification goes on to its own deadline."""
         meeting = self._meetings.get(rig)
         if meeting is None or meeting.done():
             meeting = self._meetings[rig] = asyncio.create_task(self._identify(rig))
-            # Nobody may be left to hear how it went.
+            # No caller may be left to see its failure.
             meeting.add_done_callback(lambda over: over.cancelled() or over.exception())
         return await asyncio.shield(meeting)
 

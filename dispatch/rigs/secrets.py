@@ -1,4 +1,4 @@
-"""Secrets by reference, `env:NAME` or `file:PATH`, and encrypted where they lie: a sealed file opens with the site's key only.
+"""Secrets by reference, `env:NAME` or `file:PATH`. A file may be encrypted ("sealed"): it opens with the site's key only.
 
 The key is 32 random bytes in base64 (Fernet: AES-128-CBC with HMAC-SHA-256), in the environment variable LOADSTONE_KEY or in the file that
 LOADSTONE_KEY_FILE names. No error, no repr and no log line of ours holds a secret.
@@ -17,7 +17,7 @@ KEY, KEY_FILE = "LOADSTONE_KEY", "LOADSTONE_KEY_FILE"
 
 
 def secret(reference: str, resolve: Callable[[str], Path]) -> str:
-    """What a reference stands for. Raises KeyError, OSError or ValueError, none of which says the secret."""
+    """The secret that a reference leads to. Raises KeyError, OSError or ValueError; no message contains the secret."""
     kind, _, rest = reference.partition(":")
     if kind == "env":
         return os.environ[rest]
@@ -27,7 +27,7 @@ def secret(reference: str, resolve: Callable[[str], Path]) -> str:
 
 
 def opened(text: str) -> str:
-    """The secret in a text: itself, or what is sealed in it. Raises OSError or ValueError."""
+    """The secret in a text: the text itself, or what is encrypted in it. Raises OSError or ValueError."""
     if not text.startswith(SEALED):
         return text
     try:
@@ -37,12 +37,12 @@ def opened(text: str) -> str:
 
 
 def sealed(text: str) -> str:
-    """A secret as it may lie on a disk. Raises OSError or ValueError."""
+    """A secret, encrypted with the site's key, as it may be kept on disk. Raises OSError or ValueError."""
     return SEALED + _cipher().encrypt(text.encode()).decode()
 
 
 def new_key() -> str:
-    """A key for a site."""
+    """A new key for a site."""
     return Fernet.generate_key().decode()
 
 

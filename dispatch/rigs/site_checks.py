@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from dispatch.rigs.dialects import unspoken
+from dispatch.rigs.dialects import dialect_fault
 from dispatch.rigs.roster import HALL, MODEL, of_group
 from dispatch.rigs.wire import Dialect
 from dispatch.site_file.errors import ConfigFault, shown
@@ -24,7 +24,7 @@ def dialect_faults(document: Table, folder: Path | None) -> Iterator[ConfigFault
             continue
         if dialect is not None and dialect not in set(Dialect):
             continue
-        if text := unspoken(str(driver.get("kind")), model, dialect):
+        if text := dialect_fault(str(driver.get("kind")), model, dialect):
             yield ConfigFault(("groups", n, "driver"), text)
 
 
@@ -66,8 +66,8 @@ def roster_faults(document: Table, folder: Path | None) -> Iterator[ConfigFault]
             yield ConfigFault(where, f"{file} names {len(rows)} rigs, the group has {group['rigs']}")
         for row in rows:
             for key in (MODEL, HALL):
-                if row.said.get(key) and row.said[key] != group.get(key):
-                    yield ConfigFault(where, f"{file}: line {row.line}: {key} {row.said[key]!r}, the group says {shown(group.get(key))}")
+                if row.columns.get(key) and row.columns[key] != group.get(key):
+                    yield ConfigFault(where, f"{file}: line {row.line}: {key} {row.columns[key]!r}, the group says {shown(group.get(key))}")
             if row.rig in group_of:
                 text = f"{file}: line {row.line}: {row.rig} is in group {group_of[row.rig]!r} too: both would command it"
                 yield ConfigFault(where, text)

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from dispatch.rigs.dialects import spoken
+from dispatch.rigs.dialects import dialect_and_wire_model
 from dispatch.rigs.driver_sections import ListedSettings, driver_settings
 from dispatch.rigs.wire import PORT, PORTS
 from dispatch.site_file.sections import FixedHash, SyntheticPrices
@@ -48,7 +48,9 @@ def needs_simulated_rigs(setup: Setup) -> bool:
     local = [(group, driver) for group, driver in drivers if isinstance(driver, ListedSettings) and _is_loopback(driver)]
     if not isinstance(setup.prices, SyntheticPrices) or len(local) < len(drivers):
         return False
-    firsts = [(driver.addresses(setup, group)[0], PORTS[spoken(group.model, driver.dialect)[0]][0]) for group, driver in local]
+    firsts = [
+        (driver.addresses(setup, group)[0], PORTS[dialect_and_wire_model(group.model, driver.dialect)[0]][0]) for group, driver in local
+    ]
     return all(_is_free(*first) for first in firsts)
 
 

@@ -14,7 +14,7 @@ from sqlalchemy import Engine
 
 from dispatch.clock import Clock, HeldClock, WallClock, wall_s
 from dispatch.decide.state import State
-from dispatch.rigs.dialects import spoken
+from dispatch.rigs.dialects import dialect_and_wire_model
 from dispatch.rigs.driver_sections import TcpSettings, driver_settings
 from dispatch.rigs.roster import addresses
 from dispatch.rigs.wire import PORTS
@@ -118,7 +118,7 @@ async def _wait_for_rigs(setup: Setup) -> None:
     """Wait some seconds for simulated rigs on loopback to accept connections. The loop reports those that do not."""
     drivers = [(g, driver_settings(setup, g.name)) for g in setup.site.groups]
     firsts = [
-        (addresses(driver.subnet, g.rigs)[0], PORTS[spoken(g.model, driver.dialect)[0]][0])
+        (addresses(driver.subnet, g.rigs)[0], PORTS[dialect_and_wire_model(g.model, driver.dialect)[0]][0])
         for g, driver in drivers
         if isinstance(driver, TcpSettings) and driver.subnet
     ]

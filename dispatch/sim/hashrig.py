@@ -1,6 +1,6 @@
-"""A rig that truly hashes: a hasher on the CPU, mining at a Stratum pool, told and asked over TCP in lines of JSON.
+"""A rig that really hashes: a hasher on the CPU, mining at a Stratum pool, controlled over TCP with lines of JSON.
 
-    {}             -> {"pace": as told, "mhs": pace kept, "accepted_mhs": pace by the shares the pool took, "refused": shares it did not}
+    {}             -> {"pace": as set, "mhs": as measured, "accepted_mhs": by the shares the pool accepted, "refused": shares}
     {"pace": 0.25} -> the same, from now on at that pace; zero stops
 
 python -m dispatch.sim.hashrig HOST PORT POOL_HOST POOL_PORT WORKER      # prints "ready"
@@ -41,8 +41,8 @@ class HashRig:
         self._loop = asyncio.get_running_loop()
         self.hasher = Hasher(self._found)
 
-    def told(self, data: bytes) -> bytes:
-        """What the rig says to a line of its owner's. Raises ValueError when it is none."""
+    def answer(self, data: bytes) -> bytes:
+        """The answer to a line from its owner. Raises ValueError when the line is not a request."""
         document = json.loads(data)
         if not isinstance(document, dict):
             raise ValueError("not a JSON object")
@@ -51,9 +51,10 @@ class HashRig:
             if not 0.0 <= pace <= MOST_MHS:
                 raise ValueError("no pace")
             self.hasher.pace(pace)
-        return json.dumps(self.standing()).encode() + b"\n"
+        return json.dumps(self.status()).encode() + b"\n"
 
-    def standing(self) -> dict[str, float]:
+    def status(self) -> dict[str, float]:
+        """Its pace and its shares, as answered to its owner."""
         now = wall_s()
         while self._shares and self._shares[0][0] < now - SHARES_WINDOW_S:
             self._shares.popleft()
@@ -76,7 +77,7 @@ class HashRig:
                 self._writer.write(stratum.request(1, "mining.subscribe", "loadstone"))
                 self._writer.write(stratum.request(2, "mining.authorize", self._worker, "x"))
                 while data := await reader.readline():
-                    self._heard(stratum.parse(data))
+                    self._received(stratum.parse(data))
             except (OSError, ValueError):
                 pass
             self.hasher.give(None)
@@ -85,7 +86,7 @@ class HashRig:
                 self._writer = None
             await asyncio.sleep(RETRY_S)
 
-    def _heard(self, document: Mapping[str, Any]) -> None:
+    def _received(self, document: Mapping[str, Any]) -> None:
         params = document.get("params") or []
         match document.get("method"):
             case "mining.set_difficulty":
@@ -121,7 +122,7 @@ async def serve(host: str, port: int, pool_host: str, pool_port: int, worker: st
     async def owner(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             while data := await reader.readline():
-                writer.write(rig.told(data))
+                writer.write(rig.answer(data))
                 await writer.drain()
         except (OSError, ValueError, TypeError):
             pass  # whoever does not speak the protocol is let go

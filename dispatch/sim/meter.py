@@ -17,7 +17,7 @@ READ_HOLDING, WRITE_COIL = 3, 5
 
 
 class MeterBoard:
-    """Devices of one Modbus server by unit: each says what its `kw` says now. `silent` units answer with an error; `coils` holds the fans
+    """Devices of one Modbus server by unit: each reads what its `kw` returns. `silent` units answer with an error; `coils` holds the fans
     that were switched, by unit."""
 
     def __init__(self, kw: Mapping[int, Callable[[], float]]) -> None:
@@ -54,7 +54,7 @@ class MeterBoard:
 
 @asynccontextmanager
 async def metering(board: MeterBoard, host: str, port: int) -> AsyncIterator[None]:
-    """Serve a board as long as the context is open. Raises OSError when the address cannot be had."""
+    """Serve a board as long as the context is open. Raises OSError when the address cannot be listened on."""
     server = ModbusTcpServer(board.devices(), address=(host, port))
     if not await server.listen():
         raise OSError(f"{host}:{port} cannot be listened on")

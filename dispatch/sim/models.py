@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from dispatch.rigs.dialects import spoken
+from dispatch.rigs.dialects import dialect_and_wire_model
 from dispatch.rigs.wire import Dialect
 from dispatch.sim.spec import FleetSpec, GroupSpec, ScheduledFault, fault_from_json
 from dispatch.site_file import rig_catalogue
@@ -41,7 +41,7 @@ def model_fleet(count: int, models: Sequence[str], faults: Sequence[ScheduledFau
         if a.model not in known:
             raise ServeFault(f"{a.model!r} is not in the catalogue; it has {', '.join(known)}")
         try:
-            dialect, wire_model = spoken(a.model, a.dialect)
+            dialect, wire_model = dialect_and_wire_model(a.model, a.dialect)
         except ValueError as error:
             raise ServeFault(str(error)) from None
         if rigs:
@@ -74,7 +74,7 @@ def _with_dialect(group: GroupSpec) -> GroupSpec:
     if group.dialect and group.wire_model:
         return group
     try:
-        dialect, wire_model = spoken(group.model, group.dialect or None)
+        dialect, wire_model = dialect_and_wire_model(group.model, group.dialect or None)
     except ValueError:
         dialect, wire_model = DEFAULT
     return replace(group, dialect=dialect, wire_model=wire_model)

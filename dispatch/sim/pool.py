@@ -28,7 +28,7 @@ class Pool:
         self.refused: dict[PoolRefusal, int] = defaultdict(int)
         self._numbers = itertools.count(1)
         self._jobs: dict[str, MiningJob] = {}
-        self._taken: set[tuple[str, ...]] = set()
+        self._accepted: set[tuple[str, ...]] = set()
 
     def new_job(self) -> MiningJob:
         """Work of its own; shares of the two jobs before it still count."""
@@ -44,7 +44,7 @@ class Pool:
             ntime=f"{1_700_000_000 + number:08x}",
         )
         self._jobs = dict([*self._jobs.items(), (job.id, job)][-3:])
-        self._taken = {t for t in self._taken if t[0] in self._jobs}
+        self._accepted = {t for t in self._accepted if t[0] in self._jobs}
         return job
 
     def judge(self, extranonce1: str, worker: str, job_id: str, extranonce2: str, ntime: str, nonce: str) -> PoolRefusal | None:
@@ -52,7 +52,7 @@ class Pool:
         job, share = self._jobs.get(job_id), (job_id, extranonce1, extranonce2, ntime, nonce)
         if job is None:
             return PoolRefusal.JOB_NOT_FOUND
-        if share in self._taken:
+        if share in self._accepted:
             return PoolRefusal.DUPLICATE
         try:
             tail = struct.pack("<I", int(nonce, 16))
@@ -60,7 +60,7 @@ class Pool:
             raise StratumError("not a nonce") from None
         if digest(job.header(extranonce1, extranonce2, ntime) + tail) > target_of(self.difficulty):
             return PoolRefusal.LOW_DIFFICULTY
-        self._taken.add(share)
+        self._accepted.add(share)
         self.accepted[worker] += self.difficulty
         return None
 
@@ -72,8 +72,8 @@ class _Miner:
         self._pool, self._writer = pool, writer
         self._extranonce1, self._workers = secrets.token_hex(4), set[str]()
 
-    def told(self, document: Mapping[str, Any]) -> bytes:
-        """What the pool says to a line."""
+    def answer(self, document: Mapping[str, Any]) -> bytes:
+        """The pool's answer to a message."""
         id_, method, params = document.get("id"), document.get("method"), document.get("params") or []
         if method == "mining.subscribe":
             return stratum.answer(id_, [[["mining.set_difficulty", "d"], ["mining.notify", "n"]], self._extranonce1, EXTRANONCE2_BYTES])
@@ -96,7 +96,7 @@ class _Miner:
         return stratum.refused(id_, why, why.name.replace("_", " ").capitalize())
 
     async def renew(self) -> None:
-        """New work now and then, for ever."""
+        """Send new work every JOB_EVERY_S seconds, for ever."""
         while True:
             await asyncio.sleep(JOB_EVERY_S)
             if self._workers:
@@ -105,17 +105,17 @@ class _Miner:
 
 @asynccontextmanager
 async def pooling(pool: Pool, host: str, port: int) -> AsyncIterator[None]:
-    """Serve a pool as long as the context is open. Raises OSError when the address cannot be had."""
+    """Serve a pool as long as the context is open. Raises OSError when the address cannot be listened on."""
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         miner = _Miner(pool, writer)
         renewing = asyncio.create_task(miner.renew())
         try:
             while data := await reader.readline():
-                writer.write(miner.told(stratum.parse(data)))
+                writer.write(miner.answer(stratum.parse(data)))
                 await writer.drain()
         except (StratumError, OSError, ValueError):
-            pass  # whoever does not speak the protocol is let go
+            pass  # a client that breaks the protocol is disconnected
         finally:
             renewing.cancel()
             writer.close()

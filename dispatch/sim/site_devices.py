@@ -19,7 +19,7 @@ from dispatch.clock import Clock
 from dispatch.decide.measured_load import groups_behind
 from dispatch.entries import MeterId, MeterKind
 from dispatch.meters.meter_sections import ModbusMeter, meter_tables
-from dispatch.rigs.cpu_miner import CpuMiner
+from dispatch.rigs.cpu_miner import CpuMinerDriver
 from dispatch.rigs.driver_sections import CpuMinerSettings, driver_settings
 from dispatch.sim.fleet import Fleet
 from dispatch.sim.meter import MeterBoard, metering
@@ -57,7 +57,7 @@ async def cpu_miners(setup: Setup, name: str, settings: CpuMinerSettings, miner_
             for t in arguments
         ]
         following = asyncio.create_task(
-            _follow_load(CpuMiner(group, settings.host, settings.port, settings.mhs, clock), name, group.rigs, miner_w)
+            _follow_load(CpuMinerDriver(group, settings.host, settings.port, settings.mhs, clock), name, group.rigs, miner_w)
         )
         try:
             yield pool
@@ -69,7 +69,7 @@ async def cpu_miners(setup: Setup, name: str, settings: CpuMinerSettings, miner_
             await asyncio.gather(following, *(rig.wait() for rig in rigs), return_exceptions=True)
 
 
-async def _follow_load(driver: CpuMiner, name: str, rigs: int, miner_w: dict[str, float]) -> None:
+async def _follow_load(driver: CpuMinerDriver, name: str, rigs: int, miner_w: dict[str, float]) -> None:
     while True:
         miner_w[name] = float(np.nansum((await driver.read(range(rigs), READ_WALL_S)).watts))
         await asyncio.sleep(READ_WALL_S)

@@ -8,14 +8,14 @@ from pyasic.web.antminer import AntminerModernWebAPI
 
 from dispatch.clock import Clock
 from dispatch.rigs import Ability
-from dispatch.rigs.asics.connections import AntminerLine, NoAnswer
-from dispatch.rigs.asics.rig import REFUSED, SENT, UNSUPPORTED, Spoken
+from dispatch.rigs.asics.connections import AntminerConnection, NoAnswer
+from dispatch.rigs.asics.rig import REFUSED, SENT, UNSUPPORTED, PyasicRig
 from dispatch.rigs.nameplate import watts_of
 from dispatch.rigs.wire import antminer as wire
 from optimizer.domain.site import SLEEP, Mode, RigGroup
 
 
-class Antminer(Spoken):
+class Antminer(PyasicRig):
     """An order is a whole configuration: read afresh, changed in its mode alone, and posted only with the pools it was read with. pyasic's
     own stop_mining posts empty pools when that read fails, so it is not used. Watts are the catalogue's at the hashrate reported."""
 
@@ -23,7 +23,7 @@ class Antminer(Spoken):
     password = "root"
 
     def __init__(self, ip: str, model: str, password: str, group: RigGroup, clock: Clock) -> None:
-        self.rpc, self.web = AntminerLine(ip), AntminerModernWebAPI(ip)
+        self.rpc, self.web = AntminerConnection(ip), AntminerModernWebAPI(ip)
         self.web.pwd = password
         self._group = group
         # The work mode it had before it was put to sleep.
@@ -51,7 +51,7 @@ class Antminer(Spoken):
         posted = wire.ordered(conf, mode)
         if was != wire.WORK_MODES[SLEEP]:
             self._awake = was
-        return SENT if wire.taken(await self._page(self.web.set_miner_conf(posted))) else REFUSED
+        return SENT if wire.accepted(await self._page(self.web.set_miner_conf(posted))) else REFUSED
 
     async def _page(self, asking: Any) -> dict[str, Any]:
         """A page's document; empty when the rig refuses it. pyasic reports both that and silence as documents of its own."""

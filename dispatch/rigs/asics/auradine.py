@@ -11,8 +11,8 @@ from pyasic.web.auradine import AuradineWebAPI
 
 from dispatch.clock import Clock
 from dispatch.rigs import Ability
-from dispatch.rigs.asics.connections import AuradineLine
-from dispatch.rigs.asics.rig import REFUSED, SENT, UNSUPPORTED, Spoken
+from dispatch.rigs.asics.connections import AuradineConnection
+from dispatch.rigs.asics.rig import REFUSED, SENT, UNSUPPORTED, PyasicRig
 from dispatch.rigs.wire import auradine as wire
 from optimizer.domain.site import Mode, RigGroup
 
@@ -20,14 +20,14 @@ from optimizer.domain.site import Mode, RigGroup
 warnings.filterwarnings("ignore", message="Could not authenticate web token")
 
 
-class Auradine(Spoken):
+class Auradine(PyasicRig):
     """Orders go by HTTP with a token that pyasic fetches and renews."""
 
     abilities = frozenset({Ability.READ, Ability.SLEEP, Ability.WAKE, Ability.POWER_LIMIT, Ability.MODES})
     password = "admin"
 
     def __init__(self, ip: str, model: str, password: str, group: RigGroup, clock: Clock) -> None:
-        self.rpc, self.web = AuradineLine(ip), AuradineWebAPI(ip)
+        self.rpc, self.web = AuradineConnection(ip), AuradineWebAPI(ip)
         self.web.pwd = password
 
     async def read(self) -> tuple[float, float]:
@@ -35,22 +35,22 @@ class Auradine(Spoken):
         return wire.watts(psu), wire.ths(summary)
 
     async def sleep(self) -> str:
-        return await self._said(sleep="on")
+        return await self._sent(sleep="on")
 
     async def wake(self, mode: Mode | None) -> str:
         if mode is None:
-            return await self._said(sleep="off")
+            return await self._sent(sleep="off")
         if mode.name in wire.MODES:
-            said = await self._said(mode=wire.MODES[mode.name])
+            said = await self._sent(mode=wire.MODES[mode.name])
         else:
             said = await self.limit(round(mode.watts))
-        return await self._said(sleep="off") if said == SENT else said
+        return await self._sent(sleep="off") if said == SENT else said
 
     async def limit(self, watts: int) -> str:
-        return await self._said(mode="custom", tune="power", power=watts)
+        return await self._sent(mode="custom", tune="power", power=watts)
 
-    async def _said(self, **words: Any) -> str:
-        """What the rig made of an order. pyasic fails alike for a token that ran out, which it renews then, a refusal and a dead cable."""
+    async def _sent(self, **words: Any) -> str:
+        """The rig's answer to an order. pyasic fails alike for a token that ran out, which it renews then, a refusal and a dead cable."""
         for _ in range(2):
             try:
                 await self.web.set_mode(**words)
@@ -58,6 +58,6 @@ class Auradine(Spoken):
             except APIError as error:
                 if "parameter" in str(error.message):
                     return UNSUPPORTED
-        # It is there, and has not done as it was told.
+        # The rig is there, and did not follow the order.
         await self.rpc.summary()
         return REFUSED

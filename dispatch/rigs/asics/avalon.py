@@ -8,21 +8,21 @@ from pyasic.errors import APIError
 
 from dispatch.clock import Clock
 from dispatch.rigs import Ability
-from dispatch.rigs.asics.connections import AvalonLine, NoAnswer
-from dispatch.rigs.asics.rig import REFUSED, SENT, UNSUPPORTED, Spoken
+from dispatch.rigs.asics.connections import AvalonConnection, NoAnswer
+from dispatch.rigs.asics.rig import REFUSED, SENT, UNSUPPORTED, PyasicRig
 from dispatch.rigs.wire import avalon as wire
 from dispatch.rigs.wire import cgminer
 from optimizer.domain.site import Mode, RigGroup
 
 
-class Avalon(Spoken):
+class Avalon(PyasicRig):
     """Stops and starts take effect at an instant of the rig's own clock, so that clock must be right: one that is behind stops late, and
     read-back shows it. A power limit is none here: pyasic turns watts into one of three levels."""
 
     abilities = frozenset({Ability.READ, Ability.SLEEP, Ability.WAKE, Ability.MODES})
 
     def __init__(self, ip: str, model: str, password: str, group: RigGroup, clock: Clock) -> None:
-        self.rpc = AvalonLine(ip)
+        self.rpc = AvalonConnection(ip)
         self._clock = clock
         # It takes one connection at a time.
         self._line = asyncio.Lock()
@@ -32,18 +32,18 @@ class Avalon(Spoken):
             return wire.figures(await self.rpc.estats())
 
     async def sleep(self) -> str:
-        return await self._said(wire.at("softoff", self._soon_s()))
+        return await self._sent(wire.at("softoff", self._soon_s()))
 
     async def wake(self, mode: Mode | None) -> str:
         if mode is not None and mode.name not in wire.LEVELS:
             return UNSUPPORTED
-        said = SENT if mode is None else await self._said(("0", "worklevel", "set", str(wire.LEVELS.index(mode.name))))
-        return await self._said(wire.at("softon", self._soon_s())) if said == SENT else said
+        said = SENT if mode is None else await self._sent(("0", "worklevel", "set", str(wire.LEVELS.index(mode.name))))
+        return await self._sent(wire.at("softon", self._soon_s())) if said == SENT else said
 
     def _soon_s(self) -> float:
         return self._clock.now().timestamp() + wire.AHEAD_S
 
-    async def _said(self, words: tuple[str, ...]) -> str:
+    async def _sent(self, words: tuple[str, ...]) -> str:
         try:
             async with self._line:
                 letter, message = cgminer.said(await self.rpc.send_command("ascset", parameters=",".join(words)))
@@ -52,4 +52,4 @@ class Avalon(Spoken):
             if "Decode Error" in objection or "No data" in objection:
                 raise NoAnswer("an answer that nobody can read") from None
             return REFUSED if "denied" in objection else UNSUPPORTED
-        return SENT if wire.taken(letter, message) else REFUSED
+        return SENT if wire.accepted(letter, message) else REFUSED

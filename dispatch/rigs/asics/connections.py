@@ -1,4 +1,4 @@
-"""pyasic's codecs on connections that are closed whatever happens.
+"""pyasic's codecs on connections that are always closed.
 
 Its own deadline is 100 s, a hung rig keeps its socket, and one that is off reads as an empty document: here that is NoAnswer.
 """
@@ -21,7 +21,7 @@ _MOST = 1 << 20
 
 
 class NoAnswer(Exception):
-    """The rig did not take the connection or closed it without a word."""
+    """The rig did not accept the connection, or closed it without an answer."""
 
 
 async def _all(reader: asyncio.StreamReader) -> bytes:
@@ -35,12 +35,12 @@ async def _framed(reader: asyncio.StreamReader) -> bytes:
     return await reader.readexactly(size)
 
 
-class _Closing:
-    """Exchanges bytes with a rig; `_taken` says when its answer is whole."""
+class _ClosingConnection:
+    """Exchanges bytes with a rig; `_complete` decides when its answer is complete."""
 
     ip: Any
     port: int
-    _taken = staticmethod(_all)
+    _complete = staticmethod(_all)
 
     async def _send_bytes(self, data: bytes, *, port: int | None = None, timeout: int = 100) -> bytes:
         try:
@@ -50,7 +50,7 @@ class _Closing:
         try:
             writer.write(data)
             await writer.drain()
-            answer = await self._taken(reader)
+            answer = await self._complete(reader)
         except (OSError, asyncio.IncompleteReadError) as error:
             raise NoAnswer(str(error)) from None
         finally:
@@ -60,7 +60,7 @@ class _Closing:
         return answer
 
 
-class WhatsminerLine(_Closing, BTMinerRPCAPI):  # type: ignore[misc]
+class WhatsminerConnection(_ClosingConnection, BTMinerRPCAPI):  # type: ignore[misc]
     """API v2. Remembers what the rig last objected to."""
 
     objection = ""
@@ -74,23 +74,23 @@ class WhatsminerLine(_Closing, BTMinerRPCAPI):  # type: ignore[misc]
             raise
 
 
-class WhatsminerV3Line(_Closing, BTMinerV3RPCAPI):  # type: ignore[misc]
+class WhatsminerV3Connection(_ClosingConnection, BTMinerV3RPCAPI):  # type: ignore[misc]
     """API v3."""
 
-    _taken = staticmethod(_framed)
+    _complete = staticmethod(_framed)
 
 
-class LuxosLine(_Closing, LUXMinerRPCAPI):  # type: ignore[misc]
+class LuxosConnection(_ClosingConnection, LUXMinerRPCAPI):  # type: ignore[misc]
     """LuxOS."""
 
 
-class AntminerLine(_Closing, AntminerRPCAPI):  # type: ignore[misc]
+class AntminerConnection(_ClosingConnection, AntminerRPCAPI):  # type: ignore[misc]
     """Reads of stock Antminers."""
 
 
-class AvalonLine(_Closing, AvalonMinerRPCAPI):  # type: ignore[misc]
+class AvalonConnection(_ClosingConnection, AvalonMinerRPCAPI):  # type: ignore[misc]
     """Avalon."""
 
 
-class AuradineLine(_Closing, GCMinerRPCAPI):  # type: ignore[misc]
+class AuradineConnection(_ClosingConnection, GCMinerRPCAPI):  # type: ignore[misc]
     """Reads of Auradine."""

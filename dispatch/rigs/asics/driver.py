@@ -1,4 +1,4 @@
-"""The rigs of one group over TCP, whatever they speak."""
+"""The rigs of one group over TCP, whatever their dialect."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from dispatch.rigs.asics.auradine import Auradine
 from dispatch.rigs.asics.avalon import Avalon
 from dispatch.rigs.asics.connections import NoAnswer
 from dispatch.rigs.asics.luxos import Luxos
-from dispatch.rigs.asics.rig import SILENT, Spoken
+from dispatch.rigs.asics.rig import SILENT, PyasicRig
 from dispatch.rigs.asics.whatsminer import WhatsminerV2, WhatsminerV3
-from dispatch.rigs.concurrent_requests import AT_ONCE, Asking, readings, sent
+from dispatch.rigs.concurrent_requests import AT_ONCE, RequestPool, readings, sent_by_answer
 from dispatch.rigs.wire import Dialect
 from optimizer.domain.site import SLEEP, RigGroup
 
 # pyasic keeps a token 30 minutes; it is renewed before, a few rigs at each poll, so that no stop waits for md5crypt.
 TOKEN_AGE_S = 1500.0
 
-OF_DIALECT: dict[Dialect, type[Spoken]] = {
+OF_DIALECT: dict[Dialect, type[PyasicRig]] = {
     Dialect.WHATSMINER_V2: WhatsminerV2,
     Dialect.WHATSMINER_V3: WhatsminerV3,
     Dialect.ANTMINER: Antminer,
@@ -33,7 +33,7 @@ OF_DIALECT: dict[Dialect, type[Spoken]] = {
 }
 
 
-class Asics:
+class PyasicDriver:
     """The rigs of one group, by position: `ips[k]` is rig k; `model` is what they call themselves on the wire.
 
     Deadlines are wall seconds for each rig, from when it is asked. `at_once` rigs are asked at a time. Raises ValueError for a dialect that
@@ -59,11 +59,11 @@ class Asics:
         self.abilities = kind.abilities
         self._group, self._clock = group, clock
         self._rigs = [kind(ip, model, kind.password if password is None else password, group, clock) for ip in ips]
-        self._asking = Asking(at_once, (NoAnswer, APIError, LookupError, TypeError, ValueError))
+        self._requests = RequestPool(at_once, (NoAnswer, APIError, LookupError, TypeError, ValueError))
         self._warming: asyncio.Task[None] | None = None
 
     async def read(self, rigs: Sequence[int], deadline_s: float) -> Readings:
-        found = await self._asking.all(rigs, lambda rig: self._rigs[rig].read(), deadline_s, self._clock)
+        found = await self._requests.all(rigs, lambda rig: self._rigs[rig].read(), deadline_s, self._clock)
         if len(rigs) == len(self._rigs):
             self._warm(deadline_s)
         return readings(rigs, found)
@@ -76,7 +76,7 @@ class Asics:
         return await self._tell(rigs, lambda rig: rig.wake(named), deadline_s)
 
     async def limit(self, rigs: Sequence[int], watts: int, deadline_s: float) -> Sent:
-        """Let rigs draw at most `watts`."""
+        """Limit the draw of rigs to `watts`; returns their answers."""
         return await self._tell(rigs, lambda rig: rig.limit(watts), deadline_s)
 
     async def close(self) -> None:
@@ -84,16 +84,16 @@ class Asics:
             self._warming.cancel()
             await asyncio.gather(self._warming, return_exceptions=True)
 
-    async def _tell(self, rigs: Sequence[int], order: Callable[[Spoken], Awaitable[str]], deadline_s: float) -> Sent:
-        said = await self._asking.all(rigs, lambda rig: order(self._rigs[rig]), deadline_s, self._clock)
-        return sent({rig: word or SILENT for rig, (word, _) in said.items()})
+    async def _tell(self, rigs: Sequence[int], order: Callable[[PyasicRig], Awaitable[str]], deadline_s: float) -> Sent:
+        said = await self._requests.all(rigs, lambda rig: order(self._rigs[rig]), deadline_s, self._clock)
+        return sent_by_answer({rig: word or SILENT for rig, (word, _) in said.items()})
 
     def _warm(self, deadline_s: float) -> None:
-        """Renew what the rigs with the oldest need to be ordered, beside everything else: all of them in forty polls."""
+        """Renew the oldest tokens in the background: those of all rigs within forty polls."""
         if self._warming is not None and not self._warming.done():
             return
         old_s = wall_s() - TOKEN_AGE_S
-        due = [rig for rig, spoken in enumerate(self._rigs) if rig not in self._asking.missed and spoken.due(old_s)]
+        due = [rig for rig, each in enumerate(self._rigs) if rig not in self._requests.missed and each.due(old_s)]
         if due:
             self._warming = asyncio.create_task(self._warm_up(due[: 10 + len(self._rigs) // 40], deadline_s))
 
@@ -102,5 +102,5 @@ class Asics:
             await self.prefetch(rig, deadline_s)
 
     async def prefetch(self, rig: int, deadline_s: float) -> None:
-        """Have ready what a rig needs to be ordered, before it is."""
-        await self._asking.one(rig, self._rigs[rig].prepare, deadline_s)
+        """Fetch the token or session of a rig ahead of an order."""
+        await self._requests.one(rig, self._rigs[rig].prepare, deadline_s)

@@ -8,13 +8,13 @@ from pyasic.errors import APIError
 
 from dispatch.clock import Clock
 from dispatch.rigs import Ability
-from dispatch.rigs.asics.connections import LuxosLine, NoAnswer
-from dispatch.rigs.asics.rig import REFUSED, SENT, UNSUPPORTED, Spoken
+from dispatch.rigs.asics.connections import LuxosConnection, NoAnswer
+from dispatch.rigs.asics.rig import REFUSED, SENT, UNSUPPORTED, PyasicRig
 from dispatch.rigs.wire import luxos as wire
 from optimizer.domain.site import Mode, RigGroup
 
 
-class Luxos(Spoken):
+class Luxos(PyasicRig):
     """A mode is the profile whose watts are nearest to its own; a limit, the highest profile under it.
 
     A rig has one session at a time: ours is ended with each order, so that a person is never locked out by us; where somebody else's is
@@ -24,7 +24,7 @@ class Luxos(Spoken):
     abilities = frozenset({Ability.READ, Ability.SLEEP, Ability.WAKE, Ability.POWER_LIMIT, Ability.MODES})
 
     def __init__(self, ip: str, model: str, password: str, group: RigGroup, clock: Clock) -> None:
-        self.rpc = LuxosLine(ip)
+        self.rpc = LuxosConnection(ip)
         # The watts of its profiles by name, rising, once it has told them.
         self._profiles: dict[str, float] = {}
 
@@ -32,27 +32,27 @@ class Luxos(Spoken):
         return wire.figures(await self.rpc.send_command(wire.READ))
 
     async def sleep(self) -> str:
-        return await self._said(("curtail", wire.SLEEP))
+        return await self._sent(("curtail", wire.SLEEP))
 
     async def wake(self, mode: Mode | None) -> str:
         tuned = []
         if mode is not None:
             profiles = await self._known()
             tuned = [("profileset", min(profiles, key=lambda name: abs(profiles[name] - mode.watts)))]
-        return await self._said(*tuned, ("curtail", wire.WAKE))
+        return await self._sent(*tuned, ("curtail", wire.WAKE))
 
     async def limit(self, watts: int) -> str:
         profiles = await self._known()
         under = [name for name, of in profiles.items() if of <= watts] or list(profiles)[:1]
-        return await self._said(("profileset", under[-1]))
+        return await self._sent(("profileset", under[-1]))
 
     async def _known(self) -> dict[str, float]:
         if not self._profiles:
             self._profiles = wire.profiles(await self.rpc.profiles())
         return self._profiles
 
-    async def _said(self, *orders: tuple[str, str]) -> str:
-        """What the rig made of orders within one session."""
+    async def _sent(self, *orders: tuple[str, str]) -> str:
+        """The rig's answer to orders within one session."""
         session, ours = await self._session()
         if not session:
             return REFUSED

@@ -1,4 +1,4 @@
-"""One rig through pyasic: what the driver asks of every make."""
+"""One rig through pyasic: what the driver needs of every make."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from optimizer.domain.site import Mode, RigGroup
 SENT, REFUSED, UNSUPPORTED, SILENT = "sent", "refused", "unsupported", "unreachable"
 
 
-class Spoken:
-    """A rig of a group. Orders return SENT, REFUSED or UNSUPPORTED; what cannot be had or read raises, and is silence.
+class PyasicRig:
+    """A rig of a group. Orders return SENT, REFUSED or UNSUPPORTED; an answer that is missing or unreadable raises, and counts as none.
 
     abilities  what can be ordered of rigs that speak so
     password   what they are delivered with
@@ -31,17 +31,17 @@ class Spoken:
         raise NotImplementedError
 
     async def wake(self, mode: Mode | None) -> str:
-        """Wake it into a mode; None leaves the one it has to it."""
+        """Wake it into a mode; None leaves it in the mode it had."""
         raise NotImplementedError
 
     async def limit(self, watts: int) -> str:
-        """Let it draw at most `watts`."""
+        """Limit its draw to `watts`."""
         return UNSUPPORTED
 
     def due(self, before_s: float) -> bool:
-        """Whether what it needs to be ordered is older than `before_s`, epoch seconds of the wall."""
+        """Whether its token or session is older than `before_s`, epoch seconds of the wall clock."""
         return False
 
     async def prepare(self) -> bool:
-        """Have ready what it needs to be ordered."""
+        """Fetch the token or session that an order needs. Returns whether that succeeded."""
         return True

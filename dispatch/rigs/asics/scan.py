@@ -1,4 +1,4 @@
-"""What answers on a subnet, identified by pyasic."""
+"""The rigs that answer on a subnet, identified by pyasic."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ IDENTIFY_S, CONNECT_S = 10.0, 1.0
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class ScannedRig:
     """A rig that a scan identified; `model` is empty where pyasic does not know what answers, `dialect` where no driver speaks it."""
 
     ip: str
@@ -38,20 +38,21 @@ _DIALECTS: dict[type, Dialect] = {
 }
 
 
-async def scan(subnet: str, at_once: int = AT_ONCE) -> list[Found]:
-    """What answers on a subnet, identified by pyasic, at most `at_once` at a time: with no bound it finds nothing and says nothing.
+async def scan(subnet: str, at_once: int = AT_ONCE) -> list[ScannedRig]:
+    """The rigs that answer on a subnet, identified by pyasic, at most `at_once` at a time: without a bound it finds nothing and reports no
+    error.
 
     Raises ValueError when it is no subnet.
     """
     hosts = iter(ipaddress.IPv4Network(subnet).hosts())
-    found: list[Found] = []
+    found: list[ScannedRig] = []
 
     async def work() -> None:
         for host in hosts:
             if await _open(str(host)):
                 found.append(await _identify(str(host)))
 
-    # pyasic warns of models it knows by their make only; the table says as much.
+    # pyasic warns about models of which it knows only the make; the table shows that.
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         await asyncio.gather(*(work() for _ in range(at_once)))
@@ -72,14 +73,14 @@ async def _open(ip: str) -> bool:
     return False
 
 
-async def _identify(ip: str) -> Found:
+async def _identify(ip: str) -> ScannedRig:
     for _ in range(2):
         try:
             async with asyncio.timeout(IDENTIFY_S):
                 miner = await pyasic.get_miner(ip)
                 if miner is not None:
                     dialect = next((d for kind, d in _DIALECTS.items() if isinstance(miner, kind)), "")
-                    return Found(
+                    return ScannedRig(
                         ip,
                         str(miner.make or ""),
                         str(miner.raw_model or ""),
@@ -88,4 +89,4 @@ async def _identify(ip: str) -> Found:
                     )
         except (TimeoutError, OSError, APIError, LookupError, TypeError, ValueError):
             continue
-    return Found(ip, "", "", "", "")
+    return ScannedRig(ip, "", "", "", "")

@@ -11,8 +11,8 @@ from pyasic.miners.factory import MINER_CLASSES, MinerTypes
 
 from dispatch.clock import Clock, wall_s
 from dispatch.rigs import Ability
-from dispatch.rigs.asics.connections import NoAnswer, WhatsminerLine, WhatsminerV3Line
-from dispatch.rigs.asics.rig import REFUSED, SENT, UNSUPPORTED, Spoken
+from dispatch.rigs.asics.connections import NoAnswer, WhatsminerConnection, WhatsminerV3Connection
+from dispatch.rigs.asics.rig import REFUSED, SENT, UNSUPPORTED, PyasicRig
 from dispatch.rigs.wire import whatsminer as wire
 from dispatch.rigs.wire import whatsminer_v3 as wire_v3
 from optimizer.domain.site import Mode, RigGroup
@@ -25,7 +25,7 @@ def _name(model: str) -> str:
     return model.replace("_", "")[:-1] + "0"
 
 
-class WhatsminerV2(Spoken):
+class WhatsminerV2(PyasicRig):
     """API v2. The write interface is never opened: a rig that refuses is one that refuses."""
 
     abilities = frozenset({Ability.READ, Ability.SLEEP, Ability.WAKE, Ability.POWER_LIMIT, Ability.MODES})
@@ -35,7 +35,7 @@ class WhatsminerV2(Spoken):
         # The class pyasic would find, without asking the rig.
         kinds = MINER_CLASSES[MinerTypes.WHATSMINER]
         self.miner = kinds.get(_name(model), kinds[None])(ip)
-        self.rpc = self.miner.rpc = WhatsminerLine(ip)
+        self.rpc = self.miner.rpc = WhatsminerConnection(ip)
         self.rpc.pwd = password
         self._known: tuple[object, float] = (None, -np.inf)
 
@@ -43,15 +43,15 @@ class WhatsminerV2(Spoken):
         return wire.figures(await self.rpc.summary())
 
     async def sleep(self) -> str:
-        return await self._said(self.miner.stop_mining)
+        return await self._sent(self.miner.stop_mining)
 
     async def wake(self, mode: Mode | None) -> str:
-        said = SENT if mode is None else await self._said(lambda: self._tune(mode))
-        return await self._said(self.miner.resume_mining) if said == SENT else said
+        said = SENT if mode is None else await self._sent(lambda: self._tune(mode))
+        return await self._sent(self.miner.resume_mining) if said == SENT else said
 
     async def limit(self, watts: int) -> str:
         """The maker's document says that a rig starts over for it."""
-        return await self._said(lambda: _taken(self.rpc.adjust_power_limit(watts)))
+        return await self._sent(lambda: _taken(self.rpc.adjust_power_limit(watts)))
 
     def due(self, before_s: float) -> bool:
         return self._known[1] < before_s
@@ -68,8 +68,8 @@ class WhatsminerV2(Spoken):
             return _taken(getattr(self.rpc, f"set_{mode.name}_power")())
         return _taken(self.rpc.adjust_power_limit(round(mode.watts)))
 
-    async def _said(self, order: Callable[[], Awaitable[bool]]) -> str:
-        """What the rig made of an order; a token that ran out is renewed once."""
+    async def _sent(self, order: Callable[[], Awaitable[bool]]) -> str:
+        """The rig's answer to an order; a token that ran out is renewed once."""
         for _ in range(2):
             if await order():
                 self._note_token()
@@ -96,35 +96,35 @@ async def _taken(order: Awaitable[Any]) -> bool:
     return True
 
 
-class WhatsminerV3(Spoken):
+class WhatsminerV3(PyasicRig):
     """API v3."""
 
     abilities = WhatsminerV2.abilities
     password = "super"
 
     def __init__(self, ip: str, model: str, password: str, group: RigGroup, clock: Clock) -> None:
-        self.rpc = WhatsminerV3Line(ip)
+        self.rpc = WhatsminerV3Connection(ip)
         self.rpc.pwd = password
 
     async def read(self) -> tuple[float, float]:
         return wire_v3.figures(await self.rpc.get_miner_status_summary())
 
     async def sleep(self) -> str:
-        return await self._said("set.miner.service", "stop")
+        return await self._sent("set.miner.service", "stop")
 
     async def wake(self, mode: Mode | None) -> str:
         said = SENT
         if mode is not None and mode.name in POWER_MODES:
-            said = await self._said("set.miner.power_mode", mode.name)
+            said = await self._sent("set.miner.power_mode", mode.name)
         elif mode is not None:
             said = await self.limit(round(mode.watts))
-        return await self._said("set.miner.service", "start") if said == SENT else said
+        return await self._sent("set.miner.service", "start") if said == SENT else said
 
     async def limit(self, watts: int) -> str:
-        return await self._said("set.miner.power_limit", watts)
+        return await self._sent("set.miner.power_limit", watts)
 
-    async def _said(self, command: str, param: Any) -> str:
-        """What the rig made of an order. The salt is the rig's own; one that starts over may have another."""
+    async def _sent(self, command: str, param: Any) -> str:
+        """The rig's answer to an order. The salt is the rig's own; one that starts over may have another."""
         for _ in range(2):
             answer = await self.rpc.send_command(command, parameters=param)
             code = answer.get("code") if isinstance(answer, dict) else None

@@ -1,4 +1,5 @@
-"""What rigs speak, one sans-I/O codec a protocol, read by both roles: bytes in, messages out. No sockets, no clock, no randomness."""
+"""The protocols of rigs, one sans-I/O codec per protocol, for client and server alike: bytes in, messages out. No sockets, no clock, no
+randomness."""
 
 from __future__ import annotations
 
@@ -11,7 +12,7 @@ __all__ = ["OF_MAKE", "PORT", "PORTS", "Dialect", "WireError"]
 
 
 class Dialect(StrEnum):
-    """How a rig is spoken to: its make, or the firmware that runs on it."""
+    """The protocol of a rig, by its make or the firmware that runs on it."""
 
     WHATSMINER_V2 = "whatsminer-v2"
     WHATSMINER_V3 = "whatsminer-v3"
@@ -22,7 +23,7 @@ class Dialect(StrEnum):
     PROTO = "proto"
 
 
-# The ports a rig answers on, the one that is asked first in front.
+# The ports a rig answers on, the first one to be tried in front.
 PORTS: dict[Dialect, tuple[int, ...]] = {
     Dialect.WHATSMINER_V2: (cgminer.PORT,),
     Dialect.WHATSMINER_V3: (whatsminer_v3.PORT, cgminer.PORT),
@@ -33,7 +34,7 @@ PORTS: dict[Dialect, tuple[int, ...]] = {
     Dialect.PROTO: (proto.PORT,),
 }
 
-# The dialects rigs of a make may speak; the first unless one is told.
+# The dialects that rigs of a make may speak; the first is the default.
 OF_MAKE: dict[str, tuple[Dialect, ...]] = {
     "whatsminer": (Dialect.WHATSMINER_V2, Dialect.WHATSMINER_V3),
     "antminer": (Dialect.ANTMINER, Dialect.LUXOS),

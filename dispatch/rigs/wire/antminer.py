@@ -48,7 +48,7 @@ def ordered(conf: Mapping[str, Any], mode: int) -> dict[str, Any]:
     }
 
 
-def taken(answer: Mapping[str, Any]) -> bool:
+def accepted(answer: Mapping[str, Any]) -> bool:
     """Client: whether the rig says it took a configuration."""
     return answer.get("stats") == "success"
 

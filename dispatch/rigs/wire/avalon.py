@@ -37,7 +37,7 @@ def success(words: tuple[str, ...]) -> str:
     return f"ASC 0 set info: success {words[1]}{words[2].removeprefix('1')}"
 
 
-def taken(letter: str, message: str) -> bool:
+def accepted(letter: str, message: str) -> bool:
     """Client: whether STATUS and its message say that an order was taken."""
     return letter in ("S", "I") and ("success" in message or message.endswith("set OK"))
 

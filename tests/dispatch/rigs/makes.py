@@ -11,7 +11,7 @@ import pytest
 
 from dispatch.clock import Clock
 from dispatch.rigs import Driver
-from dispatch.rigs.asics import OF_DIALECT, Asics
+from dispatch.rigs.asics import OF_DIALECT, PyasicDriver
 from dispatch.rigs.roster import addresses
 from dispatch.rigs.wire import PORTS, Dialect
 from dispatch.sim.addressed_fleet import AddressedFleet
@@ -34,14 +34,14 @@ THROUGH_PYASIC = tuple(OF_DIALECT)
 
 
 def through_pyasic(group: RigGroup, ips: tuple[str, ...], clock: Clock, dialect: Dialect) -> Driver:
-    return Asics(group, ips, WIRE_MODELS[dialect], clock, dialect=dialect)
+    return PyasicDriver(group, ips, WIRE_MODELS[dialect], clock, dialect=dialect)
 
 
 def through_pyasic_rs(group: RigGroup, ips: tuple[str, ...], clock: Clock, dialect: Dialect) -> Driver:
     pytest.importorskip("pyasic_rs", reason="pyasic-rs is an extra")
-    from dispatch.rigs.pyasic_rs import AsicsRs
+    from dispatch.rigs.pyasic_rs import PyasicRsDriver
 
-    return AsicsRs(group, ips, clock, dialect=dialect)
+    return PyasicRsDriver(group, ips, clock, dialect=dialect)
 
 
 def need_ports(dialect: Dialect) -> None:

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from dispatch.clock import VirtualClock, WallClock, wall_s
-from dispatch.rigs.asics import Asics, scan
+from dispatch.rigs.asics import PyasicDriver, scan
 from dispatch.rigs.controller import RigController
-from dispatch.rigs.dialects import spoken, wire_model
+from dispatch.rigs.dialects import dialect_and_wire_model, wire_model
 from dispatch.rigs.driver_sections import driver_settings
 from dispatch.rigs.roster import addresses, roster
 from dispatch.rigs.secrets import secret
@@ -30,11 +30,11 @@ SPEED = 20.0
 @asynccontextmanager
 async def controller_over_tcp(
     subnet: str, rigs: int, *faults: ScheduledFault, effects: Path | None = None, wake_min: float = 10.0
-) -> AsyncIterator[tuple[RigController, AddressedFleet, WallClock, Asics]]:
+) -> AsyncIterator[tuple[RigController, AddressedFleet, WallClock, PyasicDriver]]:
     written, clock = site(rigs, wake_min=wake_min), WallClock(START, SPEED)
     ips = addresses(subnet, rigs)
     async with serving(spec_of(written.groups).with_faults(faults), {"g0": ips}, clock, effects) as addressed:
-        driver = Asics(written.groups[0], ips, "M60S_VK30", clock)
+        driver = PyasicDriver(written.groups[0], ips, "M60S_VK30", clock)
         controller = RigController(written, {"g0": driver}, clock, Sink())
         yield controller, addressed, clock, driver
         await controller.close()
@@ -132,7 +132,7 @@ async def test_a_token_that_ran_out_is_renewed_once_and_tokens_are_fetched_ahead
 async def test_a_wrong_password_is_a_refusal() -> None:
     written, clock, ips = site(1), VirtualClock(START), addresses("127.83.6.0/24", 1)
     async with serving(spec_of(written.groups), {"g0": ips}, clock):
-        driver = Asics(written.groups[0], ips, "M60S_VK30", clock, password="letmein")
+        driver = PyasicDriver(written.groups[0], ips, "M60S_VK30", clock, password="letmein")
         assert (await driver.set_mode([0], "sleep", 2.0)).refused == (0,)
         assert (await driver.read([0], 2.0)).watts[0] > 3000
 
@@ -140,7 +140,7 @@ async def test_a_wrong_password_is_a_refusal() -> None:
 async def test_a_power_limit_is_a_limit() -> None:
     written, clock, ips = site(2), VirtualClock(START), addresses("127.83.7.0/24", 2)
     async with serving(spec_of(written.groups), {"g0": ips}, clock):
-        driver = Asics(written.groups[0], ips, "M60S_VK30", clock)
+        driver = PyasicDriver(written.groups[0], ips, "M60S_VK30", clock)
         assert (await driver.limit([1], 2000, 2.0)).sent == (1,)
         await clock.sleep_until(START.replace(minute=5))
         watts = (await driver.read([0, 1], 2.0)).watts
@@ -159,7 +159,7 @@ async def test_a_scan_finds_every_rig_and_names_it() -> None:
 
 async def test_rigs_that_are_not_there_are_silent_within_the_deadline() -> None:
     written, clock = site(3), VirtualClock(START)
-    driver = Asics(written.groups[0], addresses("127.83.9.0/24", 3), "M60S_VK30", clock)
+    driver = PyasicDriver(written.groups[0], addresses("127.83.9.0/24", 3), "M60S_VK30", clock)
     began = wall_s()
     assert (await driver.set_mode([0, 1, 2], "sleep", 2.0)).unreachable == (0, 1, 2)
     assert all((await driver.read([0, 1, 2], 2.0)).watts != (await driver.read([0, 1, 2], 2.0)).watts)
@@ -193,8 +193,11 @@ def test_rosters_and_secrets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     with pytest.raises(ValueError):
         secret("geheim", Path)
     assert wire_model("whatsminer-m60s++") == "M60S++_VL30"
-    assert spoken("antminer-s21") == ("antminer", "Antminer S21") and spoken("antminer-s21", "luxos")[0] == "luxos"
+    assert (
+        dialect_and_wire_model("antminer-s21") == ("antminer", "Antminer S21")
+        and dialect_and_wire_model("antminer-s21", "luxos")[0] == "luxos"
+    )
     with pytest.raises(ValueError, match="speaks antminer or luxos, not avalon"):
-        spoken("antminer-s21", "avalon")
-    with pytest.raises(ValueError, match="nobody knows"):
+        dialect_and_wire_model("antminer-s21", "avalon")
+    with pytest.raises(ValueError, match="the dialect of this model is not known"):
         wire_model("moonminer")

@@ -147,7 +147,7 @@ def test_no_configuration_is_posted_that_would_wipe_pools() -> None:
 @given(st.integers(0, 2**33))
 def test_an_avalons_instant_arrives(epoch_s: int) -> None:
     assert avalon.epoch(avalon.at("softoff", epoch_s + 0.7)) == epoch_s
-    assert avalon.taken("I", avalon.success(avalon.at("softon", epoch_s)))
+    assert avalon.accepted("I", avalon.success(avalon.at("softon", epoch_s)))
 
 
 @pytest.mark.parametrize("words", [(), ("0", "softoff"), ("0", "softoff", "2:5"), ("0", "softoff", "1:soon"), ("0", "softoff", "1")])

@@ -6,14 +6,14 @@ import asyncio
 
 import pytest
 
-from dispatch.rigs.concurrent_requests import LATE_MOST, Asking
+from dispatch.rigs.concurrent_requests import MOST_SLOW, RequestPool
 
 
 async def asked(rigs: int, hung: set[int], at_once: int) -> tuple[list[int], int]:
     """In what order rigs that do not hang were done while those that do are held, and the most questions in the air."""
     done: list[int] = []
     held, most, now = asyncio.Event(), 0, 0
-    asking = Asking(at_once, (OSError,))
+    asking = RequestPool(at_once, (OSError,))
 
     async def one(rig: int) -> None:
         nonlocal most, now
@@ -36,7 +36,7 @@ async def asked(rigs: int, hung: set[int], at_once: int) -> tuple[list[int], int
 async def test_rigs_that_hang_hold_up_nobody() -> None:
     """All four places hang at once; the forty behind them are done before any of the four lets go."""
     done, most = await asked(44, {0, 1, 2, 3}, at_once=4)
-    assert len(done) == 40 and most <= 4 + LATE_MOST * 4
+    assert len(done) == 40 and most <= 4 + MOST_SLOW * 4
 
 
 async def test_how_many_may_be_late_is_bounded() -> None:
@@ -57,4 +57,4 @@ async def test_an_error_of_ours_is_not_silence() -> None:
         raise RuntimeError("a defect")
 
     with pytest.raises(RuntimeError, match="a defect"):
-        await Asking(3, (OSError,)).each(range(5), broken)
+        await RequestPool(3, (OSError,)).each(range(5), broken)

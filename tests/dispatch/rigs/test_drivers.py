@@ -9,7 +9,7 @@ from datetime import timedelta
 import pytest
 
 from dispatch.clock import VirtualClock
-from dispatch.rigs.asics import Asics
+from dispatch.rigs.asics import PyasicDriver
 from dispatch.rigs.roster import addresses
 from dispatch.sim.driver import simulated_drivers
 from dispatch.sim.dry_run import dry_run_driver
@@ -42,7 +42,7 @@ async def asics() -> AsyncIterator[Bench]:
     """Over TCP, on a clock the test moves: the rigs' time does not depend on how fast this machine is."""
     clock, ips = VirtualClock(START), addresses("127.82.1.0/24", 6)
     async with serving(spec_of(WRITTEN.groups).with_faults(SILENT), {"g0": ips}, clock, seed=3):
-        driver = Asics(WRITTEN.groups[0], ips, "M60S_VK30", clock)
+        driver = PyasicDriver(WRITTEN.groups[0], ips, "M60S_VK30", clock)
         yield Bench(driver, WRITTEN.groups[0], (0, 1, 3, 4), (2, 5), _later(clock))
         await driver.close()
 

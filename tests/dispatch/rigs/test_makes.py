@@ -18,7 +18,7 @@ from pyasic import get_miner
 
 from dispatch.clock import VirtualClock, WallClock
 from dispatch.rigs import Ability, Driver
-from dispatch.rigs.asics import OF_DIALECT, Asics, scan
+from dispatch.rigs.asics import OF_DIALECT, PyasicDriver, scan
 from dispatch.rigs.controller import RigController
 from dispatch.rigs.wire import PORTS, Dialect, antminer, http
 from dispatch.sim import antminer as simulated_antminer
@@ -200,7 +200,7 @@ async def test_no_pool_is_wiped_when_a_stock_antminers_configuration_cannot_be_r
 
     async with answering(Dialect.ANTMINER, "127.35.1.1", answer) as addressed:
         rig = addressed.rigs["127.35.1.1"]
-        driver = Asics(site(1).groups[0], (rig.address,), "Antminer S21", VirtualClock(START), dialect=Dialect.ANTMINER)
+        driver = PyasicDriver(site(1).groups[0], (rig.address,), "Antminer S21", VirtualClock(START), dialect=Dialect.ANTMINER)
         for mode in ("sleep", "normal", "low"):
             assert (await driver.set_mode([0], mode, 3.0)).refused == (0,)
         assert not posted and rig.pools == POOLS

@@ -13,7 +13,7 @@ import pytest
 import uvicorn
 
 from dispatch.clock import VirtualClock
-from dispatch.rigs.proto_fleet import FleetBridge
+from dispatch.rigs.proto_fleet import ProtoFleetDriver
 from dispatch.sim.fleet import Fleet
 from dispatch.sim.proto_fleet import ProtoFleet
 from dispatch.sim.spec import RigFault, ScheduledFault, spec_of
@@ -41,12 +41,12 @@ async def serving(server: ProtoFleet) -> AsyncIterator[str]:
 
 
 @asynccontextmanager
-async def bridge(*faults: ScheduledFault, key: str = KEY) -> AsyncIterator[tuple[FleetBridge, ProtoFleet, Fleet, VirtualClock]]:
+async def bridge(*faults: ScheduledFault, key: str = KEY) -> AsyncIterator[tuple[ProtoFleetDriver, ProtoFleet, Fleet, VirtualClock]]:
     clock = VirtualClock(START)
     fleet = Fleet(spec_of(WRITTEN.groups).with_faults(faults), 3, START.timestamp())
     server = ProtoFleet(fleet, {"g0": DEVICES}, KEY, clock)
     async with serving(server) as url:
-        driver = FleetBridge(WRITTEN.groups[0], url, DEVICES, key, clock)
+        driver = ProtoFleetDriver(WRITTEN.groups[0], url, DEVICES, key, clock)
         yield driver, server, fleet, clock
         await driver.close()
 
@@ -66,7 +66,7 @@ async def test_more_rigs_than_a_page_are_all_read() -> None:
     clock, devices = VirtualClock(START), [f"m{k:05d}" for k in range(1203)]
     fleet = Fleet(spec_of(big.groups), 1, START.timestamp())
     async with serving(ProtoFleet(fleet, {"g0": devices}, KEY, clock)) as url:
-        driver = FleetBridge(big.groups[0], url, devices, KEY, clock)
+        driver = ProtoFleetDriver(big.groups[0], url, devices, KEY, clock)
         readings = await driver.read(range(1203), 10.0)
         assert np.isfinite(readings.watts).all()
         assert np.allclose(readings.watts, fleet.truth("g0", np.arange(1203))[0])
@@ -90,7 +90,7 @@ async def test_a_rig_in_another_event_refuses_and_the_others_get_the_order() -> 
 
 
 async def test_a_wrong_key_is_a_refusal_and_reads_nothing() -> None:
-    async with bridge(key="wrong") as (driver, _, fleet, _):
+    async with bridge(key="not the key") as (driver, _, fleet, _):
         assert (await driver.set_mode(range(6), "sleep", 2.0)).refused == tuple(range(6))
         assert np.isnan((await driver.read(range(6), 2.0)).watts).all()
         assert set(fleet.modes("g0", np.arange(6))) == {"normal"}
@@ -99,7 +99,7 @@ async def test_a_wrong_key_is_a_refusal_and_reads_nothing() -> None:
 async def test_a_mode_it_cannot_give_is_unsupported_and_a_server_that_is_gone_unreachable() -> None:
     async with bridge() as (driver, _, _, _):
         assert (await driver.set_mode([1], "low", 2.0)).unsupported == (1,)
-    gone = FleetBridge(WRITTEN.groups[0], "http://127.41.0.2:4000", DEVICES, KEY, VirtualClock(START))
+    gone = ProtoFleetDriver(WRITTEN.groups[0], "http://127.41.0.2:4000", DEVICES, KEY, VirtualClock(START))
     assert (await gone.set_mode([1], "sleep", 0.5)).unreachable == (1,)
     assert np.isnan((await gone.read([1], 0.5)).watts).all()
     await gone.close()

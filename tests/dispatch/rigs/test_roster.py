@@ -73,7 +73,7 @@ def test_one_map_serves_every_group_its_own_rigs_in_order(tmp_path: Path) -> Non
         (MAP, "map.csv names 2 rigs, the group has 1"),
         (MAP.replace("10.20.0.13,a-old,a", "10.20.0.13,a-old,b").replace(",b-new", ",a-old2"), "line 4: hall 'b', the group says 'a'"),
         (MAP.replace("whatsminer-m50s,B1", "antminer-s21,B1"), "line 3: model 'antminer-s21', the group says 'whatsminer-m50s'"),
-        (MAP.replace("10.20.0.13", "10.20.0.11"), "line 4: 10.20.0.11 stands there twice"),
+        (MAP.replace("10.20.0.13", "10.20.0.11"), "line 4: 10.20.0.11 is listed twice"),
         (MAP.replace("10.20.0.13", "10.20.0"), "line 4: '10.20.0' is not an IPv4 address"),
         (MAP.replace("ip,", "address,"), 'has no column "ip" in its first line'),
         ("ip\n10.20.0.11\n", "10.20.0.11 is in group 'a-old' too: both would command it"),

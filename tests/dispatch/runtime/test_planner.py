@@ -102,7 +102,7 @@ def test_a_rule_based_plan_is_made_by_rules_again() -> None:
     assert [f.kind for f in redecide(iter([*rows, (3, Planned(at=NOON, as_of=2, plan=better))])).findings] == ["plan"]
 
 
-class Watched(Session):
+class RecordingSession(Session):
     """A session that tells how each run began."""
 
     def __init__(self) -> None:
@@ -117,7 +117,7 @@ class Watched(Session):
 def test_a_session_kept_from_plan_to_plan_goes_on_when_only_prices_moved() -> None:
     """What the worker does: the price of now changed, nothing else, and the plan is as from nothing."""
     state, _ = seen()
-    before, session = inputs(state, NOON), Watched()
+    before, session = inputs(state, NOON), RecordingSession()
     energy = {point: series.with_values(series.values * 1.3) for point, series in before.outlook.energy.items()}
     after = replace(before, outlook=replace(before.outlook, energy=energy))
     make_plan(before, session)

@@ -13,7 +13,7 @@ from contextlib import suppress
 import pytest
 
 from dispatch.clock import WallClock
-from dispatch.rigs.cpu_miner import CpuMiner
+from dispatch.rigs.cpu_miner import CpuMinerDriver
 from dispatch.sim import stratum
 from dispatch.sim.hashing import search
 from dispatch.sim.pool import Pool, pooling
@@ -107,12 +107,12 @@ async def mining() -> AsyncIterator[Pool]:
         await rig.wait()
 
 
-async def figures(driver: CpuMiner) -> tuple[float, float]:
+async def figures(driver: CpuMinerDriver) -> tuple[float, float]:
     readings = await driver.read([0], 2.0)
     return float(readings.watts[0]), float(readings.ths[0])
 
 
-async def until(driver: CpuMiner, holds: object, within_s: float = 20.0) -> tuple[float, float]:
+async def until(driver: CpuMinerDriver, holds: object, within_s: float = 20.0) -> tuple[float, float]:
     async with asyncio.timeout(within_s):
         while True:
             found = await figures(driver)
@@ -122,7 +122,7 @@ async def until(driver: CpuMiner, holds: object, within_s: float = 20.0) -> tupl
 
 
 async def test_a_rig_hashes_stops_and_resumes_on_order_and_its_hashrate_is_what_the_pool_accepted(mining: Pool) -> None:
-    driver = CpuMiner(CPU, HOST, PORT, MHS, WallClock(START))
+    driver = CpuMinerDriver(CPU, HOST, PORT, MHS, WallClock(START))
     assert await figures(driver) == (13.0, 0.0)
     assert (await driver.set_mode([0], "normal", 2.0)).sent == (0,)
     await until(driver, lambda watts, ths: watts > 2500 and ths > 100)
@@ -140,7 +140,7 @@ async def test_a_rig_hashes_stops_and_resumes_on_order_and_its_hashrate_is_what_
 
 
 async def test_a_rig_that_is_not_there_is_silent() -> None:
-    driver = CpuMiner(CPU, HOST, PORT + 50, MHS, WallClock(START))
+    driver = CpuMinerDriver(CPU, HOST, PORT + 50, MHS, WallClock(START))
     assert (await driver.set_mode([0], "sleep", 0.5)).unreachable == (0,)
     watts, ths = await figures(driver)
     assert watts != watts and ths != ths

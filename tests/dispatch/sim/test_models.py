@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from dispatch.cli import app
 from dispatch.rigs.asics import OF_DIALECT
-from dispatch.rigs.dialects import THROUGH, spoken, unspoken
+from dispatch.rigs.dialects import DRIVER_DIALECTS, dialect_and_wire_model, dialect_fault
 from dispatch.rigs.wire import OF_MAKE, PORTS, Dialect
 from dispatch.sim.models import ServeFault, faults_of, model_fleet, with_dialects
 from dispatch.sim.spec import FleetSpec, GroupSpec, spec_from_json, spec_to_json
@@ -58,16 +58,16 @@ def test_a_group_of_an_unknown_model_answers_as_the_default() -> None:
 def test_every_model_of_the_catalogue_has_a_dialect(name: str) -> None:
     model = MODELS[name]
     for dialect in OF_MAKE[model.make]:
-        assert spoken(name, dialect) == (dialect, model.wire_model or model.name)
+        assert dialect_and_wire_model(name, dialect) == (dialect, model.wire_model or model.name)
     if model.make == "whatsminer" and model.wire_model:
         assert model.wire_model.replace("_", "")[:-1] + "0" in MINER_CLASSES[MinerTypes.WHATSMINER]
 
 
 def test_each_kind_of_driver_has_its_dialects() -> None:
-    assert set(THROUGH["pyasic"]) == set(OF_DIALECT)
+    assert set(DRIVER_DIALECTS["pyasic"]) == set(OF_DIALECT)
     assert {d for dialects in OF_MAKE.values() for d in dialects} == set(Dialect) == set(PORTS)
     rust = pytest.importorskip("dispatch.rigs.pyasic_rs", reason="pyasic-rs is an extra")
-    assert set(THROUGH["pyasic-rs"]) == set(rust.FIRMWARE)
+    assert set(DRIVER_DIALECTS["pyasic-rs"]) == set(rust.FIRMWARE)
 
 
 def test_a_site_file_with_a_dialect_its_rigs_do_not_speak_is_refused(tmp_path: Path) -> None:
@@ -80,7 +80,7 @@ def test_a_site_file_with_a_dialect_its_rigs_do_not_speak_is_refused(tmp_path: P
     assert "groups.a-m60s.driver: pyasic-rs does not speak whatsminer-v2" in said and said.count("\n") == 1
     file.write_text(text.replace('dialect = "luxos"', 'dialect = "linux"'))
     assert [fault for fault in check_site_file(file).faults if "dialect" not in fault] == []
-    assert unspoken("simulated", "moonminer", None) == "" and "use pyasic-rs" in unspoken("pyasic", "proto-rig", None)
+    assert dialect_fault("simulated", "moonminer", None) == "" and "use pyasic-rs" in dialect_fault("pyasic", "proto-rig", None)
 
 
 def test_the_groups_of_a_site_are_listed_with_dialect_and_address() -> None:
