@@ -62,6 +62,7 @@ def run(what: str, pytest: Sequence[str], environment: Mapping[str, str]) -> int
             *(str(path) for pattern in PURE_TESTS for path in sorted(ROOT.glob(pattern)) if "__pycache__" not in path.parts),
         ]
     measured = coverage.Coverage(config_file=str(ROOT / "pyproject.toml"))
+    Path(measured.config.data_file).parent.mkdir(parents=True, exist_ok=True)
     measured.erase()
     status = subprocess.run([sys.executable, "-m", "coverage", "run", *pytest], cwd=ROOT, env=environment, check=False).returncode
     measured.combine()

@@ -13,6 +13,6 @@ def real(name: str) -> Path:
     path = FOLDER / name
     if not path.exists():
         if os.environ.get("CI") == "true" and FOLDER.exists():
-            pytest.fail(f"CI has real data, but {path} is not among it: a test that would be skipped for it fails")
+            pytest.fail(f"{path} is missing: in CI a test of real data may not be skipped")
         pytest.skip(f"real data {name} is not here (set LOADSTONE_DATA to the folder that holds it)")
     return path
