@@ -113,7 +113,7 @@ def _intervals(element: Element, where: str, on: date, findings: list[Finding]) 
             findings.append(Finding("value", f"{where}, interval {num}: {error}: not used"))
             continue
         if place in found:
-            findings.append(Finding("duplicate", f"{where}, interval {num}: is there twice: the first is used"))
+            findings.append(Finding("duplicate", f"{where}, interval {num}: is listed twice: the first is used"))
             continue
         found[place] = value
     if len(found) < len(over):

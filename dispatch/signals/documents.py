@@ -1,7 +1,7 @@
-"""What people and programs push at the site: calls, awards and holds, validated alike from HTTP, the command line and the watched folder.
+"""Calls, awards and holds as JSON documents, validated alike from HTTP, the command line and the watched folder.
 
-Every fault of a document is named at once, as (path, text). A time that is left out means "when it is taken in": it stays out of the stored
-document and is filled by whoever reads it, so that a repeated post is the same bytes.
+Every fault of a document is named at once, as (path, text). A time that is left out means the time at which the loop reads the document;
+it is left out of the stored document too, so that a repeated post is the same bytes.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ class CallDocument(SignalDocument):
     mw_cap: Megawatts | None = Field(None, description="The load is at most this, MW")
     mw_delta: Megawatts | None = Field(None, description="The load falls by this from what it was at notice, MW")
     mw_target: Megawatts | None = Field(None, description="The load is this, MW")
-    notice_at: Instant | None = Field(None, description="When it was sent; when it is taken in, if left out")
+    notice_at: Instant | None = Field(None, description="When it was sent; when it is read, if left out")
     start_at: Instant | None = Field(None, description="When it begins to hold; at once, if left out")
     end_at: Instant | None = Field(None, description="When it ends; until recall, if left out")
     source: Words = "api"
@@ -114,7 +114,7 @@ class AwardDocument(SignalDocument):
 
 
 class HoldDocument(SignalDocument):
-    """A person's standing order: a group (the whole site when left out) at most `mw_cap` MW, or in `mode`, until then or until released."""
+    """A person's order: a group (the whole site when left out) at most `mw_cap` MW, or in `mode`, until `until` or until it is released."""
 
     id: Name | None = None
     group: Name | None = None
@@ -158,7 +158,7 @@ def stored_document(document: SignalDocument) -> dict[str, Any]:
 
 
 def parse_call(document: Any, book: Sequence[Obligation], at: datetime, source: str | None = None) -> Call:
-    """A call of the contract's shape, taken in at `at`. Raises InvalidDocument: keys, figures, times, an obligation not in the book."""
+    """The Call of a document that is read at `at`. Raises InvalidDocument: keys, figures, times, an obligation not in the book."""
     call = document if isinstance(document, CallDocument) else parse_document(CallDocument, document)
     at = utc(at)
     start = call.start_at or at
@@ -186,7 +186,7 @@ def parse_call(document: Any, book: Sequence[Obligation], at: datetime, source: 
 
 
 def parse_award(document: Any, book: Sequence[Obligation], at: datetime, source: str | None = None) -> Award:
-    """An award of the contract's shape, taken in at `at`. Raises InvalidDocument."""
+    """The Award of a document that is read at `at`. Raises InvalidDocument."""
     award = document if isinstance(document, AwardDocument) else parse_document(AwardDocument, document)
     if found := _in_book(award.obligation, book):
         raise InvalidDocument(found)
@@ -236,7 +236,7 @@ _NUMBERS = {"version", "mw_cap", "mw_delta", "mw_target", "mw", "mcpc_usd_per_mw
 
 
 def documents_in_file(text: str, suffix: str) -> list[tuple[str, dict[str, Any]]]:
-    """The documents of a file, each with where it stands ("row 2"), not yet validated: JSON (one object or a list) or CSV with a header.
+    """The documents of a file, each with its place ("row 2"), not yet validated: JSON (one object or a list) or CSV with a header.
 
     Raises InvalidDocument when the file is neither.
     """

@@ -46,7 +46,7 @@ def post_file(kind: str, file: Path, inbox: Inbox, setup: Setup, key_name: str) 
 
 
 async def watch_folders(data: Path, inbox: Inbox, setup: Setup) -> None:
-    """Look into the folders for ever. What cannot be read or moved is said once and tried again: the loop beside goes on."""
+    """Read the folders once a second, without end. A file that cannot be read or moved is logged once and tried again."""
     said = ""
     while True:
         try:

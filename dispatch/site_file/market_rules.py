@@ -1,4 +1,4 @@
-"""Dated rules of the markets: value, unit, the days it holds, where it is published, and whether somebody checked the text."""
+"""Market rules with dates: value, unit, the days each holds, where it is published, and whether it was checked against that text."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from optimizer.domain.site import Written
 
 
 class MarketRule(Written):
-    """A rule over the days [from, to). `market` None holds for every market; `contract` is the type of obligation that alone stands on it,
-    or a list of them; `text` says it in one sentence for a report's footer."""
+    """A rule over the operating days [from, to). `market` None means every market; `contract` limits it to sites with a contract of this
+    type, or of one of these types; `text` is the rule in one sentence, for a report's footer."""
 
     id: str
     market: Market | None = None
@@ -45,8 +45,8 @@ class MarketRule(Written):
     def holds(self, on: date) -> bool:
         return self.from_ <= on and (self.to is None or on < self.to)
 
-    def stands_under(self, contracts: Collection[str]) -> bool:
-        """Whether a site with these types of obligation stands on it."""
+    def applies_to(self, contracts: Collection[str]) -> bool:
+        """Whether the rule applies to a site with contracts of these types."""
         alone = (self.contract,) if isinstance(self.contract, str) else self.contract
         return alone is None or any(kind in contracts for kind in alone)
 
@@ -57,12 +57,12 @@ class MarketRule(Written):
 
 @dataclass(frozen=True, slots=True)
 class MarketRules:
-    """All the rules of a file, looked up by id and day."""
+    """The rules of a file, looked up by id and operating day."""
 
     rules: tuple[MarketRule, ...]
 
-    def at(self, id_: str, on: date) -> MarketRule:
-        """The rule in force on a day. Raises KeyError in words when none is written down for it."""
+    def in_force(self, id_: str, on: date) -> MarketRule:
+        """The rule in force on a day. Raises KeyError when the file has none for it."""
         for rule in self.rules:
             if rule.id == id_ and rule.holds(on):
                 return rule
@@ -72,8 +72,8 @@ class MarketRules:
         return next((r for r in self.rules if r.id == id_ and r.holds(on)), None)
 
     def number(self, id_: str, on: date) -> float:
-        """Raises KeyError when no rule holds on that day, or when its value is no number."""
-        value = self.at(id_, on).value
+        """The value of the rule in force on a day. Raises KeyError when there is none, or when its value is not a number."""
+        value = self.in_force(id_, on).value
         if isinstance(value, str):
             raise KeyError(f"rule {id_!r} is {value!r}, not a number")
         return float(value)
@@ -83,13 +83,13 @@ class MarketRules:
         return tuple(Dated(r.id, r.value, r.from_, r.to, r.cited) for r in self.rules)
 
     def of(self, market: Market) -> tuple[MarketRule, ...]:
-        """The rules a site in this market stands on."""
+        """The rules of a market, those of every market included."""
         return tuple(r for r in self.rules if r.market in (None, market))
 
     def unverified(self, market: Market, on: date | None = None, contracts: Collection[str] = ()) -> tuple[str, ...]:
-        """One sentence for each rule in force on a day (until further notice when None) that nobody has checked against its text; of the
-        rules of single contracts, those of `contracts`."""
-        held = (r for r in self.of(market) if (r.to is None if on is None else r.holds(on)) and r.stands_under(contracts))
+        """One sentence for each rule in force on a day (in force without an end when None) that was not checked against its source; of the
+        rules of single contract types, those of `contracts`."""
+        held = (r for r in self.of(market) if (r.to is None if on is None else r.holds(on)) and r.applies_to(contracts))
         return tuple(f"{r.id}: {r.text} ({r.published})" for r in held if not r.verified)
 
 

@@ -19,8 +19,8 @@ DEFAULT_MODES = (SLEEP, "normal")
 
 
 class RigModel(Written):
-    """One rig model: figures at 25 C at the wall, each with where it comes from (`figures`: stated, listed, measured, assumed). `make` says
-    how it is spoken to, `maker` whose firmware moves it."""
+    """One rig model, with figures at 25 C at the wall. `figures` has the source of each (stated, listed, measured, assumed), `make` decides
+    the driver and dialect, `maker` is the company whose firmware controls the rig."""
 
     make: str
     maker: str = ""
@@ -50,7 +50,7 @@ class RigCatalogue:
     models: Mapping[str, RigModel]
 
     def assumed(self, model: str) -> tuple[str, ...]:
-        """The figures of a model that nobody published, by name."""
+        """The names of a model's figures that are assumed because none is published."""
         found = self.models.get(model)
         return tuple(sorted(k for k, basis in found.figures.items() if basis == "assumed")) if found else ()
 
@@ -74,9 +74,10 @@ def read_rig_catalogue(path: Path) -> RigCatalogue:
 
 
 def expand_group(raw: Mapping[str, Any], catalogue: RigCatalogue) -> tuple[dict[str, Any], list[ConfigFault]]:
-    """A group with its modes in full and its wake time, ready to be read as a RigGroup; what the file says stands before the catalogue.
+    """A group with its modes in full and its wake time, ready to be validated as a RigGroup, and what is wrong with it. What the site file
+    says wins over the catalogue.
 
-    A mode is a name of the catalogue's, or a table {name, watts, ths}; a table without watts or ths takes what it lacks from the catalogue.
+    A mode is the name of one in the catalogue, or a table {name, watts, ths}; missing watts or ths are filled from the catalogue.
     Expanding an expanded group changes nothing.
     """
     group = dict(raw)

@@ -1,4 +1,4 @@
-"""The tariff's file: a table of seasons, days and hours (TOML), or prices by the hour (CSV); every fault at once."""
+"""The file of a utility's tariff: a table of seasons, days and hours (TOML), or prices by the hour (CSV); every fault at once."""
 
 from __future__ import annotations
 
@@ -51,8 +51,8 @@ class TariffPrices(PricesSettings):
     """A utility's energy charge in place of a market's price.
 
     file        a table (.toml) or prices by the hour (.csv), relative to the site file
-    published   of prices by the hour: when those of a day are out, on the day before
-    timezone    of a .csv: the utility's clock; a table says its own
+    published   of prices by the hour: the time of the day before at which those of a day are published
+    timezone    of a .csv: the utility's time zone; a .toml names its own
     """
 
     source: Literal["tariff"] = "tariff"
@@ -68,7 +68,7 @@ class TariffPrices(PricesSettings):
 
 
 class PeriodSection(Written):
-    """Hours at one price; what is left out counts always."""
+    """Hours at one price; a condition that is left out is always met."""
 
     name: Text
     usd_per_mwh: float
@@ -91,7 +91,7 @@ class PeriodSection(Written):
 
 
 class TariffSection(Written):
-    """A tariff's energy charge; of the periods that hold in an hour, the first is the price."""
+    """A tariff's energy charge; in an hour the first matching period sets the price."""
 
     name: Text
     timezone: Annotated[str, AfterValidator(_zone)] = "America/Chicago"
@@ -142,7 +142,7 @@ def _table(path: Path) -> RateTable:
     if found:
         raise ConfigError([f"{path.name}: {errors.key_path(document, fault.where)}: {fault.what}" for fault in found])
     table = RateTable(tuple(p.period() for p in written.periods), ZoneInfo(written.timezone), frozenset(written.holidays))
-    said = [*table.gaps(), *(f"period {name!r} never holds: others before it take its hours" for name in table.unused())]
+    said = [*table.gaps(), *(f"period {name!r} never applies: periods before it cover all its hours" for name in table.unused())]
     if said:
         raise ConfigError([f"{path.name}: periods: {text}" for text in said])
     return table
@@ -162,14 +162,14 @@ def _hourly(path: Path) -> dict[datetime, float]:
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise ConfigError([f"{path.name}: {getattr(error, 'strerror', None) or error}"]) from None
     if not prices and not found:
-        found.append(f"{path.name}: holds no price")
+        found.append(f"{path.name}: has no price")
     if found:
         raise ConfigError(found)
     return prices
 
 
 def _row(row: dict[str, Any], prices: dict[datetime, float]) -> str:
-    """Takes a row in; says what is wrong with it."""
+    """Adds a row to `prices`; what is wrong with it, empty when nothing is."""
     try:
         start, usd = parse_instant(row[START] or ""), float(row[PRICE] or "")
     except ValueError as error:
@@ -179,7 +179,7 @@ def _row(row: dict[str, Any], prices: dict[datetime, float]) -> str:
     if start.minute or start.second:
         return f"{row[START]} is not the start of an hour"
     if start in prices:
-        return f"the hour {row[START]} is there twice"
+        return f"the hour {row[START]} is listed twice"
     prices[start] = usd
     return ""
 

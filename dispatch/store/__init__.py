@@ -1,4 +1,4 @@
-"""What is kept: the journal and its ledger in SQL, telemetry in parquet."""
+"""What a site stores: the journal and the ledger in SQL, telemetry in parquet."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from dispatch.entries import Entry
 
 
 class JournalBroken(Exception):
-    """The journal's chain does not hold; the text names the first bad row."""
+    """The hash chain of the journal is broken; the text names the first bad row."""
 
 
 class JournalLost(Exception):
-    """The journal could not be written, or another process leads now. No command may follow."""
+    """The journal could not be written, or another process holds the leader lease now. No command may follow."""
 
 
 class LedgerUnavailable(Exception):
-    """The ledger is missing, locked, full, broken or of another version. What was asked did not happen; ask again later."""
+    """The ledger is missing, locked, full, broken or of another version. Nothing was read or written; try again later."""
 
 
 class Journal(Protocol):

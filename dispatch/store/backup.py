@@ -1,4 +1,4 @@
-"""Backup of a data folder while it is in use, and its way back: one gzip tar, the ledger first, then every file beside it."""
+"""Backup and restore of a data folder, also while it is in use: one gzip tar with the ledger first, then every other file."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ LEDGER = ledger_file(Path()).name
 
 
 class RestoreRefused(Exception):
-    """Nothing was restored: there is something in the place, or the file is no whole backup."""
+    """Nothing was restored: the target is not empty, or the file is not a complete backup."""
 
 
 def backup(data_dir: Path, file: Path) -> int:
-    """Write a backup of a running site's data folder to `file`, whole or not at all; its size in bytes.
+    """Write a backup of a data folder to `file`, completely or not at all; returns its size in bytes.
 
     The ledger is copied as of one instant by SQLite's online backup; telemetry and archive parts never change once written.
     Raises LedgerUnavailable without a ledger, OSError.
@@ -73,10 +73,10 @@ def _beside(data_dir: Path, file: Path) -> Iterator[Path]:
 
 
 def restore(file: Path, data_dir: Path) -> int:
-    """Bring a backup back into an empty or new folder, whole or not at all, and verify it; the journal's rows.
+    """Restore a backup into an empty or new folder, completely or not at all, and verify it; returns the number of journal rows.
 
-    Raises RestoreRefused when something is there or `file` is no whole backup, JournalBroken when the ledger, which is then in its place,
-    does not hold, LedgerUnavailable when it cannot be opened, OSError.
+    Raises RestoreRefused when the folder is not empty or `file` is not a complete backup, JournalBroken when the restored ledger fails
+    verification, LedgerUnavailable when it cannot be opened, OSError.
     """
     file, data_dir = Path(file), Path(data_dir).resolve()
     if data_dir.exists() and (not data_dir.is_dir() or any(data_dir.iterdir())):
@@ -87,7 +87,7 @@ def restore(file: Path, data_dir: Path) -> int:
         unpacked.mkdir()
         _unpack(file, unpacked)
         if not ledger_file(unpacked).is_file():
-            raise RestoreRefused(f"{file}: no backup of a ledger")
+            raise RestoreRefused(f"{file}: not a backup: it has no ledger")
         engine = open_ledger(unpacked, create=False)
         try:
             verified = verify(engine)
@@ -108,7 +108,7 @@ def _unpack(file: Path, target: Path) -> None:
             for member in tar:
                 path = PurePosixPath(member.name)
                 if not member.isreg() or path.is_absolute() or ".." in path.parts:
-                    raise RestoreRefused(f"{file}: {member.name!r} is nothing a backup holds")
+                    raise RestoreRefused(f"{file}: {member.name!r} does not belong in a backup")
                 place = target.joinpath(*path.parts)
                 place.parent.mkdir(parents=True, exist_ok=True)
                 content = tar.extractfile(member)
@@ -120,4 +120,4 @@ def _unpack(file: Path, target: Path) -> None:
             while stream.read(1 << 20):  # to the checksum at the end, which the tar does not reach
                 continue
     except (tarfile.TarError, gzip.BadGzipFile, EOFError, zlib.error) as fault:
-        raise RestoreRefused(f"{file}: not a whole backup: {fault}") from fault
+        raise RestoreRefused(f"{file}: not a complete backup: {fault}") from fault

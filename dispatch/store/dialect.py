@@ -1,4 +1,4 @@
-"""What differs between SQLite and PostgreSQL, all of it."""
+"""Everything that differs between SQLite and PostgreSQL."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SQLITE_WITHDRAWN = ((3, 52, 0),)
 
 
 def safe(version: tuple[int, ...]) -> bool:
-    """Whether this SQLite keeps what it acknowledged."""
+    """Whether this SQLite version is free of the WAL-reset bug."""
     return version >= SQLITE_AT_LEAST and version not in SQLITE_WITHDRAWN
 
 
@@ -75,7 +75,7 @@ def _utf8(element: Any, compiler: Any, **kw: Any) -> str:
 def sqlite_engine(file: Path, busy_s: float) -> Engine:
     """Connections to a ledger file: WAL, every commit on the disk. `writes=True` in a connection's execution options takes the lock first.
 
-    Raises LedgerUnavailable when the SQLite at hand is not safe."""
+    Raises LedgerUnavailable when the SQLite version can lose committed rows."""
     if not safe(sqlite.sqlite_version_info):
         raise LedgerUnavailable(
             f"SQLite {sqlite.sqlite_version} can lose committed rows: pysqlite3 must carry {'.'.join(map(str, SQLITE_AT_LEAST))} or newer"

@@ -1,4 +1,4 @@
-"""What a file system keeps over a loss of power."""
+"""Makes files survive a loss of power."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def sync_folder(folder: Path) -> None:
-    """Make the names in a folder durable: a renamed file is only there for sure after this. Raises OSError."""
+    """Make the names in a folder durable: a renamed file survives a loss of power only after this. Raises OSError."""
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)

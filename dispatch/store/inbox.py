@@ -1,4 +1,4 @@
-"""The inbox: what was pushed (calls, awards, holds) and waits for the loop to take it in. Written by API and commands, read by the loop."""
+"""The inbox: calls, awards and holds that wait for the control loop. Written by the API and the commands, read by the loop."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ KINDS = ("call", "award", "hold")
 
 
 class IdempotencyConflict(Exception):
-    """The same idempotency key came with another document."""
+    """An idempotency key was used again with another document."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ class Inbox:
         self._engine = engine
 
     def put(self, kind: str, document: Mapping[str, Any], key_name: str, idempotency_key: str | None = None) -> tuple[int, bool]:
-        """Keep a document that the caller has validated; returns when it is durable, with its id and whether it is new.
+        """Store a document that the caller has validated; returns its id and whether it is new, once it is durable.
 
         The same `idempotency_key` of the same API key gives the first id again. Raises IdempotencyConflict when the document is another
         one, ValueError for an unknown kind, LedgerUnavailable.
@@ -81,7 +81,7 @@ class Inbox:
         return [_row(r) for r in rows]
 
     def newest(self) -> int:
-        """The last id, 0 when nothing ever came; one look at the end of the index."""
+        """The last id, 0 when the inbox was never used."""
         with reading(self._engine) as connection:
             return int(connection.execute(select(func.max(inbox.c.id))).scalar() or 0)
 

@@ -23,7 +23,7 @@ _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 
 @dataclass(frozen=True, slots=True)
 class ApiKey:
-    """Who asks, and what they may."""
+    """An API key: its name and what it may do."""
 
     name: str
     scopes: frozenset[str]
@@ -65,7 +65,7 @@ class ApiKeys:
             return bool(connection.execute(update(api_keys).where(mine).values(revoked_at=wall_now())).rowcount)
 
     def check(self, presented: str) -> ApiKey | None:
-        """The key that `name.secret` opens, or None; takes as long for a name that does not exist."""
+        """The key of `name.secret`, None when it is unknown or revoked; takes as long for a name that does not exist."""
         name, _, secret = presented.partition(".")
         with reading(self._engine) as connection:
             row = connection.execute(select(api_keys).where(api_keys.c.name == name)).one_or_none()

@@ -1,4 +1,4 @@
-"""Who leads: one row, with a token that only grows. A leader that lost it finds its writes fenced off (journal.py)."""
+"""The leader lease: one row with a fencing token that only grows. The journal rejects writes of a process that lost it (journal.py)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _ROW = select(lease.c.token, lease.c.owner, lease.c.until_s, db_now_s().label("n
 
 @dataclass(frozen=True, slots=True)
 class LeaseHolder:
-    """The lease as it stands; `left_s` on the database's clock, negative once it ran out."""
+    """Who holds the lease; `left_s` by the database's clock, negative once it has expired."""
 
     owner: str
     token: int
@@ -46,20 +46,20 @@ def take(engine: Engine, owner: str, ttl_s: float) -> int | None:
 
 
 def renew(engine: Engine, token: int, ttl_s: float) -> bool:
-    """Lead on for `ttl_s`; False when another process took the lease. Raises LedgerUnavailable."""
+    """Extend the lease to `ttl_s` from now; False when another process took it. Raises LedgerUnavailable."""
     with writing(engine) as connection:
         changed = connection.execute(update(lease).where(lease.c.name == LEADER, lease.c.token == token).values(until_s=db_now_s() + ttl_s))
         return bool(changed.rowcount)
 
 
 def release(engine: Engine, token: int) -> None:
-    """Step down: the lease runs out now. Nothing when another process took it."""
+    """Give the lease up: it expires now. Does nothing when another process took it."""
     with writing(engine) as connection:
         connection.execute(update(lease).where(lease.c.name == LEADER, lease.c.token == token).values(until_s=db_now_s()))
 
 
 def holder(engine: Engine) -> LeaseHolder | None:
-    """The last process that took the lease, its time left or run out; None when none ever did."""
+    """The process that took the lease last, whether or not it has expired; None when none ever did."""
     with reading(engine) as connection:
         row = connection.execute(_ROW).one_or_none()
     return None if row is None else LeaseHolder(row.owner, int(row.token), row.until_s - row.now_s)

@@ -1,4 +1,4 @@
-"""The bitemporal price tables: what Seen knew, as a projection of the journal. A correction is a new row of a later `known_at`."""
+"""The bitemporal price tables: the prices of the journal's Seen rows. A correction is a new row with a later `known_at`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from markets.grid import Interval
 
 
 def price_rows(seq: int, facts: Iterable[Fact]) -> Iterator[tuple[Table, dict[str, Any]]]:
-    """The rows that a Seen of these facts, at `seq`, stands for. Figures are the shortest decimal text of the number."""
+    """The table rows of the prices in a Seen at `seq`. Figures are the shortest decimal text of the number."""
     for nth, fact in enumerate(facts):
         if not isinstance(fact, (Price, ReservePrice, HashPrice)):
             continue
@@ -28,7 +28,7 @@ def price_rows(seq: int, facts: Iterable[Fact]) -> Iterator[tuple[Table, dict[st
 
 
 def write_price_rows(connection: Connection, seq: int, facts: Sequence[Fact]) -> None:
-    """Write the projection of a Seen in the transaction that journals it."""
+    """Write the price rows of a Seen, in the transaction that writes it to the journal."""
     by_table: dict[Table, list[dict[str, Any]]] = {}
     for table, row in price_rows(seq, facts):
         by_table.setdefault(table, []).append(row)
@@ -95,7 +95,7 @@ def _known(engine: Engine, wanted: Select[Any], table: Table, over: Interval, kn
 
 
 def last_price_seq(engine: Engine) -> int:
-    """The journal row of the last price that was learned; 0 when there is none. Raises LedgerUnavailable."""
+    """The journal seq of the newest price row; 0 when there is none. Raises LedgerUnavailable."""
     with reading(engine) as connection:
         return int(connection.execute(select(func.max(prices.c.seq))).scalar() or 0)
 

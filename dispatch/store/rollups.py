@@ -1,4 +1,4 @@
-"""Roll-ups: what settles. The exact energy and hashing of a group over an interval, from its rigs' telemetry rows.
+"""Roll-ups: the exact energy and hashing of a group over an interval, from its rigs' telemetry rows. Settlement uses them.
 
 A row is good when both its figures are numbers. At an instant t a rig draws what its last good row with at <= t says, for at most 24 h
 from that row (HOLD_S); before its first row, and 24 h after its last good one, it draws nothing. So a rig that falls silent is taken to
@@ -159,7 +159,7 @@ class _Day:
         return {name: values.tobytes() for name, values in self.values.items()}
 
     def put(self, step: int, row: Rollup) -> bool:
-        """Whether it says something new."""
+        """Put a roll-up into the day; whether it changes anything."""
         new = (_whole(row.energy_mwh), _whole(row.hash_ph_days), row.samples, row.estimated)
         if tuple(values[step] for values in self.values.values()) == new:
             return False
@@ -169,7 +169,7 @@ class _Day:
 
 
 def write_rollups(engine: Engine, rows: Iterable[Rollup]) -> int:
-    """Keep roll-ups; those that say something new replace what stood there. Returns how many changed. A step divides the day and lies on
+    """Keep roll-ups; those that differ replace the kept ones. Returns how many changed. A step divides the day and lies on
     a multiple of itself (UTC), else ValueError. Raises LedgerUnavailable."""
     by_day: dict[tuple[str, datetime, int], list[tuple[int, Rollup]]] = {}
     for row in rows:

@@ -1,4 +1,4 @@
-"""Settled days as they were first said: a version never changes, a later one stands beside it."""
+"""Kept statements of settled days: a version never changes; a correction is a new version."""
 
 from __future__ import annotations
 

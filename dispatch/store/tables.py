@@ -157,7 +157,7 @@ statements = Table(
     Column("journal_head", String(128), nullable=False),
 )
 
-# Documents that came in (meter files, statements and invoices, calendars), whole, with the map they were read by.
+# Received documents (meter files, statements and invoices, calendars), byte for byte, with the map they are read by.
 received = Table(
     "received",
     ledger,
@@ -172,8 +172,8 @@ received = Table(
     Column("known_at", Instant, nullable=False),
 )
 
-# What meters said: net energy over [start, end) before losses, exact decimal text; `received` and `row` say where it stands. What comes
-# later is a later vintage.
+# Meter readings: net energy over [start, end) before losses, exact decimal text, with the document (`received`) and its `row`. A later
+# document is a later vintage.
 meter_readings = Table(
     "meter_readings",
     ledger,
@@ -224,7 +224,7 @@ def writing(engine: Engine) -> Iterator[Connection]:
 
 @contextmanager
 def reading(engine: Engine) -> Iterator[Connection]:
-    """One consistent look. Raises LedgerUnavailable."""
+    """One consistent read transaction. Raises LedgerUnavailable."""
     try:
         with engine.connect() as connection:
             yield connection

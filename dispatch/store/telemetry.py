@@ -1,4 +1,4 @@
-"""What each rig drew and hashed: rows in hourly zstd parquet, one part a flush, written whole or not at all.
+"""Telemetry: watts and hashrate of each rig, in hourly zstd parquet; each flush writes one file, completely or not at all.
 
 A part lies in `YYYY-MM-DDTHH/` (the UTC hour of its readings) and has the columns at (epoch s), group, rig (position in its group), watts,
 ths and why. Written are whole milliseconds, milliwatts and gigahashes a second, so sums of them are exact; NaN says the rig did not answer.
@@ -43,7 +43,7 @@ class _Last:
         self.ths = np.full(rigs, np.nan)
 
     def news(self, at: Floats, rigs: NDArray[np.int64], watts: Floats, ths: NDArray[np.float64]) -> NDArray[np.bool_]:
-        """Which readings must be written: moved by more than the deadband, gone silent or back, or an hour since the last row."""
+        """Which readings must be written: changed by more than the deadband, silent, answering again, or an hour after the last row."""
         was = self.at[rigs]
         moved = _moved(watts, self.watts[rigs]) | _moved(ths, self.ths[rigs]) | (at - was >= HEARTBEAT_S)
         news: NDArray[np.bool_] = (at > was) & moved
@@ -100,7 +100,7 @@ class Telemetry:
         return len(rig)
 
     def flush(self) -> int:
-        """Write what waits, durable when this returns; the rows written. Raises OSError, and what waits waits on."""
+        """Write the waiting rows; they are durable when this returns. Returns their number. Raises OSError and keeps them waiting."""
         rows, self._rows = self._rows, []
         self._waiting = 0
         if not rows:

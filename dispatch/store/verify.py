@@ -1,4 +1,4 @@
-"""Does the ledger still say what was written? The chain, the plans' hashes, the price projection, and the heads that statements carry."""
+"""Verifies the ledger: the journal's hash chain, the hashes of plans, the price tables, and the journal heads that statements name."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _PROJECTED_FACTS = ("Price", "ReservePrice", "HashPrice")
 
 @dataclass(frozen=True, slots=True)
 class Verification:
-    """What was found: `rows` whose chain holds, `head` the hash of the last of them, and everything that does not hold."""
+    """The outcome: `rows` whose chain is intact, `head` the hash of the last of them, and what is wrong."""
 
     rows: int
     head: str
@@ -37,7 +37,7 @@ class Verification:
 
 
 def verify(engine: Engine) -> Verification:
-    """Look at every row. A broken chain is the last finding and names the first bad row; behind it nothing is looked at.
+    """Check every row. A broken chain is the last finding and names the first bad row; rows behind it are not checked.
 
     Raises LedgerUnavailable."""
     with reading(engine) as connection:
@@ -105,7 +105,7 @@ def _chain(connection: Connection) -> Iterator[tuple[int, str, str, dict[str, An
 
 
 class _Projection:
-    """Walks the price tables beside the journal."""
+    """Compares the price tables with the journal, row by row."""
 
     def __init__(self, connection: Connection) -> None:
         self._rows = {

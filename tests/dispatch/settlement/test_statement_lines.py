@@ -72,5 +72,5 @@ def test_a_dated_rule_says_since_when_it_holds(tmp_path: Path) -> None:
     site_day.seen()
     paid = [line for line in site_day.settle()["lines"] if line["charge_type"] == "ers_capacity"]
     assert paid and {line["source"] for line in paid} == {"award"} and {line["formula"] for line in paid} == {"ers.ers_capacity"}
-    rule = site_day.setup.rules.at("ercot.ers.terms", date(2026, 8, 20))
+    rule = site_day.setup.rules.in_force("ercot.ers.terms", date(2026, 8, 20))
     assert {line["rule_from"] for line in paid} == {rule.from_.isoformat()} and rule.cited in paid[0]["rule"]

@@ -43,9 +43,9 @@ def test_rules_hold_on_the_days_they_say() -> None:
     ]
     for market in (Market.ERCOT, Market.MISO):
         assert held.number(f"{market.value}.settlement_interval", date(2026, 7, 1)) == market.settlement_min
-    assert str(Market.ERCOT.tz) == held.at("ercot.market_clock", date(2026, 7, 1)).value
+    assert str(Market.ERCOT.tz) == held.in_force("ercot.market_clock", date(2026, 7, 1)).value
     with pytest.raises(KeyError, match="no rule 'ercot.price_floor' holds on 1999-01-01"):
-        held.at("ercot.price_floor", date(1999, 1, 1))
+        held.in_force("ercot.price_floor", date(1999, 1, 1))
     assert held.find("ercot.nothing", date(2026, 7, 1)) is None
     with pytest.raises(KeyError, match="not a number"):
         held.number("miso.market_clock", date(2026, 7, 1))

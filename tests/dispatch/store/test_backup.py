@@ -102,7 +102,7 @@ def test_half_a_backup_is_refused_and_leaves_nothing(tmp_path: Path, packed: Pat
     whole = packed.read_bytes()
     half = tmp_path / "half.tar.gz"
     half.write_bytes(whole[: int(len(whole) * share)])
-    with pytest.raises(RestoreRefused, match="not a whole backup"):
+    with pytest.raises(RestoreRefused, match="not a complete backup"):
         restore(half, tmp_path / "back")
     assert not (tmp_path / "back").exists() and not list(tmp_path.glob(".restore-*"))
 
@@ -111,7 +111,7 @@ def test_a_flipped_backup_is_refused(tmp_path: Path, packed: Path) -> None:
     raw = bytearray(packed.read_bytes())
     raw[len(raw) // 2] ^= 16
     packed.write_bytes(raw)
-    with pytest.raises(RestoreRefused, match="not a whole backup"):
+    with pytest.raises(RestoreRefused, match="not a complete backup"):
         restore(packed, tmp_path / "back")
 
 
@@ -121,7 +121,7 @@ def test_a_tar_that_reaches_out_is_refused(tmp_path: Path, name: str) -> None:
         member = tarfile.TarInfo(name)
         member.size = 3
         tar.addfile(member, io.BytesIO(b"out"))
-    with pytest.raises(RestoreRefused, match="nothing a backup holds"):
+    with pytest.raises(RestoreRefused, match="does not belong in a backup"):
         restore(tmp_path / "evil.tar.gz", tmp_path / "in" / "back")
     assert not list(tmp_path.rglob("outside"))
 

@@ -105,7 +105,7 @@ ALL = '[[periods]]\nname = "all"\nusd_per_mwh = 40\n'
         (f'name = "x"\n{ALL}hours = [24]\n', ["periods.all.hours#1: must be at most 23, not 24"]),
         (f'name = "x"\n{ALL}from = "06-15"\n', ["from and to need each other"]),
         (f'name = "x"\n{ALL}from = "06-31"\nto = "07-01"\n', ["'06-31' is not a day of the year such as 06-15"]),
-        (f'name = "x"\n{ALL}{ALL.replace("all", "late")}', ["period 'late' never holds: others before it take its hours"]),
+        (f'name = "x"\n{ALL}{ALL.replace("all", "late")}', ["period 'late' never applies: periods before it cover all its hours"]),
         (f'name = "x"\n{ALL}weekdays = false\nmonths = [1]\n', ["no period holds on a Monday in January from 0:00"]),
         ("name = ", ["Invalid value"]),
     ],
@@ -156,4 +156,4 @@ def test_every_fault_of_an_hourly_file_at_once(tmp_path: Path) -> None:
         "rtp.csv: has no column 'usd_per_mwh'",
     ]
     path.write_text("start,usd_per_mwh\n", "utf-8")
-    assert tariff_file_faults(path, TariffPrices(file="rtp.csv")) == ["rtp.csv: holds no price"]
+    assert tariff_file_faults(path, TariffPrices(file="rtp.csv")) == ["rtp.csv: has no price"]
