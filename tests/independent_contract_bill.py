@@ -14,12 +14,12 @@ Numbers = Sequence[F]
 
 @dataclass(frozen=True)
 class Days:
-    """What happened: by group MWh at the meter and PH/s-days, prices, what was called and awarded, what was known before.
+    """What happened: by group MWh at the meter and PH/s-days, prices, calls and awards, and the contract's memory of the time before.
 
     meters   by group: meter, settlement point, loss factor
     full_mw  by group: all of its rigs at full power
     made     MWh of the contract's own generator
-    calls    dicts of Appendix A, with datetimes; awards likewise
+    calls    dicts with the fields of a call and datetimes; awards likewise
     """
 
     edges: Sequence[datetime]
@@ -48,7 +48,7 @@ class Days:
         return F(self.seconds(t), 3600)
 
     def share(self, t: int, start: datetime | None, end: datetime | None) -> F:
-        """Of an interval, what lies between two instants; open where None."""
+        """The share of an interval between two instants; None is no limit."""
         first, last = max(self.edges[t], start or self.edges[t]), min(self.edges[t + 1], end or self.edges[t + 1])
         return F(max(0, int((last - first).total_seconds())), self.seconds(t))
 

@@ -25,7 +25,7 @@ def integrals(folder: Path, group: str, column: str, spans: list[tuple[int, int]
     rows = pl.concat([pl.read_parquet(f) for f in sorted(folder.glob("*/*.parquet"))]).filter(pl.col("group") == group)
     by_rig: dict[int, list[tuple[int, int]]] = defaultdict(list)
     for row in rows.sort("at", maintain_order=True).iter_rows(named=True):
-        if row["watts"] == row["watts"] and row["ths"] == row["ths"]:  # a silent rig goes on as it was last read
+        if row["watts"] == row["watts"] and row["ths"] == row["ths"]:  # a rig that is not read keeps its last reading
             by_rig[row["rig"]].append((round(row["at"] * 1000), round(row[column] * 1000)))
     totals = [0] * len(spans)
     for events in by_rig.values():

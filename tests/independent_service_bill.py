@@ -16,7 +16,7 @@ CLEARS_AS = {"RRSFFR": "RRS", "RRSUFR": "RRS", "RRSPFR": "RRS"}
 
 
 def ancillary(d: Days, c: Mapping[str, Any], names: Sequence[str]) -> F:
-    """DA x h x MCPC + (RT - DA) x h x MCPC(RT); before RTC+B what is not carried costs its day-ahead price again."""
+    """DA x h x MCPC + (RT - DA) x h x MCPC(RT); before RTC+B, MW sold and not carried cost their day-ahead price again."""
     usd = F(0)
     for product in c["products"]:
         for t in d.times:
@@ -33,7 +33,7 @@ def ancillary(d: Days, c: Mapping[str, Any], names: Sequence[str]) -> F:
 
 
 def _deviation(d: Days, names: Sequence[str], t: int) -> F:
-    """Outside 5 % or 5 MW of the set point: what is missing at max(p, 20), what is too much at - min(p, -20). Of several the lowest."""
+    """Outside 5 % or 5 MW of the set point: MWh missing at max(p, 20), MWh too many at -min(p, -20). Of several set points the lowest."""
     calls = [c for c in d.calls_in_force("set_point") if c["target"] is not None]
     cuts = sorted(
         {d.edges[t], d.edges[t + 1], *(min(max(at, d.edges[t]), d.edges[t + 1]) for c in calls for at in (c["start"], c["end"]) if at)}
@@ -52,7 +52,7 @@ def _deviation(d: Days, names: Sequence[str], t: int) -> F:
 
 
 def ers(d: Days, c: Mapping[str, Any], names: Sequence[str]) -> F:
-    """What each term is worth after these days less before: gross x g(AF) x g(EPF), nothing after three failed tests in a row."""
+    """Each term's pay after these days less its pay before: gross x g(AF) x g(EPF), nothing after three failed tests in a row."""
     mw, price, base = frac(c["mw"]), frac(c["usd_per_mw_hour"]), frac(c["max_base_load_mw"])
     base = F(0) if c["baseline"] == "default" else base
     top = frac(d.memory["baseline_mw"]) if "baseline_mw" in d.memory and c["baseline"] == "default" else base + mw
@@ -128,7 +128,7 @@ def _hours_ahead(d: Days, last: int, hours: Sequence[int]) -> F:
 
 
 def lmr(d: Days, c: Mapping[str, Any], names: Sequence[str]) -> F:
-    """Credit by the day; while called and due, MWh above what may stay at the price and at the day's credit over the call's own MWh."""
+    """A daily credit; during a call, MWh above the allowed load cost the price and the day's credit divided by the call's own MWh."""
     usd, mw = F(0), frac(c["mw"])
     stays = frac(c["firm_service_mw"]) if c["method"] == "firm" else frac(c["baseline_mw"]) - mw
     due = [(k, max(k["start"], k["notice"] + timedelta(minutes=c["notice_min"]))) for k in d.calls_in_force("deploy")]
@@ -155,7 +155,7 @@ def _length_h(call: Mapping[str, Any], at: datetime) -> F:
 
 
 def drr(d: Days, c: Mapping[str, Any], names: Sequence[str]) -> F:
-    """LMP x what was reduced of a dispatch, from the net benefits price on; what is missing beyond 8 % at the LMP; forwards and reserve."""
+    """LMP x the MWh reduced under a dispatch, from the net benefits price on; MWh missing beyond 8 % at the LMP; forwards and reserve."""
     usd, base = F(0), frac(c["baseline_mw"])
     for t in d.times:
         h, price = d.hours(t), d.price[d.meters[names[0]][1]][t]
@@ -195,7 +195,7 @@ def edr(d: Days, c: Mapping[str, Any], names: Sequence[str]) -> F:
 
 
 def generation(d: Days, c: Mapping[str, Any], names: Sequence[str]) -> F:
-    """Fuel, maintenance and starts; the energy it saves is on other lines."""
+    """Fuel, maintenance and starts. The energy a generator saves is on other lines."""
     usd, before = F(0), False
     for t in d.times:
         made = d.made[t]

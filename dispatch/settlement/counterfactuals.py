@@ -26,7 +26,7 @@ from optimizer.settlement.variance import foresight_gap_by_cause
 from optimizer.solve.lexicographic import SolveError
 
 GAP_TEXT = {
-    "forecast": "the plans in force did not know the prices that came",
+    "forecast": "the plans in force did not know the final prices",
     "obligation": "an instruction moved the load away from the plan",
     "device": "rigs drew or hashed more or less than planned",
     "ramp and wake": "rigs were waking",

@@ -1,4 +1,4 @@
-"""A day's statement put together from what was measured and what came of it."""
+"""A day's statement, assembled from the measured day and its results."""
 
 from __future__ import annotations
 

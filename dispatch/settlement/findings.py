@@ -11,7 +11,7 @@ from optimizer.domain.money import Finding, Statement, usd_text
 
 
 def day_findings(measured: MeasuredDay, bill: Statement, breaches: Sequence[Finding]) -> list[Finding]:
-    """Gaps in what the bill is made from, prices the market cannot publish, meters that are silent or far from telemetry, and breaches."""
+    """Gaps in what the bill is made from, prices the market cannot publish, meters without readings or far from telemetry, and breaches."""
     return [
         *(finding for finding in bill.findings if finding.kind != "estimated"),  # estimates are counted in the notes
         *_below_floor(measured),

@@ -59,7 +59,7 @@ def why(actuals: Actuals, net_usd: Decimal, strategies: Mapping[str, StrategyVal
 
 
 def issues(book: Sequence[Obligation], actuals: Actuals, record: DayRecord, findings: Sequence[Finding]) -> list[str]:
-    """What went wrong or out of the ordinary; empty when nothing did."""
+    """Everything that failed or was out of the ordinary; empty when nothing was."""
     sentences = [f"{f.text[:1].upper()}{f.text[1:]}." for f in findings]
     if actuals.estimated:
         number = counted(len(actuals.estimated), "interval")

@@ -77,7 +77,6 @@ PENDING: frozenset[str] = frozenset(
         "gap",
         "wrong",
         "the plan is made with zero",
-        "What went wrong",
     }
 )
 

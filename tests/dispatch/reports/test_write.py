@@ -23,7 +23,7 @@ ON = date(2026, 7, 1)
 
 
 class Page(HTMLParser):
-    """Which tags stand in a page, whether they close, and what it loads."""
+    """The tags of a page, those not closed, and what it loads."""
 
     VOID = ("meta", "br", "link", "img")
 

@@ -99,11 +99,11 @@ async def test_a_new_version_is_sent_once_and_a_corrected_one_with_its_differenc
 async def test_a_failed_message_delays_nothing_and_its_log_has_no_address(
     tmp_path: Path, webhook: Webhook, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """One refuses, one is no address, one is not there, one is nobody's port; the last is told all the same."""
+    """A service that refuses, text that is not an address, a closed port, a missing file, an unset variable: each is logged."""
     caplog.set_level(logging.DEBUG)
     with Webhook() as gone:
-        nobody = gone.address
-    addresses = {"refuses": webhook.address, "odd": f"nonsense://{TOKEN}", "closed": nobody}
+        closed = gone.address
+    addresses = {"refuses": webhook.address, "odd": f"nonsense://{TOKEN}", "closed": closed}
     for name, address in addresses.items():
         (tmp_path / name).write_text(address + "\n", "utf-8")
     webhook.status = 500
@@ -111,8 +111,8 @@ async def test_a_failed_message_delays_nothing_and_its_log_has_no_address(
     with capture_logs() as said:
         await ended(here)
     assert kept_statement(here.engine, ON, here.day.market.value) is not None and len(webhook.got) == 1
-    told = {line["reference"]: line["event"] for line in said if "reference" in line}
-    assert told == {
+    logged = {line["reference"]: line["event"] for line in said if "reference" in line}
+    assert logged == {
         "file:refuses": "Notification not sent. The notification service rejected the message.",
         "file:odd": "Notification not sent. apprise does not recognize the address.",
         "file:closed": "Notification not sent. The notification service rejected the message.",

@@ -109,7 +109,7 @@ class HandMadeDay:
         self.telemetry.record(at.timestamp(), group, rigs, watts, ths, "poll")
 
     def run_all(self, watts_a: float = 3000.0, ths_a: float = 150.0, watts_b: float = 3300.0, ths_b: float = 110.0) -> None:
-        """Every rig as told, read each half hour."""
+        """Every rig at these readings, each half hour."""
         at = self.day.start
         while at <= self.day.end:
             self.read(at, "a", range(10), [watts_a] * 10, [ths_a] * 10)

@@ -37,10 +37,10 @@ def two_vintages() -> dict[datetime, tuple[D, D]]:
 
 @pytest.mark.parametrize("on", [date(2024, 8, 20), date(2024, 8, 10)], ids=["one interval", "half a day"])
 def test_a_corrected_price_is_a_new_version_with_its_delta(tmp_path: Path, on: date) -> None:
-    told = two_vintages()
+    published = two_vintages()
     (tmp_path / "archive").mkdir()
     site_day = HandMadeDay.of(tmp_path, on, point=POINT, prices="archive", more_prices='path = "archive"')
-    here = {o: told[o.start] for o in site_day.grid.intervals if o.start in told}
+    here = {o: published[o.start] for o in site_day.grid.intervals if o.start in published}
     moved = [o for o, (first, second) in here.items() if first != second]
     assert moved
     for over in site_day.grid.intervals:

@@ -64,7 +64,7 @@ def test_a_day_by_hand(tmp_path: Path) -> None:
 
 
 def test_losses_and_overhead_by_temperature(tmp_path: Path) -> None:
-    """At 35 C the overhead is 3 % + 10 x 0.2 % = 5 %; from noon nobody says and 35 C stays: 1.116 x 1.05 x 1.0178 = 1.19265804 MWh."""
+    """35 C makes an overhead of 3 % + 10 x 0.2 % = 5 %, also from noon on, when it is the last known: 1.116 x 1.05 x 1.0178 MWh."""
     site_day = HandMadeDay.of(tmp_path, ON, loss="1.0178", share="0.03")
     over = Interval(site_day.day.start, site_day.day.start + timedelta(hours=12))
     site_day.facts.append(Temperature(source="hand", known_at=site_day.day.start, over=over, celsius=35.0))

@@ -1,4 +1,4 @@
-"""The bill, recomputed by somebody who knows only the parquet files, the prices and the contract, in fractions: it meets the cent."""
+"""The bill recomputed in fractions from nothing but the parquet files, the prices and the contract: it agrees to the cent."""
 
 from __future__ import annotations
 
@@ -71,9 +71,9 @@ def test_an_independent_recomputation_agrees_to_the_cent(tmp_path: Path, seed: i
         group = dice.choice("ab")
         count, watts, ths = rigs[group]
         some = sorted(dice.sample(range(count), dice.randint(1, count)))
-        asleep, silent = dice.random() < 0.3, dice.random() < 0.1
-        draw = [float("nan") if silent else dice.uniform(0, 30) if asleep else watts * dice.uniform(0.9, 1.1) for _ in some]
-        hashed = [float("nan") if silent else 0.0 if asleep else ths * dice.uniform(0.9, 1.1) for _ in some]
+        asleep, unread = dice.random() < 0.3, dice.random() < 0.1
+        draw = [float("nan") if unread else dice.uniform(0, 30) if asleep else watts * dice.uniform(0.9, 1.1) for _ in some]
+        hashed = [float("nan") if unread else 0.0 if asleep else ths * dice.uniform(0.9, 1.1) for _ in some]
         site_day.telemetry.record(at, group, some, draw, hashed, "poll")
     site_day.seen()
     document = site_day.settle()

@@ -69,8 +69,8 @@ def test_reserve_settles_at_the_newest_price_that_was_published(tmp_path: Path) 
 
 
 def deployed(start: datetime) -> Call:
-    told = {"source": "qse", "known_at": start, "id": "eea", "version": 1, "obligation": "ers", "kind": CallKind.DEPLOY}
-    return Call(**told, notice_at=start, start_at=start, end_at=start + timedelta(hours=1), mw_cap=0.0)
+    header = {"source": "qse", "known_at": start, "id": "eea", "version": 1, "obligation": "ers", "kind": CallKind.DEPLOY}
+    return Call(**header, notice_at=start, start_at=start, end_at=start + timedelta(hours=1), mw_cap=0.0)
 
 
 @pytest.mark.parametrize("seen", [True, False])

@@ -1,4 +1,4 @@
-"""A day's bill knows the calls and awards that came days before it."""
+"""A day's bill includes calls and awards received days before it."""
 
 from __future__ import annotations
 

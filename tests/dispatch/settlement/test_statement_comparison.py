@@ -164,7 +164,7 @@ def zipped(*files: tuple[str, str]) -> bytes:
 
 
 def test_an_extract_names_price_and_meter_by_its_determinants(day: Settled) -> None:
-    """Quantities and prices that nobody here ever knew: only the extract's own RTAML and RTSPP show where the difference is from."""
+    """Quantities and prices that are not in the ledger: only the extract's own RTAML and RTSPP show where the difference is from."""
     load = [m * LOSS for m in day.meter]
     price = list(day.final)
     load[METERED] += D("0.003")

@@ -1,4 +1,4 @@
-"""A line cites what it stands on: quantity, rate, the price's vintage, formula, rule and its date."""
+"""A line cites what it was made from: quantity, rate, the price's vintage, formula, rule and its date."""
 
 from __future__ import annotations
 
