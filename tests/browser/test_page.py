@@ -66,7 +66,7 @@ def test_it_shows_price_load_plan_and_reasons(page: Any, site: tuple[str, Path])
     assert "HE12" in page.inner_text("#chart") or "HE12" in page.text_content("#chart")
 
 
-def test_times_are_the_markets_whatever_the_readers_zone(page: Any) -> None:
+def test_times_are_market_time_in_any_browser_zone(page: Any) -> None:
     assert page.inner_text("#clock") == "Thu 20 Aug 14:00:00"
     ticks = page.evaluate("() => document.getElementById('chart').layout.xaxis.ticktext")
     assert "HE15" in ticks and "Fri 21 Aug" in ticks
@@ -77,7 +77,7 @@ def test_text_from_calls_is_escaped(page: Any) -> None:
     assert "<b>call</b>" in page.inner_text("#below")
 
 
-def test_every_rig_is_a_cell(page: Any) -> None:
+def test_every_rig_has_a_cell(page: Any) -> None:
     assert page.locator("#fleet canvas").count() == 2
     page.locator("#fleet canvas").first.hover(position={"x": 3, "y": 3})
     assert page.inner_text("#rig").startswith("a-old, rig 0: sleep")
@@ -126,7 +126,7 @@ def test_it_refreshes_with_the_journal_and_keeps_open_sections_open(page: Any, s
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_it_reads_well_in_light_and_dark_and_on_a_phone(browser: Any, site: tuple[str, Path], scheme: str) -> None:
+def test_it_is_readable_in_light_and_dark_and_on_a_phone(browser: Any, site: tuple[str, Path], scheme: str) -> None:
     context = browser.new_context(viewport={"width": 380, "height": 760}, color_scheme=scheme)
     page = context.new_page()
     page.goto(site[0])
@@ -137,7 +137,7 @@ def test_it_reads_well_in_light_and_dark_and_on_a_phone(browser: Any, site: tupl
     context.close()
 
 
-def test_the_page_answers_without_its_script(site: tuple[str, Path]) -> None:
+def test_the_page_is_readable_without_javascript(site: tuple[str, Path]) -> None:
     """The server renders every sentence and table; only charts, fleet map and what-if need JavaScript."""
     text = httpx.get(site[0]).text
     assert "MW" in text and "The plan as a table" in text and "HE14 13:30-13:45" in text

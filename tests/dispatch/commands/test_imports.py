@@ -76,6 +76,6 @@ def test_from_a_meter_file_to_a_reconciled_span(data: Path) -> None:
         (("settle", "2026-08-20", "--data", "data", "--map", "x.toml"), "--map needs --statement"),
     ],
 )
-def test_what_is_wrong_is_said_in_a_line(data: Path, words: tuple[str, ...], says: str) -> None:
+def test_each_fault_is_one_line_with_status_2(data: Path, words: tuple[str, ...], says: str) -> None:
     done = run_loadstone(*words, cwd=data)
     assert done.returncode == 2 and says in done.stderr and "Traceback" not in done.stderr

@@ -22,7 +22,7 @@ def test_a_plan_prints_the_check_of_other_solvers_and_writes_the_model(tmp_path:
 
 
 @pytest.mark.parametrize(("contract", "shown"), [("", False), ('\n[[obligations]]\ntype = "transmission"\nmethod = "4cp"\n', True)])
-def test_a_plan_names_the_unverified_figures_of_the_contracts_it_stands_on(
+def test_a_plan_lists_the_unverified_figures_of_its_contracts(
     contract: str, shown: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     site = tmp_path / "site.toml"
@@ -32,7 +32,7 @@ def test_a_plan_names_the_unverified_figures_of_the_contracts_it_stands_on(
     assert any(line.startswith("unverified: ercot.transmission.4cp.interval_min: ") for line in lines) is shown
 
 
-def test_a_sweep_is_a_table_for_people(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_sweep_is_printed_as_a_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     scenario = tmp_path / "scenario.json"
     scenario.write_text("{}", "utf-8")
     what_if(scenario, DEMONSTRATION, at="2026-08-20T18:00:00Z", sweep=["hash.scale=0.5:1:2"])

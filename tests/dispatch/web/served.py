@@ -36,8 +36,8 @@ USD = [30.0] * 8 + [80.0] * 4 + [150.0] * 4
 
 
 @dataclass(slots=True)
-class Stopped:
-    """A clock that shows what it is told to."""
+class StoppedClock:
+    """A clock that always shows `at`."""
 
     at: datetime
     speed: float = 1.0
@@ -85,7 +85,7 @@ def served(data: Path, setup: Setup, at: datetime, ready: bool = True) -> Iterat
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    app = create_app(data, setup, clock=Stopped(at), listen=f"127.0.0.1:{port}")
+    app = create_app(data, setup, clock=StoppedClock(at), listen=f"127.0.0.1:{port}")
     server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=port, log_level="warning", timeout_graceful_shutdown=1))
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()

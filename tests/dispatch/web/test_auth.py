@@ -20,16 +20,16 @@ def status(here: Here, method: str, path: str, **more: object) -> int:
 
 
 @pytest.mark.parametrize("host", ["evil.example", "127.0.0.1.evil.example:80", "", "[::2]", "a b", "127.0.0.1@evil.example"])
-def test_a_name_that_is_not_this_machine_is_refused(here: Here, host: str) -> None:
+def test_a_foreign_host_header_is_refused(here: Here, host: str) -> None:
     assert status(here, "GET", "/api/v1/state", headers={"Host": host}) in (400, 403)
 
 
 @pytest.mark.parametrize("host", ["localhost:8787", "127.0.0.1", "[::1]:80", "LOCALHOST"])
-def test_loopback_names_are_this_machine(here: Here, host: str) -> None:
+def test_loopback_host_headers_are_accepted(here: Here, host: str) -> None:
     assert status(here, "GET", "/api/v1/state", headers={"Host": host}) == 200
 
 
-def test_behind_a_proxy_nobody_is_on_this_machine(here: Here) -> None:
+def test_a_request_through_a_proxy_is_never_local(here: Here) -> None:
     far = {"X-Forwarded-For": "192.0.2.7"}
     assert status(here, "GET", "/api/v1/state", headers=far) == 401
     assert status(here, "POST", "/api/v1/what-if", json={}, headers=far) == 401
@@ -41,7 +41,7 @@ def test_behind_a_proxy_nobody_is_on_this_machine(here: Here) -> None:
 
 
 @pytest.mark.parametrize("path", ["calls", "awards", "holds"])
-def test_pushing_needs_a_key_of_scope_dispatch(here: Here, path: str) -> None:
+def test_sending_signals_needs_a_key_of_scope_dispatch(here: Here, path: str) -> None:
     """Before the body is parsed: this one is no JSON at all."""
     ask = {"content": b"{", "headers": JSON}
     assert status(here, "POST", f"/api/v1/{path}", **ask) == 401
@@ -51,21 +51,21 @@ def test_pushing_needs_a_key_of_scope_dispatch(here: Here, path: str) -> None:
 
 
 @pytest.mark.parametrize("value", ["Bearer nobody.x", "Bearer", "Basic !", "Digest a", "Bearer of-dispatch.wrong"])
-def test_a_key_that_is_not_known_is_refused_even_where_none_is_needed(here: Here, value: str) -> None:
+def test_an_unknown_key_is_refused_even_where_none_is_needed(here: Here, value: str) -> None:
     assert status(here, "GET", "/api/v1/state", headers={"Authorization": value}) == 401
 
 
-def test_a_key_as_basic_does_not_push(here: Here) -> None:
+def test_a_key_sent_as_basic_cannot_send_signals(here: Here) -> None:
     basic = "Basic " + base64.b64encode(f"any:{here.keys['dispatch']}".encode()).decode()
     assert status(here, "POST", "/api/v1/calls", json=CALL, headers={"Authorization": basic}) == 403
 
 
-def test_a_page_of_another_origin_may_not_post(here: Here) -> None:
+def test_a_page_of_another_origin_cannot_post(here: Here) -> None:
     assert status(here, "POST", "/api/v1/what-if", json={}, headers={"Origin": "https://evil.example"}) == 403
     assert status(here, "POST", "/api/v1/what-if", json={}, headers={"Origin": here.address}) == 200
 
 
-def test_media_type_and_size(here: Here) -> None:
+def test_wrong_media_type_or_size_is_refused(here: Here) -> None:
     assert status(here, "POST", "/api/v1/what-if", content=b"{}", headers={"Content-Type": "text/plain"}) == 415
     assert status(here, "POST", "/api/v1/what-if", content=b"{}") == 415
     assert status(here, "POST", "/api/v1/what-if", content=b" " * (MAX_BODY_BYTES + 1), headers=JSON) == 413
@@ -73,13 +73,13 @@ def test_media_type_and_size(here: Here) -> None:
     assert status(here, "POST", "/api/v1/what-if", content=pieces, headers=JSON) == 413
 
 
-def test_methods_that_are_not_taken(here: Here) -> None:
+def test_unsupported_methods_are_405(here: Here) -> None:
     assert status(here, "PUT", "/api/v1/state") == 405
     assert status(here, "POST", "/api/v1/plan", json={}) == 405
     assert scope_needed("POST", "/api/v1/calls") == "dispatch" and scope_needed("DELETE", "/api/v1/holds/x") == "dispatch"
 
 
-def test_every_answer_is_hardened(here: Here) -> None:
+def test_every_answer_has_security_headers(here: Here) -> None:
     for path in ("/", "/api/v1/state", "/api/v1/nothing"):
         headers = here.http.get(path).headers
         assert "default-src 'self'" in headers["content-security-policy"] and "unsafe-eval" not in headers["content-security-policy"]

@@ -22,7 +22,7 @@ LEFT_OUT = ("/api/v1/stream", "/api/v1/offers")  # one never ends, its own test 
 
 
 @pytest.mark.parametrize("seed", [1])
-def test_the_api_keeps_what_it_describes(here: Here, tmp_path: Path, seed: int) -> None:
+def test_answers_match_the_openapi_document(here: Here, tmp_path: Path, seed: int) -> None:
     """Every check of schemathesis: statuses, media types, schemas, methods, wrong data, missing and wrong keys."""
     asked = run_schemathesis(here, tmp_path, seed, examples=15)
     assert asked.returncode == 0, asked.stdout[-6000:] + asked.stderr[-2000:]
@@ -31,7 +31,7 @@ def test_the_api_keeps_what_it_describes(here: Here, tmp_path: Path, seed: int) 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", [2, 3])
-def test_the_api_keeps_what_it_describes_at_length(here: Here, tmp_path: Path, seed: int) -> None:
+def test_answers_match_the_openapi_document_in_a_long_run(here: Here, tmp_path: Path, seed: int) -> None:
     asked = run_schemathesis(here, tmp_path, seed, examples=100)
     assert asked.returncode == 0, asked.stdout[-6000:] + asked.stderr[-2000:]
 
@@ -55,7 +55,7 @@ def run_schemathesis(here: Here, folder: Path, seed: int, examples: int) -> Any:
     return subprocess.run(asked, cwd=folder, capture_output=True, text=True, timeout=280, check=False)
 
 
-def test_every_status_is_described_as_a_problem(here: Here) -> None:
+def test_every_error_status_is_documented_as_a_problem(here: Here) -> None:
     document = here.http.get("/openapi.json").json()
     named = {"state", "plan", "prices", "fleet", "calls", "awards", "holds", "what-if", "stream"}
     assert {f"/api/v1/{path}" for path in named} <= set(document["paths"])
@@ -70,6 +70,6 @@ def test_every_status_is_described_as_a_problem(here: Here) -> None:
 
 
 @pytest.mark.parametrize("body", ['{"\\ud800": 1}', '{"prices": "\\udfff"}', "[" * 50_000, '{"to": NaN}', "nul", "\xff"])
-def test_odd_bodies_are_answered_with_a_problem(here: Here, body: str) -> None:
+def test_malformed_bodies_are_answered_with_a_problem(here: Here, body: str) -> None:
     answer = here.http.post("/api/v1/what-if", content=body.encode("latin-1"), headers={"Content-Type": "application/json"})
     assert answer.status_code in (400, 422) and answer.headers["content-type"] == "application/problem+json"

@@ -48,7 +48,7 @@ def test_the_plan_is_the_one_in_the_journal(here: Here, get: Any) -> None:
     assert len(plan["intervals"]) == len(state.plan["intervals"]) and plan["intervals"][0]["label"].startswith("HE14 ")
 
 
-def test_prices_published_and_expected(get: Any) -> None:
+def test_prices_are_published_and_expected_ones(get: Any) -> None:
     prices = get("prices")
     point = prices["points"]["LZ_WEST"]
     assert [p["usd_per_mwh"] for p in point["real_time"]][-4:] == [80.0, 150.0, 150.0, 150.0]
@@ -65,7 +65,7 @@ def test_fleet_counts_every_rig_once(get: Any) -> None:
     assert fleet["groups"]["a-old"]["conditions"] == {"sleep": "0-39"}
 
 
-def test_book_calls_and_holds(get: Any) -> None:
+def test_obligations_calls_and_holds_are_listed(get: Any) -> None:
     assert [o["type"] for o in get("obligations")["obligations"]] == ["hashing", "power", "plant"]
     (call,) = get("calls")["calls"]
     assert (call["id"], call["status"], call["mw_cap"]) == ("call-1", "ended", 0.1)
@@ -83,7 +83,7 @@ def test_the_journal_is_served_in_order_and_in_parts(get: Any) -> None:
     assert "intervals" in next(e for e in get("journal", limit=50, plans=True)["entries"] if e["entry"] == "Planned")["plan"]
 
 
-def test_the_packet_of_a_call_shows_signal_decision_read_back_and_load(get: Any) -> None:
+def test_the_event_packet_shows_signal_decision_read_back_and_load(get: Any) -> None:
     packet = get("events/call-1")
     assert packet["requested"] == "deploy: at most 0.1 MW" and packet["signal"][0]["seq"] == 2
     decided = [d for d in packet["decisions"] if any("call-1" in r for r in d["reasons"])]
@@ -120,7 +120,7 @@ def test_the_stream_begins_with_the_state(here: Here) -> None:
 
 
 @pytest.mark.parametrize("path", ["events/none", "settlements/2026-08-20", "nothing"])
-def test_what_is_not_there_is_a_404_problem(here: Here, path: str) -> None:
+def test_an_unknown_path_or_id_is_a_404_problem(here: Here, path: str) -> None:
     answer = here.http.get(f"/api/v1/{path}")
     assert answer.status_code == 404 and answer.headers["content-type"] == "application/problem+json"
     assert answer.json()["status"] == 404
@@ -163,7 +163,7 @@ def test_a_statement_is_served_by_version_in_each_format(here: Here) -> None:
     assert here.http.get(day, params={"format": "docx"}).status_code == 422
 
 
-def test_the_reference_names_every_address(here: Here) -> None:
+def test_the_reference_page_names_every_path(here: Here) -> None:
     page = (Path(__file__).parents[3] / "docs" / "reference" / "http.md").read_text("utf-8")
     missing = [path for path in here.http.get("/openapi.json").json()["paths"] if path not in page]
     assert not missing

@@ -12,7 +12,7 @@ import pytest
 from dispatch.store.tables import open_ledger
 from dispatch.web.app import create_app
 from dispatch.web.serve import GRACE_S, serve
-from tests.dispatch.web.served import Stopped
+from tests.dispatch.web.served import StoppedClock
 from tests.fakes import NOON
 from tests.sites import small
 
@@ -38,7 +38,7 @@ async def up(http: httpx.AsyncClient, path: str, *statuses: int) -> httpx.Respon
 async def test_a_site_that_has_not_started_is_not_ready(tmp_path: Path) -> None:
     open_ledger(tmp_path).dispose()
     port = free_port()
-    serving = asyncio.create_task(serve(create_app(tmp_path, small(), clock=Stopped(NOON)), f"127.0.0.1:{port}"))
+    serving = asyncio.create_task(serve(create_app(tmp_path, small(), clock=StoppedClock(NOON)), f"127.0.0.1:{port}"))
     async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as http:
         state = (await up(http, "/api/v1/state", 200)).json()
         assert state["price"] is None and state["reasons"] == ["Nothing has been observed yet."]
@@ -55,7 +55,7 @@ async def test_a_ledger_that_cannot_be_opened_is_a_503_until_it_can(tmp_path: Pa
     broken = tmp_path / "ledger.sqlite"
     broken.write_bytes(b"this is no database" * 100)
     port = free_port()
-    serving = asyncio.create_task(serve(create_app(tmp_path, small(), clock=Stopped(NOON)), f"127.0.0.1:{port}"))
+    serving = asyncio.create_task(serve(create_app(tmp_path, small(), clock=StoppedClock(NOON)), f"127.0.0.1:{port}"))
     async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as http:
         assert (await up(http, "/api/v1/health/live", 200)).json() == {"live": True}
         for path in ("/api/v1/state", "/metrics", "/", "/api/v1/stream", "/api/v1/settlements"):
@@ -68,10 +68,10 @@ async def test_a_ledger_that_cannot_be_opened_is_a_503_until_it_can(tmp_path: Pa
     await serving
 
 
-async def test_it_ends_though_a_stream_is_open(tmp_path: Path) -> None:
+async def test_the_server_stops_although_a_stream_is_open(tmp_path: Path) -> None:
     open_ledger(tmp_path).dispose()
     port = free_port()
-    serving = asyncio.create_task(serve(create_app(tmp_path, small(), clock=Stopped(NOON)), f"127.0.0.1:{port}"))
+    serving = asyncio.create_task(serve(create_app(tmp_path, small(), clock=StoppedClock(NOON)), f"127.0.0.1:{port}"))
     async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as http:
         await up(http, "/api/v1/state", 200)
         async with http.stream("GET", "/api/v1/stream") as stream:
@@ -81,11 +81,11 @@ async def test_it_ends_though_a_stream_is_open(tmp_path: Path) -> None:
                 await serving
 
 
-async def test_told_to_stop_twice_it_stops_once(tmp_path: Path) -> None:
+async def test_a_second_stop_signal_changes_nothing(tmp_path: Path) -> None:
     """Ctrl-C reaches every process of a terminal, and the supervisor tells each again."""
     open_ledger(tmp_path).dispose()
     port = free_port()
-    serving = asyncio.create_task(serve(create_app(tmp_path, small(), clock=Stopped(NOON)), f"127.0.0.1:{port}"))
+    serving = asyncio.create_task(serve(create_app(tmp_path, small(), clock=StoppedClock(NOON)), f"127.0.0.1:{port}"))
     async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as http:
         await up(http, "/api/v1/state", 200)
     for _ in range(3):
@@ -96,9 +96,9 @@ async def test_told_to_stop_twice_it_stops_once(tmp_path: Path) -> None:
     assert not serving.cancelled()
 
 
-async def test_a_port_that_is_taken_is_an_error_in_words(tmp_path: Path) -> None:
+async def test_a_port_in_use_raises_a_readable_error(tmp_path: Path) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         with pytest.raises(OSError, match="cannot be listened on"):
-            await serve(create_app(tmp_path, small(), clock=Stopped(NOON)), f"127.0.0.1:{taken.getsockname()[1]}")
+            await serve(create_app(tmp_path, small(), clock=StoppedClock(NOON)), f"127.0.0.1:{taken.getsockname()[1]}")

@@ -23,7 +23,7 @@ def post(here: Here, path: str, document: Any, **headers: str) -> Any:
     return here.http.post(f"/api/v1/{path}", json=document, headers={**here.keyed(), **headers})
 
 
-def test_a_call_is_durable_when_it_is_acknowledged(here: Here) -> None:
+def test_an_acknowledged_call_is_stored(here: Here) -> None:
     call = {"id": "now", "obligation": "power", "kind": "deploy", "mw_cap": 0.05}
     answer = post(here, "calls", call)
     assert answer.status_code == 202 and answer.json()["id"] == "now" and not answer.json()["repeated"]
@@ -32,7 +32,7 @@ def test_a_call_is_durable_when_it_is_acknowledged(here: Here) -> None:
     assert here.http.get("/api/v1/calls").json()["waiting"][-1]["document"] == call
 
 
-def test_the_same_key_and_content_is_one_row_and_another_content_a_conflict(here: Here) -> None:
+def test_a_repeated_idempotency_key_is_one_row_or_a_conflict(here: Here) -> None:
     first = post(here, "calls", CALL, **{"Idempotency-Key": "k1"})
     again = post(here, "calls", {**CALL, "end_at": CALL["end_at"]}, **{"Idempotency-Key": "k1"})
     assert again.status_code == 202 and again.json() == {**first.json(), "repeated": True}
@@ -51,14 +51,14 @@ def test_the_same_key_and_content_is_one_row_and_another_content_a_conflict(here
         ("holds", {"mode": "sleep", "released": True}, "released"),
     ],
 )
-def test_a_wrong_document_changes_nothing_and_says_where(here: Here, path: str, document: Any, where: str) -> None:
+def test_an_invalid_document_is_not_stored_and_each_fault_is_named(here: Here, path: str, document: Any, where: str) -> None:
     before = len(rows(here))
     answer = post(here, path, document)
     assert answer.status_code == 422 and where in [e["path"] for e in answer.json()["errors"]]
     assert len(rows(here)) == before
 
 
-def test_an_award(here: Here) -> None:
+def test_an_award_is_stored(here: Here) -> None:
     award = {
         "obligation": "plant",
         "product": "ECRS",
@@ -72,7 +72,7 @@ def test_an_award(here: Here) -> None:
     assert dict(rows(here)[-1].document) == award
 
 
-def test_a_hold_gets_an_id_and_can_be_released_before_it_was_taken_in(here: Here) -> None:
+def test_a_hold_gets_an_id_and_can_be_released_before_the_loop_reads_it(here: Here) -> None:
     answer = post(here, "holds", {"group": "b-new", "mw_cap": 0.05})
     id = answer.json()["id"]
     assert id == f"hold-{answer.json()['inbox']}"

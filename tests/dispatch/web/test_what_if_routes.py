@@ -42,13 +42,13 @@ def baseline(setup: Any = None, usd: float = 50.0, more: tuple[Any, ...] = ()) -
     return Baseline.of(state, NOON, ReferenceDayPrices(state))
 
 
-def imagined(scenario: Mapping[str, Any], **more: Any) -> dict[str, Any]:
+def run_what_if(scenario: Mapping[str, Any], **more: Any) -> dict[str, Any]:
     return what_if(baseline(**more), scenario)
 
 
 def faults(scenario: Any, **more: Any) -> dict[str, str]:
     with pytest.raises(InvalidDocument) as caught:
-        imagined(scenario, **more)
+        run_what_if(scenario, **more)
     return {f.path: f.text for f in caught.value.faults}
 
 
@@ -60,16 +60,16 @@ def hours(plan: Mapping[str, Any]) -> list[float]:
     return [(parse_instant(i["end"]) - parse_instant(i["start"])) / HOUR for i in plan["intervals"]]
 
 
-def test_nothing_imagined_nothing_changes() -> None:
-    answer = imagined({})
+def test_an_empty_scenario_changes_nothing() -> None:
+    answer = run_what_if({})
     assert answer["base"]["intervals"] == answer["case"]["intervals"]
     assert answer["difference"]["net_usd"] == 0 and answer["reasons"][0].startswith("Nothing changes")
     assert set(answer) == {"base", "case", "difference", "promises", "binding", "reasons"}
 
 
-def test_the_money_of_a_price_is_what_anybody_can_work_out() -> None:
+def test_the_money_of_a_price_change_matches_a_hand_calculation() -> None:
     """At 50 both run; at 75 a-old (40 x 3.0 kW) stops: 24 h of 4 PH/s at 45 are lost, its energy at 50 saved, b-new's costs half more."""
-    answer = imagined({"prices": [{"scale": 1.5}]})
+    answer = run_what_if({"prices": [{"scale": 1.5}]})
     total_h = sum(hours(answer["case"]))
     a_mw, b_mw, sleep_mw = 0.120, 0.140, 40 * 20e-6
     lost = 4.0 * 45.0 * total_h / 24
@@ -81,14 +81,14 @@ def test_the_money_of_a_price_is_what_anybody_can_work_out() -> None:
 
 def test_a_price_set_over_a_span_holds_there_only() -> None:
     at, until = NOON + 2 * HOUR, NOON + 4 * HOUR
-    answer = imagined({"prices": [{"set_usd": 900, "from": at.isoformat(), "to": until.isoformat()}]})
+    answer = run_what_if({"prices": [{"set_usd": 900, "from": at.isoformat(), "to": until.isoformat()}]})
     for interval in answer["case"]["intervals"]:
         inside = at <= parse_instant(interval["start"]) < until
         assert interval["load_mw"] == pytest.approx(0.0016 if inside else 0.26)
 
 
 def test_changes_apply_in_their_order() -> None:
-    there = imagined({"prices": [{"shift_usd": 10}, {"scale": 2}]})["case"]["intervals"][0]["price_usd_per_mwh"]["LZ_WEST"]
+    there = run_what_if({"prices": [{"shift_usd": 10}, {"scale": 2}]})["case"]["intervals"][0]["price_usd_per_mwh"]["LZ_WEST"]
     assert there == pytest.approx(120.0)
 
 
@@ -101,53 +101,53 @@ def test_changes_apply_in_their_order() -> None:
         ({"scale": 2, "difficulty_scale": 2}, 45.0),
     ],
 )
-def test_hashprice(change: dict[str, float], usd: float) -> None:
-    assert imagined({"hash": change})["case"]["intervals"][0]["hashprice_usd_per_ph_day"] == pytest.approx(usd)
+def test_hashprice_changes(change: dict[str, float], usd: float) -> None:
+    assert run_what_if({"hash": change})["case"]["intervals"][0]["hashprice_usd_per_ph_day"] == pytest.approx(usd)
 
 
-def test_a_btc_price_moves_a_hashprice_made_of_one() -> None:
+def test_a_btc_price_changes_a_hashprice_computed_from_it() -> None:
     assert "use usd_per_ph_day or scale" in faults({"hash": {"btc_usd": 80_000}})["hash.btc_usd"]
     known = HashEconomics(
         source="test", known_at=NOON, on=date(2026, 8, 19), difficulty=1e14, btc_usd=100_000.0, fees_btc_per_block=0.1, subsidy_btc=3.125
     )
-    answer = imagined({"hash": {"btc_usd": 80_000}}, more=(known,))
+    answer = run_what_if({"hash": {"btc_usd": 80_000}}, more=(known,))
     case, base = (answer[k]["intervals"][0]["hashprice_usd_per_ph_day"] for k in ("case", "base"))
     assert case == pytest.approx(0.8 * base)
 
 
-def test_the_pools_fee() -> None:
-    answer = imagined({"hash": {"pool_fee": 0.02}})
+def test_the_pool_fee_can_change() -> None:
+    answer = run_what_if({"hash": {"pool_fee": 0.02}})
     revenue = answer["case"]["lines"]["hashing/hash_revenue"]
     assert answer["difference"]["net_usd"] == pytest.approx(-0.02 * revenue, abs=0.01)
 
 
-def test_rigs_that_are_not_there() -> None:
-    answer = imagined({"fleet": [{"group": "b-new", "available": 0.25, "to": (NOON + HOUR).isoformat()}]})
+def test_unavailable_rigs_do_not_hash() -> None:
+    answer = run_what_if({"fleet": [{"group": "b-new", "available": 0.25, "to": (NOON + HOUR).isoformat()}]})
     assert loads(answer["case"], "b-new")[0] == pytest.approx(0.035) and loads(answer["case"], "b-new")[-1] == pytest.approx(0.140)
 
 
-def test_a_group_more_and_a_group_less() -> None:
+def test_groups_can_be_added_and_removed() -> None:
     new = {"name": "c-new", "hall": "b", "model": "whatsminer-m60s", "rigs": 20}
-    answer = imagined({"fleet": [{"add": new}, {"remove": "a-old"}]})
+    answer = run_what_if({"fleet": [{"add": new}, {"remove": "a-old"}]})
     assert set(answer["case"]["intervals"][0]["groups"]) == {"b-new", "c-new"}
     assert loads(answer["case"], "c-new")[0] == pytest.approx(20 * 3441e-6)
     found = faults({"fleet": [{"add": {**new, "hall": "z", "rigs": "many"}}, {"add": {**new, "name": "a-old"}}, {"remove": "zz"}]})
     assert {"fleet.0.add.rigs", "fleet.1.add.name", "fleet.2.remove"} <= set(found)
 
 
-def test_a_smaller_interconnect_binds_and_says_what_it_is_worth() -> None:
-    answer = imagined({"site": {"interconnect_mw": 0.2}})
+def test_a_smaller_interconnect_limit_binds_and_has_a_worth() -> None:
+    answer = run_what_if({"site": {"interconnect_mw": 0.2}})
     assert max(i["load_mw"] for i in answer["case"]["intervals"]) <= 0.2 + 1e-6
     assert any(b["case_usd_per_mw"] > 0 and b["base_usd_per_mw"] == 0 for b in answer["binding"])
 
 
-def test_the_book() -> None:
+def test_obligations_can_be_added_changed_and_dropped() -> None:
     fixed = {"type": "block", "name": "block", "mw": 0.1, "usd_per_mwh": 40.0, "from": "2026-01-01T00:00:00Z", "to": "2031-01-01T00:00:00Z"}
-    added = imagined({"book": [{"add": fixed}]})
+    added = run_what_if({"book": [{"add": fixed}]})
     assert any(name.startswith("block/") for name in added["case"]["lines"])
-    dearer = imagined({"book": [{"change": "power", "adders_usd_per_mwh": 10.0}]})
+    dearer = run_what_if({"book": [{"change": "power", "adders_usd_per_mwh": 10.0}]})
     assert dearer["difference"]["lines"]["power/adders"] < 0
-    free = imagined({"book": [{"drop": "power"}]})
+    free = run_what_if({"book": [{"drop": "power"}]})
     assert "power/energy" not in free["case"]["lines"] and free["difference"]["net_usd"] > 0
     half = {"type": "block", "mw": "x"}
     wrong = [{"drop": "ers"}, {"change": "power", "adders": 3}, {"add": {"type": "lmr"}}, {"add": half}]
@@ -155,10 +155,10 @@ def test_the_book() -> None:
     assert "needs the keys" in faults({"book": [{"change": "power"}]})["book.0"]
 
 
-def test_calls_are_kept_and_told_as_promises() -> None:
+def test_calls_are_kept_and_listed_as_promises() -> None:
     until = (NOON + 2 * HOUR).isoformat()
     cap = {"id": "x", "obligation": "plant", "kind": "deploy", "mw_cap": 0.05, "end_at": until}
-    answer = imagined({"calls": [cap]})
+    answer = run_what_if({"calls": [cap]})
     assert max(i["load_mw"] for i in answer["case"]["intervals"] if parse_instant(i["start"]) < NOON + 2 * HOUR) <= 0.05 + 1e-6
     (promise,) = answer["promises"]
     assert promise["name"] == "plant: call x" and not promise["base"]["made"] and promise["case"]["kept"]
@@ -166,20 +166,20 @@ def test_calls_are_kept_and_told_as_promises() -> None:
 
 def test_a_set_point_above_what_the_site_can_draw_is_not_kept() -> None:
     call = {"id": "c9", "obligation": "plant", "kind": "set_point", "mw_target": 0.9}
-    (promise,) = imagined({"calls": [call]})["promises"]
+    (promise,) = run_what_if({"calls": [call]})["promises"]
     assert promise["name"] == "plant: call c9" and promise["case"]["made"] and not promise["case"]["kept"]
     assert promise["case"]["shortfall_mw"] > 0.5 and promise["base"]["kept"]
 
 
-def test_a_reduction_is_cut_from_the_load_of_the_base_plan() -> None:
-    answer = imagined({"calls": [{"id": "x", "obligation": "plant", "kind": "deploy", "mw_delta": 0.1}]})
+def test_a_reduction_counts_from_the_load_of_the_base_plan() -> None:
+    answer = run_what_if({"calls": [{"id": "x", "obligation": "plant", "kind": "deploy", "mw_delta": 0.1}]})
     assert answer["base"]["intervals"][0]["load_mw"] == pytest.approx(0.26)
     assert answer["case"]["intervals"][0]["load_mw"] <= 0.16 + 1e-6
 
 
-def test_a_span_of_the_past_takes_the_prices_that_were() -> None:
+def test_a_past_span_uses_the_published_prices() -> None:
     span = {"from": (NOON - 3 * HOUR).isoformat(), "to": (NOON - HOUR).isoformat()}
-    answer = imagined(span, usd=70.0)
+    answer = run_what_if(span, usd=70.0)
     assert sum(hours(answer["base"])) == pytest.approx(2.0)
     assert {i["price_usd_per_mwh"]["LZ_WEST"] for i in answer["base"]["intervals"]} == {70.0}
     assert "are not known" in faults({"from": (NOON - 40 * HOUR).isoformat(), "to": (NOON - 38 * HOUR).isoformat()})["from"]
@@ -211,16 +211,16 @@ def test_a_span_of_the_past_takes_the_prices_that_were() -> None:
         ([], ""),
     ],
 )
-def test_what_is_wrong_is_named_by_its_path(scenario: Any, path: str) -> None:
+def test_each_fault_of_a_scenario_is_named_by_its_path(scenario: Any, path: str) -> None:
     assert path in faults(scenario)
 
 
-def test_figures_beyond_reason_are_refused() -> None:
+def test_implausible_figures_are_refused() -> None:
     wild = {"prices": [{"scale": 1e308}, {"set_usd": -1e9}], "hash": {"btc_usd": 1e300}}
     assert set(faults(wild)) == {"prices.0.scale", "prices.1.set_usd", "hash.btc_usd"}
 
 
-def test_the_site_that_lives_is_untouched() -> None:
+def test_the_live_site_is_untouched() -> None:
     base = baseline()
     before = (canonical_json(dict(base.setup.document)), base.setup.site.model_dump_json(), base.so_far, base.facts)
     what_if(
@@ -231,7 +231,7 @@ def test_the_site_that_lives_is_untouched() -> None:
 
 @settings(max_examples=20, deadline=None)
 @given(st.lists(st.floats(0.2, 3.0), min_size=1, max_size=3), st.floats(-200, 200))
-def test_a_better_price_is_never_worse(scales: list[float], shift: float) -> None:
+def test_a_better_price_never_earns_less(scales: list[float], shift: float) -> None:
     """Cheaper energy everywhere never earns less than dearer energy."""
     base = baseline(usd=60.0)
     case = [{"scale": s} for s in scales]
@@ -241,7 +241,7 @@ def test_a_better_price_is_never_worse(scales: list[float], shift: float) -> Non
 
 
 @pytest.mark.parametrize(("day", "n"), [("2026-03-08", 92), ("2026-11-01", 100), ("2026-07-13", 96)])
-def test_a_day_is_laid_on_by_the_markets_clock(day: str, n: int) -> None:
+def test_a_reference_day_follows_the_markets_clock(day: str, n: int) -> None:
     whole = OperatingDay(Market.ERCOT, date.fromisoformat(day)).grid()
     assert len(whole) == n
     local = [i.start.astimezone(Market.ERCOT.tz) for i in whole.intervals]
@@ -253,12 +253,12 @@ def test_a_day_is_laid_on_by_the_markets_clock(day: str, n: int) -> None:
         assert value == at.hour * 100 + at.minute or (n == 92 and at.hour == 2 and value == 145.0)
 
 
-def test_a_day_of_the_synthetic_market_can_be_laid_on() -> None:
-    answer = imagined({"prices": [{"like": "2025-07-13"}]})
+def test_a_synthetic_day_can_be_the_reference_day() -> None:
+    answer = run_what_if({"prices": [{"like": "2025-07-13"}]})
     assert len({i["price_usd_per_mwh"]["LZ_WEST"] for i in answer["case"]["intervals"]}) > 5
 
 
-def test_a_sweep_is_the_what_ifs_one_by_one() -> None:
+def test_a_sweep_equals_its_single_what_ifs() -> None:
     base = baseline()
     table = sweep(base, {"hash": {"scale": 0.9}}, ["prices.scale=0.5:2:3", "fleet.a-old.available=0:1:2"])
     assert [a["values"] for a in table["axes"]] == [[0.5, 1.25, 2.0], [0.0, 1.0]] and len(table["rows"]) == 6
@@ -280,12 +280,12 @@ def test_a_sweep_is_the_what_ifs_one_by_one() -> None:
         "x.y=0:1:2",
     ],
 )
-def test_a_sweep_that_cannot_be(key: str) -> None:
+def test_invalid_sweeps_are_refused(key: str) -> None:
     with pytest.raises(InvalidDocument):
         sweep(baseline(), {}, [key])
 
 
-def test_a_key_of_a_sweep_finds_its_place() -> None:
+def test_a_sweep_key_sets_the_named_element() -> None:
     scenario: dict[str, Any] = {"fleet": [{"group": "a", "available": 1}]}
     for key in ("fleet.a.available", "fleet.b.available", "book.block.mw", "site.horizon_h", "prices.scale", "hash.usd_per_ph_day"):
         set_key(scenario, key, 12.0)
@@ -313,7 +313,7 @@ def test_over_http_a_what_if_needs_no_key_and_its_faults_are_a_422(here: Here) -
     assert here.http.post("/api/v1/offers", json={}).status_code == 501
 
 
-def test_another_horizon_compares_like_with_like() -> None:
-    answer = imagined({"site": {"horizon_h": 12}}, setup=small(groups=[group("one", "a", watts=3000.0, ths=100.0)]))
+def test_another_horizon_applies_to_both_plans() -> None:
+    answer = run_what_if({"site": {"horizon_h": 12}}, setup=small(groups=[group("one", "a", watts=3000.0, ths=100.0)]))
     assert len(answer["base"]["intervals"]) == len(answer["case"]["intervals"])
     assert answer["difference"]["net_usd"] == 0 and document()["site"]["horizon_h"] == 24
