@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from dispatch.site_file.errors import ConfigFault, Where
-from optimizer.domain.obligation import Book, Obligation
+from optimizer.domain.obligation import ANY_SERVICE, Book, Obligation
 from optimizer.domain.site import Site, meters_in
 
 Placed = Sequence[tuple[int | None, Obligation]]
@@ -32,7 +32,13 @@ def contract_faults(site: Site, book: Placed) -> Iterator[ConfigFault]:
 
 def _excluded(one: Obligation, other: Obligation) -> str | None:
     """The market rule by which two contracts may not speak of the same rigs, by either of them."""
-    return one.excludes().get(other.service()) or other.excludes().get(one.service())
+    return _rule(one, other.service()) or _rule(other, one.service())
+
+
+def _rule(obligation: Obligation, service: str) -> str | None:
+    """The rule by which a contract excludes a service; a contract that sells none is never excluded."""
+    excluded = obligation.excludes()
+    return (excluded.get(service) or excluded.get(ANY_SERVICE)) if service else None
 
 
 def contract_notes(site: Site, book: Book) -> Iterator[str]:

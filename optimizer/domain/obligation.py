@@ -27,6 +27,8 @@ from optimizer.domain.money import Line
 from optimizer.domain.shortfall import Shortfall
 from optimizer.domain.site import Scope, Site
 
+# In `excludes`: every service.
+ANY_SERVICE = "*"
 Taken = Mapping[str, Interval | None]
 
 
@@ -135,7 +137,7 @@ class SellsLoad(Protocol):
 
 
 class ExcludesOthers(Protocol):
-    """By service that the same rigs may not sell beside it: the market rule that says so. Default: none."""
+    """By service (`ANY_SERVICE`: each) that the same rigs may not sell beside it: the market rule that says so. Default: none."""
 
     def excludes(self) -> Mapping[str, str]: ...
 

@@ -22,6 +22,7 @@ from markets.grid import Grid, Interval, Market
 from optimizer.domain.contract import Contract
 from optimizer.domain.formula import Bounds, Charge, Quantities
 from optimizer.domain.memory import Memory
+from optimizer.domain.obligation import ANY_SERVICE
 from optimizer.domain.row_kind import RowKind
 from optimizer.domain.site import NotNegative, Positive, Site
 from optimizer.domain.time_periods import TimePeriod, period_at
@@ -39,7 +40,7 @@ EXCLUDES: Mapping[str, Mapping[str, str]] = {
         "tdu": "two programmes of the utility pay for the same rigs (utility tariff, load management)",
         "ers": "a load in a utility's load management may not be in ERS (16 TAC 25.507; utility tariff)",
     },
-    "sb6": dict.fromkeys(("sb6", "ancillary", "ers", "tdu", "sell-back", "strike"), NO_OTHER),
+    "sb6": {ANY_SERVICE: NO_OTHER},
 }
 
 

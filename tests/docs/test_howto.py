@@ -20,12 +20,14 @@ from dispatch.clock import VirtualClock
 from dispatch.sim.driver import SimulatedDriver
 from dispatch.sim.fleet import Fleet
 from dispatch.sim.spec import RigFault, ScheduledFault, spec_of
+from optimizer.domain.formula import Charge
+from optimizer.lp.program import Program
 from tests.conformance.driver_kit import LAWS, Bench
 from tests.dispatch.rigs.fakes import START, site
 from tests.docs.pages import DOCS, blocks, run_block
 from tests.e2e.site import ENVIRONMENT
 
-HOW = {"peak_rider": "add-an-obligation.md", "gateway": "add-a-driver.md", "desk": "add-a-source.md"}
+HOW = {"curtailment": "add-an-obligation.md", "gateway": "add-a-driver.md", "desk": "add-a-source.md"}
 
 
 def of(name: str, kind: str) -> list[str]:
@@ -37,21 +39,39 @@ def written(name: str) -> ModuleType:
     return run_block(of(name, "python")[0], name)
 
 
-def test_the_obligation_keeps_the_law() -> None:
-    kit = run_block(of("peak_rider", "python")[1], "peak_rider_kit", PeakRider=written("peak_rider").PeakRider)
-    kit.test_the_rider_keeps_the_law()
+def contract_tests(contract: type[Any]) -> ModuleType:
+    """The tests that the page writes for its contract."""
+    return run_block(of("curtailment", "python")[1], "curtailment_kit", Curtailment=contract)
 
 
-def test_the_kit_finds_a_rider_that_pays_less_than_it_says() -> None:
-    rider = written("peak_rider").PeakRider
+def test_the_contract_keeps_the_law_and_remembers_days() -> None:
+    tests = contract_tests(written("curtailment").Curtailment)
+    tests.test_the_contract_keeps_the_law()
+    tests.test_only_so_many_days_of_a_month_are_paid()
 
-    class Forgetful(rider):  # type: ignore[misc,valid-type]
-        def settle(self, actuals: Any) -> list[Any]:
-            return []
 
-    kit = run_block(of("peak_rider", "python")[1], "peak_rider_kit", PeakRider=Forgetful)
+def test_the_kit_finds_a_contract_that_bills_more_than_its_charges() -> None:
+    contract = written("curtailment").Curtailment
+
+    class Fined(contract):  # type: ignore[misc,valid-type]
+        def charges(self, its: Any) -> Any:
+            fee = its.during(None) * its.number(1 if isinstance(its, Program) else -1)
+            yield from super().charges(its)
+            yield Charge("fee", its.sum([]) + its.hours, "h", fee, self.rule)
+
     with pytest.raises(AssertionError):
-        kit.test_the_rider_keeps_the_law()
+        contract_tests(Fined).test_the_contract_keeps_the_law()
+
+
+def test_a_contract_without_a_memory_pays_too_many_days() -> None:
+    contract = written("curtailment").Curtailment
+
+    class Forgetful(contract):  # type: ignore[misc,valid-type]
+        def remember(self, memory: Any, then: Any) -> Any:
+            return memory
+
+    with pytest.raises(AssertionError):
+        contract_tests(Forgetful).test_only_so_many_days_of_a_month_are_paid()
 
 
 async def test_the_source_conforms(tmp_path: Path) -> None:
@@ -120,6 +140,13 @@ usd_per_ph_day = 45.0
 """
 
 
+RESERVE = """
+[[obligations]]
+type = "ancillary"
+products = ["ECRS"]
+"""
+
+
 def installed(folder: Path) -> dict[str, str]:
     """A distribution of the three pages beside Loadstone, as an installer leaves it; the environment that finds it."""
     info = folder / "plugged-1.0.dist-info"
@@ -157,11 +184,14 @@ def test_a_site_file_uses_all_three(tmp_path: Path) -> None:
     checked = said("check", "site.toml")
     assert checked["prices"] == "desk"
     assert checked["groups"]["a-s21"]["driver"] == "gateway"
-    assert "peak-rider" in [o["type"] for o in checked["obligations"]]
+    assert "coop-curtailment" in [o["type"] for o in checked["obligations"]]
     plan = said("plan", "--config", "site.toml", "--at", "2026-08-20T16:20:00Z")
     assert any(interval["load_mw"] > 1 for interval in plan["intervals"])
-    assert "peak-rider.peak_rider" in json.dumps(plan["lines"]) or "peak_rider" in json.dumps(plan["lines"])
-    bad = (tmp_path / "site.toml").read_text().replace("hours = [14, 15, 16, 17]", "hours = [14, 24]")
+    assert "curtailment_day" in json.dumps(plan["lines"])
+    bad = (tmp_path / "site.toml").read_text().replace("paid_days = 4", "paid_days = 0")
     (tmp_path / "bad.toml").write_text(bad)
     done = ran("check", "bad.toml")
-    assert done.returncode == 2 and "bad.toml: obligations.peak-rider.hours" in done.stderr
+    assert done.returncode == 2 and "bad.toml: obligations.coop-curtailment.paid_days" in done.stderr
+    (tmp_path / "twice.toml").write_text((tmp_path / "site.toml").read_text() + RESERVE)
+    done = ran("check", "twice.toml")
+    assert done.returncode == 2 and "'coop-curtailment': the load sells no other service" in done.stderr
