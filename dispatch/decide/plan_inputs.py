@@ -58,6 +58,7 @@ def ladder(state: State, at: datetime) -> tuple[str, str]:
 
 
 def so_far(state: State, at: datetime) -> SoFar:
+    """What has happened before a plan made at `at`: rigs by mode and their recent moves, calls, awards, and what contracts remember."""
     return SoFar(
         at=at,
         groups={g.name: _group_now(g, state.fleet[g.name], at) for g in state.site.groups},

@@ -24,8 +24,10 @@ class DryRunMeter:
         self._meter, self._behind = meter, tuple(behind)
 
     async def read_mw(self, deadline_s: float) -> float | None:
+        """The load had the orders been sent, MW; None when the real meter cannot be read."""
         mw = await self._meter.read_mw(deadline_s)
         return None if mw is None else mw - sum(rigs.withheld_w * (1.0 + share) for rigs, share in self._behind) / 1e6
 
     async def close(self) -> None:
+        """Close the real meter."""
         await self._meter.close()

@@ -31,6 +31,7 @@ class Register:
 
     @property
     def kind(self) -> Any:
+        """The data type of pymodbus for `format`."""
         return AsyncModbusTcpClient.DATATYPE[self.format.upper()]
 
 
@@ -76,6 +77,7 @@ class ModbusPower:
         self._device, self._register, self._mw = _Device(host, port, unit), register, mw_per_count
 
     async def read_mw(self, deadline_s: float) -> float | None:
+        """The load now, MW; None when the register cannot be read, or beyond MOST_MW."""
         register = self._register
 
         async def request(client: Any, unit: int) -> Any:
@@ -90,6 +92,7 @@ class ModbusPower:
         return mw if abs(mw) <= MOST_MW else None
 
     async def close(self) -> None:
+        """Close the connection."""
         await self._device.close()
 
 
@@ -100,6 +103,7 @@ class ModbusCoil:
         self._device, self._coil = _Device(host, port, unit), coil
 
     async def run(self, on: bool, deadline_s: float) -> bool:
+        """Write the coil, then read it back. Returns whether it is as written."""
         written = await self._device.ask(lambda client, unit: client.write_coil(self._coil, on, device_id=unit), deadline_s)
         if written is None:
             return False
@@ -107,4 +111,5 @@ class ModbusCoil:
         return read is not None and bool(read.bits[0]) is on
 
     async def close(self) -> None:
+        """Close the connection."""
         await self._device.close()

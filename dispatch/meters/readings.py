@@ -55,6 +55,7 @@ class MeterReadings:
         return out
 
     def asked(self) -> tuple[str, ...]:
+        """The names of all meters: those that `alerts` may list."""
         return tuple(map(str, self._meters))
 
     async def close(self) -> None:

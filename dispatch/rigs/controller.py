@@ -44,7 +44,9 @@ class TelemetrySink(Protocol):
 
     def record(
         self, at_s: NDArray[np.float64], group: str, rigs: Ints, watts: NDArray[np.float64], ths: NDArray[np.float64], why: str
-    ) -> object: ...
+    ) -> object:
+        """Keep readings of one group."""
+        ...
 
 
 class RigController:

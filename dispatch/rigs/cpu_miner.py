@@ -31,12 +31,14 @@ class CpuMinerDriver:
         self._sleep_w = next((m.watts for m in group.modes if m.name == SLEEP), 0.0)
 
     async def read(self, rigs: Sequence[int], deadline_s: float) -> Readings:
+        """Wall watts and TH/s of rigs, scaled to the modes of their group, in the order of `rigs`."""
         answers = await asyncio.gather(*(self._ask(rig, {}, deadline_s) for rig in rigs))
         figures = [self._figures(answer) for answer in answers]
         at = np.full(len(rigs), self._clock.now().timestamp())
         return Readings(np.array(rigs, np.int64), np.array([w for w, _ in figures]), np.array([t for _, t in figures]), at)
 
     async def set_mode(self, rigs: Sequence[int], mode: str, deadline_s: float) -> Sent:
+        """Set the pace of rigs to that of a mode; returns their answers."""
         pace = self._pace(mode)
         answers = await asyncio.gather(*(self._ask(rig, {"pace": pace}, deadline_s) for rig in rigs))
         took = [answer is not None and answer.get("pace") == pace for answer in answers]

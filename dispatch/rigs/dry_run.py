@@ -24,7 +24,9 @@ class ExpectedRigs(Protocol):
     """How the rigs of a group would behave had the orders been sent; `dispatch.sim.fleet.Fleet` is one. Rigs are positions in the group,
     int64; instants are epoch seconds."""
 
-    def advance(self, to_s: float) -> None: ...
+    def advance(self, to_s: float) -> None:
+        """Let time pass to an instant."""
+        ...
 
     def read(self, group: str, rigs: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Watts and TH/s, one of each per rig."""
@@ -102,4 +104,5 @@ class DryRunDriver:
         self._expected.command(self._group.name, rigs, mode)
 
     async def close(self) -> None:
+        """Close the driver it reads through."""
         await self._close()

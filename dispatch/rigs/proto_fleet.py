@@ -64,27 +64,29 @@ class ProtoFleetDriver:
         return Readings(positions, watts[positions], ths[positions], at[positions])
 
     async def set_mode(self, rigs: Sequence[int], mode: str, deadline_s: float) -> Sent:
+        """Order rigs to sleep or to hash; any mode but sleep and the fullest is unsupported. Returns their answers."""
         if mode not in (SLEEP, self._group.full.name):
             return Sent(unsupported=tuple(rigs))
-        said: dict[str, list[int]] = {"sent": [], "refused": [], "unreachable": []}
-        await self._tell(list(rigs), "StopMining" if mode == SLEEP else "StartMining", deadline_s, said)
-        return Sent(**{word: tuple(sorted(some)) for word, some in said.items()})
+        answers: dict[str, list[int]] = {"sent": [], "refused": [], "unreachable": []}
+        await self._order(list(rigs), "StopMining" if mode == SLEEP else "StartMining", deadline_s, answers)
+        return Sent(**{answer: tuple(sorted(some)) for answer, some in answers.items()})
 
-    async def _tell(self, rigs: list[int], verb: str, deadline_s: float, said: dict[str, list[int]]) -> None:
-        """One call for all of them; where some make the server refuse it, halves, so that the others are told."""
+    async def _order(self, rigs: list[int], verb: str, deadline_s: float, answers: dict[str, list[int]]) -> None:
+        """One call for all of them; where some make the server refuse it, halves, so that the others get the order."""
         if not rigs:
             return
-        told = {"deviceSelector": {"includeDevices": {"deviceIdentifiers": [self._devices[r] for r in rigs]}}}
-        answer = await self._ask(f"{COMMAND}/{verb}", told, deadline_s)
+        document = {"deviceSelector": {"includeDevices": {"deviceIdentifiers": [self._devices[r] for r in rigs]}}}
+        answer = await self._ask(f"{COMMAND}/{verb}", document, deadline_s)
         if "batchIdentifier" in answer:
-            said["sent"] += rigs
+            answers["sent"] += rigs
         elif answer.get("code") in OF_SOME and len(rigs) > 1:
             half = len(rigs) // 2
-            await asyncio.gather(*(self._tell(part, verb, deadline_s, said) for part in (rigs[:half], rigs[half:])))
+            await asyncio.gather(*(self._order(part, verb, deadline_s, answers) for part in (rigs[:half], rigs[half:])))
         else:
-            said["refused" if answer.get("code") in REFUSALS else "unreachable"] += rigs
+            answers["refused" if answer.get("code") in REFUSALS else "unreachable"] += rigs
 
     async def close(self) -> None:
+        """Close the connection to the server."""
         await self._http.aclose()
 
     def _note(self, miner: Mapping[str, Any], watts: np.ndarray, ths: np.ndarray, at: np.ndarray) -> None:

@@ -52,38 +52,41 @@ class PyasicRsDriver:
         )
         self._group, self._ips, self._clock, self._dialect, self._password = group, ips, clock, dialect, password
         self._met: dict[int, Miner] = {}
-        self._meetings: dict[int, asyncio.Task[Miner]] = {}
+        self._identifications: dict[int, asyncio.Task[Miner]] = {}
         # A refusal and a dead cable are one exception to pyasic-rs, of no class of its own.
         self._requests = RequestPool(at_once, (Exception,))
 
     async def read(self, rigs: Sequence[int], deadline_s: float) -> Readings:
+        """Wall watts and TH/s of rigs, in the order of `rigs`."""
         return readings(rigs, await self._requests.all(rigs, self._read, deadline_s, self._clock))
 
     async def set_mode(self, rigs: Sequence[int], mode: str, deadline_s: float) -> Sent:
+        """Order rigs into a mode; returns their answers."""
         if mode == SLEEP:
-            return await self._tell(rigs, lambda miner: miner.pause(), deadline_s)
+            return await self._order(rigs, lambda miner: miner.pause(), deadline_s)
         # A group with one awake mode leaves each rig the one it has.
         if len(self._group.awake_modes) == 1:
-            return await self._tell(rigs, lambda miner: miner.resume(), deadline_s)
+            return await self._order(rigs, lambda miner: miner.resume(), deadline_s)
         if Ability.MODES not in self.abilities:
             return Sent(unsupported=tuple(rigs))
         watts = round(self._group.mode(mode).watts)
-        return await self._tell(rigs, lambda miner: _resumed_at(miner, watts), deadline_s)
+        return await self._order(rigs, lambda miner: _resumed_at(miner, watts), deadline_s)
 
     async def limit(self, rigs: Sequence[int], watts: int, deadline_s: float) -> Sent:
         """Limit the draw of rigs to `watts`; returns their answers."""
         if Ability.POWER_LIMIT not in self.abilities:
             return Sent(unsupported=tuple(rigs))
-        return await self._tell(rigs, lambda miner: miner.set_power_limit(watts), deadline_s)
+        return await self._order(rigs, lambda miner: miner.set_power_limit(watts), deadline_s)
 
-    async def _tell(self, rigs: Sequence[int], order: Callable[[Miner], Awaitable[bool]], deadline_s: float) -> Sent:
-        said = await self._requests.all(rigs, lambda rig: self._said(rig, order), deadline_s, self._clock)
-        return sent_by_answer({rig: word or SILENT for rig, (word, _) in said.items()})
+    async def _order(self, rigs: Sequence[int], order: Callable[[Miner], Awaitable[bool]], deadline_s: float) -> Sent:
+        answers = await self._requests.all(rigs, lambda rig: self._send(rig, order), deadline_s, self._clock)
+        return sent_by_answer({rig: answer or SILENT for rig, (answer, _) in answers.items()})
 
     async def close(self) -> None:
-        for meeting in self._meetings.values():
-            meeting.cancel()
-        await asyncio.gather(*self._meetings.values(), return_exceptions=True)
+        """Stop every identification that is still going on."""
+        for identification in self._identifications.values():
+            identification.cancel()
+        await asyncio.gather(*self._identifications.values(), return_exceptions=True)
 
     async def _read(self, rig: int) -> tuple[float, float] | None:
         miner = self._met.get(rig) or await self._identified(rig)
@@ -98,7 +101,7 @@ class PyasicRsDriver:
         asleep = ths == 0 and not await miner.get_is_mining()
         return watts_of(self._group, ths, SLEEP if asleep else self._group.full.name), ths
 
-    async def _said(self, rig: int, order: Callable[[Miner], Awaitable[bool]]) -> str:
+    async def _send(self, rig: int, order: Callable[[Miner], Awaitable[bool]]) -> str:
         miner = self._met.get(rig)
         if miner is None:
             return SILENT
@@ -112,12 +115,12 @@ class PyasicRsDriver:
 
     async def _identified(self, rig: int) -> Miner:
         """Identify a rig, once. A caller may stop waiting; the identification goes on to its own deadline."""
-        meeting = self._meetings.get(rig)
-        if meeting is None or meeting.done():
-            meeting = self._meetings[rig] = asyncio.create_task(self._identify(rig))
+        identification = self._identifications.get(rig)
+        if identification is None or identification.done():
+            identification = self._identifications[rig] = asyncio.create_task(self._identify(rig))
             # No caller may be left to see its failure.
-            meeting.add_done_callback(lambda over: over.cancelled() or over.exception())
-        return await asyncio.shield(meeting)
+            identification.add_done_callback(lambda over: over.cancelled() or over.exception())
+        return await asyncio.shield(identification)
 
     async def _identify(self, rig: int) -> Miner:
         firmware, user = FIRMWARE[self._dialect]

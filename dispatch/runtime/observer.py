@@ -33,12 +33,18 @@ RIGS = "rigs"  # the source that alerts about the rigs are listed under
 class ObservedFleet(Protocol):
     """What the observer needs of the rig controller."""
 
-    async def refresh(self) -> None: ...
+    async def refresh(self) -> None:
+        """Read every meter and every rig."""
+        ...
 
-    def snapshot(self, at: datetime) -> dict[str, GroupSeen]: ...
+    def snapshot(self, at: datetime) -> dict[str, GroupSeen]:
+        """The groups as last read, with the rigs whose condition changed since the snapshot before."""
+        ...
 
     @property
-    def meters(self) -> MeterReadings: ...
+    def meters(self) -> MeterReadings:
+        """The newest reading of every meter."""
+        ...
 
 
 @dataclass(slots=True)

@@ -43,6 +43,7 @@ class NoSolver:
         self._why = why
 
     def run(self, arrays: Arrays, budget_s: float) -> Solution:
+        """Raises SolveError with the reason."""
         raise SolveError(self._why)
 
 
@@ -59,16 +60,20 @@ class InlinePlanner:
         self._planned: Planned | None = None
 
     def ask(self, at: datetime, seq: int, state: State) -> None:
+        """Make the plan now."""
         self._planned = Planned(at=at, as_of=seq, plan=make_plan(inputs(state, at)))
 
     def has_plan(self) -> bool:
+        """Whether a plan can be taken now."""
         return self._planned is not None
 
     async def ready(self) -> None:
+        """Returns when a plan can be taken; never without one, because plans are made when they are asked for."""
         while self._planned is None:
             await asyncio.Event().wait()
 
     def take(self) -> Planned | None:
+        """The plan that was made, once; None when there is none."""
         planned, self._planned = self._planned, None
         return planned
 
@@ -88,16 +93,20 @@ class WorkerPlanner:
         self._pipe: Connection | None = None
 
     def ask(self, at: datetime, seq: int, state: State) -> None:
+        """Request a plan; it replaces a request that the worker has not begun."""
         self._waiting = (seq, inputs(state, at))
         self._asked.set()
 
     def has_plan(self) -> bool:
+        """Whether a plan can be taken now."""
         return self._planned is not None
 
     async def ready(self) -> None:
+        """Returns when a plan can be taken."""
         await self._answered.wait()
 
     def take(self) -> Planned | None:
+        """The plan that was made, once; None when there is none."""
         planned, self._planned = self._planned, None
         self._answered.clear()
         return planned
@@ -164,6 +173,7 @@ class WorkerPlanner:
         return self._pipe
 
     def stop(self) -> None:
+        """End the worker process."""
         if self._process is not None:
             self._process.kill()
             self._process.join(5)

@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 class Observer(Protocol):
     """Gathers what became known since the state was folded."""
 
-    async def observe(self, at: datetime, state: State) -> Seen: ...
+    async def observe(self, at: datetime, state: State) -> Seen:
+        """What became known since `state`, at the tick `at`."""
+        ...
 
     async def urgent(self) -> None:
         """Returns as soon as something pushed (a call, a hold) waits in the inbox."""
@@ -26,7 +28,9 @@ class Observer(Protocol):
 class Executor(Protocol):
     """Carries out orders and reads their rigs back."""
 
-    async def execute(self, commanded: Commanded) -> Done: ...
+    async def execute(self, commanded: Commanded) -> Done:
+        """Carry out the orders of a decision; returns the outcome of each rig."""
+        ...
 
     def interrupt(self) -> None:
         """Something urgent waits: `execute` returns at its next step."""

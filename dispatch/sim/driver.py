@@ -21,12 +21,14 @@ class SimulatedDriver:
         self._fleet, self._group, self._clock = fleet, group, clock
 
     async def read(self, rigs: Sequence[int], deadline_s: float) -> Readings:
+        """Watts and TH/s of rigs at the clock's now, in the order of `rigs`; NaN for those that do not answer."""
         at_s = self._advance()
         positions = _positions(rigs)
         watts, ths = self._fleet.read(self._group, positions)
         return Readings(positions, watts, ths, np.full(len(positions), at_s))
 
     async def set_mode(self, rigs: Sequence[int], mode: str, deadline_s: float) -> Sent:
+        """Order rigs into a mode at the clock's now; returns their answers."""
         self._advance()
         positions = _positions(rigs)
         said = self._fleet.command(self._group, positions, mode).said

@@ -24,6 +24,7 @@ class SimulatedMeter:
         self._parts = [(name, np.arange(rigs[name]), 1.0 + share) for name, share in zip(groups, overheads, strict=True)]
 
     async def read_mw(self, deadline_s: float) -> float | None:
+        """The true load at the clock's now, MW."""
         self._fleet.advance(self._clock.now().timestamp())
         return self._base_mw + sum(float(self._fleet.truth(g, rigs)[0].sum()) * times for g, rigs, times in self._parts) / 1e6
 

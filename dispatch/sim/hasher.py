@@ -77,6 +77,7 @@ class Hasher:
             return sum(n for _, n in self._done) / 1e6 / min(now - self._since_s + SPAN_S, WINDOW_S)
 
     def close(self) -> None:
+        """Stop the thread."""
         self._over = True
         self._changed.set()
         self._thread.join(2.0)

@@ -55,10 +55,12 @@ class Condition:
 
     @property
     def mac(self) -> str:
+        """Its MAC address, made from its number."""
         return "c0:7e:" + ":".join(f"{self.number >> shift & 255:02x}" for shift in (24, 16, 8, 0))
 
     @property
     def serial(self) -> str:
+        """Its serial number, made from its number."""
         return f"LOADSTONE{self.number:07d}"
 
 
@@ -83,6 +85,7 @@ class Rig:
 
     @property
     def dialect(self) -> Dialect:
+        """The dialect it speaks."""
         return Dialect(self.group.dialect)
 
     @property

@@ -47,6 +47,7 @@ class MiningJob:
     ntime: str
 
     def params(self, clean: bool) -> list[Any]:
+        """The parameters of `mining.notify`; `clean` tells miners to drop older jobs."""
         return [self.id, self.prevhash, self.coinb1, self.coinb2, list(self.branch), self.version, self.nbits, self.ntime, clean]
 
     @classmethod
@@ -76,6 +77,7 @@ class MiningJob:
 
 
 def line(**document: Any) -> bytes:
+    """A message as one line of JSON."""
     return json.dumps(document, separators=(",", ":")).encode() + b"\n"
 
 

@@ -41,10 +41,10 @@ class Auradine(PyasicRig):
         if mode is None:
             return await self._sent(sleep="off")
         if mode.name in wire.MODES:
-            said = await self._sent(mode=wire.MODES[mode.name])
+            answer = await self._sent(mode=wire.MODES[mode.name])
         else:
-            said = await self.limit(round(mode.watts))
-        return await self._sent(sleep="off") if said == SENT else said
+            answer = await self.limit(round(mode.watts))
+        return await self._sent(sleep="off") if answer == SENT else answer
 
     async def limit(self, watts: int) -> str:
         return await self._sent(mode="custom", tune="power", power=watts)

@@ -37,8 +37,8 @@ class Avalon(PyasicRig):
     async def wake(self, mode: Mode | None) -> str:
         if mode is not None and mode.name not in wire.LEVELS:
             return UNSUPPORTED
-        said = SENT if mode is None else await self._sent(("0", "worklevel", "set", str(wire.LEVELS.index(mode.name))))
-        return await self._sent(wire.at("softon", self._soon_s())) if said == SENT else said
+        answer = SENT if mode is None else await self._sent(("0", "worklevel", "set", str(wire.LEVELS.index(mode.name))))
+        return await self._sent(wire.at("softon", self._soon_s())) if answer == SENT else answer
 
     def _soon_s(self) -> float:
         return self._clock.now().timestamp() + wire.AHEAD_S

@@ -66,6 +66,7 @@ class WhatsminerConnection(_ClosingConnection, BTMinerRPCAPI):  # type: ignore[m
     objection = ""
 
     async def send_privileged_command(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        """Send an order; `objection` is the rig's message when it refuses, empty otherwise."""
         self.objection = ""
         try:
             return dict(await super().send_privileged_command(*args, **kwargs))

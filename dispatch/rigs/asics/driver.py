@@ -60,44 +60,47 @@ class PyasicDriver:
         self._group, self._clock = group, clock
         self._rigs = [kind(ip, model, kind.password if password is None else password, group, clock) for ip in ips]
         self._requests = RequestPool(at_once, (NoAnswer, APIError, LookupError, TypeError, ValueError))
-        self._warming: asyncio.Task[None] | None = None
+        self._renewal: asyncio.Task[None] | None = None
 
     async def read(self, rigs: Sequence[int], deadline_s: float) -> Readings:
+        """Wall watts and TH/s of rigs, in the order of `rigs`."""
         found = await self._requests.all(rigs, lambda rig: self._rigs[rig].read(), deadline_s, self._clock)
         if len(rigs) == len(self._rigs):
-            self._warm(deadline_s)
+            self._renew_oldest(deadline_s)
         return readings(rigs, found)
 
     async def set_mode(self, rigs: Sequence[int], mode: str, deadline_s: float) -> Sent:
+        """Order rigs into a mode; returns their answers."""
         if mode == SLEEP:
-            return await self._tell(rigs, lambda rig: rig.sleep(), deadline_s)
+            return await self._order(rigs, lambda rig: rig.sleep(), deadline_s)
         # A group with one awake mode leaves each rig the one it has.
         named = self._group.mode(mode) if len(self._group.awake_modes) > 1 else None
-        return await self._tell(rigs, lambda rig: rig.wake(named), deadline_s)
+        return await self._order(rigs, lambda rig: rig.wake(named), deadline_s)
 
     async def limit(self, rigs: Sequence[int], watts: int, deadline_s: float) -> Sent:
         """Limit the draw of rigs to `watts`; returns their answers."""
-        return await self._tell(rigs, lambda rig: rig.limit(watts), deadline_s)
+        return await self._order(rigs, lambda rig: rig.limit(watts), deadline_s)
 
     async def close(self) -> None:
-        if self._warming is not None:
-            self._warming.cancel()
-            await asyncio.gather(self._warming, return_exceptions=True)
+        """Stop the renewal of tokens."""
+        if self._renewal is not None:
+            self._renewal.cancel()
+            await asyncio.gather(self._renewal, return_exceptions=True)
 
-    async def _tell(self, rigs: Sequence[int], order: Callable[[PyasicRig], Awaitable[str]], deadline_s: float) -> Sent:
-        said = await self._requests.all(rigs, lambda rig: order(self._rigs[rig]), deadline_s, self._clock)
-        return sent_by_answer({rig: word or SILENT for rig, (word, _) in said.items()})
+    async def _order(self, rigs: Sequence[int], order: Callable[[PyasicRig], Awaitable[str]], deadline_s: float) -> Sent:
+        answers = await self._requests.all(rigs, lambda rig: order(self._rigs[rig]), deadline_s, self._clock)
+        return sent_by_answer({rig: answer or SILENT for rig, (answer, _) in answers.items()})
 
-    def _warm(self, deadline_s: float) -> None:
+    def _renew_oldest(self, deadline_s: float) -> None:
         """Renew the oldest tokens in the background: those of all rigs within forty polls."""
-        if self._warming is not None and not self._warming.done():
+        if self._renewal is not None and not self._renewal.done():
             return
         old_s = wall_s() - TOKEN_AGE_S
         due = [rig for rig, each in enumerate(self._rigs) if rig not in self._requests.missed and each.due(old_s)]
         if due:
-            self._warming = asyncio.create_task(self._warm_up(due[: 10 + len(self._rigs) // 40], deadline_s))
+            self._renewal = asyncio.create_task(self._renew(due[: 10 + len(self._rigs) // 40], deadline_s))
 
-    async def _warm_up(self, rigs: Sequence[int], deadline_s: float) -> None:
+    async def _renew(self, rigs: Sequence[int], deadline_s: float) -> None:
         for rig in rigs:
             await self.prefetch(rig, deadline_s)
 

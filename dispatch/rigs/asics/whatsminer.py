@@ -46,8 +46,8 @@ class WhatsminerV2(PyasicRig):
         return await self._sent(self.miner.stop_mining)
 
     async def wake(self, mode: Mode | None) -> str:
-        said = SENT if mode is None else await self._sent(lambda: self._tune(mode))
-        return await self._sent(self.miner.resume_mining) if said == SENT else said
+        answer = SENT if mode is None else await self._sent(lambda: self._tune(mode))
+        return await self._sent(self.miner.resume_mining) if answer == SENT else answer
 
     async def limit(self, watts: int) -> str:
         """The maker's document says that a rig starts over for it."""
@@ -113,12 +113,12 @@ class WhatsminerV3(PyasicRig):
         return await self._sent("set.miner.service", "stop")
 
     async def wake(self, mode: Mode | None) -> str:
-        said = SENT
+        answer = SENT
         if mode is not None and mode.name in POWER_MODES:
-            said = await self._sent("set.miner.power_mode", mode.name)
+            answer = await self._sent("set.miner.power_mode", mode.name)
         elif mode is not None:
-            said = await self.limit(round(mode.watts))
-        return await self._sent("set.miner.service", "start") if said == SENT else said
+            answer = await self.limit(round(mode.watts))
+        return await self._sent("set.miner.service", "start") if answer == SENT else answer
 
     async def limit(self, watts: int) -> str:
         return await self._sent("set.miner.power_limit", watts)

@@ -66,19 +66,20 @@ class WhatsminerRequest:
 
 @dataclass(frozen=True, slots=True)
 class Keys:
-    """What both sides make of a password and a rig's `get_token` answer."""
+    """The secrets that both sides derive from a password and a rig's `get_token` answer."""
 
     sign: str
     key: str
 
     @property
     def aes(self) -> bytes:
+        """The AES key: SHA-256 of `key`, 32 bytes."""
         return hashlib.sha256(self.key.encode()).digest()
 
 
 @lru_cache(maxsize=65_536)
 def keys(password: str, time: str, salt: str, newsalt: str) -> Keys:
-    """The token and the cipher's key; remembered, because md5crypt is made to be slow."""
+    """The token and the cipher's key; cached, because md5crypt is slow by design."""
     key = md5crypt(password.encode(), salt.encode())
     return Keys(md5crypt((key + time).encode(), newsalt.encode()), key)
 
@@ -143,22 +144,27 @@ def status(letter: str, code: WhatsminerCode, message: Any, when: int) -> dict[s
 
 
 def ok(when: int) -> dict[str, Any]:
+    """Server: the order was accepted."""
     return status("S", WhatsminerCode.OK, "API command OK", when)
 
 
 def refused(when: int) -> dict[str, Any]:
+    """Server: the write interface is closed."""
     return status("E", WhatsminerCode.NO_WRITE, "can't access write cmd", when)
 
 
 def invalid(when: int) -> dict[str, Any]:
+    """Server: the command is not known."""
     return status("E", WhatsminerCode.INVALID, "invalid cmd", when)
 
 
 def stale_token(when: int) -> dict[str, Any]:
+    """Server: the token is not valid, or not valid any more."""
     return status("E", WhatsminerCode.TOKEN_OVER, "token over", when)
 
 
 def token_answer(time: str, salt: str, newsalt: str, when: int) -> dict[str, Any]:
+    """Server: the salts and the time of a new token."""
     return status("S", WhatsminerCode.TOKEN, {"time": time, "salt": salt, "newsalt": newsalt}, when)
 
 
