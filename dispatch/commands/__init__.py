@@ -6,11 +6,16 @@ import json
 import logging
 import sys
 from collections.abc import Iterable, Mapping
-from datetime import date
+from datetime import date, datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
+    from dispatch.site_file.setup import Setup
 
 DONE, FINDINGS, WRONG, FAILED = 0, 1, 2, 3
 
@@ -75,7 +80,7 @@ def logs_to_stderr() -> None:
     )
 
 
-def ledger(data: Path, *, create: bool = False) -> Any:
+def ledger(data: Path, *, create: bool = False) -> Engine:
     """The ledger of a data folder. Raises Ended with status 2 when there is none."""
     from dispatch.store.tables import ledger_file, open_ledger
 
@@ -84,7 +89,7 @@ def ledger(data: Path, *, create: bool = False) -> Any:
     return open_ledger(data, create=create)
 
 
-def instant(text: str, name: str) -> Any:
+def instant(text: str, name: str) -> datetime:
     """An instant from the command line. Raises Ended with status 2 when it is not one."""
     from markets.grid import parse_instant
 
@@ -104,7 +109,7 @@ def read_json(path: Path) -> Any:
         raise Ended(WRONG, f"{path}: is not JSON: {error}") from None
 
 
-def setup_of_ledger(engine: Any) -> Any:
+def setup_of_ledger(engine: Engine) -> Setup:
     """The setup of the newest run in a ledger. Raises Ended with status 2 when nothing has run."""
     from dispatch.store.recorded_setup import recorded_setup
 

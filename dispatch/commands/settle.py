@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import date
+from datetime import date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -105,7 +105,14 @@ def _span(text: str) -> tuple[date, date] | None:
 
 
 def _settle_day(
-    engine: Engine, setup: Setup, data: Path, on: date | None, known: Any, version: int | None, folder: Path, formats: tuple[str, ...]
+    engine: Engine,
+    setup: Setup,
+    data: Path,
+    on: date | None,
+    known: datetime | None,
+    version: int | None,
+    folder: Path,
+    formats: tuple[str, ...],
 ) -> tuple[Mapping[str, Any], list[str], bool]:
     from dispatch.reports.write import write_day
     from dispatch.settlement.requested_days import newest_day, settle_requested_day
@@ -121,7 +128,7 @@ def _settle_day(
 
 
 def _settle_span(
-    engine: Engine, setup: Setup, data: Path, span: tuple[date, date], known: Any, folder: Path, formats: tuple[str, ...]
+    engine: Engine, setup: Setup, data: Path, span: tuple[date, date], known: datetime | None, folder: Path, formats: tuple[str, ...]
 ) -> tuple[Mapping[str, Any], list[str], bool]:
     from dispatch.reports.write import write_month
     from dispatch.settlement.requested_days import settle_span
