@@ -13,7 +13,7 @@ C = TypeVar("C", bound=Contract)
 SHIPPED = market_rules.read_market_rules(default_file("programs.toml"))
 
 
-def ruled(contract: C, **other: float | str) -> C:
+def with_market_rules(contract: C, **other: float | str) -> C:
     """The contract under the shipped rules; `other` puts a value in place of a rule's, dots written as double underscores."""
     changed = {k.replace("__", "."): v for k, v in other.items()}
     dated = [Dated(d.id, changed.get(d.id, d.value), d.from_, d.to, d.cited) for d in SHIPPED.dated()]

@@ -30,7 +30,7 @@ from tests.optimizer.obligations.test_pra import at_the_peaks, pra, year_of
 from tests.optimizer.obligations.test_tariff_charges import bought, hours_of
 from tests.optimizer.obligations.test_transmission import metered, one
 from tests.optimizer.settlement.test_examples import LMP, METERED, ex1_actuals
-from tests.rule_cases import ruled
+from tests.rule_cases import with_market_rules
 
 BIG = site(group("g", rigs=90_000))
 
@@ -54,7 +54,7 @@ def ex01(_: Path) -> str:
 
 
 def ex02(_: Path) -> str:
-    contract = ruled(Ancillary(products=("ECRS", "NSPIN"), qualified_mw={"ECRS": 25, "NSPIN": 15}, lpc_mw=5))
+    contract = with_market_rules(Ancillary(products=("ECRS", "NSPIN"), qualified_mw={"ECRS": 25, "NSPIN": 15}, lpc_mw=5))
     where = site(group("g", rigs=20_000))
     real = actuals(where, EX2, {"g": CLR_MWH}, {POINT: SPP}, awards=ex2_awards())
     flat = actuals(where, EX2, {"g": ["15"] * 12}, {POINT: SPP})
@@ -69,7 +69,7 @@ def ex02(_: Path) -> str:
 def ex03(_: Path) -> str:
     out = []
     for side in ("generator", "mirrored"):
-        contract = ruled(Ancillary(products=("ECRS",)), ercot__set_point__side=side)
+        contract = with_market_rules(Ancillary(products=("ECRS",)), ercot__set_point__side=side)
         for mw, mwh, usd in ((40.0, "12.9", "612.35"), (200.0, "54.1", "12.00")):
             point = Call(source="qse", known_at=AT, id="sp", version=1, obligation="ancillary", kind=CallKind.SET_POINT, notice_at=AT,
                          start_at=AT, end_at=None, mw_target=mw)  # fmt: skip

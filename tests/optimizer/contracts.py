@@ -33,7 +33,7 @@ from optimizer.obligations.pra import Pra
 from optimizer.obligations.transition import Transition
 from optimizer.obligations.transmission import Transmission
 from tests.optimizer import random_cases
-from tests.rule_cases import ruled
+from tests.rule_cases import with_market_rules
 
 OFFERED = tuple(sorted(p.name for p in metadata.entry_points(group="optimizer.obligations")))
 # How near its line in a program is to the bill: the same in every interval, the same over the grid, never more.
@@ -100,7 +100,7 @@ def transmission(rng: np.random.Generator, where: Site, over: Grid) -> Terms:
     coincident = method in ("4cp", "12cp")
     own = {} if coincident or rng.random() < 0.5 else {"contract_mw": _usd(rng, 0.5, 8)}
     avoid = [{"from": over.intervals[1].start, "to": over.intervals[3].start, "mw": _usd(rng, 0, 3)}] if rng.random() < 0.3 else []
-    contract = ruled(Transmission(method=method, usd_per_kw_year=_usd(rng, 20, 80), avoid=avoid, **own))
+    contract = with_market_rules(Transmission(method=method, usd_per_kw_year=_usd(rng, 20, 80), avoid=avoid, **own))
     known = {} if coincident or rng.random() < 0.5 else {"own_peak_mw": _usd(rng, 0, 6)}
     return Terms(contract, INTERVAL if coincident else TOTAL, memory=known)
 
@@ -110,7 +110,7 @@ def ancillary(rng: np.random.Generator, where: Site, over: Grid) -> Terms:
     kind = str(rng.choice(["clr", "clr", "nclr"]))
     products = tuple(rng.choice(kinds[kind], size=int(rng.integers(1, 4)), replace=False).tolist())
     blocks = {"min_mw": _usd(rng, 0.1, 1), "hours": int(rng.choice([1, 4])), "max_daily_deployments": 1, "min_restoration_min": 30.0}
-    contract = ruled(
+    contract = with_market_rules(
         Ancillary(
             scope=Scope(meter="clr"),
             kind=kind,
@@ -131,7 +131,7 @@ def ancillary(rng: np.random.Generator, where: Site, over: Grid) -> Terms:
 def ers(rng: np.random.Generator, where: Site, over: Grid) -> Terms:
     first = int(rng.integers(0, 24))
     hours = tuple(sorted({(first + k) % 24 for k in range(int(rng.integers(2, 9)))}))
-    contract = ruled(
+    contract = with_market_rules(
         Ers(
             scope=Scope(meter="ers"),
             product=str(rng.choice(["ERS-10", "ERS-30"])),
@@ -203,7 +203,7 @@ def generation(rng: np.random.Generator, where: Site, over: Grid) -> Terms:
 def lmr(rng: np.random.Generator, where: Site, over: Grid) -> Terms:
     mw, stays = _usd(rng, 0.2, 4), _usd(rng, 0, 2)
     judged = {"firm_service_mw": stays} if rng.random() < 0.5 else {"method": "baseline", "baseline_mw": round(stays + mw, 2)}
-    contract = ruled(
+    contract = with_market_rules(
         Lmr(
             scope=Scope(meter="ers"),
             mw=mw,
@@ -243,13 +243,13 @@ def pra(rng: np.random.Generator, where: Site, over: Grid) -> Terms:
         zrc={s: _usd(rng, 0, 9) for s in seasons if rng.random() < 0.4},
         peaks=told,
     )
-    return Terms(ruled(contract), INTERVAL, market=Market.MISO)
+    return Terms(with_market_rules(contract), INTERVAL, market=Market.MISO)
 
 
 def drr(rng: np.random.Generator, where: Site, over: Grid) -> Terms:
     mw, kind = _usd(rng, 0.2, 3), str(rng.choice(["I", "II"]))
     reserves = tuple(rng.choice(["SPIN", "SUPP"], size=int(rng.integers(0, 3)), replace=False).tolist())
-    contract = ruled(
+    contract = with_market_rules(
         Drr(
             scope=Scope(meter="clr"),
             kind=kind,
@@ -269,7 +269,7 @@ def drr(rng: np.random.Generator, where: Site, over: Grid) -> Terms:
 def edr(rng: np.random.Generator, where: Site, over: Grid) -> Terms:
     mw = _usd(rng, 0.2, 3)
     paid = {"offer_usd_per_mwh": _usd(rng, 0, 900), "shutdown_usd": float(rng.choice([0.0, 250.0]))}
-    contract = ruled(
+    contract = with_market_rules(
         Edr(scope=Scope(meter="ers"), mw=mw, baseline_mw=round(mw + _usd(rng, 0, 2), 2), notice_min=float(rng.choice([0, 30])), **paid)
     )
     return Terms(contract, NEVER_MORE, market=Market.MISO)

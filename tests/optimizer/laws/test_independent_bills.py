@@ -21,7 +21,7 @@ from tests import independent_service_bill as services
 from tests.independent_day_bill import cents
 from tests.optimizer import fixtures, random_cases
 from tests.optimizer.contracts import DRAWN, OFFERED, Terms
-from tests.rule_cases import ruled
+from tests.rule_cases import with_market_rules
 
 # What pays nothing: limits and weights.
 UNPAID = {"plant", "transition"}
@@ -123,7 +123,7 @@ def test_five_hundred_days_settle_as_the_accountant_reckons(kind):
 def test_of_several_set_points_the_lowest_counts_not_their_sum():
     """Two that stand at once, 20 and 30 MW, and a load of 20 MW: nothing is owed."""
     where, over = fixtures.site(fixtures.group("g", rigs=9000)), fixtures.grid(4)
-    contract = ruled(Ancillary(products=("ECRS",)))
+    contract = with_market_rules(Ancillary(products=("ECRS",)))
     sent = [fixtures.call("ancillary", over.start, None, id_=f"s{mw}", mw_target=mw) for mw in (30.0, 20.0)]
     points = tuple(replace(c, kind=CallKind.SET_POINT) for c in sent)
     real = fixtures.actuals(where, over, {"g": ["5"] * 4}, {fixtures.POINT: ["40"] * 4}, calls=points)

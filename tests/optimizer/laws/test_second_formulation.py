@@ -28,7 +28,7 @@ from optimizer.planning.plan import plan
 from optimizer.planning.result import Plan
 from tests.optimizer import fixtures, random_cases
 from tests.optimizer.second_formulation import Oracle
-from tests.rule_cases import ruled
+from tests.rule_cases import with_market_rules
 
 RATE = 41.9
 EXACT = 1e-7
@@ -142,7 +142,7 @@ def peaks(s: Sketch) -> None:
 def reserve(s: Sketch) -> None:
     qualified = {p: round(float(s.rng.uniform(0.1, 2)), 2) for p in ("ECRS", "NSPIN")}
     floor = float(s.rng.choice([0.0, 0.4]))
-    s.book.append(ruled(Ancillary(scope=Scope(meter="main"), products=("ECRS", "NSPIN"), qualified_mw=qualified, lpc_mw=floor)))
+    s.book.append(with_market_rules(Ancillary(scope=Scope(meter="main"), products=("ECRS", "NSPIN"), qualified_mw=qualified, lpc_mw=floor)))
     s.oracle.reserve("main", {p: (mw, [float(v) for v in s.ahead.reserve[p].values]) for p, mw in qualified.items()}, floor)
 
 
@@ -161,7 +161,7 @@ def emergency(s: Sketch) -> None:
     mw, base, usd = (round(float(s.rng.uniform(low, high)), 2) for low, high in ((0.2, 1), (0.1, 0.6), (1, 20)))
     grid, all_day = s.ahead.grid, {"name": "all", "months": tuple(range(1, 13)), "hours": tuple(range(24))}
     terms = {"product": "ERS-30", "mw": mw, "max_base_load_mw": base, "usd_per_mw_hour": usd, "periods": (all_day,)}
-    s.book.append(ruled(Ers(scope=Scope(meter="far"), **terms)))
+    s.book.append(with_market_rules(Ers(scope=Scope(meter="far"), **terms)))
     start = grid.intervals[int(s.rng.integers(1, len(grid) - 2))].start
     end = start + timedelta(minutes=int(s.rng.integers(10, 150)))
     told = replace(fixtures.call("ers", start, end, mw_cap=base), notice_at=start - timedelta(minutes=30))
@@ -253,7 +253,7 @@ def test_rigs_that_may_not_sleep_yet_are_no_reserve_whichever_sleep_in_their_pla
     ahead = fixtures.outlook([110.0, 110.0, -200.0, 110.0, 110.0, 110.0, 110.0, 110.0], over)
     ahead = replace(ahead, reserve={"ECRS": Series.flat(over, 20.0, "usd_per_mw_h")})
     state = SoFar(over.start, groups={"g": GroupNow({"normal": 1000.0, "sleep": 500.0})})
-    book = (Hashing(), Power(), Plant(), ruled(Ancillary(products=("ECRS",), qualified_mw={"ECRS": 3.5})))
+    book = (Hashing(), Power(), Plant(), with_market_rules(Ancillary(products=("ECRS",), qualified_mw={"ECRS": 3.5})))
     made = plan(where, book, ahead, state)
     awake = fixtures.awake(made, "g")
     starts = np.maximum(0.0, np.diff(awake, prepend=1000.0))
@@ -311,7 +311,7 @@ def merit_agrees(seed: int) -> None:
         Hashing(pool_fee=fee),
         Power(adders_usd_per_mwh=adders),
         Plant(),
-        ruled(Ancillary(products=("ECRS",), qualified_mw={"ECRS": qualified})),
+        with_market_rules(Ancillary(products=("ECRS",), qualified_mw={"ECRS": qualified})),
     )
     made = plan(s.site, book, s.ahead, SoFar(s.ahead.at))
     spare = s.site.interconnect_mw - idle * s.oracle.over["a"]

@@ -20,7 +20,7 @@ from optimizer.planning.plan import plan, program_of
 from optimizer.solve import Session
 from optimizer.solve.lexicographic import NO_LIMIT_S
 from tests.optimizer import fixtures
-from tests.rule_cases import ruled
+from tests.rule_cases import with_market_rules
 
 GUARDED_BY = {
     "1 a dual's sign turns with PuLP's version and its solver": (
@@ -69,7 +69,7 @@ def twins():
 
 
 def services():
-    return ruled(Ancillary(products=("ECRS", "NSPIN"), qualified_mw={"ECRS": 6.0, "NSPIN": 4.0})), Transmission(
+    return with_market_rules(Ancillary(products=("ECRS", "NSPIN"), qualified_mw={"ECRS": 6.0, "NSPIN": 4.0})), Transmission(
         method="4cp", usd_per_kw_year=42.0
     )
 

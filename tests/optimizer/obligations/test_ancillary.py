@@ -28,7 +28,7 @@ from optimizer.settlement.settle import settle
 from optimizer.solve import check
 from tests.conformance import obligation_kit as kit
 from tests.optimizer.fixtures import AT, POINT, Dead, actuals, available, call, grid, group, outlook, random_prices, site, so_far
-from tests.rule_cases import ruled
+from tests.rule_cases import with_market_rules
 
 BOOK = (Hashing(), Power(), Plant())
 NOON = datetime(2026, 8, 20, 17, tzinfo=UTC)
@@ -59,7 +59,7 @@ FORTY = tuple(award("ECRS", over, 40, mcpc) for over, mcpc in zip(FOUR.intervals
 
 
 def example(prices, awards=(), session=None, **options):
-    contract = ruled(Ancillary(products=("ECRS",), qualified_mw={"ECRS": options.pop("cap", 60)}, **options))
+    contract = with_market_rules(Ancillary(products=("ECRS",), qualified_mw={"ECRS": options.pop("cap", 60)}, **options))
     ahead = reserves(EXAMPLE, ECRS=prices)
     return plan(TWO, (*BOOK, contract), ahead, so_far(NOON, awards=awards), session=session)
 
@@ -99,7 +99,7 @@ def test_milp4_a_block_over_four_hours():
 
 def test_a_block_below_its_least_is_not_sold():
     small = site(efficient("a", 15).model_copy(update={"rigs": 1000}))
-    contract = ruled(Ancillary(products=("ECRS",), kind="nclr", block=ReserveBlock(min_mw=10)))
+    contract = with_market_rules(Ancillary(products=("ECRS",), kind="nclr", block=ReserveBlock(min_mw=10)))
     made = plan(small, (*BOOK, contract), reserves(outlook([30] * 4, FOUR, hashprice=40.0), ECRS=50.0), so_far(NOON))
     np.testing.assert_allclose(made.offers["ECRS"], 0, atol=1e-9)
 
@@ -107,7 +107,7 @@ def test_a_block_below_its_least_is_not_sold():
 def test_other_solvers_agree():
     from optimizer.planning.plan import program_of
 
-    contract = ruled(Ancillary(products=("ECRS", "REGDN"), qualified_mw={"ECRS": 60, "REGDN": 20}))
+    contract = with_market_rules(Ancillary(products=("ECRS", "REGDN"), qualified_mw={"ECRS": 60, "REGDN": 20}))
     assert check(program_of(TWO, (*BOOK, contract), reserves(EXAMPLE, ECRS=[5, 40, 60, 2], REGDN=8.0), so_far(NOON)))["agree"]
 
 
@@ -144,7 +144,7 @@ def ex2_awards(over=EX2):
 def test_ex2_a_day_with_a_deployment():
     """ECRS +1,338.20 and -8,518.84, Non-Spin +422.25 and -4,461.56, energy -29,500.43: the statement foots to -40,720.38."""
     where = site(group("g", rigs=20_000))
-    contract = ruled(Ancillary(products=("ECRS", "NSPIN"), qualified_mw={"ECRS": 25, "NSPIN": 15}, lpc_mw=5))
+    contract = with_market_rules(Ancillary(products=("ECRS", "NSPIN"), qualified_mw={"ECRS": 25, "NSPIN": 15}, lpc_mw=5))
     real = actuals(where, EX2, {"g": METERED}, {POINT: SPP}, awards=ex2_awards())
     statement = settle((Power(), contract), real)
     assert statement.totals == {
@@ -168,7 +168,7 @@ def test_ex2_a_day_with_a_deployment():
 
 def test_without_real_time_awards_the_day_ahead_award_counts_as_carried():
     where = site(group("g", rigs=20_000))
-    contract = ruled(Ancillary(products=("ECRS",)))
+    contract = with_market_rules(Ancillary(products=("ECRS",)))
     real = actuals(where, EX2, {"g": METERED}, {POINT: SPP}, awards=tuple(a for a in ex2_awards() if a.market == "DAM"))
     assert settle((contract,), real).totals == {("ancillary", "ecrs_day_ahead"): D("1338.20")}
 
@@ -177,7 +177,7 @@ def test_before_the_new_market_what_is_not_carried_costs_its_price_again():
     """20 MW awarded at 12.34, 45.67, 8.90 in 2025: carrying 8, 0 and 12 MW for a quarter hour fails 12, 20 and 8 of them."""
     over = Grid.regular(datetime(2025, 7, 14, 22, tzinfo=UTC), datetime(2025, 7, 15, 1, tzinfo=UTC), 15)
     where = site(group("g", rigs=20_000))
-    contract = ruled(Ancillary(products=("ECRS",)))
+    contract = with_market_rules(Ancillary(products=("ECRS",)))
     statement = settle((contract,), actuals(where, over, {"g": METERED}, {POINT: SPP}, awards=ex2_awards(over)))
     failed = D("45.67") * (12 + 20 + 8) / 4
     assert statement.totals == {("ancillary", "ecrs_day_ahead"): D("1338.20"), ("ancillary", "ecrs_failure"): -failed}
@@ -187,7 +187,7 @@ def test_before_the_new_market_what_is_not_carried_costs_its_price_again():
 @pytest.mark.parametrize(("side", "first"), [("generator", "-1010.38"), ("mirrored", "-33.00")])
 def test_ex3_set_points(side, first):
     """40 MW and 12.9 MWh at 612.35: 1.65 MWh over; 200 MW and 54.1 MWh at 12.00: 1.6 MWh over, 32.00 by either rule."""
-    contract = ruled(Ancillary(products=("ECRS",)), ercot__set_point__side=side)
+    contract = with_market_rules(Ancillary(products=("ECRS",)), ercot__set_point__side=side)
     where, over = site(group("g", rigs=90_000)), grid(1)
     for target, mwh, price, owed in ((40.0, "12.9", "612.35", first), (200.0, "54.1", "12.00", "-32.00"), (40.0, "11.25", "612.35", None)):
         point = Call(source="qse", known_at=AT, id="sp", version=1, obligation="ancillary", kind=CallKind.SET_POINT, notice_at=AT,
@@ -200,8 +200,8 @@ def test_under_consumption_is_the_other_side():
     point = Call(source="qse", known_at=AT, id="sp", version=1, obligation="ancillary", kind=CallKind.SET_POINT, notice_at=AT, start_at=AT,
                  end_at=None, mw_target=40.0)  # fmt: skip
     real = actuals(site(group("g", rigs=90_000)), grid(1), {"g": ["7.75"]}, {POINT: ["612.35"]}, calls=(point,))
-    assert settle((ruled(Ancillary(products=("ECRS",))),), real).net_usd == D("-612.35")
-    assert settle((ruled(Ancillary(products=("ECRS",)), ercot__set_point__side="generator"),), real).net_usd == D("-20.00")
+    assert settle((with_market_rules(Ancillary(products=("ECRS",))),), real).net_usd == D("-612.35")
+    assert settle((with_market_rules(Ancillary(products=("ECRS",)), ercot__set_point__side="generator"),), real).net_usd == D("-20.00")
 
 
 # --- headroom -----------------------------------------------------------------------------------------------------------------------------
@@ -209,7 +209,7 @@ def test_under_consumption_is_the_other_side():
 
 def sold(where, prices, state=None, ahead=None, n=4, **options):
     products = options.pop("products", tuple(prices))
-    contract = ruled(Ancillary(products=products, **options))
+    contract = with_market_rules(Ancillary(products=products, **options))
     ahead = ahead or outlook([20.0] * n)
     return plan(where, (*BOOK, contract), reserves(ahead, **prices), state or so_far())
 
@@ -291,7 +291,7 @@ def test_the_cheapest_repair_of_an_award_whose_hall_is_in_maintenance():
     """600 of 1,000 rigs are out for two hours from noon: 2 MW were sold, 1.4 are left."""
     where, over = site(group("g", "s21")), Grid.regular(AT, AT + 4 * HOUR, 60)
     rigs = available(over, g=[1000, 400, 400, 1000])
-    contract = ruled(Ancillary(products=("ECRS",), hold="firm"))
+    contract = with_market_rules(Ancillary(products=("ECRS",), hold="firm"))
     ahead = reserves(outlook([20.0] * 4, over), ECRS=30.0)
     made = plan(where, (*BOOK, contract), ahead, so_far(awards=(award("ECRS", over.over, 2.0, 10.0),)), rigs)
     (short,) = made.shortfalls
@@ -341,7 +341,7 @@ def test_the_program_says_what_the_bill_pays(seed, old, sold, slow):
     ahead = reserves(outlook(random_prices(rng, 12), over), **{p: np.round(rng.uniform(0, 80, 12), 2) for p in ("ECRS", "NSPIN", "REGDN")})
     awards = tuple(award(p, Interval(at, at + 2 * HOUR), float(np.round(rng.uniform(0, 3), 1)), float(np.round(rng.uniform(1, 90), 2)))
                    for p in ("ECRS", "NSPIN"))  # fmt: skip
-    contract = ruled(Ancillary(products=("ECRS", "NSPIN", "REGDN"), qualified_mw={"ECRS": 2.0}))
+    contract = with_market_rules(Ancillary(products=("ECRS", "NSPIN", "REGDN"), qualified_mw={"ECRS": 2.0}))
     said, paid = kit.keeps_the_law(contract, where, ahead, rng, linear=True, state=so_far(at, awards=awards if sold else ()))
     assert np.isfinite(said).all()
     kit.speaks_for_itself(contract, where, ahead, rng)
@@ -358,7 +358,7 @@ def test_what_is_offered_can_be_dropped(seed):
     ahead = reserves(outlook(random_prices(rng, n)), ECRS=np.round(rng.uniform(0, 60, n), 2), NSPIN=np.round(rng.uniform(0, 60, n), 2))
     woken = ((AT - timedelta(minutes=int(rng.integers(1, 40))), int(rng.integers(0, 300))),)
     state = so_far(groups={"g": GroupNow({"normal": 400.0, "sleep": 400.0}, woken=woken), "h": GroupNow({"normal": 900.0})})
-    contract = ruled(Ancillary(products=("ECRS", "NSPIN")))
+    contract = with_market_rules(Ancillary(products=("ECRS", "NSPIN")))
     made = plan(where, (*BOOK, contract), ahead, state)
     edges = made.grid.edges
     ready = np.zeros(n)

@@ -20,7 +20,7 @@ from optimizer.planning.plan import plan
 from tests.conformance import obligation_kit as kit
 from tests.optimizer.fixtures import AT, POINT, actuals, call, grid, group, outlook, random_prices, site, so_far
 from tests.optimizer.obligations.test_ancillary import reserves
-from tests.rule_cases import ruled
+from tests.rule_cases import with_market_rules
 
 BOOK = (Hashing(), Power(), Plant())
 HOUR, MINUTE = timedelta(hours=1), timedelta(minutes=1)
@@ -28,7 +28,7 @@ FULL = 3.5
 
 
 def blocks(products=("ECRS",), **block):
-    return ruled(Ancillary(kind="nclr", products=products, block=ReserveBlock(min_mw=1.0, **block)))
+    return with_market_rules(Ancillary(kind="nclr", products=products, block=ReserveBlock(min_mw=1.0, **block)))
 
 
 def planned(contract, n=16, usd=20.0, **state):
@@ -140,7 +140,7 @@ def test_what_each_kind_of_load_may_sell():
 
 
 def test_what_a_relay_carries_is_paid_as_responsive_reserve():
-    contract = ruled(Ancillary(kind="nclr", products=("RRSUFR", "ECRS"), relay=True, block=ReserveBlock(min_mw=1.0)))
+    contract = with_market_rules(Ancillary(kind="nclr", products=("RRSUFR", "ECRS"), relay=True, block=ReserveBlock(min_mw=1.0)))
     made = plan(site(group("g", "s21")), (*BOOK, contract), reserves(outlook([20.0] * 4), RRS=30.0, ECRS=5.0), so_far())
     np.testing.assert_allclose(made.offers["RRSUFR"], FULL, atol=1e-6)
     assert made.lines[("ancillary", "rrsufr_imbalance")].sum() == pytest.approx(FULL * 30.0)

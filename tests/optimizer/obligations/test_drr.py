@@ -29,7 +29,7 @@ from optimizer.settlement.settle import settle
 from optimizer.solve import check
 from tests.conformance import obligation_kit as kit
 from tests.optimizer.fixtures import Dead, actuals, group, outlook, random_prices, site, so_far
-from tests.rule_cases import ruled
+from tests.rule_cases import with_market_rules
 
 HUB = "INDIANA.HUB"
 BOOK = (Hashing(), Power(), Plant())
@@ -46,11 +46,11 @@ def miso(*groups, **more):
 
 
 def drr(**more):
-    return ruled(Drr(**{"mw": 10.0, "baseline_mw": 24.0, "net_benefits_usd_per_mwh": 40.0, **more}))
+    return with_market_rules(Drr(**{"mw": 10.0, "baseline_mw": 24.0, "net_benefits_usd_per_mwh": 40.0, **more}))
 
 
 def edr(**more):
-    return ruled(Edr(**{"mw": 20.0, "baseline_mw": 24.0, "offer_usd_per_mwh": 250.0, **more}))
+    return with_market_rules(Edr(**{"mw": 20.0, "baseline_mw": 24.0, "offer_usd_per_mwh": 250.0, **more}))
 
 
 def award(over, mw, price=0.0, product="ENERGY", market="RT", name="drr"):

@@ -26,7 +26,7 @@ from optimizer.planning.plan import plan
 from optimizer.settlement.settle import settle
 from tests.conformance import obligation_kit as kit
 from tests.optimizer.fixtures import POINT, actuals, group, outlook, random_prices, site, so_far
-from tests.rule_cases import ruled
+from tests.rule_cases import with_market_rules
 
 # Four clock hours of every day from June to September: 488 hours.
 AFTERNOON = TimePeriod(name="afternoon", months=(6, 7, 8, 9), hours=(13, 14, 15, 16))
@@ -37,7 +37,7 @@ TERM = Grid.regular(JUNE, OCTOBER, 15)
 
 def ers(**more):
     options = {"product": "ERS-30", "mw": W, "max_base_load_mw": MBL, "usd_per_mw_hour": 7.25, "periods": (AFTERNOON,), **more}
-    return ruled(Ers(**options))
+    return with_market_rules(Ers(**options))
 
 
 def local(month, day, hour, minute=0, second=0):

@@ -27,7 +27,7 @@ from optimizer.planning.plan import plan
 from optimizer.settlement.settle import settle
 from tests.conformance import obligation_kit as kit
 from tests.optimizer.fixtures import Dead, actuals, group, outlook, random_prices, site, so_far
-from tests.rule_cases import ruled
+from tests.rule_cases import with_market_rules
 
 EST = Market.MISO.tz
 HUB = "INDIANA.HUB"
@@ -45,7 +45,7 @@ def miso(*groups, **more):
 
 def lmr(**more):
     options = {"mw": 20.0, "firm_service_mw": 4.0, "zone": 6, **more}
-    return ruled(Lmr(**options))
+    return with_market_rules(Lmr(**options))
 
 
 def est(month, day, hour, minute=0, year=2025):

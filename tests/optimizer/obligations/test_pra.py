@@ -25,7 +25,7 @@ from optimizer.planning.plan import plan
 from optimizer.settlement.settle import settle
 from tests.conformance import obligation_kit as kit
 from tests.optimizer.fixtures import actuals, call, group, outlook, random_prices, site, so_far
-from tests.rule_cases import ruled
+from tests.rule_cases import with_market_rules
 
 HUB = "INDIANA.HUB"
 HOUR = timedelta(hours=1)
@@ -43,7 +43,7 @@ def miso(*groups, **more):
 
 
 def pra(**more):
-    return ruled(Pra(**{"zone": 6, **more}))
+    return with_market_rules(Pra(**{"zone": 6, **more}))
 
 
 def year_of(mw_at_peaks, otherwise="24", grid=YEAR, **more):

@@ -27,7 +27,7 @@ from optimizer.planning.plan import plan, program_of, rigs_of
 from optimizer.settlement.settle import settle
 from tests.conformance import obligation_kit as kit
 from tests.optimizer.fixtures import AT, call, grid, group, outlook, random_prices, site, so_far
-from tests.rule_cases import SHIPPED, ruled
+from tests.rule_cases import SHIPPED, with_market_rules
 
 FULL = 3.5  # MW of a thousand S21
 
@@ -82,7 +82,7 @@ def test_what_it_takes_for_granted_is_what_the_dated_rules_say():
     assert held["ercot.transmission.4cp.interval_min"] == METHODS["4cp"].metered_min
     assert held["ercot.transmission.12cp.interval_min"] == Transmission(method="12cp", usd_per_kw_year=1).metered_min
     real = metered(one(), grid(1), ["2.0"], peak_share={15: [Decimal(1)]})
-    (line,) = settle((ruled(METHODS["4cp"]),), real).lines
+    (line,) = settle((with_market_rules(METHODS["4cp"]),), real).lines
     assert "16 TAC 25.192" in line.rule and "ercot.transmission.4cp.interval_min" in line.rule and "not verified" in line.rule
 
 
