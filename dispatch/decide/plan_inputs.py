@@ -47,13 +47,13 @@ def inputs(state: State, at: datetime) -> PlanInputs:
 def look_ahead(state: State, at: datetime, grid: Grid) -> Outlook:
     """The outlook on a grid, as the state knows it."""
     windows = peak_windows(state.setup.book)
-    return outlook(state.facts, at, grid, list(state.setup.points), state.site.market, peak_windows_min=windows)
+    return outlook(state.facts, at, grid, list(state.setup.settlement_points), state.site.market, peak_windows_min=windows)
 
 
 def ladder(state: State, at: datetime) -> tuple[str, str]:
     """The step of the price ladder that this instant stands on, and why."""
     now = plan_grid(at, state.site.control_interval_min, 1)
-    seen = outlook(state.facts, at, Grid(now.edges[:2]), list(state.setup.points), state.site.market)
+    seen = outlook(state.facts, at, Grid(now.edges[:2]), list(state.setup.settlement_points), state.site.market)
     return seen.price_basis.value, " ".join(seen.notes)
 
 

@@ -118,7 +118,7 @@ class State:
         last = SiteAsSeen(
             site=self.site,
             book=self.setup.book,
-            points=self.setup.points,
+            points=self.setup.settlement_points,
             facts=self.facts,
             calls=self.calls,
             plan=self.plan,
@@ -238,7 +238,7 @@ def _news(before: State, after: State, seen: Seen) -> list[str]:
     """What in an observation calls for a new plan."""
     news = []
     site = after.site
-    points = set(after.setup.points)
+    points = set(after.setup.settlement_points)
     prices = [f for f in seen.facts if isinstance(f, Price) and f.point in points]
     if prices:
         news.append(counted(len(prices), "new price"))

@@ -113,7 +113,7 @@ def _actuals(
         grid=grid,
         energy_mwh=metered_load(engine, site, grid, known_at, telemetry, (behind, made), frozenset()).energy_mwh,
         hash_ph_days={g: list(v) for g, v in hashed.items()},
-        energy_price={p: energy_prices(engine, setup, p, grid, known_at).values for p in setup.points},
+        energy_price={p: energy_prices(engine, setup, p, grid, known_at).values for p in setup.settlement_points},
         hashprice=[NAN] * len(grid),
         calls=tuple(c for c in calls if c.start_at < over.end),
         generated_mwh=made,

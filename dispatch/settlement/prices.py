@@ -78,10 +78,10 @@ def day_prices(engine: Engine, setup: Setup, economics: Sequence[HashEconomics],
     fees and BTC price of UTC days as the journal saw them. Raises LedgerUnavailable."""
     sold = sorted({reserve_awards.priced_as(product) for o in setup.book for product in o.reserve_products()})
     return DayPrices(
-        energy={point: energy_prices(engine, setup, point, grid, known_at) for point in setup.points},
+        energy={point: energy_prices(engine, setup, point, grid, known_at) for point in setup.settlement_points},
         reserve={product: reserve_prices(engine, product, grid, known_at) for product in sold},
         hashprice=hashprices(engine, setup, economics, grid, known_at),
-        energy_before={point: _last_before(engine, setup, point, grid, known_at) for point in setup.points},
+        energy_before={point: _last_before(engine, setup, point, grid, known_at) for point in setup.settlement_points},
     )
 
 

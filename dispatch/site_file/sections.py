@@ -30,10 +30,10 @@ class GridstatusPrices(PricesSettings):
         if setup.site.market is Market.MISO:
             from markets.sources.miso import MisoSource
 
-            return MisoSource(setup.points, now, deadline_s=self.deadline_s)
+            return MisoSource(setup.settlement_points, now, deadline_s=self.deadline_s)
         from markets.sources.ercot import ErcotSource
 
-        return ErcotSource(setup.points, now, deadline_s=self.deadline_s)
+        return ErcotSource(setup.settlement_points, now, deadline_s=self.deadline_s)
 
 
 class ArchivePrices(PricesSettings):
@@ -45,7 +45,7 @@ class ArchivePrices(PricesSettings):
     def opened(self, setup: Setup, now: Now) -> Source:
         from markets.archive.archive import MARKET_KINDS, Archive, ArchiveSource
 
-        return ArchiveSource(Archive(setup.resolve(self.path)), setup.points, setup.site.market, MARKET_KINDS)
+        return ArchiveSource(Archive(setup.resolve(self.path)), setup.settlement_points, setup.site.market, MARKET_KINDS)
 
 
 class SyntheticPrices(PricesSettings):
@@ -57,7 +57,7 @@ class SyntheticPrices(PricesSettings):
     def opened(self, setup: Setup, now: Now) -> Source:
         from markets.sources.synthetic import SyntheticSource
 
-        return SyntheticSource(setup.site.market, self.seed, setup.points)
+        return SyntheticSource(setup.site.market, self.seed, setup.settlement_points)
 
 
 class FixedHash(HashSettings):

@@ -93,7 +93,7 @@ class Setup:
     path: Path | None = None
 
     @property
-    def points(self) -> tuple[str, ...]:
+    def settlement_points(self) -> tuple[str, ...]:
         """The settlement points whose prices the site needs: its meters' and its contracts'."""
         ours = [m.settlement_point for m in self.site.meters]
         theirs = [point for o in self.book for point in o.settlement_points()]

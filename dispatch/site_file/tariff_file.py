@@ -64,7 +64,7 @@ class TariffPrices(PricesSettings):
         from markets.sources.tariff import TariffSource
 
         rates, zone = read_tariff(setup.resolve(self.file), self)
-        return TariffSource(rates, setup.points, zone)
+        return TariffSource(rates, setup.settlement_points, zone)
 
 
 class PeriodSection(Written):

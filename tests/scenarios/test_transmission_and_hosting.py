@@ -75,7 +75,7 @@ def test_what_if_transmission_is_billed_at_coincident_peaks() -> None:
 def test_a_day_of_transmission_and_hosting_is_run_and_billed(tmp_path: Path) -> None:
     """The hottest day of a synthetic August: every contract has its lines; what the loop remembered, the ledger says too."""
     setup = setup_from_document(document(obligations=BOOK, groups=GROUPS, prices={"source": "synthetic", "seed": 11}))
-    source = SyntheticSource(Market.ERCOT, 11, setup.points)
+    source = SyntheticSource(Market.ERCOT, 11, setup.settlement_points)
     august = asyncio.run(source.fetch(parse_instant("2026-08-01T05:00:00Z"), parse_instant("2026-09-01T06:00:00Z")))
     peak = max((f for f in august if isinstance(f, SystemLoad)), key=lambda f: f.load_mw)
     day = OperatingDay.of(Market.ERCOT, peak.over.start)

@@ -246,7 +246,7 @@ def test_appendix_a_without_them_is_the_site_it_says(tmp_path: Path) -> None:
     assert setup.prices == sections.GridstatusPrices()
     assert setup.hash == sections.FixedHash(usd_per_ph_day=45.0, pool_fee=0.01)
     assert driver_settings(setup, "a-s19jpro") == SimulatedSettings()
-    assert setup.points == ("LZ_WEST",)
+    assert setup.settlement_points == ("LZ_WEST",)
 
 
 def test_a_tariff_stands_in_a_file_of_its_own(tmp_path: Path) -> None:
