@@ -117,7 +117,7 @@ def _by_mode_holds(state: State, want: Wanted) -> Wanted:
 
 
 def _within_limit(state: State, at: datetime, want: Wanted, limit: LoadLimit) -> Wanted:
-    """Cut or raised to a limit; what it will still be missed by is said."""
+    """Cut or raised to a limit; `short` has what the limit will still be missed by."""
     fitted = fit(state, at, want.counts, limit)
     drawn_w = sum(_drawn_w(state, at, name) for name in limit.groups) + offset_w(state, at, limit.groups)
     reasons, firm, short = want.reasons, want.firm, dict(want.short)

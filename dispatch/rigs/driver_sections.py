@@ -59,7 +59,7 @@ class TcpSettings(DriverSettings):
 
     @property
     def listed(self) -> bool:
-        """Whether it says where rigs are."""
+        """Whether it has a subnet or a roster."""
         return self.subnet is not None or self.roster is not None
 
     def addresses(self, setup: Setup, group: RigGroup) -> Sequence[str]:
@@ -85,7 +85,7 @@ class TcpSettings(DriverSettings):
 
 
 class ListedSettings(TcpSettings):
-    """Rigs on a network, and where they are must be said."""
+    """Rigs on a network, with a subnet or a roster."""
 
     @model_validator(mode="after")
     def _one_list(self) -> ListedSettings:

@@ -2,7 +2,7 @@
 
 Rigs are identified once, by a read, and kept: an order to one that was never met is not sent. Whatsminers are not driven through it: it
 opens their write interface by itself when they refuse, and calls an order to one that is switched off done. Its `is_mining` is true of a
-rig that was never reached, so it is asked only of a rig that just told its hashrate.
+rig that was never reached, so it is used only for a rig that has just answered with its hashrate.
 """
 
 from __future__ import annotations

@@ -64,10 +64,10 @@ def _ordered(rig: Rig, name: str, body: dict[str, Any]) -> dict[str, Any]:
     return _head(rig, "E", 14, "Invalid command")
 
 
-def _word(rig: Rig, said: int) -> dict[str, Any]:
-    if said == SENT:
+def _word(rig: Rig, code: int) -> dict[str, Any]:
+    if code == SENT:
         return _head(rig, "S", 540, "Operating mode set")
-    return _head(rig, "E", 14, "Invalid parameter") if said == UNSUPPORTED else _head(rig, "E", REFUSED, "Operation not permitted")
+    return _head(rig, "E", 14, "Invalid parameter") if code == UNSUPPORTED else _head(rig, "E", REFUSED, "Operation not permitted")
 
 
 def _mode(rig: Rig, body: dict[str, Any]) -> int:

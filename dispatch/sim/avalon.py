@@ -33,12 +33,12 @@ def _head(rig: Rig, letter: str, code: int, message: str) -> dict[str, Any]:
 
 def _ascset(rig: Rig, words: tuple[str, ...]) -> dict[str, Any]:
     try:
-        said, message = _order(rig, words)
+        code, message = _order(rig, words)
     except WireError as error:
-        said, message = UNSUPPORTED, str(error)
-    if said == UNSUPPORTED:
+        code, message = UNSUPPORTED, str(error)
+    if code == UNSUPPORTED:
         return _head(rig, "E", 121, f"ASC 0 set failed: {message}")
-    if said == REFUSED:
+    if code == REFUSED:
         return _head(rig, "E", 120, "ASC 0 set failed: access denied")
     return _head(rig, "I", 118, message) if "success" in message else _head(rig, "S", 119, message)
 
@@ -48,10 +48,10 @@ def _order(rig: Rig, words: tuple[str, ...]) -> tuple[int, str]:
     match words:
         case ("0", ("softoff" | "softon") as verb, _):
             due_s, act = wire.epoch(words), rig.sleep if verb == "softoff" else rig.wake
-            said = rig.answer_to_order()
-            if said == SENT:
+            code = rig.answer_to_order()
+            if code == SENT:
                 rig.when_due(due_s, lambda: act(verb))
-            return said, wire.success(words)
+            return code, wire.success(words)
         case ("0", "worklevel", "set", level) if level in ("0", "1", "2"):
             return rig.prefer("worklevel", wire.LEVELS[int(level)]), "ASC 0 set OK"
         case ("0", "led", _):

@@ -31,8 +31,8 @@ class SimulatedDriver:
         """Order rigs into a mode at the clock's now; returns their answers."""
         self._advance()
         positions = _positions(rigs)
-        said = self._fleet.command(self._group, positions, mode).said
-        of = {code: tuple(positions[said == code].tolist()) for code in (SENT, REFUSED, UNSUPPORTED, UNREACHABLE)}
+        codes = self._fleet.command(self._group, positions, mode).code
+        of = {code: tuple(positions[codes == code].tolist()) for code in (SENT, REFUSED, UNSUPPORTED, UNREACHABLE)}
         return Sent(of[SENT], of[REFUSED], of[UNSUPPORTED], of[UNREACHABLE])
 
     async def close(self) -> None:

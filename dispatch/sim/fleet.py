@@ -33,7 +33,7 @@ BOARD_RISE_C = 50.0
 class Answers(NamedTuple):
     """What rigs answer to a command (SENT, REFUSED, UNSUPPORTED, UNREACHABLE; int8) and whether it moved them (bool), shape (n,) each."""
 
-    said: NDArray[np.int8]
+    code: NDArray[np.int8]
     moved: Bools
 
 
@@ -80,50 +80,50 @@ class Fleet:
         if mode not in names:
             return Answers(np.full(len(rigs), UNSUPPORTED, np.int8), np.zeros(len(rigs), bool))
         at = self._at(group, rigs)
-        said, obeys = self._answers(at)
+        code, obeys = self._answers(at)
         position = names.index(mode)
         moved = obeys & ((self._mode[at] != position) | ((position > 0) & np.isfinite(self._limit_w[at])))
         self._move(at[moved], position, lift=position > 0)
-        return Answers(said, moved)
+        return Answers(code, moved)
 
     def wake(self, group: str, rigs: Ints) -> Answers:
         """Order rigs back into the awake mode and under the power limit they had before they slept."""
         at = self._at(group, rigs)
-        said, obeys = self._answers(at)
+        code, obeys = self._answers(at)
         moved = obeys & (self._mode[at] == 0)
         self._move(at[moved], self._awake_mode[at[moved]])
-        return Answers(said, moved)
+        return Answers(code, moved)
 
     def limit(self, group: str, rigs: Ints, watts: float) -> Answers:
         """Order rigs to draw at most `watts` when awake; infinite lifts it. Sleeping rigs remember it."""
         at = self._at(group, rigs)
-        said, obeys = self._answers(at)
+        code, obeys = self._answers(at)
         moved = obeys & (self._limit_w[at] != watts)
         hit = at[moved]
         self._limit_w[hit] = watts
         self._move(hit[self._mode[hit] > 0], self._mode[hit[self._mode[hit] > 0]])
-        return Answers(said, moved)
+        return Answers(code, moved)
 
     def reboot(self, group: str, rigs: Ints) -> Answers:
         """Order rigs to start over; those asleep stay asleep."""
         at = self._at(group, rigs)
-        said, obeys = self._answers(at)
+        code, obeys = self._answers(at)
         moved = obeys & (self._mode[at] > 0)
         self._reboot(at[moved])
-        return Answers(said, moved)
+        return Answers(code, moved)
 
     def prefer(self, group: str, rigs: Ints, mode: str) -> Answers:
         """Order rigs to use an awake mode from now on; those asleep stay asleep. A power limit set before is lifted."""
         names, at = self._names[group], self._at(group, rigs)
         if mode not in names[1:]:
             return Answers(np.full(len(rigs), UNSUPPORTED, np.int8), np.zeros(len(rigs), bool))
-        said, obeys = self._answers(at)
+        code, obeys = self._answers(at)
         position = names.index(mode)
         moved = obeys & ((self._awake_mode[at] != position) | np.isfinite(self._limit_w[at]))
         hit = at[moved]
         self._awake_mode[hit], self._limit_w[hit] = position, np.inf
         self._move(hit[self._mode[hit] > 0], position)
-        return Answers(said, moved)
+        return Answers(code, moved)
 
     def restore(self, group: str, rigs: Ints, mode: str, awake_mode: str, limit_w: float) -> None:
         """Put rigs back as a log has them, whatever their faults."""
@@ -209,8 +209,8 @@ class Fleet:
         """What rigs answer to an order they understand, and which of them obey it."""
         gone = self._has(RigFault.UNREACHABLE, at) | self._has(RigFault.HANGS, at)
         refuses, no_effect, slow = (self._has(f, at) for f in (RigFault.REFUSES, RigFault.NO_EFFECT, RigFault.SLOW_ANSWERS))
-        said = np.where(gone | slow, UNREACHABLE, np.where(refuses, REFUSED, SENT)).astype(np.int8)
-        return said, ~(gone | refuses | no_effect)
+        code = np.where(gone | slow, UNREACHABLE, np.where(refuses, REFUSED, SENT)).astype(np.int8)
+        return code, ~(gone | refuses | no_effect)
 
     def _targets(self, at: Ints) -> tuple[Floats, Floats]:
         """Watts and TH/s that rigs settle at in their mode, with their limit, their variation and their faults."""

@@ -2,7 +2,7 @@
 
 A block header is 80 bytes; its last four are the nonce. The first 64 are hashed once (the midstate), the rest for every nonce, and the
 result once more. The kernel takes a span of nonces and returns those whose hash, read as a little-endian number, has its highest word at
-or under a target's; the caller looks at these few with hashlib. FIPS 180-4.
+or under a target's; the caller checks these few with hashlib. FIPS 180-4.
 """
 
 from __future__ import annotations

@@ -62,10 +62,10 @@ def _within(rig: Rig, verb: str, words: tuple[str, ...]) -> dict[str, Any]:
     if verb == "logoff":
         del rig.memory[_SESSION]
         return cgminer.table(_head(rig, "S", wire.LOGON, "Session terminated"))
-    said = _order(rig, verb, words[1:])
-    if said is None or said == UNSUPPORTED:
+    code = _order(rig, verb, words[1:])
+    if code is None or code == UNSUPPORTED:
         return cgminer.table(_head(rig, "E", 14, "Invalid parameter"))
-    if said == REFUSED:
+    if code == REFUSED:
         return cgminer.table(_head(rig, "E", 500, "Permission denied"))
     extra = ("PROFILE", [{"Profile": words[1]}]) if verb == "profileset" else ("", ())
     return cgminer.table(_head(rig, "S", wire.CURTAIL, f"{verb} accepted"), *extra)

@@ -32,13 +32,13 @@ def answer_page(rig: Rig, data: bytes) -> bytes:
     if asked.method == "GET":
         return _json(READS[name](rig.condition())) if name in READS else _json({"error": {"code": "not_found", "message": path}}, 404)
     try:
-        said = _order(rig, asked.method, name, asked.body)
+        code = _order(rig, asked.method, name, asked.body)
     except WireError as error:
         return _json({"error": {"code": "invalid", "message": str(error)}}, 422)
-    if said is None:
+    if code is None:
         return _json({"error": {"code": "not_found", "message": path}}, 404)
-    if said != SENT:
-        return _json({"error": {"code": "forbidden", "message": "not permitted"}}, 403 if said == REFUSED else 422)
+    if code != SENT:
+        return _json({"error": {"code": "forbidden", "message": "not permitted"}}, 403 if code == REFUSED else 422)
     return _json(_target(rig.condition()) if name == "mining/target" else {"message": "accepted"})
 
 

@@ -1,7 +1,7 @@
 """A simulated Proto Fleet server over a fleet in this process: the three calls that the bridge uses, as Connect serves them.
 
 It answers as its .proto files and connect-go's JSON say: unknown fields are let pass, zeros are left out, errors are {"code", "message"}
-with the protocol's HTTP status, a page holds 50 miners unless told, 1,000 at most, keys come as Bearer tokens. Source:
+with the protocol's HTTP status, a page holds 50 miners by default, 1,000 at most, keys come as Bearer tokens. Source:
 github.com/block/proto-fleet, 2026-08-21; connectrpc.com/docs/protocol.
 """
 

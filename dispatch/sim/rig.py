@@ -155,12 +155,12 @@ class Rig:
 
     def set_pools(self, verb: str, pools: Pools) -> int:
         """Hash for other pools, after a restart."""
-        said = self.fleet.reboot(self.group.name, np.array([self.at])).said
-        obeys = said[0] == SENT and not self.has(RigFault.NO_EFFECT)
+        code = self.fleet.reboot(self.group.name, np.array([self.at])).code
+        obeys = code[0] == SENT and not self.has(RigFault.NO_EFFECT)
         if obeys:
             self.pools = pools
         self.on_order(self, verb, bool(obeys))
-        return int(said[0])
+        return int(code[0])
 
     def when_due(self, epoch_s: float, act: Callable[[], object]) -> None:
         """Do something when its own clock says `epoch_s`."""
@@ -183,4 +183,4 @@ class Rig:
     def _order(self, verb: str, act: Callable[[Any], Answers]) -> int:
         answers = act(np.array([self.at]))
         self.on_order(self, verb, bool(answers.moved[0]))
-        return int(answers.said[0])
+        return int(answers.code[0])

@@ -39,10 +39,10 @@ def answer(rig: Rig, data: bytes) -> bytes:
         return wire.reply(wire.refused(when) if unsafe else read(request.commands, rig.condition()))
     if request.token != known.sign:
         return wire.reply(wire.stale_token(when))
-    said = _order(rig, request.commands[0], request.params)
-    if said is None or said == UNSUPPORTED:
+    code = _order(rig, request.commands[0], request.params)
+    if code is None or code == UNSUPPORTED:
         return wire.reply(wire.invalid(when))
-    if said == REFUSED:
+    if code == REFUSED:
         return wire.reply(wire.refused(when))
     return wire.reply(wire.ok(when), known)
 

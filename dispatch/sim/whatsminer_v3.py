@@ -29,10 +29,10 @@ def answer(rig: Rig, data: bytes) -> bytes:
 def _order(rig: Rig, asked: WhatsminerV3Request) -> WhatsminerV3Code:
     if asked.token != wire.token(asked.command, PASSWORD, SALT, asked.ts):
         return WhatsminerV3Code.NO_PERMISSION
-    said = _move(rig, asked)
-    if said is None or said == UNSUPPORTED:
+    code = _move(rig, asked)
+    if code is None or code == UNSUPPORTED:
         return WhatsminerV3Code.INVALID
-    return WhatsminerV3Code.NO_PERMISSION if said == REFUSED else WhatsminerV3Code.OK
+    return WhatsminerV3Code.NO_PERMISSION if code == REFUSED else WhatsminerV3Code.OK
 
 
 def _move(rig: Rig, asked: WhatsminerV3Request) -> int | None:

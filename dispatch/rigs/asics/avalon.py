@@ -46,7 +46,7 @@ class Avalon(PyasicRig):
     async def _sent(self, words: tuple[str, ...]) -> str:
         try:
             async with self._line:
-                letter, message = cgminer.said(await self.rpc.send_command("ascset", parameters=",".join(words)))
+                letter, message = cgminer.status_and_message(await self.rpc.send_command("ascset", parameters=",".join(words)))
         except APIError as error:
             objection = str(error.message)
             if "Decode Error" in objection or "No data" in objection:

@@ -25,7 +25,7 @@ class Luxos(PyasicRig):
 
     def __init__(self, ip: str, model: str, password: str, group: RigGroup, clock: Clock) -> None:
         self.rpc = LuxosConnection(ip)
-        # The watts of its profiles by name, rising, once it has told them.
+        # The watts of its profiles by name, rising; empty until they were read.
         self._profiles: dict[str, float] = {}
 
     async def read(self) -> tuple[float, float]:

@@ -67,7 +67,7 @@ def parse_reply(data: bytes) -> dict[str, Any]:
     return parse(data)
 
 
-def said(document: Mapping[str, Any]) -> tuple[str, str]:
+def status_and_message(document: Mapping[str, Any]) -> tuple[str, str]:
     """Client: the letter and the message of an answer's STATUS. Raises WireError."""
     try:
         row = document["STATUS"]

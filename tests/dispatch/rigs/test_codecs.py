@@ -31,7 +31,7 @@ def test_cgminer_requests_arrive_as_they_were_sent(commands: list[str], words: l
 @given(st.text(max_size=40), st.sampled_from("SIWE"))
 def test_cgminers_answers_arrive_as_they_were_sent(message: str, letter: str) -> None:
     document = cgminer.table(cgminer.status(letter, 11, message, 5, "x"), "SUMMARY", [{"a": 1}])
-    assert cgminer.said(cgminer.parse_reply(cgminer.reply(document))) == (letter, message)
+    assert cgminer.status_and_message(cgminer.parse_reply(cgminer.reply(document))) == (letter, message)
 
 
 @given(st.sampled_from(["get.miner.status", "set.miner.service"]), JSON, st.text(max_size=20), st.text(max_size=8), st.integers(0, 2**33))
@@ -86,7 +86,7 @@ def test_figures_of_every_make(watts: float, ths: float) -> None:
 
 READERS = [
     whatsminer_v3.figures, luxos.figures, luxos.profiles, luxos.session, proto.figures, avalon.figures, auradine.watts, auradine.ths,
-    auradine.token, antminer.ths, antminer.work_mode, cgminer.said, lambda d: antminer.ordered(d, 1),
+    auradine.token, antminer.ths, antminer.work_mode, cgminer.status_and_message, lambda d: antminer.ordered(d, 1),
 ]  # fmt: skip
 
 

@@ -43,7 +43,7 @@ def test_same_seed_same_fleet_and_another_seed_another() -> None:
 
 def test_a_stop_sheds_the_watts_in_five_seconds_and_the_hashing_at_once() -> None:
     f = fleet()
-    assert list(f.command("a", of(0, 1), "sleep").said) == [SENT, SENT]
+    assert list(f.command("a", of(0, 1), "sleep").code) == [SENT, SENT]
     assert np.all(f.read("a", of(0, 1))[1] == 0)
     f.advance(2.5)
     assert f.read("a", of(0))[0][0] == pytest.approx(3400 / 2, rel=0.06)
@@ -79,7 +79,7 @@ def test_a_repeated_order_changes_nothing() -> None:
 
 def test_an_unknown_mode_is_unsupported() -> None:
     answers = fleet().command("a", of(0), "turbo")
-    assert list(answers.said) == [UNSUPPORTED] and not answers.moved.any()
+    assert list(answers.code) == [UNSUPPORTED] and not answers.moved.any()
 
 
 def test_a_power_limit_holds_through_sleep_and_is_lifted_by_a_mode() -> None:
@@ -154,7 +154,7 @@ def test_energy_and_work_are_the_integrals_of_watts_and_terahashes(steps: list, 
 ])  # fmt: skip
 def test_what_a_faulty_rig_answers_and_does(fault: RigFault, said: int, sleeps: bool) -> None:
     f = fleet(6, ScheduledFault(fault, "a", (1,)))
-    assert list(f.command("a", of(0, 1), "sleep").said) == [SENT, said]
+    assert list(f.command("a", of(0, 1), "sleep").code) == [SENT, said]
     f.advance(10.0)
     truth = f.truth("a", of(0, 1))[0]
     assert truth[0] < 14 and bool(truth[1] < 14) is sleeps
