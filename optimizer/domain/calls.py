@@ -1,16 +1,9 @@
-"""Obligations: one contract a file, one object read twice, by the plan and by the bill.
-
-A linear obligation writes its money once, as `charges(its)`: each Charge is a quantity that follows load or hashrate, times a rate that
-does not. `its` is a Program while planning (quantities are linear expressions over the program's columns, rates float arrays) and an
-actuals reader while settling (quantities and rates are arrays of Decimal), so objective and bill cannot drift apart. Built-ins and
-plug-ins are entry points of the group `optimizer.obligations`; the key is the `type` of a site file's section, the class is its options
-(frozen pydantic).
-"""
+"""Calls: which of them are in force, and what deployed instructions insist on."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from dataclasses import replace
 
 from markets.facts import Call, CallKind
 from markets.grid import Interval
@@ -35,25 +28,19 @@ def calls_in_force(calls: Sequence[Call], obligation: str) -> tuple[Call, ...]:
             ends = min(order.end_at, call.start_at) if order.end_at else call.start_at
             if ends <= order.start_at:
                 continue
-            order = _ended(order, ends)
+            order = replace(order, end_at=ends)
         out.append(order)
     return tuple(out)
 
 
-def _ended(call: Call, at: Any) -> Call:
-    from dataclasses import replace
-
-    return replace(call, end_at=at)
-
-
 def active(call: Call, over: Interval) -> bool:
-    """Whether the call stands in any part of the interval."""
+    """Whether the call is in force in any part of the interval."""
     return call.start_at < over.end and (call.end_at is None or call.end_at > over.start)
 
 
 def called_bounds(calls: Sequence[Call], obligation: str, over: Interval, load_before_mw: Mapping[str, float]) -> Bounds:
-    """What deployed instructions insist on: the lowest cap of all that stand. `mw_delta` is a reduction from the load at notice,
-    `load_before_mw` by call id. Deployed instructions are firm (ARCHITECTURE 3)."""
+    """What deployed instructions insist on: the lowest cap of all in force. `mw_delta` is a reduction from the load at notice,
+    `load_before_mw` by call id. Deployed instructions are firm."""
     bounds = Bounds()
     for call in calls_in_force(calls, obligation):
         if not active(call, over):

@@ -1,4 +1,4 @@
-"""Adequacy: the seasons of MISO's planning year, and what a megawatt of capacity clears at in each (Planning Resource Auction)."""
+"""Capacity: the seasons of MISO's planning year, and what a megawatt of capacity clears at in each (Planning Resource Auction)."""
 
 from __future__ import annotations
 

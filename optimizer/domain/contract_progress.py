@@ -1,4 +1,4 @@
-"""Score: how a contract with a month, a season or a year stands at the end of a day."""
+"""How far a contract with a month, a season or a year has come at the end of a day."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Instructed: when an instruction with a notice is due, what is missing of it, and how tests went; for programs and for bills."""
+"""Deployments with a notice: when one is due, and how far a load stayed below its baseline; for programs and for bills."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ METER_SHARE = 0.01
 
 def due(call: Call, notice_min: float) -> Interval | None:
     """From its start, and no sooner than the registered notice after it was given, to its end; None when it ends before. Without an end
-    it lasts for ever. In whole seconds, as a bill counts them."""
+    it lasts for ever. In full seconds, as a bill counts them."""
     start = max(call.start_at, call.notice_at + timedelta(minutes=notice_min)).replace(microsecond=0)
     end = (datetime.max.replace(tzinfo=UTC) if call.end_at is None else call.end_at).replace(microsecond=0)
     return Interval(start, end) if end > start else None
 
 
 def spans(calls: Sequence[Call], kind: CallKind, notice_min: float, within: Interval) -> list[tuple[Call, Interval]]:
-    """The standing calls of a kind that are due in a stretch of time, each with when it is due there."""
+    """The calls of a kind that are due in an interval, each with the part of the interval in which it is due."""
     found = []
     for call in calls:
         over = due(call, notice_min) if call.kind is kind else None
@@ -54,7 +54,7 @@ def declared(its: Quantities[Any], obligation: str, baseline_mw: float) -> Any:
 
 
 def positive(values: Any, nothing: Any) -> Any:
-    """Numbers, nothing where they are negative; what is missing stays missing."""
+    """Numbers with zero in place of negative ones; a gap (NaN) stays a gap."""
     out = np.array(values)
     for t, value in enumerate(out):
         if value == value and value < nothing:
@@ -65,8 +65,8 @@ def positive(values: Any, nothing: Any) -> Any:
 def bounded(
     said: Bounds, calls: Sequence[Call], obligation: str, over: Interval, most_mw: float, notice_min: float, lead_min: float
 ) -> Bounds:
-    """What is said already, and `most_mw` at most where a deployment or a test is due: `lead_min` earlier, so that rigs are down when it
-    begins. A plan's longer intervals are not given up for those minutes."""
+    """The bounds in `said`, and at most `most_mw` where a deployment or a test is due, from `lead_min` earlier on, so that rigs are down
+    when it begins. A plan's longer intervals are not given up for those minutes."""
     lead = timedelta(minutes=lead_min)
     lead = lead if over.end - over.start <= lead else timedelta(0)
     for call in calls_in_force(calls, obligation):
@@ -78,14 +78,14 @@ def bounded(
 
 @dataclass(frozen=True, slots=True)
 class Loads:
-    """Load by clock hour, MW, and by interval with its span."""
+    """Load by clock hour and by interval, MW."""
 
     hours: Mapping[datetime, float]
     intervals: Sequence[tuple[Interval, float]]
 
     @classmethod
     def of(cls, intervals: Sequence[Interval], load_mw: Sequence[Any]) -> Loads:
-        """Hours are means over what was read of them; an hour that was not read is not there."""
+        """Hourly loads are means over the intervals with a reading; an hour without one is left out."""
         read = [(over, float(mw)) for over, mw in zip(intervals, load_mw, strict=True) if mw == mw]
         sums: dict[datetime, tuple[float, float]] = {}
         for over, mw in read:

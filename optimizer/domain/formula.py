@@ -81,7 +81,7 @@ class Quantities(Protocol[V]):
         ...
 
     def generators(self, meter: str) -> tuple[Generator, ...]:
-        """What the book's contracts generate behind a meter (generators.py)."""
+        """What the book's contracts generate behind a meter (generator.py)."""
         ...
 
     def generated_mwh(self, obligation: str) -> V:
@@ -89,7 +89,7 @@ class Quantities(Protocol[V]):
         ...
 
     def runs(self, obligation: str) -> V:
-        """One where that generator runs, zero where it stands."""
+        """One where that generator runs, zero where it is stopped."""
         ...
 
     def starts(self, obligation: str) -> V:
@@ -144,7 +144,7 @@ class Quantities(Protocol[V]):
         ...
 
     def calls_of(self, obligation: str) -> tuple[Call, ...]:
-        """The calls under an obligation that count (`standing`)."""
+        """The calls under an obligation that count (`calls_in_force`)."""
         ...
 
     def awarded(self, obligation: str, product: str, market: str) -> tuple[Rate, Rate]:

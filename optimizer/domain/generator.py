@@ -1,7 +1,7 @@
 """Generators behind a meter, and what the meter then sees: gross load is what the rigs draw, net load what flows over the line.
 
 Plan and bill read one formula, `net_mwh`: the load a contract settles less what is made behind the same meter and settled by it too. Who
-settles what is made goes as with the rigs' energy (`settles_energy`), under the name `made_behind(meter)`.
+settles what is made goes as with the rigs' energy (`settles_energy`), under the name `generated_behind(meter)`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from markets.grid import Grid, Interval
 from optimizer.domain.array_types import Floats
 from optimizer.domain.memory import Memory
 
-# A generator under this stands still: solver dust.
+# A generator that makes less is stopped: what is left is solver dust.
 DUST_MW = 1e-6
 
 
@@ -40,7 +40,7 @@ class Generator:
     mw, min_mw     most and least while it runs
     usd_per_mwh    what another MWh costs: fuel and maintenance
     outages        stretches in which no more than so many MW can be made
-    whole          it runs at `min_mw` or more, or stands (a binary)
+    whole          it either runs at `min_mw` or more or is stopped (a binary)
     """
 
     name: str
@@ -52,8 +52,8 @@ class Generator:
     whole: bool = False
 
     def most_mw(self, grid: Grid) -> Floats:
-        """The most it can make in each interval, shape (n,); an outage of a part of one counts for all of it. Under its minimum load it
-        stands."""
+        """The most it can make in each interval, shape (n,); an outage of a part of one counts for all of it. Below its minimum load it
+        is stopped."""
         most = np.full(len(grid), self.mw)
         for over, left_mw in self.outages:
             most = np.where(grid.share_within(over) > 0, np.minimum(most, left_mw), most)

@@ -1,4 +1,4 @@
-"""Faults: a contract that raises never takes the plan with it. What it raised is kept by its name, and told."""
+"""Failures of contracts: one that raises does not fail the plan. What it raised is kept under its name and reported as a finding."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ class PluginFailures:
 
     @contextmanager
     def of(self, obligation: Obligation) -> Iterator[None]:
-        """Whatever is raised inside is this contract's."""
+        """Whatever is raised inside is recorded under this contract's name."""
         try:
             yield
         except Exception as fault:  # a plug-in may raise anything
             self.by.setdefault(obligation.name, fault)
 
     def sound(self, book: Sequence[Obligation]) -> tuple[Obligation, ...]:
-        """The contracts that raised nothing so far."""
+        """The contracts that have raised nothing so far."""
         return tuple(o for o in book if o.name not in self.by)
 
     def findings(self) -> tuple[Finding, ...]:

@@ -1,4 +1,4 @@
-"""Dated: a market's rule as a contract reads it: a figure, the operating days it holds, and how a line cites it."""
+"""A market's rule as a contract reads it: a figure, the operating days on which it holds, and how a line cites it."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ class Dated:
 
 
 def rule(rules: Sequence[Dated], id_: str, on: date) -> Dated:
-    """The rule in force on an operating day. Raises LookupError in words when none was handed in."""
+    """The rule in force on an operating day. Raises LookupError when there is none."""
     for found in rules:
         if found.id == id_ and found.holds(on):
             return found
-    raise LookupError(f"no rule {id_!r} holds on {on.isoformat()}: the contract was not given the market's rules of that day")
+    raise LookupError(f"no rule {id_!r} holds on {on.isoformat()}: no market rules of that day were passed to the contract")
 
 
 def days(grid: Grid, market: Market) -> tuple[date, ...]:

@@ -1,7 +1,7 @@
 """Generators behind a meter, and what the meter then sees: gross load is what the rigs draw, net load what flows over the line.
 
 Plan and bill read one formula, `net_mwh`: the load a contract settles less what is made behind the same meter and settled by it too. Who
-settles what is made goes as with the rigs' energy (`settles_energy`), under the name `made_behind(meter)`.
+settles what is made goes as with the rigs' energy (`settles_energy`), under the name `generated_behind(meter)`.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from optimizer.domain.money import ZERO, decimal
 from optimizer.domain.site import Meter, Scope, Site
 
 
-def made_behind(meter: str) -> str:
+def generated_behind(meter: str) -> str:
     """The name under which energy made behind a meter is settled; no rig group can have it."""
     return f"{meter}: made"
 
 
-def meters_whole(site: Site, scope: Scope) -> tuple[Meter, ...]:
+def meters_fully_in(site: Site, scope: Scope) -> tuple[Meter, ...]:
     """The meters that a scope holds every rig group of."""
     names = scope.names(site)
     behind = {m.id: [g.name for g in site.groups if site.meter_of[g.name].id == m.id] for m in site.meters}
@@ -38,15 +38,15 @@ def net_mwh(its: Quantities[Any], meter: Meter, groups: Iterable[str], share: Ca
     names = tuple(groups)
     load = its.sum([its.energy_mwh(name) if share is None else its.energy_mwh(name) * share(name) for name in names])
     machines = its.generators(meter.id)
-    if not machines or not meters_whole(its.site, Scope(meter=meter.id, groups=names)):
+    if not machines or not meters_fully_in(its.site, Scope(meter=meter.id, groups=names)):
         return load
     made = its.sum([its.generated_mwh(machine.name) for machine in machines])
-    return load - (made if share is None else made * share(made_behind(meter.id)))
+    return load - (made if share is None else made * share(generated_behind(meter.id)))
 
 
 def followed(made: Generator, planned_mw: Decimal, load_mw: Decimal, meter: Meter) -> Decimal:
     """What a generator makes that follows the load within what the line brings and takes: never more than load and export, never so little
-    that more than the import limit must flow, as far as it can; nothing while it stands."""
+    that more than the import limit must flow, as far as it can; nothing while it is stopped."""
     if planned_mw.is_nan() or load_mw.is_nan():
         return planned_mw + load_mw
     if planned_mw <= DUST_MW:

@@ -1,5 +1,7 @@
-"""Periods: what a contract counts over hours, days or months, for programs and for bills: the highest of a quantity, and what is missing
-from a sum. Periods are told by a number an interval, rising with time, shape (n,)."""
+"""What a contract counts over hours, days or months: the highest of a quantity, and what is missing from a sum.
+
+Each interval carries the number of its period, rising with time, shape (n,).
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reader: what happened, or will by plan, as a formula reads it: arrays of Decimal for a bill, of float for a plan."""
+"""What happened, or will happen by a plan, as a formula reads it: arrays of Decimal for a bill, of float for a plan."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from optimizer.domain.site import Site
 
 @dataclass(frozen=True, eq=False)
 class ActualQuantities:
-    """Its for numbers. All of one kind: `number` makes it, `zero` is nothing of it.
+    """The quantities a formula reads as arrays of numbers, all of one kind: `number` makes one.
 
     energy        MWh by group, at the meter, overhead included, before losses
     hash_         PH/s times days, by group
@@ -114,7 +114,7 @@ class ActualQuantities:
         return self.hash_.get(group, self._nothing)
 
     def energy_price(self, settlement_point: str) -> Numbers:
-        """Raises KeyError in words when no price of the point was given."""
+        """Raises KeyError when there is no price of the point."""
         if settlement_point not in self.prices:
             raise KeyError(f"no price for settlement point {settlement_point!r}; known: {', '.join(sorted(self.prices)) or 'none'}")
         return self.prices[settlement_point]
@@ -129,7 +129,7 @@ class ActualQuantities:
         return out
 
     def during(self, over: Interval | None) -> Numbers:
-        """The share of each interval inside `over`: from whole seconds, so that a Decimal's share is exact."""
+        """The share of each interval inside `over`: counted in seconds, so that a Decimal's share is exact."""
         if over is None:
             return np.asarray(self._nothing + self.number(1))
         first, last = int(over.start.timestamp()), int(over.end.timestamp())
@@ -186,7 +186,7 @@ class ActualQuantities:
         return np.where(told, price, self.reserve.get(reserve_awards.priced_as(product), self._nothing))
 
     def below(self, quantity: Numbers, knots: Numbers, slopes: tuple[Numbers, ...]) -> Numbers:
-        """See Its: each stretch of the quantity times the slope that holds there."""
+        """See `Quantities`: each stretch of the quantity times the slope that holds there."""
         amount, left = self._nothing, self._nothing
         for k, slope in enumerate(slopes):
             reach = np.maximum(quantity, left)
@@ -224,7 +224,7 @@ def exact(values: Sequence[Any] | Numbers) -> Numbers:
 
 
 class Exactly(Mapping[Any, Any]):
-    """Rows of numbers as arrays of Decimals, each made when it is asked for: a contract asks for few of them."""
+    """Rows of numbers as arrays of Decimals, each converted when it is first read, because a contract reads few of them."""
 
     def __init__(self, rows: Mapping[Any, Any]) -> None:
         self._rows = rows

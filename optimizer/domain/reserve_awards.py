@@ -1,4 +1,4 @@
-"""Capacity: awards laid on a grid, in whatever kind of number a reader counts."""
+"""Reserve awards by interval of a grid, as floats or Decimals."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ PRICED_AS = {"RRSFFR": "RRS", "RRSUFR": "RRS"}
 
 
 def of(awards: Sequence[Award], obligation: str, product: str, market: str) -> list[Award]:
-    """The awards of a product, the newest word on each span."""
+    """The awards of a product, the newest for each interval."""
     newest: dict[tuple[Any, Any], Award] = {}
     for award in sorted(awards, key=lambda a: a.known_at):
         if award.obligation == obligation and award.product == product and award.market == market:
@@ -67,7 +67,7 @@ def expected(outlook: Outlook, product: str) -> NDArray[np.float64]:
 def carried(
     awards: Sequence[Award], offers: Mapping[tuple[str, str], Numbers], prices: Mapping[str, Numbers], grid: Grid
 ) -> tuple[Award, ...]:
-    """A plan's reserve as the real-time awards it would be, beside the awards of before."""
+    """A plan's reserve as real-time awards, after the awards that are already there."""
     kept = [a for a in awards if a.market != REAL_TIME or (a.obligation, a.product) not in offers]
     made = [
         Award(

@@ -1,4 +1,4 @@
-"""Plan: what the site should do over the horizon, worth what, and why. It always returns one."""
+"""A promise that a plan cannot keep."""
 
 from __future__ import annotations
 

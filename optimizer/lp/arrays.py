@@ -1,4 +1,4 @@
-"""Arrays: the blocks of a Program put together as solvers take them, and the names of their parts."""
+"""The program as arrays for a solver, with the names of its blocks."""
 
 from __future__ import annotations
 
@@ -166,7 +166,7 @@ class Arrays:
 
     @property
     def finite(self) -> bool:
-        """No NaN anywhere, no infinity where a solver would not say so (OPTIMIZER 9)."""
+        """No NaN anywhere, no infinity where a solver would not say so."""
         numbers = np.isfinite(self.cost).all() and np.isfinite(self.matrix.data).all() and np.isfinite(self.offset)
         bounds = not any(np.isnan(b).any() for b in (self.lower, self.upper, self.row_lower, self.row_upper))
         sides = (self.lower < INF).all() and (self.upper > -INF).all() and (self.row_lower < INF).all() and (self.row_upper > -INF).all()

@@ -1,6 +1,6 @@
-"""Blocks: columns, rows and weights put down block after block, one number an interval, and put together as arrays.
+"""Builds a linear program from blocks of columns, rows and weights, one of each interval, and assembles them as arrays.
 
-Nothing here knows a mine or a market. Elastic rows get slack columns only in `with_slack`: a program that can keep everything is solved
+It is independent of mines and markets. Elastic rows get slack columns only in `with_slack`: a program that can keep everything is solved
 without any.
 """
 

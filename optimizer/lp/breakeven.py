@@ -1,4 +1,4 @@
-"""Margins: what a rig in a mode earns over sleeping, by the book's own formulas; and the energy price at which that is nothing."""
+"""What a rig in a mode earns over sleeping, by the contracts' own formulas, and the energy price at which that is nothing."""
 
 from __future__ import annotations
 

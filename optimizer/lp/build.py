@@ -1,4 +1,4 @@
-"""Shaping: a book and an outlook become a program."""
+"""Builds the program of a book over an outlook."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def program_of(
 
 
 def build_program(cohorts: Cohorts, book: Sequence[Obligation], outlook: Outlook, faults: PluginFailures | None = None) -> Program:
-    """The program of a book over an outlook. What a contract raises goes to `faults`, else through."""
+    """The program of a book over an outlook. What a contract raises is recorded in `faults`; without it, it is raised."""
     program = Program(cohorts.site, outlook, cohorts.so_far, cohorts.availability)
     if faults is not None:
         for obligation in book:

@@ -1,4 +1,4 @@
-"""Certificate: our own proof that a solution is optimal, from sums no solver made."""
+"""Proof that a solution is optimal, from sums computed here and not by a solver."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Cohorts: groups that nothing tells apart, planned as one, handed out by their rigs. Exact: what they earn is linear in rigs."""
+"""Plans equal groups as one cohort and divides the result by their rigs. Exact, because what they earn is linear in rigs."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def gather(site: Site, book: Sequence[Obligation], so_far: SoFar, availability: 
 
 
 class _Kinds:
-    """What tells groups apart, one after the other. Mode sets are told apart by numbers: hashing models takes longer than a plan."""
+    """The key by which groups are equal. Mode sets are compared by their numbers, because hashing pydantic models is slow."""
 
     def __init__(self, site: Site, so_far: SoFar, availability: Availability) -> None:
         self._site, self._so_far, self._availability = site, so_far, availability

@@ -1,4 +1,4 @@
-"""Expr: one linear expression an interval, over the columns of a Program; or a family of them, one for each of several groups."""
+"""Linear expressions over the columns of a program, one for each interval; or a family of them, one for each of several groups."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ class Expr:
         return self * (1.0 / np.asarray(divisor, dtype=np.float64))
 
     def lag(self, steps: int, first: Number = 0.0) -> Expr:
-        """The expression `steps` intervals earlier; `first` stands before the horizon (of a family: one for each)."""
+        """The expression `steps` intervals earlier; `first` holds before the horizon (of a family: one for each)."""
         if steps == 0:
             return self
         cols, coefs, constant = self.cols.copy(), np.zeros_like(self.coefs), np.empty_like(self.constant)
@@ -73,9 +73,9 @@ class Expr:
         constant[..., steps:], constant[..., :steps] = self.constant[..., :-steps], np.asarray(first)[..., None]
         return Expr(cols, coefs, constant)
 
-    def taken(self, at: Ints) -> Expr:
-        """In each interval the expression of interval `at`."""
-        return Expr(self.cols[..., at], self.coefs[..., at], self.constant[..., at])
+    def at_positions(self, positions: Ints) -> Expr:
+        """In each interval the expression of the interval at that position."""
+        return Expr(self.cols[..., positions], self.coefs[..., positions], self.constant[..., positions])
 
     def over(self, inside: NDArray[np.bool_]) -> Expr:
         """The sum over some intervals, as an expression of one."""

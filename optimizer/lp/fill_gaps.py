@@ -1,4 +1,4 @@
-"""Gaps: an outlook without holes, and the words for what stands in."""
+"""Fills gaps in an outlook with the nearest known number, with a note for each series."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from optimizer.domain.array_types import Floats
 
 
 def fill_gaps(outlook: Outlook) -> tuple[Outlook, list[str]]:
-    """The outlook without gaps: a number that is missing, or infinite, takes the last one before it, else the first after it, and a note
-    says so."""
+    """The outlook without gaps: a number that is missing or infinite is replaced by the last one before it, else by the first after it; a
+    note says so."""
     notes: list[str] = []
     energy = {}
     for point, series in outlook.energy.items():

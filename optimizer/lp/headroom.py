@@ -1,4 +1,4 @@
-"""Headroom: how many megawatts a load can drop or rise by, as rows over reserve that is kept ready."""
+"""Rows that limit reserve to the megawatts a load can drop or rise by (headroom)."""
 
 from __future__ import annotations
 

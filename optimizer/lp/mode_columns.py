@@ -136,7 +136,7 @@ def _standby_w(group: RigGroup) -> float:
 
 def _clock_keys(edges: NDArray[np.int64], place: NDArray[np.intp]) -> Floats:
     """Numbers in 0..1 that belong to a group and a quarter hour of the calendar, averaged over longer intervals, shape (groups, n): the
-    same in every plan, whatever its horizon, and never the same sum for two ways of swapping groups or hours (OPTIMIZER 8)."""
+    same in every plan, whatever its horizon, and never the same sum for two ways of swapping groups or hours."""
     first, last = edges[:-1] // QUARTER_S, np.maximum(edges[:-1] // QUARTER_S + 1, edges[1:] // QUARTER_S)
     quarters = np.arange(first[0], last[-1] + 1).astype(np.float64)
     keys = (quarters * (0.6180339887498949 + place * 0.41421356237309515)[:, None]) % 1.0

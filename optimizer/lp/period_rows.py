@@ -21,7 +21,7 @@ def highest(program: Blocks, quantity: Expr, periods: Ints, floor: Floats) -> Ex
     upper = np.zeros(program.n)
     upper[np.unique(first)] = top
     above = program.column("highest", upper=upper, closed=True)
-    level = above.taken(first) + np.asarray(floor, dtype=np.float64)
+    level = above.at_positions(first) + np.asarray(floor, dtype=np.float64)
     program.row("highest", level - quantity, lower=0.0, where=most > floor)
     return above
 

@@ -1,4 +1,4 @@
-"""Spoken: hours and rigs as an operator says them."""
+"""Hours and missing rigs as text for operators."""
 
 from __future__ import annotations
 

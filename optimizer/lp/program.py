@@ -1,12 +1,12 @@
-"""Program: load and hashrate over the horizon as named vector blocks; minimise minus profit, in MW, PH/s and thousands of rigs.
+"""The linear program: load and hashrate over the horizon as blocks of columns and rows, in MW, PH/s and thousands of rigs.
 
-One builder, and nothing here knows a solver. Each group has a block of columns for each mode awake (steps.py): thousands of its rigs in
-that mode or above, interval by interval. Mixing rigs makes every mode set convex, so "how many in each mode" is linear; what is left over
-sleeps. Obligations add rows, columns and priced lines through the methods below; a Program is also the `Its` their formulas read
-(ARCHITECTURE 3).
+It minimises minus profit and is independent of any solver. Each group has a block of columns for each awake mode (mode_columns.py):
+thousands of its rigs in that mode or a higher one, by interval. Rigs of a group may be in different modes, so "how many in each mode" is
+linear; the rest sleep. Contracts add rows, columns and priced lines through the methods below; a Program is also the `Quantities` that
+their formulas read.
 
-What can be kept in every case is a hard row. What may have to give way is elastic, in an order: `Yields`. The solver looks first for a plan
-that breaks nothing; only when there is none does it break the least, the first of `Yields` last, before any dollar counts.
+A row that can always be kept is hard. A row that may have to yield is elastic, in the order of `Yields`: the solver first looks for a plan
+that breaks nothing; when there is none it breaks as little as possible, what comes last in `Yields` first, before any dollar counts.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class Program(Blocks):
         self.kilorigs = {g.name: _available(g, self.grid, availability or Availability()) / KILO for g in site.groups}
         self._steps = Steps(self, self.grid, site.groups, self.kilorigs, self.overhead)
 
-    # --- what a formula may read (Its) ------------------------------------------------------------------------------------------------
+    # --- what a formula may read (Quantities) ------------------------------------------------------------------------------------------
 
     def energy_mwh(self, group: str) -> Expr:
         return self._steps.energy_mwh(group)
@@ -109,7 +109,7 @@ class Program(Blocks):
         return self.so_far.memory
 
     def mean(self, quantity: Expr, periods: Ints) -> Expr:
-        return total([quantity.taken(at) * share for at, share in shares(periods, self.hours)], self.n)
+        return total([quantity.at_positions(at) * share for at, share in shares(periods, self.hours)], self.n)
 
     def highest(self, quantity: Expr, periods: Ints, floor: Floats) -> Expr:
         return period_rows.highest(self, quantity, periods, floor)
@@ -131,7 +131,7 @@ class Program(Blocks):
         return reserve_awards.expected(self.outlook, product)
 
     def below(self, quantity: Expr, knots: Floats, slopes: tuple[Floats, ...]) -> Expr:
-        """See Its. Segments fill in order of falling slope by themselves; where a slope rises a binary makes them."""
+        """See `Quantities`. Segments fill in order of falling slope by themselves; where a slope rises a binary makes them."""
         edges = np.hstack([np.zeros((self.n, 1)), np.asarray(knots, dtype=np.float64)])
         rising = np.zeros(self.n, dtype=bool)
         for left, right in zip(slopes, slopes[1:], strict=False):

@@ -1,4 +1,4 @@
-"""Moves: rigs that wake and rigs that go to sleep, as columns that contracts share, and the minimum times over them."""
+"""Starts and stops of rigs as columns that contracts share, and rows for minimum times."""
 
 from __future__ import annotations
 

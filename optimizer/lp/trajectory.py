@@ -77,7 +77,7 @@ def value_lines(
     book: Sequence[Obligation], program: Program, path: Trajectory, faults: PluginFailures | None = None
 ) -> dict[tuple[str, str], Floats]:
     """What the bill's own formulas say of a trajectory at the outlook's prices: usd by interval, by (obligation, charge type). What a
-    contract raises goes to `faults`, else through."""
+    contract raises is recorded in `faults`; without it, it is raised."""
     reader = float_reader(program, path)
     lines: dict[tuple[str, str], Floats] = {}
     for obligation in book:
@@ -87,7 +87,7 @@ def value_lines(
 
 
 def lost_usd(contract: Obligation, program: Program, path: Trajectory, over_mw: Floats) -> float:
-    """What a contract's own lines lose by load of its scope that stands `over_mw` above what was asked, shape (n,)."""
+    """What a contract's own lines lose by load of its scope that is `over_mw` above what was asked, shape (n,)."""
     names = contract.scope.names(program.site)
     load = sum((path.group_load_mw[name] for name in names), np.zeros(program.n))
     kept = np.maximum(0.0, 1.0 - over_mw / np.where(load > 0, load, 1.0))
@@ -154,7 +154,7 @@ def _actuals(reader: ActualQuantities) -> Actuals:
 
 
 def _add_settled(lines: dict[tuple[str, str], Floats], obligation: Obligation, reader: ActualQuantities) -> None:
-    """Lines of a contract whose bill is its own; one over several intervals is spread by time. It is told the reserve it keeps itself."""
+    """Lines of a contract whose bill is its own; one over several intervals is spread by time. It reads only its own reserve."""
     own = {key: mw for key, mw in reader.offers.items() if key[0] == obligation.name}
     place = {over: t for t, over in enumerate(reader.grid.intervals)}
     for line in obligation.settle(_actuals(replace(reader, offers=own))):

@@ -1,11 +1,11 @@
-"""Block: fixed megawatts at a fixed price, and what is not used sold back at the real-time price.
+"""Fixed megawatts at a fixed price (a block); what is not used is sold back at the real-time price.
 
     site cash = - B h F + (B h - L) p - L adders        B block MW, h hours, F its price, L net load in MWh with losses, p real-time price
 
 A block settles the energy of its scope itself: the difference between block and load, bought or sold at p (`block_settlement`), beside
 its own price (`block_cost`). `power` then charges only its adders there. The sum is the same as index energy for all of the load plus
-B h (p - F), a constant, so at the full real-time price a block never decides when to stop (RULES 1.3). Of several blocks over the same
-load one settles the load and the others are differences to their price.
+B h (p - F), a constant, so at the full real-time price a block never decides when to stop (docs/rules.md, Blocks). Of several
+blocks over the same load one settles the load and the others are differences to their price.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from pydantic import AfterValidator, Field, model_validator
 from markets.grid import Interval, utc
 from optimizer.domain.contract import Contract
 from optimizer.domain.formula import Charge, Quantities
-from optimizer.domain.net_load import made_behind, meters_whole, net_mwh
+from optimizer.domain.net_load import generated_behind, meters_fully_in, net_mwh
 from optimizer.domain.site import NotNegative, Positive, Site, Written, meters_in
 
 Instant = Annotated[datetime, AfterValidator(utc)]
@@ -89,7 +89,7 @@ class Block(Contract):
         """All of its scope, when that sits at the settlement point the block is sold at; what is generated behind its meters as well."""
         point = self._point(site)
         here = point is not None and self.settlement_point in (None, point)
-        made = [made_behind(meter.id) for meter in meters_whole(site, self.scope)]
+        made = [generated_behind(meter.id) for meter in meters_fully_in(site, self.scope)]
         return dict.fromkeys([*self.scope.names(site), *made], self.over) if here else {}
 
     def settlement_points(self) -> tuple[str, ...]:

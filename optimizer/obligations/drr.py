@@ -90,7 +90,7 @@ class Drr(Contract):
         if self.kind == "II" and self.min_down_min:
             raise ValueError("min_down_min says nothing of Type II: only a block has it")
         if len(set(self.reserves)) < len(self.reserves):
-            raise ValueError("reserves: one stands there twice")
+            raise ValueError("reserves: one is listed twice")
         for product in self.qualified_mw:
             if product not in self.reserves:
                 raise ValueError(f"qualified_mw: {product} is not among its reserves")

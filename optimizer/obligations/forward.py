@@ -4,8 +4,8 @@
     what is missing s (D + max(F - X, 0))    s PH/s-days short over each delivery period, D liquidated damages
 
 Hashing that goes to the buyer still stands in the book at the pool's price (`hashing`); the difference to the forward's price is here, so
-that a delivery earns F. A seller who delivers less owes the index for what is missing, keeps no gain on it, and pays damages (RULES 3.16);
-a forward settled in cash is a constant that decides nothing (RULES 3.17).
+that a delivery earns F. A seller who delivers less owes the index for what is missing, keeps no gain on it, and pays damages;
+a forward settled in cash is a constant that decides nothing.
 """
 
 from __future__ import annotations

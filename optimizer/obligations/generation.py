@@ -51,7 +51,7 @@ class Outage(Written):
 
 
 class Generation(Contract[GeneratorMemory]):
-    """A generator behind a meter. Its scope is a whole meter: `scope = { meter = "..." }`, or nothing on a site with one.
+    """A generator behind a meter. Its scope is one meter: `scope = { meter = "..." }`, or nothing on a site with one.
 
     mw, min_mw                  most, and least while it runs
     fuel_usd_per_mmbtu          what fuel costs; below zero where it must be got rid of
@@ -84,7 +84,7 @@ class Generation(Contract[GeneratorMemory]):
         if self._whole and not self.min_mw:
             raise ValueError("starts, fuel at no load and minimum times need min_mw: a machine that may run at nothing never stops")
         if any(v is not None for v in (self.scope.hall, self.scope.tenant, self.scope.groups)):
-            raise ValueError('stands behind a meter: scope = { meter = "..." }')
+            raise ValueError('needs a meter alone: scope = { meter = "..." }')
         return self
 
     @property
@@ -93,7 +93,7 @@ class Generation(Contract[GeneratorMemory]):
         return self.fuel_usd_per_mmbtu * self.heat_rate_mmbtu_per_mwh + self.maintenance_usd_per_mwh
 
     def meter(self, site: Site) -> Meter:
-        """The meter it stands behind. Raises ValueError in words where that is not one."""
+        """The meter it is behind. Raises ValueError when its scope is not one meter."""
         found = [m for m in site.meters if self.scope.meter in (None, m.id)]
         if len(found) != 1:
             raise ValueError(f"{self.name}: needs one meter: scope = {{ meter = ... }}; there are {', '.join(m.id for m in site.meters)}")
@@ -117,7 +117,7 @@ class Generation(Contract[GeneratorMemory]):
 
     @property
     def _whole(self) -> bool:
-        """Whether it runs or stands, and nothing between."""
+        """Whether it must either run at its minimum load or be stopped."""
         return bool(self.min_mw or self.no_load_mmbtu_per_h or self.start_usd or self.min_up_min or self.min_down_min)
 
     def charges(self, its: Quantities[Any]) -> Iterable[Charge[Any]]:
@@ -178,7 +178,7 @@ class Generation(Contract[GeneratorMemory]):
         load = sum((mw for name, mw in path.group_load_mw.items() if program.site.meter_of[name].id == meter.id), np.zeros(program.n))
         net = load - sum((path.generated_mw[g.name] for g in program.generators(meter.id)), np.zeros(program.n))
         price = float(program.energy_price(meter.settlement_point)[0])
-        does = f"makes {made[0]:.3f} MW" if made[0] > DUST_MW else "stands"
+        does = f"makes {made[0]:.3f} MW" if made[0] > DUST_MW else "is stopped"
         line = f"the line brings {max(net[0], 0.0):.3f} MW" if net[0] > -DUST_MW else f"{-net[0]:.3f} MW flow out"
         limit = f" of {meter.import_mw:g}" if meter.import_mw is not None and net[0] > DUST_MW else ""
         yield (

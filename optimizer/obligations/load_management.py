@@ -1,10 +1,10 @@
 """Load management: programmes that pay a season's kilowatts for load that is dropped on order.
 
-    tdu   a transmission and distribution utility's own: no penalty, not beside ERS                              (RULES 1.9)
+    tdu   a transmission and distribution utility's own: no penalty, not beside ERS (docs/rules.md, Load management)
     sb6   ERCOT's large-load demand management service: only for load that follows no price and sells nothing else
 
 What a season pays for a verified kilowatt is spread over the hours in which it may be called. The utility verifies each event: where less
-came than was promised it pays less than stands here. Rigs under `sb6` run whenever they are not called: price never moves them.
+came than was promised it pays less than this. Rigs under `sb6` run whenever they are not called: price never moves them.
 """
 
 from __future__ import annotations

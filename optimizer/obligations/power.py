@@ -21,7 +21,7 @@ import numpy as np
 from markets.grid import Market
 from optimizer.domain.contract import Contract
 from optimizer.domain.formula import Charge, Quantities
-from optimizer.domain.net_load import meters_whole, net_mwh
+from optimizer.domain.net_load import meters_fully_in, net_mwh
 from optimizer.domain.site import Meter, NotNegative, Site, meters_in
 
 RULES = {
@@ -60,7 +60,7 @@ class Power(Contract):
 
     def settles_generation(self, site: Site) -> tuple[str, ...]:
         """Behind the meters that its scope holds every group of."""
-        return tuple(meter.id for meter in meters_whole(site, self.scope))
+        return tuple(meter.id for meter in meters_fully_in(site, self.scope))
 
     def charges(self, its: Quantities[Any]) -> Iterable[Charge[Any]]:
         meters = meters_in(its.site, self.scope)

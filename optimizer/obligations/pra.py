@@ -33,7 +33,7 @@ COST = "Load at MISO's coincident peak of the season (MISO Tariff, Module E-1; u
 
 
 class Peak(Written):
-    """The hour that was a season's coincident peak, as the utility told it."""
+    """The hour that was a season's coincident peak, as the utility announced it."""
 
     from_: Instant = Field(alias="from")
     to: Instant
@@ -57,7 +57,7 @@ class Pra(Contract):
     reserve_margin   by season: the share above its load that must be bought
     charged          whether the load pays by its coincident peaks
     zrc              credits sold, MW by season, beside those of load-modifying resources
-    peaks            hours that were told to be a season's peak: for their seasons they come before what system load says
+    peaks            hours announced as a season's peak; for their seasons they replace what system load says
     """
 
     type: ClassVar[str] = "pra"

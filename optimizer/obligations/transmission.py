@@ -1,11 +1,12 @@
-"""Transmission: what the wires cost by the site's load at the system's peaks, or at its own.
+"""Transmission and demand charges, by the site's load at the system's peaks or at its own.
 
     4cp, 12cp   next year's charge = R x 1000 / n x the sum of the load at each month's coincident system peak     R usd_per_kw_year
     ncp         monthly charge = R x 1000 / 12 x the highest load of the month (tariff demand charge)
     mbd         yearly charge = R x 1000 x max(contracted load, highest load of the CP year)
 
 A month's peak is known when the month is over. Until then the plan weighs each interval by the probability that it is the one, and the bill
-charges the interval that is the highest so far: a later, higher system peak takes the place of it, also in the bill (RULES 1.5, 3.4).
+charges the interval that is the highest so far; a later, higher system peak replaces it, also in the bill (docs/rules.md, Transmission
+charges).
 """
 
 from __future__ import annotations

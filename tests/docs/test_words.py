@@ -34,7 +34,7 @@ MODULES = listed(
 )
 
 # Nobody writes these but as a name, so they are looked for in every file.
-NAMES = listed("rung rung_why troubles happenings roused takeovers takes_energy COUNTED_USD ABOVE_MW")
+NAMES = listed("rung rung_why troubles happenings roused takeovers takes_energy AVAILABLE_TIE_BREAK_USD THRESHOLD_MARGIN_MW")
 
 # Keys of JSON documents and values of journal fields: never a string of their own.
 KEYS = listed("rung rung_why troubles standing gap wrong person happenings lying")
@@ -72,8 +72,8 @@ PENDING: frozenset[str] = frozenset(
         "told",
         "taken",
         "spoken",
-        "COUNTED_USD",
-        "ABOVE_MW",
+        "AVAILABLE_TIE_BREAK_USD",
+        "THRESHOLD_MARGIN_MW",
         "gap",
         "wrong",
         "the plan is made with zero",

@@ -1,4 +1,4 @@
-"""Interruptible: a load that is not controllable sells reserve in blocks, and is judged by what it dropped.
+"""Interruptible load (NCLR): it sells reserve in blocks, and is judged by what it dropped.
 
 block          all or nothing, constant over its award
 instruction I  low x I <= load before - load <= high x I     95 to 150 %, the load of the minutes before it (Nodal Protocols 8.1.1.4.3)
@@ -66,7 +66,7 @@ class ReserveMemory(Memory):
     strikes: tuple[datetime, ...] = ()
 
 
-def sold_whole(program: Program, name: str, mw: Any, groups: Sequence[str], block: ReserveBlock, idle: NDArray[np.bool_]) -> None:
+def sold_all_or_nothing(program: Program, name: str, mw: Any, groups: Sequence[str], block: ReserveBlock, idle: NDArray[np.bool_]) -> None:
     """Rows: at least the block's minimum or nothing, and the same over each of its spans, `idle` intervals apart."""
     most = sum(program.group_load_mw(g).range(program.lower, program.upper)[1] for g in groups)
     sold = program.column(f"sold {name}", upper=np.where(idle, 0.0, 1.0), integer=True)
@@ -80,7 +80,7 @@ def sold_whole(program: Program, name: str, mw: Any, groups: Sequence[str], bloc
 
 
 def prolonged(calls: Sequence[Call], name: str, block: ReserveBlock) -> tuple[Call, ...]:
-    """The calls that stand, none shorter than the least time the load stays down once interrupted."""
+    """The calls in force, none shorter than the least time the load stays down once interrupted."""
     least = timedelta(minutes=block.min_interruption_min)
     found = []
     for call in calls_in_force(calls, name):
@@ -150,7 +150,7 @@ def remembered(
 
 
 def _judged(then: Actuals, name: str) -> Iterable[Call]:
-    """Instructions that name a reduction and stand in a stretch of time."""
+    """Instructions that name a reduction and are in force within the grid."""
     for call in calls_in_force(then.calls, name):
         here = call.start_at < then.grid.end and (call.end_at is None or call.end_at > then.grid.start)
         if here and call.kind is CallKind.DEPLOY and call.mw_delta is not None:

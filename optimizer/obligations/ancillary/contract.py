@@ -38,7 +38,16 @@ from optimizer.lp.headroom import down_pool, highest_within, up_pool
 from optimizer.lp.phrases import hours, missing_rigs
 from optimizer.lp.program import Program
 from optimizer.lp.trajectory import Trajectory
-from optimizer.obligations.ancillary.blocks import ReserveBlock, ReserveMemory, banded, idle, prolonged, remembered, sold_whole, strikes
+from optimizer.obligations.ancillary.blocks import (
+    ReserveBlock,
+    ReserveMemory,
+    banded,
+    idle,
+    prolonged,
+    remembered,
+    sold_all_or_nothing,
+    strikes,
+)
 from optimizer.obligations.ancillary.products import ARMED, DOWN, OF_KIND, Product
 from optimizer.obligations.ancillary.set_point_deviation import deviation
 
@@ -79,7 +88,7 @@ class Ancillary(Contract[ReserveMemory]):
     @model_validator(mode="after")
     def _whole(self) -> Ancillary:
         if len(set(self.products)) < len(self.products):
-            raise ValueError("products: one stands there twice")
+            raise ValueError("products: one is listed twice")
         for product in self.qualified_mw:
             if product not in self.products:
                 raise ValueError(f"qualified_mw: {product} is not among its products")
@@ -226,7 +235,7 @@ class Ancillary(Contract[ReserveMemory]):
         mw = program.column(f"reserve {self.name} {product}", upper=most)
         program.weigh(mw * (IDLE_USD_PER_MW_H * program.hours))
         if self.block is not None:
-            sold_whole(program, f"{self.name} {product}", mw, self.scope.names(program.site), self.block, nowhere)
+            sold_all_or_nothing(program, f"{self.name} {product}", mw, self.scope.names(program.site), self.block, nowhere)
         return mw
 
     def _before_awards(self, program: Program, kept: Mapping[str, Any]) -> None:
@@ -243,7 +252,7 @@ class Ancillary(Contract[ReserveMemory]):
         return np.array(figures(self._rules, f"ercot.as.{product}.response_min", program.grid, program.site.market))
 
     def _floor_mw(self, program: Program) -> Any:
-        """A called floor that stands within the longest duration sold cannot be dropped below, MW."""
+        """The highest called floor within the longest duration sold, MW: reserve cannot drop below it."""
         calls = program.calls_of(self.name)
         if not any(c.mw_target is not None for c in calls):
             return np.zeros(program.n)

@@ -1,4 +1,4 @@
-"""Emergency: the calendar of ERCOT's Emergency Response Service and the factors its pay is cut by; in any kind of number."""
+"""ERS: the calendar of ERCOT's Emergency Response Service and the factors its pay is cut by; in any kind of number."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Stand-by: an emergency contract's availability and performance as integers and rows of a program (RULES 3.8).
+"""Stand-by: availability and performance of an ERS contract as integers and rows of a program.
 
 Availability counts whole intervals, so each obligated one has a binary; what the factor pays is a level with two steps, a binary each.
 Budgeting a relaxed count would let half the hours go.
@@ -24,14 +24,14 @@ from optimizer.lp.trajectory import Trajectory
 from optimizer.obligations.ers.calendar import event_pay, shares
 from optimizer.obligations.ers.terms import ErsMemory, ErsTerms, Term, TermTotals
 
-# A load planned at its threshold is planned a little above it: no rig draws so little, and solver dust is less.
-ABOVE_MW, ABOVE_SHARE = 1e-5, 2e-6
-# Never decides anything: what stands by without being asked to is counted so, and a term that can be paid in full is.
-COUNTED_USD = 1e-4
+# Added to the threshold of availability, so that solver dust never puts a planned load below it; less than one rig draws.
+THRESHOLD_MARGIN_MW, THRESHOLD_MARGIN_SHARE = 1e-5, 2e-6
+# Breaks ties only: of equal plans, the one with more available intervals and with the term paid in full.
+AVAILABLE_TIE_BREAK_USD = 1e-4
 INF = float("inf")
 
 
-def stand_by(contract: ErsTerms, program: Program) -> None:
+def add_standby(contract: ErsTerms, program: Program) -> None:
     """Adds the line `ers_factors`: never more than the bill, and the bill's own where there is no event in the grid."""
     name, market = contract.name, program.site.market
     memory = contract.memory_from(program.memories)
@@ -52,13 +52,13 @@ def stand_by(contract: ErsTerms, program: Program) -> None:
 
 
 def _available(contract: ErsTerms, program: Program, load: Expr, due: Any, here: Any) -> Expr:
-    """One in each obligated interval in which the load stands at the threshold."""
-    threshold = np.array(contract.thresholds_mw(due, program.grid.start.date())) * (1.0 + ABOVE_SHARE) + ABOVE_MW
+    """One in each obligated interval in which the load is at the threshold or above."""
+    threshold = np.array(contract.thresholds_mw(due, program.grid.start.date())) * (1.0 + THRESHOLD_MARGIN_SHARE) + THRESHOLD_MARGIN_MW
     _, most = load.range(program.lower, program.upper)
     threshold = np.maximum(threshold, np.minimum(most, _droppable(contract, program, due, threshold)))
     there = program.column(f"available {contract.name}", upper=np.where(here & (most >= threshold), 1.0, 0.0), integer=True)
     program.row(f"available {contract.name}", load - there * threshold, lower=0.0, where=here)
-    program.weigh(there * (-COUNTED_USD * here))
+    program.weigh(there * (-AVAILABLE_TIE_BREAK_USD * here))
     return there
 
 
@@ -163,7 +163,7 @@ def _level(contract: ErsTerms, program: Program, part: Term, factor: Expr, last:
     program.row_at(f"one of them {tag}", at, w + p + r, upper=1.0)
     program.row_at(f"share {tag}", at, factor - sh, lower=0.0)
     program.row_at(f"in part {tag}", at, p - sh, lower=0.0)
-    program.weigh(whole * (-COUNTED_USD * last))
+    program.weigh(whole * (-AVAILABLE_TIE_BREAK_USD * last))
     tangent = min(low, 2.0 * least)
     program.row_at(f"square {tag}", at, factor * (2.0 * tangent) - r, lower=tangent * tangent)
     return whole + share + rest

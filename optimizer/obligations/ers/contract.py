@@ -29,7 +29,7 @@ from optimizer.domain.money import Line, decimal
 from optimizer.domain.quantities import ActualQuantities, lines
 from optimizer.domain.site import Site
 from optimizer.domain.time_periods import period_at
-from optimizer.obligations.ers.columns import explain_standby, stand_by
+from optimizer.obligations.ers.columns import add_standby, explain_standby
 from optimizer.obligations.ers.performance import Performed
 from optimizer.obligations.ers.terms import ErsMemory, ErsTerms, Term
 
@@ -151,7 +151,7 @@ class Ers(ErsTerms):
     def shape(self, program: Any) -> None:
         """Its pay with the factors as integers, and its calls."""
         super().shape(program)
-        stand_by(self, program)
+        add_standby(self, program)
 
     def shortfall_usd(self, program: Any, path: Any, short_mw: Any) -> float:
         """What its factors cut of the term's pay on the planned load, in which the event is missed."""

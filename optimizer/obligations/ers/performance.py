@@ -1,4 +1,4 @@
-"""Performed: what a load did under an emergency contract: hours it was there, events, tests, and hours it was deployed. For bills."""
+"""What a load did under an ERS contract: available hours, events, tests, and hours deployed. For bills."""
 
 from __future__ import annotations
 

@@ -322,7 +322,7 @@ def test_options_that_do_not_fit():
     ):
         with pytest.raises(ValidationError):
             Ancillary(**bad)
-    with pytest.raises(LookupError, match="was not given the market's rules"):
+    with pytest.raises(LookupError, match="no market rules of that day"):
         sold_without = Ancillary(products=("ECRS",))
         program_of(site(group("g")), (*BOOK, sold_without), outlook([20.0] * 4), so_far())
 

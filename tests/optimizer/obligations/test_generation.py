@@ -252,7 +252,7 @@ def test_greedy_takes_the_cheapest_machine_first():
     [
         ({"min_mw": 4.0}, "min_mw 4 is more than mw 3"),
         ({"start_usd": 10.0}, "need min_mw"),
-        ({"scope": {"hall": "a"}}, "stands behind a meter"),
+        ({"scope": {"hall": "a"}}, "needs a meter alone"),
         ({"outages": [{"from": "2026-01-02T00:00:00Z", "to": "2026-01-01T00:00:00Z"}]}, "is not after"),
     ],
 )
