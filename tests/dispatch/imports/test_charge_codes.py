@@ -44,11 +44,11 @@ def test_every_charge_leads_to_charge_types_that_contracts_have(market: Market) 
         ("LARTRUAMT", ()),
     ],
 )
-def test_names_of_ercot(code: str, ours: tuple[str, ...]) -> None:
+def test_ercot_charge_names(code: str, ours: tuple[str, ...]) -> None:
     assert our_charge_types(code, StatementMap(), Market.ERCOT) == ours
 
 
-def test_a_map_comes_first_and_an_invoice_has_no_other() -> None:
+def test_a_map_wins_and_an_invoice_uses_only_its_map() -> None:
     how = parse_statement_map('[charges]\nRTEIAMT = "west/energy"\n"Load, real time" = ["*/energy", "*/adders"]')
     assert our_charge_types("RTEIAMT", how, Market.ERCOT) == ("west/energy",)
     assert our_charge_types("load real-time", how, Market.ERCOT) == ("*/energy", "*/adders")

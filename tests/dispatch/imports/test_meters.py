@@ -89,7 +89,7 @@ def test_units_offsets_and_columns_read_the_same(text: str, map_text: str) -> No
         (lambda r: r[:3] + [r[3].replace("T06:00", "T05:45")] + r[4:], "time", "row 5: ends 0 minutes", 7),
     ],
 )  # fmt: skip
-def test_a_bad_row_is_named_and_the_rest_stands(planted, kind, words, left) -> None:
+def test_a_bad_row_is_named_and_the_rest_is_used(planted, kind, words, left) -> None:
     good = rows([str(1000 + n) for n in range(8)])
     file = read("\n".join([HEADER, *planted(good)]))
     named = [f.text for f in file.findings if f.kind == kind]
@@ -135,7 +135,7 @@ def test_days_of_daylight_saving_without_offsets(on: date, n: int) -> None:
     assert energies(file) == [D(1000 + k) / 1000 for k in range(n)]
 
 
-def test_an_hour_that_comes_twice_and_stands_once_is_neither() -> None:
+def test_a_single_row_of_a_repeated_hour_is_not_used() -> None:
     text, starts = local_day(date(2026, 11, 1), skip_second_pass=True)
     file = read(text)
     assert len(starts) == 96 and len(file.readings) == 92
@@ -144,7 +144,7 @@ def test_an_hour_that_comes_twice_and_stands_once_is_neither() -> None:
     assert [f.text for f in file.findings if f.kind == "missing"] == ["meter main: nothing for 2026-11-01T06:00Z to 2026-11-01T08:00Z"]
 
 
-def test_a_time_the_spring_skips_never_was() -> None:
+def test_a_time_skipped_in_spring_is_refused() -> None:
     text, _ = local_day(date(2026, 3, 8))
     file = read(text + "\n03/08/2026 02:15,1000")
     (found,) = file.findings
@@ -177,7 +177,7 @@ def test_miso_local_times_need_a_zone() -> None:
         ("<html/>", "", None),
     ],
 )
-def test_a_file_that_is_none_is_refused_in_words(text: str, map_text: str, words: str | None) -> None:
+def test_a_file_that_is_not_a_meter_file_is_refused(text: str, map_text: str, words: str | None) -> None:
     if words is None:
         assert read(text, map_text).readings == ()
         return
@@ -239,7 +239,7 @@ def test_any_order_of_rows_reads_the_same(watthours: list[int], minutes: int, ra
     ("<uom>72</uom>", "<uom></uom>", "unit of measure none"),
     ("<accumulationBehaviour>4<", "<accumulationBehaviour>3<", "running total"),
 ])  # fmt: skip
-def test_green_button_figures_that_cannot_be(was: str, now: str, words: str) -> None:
+def test_impossible_green_button_figures_are_refused(was: str, now: str, words: str) -> None:
     text = feed([100, 200], int(AT.timestamp()))
     assert was in text
     file = read(text.replace(was, now))

@@ -80,7 +80,7 @@ def test_times_keep_their_instant_whatever_their_offset() -> None:
         ({"mw_kap": 4}, "mw_kap", "did you mean mw_cap?"),
     ],
 )
-def test_what_is_wrong_with_a_call_is_said_where_it_stands(change: dict[str, Any], path: str, said: str) -> None:
+def test_faults_of_a_call_name_their_place(change: dict[str, Any], path: str, said: str) -> None:
     found = faults(parse_call, {**CALL, **change}, SETUP.book, NOON)
     assert path in found and said in found[path]
 
@@ -91,7 +91,7 @@ def test_all_faults_come_at_once() -> None:
 
 
 @pytest.mark.parametrize("document", [None, 4, "call", [], [CALL]])
-def test_something_that_is_no_document_is_a_fault(document: Any) -> None:
+def test_a_value_that_is_not_a_document_is_refused(document: Any) -> None:
     assert faults(parse_call, document, SETUP.book, NOON)
 
 
@@ -106,7 +106,7 @@ def test_an_award_spans_its_interval() -> None:
     assert "must come after" in faults(parse_award, {**AWARD, "interval_end": AWARD["interval_start"]}, SETUP.book, NOON)[""]
 
 
-def test_a_hold_names_what_the_site_has() -> None:
+def test_a_hold_must_name_groups_and_modes_of_the_site() -> None:
     assert parse_hold({"id": "h", "group": "a-old", "mode": "sleep"}, SETUP.site, "ann").by == "ann"
     assert "did you mean a-old?" in faults(parse_hold, {"id": "h", "group": "a-ol", "mode": "sleep"}, SETUP.site)["group"]
     assert "it has sleep, normal" in faults(parse_hold, {"id": "h", "group": "a-old", "mode": "turbo"}, SETUP.site)["mode"]

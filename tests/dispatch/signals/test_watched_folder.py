@@ -49,7 +49,7 @@ async def test_a_file_with_one_fault_is_refused_whole_with_all_its_faults(tmp_pa
     assert "1.mw_cap" in said and "2.kind" in said and (tmp_path / "drop" / "calls" / "refused" / "a.json").exists()
 
 
-async def test_a_folder_that_is_taken_away_comes_back(tmp_path: Path) -> None:
+async def test_a_removed_folder_is_made_again(tmp_path: Path) -> None:
     """Somebody tidies up: the loop beside goes on, and so does the watching."""
     await dropped(tmp_path, a_json=json.dumps(CALL))
     shutil.rmtree(tmp_path / "drop" / "calls")

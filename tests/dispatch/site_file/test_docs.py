@@ -32,7 +32,7 @@ def test_the_page_names_every_choice() -> None:
         assert f"[{section}]" in PAGE, section
 
 
-def test_rules_hold_on_the_days_they_say() -> None:
+def test_rules_are_in_force_on_their_days_only() -> None:
     held = market_rules.read_market_rules(default_file("programs.toml"))
     assert held.number("ercot.price_floor", date(2026, 7, 1)) == -251
     assert [held.number("ercot.offer_cap", date(*on)) for on in ((2021, 2, 15), (2022, 1, 1), (2025, 12, 4), (2025, 12, 5))] == [
@@ -51,7 +51,7 @@ def test_rules_hold_on_the_days_they_say() -> None:
         held.number("miso.market_clock", date(2026, 7, 1))
 
 
-def test_what_nobody_checked_is_named() -> None:
+def test_unverified_rules_are_listed() -> None:
     held = market_rules.read_market_rules(default_file("programs.toml"))
     then = held.unverified(Market.ERCOT, date(2021, 2, 15))
     assert len(then) == 1 and then[0].startswith("ercot.offer_cap: ") and "9,000" in then[0]
@@ -61,7 +61,7 @@ def test_what_nobody_checked_is_named() -> None:
 RULE = '[[rules]]\nid = "x"\nvalue = 1\nunit = "mw"\nfrom = {start}\n{end}published = "p"\ntext = "t"\nverified = true\n'
 
 
-def test_two_rules_of_one_id_never_hold_on_one_day(tmp_path: Path) -> None:
+def test_two_rules_of_one_id_may_not_overlap(tmp_path: Path) -> None:
     file = tmp_path / "programs.toml"
     first = RULE.format(start="2020-01-01", end="to = 2021-01-01\n")
     file.write_text(first + RULE.format(start="2021-01-01", end=""))
@@ -71,7 +71,7 @@ def test_two_rules_of_one_id_never_hold_on_one_day(tmp_path: Path) -> None:
         market_rules.read_market_rules(file)
 
 
-def test_every_fault_of_a_rule_file_at_once(tmp_path: Path) -> None:
+def test_all_faults_of_a_rule_file_are_reported_at_once(tmp_path: Path) -> None:
     file = tmp_path / "programs.toml"
     file.write_text(
         RULE.format(start="2020-01-01", end="to = 2019-01-01\n") + RULE.replace('unit = "mw"\n', "").format(start="2020-01-01", end="")
@@ -84,7 +84,7 @@ def test_every_fault_of_a_rule_file_at_once(tmp_path: Path) -> None:
     ]
 
 
-def test_every_fault_of_a_catalogue_at_once(tmp_path: Path) -> None:
+def test_all_faults_of_a_rig_catalogue_are_reported_at_once(tmp_path: Path) -> None:
     file = tmp_path / "rigs.toml"
     model = '[models.{}]\nmake = "m"\nname = "n"\nwake_min = {}\nstandby_watts = 5\nmodes = {}\nsources = "s"\n'
     file.write_text(model.format("one", -1, "[]") + model.format("two", 1, '[{ name = "sleep", watts = 1, ths = 0 }]'))
@@ -96,7 +96,7 @@ def test_every_fault_of_a_catalogue_at_once(tmp_path: Path) -> None:
     ]
 
 
-def test_the_shipped_catalogue_says_where_its_figures_come_from() -> None:
+def test_every_figure_of_the_rig_catalogue_has_a_source() -> None:
     models = rig_catalogue.read_rig_catalogue(default_file("rigs.toml")).models
     assert len(models) >= 12
     for name, model in models.items():

@@ -157,7 +157,7 @@ def test_appendix_a_has_no_fault(tmp_path: Path) -> None:
     ]
 
 
-def test_the_services_of_appendix_a_stand_on_dated_rules(tmp_path: Path) -> None:
+def test_services_of_appendix_a_use_market_rules(tmp_path: Path) -> None:
     services = NOT_BUILT[NOT_BUILT.index('[[obligations]]\ntype = "ancillary"') :]
     setup = load_site_file(written(tmp_path, APPENDIX_A + services + OWN_METERS))
     ancillary, ers = setup.book[3:5]
@@ -196,7 +196,7 @@ def test_a_service_of_more_than_its_rigs_draw_is_noted(tmp_path: Path) -> None:
 SEASON = 'season = { name = "summer", months = [6, 7, 8, 9], hours = [13, 14, 15, 16, 17, 18], weekdays = true }'
 
 
-def test_programmes_of_utility_and_state_stand_alone(tmp_path: Path) -> None:
+def test_programmes_of_utility_and_state_exclude_others(tmp_path: Path) -> None:
     ers = NOT_BUILT[NOT_BUILT.rindex("[[obligations]]") :]
     managed = (
         f'[[obligations]]\ntype = "load_management"\nscope = {{ meter = "ers" }}\nprogram = "tdu"\nmw = 2.0\nusd_per_kw = 30.0\n{SEASON}\n'
@@ -233,7 +233,7 @@ def test_lmr_and_edr_on_the_same_rigs_are_refused_in_one_line(tmp_path: Path) ->
     assert wrong == "obligations.lmr: 'lmr' is a service of MISO; the site is in ercot"
 
 
-def test_appendix_a_without_them_is_the_site_it_says(tmp_path: Path) -> None:
+def test_appendix_a_is_read_into_its_site(tmp_path: Path) -> None:
     setup = load_site_file(written(tmp_path, APPENDIX_A))
     group = setup.site.group("a-s19jpro")
     assert [(m.name, m.watts, m.ths) for m in group.modes] == [("sleep", 25.0, 0.0), ("normal", 3068.0, 104.0)]
@@ -249,7 +249,7 @@ def test_appendix_a_without_them_is_the_site_it_says(tmp_path: Path) -> None:
     assert setup.settlement_points == ("LZ_WEST",)
 
 
-def test_a_tariff_stands_in_a_file_of_its_own(tmp_path: Path) -> None:
+def test_a_tariff_is_read_from_its_own_file(tmp_path: Path) -> None:
     on_tariff = APPENDIX_A.replace('"ercot" ', '"tariff"')
     text = on_tariff.replace('source = "gridstatus"', 'source = "tariff"\nfile = "t.toml"')
     assert faults_of(tmp_path, text) == ["prices.file: t.toml: No such file or directory"]
@@ -361,7 +361,7 @@ BAD_FAULTS = [
 ]
 
 
-def test_every_fault_at_once_with_its_key(tmp_path: Path) -> None:
+def test_all_faults_are_reported_at_once_with_their_keys(tmp_path: Path) -> None:
     found = faults_of(tmp_path, BAD.replace("rigs = 10.5", "rigs = 10"))
     assert sorted(found) == sorted(set(found)), "a fault is said once"
     missing = [f for f in BAD_FAULTS if f not in found]
@@ -395,7 +395,7 @@ def test_the_demonstration_is_about_a_megawatt_moved_by_pyasic() -> None:
 
 
 @pytest.mark.parametrize("name", ("ercot-site.toml", "miso-site.toml"))
-def test_the_hundred_megawatt_sites_are_thirds(name: str) -> None:
+def test_the_hundred_megawatt_sites_have_three_models_in_equal_parts(name: str) -> None:
     setup = load_site_file(default_file(name))
     draw_mw = [g.rigs * g.full.watts / 1e6 for g in setup.site.groups]
     assert [g.model for g in setup.site.groups] == ["antminer-s19j-pro", "antminer-s19-xp", "antminer-s21"]
@@ -403,7 +403,7 @@ def test_the_hundred_megawatt_sites_are_thirds(name: str) -> None:
     assert abs(check_site_file(setup.path).summary["full_load_mw"] - 100) < 0.5
 
 
-def test_the_file_stands_before_the_catalogue(tmp_path: Path) -> None:
+def test_the_site_file_wins_over_the_rig_catalogue(tmp_path: Path) -> None:
     modes = 'modes = ["normal", { name = "low", watts = 2000, ths = 80 }, "sleep"]\nstandby_watts = 9.5\nwake_min = 3'
     setup = load_site_file(written(tmp_path, APPENDIX_A.replace('modes = ["sleep", "normal"]', modes)))
     group = setup.site.groups[0]
@@ -411,7 +411,7 @@ def test_the_file_stands_before_the_catalogue(tmp_path: Path) -> None:
     assert group.wake_min == 3
 
 
-def test_a_mode_in_part_takes_the_rest_from_the_catalogue(tmp_path: Path) -> None:
+def test_missing_figures_of_a_mode_come_from_the_catalogue(tmp_path: Path) -> None:
     text = APPENDIX_A.replace('modes = ["sleep", "normal"]', 'modes = ["sleep", { name = "normal", watts = 3150 }]')
     full = load_site_file(written(tmp_path, text)).site.groups[0].full
     assert (full.watts, full.ths) == (3150, 104.0)
@@ -423,7 +423,7 @@ def test_a_rig_outside_the_catalogue_writes_its_modes(tmp_path: Path) -> None:
     assert load_site_file(written(tmp_path, text)).site.groups[0].full.ths == 150
 
 
-def test_unwritten_obligations_stand_in_the_book_and_written_ones_only_once(tmp_path: Path) -> None:
+def test_hashing_power_and_plant_are_always_there_once(tmp_path: Path) -> None:
     bare = APPENDIX_A[: APPENDIX_A.index("[[obligations]]")]
     assert [o.type for o in load_site_file(written(tmp_path, bare)).book] == ["hashing", "power", "plant"]
     own = bare + '[[obligations]]\ntype = "plant"\n[[obligations]]\ntype = "hashing"\nname = "pool"\n'
@@ -440,7 +440,7 @@ def test_two_blocks_need_two_names(tmp_path: Path) -> None:
     assert len(load_site_file(written(tmp_path, APPENDIX_A + block + 'name = "second"\n')).book) == 5
 
 
-def test_override_puts_a_section_in_place_and_is_checked(tmp_path: Path) -> None:
+def test_an_override_replaces_a_section_and_is_checked(tmp_path: Path) -> None:
     path = written(tmp_path, APPENDIX_A)
     setup = load_site_file(path, {"prices": {"source": "synthetic", "seed": 7}})
     assert setup.prices == sections.SyntheticPrices(seed=7)
@@ -476,7 +476,7 @@ def test_rosters(tmp_path: Path, rows: str, says: str | None) -> None:
         assert faults_of(tmp_path, text) == [f"groups.a-s19jpro.driver.roster: {says}"]
 
 
-def test_files_that_are_no_site_file(tmp_path: Path) -> None:
+def test_files_that_are_not_site_files_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="No such file"):
         load_site_file(tmp_path / "none.toml")
     assert "(at line 2, column 8)" in faults_of(tmp_path, "[site]\nname = nobody")[0]
@@ -497,7 +497,7 @@ def test_check_gives_faults_or_a_summary_with_what_is_unverified(tmp_path: Path)
     assert len(bad.faults) == 2 and not bad.summary
 
 
-def test_every_word_of_the_distribution_opens_its_class() -> None:
+def test_every_entry_point_loads_its_class() -> None:
     declared = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["entry-points"]
     assert {*declared} == {plugins.SOURCES, plugins.HASHPRICES, plugins.OBLIGATIONS, plugins.DRIVERS, plugins.METERS, plugins.FANS}
     kinds = ((group, "kind") for group in (plugins.DRIVERS, plugins.METERS, plugins.FANS))
@@ -533,7 +533,7 @@ GOOD = tomllib.loads(APPENDIX_A)
 
 @hypothesis_settings(max_examples=150, deadline=None)
 @given(data=st.data())
-def test_whatever_stands_in_the_file_it_is_a_setup_or_named_faults(data: st.DataObject) -> None:
+def test_any_document_gives_a_setup_or_named_faults(data: st.DataObject) -> None:
     document = tomllib.loads(APPENDIX_A)
     for at in data.draw(st.lists(st.sampled_from(places(GOOD)), min_size=1, max_size=3)):
         holder = document

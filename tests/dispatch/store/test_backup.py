@@ -22,7 +22,7 @@ from tests.dispatch.store.test_telemetry import S, Telemetry, site, span
 from tests.dispatch.store.test_verify import tamper
 
 
-def test_a_backup_of_a_running_site_comes_back_whole(tmp_path: Path) -> None:
+def test_a_backup_of_a_running_site_is_restored_completely(tmp_path: Path) -> None:
     data = tmp_path / "data"
     engine = open_ledger(data)
     journal = SqlJournal(engine, lease.take(engine, "a", 600))
@@ -75,7 +75,7 @@ def packed(tmp_path: Path, engine: Engine, journal: SqlJournal) -> Path:
     return tmp_path / "b" / "site.tar.gz"
 
 
-def test_restore_goes_only_into_an_empty_place(tmp_path: Path, packed: Path) -> None:
+def test_restore_needs_an_empty_folder(tmp_path: Path, packed: Path) -> None:
     full = tmp_path / "full"
     full.mkdir()
     (full / "mine").write_text("keep")
@@ -98,7 +98,7 @@ def test_a_broken_chain_is_found_after_restore(tmp_path: Path, engine: Engine, j
 
 
 @pytest.mark.parametrize("share", [0.0, 0.3, 0.9, 0.999])
-def test_half_a_backup_is_refused_and_leaves_nothing(tmp_path: Path, packed: Path, share: float) -> None:
+def test_an_incomplete_backup_is_refused_and_leaves_nothing(tmp_path: Path, packed: Path, share: float) -> None:
     whole = packed.read_bytes()
     half = tmp_path / "half.tar.gz"
     half.write_bytes(whole[: int(len(whole) * share)])
@@ -116,7 +116,7 @@ def test_a_flipped_backup_is_refused(tmp_path: Path, packed: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["../outside", "/tmp/outside", "a/../../outside"])
-def test_a_tar_that_reaches_out_is_refused(tmp_path: Path, name: str) -> None:
+def test_a_tar_with_paths_outside_its_folder_is_refused(tmp_path: Path, name: str) -> None:
     with tarfile.open(tmp_path / "evil.tar.gz", "w:gz") as tar:
         member = tarfile.TarInfo(name)
         member.size = 3
@@ -126,7 +126,7 @@ def test_a_tar_that_reaches_out_is_refused(tmp_path: Path, name: str) -> None:
     assert not list(tmp_path.rglob("outside"))
 
 
-def test_there_is_nothing_to_back_up(tmp_path: Path) -> None:
+def test_a_folder_without_a_ledger_cannot_be_backed_up(tmp_path: Path) -> None:
     with pytest.raises(LedgerUnavailable, match="no ledger"):
         backup(tmp_path, tmp_path / "b.tar.gz")
     assert not (tmp_path / "b.tar.gz").exists()

@@ -38,7 +38,7 @@ def test_the_same_idempotency_key_gives_the_first_row(engine: Engine) -> None:
     assert len(inbox.after(0)) == 2
 
 
-def test_what_is_no_document_is_refused(engine: Engine) -> None:
+def test_invalid_documents_are_refused(engine: Engine) -> None:
     with pytest.raises(ValueError, match="call, award, hold"):
         Inbox(engine).put("letter", {}, "ops")
     with pytest.raises(ValueError):
@@ -54,7 +54,7 @@ def test_a_locked_ledger_says_so(tmp_path: Path, engine: Engine) -> None:
     impatient.dispose()
 
 
-def test_one_key_from_many_hands_at_once_is_one_row(tmp_path: Path, engine: Engine) -> None:
+def test_one_idempotency_key_from_many_threads_is_one_row(tmp_path: Path, engine: Engine) -> None:
     answers: list[tuple[int, bool]] = []
     ready = threading.Barrier(6)
 

@@ -106,7 +106,7 @@ def test_a_stale_token_is_fenced_off(engine: Engine, journal: SqlJournal) -> Non
 
 
 @pytest.mark.parametrize("table", APPEND_ONLY)
-def test_tables_that_only_grow(engine: Engine, journal: SqlJournal, table: str) -> None:
+def test_append_only_tables_refuse_changes(engine: Engine, journal: SqlJournal, table: str) -> None:
     journal.append(priced(10.0))
     journal.append(Planned(at=AT, as_of=1, plan={"a": 1}))
     with writing(engine) as connection:

@@ -11,7 +11,7 @@ from dispatch.store.keys import ApiKeys
 from dispatch.store.tables import reading
 
 
-def test_a_key_opens_until_it_is_revoked(engine: Engine) -> None:
+def test_a_key_is_valid_until_it_is_revoked(engine: Engine) -> None:
     keys = ApiKeys(engine)
     shown = keys.add("ops", ["dispatch", "read", "read"])
     key = keys.check(shown)
@@ -33,20 +33,20 @@ def test_the_secret_is_long_and_is_not_kept(engine: Engine) -> None:
 
 
 @pytest.mark.parametrize("name", ["", "Ops", "a.b", "a" * 64, "-a", "a b", "é"])
-def test_names_that_are_none(engine: Engine, name: str) -> None:
+def test_invalid_key_names_are_refused(engine: Engine, name: str) -> None:
     with pytest.raises(ValueError, match="name"):
         ApiKeys(engine).add(name, ["read"])
 
 
 @pytest.mark.parametrize("scopes", [[], ["write"], ["read", "root"], [""]])
-def test_scopes_that_are_none(engine: Engine, scopes: list[str]) -> None:
+def test_unknown_scopes_are_refused(engine: Engine, scopes: list[str]) -> None:
     with pytest.raises(ValueError, match="scopes"):
         ApiKeys(engine).add("ops", scopes)
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.text() | st.text().map(lambda s: f"ops.{s}"))
-def test_nothing_else_opens(engine: Engine, presented: str) -> None:
+def test_wrong_secrets_are_refused(engine: Engine, presented: str) -> None:
     keys = ApiKeys(engine)
     if not keys.list():
         keys.add("ops", ["admin"])

@@ -20,7 +20,7 @@ from tests.dispatch.store.entries import held
 ROOT = Path(__file__).parents[3]
 
 
-def test_nobody_leads_a_new_ledger(engine: Engine) -> None:
+def test_a_new_ledger_has_no_leader(engine: Engine) -> None:
     assert lease.holder(engine) is None
     assert not lease.renew(engine, 1, 10)
 
@@ -45,7 +45,7 @@ def test_its_owner_may_take_it_again_and_release_it(engine: Engine) -> None:
     assert lease.take(engine, "b", 10) == 4
 
 
-def test_of_many_at_once_one_leads(tmp_path: Path, engine: Engine) -> None:
+def test_of_many_processes_one_becomes_the_leader(tmp_path: Path, engine: Engine) -> None:
     tokens: list[int | None] = []
     ready = threading.Barrier(8)
 
@@ -128,7 +128,7 @@ def test_two_leaders_at_once_never_both_write(tmp_path: Path, engine: Engine) ->
     assert verify(engine).findings == () and all("stale" in text for text in lost)
 
 
-def test_while_nobody_leads_nothing_is_written(engine: Engine) -> None:
+def test_nothing_is_written_without_a_leader(engine: Engine) -> None:
     with pytest.raises(JournalLost, match="stale"):
         SqlJournal(engine, 1).append(held(0))  # nobody took the lease
     assert lease.take(engine, "a", 1) == 1

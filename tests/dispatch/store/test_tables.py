@@ -104,5 +104,5 @@ def test_an_instant_needs_an_offset() -> None:
 @pytest.mark.parametrize(
     ("version", "keeps"), [((3, 40, 1), False), ((3, 51, 2), False), ((3, 51, 3), True), ((3, 52, 0), False), ((3, 53, 4), True)]
 )
-def test_an_sqlite_that_loses_rows_is_not_safe(version: tuple[int, ...], keeps: bool) -> None:
+def test_sqlite_versions_that_lose_rows_are_refused(version: tuple[int, ...], keeps: bool) -> None:
     assert dialect.safe(version) is keeps

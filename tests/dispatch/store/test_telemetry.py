@@ -73,7 +73,7 @@ def test_a_rig_that_runs_an_hour(tmp_path: Path) -> None:
     assert row == Rollup("a", span(60), Decimal("0.003250000000"), Decimal("0.004333333333"), 1, 0.0)
 
 
-def test_what_fell_silent_is_estimated_by_its_last_good_reading_and_what_was_never_read_is_nothing(tmp_path: Path) -> None:
+def test_a_silent_rig_is_estimated_by_its_last_good_reading_and_one_never_read_counts_nothing(tmp_path: Path) -> None:
     telemetry = Telemetry(tmp_path / "telemetry", site(a=4))
     telemetry.record(S, "a", [0, 1, 2], [3600.0, 3600.0, NAN], [100.0, 100.0, NAN], "poll")
     telemetry.record(S + 450, "a", [1], [NAN], [NAN], "poll")
@@ -94,7 +94,7 @@ def test_a_reading_holds_for_a_day_and_is_known_for_two_hours(tmp_path: Path) ->
     )
 
 
-def test_the_deadband_keeps_what_moved_what_fell_silent_and_a_heartbeat(tmp_path: Path) -> None:
+def test_changes_silence_and_an_hourly_row_are_written(tmp_path: Path) -> None:
     telemetry = Telemetry(tmp_path / "telemetry", site(a=5))
     rigs = np.arange(5)
     assert telemetry.record(S, "a", rigs, np.full(5, 3000.0), np.full(5, 100.0), "poll") == 5
@@ -219,6 +219,6 @@ except OSError:
 """
 
 
-def test_a_full_disk_keeps_what_waits(tmp_path: Path) -> None:
+def test_rows_wait_while_the_disk_is_full(tmp_path: Path) -> None:
     done = subprocess.run([sys.executable, "-c", FULL_DISK, str(tmp_path / "t")], capture_output=True, text=True, timeout=60, cwd=ROOT)
     assert done.stdout.split() == ["2000", "2000"], done.stderr

@@ -186,7 +186,7 @@ def test_a_folder_without_a_ledger_is_not_made_one(tmp_path: Path) -> None:
     assert not (tmp_path / "nothing").exists()
 
 
-def test_a_file_that_is_no_ledger(tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_ledger_is_refused(tmp_path: Path) -> None:
     ledger_file(tmp_path).write_bytes(b"not a database at all, really" * 100)
     with pytest.raises(LedgerUnavailable, match="not a database"):
         open_ledger(tmp_path)
