@@ -1,1 +1,1 @@
-"""Domain: what plan and bill both speak of: site, money, actuals, obligations, calls, market rules."""
+"""Domain: the values that plan and bill share: site, money, actuals, obligations, calls, market rules."""

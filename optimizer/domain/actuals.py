@@ -1,4 +1,4 @@
-"""Actuals: what meter, pool and market say happened, exact, interval by interval."""
+"""What happened by interval, as meters, pool and market report it, exact."""
 
 from __future__ import annotations
 

@@ -1,8 +1,4 @@
-"""Generators behind a meter, and what the meter then sees: gross load is what the rigs draw, net load what flows over the line.
-
-Plan and bill read one formula, `net_mwh`: the load a contract settles less what is made behind the same meter and settled by it too. Who
-settles what is made goes as with the rigs' energy (`settles_energy`), under the name `generated_behind(meter)`.
-"""
+"""Generators behind a meter: what one can make, what its contract remembers of it, and since when it runs in a schedule."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Money: lines, statements and findings in Decimal; the only rounding there is."""
+"""Money: lines, statements and findings in Decimal, and the only place where amounts are rounded."""
 
 from __future__ import annotations
 

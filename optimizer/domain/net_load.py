@@ -1,4 +1,4 @@
-"""Generators behind a meter, and what the meter then sees: gross load is what the rigs draw, net load what flows over the line.
+"""Net load of a meter with generators behind it: gross load is what the rigs draw, net load what flows through the meter.
 
 Plan and bill read one formula, `net_mwh`: the load a contract settles less what is made behind the same meter and settled by it too. Who
 settles what is made goes as with the rigs' energy (`settles_energy`), under the name `generated_behind(meter)`.

@@ -6,7 +6,7 @@ linear; the rest sleep. Contracts add rows, columns and priced lines through the
 their formulas read.
 
 A row that can always be kept is hard. A row that may have to yield is elastic, in the order of `Yields`: the solver first looks for a plan
-that breaks nothing; when there is none it breaks as little as possible, what comes last in `Yields` first, before any dollar counts.
+that breaks nothing; when there is none it breaks as little as possible before any dollar counts: sold capacity first, instructions last.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Demand response resource (MISO): a reduction that MISO dispatches like a generator, against a baseline that is declared, never made.
+"""Demand response resource (MISO): a reduction that MISO dispatches like a generator, against a declared baseline.
 
     Type I    a block, all or nothing, for a minimum time           u in {0, 1}: dispatched = mw u
     Type II   any part of it, every five minutes                    dispatched <= mw
@@ -88,7 +88,7 @@ class Drr(Contract):
         if self.mw > self.baseline_mw:
             raise ValueError("mw is more than baseline_mw: nobody can drop more than the baseline")
         if self.kind == "II" and self.min_down_min:
-            raise ValueError("min_down_min says nothing of Type II: only a block has it")
+            raise ValueError("min_down_min does not apply to Type II: only a block has it")
         if len(set(self.reserves)) < len(self.reserves):
             raise ValueError("reserves: one is listed twice")
         for product in self.qualified_mw:

@@ -72,7 +72,7 @@ class Forward(Contract[DeliveryMemory]):
         if self.from_ and self.to and self.to <= self.from_:
             raise ValueError(f"to {self.to.isoformat()} is not after from {self.from_.isoformat()}")
         if self.delivery == "cash" and self.damages_usd_per_ph_day:
-            raise ValueError("damages_usd_per_ph_day says nothing of a forward settled in cash: nothing is delivered")
+            raise ValueError("damages_usd_per_ph_day does not apply to a forward settled in cash: nothing is delivered")
         return self
 
     @cached_property

@@ -1,10 +1,10 @@
-"""Generation: a generator on the site's side of the meter. It burns fuel and takes load off the line; what is left over may flow out.
+"""A generator on the site's side of the meter: it burns fuel and reduces what is drawn; a surplus may be exported.
 
     site cash = - F (h G + f u) - m G - s z      G MWh made, u hours running, z starts, F fuel price, h heat rate, f fuel at no load,
                                                  m maintenance, s cost of a start
 
 What it saves is on no line of its own: `power` (or a block) settles the load at the meter net of G (decision 0013). The line's limits are
-the meter's, `import_mw` and `export_mw`, kept by the plant. Minimum load, starts and minimum times make it run or stand: a MILP.
+the meter's, `import_mw` and `export_mw`, kept by the plant. Minimum load, starts and minimum times make it run or stop: a MILP.
 """
 
 from __future__ import annotations
@@ -96,7 +96,9 @@ class Generation(Contract[GeneratorMemory]):
         """The meter it is behind. Raises ValueError when its scope is not one meter."""
         found = [m for m in site.meters if self.scope.meter in (None, m.id)]
         if len(found) != 1:
-            raise ValueError(f"{self.name}: needs one meter: scope = {{ meter = ... }}; there are {', '.join(m.id for m in site.meters)}")
+            raise ValueError(
+                f"{self.name}: needs one meter: scope = {{ meter = ... }}; the site has {', '.join(m.id for m in site.meters)}"
+            )
         return found[0]
 
     def check_site(self, site: Site, book: Book) -> Iterable[SiteFault]:

@@ -1,4 +1,4 @@
-"""Hashing: hashrate sold to a pool at hashprice, less the pool's fee."""
+"""Hashrate sold to a pool at hashprice, less the pool's fee."""
 
 from __future__ import annotations
 

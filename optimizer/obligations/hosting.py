@@ -72,7 +72,7 @@ class Hosting(Contract[UptimeMemory]):
         if self.scope.tenant is None and self.scope.groups is None:
             raise ValueError('needs a tenant: scope = { tenant = "..." }')
         if bool(self.uptime) != bool(self.credit_usd_per_mwh):
-            raise ValueError("uptime and credit_usd_per_mwh need each other: a promise without a price decides nothing")
+            raise ValueError("uptime and credit_usd_per_mwh need each other: a promise without a price has no effect")
         return self
 
     def settles_hash(self, site: Site) -> Mapping[str, Interval | None]:

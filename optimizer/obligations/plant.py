@@ -1,4 +1,4 @@
-"""Plant: what the site itself can do. Interconnect, hall limits, ramp, minimum times, how many rigs may start a minute, wear."""
+"""The site's own limits: interconnect, halls, ramp, minimum times, starts a minute, makers, and wear."""
 
 from __future__ import annotations
 

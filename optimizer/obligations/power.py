@@ -1,4 +1,4 @@
-"""Power: energy at each meter's settlement point, losses included, what was bought of it a day ahead, and the adders on every MWh.
+"""Index power: energy at each meter's settlement point, losses included, what was bought of it a day ahead, and the adders on every MWh.
 
     site cash = - N p - a max(0, N) - x max(0, -N) + Q (p' - d)
 

@@ -1,4 +1,4 @@
-"""Transition: what it costs to change: hashing lost while rigs wake, wear, and no change for less than its worth.
+"""The cost of changing modes: hashing lost while rigs wake, wear, and the least gain for which a change is made.
 
 Weights that steer the plan, no cash: what waking really cost shows in what was hashed. A start costs the model's wake time of hashing at
 hashprice whatever the length of the interval; the energy drawn while waking is in the load already. Not in a book unless

@@ -107,15 +107,15 @@ class Transmission(Contract[OwnPeakMemory]):
     @model_validator(mode="after")
     def _fits_its_method(self) -> Transmission:
         if self.contract_mw is not None and self.method in COINCIDENT:
-            raise ValueError(f"contract_mw says nothing of {self.method}: it is billed at the system's peaks alone")
+            raise ValueError(f"contract_mw does not apply to {self.method}: it is billed at the system's peaks alone")
         if self.cp_year_start is not None and self.method != "mbd":
-            raise ValueError(f"cp_year_start says nothing of {self.method}: only mbd keeps the highest load of a year")
+            raise ValueError(f"cp_year_start does not apply to {self.method}: only mbd keeps the highest load of a year")
         if self.months is not None and (self.method == "mbd" or not self.months or len(set(self.months)) < len(self.months)):
-            raise ValueError("months needs each month once, and is not for mbd, which is billed all the year")
+            raise ValueError("months needs each month once, and does not apply to mbd, which is billed all year")
         if self.method != "ncp" and (self.hours is not None or self.weekdays is not None):
-            raise ValueError(f"hours and weekdays say nothing of {self.method}: only a demand charge (ncp) counts some hours alone")
+            raise ValueError(f"hours and weekdays do not apply to {self.method}: only a demand charge (ncp) counts some hours alone")
         if self.holidays and self.weekdays is None:
-            raise ValueError("holidays say nothing without weekdays")
+            raise ValueError("holidays need weekdays")
         return self
 
     @property

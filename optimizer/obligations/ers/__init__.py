@@ -1,1 +1,1 @@
-"""ERCOT Emergency Response Service: a load paid to be there, and to go when called."""
+"""ERCOT Emergency Response Service: a load that is paid to be available, and is dropped when called."""

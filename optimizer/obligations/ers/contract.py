@@ -1,4 +1,4 @@
-"""Emergency Response Service (ERCOT): MW promised to be dropped in 10 or 30 minutes, paid by the hour of being there.
+"""Emergency Response Service (ERCOT): MW promised to be dropped in 10 or 30 minutes, paid by the hour of availability.
 
     pay of a term = sum of MW x price x hours  x  g(AF) x g(EPF) x test factor                  Nodal Protocols 8.1.3, 6.6.11
     AF   hours in which load >= MBL + 0.95 MW, of the hours obligated (all periods; events left out)

@@ -1,4 +1,4 @@
-"""Load-modifying resource (MISO): load promised to be gone in an emergency, paid by the season as capacity.
+"""Load-modifying resource (MISO): load promised to be dropped in an emergency, paid by the season as capacity.
 
 credit     = ZRC x days x the auction's $/MW-day of the season                          MISO Tariff, Module E-1 (BPM-011)
 due        from the instruction plus the registered notice to its recall: load <= firm service level, or <= baseline - mw
@@ -67,7 +67,7 @@ class Lmr(Contract[LmrMemory]):
         if getattr(self, wanted) is None:
             raise ValueError(f"{wanted} is missing: method {self.method!r} is judged by it")
         if getattr(self, other) is not None:
-            raise ValueError(f"{other} says nothing of method {self.method!r}")
+            raise ValueError(f"{other} does not apply to method {self.method!r}")
         if self.baseline_mw is not None and self.mw > self.baseline_mw:
             raise ValueError("mw is more than baseline_mw: nobody can drop more than the baseline")
         return self

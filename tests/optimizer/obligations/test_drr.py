@@ -348,7 +348,7 @@ def test_emergency_demand_response_says_what_it_pays(seed, mw, base, notice, sto
     ("make", "options", "words"),
     [
         (drr, {"mw": 25.0}, "more than baseline_mw"),
-        (drr, {"kind": "II", "min_down_min": 60}, "min_down_min says nothing of Type II"),
+        (drr, {"kind": "II", "min_down_min": 60}, "min_down_min does not apply to Type II"),
         (drr, {"kind": "III"}, "kind"),
         (drr, {"reserves": ("SPIN", "SPIN")}, "is listed twice"),
         (drr, {"qualified_mw": {"SUPP": 2.0}}, "SUPP is not among its reserves"),

@@ -209,13 +209,13 @@ def test_the_law_holds_for_net_load(seed):
     kit.honours_calls(machine, where, ahead)
 
 
-def test_a_generator_that_stands_nowhere_is_left_out_and_named():
+def test_a_generator_without_one_meter_is_left_out_and_named():
     halls = (Hall(name="a", meter="m", limit_mw=9), Hall(name="b", meter="n", limit_mw=9))
     lines = tuple(Meter(id=name, settlement_point=POINT) for name in ("m", "n"))
     where = site(group("a", rigs=100), group("b", rigs=100, hall="b"), meters=lines, halls=halls)
     made = plan(where, book(), outlook([30.0] * 2), so_far())
     assert made.load_mw.min() == pytest.approx(0.7)
-    assert any(f.kind == "obligation" and "generation" in f.text and "there are m, n" in f.text for f in made.findings)
+    assert any(f.kind == "obligation" and "generation" in f.text and "the site has m, n" in f.text for f in made.findings)
 
 
 def test_gross_and_net_are_kept_apart():

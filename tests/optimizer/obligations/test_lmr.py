@@ -332,7 +332,7 @@ def uncapped(contract, where, ahead, rng, state):
     [
         ({"firm_service_mw": None}, "firm_service_mw is missing"),
         ({"method": "baseline"}, "baseline_mw is missing"),
-        ({"method": "baseline", "baseline_mw": 30.0}, "firm_service_mw says nothing"),
+        ({"method": "baseline", "baseline_mw": 30.0}, "firm_service_mw does not apply"),
         ({"method": "baseline", "baseline_mw": 10.0, "firm_service_mw": None}, "more than baseline_mw"),
         ({"notice_min": 361}, "notice_min"),
         ({"zone": 11}, "zone"),

@@ -273,8 +273,8 @@ def test_the_law_in_expectation_over_where_the_peak_falls(seed):
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"method": "4cp", "contract_mw": 3.0}, "contract_mw says nothing of 4cp"),
-        ({"method": "ncp", "cp_year_start": 10}, "cp_year_start says nothing of ncp"),
+        ({"method": "4cp", "contract_mw": 3.0}, "contract_mw does not apply to 4cp"),
+        ({"method": "ncp", "cp_year_start": 10}, "cp_year_start does not apply to ncp"),
         ({"method": "mbd", "months": (6,)}, "months"),
         ({"method": "4cp", "months": (6, 6)}, "months needs each month once"),
         ({"method": "4cp", "avoid": [{"from": AT, "to": AT}]}, "is not after from"),
