@@ -1,7 +1,7 @@
 """`./loadstone test --coverage`: the share of lines and branches that the tests reach, in the three packages or in their pure rooms alone.
 
 The three packages are measured over every process that the tests start, and must reach 90 %; no pure module may stay under 85 %.
-`--coverage=pure` measures what the unit tests of the pure rooms reach by themselves; it takes about a minute, and CI runs it.
+`--coverage=pure` measures what the unit tests of the pure rooms reach by themselves; it takes about two minutes, and CI runs it.
 """
 
 from __future__ import annotations
