@@ -85,7 +85,7 @@ def _recent(now: GroupState, which: np.ndarray, minutes: float, at: datetime) ->
 
 
 def availability(state: State, grid: Grid) -> Availability:
-    """Rigs that answer and are ours to wake; a hold into a mode takes a group out of the plan's hands only through reflex."""
+    """Rigs that answer and are ours to wake; a hold on a mode is applied by the reflex, not here."""
     rigs = {}
     for group in state.site.groups:
         now = state.fleet[group.name]

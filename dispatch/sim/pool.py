@@ -1,4 +1,4 @@
-"""A small Stratum V1 pool on loopback: hands out work nobody needs, takes only shares that hash to their difficulty, and counts them."""
+"""A small Stratum V1 pool on loopback: hands out made-up work and accepts only shares that hash to their difficulty, and counts them."""
 
 from __future__ import annotations
 

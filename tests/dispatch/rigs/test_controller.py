@@ -197,11 +197,11 @@ async def test_an_order_over_time_is_sent_in_waves_of_one_size() -> None:
     await slept(controller, clock)
     began, seen = clock.now(), list[tuple[float, int]]()
     told = orders(clock, ("g0", "normal", range(20)))
-    doing = asyncio.ensure_future(controller.execute(replace(told, orders=(replace(told.orders[0], spread_s=100.0),))))
-    while not doing.done():
+    execution = asyncio.ensure_future(controller.execute(replace(told, orders=(replace(told.orders[0], spread_s=100.0),))))
+    while not execution.done():
         await asyncio.sleep(0)
         seen.append(((clock.now() - began).total_seconds(), sum(m != "sleep" for m in fleet.modes("g0", np.arange(20)))))
-    assert outcomes(doing.result()) == {"reached": list(range(20))}
+    assert outcomes(execution.result()) == {"reached": list(range(20))}
     # One rig in five seconds, none before its time.
     assert all(awake <= at_s / 5.0 + 1 for at_s, awake in seen) and max(awake for at_s, awake in seen if at_s < 50) >= 8
     assert len({awake for _, awake in seen}) == 21
@@ -240,11 +240,11 @@ async def test_something_urgent_ends_the_waves() -> None:
     controller, fleet, clock, _ = simulated_controller(site(20))
     await slept(controller, clock)
     told = orders(clock, ("g0", "normal", range(20)))
-    doing = asyncio.ensure_future(controller.execute(replace(told, orders=(replace(told.orders[0], spread_s=100.0),))))
+    execution = asyncio.ensure_future(controller.execute(replace(told, orders=(replace(told.orders[0], spread_s=100.0),))))
     while sum(m != "sleep" for m in fleet.modes("g0", np.arange(20))) < 5:
         await asyncio.sleep(0)
     controller.interrupt()
-    done = await doing
+    done = await execution
     awake = [k for k, m in enumerate(fleet.modes("g0", np.arange(20))) if m != "sleep"]
     assert 5 <= len(awake) < 12 and set(awake) <= set(outcomes(done)["reached"]) | set(outcomes(done)["partly"])
 
