@@ -58,6 +58,20 @@ def prior_period(engine: Engine, setup: Setup, grid: Grid, known_at: datetime | 
     return PriorPeriod(exact, memory)
 
 
+def loads_at_notice(setup: Setup, calls: Sequence[Call], grid: Grid, energy_mwh: Mapping[str, Sequence[Decimal]]) -> dict[str, float]:
+    """By call id, the metered load of the called contract's scope in the last full interval before the notice, MW; left out where the grid
+    or the meters do not know it."""
+    scopes = {o.name: o.scope.names(setup.site) for o in setup.book}
+    loads: dict[str, float] = {}
+    for call in calls:
+        at = grid.index(call.notice_at) - 1 if call.notice_at in grid.over else -1
+        if at >= 0 and call.obligation in scopes:
+            mwh = sum((energy_mwh[group][at] for group in scopes[call.obligation]), Decimal(0))
+            if not mwh.is_nan():
+                loads.setdefault(call.id, float(mwh) / grid.intervals[at].hours)
+    return loads
+
+
 def _loads_and_temperatures(engine: Engine, span: Interval, known_at: datetime | None) -> tuple[tuple[SystemLoad, ...], list[Temperature]]:
     """System loads of a span and all temperatures, as the journal has them by now."""
     with reading(engine) as connection:

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from sqlalchemy import Engine
 
-from dispatch.settlement.contract_memory import PriorPeriod, prior_period
+from dispatch.settlement.contract_memory import PriorPeriod, loads_at_notice, prior_period
 from dispatch.settlement.day_journal import DayRecord, read_day
 from dispatch.settlement.day_load import DayLoad, load_of, outside_celsius, read_load, run_intervals
 from dispatch.settlement.generation import Generated, generated
@@ -107,7 +107,7 @@ def _actuals(
         price_source={point: p.source for point, p in prices.energy.items()},
         estimated=meters.estimated,
         peak_share=prior.peak_share,
-        memory=complete_memories(setup.book, prior.memory, {}, made.memory),
+        memory=complete_memories(setup.book, prior.memory, loads_at_notice(setup, record.calls, grid, meters.energy_mwh), made.memory),
         generated_mwh=made.mwh,
         reserve_price={product: p.values for product, p in prices.reserve.items()},
     )

@@ -108,3 +108,16 @@ def test_an_emergency_of_the_day_before_counts_in_the_terms_bill(tmp_path: Path,
     assert "Contract progress" not in as_html({**document, "contract_progress": []})
     late = prior_period(site_day.engine, site_day.setup, site_day.grid, start - timedelta(hours=1)).memory["ers"]
     assert late.deployed_h == 0.0, "what was not known then does not count then"
+
+
+def test_a_reduction_is_judged_from_the_load_at_its_notice(tmp_path: Path) -> None:
+    """The load stays as it was at the notice, so that all of the reduction is missed."""
+    site_day = HandMadeDay.of(tmp_path / "reduction", ON)
+    start = site_day.grid.intervals[40].start
+    header = {"source": "qse", "known_at": start, "id": "less", "version": 1, "obligation": "power", "kind": CallKind.DEPLOY}
+    site_day.facts.append(Call(**header, notice_at=start, start_at=start, end_at=start + timedelta(hours=1), mw_delta=-0.02))
+    site_day.prices(lambda n: 30.0)
+    site_day.run_all()
+    site_day.seen()
+    (promise,) = [p for p in site_day.settle()["promises"] if p["obligation"] == "power"]
+    assert not promise["kept"] and float(promise["broken"][0]["mw"]) == pytest.approx(0.02, abs=1e-3)
