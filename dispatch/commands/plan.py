@@ -134,7 +134,7 @@ def _check_lines(checked: dict[str, Any]) -> list[str]:
         f"check: {name} {value:,.6f} (difference {checked['differences'][name]:.1e})" for name, value in checked["objectives"].items()
     ]
     verdict = "all agree" if checked["agree"] else "THEY DO NOT AGREE"
-    return [*solvers, f"check: gap between the plan's sums and its objective {checked['gap']:.1e}; {verdict}"]
+    return [*solvers, f"check: difference between the plan's sums and its objective {checked['optimality_gap']:.1e}; {verdict}"]
 
 
 def _what_if_lines(answer: WhatIfAnswer) -> list[str]:

@@ -30,7 +30,7 @@ def settle_day(
     known_at: datetime | None = None,
     version: int | None = None,
 ) -> DayStatement:
-    """The day's statement (CONTRACT `settle --json`).
+    """The day's statement (docs/reference/settlement.md).
 
     By default it is settled with what is known now: the newest kept version when its content is the same, else the next version, with its
     `delta`. `known_at` settles with what was known at that instant: a kept version, or version 0, which is not kept. `version` gives that

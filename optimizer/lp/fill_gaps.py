@@ -32,7 +32,7 @@ def _missing(values: Floats) -> int:
 
 
 def _stand_in(missing: int, of: int) -> str:
-    return f"for {missing} intervals: the nearest known one stands in" if missing < of else "is known: the plan is made with zero"
+    return f"for {missing} intervals: the nearest known one is used" if missing < of else "is known: the plan uses zero"
 
 
 def _filled(values: Floats, otherwise: float) -> Floats:

@@ -58,14 +58,14 @@ class FindingDocument(TypedDict):
 
 
 class SolveDocument(TypedDict):
-    """The size of the program, the seconds it took, and how it ended; `gap` is null for a program without integers."""
+    """The size of the program, the seconds it took, and how it ended; `optimality_gap` is null for a program without integers."""
 
     rows: int
     cols: int
     build_s: float
     solve_s: float
     status: str
-    gap: float | None
+    optimality_gap: float | None
 
 
 class PlanDocument(TypedDict):
@@ -150,7 +150,7 @@ def _solve(solve: SolveInfo) -> SolveDocument:
         "build_s": solve.build_s,
         "solve_s": solve.solve_s,
         "status": solve.status,
-        "gap": None if math.isnan(solve.gap) else solve.gap,
+        "optimality_gap": None if math.isnan(solve.gap) else solve.gap,
     }
 
 

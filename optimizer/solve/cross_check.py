@@ -106,7 +106,7 @@ def solve_scipy(arrays: Arrays) -> float:
 
 def check(program: Program) -> dict[str, Any]:
     """The program solved again by HiGHS, scipy and CBC with integers fixed at the plan's values: {"objectives", "differences" from HiGHS,
-    relative, "gap" of our own certificate, "agree"}. The objective "plan" is the one before integers were fixed."""
+    relative, "optimality_gap" of our own certificate, "agree"}. The objective "plan" is the one before integers were fixed."""
     arrays, solution = last_stage(program, Session())
     linear = with_fixed_integers(arrays, solution.x) if arrays.integer.any() else arrays
     again = Session().run(linear)
@@ -115,7 +115,7 @@ def check(program: Program) -> dict[str, Any]:
     differences = {name: abs(value - again.objective) / size for name, value in objectives.items()}
     allowed = {"highs": 0.0, "scipy": 1e-9, "cbc": 1e-8, "plan": GAP if arrays.integer.any() else 1e-9}
     agree = all(differences[name] <= allowed[name] for name in allowed) and again.gap <= 1e-9
-    return {"objectives": objectives, "differences": differences, "gap": again.gap, "agree": agree}
+    return {"objectives": objectives, "differences": differences, "optimality_gap": again.gap, "agree": agree}
 
 
 def _names(blocks: Sequence[Named], program: Program) -> list[str]:

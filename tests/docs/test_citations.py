@@ -30,26 +30,6 @@ OUTSIDE = re.compile(
     r"|\bshared/(?:design|reference|data)\b|\b(?:PLAN|commands|words|names) of the contract\b"
 )
 
-# Files whose comments still cite a design document; empty once all of this change has landed.
-PENDING: frozenset[str] = frozenset(
-    {
-        "dispatch/cli.py",
-        "dispatch/commands/plan.py",
-        "dispatch/settlement/day.py",
-        "optimizer/domain/calls.py",
-        "optimizer/lp/arrays.py",
-        "optimizer/lp/mode_columns.py",
-        "optimizer/lp/program.py",
-        "optimizer/obligations/ancillary/contract.py",
-        "optimizer/obligations/block.py",
-        "optimizer/obligations/ers/columns.py",
-        "optimizer/obligations/forward.py",
-        "optimizer/obligations/load_management.py",
-        "optimizer/obligations/transition.py",
-        "optimizer/obligations/transmission.py",
-    }
-)
-
 
 def checked() -> Iterator[tuple[str, str]]:
     return ((file, text) for file, text in text_files().items() if file != "tests/docs/test_citations.py")
@@ -97,7 +77,7 @@ def test_every_dotted_name_that_is_cited_exists() -> None:
 
 
 def test_nothing_outside_the_repository_is_cited() -> None:
-    assert [f"{file}: {found[0]}" for file, text in checked() if file not in PENDING and (found := OUTSIDE.search(text))] == []
+    assert [f"{file}: {found[0]}" for file, text in checked() if (found := OUTSIDE.search(text))] == []
 
 
 def test_worked_examples_that_are_cited_are_on_the_page_of_rules() -> None:

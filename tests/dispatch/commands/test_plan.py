@@ -17,7 +17,7 @@ def test_a_plan_prints_the_check_of_other_solvers_and_writes_the_model(tmp_path:
     plan(config=DEMONSTRATION, at="2026-08-20T18:00:00Z", lp=file, check_=True)
     printed = capsys.readouterr()
     checks = [line for line in printed.out.splitlines() if line.startswith("check: ")]
-    assert [line.split()[1] for line in checks] == ["highs", "scipy", "cbc", "plan", "gap"]
+    assert [line.split()[1] for line in checks] == ["highs", "scipy", "cbc", "plan", "difference"]
     assert checks[-1].endswith("all agree") and str(file) in printed.err and file.stat().st_size > 0
 
 

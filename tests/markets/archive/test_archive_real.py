@@ -18,7 +18,7 @@ MAPS = Path(__file__).parents[2] / "maps"
 RT, HOURLY, DAM = PriceMarket.REAL_TIME_15_MIN, PriceMarket.REAL_TIME_HOURLY, PriceMarket.DAY_AHEAD_HOURLY
 
 
-def taken(folder: Path, *names: str) -> tuple[Archive, list[ImportReport]]:
+def imported(folder: Path, *names: str) -> tuple[Archive, list[ImportReport]]:
     archive = Archive(folder)
     return archive, [archive.import_file(real(name), MAPS / f"{name.split('.')[0]}.toml") for name in names]
 
@@ -35,7 +35,7 @@ def test_every_map_has_a_file_and_every_file_a_map() -> None:
 
 @pytest.fixture(scope="module")
 def uri(tmp_path_factory: pytest.TempPathFactory) -> Archive:
-    return taken(
+    return imported(
         tmp_path_factory.mktemp("uri"),
         "ercot_rt_spp_15min_lz_hb_feb_2019_2020_2021.parquet",
         "ercot_dam_spp_hourly_lz_hb_2019_2025.parquet",
@@ -67,7 +67,7 @@ async def test_nine_days_replay_as_a_source_tick_by_tick(uri: Archive) -> None:
 
 @pytest.fixture(scope="module")
 def hubs(tmp_path_factory: pytest.TempPathFactory) -> tuple[Archive, list[ImportReport]]:
-    return taken(tmp_path_factory.mktemp("hubs"), "ercot_rt_spp_15min_hubs_2020_2024.parquet", "ercot_rt_spp_two_vintages_2024.csv.gz")
+    return imported(tmp_path_factory.mktemp("hubs"), "ercot_rt_spp_15min_hubs_2020_2024.parquet", "ercot_rt_spp_two_vintages_2024.csv.gz")
 
 
 def test_hub_prices_of_ercot(hubs: tuple[Archive, list[ImportReport]]) -> None:
@@ -83,7 +83,7 @@ def test_hub_prices_of_ercot(hubs: tuple[Archive, list[ImportReport]]) -> None:
 
 
 def test_a_corrected_interval_keeps_both_vintages(tmp_path: Path) -> None:
-    archive, _ = taken(tmp_path, "ercot_rt_spp_two_vintages_2024.csv.gz")
+    archive, _ = imported(tmp_path, "ercot_rt_spp_two_vintages_2024.csv.gz")
     over = span("2024-08-21T01:30", "2024-08-21T01:45")
     (first,) = archive.final_prices("HB_WEST", [RT], over, known_at=over.end + timedelta(minutes=2))
     (last,) = archive.final_prices("HB_WEST", [RT], over)
@@ -98,7 +98,7 @@ def test_first_published_prices_disagree_with_the_corrected_series(hubs: tuple[A
 
 
 def test_system_load_and_its_record(tmp_path: Path) -> None:
-    archive, (report,) = taken(tmp_path, "ercot_native_load_hourly_2022_2025.parquet")
+    archive, (report,) = imported(tmp_path, "ercot_native_load_hourly_2022_2025.parquet")
     record = archive.read("load").sort("value").tail(1)
     assert round(record["value"][0]) == 85199
     assert record["end"][0] == datetime(2024, 8, 20, 23, tzinfo=UTC)  # hour ending 18 CDT
@@ -106,7 +106,7 @@ def test_system_load_and_its_record(tmp_path: Path) -> None:
 
 
 def test_hashprice_of_every_day_is_the_files_own(tmp_path: Path) -> None:
-    archive, (report,) = taken(tmp_path, "btc_daily.csv.gz")
+    archive, (report,) = imported(tmp_path, "btc_daily.csv.gz")
     theirs = pl.read_csv(real("btc_daily.csv.gz"))
     assert report.facts == theirs.height == 1827
     for on, usd in theirs.select("date", "hashprice_usd_per_ph_day_difficulty").gather_every(30).iter_rows():
@@ -116,14 +116,14 @@ def test_hashprice_of_every_day_is_the_files_own(tmp_path: Path) -> None:
 
 def test_reserves_from_two_sources(tmp_path: Path) -> None:
     names = ("ercot_dam_as_mcpc_hourly_2022_2025.parquet", "ercot_dam_as_mcpc_hourly_2024_2026_derived.parquet")
-    archive, (first, second) = taken(tmp_path, *names)
+    archive, (first, second) = imported(tmp_path, *names)
     assert any(g.key == "ECRS" and g.over.start.year == 2022 for g in first.gaps)
     assert second.facts < 50 and len(second.findings) == 4
     assert archive.read("reserve", ["ECRS"]).height == 8784
 
 
 def test_day_ahead_hub_average_and_load_forecast(tmp_path: Path) -> None:
-    archive, (report,) = taken(tmp_path, "ercot_dam_spp_hubavg_and_load_forecast_hourly_2024_2025.parquet")
+    archive, (report,) = imported(tmp_path, "ercot_dam_spp_hubavg_and_load_forecast_hourly_2024_2025.parquet")
     assert report.facts == 2 * 8784
     forecast = archive.read("load_forecast", over=span("2024-08-20T05:00", "2024-08-21T05:00"))
     assert forecast.height == 24 and set(forecast["known_at"].dt.hour()) == {18}
@@ -131,7 +131,7 @@ def test_day_ahead_hub_average_and_load_forecast(tmp_path: Path) -> None:
 
 
 def test_real_time_and_day_ahead_in_one_table(tmp_path: Path) -> None:
-    archive, _ = taken(tmp_path, "ercot_rt_dam_hourly_all_points_2024_2026.parquet", "ercot_rt_spp_15min_hubavg_2024_2025.parquet")
+    archive, _ = imported(tmp_path, "ercot_rt_dam_hourly_all_points_2024_2026.parquet", "ercot_rt_spp_15min_hubavg_2024_2025.parquet")
     year = span("2024-01-01T06:00", "2025-01-01T06:00")
     zone, hub = (archive.final_prices(point, [HOURLY], year) for point in ("LZ_WEST", "HB_WEST"))
     assert sum(p.usd_per_mwh for p in zone) / len(zone) - sum(p.usd_per_mwh for p in hub) / len(hub) == pytest.approx(8.06, abs=0.05)
@@ -139,7 +139,7 @@ def test_real_time_and_day_ahead_in_one_table(tmp_path: Path) -> None:
 
 
 def test_prices_of_miso(tmp_path: Path) -> None:
-    archive, (report, of_five) = taken(
+    archive, (report, of_five) = imported(
         tmp_path, "miso_rt_lmp_hourly_hubs_2020_2024.parquet", "miso_rt_lmp_hourly_mean_of_5min_2024.parquet"
     )
     (price,) = archive.final_prices("TEXAS.HUB", [HOURLY], span("2021-02-17T01:00", "2021-02-17T02:00"))

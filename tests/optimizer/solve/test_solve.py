@@ -36,7 +36,7 @@ def program(seed: int = 1, n: int = 48, book=BOOK):
 def test_three_solvers_agree(seed):
     found = check(program(seed))
     assert found["agree"], found
-    assert found["gap"] <= 1e-9
+    assert found["optimality_gap"] <= 1e-9
 
 
 def test_three_solvers_agree_with_integers():
