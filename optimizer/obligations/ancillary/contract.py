@@ -48,7 +48,7 @@ from optimizer.obligations.ancillary.blocks import (
     sold_all_or_nothing,
     strikes,
 )
-from optimizer.obligations.ancillary.products import ARMED, DOWN, OF_KIND, Product
+from optimizer.obligations.ancillary.products import ARMED, DOWN, OF_KIND, Product, two_settlements
 from optimizer.obligations.ancillary.set_point_deviation import deviation
 
 # Reserve that nothing pays for is not kept ready.
@@ -157,7 +157,7 @@ class Ancillary(Contract[ReserveMemory]):
     # --- money ------------------------------------------------------------------------------------------------------------------------
 
     def charges(self, its: Quantities[Any]) -> Iterable[Charge[Any]]:
-        forward = self._forward(its)
+        forward = two_settlements(its, self._rules)
         nothing = its.sum([])
         for product in self.products:
             word = product.lower()
@@ -182,15 +182,6 @@ class Ancillary(Contract[ReserveMemory]):
         carried = its.carried_mw(self.name, product) * its.hours
         lost = its.below(carried, np.stack([sold], axis=1), (paid, paid * its.number(0))) - sold * paid
         return Charge(f"{word}_failure", lost, "usd", its.during(None), self._cite(its, "ercot.as.imbalance", last=False))
-
-    def _forward(self, its: Quantities[Any]) -> Any:
-        """One where a day-ahead award is a forward, zero where failing to provide is charged, shape (n,)."""
-        ways = {on: rule(self._rules, "ercot.as.imbalance", on).value for on in dict.fromkeys(days(its.grid, its.site.market))}
-        one, zero = its.number(1), its.number(0)
-        return its.during(None) * np.array(
-            [one if ways[on] == "two settlements" else zero for on in days(its.grid, its.site.market)],
-            dtype=np.asarray(its.during(None)).dtype,
-        )
 
     def _cite(self, its: Quantities[Any], id_: str, last: bool = True) -> str:
         on = days(its.grid, its.site.market)[-1 if last else 0]
@@ -240,7 +231,7 @@ class Ancillary(Contract[ReserveMemory]):
 
     def _before_awards(self, program: Program, kept: Mapping[str, Any]) -> None:
         """Where failing to provide is charged there is no real-time price: what is still to be sold is weighed at the day-ahead price."""
-        open_ = 1.0 - self._forward(program)
+        open_ = 1.0 - two_settlements(program, self._rules)
         if not open_.any():
             return
         for product, mw in kept.items():
@@ -294,7 +285,7 @@ class Ancillary(Contract[ReserveMemory]):
             where = short > KEPT_MW
             if not where.any():
                 continue
-            price = np.where(self._forward(program) > 0, program.reserve_price(self.name, product), paid)
+            price = np.where(two_settlements(program, self._rules) > 0, program.reserve_price(self.name, product), paid)
             most, why, repair = float(short.max()), "", f"release {short.max():.3g} MW"
             gone, mw_per_rig = missing_rigs(program, self.scope.names(program.site), where)
             under = [over for over, lacks in zip(program.grid.intervals, where, strict=True) if lacks]

@@ -29,6 +29,8 @@ THRESHOLD_MARGIN_MW, THRESHOLD_MARGIN_SHARE = 1e-5, 2e-6
 # Breaks ties only: of equal plans, the one with more available intervals and with the term paid in full.
 AVAILABLE_TIE_BREAK_USD = 1e-4
 INF = float("inf")
+# The share of each interval within an event, and the performance there.
+Events = tuple[Floats, Expr | None]
 
 
 def add_standby(contract: ErsTerms, program: Program) -> None:
@@ -85,16 +87,7 @@ def _performed(contract: ErsTerms, program: Program, load: Expr, due: Any, event
     return done
 
 
-def _term(
-    contract: ErsTerms,
-    program: Program,
-    part: Term,
-    memory: ErsMemory,
-    due: Any,
-    here: Any,
-    there: Expr,
-    events: tuple[Floats, Expr | None],
-) -> Expr:
+def _term(contract: ErsTerms, program: Program, part: Term, memory: ErsMemory, due: Any, here: Any, there: Expr, events: Events) -> Expr:
     """The term's pay after the grid less before and less the offered price of its hours, in its last interval."""
     event, done = events
     inside = np.zeros(program.n, dtype=bool)

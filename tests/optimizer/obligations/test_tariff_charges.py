@@ -82,7 +82,7 @@ def test_the_law_holds_for_a_window(seed):
     ("wrong", "words"),
     [
         ({"method": "4cp", "hours": [13]}, "only a demand charge"),
-        ({"method": "ncp", "holidays": ["2026-07-04"]}, "nothing without weekdays"),
+        ({"method": "ncp", "holidays": ["2026-07-04"]}, "holidays need weekdays"),
         ({"method": "ncp", "hours": [24]}, "less than or equal to 23"),
     ],
 )
