@@ -1,4 +1,7 @@
-"""Time: intervals and grids in UTC; operating days, hour-ending labels and daylight saving are handled only here."""
+"""Time: intervals and grids in UTC; operating days, hour-ending labels and daylight saving are handled only here.
+
+Market rules: docs/rules.md#time-and-settlement-intervals.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Capacity: the seasons of MISO's planning year, and what a megawatt of capacity clears at in each (Planning Resource Auction)."""
+"""Capacity: the seasons of MISO's planning year, and what a megawatt of capacity clears at in each (Planning Resource Auction).
+
+Market rules: docs/rules.md#capacity-in-miso.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Money: lines, statements and findings in Decimal, and the only place where amounts are rounded."""
+"""Money: lines, statements and findings in Decimal, and the only place where amounts are rounded.
+
+Market rules: docs/rules.md#rounding-and-statements.
+"""
 
 from __future__ import annotations
 

@@ -11,6 +11,8 @@ it for dispatched where that pays and the LMP reaches both the offer and the net
 any more. Day-ahead awards are forwards, bought back at the real-time LMP.
 Spinning and supplemental reserve are sold beside it. Consumption is never raised for a baseline: what it is comes from the market's award
 of product BASELINE, else from the site file.
+
+Market rules: docs/rules.md#drr.
 """
 
 from __future__ import annotations

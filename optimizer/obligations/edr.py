@@ -3,6 +3,8 @@
     pay = offer x min(mw, baseline - load) from the call plus the notice to its recall, and a price for shutting down    MISO Schedule 30
 
 It promises nothing between calls, and is not for rigs that a load-modifying resource counts on.
+
+Market rules: docs/rules.md#edr.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""Hashrate sold to a pool at hashprice, less the pool's fee."""
+"""Hashrate sold to a pool at hashprice, less the pool's fee.
+
+Market rules: docs/rules.md#hashprice.
+"""
 
 from __future__ import annotations
 

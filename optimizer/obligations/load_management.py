@@ -5,6 +5,8 @@
 
 What a season pays for a verified kilowatt is spread over the hours in which it may be called. The utility verifies each event: where less
 came than was promised it pays less than this. Rigs under `sb6` run whenever they are not called: price never moves them.
+
+Market rules: docs/rules.md#load-management-and-large-load-service.
 """
 
 from __future__ import annotations

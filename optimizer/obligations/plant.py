@@ -1,4 +1,7 @@
-"""The site's own limits: interconnect, halls, ramp, minimum times, starts a minute, makers, and wear."""
+"""The site's own limits: interconnect, halls, ramp, minimum times, starts a minute, makers, and wear.
+
+Market rules: docs/rules.md#directed-curtailment.
+"""
 
 from __future__ import annotations
 

@@ -9,6 +9,8 @@
 
 A purchase settles at the load zone (LZ_WEST), metered load in ERCOT at the energy-weighted one (LZ_WEST_EW): two points, two lines. Where
 both are one point, the deviation is one line, as MISO prints it.
+
+Market rules: docs/rules.md#energy-in-ercot, docs/rules.md#miso-prices.
 """
 
 from __future__ import annotations

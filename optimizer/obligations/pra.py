@@ -6,6 +6,8 @@
 A season's peak is known when the season is over, like that of a month for transmission: until then a plan weighs each hour by the
 probability that it is the one, and the bill charges the hour that is the highest so far. What next year's capacity will clear at is not
 known either: this season's price stands for it.
+
+Market rules: docs/rules.md#capacity-in-miso.
 """
 
 from __future__ import annotations

@@ -7,6 +7,8 @@
 A month's peak is known when the month is over. Until then the plan weighs each interval by the probability that it is the one, and the bill
 charges the interval that is the highest so far; a later, higher system peak replaces it, also in the bill (docs/rules.md, Transmission
 charges).
+
+Market rules: docs/rules.md#transmission-charges.
 """
 
 from __future__ import annotations

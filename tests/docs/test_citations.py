@@ -84,3 +84,9 @@ def test_worked_examples_that_are_cited_are_on_the_page_of_rules() -> None:
     known = set(re.findall(r"^\| (EX-\w+) \|", (DOCS / "rules.md").read_text("utf-8"), re.M))
     named = {(file, example) for file, text in checked() for example in re.findall(r"\bEX-(?:\d+|[A-Z]+)", text)}
     assert sorted(f"{file}: {example}" for file, example in named if example not in known) == []
+
+
+def test_every_section_of_the_rules_is_cited_by_code() -> None:
+    code = [text for file, text in checked() if file.endswith((".py", ".toml"))]
+    cited = {anchor[1:] for text in code for page, anchor in PAGE.findall(text) if page == "rules.md"}
+    assert sections("rules.md") - cited - {"market-rules", "worked-examples"} == set()

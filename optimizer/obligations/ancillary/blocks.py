@@ -3,6 +3,8 @@
 block          all or nothing, constant over its award
 instruction I  low x I <= load before - load <= high x I     95 to 150 %, the load of the minutes before it (Nodal Protocols 8.1.1.4.3)
 strikes        two failed instructions in a rolling 365 days disqualify
+
+Market rules: docs/rules.md#interruptible-loads.
 """
 
 from __future__ import annotations

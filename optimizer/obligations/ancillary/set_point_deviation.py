@@ -1,4 +1,7 @@
-"""Set points: what a controllable load owes for the energy outside the tolerance about its average set point."""
+"""Set points: what a controllable load owes for the energy outside the tolerance about its average set point.
+
+Market rules: docs/rules.md#set-points.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""ERS: the calendar of ERCOT's Emergency Response Service and the factors its pay is cut by; in any kind of number."""
+"""ERS: the calendar of ERCOT's Emergency Response Service and the factors its pay is cut by; in any kind of number.
+
+Market rules: docs/rules.md#ers.
+"""
 
 from __future__ import annotations
 

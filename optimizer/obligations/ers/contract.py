@@ -7,6 +7,8 @@
 A span pays what the term is worth after it less what it was worth before, what is still ahead taken as available. Deployments that use
 up the term's hours end the obligation with that day, or begin it anew where renewal was chosen: then each of the two is paid by factors of
 its own.
+
+Market rules: docs/rules.md#ers.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""What a load did under an ERS contract: available hours, events, tests, and hours deployed. For bills."""
+"""What a load did under an ERS contract: available hours, events, tests, and hours deployed. For bills.
+
+Market rules: docs/rules.md#ers.
+"""
 
 from __future__ import annotations
 

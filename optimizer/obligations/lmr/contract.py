@@ -3,6 +3,8 @@
 credit     = ZRC x days x the auction's $/MW-day of the season                          MISO Tariff, Module E-1 (BPM-011)
 due        from the instruction plus the registered notice to its recall: load <= firm service level, or <= baseline - mw
 missing    = max(0, load - that), costs real-time LMP + a share of RSG, and its part of so many days of credit
+
+Market rules: docs/rules.md#lmr.
 """
 
 from __future__ import annotations
