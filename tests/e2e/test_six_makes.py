@@ -20,6 +20,7 @@ from tests.e2e.test_simulated_day import post_call
 
 FILE = default_file("six-makes.toml")
 RIGS = 3
+NIGHT = "2026-08-20T06:00:00Z"  # one in the morning in Texas: power is so cheap that every rig wakes into its highest mode
 
 
 def site_file_with_few_rigs(folder: Path) -> Path:
@@ -54,7 +55,7 @@ def test_rigs_of_six_makes_sleep_on_a_deployed_call_and_wake_on_its_recall(tmp_p
     need_ports(Dialect.ANTMINER)
     data = tmp_path / "data"
     secret = run_json("keys", "add", "qse", "--scope", "dispatch", "--data", data)["secret"]
-    with running_site(data, "--config", str(site_file_with_few_rigs(tmp_path)), "--speed", "180") as site:
+    with running_site(data, "--config", str(site_file_with_few_rigs(tmp_path)), "--from", NIGHT, "--speed", "180") as site:
         full = 6 * RIGS
         site.wait("all rigs hash", lambda: rigs_hashing(site.get("fleet")) == full, 120)
 
