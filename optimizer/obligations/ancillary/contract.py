@@ -9,9 +9,7 @@ Day-ahead awards are paid at the day-ahead price. From 2025-12-05 (RTC+B) they a
     site cash = DA award x h x MCPC(DAM) + (real-time award - DA award) x h x MCPC(real time)          Nodal Protocols 6.7
 
 Before, what was awarded and not carried cost its day-ahead price again (failure to provide). Under set points the load owes a deviation
-charge outside a tolerance. Deployments are calls under the contract's name: bounds before every price.
-
-Market rules: docs/rules.md#ancillary-services.
+charge outside a tolerance. Deployments are calls under the contract's name: bounds before every price (docs/rules.md#ancillary-services).
 """
 
 from __future__ import annotations
