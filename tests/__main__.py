@@ -20,8 +20,8 @@ CHECKS = (
     ("mypy", [BIN / "mypy"]),
     ("import contracts", [BIN / "lint-imports"]),
 )
-# `loadgroup` hands out one test at a time but for those that must wait for each other, in the order of tests/conftest.py.
-TWO_AT_A_TIME = ["-n", "2", "--dist", "loadgroup", "--no-loadscope-reorder"]
+# tests/conftest.py makes the scheduler: one test at a time to each process, but those that must wait for each other to the same.
+TWO_AT_A_TIME = ["-n", "2", "--dist", "loadscope", "--no-loadscope-reorder"]
 MEMORY_DISK = Path("/dev/shm")
 NEEDED_BYTES = 4 * 2**30
 

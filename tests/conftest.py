@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import Any
 
 import pytest
 
-ROOT = Path(__file__).parents[1]
 # Tests that start whole sites or a browser: one at a time, as each wants most of a core at its own pace.
 RUNNING_SITES = ("tests/e2e/", "tests/browser/", "tests/docs/test_readme.py", "tests/dispatch/service/test_demo.py")
 # Tests that listen on loopback addresses written into their module: one at a time within a module, modules beside each other.
@@ -28,8 +27,6 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         if reason := left_out(item, wanted):
             item.add_marker(pytest.mark.skip(reason=reason))
-        if group := group_of(item):
-            item.add_marker(pytest.mark.xdist_group(group))
     items.sort(key=longest_first)
 
 
@@ -44,9 +41,9 @@ def left_out(item: pytest.Item, wanted: str) -> str:
     return "" if wanted == "sample" and sample else "a long round: ./loadstone test --all"
 
 
-def group_of(item: pytest.Item) -> str:
+def group_of(node_id: str) -> str:
     """The group of tests that never run at the same time, because they share addresses or start whole sites; empty for most tests."""
-    file = item.path.relative_to(ROOT).as_posix()
+    file = node_id.partition("::")[0]
     if file.startswith(RUNNING_SITES):
         return "running-site"
     return file if file.startswith(FIXED_ADDRESSES) else ""
@@ -55,4 +52,16 @@ def group_of(item: pytest.Item) -> str:
 def longest_first(item: pytest.Item) -> tuple[bool, float]:
     """Sites run at their own pace and begin at once; then by what a test may take, so that no long one is left for the end."""
     mark = item.get_closest_marker("timeout")
-    return group_of(item) != "running-site", -float(mark.args[0] if mark else 0)
+    return group_of(item.nodeid) != "running-site", -float(mark.args[0] if mark else 0)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """With `--dist loadscope`: one test at a time to each process, but the tests of a group to one process."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class GroupScheduling(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return group_of(nodeid) or nodeid
+
+    return GroupScheduling(config, log) if config.getvalue("dist") == "loadscope" else None
