@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from fractions import Fraction as F
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -201,9 +201,8 @@ def transmission(d: Days, c: Mapping[str, Any], names: Sequence[str]) -> F:
         for t in here:
             quarters.setdefault(int(d.edges[t].timestamp()) // 900, []).append(t)
         highest = max(sum((d.load(names, t) for t in q), F(0)) / sum((d.hours(t) for t in q), F(0)) for q in quarters.values())
-        goes_on = number == 0 and _billing((d.edges[0] - timedelta(seconds=1)).astimezone(ZoneInfo(d.tz)), method) == next(iter(periods))
-        known = frac(d.memory.get("own_peak_mw", 0))
-        paid = max(known, contract) if goes_on else F(0)
+        known = max(frac(d.memory.get("own_peak_mw", 0)), contract if d.memory.get("least_is_billed") else F(0))
+        paid = known if number == 0 else F(0)
         usd -= max(F(0), max(highest, contract) - paid) * (rate / 12 if method == "ncp" else rate)
     return usd
 

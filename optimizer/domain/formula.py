@@ -129,12 +129,14 @@ class Quantities(Protocol[V]):
         ...
 
     def mean(self, quantity: V, periods: NDArray[np.int64]) -> V:
-        """The time-weighted mean of a quantity over the period of each interval, as far as the grid holds it (periods.py)."""
+        """The time-weighted mean of a quantity over the period of each interval, as far as the grid holds it and it is known (periods.py).
+        A gap stays a gap."""
         ...
 
-    def highest(self, quantity: V, periods: NDArray[np.int64], floor: Rate) -> V:
-        """By how much the highest of a quantity in its period passes `floor`: each interval's raise over all before it when settling, the
-        same sum in the period's first interval in a program. What it costs must not be positive, or a program would not be exact."""
+    def highest(self, quantity: V, periods: NDArray[np.int64], floor: Rate, least: Rate | None = None) -> V:
+        """By how much the highest of a quantity in its period, counted with at least `least`, passes `floor`: each interval's raise over
+        all before it when settling, the same sum in the period's first interval in a program. What it costs must not be positive, or a
+        program would not be exact."""
         ...
 
     def short(self, quantity: V, periods: NDArray[np.int64], need: Rate, before: tuple[float, float] = (0.0, 0.0)) -> V:

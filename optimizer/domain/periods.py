@@ -48,32 +48,41 @@ def shares(periods: Ints, hours: Floats) -> tuple[tuple[Ints, Floats], ...]:
     return tuple((at, np.where(within, hours[at] / whole, 0.0)) for at, within in steps_within(periods))
 
 
-def highest_of(quantity: Numbers, periods: Ints, floor: Numbers, nothing: Any) -> Numbers:
-    """The same of numbers: each interval's raise over the floor and all before it. A gap raises nothing and has no number."""
+def highest_of(quantity: Numbers, periods: Ints, floor: Numbers, nothing: Any, least: Numbers | None = None) -> Numbers:
+    """The same of numbers: each interval's raise over the floor and all before it. A gap raises nothing and has no number; `least` is
+    reached in the first interval of its period that is no gap."""
     out = np.array(quantity, dtype=quantity.dtype)
     reached: Any = nothing
+    begins = True
     for t, value in enumerate(quantity):
         if t == 0 or periods[t] != periods[t - 1]:
-            reached = floor[t]
+            reached, begins = floor[t], True
         if value != value:
             continue
+        if begins and least is not None:
+            value = max(value, least[t])
+        begins = False
         out[t] = max(value - reached, nothing)
         reached = max(value, reached)
     return out
 
 
 def short_of(quantity: Numbers, periods: Ints, need: Numbers, before: tuple[Any, Any], nothing: Any) -> Numbers:
-    """The same of numbers. A gap neither counts nor is asked for."""
+    """The same of numbers, in the last interval of a period that is no gap. A gap neither counts nor is asked for."""
     out = np.array(need, dtype=need.dtype)
+    out[:] = nothing
     have, needed = before
     owed = max(needed - have, nothing)
+    last = None
     for t, value in enumerate(quantity):
         if t and periods[t] != periods[t - 1]:
-            have, needed, owed = nothing, nothing, nothing
-        if value == value and need[t] == need[t]:
-            have, needed = have + value, needed + need[t]
-        last = t + 1 == len(periods) or periods[t + 1] != periods[t]
-        out[t] = max(needed - have, nothing) - owed if last else nothing
+            have, needed, owed, last = nothing, nothing, nothing, None
+        if value != value or need[t] != need[t]:
+            continue
+        have, needed = have + value, needed + need[t]
+        if last is not None:
+            out[last] = nothing
+        out[t], last = max(needed - have, nothing) - owed, t
     return out
 
 

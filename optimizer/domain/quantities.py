@@ -152,14 +152,16 @@ class ActualQuantities:
     def mean(self, quantity: Numbers, periods: NDArray[np.int64]) -> Numbers:
         if len(np.unique(periods)) == len(periods):
             return quantity
+        zero, gap = self.number(0), np.array([value != value for value in quantity], dtype=np.bool_)
+        known = np.where(gap, zero, quantity)
         weighed, weight = self._nothing, self._nothing
         for at, within in period_sums.steps_within(periods):
-            hours = self.hours[at] * np.where(within, self.number(1), self.number(0))
-            weighed, weight = weighed + quantity[at] * hours, weight + hours
-        return np.asarray(weighed / weight)
+            hours = self.hours[at] * np.where(within & ~gap[at], self.number(1), zero)
+            weighed, weight = weighed + known[at] * hours, weight + hours
+        return np.where(gap, quantity, weighed / np.where(gap, self.number(1), weight))
 
-    def highest(self, quantity: Numbers, periods: NDArray[np.int64], floor: Numbers) -> Numbers:
-        return period_sums.highest_of(quantity, periods, floor, self.number(0))
+    def highest(self, quantity: Numbers, periods: NDArray[np.int64], floor: Numbers, least: Numbers | None = None) -> Numbers:
+        return period_sums.highest_of(quantity, periods, floor, self.number(0), least)
 
     def short(self, quantity: Numbers, periods: NDArray[np.int64], need: Numbers, before: tuple[float, float] = (0.0, 0.0)) -> Numbers:
         return period_sums.short_of(quantity, periods, need, (self.number(before[0]), self.number(before[1])), self.number(0))

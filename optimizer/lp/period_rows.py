@@ -13,9 +13,14 @@ from optimizer.lp.blocks import Blocks
 from optimizer.lp.expr import Expr
 
 
-def highest(program: Blocks, quantity: Expr, periods: Ints, floor: Floats) -> Expr:
-    """One column a period for what is above the floor, in the period's first interval."""
+def highest(program: Blocks, quantity: Expr, periods: Ints, floor: Floats, least: Floats | None = None) -> Expr:
+    """One column a period for what is above the floor and `least`, in the period's first interval; with it what `least` is above the
+    floor."""
     first = leads(periods)
+    if least is not None:
+        begins = first == np.arange(len(periods))
+        above = highest(program, quantity, periods, np.maximum(floor, least))
+        return above + np.where(begins, np.maximum(0.0, least - floor), 0.0)
     _, most = quantity.range(program.lower, program.upper)
     top = np.maximum.reduceat(np.maximum(0.0, most - floor), np.unique(first))
     upper = np.zeros(program.n)

@@ -111,8 +111,8 @@ class Program(Blocks):
     def mean(self, quantity: Expr, periods: Ints) -> Expr:
         return total([quantity.at_positions(at) * share for at, share in shares(periods, self.hours)], self.n)
 
-    def highest(self, quantity: Expr, periods: Ints, floor: Floats) -> Expr:
-        return period_rows.highest(self, quantity, periods, floor)
+    def highest(self, quantity: Expr, periods: Ints, floor: Floats, least: Floats | None = None) -> Expr:
+        return period_rows.highest(self, quantity, periods, floor, least)
 
     def short(self, quantity: Expr, periods: Ints, need: Floats, before: tuple[float, float] = (0.0, 0.0)) -> Expr:
         return period_rows.short(self, quantity, periods, need, before)

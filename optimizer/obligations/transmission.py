@@ -22,7 +22,7 @@ import numpy as np
 from pydantic import AfterValidator, Field, model_validator
 
 from markets.facts import Call
-from markets.grid import Grid, Interval, OperatingDay, month_span, months, utc
+from markets.grid import Interval, OperatingDay, month_span, months, utc
 from markets.outlook import PeakWindow
 from optimizer.domain.actuals import Actuals
 from optimizer.domain.array_types import Floats, Ints
@@ -31,7 +31,7 @@ from optimizer.domain.contract_progress import ContractProgress
 from optimizer.domain.formula import Bounds, Charge, Quantities
 from optimizer.domain.memory import PeriodMemory
 from optimizer.domain.net_load import net_mwh
-from optimizer.domain.periods import clock, leads
+from optimizer.domain.periods import clock
 from optimizer.domain.quantities import ActualQuantities
 from optimizer.domain.site import NotNegative, Positive, Site, Written, meters_in
 from optimizer.lp.program import Program
@@ -71,9 +71,14 @@ class Avoid(Written):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OwnPeakMemory(PeriodMemory):
-    """The site's own highest metered load of the month (ncp) or year (mbd) so far, MW."""
+    """The month (ncp) or year (mbd) so far.
+
+    own_peak_mw       the site's own highest metered load, MW
+    least_is_billed   whether a bill of the period holds `contract_mw` already: it does once any hour of the period is billed
+    """
 
     own_peak_mw: float = 0.0
+    least_is_billed: bool = False
 
 
 class Transmission(Contract[OwnPeakMemory]):
@@ -145,11 +150,9 @@ class Transmission(Contract[OwnPeakMemory]):
             yield Charge("coincident_peak", load * at_peak, "mw", rate, self._cited(its))
             return
         period = self._periods(month)
-        before, at_start = self._before(its, period)
-        contract = its.during(None) * its.number(self.contract_mw or 0.0)
+        least = its.during(None) * its.number(self.contract_mw or 0.0)
         metered = its.mean(load, clock(its.grid, self.metered_min)) * self._inside(its)
-        raised = its.highest(metered, period, np.maximum(before, contract))
-        raised = raised + np.maximum(contract - before, its.number(0)) * at_start
+        raised = its.highest(metered, period, self._billed_before(its, period), least)
         if self.method == "ncp":
             rate = _counts(its, month, self.counted_months) * (-per_mw / its.number(12))
             yield Charge("demand", raised, "mw", rate, RULES["ncp"], over_period=True)
@@ -165,7 +168,13 @@ class Transmission(Contract[OwnPeakMemory]):
         metered = its.mean(self._load_mw(its), clock(its.grid, self.metered_min)) * self._inside(its)
         here = [float(mw) for mw, number in zip(metered, period, strict=True) if number == period[-1] and mw == mw]
         last = int(period[-1])
-        return replace(memory, period=last, own_peak_mw=max([memory.of_period(last).own_peak_mw, *here]))
+        before = memory.of_period(last)
+        return replace(
+            memory,
+            period=last,
+            own_peak_mw=max([before.own_peak_mw, *here]),
+            least_is_billed=before.least_is_billed or bool(here),
+        )
 
     def progress(self, memory: OwnPeakMemory, day: OperatingDay) -> Iterable[ContractProgress]:
         """The site's own peak so far, of the month (ncp) or of the year (mbd)."""
@@ -246,14 +255,11 @@ class Transmission(Contract[OwnPeakMemory]):
         """Months, or for mbd years from `cp_year_start` (October) on."""
         return (month - ((self.cp_year_start or 10) - 1)) // 12 if self.method == "mbd" else month
 
-    def _before(self, its: Quantities[Any], period: Ints) -> tuple[Any, Any]:
-        """The highest load of the first interval's period before the grid, and in which intervals a period begins."""
-        known = its.during(None) * its.number(self.memory_from(its.memories).of_period(int(period[0])).own_peak_mw)
-        nothing, one = its.number(0), its.number(1)
-        ago = months(its.site.market, Grid(its.grid.edges[:2] - 1))
-        begins = np.append(self._periods(ago)[0] != period[0], period[1:] != period[:-1])
-        first = (period == period[0]) & (not begins[0])
-        return np.where(first, known, nothing), np.where(begins & (leads(period) == np.arange(len(period))), one, nothing)
+    def _billed_before(self, its: Quantities[Any], period: Ints) -> Any:
+        """What is billed of each interval's period before the grid, MW: nothing of a period that begins on it."""
+        memory = self.memory_from(its.memories).of_period(int(period[0]))
+        billed_mw = max(memory.own_peak_mw, self.contract_mw or 0.0) if memory.least_is_billed else memory.own_peak_mw
+        return np.where(period == period[0], its.number(billed_mw), its.number(0))
 
 
 def _counts(its: Quantities[Any], month: Ints, counted: Sequence[int]) -> Any:

@@ -101,7 +101,7 @@ def transmission(rng: np.random.Generator, where: Site, over: Grid) -> Terms:
     own = {} if coincident or rng.random() < 0.5 else {"contract_mw": _usd(rng, 0.5, 8)}
     avoid = [{"from": over.intervals[1].start, "to": over.intervals[3].start, "mw": _usd(rng, 0, 3)}] if rng.random() < 0.3 else []
     contract = with_market_rules(Transmission(method=method, usd_per_kw_year=_usd(rng, 20, 80), avoid=avoid, **own))
-    known = {} if coincident or rng.random() < 0.5 else {"own_peak_mw": _usd(rng, 0, 6)}
+    known = {} if coincident or rng.random() < 0.5 else {"own_peak_mw": _usd(rng, 0, 6), "least_is_billed": bool(rng.random() < 0.5)}
     return Terms(contract, INTERVAL if coincident else TOTAL, memory=known)
 
 

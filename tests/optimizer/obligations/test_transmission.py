@@ -117,6 +117,29 @@ def test_a_demand_charge_begins_anew_each_month_and_bills_at_least_the_contract(
     assert settle((summer,), real).net_usd == Decimal("-5000.00")
 
 
+@pytest.mark.parametrize("method", ["ncp", "mbd"])
+def test_the_least_demand_is_owed_once_in_each_period_that_a_bill_touches(method):
+    """A site that starts in the middle of a month or year, with a gap at first, and is billed in two parts."""
+    contract = Transmission(method=method, usd_per_kw_year=120.0, contract_mw=2.0)
+    per_mw = Decimal(-10_000 if method == "ncp" else -120_000)
+    whole = metered(one(), grid(4), ["NaN", "1", "1.5", "0.5"])
+    assert [(line.over, line.amount_usd) for line in settle((contract,), whole).lines] == [(grid(4).intervals[1], 2 * per_mw)]
+    memory = contract.remember(contract.memory_type(), whole)
+    assert memory.least_is_billed and memory.own_peak_mw == 1.5
+    later = replace(metered(one(), grid(2), ["1", "3"]), memory={contract.name: memory})
+    assert settle((contract,), later).net_usd == per_mw, "1 MW above the contract's 2 MW, which are billed already"
+    nothing = metered(one(), grid(2), ["NaN", "NaN"])
+    assert not settle((contract,), nothing).lines and not contract.remember(contract.memory_type(), nothing).least_is_billed
+    elsewhen = replace(later, memory={contract.name: replace(memory, period=(memory.period or 0) - 1)})
+    assert settle((contract,), elsewhen).net_usd == 3 * per_mw
+
+
+def test_half_an_hour_with_a_gap_is_metered_by_what_is_known():
+    contract = Transmission(method="ncp", usd_per_kw_year=12.0, interval_min=30)
+    real = metered(one(), grid(4), ["NaN", "3", "2", "2"])
+    assert [(line.over, line.quantity) for line in settle((contract,), real).lines] == [(grid(4).intervals[1], 3)]
+
+
 def test_thirty_minute_demand_is_the_mean_of_two_quarters():
     contract = Transmission(method="ncp", usd_per_kw_year=12.0, interval_min=30)
     real = metered(one(), grid(4), ["0", "3", "2", "2"])

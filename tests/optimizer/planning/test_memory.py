@@ -26,6 +26,7 @@ HOURS = 8
 
 CONTRACTS = {
     "demand": Transmission(method="ncp", usd_per_kw_year=120.0, contract_mw=1.0),
+    "demand under the contract's": Transmission(method="ncp", usd_per_kw_year=120.0, contract_mw=5.0),
     "demand of half hours": Transmission(method="ncp", usd_per_kw_year=120.0, interval_min=30),
     "minimum demand": Transmission(method="mbd", usd_per_kw_year=80.0, cp_year_start=9),
     "coincident peak": Transmission(method="4cp", usd_per_kw_year=70.0),
