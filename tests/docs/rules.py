@@ -9,7 +9,7 @@ from tests.docs.generated import write
 
 PAGE = "rules.md"
 
-# The part of the page that a rule stands in, by how its id begins; the longest beginning counts.
+# The part of the page that holds a rule, by how its id begins; the longest beginning counts.
 PARTS = {
     "ercot.market_clock": "time",
     "ercot.settlement_interval": "time",
