@@ -1,4 +1,4 @@
-"""The pages name everything there is, and what they show is valid: links, commands, code, documents."""
+"""The pages name every command, option, plug-in and value, and what they show is valid: links, commands, code, documents."""
 
 from __future__ import annotations
 
@@ -88,13 +88,13 @@ def section(text: str, heading: str) -> str:
 
 
 @pytest.mark.parametrize(("name", "command"), list(commands()), ids=lambda part: part if isinstance(part, str) else "")
-def test_every_command_and_every_option_stands_in_its_page(name: str, command: Any) -> None:
+def test_every_command_and_option_is_on_its_page(name: str, command: Any) -> None:
     said = set(re.findall(r"--[a-z][a-z-]*", section(page("reference/commands.md"), name)))
     assert said == options(command)
     assert command.help
 
 
-def test_the_page_of_commands_names_no_others() -> None:
+def test_the_page_of_commands_names_no_other_command() -> None:
     assert set(re.findall(r"^## (.*)$", page("reference/commands.md"), re.M)) == {name for name, _ in commands()}
 
 
@@ -110,7 +110,7 @@ def test_the_page_of_commands_names_no_others() -> None:
         (plugins.DRIVERS, "reference/rigs.md", "### `{}`\n"),
     ],
 )
-def test_everything_that_is_offered_has_its_heading(group: str, where: str, mark: str) -> None:
+def test_every_built_in_has_a_heading(group: str, where: str, mark: str) -> None:
     assert [word for word in plugins.installed(group) if f"\n{mark.format(word)}" not in page(where)] == []
 
 
@@ -134,7 +134,7 @@ def test_every_option_of_an_obligation_is_named(word: str) -> None:
     ],
     ids=["facts", "price bases", "entries", "tables", "outcomes", "faults"],
 )
-def test_every_word_that_stands_in_data_is_explained(names: Any, where: str) -> None:
+def test_every_value_in_documents_is_explained(names: Any, where: str) -> None:
     assert [str(name) for name in names if f"`{name}`" not in page(where)] == []
 
 
@@ -142,7 +142,7 @@ def test_every_word_that_stands_in_data_is_explained(names: Any, where: str) -> 
 
 
 @pytest.mark.parametrize("path", PAGES, ids=lambda p: p.relative_to(ROOT).as_posix())
-def test_blocks_are_what_they_say(path: Path) -> None:
+def test_every_block_is_valid_for_its_kind(path: Path) -> None:
     for kind, body in blocks(path):
         if kind == "toml":
             tomllib.loads(body)
@@ -154,11 +154,11 @@ def test_blocks_are_what_they_say(path: Path) -> None:
             for line in body.strip().splitlines():
                 typed(line)
         else:
-            assert kind == "text", f"a block of {kind!r} is neither checked nor a picture"
+            assert kind == "text", f"a block of {kind!r} is neither checked nor a drawing"
 
 
 def typed(line: str) -> None:
-    """A line of a terminal: a command with options that exist, or a question to a route that exists."""
+    """Check a line of a terminal: a command with options that exist, or a request to a route that exists."""
     words = shlex.split(line, comments=True)
     if words[0] == "curl":
         path = re.search(r"http://127\.0\.0\.1:8787(/[^'\s?]*)", line)
@@ -173,13 +173,13 @@ def typed(line: str) -> None:
     command.make_context("loadstone", rest)
 
 
-def test_the_tutorials_calls_are_calls() -> None:
+def test_the_calls_of_the_tutorial_are_valid() -> None:
     book = load_site_file(default_file(DEMO_SITE)).book
     found = [json.loads(body) for kind, body in blocks(DOCS / "tutorial.md") if kind == "json"]
     assert [parse_call(call, book, AT).kind for call in found] == ["deploy", "recall"]
 
 
-def test_the_chain_can_be_checked_by_what_the_page_says(tmp_path: Path) -> None:
+def test_the_code_on_the_journal_page_checks_a_chain(tmp_path: Path) -> None:
     engine = open_ledger(tmp_path)
     token = lease.take(engine, "here", 60.0)
     journal = SqlJournal(engine, token)

@@ -36,7 +36,7 @@ def test_every_block_runs(tmp_path: Path) -> None:
                 for line in body.strip().splitlines():
                     execute(line, tmp_path, running)
             else:
-                assert kind == "text", f"a block of {kind} is neither run nor a picture"
+                assert kind == "text", f"a block of {kind} is neither run nor a drawing"
     assert kinds.count("sh") >= 9 and "toml" in kinds and "json" in kinds
 
 

@@ -11,6 +11,6 @@ def test_the_tables_are_those_of_the_file() -> None:
     assert not generated.stale(rules.PAGE, rules.parts()), "run `python -m tests.docs.rules`"
 
 
-def test_every_rule_stands_in_one_table() -> None:
+def test_every_rule_is_in_one_table() -> None:
     text, rules_of_the_file = page(rules.PAGE), default_market_rules().rules
     assert sum(text.count(f"| `{id_}` |") for id_ in {rule.id for rule in rules_of_the_file}) == len(rules_of_the_file)
