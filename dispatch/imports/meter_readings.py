@@ -1,5 +1,8 @@
 """Checks the meter readings of one file: readings that are missing, duplicate, overlapping or in another unit become findings and are
-left out."""
+left out.
+
+A reading that is a thousand times, or a thousandth of, those beside it may be in another unit, or a real trip of the site: it is kept as
+doubtful, and telemetry decides when the day is settled."""
 
 from __future__ import annotations
 
@@ -14,6 +17,8 @@ from markets.grid import Interval
 from optimizer.domain.money import Finding
 
 ACTUAL, ESTIMATED = "actual", "estimated"
+# Qualities of a reading that telemetry must confirm: far below, or far above, those beside it.
+DOUBTFUL_LOW, DOUBTFUL_HIGH = "doubtful-low", "doubtful-high"
 DELIVERED, RETURNED = "delivered", "returned"
 MWH_PER = {"wh": Decimal("1e-6"), "kwh": Decimal("1e-3"), "mwh": Decimal(1), "w": Decimal("1e-6"), "kw": Decimal("1e-3"), "mw": Decimal(1)}
 POWER = ("w", "kw", "mw")
@@ -26,7 +31,8 @@ NAMED = 20
 
 @dataclass(frozen=True, slots=True)
 class MeterReading:
-    """Net energy of a meter over an interval, MWh before losses; negative flows out. `quality` is actual or estimated, `row` its place."""
+    """Net energy of a meter over an interval, MWh before losses; negative flows out. `quality` is actual, estimated or doubtful, `row` its
+    place."""
 
     meter: str
     over: Interval
@@ -55,11 +61,18 @@ class RawReading:
 
 @dataclass(frozen=True, slots=True)
 class ImportedReadings:
-    """The readings of a file that can be settled, by meter and time, and what is wrong with the rest. `rows` were read."""
+    """The readings of a file that can be settled, by meter and time, those that count only where telemetry agrees, and what is wrong with
+    the rest. `rows` were read."""
 
     readings: tuple[MeterReading, ...]
     findings: tuple[Finding, ...]
     rows: int
+    doubtful: tuple[MeterReading, ...] = ()
+
+    @property
+    def kept(self) -> tuple[MeterReading, ...]:
+        """All that is kept of the file."""
+        return (*self.readings, *self.doubtful)
 
 
 def checked_readings(raws: Sequence[RawReading], findings: Iterable[Finding], rows: int, most_mw: float | None = None) -> ImportedReadings:
@@ -70,12 +83,14 @@ def checked_readings(raws: Sequence[RawReading], findings: Iterable[Finding], ro
         channels.setdefault((raw.meter, raw.flow), []).append(raw)
     kept = {key: _channel(of, found, most_mw) for key, of in channels.items()}
     readings: list[MeterReading] = []
+    doubtful: list[MeterReading] = []
     for meter in dict.fromkeys(meter for meter, _ in channels):
         delivered, returned = kept.get((meter, DELIVERED), []), kept.get((meter, RETURNED))
         netted = _net(delivered, returned, found) if returned is not None else [_reading(r) for r in delivered]
-        readings += netted
+        readings += [r for r in netted if r.quality in (ACTUAL, ESTIMATED)]
+        doubtful += [r for r in netted if r.quality not in (ACTUAL, ESTIMATED)]
         found += _missing(meter, netted)
-    return ImportedReadings(tuple(readings), tuple(found), rows)
+    return ImportedReadings(tuple(readings), tuple(found), rows, tuple(doubtful))
 
 
 def _channel(raws: list[RawReading], found: list[Finding], most_mw: float | None) -> list[RawReading]:
@@ -121,19 +136,23 @@ def _apart(raws: list[RawReading], found: list[Finding]) -> list[RawReading]:
 
 
 def _like_neighbours(raws: list[RawReading], found: list[Finding]) -> list[RawReading]:
-    """Without rows that are a thousand times, or a thousandth of, those beside them."""
-    kept = []
+    """With rows that are a thousand times, or a thousandth of, those beside them marked as doubtful."""
+    out = []
     power = [abs(raw.mwh) / _hours(raw) for raw in raws]
+    low, high = THOUSAND
     for n, raw in enumerate(raws):
         beside = [p for p in (*power[max(0, n - NEIGHBOURS) : n], *power[n + 1 : n + 1 + NEIGHBOURS]) if p]
         middle = median(beside) if len(beside) >= NEIGHBOURS else Decimal(0)
-        low, high = THOUSAND
-        if middle and power[n] and (low <= power[n] / middle <= high or low <= middle / power[n] <= high):
-            text = f"row {raw.row}: {raw.value} {raw.unit} beside readings of about a thousand times more or less, another unit? not used"
-            found.append(Finding("unit-mixed", text))
-        else:
-            kept.append(raw)
-    return kept
+        quality = raw.quality
+        if middle and power[n] and low <= power[n] / middle <= high:
+            quality = DOUBTFUL_HIGH
+        elif middle and power[n] and low <= middle / power[n] <= high:
+            quality = DOUBTFUL_LOW
+        if quality != raw.quality:
+            what = f"row {raw.row}: {raw.value} {raw.unit} beside readings of about a thousand times more or less"
+            found.append(Finding("unit-mixed", f"{what}, another unit or a trip? used only where telemetry agrees"))
+        out.append(replace(raw, quality=quality))
+    return out
 
 
 def _net(delivered: list[RawReading], returned: list[RawReading], found: list[Finding]) -> list[MeterReading]:
@@ -145,7 +164,7 @@ def _net(delivered: list[RawReading], returned: list[RawReading], found: list[Fi
         if other is None:
             found.append(Finding("missing", f"row {raw.row}: {_span(raw.over)} has no row of what flowed out: not used"))
             continue
-        quality = ESTIMATED if ESTIMATED in (raw.quality, other.quality) else ACTUAL
+        quality = next((q for q in (DOUBTFUL_HIGH, DOUBTFUL_LOW, ESTIMATED) if q in (raw.quality, other.quality)), ACTUAL)
         out.append(replace(_reading(raw), mwh=raw.mwh - other.mwh, quality=quality))
     for raw in back.values():
         found.append(Finding("missing", f"row {raw.row}: {_span(raw.over)} has no row of what was drawn: not used"))

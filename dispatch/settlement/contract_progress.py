@@ -1,13 +1,16 @@
-"""How far contracts with a month, a season or a year have come at the end of a day, from what each remembers of the time up to then."""
+"""Figures of contracts beside their lines: how far those with a month, a season or a year have come at the end of a day, and the quantities
+behind their bills."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from dispatch.settlement.document import Figure
+from dispatch.settlement.document import BilledQuantityRow, Figure
 from markets.grid import OperatingDay
 from optimizer.domain.actuals import Actuals
+from optimizer.domain.money import plain
 from optimizer.domain.obligation import Obligation
+from optimizer.domain.quantities import ActualQuantities
 from optimizer.settlement.settle import with_settling_contracts
 
 
@@ -18,4 +21,14 @@ def contract_progress(book: Sequence[Obligation], actuals: Actuals, day: Operati
         {"name": progress.name, "value": f"{progress.value:.4f}", "unit": progress.unit, "how": progress.how}
         for o in book
         for progress in o.progress(o.remember(o.memory_from(then.memory), then), day)
+    ]
+
+
+def billed_quantities(book: Sequence[Obligation], actuals: Actuals) -> list[BilledQuantityRow]:
+    """The quantities behind the bill of every contract that counts any, in the book's order."""
+    its = ActualQuantities.of(with_settling_contracts(book, actuals))
+    return [
+        {"obligation": o.name, "name": d.name, "quantity": plain(d.quantity), "unit": d.unit, "how": d.how}
+        for o in book
+        for d in o.billed_quantities(its)
     ]

@@ -7,7 +7,7 @@ from datetime import datetime
 from sqlalchemy import Engine
 
 from dispatch.settlement import versions
-from dispatch.settlement.contract_progress import contract_progress
+from dispatch.settlement.contract_progress import billed_quantities, contract_progress
 from dispatch.settlement.counterfactuals import counterfactuals
 from dispatch.settlement.day_content import DayResults, day_content
 from dispatch.settlement.document import DayStatement
@@ -46,7 +46,9 @@ def settle_day(
     strategies = counterfactuals(measured)
     differences = plan_differences(book, actuals, measured.record.plans)
     progress = contract_progress(book, actuals, day)
-    content = day_content(measured, DayResults(bill, promises, findings, strategies, differences, progress))
+    content = day_content(
+        measured, DayResults(bill, promises, findings, strategies, differences, progress, billed_quantities(book, actuals))
+    )
     if known_at is not None:
         return versions.version_known_then(engine, day, content)
     return versions.current_version(engine, day, content)

@@ -9,7 +9,7 @@ from decimal import Decimal
 
 from dispatch.settlement import narrative, statement_lines
 from dispatch.settlement.counterfactuals import Counterfactuals
-from dispatch.settlement.document import DayContent, Figure, IntervalRow, Narrative, PromiseRow
+from dispatch.settlement.document import BilledQuantityRow, DayContent, Figure, IntervalRow, Narrative, PromiseRow
 from dispatch.settlement.measured_day import MeasuredDay
 from dispatch.settlement.plan_differences import PlanDifferences
 from markets import counted
@@ -27,6 +27,7 @@ class DayResults:
     strategies: Counterfactuals
     differences: PlanDifferences
     progress: list[Figure]
+    billed_quantities: list[BilledQuantityRow]
 
 
 def day_content(measured: MeasuredDay, results: DayResults) -> DayContent:
@@ -55,6 +56,7 @@ def day_content(measured: MeasuredDay, results: DayResults) -> DayContent:
         "differences": results.differences.rows,
         "promises": results.promises,
         "contract_progress": results.progress,
+        "billed_quantities": results.billed_quantities,
         "findings": [{"kind": f.kind, "text": f.text} for f in results.findings],
         "notes": [*_notes(measured), *results.strategies.notes, *results.differences.notes],
         "sources": {**actuals.price_source, "hashprice": measured.prices.hashprice.source},

@@ -83,6 +83,16 @@ class Figure(TypedDict):
     how: str
 
 
+class BilledQuantityRow(TypedDict):
+    """A quantity behind a contract's bill that its lines do not show; exact, so that days add up."""
+
+    obligation: str
+    name: str
+    quantity: str
+    unit: str
+    how: str
+
+
 class MeterFileUsed(TypedDict):
     """A document of meter data that was used."""
 
@@ -177,6 +187,7 @@ class DayContent(_Bounds):
     differences: list[CauseRow]
     promises: list[PromiseRow]
     contract_progress: list[Figure]
+    billed_quantities: list[BilledQuantityRow]
     findings: list[FindingRow]
     notes: list[str]
     sources: dict[str, str]

@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
 
 from sqlalchemy import Engine
 
-from dispatch.imports.meter_readings import ESTIMATED, MeterReading
+from dispatch.imports.meter_readings import DOUBTFUL_HIGH, DOUBTFUL_LOW, ESTIMATED, MeterReading
 from dispatch.settlement.document import MeterRow
+from dispatch.settlement.prices import NAN
 from dispatch.store.received import MeterVintage, meter_vintages
 from markets import counted
 from markets.grid import Grid, Interval, Market
 from optimizer.domain.generator import Generator
 from optimizer.domain.money import ZERO, Finding, decimal, plain
-from optimizer.domain.site import Site
+from optimizer.domain.site import Meter, Site
 
 # Telemetry further than this from the revenue meter is a finding (ERCOT's accuracy for real-time telemetry).
 TOLERATED_SHARE = Decimal("0.03")
 EXACT = Decimal("1e-12")
+# A doubtful reading counts unless telemetry is nearer to a thousand times it, or to a thousandth: the square root of a thousand is between.
+BETWEEN_UNITS = Decimal("31.6")
 # How many earlier states of a meter are returned, to explain a received statement that was made on one of them.
 EARLIER_STATES = 6
 
@@ -33,6 +36,7 @@ class MeterRecord:
     telemetry   what telemetry adds up to there, net of generation, MWh
     estimated   whether the meter's own figure is an estimate
     files       the documents used, newest first
+    refused     positions whose reading cannot be: more flows out than the site file allows, or than is generated there
     earlier     earlier states: the newest document then, and `mwh` as it was known then
     """
 
@@ -40,6 +44,7 @@ class MeterRecord:
     telemetry: tuple[Decimal, ...]
     estimated: tuple[bool, ...]
     files: tuple[MeterVintage, ...]
+    refused: tuple[int, ...] = ()
     earlier: tuple[tuple[MeterVintage, tuple[Decimal | None, ...]], ...] = ()
 
     @property
@@ -97,7 +102,11 @@ class MeteredLoad:
     def findings(self, grid: Grid) -> Iterable[Finding]:
         """Intervals without a reading on a day a meter is read, and meters far from telemetry."""
         for name, meter in self.meters.items():
-            missing = [n for n, mwh in enumerate(meter.mwh) if mwh is None]
+            missing = [n for n, mwh in enumerate(meter.mwh) if mwh is None and n not in meter.refused]
+            if meter.refused:
+                first = grid.intervals[meter.refused[0]].start.isoformat()
+                what = f"meter {name} reads energy flowing out in {len(meter.refused)} of {counted(len(grid), 'interval')}, first {first}"
+                yield Finding("meter-export", f"{what}, more than is generated there or than export_mw allows: they settle on telemetry")
             if missing:
                 first = grid.intervals[missing[0]].start.isoformat()
                 what = f"meter {name} has no reading for {len(missing)} of {counted(len(grid), 'interval')}, first {first}"
@@ -133,14 +142,14 @@ def metered_load(
     for meter in site.meters:
         groups = [g.name for g in site.groups if site.meter_of[g.name].id == meter.id]
         own = [v for v in vintages if v.meter == meter.id]
-        if not groups:
-            continue
-        if not own:
+        if groups and not own:
             estimated, fully_metered = estimated | estimated_telemetry, set()
+        if not groups or not own:
             continue
         generated = _generated(meter.id, *generation, len(grid))
         sums = tuple(sum((telemetry[g][n] for g in groups), ZERO) - generated[n] for n in range(len(grid)))
-        found[meter.id] = record = _record(own, sums, grid, site.market)
+        confirmed = _confirmed_vintages(own, [NAN if n in estimated_telemetry else mwh for n, mwh in enumerate(sums)], grid)
+        found[meter.id] = record = _without_impossible(_record(confirmed, sums, grid, site.market), meter, generated)
         unread = {n for n, mwh in enumerate(record.mwh) if mwh is None}
         fully_metered -= unread
         estimated |= {n for n in range(len(grid)) if record.estimated[n] or (n in unread and n in estimated_telemetry)}
@@ -148,6 +157,42 @@ def metered_load(
             for group, share in _shared(site, groups, (record.mwh[n] or ZERO) + generated[n], [telemetry[g][n] for g in groups]):
                 energy[group][n] = share
     return MeteredLoad(energy, frozenset(estimated), frozenset(fully_metered), found)
+
+
+def _confirmed_vintages(vintages: Sequence[MeterVintage], telemetry: Sequence[Decimal], grid: Grid) -> list[MeterVintage]:
+    return [replace(v, readings=tuple(r for r in v.readings if _confirmed(r, telemetry, grid))) for v in vintages]
+
+
+def _confirmed(reading: MeterReading, telemetry: Sequence[Decimal], grid: Grid) -> bool:
+    """Whether a reading counts: a doubtful one does unless telemetry shows that it is in another unit."""
+    if reading.quality not in (DOUBTFUL_LOW, DOUBTFUL_HIGH):
+        return True
+    inside = [n for n, over in enumerate(grid.intervals) if over.overlaps(reading.over) and not telemetry[n].is_nan()]
+    if not inside:
+        return reading.quality == DOUBTFUL_LOW  # rigs without power are silent
+    hours = sum((decimal(grid.intervals[n].hours) for n in inside), ZERO)
+    telemetry_mw = abs(sum((telemetry[n] for n in inside), ZERO)) / hours
+    mw = abs(reading.mwh) / decimal(reading.over.hours)
+    if reading.quality == DOUBTFUL_LOW:
+        return telemetry_mw <= BETWEEN_UNITS * mw
+    return telemetry_mw * BETWEEN_UNITS >= mw
+
+
+def _without_impossible(record: MeterRecord, meter: Meter, generated: Sequence[Decimal]) -> MeterRecord:
+    """The record without readings of energy flowing out where none can: a meter never earns by reading the wrong way round."""
+
+    def impossible(n: int, mwh: Decimal | None) -> bool:
+        return mwh is not None and mwh < 0 and (not meter.export_mw or mwh + generated[n] < 0)
+
+    refused = tuple(n for n, mwh in enumerate(record.mwh) if impossible(n, mwh))
+    if not refused:
+        return record
+    return replace(
+        record,
+        mwh=tuple(None if n in refused else mwh for n, mwh in enumerate(record.mwh)),
+        estimated=tuple(is_ and n not in refused for n, is_ in enumerate(record.estimated)),
+        refused=refused,
+    )
 
 
 def _generated(
@@ -161,7 +206,7 @@ def _generated(
 def _record(vintages: Sequence[MeterVintage], telemetry: tuple[Decimal, ...], grid: Grid, market: Market) -> MeterRecord:
     mwh, estimated, used = _newest(vintages, grid, market)
     earlier = tuple((vintages[k], tuple(_newest(vintages[k:], grid, market)[0])) for k in range(1, min(len(vintages), EARLIER_STATES + 1)))
-    return MeterRecord(tuple(mwh), telemetry, tuple(estimated), tuple(used), earlier)
+    return MeterRecord(tuple(mwh), telemetry, tuple(estimated), tuple(used), earlier=earlier)
 
 
 def _newest(vintages: Sequence[MeterVintage], grid: Grid, market: Market) -> tuple[list[Decimal | None], list[bool], list[MeterVintage]]:

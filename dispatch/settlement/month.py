@@ -96,22 +96,17 @@ def _unit_costs(days: Sequence[DayStatement], totals: Mapping[str, Decimal]) -> 
 
 
 def _blocks(days: Sequence[DayStatement]) -> Iterable[Figure]:
-    """Of each fixed block: how much of it the site used, and its power credits: block less load, where positive, times the real-time price
+    """Of each fixed block: how much of its MWh the site used, and its power credits: what was sold back, at the price it was sold at
     (Riot's measure; companies count them differently)."""
-    bought: dict[str, Decimal] = {}
-    returned: dict[str, Decimal] = {}
-    credits_usd: dict[str, Decimal] = {}
-    for line in (line for d in days for line in d["lines"]):
-        name, quantity = line["obligation"], Decimal(line["quantity"])
-        if line["charge_type"] == "block_cost":
-            bought[name] = bought.get(name, ZERO) + quantity
-        elif line["charge_type"] == "block_settlement" and line["unit"] == "mwh" and quantity > 0:
-            returned[name] = returned.get(name, ZERO) + quantity
-            credits_usd[name] = credits_usd.get(name, ZERO) + Decimal(line["amount_usd"])
-    for name, mwh in bought.items():
-        if mwh:
-            yield _figure(f"{name}: used", 100 * (mwh - returned.get(name, ZERO)) / mwh, "%", "of the block's MWh")
-            yield _figure(f"{name}: power credits", credits_usd.get(name, ZERO), "$", "what was not used, at the real-time price")
+    sums: dict[str, dict[str, Decimal]] = {}
+    for row in (row for d in days for row in d.get("billed_quantities", ())):
+        of = sums.setdefault(row["obligation"], {})
+        of[row["name"]] = of.get(row["name"], ZERO) + Decimal(row["quantity"])
+    for name, of in sums.items():
+        if of.get("block"):
+            yield _figure(f"{name}: used", 100 * of["used"] / of["block"], "%", "of the block's MWh")
+            yield _figure(f"{name}: sold back", of["sold back"], "MWh", "not used, up to what the contract buys back")
+            yield _figure(f"{name}: power credits", of["power credits"], "$", "what was sold back, at the real-time price less the haircut")
 
 
 def _progress(days: Sequence[DayStatement]) -> Iterable[Figure]:

@@ -28,6 +28,8 @@ MAX_DAYS = 400
 # ERCOT's determinants: metered load with losses, and the price it settles at.
 LOAD, PRICES = "RTAML", ("RTSPPEW", "RTSPP")
 Key = tuple[str, str]  # cause, text
+# The variant with other loss factors, all multiplied by the same; from it any other multiple follows.
+OTHER_LOSSES, LOSSES_TIMES = ("losses", "as with a loss factor"), Decimal("1.01")
 
 
 class Variant(NamedTuple):
@@ -40,13 +42,15 @@ class Variant(NamedTuple):
 
 @dataclass(slots=True)
 class Days:
-    """Our lines of some days, their printed totals, and their lines by variant; `missing` says which days were not run."""
+    """Our lines of some days, their printed totals, and their lines by variant; `missing` says which days were not run.
+    `loss_factor` is that of every meter, None where they differ."""
 
     lines: list[Line] = field(default_factory=list)
     totals: dict[str, Decimal] = field(default_factory=dict)
     variants: dict[Key, list[Line]] = field(default_factory=dict)
     own: dict[date, list[Line]] = field(default_factory=dict)
     missing: list[str] = field(default_factory=list)
+    loss_factor: Decimal | None = None
 
     def add(self, on: date, lines: Sequence[Line], totals: Mapping[str, Decimal], variants: Mapping[Key, Sequence[Line]]) -> None:
         self.lines += lines
@@ -104,7 +108,10 @@ def _span(first: date, last: date) -> str:
 
 
 def _row(claim: Claim, span: str, days: Days) -> dict[str, Any]:
-    alternatives = [Alternative(cause, text, tuple(lines)) for (cause, text), lines in days.variants.items()]
+    alternatives = [
+        Alternative(*key, tuple(lines), *((LOSSES_TIMES, days.loss_factor) if key == OTHER_LOSSES else ()))
+        for key, lines in days.variants.items()
+    ]
     difference: Difference = compare(claim, days.lines, days.usd(claim.ours), alternatives)
     names = sorted({line.name for line in days.lines if stands_for(claim.ours, line.name)})
     return {
@@ -139,7 +146,8 @@ def _days(
     first, last = (date.fromisoformat(text) for text in span.split(".."))
     if (last - first).days >= MAX_DAYS:
         raise LookupError(f"{span} is more than {MAX_DAYS} days: compare a shorter document")
-    days = Days()
+    factors = {m.loss_factor for m in setup.site.meters}
+    days = Days(loss_factor=decimal(factors.pop()) if len(factors) == 1 else None)
     for on in (first + timedelta(days=n) for n in range((last - first).days + 1)):
         try:
             measured = measure_day(engine, telemetry, OperatingDay(setup.site.market, on), setup, known_at)
@@ -167,7 +175,7 @@ def variants(engine: Engine, measured: MeasuredDay, received: ReceivedStatement)
         for p in prices[:MAX_VINTAGES]
         for r in readings[:2]
     ]
-    return [*prices, *readings, *_without_losses(measured.actuals), *both]
+    return [*prices, *readings, *_without_losses(measured.actuals), _other_losses(measured.actuals), *both]
 
 
 def _vintages(measured: MeasuredDay) -> Iterable[Variant]:
@@ -260,3 +268,9 @@ def _without_losses(actuals: Actuals) -> Iterable[Variant]:
     factors = ", ".join(f"{m.loss_factor:g}" for m in meters)
     site = actuals.site.model_copy(update={"meters": tuple(m.model_copy(update={"loss_factor": 1.0}) for m in meters)})
     yield Variant("losses", f"without losses, where our factor is {factors}", replace(actuals, site=site))
+
+
+def _other_losses(actuals: Actuals) -> Variant:
+    factors = [float(decimal(m.loss_factor) * LOSSES_TIMES) for m in actuals.site.meters]
+    meters = tuple(m.model_copy(update={"loss_factor": f}) for m, f in zip(actuals.site.meters, factors, strict=True))
+    return Variant(*OTHER_LOSSES, replace(actuals, site=actuals.site.model_copy(update={"meters": meters})))

@@ -39,7 +39,7 @@ def import_meter_data(engine: Engine, site: Site, file: Path, map_file: Path | N
     read = read_meter_file(content, map_text, site)
     first, last = operating_days_of(read, site.market)
     document = ReceivedDocument(DocumentKind.METER, file.name, content, known_at, map_text, first, last)
-    return MeterImport(read, first, last, bool(read.readings) and keep_document(engine, document, read.readings))
+    return MeterImport(read, first, last, bool(read.readings) and keep_document(engine, document, read.kept))
 
 
 def import_statement(engine: Engine, market: Market, file: Path, map_file: Path | None, known_at: datetime) -> ReceivedDocument:

@@ -16,6 +16,7 @@ from markets.facts import Call
 from markets.grid import Interval, Market, OperatingDay
 from markets.outlook import PeakWindow
 from optimizer.domain.actuals import Actuals
+from optimizer.domain.billed_quantity import BilledQuantity
 from optimizer.domain.calls import called_bounds
 from optimizer.domain.contract_progress import ContractProgress
 from optimizer.domain.formula import Bounds, Charge, Quantities
@@ -125,6 +126,9 @@ class Contract(Written, Generic[M]):
         return memory
 
     def progress(self, memory: M, day: OperatingDay) -> Iterable[ContractProgress]:
+        return ()
+
+    def billed_quantities(self, its: Quantities[Any]) -> Iterable[BilledQuantity]:
         return ()
 
     def reasons(self, book: Book, program: Any, path: Any) -> Iterable[str]:

@@ -1,7 +1,8 @@
 """Net load of a meter with generators behind it: gross load is what the rigs draw, net load what flows through the meter.
 
 Plan and bill read one formula, `net_mwh`: the load a contract settles less what is made behind the same meter and settled by it too. Who
-settles what is made goes as with the rigs' energy (`settles_energy`), under the name `generated_behind(meter)`.
+settles what is made goes as with the rigs' energy (`settles_energy`), under the name `generated_behind(meter)`. `billed_mwh` is the same
+with losses: loss factors apply to consumption, so they raise what is drawn and never what flows out.
 """
 
 from __future__ import annotations
@@ -42,6 +43,23 @@ def net_mwh(its: Quantities[Any], meter: Meter, groups: Iterable[str], share: Ca
         return load
     made = its.sum([its.generated_mwh(machine.name) for machine in machines])
     return load - (made if share is None else made * share(generated_behind(meter.id)))
+
+
+def most_exported_mwh(its: Quantities[Any], meter: Meter) -> Any | None:
+    """The most that can flow out at a meter in each interval, MWh; None where nothing can."""
+    machines = its.generators(meter.id)
+    return its.hours * its.number(sum(machine.mw for machine in machines)) if machines and meter.export_mw else None
+
+
+def billed_mwh(its: Quantities[Any], meter: Meter, groups: Iterable[str], share: Callable[[str], Any] | None = None) -> Any:
+    """`net_mwh` as it is billed, MWh: what is drawn is multiplied by the meter's loss factor, what flows out is not."""
+    net, losses = net_mwh(its, meter, groups, share), its.number(meter.loss_factor)
+    room = most_exported_mwh(its, meter)
+    if room is None or meter.loss_factor == 1.0:
+        return net * losses
+    # Counted from the most that can flow out: in the first stretch energy flows out, in the second it is drawn.
+    one = its.during(None)
+    return its.below(net + room, np.stack([room], axis=1), (one, one * losses)) - room
 
 
 def followed(made: Generator, planned_mw: Decimal, load_mw: Decimal, meter: Meter) -> Decimal:

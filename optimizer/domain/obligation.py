@@ -18,6 +18,7 @@ from markets.facts import Call
 from markets.grid import Interval, Market, OperatingDay
 from markets.outlook import PeakWindow
 from optimizer.domain.actuals import Actuals
+from optimizer.domain.billed_quantity import BilledQuantity
 from optimizer.domain.contract_progress import ContractProgress
 from optimizer.domain.formula import Bounds, Charge, Quantities
 from optimizer.domain.generator import Generator
@@ -202,6 +203,12 @@ class TellsProgress(Protocol):
     def progress(self, memory: Any, day: OperatingDay) -> Iterable[ContractProgress]: ...
 
 
+class CountsQuantities(Protocol):
+    """Quantities behind its bill that its lines do not show, exact, over what happened. Default: none."""
+
+    def billed_quantities(self, its: Quantities[Any]) -> Iterable[BilledQuantity]: ...
+
+
 class GivesReasons(Protocol):
     """Sentences that explain its part of a plan. Default: none."""
 
@@ -223,8 +230,8 @@ class FindsShortfalls(Protocol):
 class Obligation(
     WritesCharges, SettlesEnergy, SettlesHash, SettlesGeneration, RunsGenerator, LimitsLoad, StopsAtPrice, WeighsChanges, ForeseesPeaks,
     NeedsSettlementPoints, NeedsReservePrices, BelongsToMarket, SellsLoad, ExcludesOthers, PromisesReduction, NeedsOwnMeter,
-    ProtectsUptime, ChecksSite, FollowsRules, ShowsOptions, RemembersDays, Remembers, KnowsItsMemory, TellsProgress, GivesReasons,
-    PricesShortfall, FindsShortfalls, Protocol,
+    ProtectsUptime, ChecksSite, FollowsRules, ShowsOptions, RemembersDays, Remembers, KnowsItsMemory, TellsProgress, CountsQuantities,
+    GivesReasons, PricesShortfall, FindsShortfalls, Protocol,
 ):  # fmt: skip
     """One contract with every ability."""
 

@@ -17,7 +17,7 @@ from markets.outlook import PeakWindow
 from optimizer.domain import periods as period_sums
 from optimizer.domain import reserve_awards
 from optimizer.domain.actuals import Actuals
-from optimizer.domain.array_types import Numbers
+from optimizer.domain.array_types import Numbers, larger, smaller
 from optimizer.domain.calls import calls_in_force
 from optimizer.domain.formula import Charge
 from optimizer.domain.generator import Generator, runs_before
@@ -107,7 +107,7 @@ class ActualQuantities:
     def starts(self, obligation: str) -> Numbers:
         runs, before = self.runs(obligation), runs_before(self.memories, obligation)
         earlier = self._made([self.number(int(before)), *runs[:-1]])
-        started: Numbers = np.maximum(runs - earlier, self.number(0))
+        started: Numbers = larger(runs - earlier, self.number(0))
         return started
 
     def hash_ph_days(self, group: str) -> Numbers:
@@ -191,9 +191,9 @@ class ActualQuantities:
         """See `Quantities`: each stretch of the quantity times the slope that holds there."""
         amount, left = self._nothing, self._nothing
         for k, slope in enumerate(slopes):
-            reach = np.maximum(quantity, left)
-            right = np.minimum(reach, knots[:, k]) if k < len(slopes) - 1 else reach
-            right = np.maximum(right, left)
+            reach = larger(quantity, left)
+            right = smaller(reach, knots[:, k]) if k < len(slopes) - 1 else reach
+            right = larger(right, left)
             amount = amount + slope * (right - left)
             left = knots[:, k] if k < len(slopes) - 1 else left
         return amount

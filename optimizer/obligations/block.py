@@ -1,6 +1,6 @@
 """Fixed megawatts at a fixed price (a block); what is not used is sold back at the real-time price.
 
-    site cash = - B h F + (B h - L) p - L adders        B block MW, h hours, F its price, L net load in MWh with losses, p real-time price
+    site cash = - B h F + (B h - L) p - L adders        B block MW, h hours, F its price, L net load in MWh as billed, p real-time price
 
 A block settles the energy of its scope itself: the difference between block and load, bought or sold at p (`block_settlement`), beside
 its own price (`block_cost`). `power` then charges only its adders there. The sum is the same as index energy for all of the load plus
@@ -19,9 +19,12 @@ import numpy as np
 from pydantic import AfterValidator, Field, model_validator
 
 from markets.grid import Interval, utc
+from optimizer.domain.array_types import larger, smaller
+from optimizer.domain.billed_quantity import BilledQuantity
 from optimizer.domain.contract import Contract
 from optimizer.domain.formula import Charge, Quantities
-from optimizer.domain.net_load import generated_behind, meters_fully_in, net_mwh
+from optimizer.domain.money import ZERO
+from optimizer.domain.net_load import billed_mwh, generated_behind, meters_fully_in
 from optimizer.domain.site import NotNegative, Positive, Site, Written, meters_in
 
 Instant = Annotated[datetime, AfterValidator(utc)]
@@ -114,10 +117,29 @@ class Block(Contract):
             "block_settlement", self._sold(its, block, load, price) + (load - taken) * price, "usd", its.during(None), self.rule, point
         )
 
+    def billed_quantities(self, its: Quantities[Any]) -> Iterable[BilledQuantity]:
+        during = its.during(self.over)
+        price = its.energy_price(self.settlement_point or self._point(its.site) or its.site.settlement_point)
+        load, _ = self._load(its, during)
+        block = during * its.hours * its.number(self.mw)
+        left = larger(block - larger(load, its.number(0)), its.number(0))
+        most = during * its.hours * its.number(self._sellable_mw)
+        terms = self.sell_back or SellBack()
+        at = price if self.at_full_price else larger(price - its.number(terms.haircut_usd_per_mwh), its.number(0))
+        sold = smaller(left, most)
+        known = np.array([not (mwh.is_nan() or usd.is_nan()) for mwh, usd in zip(load, at, strict=True)])
+        for name, quantity, unit, how in (
+            ("block", block, "mwh", "of the block, while it holds"),
+            ("used", block - left, "mwh", "of the block, drawn by its scope with losses"),
+            ("sold back", sold, "mwh", "not used, up to what the contract buys back"),
+            ("power credits", sold * at, "usd", "what was sold back, at the real-time price less the contract's haircut"),
+        ):
+            yield BilledQuantity(name, sum(quantity[known], ZERO), unit, how)
+
     def _sold(self, its: Quantities[Any], block: Any, load: Any, price: Any) -> Any:
         """Dollars of buying above the block and selling below it. Selling is a right: a haircut above the price sells nothing."""
         terms = self.sell_back or SellBack()
-        net = np.maximum(price - its.number(terms.haircut_usd_per_mwh), its.number(0))
+        net = larger(price - its.number(terms.haircut_usd_per_mwh), its.number(0))
         sellable = its.during(self.over) * its.hours * its.number(self._sellable_mw)
         knots = np.stack([block - sellable, block], axis=1)
         return its.below(load, knots, (price * its.number(0), -net, -price)) + sellable * net
@@ -126,9 +148,8 @@ class Block(Contract):
         """Net load of the scope with losses while the block holds: all of it, and the part this block settles, MWh."""
         loads, taken = [], []
         for meter, groups in meters_in(its.site, self.scope):
-            losses = its.number(meter.loss_factor)
-            loads.append(net_mwh(its, meter, groups) * (during * losses))
-            taken.append(net_mwh(its, meter, groups, lambda name: its.settled_by(self.name, name)) * losses)
+            loads.append(billed_mwh(its, meter, groups) * during)
+            taken.append(billed_mwh(its, meter, groups, lambda name: its.settled_by(self.name, name)))
         return its.sum(loads), its.sum(taken)
 
     def _point(self, site: Site) -> str | None:

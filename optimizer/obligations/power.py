@@ -2,7 +2,8 @@
 
     site cash = - N p - a max(0, N) - x max(0, -N) + Q (p' - d)
 
-    N   net load with losses: what the rigs draw less what is generated behind the meter; below zero it flows out
+    N   net load: what the rigs draw less what is generated behind the meter. What is drawn is multiplied by the loss factor; below zero
+        it flows out, as it is
     p   price at the meter's settlement point: real time, or the tariff's
     a   adders on what is drawn; x haircut on what is exported
     Q   MWh bought a day ahead at d, sold back at p', the real-time price where the purchase settles
@@ -23,7 +24,7 @@ import numpy as np
 from markets.grid import Market
 from optimizer.domain.contract import Contract
 from optimizer.domain.formula import Charge, Quantities
-from optimizer.domain.net_load import meters_fully_in, net_mwh
+from optimizer.domain.net_load import billed_mwh, meters_fully_in, most_exported_mwh, net_mwh
 from optimizer.domain.site import Meter, NotNegative, Site, meters_in
 
 RULES = {
@@ -70,8 +71,7 @@ class Power(Contract):
         purchased = bool(np.any(bought_mw != its.number(0)))
         at_meter = bool(meters) and self.settlement_point in (None, meters[0][0].settlement_point)
         for meter, groups in meters:
-            losses = its.number(meter.loss_factor)
-            here = net_mwh(its, meter, groups, lambda name: self._left(its, name)) * losses
+            here = billed_mwh(its, meter, groups, lambda name: self._left(its, name))
             if purchased and at_meter and meter == meters[0][0]:
                 here = here - bought_mw * its.hours
             rule = self.rule or RULES[its.site.market]
@@ -91,17 +91,15 @@ class Power(Contract):
     def _on_what_flows(self, its: Quantities[Any], meter: Meter, groups: tuple[str, ...]) -> Iterable[Charge[Any]]:
         """Adders on what is drawn, the haircut on what flows out: of all energy, whoever settles it."""
         losses, adders = its.number(meter.loss_factor), its.number(self.adders_usd_per_mwh)
-        flows, one = net_mwh(its, meter, groups) * losses, its.during(None)
-        most = sum(made.mw for made in its.generators(meter.id)) if meter.export_mw else 0.0
-        if not most:
+        flows, one, room = net_mwh(its, meter, groups), its.during(None), most_exported_mwh(its, meter)
+        if room is None:
             if self.adders_usd_per_mwh:
-                yield Charge("adders", flows, "mwh", one * -adders, ADDERS)
+                yield Charge("adders", flows * losses, "mwh", one * -adders, ADDERS)
             return
         # Counted from the most that can flow out: in the first stretch energy flows out, in the second it is drawn.
-        room, nothing = its.hours * its.number(most) * losses, one * its.number(0)
-        knots = np.stack([room], axis=1)
+        knots, nothing = np.stack([room], axis=1), one * its.number(0)
         if self.adders_usd_per_mwh:
-            yield Charge("adders", its.below(flows + room, knots, (nothing, one * -adders)), "usd", one, ADDERS)
+            yield Charge("adders", its.below(flows + room, knots, (nothing, one * losses * -adders)), "usd", one, ADDERS)
         if self.export_haircut_usd_per_mwh:
             haircut = its.number(self.export_haircut_usd_per_mwh)
             kept = its.below(flows + room, knots, (one * haircut, nothing))

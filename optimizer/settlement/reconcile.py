@@ -19,6 +19,10 @@ RELATIVE = Decimal("1e-6")
 HALF_CENT, FINE = Decimal("0.005"), Decimal("1e-6")
 # Ratios of many intervals count as one ratio when they are no further apart than this.
 ONE_RATIO = Decimal("1e-4")
+# How far another figure may be from ours to be the same figure of another time; loss factors are within a few percent.
+PLAUSIBLE = (Decimal("0.8"), Decimal("1.25"))
+# A step of the last of four decimals must change the total by this many tolerances, or the total proves nothing.
+FOUR_DECIMALS, SURE = Decimal("0.0001"), 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,11 +38,17 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class Alternative:
-    """The same days settled with one thing changed: the cause that a match would show, and what was changed in words."""
+    """The same days settled with one thing changed: the cause that a match would show, and what was changed in words.
+
+    times  what the changed figure was multiplied by: amounts follow it in a straight line, so any other multiple is tried as well
+    ours   our own figure, where it is one; a total alone shows another figure only if that has four decimals, as published ones have
+    """
 
     cause: str
     text: str
     lines: tuple[Line, ...]
+    times: Decimal | None = None
+    ours: Decimal | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +145,7 @@ def _by_interval(claim: Claim, own: Mapping[Interval, Decimal], others: Others, 
         else:
             found.setdefault(cause, []).append((over, received - ours))
     parts = [Part(cause, sum((usd for _, usd in of), ZERO), len(of), _where(text, of)) for (cause, text), of in found.items()]
-    return [*parts, *_ratio(left, coarse)]
+    return [*parts, *(_ratio(left, coarse) or _multiple(left, others, coarse))]
 
 
 def _inside(inner: Interval, outer: Interval) -> bool:
@@ -187,6 +197,46 @@ def _ratio(left: Sequence[tuple[Interval, Decimal, Decimal]], coarse: Decimal) -
     return [Part("losses", usd, len(left), text)]
 
 
+def _multiple(left: Sequence[tuple[Interval, Decimal, Decimal]], others: Others, coarse: Decimal) -> list[Part]:
+    """Intervals that are all ours with one figure multiplied by the same number, where the amount is not a multiple itself (a block less
+    its load)."""
+    for alternative, amounts in others:
+        if alternative.times is None or len(left) < 2:
+            continue
+        steps = [_over(amounts, over) - ours for over, ours, _ in left]
+        weight = sum((step * step for step in steps), ZERO)
+        if not weight:
+            continue
+        many = sum((step * (received - ours) for step, (_, ours, received) in zip(steps, left, strict=True)), ZERO) / weight
+        times = 1 + many * (alternative.times - 1)
+        apart = (abs(ours + many * step - received) for step, (_, ours, received) in zip(steps, left, strict=True))
+        fits = all(gap <= coarse + ONE_RATIO * abs(received) for gap, (_, _, received) in zip(apart, left, strict=True))
+        if fits and PLAUSIBLE[0] < times < PLAUSIBLE[1]:
+            usd = sum((received - ours for _, ours, received in left), ZERO)
+            return [Part(alternative.cause, usd, len(left), _multiplied(alternative, times))]
+    return []
+
+
+def _multiplied(alternative: Alternative, times: Decimal) -> str:
+    if alternative.ours is None:
+        return f"{alternative.text} multiplied by {times:.6f}"
+    return f"{alternative.text} of {alternative.ours * times:.4f}, where ours is {alternative.ours}"
+
+
+def _published(alternative: Alternative, lines: Sequence[Line], ours_usd: Decimal, claimed_usd: Decimal) -> str | None:
+    """The other figure, of four decimals, with which our total is the received one; None where there is none."""
+    step = sum((line.amount_usd for line in lines), ZERO) - ours_usd
+    if alternative.times is None or alternative.ours is None or not step:
+        return None
+    unit = step / (alternative.times - 1) / alternative.ours  # dollars for a whole of the figure
+    if abs(unit) * FOUR_DECIMALS < SURE * tolerance(claimed_usd):
+        return None  # one figure of four decimals or other would fit any total
+    figure = (alternative.ours + (claimed_usd - ours_usd) / unit).quantize(FOUR_DECIMALS)
+    times = figure / alternative.ours
+    fits = abs(ours_usd + (figure - alternative.ours) * unit - claimed_usd) <= tolerance(claimed_usd)
+    return _multiplied(alternative, times) if fits and PLAUSIBLE[0] < times < PLAUSIBLE[1] else None
+
+
 def _by_total(claim: Claim, own: Sequence[Line], ours_usd: Decimal, others: Sequence[tuple[Alternative, tuple[Line, ...]]]) -> Part | None:
     """The cause that gives the received total, if one does."""
     difference = claim.amount_usd - ours_usd
@@ -201,6 +251,10 @@ def _by_total(claim: Claim, own: Sequence[Line], ours_usd: Decimal, others: Sequ
     for alternative, lines in others:
         if gives(sum((line.amount_usd for line in lines), ZERO)):
             return Part(alternative.cause, difference, 0, alternative.text)
+    exact_usd = sum((line.amount_usd for line in own), ZERO)
+    for alternative, lines in others:
+        if text := _published(alternative, lines, exact_usd, claim.amount_usd):
+            return Part(alternative.cause, difference, 0, text)
     if gives(-ours_usd):
         return Part("rule", difference, 0, "the sign is reversed")
     for name in sorted({line.name for line in own}):

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from markets.facts import CallKind
+from optimizer.domain.array_types import larger, smaller
 from optimizer.domain.calls import active
 from optimizer.domain.formula import Charge, Quantities
 from optimizer.domain.market_rules import Dated, days, figures, rule
@@ -27,11 +28,11 @@ def deviation(its: Quantities[Any], name: str, scope: Scope, rules: Sequence[Dat
     point = next(m.settlement_point for m, _ in meters_in(its.site, scope))
     share, amount, size, low_price, high_price = _tolerance(its, rules)
     one, zero = its.number(1), its.number(0)
-    less = np.minimum((one - share) * at, at - amount)
-    low = np.maximum(less, zero) * its.hours * under
-    high = np.maximum((one + share) * at, at + amount) * its.hours * under
+    less = smaller((one - share) * at, at - amount)
+    low = larger(less, zero) * its.hours * under
+    high = larger((one + share) * at, at + amount) * its.hours * under
     price = its.energy_price(point)
-    dear, cheap = np.maximum(price, size), -np.minimum(low_price, price) * high_price
+    dear, cheap = larger(price, size), -smaller(low_price, price) * high_price
     on = days(its.grid, its.site.market)
     mirrored = np.array([rule(rules, SIDE, day).value == "mirrored" for day in on])
     below, above = np.where(mirrored, dear, cheap) * under, np.where(mirrored, cheap, dear) * under

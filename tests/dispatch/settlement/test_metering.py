@@ -10,9 +10,10 @@ import pytest
 
 from dispatch.imports.detect import read_meter_file
 from dispatch.reports.write import as_html
+from dispatch.store.document_import import import_meter_data
 from dispatch.store.received import DocumentKind, ReceivedDocument, keep_document, meter_vintages, received_documents
 from dispatch.store.rollups import Rollup, write_rollups
-from markets.grid import Grid, Market
+from markets.grid import Grid, Interval, Market
 from tests.dispatch.settlement.fixtures import HandMadeDay
 
 ON = date(2026, 8, 20)
@@ -154,3 +155,61 @@ def test_the_monthly_peak_comes_from_the_meter(tmp_path: Path) -> None:
     start, end = (at.isoformat() for at in yesterday)
     assert imported(made, [f"{start},{end},15,A"], name="yesterday.csv")
     assert not [line for line in made.settle()["lines"] if line["charge_type"] == "demand"]
+
+
+def trip(made: HandMadeDay, at: range) -> list[str]:
+    """The meter of a day at 12 kWh and more, and in some quarter hours at a thousandth of it."""
+    lines = rows(made, 15, D(12))
+    for n in at:
+        start, end, kwh, quality = lines[n].split(",")
+        lines[n] = f"{start},{end},{D(kwh) / 1000},{quality}"
+    return lines
+
+
+def import_file(made: HandMadeDay, folder: Path, lines: list[str]) -> list[str]:
+    file = folder / "meter.csv"
+    file.write_text("\n".join(["start,end,kWh,quality", *lines]))
+    return [f.kind for f in import_meter_data(made.engine, made.setup.site, file, None, LATER).content.findings]
+
+
+@pytest.mark.parametrize("silent", [False, True], ids=["rigs draw nothing", "rigs silent"])
+@pytest.mark.parametrize("at", [range(40, 41), range(40, 42), range(40, 56)], ids=["one", "two", "many"])
+def test_a_real_trip_is_settled_as_the_meter_read_it(tmp_path: Path, at: range, silent: bool) -> None:
+    made = HandMadeDay.of(tmp_path, ON)
+    made.prices(lambda n: 20.0)
+    start = made.day.start
+    down = Interval(start + timedelta(minutes=15 * at.start), start + timedelta(minutes=15 * at.stop))
+    for minute in range(0, 24 * 60 + 1, 5):
+        moment = start + timedelta(minutes=minute)
+        off = down.start <= moment < down.end
+        for name, number, watts, ths in (("a", 10, 3000.0, 150.0), ("b", 5, 3300.0, 110.0)):
+            read_w, read_ths = (watts, ths) if not off else (float("nan"), float("nan")) if silent else (0.0, 0.0)
+            made.read(moment, name, range(number), [read_w] * number, [read_ths] * number)
+    made.seen()
+    kinds = import_file(made, tmp_path, trip(made, at))
+    energy = [D(row["energy_mwh"]) * 1000 for row in made.settle()["intervals"]]
+    assert kinds.count("unit-mixed") <= len(at) + 1
+    assert [energy[n] for n in at] == [D(12 + n % 3) / 1000 for n in at]
+    assert energy[at.start - 1] == 12 + (at.start - 1) % 3 and energy[at.stop] == 12 + at.stop % 3
+
+
+def test_a_reading_in_another_unit_settles_on_telemetry(tmp_path: Path) -> None:
+    made = site_day(tmp_path)
+    assert import_file(made, tmp_path, trip(made, range(40, 41))) == ["unit-mixed"]
+    document = made.settle()
+    assert D(document["intervals"][40]["energy_mwh"]) == QUARTER and document["intervals"][40]["source"] == "telemetry"
+    assert "meter-gap" in [f["kind"] for f in document["findings"]]
+
+
+def test_energy_flowing_out_where_none_can_is_a_finding_and_no_receipt(tmp_path: Path) -> None:
+    made = site_day(tmp_path)
+    lines = rows(made, 15, D(12))
+    for n in (30, 31):
+        lines[n] = lines[n].replace(f",{12 + n % 3},", f",-{12 + n % 3},")
+    imported(made, lines)
+    document = made.settle()
+    (found,) = [f["text"] for f in document["findings"] if f["kind"] == "meter-export"]
+    assert found.startswith("meter main reads energy flowing out in 2 of 96 intervals, first 2026-08-20T12:30:00+00:00")
+    assert any("export_mw" in action for action in document["narrative"]["actions"])
+    assert all(D(line["amount_usd"]) < 0 for line in document["lines"] if line["charge_type"] == "energy")
+    assert [D(document["intervals"][n]["energy_mwh"]) for n in (30, 31)] == [QUARTER] * 2

@@ -17,8 +17,9 @@ from dispatch.imports.detect import read_meter_file, read_statement_file
 from dispatch.settlement.reconciliation import reconcile
 from dispatch.settlement.statement_comparison import compare_statement
 from dispatch.store.received import DocumentKind, ReceivedDocument, keep_document
-from markets.grid import Market, OperatingDay
-from optimizer.domain.money import cents
+from markets.grid import Interval, Market, OperatingDay
+from optimizer.domain.money import Line, cents
+from optimizer.settlement.reconcile import Alternative, Claim, compare
 from tests.dispatch.imports.ercot_documents import extract_csv, statement_xml
 from tests.dispatch.settlement.fixtures import HandMadeDay
 
@@ -32,8 +33,8 @@ PRICE, METERED, BOTH, LOSSES, GONE, SIGN, ODD = 10, 20, 25, range(30, 34), 40, 5
 class Settled:
     """A day with a corrected price, a meter file and losses, and what each interval would be worth otherwise."""
 
-    def __init__(self, folder: Path, on: date = ON, flat: bool = False) -> None:
-        self.site_day = HandMadeDay.of(folder, on, loss="1.0178")
+    def __init__(self, folder: Path, on: date = ON, flat: bool = False, extra: str = "") -> None:
+        self.site_day = HandMadeDay.of(folder, on, extra=extra, loss="1.0178")
         grid = self.site_day.grid
         self.first = [D("39.6") if flat else D(40 + n) for n in range(len(grid))]
         self.final = [usd + (D("17.5") if n in (PRICE, BOTH) else 0) for n, usd in enumerate(self.first)]
@@ -142,6 +143,37 @@ def test_rounding_of_each_interval_is_named(tmp_path: Path) -> None:
 def test_a_constant_factor_is_losses(day: Settled) -> None:
     (row,) = day.compare(statement_xml(ON, {"RTEIAMT": [usd * D("1.0021") for usd in day.charges()]}))["differences"]
     assert causes(row).keys() == {"losses"} and "1.0021" in row["causes"][0]["text"]
+
+
+@pytest.mark.parametrize("terms", ["", "sell_back = { haircut_usd_per_mwh = 3.0 }\n"], ids=["full price", "haircut"])
+def test_another_loss_factor_beside_a_block_is_losses(tmp_path: Path, terms: str) -> None:
+    """Block less load is no multiple of ours when the losses of the load are others: the common factor is found all the same."""
+    block = f'[[obligations]]\ntype = "block"\nmw = 0.03\nusd_per_mwh = 30.0\n{terms}'
+    with_block = Settled(tmp_path, extra=block)
+    price, other = with_block.final, D("1.0235")
+    ours, theirs = ([(m * f - D("0.0075")) * p for m, p in zip(with_block.meter, price, strict=True)] for f in (LOSS, other))
+    (row,) = [r for r in with_block.compare(statement_xml(ON, {"RTEIAMT": theirs}))["differences"] if r["charge"] == "RTEIAMT"]
+    assert row["causes"] == [
+        {
+            "cause": "losses",
+            "usd": f"{cents(sum(ours, D(0)) - sum(theirs, D(0))):.2f}",
+            "intervals": 96,
+            "text": "as with a loss factor of 1.0235, where ours is 1.0178",
+        }
+    ]
+
+
+def test_another_loss_factor_in_a_total_is_found_where_it_has_four_decimals() -> None:
+    over = Interval(datetime(2026, 8, 20, tzinfo=UTC), datetime(2026, 8, 20, 1, tzinfo=UTC))
+
+    def lines(losses: D) -> tuple[Line, ...]:
+        return (Line("block", "block_settlement", over, 60 - 100 * losses, "mwh", D(900), (60 - 100 * losses) * 900),)
+
+    other = Alternative("losses", "as with a loss factor", lines(LOSS * D("1.01")), D("1.01"), LOSS)
+    for received, texts in ((lines(D("1.0235")), ["as with a loss factor of 1.0235, where ours is 1.0178"]), (lines(D("1.02356")), [])):
+        claim = Claim("RTEIAMT", received[0].amount_usd, ("*/block_settlement",))
+        found = compare(claim, lines(LOSS), lines(LOSS)[0].amount_usd, [other])
+        assert [part.text for part in found.parts] == texts
 
 
 def test_the_energy_weighted_zone_is_a_rule(tmp_path: Path) -> None:

@@ -77,9 +77,9 @@ def test_adders_fall_on_what_is_drawn_and_the_haircut_on_what_flows_out():
     real = actuals(where, over, {"rigs": ["3.5", "1.0"]}, {POINT: ["100", "400"]}, generated_mwh={"generation": [D(3), D(3)]})
     bill = settle(contracts, real)
     assert bill.totals == {
-        ("power", "energy"): D("765.00"),  # - 0.51 x 100 + 2.04 x 400
+        ("power", "energy"): D("749.00"),  # - 0.51 x 100 + 2 x 400: losses fall on what is drawn
         ("power", "adders"): D("-3.06"),  # on 0.51
-        ("power", "export_haircut"): D("-10.20"),  # on 2.04
+        ("power", "export_haircut"): D("-10.00"),  # on 2
         ("generation", "fuel"): D("-120.00"),
     }
 
