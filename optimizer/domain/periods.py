@@ -5,6 +5,8 @@ Each interval carries the number of its period, rising with time, shape (n,).
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from datetime import datetime
 from typing import Any
 
 import numpy as np
@@ -40,6 +42,18 @@ def steps_within(periods: Ints) -> tuple[tuple[Ints, NDArray[np.bool_]], ...]:
         at = np.minimum(first + k, len(periods) - 1)
         out.append((at, (first + k < len(periods)) & (periods[at] == periods)))
     return tuple(out)
+
+
+def carried(grid: Grid, periods: Ints, end_of: Callable[[int], datetime]) -> Floats:
+    """What part of a charge of each interval's period belongs to hours after the grid: of the hours from the period's first interval on the
+    grid to its end (`end_of` its number), the share that the grid does not hold, 0 to 1. The one weight of period charges in plans."""
+    hours, start_s = np.asarray(grid.hours), grid.edges[:-1]
+    share = np.zeros(len(grid))
+    for number in np.unique(periods):
+        here = periods == number
+        left_h = (end_of(int(number)).timestamp() - float(start_s[here][0])) / 3600.0
+        share[here] = max(0.0, 1.0 - float(hours[here].sum()) / left_h)
+    return share
 
 
 def shares(periods: Ints, hours: Floats) -> tuple[tuple[Ints, Floats], ...]:

@@ -64,10 +64,23 @@ def expected(outlook: Outlook, product: str) -> NDArray[np.float64]:
     return np.zeros(len(outlook.grid)) if series is None else np.nan_to_num(series.values, nan=0.0)
 
 
+def real_time_price(
+    awards: Sequence[Award], obligation: str, product: str, grid: Grid, otherwise: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """The price of real-time awards where there are some, else `otherwise`, usd_per_mw_h, shape (n,)."""
+    told = of(awards, obligation, product, REAL_TIME)
+    if not told:
+        return otherwise
+    _, price, seen = on(told, grid, float)
+    return np.asarray(np.where(seen, price, otherwise))
+
+
 def carried(
     awards: Sequence[Award], offers: Mapping[tuple[str, str], Numbers], prices: Mapping[str, Numbers], grid: Grid
 ) -> tuple[Award, ...]:
-    """A plan's reserve as real-time awards, after the awards that are already there."""
+    """A plan's reserve as real-time awards, in place of those that are already there and at their prices where there are some."""
+    zero = np.zeros(len(grid))
+    priced = {(o, p): real_time_price(awards, o, p, grid, np.asarray(prices.get(priced_as(p), zero), dtype=np.float64)) for o, p in offers}
     kept = [a for a in awards if a.market != REAL_TIME or (a.obligation, a.product) not in offers]
     made = [
         Award(
@@ -78,9 +91,30 @@ def carried(
             market=REAL_TIME,
             over=over,
             mw=float(mw[t]),
-            mcpc_usd_per_mw_h=float(prices[priced_as(product)][t]) if priced_as(product) in prices else 0.0,
+            mcpc_usd_per_mw_h=float(priced[(obligation, product)][t]),
         )
         for (obligation, product), mw in offers.items()
         for t, over in enumerate(grid.intervals)
     ]
     return (*kept, *made)
+
+
+def sold_ahead(
+    offers: Mapping[tuple[str, str], Numbers], where: Mapping[tuple[str, str], NDArray[np.bool_]], outlook: Outlook
+) -> tuple[Award, ...]:
+    """A plan's reserve as day-ahead awards at the expected price, in the intervals in which it is taken as sold (`where`)."""
+    return tuple(
+        Award(
+            source="plan",
+            known_at=outlook.at,
+            obligation=obligation,
+            product=product,
+            market=DAY_AHEAD,
+            over=outlook.grid.intervals[t],
+            mw=float(offers[(obligation, product)][t]),
+            mcpc_usd_per_mw_h=float(expected(outlook, product)[t]),
+        )
+        for (obligation, product), sold in where.items()
+        if (obligation, product) in offers
+        for t in np.flatnonzero(sold & (np.asarray(offers[(obligation, product)]) > 0))
+    )

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from optimizer.domain.array_types import Floats
+from optimizer.domain.isolation import PluginFailures
 from optimizer.domain.obligation import Obligation
 from optimizer.domain.quantities import ActualQuantities
 from optimizer.domain.site import SLEEP, Mode, RigGroup, Site
@@ -33,14 +34,25 @@ def breakevens_usd_per_mwh(book: Sequence[Obligation], program: Program) -> dict
     return found
 
 
+def load_at_prices_mw(program: Program, groups: Sequence[str]) -> Floats:
+    """The most that groups would draw if prices alone decided, shape (n,): those whose breakeven is below the price draw their least."""
+    own, mw = breakevens_usd_per_mwh(program.book, program), np.zeros(program.n)
+    for name in groups:
+        least, most = program.group_load_mw(name).range(program.lower, program.upper)
+        price = program.energy_price(program.site.meter_of[name].settlement_point)
+        mw = mw + np.where(price <= own[name], most, least)
+    return np.asarray(mw, dtype=np.float64)
+
+
 def net(book: Sequence[Obligation], reader: ActualQuantities) -> Floats:
-    """Dollars an interval of every charge, shape (n,)."""
-    usd = np.zeros(len(reader.grid))
+    """Dollars an interval of every charge, shape (n,). A contract that raises adds nothing: it is named where it shapes or settles."""
+    usd, faults = np.zeros(len(reader.grid)), PluginFailures()
     for obligation in book:
-        for charge in obligation.charges(reader):
-            if charge.over_period:
-                continue
-            usd = usd + charge.quantity * charge.rate
+        with faults.of(obligation):
+            for charge in obligation.charges(reader):
+                if charge.over_period:
+                    continue
+                usd = usd + charge.quantity * charge.rate
     return np.asarray(usd, dtype=np.float64)
 
 

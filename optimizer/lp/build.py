@@ -35,6 +35,7 @@ def build_program(cohorts: Cohorts, book: Sequence[Obligation], outlook: Outlook
                 obligation.settles_hash(cohorts.site)
                 obligation.generator(cohorts.site)
         book = faults.sound(book)
+    program.book = tuple(book)
     program.settled = energy_settled_by(book, cohorts.site, program.during)
     program.hashed = hash_settled_by(book, cohorts.site, program.during)
     program.behind = generators_by_meter(book, cohorts.site)

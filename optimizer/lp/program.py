@@ -26,6 +26,7 @@ from optimizer.domain.calls import calls_in_force
 from optimizer.domain.formula import Bounds, Charge
 from optimizer.domain.generator import Generator
 from optimizer.domain.memory import Memory
+from optimizer.domain.obligation import Obligation
 from optimizer.domain.periods import shares
 from optimizer.domain.row_kind import RowKind
 from optimizer.domain.site import Availability, Mode, RigGroup, Site, SoFar
@@ -46,8 +47,12 @@ class Program(Blocks):
         self.grid: Grid = outlook.grid
         super().__init__(len(self.grid))
         self.hours = np.asarray(self.grid.hours)
+        self.book: Sequence[Obligation] = ()  # set before contracts shape the program, for those that ask what rigs earn without them
         self.earned: list[Earned] = []
+        self.expected: list[Earned] = []
         self.offers: dict[tuple[str, str], Expr] = {}
+        # By contract and product: where reserve is taken as sold in the day-ahead market, because it can still be offered there.
+        self.sold_ahead: dict[tuple[str, str], NDArray[np.bool_]] = {}
         self.settled: Mapping[str, Mapping[str, Floats]] = {}
         self.hashed: Mapping[str, Mapping[str, Floats]] = {}
         self.behind: Mapping[str, tuple[Generator, ...]] = {}
@@ -128,7 +133,8 @@ class Program(Blocks):
         return self.offers.get((obligation, product), total([], self.n))
 
     def reserve_price(self, obligation: str, product: str) -> Floats:
-        return reserve_awards.expected(self.outlook, product)
+        expected, awards = reserve_awards.expected(self.outlook, product), self.so_far.awards
+        return reserve_awards.real_time_price(awards, obligation, product, self.grid, expected)
 
     def below(self, quantity: Expr, knots: Floats, slopes: tuple[Floats, ...]) -> Expr:
         """See `Quantities`. Segments fill in order of falling slope by themselves; where a slope rises a binary makes them."""
@@ -208,9 +214,15 @@ class Program(Blocks):
             self.at_least(f"floor {name}", load, floors, Yields.INSTRUCTION, kind=RowKind.FLOOR, obligation=name)
 
     def earn(self, obligation: str, charge: Charge[Expr]) -> None:
-        """Adds a charge to the profit that is maximised."""
+        """Adds a charge to the profit that is maximised: the line whole, its weight without what later hours carry."""
         usd = charge.quantity * np.asarray(charge.rate, dtype=np.float64)
         self.earned.append(Earned(obligation, charge.charge_type, usd))
+        self.weigh(-usd if charge.carried is None else usd * (charge.carried - 1.0))
+
+    def expect(self, obligation: str, charge_type: str, usd: Expr) -> None:
+        """Adds dollars that no bill of these hours holds: what later hours gain or lose by this plan, what a change costs. A plan weighs
+        them and publishes them as a line."""
+        self.expected.append(Earned(obligation, charge_type, usd))
         self.weigh(-usd)
 
     # --- inside -----------------------------------------------------------------------------------------------------------------------

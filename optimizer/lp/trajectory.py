@@ -23,7 +23,8 @@ from optimizer.lp.program import KILO, Program
 @dataclass(frozen=True, slots=True)
 class Trajectory:
     """By group of the program's site; arrays of shape (n,). `rigs` holds every mode, sleep too; `load_mw` is what the site draws at its
-    meters, its generators left out, `generated_mw` what each of these makes."""
+    meters, its generators left out, `generated_mw` what each of these makes; `expected_usd` by (obligation, charge type) are dollars
+    that no bill of these hours holds (`Program.expect`)."""
 
     rigs: Mapping[str, Mapping[str, Floats]]
     group_load_mw: Mapping[str, Floats]
@@ -32,6 +33,7 @@ class Trajectory:
     wear_usd: float
     offers: Mapping[tuple[str, str], Floats] = field(default_factory=dict)
     generated_mw: Mapping[str, Floats] = field(default_factory=dict)
+    expected_usd: Mapping[tuple[str, str], Floats] = field(default_factory=dict)
 
 
 def unpack(program: Program, awake: Mapping[str, Mapping[str, Floats]], x: Floats | None = None) -> Trajectory:
@@ -57,7 +59,17 @@ def unpack(program: Program, awake: Mapping[str, Mapping[str, Floats]], x: Float
             before = sum(r for m, r in now.modes.items() if m != SLEEP) if now else 0.0
             wear += group.wear_usd_per_start * float(np.maximum(0.0, np.diff(count, prepend=min(before, count[0] + asleep[0]))).sum())
     made = _generated(program, load, x)
-    return Trajectory(rigs, load, hashrate, sum(load.values(), np.zeros(program.n)), wear, offers, made)
+    return Trajectory(rigs, load, hashrate, sum(load.values(), np.zeros(program.n)), wear, offers, made, _expected_usd(program, x))
+
+
+def _expected_usd(program: Program, x: Floats | None) -> dict[tuple[str, str], Floats]:
+    """What a solution expects beyond the bill of its hours (`Program.expect`); nothing without one."""
+    found: dict[tuple[str, str], Floats] = {}
+    for e in program.expected if x is not None else ():
+        key = (e.obligation, e.charge_type)
+        usd: Floats = e.usd.at(np.asarray(x))
+        found[key] = found[key] + usd if key in found else usd
+    return found
 
 
 def _generated(program: Program, load: Mapping[str, Floats], x: Floats | None) -> dict[str, Floats]:
@@ -86,6 +98,21 @@ def value_lines(
     return lines
 
 
+def plan_lines(
+    book: Sequence[Obligation], program: Program, path: Trajectory, faults: PluginFailures | None = None
+) -> dict[tuple[str, str], Floats]:
+    """The lines of a plan: what the bill says (`value_lines`), for each charge of a period a line CHARGE_TYPE_carried that takes off
+    the part of later hours, and what the plan expects beyond the bill. They add up to what the program maximises."""
+    lines, reader = value_lines(book, program, path, faults) | dict(path.expected_usd), float_reader(program, path)
+    for obligation in book:
+        with faults.of(obligation) if faults is not None else nullcontext():
+            for charge in obligation.charges(reader):
+                if charge.carried is not None and charge.carried.any():
+                    usd = np.asarray(charge.quantity * charge.rate * -charge.carried, dtype=np.float64)
+                    lines[(obligation.name, f"{charge.charge_type}_carried")] = usd
+    return lines
+
+
 def lost_usd(contract: Obligation, program: Program, path: Trajectory, over_mw: Floats) -> float:
     """What a contract's own lines lose by load of its scope that is `over_mw` above what was asked, shape (n,)."""
     names = contract.scope.names(program.site)
@@ -107,6 +134,7 @@ def _add_lines(lines: dict[tuple[str, str], Floats], obligation: Obligation, rea
 
 
 def float_reader(program: Program, path: Trajectory) -> ActualQuantities:
+    """A trajectory as a formula reads it, in floats. Reserve that can still be offered day-ahead counts as awarded there."""
     outlook = program.outlook
     return ActualQuantities(
         program.site,
@@ -122,7 +150,7 @@ def float_reader(program: Program, path: Trajectory) -> ActualQuantities:
         offers={key: path.offers.get(key, np.zeros(program.n)) for key in program.offers},
         reserve={product: reserve_awards.expected(outlook, product) for product in outlook.reserve},
         calls=program.so_far.calls,
-        awards=program.so_far.awards,
+        awards=(*program.so_far.awards, *reserve_awards.sold_ahead(path.offers, program.sold_ahead, outlook)),
         made={name: mw * program.hours for name, mw in path.generated_mw.items()},
         behind=program.behind,
     )

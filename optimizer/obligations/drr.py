@@ -8,11 +8,9 @@
 
 A resource may not dispatch itself: it answers MISO's calls and awards. Further ahead than its notice, where nobody has said, a plan takes
 it for dispatched where that pays and the LMP reaches both the offer and the net benefits price; nearer than that nothing untold is expected
-any more. Day-ahead awards are forwards, bought back at the real-time LMP.
-Spinning and supplemental reserve are sold beside it. Consumption is never raised for a baseline: what it is comes from the market's award
-of product BASELINE, else from the site file.
-
-Market rules: docs/rules.md#drr.
+any more. Rigs whose breakeven is below the LMP would be off anyway: what they do not draw is no reduction, and is never expected to pay.
+Day-ahead awards are forwards, bought back at the real-time LMP. Spinning and supplemental reserve are sold beside it. Consumption is never
+raised for a baseline: what it is comes from the market's award of product BASELINE, else from the site file (docs/rules.md#drr).
 """
 
 from __future__ import annotations
@@ -31,6 +29,7 @@ from optimizer.domain.actuals import Actuals
 from optimizer.domain.array_types import Floats
 from optimizer.domain.calls import calls_in_force
 from optimizer.domain.contract import Contract
+from optimizer.domain.day_ahead_market import due_text
 from optimizer.domain.deployments import declared, positive, reduced, share
 from optimizer.domain.formula import Bounds, Charge, Quantities, per_interval
 from optimizer.domain.market_rules import days, figures, rule
@@ -40,7 +39,7 @@ from optimizer.domain.quantities import ActualQuantities, lines
 from optimizer.domain.reserve_awards import DAY_AHEAD, REAL_TIME
 from optimizer.domain.shortfall import Shortfall
 from optimizer.domain.site import NotNegative, Positive, Site, meters_in
-from optimizer.lp.breakeven import breakevens_usd_per_mwh
+from optimizer.lp.breakeven import load_at_prices_mw
 from optimizer.lp.expr import Expr
 from optimizer.lp.headroom import up_pool
 from optimizer.lp.phrases import hours, missing_rigs
@@ -72,7 +71,7 @@ class Drr(Contract):
     """
 
     type: ClassVar[str] = "drr"
-    rule_prefixes: ClassVar[tuple[str, ...]] = ("miso.drr.",)
+    rule_prefixes: ClassVar[tuple[str, ...]] = ("miso.drr.", "miso.day_ahead_offers_due")
     name: str = "drr"
     kind: Literal["I", "II"] = "I"
     mw: Positive
@@ -126,7 +125,7 @@ class Drr(Contract):
     def _money(self, its: Quantities[Any], dispatched: Any, done: Any) -> Iterable[Charge[Any]]:
         """The formula, of MW dispatched and MWh reduced: expressions while planning, numbers when settling."""
         nothing, zero = its.sum([]), its.during(None) * its.number(0)
-        point = next(m.settlement_point for m, _ in meters_in(its.site, self.scope))
+        point = self._point(its.site)
         price, on = its.energy_price(point), days(its.grid, its.site.market)[0]
         cite = rule(self._rules, "miso.drr.energy", on).cited
         awarded, paid = its.awarded(self.name, ENERGY, DAY_AHEAD)
@@ -152,6 +151,9 @@ class Drr(Contract):
             more = (its.carried_mw(self.name, product) - awarded) * its.hours
             yield Charge(f"{product.lower()}_imbalance", more, "mw_h", its.reserve_price(self.name, product), cite)
 
+    def _point(self, site: Site) -> str:
+        return next(m.settlement_point for m, _ in meters_in(site, self.scope))
+
     def _figures(self, its: Quantities[Any], word: str) -> list[float]:
         return figures(self._rules, f"miso.drr.{word}", its.grid, its.site.market)
 
@@ -164,11 +166,10 @@ class Drr(Contract):
         """MW that calls dispatch in each interval."""
         mw = its.during(None) * its.number(0)
         for call in its.calls_of(self.name):
-            if call.kind is CallKind.DEPLOY:
-                end = its.grid.end if call.end_at is None else min(call.end_at, its.grid.end)
-                if end > call.start_at:
-                    over = Interval(call.start_at.replace(microsecond=0), end)
-                    mw = np.maximum(mw, share(its, [over]) * its.number(self._mw_of(call)))
+            end = its.grid.end if call.end_at is None else min(call.end_at, its.grid.end)
+            if call.kind is CallKind.DEPLOY and end > call.start_at:
+                over = Interval(call.start_at.replace(microsecond=0), end)
+                mw = np.maximum(mw, share(its, [over]) * its.number(self._mw_of(call)))
         return mw
 
     def _mw_of(self, call: Call) -> float:
@@ -194,6 +195,7 @@ class Drr(Contract):
         names = self.scope.names(program.site)
         load, base = program.load_mw(names), np.asarray(declared(program, self.name, self.baseline_mw), dtype=np.float64)
         told, known, firm = self._told(program)
+        base = np.where(known, base, np.minimum(base, load_at_prices_mw(program, names)))
         beyond = np.maximum(0.0, load.range(program.lower, program.upper)[1] - base)
         dispatched, on = self._dispatched(program, told, known, base, beyond)
         done = program.column(f"reduction {self.name}", lower=-beyond, upper=np.maximum(np.where(known, told, self.mw), 0.0))
@@ -222,24 +224,28 @@ class Drr(Contract):
 
     def _dispatched(self, program: Program, told: Floats, known: Any, base: Floats, beyond: Floats) -> tuple[Expr, Expr]:
         """MW dispatched, and one where anything is: as told, or as it pays where the price is reached. A block is expected whole."""
-        point = next(m.settlement_point for m, _ in meters_in(program.site, self.scope))
-        reached = program.energy_price(point) >= np.maximum(self._threshold(program), self.offer_usd_per_mwh)
-        fixed, open_ = program.sum([]) + np.where(known, told, 0.0), ~known
-        running = np.where(known & (told > 0), 1.0, 0.0)
-        if self.kind == "II" and not beyond.any():
-            mw = program.column(f"dispatch {self.name}", upper=np.where(open_ & reached, self.mw, 0.0))
-            return mw + fixed, program.sum([]) + 1.0
+        load = program.load_mw(self.scope.names(program.site))
+        room = base - load.range(program.lower, program.upper)[0]
+        reached, open_ = self._reached(program), ~known & (room >= (self.mw if self.kind == "I" else KEPT_MW))
+        fixed, running = program.sum([]) + np.where(known, told, 0.0), np.where(known & (told > 0), 1.0, 0.0)
         able = open_ & (reached | (self.min_down_min > 0))
+        most = np.where(able & reached, np.minimum(self.mw, room), 0.0)
+        if self.kind == "II" and not beyond[able | (running > 0)].any():
+            mw = program.column(f"dispatch {self.name}", upper=most)
+            return mw + fixed, program.sum([]) + np.where(able, 1.0, running)
         on = program.column(f"dispatch {self.name}", upper=np.where(able, 1.0, 0.0), integer=True)
         if self.kind == "II":
-            mw = program.column(f"dispatch of {self.name}", upper=np.where(open_ & reached, self.mw, 0.0))
-            program.row(f"dispatch of {self.name}", on * self.mw - mw, lower=0.0, where=open_ & reached)
+            mw = program.column(f"dispatch of {self.name}", upper=most)
+            program.row(f"dispatch of {self.name}", on * self.mw - mw, lower=0.0, where=able)
             return mw + fixed, on + running
-        load = program.load_mw(self.scope.names(program.site))
-        program.row(f"block {self.name}", load + on * (self.mw + beyond), upper=base + beyond, where=open_)
+        program.row(f"block {self.name}", load + on * (self.mw + beyond), upper=base + beyond, where=able)
         if self.min_down_min:
-            minimum_run(program, self.name, on + running, self.min_down_min, open_, reached)
+            minimum_run(program, self.name, on + running, self.min_down_min, able, reached)
         return on * self.mw + fixed, on + running
+
+    def _reached(self, program: Program) -> Any:
+        """Where the LMP reaches both the offer and the net benefits price."""
+        return program.energy_price(self._point(program.site)) >= np.maximum(self._threshold(program), self.offer_usd_per_mwh)
 
     def _product(self, program: Program, product: Reserve) -> Expr:
         most = self.qualified_mw.get(product, np.inf) if self.shed_s <= RESPONSE_S else 0.0
@@ -250,7 +256,7 @@ class Drr(Contract):
 
     def shortfall_usd(self, program: Program, path: Trajectory, short_mw: Any) -> float:
         """What is not paid of a dispatch that is missed, and its deviation."""
-        price = program.energy_price(next(m.settlement_point for m, _ in meters_in(program.site, self.scope)))
+        price = program.energy_price(self._point(program.site))
         owed = sum(line.amount_usd for line in self.settle(actuals_of(program, path)) if line.charge_type == "drr_deviation")
         return float((short_mw * np.maximum(price, 0.0) * program.hours).sum()) - float(owed)
 
@@ -262,37 +268,33 @@ class Drr(Contract):
         for product in (ENERGY, *self.reserves):
             promised, _ = program.awarded(self.name, product, DAY_AHEAD)
             if product == ENERGY:
-                price = program.energy_price(next(m.settlement_point for m, _ in meters_in(program.site, self.scope)))
+                price = program.energy_price(self._point(program.site))
                 promised, kept = np.minimum(promised, self._told(program)[0]), np.maximum(below, 0.0)
             else:
                 price, kept = program.reserve_price(self.name, product), path.offers.get((self.name, product), np.zeros(program.n))
             short = np.maximum(0.0, promised - kept)
             if (short > KEPT_MW).any():
                 usd, when = float((short * price * program.hours).sum()), hours(program.site.market, program.grid, short > KEPT_MW)
-                gone, _ = missing_rigs(program, names, short > KEPT_MW)
-                why = gone or "keeping it costs more than buying it back"
+                why = missing_rigs(program, names, short > KEPT_MW)[0] or "keeping it costs more than buying it back"
                 yield Shortfall(f"{self.name} {product}", float(short.max()), usd, f"{why}; buy {short.max():.3g} MW back", when)
 
     def reasons(self, book: Sequence[Any], program: Program, path: Trajectory) -> Iterable[str]:
-        """When a dispatch is expected, and where it would only find rigs that are off for their price."""
+        """When a dispatch is expected and until when it can be offered day-ahead; where rigs are off for their price and none is."""
         mw = path.offers.get((self.name, ENERGY), np.zeros(program.n))
         told, known, _ = self._told(program)
         expected = (mw > KEPT_MW) & ~known
-        zone = program.site.market.tz
         if (told > KEPT_MW).any():
-            first = program.grid.intervals[int(np.flatnonzero(told > KEPT_MW)[0])].start.astimezone(zone)
-            yield f"{self.name}: MISO dispatches {told.max():.3f} MW from {first:%a %H:%M}"
-        if not expected.any():
-            return
-        first = program.grid.intervals[int(np.flatnonzero(expected)[0])].start.astimezone(zone)
-        hours = float(program.hours[expected].sum())
-        yield f"{self.name}: a dispatch of {mw[expected].max():.3f} MW is expected for {hours:.4g} h, first {first:%a %H:%M}; MISO decides"
-        point = next(m.settlement_point for m, _ in meters_in(program.site, self.scope))
-        own = breakevens_usd_per_mwh(book, program)
-        best = np.max([own[name] for name in self.scope.names(program.site)], axis=0)
-        idle = expected & (program.energy_price(point) > best)
+            yield f"{self.name}: MISO dispatches {told.max():.3f} MW from {_first(program, told > KEPT_MW)}"
+        if expected.any():
+            h, first = float(program.hours[expected].sum()), _first(program, expected)
+            until = due_text(self._rules, program.site.market, program.grid, program.so_far.at, expected)
+            yield f"{self.name}: a dispatch of {mw[expected].max():.3f} MW is expected for {h:.4g} h, first {first}; MISO decides{until}"
+        idle = self._reached(program) & ~known & (load_at_prices_mw(program, self.scope.names(program.site)) < self.mw)
         if idle.any():
-            yield (
-                f"{self.name}: for {float(program.hours[idle].sum()):.4g} h of these the rigs would be off for their price; "
-                "that is no reduction, and the baseline must not count them"
-            )
+            h = float(program.hours[idle].sum())
+            yield f"{self.name}: for {h:.4g} h rigs would be off for their price; that is no reduction, and no dispatch is counted there"
+
+
+def _first(program: Program, where: Any) -> str:
+    """The start of the first interval `where`, on the market's clock."""
+    return f"{program.grid.intervals[int(np.flatnonzero(where)[0])].start.astimezone(program.site.market.tz):%a %H:%M}"

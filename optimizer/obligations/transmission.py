@@ -31,7 +31,7 @@ from optimizer.domain.contract_progress import ContractProgress
 from optimizer.domain.formula import Bounds, Charge, Quantities
 from optimizer.domain.memory import PeriodMemory
 from optimizer.domain.net_load import net_mwh
-from optimizer.domain.periods import clock
+from optimizer.domain.periods import carried, clock
 from optimizer.domain.quantities import ActualQuantities
 from optimizer.domain.site import NotNegative, Positive, Site, Written, meters_in
 from optimizer.lp.program import Program
@@ -153,11 +153,12 @@ class Transmission(Contract[OwnPeakMemory]):
         least = its.during(None) * its.number(self.contract_mw or 0.0)
         metered = its.mean(load, clock(its.grid, self.metered_min)) * self._inside(its)
         raised = its.highest(metered, period, self._billed_before(its, period), least)
+        later = self._carried(its, period)
         if self.method == "ncp":
             rate = _counts(its, month, self.counted_months) * (-per_mw / its.number(12))
-            yield Charge("demand", raised, "mw", rate, RULES["ncp"], over_period=True)
+            yield Charge("demand", raised, "mw", rate, RULES["ncp"], over_period=True, carried=later)
         else:
-            yield Charge("minimum_demand", raised, "mw", its.during(None) * -per_mw, RULES["mbd"], over_period=True)
+            yield Charge("minimum_demand", raised, "mw", its.during(None) * -per_mw, RULES["mbd"], over_period=True, carried=later)
 
     def remember(self, memory: OwnPeakMemory, then: Actuals) -> OwnPeakMemory:
         """Its memory after a stretch of time: the highest load of the period that the stretch ends in."""
@@ -199,12 +200,8 @@ class Transmission(Contract[OwnPeakMemory]):
         return Bounds(called.floor_mw, cap, called.firm, f"{self.name}: the operator's list asks for at most {cap:g} MW")
 
     def shape(self, program: Program) -> None:
-        before = len(program.earned)
         super().shape(program)
         self._avoid(program)
-        for line in program.earned[before:] if self.method not in COINCIDENT else ():
-            # A raise serves the hours after the horizon as well: these carry their part of it. The line itself stays whole.
-            program.weigh(line.usd * self._carried(program))
 
     def _load_mw(self, its: Quantities[Any]) -> Any:
         """The load that is metered for it."""
@@ -239,17 +236,14 @@ class Transmission(Contract[OwnPeakMemory]):
                 program.row(f"avoid {self.name}", over - load, lower=-listed.mw, where=within)
                 program.weigh(over * (program.hours * AVOID_USD_PER_MWH))
 
-    def _carried(self, program: Program) -> Floats:
-        """The share of its period after `now` that lies beyond the horizon, shape (n,)."""
-        market, month = program.site.market, months(program.site.market, program.grid)
-        period = self._periods(month)
-        carried = np.zeros(program.n)
-        for number in np.unique(period):
-            here = period == number
-            last = int(number * 12 + 11 + (self.cp_year_start or 10) - 1) if self.method == "mbd" else int(number)
-            left = (month_span(market, last).end.timestamp() - float(program.grid.edges[:-1][here][0])) / 3600.0
-            carried[here] = max(0.0, 1.0 - float(program.hours[here].sum()) / left)
-        return carried
+    def _carried(self, its: Quantities[Any], period: Ints) -> Floats:
+        """The share of its period that lies beyond the grid: a raise serves those hours as well, and they carry their part of it."""
+
+        def end_of(number: int) -> datetime:
+            last = number * 12 + 11 + (self.cp_year_start or 10) - 1 if self.method == "mbd" else number
+            return month_span(its.site.market, last).end
+
+        return carried(its.grid, period, end_of)
 
     def _periods(self, month: Ints) -> Ints:
         """Months, or for mbd years from `cp_year_start` (October) on."""

@@ -17,7 +17,7 @@ from optimizer.lp.build import build_program, program_of
 from optimizer.lp.cohorts import Cohorts, gather
 from optimizer.lp.fill_gaps import fill_gaps
 from optimizer.lp.program import Program
-from optimizer.lp.trajectory import Trajectory, unpack, value_lines
+from optimizer.lp.trajectory import Trajectory, plan_lines, unpack, value_lines
 from optimizer.planning import explain, merit_order
 from optimizer.planning.result import GroupPlan, Origin, Plan, Risk, SolveInfo
 from optimizer.solve import Session
@@ -106,7 +106,7 @@ def _trajectory(
         path = unpack(program, rigs)
     else:
         path = unpack(program, rigs_of(program, solution), solution.x)
-    return path, value_lines(book, program, path, faults)
+    return path, plan_lines(book, program, path, faults)
 
 
 def _plan_of(

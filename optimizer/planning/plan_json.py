@@ -10,6 +10,9 @@ from markets.grid import parse_instant
 from optimizer.planning.explain import breakevens, reasons
 from optimizer.planning.result import GroupPlan, Plan, SolveInfo
 
+# The line of what starts wear, beside the lines of contracts.
+WEAR = "rigs/wear"
+
 
 class GroupDocument(TypedDict):
     """A group of rigs in one interval: its load at the meter with overhead, its hashrate, and rigs by mode."""
@@ -69,7 +72,9 @@ class SolveDocument(TypedDict):
 
 
 class PlanDocument(TypedDict):
-    """A whole plan. `lines` are dollars over the horizon by OBLIGATION/CHARGE_TYPE; `shadow_prices` are by limit, one number an interval;
+    """A whole plan. `lines` are dollars over the horizon by OBLIGATION/CHARGE_TYPE, wear of starts included, and add up to
+    `objective_usd`: a charge of a period stands whole, as it is owed, beside a line CHARGE_TYPE_carried that takes off the part that
+    belongs to hours after the horizon; `shadow_prices` are by limit, one number an interval;
     `breakevens` are usd_per_mwh by group in the first interval; `at` is the instant the plan was made for."""
 
     at: str
@@ -90,7 +95,7 @@ def plan_to_json(plan: Plan) -> PlanDocument:
         "at": plan.at.isoformat(),
         "objective_usd": _rounded_usd(plan.objective_usd),
         "intervals": [_interval(plan, t) for t in range(len(plan.grid))],
-        "lines": {f"{obligation}/{charge}": _rounded_usd(float(usd.sum())) for (obligation, charge), usd in plan.lines.items()},
+        "lines": _lines(plan),
         "shadow_prices": {name: [_rounded(v) for v in values] for name, values in plan.shadow_prices.items()},
         "shortfalls": [
             {"promise": s.promise, "mw": _rounded(s.mw), "usd": _rounded_usd(s.usd), "hours": s.hours, "repair": s.repair}
@@ -101,6 +106,13 @@ def plan_to_json(plan: Plan) -> PlanDocument:
         "findings": [{"kind": f.kind, "text": f.text} for f in plan.findings],
         "solve": _solve(plan.solve),
     }
+
+
+def _lines(plan: Plan) -> dict[str, float]:
+    """Dollars over the horizon by OBLIGATION/CHARGE_TYPE, and the wear of starts: they add up to the objective."""
+    lines = {f"{obligation}/{charge}": _rounded_usd(float(usd.sum())) for (obligation, charge), usd in plan.lines.items()}
+    wear_usd = _rounded_usd(-plan.origin.path.wear_usd)
+    return lines | {WEAR: wear_usd} if wear_usd else lines
 
 
 def planned_interval(plan: PlanDocument, at: datetime) -> IntervalDocument | None:

@@ -81,7 +81,8 @@ class Origin:
 class Plan:
     """What to do in each interval, and what that is expected to earn. Arrays have shape (n,), one value for each interval of `grid`.
 
-    lines           usd by (obligation, charge type): what `settle` pays on this trajectory at the outlook's prices
+    lines           usd by (obligation, charge type): what `settle` pays on this trajectory at the outlook's prices. A charge of a period
+                    (a month's demand) stands whole, as it is owed; its line CHARGE_TYPE_carried takes off what belongs to later hours
     objective_usd   the sum of the lines less wear
     shadow_prices   by limit, usd per hour that one more MW (or a thousand more starts) of it would earn; zero where it does not bind
     prices          usd_per_mwh by settlement point that the plan was made with; `hashprice` likewise, usd_per_ph_day

@@ -29,6 +29,7 @@ PARTS = {
     "miso.price_floor": "MISO prices",
     "miso.offer_cap": "MISO prices",
     "miso.settled_price_kind": "MISO prices",
+    "miso.day_ahead": "MISO prices",
     "miso.pra.": "capacity",
     "miso.lmr.": "LMR",
     "miso.drr.": "DRR",

@@ -8,8 +8,10 @@ Day-ahead awards are paid at the day-ahead price. From 2025-12-05 (RTC+B) they a
 
     site cash = DA award x h x MCPC(DAM) + (real-time award - DA award) x h x MCPC(real time)          Nodal Protocols 6.7
 
-Before, what was awarded and not carried cost its day-ahead price again (failure to provide). Under set points the load owes a deviation
-charge outside a tolerance. Deployments are calls under the contract's name: bounds before every price (docs/rules.md#ancillary-services).
+Before, what was awarded and not carried cost its day-ahead price again (failure to provide), and reserve earned in the day-ahead market
+alone: a plan counts as sold what can still be offered there, and nothing but the awards once offers were due. Under set points the load
+owes a deviation charge outside a tolerance. Deployments are calls under the contract's name: bounds before every price (see
+docs/rules.md#ancillary-services).
 """
 
 from __future__ import annotations
@@ -23,6 +25,7 @@ from pydantic import Field, model_validator
 
 from markets.facts import Call
 from markets.grid import Interval, Market, OperatingDay
+from optimizer.domain import day_ahead_market
 from optimizer.domain.actuals import Actuals
 from optimizer.domain.calls import active
 from optimizer.domain.contract import Contract
@@ -38,6 +41,7 @@ from optimizer.lp.headroom import down_pool, highest_within, up_pool
 from optimizer.lp.phrases import hours, missing_rigs
 from optimizer.lp.program import Program
 from optimizer.lp.trajectory import Trajectory
+from optimizer.obligations.ancillary import day_ahead_sale
 from optimizer.obligations.ancillary.blocks import (
     ReserveBlock,
     ReserveMemory,
@@ -71,7 +75,7 @@ class Ancillary(Contract[ReserveMemory]):
     """
 
     type: ClassVar[str] = "ancillary"
-    rule_prefixes: ClassVar[tuple[str, ...]] = ("ercot.as.", "ercot.set_point.", "ercot.nclr.")
+    rule_prefixes: ClassVar[tuple[str, ...]] = ("ercot.as.", "ercot.set_point.", "ercot.nclr.", "ercot.day_ahead_offers_due")
     memory_type = ReserveMemory
     name: str = "ancillary"
     kind: Literal["clr", "nclr"] = "clr"
@@ -205,7 +209,7 @@ class Ancillary(Contract[ReserveMemory]):
             if self.hold == "firm":
                 promised, _ = program.awarded(self.name, product, DAY_AHEAD)
                 program.at_least(f"award {self.name} {product}", mw, promised, Yields.CAPACITY, kind=RowKind.AWARD)
-        self._before_awards(program, kept)
+        day_ahead_sale.count_as_sold(program, self.name, kept, self._can_still_be_sold(program), self._cite(program, "ercot.as.day_ahead"))
         super().shape(program)
 
     def _product(self, program: Program, product: Product) -> Any:
@@ -229,15 +233,10 @@ class Ancillary(Contract[ReserveMemory]):
             sold_all_or_nothing(program, f"{self.name} {product}", mw, self.scope.names(program.site), self.block, nowhere)
         return mw
 
-    def _before_awards(self, program: Program, kept: Mapping[str, Any]) -> None:
-        """Where failing to provide is charged there is no real-time price: what is still to be sold is weighed at the day-ahead price."""
-        open_ = 1.0 - two_settlements(program, self._rules)
-        if not open_.any():
-            return
-        for product, mw in kept.items():
-            awarded, _ = program.awarded(self.name, product, DAY_AHEAD)
-            worth = program.reserve_price(self.name, product) * program.hours * open_ * (awarded <= 0)
-            program.weigh(mw * -worth)
+    def _can_still_be_sold(self, program: Program) -> Any:
+        """Where reserve earns in the day-ahead market alone and can still be offered there, shape (n,)."""
+        market, grid, at = program.site.market, program.grid, program.so_far.at
+        return (two_settlements(program, self._rules) <= 0) & day_ahead_market.can_be_offered(self._rules, market, grid, at)
 
     def _response_min(self, program: Program, product: str) -> Any:
         return np.array(figures(self._rules, f"ercot.as.{product}.response_min", program.grid, program.site.market))
@@ -254,7 +253,8 @@ class Ancillary(Contract[ReserveMemory]):
         return highest_within(program, now, longest)
 
     def reasons(self, book: Sequence[Any], program: Program, path: Trajectory) -> Iterable[str]:
-        """Why a load that is interrupted in blocks may not sell."""
+        """Until when reserve that the plan counts as sold must be offered; why a load that is interrupted in blocks may not sell."""
+        yield from day_ahead_sale.reasons(program, path, self.name, self._rules)
         if self.block is None:
             return
         memory, at = self.memory_from(program.memories), program.grid.start

@@ -119,7 +119,7 @@ def _term(contract: ErsTerms, program: Program, part: Term, memory: ErsMemory, d
         level = level + (kept - np.where(last, 1.0, 0.0)) * power
     elif weight:
         level = level * float(_event_pay(contract, part, before))
-    program.weigh(level * -(ahead.gross_usd * np.where(last, 1.0, 0.0)))
+    program.expect(contract.name, "ers_factors_carried", (level - np.where(last, 1.0, 0.0)) * (ahead.gross_usd * last))
     found: Expr = level * after + np.where(last, -was - gross, 0.0)
     return found
 

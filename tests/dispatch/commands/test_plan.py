@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -40,3 +41,32 @@ def test_a_sweep_is_printed_as_a_table(tmp_path: Path, capsys: pytest.CaptureFix
     assert head.split() == ["hash.scale", "net", "difference", "MWh", "shortfalls"]
     assert half.split()[0] == "0.5" and half.split()[2].startswith("-$")
     assert full.split()[0] == "1" and full.split()[2] == "+$0.00"
+
+
+DEMAND_CHARGE = """
+[[obligations]]
+type = "transmission"
+name = "demand"
+method = "{method}"
+usd_per_kw_year = 180.0
+"""
+
+
+@pytest.mark.parametrize("method", ["ncp", "mbd"])
+@pytest.mark.parametrize("day", ["03", "17", "31"])
+def test_a_smaller_interconnect_never_earns_more_beside_a_demand_charge(
+    method: str, day: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The plan weighed a part of the month's charge and the what-if counted it whole, so that less room earned more."""
+    site, scenario = tmp_path / "site.toml", tmp_path / "scenario.json"
+    site.write_text(DEMONSTRATION.read_text("utf-8") + DEMAND_CHARGE.format(method=method), "utf-8")
+    for mw in (0.3, 0.6, 0.9):
+        scenario.write_text(json.dumps({"site": {"interconnect_mw": mw}}), "utf-8")
+        what_if(scenario, site, at=f"2026-08-{day}T07:00:00Z", as_json=True)
+        answer = json.loads(capsys.readouterr().out)
+        assert answer["difference"]["net_usd"] <= 0.05, (mw, answer["difference"])
+        for side in ("base", "case"):
+            lines = answer[side]["lines"]
+            assert sum(lines.values()) == pytest.approx(answer[side]["objective_usd"], abs=1e-4)
+            owed = next(name for name in lines if name in ("demand/demand", "demand/minimum_demand"))
+            assert lines[owed] < -1.0 and 0 < lines[f"{owed}_carried"] < -lines[owed], "owed now, and what later hours carry of it"

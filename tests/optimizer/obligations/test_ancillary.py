@@ -374,3 +374,43 @@ def test_what_is_offered_can_be_dropped(seed):
     total = made.offers["ECRS"] + made.offers["NSPIN"]
     assert (total <= ready + 1e-5).all()
     assert total.max() > 0.1 or (ahead.reserve["ECRS"].values < 30).all()
+
+
+# --- the day-ahead market's clock (before RTC+B reserve earned there alone) ---------------------------------------------------------------
+
+SATURDAY = datetime(2024, 6, 15, 5, tzinfo=UTC)  # midnight in Texas
+DAY_AHEAD = Grid.regular(SATURDAY, SATURDAY + 24 * HOUR, 60)
+
+
+def on_saturday(at, rigs=1.0, awards=()):
+    """All of Saturday at 80 $/MWh, over the breakeven of 66.67 of model B; RRS at 30 $ pays B for running. Planned at an instant."""
+    contract = with_market_rules(Ancillary(products=("RRS",)))
+    ahead = reserves(outlook([80.0] * 24, DAY_AHEAD, hashprice=40.0), RRS=30.0)
+    have = available(DAY_AHEAD, a=[10_000.0] * 24, b=[10_000.0 * rigs] * 24)
+    return plan(TWO, (*BOOK, contract), replace(ahead, at=at), so_far(at, awards=awards), have)
+
+
+def test_reserve_can_be_sold_until_offers_are_due_and_counts_as_sold():
+    """At 09:59 of the day before B runs for RRS: 100 MW x 24 h x 30 $, published as a day-ahead line, and the operator is told by when."""
+    made = on_saturday(datetime(2024, 6, 14, 14, 59, tzinfo=UTC))
+    np.testing.assert_allclose(made.load_mw, 100, atol=1e-6)
+    assert made.lines[("ancillary", "rrs_day_ahead")].sum() == pytest.approx(100 * 24 * 30)
+    assert "ancillary: up to 100 MW of RRS on Sat 15 Jun count as sold; offers are due on Fri 14 Jun at 10:00" in reasons(made)
+
+
+@pytest.mark.parametrize("at", [datetime(2024, 6, 14, 15, tzinfo=UTC), SATURDAY])
+def test_after_offers_were_due_reserve_that_nobody_awarded_does_not_steer_the_plan(at):
+    """It kept B awake at a loss for reserve that nobody would buy, and half of B out earned more."""
+    made = on_saturday(at)
+    np.testing.assert_allclose(made.load_mw, 50, atol=1e-6)
+    assert made.objective_usd == pytest.approx(24 * 50 * (40 / 24 / 0.015 - 80), rel=1e-6)
+    assert on_saturday(at, rigs=0.5).objective_usd <= made.objective_usd + 0.01
+    assert not any("count as sold" in reason for reason in reasons(made))
+
+
+def test_what_was_awarded_counts_after_offers_were_due():
+    """60 MW of RRS awarded for the first hour: B runs 10 MW of it then, and not later."""
+    sold = (award("RRS", DAY_AHEAD.intervals[0], 60, 30.0),)
+    made = on_saturday(SATURDAY, awards=sold)
+    np.testing.assert_allclose(made.load_mw, [60] + [50] * 23, atol=1e-6)
+    assert made.lines[("ancillary", "rrs_day_ahead")].sum() == pytest.approx(60 * 30)

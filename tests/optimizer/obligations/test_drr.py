@@ -170,12 +170,12 @@ def test_a_block_is_all_or_nothing_and_a_type_ii_goes_as_far_as_it_pays():
 
 @pytest.mark.parametrize(("minutes", "down"), [(0, 1), (60, 1), (120, 2), (240, 4)])
 def test_a_block_stays_for_its_minimum_time_and_begins_only_where_the_price_is_reached(minutes, down):
-    """One hour of 400 among hours of 30, under the threshold: the rest of the minimum time is unpaid, and worth it."""
-    prices = [30.0] * 3 + [400.0] + [30.0] * 4
-    made = made_of(drr(min_down_min=minutes, mw=24.0), prices, hashprice=45.0)
+    """One hour of 93 among hours of 70, under the threshold: the rest of the minimum time is unpaid, and worth it."""
+    prices = [70.0] * 3 + [93.0] + [70.0] * 4
+    made = made_of(drr(min_down_min=minutes, mw=24.0, net_benefits_usd_per_mwh=80.0), prices, hashprice=45.0)
     off = made.load_mw < 1e-6
     assert off.sum() == down and off[3 : 3 + down].all()
-    assert made.lines[("drr", "drr_energy")].sum() == pytest.approx(24 * 400)
+    assert made.lines[("drr", "drr_energy")].sum() == pytest.approx(24 * 93)
 
 
 @pytest.mark.parametrize(("notice", "first"), [(0, 1), (15, 1), (30, 2), (50, 4), (120, 8)])
@@ -247,9 +247,25 @@ def test_no_load_is_ever_raised_for_a_baseline(seed, kind):
     assert (with_.load_mw <= without.load_mw + 1e-6).all()
 
 
-def test_rigs_that_are_off_for_their_price_are_named_as_no_reduction():
-    made = made_of(drr(), [60.0, 120.0, 150.0, 60.0, 30, 30, 30, 30])
-    assert any("for 2 h of these the rigs would be off for their price; that is no reduction" in r for r in reasons(made))
+@pytest.mark.parametrize("kind", ["I", "II"])
+def test_no_dispatch_is_counted_of_rigs_that_are_off_for_their_price(kind):
+    """The rigs break even at 93.75: at 120 and 150 they are off with or without the contract, so nothing is reduced and nothing paid."""
+    made = made_of(drr(kind=kind), [30.0, 120.0, 150.0, 60.0, 30, 30, 30, 30])
+    np.testing.assert_allclose(made.lines[("drr", "drr_energy")][:3], 0, atol=1e-9)
+    assert made.lines[("drr", "drr_energy")][3] == pytest.approx(10 * 60)
+    assert any("for 2 h rigs would be off for their price; that is no reduction" in r for r in reasons(made))
+
+
+def test_of_a_fleet_of_two_models_only_rigs_that_would_run_are_reduced():
+    """At 100 the model that breaks even at 75 is off; of the 12 MW that run a Type II resource reduces all, a block of 20 nothing."""
+    rigs = (group("old", rigs=2400, modes=(Mode(name="sleep", watts=0, ths=0), Mode(name="normal", watts=5000, ths=200))),
+            group("new", rigs=2400, modes=(Mode(name="sleep", watts=0, ths=0), Mode(name="normal", watts=5000, ths=400))))  # fmt: skip
+    ahead = outlook({HUB: [30.0] + [100.0] * 7}, EIGHT)
+    part = plan(miso(*rigs), (*BOOK, drr(mw=20.0, kind="II")), ahead, so_far(NOON))
+    block = plan(miso(*rigs), (*BOOK, drr(mw=20.0)), ahead, so_far(NOON))
+    np.testing.assert_allclose(part.offers["ENERGY"], [0] + [12] * 7, atol=1e-6)
+    assert part.lines[("drr", "drr_energy")].sum() == pytest.approx(7 * 12 * 100)
+    np.testing.assert_allclose(block.offers["ENERGY"], 0, atol=1e-6)
 
 
 def test_a_megawatt_of_reserve_is_one_that_still_runs():
