@@ -52,33 +52,54 @@ def _deviation(d: Days, names: Sequence[str], t: int) -> F:
 
 
 def ers(d: Days, c: Mapping[str, Any], names: Sequence[str]) -> F:
-    """Each term's pay after these days less its pay before: gross x g(AF) x g(EPF), nothing after three failed tests in a row."""
+    """Each term's pay after these days less its pay before: gross x g(AF) x g(EPF), nothing after three failed tests in a row within 365
+    days. Availability leaves out an event from its dispatch to ten hours after the recall; a test is judged once it has ended."""
     mw, price, base = frac(c["mw"]), frac(c["usd_per_mw_hour"]), frac(c["max_base_load_mw"])
     base = F(0) if c["baseline"] == "default" else base
-    top = frac(d.memory["baseline_mw"]) if "baseline_mw" in d.memory and c["baseline"] == "default" else base + mw
     hours, wait, usd = c["periods"][0]["hours"], timedelta(minutes=10 if c["product"] == "ERS-10" else 30), F(0)
 
-    def performance(call: Mapping[str, Any], first: int, last: int) -> tuple[F, F, set[int]]:
-        weight, done, seen = F(0), F(0), set()
-        for t in range(first, last):
-            share = d.share(t, call["notice"] + wait, call["end"])
-            if share and (call["end"] is None or call["end"] > call["notice"] + wait):
-                scale = share * mw if c["baseline"] == "default" else mw
-                weight, seen = weight + share, seen | {t}
-                done += share * min(F(1), max(F(0), (top - d.mw(names, t)) / scale))
-        return weight, done, seen
+    def begins(call: Mapping[str, Any]) -> datetime:
+        return max(call["start"], call["notice"] + wait)
 
+    def top(t: int) -> F:
+        awarded, _, said = d.awarded("BASELINE", "RT", t)
+        return base + mw if c["baseline"] == "alternate" else awarded if said and awarded else frac(c["baseline_mw"])
+
+    def performance(call: Mapping[str, Any], first: int, last: int) -> tuple[F, F]:
+        weight, done = F(0), F(0)
+        for t in range(first, last):
+            share = d.share(t, begins(call), call["end"])
+            if share and (call["end"] is None or call["end"] > begins(call)):
+                scale = share * mw if c["baseline"] == "default" else mw
+                weight += share
+                done += share * min(F(1), max(F(0), (top(t) - d.mw(names, t)) / scale))
+        return weight, done
+
+    def failed_in_a_row(tests: Mapping[str, tuple[datetime, datetime | None, F, F]], at: datetime) -> int:
+        failed = 0
+        for start, end, weight, done in sorted(tests.values(), key=lambda v: v[0]):
+            if weight and end is not None and end <= at and start > at - timedelta(days=365):
+                failed = 0 if done / weight >= F(95, 100) else failed + 1
+        return failed
+
+    tests = {
+        id_: (_instant(v["started_at"]), _instant(v["ends_at"]), frac(v["weight"]), frac(v["done"]))
+        for id_, v in d.memory.get("tests", {}).items()
+    }
     for first, last in _terms(d):
-        weight, done, seen = (frac(d.memory.get("event_weight", 0)), frac(d.memory.get("event_done", 0)), set())
-        had_weight, had_done = weight, done
+        weight, done = frac(d.memory.get("event_weight", 0)), frac(d.memory.get("event_done", 0))
+        had = weight, done
         for call in d.calls_in_force("deploy"):
-            w, p, s = performance(call, first, last)
-            weight, done, seen = weight + w, done + p, seen | s
-        failed = int(d.memory.get("failed_tests", 0))
-        for call in sorted(d.calls_in_force("test"), key=lambda k: k["start"]):
-            w, p, _ = performance(call, first, last)
-            if w:
-                failed = 0 if p / w >= F(95, 100) else failed + 1
+            w, p = performance(call, first, last)
+            weight, done = weight + w, done + p
+        failed_before = failed_in_a_row(tests, d.edges[first])
+        for call in d.calls_in_force("test"):
+            w, p = performance(call, first, last)
+            _, _, had_w, had_p = tests.get(call["id"], (None, None, F(0), F(0)))
+            tests[call["id"]] = begins(call), call["end"], had_w + w, had_p + p
+        failed = failed_in_a_row(tests, d.edges[last])
+        events = [(begins(k) - wait, k["end"] and k["end"] + timedelta(hours=10)) for k in d.calls_in_force("deploy", "test")]
+        seen = {t for t in range(first, last) for start, end in events if d.share(t, start, end)}
         due = [t for t in range(first, last) if d.local(t).hour in hours]
         gross = sum((d.hours(t) for t in due), F(0)) * mw * price
         counted = [t for t in due if t not in seen]
@@ -89,8 +110,12 @@ def ers(d: Days, c: Mapping[str, Any], names: Sequence[str]) -> F:
         all_h = sum((d.hours(t) for t in due), F(0))
         now = _payment_usd(known[0] + gross, known[1] + sum((d.hours(t) for t in counted), F(0)) + ahead,
                      known[2] + sum((d.hours(t) for t in there), F(0)) + ahead * rest, weight, done, failed)  # fmt: skip
-        usd += now - _payment_usd(known[0], known[1] + all_h + ahead, known[2] + (all_h + ahead) * rest, had_weight, had_done, 0)
+        usd += now - _payment_usd(known[0], known[1] + all_h + ahead, known[2] + (all_h + ahead) * rest, *had, failed_before)
     return usd
+
+
+def _instant(at: Any) -> Any:
+    return datetime.fromisoformat(at) if isinstance(at, str) else at
 
 
 def _payment_usd(gross: F, obligated: F, available: F, weight: F, done: F, failed: int) -> F:

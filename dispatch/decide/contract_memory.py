@@ -10,7 +10,7 @@ from decimal import Decimal
 import numpy as np
 
 from markets.factbook import FactBook
-from markets.facts import Call
+from markets.facts import Award, Call
 from markets.grid import Grid, Interval
 from optimizer.domain.actuals import Actuals
 from optimizer.domain.book import generators_by_meter, remember
@@ -42,6 +42,7 @@ class SiteAsSeen:
     points: tuple[str, ...]
     facts: FactBook
     calls: tuple[Call, ...]
+    awards: tuple[Award, ...]
     plan: PlanDocument | None
     rigs_mw: Mapping[str, float]
     meter_mw: Mapping[str, float]
@@ -119,6 +120,7 @@ class ContractMemories:
             energy_price={point: _prices(last.facts, point, grid) for point in last.points},
             hashprice=[NAN] * len(grid),
             calls=last.calls,
+            awards=last.awards,
             generated_mwh={name: known(mwh) for name, mwh in self.generated_mwh.items()},
             generators=generators_by_meter(last.book, site),
         )

@@ -121,6 +121,7 @@ class State:
             points=self.setup.settlement_points,
             facts=self.facts,
             calls=self.calls,
+            awards=self.awards,
             plan=self.plan,
             rigs_mw={name: now.load_mw for name, now in self.fleet.items()},
             meter_mw=self.metered_mw(),

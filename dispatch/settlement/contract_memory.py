@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
@@ -19,7 +19,7 @@ from dispatch.site_file.setup import Setup
 from dispatch.store.journal import SqlJournal
 from dispatch.store.rollups import read_rollups
 from dispatch.store.tables import journal, reading
-from markets.facts import Call, SystemLoad, Temperature
+from markets.facts import Award, Call, SystemLoad, Temperature
 from markets.forecasting.peaks import coincident_peak_share, newest, peak_span
 from markets.grid import Grid, Interval
 from markets.outlook import PeakWindow
@@ -50,9 +50,12 @@ def prior_period(engine: Engine, setup: Setup, grid: Grid, known_at: datetime | 
     share = {window: coincident_peak_share(loads, grid, setup.site.market, window).values for window in windows}
     memory: dict[str, Memory] = {}
     days = _days(grid.start, max((o.memory_days() for o in remembering), default=0))
-    calls = signals_seen(engine, Call, Interval(days[0].start - NOTICE, grid.end), known_at) if days else ()
+    told = Interval(days[0].start - NOTICE, grid.end) if days else None
+    calls = signals_seen(engine, Call, told, known_at) if told else ()
+    awards = signals_seen(engine, Award, told, known_at) if told else ()
     for day in days:
         then = _actuals(engine, setup, day, temperatures, calls, known_at)
+        then = replace(then, awards=awards) if then is not None else None
         memory = remember(setup.book, memory, then) if then is not None else memory
     exact = {window: [decimal(float(v)) for v in values] for window, values in share.items()}
     return PriorPeriod(exact, memory)

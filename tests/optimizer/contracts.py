@@ -21,6 +21,7 @@ from optimizer.obligations.block import Block, SellBack
 from optimizer.obligations.drr import Drr
 from optimizer.obligations.edr import Edr
 from optimizer.obligations.ers.contract import Ers
+from optimizer.obligations.ers.terms import ErsTest
 from optimizer.obligations.forward import Forward
 from optimizer.obligations.generation import Generation
 from optimizer.obligations.hashing import Hashing
@@ -131,14 +132,16 @@ def ancillary(rng: np.random.Generator, where: Site, over: Grid) -> Terms:
 def ers(rng: np.random.Generator, where: Site, over: Grid) -> Terms:
     first = int(rng.integers(0, 24))
     hours = tuple(sorted({(first + k) % 24 for k in range(int(rng.integers(2, 9)))}))
+    mw, judged = _usd(rng, 0.2, 3), str(rng.choice(["alternate", "default"]))
     contract = with_market_rules(
         Ers(
             scope=Scope(meter="ers"),
             product=str(rng.choice(["ERS-10", "ERS-30"])),
-            mw=_usd(rng, 0.2, 3),
+            mw=mw,
             max_base_load_mw=_usd(rng, 0, 1),
             usd_per_mw_hour=_usd(rng, 0, 20),
-            baseline=str(rng.choice(["alternate", "default"])),
+            baseline=judged,
+            baseline_mw=round(mw + _usd(rng, 0, 2), 2) if judged == "default" else None,
             periods=({"name": "one", "months": tuple(range(1, 13)), "hours": hours},),
             rest_available=float(rng.choice([1.0, 0.9])),
         )
@@ -152,6 +155,9 @@ def ers(rng: np.random.Generator, where: Site, over: Grid) -> Terms:
     }
     if rng.random() < 0.3:
         past |= {"event_weight": 4.0, "event_done": _usd(rng, 3, 4)}
+    if rng.random() < 0.3:
+        begun = [over.start - timedelta(days=float(d)) for d in rng.uniform(1, 400, 4)]
+        past["tests"] = {f"t{k}": ErsTest(at, at + timedelta(hours=1), 4.0, _usd(rng, 3, 4)) for k, at in enumerate(begun)}
     return Terms(contract, NEVER_MORE, memory=past if rng.random() < 0.6 else {})
 
 

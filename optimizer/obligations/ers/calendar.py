@@ -41,17 +41,16 @@ def periods_over(periods: tuple[TimePeriod, ...], grid: Grid, market: Market) ->
 
 
 @lru_cache(maxsize=64)
-def hours_left(names: tuple[TimePeriod, ...], start: datetime, end: date, market: Market) -> tuple[int, ...]:
-    """By period: clock hours from `start` to the end of the term."""
+def hours_left(names: tuple[TimePeriod, ...], start: datetime, end: date, market: Market) -> tuple[float, ...]:
+    """By period: hours from `start` to the end of the term. No period begins or ends within a clock hour."""
     at, last = start, datetime.combine(end, time(), market.tz).astimezone(UTC)
-    count = [0] * len(names)
-    for _ in range(24 * 200):
-        if at >= last:
-            break
+    count = [0.0] * len(names)
+    while at < last:
+        until = min(last, at.replace(minute=0, second=0, microsecond=0) + HOUR)
         found = period_at(names, at, market)
         if found is not None:
-            count[names.index(found)] += 1
-        at += HOUR
+            count[names.index(found)] += (until - at) / HOUR
+        at = until
     return tuple(count)
 
 

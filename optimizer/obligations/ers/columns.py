@@ -16,6 +16,7 @@ import numpy as np
 from markets import usd_text
 from markets.facts import CallKind
 from optimizer.domain.array_types import Floats
+from optimizer.domain.deployments import declared
 from optimizer.domain.formula import Charge
 from optimizer.lp.breakeven import margin_usd
 from optimizer.lp.expr import Expr
@@ -44,9 +45,9 @@ def add_standby(contract: ErsTerms, program: Program) -> None:
     for inside in touched:
         for t, seconds, whole in inside:
             event[t] += seconds / whole
-    here = np.array([p is not None for p in due]) & (event == 0)
+    here = np.array([p is not None for p in due]) & ~contract.left_out(program.so_far.calls, program.grid)
     there = _available(contract, program, load, due, here)
-    done = _performed(contract, program, load, due, event, memory) if event.any() else None
+    done = _performed(contract, program, load, due, event) if event.any() else None
     usd = program.sum([])
     for part in contract.terms(program.grid, market, memory):
         usd = usd + _term(contract, program, part, contract.recalled(memory, part), due, here, there, (event, done))
@@ -74,12 +75,12 @@ def _droppable(contract: ErsTerms, program: Program, due: Any, threshold: Floats
     return needed
 
 
-def _performed(contract: ErsTerms, program: Program, load: Expr, due: Any, event: Floats, memory: ErsMemory) -> Expr:
+def _performed(contract: ErsTerms, program: Program, load: Expr, due: Any, event: Floats) -> Expr:
     """Performance of the intervals of an event, at most 1 and at most what the load says; what is below zero stays below."""
     mw = np.array([contract.mw_of(p) for p in due])
     if contract.baseline == "default":
         mw = mw * np.where(event > 0, np.minimum(event, 1.0), 1.0)
-        top = np.array([contract.baseline_mw(memory, p) for p in due])
+        top = np.asarray(declared(program, contract.name, contract.baseline_mw or 0.0), dtype=np.float64)
     else:
         top = np.array([contract.base_mw(p) for p in due]) + mw
     done = program.column(f"performance {contract.name}", lower=np.where(event > 0, -INF, 0.0), upper=np.where(event > 0, 1.0, 0.0))
@@ -99,8 +100,8 @@ def _term(contract: ErsTerms, program: Program, part: Term, memory: ErsMemory, d
     before, ahead = contract.before(memory, float), contract.ahead(part, float)
     gross = float((hours * mw).sum())
     whole_h = before.obligated_h + float(hours[here].sum()) + ahead.obligated_h
-    was = _was(contract, part, before, float(hours[np.array([p is not None for p in due])].sum()))
-    gone = memory.failed_tests >= int(contract.figure("failed_tests", part.on))
+    gone = contract.pays_nothing(memory.tests.values(), program.grid.intervals[part.first].start)
+    was = _was(contract, part, before, float(hours[np.array([p is not None for p in due])].sum()), gone)
     after = before.gross_usd + gross
     if gone or not after:
         return program.sum([]) + np.where(last, -was - gross, 0.0)
@@ -124,7 +125,7 @@ def _term(contract: ErsTerms, program: Program, part: Term, memory: ErsMemory, d
     return found
 
 
-def _was(contract: ErsTerms, part: Term, before: TermTotals, hours: float) -> float:
+def _was(contract: ErsTerms, part: Term, before: TermTotals, hours: float, gone: bool) -> float:
     """What the term was worth before the grid, as the bill says it."""
     exact = TermTotals(
         *(
@@ -133,8 +134,8 @@ def _was(contract: ErsTerms, part: Term, before: TermTotals, hours: float) -> fl
         )
     )
     grid_h = Decimal(repr(hours))
-    empty = TermTotals(grid_h, grid_h * Decimal(repr(contract.rest_available)), Decimal(0), Decimal(0), Decimal(0))
-    return float(contract.worth(part, exact, empty, 0))
+    expected = TermTotals(grid_h, grid_h * Decimal(repr(contract.rest_available)), Decimal(0), Decimal(0), Decimal(0))
+    return float(contract.worth(part, exact.plus(expected), gone))
 
 
 def _event_pay(contract: ErsTerms, part: Term, before: TermTotals) -> float:

@@ -1,12 +1,13 @@
 """Emergency Response Service (ERCOT): MW promised to be dropped in 10 or 30 minutes, paid by the hour of availability.
 
     pay of a term = sum of MW x price x hours  x  g(AF) x g(EPF) x test factor                  Nodal Protocols 8.1.3, 6.6.11
-    AF   hours in which load >= MBL + 0.95 MW, of the hours obligated (all periods; events left out)
+    AF   hours in which load >= MBL + 0.95 MW, of the hours obligated (all periods; deployments, tests and the hours after them left out)
     EPF  performance of the interval, clip((MBL + MW - load) / MW, 0, 1), weighted over the sustained response period
 
-A span pays what the term is worth after it less what it was worth before, what is still ahead taken as available. Deployments that use
-up the term's hours end the obligation with that day, or begin it anew where renewal was chosen: then each of the two is paid by factors of
-its own.
+A span pays what the term is worth after it less what it was worth before, what is still ahead taken as available; both know the failed
+tests that were known then, so that the spans of a term add up to it however it is cut. A test is judged when it has ended, by all of its
+intervals. Deployments that use up the term's hours end the obligation with that day, or begin it anew where renewal was chosen: then each
+of the two is paid by factors of its own.
 
 Market rules: docs/rules.md#ers.
 """
@@ -15,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any, ClassVar
 
@@ -31,6 +33,7 @@ from optimizer.domain.money import Line, decimal
 from optimizer.domain.quantities import ActualQuantities, lines
 from optimizer.domain.site import Site
 from optimizer.domain.time_periods import period_at
+from optimizer.obligations.ers.calendar import hours_left
 from optimizer.obligations.ers.columns import add_standby, explain_standby
 from optimizer.obligations.ers.performance import Performed
 from optimizer.obligations.ers.terms import ErsMemory, ErsTerms, Term
@@ -67,7 +70,7 @@ class Ers(ErsTerms):
         """What the instruction says, and from the sustained response on the maximum base load at most."""
         said = super().bounds(site, memory, calls, over)
         period = period_at(self.periods, over.start, site.market)
-        base = self.base_mw(period) if self.baseline == "alternate" else max(0.0, self.baseline_mw(memory, period) - self.mw_of(period))
+        base = self.base_mw(period) if self.baseline_mw is None else max(0.0, self.baseline_mw - self.mw_of(period))
         for call in calls_in_force(calls, self.name):
             if call.kind not in (CallKind.DEPLOY, CallKind.TEST) or not active(call, over) or base >= said.cap_mw:
                 continue
@@ -93,15 +96,24 @@ class Ers(ErsTerms):
         yield from lines(self.name, self.charges(reader), reader)
         memory, seen = self.memory_from(actuals.memory), Performed.of(self, actuals)
         for part in self.terms(actuals.grid, actuals.site.market, memory):
-            before = self.before(self.recalled(memory, part), decimal)
-            gained = seen.tally(part, memory)
-            failed = seen.failed_tests(part, self.recalled(memory, part))
-            was, now = self.worth(part, before, seen.expected(part, memory), 0), self.worth(part, before, gained, failed)
+            over = Interval(actuals.grid.intervals[part.first].start, actuals.grid.intervals[part.last - 1].end)
+            kept, tests = self.recalled(memory, part), memory.tests
+            memory = replace(memory, tests=seen.tests(part, memory))
+            before, gained = self.before(kept, decimal), seen.tally(part, memory)
+            was = self.worth(part, before.plus(seen.expected(part, memory)), self.pays_nothing(tests.values(), over.start))
+            after = self._ended(part, kept, seen, over, actuals.site.market)
+            now = self.worth(after, before.plus(gained), self.pays_nothing(memory.tests.values(), over.end))
             cut = now - was - gained.gross_usd
             if cut:
-                over = Interval(actuals.grid.intervals[part.first].start, actuals.grid.intervals[part.last - 1].end)
                 cited = rule(self._rules, "ercot.ers.availability_full", part.on).cited
                 yield Line(self.name, "ers_factors", over, cut, "usd", Decimal(1), cut, cited)
+
+    def _ended(self, part: Term, kept: ErsMemory, seen: Performed, over: Interval, market: Market) -> Term:
+        """A part of a term with only the hours of its own day ahead, where deployments in it used up those of the term."""
+        if kept.used_up is not None or kept.deployed_h + seen.deployed_h(part) < self.ceiling_h(part.on):
+            return part
+        ends = self.after_use(OperatingDay.of(market, over.end - timedelta(seconds=1)).on)
+        return replace(part, ahead=hours_left(self.periods, over.end, ends, market))
 
     def remember(self, memory: ErsMemory, then: Actuals) -> ErsMemory:
         """Its memory after a stretch of time: the tally of the contract period that the stretch ends in, and the hours it was deployed."""
@@ -116,6 +128,8 @@ class Ers(ErsTerms):
         kept = self.recalled(memory, part)
         now = self.before(kept, decimal).plus(seen.tally(part, kept))
         deployed_h = kept.deployed_h + seen.deployed_h(part)
+        until = seen.actuals.grid.intervals[part.last - 1].end
+        since = until - timedelta(days=float(self.figure("failed_tests_days", part.on)))
         return replace(
             kept,
             term=part.begins,
@@ -126,7 +140,7 @@ class Ers(ErsTerms):
             event_done=float(now.event_done),
             deployed_h=deployed_h,
             used_up=part.on if kept.used_up is None and deployed_h >= self.ceiling_h(part.on) else kept.used_up,
-            failed_tests=seen.failed_tests(part, kept),
+            tests={id_: test for id_, test in seen.tests(part, kept).items() if test.started_at > since},
         )
 
     def progress(self, memory: ErsMemory, day: OperatingDay) -> Iterable[ContractProgress]:
@@ -145,8 +159,9 @@ class Ers(ErsTerms):
             yield ContractProgress(
                 f"{self.name}: performance so far", 100 * have.event_done / have.event_weight, "%", f"of events {since}; {full:g} %"
             )
-        most = int(self.figure("failed_tests", day.on))
-        yield ContractProgress(f"{self.name}: failed tests in a row", kept.failed_tests, "tests", f"{most} leave nothing of the term")
+        most, over_days = int(self.figure("failed_tests", day.on)), int(self.figure("failed_tests_days", day.on))
+        failed, how = self.failed_tests(kept.tests.values(), day.end), f"within {over_days} days; {most} leave nothing of the term"
+        yield ContractProgress(f"{self.name}: failed tests in a row", failed, "tests", how)
 
     # --- the plan ---------------------------------------------------------------------------------------------------------------------
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import date, timedelta
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any, ClassVar, Literal
 
-from pydantic import Field
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field, model_validator
 
 from markets.facts import Call, CallKind
 from markets.grid import Grid, Interval, Market
@@ -22,6 +24,10 @@ from optimizer.domain.time_periods import TimePeriod
 from optimizer.obligations.ers.calendar import availability_pay, event_pay, hours_left, periods_over, term
 
 WINTER = (12, 1, 2, 3)
+LONGEST_TERM_DAYS = 122
+EVENTS = (CallKind.DEPLOY, CallKind.TEST)
+# A performance that reaches its threshold but for the last digits of a float has reached it.
+ROUNDING = 1e-9
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +58,19 @@ class Term:
     first: int
     last: int
     on: date
-    ahead: tuple[int, ...]
+    ahead: tuple[float, ...]
     begins: date
+
+
+@dataclass(frozen=True, slots=True)
+class ErsTest:
+    """A test so far: the beginning of its sustained response, its end (None: not recalled yet), the weight of its intervals and their
+    performance times their weight."""
+
+    started_at: datetime
+    ends_at: datetime | None
+    weight: float
+    done: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,8 +83,7 @@ class ErsMemory(Memory):
     event_weight   weight of the events, `event_done` their performance times their weight
     deployed_h     hours of sustained response
     used_up        the day its hours were used up
-    failed_tests   in a row, through all contract periods
-    baseline_mw    the default baseline, where ERCOT has made one
+    tests          by call id, those of the last year, through all contract periods
     """
 
     term: date | None = None
@@ -78,8 +94,7 @@ class ErsMemory(Memory):
     event_done: float = 0.0
     deployed_h: float = 0.0
     used_up: date | None = None
-    failed_tests: int = 0
-    baseline_mw: float | None = None
+    tests: Mapping[str, ErsTest] = field(default_factory=dict)
 
 
 class ErsTerms(Contract[ErsMemory]):
@@ -87,7 +102,8 @@ class ErsTerms(Contract[ErsMemory]):
 
     mw, usd_per_mw_hour   obligation and price of every period that has none of its own
     max_base_load_mw      MBL: what may still run when deployed (alternate baseline)
-    baseline              "alternate": judged by MBL; "default": by the baseline ERCOT made before the event (memory: baseline_mw)
+    baseline              "alternate": judged by MBL; "default": by the baseline that ERCOT computes for the load
+    baseline_mw           the default baseline, where no award of product BASELINE says another, MW
     periods               when it is obligated
     rest_available        share of the hours still ahead in the term that will be available
     renewal               obligated anew for the rest of a term whose hours are used up
@@ -101,13 +117,27 @@ class ErsTerms(Contract[ErsMemory]):
     max_base_load_mw: NotNegative = 0.0
     usd_per_mw_hour: NotNegative
     baseline: Literal["alternate", "default"] = "alternate"
+    baseline_mw: Positive | None = None
     periods: tuple[TimePeriod, ...] = Field(min_length=1)
     rest_available: Fraction = 1.0
     renewal: bool = False
 
+    @model_validator(mode="after")
+    def _one_baseline(self) -> ErsTerms:
+        if self.baseline == "alternate" and self.baseline_mw is not None:
+            raise ValueError("baseline_mw does not apply to baseline 'alternate': max_base_load_mw judges it")
+        if self.baseline == "default" and self.baseline_mw is None:
+            raise ValueError(
+                "baseline_mw is missing: baseline 'default' is judged by it; add the load in MW that ERCOT computed, "
+                "which awards of product BASELINE then replace by the interval"
+            )
+        if self.baseline_mw is not None and max(self.mw, *(p.mw or 0.0 for p in self.periods)) > self.baseline_mw:
+            raise ValueError("mw is more than baseline_mw: nobody can drop more than the baseline")
+        return self
+
     def memory_days(self) -> int:
-        """The longest term, June to September."""
-        return 122
+        """The longest term, or the days over which failed tests count."""
+        return max([LONGEST_TERM_DAYS, *(int(r.value) for r in self._rules if r.id == "ercot.ers.failed_tests_days")])
 
     def figure(self, word: str, on: date) -> Any:
         return rule(self._rules, f"ercot.ers.{word}", on).value
@@ -141,7 +171,7 @@ class ErsTerms(Contract[ErsMemory]):
         due, used_up = periods_over(self.periods, grid, market), memory.used_up
         if used_up is None or self.renewal:
             return due
-        after, end = self._after_use(used_up), self._term(used_up)[1]
+        after, end = self.after_use(used_up), self._term(used_up)[1]
         return [None if after <= day < end else period for day, period in zip(days(grid, market), due, strict=True)]
 
     def terms(self, grid: Grid, market: Market, memory: ErsMemory) -> list[Term]:
@@ -162,10 +192,10 @@ class ErsTerms(Contract[ErsMemory]):
         first = begun if first <= begun <= on else first
         if used_up is None or not first <= used_up < last:
             return first, last
-        after = self._after_use(used_up)
+        after = self.after_use(used_up)
         return (after, last) if self.renewal and on >= after else (first, after)
 
-    def _after_use(self, used_up: date) -> date:
+    def after_use(self, used_up: date) -> date:
         """The first day after a contract period whose hours are used up."""
         return used_up + timedelta(days=int(self.figure("ends_after_days", used_up)))
 
@@ -182,51 +212,73 @@ class ErsTerms(Contract[ErsMemory]):
 
     # --- calls ------------------------------------------------------------------------------------------------------------------------
 
-    def sustained(self, call: Call, end: Any) -> Interval | None:
-        """From 10 or 30 minutes after the dispatch to the recall."""
-        start = call.notice_at + timedelta(minutes=10 if self.product == "ERS-10" else 30)
+    @property
+    def response(self) -> timedelta:
+        """From the dispatch to the sustained response."""
+        return timedelta(minutes=10 if self.product == "ERS-10" else 30)
+
+    def response_at(self, call: Call) -> datetime:
+        """When the sustained response begins: 10 or 30 minutes after the dispatch, no sooner than the call starts."""
+        return max(call.start_at, call.notice_at + self.response)
+
+    def sustained(self, call: Call, end: datetime) -> Interval | None:
+        """From the beginning of the sustained response to the recall, at most to `end`."""
+        start = self.response_at(call)
         last = end if call.end_at is None else min(end, call.end_at)
         return Interval(start, last) if last > start else None
+
+    def left_out(self, calls: Sequence[Call], grid: Grid) -> NDArray[np.bool_]:
+        """The intervals that availability leaves out, shape (n,): those that a deployment or a test touches, from its dispatch to the hour
+        by which the load must be ready again."""
+        out = np.zeros(len(grid), dtype=bool)
+        for call in calls_in_force(calls, self.name):
+            if call.kind in EVENTS:
+                first = (self.response_at(call) - self.response).timestamp()
+                back_s = 3600.0 * float(self.figure("return_h", call.start_at.date()))
+                last = np.inf if call.end_at is None else call.end_at.timestamp() + back_s
+                out |= (grid.edges[1:] > first) & (grid.edges[:-1] < last)
+        return out
 
     def events(self, calls: Sequence[Call], kind: CallKind, grid: Grid) -> list[Interval]:
         found = [self.sustained(c, grid.end) for c in calls_in_force(calls, self.name) if c.kind is kind]
         return [span for span in found if span is not None and span.overlaps(grid.over)]
 
-    def baseline_mw(self, memory: ErsMemory, period: TimePeriod | None) -> float:
-        return self.base_mw(period) + self.mw_of(period) if memory.baseline_mw is None else memory.baseline_mw
+    def failed_tests(self, tests: Iterable[ErsTest], at: datetime) -> int:
+        """Failed tests in a row, the last of them ended by an instant, in the days before it that count."""
+        on = at.date()
+        since, full = at - timedelta(days=float(self.figure("failed_tests_days", on))), float(self.figure("event_full", on))
+        failed = 0
+        for test in sorted(tests, key=lambda t: t.started_at):
+            if test.weight and test.started_at > since and test.ends_at is not None and test.ends_at <= at:
+                failed = 0 if test.done >= (full - ROUNDING) * test.weight else failed + 1
+        return failed
 
-    def performance(self, load_mw: Any, period: TimePeriod | None, part: Any, memory: ErsMemory, number: Any) -> Any:
-        """Of an interval of which `part` lies in the sustained response period."""
-        mw = number(self.mw_of(period))
-        if self.baseline == "default":
-            done = (number(self.baseline_mw(memory, period)) - load_mw) / (part * mw)
-        else:
-            done = (number(self.base_mw(period)) + mw - load_mw) / mw
-        return min(max(done, number(0)), number(1))
+    def pays_nothing(self, tests: Iterable[ErsTest], at: datetime) -> bool:
+        """Whether so many tests failed in a row that nothing of the term is paid."""
+        return self.failed_tests(tests, at) >= int(self.figure("failed_tests", at.date()))
 
     # --- what a contract period is worth -----------------------------------------------------------------------------------------------
 
     def recalled(self, memory: ErsMemory, part: Term) -> ErsMemory:
-        """The memory of a contract period: nothing where it speaks of another one, failed tests and baseline apart."""
+        """The memory of a contract period: nothing but the tests where it speaks of another one."""
         if memory.term in (None, part.begins):
             return memory
-        return ErsMemory(load_before_mw=memory.load_before_mw, failed_tests=memory.failed_tests, baseline_mw=memory.baseline_mw)
+        return ErsMemory(load_before_mw=memory.load_before_mw, tests=memory.tests)
 
     def before(self, memory: ErsMemory, number: Any) -> TermTotals:
         totals = memory.obligated_h, memory.available_h, memory.gross_usd, memory.event_weight, memory.event_done
         return TermTotals(*map(number, totals))
 
-    def worth(self, part: Term, before: TermTotals, gained: TermTotals, failed: int) -> Decimal:
-        """Dollars of the term so far, what is ahead taken as expected."""
-        here = before.plus(gained)
-        whole = here.plus(self.ahead(part, decimal))
-        if failed >= int(self.figure("failed_tests", part.on)) or not here.gross_usd:
+    def worth(self, part: Term, totals: TermTotals, nothing: bool) -> Decimal:
+        """Dollars of the term so far, what is ahead taken as expected; none where tests failed. By the figures of the day it began."""
+        whole, on = totals.plus(self.ahead(part, decimal)), part.begins
+        if nothing or not totals.gross_usd:
             return Decimal(0)
-        pay: Decimal = here.gross_usd
+        pay: Decimal = totals.gross_usd
         if whole.obligated_h:
-            full, low = decimal(self.figure("availability_full", part.on)), decimal(self.figure("availability_low", part.on))
+            full, low = decimal(self.figure("availability_full", on)), decimal(self.figure("availability_low", on))
             pay = pay * availability_pay(whole.available_h / whole.obligated_h, full, low)
-        if here.event_weight:
-            full, power = decimal(self.figure("event_full", part.on)), decimal(self.figure("event_power", part.on))
-            pay = pay * event_pay(here.event_done / here.event_weight, full, power)
+        if totals.event_weight:
+            full, power = decimal(self.figure("event_full", on)), decimal(self.figure("event_power", on))
+            pay = pay * event_pay(totals.event_done / totals.event_weight, full, power)
         return pay

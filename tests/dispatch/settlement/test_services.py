@@ -88,7 +88,7 @@ def test_an_emergency_of_the_day_before_counts_in_the_terms_bill(tmp_path: Path,
     assert memory.deployed_h == pytest.approx(50 / 60 if seen else 0.0)
     assert memory.event_weight == pytest.approx(50 / 15 if seen else 0.0)
     assert memory.event_done == pytest.approx(memory.event_weight)
-    assert (memory.obligated_h, memory.available_h) == ((28.0, 28.0) if seen else (29.0, 28.0))
+    assert (memory.obligated_h, memory.available_h) == ((18.0, 18.0) if seen else (29.0, 28.0)), "ten hours after the recall count again"
     site_day.prices(lambda n: 30.0)
     site_day.run_all(watts_a=10_000.0)
     site_day.seen()

@@ -10,14 +10,15 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
-from markets.facts import Call, CallKind
+from markets.facts import Award, Call, CallKind
 from markets.grid import Grid, Interval, Market, OperatingDay
 from optimizer.domain.site import GroupNow, Mode
 from optimizer.domain.time_periods import TimePeriod, holidays, period_at
 from optimizer.obligations.ers.calendar import hours_left, term
 from optimizer.obligations.ers.contract import Ers
-from optimizer.obligations.ers.terms import ErsMemory
+from optimizer.obligations.ers.terms import ErsMemory, ErsTest
 from optimizer.obligations.hashing import Hashing
 from optimizer.obligations.plant import Plant
 from optimizer.obligations.power import Power
@@ -102,9 +103,8 @@ def test_ex4_poor_availability_too():
         after = actuals(site(group("g")), quiet, {"g": ["0"] * 4}, {POINT: ["0"] * 4}, memory=memory)
         (part,) = contract.terms(quiet, Market.ERCOT, memory["ers"])
         from optimizer.domain.money import decimal
-        from optimizer.obligations.ers.terms import TermTotals
 
-        worth = contract.worth(part, contract.before(memory["ers"], decimal), TermTotals(), 0)
+        worth = contract.worth(part, contract.before(memory["ers"], decimal), False)
         assert worth.quantize(D("0.01")) == D(paid)
         assert settle((contract,), after).lines == ()
 
@@ -136,7 +136,7 @@ def test_days_add_up_to_their_term():
     once = sum(line.amount_usd for line in contract.settle(real))
     assert total == pytest.approx(once, abs=D("0.0001"))
     assert memory.deployed_h == pytest.approx(1 + 42.5 / 60)
-    assert (memory.term, memory.obligated_h) == (date(2026, 6, 1), 488 - 1.5), "six quarters of the event were obligated"
+    assert (memory.term, memory.obligated_h) == (date(2026, 6, 1), 488 - 2), "from the dispatch at 15:07 on nothing of the day counts"
     later = contract.terms(Grid.regular(OCTOBER, OCTOBER + timedelta(hours=1), 15), Market.ERCOT, memory)[0]
     assert not contract.recalled(memory, later).obligated_h, "a new term begins from nothing"
 
@@ -183,7 +183,7 @@ def test_used_up_hours_end_the_obligation_with_their_day():
     assert memory.used_up == date(2026, 7, 15) and memory.deployed_h == pytest.approx(13.0)
     assert usd[date(2026, 7, 15)] == DAY and usd[date(2026, 7, 16)] == 0 and usd[date(2026, 9, 30)] == 0
     assert sum(usd.values()) == 45 * DAY, "June, and fifteen days of July"
-    assert memory.obligated_h == 45 * 4 - 7, "the events' own quarters count by their performance"
+    assert memory.obligated_h == 43 * 4, "the days of the events count by their performance"
     figures = {score.name: score for score in contract.progress(memory, OperatingDay(Market.ERCOT, date(2026, 9, 30)))}
     assert figures["ers: deployed"].value == pytest.approx(13.0) and "12 h since 1 June 2026" in figures["ers: deployed"].how
     assert figures["ers: availability so far"].value == pytest.approx(100.0)
@@ -234,22 +234,40 @@ def test_a_plan_after_the_hours_are_used_up_stands_by_for_nothing():
         assert any("were used up on 15 July" in text and said in text for text in reasons(made))
 
 
+def failed_on(*starts):
+    """Tests of an hour without any performance."""
+    return {f"t{k}": ErsTest(at, at + timedelta(hours=1), 4.0, 0.0) for k, at in enumerate(starts)}
+
+
 def test_three_failed_tests_in_a_row_leave_nothing():
     test = event(CallKind.TEST)
     assert settle((ers(),), whole_term(BAD, calls=(test,))).net_usd == D("141520.00")
     real = whole_term(BAD, calls=(test,))
-    twice = {"ers": ErsMemory.from_json({"failed_tests": 2})}
+    twice = {"ers": ErsMemory(tests=failed_on(local(5, 1, 15), local(5, 8, 15)))}
     assert settle((ers(),), replace(real, memory=twice)).net_usd == D("0.00")
+    long_ago = {"ers": ErsMemory(tests=failed_on(JUNE - timedelta(days=300), local(5, 8, 15)))}
+    assert settle((ers(),), replace(real, memory=long_ago)).net_usd == D("141520.00"), "the oldest is over a year old when the term ends"
     passed = whole_term(GOOD, calls=(test,))
     assert settle((ers(),), replace(passed, memory=twice)).net_usd == D("141520.00")
 
 
-def test_the_default_baseline_judges_by_the_load_before():
-    contract = ers(baseline="default", max_base_load_mw=0.0)
-    real = replace(whole_term((4,) * 8), memory={"ers": ErsMemory.from_json({"baseline_mw": 44.0})})
-    assert settle((contract,), real).net_usd == D("141520.00")
-    half = replace(whole_term((24,) * 8), memory={"ers": ErsMemory.from_json({"baseline_mw": 44.0})})
-    assert settle((contract,), half).net_usd < D("100000")
+def test_the_default_baseline_is_registered_or_awarded():
+    contract = ers(baseline="default", max_base_load_mw=0.0, baseline_mw=44.0)
+    assert settle((contract,), whole_term((4,) * 8)).net_usd == D("141520.00")
+    assert settle((contract,), whole_term((24,) * 8)).net_usd < D("100000")
+    said = Award(
+        source="qse", known_at=JUNE, obligation="ers", product="BASELINE", market="RT", over=TERM.over, mw=64.0, mcpc_usd_per_mw_h=0.0
+    )  # fmt: skip
+    assert settle((contract,), replace(whole_term((24,) * 8), awards=(said,))).net_usd == D("141520.00")
+    now = Interval(local(7, 15, 16), local(7, 15, 16, 15))
+    call = replace(event(), mw_cap=None, mw_target=None)
+    assert contract.bounds(miner(), ErsMemory(), (call,), now).cap_mw == 4.0
+    with pytest.raises(ValidationError, match="baseline_mw is missing: baseline 'default' is judged by it; add the load"):
+        ers(baseline="default")
+    with pytest.raises(ValidationError, match="nobody can drop more than the baseline"):
+        ers(baseline="default", baseline_mw=39.0)
+    with pytest.raises(ValidationError, match="does not apply to baseline 'alternate'"):
+        ers(baseline_mw=50.0)
 
 
 def test_the_calendar():
