@@ -169,13 +169,14 @@ class Order:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Commanded(Entry):
-    """The decision of a tick. Without orders it only tells that `skipped` or `shortfall_mw` changed.
+    """The decision of a tick. Without orders it only tells that `skipped`, `shortfall_mw` or `contract_failures` changed.
 
     round         number of the decision within its tick
     target_mw     by group, the load that is wanted now
     skipped       by group, how many rigs were not commanded, by reason
     shortfall_mw  by promise, the MW it will be missed by after everything that can be moved
     fans          halls whose fans must run before rigs are woken there
+    contract_failures  by contract that raised, the error; those of others hold
     """
 
     round: int
@@ -185,6 +186,7 @@ class Commanded(Entry):
     reasons: tuple[str, ...] = ()
     shortfall_mw: Mapping[str, float] = field(default_factory=dict)
     fans: tuple[str, ...] = ()
+    contract_failures: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -251,7 +253,6 @@ FACT_KINDS: dict[str, type[Fact]] = {
         Price, ReservePrice, SystemLoad, LoadForecast, HashPrice, HashEconomics, Temperature, GridStatus, Call, Award,
     )
 }  # fmt: skip
-
 
 _ADAPTERS: dict[type, TypeAdapter[Any]] = {}
 

@@ -14,6 +14,7 @@ from markets.facts import Award, Call
 from markets.grid import Grid, Interval
 from optimizer.domain.actuals import Actuals
 from optimizer.domain.book import generators_by_meter, remember
+from optimizer.domain.isolation import PluginFailures
 from optimizer.domain.memory import Memory
 from optimizer.domain.money import decimal
 from optimizer.domain.net_load import followed
@@ -64,6 +65,7 @@ class ContractMemories:
     energy_mwh     of the running hour, MWh at the rigs by group and interval
     hash_ph_days   of the running hour, PH/s-days by group and interval
     generated_mwh  of the running hour, MWh by the generator's contract and interval
+    failures       by contract that could not remember the last hour, the error: its memory stays as it was
     """
 
     by_contract: Mapping[str, Memory] = field(default_factory=dict)
@@ -72,6 +74,7 @@ class ContractMemories:
     energy_mwh: ByInterval = field(default_factory=dict)
     hash_ph_days: ByInterval = field(default_factory=dict)
     generated_mwh: ByInterval = field(default_factory=dict)
+    failures: Mapping[str, str] = field(default_factory=dict)
 
     def after(self, last: SiteAsSeen, until: datetime) -> ContractMemories:
         """With the time up to `until`, in which the site did what it was last seen to do. More than an hour unseen is not counted."""
@@ -83,7 +86,8 @@ class ContractMemories:
             end = min(until, hour + HOUR)
             memories = memories._with_load(last, Interval(start, end))
             if end == hour + HOUR:
-                memories = ContractMemories(memories._after_hour(last, hour), end)
+                by_contract, failures = memories._after_hour(last, hour)
+                memories = ContractMemories(by_contract, end, failures=failures)
             start = end
         return replace(memories, seen_at=until)
 
@@ -104,8 +108,9 @@ class ContractMemories:
             generated_mwh={name: more(self.generated_mwh, name, mw) for name, mw in _generated_mw(last, over.start).items()},
         )
 
-    def _after_hour(self, last: SiteAsSeen, hour: datetime) -> Mapping[str, Memory]:
-        """Every contract's memory after the hour that began at `hour`; an interval that was not seen in full is a gap."""
+    def _after_hour(self, last: SiteAsSeen, hour: datetime) -> tuple[Mapping[str, Memory], Mapping[str, str]]:
+        """Every contract's memory after the hour that began at `hour`, and the errors of contracts; an interval that was not seen in full
+        is a gap."""
         site, grid = last.site, last.hour_grid(hour)
         in_full = [seen_s >= h * 3600.0 - 1.0 for seen_s, h in zip(self.seen_s, grid.hours, strict=True)]
 
@@ -124,7 +129,11 @@ class ContractMemories:
             generated_mwh={name: known(mwh) for name, mwh in self.generated_mwh.items()},
             generators=generators_by_meter(last.book, site),
         )
-        return remember(last.book, self.by_contract, actuals)
+        found, failures = dict(self.by_contract), PluginFailures()
+        for obligation in last.book:
+            with failures.of(obligation):
+                found = remember((obligation,), found, actuals)
+        return found, {name: repr(error) for name, error in failures.by.items()}
 
 
 def remembers(book: Book) -> bool:

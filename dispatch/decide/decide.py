@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
+from dispatch.decide.fit_to_limit import LoadsNow
+from dispatch.decide.limits_now import load_limits
 from dispatch.decide.measured_load import watts_at_meter
 from dispatch.decide.move_limits import Move, MoveLimits
 from dispatch.decide.reconcile import reconcile
 from dispatch.decide.reflex import Wanted, wanted
 from dispatch.decide.state import State
 from dispatch.entries import Commanded, Order, pack
+from optimizer.domain.isolation import PluginFailures
 from optimizer.domain.site import RigGroup
 
 # Seconds of the world's clock an order may take; a reading within them shows its outcome. Ticks are longer.
@@ -22,8 +25,10 @@ ROUNDS = 3
 def decide(state: State, at: datetime, round_: int) -> Commanded | None:
     """The commands of one round of a tick, or None when there is nothing new to record. After round ROUNDS it gives no orders and only
     records which promises are missed and which rigs were left alone. Pure: the same state and instant give the same bytes."""
-    want = wanted(state, at)
-    limits = MoveLimits.of(state, at)
+    failures = PluginFailures()
+    in_force, now = load_limits(state, at, failures), LoadsNow(state, at)
+    want = wanted(state, at, now, in_force)
+    limits = MoveLimits.of(state, at, now, in_force)
     possible = reconcile(state, at, want, limits)
     moves = possible if round_ <= ROUNDS else []
     commanded = Commanded(
@@ -35,6 +40,7 @@ def decide(state: State, at: datetime, round_: int) -> Commanded | None:
         reasons=want.reasons,
         shortfall_mw=want.short,
         fans=limits.fans(moves),
+        contract_failures={**state.contract_memories.failures, **{name: repr(fault) for name, fault in failures.by.items()}},
     )
     return commanded if moves or _is_news(commanded, state.commanded) else None
 
@@ -63,9 +69,10 @@ def _orders(state: State, at: datetime, want: Wanted, moves: Sequence[Move], lim
 
 
 def _is_news(commanded: Commanded, last: Commanded | None) -> bool:
-    """Whether other promises are missed or other rigs left alone than before: that is recorded though nothing moves."""
-    known = (last.skipped, last.shortfall_mw) if last else ({}, {})
-    return (commanded.skipped, commanded.shortfall_mw) != known
+    """Whether other promises are missed, other contracts fail or other rigs are left alone than before: that is recorded though nothing
+    moves."""
+    known = (last.skipped, last.shortfall_mw, last.contract_failures) if last else ({}, {}, {})
+    return (commanded.skipped, commanded.shortfall_mw, commanded.contract_failures) != known
 
 
 def _reason(want: Wanted, group: RigGroup) -> str:

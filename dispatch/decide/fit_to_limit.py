@@ -1,17 +1,19 @@
-"""Fit the wanted rigs per mode to a limit: move rigs between modes until a part of the site draws no more, or no less, than it must.
+"""Fit the wanted rigs per mode to limits: move rigs between modes until a part of the site draws no more, or no less, than it must.
 
 Rigs with failed orders and unreachable rigs count with what they draw: the other rigs make up for them first.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 
 import numpy as np
 
-from dispatch.decide.group_state import UNREACHABLE, Flags, sleep_index
-from dispatch.decide.measured_load import modes_in_effect, offset_w, silent_w, watts_at_meter
+from dispatch.decide.group_state import UNKNOWN, UNREACHABLE, Flags, sleep_index
+from dispatch.decide.measured_load import load_w, modes_in_effect, offset_w, silent_w, watts_at_meter
 from dispatch.decide.state import State
 from optimizer.domain.site import RigGroup, Site
 
@@ -24,7 +26,8 @@ KEPT_WITHIN_W = 50.0
 @dataclass(frozen=True, slots=True)
 class LoadLimit:
     """The load of some groups at the meter, overhead included, must lie between two figures, MW. `promise` names what insists on it;
-    `firm` for an instruction, a hold and the site's own limits, which no price outweighs."""
+    `firm` for an instruction, a hold and the site's own limits, which no price outweighs; `of_site` for the latter, which no instruction
+    outweighs either."""
 
     promise: str
     groups: tuple[str, ...]
@@ -32,45 +35,85 @@ class LoadLimit:
     cap_mw: float
     firm: bool
     why: str
+    of_site: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Fitted:
-    """Rigs by group and mode after the fit, whether that moved any, and the MW the limit is missed by with all rigs that can move."""
+class LoadsNow:
+    """What the groups of a state draw at an instant, each figure worked out once a decision. Watts at the meter."""
 
-    counts: Counts
-    moved: bool
-    short_mw: float
+    def __init__(self, state: State, at: datetime) -> None:
+        self.site = state.site
+        group = cache(state.site.group)
+        # By group name: watts of one rig in each mode; the rigs that may not obey; what unreachable rigs drew when last read.
+        self.watts: Callable[[str], list[float]] = cache(lambda name: watts_at_meter(state, group(name), at))
+        self.doubtful: Callable[[str], Doubtful] = cache(lambda name: Doubtful(state, group(name), at))
+        self.silent: Callable[[str], float] = cache(lambda name: silent_w(state, at, (name,)))
+        # By group name: what it draws, rigs with an order counted in the mode they go to and unreachable ones as last read.
+        self.ordered: Callable[[str], float] = cache(lambda name: self._ordered_w(state, at, name))
+        # By groups: what is measured beyond what the rigs should draw.
+        self.offset: Callable[[tuple[str, ...]], float] = cache(lambda names: offset_w(state, at, names))
+
+    def _ordered_w(self, state: State, at: datetime, name: str) -> float:
+        group, now = state.site.group(name), state.fleet[name]
+        codes = np.where(now.seen == UNREACHABLE, UNKNOWN, modes_in_effect(group, now))
+        return load_w(state, at, codes, group) + self.silent(name)
+
+    def drawn(self, names: tuple[str, ...]) -> float:
+        """What these groups draw now, with orders under way counted as done."""
+        return sum(self.ordered(name) for name in names) + self.offset(names)
+
+    def wanted(self, counts: Counts, names: tuple[str, ...]) -> float:
+        """What these groups would draw with so many rigs in each mode."""
+        own = sum(n * w for name in names for n, w in zip(counts[name], self.watts(name), strict=True))
+        stuck = sum(self.doubtful(name).stuck_w(counts[name], self.watts(name)) for name in names)
+        return own + stuck + sum(self.silent(name) for name in names) + self.offset(names)
+
+    def missed_mw(self, counts: Counts, limit: LoadLimit) -> float:
+        """MW by which a limit will be missed, beyond what rigs that are tried again may still bring; 0 where it is kept."""
+        load_w = self.wanted(counts, limit.groups)
+        above_w = load_w - limit.cap_mw * 1e6 - sum(self.doubtful(name).retried_w(self.watts(name)) for name in limit.groups)
+        smallest_w = min((w[k] - w[0] for w in map(self.watts, limit.groups) for k in range(1, len(w))), default=0.0)
+        missed_w = max(above_w, limit.floor_mw * 1e6 - load_w - smallest_w)
+        return missed_w / 1e6 if missed_w > KEPT_WITHIN_W else 0.0
 
 
-def fit(state: State, at: datetime, wanted: Counts, limit: LoadLimit) -> Fitted:
-    """Move rigs down (worst J/TH first, groups with promised uptime last) until the cap holds, or up (best first) until the floor does."""
-    counts = {name: list(by_mode) for name, by_mode in wanted.items()}
-    groups = [state.site.group(name) for name in limit.groups]
-    watts = {g.name: watts_at_meter(state, g, at) for g in groups}
-    doubts = {g.name: _Doubtful(state, g, at) for g in groups}
-    load_w = sum(n * w for g in groups for n, w in zip(counts[g.name], watts[g.name], strict=True))
-    load_w += silent_w(state, at, limit.groups) + offset_w(state, at, limit.groups)
-    load_w += sum(doubts[g.name].stuck_w(counts[g.name], watts[g.name]) for g in groups)
-    protected = uptime_promised(state)
-    steps = [(g, k) for g in groups for k in range(1, len(g.modes))]
-    down = sorted(steps, key=lambda step: (step[0].name in protected, -step[0].modes[step[1]].j_per_th))
-    excess_w = load_w - limit.cap_mw * 1e6
-    for group, k in down:
-        excess_w -= _lower(counts[group.name], watts[group.name], k, excess_w, keep=doubts[group.name].doubtful[k])
-    # What the other rigs leave can only come from rigs with failed orders.
-    short_w = excess_w - sum(doubts[g.name].retried_w(watts[g.name]) for g in groups)
-    for group, k in down:
-        excess_w -= _lower(counts[group.name], watts[group.name], k, excess_w, keep=0)
-    missing_w = limit.floor_mw * 1e6 - load_w
-    for group, k in sorted(steps, key=lambda step: step[0].modes[step[1]].j_per_th):
-        missing_w -= _raise(counts[group.name], watts[group.name], k, missing_w, doubts[group.name])
-    smallest_w = min((w[k] - w[0] for w in watts.values() for k in range(1, len(w))), default=0.0)
-    short_w = max(short_w, missing_w - smallest_w)
-    return Fitted(counts, counts != wanted, short_w / 1e6 if short_w > KEPT_WITHIN_W else 0.0)
+def lower(now: LoadsNow, counts: Counts, limit: LoadLimit, last: Iterable[str]) -> Counts:
+    """With rigs moved down until the cap holds: the worst J/TH first, the groups in `last` after the others, rigs that may not obey last
+    of all."""
+    excess_w = now.wanted(counts, limit.groups) - limit.cap_mw * 1e6
+    if excess_w <= 1e-3:
+        return counts
+    out, protected = {name: list(by_mode) for name, by_mode in counts.items()}, frozenset(last)
+    steps = sorted(_steps(now.site, limit), key=lambda step: (step[0].name in protected, -step[0].modes[step[1]].j_per_th))
+    for keep_doubtful in (True, False):
+        for group, k in steps:
+            keep = now.doubtful(group.name).doubtful[k] if keep_doubtful else 0
+            excess_w -= _lower(out[group.name], now.watts(group.name), k, excess_w, keep=keep)
+    return out
 
 
-class _Doubtful:
+def lift(now: LoadsNow, counts: Counts, limit: LoadLimit, ceilings: Sequence[LoadLimit]) -> Counts:
+    """With rigs moved up until the floor holds: the best J/TH first, as far as the caps of `ceilings` leave room."""
+    missing_w = limit.floor_mw * 1e6 - now.wanted(counts, limit.groups)
+    if missing_w <= 0:
+        return counts
+    out = {name: list(by_mode) for name, by_mode in counts.items()}
+    room_w = [c.cap_mw * 1e6 - now.wanted(counts, c.groups) for c in ceilings]
+    over = {name: [i for i, c in enumerate(ceilings) if name in c.groups] for name in limit.groups}
+    for group, k in sorted(_steps(now.site, limit), key=lambda step: step[0].modes[step[1]].j_per_th):
+        least_w = min((room_w[i] for i in over[group.name]), default=missing_w)
+        added_w = _raise(out[group.name], now.watts(group.name), k, min(missing_w, least_w), now.doubtful(group.name))
+        missing_w -= added_w
+        for i in over[group.name]:
+            room_w[i] -= added_w
+    return out
+
+
+def _steps(site: Site, limit: LoadLimit) -> list[tuple[RigGroup, int]]:
+    return [(group, k) for group in map(site.group, limit.groups) for k in range(1, len(group.modes))]
+
+
+class Doubtful:
     """The reachable rigs of a group that may not obey: by mode, how many have failed orders or are in quarantine (`doubtful`), how many of
     those may obey if tried again (`retried`), and how many cannot be woken (`not_wakeable`)."""
 
@@ -105,7 +148,7 @@ def _lower(counts: list[int], watts: list[float], k: int, excess_w: float, *, ke
     return n * drop_w
 
 
-def _raise(counts: list[int], watts: list[float], k: int, missing_w: float, doubts: _Doubtful) -> float:
+def _raise(counts: list[int], watts: list[float], k: int, missing_w: float, doubts: Doubtful) -> float:
     """Move rigs from the lowest mode into mode k; returns the watts that adds."""
     rise_w = watts[k] - watts[0]
     if missing_w <= 0 or rise_w <= 0:

@@ -8,13 +8,18 @@ from dispatch.decide.state import State
 from markets.grid import parse_instant
 from optimizer.domain.book import complete_memories
 from optimizer.domain.generator import GeneratorMemory
+from optimizer.domain.isolation import PluginFailures
 from optimizer.domain.memory import Memory
 from optimizer.planning.plan_json import planned_interval
 
 
-def memories_now(state: State, at: datetime) -> dict[str, Memory]:
-    """By contract name, for the whole book."""
-    return complete_memories(state.setup.book, state.contract_memories.by_contract, dict(state.notice_mw), _generators(state, at))
+def memories_now(state: State, at: datetime, failures: PluginFailures | None = None) -> dict[str, Memory]:
+    """By contract name, for the whole book. What a contract raises goes to `failures`, and it has none."""
+    failures, found, machines = failures or PluginFailures(), dict[str, Memory](), _generators(state, at)
+    for obligation in state.setup.book:
+        with failures.of(obligation):
+            found |= complete_memories((obligation,), state.contract_memories.by_contract, dict(state.notice_mw), machines)
+    return found
 
 
 def _generators(state: State, at: datetime) -> dict[str, GeneratorMemory]:

@@ -1,4 +1,5 @@
-"""What one tick may move: starts by hall and ramps of the site, used up as rigs are picked; and the rigs left alone, by reason."""
+"""What one tick may move: starts by hall, ramps of the site and room under its limits, used up as rigs are picked; and the rigs left alone,
+by reason."""
 
 from __future__ import annotations
 
@@ -9,8 +10,8 @@ from datetime import datetime
 import numpy as np
 from numpy.typing import NDArray
 
+from dispatch.decide.fit_to_limit import LoadLimit, LoadsNow
 from dispatch.decide.group_state import UNKNOWN, sleep_index
-from dispatch.decide.measured_load import watts_at_meter
 from dispatch.decide.state import State
 from optimizer.domain.site import RigGroup, Site
 
@@ -19,8 +20,8 @@ INF = float("inf")
 
 @dataclass(frozen=True, slots=True)
 class Move:
-    """Rigs of a group that go from one mode to another: positions of the modes, and of the rigs (int64). Ramps do not hold up a firm
-    instruction."""
+    """Rigs of a group that go from one mode to another: positions of the modes, and of the rigs (int64). The ramp down does not hold up a
+    firm instruction."""
 
     group: RigGroup
     source: int
@@ -40,21 +41,31 @@ class Move:
 
 
 @dataclass(slots=True)
+class _Room:
+    """What may still be added under a cap, W."""
+
+    groups: frozenset[str]
+    left_w: float
+
+
+@dataclass(slots=True)
 class MoveLimits:
-    """What is left of this tick's starts by hall and of the ramps, W; a tick has its minutes' worth of each."""
+    """What is left of this tick's starts by hall and of the ramps, W; a tick has its minutes' worth of each. `room` is what may still be
+    added under each firm cap, W, with the groups it limits: rigs that cannot stop yet leave none for others to start."""
 
     site: Site
     starts: dict[str, float]
     ramp_up_w: float
     ramp_down_w: float
     watts: dict[str, list[float]]
+    room: list[_Room]
     skipped: dict[str, dict[str, int]] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, state: State, at: datetime) -> MoveLimits:
-        """What the orders of the last tick have left."""
+    def of(cls, state: State, at: datetime, now: LoadsNow, limits: Sequence[LoadLimit]) -> MoveLimits:
+        """What the orders of the last tick have left, under the limits in force."""
         site, minutes = state.site, state.site.tick_s / 60.0
-        watts = {g.name: watts_at_meter(state, g, at) for g in site.groups}
+        watts = {g.name: now.watts(g.name) for g in site.groups}
         starts = {}
         for hall in site.halls:
             recent = sum(_recent_starts(state, g, at) for g in site.groups if g.hall == hall.name)
@@ -67,6 +78,7 @@ class MoveLimits:
             max(0.0, up * minutes * 1e6 - sum(u for u, _ in used)) if up else INF,
             max(0.0, down * minutes * 1e6 - sum(d for _, d in used)) if down else INF,
             watts,
+            [_Room(frozenset(c.groups), c.cap_mw * 1e6 - now.drawn(c.groups)) for c in limits if c.firm and c.cap_mw < INF],
         )
 
     def skip(self, group: str, reason: str, rigs: int) -> None:
@@ -81,10 +93,16 @@ class MoveLimits:
         allowed = float(len(move.rigs))
         if move.starts:
             allowed = min(allowed, self.starts[move.group.hall])
-        if not move.firm and step_w > 0:
+        if step_w > 0 and (move.up or not move.firm):
             allowed = min(allowed, (self.ramp_up_w if move.up else self.ramp_down_w) / step_w)
-        n = int(allowed + 1e-9)
-        self.skip(move.group.name, "inrush or ramp limit", len(move.rigs) - n)
+        inside = [room for room in self.room if move.group.name in room.groups]
+        within_caps = min((room.left_w / step_w for room in inside if move.up and step_w > 0), default=allowed)
+        n = max(0, int(min(allowed, within_caps) + 1e-6))
+        by_caps = max(0, int(allowed + 1e-9) - n)
+        self.skip(move.group.name, "no room under a limit yet", by_caps)
+        self.skip(move.group.name, "inrush or ramp limit", len(move.rigs) - n - by_caps)
+        for room in inside:
+            room.left_w -= n * step_w if move.up else -n * step_w
         if move.starts:
             self.starts[move.group.hall] -= n
         if move.up:
@@ -101,8 +119,8 @@ class MoveLimits:
             here = sum(len(m.rigs) for m in moves if m.starts and m.group.hall == hall.name)
             spans.append(here / hall.max_starts_per_min * 60.0)
         ramp = self.site.max_ramp_up_mw_per_min if move.up else self.site.max_ramp_down_mw_per_min
-        if ramp and not move.firm:
-            same_way = sum(self._step_w(m) * len(m.rigs) for m in moves if m.up == move.up and not m.firm)
+        if ramp and (move.up or not move.firm):
+            same_way = sum(self._step_w(m) * len(m.rigs) for m in moves if m.up == move.up and (m.up or not m.firm))
             spans.append(same_way / 1e6 / ramp * 60.0)
         longest = min(max(spans), float(self.site.tick_s))
         return round(longest, 1) if longest >= 1.0 else 0.0

@@ -22,12 +22,13 @@ from optimizer.domain.site import RigGroup
 
 @dataclass(frozen=True, slots=True)
 class _Group:
-    """A group in one decision: by rig the mode it is in; by mode how many rigs are wanted; whether a firm instruction cuts it, and whether
-    a hold wants it awake whoever put it to sleep."""
+    """A group in one decision: by rig the mode it is in, whether it answers, and whether it was chosen to move (no rig gets two orders); by
+    mode how many rigs are wanted; whether a firm instruction cuts it, and whether a hold wants it awake whoever put it to sleep."""
 
     group: RigGroup
     modes: Codes
     reachable: Flags
+    chosen: Flags
     wanted: list[int]
     firm: bool
     wake_allowed: bool
@@ -48,7 +49,8 @@ def _in_decision(state: State, group: RigGroup, want: Wanted) -> _Group:
     now = state.fleet[group.name]
     modes = modes_in_effect(group, now)
     reachable = (now.seen != UNREACHABLE) & (modes != UNKNOWN)
-    return _Group(group, modes, reachable, want.counts[group.name], group.name in want.firm, group.name in want.wake_allowed)
+    chosen = np.zeros(len(modes), np.bool_)
+    return _Group(group, modes, reachable, chosen, want.counts[group.name], group.name in want.firm, group.name in want.wake_allowed)
 
 
 def _moves(state: State, at: datetime, each: _Group, limits: MoveLimits, *, down: bool) -> list[Move]:
@@ -63,6 +65,7 @@ def _moves(state: State, at: datetime, each: _Group, limits: MoveLimits, *, down
                 continue
             rigs = _pick(state, at, each, source, to, n, limits)
             move = limits.within(Move(each.group, source, to, rigs, each.firm))
+            each.chosen[move.rigs] = True
             surplus[source] -= len(move.rigs)
             surplus[to] += len(move.rigs)
             out += [move] if len(move.rigs) else []
@@ -73,7 +76,7 @@ def _pick(state: State, at: datetime, each: _Group, source: int, to: int, n: int
     """Up to n rigs to move from one mode to another: those without failed orders first, then those that left this very mode by
     themselves, then those whose last order is the longest ago."""
     now = state.fleet[each.group.name]
-    rigs = np.flatnonzero((each.modes == source) & each.reachable)
+    rigs = np.flatnonzero((each.modes == source) & each.reachable & ~each.chosen)
     departed = now.ordered[rigs] == to
     free = np.ones(len(rigs), np.bool_)
     left_alone: list[tuple[str, Flags]] = []

@@ -5,21 +5,21 @@ A call never waits for a new plan: it cuts the old one at once.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 import numpy as np
 
-from dispatch.decide.fit_to_limit import Counts, LoadLimit, fit
-from dispatch.decide.group_state import UNKNOWN, UNREACHABLE, mode_index, sleep_index
-from dispatch.decide.measured_load import load_w, modes_in_effect, offset_w, silent_w
-from dispatch.decide.memories_now import memories_now
+from dispatch.decide.fit_to_limit import Counts, LoadLimit, LoadsNow, lift, lower, uptime_promised
+from dispatch.decide.group_state import UNREACHABLE, mode_index, sleep_index
+from dispatch.decide.limits_now import load_limits
+from dispatch.decide.measured_load import modes_in_effect
 from dispatch.decide.state import State
 from markets.grid import Interval
 from markets.outlook import PriceBasis
 from optimizer.domain.calls import active, calls_in_force
-from optimizer.domain.site import RigGroup, SafeState, Scope
+from optimizer.domain.site import RigGroup, SafeState
 from optimizer.planning.plan_json import planned_interval
 
 # A new plan is waited for this many ticks; then the old one is followed.
@@ -44,39 +44,17 @@ class Wanted:
     short: Mapping[str, float] = field(default_factory=dict)
 
 
-def wanted(state: State, at: datetime) -> Wanted:
-    """What the site should be doing at `at`, before minimum times and inrush limits."""
+def wanted(state: State, at: datetime, now: LoadsNow | None = None, limits: Sequence[LoadLimit] | None = None) -> Wanted:
+    """What the site should be doing at `at`, before minimum times and inrush limits. `now` and `limits` are worked out where they are not
+    given."""
     want = _by_mode_holds(state, _by_plan(state, at))
-    for limit in load_limits(state, at):
-        want = _within_limit(state, at, want, limit)
-    return want
+    return _within_limits(state, want, now or LoadsNow(state, at), load_limits(state, at) if limits is None else limits)
 
 
 def instruction_in_force(state: State, at: datetime) -> bool:
     """Whether a deployed instruction is in force now or will be by the next tick."""
     over = Interval(at, at + timedelta(seconds=state.site.tick_s))
     return any(active(call, over) for obligation in state.setup.book for call in calls_in_force(state.calls, obligation.name))
-
-
-def load_limits(state: State, at: datetime) -> list[LoadLimit]:
-    """Everything that insists on a load now: obligations with their calls, the site's own limits, and holds."""
-    site = state.site
-    over = Interval(at, at + timedelta(seconds=site.tick_s))
-    out = []
-    memories = memories_now(state, at)
-    for obligation in state.setup.book:
-        bounds = obligation.bounds(site, obligation.memory_from(memories), state.calls, over)
-        if bounds.floor_mw > 0 or bounds.cap_mw < float("inf"):
-            groups = obligation.scope.names(site)
-            out.append(LoadLimit(obligation.name, groups, bounds.floor_mw, bounds.cap_mw, bounds.firm, bounds.why))
-        for limit in obligation.limits(site):
-            out.append(LoadLimit(obligation.name, limit.groups, 0.0, limit.mw, True, limit.why))
-    for hold in state.holds.values():
-        if hold.mw_cap is not None:
-            scope = Scope(groups=(hold.group,)) if hold.group else Scope()
-            why = f"hold {hold.id} by {hold.by}: {hold.group or 'the site'} at most {hold.mw_cap:.3f} MW"
-            out.append(LoadLimit(f"hold {hold.id}", scope.names(site), 0.0, hold.mw_cap, True, why))
-    return out
 
 
 def _by_plan(state: State, at: datetime) -> Wanted:
@@ -116,25 +94,40 @@ def _by_mode_holds(state: State, want: Wanted) -> Wanted:
     return want
 
 
-def _within_limit(state: State, at: datetime, want: Wanted, limit: LoadLimit) -> Wanted:
-    """Cut or raised to a limit; `short` has what the limit will still be missed by."""
-    fitted = fit(state, at, want.counts, limit)
-    drawn_w = sum(_drawn_w(state, at, name) for name in limit.groups) + offset_w(state, at, limit.groups)
-    reasons, firm, short = want.reasons, want.firm, dict(want.short)
-    if fitted.moved or (limit.firm and drawn_w > limit.cap_mw * 1e6):
-        reasons = (limit.why, *reasons)
-        firm = firm | set(limit.groups) if limit.firm else firm
-    if fitted.short_mw > 0:
-        short[limit.promise] = max(short.get(limit.promise, 0.0), round(fitted.short_mw, 6))
-        reasons = (f"{limit.why}: missed by {fitted.short_mw:.3f} MW with every rig that obeys", *reasons)
-    return replace(want, counts=fitted.counts, reasons=reasons, firm=firm, short=short)
+def _within_limits(state: State, want: Wanted, now: LoadsNow, limits: Sequence[LoadLimit]) -> Wanted:
+    """Raised to the floors, then cut to the caps, in the order of `limits`; what is missed in the end is named."""
+    floors = [limit for limit in limits if limit.floor_mw > 0]
+    # Groups with a floor are cut after those without, groups whose tenants are promised uptime likewise.
+    last = uptime_promised(state) | {name for limit in floors for name in limit.groups}
+    caps = [limit for limit in limits if limit.cap_mw < float("inf")]
+    counts = want.counts
+    for floor in floors:
+        want, counts = _fitted(want, counts, lift(now, counts, floor, caps), floor, now)
+        if floor.firm:  # other rigs make room for it under the caps
+            want, counts = _fitted(want, counts, lift(now, counts, floor, ()), floor, now)
+    for cap in caps:
+        want, counts = _fitted(want, counts, lower(now, counts, cap, last), cap, now)
+    for floor in floors:
+        want, counts = _fitted(want, counts, lift(now, counts, floor, caps), floor, now)
+    reasons, short = want.reasons, dict(want.short)
+    for limit in limits:
+        if (missed_mw := now.missed_mw(counts, limit)) > 0:
+            short[limit.promise] = max(short.get(limit.promise, 0.0), round(missed_mw, 6))
+            reasons = (f"{limit.why}: missed by {missed_mw:.3f} MW with every rig that obeys", *reasons)
+    return replace(want, counts=counts, reasons=reasons, short=short)
 
 
-def _drawn_w(state: State, at: datetime, name: str) -> float:
-    """Watts a group draws now, rigs with an order counted in the mode they go to and unreachable ones as last read."""
-    group, now = state.site.group(name), state.fleet[name]
-    reachable = np.where(now.seen == UNREACHABLE, UNKNOWN, modes_in_effect(group, now))
-    return load_w(state, at, reachable, group) + silent_w(state, at, (name,))
+def _fitted(want: Wanted, before: Counts, counts: Counts, limit: LoadLimit, now: LoadsNow) -> tuple[Wanted, Counts]:
+    """With a limit applied, and its reason where it changed anything. Minimum times and ramps yield to a firm one; to a limit of the site
+    only where more is drawn already: a plan that is a part of a rig above it is cut without a word."""
+    above = now.drawn(limit.groups) > limit.cap_mw * 1e6
+    rounding_w = sum(now.watts(name)[-1] for name in limit.groups) if limit.of_site else 0.0
+    cut_w = now.wanted(before, limit.groups) - now.wanted(counts, limit.groups)
+    if not (abs(cut_w) > rounding_w or (limit.firm and above)):
+        return want, counts
+    firm = want.firm | set(limit.groups) if limit.firm and (above or not limit.of_site) else want.firm
+    reasons = want.reasons if limit.why in want.reasons else (limit.why, *want.reasons)
+    return replace(want, reasons=reasons, firm=firm), counts
 
 
 def _reachable(state: State, group: RigGroup) -> int:

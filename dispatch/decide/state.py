@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from dispatch.site_file.setup import Setup
 
 KEEP_CALLS = timedelta(days=2)
+CONTRACT_ALERT = "contract "
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,7 +220,11 @@ class State:
         for order in commanded.orders:
             group = self.site.group(order.group)
             fleet[order.group] = fleet[order.group].after_order(order, mode_index(group, order.mode), commanded.at)
-        return replace(self, fleet=fleet, commanded=commanded, decisions=self.decisions + 1, open=(*self.open, *commanded.orders))
+        alerts = {source: text for source, text in self.alerts.items() if not source.startswith(CONTRACT_ALERT)}
+        for name, error in commanded.contract_failures.items():
+            alerts[CONTRACT_ALERT + name] = f"contract {name!r} failed and its limits are left out: {error}"
+        state = replace(self, fleet=fleet, alerts=alerts, commanded=commanded, decisions=self.decisions + 1)
+        return replace(state, open=(*self.open, *commanded.orders))
 
     def _after_done(self, done: Done) -> State:
         orders = {o.id: o for o in self.open}

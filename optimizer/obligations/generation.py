@@ -17,11 +17,10 @@ import numpy as np
 from pydantic import AfterValidator, Field, model_validator
 
 from markets import usd_text
-from markets.facts import Call
 from markets.grid import Interval, utc
 from optimizer.domain.array_types import Floats
 from optimizer.domain.contract import Contract
-from optimizer.domain.formula import Bounds, Charge, Quantities
+from optimizer.domain.formula import Charge, Quantities
 from optimizer.domain.generator import DUST_MW, Generator, GeneratorMemory
 from optimizer.domain.obligation import Book, SiteFault
 from optimizer.domain.row_kind import RowKind
@@ -132,18 +131,6 @@ class Generation(Contract[GeneratorMemory]):
             yield Charge("maintenance", made, "mwh", always * its.number(-self.maintenance_usd_per_mwh), MAINTENANCE)
         if self.start_usd:
             yield Charge("starts", its.starts(self.name), "start", always * its.number(-self.start_usd), STARTS)
-
-    def bounds(self, site: Site, memory: GeneratorMemory, calls: Sequence[Call], over: Interval) -> Bounds:
-        """Its calls, and what the line and the machine bring together."""
-        called = super().bounds(site, memory, calls, over)
-        meter = self.meter(site)
-        if meter.import_mw is None:
-            return called
-        most = min([self.mw, *(o.mw for o in self.outages if Interval(o.from_, o.to).overlaps(over))])
-        together = meter.import_mw + most
-        if called.cap_mw <= together:
-            return called
-        return Bounds(called.floor_mw, together, True, f"line of meter {meter.id}: {meter.import_mw:g} MW and {self.name} {most:g} MW")
 
     def shape(self, program: Program) -> None:
         super().shape(program)

@@ -11,13 +11,9 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from markets.facts import Call
-from markets.grid import Interval
 from optimizer.domain.calls import called_bounds
 from optimizer.domain.contract import Contract
-from optimizer.domain.formula import Bounds
 from optimizer.domain.generator import generator_memory
-from optimizer.domain.memory import Memory
 from optimizer.domain.obligation import Book, GroupLimit, SiteFault
 from optimizer.domain.row_kind import RowKind
 from optimizer.domain.site import SLEEP, Hall, Meter, Positive, RigGroup, Site, Written
@@ -77,13 +73,6 @@ class Plant(Contract):
         if demanded and folded.isdisjoint(d.casefold() for d in demanded):
             said = f"is {', '.join(map(repr, own))}" if own else "is not set"
             yield f"{said}, but contract {self.name!r} requires {' or '.join(demanded)}"
-
-    def bounds(self, site: Site, memory: Memory, calls: Sequence[Call], over: Interval) -> Bounds:
-        """The interconnect, or a lower cap called under this name."""
-        called = called_bounds(calls, self.name, over, memory.load_before_mw)
-        if called.cap_mw <= site.interconnect_mw:
-            return called
-        return Bounds(called.floor_mw, site.interconnect_mw, True, f"interconnect: at most {site.interconnect_mw:g} MW")
 
     def shape(self, program: Program) -> None:
         site = program.site

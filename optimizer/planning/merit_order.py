@@ -7,7 +7,6 @@ where they do not.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -15,9 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from optimizer.domain.array_types import Floats
+from optimizer.domain.formula import Bounds
 from optimizer.domain.isolation import PluginFailures
 from optimizer.domain.obligation import Obligation
 from optimizer.domain.site import SLEEP, Mode, RigGroup
+from optimizer.domain.site_limits import site_limits
 from optimizer.lp.breakeven import margin_usd
 from optimizer.lp.program import KILO, Program
 
@@ -208,22 +209,18 @@ def _steps(program: Program, book: Sequence[Obligation], group: RigGroup) -> lis
 
 
 def _caps(program: Program, book: Sequence[Obligation], faults: PluginFailures | None) -> list[LoadCap]:
-    """The limits on what groups draw together: interconnect, halls, meters, and the bounds of contracts."""
-    site, n = program.site, program.n
-    caps = [LoadCap(tuple(g.name for g in site.groups), np.full(n, site.interconnect_mw))]
-    caps += [LoadCap(tuple(g.name for g in site.groups if g.hall == h.name), np.full(n, h.limit_mw)) for h in site.halls]
-    caps += [LoadCap(limit.groups, np.full(n, limit.mw)) for o in book for limit in o.limits(site)]
-    for meter in site.meters:
-        if meter.import_mw is not None:
-            made = sum((m.most_mw(program.grid) for m in program.generators(meter.id)), np.zeros(n))
-            caps.append(LoadCap(tuple(g.name for g in site.groups if site.meter_of[g.name].id == meter.id), meter.import_mw + made))
+    """The limits on what groups draw together: those of the site, and the bounds of contracts."""
+    failures = faults or PluginFailures()
+    caps = [LoadCap(limit.groups, limit.most_mw) for limit in site_limits(program.site, book, program.grid, failures)]
     for obligation in book:
-        memory = obligation.memory_from(program.memories)
-        if not any(c.obligation == obligation.name for c in program.so_far.calls) and not memory.load_before_mw:
-            continue
-        with faults.of(obligation) if faults is not None else nullcontext():
-            bounds = [obligation.bounds(site, memory, program.so_far.calls, over) for over in program.grid.intervals]
-            caps.append(LoadCap(obligation.scope.names(site), np.array([b.cap_mw for b in bounds]), np.array([b.floor_mw for b in bounds])))
+        with failures.of(obligation):
+            memory = obligation.memory_from(program.memories)
+            called = any(c.obligation == obligation.name for c in program.so_far.calls)
+            bounds = [obligation.bounds(program.site, memory, program.so_far.calls, over) for over in program.grid.intervals]
+            bounds = [b if b.firm or called else Bounds() for b in bounds]
+            cap, floor = np.array([b.cap_mw for b in bounds]), np.array([b.floor_mw for b in bounds])
+            if np.isfinite(cap).any() or floor.any():
+                caps.append(LoadCap(obligation.scope.names(program.site), cap, floor))
     return caps
 
 

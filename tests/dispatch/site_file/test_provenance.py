@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from dispatch import ConfigError
-from dispatch.decide.reflex import load_limits, wanted
+from dispatch.decide.limits_now import load_limits
+from dispatch.decide.reflex import wanted
 from dispatch.decide.state import State
 from dispatch.entries import GroupSeen, Hold, Seen
 from dispatch.site_file import rig_catalogue

@@ -13,12 +13,13 @@ from markets.facts import CallKind
 from markets.grid import Interval
 from optimizer.domain.memory import Memory
 from optimizer.domain.site import GroupNow, Scope
+from optimizer.domain.site_limits import site_limits
 from optimizer.obligations.hashing import Hashing
 from optimizer.obligations.plant import Plant
 from optimizer.obligations.power import Power
 from optimizer.planning.explain import reasons
 from optimizer.planning.plan import plan
-from tests.optimizer.fixtures import AT, Dead, awake, broken_limits, call, group, outlook, random_prices, site, so_far, three_models
+from tests.optimizer.fixtures import AT, Dead, awake, broken_limits, call, grid, group, outlook, random_prices, site, so_far, three_models
 from tests.optimizer.planning.test_plan import random_site
 
 BOOK = (Hashing(pool_fee=0.01), Power(adders_usd_per_mwh=6.15), Plant())
@@ -126,11 +127,14 @@ def test_a_reduction_counts_from_the_load_at_notice():
     assert (bounds.cap_mw, bounds.firm) == (6.0, True)
 
 
-def test_the_interconnect_is_a_bound_too_and_a_lower_call_wins():
+def test_the_interconnect_is_a_limit_beside_calls_and_the_lower_one_wins():
     where, over = three_models(interconnect_mw=8.0), Interval(AT, AT + HOUR)
-    assert Plant().bounds(where, Plant().memory_from({}), (), over).cap_mw == 8.0
+    assert [limit.most_mw.tolist() for limit in site_limits(where, BOOK, grid(2)) if limit.name == "interconnect"] == [[8.0, 8.0]]
     assert Plant().bounds(where, Plant().memory_from({}), (call("plant", AT, None, mw_cap=3.0),), over).cap_mw == 3.0
-    assert Plant().bounds(where, Plant().memory_from({}), (call("plant", AT, None, mw_cap=30.0),), over).cap_mw == 8.0
+    for session in (None, Dead()):
+        for cap_mw, most_mw in ((3.0, 3.0), (30.0, 8.0)):
+            state = so_far(calls=(call("plant", AT, None, mw_cap=cap_mw),))
+            assert plan(where, BOOK, outlook([10.0] * 2), state, session=session).load_mw.max() == pytest.approx(most_mw, abs=1e-6)
 
 
 @settings(max_examples=20, deadline=None)

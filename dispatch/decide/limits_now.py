@@ -1,0 +1,55 @@
+"""Everything that limits the load at an instant, in the order in which it gives way: what contracts wish for, instructions, holds, and
+last the limits of the site itself, which nothing outweighs."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+import numpy as np
+
+from dispatch.decide.fit_to_limit import LoadLimit
+from dispatch.decide.memories_now import memories_now
+from dispatch.decide.state import State
+from markets.grid import Grid, Interval
+from optimizer.domain.isolation import PluginFailures
+from optimizer.domain.site import Scope
+from optimizer.domain.site_limits import site_limits
+
+
+def load_limits(state: State, at: datetime, failures: PluginFailures | None = None) -> list[LoadLimit]:
+    """The limits in force until the next tick, the weakest first. What a contract raises goes to `failures` and its limits are left out."""
+    failures = failures or PluginFailures()
+    contracts = _contract_limits(state, at, failures)
+    weak, firm = [c for c in contracts if not c.firm], [c for c in contracts if c.firm]
+    return [*weak, *firm, *_hold_limits(state), *_site_limits(state, at, failures)]
+
+
+def _contract_limits(state: State, at: datetime, failures: PluginFailures) -> list[LoadLimit]:
+    site, over, found = state.site, Interval(at, at + timedelta(seconds=state.site.tick_s)), []
+    memories = memories_now(state, at, failures)
+    for obligation in state.setup.book:
+        with failures.of(obligation):
+            bounds = obligation.bounds(site, obligation.memory_from(memories), state.calls, over)
+            if bounds.floor_mw > 0 or bounds.cap_mw < float("inf"):
+                groups = obligation.scope.names(site)
+                found.append(LoadLimit(obligation.name, groups, bounds.floor_mw, bounds.cap_mw, bounds.firm, bounds.why))
+    return found
+
+
+def _hold_limits(state: State) -> list[LoadLimit]:
+    found = []
+    for hold in state.holds.values():
+        if hold.mw_cap is not None:
+            scope = Scope(groups=(hold.group,)) if hold.group else Scope()
+            why = f"hold {hold.id} by {hold.by}: {hold.group or 'the site'} at most {hold.mw_cap:.3f} MW"
+            found.append(LoadLimit(f"hold {hold.id}", scope.names(state.site), 0.0, hold.mw_cap, True, why))
+    return found
+
+
+def _site_limits(state: State, at: datetime, failures: PluginFailures) -> list[LoadLimit]:
+    start = int(at.timestamp())
+    grid = Grid(np.array([start, start + state.site.tick_s]))
+    return [
+        LoadLimit(limit.name, limit.groups, 0.0, float(limit.most_mw[0]), True, limit.why, of_site=True)
+        for limit in site_limits(state.site, state.setup.book, grid, failures)
+    ]
