@@ -15,6 +15,19 @@ from optimizer.domain.money import Finding
 # The stage of a day before the market has posted any statement of it.
 BEFORE_THE_FIRST = "shadow"
 
+# By word in a market's own name of a statement, what kind it is; MISO counts the days after the operating day.
+STATEMENT_TYPES = {
+    "INITIAL": "initial",
+    "FINAL": "final",
+    "TRUEUP": "true-up",
+    "RESETTLEMENT": "resettlement",
+    "S7": "initial",
+    "S14": "resettlement",
+    "S55": "resettlement",
+    "S105": "final",
+    "SHADOW": "shadow",
+}
+
 DATES = {
     "batch": "BATCHDATE",
     "invoice": "INVOICEDATE",
@@ -55,6 +68,13 @@ class SettlementCalendar:
         """How far the market has come with a day: its newest statement posted `by` a day, "shadow" before the first."""
         posted = self.of(on, by)
         return posted[-1].settlement_type if posted else BEFORE_THE_FIRST
+
+
+def statement_type(stage: str) -> str:
+    """The kind of a market's statement by its own name ("RTM_INITIAL", "S55"): initial, final, true-up, resettlement, shadow or other."""
+    plain = "".join(c for c in stage.upper() if c.isalnum())
+    exact = STATEMENT_TYPES.get(plain)
+    return exact or next((kind for word, kind in STATEMENT_TYPES.items() if not word.startswith("S") and word in plain), "other")
 
 
 def read_calendar(content: bytes) -> SettlementCalendar:

@@ -58,3 +58,9 @@ def expected_charges(received: ReceivedStatement, how: StatementMap, market: Mar
     if received.kind != "ercot statement":
         return {}
     return {**(ERCOT_DAY_AHEAD if received.market_type.startswith("DA") else ERCOT_REAL_TIME), **mapped}
+
+
+def iso_code(market: Market, charge_type: str) -> str:
+    """The market's name of one of our charge types; empty for a charge that no market settles."""
+    named = (code for code, ours in settled_charges(market).items() if f"*/{charge_type}" in ours)
+    return next(named, "")

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from decimal import Decimal
 
-from dispatch.imports.calendar import BEFORE_THE_FIRST
+from dispatch.imports.calendar import BEFORE_THE_FIRST, statement_type
 from dispatch.settlement.document import DayStatement, MonthStatement
+from dispatch.settlement.document_rows import ChargeRow
 from markets import counted
 
 SYNTHETIC = "SYNTHETIC MARKET: these prices were made up by a program. Nothing here was earned or is owed."
@@ -15,6 +16,52 @@ SYNTHETIC = "SYNTHETIC MARKET: these prices were made up by a program. Nothing h
 def amount(usd: str) -> str:
     """Dollars in a column headed "$": "-1234.5" as "-1,234.50"."""
     return f"{Decimal(usd):,.2f}"
+
+
+def price(usd: str | None) -> str:
+    """A price with its own decimals, at least two: "36" as "36.00", "96.305" as it is; "none" where none is known."""
+    if usd is None:
+        return "none"
+    whole, _, digits = usd.partition(".")
+    return f"{whole}.{digits.ljust(2, '0')}"
+
+
+def quantity(number: str) -> str:
+    """A quantity to three decimals: "1234.5" as "1,234.500"; empty where there is none."""
+    return f"{Decimal(number):,.3f}" if number else ""
+
+
+def rate(usd: str) -> str:
+    """An average rate to four decimals; empty where there is none."""
+    return f"{Decimal(usd):,.4f}" if usd else ""
+
+
+def charges(statement: DayStatement) -> list[ChargeRow]:
+    """The charges of a statement; of one kept before it had them, its totals alone."""
+    known = statement.get("charges")
+    return [_bare_charge(name, usd) for name, usd in statement["totals"].items()] if known is None else known
+
+
+def _bare_charge(name: str, usd: str) -> ChargeRow:
+    obligation, _, charge = name.partition("/")
+    return {
+        "obligation": obligation,
+        "charge_type": charge,
+        "iso_code": "",
+        "meters": [],
+        "quantity": "",
+        "unit": "",
+        "average_rate": "",
+        "amount_usd": usd,
+        "accrued": False,
+    }
+
+
+def nets(statement: DayStatement | MonthStatement) -> list[tuple[str, str]]:
+    """The net by name: what settles now and what is accrued where anything is, and their sum."""
+    accrued = statement.get("accrued_usd", "0.00")
+    parts = [("Settled", statement["settled_usd"]), ("Accrued", accrued)] if Decimal(accrued) else []
+    return [*parts, ("Net", statement["net_usd"])]
 
 
 def rigs(number: float) -> str:
@@ -47,7 +94,9 @@ def flags(statement: DayStatement) -> list[str]:
 def heading(statement: DayStatement) -> str:
     """Site, market, version, and the market's own newest statement of the day: a shadow settlement is before its first."""
     version = f"version {statement['version']}" if statement["version"] else "not kept"
-    kind = "shadow settlement" if statement["stage"] == BEFORE_THE_FIRST else f"settlement after {statement['stage']}"
+    stage, kind = statement["stage"], "shadow settlement"
+    if stage != BEFORE_THE_FIRST:
+        kind = f"settlement after {stage} ({statement_type(stage)})"
     return f"{statement['site']} · {statement['market'].upper()} · {kind}, {version}"
 
 

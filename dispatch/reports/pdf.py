@@ -14,7 +14,8 @@ from reportlab.pdfgen.canvas import Canvas
 from reportlab.platypus import Flowable, KeepTogether, LongTable, PageBreak, Paragraph, SimpleDocTemplate, Spacer, TableStyle
 
 from dispatch.reports.charts import LOSS, RULE, SOFT, WIDTH, charts
-from dispatch.reports.labels import amount, flags, footing, heading, listed, month_flags, rigs, title
+from dispatch.reports.labels import amount, flags, footing, heading, listed, month_flags, nets, price, quantity, rate, rigs, title
+from dispatch.reports.labels import charges as charges_of
 from dispatch.settlement.document import CauseRow, DayStatement, MonthStatement
 from markets import counted
 from optimizer.domain.money import usd_text
@@ -54,13 +55,20 @@ def as_pdf(statement: DayStatement) -> bytes:
         if name in drawn:
             caption, drawing = drawn[name]
             story.append(KeepTogether([_fitted(drawing), Paragraph(escape(caption), SMALL), Spacer(1, 8)]))
-    story += [*_comparisons(statement), *_promises(statement), *_progress(statement), *_intervals(statement), *_footer(statement)]
+    story += [
+        *_groups(statement),
+        *_comparisons(statement),
+        *_promises(statement),
+        *_progress(statement),
+        *_intervals(statement),
+        *_footer(statement),
+    ]
     return printed(story, f"Settlement {statement['date']} {statement['site']}", f"{heading(statement)} · {statement['date']}")
 
 
 def month_as_pdf(d: MonthStatement) -> bytes:
     """Several days added up, on A4."""
-    charges = [*([title(n), amount(v)] for n, v in d["totals"].items()), ["Net", amount(d["net_usd"])]]
+    charges = [*([title(n), amount(v)] for n, v in d["totals"].items()), *([name, amount(usd)] for name, usd in nets(d))]
     figures = [[f["name"], f["value"], f["unit"], f["how"]] for f in d["figures"]]
     story: list[Flowable] = [
         Paragraph(escape(f"{d['from']} to {d['to']}"), TITLE),
@@ -139,7 +147,7 @@ def _first_page(d: DayStatement) -> list[Flowable]:
         Paragraph("Earnings", SECTION),
         *(Paragraph(escape(text), TEXT) for text in d["narrative"]["earned"]),
         Spacer(1, 4),
-        table(["Charge", "$"], [*([title(n), amount(v)] for n, v in d["totals"].items()), ["Net", amount(d["net_usd"])]], (4, 1)),
+        _charges(d),
         Paragraph(escape(f"Positive is money to the site. Each charge is rounded once; the unrounded net is {d['net_exact_usd']}."), SMALL),
     ]
     if d["delta"]:
@@ -147,6 +155,27 @@ def _first_page(d: DayStatement) -> list[Flowable]:
         page += [Paragraph(f"Changed since version {d['delta']['version']}", SECTION), table(["Charge", "$"], rows, (4, 1))]
     texts = d["narrative"]
     return [*page, *bullets("Why", texts["why"]), *bullets("Issues", texts["issues"]), *bullets("Actions", texts["actions"])]
+
+
+def _charges(d: DayStatement) -> Flowable:
+    rows = [
+        [title(f"{c['obligation']}/{c['charge_type']}"), c["iso_code"], ", ".join(c["meters"]), quantity(c["quantity"]), c["unit"],
+         rate(c["average_rate"]), "" if c["accrued"] else amount(c["amount_usd"]), amount(c["amount_usd"]) if c["accrued"] else ""]
+        for c in charges_of(d)
+    ]  # fmt: skip
+    sums = [[name, "", "", "", "", "", amount(usd), ""] for name, usd in nets(d)]
+    head = ["Charge", "Code", "Meter", "Quantity", "Unit", "Average rate", "Settled $", "Accrued $"]
+    return table(head, [*rows, *sums], (3.4, 1.6, 1.2, 1.6, 1, 1.5, 1.6, 1.6), wrap=(0, 1, 2))
+
+
+def _groups(d: DayStatement) -> list[Flowable]:
+    rows = [
+        [g["group"], g["tenant"], quantity(g["energy_mwh"]), quantity(g["hash_ph_days"]), g["btc_mined"], rate(g["btc_usd"]),
+         amount(g["hash_usd"])]
+        for g in d.get("groups", ())
+    ]  # fmt: skip
+    head = ["Group", "Tenant", "MWh", "PH/s-days", "BTC", "$/BTC", "Hashing $"]
+    return [Paragraph("Rig groups", SECTION), table(head, rows, (2, 1.5, 1.5, 1.5, 1.5, 1.5, 1.5), wrap=(0, 1))] if rows else []
 
 
 def _comparisons(d: DayStatement) -> list[Flowable]:
@@ -194,7 +223,7 @@ def _progress(d: DayStatement) -> list[Flowable]:
 def _intervals(d: DayStatement) -> list[Flowable]:
     points = list(d["intervals"][0]["price_usd_per_mwh"])
     rows = [
-        [row["label"], f"{float(row['load_mw']):,.3f}", *(row["price_usd_per_mwh"][p] or "none" for p in points), row["hash_ph_days"],
+        [row["label"], f"{float(row['load_mw']):,.3f}", *(price(row["price_usd_per_mwh"][p]) for p in points), row["hash_ph_days"],
          amount(row["net_usd"]), f"{100 * row['unread']:.1f} %"]
         for row in d["intervals"]
     ]  # fmt: skip

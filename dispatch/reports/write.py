@@ -57,20 +57,12 @@ def as_json(statement: DayStatement | MonthStatement) -> str:
 
 
 def as_csv(statement: DayStatement) -> str:
-    """The lines, exact; then the totals by charge type and the net, to the cent, in rows without an interval."""
+    """The lines, exact: a row each and nothing else, so that its columns can be summed. The totals are in the other files."""
     out = io.StringIO()
     rows = csv.writer(out, lineterminator="\r\n")
     rows.writerow(COLUMNS)
-    rows.writerows([_cell(text) for _, text in columns_of(line)] for line in statement["lines"])
-
-    def total(obligation: str, charge: str, usd: str, how: str) -> None:
-        cells = {"obligation": obligation, "charge_type": charge, "amount_usd": usd, "rule": how}
-        rows.writerow([_cell(cells.get(c, "")) for c in COLUMNS])
-
-    for name, usd in statement["totals"].items():
-        obligation, _, charge = name.partition("/")
-        total(obligation, charge, usd, "total, rounded half up once")
-    total("net", "", statement["net_usd"], "sum of the totals" + (" (synthetic market)" if statement["synthetic"] else ""))
+    mark = {"rule": " (synthetic market)"} if statement["synthetic"] else {}
+    rows.writerows([_cell(text + mark.get(column, "")) for column, text in columns_of(line)] for line in statement["lines"])
     return out.getvalue()
 
 
@@ -107,18 +99,19 @@ def _page(template: str, **values: Any) -> str:
         loader=PackageLoader("dispatch.reports", "pages"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters.update(amount=labels.amount, usd=usd_text, title=labels.title, rigs=labels.rigs, listed=labels.listed)
-    environment.globals.update(counted=counted)
+    environment.filters.update(price=labels.price, quantity=labels.quantity, rate=labels.rate)
+    environment.globals.update(counted=counted, charges=labels.charges, nets=labels.nets)
     return environment.get_template(template).render(**values) + "\n"
 
 
 def month_as_csv(statement: MonthStatement) -> str:
-    """The totals, the net, then the other figures."""
+    """The totals, a row each and nothing else, so that the amounts can be summed; figures are in the other files."""
     out = io.StringIO()
     rows = csv.writer(out, lineterminator="\r\n")
-    rows.writerow(("name", "value", "unit", "note"))
-    rows.writerows((_cell(name), usd, "usd", "") for name, usd in statement["totals"].items())
-    rows.writerow(("net", statement["net_usd"], "usd", "sum of the totals"))
-    rows.writerows((_cell(f["name"]), f["value"], f["unit"], f["how"]) for f in statement["figures"])
+    rows.writerow(("obligation", "charge_type", "amount_usd", "accrued"))
+    for name, usd in statement["totals"].items():
+        obligation, _, charge = name.partition("/")
+        rows.writerow((_cell(obligation), _cell(charge), usd, name in statement.get("accrued", ())))
     return out.getvalue()
 
 

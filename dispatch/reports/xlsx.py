@@ -2,34 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from io import BytesIO
 from typing import Any
 
 from xlsxwriter import Workbook
+from xlsxwriter.utility import xl_col_to_name
 from xlsxwriter.worksheet import Worksheet
 
-from dispatch.reports.labels import flags, footing, heading, listed, title
+from dispatch.reports.labels import charges, flags, footing, heading, listed, nets, title
 from dispatch.settlement.document import DayStatement, Figure, MonthStatement
+from dispatch.settlement.document_rows import LineRow
 from dispatch.settlement.statement_lines import COLUMNS, columns_of
 from markets.grid import parse_instant
 
-NUMBERS = ("quantity", "rate", "amount_usd")
+NUMBERS = ("quantity", "rate", "amount_usd", "metered_mwh", "loss_factor", "day_ahead_mw")
 
 
 def as_xlsx(statement: DayStatement) -> bytes:
-    """Sheets: Summary, Lines, Intervals, Strategies, Promises, Contract progress, Notes. Amounts are floating-point numbers; the JSON file
-    has them exactly."""
+    """Sheets: Summary, Lines, Intervals, Groups, Strategies, Promises, Contract progress, Notes. Amounts are floating-point
+    numbers; the JSON file has them exactly. Totals are formulas over the lines."""
     out = BytesIO()
     book = Workbook(out, {"in_memory": True, "strings_to_formulas": False, "strings_to_urls": False})
     book.set_properties({"title": f"Settlement {statement['date']} {statement['site']}", "created": _created(statement)})
     bold, money = book.add_format({"bold": True}), book.add_format({"num_format": "#,##0.00"})
-    _summary(book.add_worksheet("Summary"), statement, bold, money)
-    lines = [[_cell(column, text) for column, text in columns_of(line)] for line in statement["lines"]]
+    in_order = _by_charge(statement)
+    _summary(book.add_worksheet("Summary"), statement, in_order, bold, money)
+    lines = [[_cell(column, text) for column, text in columns_of(line)] for of_charge in in_order.values() for line in of_charge]
     _table(book.add_worksheet("Lines"), COLUMNS, lines, bold)
     _intervals(book.add_worksheet("Intervals"), statement, bold)
+    groups = [
+        [g["group"], g["tenant"], *(_number(g[key] or None) for key in ("energy_mwh", "hash_ph_days", "btc_mined", "btc_usd", "hash_usd"))]
+        for g in statement.get("groups", ())
+    ]
+    heads = ("group", "tenant", "energy_mwh", "hash_ph_days", "btc_mined", "btc_usd", "hash_usd")
+    _table(book.add_worksheet("Groups"), heads, groups, bold)
     strategies = [
         [title(n), _number(v["net_usd"]), v["energy_mwh"], v["hash_ph_days"], v["starts"]] for n, v in statement["counterfactuals"].items()
     ]
@@ -54,7 +63,12 @@ def month_as_xlsx(statement: MonthStatement) -> bytes:
     book.set_properties({"title": f"Settlement {statement['from']} to {statement['to']} {statement['site']}", "created": last})
     bold = book.add_format({"bold": True})
     totals = [[title(n), _number(v)] for n, v in statement["totals"].items()]
-    _table(book.add_worksheet("Summary"), ("charge", "usd"), [*totals, ["net", _number(statement["net_usd"])]], bold)
+    summary = book.add_worksheet("Summary")
+    _table(summary, ("charge", "usd"), totals, bold)
+    summary.write_string(len(totals) + 1, 0, "net", bold)
+    summary.write_formula(
+        len(totals) + 1, 1, f"=ROUND(SUM(B2:B{len(totals) + 1}),2)" if totals else "=0", None, float(statement["net_usd"])
+    )
     _figures(book.add_worksheet("Figures"), statement["figures"], bold)
     days = [[d["date"], d["version"], _number(d["net_usd"]), "part" if d["partial"] else ""] for d in statement["days"]]
     _table(book.add_worksheet("Days"), ("day", "version", "net_usd", "partial"), days, bold)
@@ -67,17 +81,48 @@ def _created(statement: DayStatement) -> datetime:
     return parse_instant(statement["known_at"]).replace(tzinfo=None, microsecond=0)
 
 
-def _summary(sheet: Worksheet, d: DayStatement, bold: Any, money: Any) -> None:
+def _by_charge(d: DayStatement) -> dict[str, list[LineRow]]:
+    """The lines of each total, one after the other, so that a total is the sum of one range."""
+    ordered: dict[str, list[LineRow]] = {name: [] for name in d["totals"]}
+    for line in d["lines"]:
+        ordered.setdefault(f"{line['obligation']}/{line['charge_type']}", []).append(line)
+    return ordered
+
+
+def _charges(sheet: Worksheet, row: int, d: DayStatement, in_order: Mapping[str, Sequence[LineRow]], bold: Any, money: Any) -> int:
+    """The charges from a row on, each the sum of its lines, and the net; the row after them."""
+    heads = ("charge", "settled_usd", "accrued_usd", "market_code", "meters", "quantity", "unit", "average_rate")
+    for column, text in enumerate(heads):
+        sheet.write_string(row, column, text, bold)
+    first, line, amount_column = row + 1, 2, xl_col_to_name(COLUMNS.index("amount_usd"))
+    for row, charge in enumerate(charges(d), start=first):
+        name = f"{charge['obligation']}/{charge['charge_type']}"
+        last = line + len(in_order.get(name, ())) - 1
+        total = f"=ROUND(SUM(Lines!{amount_column}{line}:{amount_column}{last}),2)" if last >= line else "=0"
+        sheet.write_string(row, 0, title(name))
+        sheet.write_formula(row, 2 if charge["accrued"] else 1, total, money, float(charge["amount_usd"]))
+        for column, text in enumerate((charge["iso_code"], ", ".join(charge["meters"])), start=3):
+            sheet.write_string(row, column, text)
+        sheet.write_string(row, 6, charge["unit"])
+        for column, number in ((5, charge["quantity"]), (7, charge["average_rate"])):
+            if number:
+                sheet.write_number(row, column, float(number))
+        line = last + 1
+    row = first + len(d["totals"])
+    for name, usd in nets(d):
+        span = {"Settled": f"B{first + 1}:B{first + len(d['totals'])}", "Accrued": f"C{first + 1}:C{first + len(d['totals'])}"}
+        both = span.get(name, f"B{first + 1}:C{first + len(d['totals'])}")
+        sheet.write_string(row, 0, name.lower(), bold)
+        sheet.write_formula(row, 1, f"=ROUND(SUM({both}),2)", money, float(usd))
+        row += 1
+    return row
+
+
+def _summary(sheet: Worksheet, d: DayStatement, in_order: Mapping[str, Sequence[LineRow]], bold: Any, money: Any) -> None:
     texts = [heading(d), f"Operating day {d['date']}", *flags(d), *d["narrative"]["earned"]]
     for row, text in enumerate(texts):
         sheet.write_string(row, 0, text, bold if row < 2 else None)
-    row = len(texts) + 1
-    for name, usd in d["totals"].items():
-        sheet.write_string(row, 0, title(name))
-        sheet.write_number(row, 1, float(usd), money)
-        row += 1
-    sheet.write_string(row, 0, "net", bold)
-    sheet.write_number(row, 1, float(d["net_usd"]), money)
+    row = _charges(sheet, len(texts) + 1, d, in_order, bold, money) - 1
     sections = {"Why": d["narrative"]["why"], "Issues": d["narrative"]["issues"], "Actions": d["narrative"]["actions"]}
     for section, sentences in sections.items():
         row += 2
@@ -87,7 +132,7 @@ def _summary(sheet: Worksheet, d: DayStatement, bold: Any, money: Any) -> None:
             sheet.write_string(row, 0, text)
     sheet.write_string(row + 2, 0, f"Journal {d['journal_head']}, prices known to {d['known_at']}")
     sheet.set_column(0, 0, 60)
-    sheet.set_column(1, 1, 16)
+    sheet.set_column(1, 7, 16)
 
 
 def _intervals(sheet: Worksheet, d: DayStatement, bold: Any) -> None:
@@ -124,7 +169,7 @@ def _table(sheet: Worksheet, head: Sequence[str], rows: Sequence[Sequence[Any]],
 
 
 def _cell(column: str, text: str) -> Any:
-    return _number(text) if column in NUMBERS else text
+    return _number(text or None) if column in NUMBERS else text
 
 
 def _number(text: str | None) -> float | None:

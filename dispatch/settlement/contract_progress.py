@@ -5,7 +5,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from dispatch.settlement.document import BilledQuantityRow, Figure
+from dispatch.settlement.document import Figure
+from dispatch.settlement.document_rows import BilledQuantityRow
 from markets.grid import OperatingDay
 from optimizer.domain.actuals import Actuals
 from optimizer.domain.money import plain

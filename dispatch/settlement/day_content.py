@@ -9,9 +9,11 @@ from decimal import Decimal
 
 from dispatch.settlement import narrative, statement_lines
 from dispatch.settlement.counterfactuals import Counterfactuals
-from dispatch.settlement.document import BilledQuantityRow, DayContent, Figure, IntervalRow, Narrative, PromiseRow
+from dispatch.settlement.document import DayContent, Figure, IntervalRow, Narrative, PromiseRow
+from dispatch.settlement.document_rows import BilledQuantityRow
 from dispatch.settlement.measured_day import MeasuredDay
 from dispatch.settlement.plan_differences import PlanDifferences
+from dispatch.settlement.statement_sections import charge_rows, group_rows
 from markets import counted
 from markets.grid import interval_label
 from optimizer.domain.money import ZERO, Finding, Statement, cents, plain
@@ -33,6 +35,8 @@ class DayResults:
 def day_content(measured: MeasuredDay, results: DayResults) -> DayContent:
     """The statement without its place among the versions."""
     day, actuals, bill = measured.record.day, measured.actuals, results.bill
+    totals = {f"{obligation}/{charge}": f"{usd:.2f}" for (obligation, charge), usd in bill.totals.items()}
+    lines = statement_lines.line_rows(bill, day.market, measured)
     return {
         "date": day.on.isoformat(),
         "market": day.market.value,
@@ -46,7 +50,11 @@ def day_content(measured: MeasuredDay, results: DayResults) -> DayContent:
         "narrative": _narrative(measured, results),
         "energy_mwh": plain(narrative.total(actuals.energy_mwh)),
         "hash_ph_days": plain(narrative.total(actuals.hash_ph_days)),
-        "totals": {f"{obligation}/{charge}": f"{usd:.2f}" for (obligation, charge), usd in bill.totals.items()},
+        "totals": totals,
+        "charges": charge_rows(lines, totals),
+        "groups": group_rows(measured),
+        "settled_usd": f"{bill.settled_usd:.2f}",
+        "accrued_usd": f"{bill.accrued_usd:.2f}",
         "net_usd": f"{bill.net_usd:.2f}",
         "net_exact_usd": plain(bill.net_exact_usd),
         "counterfactuals": results.strategies.strategies,
@@ -62,7 +70,7 @@ def day_content(measured: MeasuredDay, results: DayResults) -> DayContent:
         "sources": {**actuals.price_source, "hashprice": measured.prices.hashprice.source},
         "meters": measured.meters.rows(),
         "intervals": list(_interval_rows(measured, bill)),
-        "lines": statement_lines.line_rows(bill, day.market, measured),
+        "lines": lines,
     }
 
 

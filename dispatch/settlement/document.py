@@ -9,6 +9,8 @@ from __future__ import annotations
 import json
 from typing import Any, TypedDict, cast
 
+from dispatch.settlement.document_rows import BilledQuantityRow, ChargeRow, GroupRow, LineRow
+
 
 class Narrative(TypedDict):
     """The day in sentences: what was earned, why, what went wrong (`issues`), what somebody has to do (`actions`)."""
@@ -83,16 +85,6 @@ class Figure(TypedDict):
     how: str
 
 
-class BilledQuantityRow(TypedDict):
-    """A quantity behind a contract's bill that its lines do not show; exact, so that days add up."""
-
-    obligation: str
-    name: str
-    quantity: str
-    unit: str
-    how: str
-
-
 class MeterFileUsed(TypedDict):
     """A document of meter data that was used."""
 
@@ -130,28 +122,6 @@ class IntervalRow(TypedDict):
     source: str
 
 
-class LineRow(TypedDict):
-    """A line of the bill: amount = quantity x rate, exact, positive to the site."""
-
-    obligation: str
-    charge_type: str
-    interval_start: str
-    interval_end: str
-    quantity: str
-    unit: str
-    rate: str
-    amount_usd: str
-    settlement_point: str
-    label: str
-    dst_flag: str
-    price_version: str
-    price_vintage: str
-    source: str
-    formula: str
-    rule: str
-    rule_from: str
-
-
 class Delta(TypedDict):
     """What changed against the version before, by total."""
 
@@ -178,6 +148,10 @@ class DayContent(_Bounds):
     energy_mwh: str
     hash_ph_days: str
     totals: dict[str, str]
+    charges: list[ChargeRow]
+    groups: list[GroupRow]
+    settled_usd: str
+    accrued_usd: str
     net_usd: str
     net_exact_usd: str
     counterfactuals: dict[str, StrategyValue]
@@ -198,10 +172,12 @@ class DayContent(_Bounds):
 
 class DayStatement(DayContent):
     """A day's statement. `version` 0 is not kept. `stage` is the newest type of statement the market had posted of the day, "shadow" before
-    the first. `journal_head` is the journal's last row when it was made, as "seq:hash"."""
+    the first; `statement_type` is the same in one word for every market. `journal_head` is the journal's last row when it was made, as
+    "seq:hash"."""
 
     version: int
     stage: str
+    statement_type: str
     delta: Delta | None
     journal_head: str
 
@@ -236,6 +212,9 @@ class MonthStatement(_Bounds):
     partial: list[str]
     missing: list[str]
     totals: dict[str, str]
+    accrued: list[str]
+    settled_usd: str
+    accrued_usd: str
     net_usd: str
     net_exact_usd: str
     figures: list[Figure]

@@ -7,6 +7,7 @@ from datetime import date, timedelta
 from decimal import Decimal
 
 from dispatch.settlement.document import DayCited, DayStatement, Figure, MonthStatement, PromiseRow, PromiseSum
+from dispatch.settlement.document_rows import ChargeRow
 from markets import counted
 from optimizer.domain.money import ZERO, cents, plain
 
@@ -37,6 +38,9 @@ def add_up(days: Sequence[DayStatement], first: date, last: date) -> MonthStatem
         "partial": sorted(d["date"] for d in days if d["partial"]),
         "missing": [on for on in span if on not in settled],
         "totals": _to_cents(totals),
+        "accrued": list(dict.fromkeys(_name(c) for d in days for c in d.get("charges", ()) if c["accrued"])),
+        "settled_usd": f"{sum((Decimal(d.get('settled_usd', d['net_usd'])) for d in days), ZERO):.2f}",
+        "accrued_usd": f"{sum((Decimal(d.get('accrued_usd', '0')) for d in days), ZERO):.2f}",
         "net_usd": f"{sum((Decimal(d['net_usd']) for d in days), ZERO):.2f}",
         "net_exact_usd": plain(sum((Decimal(d["net_exact_usd"]) for d in days), ZERO)),
         "figures": [*_unit_costs(days, totals), *_blocks(days), *_progress(days)],
@@ -46,6 +50,10 @@ def add_up(days: Sequence[DayStatement], first: date, last: date) -> MonthStatem
         "days": [_cited(d) for d in days],
         "actions": list(dict.fromkeys(text for d in days for text in d["narrative"]["actions"])),
     }
+
+
+def _name(charge: ChargeRow) -> str:
+    return f"{charge['obligation']}/{charge['charge_type']}"
 
 
 def _cited(d: DayStatement) -> DayCited:

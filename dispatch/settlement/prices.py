@@ -5,7 +5,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import TypeVar
@@ -58,12 +58,14 @@ class DayPrices:
     energy            by settlement point, usd_per_mwh
     reserve           by product, usd_per_mw_h in real time
     hashprice         usd_per_ph_day before the pool's fee
+    btc_usd           price of bitcoin by the economics that the hashprice was computed from, NaN where it was not computed, shape (n,)
     energy_before     by settlement point: the last price of the hour before the day, usd_per_mwh, NaN where there is none
     """
 
     energy: dict[str, SettlementPrices]
     reserve: dict[str, SettlementPrices]
     hashprice: SettlementPrices
+    btc_usd: tuple[Decimal, ...]
     energy_before: dict[str, float]
 
     @property
@@ -81,6 +83,7 @@ def day_prices(engine: Engine, setup: Setup, economics: Sequence[HashEconomics],
         energy={point: energy_prices(engine, setup, point, grid, known_at) for point in setup.settlement_points},
         reserve={product: reserve_prices(engine, product, grid, known_at) for product in sold},
         hashprice=hashprices(engine, setup, economics, grid, known_at),
+        btc_usd=_btc_prices(engine, setup, economics, grid, known_at),
         energy_before={point: _last_before(engine, setup, point, grid, known_at) for point in setup.settlement_points},
     )
 
@@ -183,6 +186,27 @@ def hashprices(engine: Engine, setup: Setup, economics: Sequence[HashEconomics],
 
 def _own_days(setup: Setup, seen: Sequence[HashEconomics], grid: Grid, known_at: datetime | None) -> dict[str, HashPrice]:
     """Hashprices of UTC days by their own economics: as the journal saw them, else as the archive has them."""
+    economics = _economics(setup, seen, known_at)
+    days = {over.start.date() for over in grid.intervals}
+    return {on.isoformat(): hashprice_of(economics[on], from_day=on) for on in sorted(days) if on in economics}
+
+
+def _btc_prices(engine: Engine, setup: Setup, seen: Sequence[HashEconomics], grid: Grid, known_at: datetime | None) -> tuple[Decimal, ...]:
+    """The price of bitcoin behind `hashprices`, interval by interval."""
+    if isinstance(setup.hash, FixedHash):
+        return (NAN,) * len(grid)
+    economics, published = _economics(setup, seen, known_at), list(hashprices_known(engine, grid.over, known_at))
+    found = []
+    for over in grid.intervals:
+        own = economics.get(over.start.date())
+        before = None if _covering(published, over.start) else _newest_before(seen, over.start)
+        used = own or before
+        found.append(decimal(used.btc_usd) if used else NAN)
+    return tuple(found)
+
+
+def _economics(setup: Setup, seen: Sequence[HashEconomics], known_at: datetime | None) -> dict[date, HashEconomics]:
+    """The economics of UTC days, as the journal saw them, else as the archive has them."""
     economics = {e.on: e for e in sorted(seen, key=lambda e: e.known_at)}
     folder = _hash_archive(setup)
     if folder is not None:
@@ -190,8 +214,7 @@ def _own_days(setup: Setup, seen: Sequence[HashEconomics], grid: Grid, known_at:
 
         kept = Archive(folder).economics()
         economics = {e.on: e for e in kept if known_at is None or e.known_at <= known_at} | economics
-    days = {over.start.date() for over in grid.intervals}
-    return {on.isoformat(): hashprice_of(economics[on], from_day=on) for on in sorted(days) if on in economics}
+    return economics
 
 
 def _hash_archive(setup: Setup) -> Path | None:
@@ -206,5 +229,9 @@ def _covering(published: Sequence[HashPrice], at: datetime) -> HashPrice | None:
 
 
 def _day_before(economics: Sequence[HashEconomics], at: datetime) -> HashPrice | None:
-    past = max((e for e in economics if e.on < at.date()), key=lambda e: e.on, default=None)
+    past = _newest_before(economics, at)
     return hashprice_of(past, from_day=at.date()) if past else None
+
+
+def _newest_before(economics: Sequence[HashEconomics], at: datetime) -> HashEconomics | None:
+    return max((e for e in economics if e.on < at.date()), key=lambda e: e.on, default=None)

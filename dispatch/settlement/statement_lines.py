@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
-from dispatch.settlement.document import LineRow
+from dispatch.imports.charge_codes import iso_code
+from dispatch.settlement.document_rows import LineRow
 from dispatch.settlement.measured_day import MeasuredDay
 from markets.grid import Market, hour_ending, interval_label
-from optimizer.domain.money import Line, Statement, plain
+from optimizer.domain.book import generators_by_meter
+from optimizer.domain.money import ZERO, Line, Statement, decimal, plain
+from optimizer.domain.net_load import meters_fully_in
+from optimizer.domain.obligation import Obligation
+from optimizer.domain.reserve_awards import DAY_AHEAD
+from optimizer.domain.site import Meter, meters_in
 
 # The columns of a row, in this order in CSV.
 COLUMNS = (
@@ -30,6 +36,13 @@ COLUMNS = (
     "formula",
     "rule",
     "rule_from",
+    "iso_code",
+    "meter",
+    "esi_id",
+    "metered_mwh",
+    "loss_factor",
+    "day_ahead_mw",
+    "accrued",
 )
 AWARD, TELEMETRY = "award", "telemetry"
 # Where a quantity other than the load comes from, by unit: capacity and purchases are awards, hashing is telemetry.
@@ -45,6 +58,7 @@ class _Context:
     rule_from: Mapping[str, str]
     position: Mapping[datetime, int]
     measured: MeasuredDay | None
+    contracts: Mapping[str, Obligation] = field(default_factory=dict)
 
 
 def line_rows(bill: Statement, market: Market, measured: MeasuredDay | None = None) -> list[LineRow]:
@@ -58,6 +72,7 @@ def line_rows(bill: Statement, market: Market, measured: MeasuredDay | None = No
             market,
             types={o.name: o.type for o in measured.setup.book},
             rule_from={rule.cited: rule.from_.isoformat() for rule in rules if rule.holds(first)},
+            contracts={o.name: o for o in measured.setup.book},
             position={over.start: n for n, over in enumerate(measured.actuals.grid.intervals)},
             measured=measured,
         )
@@ -67,6 +82,7 @@ def line_rows(bill: Statement, market: Market, measured: MeasuredDay | None = No
 def _row(line: Line, context: _Context) -> LineRow:
     n = context.position.get(line.over.start)
     version, vintage = _vintage(line, n, context)
+    meter = _meter(line, context)
     return {
         "obligation": line.obligation,
         "charge_type": line.charge_type,
@@ -85,7 +101,51 @@ def _row(line: Line, context: _Context) -> LineRow:
         "formula": f"{context.types.get(line.obligation, line.obligation)}.{line.charge_type}",
         "rule": line.rule,
         "rule_from": next((first for cited, first in context.rule_from.items() if cited in line.rule), ""),
+        "iso_code": iso_code(context.market, line.charge_type),
+        "meter": meter.id if meter else "",
+        "esi_id": (meter.esi_id or "") if meter else "",
+        "metered_mwh": _metered_mwh(line, meter, n, context),
+        "loss_factor": plain(decimal(meter.loss_factor)) if meter and line.unit in ("mwh", "usd") else "",
+        "day_ahead_mw": _day_ahead_mw(line, context),
+        "accrued": line.accrued,
     }
+
+
+def _meter(line: Line, context: _Context) -> Meter | None:
+    """The meter whose energy a line is of: its own, else the only one of its contract's scope."""
+    if context.measured is None:
+        return None
+    site, contract = context.measured.actuals.site, context.contracts.get(line.obligation)
+    behind = [m for m, _ in meters_in(site, contract.scope)] if contract else []
+    return next((m for m in site.meters if m.id == line.meter), behind[0] if len(behind) == 1 else None)
+
+
+def _metered_mwh(line: Line, meter: Meter | None, n: int | None, context: _Context) -> str:
+    """Net energy of the contract's groups at the meter in the line's interval, before losses, where the line is of energy."""
+    contract = context.contracts.get(line.obligation)
+    if context.measured is None or meter is None or contract is None or n is None or line.unit not in ("mwh", "usd"):
+        return ""
+    its = context.measured.actuals
+    names = next(groups for m, groups in meters_in(its.site, contract.scope) if m.id == meter.id)
+    load = sum((its.energy_mwh[name][n] for name in names), ZERO)
+    is_whole = meter.id in {m.id for m in meters_fully_in(its.site, contract.scope)}
+    machines = generators_by_meter(context.measured.setup.book, its.site).get(meter.id, ()) if is_whole and its.generated_mwh else ()
+    net = load - sum((its.generated_mwh[machine.name][n] for machine in machines), ZERO)
+    return "" if net.is_nan() else plain(net)
+
+
+def _day_ahead_mw(line: Line, context: _Context) -> str:
+    """What the contract bought or sold a day ahead in the line's interval, where the line is of energy or of a product's reserve."""
+    if context.measured is None:
+        return ""
+    product = line.charge_type.removesuffix("_return").removesuffix("_imbalance").removesuffix("_day_ahead").upper()
+    wanted = "ENERGY" if line.charge_type in ("energy", "day_ahead", "day_ahead_return") else product
+    awards = [
+        a
+        for a in context.measured.actuals.awards
+        if a.obligation == line.obligation and a.market == DAY_AHEAD and a.product.upper() == wanted and line.over.start in a.over
+    ]
+    return plain(sum((decimal(a.mw) for a in awards), ZERO)) if awards else ""
 
 
 def _vintage(line: Line, n: int | None, context: _Context) -> tuple[str, str]:

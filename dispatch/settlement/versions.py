@@ -9,6 +9,7 @@ from decimal import Decimal
 from sqlalchemy import Engine
 
 from dispatch.entries import canonical_json
+from dispatch.imports.calendar import statement_type
 from dispatch.settlement.document import DayContent, DayStatement, Delta, from_json, to_json
 from dispatch.store import statements
 from dispatch.store.journal import SqlJournal
@@ -16,7 +17,7 @@ from dispatch.store.received import settlement_calendar
 from markets.grid import OperatingDay
 
 # Keys that differ between two statements of the same content.
-VERSION_KEYS = ("version", "stage", "delta", "journal_head")
+VERSION_KEYS = ("version", "stage", "statement_type", "delta", "journal_head")
 NOT_KEPT = 0
 
 
@@ -69,6 +70,7 @@ def _statement(engine: Engine, content: DayContent, version: int, before: DaySta
         "market": content["market"],
         "version": version,
         "stage": stage,
+        "statement_type": statement_type(stage),
         **content,
         "delta": _delta(before, content),
         "journal_head": f"{seq}:{head}",

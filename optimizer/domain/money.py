@@ -35,7 +35,7 @@ def plain(value: Decimal) -> str:
 @dataclass(frozen=True, slots=True)
 class Line:
     """One charge over one interval, from the site's side: positive is a receipt. amount = quantity x rate, exact. `price_at` is the
-    settlement point of the rate, where it has one."""
+    settlement point of the rate and `meter` the id of the meter of the quantity, where there is one. `accrued`: owed in a later period."""
 
     obligation: str
     charge_type: str
@@ -46,6 +46,8 @@ class Line:
     amount_usd: Decimal
     rule: str = ""
     price_at: str = ""
+    accrued: bool = False
+    meter: str = ""
 
     @property
     def name(self) -> str:
@@ -83,6 +85,17 @@ class Statement:
     @property
     def net_usd(self) -> Decimal:
         return sum(self.totals.values(), ZERO)
+
+    @property
+    def accrued_usd(self) -> Decimal:
+        """The part of the net that is owed, or due, in a later period."""
+        accrued = {(line.obligation, line.charge_type) for line in self.lines if line.accrued}
+        return sum((usd for key, usd in self.totals.items() if key in accrued), ZERO)
+
+    @property
+    def settled_usd(self) -> Decimal:
+        """The part of the net that settles with the day."""
+        return self.net_usd - self.accrued_usd
 
     @property
     def net_exact_usd(self) -> Decimal:

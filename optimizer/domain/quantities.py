@@ -253,4 +253,16 @@ def lines(obligation: str, charges: Iterable[Charge[Any]], reader: ActualQuantit
         for over, quantity, rate in zip(reader.grid.intervals, charge.quantity, charge.rate, strict=True):
             if quantity.is_nan() or rate.is_nan() or not quantity:
                 continue
-            yield Line(obligation, charge.charge_type, over, quantity, charge.unit, rate, quantity * rate, rule, charge.price_at)
+            yield Line(
+                obligation,
+                charge.charge_type,
+                over,
+                quantity,
+                charge.unit,
+                rate,
+                quantity * rate,
+                rule,
+                charge.price_at,
+                charge.accrued,
+                charge.meter,
+            )

@@ -101,9 +101,9 @@ class Hosting(Contract[UptimeMemory]):
             wanted = self._wanted(its, price)
             load = its.sum([its.energy_mwh(name) for name in groups]) * its.number(meter.loss_factor)
             if self.usd_per_mwh:
-                yield Charge("hosting_fee", load, "mwh", wanted * its.number(self.usd_per_mwh), FEE)
+                yield Charge("hosting_fee", load, "mwh", wanted * its.number(self.usd_per_mwh), FEE, meter=meter.id)
             if self.pass_through:
-                yield Charge("power_passed_through", load, "mwh", wanted * price, PASSED, meter.settlement_point)
+                yield Charge("power_passed_through", load, "mwh", wanted * price, PASSED, meter.settlement_point, meter=meter.id)
         if self.hash_share:
             hashed = its.sum([its.hash_ph_days(name) for name in self.scope.names(its.site)])
             yield Charge("hash_share", hashed, "ph_day", its.hashprice() * its.number(self.hash_share), SHARE)

@@ -75,7 +75,7 @@ class Power(Contract):
             if purchased and at_meter and meter == meters[0][0]:
                 here = here - bought_mw * its.hours
             rule = self.rule or RULES[its.site.market]
-            yield Charge("energy", here, "mwh", -its.energy_price(meter.settlement_point), rule, meter.settlement_point)
+            yield Charge("energy", here, "mwh", -its.energy_price(meter.settlement_point), rule, meter.settlement_point, meter=meter.id)
             yield from self._on_what_flows(its, meter, groups)
         if purchased:
             bought = its.sum([]) + bought_mw * its.hours
@@ -94,13 +94,13 @@ class Power(Contract):
         flows, one, room = net_mwh(its, meter, groups), its.during(None), most_exported_mwh(its, meter)
         if room is None:
             if self.adders_usd_per_mwh:
-                yield Charge("adders", flows * losses, "mwh", one * -adders, ADDERS)
+                yield Charge("adders", flows * losses, "mwh", one * -adders, ADDERS, meter=meter.id)
             return
         # Counted from the most that can flow out: in the first stretch energy flows out, in the second it is drawn.
         knots, nothing = np.stack([room], axis=1), one * its.number(0)
         if self.adders_usd_per_mwh:
-            yield Charge("adders", its.below(flows + room, knots, (nothing, one * losses * -adders)), "usd", one, ADDERS)
+            yield Charge("adders", its.below(flows + room, knots, (nothing, one * losses * -adders)), "usd", one, ADDERS, meter=meter.id)
         if self.export_haircut_usd_per_mwh:
             haircut = its.number(self.export_haircut_usd_per_mwh)
             kept = its.below(flows + room, knots, (one * haircut, nothing))
-            yield Charge("export_haircut", kept - room * haircut, "usd", one, EXPORTED)
+            yield Charge("export_haircut", kept - room * haircut, "usd", one, EXPORTED, meter=meter.id)

@@ -87,7 +87,9 @@ class Pra(Contract):
             load = its.sum([its.energy_mwh(name) for name in self.scope.names(its.site)]) / its.hours
             margin = per_interval(its, [1.0 + self.reserve_margin.get(season(day), 0.0) for day in on])
             season_days = per_interval(its, [_days_of_season(day) for day in on])
-            yield Charge("capacity_cost", load * (self._at_peak(its, on) * margin), "mw", -price * season_days, f"{COST}; {paid}")
+            yield Charge(
+                "capacity_cost", load * (self._at_peak(its, on) * margin), "mw", -price * season_days, f"{COST}; {paid}", accrued=True
+            )
         if self.zrc:
             credit = per_interval(its, [self.zrc.get(season(day), 0.0) for day in on])
             yield Charge("capacity_credit", its.sum([]) + credit * its.hours / its.number(24), "mw_day", price, paid)

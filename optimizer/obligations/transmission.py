@@ -147,7 +147,7 @@ class Transmission(Contract[OwnPeakMemory]):
         if self.method in COINCIDENT:
             at_peak = its.peak_share(self.metered_min) * _counts(its, month, self.counted_months)
             rate = its.during(None) * (-per_mw / its.number(len(self.counted_months)))
-            yield Charge("coincident_peak", load * at_peak, "mw", rate, self._cited(its))
+            yield Charge("coincident_peak", load * at_peak, "mw", rate, self._cited(its), accrued=True)
             return
         period = self._periods(month)
         least = its.during(None) * its.number(self.contract_mw or 0.0)
@@ -158,7 +158,8 @@ class Transmission(Contract[OwnPeakMemory]):
             rate = _counts(its, month, self.counted_months) * (-per_mw / its.number(12))
             yield Charge("demand", raised, "mw", rate, RULES["ncp"], over_period=True, carried=later)
         else:
-            yield Charge("minimum_demand", raised, "mw", its.during(None) * -per_mw, RULES["mbd"], over_period=True, carried=later)
+            always = its.during(None) * -per_mw
+            yield Charge("minimum_demand", raised, "mw", always, RULES["mbd"], over_period=True, carried=later, accrued=True)
 
     def remember(self, memory: OwnPeakMemory, then: Actuals) -> OwnPeakMemory:
         """Its memory after a stretch of time: the highest load of the period that the stretch ends in."""

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import os
+import re
 from datetime import date, timedelta
 from decimal import Decimal
 from html.parser import HTMLParser
@@ -17,6 +18,7 @@ from pypdf import PdfReader
 
 from dispatch.reports.charts import as_svg, charts
 from dispatch.reports.write import as_csv, as_html, as_pdf, as_xlsx, write_day
+from optimizer.domain.money import cents
 from tests.dispatch.settlement.fixtures import HandMadeDay
 
 ON = date(2026, 7, 1)
@@ -102,13 +104,23 @@ def test_the_workbook_adds_up_and_is_the_same_bytes(tmp_path: Path) -> None:
     book = as_xlsx(document)
     assert as_xlsx(json.loads(json.dumps(document))) == book
     sheets = load_workbook(io.BytesIO(book))
-    assert sheets.sheetnames == ["Summary", "Lines", "Intervals", "Strategies", "Promises", "Contract progress", "Notes"]
+    assert sheets.sheetnames == ["Summary", "Lines", "Intervals", "Groups", "Strategies", "Promises", "Contract progress", "Notes"]
     lines = list(sheets["Lines"].values)
     assert len(lines) == 1 + len(document["lines"])
     assert sum(row[lines[0].index("amount_usd")] for row in lines[1:]) == pytest.approx(float(document["net_exact_usd"]), abs=1e-6)
     assert len(list(sheets["Intervals"].values)) == 97
-    assert any(row[:2] == ("net", float(document["net_usd"])) for row in sheets["Summary"].values)
-    assert not any(cell.data_type == "f" for sheet in sheets for row in sheet for cell in row), "a name is never a formula"
+    shown = load_workbook(io.BytesIO(book), data_only=True)
+    assert any(row[:2] == ("net", float(document["net_usd"])) for row in shown["Summary"].values)
+    cells = [cell for sheet in sheets for row in sheet for cell in row if cell.data_type == "f"]
+    assert {cell.parent.title for cell in cells} == {"Summary"}
+    formulas = {cell.value: shown["Summary"][cell.coordinate].value for cell in cells}
+    assert all(re.fullmatch(r"=ROUND\(SUM\((Lines!)?[A-Z]+\d+:[A-Z]+\d+\),2\)", text) for text in formulas), "a name is never a formula"
+    for text, total in formulas.items():
+        if found := re.search(r"Lines!H(\d+):H(\d+)", text):
+            span = lines[int(found[1]) - 1 : int(found[2])]
+            assert total == pytest.approx(sum(row[lines[0].index("amount_usd")] for row in span), abs=0.005001)
+            assert len({row[:2] for row in span}) == 1
+    assert sorted(v for t, v in formulas.items() if "Lines!" in t) == sorted(float(usd) for usd in document["totals"].values())
 
 
 def test_charts_in_the_page_have_element_ids_of_their_own(tmp_path: Path) -> None:
@@ -136,16 +148,21 @@ def test_a_spreadsheet_gets_no_formula(tmp_path: Path) -> None:
     document["lines"][0]["obligation"] = '=HYPERLINK("x")'
     rows = list(csv.reader(io.StringIO(as_csv(document))))
     assert rows[1][0] == '\'=HYPERLINK("x")'
-    assert rows[-1][7] == document["net_usd"], "a figure stays one, its minus too"
+    amount = rows[0].index("amount_usd")
+    assert rows[1][amount] == document["lines"][0]["amount_usd"], "a figure stays one, its minus too"
 
 
 def test_the_csv_adds_up(tmp_path: Path) -> None:
     document = settled(tmp_path)[1]
     rows = list(csv.DictReader(io.StringIO(as_csv(document))))
-    lines = [r for r in rows if r["interval_start"]]
-    totals = {f"{r['obligation']}/{r['charge_type']}": r["amount_usd"] for r in rows if not r["interval_start"] and r["charge_type"]}
-    assert len(lines) == 384 and totals == document["totals"]
-    assert sum(map(Decimal, totals.values())) == Decimal(document["net_usd"]) == Decimal(rows[-1]["amount_usd"])
+    totals: dict[str, Decimal] = {}
+    for row in rows:
+        name = f"{row['obligation']}/{row['charge_type']}"
+        totals[name] = totals.get(name, Decimal(0)) + Decimal(row["amount_usd"])
+    assert len(rows) == 384 and all(row["interval_start"] for row in rows), "lines and nothing else"
+    assert {name: f"{cents(usd):.2f}" for name, usd in totals.items()} == document["totals"]
+    assert sum(map(cents, totals.values())) == Decimal(document["net_usd"])
+    assert sum(Decimal(row["amount_usd"]) for row in rows) == Decimal(document["net_exact_usd"])
 
 
 def test_files_of_versions_are_kept_side_by_side(tmp_path: Path) -> None:

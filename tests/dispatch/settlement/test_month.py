@@ -62,7 +62,7 @@ def test_the_files_of_a_month_have_the_same_figures(days: list[dict], tmp_path: 
     assert again == {kind: f.read_bytes() for kind, f in files.items()}
     assert {f.parent.name for f in files.values()} == {"2026-07-01_2026-07-03"}
     rows = list(csv.DictReader(io.StringIO(files["csv"].read_text())))
-    assert next(r["value"] for r in rows if r["name"] == "net") == month["net_usd"]
+    assert sum(Decimal(r["amount_usd"]) for r in rows) == Decimal(month["net_usd"]), "its rows are the totals and nothing else"
     paper = PdfReader(files["pdf"]).pages[0].extract_text()
     assert "1 DAY MISSING: 2026-07-02" in paper and "all-in cost of energy" in paper
     assert "2026-07-02 was not settled" in files["html"].read_text()

@@ -1,0 +1,71 @@
+"""Rows of a settlement document: lines, charges, rig groups, billed quantities. Figures are decimal strings, empty where unknown."""
+
+from __future__ import annotations
+
+from typing import TypedDict
+
+
+class LineRow(TypedDict):
+    """A line of the bill: amount = quantity x rate, exact, positive to the site."""
+
+    obligation: str
+    charge_type: str
+    interval_start: str
+    interval_end: str
+    quantity: str
+    unit: str
+    rate: str
+    amount_usd: str
+    settlement_point: str
+    label: str
+    dst_flag: str
+    price_version: str
+    price_vintage: str
+    source: str
+    formula: str
+    rule: str
+    rule_from: str
+    iso_code: str
+    meter: str
+    esi_id: str
+    metered_mwh: str
+    loss_factor: str
+    day_ahead_mw: str
+    accrued: bool
+
+
+class ChargeRow(TypedDict):
+    """A charge of the day: what its total was made from. `amount_usd` is to the cent, as in the totals; quantities of one unit only."""
+
+    obligation: str
+    charge_type: str
+    iso_code: str
+    meters: list[str]
+    quantity: str
+    unit: str
+    average_rate: str
+    amount_usd: str
+    accrued: bool
+
+
+class GroupRow(TypedDict):
+    """A rig group's day: energy at its meter before losses, what it hashed, and the bitcoin that is in expectation before the pool's fee,
+    at its mean price; empty where difficulty and price of bitcoin are not known."""
+
+    group: str
+    tenant: str
+    energy_mwh: str
+    hash_ph_days: str
+    btc_mined: str
+    btc_usd: str
+    hash_usd: str
+
+
+class BilledQuantityRow(TypedDict):
+    """A quantity behind a contract's bill that its lines do not show; exact, so that days add up."""
+
+    obligation: str
+    name: str
+    quantity: str
+    unit: str
+    how: str
