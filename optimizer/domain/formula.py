@@ -44,9 +44,9 @@ class Charge(Generic[V]):
     """A charge type over the grid: amount = quantity x rate, per interval. Positive rates are receipts. `price_at` names the settlement
     point whose price the rate is, so that a line can cite its source. `over_period`: it belongs to a month, a day or an hour as a
     whole, not to its interval alone, so that what a rig earns in an interval leaves it out. `carried`: the share of it that belongs to
-    hours after the grid (`periods.carried`), shape (n,); a bill owes it whole, a plan weighs what belongs to its own hours. `accrued`: it is
-    owed in a later period (next year's transmission charge, a season's capacity), not with the day. `meter` is the id of the meter whose
-    energy the quantity is."""
+    hours after the grid (`periods.carried`), shape (n,); a bill owes it whole, a plan weighs what belongs to its own hours. `accrued`: it
+    is owed in a later period (next year's transmission charge, a season's capacity), not with the day. `meter` is the id of the meter
+    whose energy the quantity is."""
 
     charge_type: str
     quantity: V
