@@ -70,7 +70,8 @@ class Entry:
 class RunStarted(Entry):
     """A process became the leader of the site; later rows carry its fencing token.
 
-    config  the site file as JSON values (`Setup.document`); `config_hash` is its SHA-256, hex
+    config    the site file as JSON values (`Setup.document`); `config_hash` is its SHA-256, hex
+    memories  by contract name, what it remembers of the time before, as JSON values (`Memory.to_json`); empty where the ledger says nothing
     """
 
     world: str
@@ -78,6 +79,12 @@ class RunStarted(Entry):
     config_hash: str
     token: int
     config: Mapping[str, Any]
+    memories: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunEnded(Entry):
+    """The run ended as it was asked to: from `at` on nobody runs the site until the next `RunStarted`. A process that dies says nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -246,7 +253,7 @@ def unpack(text: str) -> tuple[int, ...]:
     return tuple(out)
 
 
-ENTRY_KINDS: dict[str, type[Entry]] = {k.__name__: k for k in (RunStarted, Seen, Planned, Commanded, Done, PriceBasisChanged)}
+ENTRY_KINDS: dict[str, type[Entry]] = {k.__name__: k for k in (RunStarted, RunEnded, Seen, Planned, Commanded, Done, PriceBasisChanged)}
 FACT_KINDS: dict[str, type[Fact]] = {
     k.__name__: k
     for k in (

@@ -16,13 +16,15 @@ from optimizer.domain.actuals import Actuals
 from optimizer.domain.book import generators_by_meter, remember
 from optimizer.domain.isolation import PluginFailures
 from optimizer.domain.memory import Memory
-from optimizer.domain.money import decimal
+from optimizer.domain.money import ZERO, decimal
 from optimizer.domain.net_load import followed
 from optimizer.domain.obligation import Book
 from optimizer.domain.site import Site
 from optimizer.planning.plan_json import PlanDocument, planned_generation
 
 HOUR = timedelta(hours=1)
+# A site that was not seen for longer was not run meanwhile.
+UNSEEN_AT_MOST = HOUR
 NAN = Decimal("NaN")
 
 ByInterval = Mapping[str, tuple[float, ...]]
@@ -78,7 +80,7 @@ class ContractMemories:
 
     def after(self, last: SiteAsSeen, until: datetime) -> ContractMemories:
         """With the time up to `until`, in which the site did what it was last seen to do. More than an hour unseen is not counted."""
-        if self.seen_at is None or until - self.seen_at > HOUR or until <= self.seen_at:
+        if self.seen_at is None or until - self.seen_at > UNSEEN_AT_MOST or until <= self.seen_at:
             return ContractMemories(self.by_contract, until)
         memories, start = self, self.seen_at
         while start < until:
@@ -109,13 +111,13 @@ class ContractMemories:
         )
 
     def _after_hour(self, last: SiteAsSeen, hour: datetime) -> tuple[Mapping[str, Memory], Mapping[str, str]]:
-        """Every contract's memory after the hour that began at `hour`, and the errors of contracts; an interval that was not seen in full
-        is a gap."""
+        """Every contract's memory after the hour that began at `hour`, and the errors of contracts; an interval of which not more than half
+        was seen is a gap, as it is in the bill."""
         site, grid = last.site, last.hour_grid(hour)
-        in_full = [seen_s >= h * 3600.0 - 1.0 for seen_s, h in zip(self.seen_s, grid.hours, strict=True)]
+        was_run = [seen_s > h * 1800.0 for seen_s, h in zip(self.seen_s, grid.hours, strict=True)]
 
         def known(values: tuple[float, ...], factor: float = 1.0) -> list[Decimal]:
-            return [decimal(v * factor) if ok else NAN for v, ok in zip(values, in_full, strict=True)]
+            return [decimal(v * factor) if ok else NAN for v, ok in zip(values, was_run, strict=True)]
 
         actuals = Actuals(
             site=site,
@@ -123,7 +125,7 @@ class ContractMemories:
             energy_mwh={g: known(mwh, last.overhead(g, hour)) for g, mwh in self.energy_mwh.items()},
             hash_ph_days={g: known(ph) for g, ph in self.hash_ph_days.items()},
             energy_price={point: _prices(last.facts, point, grid) for point in last.points},
-            hashprice=[NAN] * len(grid),
+            hashprice=[ZERO] * len(grid),  # no contract remembers what hashing paid: an hour counts though that is published later
             calls=last.calls,
             awards=last.awards,
             generated_mwh={name: known(mwh) for name, mwh in self.generated_mwh.items()},
@@ -158,8 +160,8 @@ def _hour(at: datetime) -> datetime:
 
 
 def _prices(facts: FactBook, point: str, grid: Grid) -> list[Decimal]:
-    """The price of each interval; one that is not published yet counts with the last one that is."""
+    """The price of each interval; one that is not published yet counts with the last one that is. Before any is, the load counts all the
+    same: it decides only whether a tenant's strike was met, and none was seen to be."""
     last = facts.last_price(point)
     known = {fact.over.start: fact.usd_per_mwh for fact in facts.real_time(point, grid.over)}
-    found = [known.get(over.start, last.usd_per_mwh if last else float("nan")) for over in grid.intervals]
-    return [decimal(usd) if usd == usd else NAN for usd in found]
+    return [decimal(known.get(over.start, last.usd_per_mwh if last else 0.0)) for over in grid.intervals]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from dispatch.decide.contract_memory import ContractMemories, SiteAsSeen, remembers
 from dispatch.decide.group_state import GroupState, mode_index
-from dispatch.entries import Commanded, Done, Entry, Hold, MeterId, Order, Planned, PriceBasisChanged, RunStarted, Seen
+from dispatch.entries import Commanded, Done, Entry, Hold, MeterId, Order, Planned, PriceBasisChanged, RunEnded, RunStarted, Seen
 from markets import counted
 from markets.factbook import KEEP, FactBook
 from markets.facts import Award, Call, HashEconomics, HashPrice, Price
@@ -144,6 +144,8 @@ class State:
             return state._after_done(entry)
         if isinstance(entry, RunStarted):
             return state._after_start(entry)
+        if isinstance(entry, RunEnded):
+            return replace(state, contract_memories=ContractMemories(self.contract_memories.by_contract))
         if isinstance(entry, PriceBasisChanged):
             return replace(
                 state, price_basis=entry.price_basis, price_basis_reason=entry.why, news=(*self.news, News(seq, entry.at, entry.why))
@@ -153,7 +155,7 @@ class State:
     def _after_start(self, run: RunStarted) -> State:
         state = replace(self, run=run, news=(*self.news, News(self.seq, run.at, "the daemon started")))
         if run.config_hash == self.setup.hash_id:
-            return state
+            return replace(state, contract_memories=_memories_at_start(run, self.setup, self.contract_memories))
         # Another site file: what is known of a group stays only where it still has the same number of rigs and the same modes.
         setup, old = self.setup_from(run.config), {g.name: g for g in self.site.groups}
         fleet = {
@@ -169,7 +171,7 @@ class State:
             plan=None,
             commanded=None,
             open=(),
-            contract_memories=ContractMemories(self.contract_memories.by_contract),
+            contract_memories=_memories_at_start(run, setup, ContractMemories(self.contract_memories.by_contract)),
         )
 
     def _after_seen(self, seen: Seen, before: State) -> State:
@@ -234,6 +236,12 @@ class State:
                 fleet[order.group] = fleet[order.group].after_result(order, result, done.at)
         state = replace(self, fleet=fleet, done=done, open=tuple(orders.values()))
         return replace(state, meters=done.meters, meters_after_orders=True) if done.meters else state
+
+
+def _memories_at_start(run: RunStarted, setup: Setup, folded: ContractMemories) -> ContractMemories:
+    """What the ledger says at a start comes before what was folded, whose running hour it holds; where it says nothing that goes on."""
+    read = {o.name: type(o.memory_from({})).from_json(run.memories[o.name]) for o in setup.book if o.name in run.memories}
+    return ContractMemories({**folded.by_contract, **read}) if read else folded
 
 
 def _over(call: Call, at: datetime) -> bool:

@@ -14,6 +14,7 @@ from sqlalchemy import Engine
 
 from dispatch.clock import Clock, HeldClock, WallClock, wall_s
 from dispatch.decide.state import State
+from dispatch.entries import RunStarted
 from dispatch.rigs.dialects import dialect_and_wire_model
 from dispatch.rigs.driver_sections import TcpSettings, driver_settings
 from dispatch.rigs.roster import addresses
@@ -83,7 +84,7 @@ async def _run_loop(process: LeadingProcess, until_text: str | None) -> int:
         clock.release()
     until = parse_instant(until_text) if until_text else None
     journal, state = SqlJournal(process.engine, process.token), State.start(setup, setup_from_document)
-    started = run_started(world.name, setup, clock.now(), process.token)
+    started = _first_entry(process)
     try:
         state = await loop.run(
             world, journal, state, started, until, process.settlement, lambda: _holds_lease(process.engine, process.token)
@@ -97,6 +98,15 @@ async def _run_loop(process: LeadingProcess, until_text: str | None) -> int:
     except loop.Fenced as fenced:
         log.error("Another process holds the leader lease now.", reason=str(fenced))
         return ANOTHER_LEADS
+
+
+def _first_entry(process: LeadingProcess) -> RunStarted:
+    """The start of the run, with what contracts remember of the time before."""
+    from dispatch.settlement.memories_before import memories_at_start
+
+    setup, at = process.setup, process.clock.now()
+    memories = memories_at_start(process.engine, process.telemetry, setup, at)
+    return run_started(process.assembled.world.name, setup, at, process.token, memories)
 
 
 async def _until_first_ends(main: Coroutine[Any, Any, int], *background: Coroutine[Any, Any, Any]) -> int:

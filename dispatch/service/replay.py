@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -11,7 +12,7 @@ import structlog
 
 from dispatch.clock import VirtualClock
 from dispatch.decide.state import State
-from dispatch.entries import RunStarted
+from dispatch.entries import RunEnded, RunStarted
 from dispatch.runtime import loop
 from dispatch.runtime.loop import AfterTick
 from dispatch.runtime.world import World
@@ -20,6 +21,7 @@ from dispatch.site_file.load import setup_from_document
 from dispatch.site_file.setup import Setup
 from dispatch.store import Journal
 from markets.grid import OperatingDay
+from optimizer.domain.memory import Memory
 
 log = structlog.get_logger()
 
@@ -28,18 +30,21 @@ END_WAIT_WALL_S = 5.0
 LEASE_S = 60.0  # a replay's writes are fenced by its token, not by time
 
 
-def run_started(world: str, setup: Setup, at: datetime, token: int) -> RunStarted:
-    """The first entry of a run."""
+def run_started(world: str, setup: Setup, at: datetime, token: int, memories: Mapping[str, Memory] | None = None) -> RunStarted:
+    """The first entry of a run. `memories` is what contracts remember of the time before."""
     try:
         ours = version("loadstone")
     except PackageNotFoundError:
         ours = "source"
-    return RunStarted(at=at, world=world, version=ours, config_hash=setup.hash_id, token=token, config=setup.document)
+    told = {name: memory.to_json() for name, memory in (memories or {}).items()}
+    return RunStarted(at=at, world=world, version=ours, config_hash=setup.hash_id, token=token, config=setup.document, memories=told)
 
 
 async def observe_end(world: World, journal: Journal, state: State, until: datetime) -> State:
-    """Observe once more after the end, without a decision, so that the last interval's price and readings are in the journal. In real time
-    that price is waited for only when the run ends with an operating day, whose statement needs it."""
+    """Record the end and observe once more after it, without a decision, so that the last interval's price and readings are in the journal.
+    In real time that price is waited for only when the run ends with an operating day, whose statement needs it."""
+    ended = RunEnded(at=until)
+    state = state.after(ended, journal.append(ended))
     wait, market = END_WAIT, state.site.market
     ends_a_day = OperatingDay.of(market, until).start == until
     if not ends_a_day and wait.total_seconds() > END_WAIT_WALL_S * world.clock.speed:
@@ -53,6 +58,7 @@ async def observe_end(world: World, journal: Journal, state: State, until: datet
 async def replay(setup: Setup, data: Path, start: datetime, end: datetime, seed: int = 0, progress: AfterTick | None = None) -> State:
     """The loop over archived facts from `start` to `end`, as fast as it goes; journal, telemetry and settlements land in `data`."""
     from dispatch.runtime.assemble import replay as world_of
+    from dispatch.settlement.memories_before import memories_at_start
     from dispatch.store import LedgerUnavailable, lease
     from dispatch.store.inbox import Inbox
     from dispatch.store.journal import SqlJournal
@@ -75,7 +81,8 @@ async def replay(setup: Setup, data: Path, start: datetime, end: datetime, seed:
             await progress(at, state)
 
     state = State.start(setup, setup_from_document)
-    state = await loop.run(assembled.world, journal, state, run_started("replay", setup, start, token), end, after)
+    started = run_started("replay", setup, start, token, memories_at_start(engine, telemetry, setup, start))
+    state = await loop.run(assembled.world, journal, state, started, end, after)
     state = await observe_end(assembled.world, journal, state, end)
     telemetry.flush()
     last = OperatingDay.of(setup.site.market, end - timedelta(seconds=1))

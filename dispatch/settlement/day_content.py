@@ -90,6 +90,8 @@ def _interval_rows(measured: MeasuredDay, bill: Statement) -> Iterable[IntervalR
     for line in bill.lines:
         net[line.over.start] = net.get(line.over.start, ZERO) + line.amount_usd
     for n, over in enumerate(actuals.grid.intervals):
+        if n in measured.load.not_run:
+            continue
         mwh, hashed = (sum((v[n] for v in by.values() if not v[n].is_nan()), ZERO) for by in (actuals.energy_mwh, actuals.hash_ph_days))
         yield {
             "start": over.start.isoformat(),

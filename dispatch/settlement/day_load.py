@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 
 from sqlalchemy import Engine
 
-from dispatch.settlement.contract_memory import TEMPERATE_C
 from dispatch.settlement.day_journal import DayRecord
+from dispatch.settlement.memories_before import TEMPERATE_C
 from dispatch.settlement.prices import NAN
+from dispatch.settlement.run_hours import run_positions, run_stretches
 from dispatch.store.rollups import Rollup, read_rollups, write_rollups
 from dispatch.store.telemetry import Telemetry
 from markets.facts import Temperature
@@ -31,12 +32,17 @@ class DayLoad:
 
     energy_mwh     at the meter: at the rigs plus the hall's overhead
     hash_ph_days   PH/s times days
-    unread_share   the share of rig-time of each interval that was not read, 0..1
+    unread_share   the share of rig-time of each interval that was not read, 0..1; NaN where nobody ran the site
     """
 
     energy_mwh: dict[str, list[Decimal]]
     hash_ph_days: dict[str, list[Decimal]]
     unread_share: list[float]
+
+    @property
+    def not_run(self) -> frozenset[int]:
+        """Positions of the intervals in which nobody ran the site."""
+        return frozenset(n for n, share in enumerate(self.unread_share) if share != share)
 
     @property
     def estimated(self) -> frozenset[int]:
@@ -45,33 +51,39 @@ class DayLoad:
 
 
 def read_load(engine: Engine, telemetry: Telemetry, site: Site, record: DayRecord) -> Rollups:
-    """Roll-ups by group and start of the day's intervals that have ended: from telemetry, which also brings the ledger's up to date, else
-    from the ledger. Raises LookupError when the journal is empty, LedgerUnavailable."""
-    ended = _ended(record)
-    if not ended:
+    """Roll-ups by group and start of the day's intervals that have ended and were run: from telemetry, which also brings the ledger's up to
+    date, else from the ledger. Raises LookupError when the journal is empty, LedgerUnavailable."""
+    run = run_starts(engine, record)
+    if not run:
         return {}
-    over, step_min = Interval(record.day.start, ended[-1].end), site.market.settlement_min
-    rows = telemetry.rollup(over, step_min)
+    step_min = site.market.settlement_min
+    over = Interval(record.day.start, max(run) + timedelta(minutes=step_min))
+    rows = [row for row in telemetry.rollup(over, step_min) if row.over.start in run]
     if any(_has_readings(row) for row in rows):
         write_rollups(engine, rows)
     else:
-        rows = read_rollups(engine, over, step_min)
+        rows = [row for row in read_rollups(engine, over, step_min) if row.over.start in run]
     return {(row.group, row.over.start): row for row in rows}
 
 
-def run_intervals(site: Site, record: DayRecord, rollups: Rollups) -> Grid:
-    """The day's settlement intervals from the first with a reading to the last that ended. Raises LookupError when there is none."""
-    ended = _ended(record)
-    read = [n for n, over in enumerate(ended) if any(_has_readings(rollups.get((g.name, over.start))) for g in site.groups)]
-    if not read:
-        raise LookupError(f"nothing was run on {record.day.on.isoformat()} ({site.market.value} day)")
-    return Grid(record.day.grid().edges[read[0] : len(ended) + 1])
-
-
-def _ended(record: DayRecord) -> list[Interval]:
+def run_starts(engine: Engine, record: DayRecord) -> frozenset[datetime]:
+    """The starts of the day's settlement intervals that have ended and were run. Raises LookupError when the journal is empty."""
     if record.last is None:
         raise LookupError("the journal is empty: nothing was run")
-    return [over for over in record.day.grid().intervals if over.end <= record.last]
+    grid = record.day.grid()
+    was_run = run_positions(run_stretches(engine, record.day.over), grid).tolist()
+    return frozenset(over.start for over, ran in zip(grid.intervals, was_run, strict=True) if ran and over.end <= record.last)
+
+
+def run_intervals(site: Site, record: DayRecord, rollups: Rollups) -> Grid:
+    """The day's settlement intervals from the first with a reading to the last that was run. Raises LookupError when there is none."""
+    grid = record.day.grid()
+    run = {start for _, start in rollups}
+    read = [n for n, over in enumerate(grid.intervals) if any(_has_readings(rollups.get((g.name, over.start))) for g in site.groups)]
+    if not read:
+        raise LookupError(f"nothing was run on {record.day.on.isoformat()} ({site.market.value} day)")
+    last = max(n for n, over in enumerate(grid.intervals) if over.start in run)
+    return Grid(grid.edges[read[0] : last + 2])
 
 
 def load_of(site: Site, rollups: Rollups, grid: Grid, temperature_c: Sequence[float]) -> DayLoad:
@@ -89,6 +101,8 @@ def load_of(site: Site, rollups: Rollups, grid: Grid, temperature_c: Sequence[fl
 
 def _unread_share(site: Site, rollups: Rollups, over: Interval) -> float:
     rows = [(group.rigs, rollups.get((group.name, over.start))) for group in site.groups]
+    if not any(row for _, row in rows):
+        return float("nan")
     return round(sum(rigs * (row.estimated if row else 1.0) for rigs, row in rows) / sum(rigs for rigs, _ in rows), 9)
 
 

@@ -45,8 +45,8 @@ class MeasuredDay:
 
     @property
     def partial(self) -> bool:
-        """Whether the actuals span less than the operating day."""
-        return self.actuals.grid.over != self.record.day.over
+        """Whether the site was not run for all of the operating day."""
+        return self.actuals.grid.over != self.record.day.over or bool(self.load.not_run)
 
     @property
     def synthetic(self) -> bool:
@@ -68,10 +68,11 @@ def measure_day(engine: Engine, telemetry: Telemetry, day: OperatingDay, setup: 
     temperature_c = [outside_celsius(record.temperatures, over.start) for over in grid.intervals]
     load = load_of(site, rollups, grid, temperature_c)
     prices = day_prices(engine, setup, record.economics, grid, known_at)
-    prior = prior_period(engine, setup, grid, known_at)
+    prior = prior_period(engine, telemetry, setup, grid, known_at)
     made = generated(setup, record.plans, grid, load.energy_mwh)
     write_rollups(engine, list(made.rollups(grid)))
     meters = metered_load(engine, site, grid, known_at, load.energy_mwh, (behind_meters, made.mwh), load.estimated)
+    meters = meters.without(load.not_run)
     actuals = _actuals(setup, record, grid, load, prices, meters, prior, made)
     newest = max((at for at in (prices.known_at, meters.known_at) if at), default=None)
     return MeasuredDay(setup, record, load, prices, meters, actuals, temperature_c, newest)

@@ -79,6 +79,11 @@ class MeteredLoad:
         """When the newest document used was known."""
         return max((file.known_at for meter in self.meters.values() for file in meter.files), default=None)
 
+    def without(self, positions: frozenset[int]) -> MeteredLoad:
+        """The same with nothing known at some positions: a meter reads on while nobody runs the site."""
+        energy = {g: [NAN if n in positions else mwh for n, mwh in enumerate(values)] for g, values in self.energy_mwh.items()}
+        return MeteredLoad(energy, self.estimated - positions, self.fully_metered - positions, self.meters) if positions else self
+
     def source(self, n: int) -> str:
         """Where the energy of an interval comes from: "meter", "telemetry", or "estimated" from either."""
         return ESTIMATED if n in self.estimated else "meter" if n in self.fully_metered else "telemetry"

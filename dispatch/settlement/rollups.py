@@ -45,6 +45,13 @@ def load_by_cohort(
     return site, energy, hashed
 
 
+def not_kept(engine: Engine, site: Site, grid: Grid) -> NDArray[np.bool_]:
+    """Whether the ledger lacks the roll-up of any group in each interval, shape (n,). Raises LedgerUnavailable."""
+    step_min = int(grid.edges[1] - grid.edges[0]) // 60
+    kept = read_rollup_matrix(engine, grid.over, step_min, [g.name for g in site.groups]).kept
+    return np.asarray(~kept.all(axis=0))
+
+
 def _factors(shares: Sequence[float]) -> Exact:
     out = np.empty(len(shares), dtype=object)
     out[:] = [1 + decimal(share) for share in shares]

@@ -1,4 +1,4 @@
-"""Calls and awards as they were received, from the few rows of the journal that hold any."""
+"""Calls, awards, temperatures and hash economics as they were received, from the few rows of the journal that hold any."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from sqlalchemy import Engine, select
 from dispatch.entries import Seen, entry_from_json
 from dispatch.store import JournalBroken
 from dispatch.store.tables import journal, reading
-from markets.facts import Award, Call
+from markets.facts import Award, Call, HashEconomics, Temperature
 from markets.grid import Interval
 
 # A call or an award that bears on a day may have been received this long before it.
 NOTICE = timedelta(days=8)
-Signal = TypeVar("Signal", Call, Award)
+Signal = TypeVar("Signal", Call, Award, Temperature, HashEconomics)
 
 
 def signals_seen(engine: Engine, kind: type[Signal], over: Interval, known_at: datetime | None) -> tuple[Signal, ...]:

@@ -134,8 +134,15 @@ class RollupMatrix:
     estimated: NDArray[np.float64]
 
     @property
+    def kept(self) -> NDArray[np.bool_]:
+        """Whether a roll-up was written."""
+        kept: NDArray[np.bool_] = self.samples != UNKNOWN
+        return kept
+
+    @property
     def known(self) -> NDArray[np.bool_]:
-        known: NDArray[np.bool_] = self.samples != UNKNOWN
+        """Whether anything was ever read of the group: a roll-up of no reading at all says nothing."""
+        known: NDArray[np.bool_] = self.kept & ~((self.samples == 0) & (self.energy == 0) & (self.estimated >= 1.0))
         return known
 
 

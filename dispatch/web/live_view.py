@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from dispatch.decide.state import State
-from dispatch.entries import Commanded, Done, Entry, Planned, PriceBasisChanged, RunStarted, Seen, unpack
+from dispatch.entries import Commanded, Done, Entry, Planned, PriceBasisChanged, RunEnded, RunStarted, Seen, unpack
 from dispatch.signals.call_json import demand_text
 from markets.facts import Award, Call
 from optimizer.domain.money import usd_text
@@ -71,6 +71,8 @@ class LiveView:
 def _described(entry: Entry, before: State) -> list[tuple[str, str]]:
     if isinstance(entry, RunStarted):
         return [("start", f"The site started, {entry.world}, version {entry.version}.")]
+    if isinstance(entry, RunEnded):
+        return [("stop", "The run ended as asked: nothing decides for the site from here on.")]
     if isinstance(entry, PriceBasisChanged):
         return [("prices", f"Price basis: {entry.price_basis}. {entry.why}".strip())]
     if isinstance(entry, Planned):

@@ -32,6 +32,7 @@ class Actuals:
     reserve_price   by product, real time, usd_per_mw_h; an award's own price comes before it
     generated_mwh   by contract of a generator: made at its meter, before the meter's loss factor
     generators      by meter: what the book's contracts generate there; `settle` fills it
+    gaps            positions of the intervals that every contract leaves out, because something there is unknown (gaps.py)
     """
 
     site: Site
@@ -51,3 +52,4 @@ class Actuals:
     reserve_price: Mapping[str, Sequence[Decimal]] = field(default_factory=dict)
     generated_mwh: Mapping[str, Sequence[Decimal]] = field(default_factory=dict)
     generators: Mapping[str, tuple[Generator, ...]] = field(default_factory=dict)
+    gaps: frozenset[int] = frozenset()

@@ -12,6 +12,7 @@ from markets.grid import Interval
 from markets.outlook import PeakWindow
 from optimizer.domain.actuals import Actuals
 from optimizer.domain.array_types import Numbers
+from optimizer.domain.gaps import without_gaps
 from optimizer.domain.generator import Generator, GeneratorMemory
 from optimizer.domain.memory import Memory
 from optimizer.domain.obligation import Obligation, Taken
@@ -43,7 +44,8 @@ def hash_settled_by(book: Sequence[Obligation], site: Site, during: During) -> S
 
 
 def remember(book: Sequence[Obligation], memories: Mapping[str, Memory], then: Actuals) -> dict[str, Memory]:
-    """The memories of a book after a stretch of time, of those of its contracts that remember days."""
+    """The memories of a book after a stretch of time, of those of its contracts that remember days. They leave out what bills leave out."""
+    then = without_gaps(then)
     return {**memories, **{o.name: o.remember(o.memory_from(memories), then) for o in book if o.memory_days()}}
 
 

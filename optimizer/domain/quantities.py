@@ -43,6 +43,7 @@ class ActualQuantities:
     reserve       by product: real-time price of reserve, usd_per_mw_h
     made          by contract of a generator: MWh at its meter, before losses
     behind        by meter: its generators
+    gaps          positions of the intervals that no contract is billed for
     """
 
     site: Site
@@ -63,6 +64,7 @@ class ActualQuantities:
     awards: tuple[Award, ...] = ()
     made: Mapping[str, Numbers] = field(default_factory=dict)
     behind: Mapping[str, tuple[Generator, ...]] = field(default_factory=dict)
+    gaps: frozenset[int] = frozenset()
 
     @classmethod
     def of(cls, actuals: Actuals) -> ActualQuantities:
@@ -85,6 +87,7 @@ class ActualQuantities:
             awards=actuals.awards,
             made=Exactly(actuals.generated_mwh),
             behind=actuals.generators,
+            gaps=actuals.gaps,
         )
 
     @property
@@ -229,29 +232,29 @@ class Exactly(Mapping[Any, Any]):
     """Rows of numbers as arrays of Decimals, each converted when it is first read, because a contract reads few of them."""
 
     def __init__(self, rows: Mapping[Any, Any]) -> None:
-        self._rows = rows
+        self.rows = rows
         self._made: dict[Any, Numbers] = dict(rows._made) if isinstance(rows, Exactly) else {}
 
     def __getitem__(self, key: Any) -> Numbers:
         found = self._made.get(key)
         if found is None:
-            found = self._made[key] = exact(self._rows[key])
+            found = self._made[key] = exact(self.rows[key])
         return found
 
     def __iter__(self) -> Iterator[Any]:
-        return iter(self._rows)
+        return iter(self.rows)
 
     def __len__(self) -> int:
-        return len(self._rows)
+        return len(self.rows)
 
 
 def lines(obligation: str, charges: Iterable[Charge[Any]], reader: ActualQuantities) -> Iterable[Line]:
-    """A line for each charge and interval with a quantity; an interval without a number (a gap) has none."""
+    """A line for each charge and interval with a quantity; a gap has none."""
     for charge in charges:
         source = reader.sources.get(charge.price_at)
         rule = f"{charge.rule}; {charge.price_at} by {source}" if source else charge.rule
-        for over, quantity, rate in zip(reader.grid.intervals, charge.quantity, charge.rate, strict=True):
-            if quantity.is_nan() or rate.is_nan() or not quantity:
+        for n, (over, quantity, rate) in enumerate(zip(reader.grid.intervals, charge.quantity, charge.rate, strict=True)):
+            if n in reader.gaps or quantity.is_nan() or rate.is_nan() or not quantity:
                 continue
             yield Line(
                 obligation,

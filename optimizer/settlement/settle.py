@@ -10,6 +10,7 @@ from typing import Any
 from markets import counted
 from optimizer.domain.actuals import Actuals
 from optimizer.domain.book import energy_settled_by, generators_by_meter, hash_settled_by
+from optimizer.domain.gaps import without_gaps
 from optimizer.domain.money import Finding, Line, Statement
 from optimizer.domain.obligation import Obligation
 from optimizer.domain.quantities import ActualQuantities
@@ -17,7 +18,7 @@ from optimizer.domain.quantities import ActualQuantities
 
 def settle(book: Sequence[Obligation], actuals: Actuals, *, round_each_interval: bool = False) -> Statement:
     """The statement of a book over actuals: each obligation's lines in the book's order, and findings for what is missing. An interval
-    without a price or a reading (NaN) has no line and is named in a finding; it is never counted as zero."""
+    without a price or a reading (NaN) has no line of any contract and is named in a finding; it is never counted as zero."""
     ready = with_settling_contracts(book, actuals)
     lines: list[Line] = []
     for obligation in book:
@@ -26,10 +27,11 @@ def settle(book: Sequence[Obligation], actuals: Actuals, *, round_each_interval:
 
 
 def with_settling_contracts(book: Sequence[Obligation], actuals: Actuals) -> Actuals:
-    """The same actuals, stating which contract settles the energy and hashing of each group, and which generators are behind each meter."""
+    """The same actuals without gaps, stating which contract settles the energy and hashing of each group, and which generators are behind
+    each meter."""
     during = ActualQuantities.of(actuals).during
     return replace(
-        actuals,
+        without_gaps(actuals),
         settled_by=dict[str, Any](energy_settled_by(book, actuals.site, during)),
         hashed_by=dict[str, Any](hash_settled_by(book, actuals.site, during)),
         generators=generators_by_meter(book, actuals.site),

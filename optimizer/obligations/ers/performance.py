@@ -43,7 +43,7 @@ class Performed:
         return cls(contract, actuals, its.hours, tuple(load), declared(its, contract.name, contract.baseline_mw or 0.0))
 
     def tally(self, part: Term, memory: ErsMemory) -> TermTotals:
-        """What a part of the grid adds to its contract period. An interval without a reading is neither obligated nor available."""
+        """What a part of the grid adds to its contract period. An interval without a reading is neither paid, obligated nor available."""
         due = self._due(memory)
         weight, done = self._events(part, due, self._in_force(CallKind.DEPLOY))
         left_out = self.contract.left_out(self.actuals.calls, self.actuals.grid)
@@ -51,10 +51,10 @@ class Performed:
         needed = self.contract.thresholds_mw(due, part.on)
         for t in range(part.first, part.last):
             period = due[t]
-            if period is None:
+            if period is None or self.load_mw[t].is_nan():
                 continue
             gross += self.hours[t] * decimal(self.contract.mw_of(period)) * decimal(self.contract.price_of(period))
-            if left_out[t] or self.load_mw[t].is_nan():
+            if left_out[t]:
                 continue
             obligated += self.hours[t]
             if self.load_mw[t] >= decimal(needed[t]):

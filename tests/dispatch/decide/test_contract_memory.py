@@ -71,8 +71,11 @@ def test_the_highest_quarter_hour_of_the_month_with_overhead() -> None:
     assert later.contract_memories.by_contract["transmission"].own_peak_mw == pytest.approx(0.11 * 1.1)
 
 
-def test_an_hour_seen_in_part_counts_only_its_whole_intervals() -> None:
+def test_an_hour_seen_in_part_counts_the_intervals_of_which_more_than_half_was_seen() -> None:
+    """As the bill does: ten minutes of a quarter hour at 0.12 MW are 0.08 MW of it; five minutes are a gap."""
     state = run(site(), *looks(NOON + 20 * MINUTE, [0.12, 0.12, 0.06, 0.06, 0.06, 0.06, 0.06, 0.06, 0.0]))
+    assert state.contract_memories.by_contract["transmission"].own_peak_mw == pytest.approx(0.08 * 1.1)
+    state = run(site(), *looks(NOON + 25 * MINUTE, [0.12, 0.06, 0.06, 0.06, 0.06, 0.06, 0.06, 0.0]))
     assert state.contract_memories.by_contract["transmission"].own_peak_mw == pytest.approx(0.06 * 1.1)
 
 

@@ -75,7 +75,7 @@ class HandMadeDay:
     facts: list[Fact] = field(default_factory=list)
 
     @classmethod
-    def of(cls, folder: Path, on: date, market: Market = Market.ERCOT, extra: str = "", **figures: Any) -> HandMadeDay:
+    def of(cls, folder: Path, on: date, market: Market = Market.ERCOT, extra: str = "", runs: bool = True, **figures: Any) -> HandMadeDay:
         folder.mkdir(parents=True, exist_ok=True)
         known = {"name": "Hand-made", "point": "LZ_WEST", "loss": "1.0", "share": "0.0", "prices": "gridstatus", "more_prices": ""}
         path = folder / "site.toml"
@@ -84,6 +84,8 @@ class HandMadeDay:
         engine = open_ledger(folder)
         token = lease.take(engine, "hand", 3600.0)
         made = cls(folder, OperatingDay(market, on), setup, engine, SqlJournal(engine, token), Telemetry(folder / "telemetry", setup.site))
+        if not runs:
+            return made
         started = made.day.start - timedelta(seconds=1)
         run = RunStarted(at=started, world="live", version="test", config_hash=setup.hash_id, token=1, config=setup.document)
         made.journal.append(run)
@@ -134,10 +136,26 @@ class HandMadeDay:
         ]
         self.journal.append(Planned(at=at, as_of=1, plan={"intervals": intervals}))
 
+    def ran_before(self, days: int) -> None:
+        """The site was run for so many days before."""
+        start = self.day.start - timedelta(days=days)
+        self.journal.append(
+            RunStarted(at=start, world="live", version="test", config_hash=self.setup.hash_id, token=1, config=self.setup.document)
+        )
+        self.observed(Interval(start, self.day.start))
+
+    def observed(self, over: Interval) -> None:
+        """A look each hour that finds nothing new: the site was run."""
+        at = over.start
+        while at <= over.end:
+            self.journal.append(Seen(at=at))
+            at += timedelta(hours=1)
+
     def seen(self, at: datetime | None = None, *facts: Fact, **more: Any) -> None:
         """The look after the end that learns all there is to know, or one look with some facts."""
         if at is None:
             at, facts, self.facts = self.day.end + timedelta(minutes=6), tuple(self.facts), []
+            self.observed(Interval(self.day.start, self.day.end))
         self.journal.append(Seen(at=at, facts=facts, **more))
 
     def settle(self, **how: Any) -> DayStatement:

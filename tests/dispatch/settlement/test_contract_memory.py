@@ -77,6 +77,7 @@ def test_a_bill_remembers_the_month_before_the_day(tmp_path: Path) -> None:
     site_day = HandMadeDay.of(tmp_path / "month", ON, extra=MONTHLY)
     site_day.prices(lambda n: 30.0)
     site_day.run_all()
+    site_day.ran_before(30)
     site_day.seen()
 
     def kept(at: timedelta, mw: str) -> list[Rollup]:
@@ -86,7 +87,7 @@ def test_a_bill_remembers_the_month_before_the_day(tmp_path: Path) -> None:
     write_rollups(
         site_day.engine, [*kept(timedelta(days=-25), "5"), *kept(timedelta(days=-3), "0.04"), *kept(timedelta(minutes=-15), "0.03")]
     )
-    found = prior_period(site_day.engine, site_day.setup, site_day.grid, None).memory
+    found = prior_period(site_day.engine, site_day.telemetry, site_day.setup, site_day.grid, None).memory
     assert found["transmission"].own_peak_mw == pytest.approx(0.04)
     assert found["forward"].delivered_ph_days == pytest.approx(0.02)
     assert found["forward"].needed_ph_days == pytest.approx(2.0 / 96)
@@ -98,5 +99,5 @@ def test_a_bill_remembers_the_month_before_the_day(tmp_path: Path) -> None:
 
 def test_without_contracts_that_remember_nothing_is_read(tmp_path: Path) -> None:
     site_day = HandMadeDay.of(tmp_path / "plain", ON)
-    nothing = prior_period(site_day.engine, site_day.setup, Grid(site_day.grid.edges), None)
+    nothing = prior_period(site_day.engine, site_day.telemetry, site_day.setup, Grid(site_day.grid.edges), None)
     assert not nothing.peak_share and not nothing.memory

@@ -143,6 +143,7 @@ def test_the_monthly_peak_comes_from_the_meter(tmp_path: Path) -> None:
     made = HandMadeDay.of(tmp_path, ON, extra=extra)
     made.prices(lambda n: 20.0)
     made.run_all()
+    made.ran_before(1)
     made.seen()
     yesterday = made.day.start - timedelta(hours=20), made.day.start - timedelta(hours=19, minutes=45)
     over = Grid.regular(made.day.start - timedelta(days=1), made.day.start, 15)

@@ -81,9 +81,10 @@ def test_an_emergency_of_the_day_before_counts_in_the_terms_bill(tmp_path: Path,
     start = before.intervals[40].start
     rows = [Rollup("a", over, decimal(0.0 if 40 <= n < 44 else 0.025), decimal(0), 1, 0.0) for n, over in enumerate(before.intervals)]
     write_rollups(site_day.engine, [*rows, *(Rollup("b", r.over, decimal(0), decimal(0), 1, 0.0) for r in rows)])
+    site_day.ran_before(2)
     if seen:
         site_day.seen(start, deployed(start))
-    memory = prior_period(site_day.engine, site_day.setup, site_day.grid, None).memory["ers"]
+    memory = prior_period(site_day.engine, site_day.telemetry, site_day.setup, site_day.grid, None).memory["ers"]
     assert memory.gross_usd == pytest.approx(29.0)
     assert memory.deployed_h == pytest.approx(50 / 60 if seen else 0.0)
     assert memory.event_weight == pytest.approx(50 / 15 if seen else 0.0)
@@ -106,7 +107,7 @@ def test_an_emergency_of_the_day_before_counts_in_the_terms_bill(tmp_path: Path,
     sheet = load_workbook(BytesIO(as_xlsx(document)))["Contract progress"]
     assert ("ers: availability so far", float(share["value"]), "%", share["how"]) in list(sheet.values)
     assert "Contract progress" not in as_html({**document, "contract_progress": []})
-    late = prior_period(site_day.engine, site_day.setup, site_day.grid, start - timedelta(hours=1)).memory["ers"]
+    late = prior_period(site_day.engine, site_day.telemetry, site_day.setup, site_day.grid, start - timedelta(hours=1)).memory["ers"]
     assert late.deployed_h == 0.0, "what was not known then does not count then"
 
 

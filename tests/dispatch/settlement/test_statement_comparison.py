@@ -359,6 +359,7 @@ def test_an_invoice_of_days_shows_a_cause_that_is_in_some_of_them(tmp_path: Path
     for n in range(49):
         for name, rigs, watts, ths in (("a", 10, 3000.0, 150.0), ("b", 5, 3300.0, 110.0)):
             site_day.read(second.start + timedelta(minutes=30 * n, seconds=1), name, range(rigs), [watts] * rigs, [ths] * rigs)
+    site_day.observed(second.over)
     site_day.seen(second.end + timedelta(minutes=6), *(site_day.price(o, 50.0) for o in second.grid().intervals))
     site_day.telemetry.flush()
     other = D("0.0465") * 24 * LOSS * 50

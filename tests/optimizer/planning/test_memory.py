@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from markets.grid import Grid
 from optimizer.domain.actuals import Actuals
+from optimizer.domain.book import remember
 from optimizer.domain.site import Scope
 from optimizer.obligations.forward import Forward
 from optimizer.obligations.hosting import Hosting
@@ -66,8 +67,8 @@ def part(whole: Actuals, cut: slice) -> Actuals:
 def test_a_span_settled_in_parts_adds_up_to_the_span(kind, seed, hour, gaps):
     contract, whole = CONTRACTS[kind], happened(np.random.default_rng(seed), gaps)
     first, rest = part(whole, slice(0, 4 * hour)), part(whole, slice(4 * hour, None))
-    memory = contract.remember(contract.memory_type(), first)
-    bills = settle((contract,), first).net_exact_usd + settle((contract,), replace(rest, memory={contract.name: memory})).net_exact_usd
+    bills = settle((contract,), first).net_exact_usd
+    bills += settle((contract,), replace(rest, memory=remember((contract,), {}, first))).net_exact_usd
     assert abs(bills - settle((contract,), whole).net_exact_usd) < Decimal("1e-6")
 
 
