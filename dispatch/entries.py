@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
+from functools import cache
 from typing import Any
 
 from pydantic import GetCoreSchemaHandler, TypeAdapter
@@ -246,11 +247,8 @@ def pack(rigs: Sequence[int]) -> str:
 
 def unpack(text: str) -> tuple[int, ...]:
     """The positions of a packed set. Raises ValueError when it is not one."""
-    out: list[int] = []
-    for part in filter(None, text.split(",")):
-        first, _, last = part.partition("-")
-        out.extend(range(int(first), int(last or first) + 1))
-    return tuple(out)
+    ranges = [part.partition("-") for part in text.split(",") if part]
+    return tuple(rig for first, _, last in ranges for rig in range(int(first), int(last or first) + 1))
 
 
 ENTRY_KINDS: dict[str, type[Entry]] = {k.__name__: k for k in (RunStarted, RunEnded, Seen, Planned, Commanded, Done, PriceBasisChanged)}
@@ -261,13 +259,8 @@ FACT_KINDS: dict[str, type[Fact]] = {
     )
 }  # fmt: skip
 
-_ADAPTERS: dict[type, TypeAdapter[Any]] = {}
 
-
-def _adapter(kind: type) -> TypeAdapter[Any]:
-    if kind not in _ADAPTERS:
-        _ADAPTERS[kind] = TypeAdapter(kind)
-    return _ADAPTERS[kind]
+_adapter: Callable[[type], TypeAdapter[Any]] = cache(TypeAdapter)
 
 
 def fact_to_json(fact: Fact) -> dict[str, Any]:

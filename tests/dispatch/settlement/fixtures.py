@@ -137,12 +137,14 @@ class HandMadeDay:
         self.journal.append(Planned(at=at, as_of=1, plan={"intervals": intervals}))
 
     def ran_before(self, days: int) -> None:
-        """The site was run for so many days before."""
+        """The site was run for so many days before, at a price of 30 $."""
         start = self.day.start - timedelta(days=days)
         self.journal.append(
             RunStarted(at=start, world="live", version="test", config_hash=self.setup.hash_id, token=1, config=self.setup.document)
         )
         self.observed(Interval(start, self.day.start))
+        grid = Grid.regular(start, self.day.start, self.day.market.settlement_min)
+        self.journal.append(Seen(at=self.day.start, facts=tuple(self.price(over, 30.0) for over in grid.intervals)))
 
     def observed(self, over: Interval) -> None:
         """A look each hour that finds nothing new: the site was run."""
