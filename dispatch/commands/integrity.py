@@ -19,16 +19,30 @@ def import_(
     files: Annotated[list[Path], typer.Argument(help="Tables with the columns that gridstatus writes, CSV or Parquet.")],
     archive: Folder,
     map_: Annotated[Path | None, typer.Option("--map", metavar="MAP.toml", help="How to read a table with other columns.")] = None,
+    market: Annotated[
+        str | None, typer.Option("--market", help="ercot or miso: the market of system loads and load forecasts, which name none.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Import tables of prices and other facts into an archive."""
     from markets.archive.archive import Archive
-    from markets.archive.tables import TableFault
+    from markets.archive.tables import ZONE, TableFault, UnknownMarket
+    from markets.grid import Market
 
-    kept, reports = Archive(archive), []
-    for file in files:
+    if market is not None and market not in ZONE:
+        raise Ended(WRONG, f"--market: {market!r} is none of {', '.join(ZONE)}")
+    of_market = Market(market) if market else None
+    kept, reports, waiting = Archive(archive), [], list(files)
+    tried: set[Path] = set()
+    while waiting:
+        file = waiting.pop(0)
         try:
-            reports.append((file, kept.import_file(file, map_)))
+            reports.append((file, kept.import_file(file, map_, of_market)))
+        except UnknownMarket as fault:  # another file of the command may show the market
+            if file in tried:
+                raise Ended(WRONG, str(fault)) from None
+            tried.add(file)
+            waiting.append(file)
         except TableFault as fault:
             raise Ended(WRONG, str(fault)) from None
         except OSError as error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -56,10 +56,15 @@ class Archive:
 
     folder: Path
 
-    def import_file(self, path: Path | str, spec: Mapping[str, Any] | Path | str | None = None) -> ImportReport:
+    def import_file(
+        self, path: Path | str, spec: Mapping[str, Any] | Path | str | None = None, market: Market | None = None
+    ) -> ImportReport:
         """Import a table (CSV or Parquet); importing it again changes nothing. `spec` is a column map or its file; without one the columns
-        are those of gridstatus. Raises TableFault when the file or the map is wrong, and then keeps nothing."""
+        are those of gridstatus. `market` is the market of system loads and load forecasts, which name none: without it and without the
+        map's `iso` it is the only market the archive holds facts of. Raises TableFault when the file or the map is wrong or the market is
+        not known, and then keeps nothing."""
         table = open_table(Path(path))
+        table = replace(table, market=market.value if market else self._only_market())
         if isinstance(spec, str | Path):
             spec = read_map(Path(spec))
         frames = native(table) if spec is None else mapped(table, spec)
@@ -118,6 +123,12 @@ class Archive:
             if (b - a).days > 1 and not any(a < g.over.start.date() < b for g in without)
         ]
         return ImportReport("", given.height, new.height, tuple(without + holes), tuple(findings))
+
+    def _only_market(self) -> str:
+        """The market of all facts kept so far; empty when there are none or they are of several."""
+        paths = [path for kind in sorted(MARKET_KINDS) for path in self.months(kind)]
+        markets = {iso for path in paths for iso in pl.scan_parquet(path).select(pl.col("iso").unique()).collect()["iso"]}
+        return markets.pop() if len(markets) == 1 else ""
 
     def months(self, kind: str) -> list[Path]:
         """The files of a kind, one for each month, in order of time."""

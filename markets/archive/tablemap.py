@@ -15,7 +15,7 @@ KEYS = {
     "time": "the column of interval starts",
     "interval_min": "minutes of an interval",
     "market": "the run that set the price",
-    "iso": "ercot or miso",
+    "iso": "ercot or miso; required for loads unless the import says it",
     "source": "the source that facts cite; the file's name when absent",
     "publish_time": "the column of publish times",
     "known": "real_time or day_ahead: which publish rule holds without publish times",
@@ -104,11 +104,23 @@ def _column(table: FactTable, spec: Mapping[str, Any], column: str, meaning: Any
     }
     if "iso" in spec:
         given["iso"] = pl.lit(spec["iso"])
+    elif kind in ("load", "load_forecast"):
+        given["iso"] = pl.lit(_market_of_load(table, spec, column_spec["name"]))
     if "publish_time" in spec:
         given["known_at"] = instants(table, spec["publish_time"])
     first = rows(given, spec.get("source", table.stem), column_spec["known"])
     corrected = _corrected(table, spec, first)
     return [(kind, first)] + ([(kind, corrected)] if corrected is not None else [])
+
+
+def _market_of_load(table: FactTable, spec: Mapping[str, Any], name: str) -> str:
+    """The market of a column of system load or its forecast: by its name, else that of the locations in the same map, else the table's.
+    Raises UnknownMarket."""
+    if name.lower() in ZONE:
+        return name.lower()
+    meanings = [_meaning(spec, column, meaning) for column, meaning in spec["columns"].items()]
+    beside = {"miso" if "." in m["name"] else "ercot" for m in meanings if m["fact"] == "price" and m["name"]}
+    return beside.pop() if len(beside) == 1 else table.need_market()
 
 
 def _corrected(table: FactTable, spec: Mapping[str, Any], first: pl.DataFrame) -> pl.DataFrame | None:

@@ -47,13 +47,26 @@ class TableFault(ValueError):
     """A table or a map is not what it should be; the text names the file and the column or key."""
 
 
+class UnknownMarket(TableFault):
+    """A table of facts that name no market, and nothing else says which market they are of."""
+
+
 @dataclass(frozen=True, slots=True)
 class FactTable:
-    """A file as read. `name` is its base name, `stem` the name a fact cites as its source."""
+    """A file as read. `name` is its base name, `stem` the name a fact cites as its source, `market` the market whose facts it holds where
+    that is known beforehand, else empty."""
 
     name: str
     stem: str
     frame: pl.DataFrame
+    market: str = ""
+
+    def need_market(self) -> str:
+        """The market of facts that have neither location nor product. Raises UnknownMarket where it is not known."""
+        if not self.market:
+            where = "neither the archive nor the map shows one: give --market " + " or ".join(ZONE)
+            raise UnknownMarket(f'{self.name}: system load names no market, and {where}, or `iso = "..."` in the map')
+        return self.market
 
     def need(self, *columns: str) -> None:
         """Raises TableFault when the table lacks one of these columns."""
@@ -184,11 +197,13 @@ def _reserves(table: FactTable) -> dict[str, pl.DataFrame]:
 
 
 def _loads(table: FactTable) -> dict[str, pl.DataFrame]:
-    return {"load": rows({**spans(table), "value": numbers(table, "Load")} | _published(table), table.stem)}
+    columns = {"iso": pl.lit(table.need_market()), **spans(table), "value": numbers(table, "Load")}
+    return {"load": rows(columns | _published(table), table.stem)}
 
 
 def _load_forecasts(table: FactTable) -> dict[str, pl.DataFrame]:
-    columns = {**spans(table), "value": numbers(table, "Load Forecast"), "known_at": instants(table, "Publish Time")}
+    given = {"value": numbers(table, "Load Forecast"), "known_at": instants(table, "Publish Time")}
+    columns = {"iso": pl.lit(table.need_market()), **spans(table), **given}
     return {"load_forecast": rows(columns, table.stem)}
 
 

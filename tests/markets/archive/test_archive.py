@@ -8,7 +8,7 @@ import pytest
 
 from markets.archive.archive import Archive, ArchiveSource
 from markets.archive.tablemap import HASH_FIGURES
-from markets.archive.tables import TableFault
+from markets.archive.tables import TableFault, UnknownMarket
 from markets.facts import HashEconomics, LoadForecast, Price, PriceMarket, ReservePrice, SystemLoad
 from markets.grid import Interval, Market
 from tests.conformance.source_kit import conforms
@@ -79,8 +79,8 @@ def test_prices_round_to_the_cent_and_a_gap_stays_a_gap(archive: Archive, tmp_pa
 def test_each_market_publishes_by_its_own_clock(archive: Archive, tmp_path: Path) -> None:
     archive.import_file(written(tmp_path, "dam.csv", DAY_AHEAD))
     archive.import_file(written(tmp_path, "as.csv", RESERVES))
-    archive.import_file(written(tmp_path, "load.csv", LOADS))
-    archive.import_file(written(tmp_path, "forecast.csv", FORECASTS))
+    archive.import_file(written(tmp_path, "load.csv", LOADS), market=Market.ERCOT)
+    archive.import_file(written(tmp_path, "forecast.csv", FORECASTS), market=Market.ERCOT)
     # 13:30 Central daylight time; the day clocks fall back still has its day-ahead prices at 13:30 CDT; MISO at 13:30 EST
     assert known(archive, "price") == ["2024-06-30T18:30Z", "2024-11-02T18:30Z", "2024-06-30T18:30Z"]
     assert known(archive, "reserve") == ["2024-06-30T18:30Z"] * 2
@@ -102,10 +102,10 @@ def test_the_energy_weighted_zone_settles_day_ahead_at_its_zone(archive: Archive
 
 def test_importing_again_changes_nothing(archive: Archive, tmp_path: Path) -> None:
     for name, text in {"p": PRICES, "d": DAY_AHEAD, "r": RESERVES, "l": LOADS, "f": FORECASTS, "c": CORRECTIONS, "h": ECONOMICS}.items():
-        archive.import_file(written(tmp_path, f"{name}.csv", text))
+        archive.import_file(written(tmp_path, f"{name}.csv", text), market=Market.ERCOT)
     files = {path: path.read_bytes() for path in sorted(archive.folder.rglob("*.parquet"))}
     for name in "pdrlfch":
-        assert archive.import_file(tmp_path / f"{name}.csv").facts == 0
+        assert archive.import_file(tmp_path / f"{name}.csv", market=Market.ERCOT).facts == 0
     assert {path: path.read_bytes() for path in sorted(archive.folder.rglob("*")) if path.is_file()} == files
 
 
@@ -194,6 +194,22 @@ def test_a_faulty_map_is_named(archive: Archive, tmp_path: Path, spec: dict[str,
     assert words in str(fault.value)
 
 
+def test_system_load_is_never_filed_under_a_market_that_nothing_names(archive: Archive, tmp_path: Path) -> None:
+    load, forecast = written(tmp_path, "load.csv", LOADS), written(tmp_path, "forecast.csv", FORECASTS)
+    wide = {"fact": "load", "time": "Interval Start", "interval_min": 5, "columns": {"Load": "load"}}
+    for path, spec in ((load, None), (forecast, None), (load, wide)):
+        with pytest.raises(UnknownMarket, match="--market ercot or miso"):
+            archive.import_file(path, spec)
+    assert not archive.folder.exists()
+    archive.import_file(load, wide | {"iso": "miso"})
+    archive.import_file(forecast)  # the only market the archive holds
+    assert {iso for kind in ("load", "load_forecast") for iso in archive.read(kind)["iso"]} == {"miso"}
+    archive.import_file(load, market=Market.ERCOT)
+    assert sorted(archive.read("load")["iso"]) == ["ercot", "miso"]
+    with pytest.raises(UnknownMarket):
+        archive.import_file(forecast)
+
+
 def test_a_wide_table_with_its_map_either_way_round(archive: Archive, tmp_path: Path) -> None:
     times = pl.datetime_range(datetime(2024, 7, 1, 5), datetime(2024, 7, 1, 6), "15m", closed="left", eager=True)
     path = tmp_path / "wide.parquet"
@@ -208,7 +224,7 @@ def test_a_wide_table_with_its_map_either_way_round(archive: Archive, tmp_path: 
 
 async def test_the_archive_is_a_source(archive: Archive, tmp_path: Path) -> None:
     for name, text in {"p": PRICES, "d": DAY_AHEAD, "r": RESERVES, "l": LOADS, "f": FORECASTS, "c": CORRECTIONS, "h": ECONOMICS}.items():
-        archive.import_file(written(tmp_path, f"{name}.csv", text))
+        archive.import_file(written(tmp_path, f"{name}.csv", text), market=Market.ERCOT)
     since, until = datetime(2024, 6, 1, tzinfo=UTC), datetime(2024, 12, 1, tzinfo=UTC)
     west = ArchiveSource(archive, ["LZ_WEST_EW", "LZ_WEST"], Market.ERCOT)
     facts = await conforms(west, since, until, [datetime(2024, 6, 30, 18, 30, tzinfo=UTC), datetime(2024, 7, 1, 5, 17, tzinfo=UTC)])
