@@ -80,8 +80,10 @@ def _failed(fault: Exception) -> int:
 
 
 def _failed_part(fault: Exception) -> str:
-    from markets import SourceError
+    from markets import SourceError, UnknownPrice
 
+    if isinstance(fault, UnknownPrice):
+        return "no plan is made"
     if isinstance(fault, SourceError):
         return "a source of prices or hash economics failed"
     return "the operating system refused" if isinstance(fault, OSError) else "the ledger does not respond"

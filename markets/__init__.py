@@ -23,6 +23,10 @@ class Unreachable(SourceError):
     """The source did not answer, or answered with something that is not its document."""
 
 
+class UnknownPrice(SourceError):
+    """No price at a settlement point, or no hashprice, is known in any interval: no plan is made on it."""
+
+
 class Refused(SourceError):
     """A frame was refused as a whole: a value or its shape cannot be true."""
 

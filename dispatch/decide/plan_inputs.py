@@ -14,7 +14,7 @@ from dispatch.decide.memories_now import memories_now
 from dispatch.decide.state import State
 from markets.forecasting.ladder import outlook, plan_grid
 from markets.grid import Grid
-from markets.outlook import Outlook
+from markets.outlook import Outlook, PriceBasis
 from markets.series import Series
 from optimizer.domain.book import peak_windows
 from optimizer.domain.obligation import Book
@@ -33,8 +33,8 @@ class PlanInputs:
 
 
 def plan_due(state: State) -> bool:
-    """Whether something happened that the plan in force does not know."""
-    return bool(state.news)
+    """Whether something happened that the plan in force does not know. No plan is due while no price is known: the safe state holds."""
+    return bool(state.news) and state.price_basis != PriceBasis.SAFE_STATE
 
 
 def inputs(state: State, at: datetime) -> PlanInputs:

@@ -201,7 +201,9 @@ class State:
             meters=seen.meters,
             meters_after_orders=False,
         )
-        return replace(state, news=(*self.news, *(News(state.seq, seen.at, what) for what in _news(before, state, seen))))
+        # In the safe state no plan is made: the first one after it takes in all that happened, and the rigs wait for it.
+        earlier = () if self.price_basis == PriceBasis.SAFE_STATE else self.news
+        return replace(state, news=(*earlier, *(News(state.seq, seen.at, what) for what in _news(before, state, seen))))
 
     def _after_planned(self, planned: Planned) -> State:
         news = tuple(n for n in self.news if n.seq > planned.as_of)

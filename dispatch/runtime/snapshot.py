@@ -14,7 +14,9 @@ from dispatch.entries import Seen
 from dispatch.runtime.price_sources import archived, polled_sources
 from dispatch.site_file.load import load_site_file, setup_from_document
 from dispatch.site_file.setup import Setup
+from markets import UnknownPrice
 from markets.facts import Fact
+from optimizer.lp.fill_gaps import fill_gaps
 
 LOOK_BACK = timedelta(days=8)
 
@@ -30,7 +32,8 @@ class Snapshot:
 
 
 def snapshot(config: Path, archive: Path | None, at: datetime | None) -> Snapshot:
-    """Ask every source of a site file for what was known at `at`, now by default. Raises ConfigError, SourceError."""
+    """Ask every source of a site file for what was known at `at`, now by default. Raises ConfigError, SourceError, and UnknownPrice when no
+    source knows a price or the hashprice."""
     setup = load_site_file(config, archived(config, archive) if archive else {})
     at = at or wall_now()
     return asyncio.run(_gather(setup, at))
@@ -42,4 +45,12 @@ async def _gather(setup: Setup, at: datetime) -> Snapshot:
     for source in polled_sources(setup, clock.now):
         facts += await source.source.fetch(at - LOOK_BACK, at)
     state = State.start(setup, setup_from_document).after(Seen(at=at, facts=tuple(facts)), 1)
-    return Snapshot(setup, state, inputs(state, at), at)
+    found = Snapshot(setup, state, inputs(state, at), at)
+    try:
+        fill_gaps(found.inputs.outlook)
+    except UnknownPrice as unknown:
+        raise UnknownPrice(
+            f"{unknown} as of {at:%Y-%m-%dT%H:%MZ}; check [prices] and [hash] in the site file, "
+            "or give --archive or --at so that prices not older than a day are known"
+        ) from None
+    return found

@@ -25,7 +25,7 @@ from dispatch.web.live_view import LiveView
 from dispatch.web.state_document import Health, StateDocument, state_document
 from dispatch.what_if.baseline import Baseline
 from dispatch.what_if.reference_day import ReferenceDayPrices
-from markets import counted
+from markets import UnknownPrice, counted
 
 log = structlog.get_logger()
 T = TypeVar("T")
@@ -152,6 +152,8 @@ class ApiContext:
                 return await asyncio.to_thread(work)
         except InvalidDocument as faults:
             raise Refusal(422, "The scenario is not valid", faults.faults) from None
+        except UnknownPrice as unknown:
+            raise Refusal(503, f"No plan is made: {unknown}. See the price basis and the alerts of GET /api/v1/state") from None
         finally:
             self._what_ifs -= 1
 

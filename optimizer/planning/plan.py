@@ -1,4 +1,4 @@
-"""Planning: the most profitable plan over an outlook that keeps every promise. It always returns a plan."""
+"""Planning: the most profitable plan over an outlook that keeps every promise. It returns a plan whenever prices are known."""
 
 from __future__ import annotations
 
@@ -39,7 +39,9 @@ def plan(
 ) -> Plan:
     """The most profitable plan over the outlook's grid that keeps every promise. When no solver answers within `deadline_s` seconds, or a
     contract raises, the plan is made by merit order instead; it keeps the same bounds, and a finding says so. With `risk`, the decisions of
-    now are first weighed over scenarios, as far as time allows. `stopwatch` returns seconds; with it the deadline includes building."""
+    now are first weighed over scenarios, as far as time allows. `stopwatch` returns seconds; with it the deadline includes building.
+
+    Raises UnknownPrice when a settlement point has no price at all, or no hashprice is known."""
     clock = stopwatch or (lambda: 0.0)
     began = clock()
     outlook, notes = fill_gaps(outlook)

@@ -21,7 +21,7 @@ from optimizer.lp.arrays import Arrays
 from optimizer.solve import Session
 from optimizer.solve.lexicographic import Solution
 from tests.dispatch.decide.test_decide import look
-from tests.fakes import NOON, prices
+from tests.fakes import NOON, hashprice, prices
 from tests.sites import small
 
 ENOUGH_S = 120.0
@@ -30,7 +30,7 @@ ENOUGH_S = 120.0
 def seen() -> tuple[State, list[tuple[int, Any]]]:
     setup = small(site={"name": "Small", "market": "ercot", "settlement_point": "LZ_WEST", "interconnect_mw": 0.2, "horizon_h": 24})
     rows: list[tuple[int, Any]] = [(1, run_started("replay", setup, NOON, 1))]
-    rows.append((2, Seen(at=NOON, facts=tuple(prices([30.0, 80.0, 200.0, 20.0], NOON)), fleet=look(setup))))
+    rows.append((2, Seen(at=NOON, facts=(*prices([30.0, 80.0, 200.0, 20.0], NOON), hashprice(45.0, NOON)), fleet=look(setup))))
     state = State.start(setup, setup_from_document)
     for seq, entry in rows:
         state = state.after(entry, seq)
