@@ -45,7 +45,7 @@ def add_standby(contract: ErsTerms, program: Program) -> None:
     for inside in touched:
         for t, seconds, whole in inside:
             event[t] += seconds / whole
-    here = np.array([p is not None for p in due]) & ~contract.left_out(program.so_far.calls, program.grid)
+    here = np.array([p is not None for p in due]) & ~contract.left_out(program.so_far.calls, program.grid, memory)
     there = _available(contract, program, load, due, here)
     done = _performed(contract, program, load, due, event) if event.any() else None
     usd = program.sum([])

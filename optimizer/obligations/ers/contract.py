@@ -141,6 +141,7 @@ class Ers(ErsTerms):
             deployed_h=deployed_h,
             used_up=part.on if kept.used_up is None and deployed_h >= self.ceiling_h(part.on) else kept.used_up,
             tests={id_: test for id_, test in seen.tests(part, kept).items() if test.started_at > since},
+            ready_at=self.ready_at(seen.actuals.calls, until, kept.ready_at),
         )
 
     def progress(self, memory: ErsMemory, day: OperatingDay) -> Iterable[ContractProgress]:

@@ -46,7 +46,7 @@ class Performed:
         """What a part of the grid adds to its contract period. An interval without a reading is neither paid, obligated nor available."""
         due = self._due(memory)
         weight, done = self._events(part, due, self._in_force(CallKind.DEPLOY))
-        left_out = self.contract.left_out(self.actuals.calls, self.actuals.grid)
+        left_out = self.contract.left_out(self.actuals.calls, self.actuals.grid, memory)
         obligated, available, gross = Decimal(0), Decimal(0), Decimal(0)
         needed = self.contract.thresholds_mw(due, part.on)
         for t in range(part.first, part.last):

@@ -84,6 +84,7 @@ class ErsMemory(Memory):
     deployed_h     hours of sustained response
     used_up        the day its hours were used up
     tests          by call id, those of the last year, through all contract periods
+    ready_at       when the load must be ready again after the last event that is over
     """
 
     term: date | None = None
@@ -95,6 +96,7 @@ class ErsMemory(Memory):
     deployed_h: float = 0.0
     used_up: date | None = None
     tests: Mapping[str, ErsTest] = field(default_factory=dict)
+    ready_at: datetime | None = None
 
 
 class ErsTerms(Contract[ErsMemory]):
@@ -227,17 +229,24 @@ class ErsTerms(Contract[ErsMemory]):
         last = end if call.end_at is None else min(end, call.end_at)
         return Interval(start, last) if last > start else None
 
-    def left_out(self, calls: Sequence[Call], grid: Grid) -> NDArray[np.bool_]:
+    def left_out(self, calls: Sequence[Call], grid: Grid, memory: ErsMemory) -> NDArray[np.bool_]:
         """The intervals that availability leaves out, shape (n,): those that a deployment or a test touches, from its dispatch to the hour
         by which the load must be ready again."""
-        out = np.zeros(len(grid), dtype=bool)
+        out = np.zeros(len(grid), dtype=bool) if memory.ready_at is None else grid.edges[:-1] < memory.ready_at.timestamp()
         for call in calls_in_force(calls, self.name):
             if call.kind in EVENTS:
                 first = (self.response_at(call) - self.response).timestamp()
-                back_s = 3600.0 * float(self.figure("return_h", call.start_at.date()))
-                last = np.inf if call.end_at is None else call.end_at.timestamp() + back_s
+                last = np.inf if call.end_at is None else self._ready_again(call.end_at).timestamp()
                 out |= (grid.edges[1:] > first) & (grid.edges[:-1] < last)
         return out
+
+    def ready_at(self, calls: Sequence[Call], until: datetime, before: datetime | None) -> datetime | None:
+        """When the load must be ready again after the events that are over at an instant; `before` is what was known of it so far."""
+        ended = [c.end_at for c in calls_in_force(calls, self.name) if c.kind in EVENTS and c.end_at is not None and c.end_at <= until]
+        return max([*map(self._ready_again, ended), *([before] if before else [])], default=None)
+
+    def _ready_again(self, recall: datetime) -> datetime:
+        return recall + timedelta(hours=float(self.figure("return_h", recall.date())))
 
     def events(self, calls: Sequence[Call], kind: CallKind, grid: Grid) -> list[Interval]:
         found = [self.sustained(c, grid.end) for c in calls_in_force(calls, self.name) if c.kind is kind]
@@ -260,10 +269,10 @@ class ErsTerms(Contract[ErsMemory]):
     # --- what a contract period is worth -----------------------------------------------------------------------------------------------
 
     def recalled(self, memory: ErsMemory, part: Term) -> ErsMemory:
-        """The memory of a contract period: nothing but the tests where it speaks of another one."""
+        """The memory of a contract period: nothing but events that are over where it speaks of another one."""
         if memory.term in (None, part.begins):
             return memory
-        return ErsMemory(load_before_mw=memory.load_before_mw, tests=memory.tests)
+        return ErsMemory(load_before_mw=memory.load_before_mw, tests=memory.tests, ready_at=memory.ready_at)
 
     def before(self, memory: ErsMemory, number: Any) -> TermTotals:
         totals = memory.obligated_h, memory.available_h, memory.gross_usd, memory.event_weight, memory.event_done

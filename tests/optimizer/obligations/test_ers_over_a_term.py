@@ -47,12 +47,13 @@ def real(load_mw, calls):
 
 
 def pieces(whole: Actuals, cuts, memory=None):
-    """The lines of each piece, settled with the pieces before it in memory, and the memory after the last."""
+    """The lines of each piece, settled with the pieces before it in memory and the calls in force in it, and the memory after the last."""
     ours, memory, found = contract(), memory or ErsMemory(), []
     for a, b in zip(cuts, cuts[1:], strict=False):
         part = replace(
             whole, grid=Grid(TERM.edges[a : b + 1]), energy_mwh={"g": whole.energy_mwh["g"][a:b]}, hash_ph_days={"g": [D(0)] * (b - a)},
             energy_price={POINT: [D(0)] * (b - a)}, hashprice=[D(45)] * (b - a), memory={"ers": memory},
+            calls=tuple(c for c in whole.calls if c.end_at.timestamp() > TERM.edges[a] and c.start_at.timestamp() < TERM.edges[b]),
         )  # fmt: skip
         found.append(list(ours.settle(part)))
         memory = ErsMemory.from_json(ours.remember(memory, part).to_json())
