@@ -7,7 +7,7 @@ from datetime import datetime
 from sqlalchemy import Engine
 
 from dispatch.settlement import versions
-from dispatch.settlement.contract_progress import billed_quantities, contract_progress
+from dispatch.settlement.contract_progress import billed_quantities, contract_findings, contract_progress
 from dispatch.settlement.counterfactuals import counterfactuals
 from dispatch.settlement.day_content import DayResults, day_content
 from dispatch.settlement.document import DayStatement
@@ -42,7 +42,7 @@ def settle_day(
     book, actuals = measured.setup.book, measured.actuals
     bill = settle(book, actuals)
     promises, breaches = promises_kept(book, actuals)
-    findings = day_findings(measured, bill, breaches)
+    findings = day_findings(measured, bill, [*breaches, *contract_findings(book, actuals, day)])
     strategies = counterfactuals(measured)
     differences = plan_differences(book, actuals, measured.record.plans)
     progress = contract_progress(book, actuals, day)

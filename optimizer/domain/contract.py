@@ -23,7 +23,7 @@ from optimizer.domain.formula import Bounds, Charge, Quantities
 from optimizer.domain.generator import Generator
 from optimizer.domain.market_rules import Dated
 from optimizer.domain.memory import Memory
-from optimizer.domain.money import Line
+from optimizer.domain.money import Finding, Line
 from optimizer.domain.obligation import Book, GroupLimit, SiteFault, StopPrice, Taken
 from optimizer.domain.quantities import ActualQuantities, lines
 from optimizer.domain.shortfall import Shortfall
@@ -129,6 +129,9 @@ class Contract(Written, Generic[M]):
         return ()
 
     def billed_quantities(self, its: Quantities[Any]) -> Iterable[BilledQuantity]:
+        return ()
+
+    def findings(self, before: M, after: M, day: OperatingDay) -> Iterable[Finding]:
         return ()
 
     def reasons(self, book: Book, program: Any, path: Any) -> Iterable[str]:

@@ -24,7 +24,7 @@ from optimizer.domain.formula import Bounds, Charge, Quantities
 from optimizer.domain.generator import Generator
 from optimizer.domain.market_rules import Dated
 from optimizer.domain.memory import Memory
-from optimizer.domain.money import Line
+from optimizer.domain.money import Finding, Line
 from optimizer.domain.shortfall import Shortfall
 from optimizer.domain.site import Scope, Site
 
@@ -209,6 +209,12 @@ class CountsQuantities(Protocol):
     def billed_quantities(self, its: Quantities[Any]) -> Iterable[BilledQuantity]: ...
 
 
+class ReportsFindings(Protocol):
+    """What a person should look at, because a day took its memory from `before` to `after`. Default: nothing."""
+
+    def findings(self, before: Any, after: Any, day: OperatingDay) -> Iterable[Finding]: ...
+
+
 class GivesReasons(Protocol):
     """Sentences that explain its part of a plan. Default: none."""
 
@@ -230,7 +236,8 @@ class FindsShortfalls(Protocol):
 class Obligation(
     WritesCharges, SettlesEnergy, SettlesHash, SettlesGeneration, RunsGenerator, LimitsLoad, StopsAtPrice, WeighsChanges, ForeseesPeaks,
     NeedsSettlementPoints, NeedsReservePrices, BelongsToMarket, SellsLoad, ExcludesOthers, PromisesReduction, NeedsOwnMeter,
-    ProtectsUptime, ChecksSite, FollowsRules, ShowsOptions, RemembersDays, Remembers, KnowsItsMemory, TellsProgress, CountsQuantities,
+    ProtectsUptime, ChecksSite, FollowsRules, ShowsOptions, RemembersDays, Remembers, KnowsItsMemory, TellsProgress, ReportsFindings,
+    CountsQuantities,
     GivesReasons, PricesShortfall, FindsShortfalls, Protocol,
 ):  # fmt: skip
     """One contract with every ability."""

@@ -24,6 +24,7 @@ from optimizer.domain.actuals import Actuals
 from optimizer.domain.calls import active, calls_in_force
 from optimizer.domain.formula import Bounds
 from optimizer.domain.memory import Memory
+from optimizer.domain.money import Finding
 from optimizer.domain.site import NotNegative, Positive, Written
 from optimizer.lp.program import Program
 
@@ -149,6 +150,19 @@ def remembered(
                 failed.add(call.start_at)
     last_mw = load[-1] if load[-1] == load[-1] else None
     return replace(memory, before_mw=last_mw, open=open_, deployed=_of_a_year(deployed, then), strikes=_of_a_year(failed, then))
+
+
+def struck(
+    name: str, before: ReserveMemory, after: ReserveMemory, day: OperatingDay, most: int, over_days: float, band: tuple[float, float]
+) -> Iterable[Finding]:
+    """The instructions that a day judged as failed, and that they disqualify."""
+    zone = day.market.tz
+    for at in sorted(set(after.strikes) - set(before.strikes)):
+        within = f"{100 * band[0]:g} to {100 * band[1]:g} %"
+        yield Finding("strike", f"{name}: the instruction of {at.astimezone(zone):%d %b %Y %H:%M} was not followed within {within} of it")
+    failed = len(strikes(after, day.end, over_days))
+    if failed >= most:
+        yield Finding("disqualified", f"{name}: {failed} failed instructions within {over_days:g} days disqualify it; it sells nothing")
 
 
 def _judged(then: Actuals, name: str) -> Iterable[Call]:

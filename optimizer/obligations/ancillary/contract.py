@@ -17,7 +17,7 @@ docs/rules.md#ancillary-services).
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -32,16 +32,17 @@ from optimizer.domain.contract import Contract
 from optimizer.domain.contract_progress import ContractProgress
 from optimizer.domain.formula import Bounds, Charge, Quantities
 from optimizer.domain.market_rules import days, figures, rule
+from optimizer.domain.money import Finding
 from optimizer.domain.reserve_awards import DAY_AHEAD
 from optimizer.domain.row_kind import RowKind
 from optimizer.domain.shortfall import Shortfall
 from optimizer.domain.site import NotNegative, Positive, Site
 from optimizer.lp.arrays import Yields
 from optimizer.lp.headroom import down_pool, highest_within, up_pool
-from optimizer.lp.phrases import hours, missing_rigs
 from optimizer.lp.program import Program
 from optimizer.lp.trajectory import Trajectory
 from optimizer.obligations.ancillary import day_ahead_sale
+from optimizer.obligations.ancillary.awards_not_carried import awards_not_carried
 from optimizer.obligations.ancillary.blocks import (
     ReserveBlock,
     ReserveMemory,
@@ -51,6 +52,7 @@ from optimizer.obligations.ancillary.blocks import (
     remembered,
     sold_all_or_nothing,
     strikes,
+    struck,
 )
 from optimizer.obligations.ancillary.products import ARMED, DOWN, OF_KIND, Product, two_settlements
 from optimizer.obligations.ancillary.set_point_deviation import deviation
@@ -146,8 +148,11 @@ class Ancillary(Contract[ReserveMemory]):
             return memory
         at, site = then.grid.start, then.site
         response = min(float(self._figure(f"ercot.as.{p}.response_min", site, at)) for p in self.products)
-        band = float(self._figure("ercot.nclr.band_low", site, at)), float(self._figure("ercot.nclr.band_high", site, at))
-        return remembered(memory, then, self.name, self.scope.names(site), response, band)
+        return remembered(memory, then, self.name, self.scope.names(site), response, self._band(OperatingDay.of(site.market, at).on))
+
+    def _band(self, on: date) -> tuple[float, float]:
+        """The least and the most of an instruction that may be delivered, as shares of it."""
+        return float(rule(self._rules, "ercot.nclr.band_low", on).value), float(rule(self._rules, "ercot.nclr.band_high", on).value)
 
     def disqualified(self, memory: ReserveMemory, at: datetime) -> bool:
         """Whether so many instructions failed that it may not sell."""
@@ -272,28 +277,19 @@ class Ancillary(Contract[ReserveMemory]):
                 f"{self.name}: strikes", len(strikes(memory, day.end, over_days)), "strikes", f"of {over_days:g} days; two disqualify"
             )
 
+    def findings(self, before: ReserveMemory, after: ReserveMemory, day: OperatingDay) -> Iterable[Finding]:
+        """Failed instructions of a load that is interrupted in blocks (blocks.py)."""
+        if self.block is None:
+            return ()
+        most, over_days = (rule(self._rules, f"ercot.nclr.{word}", day.on).value for word in ("strikes", "strikes_days"))
+        return struck(self.name, before, after, day, int(most), float(over_days), self._band(day.on))
+
     def shortfall_usd(self, program: Program, path: Trajectory, short_mw: Any) -> float:
         """What an instruction that is missed so far costs at the dearest of its reserve prices."""
         dearest = np.max([program.reserve_price(self.name, product) for product in self.products], axis=0)
         return float((short_mw * dearest * program.hours).sum())
 
     def shortfalls(self, program: Program, path: Trajectory) -> Iterable[Shortfall]:
-        """Awards a plan does not carry: megawatts, hours, what that costs, why, and the cheapest way out."""
-        for product in self.products:
-            promised, paid = program.awarded(self.name, product, DAY_AHEAD)
-            short = np.maximum(0.0, promised - path.offers.get((self.name, product), np.zeros(program.n)))
-            where = short > KEPT_MW
-            if not where.any():
-                continue
-            price = np.where(two_settlements(program, self._rules) > 0, program.reserve_price(self.name, product), paid)
-            most, why, repair = float(short.max()), "", f"release {short.max():.3g} MW"
-            gone, mw_per_rig = missing_rigs(program, self.scope.names(program.site), where)
-            under = [over for over, lacks in zip(program.grid.intervals, where, strict=True) if lacks]
-            if gone:
-                why, repair = f"{gone}; ", f"{repair} or restore {np.ceil(most / mw_per_rig):,.0f} rigs"
-            elif any(active(call, over) for call in program.calls_of(self.name) for over in under):
-                why = "it is deployed; "
-            elif self.hold == "economic":
-                why = "carrying it costs more than buying it back; "
-            usd = float((short * price * program.hours).sum())
-            yield Shortfall(f"{self.name} {product}", most, usd, f"{why}{repair}", hours(program.site.market, program.grid, where))
+        """Awards a plan does not carry (awards_not_carried.py)."""
+        economic = self.hold == "economic"
+        return awards_not_carried(program, path, self.name, self.scope.names(program.site), self.products, self._rules, economic)

@@ -29,7 +29,7 @@ from optimizer.domain.calls import active, calls_in_force
 from optimizer.domain.contract_progress import ContractProgress
 from optimizer.domain.formula import Bounds, Charge, Quantities
 from optimizer.domain.market_rules import days, rule
-from optimizer.domain.money import Line, decimal
+from optimizer.domain.money import Finding, Line, decimal
 from optimizer.domain.quantities import ActualQuantities, lines
 from optimizer.domain.site import Site
 from optimizer.domain.time_periods import period_at
@@ -163,6 +163,16 @@ class Ers(ErsTerms):
         most, over_days = int(self.figure("failed_tests", day.on)), int(self.figure("failed_tests_days", day.on))
         failed, how = self.failed_tests(kept.tests.values(), day.end), f"within {over_days} days; {most} leave nothing of the term"
         yield ContractProgress(f"{self.name}: failed tests in a row", failed, "tests", how)
+
+    def findings(self, before: ErsMemory, after: ErsMemory, day: OperatingDay) -> Iterable[Finding]:
+        """Tests that the day judged as failed, and that they leave nothing of the term."""
+        had = {id_ for id_, test in before.tests.items() if self.passed(test, day.start) is False}
+        new = {id_ for id_, test in after.tests.items() if self.passed(test, day.end) is False} - had
+        failed = self.failed_tests(after.tests.values(), day.end)
+        for id_ in sorted(new):
+            yield Finding("strike", f"{self.name}: test {id_} was failed; {failed} in a row")
+        if new and self.pays_nothing(after.tests.values(), day.end):
+            yield Finding("disqualified", f"{self.name}: {failed} failed tests in a row leave nothing of the term's pay")
 
     # --- the plan ---------------------------------------------------------------------------------------------------------------------
 

@@ -255,12 +255,19 @@ class ErsTerms(Contract[ErsMemory]):
     def failed_tests(self, tests: Iterable[ErsTest], at: datetime) -> int:
         """Failed tests in a row, the last of them ended by an instant, in the days before it that count."""
         on = at.date()
-        since, full = at - timedelta(days=float(self.figure("failed_tests_days", on))), float(self.figure("event_full", on))
+        since = at - timedelta(days=float(self.figure("failed_tests_days", on)))
         failed = 0
         for test in sorted(tests, key=lambda t: t.started_at):
-            if test.weight and test.started_at > since and test.ends_at is not None and test.ends_at <= at:
-                failed = 0 if test.done >= (full - ROUNDING) * test.weight else failed + 1
+            passed = self.passed(test, at)
+            if passed is not None and test.started_at > since:
+                failed = 0 if passed else failed + 1
         return failed
+
+    def passed(self, test: ErsTest, at: datetime) -> bool | None:
+        """Whether a test was passed; None when it has not ended by an instant, or nothing of it was metered."""
+        if test.ends_at is None or test.ends_at > at or not test.weight:
+            return None
+        return test.done >= (float(self.figure("event_full", test.started_at.date())) - ROUNDING) * test.weight
 
     def pays_nothing(self, tests: Iterable[ErsTest], at: datetime) -> bool:
         """Whether so many tests failed in a row that nothing of the term is paid."""

@@ -143,6 +143,12 @@ class Lmr(Contract[LmrMemory]):
             most = declared(its, self.name, self.baseline_mw or 0.0) - its.number(self.mw)
         return its.highest(load * within, np.arange(len(its.grid)), most * its.hours * within)
 
+    def _is_above(self, its: ActualQuantities, span: Interval) -> bool:
+        """Whether the load of any interval is above what may stay in a span, by more than meters are inexact."""
+        within = share(its, [span])
+        most = its.number(METER_SHARE * self.mw) * its.hours * within
+        return any(mwh > allowed for mwh, allowed in zip(self._missing(its, within), most, strict=True) if mwh == mwh)
+
     def _rsg(self, its: Quantities[Any], zero: Any) -> Any:
         if self.rsg_usd_per_mwh is not None:
             return zero + its.number(self.rsg_usd_per_mwh)
@@ -174,7 +180,8 @@ class Lmr(Contract[LmrMemory]):
         hours = {**kept.hours, **seen.hours}
         highest = max([kept.highest_mw, *seen.hours.values()])
         calls = calls_in_force(then.calls, self.name)
-        started = [c.id for c, _ in spans(calls, CallKind.DEPLOY, self.notice_min, then.grid.over)]
+        due_here = spans(calls, CallKind.DEPLOY, self.notice_min, then.grid.over)
+        missed = [c.id for c, span in due_here if self._is_above(its, span)]
         tests = dict(kept.tests)
         for call, span in spans(calls, CallKind.TEST, self.notice_min, then.grid.over):
             most = seen.highest_hour_within(span)
@@ -186,7 +193,8 @@ class Lmr(Contract[LmrMemory]):
         return LmrMemory(
             load_before_mw=memory.load_before_mw,
             season=last,
-            called=tuple(sorted({*kept.called, *started})),
+            called=tuple(sorted({*kept.called, *(c.id for c, _ in due_here)})),
+            missed=tuple(sorted({*kept.missed, *missed})),
             highest_mw=highest,
             hours={at: hours[at] for at in sorted(hours)[-KEPT_HOURS:]},
             tests=tests,
@@ -254,7 +262,7 @@ class Lmr(Contract[LmrMemory]):
         here = memory.of_season(season_start(day.on))
         used, allowed = len(here.called), self._allowed(day.on)
         if allowed is not None:
-            how = f"{used} of {allowed} of the {season(day.on)} answered"
+            how = f"{used} of {allowed} of the {season(day.on)} used, {used - len(here.missed)} answered"
             yield ContractProgress(f"{self.name}: calls left", max(0, allowed - used), "calls", how)
         if here.tests:
             yield ContractProgress(
@@ -278,7 +286,8 @@ class Lmr(Contract[LmrMemory]):
             yield f"{self.name}: call {call.id} is due from {begins:%a %H:%M} until {until}: at most {self.most_mw:.3f} MW"
         allowed, used = self._allowed(on), len(here.called)
         if allowed is not None:
-            yield f"{self.name}: {used} of {allowed} calls of this {season(on)} answered, {max(0, allowed - used)} left"
+            answered = used - len(here.missed)
+            yield f"{self.name}: {used} of {allowed} calls of this {season(on)} used, {answered} answered, {max(0, allowed - used)} left"
         if here.failed:
             yield f"{self.name}: the last test failed; the credit does not count until one is passed or the {season(on)} ends"
 

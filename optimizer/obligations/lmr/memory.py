@@ -23,6 +23,7 @@ class LmrMemory(Memory):
 
     season       its first day
     called       ids of the instructions in it
+    missed       ids of those of them in which the load was above what may stay
     highest_mw   the highest hourly demand
     hours        the load of the last hours, MW, by their beginning
     tests        by call id
@@ -31,6 +32,7 @@ class LmrMemory(Memory):
 
     season: date | None = None
     called: tuple[str, ...] = ()
+    missed: tuple[str, ...] = ()
     highest_mw: float = 0.0
     hours: Mapping[datetime, float] = field(default_factory=dict)
     tests: Mapping[str, LoadAtTest] = field(default_factory=dict)

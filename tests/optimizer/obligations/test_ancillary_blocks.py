@@ -126,6 +126,17 @@ def test_two_strikes_in_a_year_disqualify_and_are_told():
     assert (score.value, score.unit) == (2, "strikes")
 
 
+def test_a_failed_instruction_is_a_finding_and_the_second_disqualifies():
+    told, day = (drop(AT + 15 * MINUTE, AT + HOUR),), OperatingDay.of(Market.ERCOT, AT)
+    for before, kinds in ((ReserveMemory(), ["strike"]), (ReserveMemory(strikes=(AT - timedelta(days=300),)), ["strike", "disqualified"])):
+        after = followed(blocks(), [FULL / 4] * 5, told, before)
+        found = list(blocks().findings(before, after, day))
+        assert [f.kind for f in found] == kinds
+        assert "20 Aug 2026" in found[0].text and "was not followed within 95 to 150 % of it" in found[0].text
+        assert list(blocks().findings(after, after, day)) == found[1:], "told once, the disqualification as long as it holds"
+    assert "2 failed instructions within 365 days disqualify it" in found[1].text
+
+
 def test_what_each_kind_of_load_may_sell():
     for bad, words in (
         ({"kind": "nclr", "products": ("REGUP",), "block": ReserveBlock(min_mw=1)}, "REGUP is not sold by a load of kind 'nclr'"),

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from markets.facts import Call, CallKind
-from markets.grid import Grid, Market
+from markets.grid import Grid, Market, OperatingDay
 from optimizer.domain.actuals import Actuals
 from optimizer.domain.time_periods import TimePeriod
 from optimizer.obligations.ers.contract import Ers
@@ -81,6 +81,18 @@ def test_a_third_failed_test_takes_the_terms_pay_once():
     assert usd[:8] == [day] * 8 and usd[8] == -8 * day
     assert usd[9:] == [0] * (len(usd) - 9), "what the ninth day took is not taken again"
     assert contract().failed_tests(memory.tests.values(), LAST) == 3
+
+
+def test_a_failed_test_is_a_finding_and_the_third_says_what_it_costs():
+    day = OperatingDay(Market.ERCOT, TERM.intervals[by_operating_day()[4]].start.astimezone(Market.ERCOT.tz).date())
+    at = day.start + 19 * HOUR
+    failed = [ErsTest(at - timedelta(days=d), at - timedelta(days=d) + HOUR, 4.0, 0.0) for d in (9, 5)]
+    before = ErsMemory(tests={"t1": failed[0], "t2": failed[1]})
+    after = replace(before, tests={**before.tests, "t3": ErsTest(at, at + HOUR, 4.0, 0.0)})
+    first, second = contract().findings(before, after, day)
+    assert (first.kind, first.text) == ("strike", "ers: test t3 was failed; 3 in a row")
+    assert (second.kind, second.text) == ("disqualified", "ers: 3 failed tests in a row leave nothing of the term's pay")
+    assert not list(contract().findings(after, after, OperatingDay(Market.ERCOT, day.on + timedelta(days=1))))
 
 
 def test_a_test_across_midnight_utc_is_one_test():

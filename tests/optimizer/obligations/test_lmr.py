@@ -227,9 +227,19 @@ def test_it_remembers_the_calls_of_the_season_and_forgets_them_with_it():
     made = plan(
         miso(), (*BOOK, contract), outlook({HUB: [30.0]}, Grid.regular(NOON, NOON + HOUR, 60)), so_far(NOON, memory={"lmr": memory})
     )
-    assert "lmr: 2 of 5 calls of this summer answered, 3 left" in reasons(made)
+    assert "lmr: 2 of 5 calls of this summer used, 2 answered, 3 left" in reasons(made)
     fall = folded(contract, a_day(["20"] * 24, (), date(2025, 9, 1)), 24, memory)
     assert (fall.season, fall.called, fall.highest_mw) == (date(2025, 9, 1), (), 20.0)
+
+
+@pytest.mark.parametrize(("load", "answered"), [("4", 1), ("4.19", 1), ("4.3", 0), ("24", 0)])
+@pytest.mark.parametrize("hours", [1, 24])
+def test_a_call_counts_as_answered_at_or_below_the_level_only(load, answered, hours):
+    """20 MW registered, 4 may stay; a fiftieth of a MW over that is within a hundredth of what was promised."""
+    mw = ["24"] * 14 + ["4", load, "4", "4"] + ["24"] * 6
+    memory = folded(lmr(), a_day(mw, (call(est(7, 16, 14), est(7, 16, 18)),)), hours)
+    (left, *_) = lmr().progress(memory, OperatingDay(Market.MISO, date(2025, 7, 16)))
+    assert (left.value, left.how) == (4, f"1 of 5 of the summer used, {answered} answered")
 
 
 @pytest.mark.parametrize("hours", [1, 3, 24])
@@ -279,10 +289,10 @@ def test_how_the_season_stands():
     tests = {"t1": LoadAtTest(20.0, 9.0)}
     memory = LmrMemory(season=date(2025, 6, 1), called=("e1",), tests=tests, failed=True)
     found = {s.name: s for s in lmr().progress(memory, OperatingDay(Market.MISO, date(2025, 7, 16)))}
-    assert (found["lmr: calls left"].value, found["lmr: calls left"].how) == (4, "1 of 5 of the summer answered")
+    assert (found["lmr: calls left"].value, found["lmr: calls left"].how) == (4, "1 of 5 of the summer used, 1 answered")
     assert found["lmr: last test"].value == 0
     (fall,) = lmr().progress(memory, OperatingDay(Market.MISO, date(2025, 9, 2)))
-    assert (fall.value, fall.how) == (3, "0 of 3 of the fall answered")
+    assert (fall.value, fall.how) == (3, "0 of 3 of the fall used, 0 answered")
 
 
 # --- the law, and what is refused ---------------------------------------------------------------------------------------------------------
