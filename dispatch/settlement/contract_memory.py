@@ -15,7 +15,7 @@ from dispatch.site_file.setup import Setup
 from dispatch.store.journal import SqlJournal
 from dispatch.store.tables import journal, reading
 from dispatch.store.telemetry import Telemetry
-from markets.facts import Call, SystemLoad
+from markets.facts import SystemLoad
 from markets.forecasting.peaks import coincident_peak_share, newest, peak_span
 from markets.grid import Grid, Interval
 from markets.outlook import PeakWindow
@@ -26,10 +26,12 @@ from optimizer.domain.money import decimal
 
 @dataclass(frozen=True, slots=True)
 class PriorPeriod:
-    """What a day's bill needs of the time before it, as in Actuals: peak_share by metered interval, memory by obligation."""
+    """What a day's bill needs of the time before it, as in Actuals: peak_share by metered interval, memory by obligation, and by call id
+    the load before its notice, MW."""
 
     peak_share: Mapping[PeakWindow, Sequence[Decimal]] = field(default_factory=dict)
     memory: Mapping[str, Memory] = field(default_factory=dict)
+    at_notice_mw: Mapping[str, float] = field(default_factory=dict)
 
 
 def prior_period(engine: Engine, telemetry: Telemetry, setup: Setup, grid: Grid, known_at: datetime | None) -> PriorPeriod:
@@ -39,20 +41,6 @@ def prior_period(engine: Engine, telemetry: Telemetry, setup: Setup, grid: Grid,
     share = {window: coincident_peak_share(loads, grid, setup.site.market, window).values for window in windows}
     exact = {window: [decimal(float(v)) for v in values] for window, values in share.items()}
     return PriorPeriod(exact, memories_before(engine, telemetry, setup, grid.start, known_at))
-
-
-def loads_at_notice(setup: Setup, calls: Sequence[Call], grid: Grid, energy_mwh: Mapping[str, Sequence[Decimal]]) -> dict[str, float]:
-    """By call id, the metered load of the called contract's scope in the last full interval before the notice, MW; left out where the grid
-    or the meters do not know it."""
-    scopes = {o.name: o.scope.names(setup.site) for o in setup.book}
-    loads: dict[str, float] = {}
-    for call in calls:
-        at = grid.index(call.notice_at) - 1 if call.notice_at in grid.over else -1
-        if at >= 0 and call.obligation in scopes:
-            mwh = sum((energy_mwh[group][at] for group in scopes[call.obligation]), Decimal(0))
-            if not mwh.is_nan():
-                loads.setdefault(call.id, float(mwh) / grid.intervals[at].hours)
-    return loads
 
 
 def _system_loads(engine: Engine, span: Interval, known_at: datetime | None) -> tuple[SystemLoad, ...]:

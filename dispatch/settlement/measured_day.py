@@ -7,10 +7,11 @@ from datetime import datetime
 
 from sqlalchemy import Engine
 
-from dispatch.settlement.contract_memory import PriorPeriod, loads_at_notice, prior_period
+from dispatch.settlement.contract_memory import PriorPeriod, prior_period
 from dispatch.settlement.day_journal import DayRecord, read_day
 from dispatch.settlement.day_load import DayLoad, load_of, outside_celsius, read_load, run_intervals
 from dispatch.settlement.generation import Generated, generated
+from dispatch.settlement.load_at_notice import loads_at_notice
 from dispatch.settlement.metering import MeteredLoad, metered_load
 from dispatch.settlement.prices import DayPrices, day_prices
 from dispatch.site_file.load import setup_from_document
@@ -73,6 +74,7 @@ def measure_day(engine: Engine, telemetry: Telemetry, day: OperatingDay, setup: 
     write_rollups(engine, list(made.rollups(grid)))
     meters = metered_load(engine, site, grid, known_at, load.energy_mwh, (behind_meters, made.mwh), load.estimated)
     meters = meters.without(load.not_run)
+    prior = replace(prior, at_notice_mw=loads_at_notice(engine, setup, record.calls, grid, meters.energy_mwh, known_at))
     actuals = _actuals(setup, record, grid, load, prices, meters, prior, made)
     newest = max((at for at in (prices.known_at, meters.known_at) if at), default=None)
     return MeasuredDay(setup, record, load, prices, meters, actuals, temperature_c, newest)
@@ -108,7 +110,7 @@ def _actuals(
         price_source={point: p.source for point, p in prices.energy.items()},
         estimated=meters.estimated,
         peak_share=prior.peak_share,
-        memory=complete_memories(setup.book, prior.memory, loads_at_notice(setup, record.calls, grid, meters.energy_mwh), made.memory),
+        memory=complete_memories(setup.book, prior.memory, prior.at_notice_mw, made.memory),
         generated_mwh=made.mwh,
         reserve_price={product: p.values for product, p in prices.reserve.items()},
     )

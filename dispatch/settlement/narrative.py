@@ -23,6 +23,7 @@ from optimizer.domain.site import RigGroup, Site
 ACTION_ON = {
     "missing-data": "Find the missing figures: the intervals without them are not billed here, and the market will bill them.",
     "call-not-kept": "Tell the QSE or the program's contact why the instruction was not kept; /api/v1/events/ID has the event's evidence.",
+    "call-not-judged": "Import the meter's intervals before the notice (`loadstone meter import`), so that the reduction can be judged.",
     "strike": "Find out why the instruction was not followed, before the next one: enough failures disqualify.",
     "disqualified": "Tell the QSE that the resource is disqualified, and ask how it is reinstated; offer nothing of it until then.",
     "meter-export": "Check the direction and the channel of the meter, or set `export_mw` of the meter where energy may flow out.",

@@ -8,8 +8,9 @@ from decimal import Decimal
 
 from dispatch.settlement.document import PromiseRow, Span
 from markets import counted
+from markets.facts import CallKind
 from optimizer.domain.actuals import Actuals
-from optimizer.domain.calls import calls_in_force
+from optimizer.domain.calls import active, calls_in_force
 from optimizer.domain.money import Finding, cents
 from optimizer.domain.obligation import Obligation
 from optimizer.settlement.performance import Promise, promises
@@ -20,7 +21,7 @@ def promises_kept(book: Sequence[Obligation], actuals: Actuals) -> tuple[list[Pr
     rows: list[PromiseRow] = []
     breaches: list[Finding] = []
     for promise in promises(book, actuals):
-        breaches += _breaches(promise)
+        breaches += [*_breaches(promise), *_not_judged(next(o for o in book if o.name == promise.obligation), actuals)]
         rows.append(
             {
                 "obligation": promise.obligation,
@@ -44,6 +45,18 @@ def _breaches(promise: Promise) -> Iterable[Finding]:
         most = max(off_mw, key=abs)
         side = "above" if most > 0 else "below"
         yield Finding("call-not-kept", f"{reason}: the load was up to {abs(most):.3f} MW {side} that in {counted(len(off_mw), 'interval')}")
+
+
+def _not_judged(obligation: Obligation, actuals: Actuals) -> Iterable[Finding]:
+    """Called reductions from a load that nobody metered: they bind nothing, so that no interval can break them."""
+    memory = obligation.memory_from(actuals.memory)
+    for call in calls_in_force(actuals.calls, obligation.name):
+        if call.kind is not CallKind.DEPLOY or call.mw_delta is None or call.id in memory.load_before_mw:
+            continue
+        here = [over for over in actuals.grid.intervals if active(call, over)]
+        if here and all(obligation.bounds(actuals.site, memory, [call], over).cap_mw == float("inf") for over in here):
+            what = f"call {call.id} of {call.source}: the load before its notice is not known"
+            yield Finding("call-not-judged", f"{what}, so that its reduction of {abs(call.mw_delta):.3f} MW is not judged")
 
 
 def _spans(actuals: Actuals, obligation: str) -> list[Span]:

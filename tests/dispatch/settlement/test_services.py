@@ -122,3 +122,38 @@ def test_a_reduction_is_judged_from_the_load_at_its_notice(tmp_path: Path) -> No
     site_day.seen()
     (promise,) = [p for p in site_day.settle()["promises"] if p["obligation"] == "power"]
     assert not promise["kept"] and float(promise["broken"][0]["mw"]) == pytest.approx(0.02, abs=1e-3)
+
+
+INTERRUPTIBLE = """
+[[obligations]]
+type = "ancillary"
+kind = "nclr"
+products = ["ECRS"]
+block = { min_mw = 0.01 }
+"""
+
+
+@pytest.mark.parametrize("metered", [True, False])
+def test_an_instruction_told_the_day_before_is_judged_from_the_load_then(tmp_path: Path, metered: bool) -> None:
+    """Told at 23:50 for 02:00 to 04:00, and nothing is dropped: a shortfall, a strike, and something to do."""
+    site_day = HandMadeDay.of(tmp_path / "late", ON, extra=INTERRUPTIBLE)
+    notice, start = site_day.day.start - timedelta(minutes=10), site_day.day.start + timedelta(hours=2)
+    header = {"source": "qse", "known_at": notice, "id": "late", "version": 1, "obligation": "ancillary", "kind": CallKind.DEPLOY}
+    told = Call(**header, notice_at=notice, start_at=start, end_at=start + timedelta(hours=2), mw_delta=-0.02)
+    if metered:
+        before = Interval(site_day.day.start - timedelta(minutes=30), site_day.day.start - timedelta(minutes=15))
+        write_rollups(
+            site_day.engine,
+            [Rollup(group, before, mwh, decimal(0), 1, 0.0) for group, mwh in (("a", decimal(0.0075)), ("b", decimal(0.0042)))],
+        )
+    site_day.facts.append(told)
+    site_day.prices(lambda n: 30.0)
+    site_day.run_all()
+    site_day.seen()
+    document = site_day.settle()
+    (promise,) = [p for p in document["promises"] if p["obligation"] == "ancillary"]
+    kinds = [f["kind"] for f in document["findings"]]
+    assert promise["kept"] is not metered and ("call-not-kept" in kinds) is metered
+    assert ("call-not-judged" in kinds) is not metered
+    assert "strike" in kinds, "judged by the interval before its start"
+    assert any("Find out why the instruction was not followed" in text for text in document["narrative"]["actions"])
