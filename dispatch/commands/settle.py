@@ -41,6 +41,9 @@ Version = Annotated[int | None, typer.Option("--version", min=1, help="Print thi
 Received = Annotated[
     Path | None, typer.Option("--statement", metavar="FILE", help="Received statement or invoice to compare with; it is kept.")
 ]
+Tenant = Annotated[
+    str | None, typer.Option("--tenant", metavar="NAME", help="The statement of one tenant: its rigs, its hosting agreements, its uptime.")
+]
 Formats = Annotated[str, typer.Option("--format", help=f"File formats to write, separated by commas: {', '.join(FORMATS)}.")]
 Out = Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Folder for the files. Default: `settlements` in the data folder.")]
 
@@ -52,12 +55,13 @@ def settle(
     version: Version = None,
     statement: Received = None,
     map_: Map = None,
+    tenant: Tenant = None,
     format_: Formats = ALL_FORMATS,
     out_: Out = None,
     as_json: Json = False,
 ) -> None:
     """Settle a day and print what it earned and cost; by default the newest version with its change from the one before."""
-    _check_options(known_at, version, map_, statement)
+    _check_options(known_at, version, map_, statement, tenant)
     formats = _formats(format_)
     span = _span(date_)
     on = None if span or date_ == LATEST else day(date_, "DATE")
@@ -67,9 +71,9 @@ def settle(
     folder = out_ or data / "settlements"
     received = import_received(engine, setup, statement, map_) if statement else None
     if span:
-        document, lines, found = _settle_span(engine, setup, data, span, known, folder, formats)
+        document, lines, found = _settle_span(engine, setup, data, span, known, tenant, folder, formats)
     else:
-        document, lines, found = _settle_day(engine, setup, data, on, known, version, folder, formats)
+        document, lines, found = _settle_day(engine, setup, data, on, known, version, tenant, folder, formats)
     if received is not None:
         comparison = compare_with_received(engine, setup, data, received, known)
         document = {**document, "received": comparison}
@@ -80,7 +84,9 @@ def settle(
         raise Ended(FINDINGS)
 
 
-def _check_options(known_at: str | None, version: int | None, map_: Path | None, statement: Path | None) -> None:
+def _check_options(known_at: str | None, version: int | None, map_: Path | None, statement: Path | None, tenant: str | None) -> None:
+    if tenant is not None and statement is not None:
+        raise Ended(WRONG, "--tenant and --statement cannot be used together: a received statement is the site's")
     if known_at and version:
         raise Ended(WRONG, "--known-at and --version cannot be used together")
     if map_ is not None and statement is None:
@@ -111,16 +117,19 @@ def _settle_day(
     on: date | None,
     known: datetime | None,
     version: int | None,
+    tenant: str | None,
     folder: Path,
     formats: tuple[str, ...],
 ) -> tuple[Mapping[str, Any], list[str], bool]:
     from dispatch.reports.write import write_day
     from dispatch.settlement.requested_days import newest_day, settle_requested_day
+    from dispatch.settlement.tenant_statement import tenant_statement
     from dispatch.store.telemetry import Telemetry
 
     on = on or newest_day(engine, setup.site.market)
     try:
         document = settle_requested_day(engine, Telemetry(data / "telemetry", setup.site), setup, on, known, version)
+        document = tenant_statement(document, setup, tenant) if tenant is not None else document
     except LookupError as error:
         raise Ended(WRONG, f"{on}: {error.args[0] if error.args else error}") from None
     written = write_day(document, folder, formats)
@@ -128,14 +137,21 @@ def _settle_day(
 
 
 def _settle_span(
-    engine: Engine, setup: Setup, data: Path, span: tuple[date, date], known: datetime | None, folder: Path, formats: tuple[str, ...]
+    engine: Engine,
+    setup: Setup,
+    data: Path,
+    span: tuple[date, date],
+    known: datetime | None,
+    tenant: str | None,
+    folder: Path,
+    formats: tuple[str, ...],
 ) -> tuple[Mapping[str, Any], list[str], bool]:
     from dispatch.reports.write import write_month
     from dispatch.settlement.requested_days import settle_span
     from dispatch.store.telemetry import Telemetry
 
     try:
-        settled = settle_span(engine, Telemetry(data / "telemetry", setup.site), setup, span, known)
+        settled = settle_span(engine, Telemetry(data / "telemetry", setup.site), setup, span, known, tenant)
     except LookupError as error:
         raise Ended(WRONG, str(error.args[0])) from None
     written = write_month(settled.document, folder, formats)

@@ -97,7 +97,8 @@ def heading(statement: DayStatement) -> str:
     stage, kind = statement["stage"], "shadow settlement"
     if stage != BEFORE_THE_FIRST:
         kind = f"settlement after {stage} ({statement_type(stage)})"
-    return f"{statement['site']} · {statement['market'].upper()} · {kind}, {version}"
+    whose = f" · tenant {statement['tenant']}" if "tenant" in statement else ""
+    return f"{statement['site']}{whose} · {statement['market'].upper()} · {kind}, {version}"
 
 
 def footing(statement: DayStatement) -> list[str]:
@@ -116,6 +117,8 @@ def footing(statement: DayStatement) -> list[str]:
 def month_flags(statement: MonthStatement) -> list[str]:
     """What a reader must see before any figure of several days."""
     out = [SYNTHETIC] if statement["synthetic"] else []
+    if "tenant" in statement:
+        out.append(f"STATEMENT OF TENANT {statement['tenant']}: its rigs and its hosting agreements alone.")
     if missing := statement["missing"]:
         were = "was" if len(missing) == 1 else "were"
         days = counted(len(missing), "DAY", "DAYS")

@@ -49,7 +49,7 @@ BANDS = TableStyle(
 
 def as_pdf(statement: DayStatement) -> bytes:
     """The day's statement on A4."""
-    drawn = charts(statement)
+    drawn = {} if "tenant" in statement else charts(statement)
     story: list[Flowable] = [*_first_page(statement), PageBreak()]
     for name in ("load", "waterfall", "promises"):
         if name in drawn:
@@ -192,6 +192,8 @@ def _comparisons(d: DayStatement) -> list[Flowable]:
     gap = _by_cause(d["foresight_gap"])
     if gap:
         out += [Paragraph("Compared with perfect foresight, by cause", SECTION), table(["Cause", "$"], gap, (5, 1), wrap=(0,))]
+    if "tenant" in d:
+        return out
     rows = [["Planned", amount(d["planned_net_usd"])], *_by_cause(d["differences"]), ["Actual", amount(d["net_usd"])]]
     return [*out, Paragraph("Compared with the plans in force, by cause", SECTION), table(["Cause", "$"], rows, (5, 1), wrap=(0,))]
 

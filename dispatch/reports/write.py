@@ -7,6 +7,7 @@ import csv
 import io
 import json
 import os
+import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -28,7 +29,9 @@ def write_day(statement: DayStatement, folder: Path, formats: Sequence[str] = AL
 
 def write_month(statement: MonthStatement, folder: Path, formats: Sequence[str] = ALL) -> list[Path]:
     """The same of several days added up: `folder/FROM_TO/settlement.FORMAT`."""
-    return _write(statement, folder / f"{statement['from']}_{statement['to']}", "settlement", MONTH_FORMATS, formats)
+    return _write(
+        statement, folder / f"{statement['from']}_{statement['to']}", f"settlement{_of_tenant(statement)}", MONTH_FORMATS, formats
+    )
 
 
 def _write(
@@ -47,9 +50,16 @@ def _write(
 
 def stem(statement: DayStatement) -> str:
     """The name of a version's files; a statement that is not kept is named by what was known."""
+    whose = _of_tenant(statement)
     if statement["version"]:
-        return f"settlement-v{statement['version']}"
-    return "settlement-as-of-" + str(statement["known_at"])[:19].replace(":", "") + "Z"
+        return f"settlement-v{statement['version']}{whose}"
+    return "settlement-as-of-" + str(statement["known_at"])[:19].replace(":", "") + f"Z{whose}"
+
+
+def _of_tenant(statement: DayStatement | MonthStatement) -> str:
+    """The end of a file's name: "-tenant-NAME" in letters and digits, empty for the site's own statement."""
+    tenant = statement.get("tenant", "")
+    return f"-tenant-{re.sub('[^A-Za-z0-9_.-]+', '-', tenant)}" if tenant else ""
 
 
 def as_json(statement: DayStatement | MonthStatement) -> str:
@@ -77,11 +87,12 @@ def as_html(statement: DayStatement) -> str:
 
     from dispatch.reports.charts import as_svg, charts
 
-    drawn = [(caption, Markup(as_svg(drawing, name))) for name, (caption, drawing) in charts(statement).items()]
+    known = {} if "tenant" in statement else charts(statement)
+    drawn = [(caption, Markup(as_svg(drawing, name))) for name, (caption, drawing) in known.items()]
     return _page(
         "day.html",
         d=statement,
-        charts=drawn,
+        drawn=drawn,
         heading=labels.heading(statement),
         flags=labels.flags(statement),
         footing=labels.footing(statement),

@@ -140,7 +140,7 @@ def _intervals(sheet: Worksheet, d: DayStatement, bold: Any) -> None:
     first = ("start", "label", "load_mw", "energy_mwh", "hash_ph_days", "net_usd")
     head = (*first, *(f"{p} usd_per_mwh" for p in points), "hashprice usd_per_ph_day", "unread")
     rows = [
-        [row["start"], row["label"], _number(row["load_mw"]), _number(row["energy_mwh"]), _number(row["hash_ph_days"]),
+        [row["start"], row["label"], _number(row["load_mw"]), _number(row["energy_mwh"]), _number(row["hash_ph_days"] or None),
          _number(row["net_usd"]), *(_number(row["price_usd_per_mwh"][p]) for p in points),
          _number(row["hashprice_usd_per_ph_day"]), row["unread"]]
         for row in d["intervals"]

@@ -7,7 +7,7 @@ ISO 8601 with offset. A document is its own JSON: `to_json` and `from_json` are 
 from __future__ import annotations
 
 import json
-from typing import Any, TypedDict, cast
+from typing import Any, NotRequired, TypedDict, cast
 
 from dispatch.settlement.document_rows import BilledQuantityRow, ChargeRow, GroupRow, LineRow
 
@@ -135,8 +135,10 @@ _Bounds = TypedDict("_Bounds", {"from": str, "to": str})
 
 
 class DayContent(_Bounds):
-    """A day's statement without its place among the versions: the same inputs give the same content."""
+    """A day's statement without its place among the versions: the same inputs give the same content. `tenant` is on the statement of one
+    tenant alone."""
 
+    tenant: NotRequired[str]
     date: str
     market: str
     site: str
@@ -205,6 +207,7 @@ class PromiseSum(TypedDict):
 class MonthStatement(_Bounds):
     """A month, or any span of days, added up from the days' statements; `partial` and `missing` are dates, `foresight_gap` is by cause."""
 
+    tenant: NotRequired[str]
     market: str
     site: str
     synthetic: bool

@@ -28,7 +28,8 @@ def add_up(days: Sequence[DayStatement], first: date, last: date) -> MonthStatem
     span = [(first + timedelta(days=n)).isoformat() for n in range((last - first).days + 1)]
     totals = _summed(d["totals"] for d in days)
     gap = _summed({row["cause"]: row["exact_usd"] for row in d["foresight_gap"]} for d in days)
-    return {
+    tenant = days[0].get("tenant")
+    summed: MonthStatement = {
         "from": first.isoformat(),
         "to": last.isoformat(),
         "market": days[0]["market"],
@@ -43,13 +44,14 @@ def add_up(days: Sequence[DayStatement], first: date, last: date) -> MonthStatem
         "accrued_usd": f"{sum((Decimal(d.get('accrued_usd', '0')) for d in days), ZERO):.2f}",
         "net_usd": f"{sum((Decimal(d['net_usd']) for d in days), ZERO):.2f}",
         "net_exact_usd": plain(sum((Decimal(d["net_exact_usd"]) for d in days), ZERO)),
-        "figures": [*_unit_costs(days, totals), *_blocks(days), *_progress(days)],
+        "figures": [*(_volumes(days) if tenant else _unit_costs(days, totals)), *_blocks(days), *_progress(days)],
         "counterfactuals": _to_cents(_strategies(days)),
         "foresight_gap": _to_cents(gap),
         "promises": _promises(days),
         "days": [_cited(d) for d in days],
         "actions": list(dict.fromkeys(text for d in days for text in d["narrative"]["actions"])),
     }
+    return {**summed, "tenant": tenant} if tenant else summed
 
 
 def _name(charge: ChargeRow) -> str:
@@ -85,13 +87,17 @@ def _strategies(days: Sequence[DayStatement]) -> dict[str, Decimal]:
     return _summed({name: value["net_usd"] for name, value in d["counterfactuals"].items()} for d in days)
 
 
+def _volumes(days: Sequence[DayStatement]) -> Iterable[Figure]:
+    yield _figure("energy", sum((Decimal(d["energy_mwh"]) for d in days), ZERO), "MWh")
+    yield _figure("hashing", sum((Decimal(d["hash_ph_days"]) for d in days), ZERO), "PH/s-days")
+
+
 def _unit_costs(days: Sequence[DayStatement], totals: Mapping[str, Decimal]) -> Iterable[Figure]:
     """Energy and hashing, what a kWh cost all in, what a PH/s-day cost and brought, and the fleet's efficiency."""
     energy_mwh = sum((Decimal(d["energy_mwh"]) for d in days), ZERO)
     hash_ph_days = sum((Decimal(d["hash_ph_days"]) for d in days), ZERO)
     cost = -sum((usd for name, usd in totals.items() if not name.startswith(HASHING)), ZERO)
-    yield _figure("energy", energy_mwh, "MWh")
-    yield _figure("hashing", hash_ph_days, "PH/s-days")
+    yield from _volumes(days)
     if energy_mwh:
         cents_per_kwh = 100 * cost / (1000 * energy_mwh)
         yield _figure("all-in cost of energy", cents_per_kwh, "cents/kWh", "every charge but hashing, less what contracts paid")

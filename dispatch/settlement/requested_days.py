@@ -12,6 +12,7 @@ from sqlalchemy import Engine
 from dispatch.settlement.day import settle_day
 from dispatch.settlement.document import DayStatement, MonthStatement
 from dispatch.settlement.month import add_up
+from dispatch.settlement.tenant_statement import tenant_statement
 from dispatch.site_file.setup import Setup
 from dispatch.store import JournalBroken
 from dispatch.store.journal import SqlJournal
@@ -68,8 +69,11 @@ def settle_requested_day(
     return settle_day(engine, telemetry, OperatingDay(setup.site.market, on), setup, known_at=known_at, version=version)
 
 
-def settle_span(engine: Engine, telemetry: Telemetry, setup: Setup, span: tuple[date, date], known_at: datetime | None) -> SpanSettlement:
-    """Settle each day from the first to the last of `span` and add them up. Raises LookupError when no day of it was run."""
+def settle_span(
+    engine: Engine, telemetry: Telemetry, setup: Setup, span: tuple[date, date], known_at: datetime | None, tenant: str | None = None
+) -> SpanSettlement:
+    """Settle each day from the first to the last of `span` and add them up, or what one tenant has of them. Raises LookupError when no day
+    of it was run, or no rig is the tenant's."""
     first, last = span
     settled, missing = [], {}
     for on in (first + timedelta(days=n) for n in range((last - first).days + 1)):
@@ -79,4 +83,6 @@ def settle_span(engine: Engine, telemetry: Telemetry, setup: Setup, span: tuple[
             missing[on] = str(error.args[0] if error.args else error)
     if not settled:
         raise LookupError(f"no day from {first} to {last} was run")
+    if tenant is not None:
+        settled = [tenant_statement(d, setup, tenant) for d in settled]
     return SpanSettlement(add_up(settled, first, last), missing)

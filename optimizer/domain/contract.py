@@ -128,6 +128,9 @@ class Contract(Written, Generic[M]):
     def progress(self, memory: M, day: OperatingDay) -> Iterable[ContractProgress]:
         return ()
 
+    def tenant(self, site: Site) -> str | None:
+        return None
+
     def billed_quantities(self, its: Quantities[Any]) -> Iterable[BilledQuantity]:
         return ()
 

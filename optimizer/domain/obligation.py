@@ -203,6 +203,12 @@ class TellsProgress(Protocol):
     def progress(self, memory: Any, day: OperatingDay) -> Iterable[ContractProgress]: ...
 
 
+class BillsTenant(Protocol):
+    """The tenant whose agreement it is, so that its lines are on the tenant's own statement. Default: None, it is the site's own."""
+
+    def tenant(self, site: Site) -> str | None: ...
+
+
 class CountsQuantities(Protocol):
     """Quantities behind its bill that its lines do not show, exact, over what happened. Default: none."""
 
@@ -237,8 +243,7 @@ class Obligation(
     WritesCharges, SettlesEnergy, SettlesHash, SettlesGeneration, RunsGenerator, LimitsLoad, StopsAtPrice, WeighsChanges, ForeseesPeaks,
     NeedsSettlementPoints, NeedsReservePrices, BelongsToMarket, SellsLoad, ExcludesOthers, PromisesReduction, NeedsOwnMeter,
     ProtectsUptime, ChecksSite, FollowsRules, ShowsOptions, RemembersDays, Remembers, KnowsItsMemory, TellsProgress, ReportsFindings,
-    CountsQuantities,
-    GivesReasons, PricesShortfall, FindsShortfalls, Protocol,
+    BillsTenant, CountsQuantities, GivesReasons, PricesShortfall, FindsShortfalls, Protocol,
 ):  # fmt: skip
     """One contract with every ability."""
 

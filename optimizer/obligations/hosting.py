@@ -75,6 +75,11 @@ class Hosting(Contract[UptimeMemory]):
             raise ValueError("uptime and credit_usd_per_mwh need each other: a promise without a price has no effect")
         return self
 
+    def tenant(self, site: Site) -> str | None:
+        """The tenant of its rigs; None when they are of several."""
+        tenants = {site.group(name).tenant for name in self.scope.names(site)}
+        return tenants.pop() if len(tenants) == 1 else None
+
     def settles_hash(self, site: Site) -> Mapping[str, Interval | None]:
         """The tenant's rigs hash for the tenant."""
         return dict.fromkeys(self.scope.names(site), None)
