@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from datetime import date
 from decimal import Decimal as D
 from pathlib import Path
@@ -81,3 +83,21 @@ def test_a_name_that_no_rig_has_is_refused(day: tuple[HandMadeDay, dict]) -> Non
     made, document = day
     with pytest.raises(LookupError, match="no rig group belongs to tenant 'acm'; tenants of the site: acme, own, rival"):
         tenant_statement(document, made.setup, "acm")
+
+
+def test_the_command_writes_the_tenants_statement(day: tuple[HandMadeDay, dict]) -> None:
+    made, _ = day
+
+    def settled(*words: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "dispatch.cli", "settle", *words, "--data", str(made.folder), "--format", "json"]
+        return subprocess.run(command, capture_output=True, text=True, timeout=120)
+
+    answer = settled(ON.isoformat(), "--tenant", "acme", "--json")
+    document = json.loads(answer.stdout)
+    assert answer.returncode == 0 and document["tenant"] == "acme"
+    assert {line["obligation"] for line in document["lines"]} == {"hosting-acme"}
+    assert (made.folder / "settlements" / ON.isoformat() / "settlement-v1-tenant-acme.json").is_file()
+    refused = settled(ON.isoformat(), "--tenant", "nobody")
+    assert refused.returncode == 2 and "no rig group belongs to tenant 'nobody'" in refused.stderr
+    month = json.loads(settled("2026-07", "--tenant", "acme", "--json").stdout)
+    assert (month["tenant"], month["net_usd"]) == ("acme", document["net_usd"])
