@@ -136,11 +136,11 @@ class Call(Fact):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Award(Fact):
-    """Capacity sold: MW of a product over an interval at a clearing price, $ per MW and hour."""
+    """Capacity sold: MW of a product over an interval at a clearing price, $ per MW and hour; None until the market publishes it."""
 
     obligation: str
     product: str
     market: str
     over: Interval
     mw: float
-    mcpc_usd_per_mw_h: float
+    mcpc_usd_per_mw_h: float | None

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from dispatch.commands import WRONG, Data, Ended, Json, ledger, out, setup_of_ledger, table
 from markets import counted
+
+if TYPE_CHECKING:
+    from dispatch.signals.acceptance import Kind
 
 calls = typer.Typer(no_args_is_help=True, help="Calls: instructions to the site under a contract.")
 awards = typer.Typer(no_args_is_help=True, help="Awards: capacity sold, or a baseline.")
@@ -30,7 +33,7 @@ def add_awards(file: File, data: Data = Path("data"), as_json: Json = False) -> 
     _add("award", file, data, as_json)
 
 
-def _add(kind: str, file: Path, data: Path, as_json: bool) -> None:
+def _add(kind: Kind, file: Path, data: Path, as_json: bool) -> None:
     from dispatch.signals.documents import InvalidDocument
     from dispatch.signals.watched_folder import post_file
     from dispatch.store.inbox import Inbox

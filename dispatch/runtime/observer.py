@@ -209,7 +209,7 @@ def _read_row(row: InboxRow, state: State, at: datetime, facts: list[Fact], hold
     if row.kind == "call":
         facts.append(parse_call(row.document, state.setup.book, at))
     elif row.kind == "award":
-        facts.append(parse_award(row.document, state.setup.book, at))
+        facts.append(parse_award(row.document, state.site, state.setup.book, at))
     else:
         holds.append(parse_hold({"id": f"hold-{row.id}", **row.document}, state.site, row.key_name))
 

@@ -1,9 +1,11 @@
-"""Settles each operating day after it has ended, and again when one of its prices or meter readings changes, in a thread of its own."""
+"""Settles each operating day after it has ended, and again when a price or a meter reading of it changes or a call or an award of it comes
+late, in a thread of its own."""
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -12,8 +14,9 @@ from sqlalchemy import Engine
 
 from dispatch.decide.state import State
 from dispatch.settlement.document import DayStatement
+from dispatch.settlement.signals import last_journal_row, spans_received_since
 from dispatch.site_file.setup import Setup
-from dispatch.store import LedgerUnavailable
+from dispatch.store import JournalBroken, LedgerUnavailable
 from dispatch.store.prices import intervals_repriced_since, last_price_seq
 from dispatch.store.received import intervals_metered_since, last_document_number
 from dispatch.store.statements import kept_statement
@@ -40,7 +43,7 @@ class NightlySettlement:
         self._notifies = notifies
         self._today: OperatingDay | None = None
         self._checked_at: datetime | None = None
-        self._known = (0, 0)  # the journal row of the newest price, the number of the newest received document
+        self._known = (0, 0, 0)  # the journal rows of the newest price and of all, the number of the newest received document
         self._due: deque[OperatingDay] = deque()
         self._work: asyncio.Task[None] | None = None
 
@@ -49,8 +52,8 @@ class NightlySettlement:
         try:
             self._telemetry.flush()
             self._queue_due_days(at)
-        except (OSError, LedgerUnavailable) as error:
-            log.error("Telemetry cannot be written or the ledger is unavailable.", error=str(error))
+        except (OSError, LedgerUnavailable, JournalBroken) as error:
+            log.error("Telemetry cannot be written or the ledger cannot be read.", error=str(error))
         if self._due and (self._work is None or self._work.done()):
             self._work = asyncio.create_task(asyncio.to_thread(self._settle_all))
         if self._at_once:
@@ -67,16 +70,30 @@ class NightlySettlement:
             self._today, self._known, self._checked_at = OperatingDay.of(market, at), self._newest(), at
             self._queue_if_missed(OperatingDay.of(market, self._today.start - timedelta(hours=1)))
         elif at - SETTLE_AFTER >= self._today.end:
+            self._queue_changed_days(at, self._today.start)
             self._due.append(self._today)
-            self._today, self._known, self._checked_at = OperatingDay.of(market, at), self._newest(), at
+            self._today = OperatingDay.of(market, at)
         elif self._checked_at is not None and at - self._checked_at >= REVISED_EVERY:
-            self._checked_at, (seq, number), self._known = at, self._known, self._newest()
-            before = self._today.start
-            starts = [*intervals_repriced_since(self._engine, seq, before), *intervals_metered_since(self._engine, number, before)]
-            self._due.extend(d for d in dict.fromkeys(OperatingDay.of(market, s) for s in starts) if self._kept(d) and d not in self._due)
+            self._queue_changed_days(at, self._today.start)
 
-    def _newest(self) -> tuple[int, int]:
-        return last_price_seq(self._engine), last_document_number(self._engine)
+    def _queue_changed_days(self, at: datetime, before: datetime) -> None:
+        self._checked_at, known, self._known = at, self._known, self._newest()
+        changed = dict.fromkeys(self._changed_since(known, before))
+        self._due.extend(day for day in changed if self._kept(day) and day not in self._due)
+
+    def _changed_since(self, known: tuple[int, int, int], before: datetime) -> Iterator[OperatingDay]:
+        """The days before an instant for which prices, meter readings, calls or awards came since."""
+        market, (price_seq, seq, number) = self._setup.site.market, known
+        starts = [*intervals_repriced_since(self._engine, price_seq, before), *intervals_metered_since(self._engine, number, before)]
+        yield from (OperatingDay.of(market, start) for start in starts)
+        for over in spans_received_since(self._engine, seq, before):
+            day = OperatingDay.of(market, over.start)
+            while day.start < over.end:
+                yield day
+                day = OperatingDay.of(market, day.end)
+
+    def _newest(self) -> tuple[int, int, int]:
+        return last_price_seq(self._engine), last_journal_row(self._engine), last_document_number(self._engine)
 
     def _queue_if_missed(self, day: OperatingDay) -> None:
         """The day before the start: it was not settled when the process was down over midnight."""

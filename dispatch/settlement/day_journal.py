@@ -10,7 +10,7 @@ from typing import cast
 from sqlalchemy import Engine, func, select
 
 from dispatch.entries import Done, Entry, Hold, Planned, PriceBasisChanged, RunStarted, Seen
-from dispatch.settlement.signals import NOTICE, signals_seen
+from dispatch.settlement.signals import NOTICE, signals_seen, span_of
 from dispatch.store.journal import SqlJournal
 from dispatch.store.tables import journal, reading
 from markets.facts import Award, Call, Fact, HashEconomics, Temperature
@@ -20,6 +20,8 @@ from optimizer.planning.plan_json import PlanDocument
 # A plan of the day before is in force at midnight. The economics of the day's second UTC day are published a day after it has ended.
 LOOK_BACK = timedelta(hours=12)
 LOOK_AHEAD = timedelta(hours=60)
+# Calls and awards of a day may come until the market's last settlement of it, and then settle it again.
+LATE = timedelta(days=180)
 
 
 # Each plan with the instant from which it is in force, in order of time; it holds until the next.
@@ -48,6 +50,17 @@ class DayRecord:
     economics: list[HashEconomics] = field(default_factory=list)
     alerts: dict[str, list[tuple[datetime, str]]] = field(default_factory=dict)
     last: datetime | None = None
+
+    @property
+    def received_late_at(self) -> datetime | None:
+        """When the newest call or award of the day was received, if that was after the day; None when there is none."""
+        received: list[Call | Award] = [*self.calls, *self.awards]
+        return max((f.known_at for f in received if f.known_at > self.day.end and self.bears_on(f)), default=None)
+
+    def bears_on(self, fact: Call | Award) -> bool:
+        """Whether a call or an award is of this day."""
+        start, end = span_of(fact)
+        return start < self.day.end and (end is None or end > self.day.start)
 
     def add(self, entry: Entry, known_at: datetime | None) -> None:
         """Add an entry; facts learned after `known_at` are left out."""
@@ -106,4 +119,7 @@ def read_day(engine: Engine, day: OperatingDay, known_at: datetime | None = None
         if entry.at > day.end + LOOK_AHEAD:
             break
         record.add(entry, known_at)
+    late = Interval(day.end + LOOK_AHEAD, day.end + LATE)
+    record.calls += [c for c in signals_seen(engine, Call, late, known_at) if record.bears_on(c)]
+    record.awards += [a for a in signals_seen(engine, Award, late, known_at) if record.bears_on(a)]
     return record

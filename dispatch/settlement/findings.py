@@ -15,6 +15,7 @@ def day_findings(measured: MeasuredDay, bill: Statement, breaches: Sequence[Find
     return [
         *(finding for finding in bill.findings if finding.kind != "estimated"),  # estimates are counted in the notes
         *_below_floor(measured),
+        *measured.award_findings,
         *measured.meters.findings(measured.actuals.grid),
         *breaches,
     ]

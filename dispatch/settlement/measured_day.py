@@ -8,6 +8,7 @@ from datetime import datetime
 from sqlalchemy import Engine
 
 from dispatch.settlement.contract_memory import PriorPeriod, prior_period
+from dispatch.settlement.day_awards import day_awards
 from dispatch.settlement.day_journal import DayRecord, read_day
 from dispatch.settlement.day_load import DayLoad, load_of, outside_celsius, read_load, run_intervals
 from dispatch.settlement.generation import Generated, generated
@@ -18,9 +19,11 @@ from dispatch.site_file.load import setup_from_document
 from dispatch.site_file.setup import Setup
 from dispatch.store.rollups import write_rollups
 from dispatch.store.telemetry import Telemetry
+from markets.facts import Award
 from markets.grid import Grid, OperatingDay
 from optimizer.domain.actuals import Actuals
 from optimizer.domain.book import complete_memories, generators_by_meter
+from optimizer.domain.money import Finding
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +35,8 @@ class MeasuredDay:
     load            by telemetry
     meters          what revenue meters read, and how far telemetry is from them
     temperature_c   outside air, shape (n,)
-    known_at        the newest vintage of any price or meter document used
+    known_at        the newest vintage of any price or meter document used, and of any call or award received after the day
+    award_findings  awards that are not sold, not priced, or came with another price than was published
     """
 
     setup: Setup
@@ -43,6 +47,7 @@ class MeasuredDay:
     actuals: Actuals
     temperature_c: list[float]
     known_at: datetime | None
+    award_findings: tuple[Finding, ...] = ()
 
     @property
     def partial(self) -> bool:
@@ -75,9 +80,10 @@ def measure_day(engine: Engine, telemetry: Telemetry, day: OperatingDay, setup: 
     meters = metered_load(engine, site, grid, known_at, load.energy_mwh, (behind_meters, made.mwh), load.estimated)
     meters = meters.without(load.not_run)
     prior = replace(prior, at_notice_mw=loads_at_notice(engine, setup, record.calls, grid, meters.energy_mwh, known_at))
-    actuals = _actuals(setup, record, grid, load, prices, meters, prior, made)
-    newest = max((at for at in (prices.known_at, meters.known_at) if at), default=None)
-    return MeasuredDay(setup, record, load, prices, meters, actuals, temperature_c, newest)
+    awards = day_awards(engine, setup, record.awards, grid, known_at)
+    actuals = _actuals(setup, record, grid, load, prices, meters, prior, made, awards.awards)
+    newest = max((at for at in (prices.known_at, meters.known_at, record.received_late_at) if at), default=None)
+    return MeasuredDay(setup, record, load, prices, meters, actuals, temperature_c, newest, awards.findings)
 
 
 def _as_run(setup: Setup, telemetry: Telemetry, record: DayRecord) -> tuple[Setup, Telemetry]:
@@ -97,6 +103,7 @@ def _actuals(
     meters: MeteredLoad,
     prior: PriorPeriod,
     made: Generated,
+    awards: tuple[Award, ...],
 ) -> Actuals:
     return Actuals(
         site=setup.site,
@@ -106,7 +113,7 @@ def _actuals(
         energy_price={point: p.values for point, p in prices.energy.items()},
         hashprice=prices.hashprice.values,
         calls=tuple(c for c in record.calls if c.start_at < grid.end and (c.end_at is None or c.end_at > grid.start)),
-        awards=tuple(a for a in record.awards if a.over.overlaps(grid.over)),
+        awards=awards,
         price_source={point: p.source for point, p in prices.energy.items()},
         estimated=meters.estimated,
         peak_share=prior.peak_share,

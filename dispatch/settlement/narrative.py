@@ -27,6 +27,8 @@ ACTION_ON = {
     "strike": "Find out why the instruction was not followed, before the next one: enough failures disqualify.",
     "disqualified": "Tell the QSE that the resource is disqualified, and ask how it is reinstated; offer nothing of it until then.",
     "meter-export": "Check the direction and the channel of the meter, or set `export_mw` of the meter where energy may flow out.",
+    "award-not-sold": "Ask the QSE which contract the award belongs to: this book has none that sells it.",
+    "award-price-unknown": "Import the market's clearing prices: awards without one are not billed here, and the market pays them.",
     "price-below-floor": "Ask the source about the price: the market publishes none below its floor.",
 }
 # Less than this share of a group's hashing lost is not worth a sentence.

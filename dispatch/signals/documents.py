@@ -17,9 +17,11 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from dispatch.entries import Hold
+from dispatch.signals.book_checks import award_faults, contract_faults
 from dispatch.site_file import errors
 from markets.facts import Award, Call, CallKind
 from markets.grid import Interval, parse_instant, utc
+from optimizer.domain.deployments import BASELINE
 from optimizer.domain.obligation import Obligation
 from optimizer.domain.site import Site
 
@@ -95,21 +97,31 @@ class CallDocument(SignalDocument):
 
 
 class AwardDocument(SignalDocument):
-    """Capacity sold: MW of a product over an interval at a clearing price."""
+    """Capacity sold: MW of a product over an interval at a clearing price; or, of kind BASELINE, the baseline a reduction is judged by."""
 
     obligation: Name
-    product: Name
-    market: Literal["DAM", "RT"]
+    kind: Literal["CAPACITY", "BASELINE"] = "CAPACITY"
+    product: Name = Field(description="Of a baseline BASELINE, which may be left out")
+    market: Literal["DAM", "RT"] = Field(description="Of a baseline RT, which may be left out")
     interval_start: Instant
     interval_end: Instant
     mw: Megawatts
-    mcpc_usd_per_mw_h: Number
+    mcpc_usd_per_mw_h: Number | None = Field(None, description="Left out until the market publishes it; then the published price pays")
     source: Words = "api"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _baseline(cls, document: Any) -> Any:
+        if isinstance(document, Mapping) and document.get("kind") == "BASELINE":
+            return {"product": BASELINE, "market": "RT", **document}
+        return document
 
     @model_validator(mode="after")
     def _span(self) -> AwardDocument:
         if self.interval_end <= self.interval_start:
             raise ValueError("interval_end must come after interval_start")
+        if self.kind == "BASELINE" and self.product != BASELINE:
+            raise ValueError(f"a baseline is not {self.product}: leave product out")
         return self
 
 
@@ -162,7 +174,7 @@ def parse_call(document: Any, book: Sequence[Obligation], at: datetime, source: 
     call = document if isinstance(document, CallDocument) else parse_document(CallDocument, document)
     at = utc(at)
     start = call.start_at or at
-    found = _in_book(call.obligation, book)
+    found = [DocumentFault(key, text) for key, text in contract_faults(call.obligation, book)]
     if call.end_at is not None and call.end_at <= start:
         found.append(DocumentFault("end_at", f"{_words(call.end_at)} is not after its start, {_words(start)}"))
     if found:
@@ -185,11 +197,11 @@ def parse_call(document: Any, book: Sequence[Obligation], at: datetime, source: 
     )
 
 
-def parse_award(document: Any, book: Sequence[Obligation], at: datetime, source: str | None = None) -> Award:
-    """The Award of a document that is read at `at`. Raises InvalidDocument."""
+def parse_award(document: Any, site: Site, book: Sequence[Obligation], at: datetime, source: str | None = None) -> Award:
+    """The Award of a document that is read at `at`. Raises InvalidDocument: keys, figures, times, and what the contract does not sell."""
     award = document if isinstance(document, AwardDocument) else parse_document(AwardDocument, document)
-    if found := _in_book(award.obligation, book):
-        raise InvalidDocument(found)
+    if found := award_faults(award.obligation, award.product, award.market, award.mw, site, book):
+        raise InvalidDocument(DocumentFault(key, text) for key, text in found)
     return Award(
         source=source or award.source,
         known_at=utc(at),
@@ -218,13 +230,6 @@ def parse_hold(document: Any, site: Site, by: str = "") -> Hold:
         raise InvalidDocument(found)
     return Hold(
         id=hold.id or "", group=hold.group, mode=hold.mode, mw_cap=hold.mw_cap, until=hold.until, by=hold.by or by, released=hold.released
-    )
-
-
-def _in_book(name: str, book: Sequence[Obligation]) -> list[DocumentFault]:
-    names = [o.name for o in book]
-    return (
-        [] if name in names else [DocumentFault("obligation", f"the book has no obligation {name!r}; it has {', '.join(names) or 'none'}")]
     )
 
 

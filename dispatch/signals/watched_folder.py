@@ -12,7 +12,8 @@ from pathlib import Path
 import structlog
 
 from dispatch.clock import wall_now
-from dispatch.signals.documents import DocumentFault, InvalidDocument, documents_in_file, parse_award, parse_call
+from dispatch.signals.acceptance import Kind, accept
+from dispatch.signals.documents import DocumentFault, InvalidDocument, documents_in_file
 from dispatch.site_file.setup import Setup
 from dispatch.store import LedgerUnavailable
 from dispatch.store.inbox import Inbox
@@ -20,11 +21,11 @@ from dispatch.store.inbox import Inbox
 log = structlog.get_logger()
 
 PERIOD_S = 1.0  # wall seconds between looks
-FOLDERS = {"calls": "call", "awards": "award"}
+FOLDERS: dict[str, Kind] = {"calls": "call", "awards": "award"}
 SUFFIXES = (".json", ".csv")
 
 
-def post_file(kind: str, file: Path, inbox: Inbox, setup: Setup, key_name: str) -> list[int]:
+def post_file(kind: Kind, file: Path, inbox: Inbox, setup: Setup, key_name: str) -> list[int]:
     """Put every document of a file into the inbox, or none; their inbox rows. The same file again gives the same rows. Raises
     InvalidDocument, OSError."""
     content = file.read_bytes()
@@ -32,17 +33,9 @@ def post_file(kind: str, file: Path, inbox: Inbox, setup: Setup, key_name: str) 
         rows = documents_in_file(content.decode(), file.suffix)
     except UnicodeDecodeError as error:
         raise InvalidDocument([DocumentFault("", f"byte {error.start} is not UTF-8")]) from None
-    parse = parse_call if kind == "call" else parse_award
-    faults: list[DocumentFault] = []
-    for where, row in rows:
-        try:
-            parse(row, setup.book, wall_now())
-        except InvalidDocument as found:
-            faults += [DocumentFault(f"{where}.{f.path}" if where and f.path else where or f.path, f.text) for f in found.faults]
-    if faults:
-        raise InvalidDocument(faults)
     mark = sha256(content).hexdigest()[:32]
-    return [inbox.put(kind, row, key_name, f"{mark}:{n}")[0] for n, (_, row) in enumerate(rows)]
+    keys = [f"{mark}:{n}" for n in range(len(rows))]
+    return [row for row, _ in accept(kind, rows, setup, inbox, wall_now(), key_name, keys)]
 
 
 async def watch_folders(data: Path, inbox: Inbox, setup: Setup) -> None:
@@ -60,7 +53,7 @@ async def watch_folders(data: Path, inbox: Inbox, setup: Setup) -> None:
         await asyncio.sleep(PERIOD_S)
 
 
-def _look(root: Path, kind: str, inbox: Inbox, setup: Setup) -> None:
+def _look(root: Path, kind: Kind, inbox: Inbox, setup: Setup) -> None:
     for folder in (root, root / "taken", root / "refused"):
         folder.mkdir(parents=True, exist_ok=True)
     for file in sorted(root.iterdir()):
@@ -69,7 +62,7 @@ def _look(root: Path, kind: str, inbox: Inbox, setup: Setup) -> None:
             _take(file, kind, inbox, setup)
 
 
-def _take(file: Path, kind: str, inbox: Inbox, setup: Setup) -> None:
+def _take(file: Path, kind: Kind, inbox: Inbox, setup: Setup) -> None:
     try:
         post_file(kind, file, inbox, setup, key_name="watched folder")
     except LedgerUnavailable as fault:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from json import loads
@@ -13,6 +13,7 @@ from sqlalchemy.exc import IntegrityError
 
 from dispatch.clock import wall_now
 from dispatch.entries import canonical_json
+from dispatch.store.call_versions import CallConflict, KnownCall, next_version
 from dispatch.store.tables import inbox, reading, writing
 
 KINDS = ("call", "award", "hold")
@@ -20,6 +21,14 @@ KINDS = ("call", "award", "hold")
 
 class IdempotencyConflict(Exception):
     """An idempotency key was used again with another document."""
+
+
+class RefusedCalls(Exception):
+    """Calls that contradict what came in under their ids, by position among the documents; none of the documents is stored."""
+
+    def __init__(self, conflicts: Mapping[int, CallConflict]) -> None:
+        self.conflicts = conflicts
+        super().__init__("; ".join(map(str, conflicts.values())))
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,37 +49,79 @@ class Inbox:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
-    def put(self, kind: str, document: Mapping[str, Any], key_name: str, idempotency_key: str | None = None) -> tuple[int, bool]:
-        """Store a document that the caller has validated; returns its id and whether it is new, once it is durable.
+    @property
+    def engine(self) -> Engine:
+        """The ledger it is part of."""
+        return self._engine
 
-        The same `idempotency_key` of the same API key gives the first id again. Raises IdempotencyConflict when the document is another
-        one, ValueError for an unknown kind, LedgerUnavailable.
+    def put(self, kind: str, document: Mapping[str, Any], key_name: str, idempotency_key: str | None = None) -> tuple[int, bool]:
+        """Store one document: see `put_all`."""
+        return self.put_all(kind, [document], key_name, [idempotency_key])[0]
+
+    def put_all(
+        self, kind: str, documents: Sequence[Mapping[str, Any]], key_name: str, idempotency_keys: Sequence[str | None]
+    ) -> list[tuple[int, bool]]:
+        """Store documents that the caller has validated, all or none; for each its id and whether it is new, once they are durable.
+
+        The same idempotency key of the same API key gives the first id again, and so does a call that repeats another
+        (call_versions.py); a call under a known id is stored with its version. Raises IdempotencyConflict for an idempotency key that was
+        used for another document, RefusedCalls, ValueError for an unknown kind, LedgerUnavailable.
         """
         if kind not in KINDS:
             raise ValueError(f"an inbox row is one of {', '.join(KINDS)}, not {kind!r}")
-        text = canonical_json(dict(document)).decode()
-        row = {"at": wall_now(), "kind": kind, "document": text, "key_name": key_name, "idempotency_key": idempotency_key}
         try:
-            with writing(self._engine) as connection:
-                if (first := self._first(connection, row)) is not None:
-                    return first, False
-                new = connection.execute(insert(inbox).values(row)).inserted_primary_key
-                assert new is not None
-                return int(new[0]), True
-        except IntegrityError:  # the same key in the same instant, where writers do not queue
-            with reading(self._engine) as connection:
-                if (first := self._first(connection, row)) is None:
-                    raise
+            return self._put_all(kind, documents, key_name, idempotency_keys)
+        except IntegrityError:  # the same key in the same instant, where writers do not queue: the other one's row is there now
+            return self._put_all(kind, documents, key_name, idempotency_keys)
+
+    def _put_all(
+        self, kind: str, documents: Sequence[Mapping[str, Any]], key_name: str, idempotency_keys: Sequence[str | None]
+    ) -> list[tuple[int, bool]]:
+        out: list[tuple[int, bool]] = []
+        refused: dict[int, CallConflict] = {}
+        with writing(self._engine) as connection:
+            for n, (document, key) in enumerate(zip(documents, idempotency_keys, strict=True)):
+                row = {"at": wall_now(), "kind": kind, "document": document, "key_name": key_name, "idempotency_key": key}
+                try:
+                    out.append(self._put(connection, row))
+                except CallConflict as conflict:
+                    refused[n] = conflict
+            if refused:
+                raise RefusedCalls(refused)  # ends the transaction: nothing is stored
+        return out
+
+    def _put(self, connection: Connection, row: dict[str, Any]) -> tuple[int, bool]:
+        if (first := self._first(connection, row)) is not None:
             return first, False
+        document = dict(row["document"])
+        if row["kind"] == "call" and "id" in document:
+            version = next_version(document, self._known_calls(connection, document["id"]))
+            if isinstance(version, KnownCall):
+                return version.row, False
+            document |= {"version": version} if version != document.get("version", 1) else {}
+        new = connection.execute(insert(inbox).values({**row, "document": canonical_json(document).decode()})).inserted_primary_key
+        assert new is not None
+        return int(new[0]), True
+
+    def _known_calls(self, connection: Connection, id_: str) -> list[KnownCall]:
+        """Every version of a call in the inbox, in the order of arrival."""
+        named = inbox.c.document.contains(f'"id":{canonical_json(id_).decode()}', autoescape=True)
+        found = connection.execute(select(inbox.c.id, inbox.c.document).where(inbox.c.kind == "call", named).order_by(inbox.c.id)).all()
+        known = [KnownCall(row.id, loads(row.document)) for row in found]
+        return [call for call in known if call.document.get("id") == id_]
 
     def _first(self, connection: Connection, row: Mapping[str, Any]) -> int | None:
+        """The row that came with the same idempotency key, None when there is none."""
         if row["idempotency_key"] is None:
             return None
         same = (inbox.c.key_name == row["key_name"]) & (inbox.c.idempotency_key == row["idempotency_key"])
         found = connection.execute(select(inbox.c.id, inbox.c.kind, inbox.c.document).where(same)).one_or_none()
         if found is None:
             return None
-        if (found.kind, found.document) != (row["kind"], row["document"]):
+        stored, document = loads(found.document), dict(row["document"])
+        if row["kind"] == "call" and "version" not in document:
+            stored.pop("version", None)
+        if found.kind != row["kind"] or canonical_json(stored) != canonical_json(document):
             raise IdempotencyConflict(f"idempotency key {row['idempotency_key']!r} was used for another document (inbox row {found.id})")
         return int(found.id)
 

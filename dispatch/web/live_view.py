@@ -119,10 +119,9 @@ def _seen(seen: Seen, before: State) -> Iterable[tuple[str, str]]:
                 f"{fact.kind.value.replace('_', ' ')} {fact.id} (version {fact.version}) under {fact.obligation}{demand_text(fact)}.",
             )
         elif isinstance(fact, Award):
-            yield (
-                "award",
-                f"{fact.mw:g} MW of {fact.product} at {usd_text(fact.mcpc_usd_per_mw_h)} per MW and hour, under {fact.obligation}.",
-            )
+            usd = fact.mcpc_usd_per_mw_h
+            price = "" if usd is None else f" at {usd_text(usd)} per MW and hour"
+            yield "award", f"{fact.mw:g} MW of {fact.product}{price}, under {fact.obligation}."
     for hold in seen.holds:
         order = f"in {hold.mode}" if hold.mode else f"at most {hold.mw_cap:g} MW" if hold.mw_cap is not None else ""
         yield "hold", f"Hold {hold.id} by {hold.by}: " + ("released." if hold.released else f"{hold.group or 'the site'} {order}.")

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Path, Request
 from pydantic import BaseModel
 
+from dispatch.signals.acceptance import Kind, accept
 from dispatch.signals.documents import (
     AwardDocument,
     CallDocument,
     DocumentFault,
     HoldDocument,
     InvalidDocument,
-    parse_award,
-    parse_call,
+    SignalDocument,
     parse_hold,
     stored_document,
 )
@@ -47,15 +49,13 @@ class Accepted(BaseModel):
 
 @router.post("/calls", status_code=202, summary="Send a call: an instruction to the site under one of its obligations")
 def post_call(context: Context, request: Request, call: CallDocument, idempotency_key: IdempotencyKey = None) -> Accepted:
-    _valid(lambda: parse_call(call, context.setup.book, context.now()))
-    row, new = _put(context, request, "call", stored_document(call), idempotency_key)
+    row, new = _accept(context, request, "call", call, idempotency_key)
     return Accepted(inbox=row, id=call.id, repeated=not new)
 
 
 @router.post("/awards", status_code=202, summary="Send an award: capacity sold, or a baseline")
 def post_award(context: Context, request: Request, award: AwardDocument, idempotency_key: IdempotencyKey = None) -> Accepted:
-    _valid(lambda: parse_award(award, context.setup.book, context.now()))
-    row, new = _put(context, request, "award", stored_document(award), idempotency_key)
+    row, new = _accept(context, request, "award", award, idempotency_key)
     return Accepted(inbox=row, id=None, repeated=not new)
 
 
@@ -63,8 +63,9 @@ def post_award(context: Context, request: Request, award: AwardDocument, idempot
 def post_hold(context: Context, request: Request, hold: HoldDocument, idempotency_key: IdempotencyKey = None) -> Accepted:
     if hold.released:
         raise Refusal(422, "A hold is released with DELETE /api/v1/holds/{id}", [DocumentFault("released", "is not a key to post")])
-    _valid(lambda: parse_hold(hold.model_copy(update={"id": hold.id or "new"}), context.setup.site))
-    row, new = _put(context, request, "hold", stored_document(hold), idempotency_key)
+    with _refusals():
+        parse_hold(hold.model_copy(update={"id": hold.id or "new"}), context.setup.site)
+    row, new = _put(context, request, stored_document(hold), idempotency_key)
     return Accepted(inbox=row, id=hold.id or f"hold-{row}", repeated=not new)
 
 
@@ -72,7 +73,7 @@ def post_hold(context: Context, request: Request, hold: HoldDocument, idempotenc
 def delete_hold(context: Context, request: Request, id: Annotated[str, Path(pattern=ID_PATTERN)]) -> Accepted:
     if id not in context.view.state.holds and id not in _holds_in_inbox(context):
         raise Refusal(404, f"There is no hold {id!r}; there are {', '.join(context.view.state.holds) or 'none'}")
-    row, _ = _put(context, request, "hold", {"id": id, "released": True}, None)
+    row, _ = _put(context, request, {"id": id, "released": True}, None)
     return Accepted(inbox=row, id=id, repeated=False)
 
 
@@ -82,17 +83,29 @@ def _holds_in_inbox(context: ApiContext) -> set[str]:
     return {str(r.document.get("id") or f"hold-{r.id}") for r in rows if r.kind == "hold"}
 
 
-def _valid(parse: Any) -> None:
+def _accept(context: ApiContext, request: Request, kind: Kind, document: SignalDocument, idempotency_key: str | None) -> tuple[int, bool]:
+    with _refusals():
+        inbox, by = context.ledger.inbox, _key_name(request)
+        return accept(kind, [("", document)], context.setup, inbox, context.now(), by, [idempotency_key])[0]
+
+
+def _put(context: ApiContext, request: Request, hold: dict[str, Any], idempotency_key: str | None) -> tuple[int, bool]:
+    with _refusals():
+        return context.ledger.inbox.put("hold", hold, _key_name(request), idempotency_key)
+
+
+def _key_name(request: Request) -> str:
+    key = request.scope.get("state", {}).get("key")
+    return key.name if key else "unnamed"
+
+
+@contextmanager
+def _refusals() -> Iterator[None]:
+    """What is wrong with a document, as the HTTP answer that says so."""
     try:
-        parse()
+        yield
     except InvalidDocument as faults:
         raise Refusal(422, str(faults), faults.faults) from None
-
-
-def _put(context: ApiContext, request: Request, kind: str, document: dict[str, Any], idempotency_key: str | None) -> tuple[int, bool]:
-    key = request.scope.get("state", {}).get("key")
-    try:
-        return context.ledger.inbox.put(kind, document, key.name if key else "unnamed", idempotency_key)
     except IdempotencyConflict as conflict:
         raise Refusal(409, str(conflict)) from None
     except LedgerUnavailable as fault:

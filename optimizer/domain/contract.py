@@ -24,7 +24,7 @@ from optimizer.domain.generator import Generator
 from optimizer.domain.market_rules import Dated
 from optimizer.domain.memory import Memory
 from optimizer.domain.money import Finding, Line
-from optimizer.domain.obligation import Book, GroupLimit, SiteFault, StopPrice, Taken
+from optimizer.domain.obligation import AwardTerms, Book, GroupLimit, SiteFault, StopPrice, Taken
 from optimizer.domain.quantities import ActualQuantities, lines
 from optimizer.domain.shortfall import Shortfall
 from optimizer.domain.site import Scope, Site, Written
@@ -81,6 +81,9 @@ class Contract(Written, Generic[M]):
 
     def reserve_products(self) -> tuple[str, ...]:
         return ()
+
+    def award_terms(self, site: Site) -> Mapping[str, AwardTerms]:
+        return {}
 
     def market(self) -> Market | None:
         return None

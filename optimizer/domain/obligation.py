@@ -59,6 +59,22 @@ class SiteFault:
     group: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class AwardTerms:
+    """What awards of one product a contract takes.
+
+    markets    of "DAM" (day-ahead) and "RT" (real time)
+    most_mw    the most that can be awarded, MW
+    most_of    what sets that limit, in words
+    price_at   the settlement point whose day-ahead energy price pays it; None: the clearing price of the product, or no price at all
+    """
+
+    markets: tuple[str, ...]
+    most_mw: float
+    most_of: str
+    price_at: str | None = None
+
+
 class WritesCharges(Protocol):
     """Its money as one linear formula, read by the program and by the bill. Default: none."""
 
@@ -123,6 +139,12 @@ class NeedsReservePrices(Protocol):
     """Reserve products whose real-time prices its bill needs. Default: none."""
 
     def reserve_products(self) -> tuple[str, ...]: ...
+
+
+class TakesAwards(Protocol):
+    """By product, the awards it takes; any other is refused. Default: none."""
+
+    def award_terms(self, site: Site) -> Mapping[str, AwardTerms]: ...
 
 
 class BelongsToMarket(Protocol):
@@ -241,7 +263,7 @@ class FindsShortfalls(Protocol):
 
 class Obligation(
     WritesCharges, SettlesEnergy, SettlesHash, SettlesGeneration, RunsGenerator, LimitsLoad, StopsAtPrice, WeighsChanges, ForeseesPeaks,
-    NeedsSettlementPoints, NeedsReservePrices, BelongsToMarket, SellsLoad, ExcludesOthers, PromisesReduction, NeedsOwnMeter,
+    NeedsSettlementPoints, NeedsReservePrices, TakesAwards, BelongsToMarket, SellsLoad, ExcludesOthers, PromisesReduction, NeedsOwnMeter,
     ProtectsUptime, ChecksSite, FollowsRules, ShowsOptions, RemembersDays, Remembers, KnowsItsMemory, TellsProgress, ReportsFindings,
     BillsTenant, CountsQuantities, GivesReasons, PricesShortfall, FindsShortfalls, Protocol,
 ):  # fmt: skip

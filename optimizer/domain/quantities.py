@@ -188,7 +188,8 @@ class ActualQuantities:
         _, price, told = reserve_awards.on(
             reserve_awards.of(self.awards, obligation, product, reserve_awards.REAL_TIME), self.grid, self.number
         )
-        return np.where(told, price, self.reserve.get(reserve_awards.priced_as(product), self._nothing))
+        known = told & np.array([usd == usd for usd in price], dtype=bool)  # an award may come without its price
+        return np.where(known, price, self.reserve.get(reserve_awards.priced_as(product), self._nothing))
 
     def below(self, quantity: Numbers, knots: Numbers, slopes: tuple[Numbers, ...]) -> Numbers:
         """See `Quantities`: each stretch of the quantity times the slope that holds there."""

@@ -195,6 +195,20 @@ class Scope:
         )
 
 
+# Outside air at which a hall's fans and pumps draw the most, degrees Celsius.
+HOTTEST_C = 45.0
+
+
+def most_load_mw(site: Site, groups: Sequence[str]) -> float:
+    """The most that groups can draw together at their meters, MW: every rig in its mode of most watts on a hot day, within the limits of
+    their halls and of the interconnect."""
+    total = 0.0
+    for hall in site.halls:
+        watts = sum(g.rigs * max(m.watts for m in g.modes) for g in site.groups if g.hall == hall.name and g.name in groups)
+        total += min(watts / 1e6 * (1 + hall.overhead.at(HOTTEST_C)), hall.limit_mw)
+    return min(total, site.interconnect_mw)
+
+
 def meters_in(site: Site, scope: Scope) -> tuple[tuple[Meter, tuple[str, ...]], ...]:
     """The meters a scope touches, each with the scope's groups behind it."""
     return meters_of(site, scope.names(site))

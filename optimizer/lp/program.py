@@ -12,6 +12,7 @@ that breaks nothing; when there is none it breaks as little as possible before a
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 
 import numpy as np
@@ -43,7 +44,8 @@ class Program(Blocks):
     """A site over an outlook, before and while obligations shape it. Groups are those of `site`: aggregate first (cohorts.py)."""
 
     def __init__(self, site: Site, outlook: Outlook, so_far: SoFar, availability: Availability | None = None) -> None:
-        self.site, self.outlook, self.so_far = site, outlook, so_far
+        self.site, self.outlook = site, outlook
+        self.so_far = replace(so_far, awards=reserve_awards.with_expected_prices(so_far.awards, outlook))
         self.grid: Grid = outlook.grid
         super().__init__(len(self.grid))
         self.hours = np.asarray(self.grid.hours)

@@ -2,7 +2,6 @@
 
     Type I    a block, all or nothing, for a minimum time           u in {0, 1}: dispatched = mw u
     Type II   any part of it, every five minutes                    dispatched <= mw
-
     energy    LMP x min(dispatched, baseline - load), from the net benefits price on              MISO Tariff 40.3.3 (Order 745)
     missing   LMP x what is missing of a dispatch beyond a tolerance                              MISO Tariff 40.3.4
 
@@ -27,6 +26,7 @@ from markets.grid import Interval, Market
 from optimizer.domain import reserve_awards
 from optimizer.domain.actuals import Actuals
 from optimizer.domain.array_types import Floats
+from optimizer.domain.award_terms import reduction_terms, reserves_fault
 from optimizer.domain.calls import calls_in_force
 from optimizer.domain.contract import Contract
 from optimizer.domain.day_ahead_market import due_text
@@ -35,8 +35,9 @@ from optimizer.domain.formula import Bounds, Charge, Quantities, per_interval
 from optimizer.domain.market_rules import days, figures, rule
 from optimizer.domain.memory import Memory
 from optimizer.domain.money import Line
+from optimizer.domain.obligation import AwardTerms
 from optimizer.domain.quantities import ActualQuantities, lines
-from optimizer.domain.reserve_awards import DAY_AHEAD, REAL_TIME
+from optimizer.domain.reserve_awards import DAY_AHEAD, ENERGY, REAL_TIME
 from optimizer.domain.shortfall import Shortfall
 from optimizer.domain.site import NotNegative, Positive, Site, meters_in
 from optimizer.lp.breakeven import load_at_prices_mw
@@ -47,7 +48,6 @@ from optimizer.lp.program import Program
 from optimizer.lp.starts_and_stops import minimum_run
 from optimizer.lp.trajectory import Trajectory, actuals_of
 
-ENERGY = "ENERGY"
 NET_BENEFITS = "miso.drr.net_benefits_usd_per_mwh"
 Reserve = Literal["SPIN", "SUPP"]
 # Both are contingency reserve: all of it within ten minutes (MISO BPM-002).
@@ -90,12 +90,12 @@ class Drr(Contract):
             raise ValueError("mw is more than baseline_mw: nobody can drop more than the baseline")
         if self.kind == "II" and self.min_down_min:
             raise ValueError("min_down_min does not apply to Type II: only a block has it")
-        if len(set(self.reserves)) < len(self.reserves):
-            raise ValueError("reserves: one is listed twice")
-        for product in self.qualified_mw:
-            if product not in self.reserves:
-                raise ValueError(f"qualified_mw: {product} is not among its reserves")
+        if fault := reserves_fault(self.reserves, tuple(self.qualified_mw)):
+            raise ValueError(fault)
         return self
+
+    def award_terms(self, site: Site) -> Mapping[str, AwardTerms]:
+        return reduction_terms(site, self.scope, self.mw, self.reserves, self.qualified_mw)
 
     def market(self) -> Market | None:
         return Market.MISO

@@ -18,12 +18,14 @@ from pydantic import Field, model_validator
 from markets.facts import Call, CallKind
 from markets.grid import Interval, Market
 from optimizer.domain.actuals import Actuals
+from optimizer.domain.award_terms import baseline_terms
 from optimizer.domain.contract import Contract
 from optimizer.domain.deployments import bounded, declared, due, reduced, share, spans
 from optimizer.domain.formula import Bounds, Charge, Quantities
 from optimizer.domain.market_rules import days, rule
 from optimizer.domain.memory import Memory
 from optimizer.domain.money import Line
+from optimizer.domain.obligation import AwardTerms
 from optimizer.domain.quantities import ActualQuantities, lines
 from optimizer.domain.site import NotNegative, Positive, Site
 from optimizer.lp.program import Program
@@ -60,6 +62,9 @@ class Edr(Contract):
         if self.mw > self.baseline_mw:
             raise ValueError("mw is more than baseline_mw: nobody can drop more than the baseline")
         return self
+
+    def award_terms(self, site: Site) -> Mapping[str, AwardTerms]:
+        return baseline_terms(site, self.scope)
 
     def market(self) -> Market | None:
         return Market.MISO

@@ -16,7 +16,7 @@ Market rules: docs/rules.md#energy-in-ercot, docs/rules.md#miso-prices.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar
 
 import numpy as np
@@ -25,6 +25,8 @@ from markets.grid import Market
 from optimizer.domain.contract import Contract
 from optimizer.domain.formula import Charge, Quantities
 from optimizer.domain.net_load import billed_mwh, meters_fully_in, most_exported_mwh, net_mwh
+from optimizer.domain.obligation import AwardTerms
+from optimizer.domain.reserve_awards import DAY_AHEAD, ENERGY
 from optimizer.domain.site import Meter, NotNegative, Site, meters_in
 
 RULES = {
@@ -38,8 +40,6 @@ ADDERS = "Supplier's volumetric charges per MWh, losses included (retail contrac
 BOUGHT = "Energy bought day-ahead at the day-ahead price (ERCOT Nodal Protocols 4.6.2.1; MISO BPM-005)"
 RETURNED = "Energy bought day-ahead, at the real-time price where the purchase settles (ERCOT Nodal Protocols 6.6.3.2)"
 EXPORTED = "Haircut on energy that flows out at the meter (export agreement)"
-# The product of an award that is energy bought a day ahead, and the market it is bought in.
-ENERGY, DAY_AHEAD = "ENERGY", "DAM"
 
 
 class Power(Contract):
@@ -60,6 +60,15 @@ class Power(Contract):
 
     def settlement_points(self) -> tuple[str, ...]:
         return (self.settlement_point,) if self.settlement_point else ()
+
+    def award_terms(self, site: Site) -> Mapping[str, AwardTerms]:
+        """Energy bought a day ahead, at most what the site can draw with its losses."""
+        meters = meters_in(site, self.scope)
+        if not meters:
+            return {}
+        most_mw = site.interconnect_mw * max(meter.loss_factor for meter, _ in meters)
+        point = self.settlement_point or meters[0][0].settlement_point
+        return {ENERGY: AwardTerms((DAY_AHEAD,), most_mw, "the site's interconnect with its losses", point)}
 
     def settles_generation(self, site: Site) -> tuple[str, ...]:
         """Behind the meters that its scope holds every group of."""

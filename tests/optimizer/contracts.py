@@ -15,6 +15,7 @@ from markets.grid import Grid, Market
 from optimizer.domain.contract import Contract
 from optimizer.domain.memory import Memory
 from optimizer.domain.obligation import Obligation
+from optimizer.domain.reserve_awards import ENERGY
 from optimizer.domain.site import Scope, Site
 from optimizer.obligations.ancillary.contract import Ancillary
 from optimizer.obligations.block import Block, SellBack
@@ -29,7 +30,7 @@ from optimizer.obligations.hosting import Hosting
 from optimizer.obligations.lmr import Lmr
 from optimizer.obligations.load_management import LoadManagement
 from optimizer.obligations.plant import Plant
-from optimizer.obligations.power import ENERGY, Power
+from optimizer.obligations.power import Power
 from optimizer.obligations.pra import Pra
 from optimizer.obligations.transition import Transition
 from optimizer.obligations.transmission import Transmission

@@ -27,12 +27,14 @@ from markets.facts import Call
 from markets.grid import Interval, Market, OperatingDay
 from optimizer.domain import day_ahead_market
 from optimizer.domain.actuals import Actuals
+from optimizer.domain.award_terms import reserve_terms
 from optimizer.domain.calls import active
 from optimizer.domain.contract import Contract
 from optimizer.domain.contract_progress import ContractProgress
 from optimizer.domain.formula import Bounds, Charge, Quantities
 from optimizer.domain.market_rules import days, figures, rule
 from optimizer.domain.money import Finding
+from optimizer.domain.obligation import AwardTerms
 from optimizer.domain.reserve_awards import DAY_AHEAD
 from optimizer.domain.row_kind import RowKind
 from optimizer.domain.shortfall import Shortfall
@@ -54,7 +56,7 @@ from optimizer.obligations.ancillary.blocks import (
     strikes,
     struck,
 )
-from optimizer.obligations.ancillary.products import ARMED, DOWN, OF_KIND, Product, two_settlements
+from optimizer.obligations.ancillary.products import DOWN, Product, product_fault, two_settlements
 from optimizer.obligations.ancillary.set_point_deviation import deviation
 
 # Reserve that nothing pays for is not kept ready.
@@ -93,21 +95,16 @@ class Ancillary(Contract[ReserveMemory]):
 
     @model_validator(mode="after")
     def _whole(self) -> Ancillary:
-        if len(set(self.products)) < len(self.products):
-            raise ValueError("products: one is listed twice")
-        for product in self.qualified_mw:
-            if product not in self.products:
-                raise ValueError(f"qualified_mw: {product} is not among its products")
-        for product in self.products:
-            if product not in OF_KIND[self.kind]:
-                raise ValueError(f"products: {product} is not sold by a load of kind {self.kind!r} (ERCOT Nodal Protocols 3.16, 8.1.1.2)")
-            if product in ARMED and not self.relay:
-                raise ValueError(f"products: {product} is carried by a frequency relay; relay = true says that one is armed")
+        if fault := product_fault(self.kind, self.products, tuple(self.qualified_mw), self.relay):
+            raise ValueError(fault)
         if (self.kind == "nclr") != (self.block is not None):
             raise ValueError("a block is what a load of kind 'nclr' sells: the one needs the other")
         if self.mpc_mw is not None and self.mpc_mw < self.lpc_mw:
             raise ValueError("mpc_mw must be at least lpc_mw")
         return self
+
+    def award_terms(self, site: Site) -> Mapping[str, AwardTerms]:
+        return reserve_terms(site, self.scope, self.products, self.qualified_mw)
 
     def market(self) -> Market | None:
         return Market.ERCOT

@@ -24,3 +24,18 @@ def two_settlements(its: Quantities[Any], rules: Sequence[Dated]) -> Any:
     on = days(its.grid, its.site.market)
     ways = {day: rule(rules, "ercot.as.imbalance", day).value for day in dict.fromkeys(on)}
     return per_interval(its, [1 if ways[day] == "two settlements" else 0 for day in on])
+
+
+def product_fault(kind: str, products: Sequence[str], qualified: Sequence[str], relay: bool) -> str:
+    """Why a load of a kind may not sell these products, of which `qualified` name a limit; empty when it may."""
+    if len(set(products)) < len(products):
+        return "products: one is listed twice"
+    for product in qualified:
+        if product not in products:
+            return f"qualified_mw: {product} is not among its products"
+    for product in products:
+        if product not in OF_KIND[kind]:
+            return f"products: {product} is not sold by a load of kind {kind!r} (ERCOT Nodal Protocols 3.16, 8.1.1.2)"
+        if product in ARMED and not relay:
+            return f"products: {product} is carried by a frequency relay; relay = true says that one is armed"
+    return ""

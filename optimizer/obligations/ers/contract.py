@@ -25,11 +25,13 @@ import numpy as np
 from markets.facts import Call, CallKind
 from markets.grid import Interval, Market, OperatingDay
 from optimizer.domain.actuals import Actuals
+from optimizer.domain.award_terms import baseline_terms
 from optimizer.domain.calls import active, calls_in_force
 from optimizer.domain.contract_progress import ContractProgress
 from optimizer.domain.formula import Bounds, Charge, Quantities
 from optimizer.domain.market_rules import days, rule
 from optimizer.domain.money import Finding, Line, decimal
+from optimizer.domain.obligation import AwardTerms
 from optimizer.domain.quantities import ActualQuantities, lines
 from optimizer.domain.site import Site
 from optimizer.domain.time_periods import period_at
@@ -50,6 +52,9 @@ class Ers(ErsTerms):
     """ERS-10 or ERS-30 on a meter of its own; the keys of the site file are those of `ErsTerms`."""
 
     type: ClassVar[str] = "ers"
+
+    def award_terms(self, site: Site) -> Mapping[str, AwardTerms]:
+        return baseline_terms(site, self.scope) if self.baseline == "default" else {}
 
     def market(self) -> Market | None:
         return Market.ERCOT

@@ -1,10 +1,8 @@
-"""Load-modifying resource (MISO): load promised to be dropped in an emergency, paid by the season as capacity.
+"""Load-modifying resource (MISO): load promised to be dropped in an emergency, paid by the season as capacity (docs/rules.md#lmr).
 
 credit     = ZRC x days x the auction's $/MW-day of the season                          MISO Tariff, Module E-1 (BPM-011)
 due        from the instruction plus the registered notice to its recall: load <= firm service level, or <= baseline - mw
 missing    = max(0, load - that), costs real-time LMP + a share of RSG, and its part of so many days of credit
-
-Market rules: docs/rules.md#lmr.
 """
 
 from __future__ import annotations
@@ -19,6 +17,7 @@ from pydantic import Field, model_validator
 from markets.facts import Call, CallKind
 from markets.grid import Interval, Market, OperatingDay
 from optimizer.domain.actuals import Actuals
+from optimizer.domain.award_terms import baseline_terms
 from optimizer.domain.calls import calls_in_force
 from optimizer.domain.capacity_seasons import BySeason, Zone, cited, cleared, season, season_start
 from optimizer.domain.contract import Contract
@@ -26,6 +25,7 @@ from optimizer.domain.contract_progress import ContractProgress
 from optimizer.domain.deployments import HOUR, METER_SHARE, Loads, bounded, clock_hour, declared, due, positive, share, spans
 from optimizer.domain.formula import Bounds, Charge, Quantities, per_interval
 from optimizer.domain.market_rules import days, figures, rule
+from optimizer.domain.obligation import AwardTerms
 from optimizer.domain.quantities import ActualQuantities
 from optimizer.domain.row_kind import RowKind
 from optimizer.domain.site import NotNegative, Positive, Site, meters_in
@@ -77,6 +77,9 @@ class Lmr(Contract[LmrMemory]):
     def memory_days(self) -> int:
         """A season."""
         return 92
+
+    def award_terms(self, site: Site) -> Mapping[str, AwardTerms]:
+        return baseline_terms(site, self.scope) if self.method != "firm" else {}
 
     def market(self) -> Market | None:
         return Market.MISO

@@ -27,11 +27,11 @@ SETUP = small()
 CALL: dict[str, Any] = {"id": "c1", "obligation": "power", "kind": "deploy", "mw_cap": 4.0}
 AWARD: dict[str, Any] = {
     "obligation": "power",
-    "product": "ECRS",
+    "product": "ENERGY",
     "market": "DAM",
     "interval_start": "2026-08-20T17:00:00Z",
     "interval_end": "2026-08-20T18:00:00Z",
-    "mw": 5,
+    "mw": 0.5,
     "mcpc_usd_per_mw_h": 12.5,
 }
 
@@ -101,9 +101,47 @@ def test_a_recall_needs_no_megawatts_and_carries_none() -> None:
 
 
 def test_an_award_spans_its_interval() -> None:
-    award = parse_award(AWARD, SETUP.book, NOON)
-    assert (award.over.hours, award.mw, award.mcpc_usd_per_mw_h) == (1.0, 5.0, 12.5)
-    assert "must come after" in faults(parse_award, {**AWARD, "interval_end": AWARD["interval_start"]}, SETUP.book, NOON)[""]
+    award = parse_award(AWARD, SETUP.site, SETUP.book, NOON)
+    assert (award.over.hours, award.mw, award.mcpc_usd_per_mw_h) == (1.0, 0.5, 12.5)
+    assert "must come after" in faults(parse_award, {**AWARD, "interval_end": AWARD["interval_start"]}, SETUP.site, SETUP.book, NOON)[""]
+
+
+@pytest.mark.parametrize(
+    ("change", "path", "said"),
+    [
+        ({"obligation": "erss"}, "obligation", "it has hashing, power, plant"),
+        ({"product": "ECRS"}, "product", "'power' does not sell 'ECRS'; it sells ENERGY"),
+        ({"obligation": "plant"}, "product", "'plant' does not sell 'ENERGY'; it takes no awards"),
+        ({"market": "RT"}, "market", "in DAM, not in RT"),
+        ({"mw": 500}, "mw", "500 MW is more than the site's interconnect with its losses, 1.000 MW"),
+    ],
+)
+def test_an_award_that_the_contract_does_not_sell_is_refused(change: dict[str, Any], path: str, said: str) -> None:
+    found = faults(parse_award, {**AWARD, **change}, SETUP.site, SETUP.book, NOON)
+    assert path in found and said in found[path]
+
+
+def test_reserve_is_awarded_up_to_what_is_qualified_and_can_be_drawn() -> None:
+    """40 rigs of 3 kW and 40 of 3.5 kW draw 260 kW."""
+    contract = {"type": "ancillary", "products": ["ECRS", "NSPIN"], "qualified_mw": {"ECRS": 0.1}}
+    sells = small(obligations=[{"type": "power"}, contract])
+    award = {**AWARD, "obligation": "ancillary", "product": "ECRS", "mw": 0.1}
+    assert parse_award(award, sells.site, sells.book, NOON).mw == 0.1
+    for change, limit in (({"mw": 0.2}, "its qualified_mw of ECRS, 0.100 MW"), ({"product": "NSPIN", "mw": 0.3}, "can draw, 0.260 MW")):
+        assert limit in faults(parse_award, {**award, **change}, sells.site, sells.book, NOON)["mw"]
+
+
+def test_an_award_may_come_before_its_price_and_a_baseline_has_none() -> None:
+    unpriced = {key: value for key, value in AWARD.items() if key != "mcpc_usd_per_mw_h"}
+    assert parse_award(unpriced, SETUP.site, SETUP.book, NOON).mcpc_usd_per_mw_h is None
+    setup = small(
+        site={"name": "North", "market": "miso", "settlement_point": "MINN.HUB", "interconnect_mw": 1.0, "horizon_h": 24},
+        obligations=[{"type": "edr", "mw": 0.1, "baseline_mw": 0.2, "offer_usd_per_mwh": 50.0}],
+    )
+    baseline = {k: v for k, v in unpriced.items() if k not in ("product", "market")} | {"obligation": "edr", "kind": "BASELINE", "mw": 0.15}
+    award = parse_award(baseline, setup.site, setup.book, NOON)
+    assert (award.product, award.market, award.mw) == ("BASELINE", "RT", 0.15)
+    assert "leave product out" in faults(parse_award, {**baseline, "product": "ECRS"}, setup.site, setup.book, NOON)[""]
 
 
 def test_a_hold_must_name_groups_and_modes_of_the_site() -> None:

@@ -7,7 +7,10 @@ import json
 import shutil
 from pathlib import Path
 
+import pytest
+
 from dispatch.signals import watched_folder
+from dispatch.signals.documents import InvalidDocument
 from dispatch.store.inbox import Inbox
 from dispatch.store.tables import open_ledger
 from tests.sites import small
@@ -47,6 +50,31 @@ async def test_a_file_with_one_fault_is_refused_whole_with_all_its_faults(tmp_pa
     assert inbox.after(0) == []
     said = (tmp_path / "drop" / "calls" / "refused" / "a.json.faults.txt").read_text("utf-8")
     assert "1.mw_cap" in said and "2.kind" in said and (tmp_path / "drop" / "calls" / "refused" / "a.json").exists()
+
+
+def test_a_call_for_more_than_the_rigs_can_draw_is_refused(tmp_path: Path) -> None:
+    """40 rigs of 3 kW and 40 of 3.5 kW draw 260 kW."""
+    inbox, file = Inbox(open_ledger(tmp_path)), tmp_path / "calls.csv"
+    file.write_text("id,obligation,kind,mw_target,mw_delta\nc1,plant,set_point,500,\nc2,plant,deploy,,500\n", "utf-8")
+    with pytest.raises(InvalidDocument) as refused:
+        watched_folder.post_file("call", file, inbox, small(), "command line")
+    text = "500 MW is more than the rigs of 'plant' can draw: 0.260 MW"
+    assert [str(f) for f in refused.value.faults] == [f"row 2.mw_target: {text}", f"row 3.mw_delta: {text}"]
+    assert inbox.after(0) == []
+
+
+async def test_awards_of_one_file_that_contradict_each_other_are_refused(tmp_path: Path) -> None:
+    """The same sale for the same time with other megawatts; the same award in other cuts is no contradiction."""
+    award = {"obligation": "power", "product": "ENERGY", "market": "DAM", "mw": 0.5, "mcpc_usd_per_mw_h": 40.0,
+             "interval_start": "2026-08-20T17:00:00Z", "interval_end": "2026-08-20T19:00:00Z"}  # fmt: skip
+    half = {**award, "interval_end": "2026-08-20T18:00:00Z"}
+    inbox, file = Inbox(open_ledger(tmp_path)), tmp_path / "awards.json"
+    file.write_text(json.dumps([award, {**half, "mw": 0.4}]), "utf-8")
+    with pytest.raises(InvalidDocument) as refused:
+        watched_folder.post_file("award", file, inbox, small(), "command line")
+    assert [str(f) for f in refused.value.faults] == ["1.interval_start: overlaps 0 of the same file, which has other figures"]
+    file.write_text(json.dumps([award, half]), "utf-8")
+    assert watched_folder.post_file("award", file, inbox, small(), "command line") == [1, 2]
 
 
 async def test_a_removed_folder_is_made_again(tmp_path: Path) -> None:

@@ -31,7 +31,7 @@ def test_the_same_idempotency_key_gives_the_first_row(engine: Engine) -> None:
     first = inbox.put("call", {"id": "c1", "mw_cap": 4.0}, "ops", "k1")
     assert first == (first[0], True)
     assert inbox.put("call", {"mw_cap": 4.0, "id": "c1"}, "ops", "k1") == (first[0], False)
-    assert inbox.put("call", {"id": "c1", "mw_cap": 4.0}, "other", "k1")[1]
+    assert inbox.put("call", {"id": "c2", "mw_cap": 4.0}, "other", "k1")[1]
     for kind, document in (("call", {"id": "c1", "mw_cap": 5.0}), ("hold", {"id": "c1", "mw_cap": 4.0})):
         with pytest.raises(IdempotencyConflict, match="k1"):
             inbox.put(kind, document, "ops", "k1")

@@ -10,6 +10,16 @@ from dispatch.store.inbox import Inbox, InboxRow
 from dispatch.store.tables import open_ledger
 from tests.dispatch.web.conftest import CALL, Here
 
+AWARD: dict[str, Any] = {
+    "obligation": "power",
+    "product": "ENERGY",
+    "market": "DAM",
+    "interval_start": "2026-08-20T17:30:00Z",
+    "interval_end": "2026-08-20T18:30:00Z",
+    "mw": 0.5,
+    "mcpc_usd_per_mw_h": 140.0,
+}
+
 
 def rows(here: Here, after: int = 0) -> list[InboxRow]:
     engine = open_ledger(here.data)
@@ -59,17 +69,31 @@ def test_an_invalid_document_is_not_stored_and_each_fault_is_named(here: Here, p
 
 
 def test_an_award_is_stored(here: Here) -> None:
-    award = {
-        "obligation": "plant",
-        "product": "ECRS",
-        "market": "DAM",
-        "interval_start": "2026-08-20T17:00:00Z",
-        "interval_end": "2026-08-20T18:00:00Z",
-        "mw": 5.0,
-        "mcpc_usd_per_mw_h": 12.5,
-    }
-    assert post(here, "awards", award).status_code == 202
-    assert dict(rows(here)[-1].document) == award
+    answer = post(here, "awards", AWARD)
+    assert answer.status_code == 202, answer.text
+    assert dict(rows(here)[-1].document) == AWARD
+
+
+def test_an_award_at_another_price_than_the_published_one_is_refused(here: Here) -> None:
+    """The day-ahead market cleared this hour at 140 $/MWh; without a price the award settles at that."""
+    before = len(rows(here))
+    answer = post(here, "awards", {**AWARD, "mcpc_usd_per_mw_h": 0.0})
+    assert answer.status_code == 422 and len(rows(here)) == before
+    (error,) = answer.json()["errors"]
+    assert error["path"] == "mcpc_usd_per_mw_h" and "published price of ENERGY in DAM, 140 from" in str(error)
+    assert post(here, "awards", {k: v for k, v in AWARD.items() if k != "mcpc_usd_per_mw_h"}).status_code == 202
+
+
+def test_a_call_sent_again_is_a_repeat_or_the_next_version(here: Here) -> None:
+    call = {"id": "again", "obligation": "plant", "kind": "deploy", "mw_cap": 0.15}
+    first = post(here, "calls", call).json()
+    assert post(here, "calls", call).json() == {**first, "repeated": True}
+    changed = post(here, "calls", {**call, "mw_cap": 0.1})
+    assert changed.status_code == 202 and rows(here)[-1].document["version"] == 2
+    conflict = post(here, "calls", {**call, "version": 2})
+    assert conflict.status_code == 422 and [e["path"] for e in conflict.json()["errors"]] == ["version"]
+    unknown = post(here, "calls", {"id": "nobody", "obligation": "plant", "kind": "recall"})
+    assert unknown.status_code == 422 and [e["path"] for e in unknown.json()["errors"]] == ["id"]
 
 
 def test_a_hold_gets_an_id_and_can_be_released_before_the_loop_reads_it(here: Here) -> None:

@@ -12,11 +12,12 @@ import pytest
 from markets.facts import CallKind
 from markets.grid import Market
 from optimizer.domain.obligation import Obligation
+from optimizer.domain.reserve_awards import ENERGY
 from optimizer.domain.site import SoFar
 from optimizer.lp.arrays import Yields
 from optimizer.obligations.hashing import Hashing
 from optimizer.obligations.plant import Plant
-from optimizer.obligations.power import ENERGY, Power
+from optimizer.obligations.power import Power
 from optimizer.obligations.transmission import Transmission
 from optimizer.planning.plan import plan, program_of
 from optimizer.planning.result import Plan
