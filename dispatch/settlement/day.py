@@ -40,7 +40,7 @@ def settle_day(
         return versions.kept_version(engine, day, version)
     measured = measure_day(engine, telemetry, day, setup, known_at)
     book, actuals = measured.setup.book, measured.actuals
-    bill = settle(book, actuals)
+    bill = settle(book, actuals, round_each_interval=measured.setup.reports.rounding == "interval")
     promises, breaches = promises_kept(book, actuals)
     findings = day_findings(measured, bill, [*breaches, *contract_findings(book, actuals, day)])
     strategies = counterfactuals(measured)

@@ -155,7 +155,7 @@ def _days(
             days.missing.append(str(error.args[0] if error.args else error))
             continue
         book = measured.setup.book
-        bill = settle(book, measured.actuals)
+        bill = settle(book, measured.actuals, round_each_interval=measured.setup.reports.rounding == "interval")
         totals = {f"{o}/{charge}": usd for (o, charge), usd in bill.totals.items()}
         by_variant = {(v.cause, v.text): settle(book, v.actuals).lines for v in variants(engine, measured, received)}
         days.add(on, bill.lines, totals, by_variant)

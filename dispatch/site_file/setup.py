@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from dispatch.site_file.errors import ConfigFault
 from dispatch.site_file.field_types import DEFAULT_LISTEN, Listen, Reference
@@ -64,9 +64,13 @@ class ApiSettings(Written):
 
 
 class ReportSettings(Written):
-    """Who is notified when a day's statement has a new version: addresses as apprise writes them, each by reference."""
+    """How a day's statement is rounded, and who is notified when it has a new version: addresses as apprise writes them, by reference.
+
+    rounding  once, at the "total" of a charge type, or each "interval" by itself as some suppliers' invoices do
+    """
 
     notify: tuple[Reference, ...] = ()
+    rounding: Literal["total", "interval"] = "total"
 
 
 @dataclass(frozen=True, slots=True)

@@ -98,3 +98,17 @@ def test_groups_show_bitcoin_at_its_price(tmp_path: Path) -> None:
 )  # fmt: skip
 def test_a_markets_statement_has_a_kind(stage: str, kind: str) -> None:
     assert statement_type(stage) == kind
+
+
+def test_rounding_is_once_or_each_interval_as_the_site_file_says(tmp_path: Path) -> None:
+    """15 rigs draw 11.625 kWh a quarter hour at 33.30 $/MWh: 0.3871125 $, 96 times 0.39 or 37.16 in one."""
+    by = {}
+    for rounding in ("total", "interval"):
+        made = HandMadeDay.of(tmp_path / rounding, ON, extra=f'[reports]\nrounding = "{rounding}"\n')
+        made.prices(lambda n: 33.3)
+        made.run_all()
+        made.seen()
+        by[rounding] = made.settle()
+    assert D(by["total"]["totals"]["power/energy"]) == D("-37.16")
+    assert D(by["interval"]["totals"]["power/energy"]) == 96 * D("-0.39")
+    assert by["total"]["net_exact_usd"] == by["interval"]["net_exact_usd"]
