@@ -53,6 +53,14 @@ def rule_based(made_from: PlanInputs, why: str) -> PlanDocument:
     return plan_to_json(plan(i.site, i.book, i.outlook, i.so_far, i.availability, session=NoSolver(why), stopwatch=wall_s))
 
 
+def _without_solver(at: datetime, seq: int, state: State, why: str) -> Planned:
+    """A rule-based plan, or the failure of that too."""
+    try:
+        return Planned(at=at, as_of=seq, plan=rule_based(inputs(state, at), why))
+    except Exception as fault:  # whatever it is, the loop must learn of it
+        return Planned(at=at, as_of=seq, plan=None, failed=f"{why}; by merit order: {fault!r}")
+
+
 class InlinePlanner:
     """Plans when it is asked: the plan is there at the same instant of a virtual clock."""
 
@@ -60,8 +68,12 @@ class InlinePlanner:
         self._planned: Planned | None = None
 
     def ask(self, at: datetime, seq: int, state: State) -> None:
-        """Make the plan now."""
-        self._planned = Planned(at=at, as_of=seq, plan=make_plan(inputs(state, at)))
+        """Make the plan now; without a solver where that fails, and none where nothing can be planned."""
+        try:
+            self._planned = Planned(at=at, as_of=seq, plan=make_plan(inputs(state, at)))
+        except Exception as fault:  # whatever it is, the loop goes on
+            log.error("planned without a solver", error=repr(fault))
+            self._planned = _without_solver(at, seq, state, f"the planner failed: {fault!r}")
 
     def has_plan(self) -> bool:
         """Whether a plan can be taken now."""
@@ -94,8 +106,12 @@ class WorkerPlanner:
 
     def ask(self, at: datetime, seq: int, state: State) -> None:
         """Request a plan; it replaces a request that the worker has not begun."""
-        self._waiting = (seq, inputs(state, at))
-        self._asked.set()
+        try:
+            self._waiting = (seq, inputs(state, at))
+            self._asked.set()
+        except Exception as fault:  # whatever it is, the loop goes on
+            log.error("no plan", error=repr(fault))
+            self._deliver(seq, None, f"the inputs of a plan cannot be made: {fault!r}")
 
     def has_plan(self) -> bool:
         """Whether a plan can be taken now."""

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo, available_timezones
 
 from dispatch.site_file.errors import ConfigFault, Where, did_you_mean, shown
 from dispatch.site_file.raw_document import names, tables
-from optimizer.domain.site import Scope
+from optimizer.domain.site import Scope, Site
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._+-]*")
 
@@ -24,6 +24,12 @@ def cross_reference_faults(document: Mapping[str, Any]) -> Iterator[ConfigFault]
     yield from _prices(document)
     for n, item in tables(document, "obligations"):
         yield from _scope(document, item.get("scope"), ("obligations", n, "scope"))
+
+
+def references_hold(site: Site) -> bool:
+    """Whether every hall has its meter and every group its hall; where they do not, contracts cannot be asked about the site."""
+    halls, meters = {h.name for h in site.halls}, {m.id for m in site.meters}
+    return {h.meter for h in site.halls} <= meters and {g.hall for g in site.groups} <= halls
 
 
 def _name_faults(document: Mapping[str, Any], section: str, key: str) -> Iterator[ConfigFault]:

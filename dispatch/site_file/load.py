@@ -15,7 +15,7 @@ from dispatch.entries import canonical_json
 from dispatch.site_file import plugins
 from dispatch.site_file.contract_checks import contract_faults
 from dispatch.site_file.contracts import contract_tables, read_contracts
-from dispatch.site_file.cross_references import cross_reference_faults
+from dispatch.site_file.cross_references import cross_reference_faults, references_hold
 from dispatch.site_file.defaults import default_file
 from dispatch.site_file.errors import ConfigFault, Where, did_you_mean, key_path, shown, to_json_values, validated, validated_by_kind
 from dispatch.site_file.market_rules import read_market_rules
@@ -90,7 +90,7 @@ def _setup(raw: dict[str, Any], unreadable: list[ConfigFault], path: Path | None
     contracts = contract_tables(raw, getattr(hash_, "pool_fee", 0.0))
     book, table_faults = read_contracts(contracts)
     wrong += [*group_faults, *site_faults, *prices_faults, *hash_faults, *api_faults, *report_faults, *table_faults]
-    if site is not None and not table_faults:
+    if site is not None and len(book) == len(contracts) and references_hold(site):
         wrong += contract_faults(site, [(n, o) for (n, _), o in zip(contracts, book, strict=True)])
     known = {fault.where for fault in unreadable}
     wrong = [*unreadable, *(fault for fault in wrong if fault.where not in known)]

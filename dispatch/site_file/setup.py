@@ -100,7 +100,7 @@ class Setup:
     def settlement_points(self) -> tuple[str, ...]:
         """The settlement points whose prices the site needs: its meters' and its contracts'."""
         ours = [m.settlement_point for m in self.site.meters]
-        theirs = [point for o in self.book for point in o.settlement_points()]
+        theirs = [point for o in self.book for point in o.settlement_points(self.site)]
         return tuple(dict.fromkeys([*ours, *theirs]))
 
     def resolve(self, name: str) -> Path:

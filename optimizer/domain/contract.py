@@ -76,7 +76,7 @@ class Contract(Written, Generic[M]):
     def peak_windows(self) -> tuple[PeakWindow, ...]:
         return ()
 
-    def settlement_points(self) -> tuple[str, ...]:
+    def settlement_points(self, site: Site) -> tuple[str, ...]:
         return ()
 
     def reserve_products(self) -> tuple[str, ...]:

@@ -132,7 +132,7 @@ class ForeseesPeaks(Protocol):
 class NeedsSettlementPoints(Protocol):
     """Settlement points whose prices it needs beside those of the site's meters. Default: none."""
 
-    def settlement_points(self) -> tuple[str, ...]: ...
+    def settlement_points(self, site: Site) -> tuple[str, ...]: ...
 
 
 class NeedsReservePrices(Protocol):

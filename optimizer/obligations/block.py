@@ -95,8 +95,12 @@ class Block(Contract):
         made = [generated_behind(meter.id) for meter in meters_fully_in(site, self.scope)]
         return dict.fromkeys([*self.scope.names(site), *made], self.over) if here else {}
 
-    def settlement_points(self) -> tuple[str, ...]:
-        return (self.settlement_point,) if self.settlement_point else ()
+    def settlement_points(self, site: Site) -> tuple[str, ...]:
+        return (self._sold_at(site),)
+
+    def _sold_at(self, site: Site) -> str:
+        """Its own settlement point, or its scope's, or the site's where the scope has several."""
+        return self.settlement_point or self._point(site) or site.settlement_point
 
     def service(self) -> str:
         """Selling back is following the price."""
@@ -107,7 +111,7 @@ class Block(Contract):
         block = during * its.hours * its.number(self.mw)
         nothing = its.sum([])
         yield Charge("block_cost", nothing + block, "mwh", its.during(None) * its.number(-self.usd_per_mwh), COST)
-        point = self.settlement_point or self._point(its.site) or its.site.settlement_point
+        point = self._sold_at(its.site)
         price = its.energy_price(point)
         load, taken = self._load(its, during)
         if self.at_full_price:
@@ -119,7 +123,7 @@ class Block(Contract):
 
     def billed_quantities(self, its: Quantities[Any]) -> Iterable[BilledQuantity]:
         during = its.during(self.over)
-        price = its.energy_price(self.settlement_point or self._point(its.site) or its.site.settlement_point)
+        price = its.energy_price(self._sold_at(its.site))
         load, _ = self._load(its, during)
         block = during * its.hours * its.number(self.mw)
         left = larger(block - larger(load, its.number(0)), its.number(0))

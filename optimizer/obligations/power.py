@@ -58,7 +58,7 @@ class Power(Contract):
     settlement_point: str | None = None
     rule: str | None = None
 
-    def settlement_points(self) -> tuple[str, ...]:
+    def settlement_points(self, site: Site) -> tuple[str, ...]:
         return (self.settlement_point,) if self.settlement_point else ()
 
     def award_terms(self, site: Site) -> Mapping[str, AwardTerms]:
