@@ -131,8 +131,10 @@ def _plan_lines(document: dict[str, Any]) -> list[str]:
 def _check_lines(checked: dict[str, Any]) -> list[str]:
     """The objective of each solver, its difference from the first, and the check of the sums."""
     solvers = [
-        f"check: {name} {value:,.6f} (difference {checked['differences'][name]:.1e})" for name, value in checked["objectives"].items()
+        f"check: {name} {value:,.6f} (difference {checked['differences'][name]:.1e}, allowed {checked['allowed'][name]:.1e})"
+        for name, value in checked["objectives"].items()
     ]
+    solvers += [f"check: {name} found no answer and is not compared: {why}" for name, why in checked["errors"].items()]
     verdict = "all agree" if checked["agree"] else "THEY DO NOT AGREE"
     return [*solvers, f"check: difference between the plan's sums and its objective {checked['optimality_gap']:.1e}; {verdict}"]
 

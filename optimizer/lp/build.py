@@ -41,6 +41,8 @@ def build_program(cohorts: Cohorts, book: Sequence[Obligation], outlook: Outlook
     program.behind = generators_by_meter(book, cohorts.site)
     program.machines = machines(program, program.grid, program.behind, lambda name: runs_before(program.memories, name))
     for obligation in book:
+        before = len(program.rows)
         with faults.of(obligation) if faults is not None else nullcontext():
             obligation.shape(program)
+        program.contract_of |= {rows.first: obligation.name for rows in program.rows[before:]}
     return program

@@ -12,6 +12,9 @@ from optimizer.domain.periods import ends, leads, running_sum
 from optimizer.lp.blocks import Blocks
 from optimizer.lp.expr import Expr
 
+# The name of the rows that keep the level of a period over what is counted.
+HIGHEST = "highest"
+
 
 def highest(program: Blocks, quantity: Expr, periods: Ints, floor: Floats, least: Floats | None = None) -> Expr:
     """One column a period for what is above the floor and `least`, in the period's first interval; with it what `least` is above the
@@ -25,9 +28,9 @@ def highest(program: Blocks, quantity: Expr, periods: Ints, floor: Floats, least
     top = np.maximum.reduceat(np.maximum(0.0, most - floor), np.unique(first))
     upper = np.zeros(program.n)
     upper[np.unique(first)] = top
-    above = program.column("highest", upper=upper, closed=True)
+    above = program.column(HIGHEST, upper=upper, closed=True)
     level = above.at_positions(first) + np.asarray(floor, dtype=np.float64)
-    program.row("highest", level - quantity, lower=0.0, where=most > floor)
+    program.row(HIGHEST, level - quantity, lower=0.0, where=most > floor)
     return above
 
 

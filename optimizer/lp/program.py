@@ -32,7 +32,7 @@ from optimizer.domain.periods import shares
 from optimizer.domain.row_kind import RowKind
 from optimizer.domain.site import Availability, Mode, RigGroup, Site, SoFar
 from optimizer.lp import period_rows
-from optimizer.lp.arrays import Earned, Yields
+from optimizer.lp.arrays import Earned, Rows, Yields
 from optimizer.lp.blocks import Blocks
 from optimizer.lp.expr import Expr, total
 from optimizer.lp.generator_columns import Machine
@@ -50,6 +50,7 @@ class Program(Blocks):
         super().__init__(len(self.grid))
         self.hours = np.asarray(self.grid.hours)
         self.book: Sequence[Obligation] = ()  # set before contracts shape the program, for those that ask what rigs earn without them
+        self.contract_of: dict[int, str] = {}  # by the first row of a block: the contract that made it
         self.earned: list[Earned] = []
         self.expected: list[Earned] = []
         self.offers: dict[tuple[str, str], Expr] = {}
@@ -110,6 +111,11 @@ class Program(Blocks):
     def peak_share(self, window: PeakWindow) -> Floats:
         series = self.outlook.peak_share.get(window)
         return np.zeros(self.n) if series is None else series.values
+
+    @cached_property
+    def matrix(self) -> Rows:
+        """The rows as they are solved, once every contract has shaped the program."""
+        return self.arrays().matrix
 
     @property
     def memories(self) -> Mapping[str, Memory]:

@@ -21,6 +21,7 @@ from typing import Annotated, Any, ClassVar, Literal
 import numpy as np
 from pydantic import AfterValidator, Field, model_validator
 
+from markets import usd_text
 from markets.facts import Call
 from markets.grid import Interval, OperatingDay, month_span, months, utc
 from markets.outlook import PeakWindow
@@ -34,6 +35,7 @@ from optimizer.domain.net_load import net_mwh
 from optimizer.domain.periods import carried, clock
 from optimizer.domain.quantities import ActualQuantities
 from optimizer.domain.site import NotNegative, Positive, Site, Written, meters_in
+from optimizer.lp.phrases import hours
 from optimizer.lp.program import Program
 from optimizer.lp.trajectory import Trajectory, lost_usd
 
@@ -53,6 +55,8 @@ RULES = {
 MONTHS = {"4cp": (6, 7, 8, 9), "12cp": tuple(range(1, 13)), "ncp": tuple(range(1, 13)), "mbd": tuple(range(1, 13))}
 INTERVAL_MIN = {"4cp": 15, "12cp": 30, "ncp": 15, "mbd": 15}
 COINCIDENT = ("4cp", "12cp")
+# A load this far under the plan's highest is lowered.
+LOWERED_MW = 1e-3
 
 
 class Avoid(Written):
@@ -185,6 +189,22 @@ class Transmission(Contract[OwnPeakMemory]):
             what = f"of {day.on:%B %Y}" if self.method == "ncp" else "of the year of the highest load"
             yield ContractProgress(
                 f"{self.name}: own peak so far", memory.own_peak_mw, "MW", f"{what}, {self.metered_min} minutes metered{billed}"
+            )
+
+    def reasons(self, book: Sequence[Any], program: Program, path: Trajectory) -> Iterable[str]:
+        """Where an expected coincident peak lowers the load: when, to how many MW, and what a MW there costs."""
+        chance = program.peak_share(self.metered_min) * _counts(program, months(program.site.market, program.grid), self.counted_months)
+        if self.method not in COINCIDENT or not (chance > 0).any():
+            return
+        names = self.scope.names(program.site)
+        load = np.sum([path.group_load_mw[name] for name in names], axis=0)
+        usual, dear = float(np.max(load)), chance * self.usd_per_kw_year * KW_PER_MW / len(self.counted_months)
+        down = (chance > 0) & (load < usual - LOWERED_MW)
+        if down.any():
+            when = hours(program.site.market, program.grid, down)
+            yield (
+                f"{self.name}: the load is down to {float(load[down].min()):.4g} MW ({when}) because the month's system peak is expected "
+                f"there with a chance of up to {float(chance[down].max()):.0%}: one MW costs {usd_text(float(dear[down].max()))}"
             )
 
     def shortfall_usd(self, program: Program, path: Trajectory, short_mw: Any) -> float:

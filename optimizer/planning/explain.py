@@ -3,31 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from datetime import timedelta
 
 import numpy as np
 
 from markets import counted, usd_text
-from markets.grid import hour_ending
 from optimizer.domain.array_types import Floats
 from optimizer.domain.isolation import PluginFailures
 from optimizer.domain.obligation import Obligation
 from optimizer.domain.row_kind import RowKind
 from optimizer.domain.shortfall import Shortfall
-from optimizer.domain.site import SLEEP, RigGroup, Site
+from optimizer.domain.site import SLEEP, Site
 from optimizer.lp import phrases
 from optimizer.lp.arrays import Named, Short, Yields
 from optimizer.lp.breakeven import breakevens_usd_per_mwh
 from optimizer.lp.program import Program
 from optimizer.lp.trajectory import Trajectory
+from optimizer.planning.causes import SLACK_MW, demand_charges
+from optimizer.planning.group_reasons import group_sentences
 from optimizer.planning.result import Plan
 from optimizer.solve.lexicographic import Solution
 
-# A load this close to an instruction counts as at it: one watt.
-SLACK_MW = 1e-6
 # Rows whose shadow price says what one more MW, or a thousand more starts, would earn.
 LIMITS = frozenset((RowKind.SITE_LIMIT, RowKind.CALL, RowKind.FLOOR, RowKind.RAMP, RowKind.STARTS))
+# So many binding limits are named one by one, those that cost most; the rest are counted.
+MOST_LIMITS = 10
 
 
 def breakevens(plan: Plan) -> dict[str, float]:
@@ -102,114 +101,36 @@ def own_reasons(book: Sequence[Obligation], program: Program, path: Trajectory) 
 
 
 def reasons(plan: Plan) -> tuple[str, ...]:
-    """The plan in sentences: findings, what each group does now, until when and why, which limits bind and what they are worth, which
-    promises cannot be kept, and what contracts add of their own."""
-    made_from, groups_at = plan.origin, breakevens(plan)
-    instructions = _instructions(plan)
+    """The plan in sentences: findings, what groups do now, until when and why, which limits bind and what they are worth, which demand
+    charges hold the load down, which promises cannot be kept, and what contracts add of their own."""
+    made_from = plan.origin
     return (
         *(f.text for f in plan.findings),
-        *(_group_now(plan, groups_at[first], members, instructions) for first, members in made_from.cohorts.members.items()),
+        *group_sentences(plan, breakevens(plan)),
         *_binding(plan),
+        *demand_charges(plan),
         *(_short(s) for s in plan.shortfalls),
         *own_reasons(made_from.book, made_from.program, made_from.path),
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _Instruction:
-    """A deployed instruction in force: the groups in its scope, its reason, and whether it holds rigs of them asleep or awake."""
-
-    groups: tuple[str, ...]
-    reason: str
-    caps: bool
-    lifts: bool
-
-
-def _instructions(plan: Plan) -> list[_Instruction]:
-    """The deployed instructions that hold the load of the first interval down, or up."""
-    site, program, found = plan.origin.site, plan.origin.program, []
-    for obligation in plan.origin.book:
-        calls = [c for c in program.so_far.calls if c.obligation == obligation.name]
-        if not calls:
-            continue
-        bounds = obligation.bounds(site, obligation.memory_from(program.memories), calls, plan.grid.intervals[0])
-        names = obligation.scope.names(site)
-        load_mw = sum(float(plan.groups[name].load_mw[0]) for name in names)
-        full_mw = sum(site.group(name).rigs * site.group(name).full.watts for name in names) / 1e6
-        caps, lifts = bounds.cap_mw < full_mw, bounds.floor_mw > 0 and load_mw < bounds.floor_mw + SLACK_MW
-        if bounds.call_id and (caps or lifts):
-            found.append(_Instruction(names, bounds.why, caps, lifts))
-    return found
-
-
-def _group_now(plan: Plan, breakeven: float, members: Sequence[tuple[str, float]], instructions: Sequence[_Instruction]) -> str:
-    """One sentence for a group, or for several that are planned as one (`members`, the first of them by name)."""
-    first, site = members[0][0], plan.origin.site
-    group, point = site.group(first), site.meter_of[first].settlement_point
-    price, modes = float(plan.prices[point][0]), plan.groups[first].modes
-    awake = sum((n for m, n in modes.items() if m != SLEEP), np.zeros(len(plan.grid)))
-    available = awake + modes[SLEEP]
-    name = f"{first} and {counted(len(members) - 1, 'group')} like it ({group.model})" if len(members) > 1 else f"{first} ({group.model})"
-    if available[0] < 0.5:
-        return f"{name}: no rig is available now"
-    share, cheap = float(awake[0] / available[0]), price < breakeven
-    what = "runs" if share > 0.999 else "sleeps" if share < 0.001 else f"runs {share:.0%} of its rigs"
-    side = "above" if price > breakeven else "below" if cheap else "equal to"
-    why = [f"energy at {point} is {usd_text(price)}/MWh, {side} its breakeven of {usd_text(breakeven)}/MWh"]
-    too_few, too_many = cheap and share < 0.999, not cheap and share > 0.001
-    held = [i.reason for i in instructions if first in i.groups and ((i.caps and too_few) or (i.lifts and not cheap))]
-    resting = _by_minimum_time(plan, group, asleep=share < 0.999 and cheap) if too_few or too_many else []
-    why += [*held, *resting] or ([_held_by(plan, first, cheap)] if too_few or (too_many and price > breakeven) else [])
-    return f"{name} {what}{_until(plan, awake)}: {'; '.join(why)}"
-
-
-def _by_minimum_time(plan: Plan, group: RigGroup, asleep: bool) -> list[str]:
-    """Rigs of a group that moved lately and so may not move yet, in words; nothing where all may."""
-    now = plan.origin.program.so_far.groups.get(group.name)
-    moved, minimum_min, what = (
-        (now.slept if now else (), group.min_off_min, "off") if asleep else (now.woken if now else (), group.min_on_min, "on")
-    )
-    free = [(at + timedelta(minutes=minimum_min), rigs) for at, rigs in moved if at + timedelta(minutes=minimum_min) > plan.at]
-    if not free:
-        return []
-    last = max(at for at, _ in free).astimezone(plan.origin.site.market.tz)
-    return [f"{sum(rigs for _, rigs in free):,} of them must stay {what} until {last:%H:%M} for their minimum time"]
-
-
-def _until(plan: Plan, awake: Floats) -> str:
-    changes = np.flatnonzero(np.abs(awake - awake[0]) > 0.01 * max(1.0, float(awake.max())))
-    if not len(changes):
-        return " to the end of the plan"
-    market, at = plan.origin.site.market, plan.grid.intervals[int(changes[0])].start
-    here, begins = at.astimezone(market.tz), plan.at.astimezone(market.tz)
-    day = "" if here.date() == begins.date() else f"{here:%a} "
-    return f" until {day}{here:%H:%M} ({hour_ending(market, at)})"
-
-
-def _held_by(plan: Plan, group: str, cheap: bool) -> str:
-    """Why a group does not do what its price asks for when no instruction and no recent move says so."""
-    program = plan.origin.program
-    meter = program.site.meter_of[group].id
-    if not cheap and any(plan.generation[made.name][0] > SLACK_MW for made in program.generators(meter)):
-        return f"it runs on power generated behind meter {meter}"
-    binding = [name for name, worth in plan.shadow_prices.items() if worth[0] > 0]
-    if binding:
-        return "limited by " + ", ".join(binding)
-    if any(r.kind in (RowKind.MINIMUM_TIME, RowKind.STARTS) for r in program.rows):
-        return "the cheap spell is too short to repay a start" if cheap else "the expensive spell is too short to repay a stop and a start"
-    return "limits or contract terms of other hours decide"
-
-
 def _binding(plan: Plan) -> Iterable[str]:
-    start_limits = {rows.name for rows in plan.origin.program.rows if rows.kind is RowKind.STARTS}
-    for name, worth in plan.shadow_prices.items():
-        binds, hours = worth > 0, np.asarray(plan.grid.hours)
-        starts = name in start_limits
-        usd = (worth * hours if starts else worth)[binds]
-        what, per = ("a thousand more starts then are", "") if starts else ("one more MW there is", " an hour")
-        much = usd_text(usd.max()) if usd.max() - usd.min() < 0.01 else f"{usd_text(usd.min())} to {usd_text(usd.max())}"
-        when = phrases.hours(plan.origin.site.market, plan.grid, binds)
-        yield f"{name} binds for {hours[binds].sum():.3g} h ({when}); {what} worth {much}{per}"
+    hours = np.asarray(plan.grid.hours)
+    costly = sorted(plan.shadow_prices.items(), key=lambda limit: -float((limit[1] * hours).sum()))
+    named = {name for name, _ in costly[:MOST_LIMITS]}
+    yield from (_limit(plan, name, worth) for name, worth in plan.shadow_prices.items() if name in named)
+    if rest := costly[MOST_LIMITS:]:
+        yield f"{counted(len(rest), 'more limit')} of less worth bind"
+
+
+def _limit(plan: Plan, name: str, worth: Floats) -> str:
+    starts = any(rows.name == name and rows.kind is RowKind.STARTS for rows in plan.origin.program.rows)
+    binds, hours = worth > 0, np.asarray(plan.grid.hours)
+    usd = (worth * hours if starts else worth)[binds]
+    what, per = ("a thousand more starts then are", "") if starts else ("one more MW there is", " an hour")
+    much = usd_text(usd.max()) if usd.max() - usd.min() < 0.01 else f"{usd_text(usd.min())} to {usd_text(usd.max())}"
+    when = phrases.hours(plan.origin.site.market, plan.grid, binds)
+    return f"{name} binds for {hours[binds].sum():.3g} h ({when}); {what} worth {much}{per}"
 
 
 def _short(s: Shortfall) -> str:

@@ -138,7 +138,7 @@ def _plan_of(
         shadow_prices=shadow,
         shortfalls=shortfalls,
         solve=info,
-        origin=Origin(site, book, program, cohorts, path),
+        origin=Origin(site, book, program, cohorts, path, solution.dual if solution is not None else None),
         prices={point: series.values for point, series in outlook.energy.items()},
         hashprice=outlook.hashprice.values,
         findings=(*findings, *faults.findings()),

@@ -68,13 +68,14 @@ class Risk:
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """What a plan was made from, kept so that it can be explained."""
+    """What a plan was made from, kept so that it can be explained. `dual` by row of the program: None where no solver made the plan."""
 
     site: Site
     book: Sequence[Obligation]
     program: Program
     cohorts: Cohorts
     path: Trajectory
+    dual: Floats | None = None
 
 
 @dataclass(frozen=True)

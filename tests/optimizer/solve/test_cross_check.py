@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -13,8 +15,12 @@ from optimizer.planning.plan import program_of
 from optimizer.solve import Session, check
 from optimizer.solve.highs import branch_and_bound
 from optimizer.solve.integer_rounding import GAP, best_rounding, proved_optimal, with_fixed_integers
-from optimizer.solve.lexicographic import INFEASIBLE, OPTIMAL, last_stage
+from optimizer.solve.lexicographic import INFEASIBLE, NO_LIMIT_S, OPTIMAL, last_stage
+from tests.optimizer import random_cases
 from tests.optimizer.contracts import OFFERED
+from tests.optimizer.laws.test_market_day import drawn as market_day
+from tests.optimizer.laws.test_monotone import coupled
+from tests.optimizer.laws.test_order import drawn as tight
 from tests.optimizer.laws.test_program_at_most_pay import drawn
 
 
@@ -31,6 +37,46 @@ def test_other_solvers_agree(kind):
     for seed in (3, 4):
         found = check(program(kind, seed))
         assert found["agree"], (kind, seed, found)
+
+
+def compared(seed: int) -> None:
+    """A book that couples hours, has integers, or gives way, at an instant of the market day."""
+    case = (market_day(seed)[0], tight(seed), coupled(seed))[seed % 3]
+    found = check(program_of(*case.inputs))
+    assert found["agree"] and not found["errors"], found
+
+
+def test_no_plan_is_doubted_without_a_cause():
+    random_cases.each(range(12), compared)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+def test_no_plan_of_two_hundred_is_doubted_without_a_cause():
+    random_cases.each(range(200), compared)
+
+
+class Wrong(Session):
+    """A solver that takes the weight of some columns for half as much again, and is honest about the objective of what it found."""
+
+    def run(self, arrays, budget_s=NO_LIMIT_S):
+        cost = arrays.cost * np.where(np.arange(len(arrays.cost)) % 3 == 0, 1.5, 1.0)
+        found = super().run(replace(arrays, cost=cost), budget_s)
+        if found.status != OPTIMAL:
+            return found
+        return replace(found, objective=float(arrays.cost @ found.x + arrays.offset), gap=0.0)
+
+
+def test_a_wrong_answer_is_found():
+    """Wherever it earns less than the best by more than a cent, whatever the size of the site."""
+    wrong = 0
+    for seed in range(12):
+        program = program_of(*coupled(seed).inputs)
+        best, found = check(program)["objectives"]["highs"], check(program, Wrong())
+        if found["objectives"]["plan"] > best + max(0.01, 1e-5 * abs(best)):
+            wrong += 1
+            assert not found["agree"], (seed, best, found)
+    assert wrong >= 3, "the planted fault shows in too few plans to be a test"
 
 
 @pytest.mark.parametrize("kind", OFFERED)
