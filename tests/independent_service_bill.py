@@ -16,7 +16,8 @@ CLEARS_AS = {"RRSFFR": "RRS", "RRSUFR": "RRS", "RRSPFR": "RRS"}
 
 
 def ancillary(d: Days, c: Mapping[str, Any], names: Sequence[str]) -> F:
-    """DA x h x MCPC + (RT - DA) x h x MCPC(RT); before RTC+B, MW sold and not carried cost their day-ahead price again."""
+    """DA x h x MCPC + (RT - DA) x h x MCPC(RT); before RTC+B, MW sold and not carried cost the higher of their
+    day-ahead and their supplemental price."""
     usd = F(0)
     for product in c["products"]:
         for t in d.times:
@@ -28,7 +29,7 @@ def ancillary(d: Days, c: Mapping[str, Any], names: Sequence[str]) -> F:
             if d.local(t).date() >= RTC_B:
                 usd += (carried - sold) * d.hours(t) * price
             else:
-                usd -= max(F(0), sold - carried) * d.hours(t) * paid
+                usd -= max(F(0), sold - carried) * d.hours(t) * max(paid, d.awarded(product, "SASM", t)[1])
     return usd + sum((_deviation(d, names, t) for t in d.times), F(0))
 
 

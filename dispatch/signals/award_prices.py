@@ -15,7 +15,7 @@ from optimizer.domain.obligation import Obligation
 from optimizer.domain.reserve_awards import DAY_AHEAD, REAL_TIME, priced_as
 from optimizer.domain.site import Site
 
-# By the market of an award, the run whose clearing prices of reserve pay it.
+# By the market of an award, the run whose clearing prices of reserve pay it; no source publishes those of the supplemental market.
 RUN_OF = {DAY_AHEAD: "DAM", REAL_TIME: "REAL_TIME_15_MIN"}
 
 
@@ -32,5 +32,7 @@ def published_prices(
         point = day_ahead_point(terms.price_at)
         prices = {p.over: p for p in price_vintages(engine, point, PriceMarket.DAY_AHEAD_HOURLY, award.over, known_at)}
         return [(over, price.usd_per_mwh) for over, price in prices.items()]
-    run = RUN_OF[award.market]
+    run = RUN_OF.get(award.market)
+    if run is None:
+        return []
     return [(p.over, p.usd_per_mw_h) for p in reserve_prices_known(engine, priced_as(award.product), run, award.over, known_at)]

@@ -102,7 +102,7 @@ class AwardDocument(SignalDocument):
     obligation: Name
     kind: Literal["CAPACITY", "BASELINE"] = "CAPACITY"
     product: Name = Field(description="Of a baseline BASELINE, which may be left out")
-    market: Literal["DAM", "RT"] = Field(description="Of a baseline RT, which may be left out")
+    market: Literal["DAM", "RT", "SASM"] = Field(description="Of a baseline RT, which may be left out")
     interval_start: Instant
     interval_end: Instant
     mw: Megawatts

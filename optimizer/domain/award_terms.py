@@ -16,11 +16,13 @@ def can_draw(site: Site, scope: Scope) -> tuple[float, str]:
     return most_load_mw(site, scope.names(site)), "what its rigs can draw"
 
 
-def reserve_terms(site: Site, scope: Scope, products: Sequence[str], qualified_mw: Mapping[Any, float]) -> dict[str, AwardTerms]:
-    """Of each product, day-ahead and in real time, at most what is qualified and what the rigs can draw."""
+def reserve_terms(
+    site: Site, scope: Scope, products: Sequence[str], qualified_mw: Mapping[Any, float], *more_markets: str
+) -> dict[str, AwardTerms]:
+    """Of each product, day-ahead, in real time and in more markets, at most what is qualified and what the rigs can draw."""
     drawn = can_draw(site, scope)
     limits = {p: min((qualified_mw.get(p, float("inf")), f"its qualified_mw of {p}"), drawn) for p in products}
-    return {product: AwardTerms((DAY_AHEAD, REAL_TIME), *limit) for product, limit in limits.items()}
+    return {product: AwardTerms((DAY_AHEAD, REAL_TIME, *more_markets), *limit) for product, limit in limits.items()}
 
 
 def reduction_terms(

@@ -63,7 +63,7 @@ class SiteFault:
 class AwardTerms:
     """What awards of one product a contract takes.
 
-    markets    of "DAM" (day-ahead) and "RT" (real time)
+    markets    of "DAM" (day-ahead), "RT" (real time) and "SASM" (supplemental)
     most_mw    the most that can be awarded, MW
     most_of    what sets that limit, in words
     price_at   the settlement point whose day-ahead energy price pays it; None: the clearing price of the product, or no price at all

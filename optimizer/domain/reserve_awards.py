@@ -17,6 +17,8 @@ from optimizer.domain.array_types import Numbers
 
 DAY_AHEAD = "DAM"
 REAL_TIME = "RT"
+# The supplemental ancillary-services market, in which reserve that failed was bought again before RTC+B.
+SUPPLEMENTAL = "SASM"
 # The product of an award of energy: bought a day ahead by a load, or a reduction that is dispatched.
 ENERGY = "ENERGY"
 # What frequency relays and instructions carry of RRS is named apart in awards and offers, and paid at its price.

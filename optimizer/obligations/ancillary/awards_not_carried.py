@@ -8,7 +8,7 @@ import numpy as np
 
 from optimizer.domain.calls import active
 from optimizer.domain.market_rules import Dated
-from optimizer.domain.reserve_awards import DAY_AHEAD
+from optimizer.domain.reserve_awards import DAY_AHEAD, SUPPLEMENTAL
 from optimizer.domain.shortfall import Shortfall
 from optimizer.lp.phrases import hours, missing_rigs
 from optimizer.lp.program import Program
@@ -24,6 +24,7 @@ def awards_not_carried(
     """By product: megawatts, hours, what that costs, why, and the cheapest way out. `economic`: the contract buys back where that pays."""
     for product in products:
         promised, paid = program.awarded(name, product, DAY_AHEAD)
+        paid = np.maximum(paid, program.awarded(name, product, SUPPLEMENTAL)[1])
         short = np.maximum(0.0, promised - path.offers.get((name, product), np.zeros(program.n)))
         where = short > KEPT_MW
         if not where.any():

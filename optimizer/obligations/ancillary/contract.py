@@ -8,10 +8,10 @@ Day-ahead awards are paid at the day-ahead price. From 2025-12-05 (RTC+B) they a
 
     site cash = DA award x h x MCPC(DAM) + (real-time award - DA award) x h x MCPC(real time)          Nodal Protocols 6.7
 
-Before, what was awarded and not carried cost its day-ahead price again (failure to provide), and reserve earned in the day-ahead market
-alone: a plan counts as sold what can still be offered there, and nothing but the awards once offers were due. Under set points the load
-owes a deviation charge outside a tolerance. Deployments are calls under the contract's name: bounds before every price (see
-docs/rules.md#ancillary-services).
+Before, what was awarded and not carried cost the higher of its day-ahead and its supplemental price (failure to provide), and reserve
+earned in the day-ahead market alone: a plan counts as sold what can still be offered there, and nothing but the awards once offers were
+due. Under set points the load owes a deviation charge outside a tolerance. Deployments are calls under the contract's name: bounds before
+every price (see docs/rules.md#ancillary-services).
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from optimizer.domain.formula import Bounds, Charge, Quantities
 from optimizer.domain.market_rules import days, figures, rule
 from optimizer.domain.money import Finding
 from optimizer.domain.obligation import AwardTerms
-from optimizer.domain.reserve_awards import DAY_AHEAD
+from optimizer.domain.reserve_awards import DAY_AHEAD, SUPPLEMENTAL
 from optimizer.domain.row_kind import RowKind
 from optimizer.domain.shortfall import Shortfall
 from optimizer.domain.site import NotNegative, Positive, Site
@@ -104,7 +104,7 @@ class Ancillary(Contract[ReserveMemory]):
         return self
 
     def award_terms(self, site: Site) -> Mapping[str, AwardTerms]:
-        return reserve_terms(site, self.scope, self.products, self.qualified_mw)
+        return reserve_terms(site, self.scope, self.products, self.qualified_mw, SUPPLEMENTAL)
 
     def market(self) -> Market | None:
         return Market.ERCOT
@@ -184,9 +184,11 @@ class Ancillary(Contract[ReserveMemory]):
         yield from deviation(its, self.name, self.scope, self._rules)
 
     def _failure(self, its: Quantities[Any], product: str, word: str, sold: Any, paid: Any) -> Charge[Any]:
-        """Before RTC+B: what was awarded and not carried costs the day-ahead price; carrying more earns nothing."""
+        """Before RTC+B: what was awarded and not carried costs the higher of the day-ahead and the supplemental price; carrying more earns
+        nothing."""
         carried = its.carried_mw(self.name, product) * its.hours
-        lost = its.below(carried, np.stack([sold], axis=1), (paid, paid * its.number(0))) - sold * paid
+        dear = np.maximum(paid, its.awarded(self.name, product, SUPPLEMENTAL)[1])
+        lost = its.below(carried, np.stack([sold], axis=1), (dear, dear * its.number(0))) - sold * dear
         return Charge(f"{word}_failure", lost, "usd", its.during(None), self._cite(its, "ercot.as.imbalance", last=False))
 
     def _cite(self, its: Quantities[Any], id_: str, last: bool = True) -> str:

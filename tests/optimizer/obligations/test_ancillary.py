@@ -184,6 +184,25 @@ def test_before_the_new_market_what_is_not_carried_costs_its_price_again():
     assert "failure" not in str(settle((contract,), actuals(where, EX2, {"g": METERED}, {POINT: SPP}, awards=ex2_awards())).totals)
 
 
+def test_a_failure_to_provide_costs_the_higher_of_two_prices():
+    """Half of 20 MW fails for two hours, bought again at 40.00 in the first and at 60.00 in the second; the day ahead paid 45.67."""
+    over = Grid.regular(datetime(2025, 8, 20, 5, tzinfo=UTC), datetime(2025, 8, 20, 7, tzinfo=UTC), 60)
+
+    def told(market, mw, usd, over):
+        return Award(source="qse", known_at=over.start, obligation="ancillary", product="ECRS", market=market, over=over, mw=mw,
+                     mcpc_usd_per_mw_h=usd)  # fmt: skip
+
+    awards = (
+        told("DAM", 20.0, 45.67, over.over), told("RT", 10.0, 0.0, over.over),
+        *(told("SASM", 0.0, usd, hour) for usd, hour in zip((40.0, 60.0), over.intervals, strict=True)),
+    )  # fmt: skip
+    real = actuals(site(group("g", rigs=15_000)), over, {"g": ["30"] * 2}, {POINT: ["20"] * 2}, awards=awards)
+    contract = with_market_rules(Ancillary(products=("ECRS",)))
+    assert settle((contract,), real).totals[("ancillary", "ecrs_failure")] == -(D("456.70") + D("600.00"))
+    alone = replace(real, awards=awards[:2])
+    assert settle((contract,), alone).totals[("ancillary", "ecrs_failure")] == -2 * D("456.70")
+
+
 @pytest.mark.parametrize(("side", "first"), [("generator", "-1010.38"), ("mirrored", "-33.00")])
 def test_ex3_set_points(side, first):
     """40 MW and 12.9 MWh at 612.35: 1.65 MWh over; 200 MW and 54.1 MWh at 12.00: 1.6 MWh over, 32.00 by either rule."""
