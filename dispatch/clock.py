@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Protocol
 
 LONGEST_SLEEP_S = 3600.0
+NOTICED_WITHIN_S = 1.0  # how soon a sleeper notices that the clock was set
+STEP_S = 5.0  # a smaller difference between the wall clock and the monotonic clock is drift
 
 
 class Clock(Protocol):
@@ -20,9 +23,44 @@ class Clock(Protocol):
 
     async def sleep_until(self, at: datetime) -> None: ...
 
+    def stepped(self) -> timedelta:
+        """How far the clock was set since the last call, forward positive; zero for a clock that nobody can set."""
+        ...
+
+
+class SystemClock:
+    """The machine's own time, read anew at every call: it follows when the clock is set, and after a suspend or a pause of the machine.
+
+    `wall_s` and `monotonic_s` give seconds since the epoch, and seconds of a clock that nobody sets.
+    """
+
+    speed = 1.0
+
+    def __init__(self, wall_s: Callable[[], float] = time.time, monotonic_s: Callable[[], float] = time.monotonic) -> None:
+        self._wall_s, self._monotonic_s = wall_s, monotonic_s
+        self._offset_s = self._offset()
+
+    def _offset(self) -> float:
+        return self._wall_s() - self._monotonic_s()
+
+    def now(self) -> datetime:
+        return datetime.fromtimestamp(self._wall_s(), UTC)
+
+    async def sleep_until(self, at: datetime) -> None:
+        """Returns at `at`, and at once when the clock is set back meanwhile: what was due must be judged anew."""
+        began_s = self._offset()
+        while (left := (at - self.now()).total_seconds()) > 0 and began_s - self._offset() < STEP_S:
+            await asyncio.sleep(min(left, NOTICED_WITHIN_S))
+
+    def stepped(self) -> timedelta:
+        """How far the clock was set since the last call, forward positive; zero for drift of a few seconds."""
+        step_s = self._offset() - self._offset_s
+        self._offset_s += step_s
+        return timedelta(seconds=step_s) if abs(step_s) >= STEP_S else timedelta(0)
+
 
 class WallClock:
-    """World time runs from `start` (now when None) at `speed` times the wall's pace, on the monotonic clock.
+    """Simulated time: it runs from `start` (now when None) at `speed` times the wall's pace, on the monotonic clock.
 
     `zero_s` is the monotonic instant of `start`; processes of one machine that share it share the clock.
     """
@@ -38,6 +76,9 @@ class WallClock:
     async def sleep_until(self, at: datetime) -> None:
         while (left := (at - self.now()).total_seconds() / self.speed) > 0:
             await asyncio.sleep(min(left, LONGEST_SLEEP_S))
+
+    def stepped(self) -> timedelta:
+        return timedelta(0)
 
 
 class HeldClock(WallClock):
@@ -77,6 +118,9 @@ class VirtualClock:
     async def sleep_until(self, at: datetime) -> None:
         self._now = max(self._now, at)
         await asyncio.sleep(0)
+
+    def stepped(self) -> timedelta:
+        return timedelta(0)
 
 
 def wall_now() -> datetime:

@@ -22,6 +22,7 @@ from markets.facts import (
 )
 from markets.grid import Interval
 from markets.hashmath import usd_per_ph_day
+from markets.plausible import believed_and_quarantined
 
 KEEP = timedelta(days=8)  # a week of same hours, and the day before it
 KEEP_PEAKS = timedelta(days=95)  # a season's highest system load so far, from any day of it
@@ -82,6 +83,7 @@ class FactBook:
     prices       by (settlement point, market)
     reserves     by (product, market)
     economics    by UTC day
+    quarantined  implausible figures that wait for another source, or a later publication, to give the same; nothing else here has them
     """
 
     prices: Mapping[tuple[str, PriceMarket], tuple[Price, ...]] = field(default_factory=dict)
@@ -91,6 +93,7 @@ class FactBook:
     temperatures: tuple[Temperature, ...] = ()
     hashprices: tuple[HashPrice, ...] = ()
     economics: tuple[HashEconomics, ...] = ()
+    quarantined: tuple[Fact, ...] = ()
     grid_status: GridStatus | None = None
 
     def after(self, facts: Iterable[Fact]) -> FactBook:
@@ -99,7 +102,8 @@ class FactBook:
         reserves: dict[tuple[str, str], list[ReservePrice]] = {}
         plain: dict[str, list[Any]] = {}
         status = self.grid_status
-        for fact in facts:
+        believed, quarantined = believed_and_quarantined([*self.quarantined, *facts])
+        for fact in believed:
             if isinstance(fact, Price):
                 prices.setdefault((fact.point, fact.market), []).append(fact)
             elif isinstance(fact, ReservePrice):
@@ -108,9 +112,8 @@ class FactBook:
                 status = fact if status is None or (fact.at, _rank(fact)) > (status.at, _rank(status)) else status
             elif (name := _SERIES_OF.get(type(fact))) is not None:
                 plain.setdefault(name, []).append(fact)
-        changes: dict[str, Any] = {
-            name: _merged(getattr(self, name), new, _day_of if name == "economics" else start_of) for name, new in plain.items()
-        }
+        changes: dict[str, Any] = {"quarantined": tuple(dict.fromkeys(quarantined))} if quarantined or self.quarantined else {}
+        changes |= {name: _merged(getattr(self, name), new, _day_of if name == "economics" else start_of) for name, new in plain.items()}
         if prices:
             changes["prices"] = {**self.prices, **{k: _merged(self.prices.get(k, ()), new, start_of) for k, new in prices.items()}}
         if reserves:
@@ -135,6 +138,7 @@ class FactBook:
             temperatures=kept(self.temperatures),
             hashprices=kept(self.hashprices),
             economics=tuple(e for e in self.economics if e.on >= before.date() or e is self.economics[-1]),
+            quarantined=tuple(fact for fact in self.quarantined if fact.known_at > before),
             grid_status=self.grid_status,
         )
 

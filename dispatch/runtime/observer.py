@@ -19,6 +19,7 @@ from dispatch.store import LedgerUnavailable
 from dispatch.store.inbox import Inbox, InboxRow
 from markets import SourceError
 from markets.facts import Fact, Price
+from markets.forecasting.ladder import quarantine_notes
 from markets.sources.source import Source
 
 log = structlog.get_logger()
@@ -27,6 +28,10 @@ FIRST_LOOK_BACK = timedelta(days=2)  # how far back a first start asks its sourc
 INBOX_POLL_S = 0.1  # wall seconds
 FINDINGS_SHOWN_FOR = timedelta(hours=6)  # how long a finding of a source is shown among the alerts
 FINDINGS_SHOWN = 5
+CLOCK = "clock"  # the source that alerts about steps of the clock are listed under
+STEP_SHOWN_FOR = timedelta(hours=1)
+STEPPED_BACK = timedelta(seconds=5)
+QUARANTINE = "implausible figures"  # the source that alerts about figures in quarantine are listed under
 RIGS = "rigs"  # the source that alerts about the rigs are listed under
 
 
@@ -87,6 +92,7 @@ class SiteObserver:
         self._refresh = refresh_each_tick
         self._has_observed = False
         self._history_given = asyncio.Event()
+        self._step: tuple[datetime, str] | None = None
         self._cursor = 0
 
     async def poll(self) -> None:
@@ -129,6 +135,10 @@ class SiteObserver:
         facts, alerts = self._gather(state, at)
         pushed, holds, cursor = self._pushed(state, at, alerts)
         fleet = self._fleet.snapshot(at)
+        if waiting := quarantine_notes(state.facts.after(facts)):
+            alerts[QUARANTINE] = " ".join(waiting)
+        if step := self._clock_step(state, at):
+            alerts[CLOCK] = step
         if silent := _silent(state, fleet):
             alerts[RIGS] = silent
         alerts |= self._fleet.meters.alerts(at)
@@ -144,11 +154,24 @@ class SiteObserver:
             meters=self._fleet.meters.fresh(at),
         )
 
+    def _clock_step(self, state: State, at: datetime) -> str:
+        """A sentence on the last step of the clock, for an hour; empty when there was none. A step back is also seen from the journal, in
+        which time would run backwards unsaid after a restart."""
+        step = self._clock.stepped()
+        if state.at is not None and at < state.at - STEPPED_BACK:
+            step = min(step, at - state.at)
+        if step:
+            way = "forward" if step > timedelta(0) else "back"
+            text = f"the clock was set {way} by {abs(step) / timedelta(minutes=1):.1f} min, to {at:%Y-%m-%d %H:%M:%S} UTC"
+            log.warning("clock set", step_s=step.total_seconds(), at=at.isoformat())
+            self._step = (at, text)
+        return self._step[1] if self._step and abs(at - self._step[0]) < STEP_SHOWN_FOR else ""
+
     def _asked(self) -> tuple[str, ...]:
         """Every source that would be listed among the alerts if it had any."""
         findings = (_findings_name(w) for w in self._sources if hasattr(w.source, "findings"))
         sources = (w.source.name for w in self._sources if w.asked_until)
-        return tuple(sorted({"inbox", RIGS, *findings, *self._fleet.meters.asked(), *sources}))
+        return tuple(sorted({"inbox", RIGS, CLOCK, QUARANTINE, *findings, *self._fleet.meters.asked(), *sources}))
 
     def _gather(self, state: State, at: datetime) -> tuple[list[Fact], dict[str, str]]:
         facts: list[Fact] = []
@@ -216,6 +239,8 @@ def _read_row(row: InboxRow, state: State, at: datetime, facts: list[Fact], hold
 
 async def _poll(polled: PolledSource, since: datetime, until: datetime) -> None:
     """Ask a source once. A failure is kept until the next answer; it is logged once, and its end once."""
+    if since > until:  # the clock was set back: what was known then is known, and the source is asked as if it were just due
+        since = until - timedelta(seconds=polled.period_s)
     try:
         if until > since:
             polled.pending += await polled.source.fetch(since, until)

@@ -16,7 +16,7 @@ import structlog
 
 from dispatch import ConfigError
 from dispatch.child_process import die_with_parent
-from dispatch.clock import HeldClock, WallClock
+from dispatch.clock import Clock, HeldClock, SystemClock
 from dispatch.service.supervisor import CANNOT_SERVE, WRONG_CONFIG, Job, clock_file
 from markets.grid import parse_instant
 from optimizer.domain.site import SLEEP
@@ -24,10 +24,9 @@ from optimizer.domain.site import SLEEP
 log = structlog.get_logger()
 
 
-def clock_of(job: Job) -> WallClock:
+def clock_of(job: Job) -> Clock:
     """The clock all processes of a job share."""
-    start = parse_instant(job.start)
-    return HeldClock(start, job.speed, clock_file(Path(job.data))) if job.zero_s is None else WallClock(start, job.speed, job.zero_s)
+    return HeldClock(parse_instant(job.start), job.speed, clock_file(Path(job.data))) if job.simulated_time else SystemClock()
 
 
 async def loop_role(job: Job) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +12,7 @@ from typing import Any
 import structlog
 from sqlalchemy import Engine
 
-from dispatch.clock import Clock, HeldClock, WallClock, wall_s
+from dispatch.clock import Clock, HeldClock, wall_s
 from dispatch.decide.state import State
 from dispatch.entries import RunStarted
 from dispatch.rigs.dialects import dialect_and_wire_model
@@ -45,7 +45,7 @@ class LeadingProcess:
     """What the process that leads a site is made of."""
 
     setup: Setup
-    clock: WallClock
+    clock: Clock
     engine: Engine
     token: int
     telemetry: Telemetry
@@ -53,7 +53,7 @@ class LeadingProcess:
     settlement: NightlySettlement
 
 
-async def lead(job: Job, clock: WallClock) -> int:
+async def lead(job: Job, clock: Clock) -> int:
     """Wait for the leader lease, then run the site. Returns the exit status: 0 at the job's end, 3 when another process took the lease."""
     setup, data = load_site_file(job.config, job.override), Path(job.data)
     engine = open_ledger(data)
@@ -143,12 +143,31 @@ async def _wait_for_rigs(setup: Setup) -> None:
                 await asyncio.sleep(0.1)
 
 
+class LeaseWatch:
+    """Takes the leader lease when it has expired by the database's clock, or was not renewed for twice its length by a clock that nobody
+    sets: a holder that died before the clock was set back would keep the site without a leader otherwise."""
+
+    def __init__(self, engine: Engine, owner: str, monotonic_s: Callable[[], float] = wall_s) -> None:
+        self._engine, self._owner, self._monotonic_s = engine, owner, monotonic_s
+        self._seen: tuple[int, float] | None = None
+        self._since_s = 0.0
+
+    def take(self) -> int | None:
+        """The fencing token, or None while another process holds the lease. Raises LedgerUnavailable."""
+        held = lease.holder(self._engine)
+        seen = (held.token, held.until_s) if held else None
+        if seen != self._seen:
+            self._seen, self._since_s = seen, self._monotonic_s()
+        unrenewed = held if self._monotonic_s() - self._since_s > 2 * LEASE_S else None
+        return lease.take(self._engine, self._owner, LEASE_S, unrenewed)
+
+
 async def _take_lease(engine: Engine, owner: str) -> int:
     """Wait until the leader lease is free and take it; its fencing token."""
-    warned = False
+    warned, watch = False, LeaseWatch(engine, owner)
     while True:
         try:
-            if (token := lease.take(engine, owner, LEASE_S)) is not None:
+            if (token := watch.take()) is not None:
                 return token
             if not warned:
                 log.warning("Another process holds the leader lease of this data folder; waiting for it.")

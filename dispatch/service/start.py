@@ -14,7 +14,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from dispatch.clock import wall_now, wall_s
+from dispatch.clock import wall_now
 from dispatch.runtime.price_sources import simulated_market
 from dispatch.service.demo import demo_start, free_addresses, needs_simulated_rigs
 from dispatch.service.supervisor import Job
@@ -86,7 +86,7 @@ def prepare_run(options: RunOptions) -> PreparedRun:
     pace = f"; time runs {speed:g} times as fast" if speed != 1.0 else ""
     notes += [*remark, f"{setup.site.name}, {options.world} world; page at http://{listen}/{pace}"]
     rigs = ["rigs"] if demonstration and options.world == "live" else []
-    job = _job(options, path, listen, start, None if simulated_time else wall_s(), speed, override)
+    job = _job(options, path, listen, start, simulated_time, speed, override)
     return PreparedRun(job, (*rigs, "loop", "api"), tuple(notes))
 
 
@@ -138,7 +138,7 @@ def _require_free(listen: str) -> None:
 
 
 def _job(
-    options: RunOptions, path: Path, listen: str, start: datetime, zero_s: float | None, speed: float, override: dict[str, Any]
+    options: RunOptions, path: Path, listen: str, start: datetime, simulated_time: bool, speed: float, override: dict[str, Any]
 ) -> Job:
     return Job(
         config=str(path.resolve()),
@@ -147,7 +147,7 @@ def _job(
         world=options.world,
         owner=f"{socket.gethostname()}:{os.getpid()}",
         start=start.isoformat(),
-        zero_s=zero_s,
+        simulated_time=simulated_time,
         speed=speed,
         until=options.until.isoformat() if options.until else None,
         override=override or None,

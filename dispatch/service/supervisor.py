@@ -30,7 +30,7 @@ WRONG_CONFIG, ANOTHER_LEADS, CANNOT_SERVE = 2, 3, 3
 class Job:
     """What every process of a site is started with. Times are ISO 8601 with offset.
 
-    zero_s   the monotonic instant of `start`, so that all share a clock; None holds simulated time at `start` until the loop is ready
+    simulated_time  time runs from `start` at `speed`, and is held at `start` until the loop is ready; else it is the machine's own
     """
 
     config: str
@@ -39,7 +39,7 @@ class Job:
     world: str
     owner: str
     start: str
-    zero_s: float | None
+    simulated_time: bool
     speed: float
     until: str | None = None
     override: dict[str, Any] | None = None

@@ -20,6 +20,7 @@ from markets.factbook import hashprice_of
 from markets.facts import HashEconomics, HashPrice, Price, PriceMarket, ReservePrice
 from markets.forecasting.ladder import RESERVE_RUNS
 from markets.grid import Grid, Interval, Market
+from markets.plausible import believed_and_quarantined, implausible
 from optimizer.domain import reserve_awards
 from optimizer.domain.money import decimal
 
@@ -78,6 +79,7 @@ class DayPrices:
 def day_prices(engine: Engine, setup: Setup, economics: Sequence[HashEconomics], grid: Grid, known_at: datetime | None) -> DayPrices:
     """The prices of every settlement point of the site and of every reserve product its contracts sell. `economics` are the difficulty,
     fees and BTC price of UTC days as the journal saw them. Raises LedgerUnavailable."""
+    economics, _ = believed_and_quarantined(economics)
     sold = sorted({reserve_awards.priced_as(product) for o in setup.book for product in o.reserve_products()})
     return DayPrices(
         energy={point: energy_prices(engine, setup, point, grid, known_at) for point in setup.settlement_points},
@@ -99,8 +101,11 @@ def energy_prices(engine: Engine, setup: Setup, point: str, grid: Grid, known_at
     values = [NAN] * len(grid)
     used: dict[int, Price] = {}
     superseded: list[tuple[int, datetime, Decimal]] = []
+    waiting: list[Price] = []
     for market in SETTLES_ON[setup.site.market]:
-        facts = [*_archived(setup, point, market, grid, known_at), *price_vintages(engine, point, market, grid.over, known_at)]
+        published = [*_archived(setup, point, market, grid, known_at), *price_vintages(engine, point, market, grid.over, known_at)]
+        facts, doubtful = believed_and_quarantined(published)
+        waiting += doubtful
         vintages_of: dict[Interval, list[Price]] = {}
         for fact in facts:
             vintages_of.setdefault(fact.over, []).append(fact)
@@ -111,7 +116,8 @@ def energy_prices(engine: Engine, setup: Setup, point: str, grid: Grid, known_at
                 superseded += [(n, f.known_at, decimal(f.usd_per_mwh)) for f in sorted(earlier, key=lambda f: f.known_at)]
     vintages = tuple(used[n].known_at if n in used else None for n in range(len(grid)))
     newest = max((f.known_at for f in used.values()), default=None)
-    return SettlementPrices(tuple(values), _source(list(used.values())), newest, vintages, tuple(superseded))
+    source = "; ".join([_source(list(used.values())), *map(implausible, waiting[:1])])
+    return SettlementPrices(tuple(values), source, newest, vintages, tuple(superseded))
 
 
 def reserve_prices(engine: Engine, product: str, grid: Grid, known_at: datetime | None) -> SettlementPrices:
@@ -173,7 +179,7 @@ def hashprices(engine: Engine, setup: Setup, economics: Sequence[HashEconomics],
     if isinstance(setup.hash, FixedHash):
         usd = decimal(setup.hash.usd_per_ph_day)
         return SettlementPrices((usd,) * len(grid), f"fixed by the site's owner at {usd_text(usd)}/PH/day", None)
-    published = list(hashprices_known(engine, grid.over, known_at))
+    published = believed_and_quarantined(hashprices_known(engine, grid.over, known_at))[0]
     own = _own_days(setup, economics, grid, known_at)
     values, used = [], []
     for over in grid.intervals:
@@ -195,7 +201,7 @@ def _btc_prices(engine: Engine, setup: Setup, seen: Sequence[HashEconomics], gri
     """The price of bitcoin behind `hashprices`, interval by interval."""
     if isinstance(setup.hash, FixedHash):
         return (NAN,) * len(grid)
-    economics, published = _economics(setup, seen, known_at), list(hashprices_known(engine, grid.over, known_at))
+    economics, published = _economics(setup, seen, known_at), believed_and_quarantined(hashprices_known(engine, grid.over, known_at))[0]
     found = []
     for over in grid.intervals:
         own = economics.get(over.start.date())
@@ -212,7 +218,7 @@ def _economics(setup: Setup, seen: Sequence[HashEconomics], known_at: datetime |
     if folder is not None:
         from markets.archive.archive import Archive
 
-        kept = Archive(folder).economics()
+        kept, _ = believed_and_quarantined(Archive(folder).economics())
         economics = {e.on: e for e in kept if known_at is None or e.known_at <= known_at} | economics
     return economics
 

@@ -17,17 +17,20 @@ _ROW = select(lease.c.token, lease.c.owner, lease.c.until_s, db_now_s().label("n
 
 @dataclass(frozen=True, slots=True)
 class LeaseHolder:
-    """Who holds the lease; `left_s` by the database's clock, negative once it has expired."""
+    """Who holds the lease; `left_s` by the database's clock, negative once it has expired; `until_s` changes whenever it is renewed."""
 
     owner: str
     token: int
     left_s: float
+    until_s: float = 0.0
 
 
-def take(engine: Engine, owner: str, ttl_s: float) -> int | None:
+def take(engine: Engine, owner: str, ttl_s: float, unrenewed: LeaseHolder | None = None) -> int | None:
     """Become the leader: a new fencing token, or None while another owner's lease lasts. Raises LedgerUnavailable.
 
-    `owner` names one process (host, pid and start); the same owner may take again at once.
+    `unrenewed` is a lease that the caller has watched for longer than it lasts without seeing it renewed: it counts as expired, although
+    the database's clock, which may have been set back, says that it lasts. `owner` names one process (host, pid and start); the same owner
+    may take again at once.
     """
     try:
         with writing(engine) as connection:
@@ -35,7 +38,8 @@ def take(engine: Engine, owner: str, ttl_s: float) -> int | None:
             if row is None:
                 connection.execute(insert(lease).values(name=LEADER, token=1, owner=owner, until_s=db_now_s() + ttl_s))
                 return 1
-            if row.owner != owner and row.until_s > row.now_s:
+            watched = unrenewed is not None and (unrenewed.token, unrenewed.until_s) == (row.token, row.until_s)
+            if row.owner != owner and row.until_s > row.now_s and not watched:
                 return None
             connection.execute(
                 update(lease).where(lease.c.name == LEADER).values(token=row.token + 1, owner=owner, until_s=db_now_s() + ttl_s)
@@ -62,4 +66,4 @@ def holder(engine: Engine) -> LeaseHolder | None:
     """The process that took the lease last, whether or not it has expired; None when none ever did."""
     with reading(engine) as connection:
         row = connection.execute(_ROW).one_or_none()
-    return None if row is None else LeaseHolder(row.owner, int(row.token), row.until_s - row.now_s)
+    return None if row is None else LeaseHolder(row.owner, int(row.token), row.until_s - row.now_s, row.until_s)

@@ -17,7 +17,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from dispatch.clock import Clock, WallClock
+from dispatch.clock import Clock, SystemClock
 from dispatch.signals.documents import DocumentFault, joined_path
 from dispatch.site_file import errors
 from dispatch.site_file.setup import Setup
@@ -40,7 +40,7 @@ def create_app(
     data_dir: Path, setup: Setup, *, clock: Clock | None = None, listen: str = "127.0.0.1:8787", hosts: Collection[str] = ()
 ) -> FastAPI:
     """The application over a data folder. `hosts` are further names that the Host header may carry."""
-    context = ApiContext(Path(data_dir), setup, clock or WallClock())
+    context = ApiContext(Path(data_dir), setup, clock or SystemClock())
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:

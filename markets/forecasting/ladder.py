@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 
 import numpy as np
 
-from markets import usd_text
+from markets import counted, usd_text
 from markets.factbook import FactBook, day_ahead_point
 from markets.facts import STALE_AFTER, Price
 from markets.forecasting.outlook_values import (
@@ -24,12 +24,14 @@ from markets.forecasting.outlook_values import (
 )
 from markets.grid import Grid, Interval, Market, utc
 from markets.outlook import Basis, Outlook, PeakWindow, PriceBasis
+from markets.plausible import implausible
 from markets.series import Series
 
 HELD_FOR = HOUR  # how far ahead the last real-time price counts for more than the day-ahead market
 OLDEST_STAND_IN = DAY  # no plan is made on an older price
 # Where reserve clears in real time, best first.
 RESERVE_RUNS = ("REAL_TIME_15_MIN", "REAL_TIME_5_MIN", "REAL_TIME_HOURLY")
+QUARANTINED_NAMED = 3  # implausible figures that notes and alerts name one by one
 MILD_CELSIUS = 25.0  # at and under which facilities draw no extra overhead
 
 _STEPS = tuple(PriceBasis)
@@ -92,7 +94,7 @@ def outlook(
         system_load_mw=system_load(book, grid),
         peak_share=peak_share,
         synthetic=synthetic or any(prices[-1].source == "synthetic" for prices in book.prices.values() if prices),
-        notes=(*(note for e in energies.values() for note in e.notes), *hash_notes, *air_notes, *peak_notes),
+        notes=(*(note for e in energies.values() for note in e.notes), *hash_notes, *air_notes, *peak_notes, *quarantine_notes(book)),
     )
 
 
@@ -161,6 +163,13 @@ def _energy_notes(
             "the same hours of earlier days are used."
         )
     return tuple(notes)
+
+
+def quarantine_notes(book: FactBook) -> tuple[str, ...]:
+    """A sentence for each of the newest figures that wait in quarantine, and how many more there are."""
+    newest = sorted(book.quarantined, key=lambda fact: fact.known_at)[-QUARANTINED_NAMED:]
+    more = len(book.quarantined) - len(newest)
+    return (*(f"{implausible(fact)}." for fact in newest), *([f"{counted(more, 'more figure')} of this kind wait too."] if more else []))
 
 
 def _minutes(age: timedelta) -> str:

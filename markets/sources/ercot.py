@@ -11,9 +11,10 @@ import httpx
 from markets import NotPublished, SourceError
 from markets.facts import Fact, PriceMarket
 from markets.grid import Market, OperatingDay
+from markets.plausible import PRICE_FLOOR
 from markets.sources import ercot_dashboard as dashboard
 from markets.sources.feed import Feed
-from markets.sources.frame import PRICE_FLOOR, Shape, accept
+from markets.sources.frame import Shape, accept
 from markets.sources.live import CORRECTION, LiveSource, PeriodicFetch
 
 RT, DA = PriceMarket.REAL_TIME_15_MIN, PriceMarket.DAY_AHEAD_HOURLY

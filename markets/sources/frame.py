@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from markets import Refused, counted
 from markets.grid import Grid, Interval, Market
+from markets.plausible import price_cap
 
 
 class FrameRow(NamedTuple):
@@ -51,22 +52,6 @@ class Shape:
     high: float | None = None
     grid: Grid | None = None
     market: Market = Market.ERCOT
-
-
-# ERCOT offers stop at -$250 and -$251 has been settled; MISO offers stop at -$500, congestion goes below. A price two or three times lower
-# is not plausible.
-PRICE_FLOOR = {Market.ERCOT: -500.0, Market.MISO: -1500.0, Market.TARIFF: -500.0}
-
-
-def price_cap(market: Market, at_s: int) -> float:
-    """The highest plausible price, $/MWh: 1.5 x the market's cap on the date, because congestion exceeds the cap. Prices are never
-    clipped."""
-    on = datetime.fromtimestamp(at_s, UTC).date()
-    if market is Market.MISO:
-        # MISO's value of lost load: $3,500, from 2025-09-30 $10,000 (FERC ER25-579).
-        return 1.5 * (10_000.0 if on >= date(2025, 9, 30) else 3_500.0)
-    # ERCOT's high system-wide offer cap: $9,000 to the end of 2021 (its last evening is 2022-01-01 in UTC), then $5,000 (PUCT 52631).
-    return 1.5 * (5_000.0 if on >= date(2022, 1, 2) else 9_000.0)
 
 
 def accept(raw: Iterable[Any], shape: Shape, confirmed: Mapping[tuple[int, str], float] | None = None) -> list[FrameRow]:

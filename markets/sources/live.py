@@ -12,8 +12,9 @@ from datetime import UTC, datetime, timedelta
 from markets import NotPublished, SourceError, Stale
 from markets.facts import STALE_AFTER, Fact, LoadForecast, Price, PriceMarket, ReservePrice, SystemLoad
 from markets.grid import Market, OperatingDay
+from markets.plausible import PRICE_FLOOR
 from markets.sources.feed import Feed
-from markets.sources.frame import PRICE_FLOOR, FrameRow, ImplausiblePrice, Shape, accept
+from markets.sources.frame import FrameRow, ImplausiblePrice, Shape, accept
 
 _KEEP = timedelta(days=9)
 _SAME_USD = 0.005  # prices are published to the cent

@@ -8,8 +8,9 @@ from datetime import date, datetime, timedelta
 from markets import NotPublished, Refused
 from markets.facts import Fact, PriceMarket
 from markets.grid import Market, OperatingDay
+from markets.plausible import PRICE_FLOOR
 from markets.sources.feed import Feed
-from markets.sources.frame import PRICE_FLOOR, Shape
+from markets.sources.frame import Shape
 from markets.sources.live import LiveSource, PeriodicFetch
 
 RT, DA = PriceMarket.REAL_TIME_5_MIN, PriceMarket.DAY_AHEAD_HOURLY

@@ -32,8 +32,9 @@ def world(
     inbox: Any = None,
     telemetry: Any = None,
     sources: Iterable[FixedSource] = (),
+    clock: VirtualClock | None = None,
 ) -> World:
-    clock = VirtualClock(start)
+    clock = clock or VirtualClock(start)
     fleet = fleet or Fleet(spec_of(setup.site.groups).with_faults(tuple(faults)), seed, start.timestamp())
     meters = MeterReadings(simulated_meters(setup.site, fleet, clock), clock)
     controller = RigController(setup.site, simulated_drivers(fleet, clock), clock, telemetry or DiscardedTelemetry(), meters)

@@ -48,6 +48,9 @@ class StoppedClock:
     async def sleep_until(self, at: datetime) -> None:
         await asyncio.sleep(0)
 
+    def stepped(self) -> timedelta:
+        return timedelta(0)
+
 
 def run_site(
     data: Path, setup: Setup, hours: float, usd: Sequence[float] = USD, pushed: Sequence[tuple[str, dict[str, Any]]] = ()

@@ -14,10 +14,11 @@ import pytest_asyncio
 from markets import NotPublished, Refused, Unreachable
 from markets.facts import LoadForecast, Price, PriceMarket, ReservePrice, SystemLoad
 from markets.grid import Interval, Market, OperatingDay
+from markets.plausible import PRICE_FLOOR
 from markets.sources import ercot_dashboard as dashboard
 from markets.sources.ercot import PRODUCTS, RT, ErcotSource
 from markets.sources.feed import Feed
-from markets.sources.frame import PRICE_FLOOR, Shape, accept
+from markets.sources.frame import Shape, accept
 from tests.conformance.source_kit import check_facts
 from tests.markets.sources import ercot_pages
 from tests.markets.sources.ercot_pages import ErcotPages, invented, quarters

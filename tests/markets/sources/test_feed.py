@@ -19,8 +19,9 @@ from hypothesis import strategies as st
 
 from markets import NotPublished, Refused, Unreachable
 from markets.grid import Market, OperatingDay
+from markets.plausible import price_cap
 from markets.sources.feed import Feed
-from markets.sources.frame import FrameRow, ImplausiblePrice, Shape, accept, price_cap
+from markets.sources.frame import FrameRow, ImplausiblePrice, Shape, accept
 
 MODULE = """
 import os, time

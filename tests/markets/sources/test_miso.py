@@ -15,8 +15,9 @@ import pytest_asyncio
 from markets import NotPublished, Refused, Stale, Unreachable
 from markets.facts import LoadForecast, Price, PriceMarket, SystemLoad
 from markets.grid import Market, OperatingDay
+from markets.plausible import PRICE_FLOOR
 from markets.sources.feed import Feed
-from markets.sources.frame import PRICE_FLOOR, Shape, accept
+from markets.sources.frame import Shape, accept
 from markets.sources.miso import MisoSource
 from tests.conformance.source_kit import check_facts
 from tests.markets.sources.tls import Reply, Web

@@ -1,0 +1,84 @@
+"""Which reported figures cannot be believed from one source alone. They are kept, but nothing is decided or billed on them until another
+source, or a later publication, gives the same figure. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable
+from datetime import UTC, date, datetime
+from typing import TypeVar
+
+from markets import usd_text
+from markets.facts import Fact, HashEconomics, HashPrice, Price
+from markets.grid import Market
+
+# ERCOT offers stop at -$250 and -$251 has been settled; MISO offers stop at -$500, congestion goes below. A price two or three times lower
+# is not plausible.
+PRICE_FLOOR = {Market.ERCOT: -500.0, Market.MISO: -1500.0, Market.TARIFF: -500.0}
+# In 15 years of mining with ASICs a petahash a second earned from $30 to $4,000 a day; bitcoin cost from $2 to $130,000.
+HASHPRICE_USD = (0.5, 10_000.0)
+BTC_USD = (0.01, 5_000_000.0)
+F = TypeVar("F", bound=Fact)
+
+TARIFF = "tariff"  # the source of a site's own tariff: its owner wrote the figures
+_SAME = 0.005  # prices are published to the cent
+
+
+def price_cap(market: Market, at_s: int) -> float:
+    """The highest plausible price, $/MWh: 1.5 x the market's cap on the date, because congestion exceeds the cap. Prices are never
+    clipped."""
+    on = datetime.fromtimestamp(at_s, UTC).date()
+    if market is Market.MISO:
+        # MISO's value of lost load: $3,500, from 2025-09-30 $10,000 (FERC ER25-579).
+        return 1.5 * (10_000.0 if on >= date(2025, 9, 30) else 3_500.0)
+    # ERCOT's high system-wide offer cap: $9,000 to the end of 2021 (its last evening is 2022-01-01 in UTC), then $5,000 (PUCT 52631).
+    return 1.5 * (5_000.0 if on >= date(2022, 1, 2) else 9_000.0)
+
+
+def implausible(fact: Fact) -> str:
+    """Why a figure cannot be believed from one source alone, as a sentence; empty when it can."""
+    if isinstance(fact, Price):
+        # MISO's points have dots in their names (docs/reference/archive.md).
+        market = Market.MISO if "." in fact.point else Market.ERCOT
+        low, high = PRICE_FLOOR[market], price_cap(market, int(fact.over.start.timestamp()))
+        if fact.source != TARIFF and not low <= fact.usd_per_mwh <= high:
+            at = f"{fact.point} {fact.market.value} at {fact.over.start:%Y-%m-%dT%H:%MZ}"
+            return _sentence(f"{at}: {usd_text(fact.usd_per_mwh)}/MWh", fact, f"{usd_text(low)} to {usd_text(high)}/MWh")
+    elif isinstance(fact, HashPrice):
+        if not HASHPRICE_USD[0] <= fact.usd_per_ph_day <= HASHPRICE_USD[1]:
+            at = f"hashprice at {fact.over.start:%Y-%m-%dT%H:%MZ}"
+            figure = f"{usd_text(fact.usd_per_ph_day)}/PH/day"
+            return _sentence(f"{at}: {figure}", fact, f"{usd_text(HASHPRICE_USD[0])} to {usd_text(HASHPRICE_USD[1])}/PH/day")
+    elif isinstance(fact, HashEconomics) and not BTC_USD[0] <= fact.btc_usd <= BTC_USD[1]:
+        return _sentence(f"BTC price of {fact.on}: {usd_text(fact.btc_usd)}", fact, f"{usd_text(BTC_USD[0])} to {usd_text(BTC_USD[1])}")
+    return ""
+
+
+def _sentence(what: str, fact: Fact, bounds: str) -> str:
+    return f"{what} from {fact.source} is outside {bounds}: not used until another source or a later publication gives the same figure"
+
+
+def believed_and_quarantined(facts: Iterable[F]) -> tuple[list[F], list[F]]:
+    """The facts that can be used, in their order, and those that wait: each implausible one that no other source and no later publication
+    among `facts` agrees with."""
+    listed = list(facts)
+    doubtful = [fact for fact in listed if implausible(fact)]
+    waiting = [fact for fact in doubtful if not any(_agree(fact, other) for other in doubtful)]
+    out = {id(fact) for fact in waiting}
+    return [fact for fact in listed if id(fact) not in out], waiting
+
+
+def _agree(one: Fact, other: Fact) -> bool:
+    # A market publishes an interval again when it has checked it; a source of hashprices only repeats itself.
+    apart = one.source != other.source or (isinstance(one, Price) and one.known_at != other.known_at)
+    (key, value), (other_key, other_value) = _figure(one), _figure(other)
+    return apart and key == other_key and abs(value - other_value) < _SAME
+
+
+def _figure(fact: Fact) -> tuple[Hashable, float]:
+    """What a fact is about, and its figure."""
+    if isinstance(fact, Price):
+        return (fact.point, fact.market, fact.over), fact.usd_per_mwh
+    if isinstance(fact, HashPrice):
+        return HashPrice, fact.usd_per_ph_day
+    assert isinstance(fact, HashEconomics)
+    return fact.on, fact.btc_usd
