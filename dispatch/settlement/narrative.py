@@ -81,7 +81,8 @@ def issues(book: Sequence[Obligation], actuals: Actuals, record: DayRecord, find
             until = f"{call.end_at:%H:%M} UTC" if call.end_at else "further notice"
             when = f"from {call.start_at:%H:%M} UTC until {until}"
             sentences.append(f"Call {call.id} of {call.source} was in force on {obligation.name} {when}.")
-    sentences += [_hold(at, hold) for at, hold in record.holds]
+    made = {hold.id: hold for _, hold in record.holds if not hold.released}
+    sentences += [_hold(at, hold, made.get(hold.id, hold)) for at, hold in record.holds]
     return sentences
 
 
@@ -107,17 +108,18 @@ def _failures(what: str, failures: Sequence[tuple[datetime, str]]) -> str:
 
 def _open_holds(record: DayRecord) -> Iterable[Hold]:
     """Holds made on the day, without an end, that were not released by the end of it."""
-    open_on: dict[str | None, Hold] = {}
+    open_holds: dict[str, Hold] = {}
     for _, hold in record.holds:
-        if hold.released:
-            open_on.pop(hold.group, None)
-        elif hold.until is None:
-            open_on[hold.group] = hold
-    return open_on.values()
+        if not hold.released and hold.until is None:
+            open_holds[hold.id] = hold
+        else:
+            open_holds.pop(hold.id, None)  # a release names the hold by its id alone
+    return open_holds.values()
 
 
-def _hold(at: datetime, hold: Hold) -> str:
-    where = hold.group or "the site"
+def _hold(at: datetime, hold: Hold, made: Hold) -> str:
+    """A hold that was made or released; `made` is the one that a release ends."""
+    where = made.group or "the site"
     if hold.released:
         return f"{at:%H:%M} UTC: {hold.by} released the hold on {where}."
     limit = f"in mode {hold.mode}" if hold.mode else f"at most {hold.mw_cap:g} MW"

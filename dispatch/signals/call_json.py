@@ -32,5 +32,5 @@ def demand_text(call: Call) -> str:
     if call.mw_cap is not None:
         return f": at most {call.mw_cap:g} MW"
     if call.mw_target is not None:
-        return f": {call.mw_target:g} MW"
+        return f": exactly {call.mw_target:g} MW"
     return f": {abs(call.mw_delta):g} MW less" if call.mw_delta is not None else ""

@@ -38,6 +38,15 @@ def active(call: Call, over: Interval) -> bool:
     return call.start_at < over.end and (call.end_at is None or call.end_at > over.start)
 
 
+def instructed(call: Call, obligation: str, floor_mw: float, cap_mw: float) -> Bounds:
+    """Firm bounds on the load of a contract's scope by a call, with the sentence that says them."""
+    if floor_mw <= 0:
+        text = f"at most {cap_mw:.3f} MW"
+    else:
+        text = f"exactly {cap_mw:.3f} MW" if floor_mw >= cap_mw else f"between {floor_mw:.3f} and {cap_mw:.3f} MW"
+    return Bounds(floor_mw, cap_mw, True, f"call {call.id} of {call.source}: {obligation} {text}", call.id)
+
+
 def called_bounds(calls: Sequence[Call], obligation: str, over: Interval, load_before_mw: Mapping[str, float]) -> Bounds:
     """What deployed instructions insist on: the lowest cap of all in force. `mw_delta` is a reduction from the load at notice,
     `load_before_mw` by call id. Deployed instructions are firm."""
@@ -53,5 +62,5 @@ def called_bounds(calls: Sequence[Call], obligation: str, over: Interval, load_b
         elif call.mw_delta is not None and call.id in load_before_mw:
             cap = max(0.0, load_before_mw[call.id] - abs(call.mw_delta))
         if cap < bounds.cap_mw:
-            bounds = Bounds(floor, cap, True, f"call {call.id} of {call.source}: {obligation} at most {cap:.3f} MW", call.id)
+            bounds = instructed(call, obligation, floor, cap)
     return bounds

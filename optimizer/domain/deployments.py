@@ -11,7 +11,7 @@ import numpy as np
 
 from markets.facts import Call, CallKind
 from markets.grid import Interval
-from optimizer.domain.calls import calls_in_force
+from optimizer.domain.calls import calls_in_force, instructed
 from optimizer.domain.formula import Bounds, Quantities
 
 HOUR = timedelta(hours=1)
@@ -72,7 +72,7 @@ def bounded(
     for call in calls_in_force(calls, obligation):
         span = due(call, notice_min) if call.kind in (CallKind.DEPLOY, CallKind.TEST) else None
         if span is not None and most_mw < said.cap_mw and span.start - lead < over.end and over.start < span.end:
-            said = Bounds(0.0, most_mw, True, f"call {call.id} of {call.source}: {obligation} at most {most_mw:.3f} MW", call.id)
+            said = instructed(call, obligation, 0.0, most_mw)
     return said
 
 

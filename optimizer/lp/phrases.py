@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,17 +12,21 @@ from markets.grid import Grid, Market
 from optimizer.lp.program import KILO, Program
 
 MOST_SPANS = 3
+MOMENT = timedelta(microseconds=1)
 
 
 def hours(market: Market, grid: Grid, where: NDArray[np.bool_]) -> str:
-    """The stretches of a grid on the market's clock: "16-18", "16:15-17, Fri 08-09"; the day where it is not the grid's first."""
+    """The stretches of a grid on the market's clock: "16-18", "16:15-17, Fri 08-09", "16-Fri 17"; the day where it is not the grid's first
+    and where a stretch ends on another day than it began."""
     edges = np.flatnonzero(np.diff(np.concatenate(([False], where, [False])).astype(np.int8)))
     first = grid.start.astimezone(market.tz).date()
     said = []
     for a, b in zip(edges[::2], edges[1::2], strict=True):
         start, end = (at.astimezone(market.tz) for at in (grid.intervals[a].start, grid.intervals[b - 1].end))
         day = "" if start.date() == first else f"{start:%a} "
-        said.append(f"{day}{_clock(start)}-{_clock(end) if end.hour or end.minute else '24'}")
+        last = (end - MOMENT).date()
+        until = "" if last == start.date() else f"{last:%a} "
+        said.append(f"{day}{_clock(start)}-{until}{_clock(end) if end.hour or end.minute else '24'}")
     return ", ".join(said[:MOST_SPANS]) + (f" and {len(said) - MOST_SPANS} more times" if len(said) > MOST_SPANS else "")
 
 

@@ -27,7 +27,7 @@ from optimizer.domain import reserve_awards
 from optimizer.domain.actuals import Actuals
 from optimizer.domain.array_types import Floats
 from optimizer.domain.award_terms import reduction_terms, reserves_fault
-from optimizer.domain.calls import calls_in_force
+from optimizer.domain.calls import calls_in_force, instructed
 from optimizer.domain.contract import Contract
 from optimizer.domain.day_ahead_market import due_text
 from optimizer.domain.deployments import declared, positive, reduced, share
@@ -187,7 +187,7 @@ class Drr(Contract):
         for call in calls_in_force(calls, self.name) if self.kind == "I" else ():
             here = call.start_at < over.end and (call.end_at is None or call.end_at > over.start)
             if call.kind is CallKind.DEPLOY and here and most < said.cap_mw:
-                said = Bounds(0.0, most, True, f"call {call.id} of {call.source}: {self.name} at most {most:.3f} MW", call.id)
+                said = instructed(call, self.name, 0.0, most)
         return said
 
     def shape(self, program: Program) -> None:

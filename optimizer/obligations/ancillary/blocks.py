@@ -21,7 +21,7 @@ from pydantic import Field
 from markets.facts import Call, CallKind
 from markets.grid import Interval, OperatingDay
 from optimizer.domain.actuals import Actuals
-from optimizer.domain.calls import active, calls_in_force
+from optimizer.domain.calls import active, calls_in_force, instructed
 from optimizer.domain.formula import Bounds
 from optimizer.domain.memory import Memory
 from optimizer.domain.money import Finding
@@ -98,7 +98,9 @@ def banded(said: Bounds, calls: Sequence[Call], over: Interval, base_mw: Mapping
     floors = [base_mw[c.id] - high * abs(c.mw_delta) for c in deployed if c.mw_delta is not None and c.id in base_mw]
     if not floors or len(floors) < len(deployed):
         return said
-    return replace(said, floor_mw=min(max(0.0, min(floors), said.floor_mw), said.cap_mw))
+    floor_mw = min(max(0.0, min(floors), said.floor_mw), said.cap_mw)
+    call = next((c for c in deployed if c.id == said.call_id), None)
+    return said if call is None else instructed(call, call.obligation, floor_mw, said.cap_mw)
 
 
 def idle(program: Program, name: str, block: ReserveBlock, memory: ReserveMemory) -> NDArray[np.bool_]:

@@ -26,7 +26,7 @@ from markets.facts import Call, CallKind
 from markets.grid import Interval, Market, OperatingDay
 from optimizer.domain.actuals import Actuals
 from optimizer.domain.award_terms import baseline_terms
-from optimizer.domain.calls import active, calls_in_force
+from optimizer.domain.calls import active, calls_in_force, instructed
 from optimizer.domain.contract_progress import ContractProgress
 from optimizer.domain.formula import Bounds, Charge, Quantities
 from optimizer.domain.market_rules import days, rule
@@ -72,16 +72,18 @@ class Ers(ErsTerms):
         return True
 
     def bounds(self, site: Site, memory: ErsMemory, calls: Sequence[Call], over: Interval) -> Bounds:
-        """What the instruction says, and from the sustained response on the maximum base load at most."""
+        """What the instruction says, and from the sustained response on the maximum base load at most. An instruction to go to
+        0 MW asks for all that is sold: the base load may stay."""
         said = super().bounds(site, memory, calls, over)
         period = period_at(self.periods, over.start, site.market)
         base = self.base_mw(period) if self.baseline_mw is None else max(0.0, self.baseline_mw - self.mw_of(period))
         for call in calls_in_force(calls, self.name):
-            if call.kind not in (CallKind.DEPLOY, CallKind.TEST) or not active(call, over) or base >= said.cap_mw:
+            if call.kind not in (CallKind.DEPLOY, CallKind.TEST) or not active(call, over):
                 continue
             span = self.sustained(call, over.end)
-            if span is not None and span.overlaps(over):
-                said = Bounds(0.0, base, True, f"call {call.id} of {call.source}: {self.name} at most {base:.3f} MW", call.id)
+            due = span is not None and span.overlaps(over)
+            if (due and base < said.cap_mw) or (call.mw_cap == 0 and call.id == said.call_id):
+                said = instructed(call, self.name, 0.0, base)
         return said
 
     # --- money ------------------------------------------------------------------------------------------------------------------------

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from markets.facts import CallKind
 from markets.grid import Interval
+from optimizer.domain.calls import instructed
 from optimizer.domain.memory import Memory
 from optimizer.domain.site import GroupNow, Scope
 from optimizer.domain.site_limits import site_limits
@@ -193,3 +194,11 @@ def test_the_reason_of_a_group_asleep_under_a_call_names_the_call(dead):
     later = so_far(calls=(call("plant", AT + HOUR, None, mw_cap=5.0),))
     ahead = plan(three_models(), BOOK, outlook([20.0] * 8), later, session=Dead() if dead else None)
     assert not any("sleeps" in reason and "call c1" in reason for reason in reasons(ahead))
+
+
+def test_an_instruction_says_at_most_exactly_or_between():
+    """A set point was said to be a limit from above only, also where the load fell short of it."""
+    over = Interval(AT, AT + HOUR)
+    assert Plant().bounds(three_models(), Memory(), (call("plant", AT, None, mw_cap=2.0),), over).why.endswith("plant at most 2.000 MW")
+    assert Plant().bounds(three_models(), Memory(), (call("plant", AT, None, mw_target=2.0),), over).why.endswith("plant exactly 2.000 MW")
+    assert instructed(call("plant", AT, None), "plant", 1.0, 2.0).why.endswith("plant between 1.000 and 2.000 MW")

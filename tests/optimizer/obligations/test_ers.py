@@ -24,6 +24,7 @@ from optimizer.obligations.plant import Plant
 from optimizer.obligations.power import Power
 from optimizer.planning.explain import reasons
 from optimizer.planning.plan import plan
+from optimizer.settlement.performance import promises
 from optimizer.settlement.settle import settle
 from tests.conformance import obligation_kit as kit
 from tests.optimizer.fixtures import POINT, actuals, group, outlook, random_prices, site, so_far
@@ -379,3 +380,12 @@ def test_the_kit():
     rng = np.random.default_rng(3)
     ahead = outlook(random_prices(rng, len(over)), over)
     kit.holds(ers(mw=1.0, max_base_load_mw=1.0), site(group("g", "s21", rigs=800, low=True)), ahead, rng, linear=False)
+
+
+def test_the_base_load_may_stay_under_an_instruction_to_go_to_zero():
+    """ERS keeps 4 MW of base load: an instruction at 0 MW asks for no more, and load at 4 MW keeps it; 6 MW does not."""
+    contract, call = ers(), replace(event(), mw_cap=0.0, start_at=local(7, 15, 15, 30))
+    over = Interval(local(7, 15, 16), local(7, 15, 16, 15))
+    assert contract.bounds(miner(), ErsMemory(), (call,), over).cap_mw == MBL
+    kept, missed = (promises((contract,), whole_term([mw] * 8, calls=(call,)))[0] for mw in (4, 6))
+    assert kept.kept and not missed.kept
