@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from fractions import Fraction as F
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -238,7 +238,24 @@ def season_of(on: date) -> tuple[date, date]:
     return first, date(first.year + after // 13, (after - 1) % 12 + 1, 1)
 
 
+def fixed_charges(d: Days, c: Mapping[str, Any], names: Sequence[str]) -> F:
+    """Each month's amount and tag over the clock hours of the month, at the newest rate of the day."""
+    usd = F(0)
+    for t in d.times:
+        at = d.local(t)
+        in_force = [r for r in c["rates"] if date.fromisoformat(str(r["from"])) <= at.date()]
+        if in_force:
+            first = at.replace(day=1, hour=0, minute=0, second=0, microsecond=0, fold=0)
+            following = (first + timedelta(days=32)).replace(day=1)
+            seconds = int(following.timestamp() - first.timestamp())
+            rate = in_force[-1]
+            month = frac(rate["usd_per_month"]) + frac(rate["tag_mw"]) * 1000 * frac(rate["usd_per_kw_month"])
+            usd -= month * F(d.seconds(t), seconds)
+    return usd
+
+
 RECKONED: dict[str, Book] = {
+    "fixed_charges": fixed_charges,
     "block": block,
     "forward": forward,
     "hashing": hashing,

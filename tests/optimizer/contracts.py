@@ -23,6 +23,7 @@ from optimizer.obligations.drr import Drr
 from optimizer.obligations.edr import Edr
 from optimizer.obligations.ers.contract import Ers
 from optimizer.obligations.ers.terms import ErsTest
+from optimizer.obligations.fixed_charges import FixedCharges
 from optimizer.obligations.forward import Forward
 from optimizer.obligations.generation import Generation
 from optimizer.obligations.hashing import Hashing
@@ -191,6 +192,16 @@ def transition(rng: np.random.Generator, where: Site, over: Grid) -> Terms:
     return Terms(Transition(wear_usd_per_start=float(rng.choice([0.0, 0.1])), min_gain_usd_per_mw=gain, weight=_usd(rng, 0, 2)), INTERVAL)
 
 
+def fixed_charges(rng: np.random.Generator, where: Site, over: Grid) -> Terms:
+    """A rate from before the grid on, and sometimes another from the day after its start."""
+    first = over.start.date() - timedelta(days=40)
+    days = [first, over.start.date() + timedelta(days=1)][: int(rng.integers(1, 3))]
+    rates = [
+        {"from": day, "usd_per_month": _usd(rng, 0, 900), "tag_mw": _usd(rng, 0, 5), "usd_per_kw_month": _usd(rng, 0, 6)} for day in days
+    ]
+    return Terms(FixedCharges(rates=rates), INTERVAL)
+
+
 def generation(rng: np.random.Generator, where: Site, over: Grid) -> Terms:
     mw = _usd(rng, 0.3, 3)
     whole = {
@@ -290,6 +301,7 @@ DRAWN: dict[str, Draw] = {
     "ers": ers,
     "lmr": lmr,
     "load_management": load_management,
+    "fixed_charges": fixed_charges,
     "forward": forward,
     "generation": generation,
     "hashing": hashing,
