@@ -32,8 +32,7 @@ def import_(
     if market is not None and market not in ZONE:
         raise Ended(WRONG, f"--market: {market!r} is none of {', '.join(ZONE)}")
     of_market = Market(market) if market else None
-    kept, reports, waiting = Archive(archive), [], list(files)
-    tried: set[Path] = set()
+    kept, reports, waiting, tried = Archive(archive), [], list(files), set[Path]()
     while waiting:
         file = waiting.pop(0)
         try:
