@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from dispatch.commands import FINDINGS, WRONG, Ended, Json, ledger, out, table
 from markets import counted
+
+if TYPE_CHECKING:
+    from markets.archive.archive import ImportReport
 
 archive = typer.Typer(no_args_is_help=True, help="Archives of prices and other market facts.")
 Folder = Annotated[Path, typer.Option("--archive", metavar="DIR", help="Folder of the archive.")]
@@ -25,6 +28,20 @@ def import_(
     as_json: Json = False,
 ) -> None:
     """Import tables of prices and other facts into an archive."""
+    reports = _imported(files, archive, map_, market)
+    rows = [{"file": f.name, "rows": r.rows, "facts": r.facts, "gaps": len(r.gaps), "findings": len(r.findings)} for f, r in reports]
+    documents: list[dict[str, Any]] = [
+        {**row, "gaps": [str(g) for g in r.gaps], "findings": [str(x) for x in r.findings]}
+        for row, (_, r) in zip(rows, reports, strict=True)
+    ]
+    found = [f"{f.name}: {x}" for f, r in reports for x in r.findings]
+    out({"imported": documents}, as_json, [*table(rows, ["file", "rows", "facts", "gaps", "findings"]), *found[:50]])
+    if found:
+        raise Ended(FINDINGS)
+
+
+def _imported(files: list[Path], folder: Path, map_: Path | None, market: str | None) -> list[tuple[Path, ImportReport]]:
+    """Import files in turn; one whose market is not known yet comes after those that may show it."""
     from markets.archive.archive import Archive
     from markets.archive.tables import ZONE, TableFault, UnknownMarket
     from markets.grid import Market
@@ -32,7 +49,9 @@ def import_(
     if market is not None and market not in ZONE:
         raise Ended(WRONG, f"--market: {market!r} is none of {', '.join(ZONE)}")
     of_market = Market(market) if market else None
-    kept, reports, waiting, tried = Archive(archive), [], list(files), set[Path]()
+    kept, waiting = Archive(folder), list(files)
+    reports: list[tuple[Path, ImportReport]] = []
+    tried: set[Path] = set()
     while waiting:
         file = waiting.pop(0)
         try:
@@ -46,15 +65,7 @@ def import_(
             raise Ended(WRONG, str(fault)) from None
         except OSError as error:
             raise Ended(WRONG, f"{error.filename or file}: {error.strerror or error}") from None
-    rows = [{"file": f.name, "rows": r.rows, "facts": r.facts, "gaps": len(r.gaps), "findings": len(r.findings)} for f, r in reports]
-    documents: list[dict[str, Any]] = [
-        {**row, "gaps": [str(g) for g in r.gaps], "findings": [str(x) for x in r.findings]}
-        for row, (_, r) in zip(rows, reports, strict=True)
-    ]
-    found = [f"{f.name}: {x}" for f, r in reports for x in r.findings]
-    out({"imported": documents}, as_json, [*table(rows, ["file", "rows", "facts", "gaps", "findings"]), *found[:50]])
-    if found:
-        raise Ended(FINDINGS)
+    return reports
 
 
 @archive.command("show")

@@ -155,12 +155,14 @@ def _settle_span(
     except LookupError as error:
         raise Ended(WRONG, str(error.args[0])) from None
     written = write_month(settled.document, folder, formats)
-    return settled.document, [*_span_lines(settled), *(f"wrote {p}" for p in written)], bool(settled.missing)
+    return settled.document, [*_span_lines(settled), *(f"wrote {p}" for p in written)], bool(settled.missing or settled.document["unknown"])
 
 
 def _day_lines(document: DayStatement) -> list[str]:
+    from dispatch.settlement.statement_lines import UNKNOWN
+
     head = f"{document['date']} {document['market']} version {document['version']}" + (" (partial day)" if document["partial"] else "")
-    totals = [f"  {name:<28} {usd(amount):>16}" for name, amount in document["totals"].items()]
+    totals = [f"  {name:<28} {UNKNOWN if amount is None else usd(amount):>16}" for name, amount in document["totals"].items()]
     return [
         head,
         *totals,
@@ -170,11 +172,14 @@ def _day_lines(document: DayStatement) -> list[str]:
 
 
 def _span_lines(settled: SpanSettlement) -> list[str]:
+    from dispatch.settlement.statement_lines import UNKNOWN
+
     document = settled.document
     for on, why in settled.missing.items():
         note(f"{on}: {why}")
-    totals = [f"  {name:<36} {usd(amount):>16}" for name, amount in document["totals"].items()]
+    totals = [f"  {name:<36} {UNKNOWN if amount is None else usd(amount):>16}" for name, amount in document["totals"].items()]
     figures = [f"  {f['name']:<36} {f['value']:>16} {f['unit']}" for f in document["figures"]]
     head = f"{document['from']} to {document['to']} {document['market']}: {counted(len(document['days']), 'day')}"
     missing = [f"missing: {', '.join(document['missing'])}"] if document["missing"] else []
-    return [head, *totals, f"  {'net':<36} {usd(document['net_usd']):>16}", *figures, *missing]
+    lacking = [f"finding: the amount of {row['name']} is unknown: {row['why']}; the net does not cover it" for row in document["unknown"]]
+    return [head, *totals, f"  {'net':<36} {usd(document['net_usd']):>16}", *figures, *missing, *lacking]

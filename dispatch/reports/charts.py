@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from decimal import Decimal
 from math import asinh
 
 from reportlab.graphics import renderSVG
@@ -12,7 +11,7 @@ from reportlab.graphics.shapes import Drawing, Group, Line, Polygon, PolyLine, R
 from reportlab.lib.colors import Color, HexColor
 
 from dispatch.reports import labels
-from dispatch.settlement.document import Breach, DayStatement, IntervalRow, Span
+from dispatch.settlement.document import Breach, DayStatement, IntervalRow, Span, known_totals
 from markets.grid import Market, parse_instant
 
 WIDTH, LEFT, RIGHT, TOP, BOTTOM = 720.0, 58.0, 58.0, 14.0, 22.0
@@ -81,7 +80,7 @@ def price_and_load(statement: DayStatement) -> Drawing:
 
 def waterfall(statement: DayStatement) -> Drawing:
     """A bar for each charge type, from where the one before it ended; the net is last."""
-    steps = [(labels.title(name), float(usd)) for name, usd in statement["totals"].items() if Decimal(usd)]
+    steps = [(labels.title(name), float(usd)) for name, usd in known_totals(statement).items() if usd]
     net = float(statement["net_usd"])
     height = TOP + BOTTOM + ROW * (len(steps) + 1)
     drawing, left = Drawing(WIDTH, height), 230.0

@@ -8,14 +8,24 @@ from decimal import Decimal
 from dispatch.imports.calendar import BEFORE_THE_FIRST, statement_type
 from dispatch.settlement.document import DayStatement, MonthStatement
 from dispatch.settlement.document_rows import ChargeRow
-from markets import counted
+from dispatch.settlement.statement_lines import UNKNOWN
+from markets import counted, usd_text
 
 SYNTHETIC = "SYNTHETIC MARKET: these prices were made up by a program. Nothing here was earned or is owed."
 
 
-def amount(usd: str) -> str:
+def amount(usd: str | None) -> str:
     """Dollars in a column headed "$": "-1234.5" as "-1,234.50"."""
-    return f"{Decimal(usd):,.2f}"
+    return UNKNOWN if usd is None else f"{Decimal(usd):,.2f}"
+
+
+def not_covered(statement: DayStatement | MonthStatement) -> list[str]:
+    """What the net does not cover, a sentence a charge."""
+    return [
+        f"THE NET IS NOT COMPLETE: the amount of {title(row['name'])} is unknown, as {row['why']}; the net holds "
+        f"{usd_text(row['known_usd']) if Decimal(row['known_usd']) else 'nothing'} of it."
+        for row in statement["unknown"]
+    ]
 
 
 def price(usd: str | None) -> str:
@@ -42,7 +52,7 @@ def charges(statement: DayStatement) -> list[ChargeRow]:
     return [_bare_charge(name, usd) for name, usd in statement["totals"].items()] if known is None else known
 
 
-def _bare_charge(name: str, usd: str) -> ChargeRow:
+def _bare_charge(name: str, usd: str | None) -> ChargeRow:
     obligation, _, charge = name.partition("/")
     return {
         "obligation": obligation,
@@ -88,7 +98,7 @@ def flags(statement: DayStatement) -> list[str]:
         out.append(f"{', '.join(statement['worlds']).upper()}: no real rig was moved.")
     if statement["partial"]:
         out.append("PART OF THE DAY: the site was not run for all of it.")
-    return out
+    return [*out, *not_covered(statement)]
 
 
 def heading(statement: DayStatement) -> str:
@@ -125,4 +135,4 @@ def month_flags(statement: MonthStatement) -> list[str]:
         out.append(f"{days} MISSING: {', '.join(missing)} {were} not settled and {were} left out of the sums.")
     if statement["partial"]:
         out.append(f"PARTS OF DAYS: the site was not run for all of {', '.join(statement['partial'])}.")
-    return out
+    return [*out, *not_covered(statement)]

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from dispatch.reports import labels
-from dispatch.settlement.document import DayStatement, MonthStatement
-from dispatch.settlement.statement_lines import COLUMNS, columns_of
+from dispatch.settlement.document import DayStatement, MonthStatement, known_totals
+from dispatch.settlement.statement_lines import COLUMNS, UNKNOWN, columns_of
 from markets import counted
 from optimizer.domain.money import usd_text
 
@@ -120,7 +120,9 @@ def month_as_csv(statement: MonthStatement) -> str:
     out = io.StringIO()
     rows = csv.writer(out, lineterminator="\r\n")
     rows.writerow(("obligation", "charge_type", "amount_usd", "accrued"))
-    for name, usd in statement["totals"].items():
+    lacking = [row["name"] for row in statement["unknown"]]
+    known = [(name, f"{usd:.2f}") for name, usd in known_totals(statement).items() if usd or name not in lacking]
+    for name, usd in (*known, *((name, UNKNOWN) for name in lacking)):
         obligation, _, charge = name.partition("/")
         rows.writerow((_cell(obligation), _cell(charge), usd, name in statement.get("accrued", ())))
     return out.getvalue()

@@ -12,10 +12,10 @@ from xlsxwriter import Workbook
 from xlsxwriter.utility import xl_col_to_name
 from xlsxwriter.worksheet import Worksheet
 
-from dispatch.reports.labels import charges, flags, footing, heading, listed, nets, title
-from dispatch.settlement.document import DayStatement, Figure, MonthStatement
+from dispatch.reports.labels import charges, flags, footing, heading, listed, month_flags, nets, title
+from dispatch.settlement.document import DayStatement, Figure, MonthStatement, known_totals
 from dispatch.settlement.document_rows import LineRow
-from dispatch.settlement.statement_lines import COLUMNS, columns_of
+from dispatch.settlement.statement_lines import COLUMNS, UNKNOWN, columns_of
 from markets.grid import parse_instant
 
 NUMBERS = ("quantity", "rate", "amount_usd", "metered_mwh", "loss_factor", "day_ahead_mw")
@@ -62,13 +62,18 @@ def month_as_xlsx(statement: MonthStatement) -> bytes:
     last = datetime.fromisoformat(statement["to"])
     book.set_properties({"title": f"Settlement {statement['from']} to {statement['to']} {statement['site']}", "created": last})
     bold = book.add_format({"bold": True})
-    totals = [[title(n), _number(v)] for n, v in statement["totals"].items()]
+    partly = [row["name"] for row in statement["unknown"]]
+    known = [(name, usd) for name, usd in known_totals(statement).items() if usd or name not in partly]
+    totals: list[list[Any]] = [[title(n), float(usd)] for n, usd in known]
+    totals += [[title(n), UNKNOWN] for n in partly]
     summary = book.add_worksheet("Summary")
     _table(summary, ("charge", "usd"), totals, bold)
     summary.write_string(len(totals) + 1, 0, "net", bold)
     summary.write_formula(
         len(totals) + 1, 1, f"=ROUND(SUM(B2:B{len(totals) + 1}),2)" if totals else "=0", None, float(statement["net_usd"])
     )
+    for row, text in enumerate(month_flags(statement), start=len(totals) + 3):
+        summary.write_string(row, 0, text)
     _figures(book.add_worksheet("Figures"), statement["figures"], bold)
     days = [[d["date"], d["version"], _number(d["net_usd"]), "part" if d["partial"] else ""] for d in statement["days"]]
     _table(book.add_worksheet("Days"), ("day", "version", "net_usd", "partial"), days, bold)
@@ -94,13 +99,17 @@ def _charges(sheet: Worksheet, row: int, d: DayStatement, in_order: Mapping[str,
     heads = ("charge", "settled_usd", "accrued_usd", "market_code", "meters", "quantity", "unit", "average_rate")
     for column, text in enumerate(heads):
         sheet.write_string(row, column, text, bold)
+    known = known_totals(d)
     first, line, amount_column = row + 1, 2, xl_col_to_name(COLUMNS.index("amount_usd"))
     for row, charge in enumerate(charges(d), start=first):
         name = f"{charge['obligation']}/{charge['charge_type']}"
         last = line + len(in_order.get(name, ())) - 1
         total = f"=ROUND(SUM(Lines!{amount_column}{line}:{amount_column}{last}),2)" if last >= line else "=0"
         sheet.write_string(row, 0, title(name))
-        sheet.write_formula(row, 2 if charge["accrued"] else 1, total, money, float(charge["amount_usd"]))
+        amount_usd = known.get(name, Decimal(0))
+        if charge["amount_usd"] is None:
+            sheet.write_string(row, 1 if charge["accrued"] else 2, UNKNOWN if not amount_usd else "a part is unknown")
+        sheet.write_formula(row, 2 if charge["accrued"] else 1, total, money, float(amount_usd))
         for column, text in enumerate((charge["iso_code"], ", ".join(charge["meters"])), start=3):
             sheet.write_string(row, column, text)
         sheet.write_string(row, 6, charge["unit"])
@@ -169,7 +178,7 @@ def _table(sheet: Worksheet, head: Sequence[str], rows: Sequence[Sequence[Any]],
 
 
 def _cell(column: str, text: str) -> Any:
-    return _number(text or None) if column in NUMBERS else text
+    return _number(text or None) if column in NUMBERS and text != UNKNOWN else text
 
 
 def _number(text: str | None) -> float | None:

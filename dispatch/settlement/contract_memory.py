@@ -16,12 +16,13 @@ from dispatch.store.journal import SqlJournal
 from dispatch.store.tables import journal, reading
 from dispatch.store.telemetry import Telemetry
 from markets.facts import SystemLoad
-from markets.forecasting.peaks import coincident_peak_share, newest, peak_span
-from markets.grid import Grid, Interval
+from markets.forecasting.peaks import coincident_peak_share, newest, peak_is_unknown, peak_span
+from markets.grid import Grid, Interval, Market
 from markets.outlook import PeakWindow
 from optimizer.domain.book import peak_windows
 from optimizer.domain.memory import Memory
 from optimizer.domain.money import decimal
+from optimizer.domain.quantities import UNKNOWN
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,9 +39,14 @@ def prior_period(engine: Engine, telemetry: Telemetry, setup: Setup, grid: Grid,
     """Read what the book's contracts ask of the time before a day; nothing when none asks. Raises LedgerUnavailable, JournalBroken."""
     windows = peak_windows(setup.book)
     loads = _system_loads(engine, peak_span(setup.site.market, grid, windows), known_at) if windows else ()
-    share = {window: coincident_peak_share(loads, grid, setup.site.market, window).values for window in windows}
-    exact = {window: [decimal(float(v)) for v in values] for window, values in share.items()}
+    exact = {window: _known_share(loads, grid, setup.site.market, window) for window in windows}
     return PriorPeriod(exact, memories_before(engine, telemetry, setup, grid.start, known_at))
+
+
+def _known_share(loads: Sequence[SystemLoad], grid: Grid, market: Market, window: PeakWindow) -> list[Decimal]:
+    """The share of the coincident peak in each interval; NaN where the system's load is not known and may be the highest."""
+    share, unknown = coincident_peak_share(loads, grid, market, window), peak_is_unknown(loads, grid, market, window)
+    return [UNKNOWN if lacking and not value else decimal(float(value)) for value, lacking in zip(share.values, unknown, strict=True)]
 
 
 def _system_loads(engine: Engine, span: Interval, known_at: datetime | None) -> tuple[SystemLoad, ...]:

@@ -16,7 +16,7 @@ from dispatch.settlement.plan_differences import cause_rows, has_all_figures, pl
 from markets.outlook import Basis, Outlook
 from markets.series import Series
 from optimizer.domain.actuals import Actuals
-from optimizer.domain.money import decimal
+from optimizer.domain.money import ZERO, decimal
 from optimizer.domain.site import GroupNow, SoFar
 from optimizer.planning.plan_json import planned_interval
 from optimizer.planning.result import Plan
@@ -84,7 +84,7 @@ def final_outlook(actuals: Actuals, temperature_c: Sequence[float]) -> Outlook:
         hashprice=series(actuals.hashprice, "usd_per_ph_day"),
         temperature_c=series(temperature_c, "celsius"),
         reserve={product: series(values, "usd_per_mw_h") for product, values in reserve.items()},
-        peak_share={window: series(share, "share") for window, share in actuals.peak_share.items()},
+        peak_share={w: series([ZERO if v.is_nan() else v for v in share], "share") for w, share in actuals.peak_share.items()},
     )
 
 

@@ -9,7 +9,7 @@ from decimal import Decimal
 
 from dispatch.settlement import narrative, statement_lines
 from dispatch.settlement.counterfactuals import Counterfactuals
-from dispatch.settlement.document import DayContent, Figure, IntervalRow, Narrative, PromiseRow
+from dispatch.settlement.document import DayContent, Figure, IntervalRow, Narrative, PromiseRow, UnknownTotal
 from dispatch.settlement.document_rows import BilledQuantityRow
 from dispatch.settlement.measured_day import MeasuredDay
 from dispatch.settlement.plan_differences import PlanDifferences
@@ -35,8 +35,7 @@ class DayResults:
 def day_content(measured: MeasuredDay, results: DayResults) -> DayContent:
     """The statement without its place among the versions."""
     day, actuals, bill = measured.record.day, measured.actuals, results.bill
-    totals = {f"{obligation}/{charge}": f"{usd:.2f}" for (obligation, charge), usd in bill.totals.items()}
-    lines = statement_lines.line_rows(bill, day.market, measured)
+    totals, lines = _totals(bill), statement_lines.line_rows(bill, day.market, measured)
     return {
         "date": day.on.isoformat(),
         "market": day.market.value,
@@ -51,6 +50,7 @@ def day_content(measured: MeasuredDay, results: DayResults) -> DayContent:
         "energy_mwh": plain(narrative.total(actuals.energy_mwh)),
         "hash_ph_days": plain(narrative.total(actuals.hash_ph_days)),
         "totals": totals,
+        "unknown": _unknown_totals(bill),
         "charges": charge_rows(lines, totals),
         "groups": group_rows(measured),
         "settled_usd": f"{bill.settled_usd:.2f}",
@@ -72,6 +72,17 @@ def day_content(measured: MeasuredDay, results: DayResults) -> DayContent:
         "intervals": list(_interval_rows(measured, bill)),
         "lines": lines,
     }
+
+
+def _totals(bill: Statement) -> dict[str, str | None]:
+    known = {f"{obligation}/{charge}": f"{usd:.2f}" for (obligation, charge), usd in bill.totals.items()}
+    return {**known, **dict.fromkeys(bill.unknown_names)}
+
+
+def _unknown_totals(bill: Statement) -> list[UnknownTotal]:
+    why = {charge.name: charge.why for charge in reversed(bill.unknown)}
+    known = {f"{obligation}/{charge}": usd for (obligation, charge), usd in bill.totals.items()}
+    return [{"name": name, "known_usd": f"{known.get(name, ZERO):.2f}", "why": why[name]} for name in bill.unknown_names]
 
 
 def _narrative(measured: MeasuredDay, results: DayResults) -> Narrative:

@@ -7,6 +7,7 @@ ISO 8601 with offset. A document is its own JSON: `to_json` and `from_json` are 
 from __future__ import annotations
 
 import json
+from decimal import Decimal
 from typing import Any, NotRequired, TypedDict, cast
 
 from dispatch.settlement.document_rows import BilledQuantityRow, ChargeRow, GroupRow, LineRow
@@ -123,20 +124,28 @@ class IntervalRow(TypedDict):
 
 
 class Delta(TypedDict):
-    """What changed against the version before, by total."""
+    """What changed against the version before, by total; None where one of the two versions does not know it."""
 
     version: int
     net_usd: str
-    totals: dict[str, str]
+    totals: dict[str, str | None]
 
 
 # "from" is a word of Python, so this part of a document is declared by call.
 _Bounds = TypedDict("_Bounds", {"from": str, "to": str})
 
 
+class UnknownTotal(TypedDict):
+    """A charge of which a part is unknown: `name` as in totals, where it is None; the net holds `known_usd` of it and no more."""
+
+    name: str
+    known_usd: str
+    why: str
+
+
 class DayContent(_Bounds):
     """A day's statement without its place among the versions: the same inputs give the same content. `tenant` is on the statement of one
-    tenant alone."""
+    tenant alone. A total that is not known is None."""
 
     tenant: NotRequired[str]
     date: str
@@ -149,7 +158,8 @@ class DayContent(_Bounds):
     narrative: Narrative
     energy_mwh: str
     hash_ph_days: str
-    totals: dict[str, str]
+    totals: dict[str, str | None]
+    unknown: list[UnknownTotal]
     charges: list[ChargeRow]
     groups: list[GroupRow]
     settled_usd: str
@@ -214,7 +224,8 @@ class MonthStatement(_Bounds):
     worlds: list[str]
     partial: list[str]
     missing: list[str]
-    totals: dict[str, str]
+    totals: dict[str, str | None]
+    unknown: list[UnknownTotal]
     accrued: list[str]
     settled_usd: str
     accrued_usd: str
@@ -226,6 +237,12 @@ class MonthStatement(_Bounds):
     promises: list[PromiseSum]
     days: list[DayCited]
     actions: list[str]
+
+
+def known_totals(statement: DayStatement | MonthStatement) -> dict[str, Decimal]:
+    """The totals as far as they are known, which is what the net holds."""
+    known = {row["name"]: row["known_usd"] for row in statement["unknown"]}
+    return {name: Decimal(known[name] if usd is None else usd) for name, usd in statement["totals"].items()}
 
 
 def to_json(statement: DayStatement) -> str:

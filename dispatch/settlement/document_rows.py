@@ -6,16 +6,17 @@ from typing import TypedDict
 
 
 class LineRow(TypedDict):
-    """A line of the bill: amount = quantity x rate, exact, positive to the site."""
+    """A line of the bill: amount = quantity x rate, exact, positive to the site. All three are None where the amount is
+    unknown (`source` then says why)."""
 
     obligation: str
     charge_type: str
     interval_start: str
     interval_end: str
-    quantity: str
+    quantity: str | None
     unit: str
-    rate: str
-    amount_usd: str
+    rate: str | None
+    amount_usd: str | None
     settlement_point: str
     label: str
     dst_flag: str
@@ -35,7 +36,8 @@ class LineRow(TypedDict):
 
 
 class ChargeRow(TypedDict):
-    """A charge of the day: what its total was made from. `amount_usd` is to the cent, as in the totals; quantities of one unit only."""
+    """A charge of the day: what its total was made from. `amount_usd` is to the cent, as in the totals; quantities of one unit only.
+    None where the total is unknown."""
 
     obligation: str
     charge_type: str
@@ -44,7 +46,7 @@ class ChargeRow(TypedDict):
     quantity: str
     unit: str
     average_rate: str
-    amount_usd: str
+    amount_usd: str | None
     accrued: bool
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, timedelta
 from decimal import Decimal
 
-from dispatch.settlement.document import DayCited, DayStatement, Figure, MonthStatement, PromiseRow, PromiseSum
+from dispatch.settlement.document import DayCited, DayStatement, Figure, MonthStatement, PromiseRow, PromiseSum, UnknownTotal, known_totals
 from dispatch.settlement.document_rows import ChargeRow
 from markets import counted
 from optimizer.domain.money import ZERO, cents, plain
@@ -20,13 +21,15 @@ TH_SECONDS_PER_PH_DAY = Decimal(86_400_000)
 def add_up(days: Sequence[DayStatement], first: date, last: date) -> MonthStatement:
     """The sum of the statements of `first` to `last`, both included. A day without a statement is `missing`, never zero.
 
-    Totals are the sums of the days' printed totals, so they foot with the statements, which `days` cites by version.
+    Totals are the sums of the days' printed totals, so they foot with the statements, which `days` cites by version. A total that one of
+    the days does not know is None.
     Raises ValueError when there is no statement at all."""
     if not days:
         raise ValueError(f"no day from {first} to {last} was settled")
     settled = {d["date"] for d in days}
     span = [(first + timedelta(days=n)).isoformat() for n in range((last - first).days + 1)]
-    totals = _summed(d["totals"] for d in days)
+    totals = _added(known_totals(d) for d in days)
+    unknown = _unknown_totals(days, totals)
     gap = _summed({row["cause"]: row["exact_usd"] for row in d["foresight_gap"]} for d in days)
     tenant = days[0].get("tenant")
     summed: MonthStatement = {
@@ -38,7 +41,8 @@ def add_up(days: Sequence[DayStatement], first: date, last: date) -> MonthStatem
         "worlds": list(dict.fromkeys(w for d in days for w in d["worlds"])),
         "partial": sorted(d["date"] for d in days if d["partial"]),
         "missing": [on for on in span if on not in settled],
-        "totals": _to_cents(totals),
+        "totals": {**_to_cents(totals), **dict.fromkeys(row["name"] for row in unknown)},
+        "unknown": unknown,
         "accrued": list(dict.fromkeys(_name(c) for d in days for c in d.get("charges", ()) if c["accrued"])),
         "settled_usd": f"{sum((Decimal(d.get('settled_usd', d['net_usd'])) for d in days), ZERO):.2f}",
         "accrued_usd": f"{sum((Decimal(d.get('accrued_usd', '0')) for d in days), ZERO):.2f}",
@@ -72,11 +76,25 @@ def _to_cents(usd_by_name: Mapping[str, Decimal]) -> dict[str, str]:
     return {name: f"{cents(usd):.2f}" for name, usd in usd_by_name.items()}
 
 
+def _unknown_totals(days: Sequence[DayStatement], totals: Mapping[str, Decimal]) -> list[UnknownTotal]:
+    """Of each charge that some day does not know: what the other days, or a part of that day, do."""
+    why = {row["name"]: row["why"] for d in reversed(days) for row in d["unknown"]}
+    lacking = Counter(row["name"] for d in days for row in d["unknown"])
+    return [
+        {"name": name, "known_usd": f"{cents(totals[name]):.2f}", "why": f"{reason} ({counted(lacking[name], 'day')})"}
+        for name, reason in why.items()
+    ]
+
+
 def _summed(parts: Iterable[Mapping[str, str]]) -> dict[str, Decimal]:
+    return _added({name: Decimal(usd) for name, usd in part.items()} for part in parts)
+
+
+def _added(parts: Iterable[Mapping[str, Decimal]]) -> dict[str, Decimal]:
     totals: dict[str, Decimal] = {}
     for part in parts:
         for name, usd in part.items():
-            totals[name] = totals.get(name, ZERO) + Decimal(usd)
+            totals[name] = totals.get(name, ZERO) + usd
     return totals
 
 
@@ -125,7 +143,9 @@ def _blocks(days: Sequence[DayStatement]) -> Iterable[Figure]:
 
 def _progress(days: Sequence[DayStatement]) -> Iterable[Figure]:
     """The load at the peaks of all days, and the contracts' progress at the end of the last."""
-    tags = [Decimal(line["quantity"]) for d in days for line in d["lines"] if line["charge_type"] == "coincident_peak"]
+    tags = [
+        Decimal(mw) for d in days for row in d["lines"] if row["charge_type"] == "coincident_peak" and (mw := row["quantity"]) is not None
+    ]
     if tags:
         what = f"in {counted(len(tags), 'metered interval')}, provisional"
         yield _figure("load at coincident peaks so far", sum(tags, ZERO), "MW", what)

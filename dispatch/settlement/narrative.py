@@ -22,6 +22,8 @@ from optimizer.domain.site import RigGroup, Site
 # By kind of finding: what somebody has to do about it.
 ACTION_ON = {
     "missing-data": "Find the missing figures: the intervals without them are not billed here, and the market will bill them.",
+    "unknown-charge": "Provide the system load of the site's market (an archive: `loadstone archive import FILE --market MARKET`; a live "
+    "source: it must publish it): a charge is owed by it and is not in the net.",
     "call-not-kept": "Tell the QSE or the program's contact why the instruction was not kept; /api/v1/events/ID has the event's evidence.",
     "call-not-judged": "Import the meter's intervals before the notice (`loadstone meter import`), so that the reduction can be judged.",
     "strike": "Find out why the instruction was not followed, before the next one: enough failures disqualify.",
@@ -44,10 +46,12 @@ def earned(site: Site, actuals: Actuals, bill: Statement) -> list[str]:
     hours = sum(over.hours for over in actuals.grid.intervals)
     most_mwh = sum(g.rigs * g.full.watts for g in site.groups) / 1e6 * hours
     most_hash = sum(g.rigs * g.full.ths for g in site.groups) / 1000 * hours / 24
+    lacking = [f"This does not cover {name}, whose amount is unknown." for name in bill.unknown_names]
     return [
         f"{site.name} {'earned' if net >= 0 else 'lost'} {usd_text(abs(net))}: {usd_text(receipts)} received, {usd_text(-costs)} paid.",
         f"It drew {drawn:,.3f} MWh at the meter and hashed {hashed:,.3f} PH/s-days, {_percent(float(hashed), most_hash)} of what all "
         f"rigs can do ({most_hash:,.3f} PH/s-days with {most_mwh:,.3f} MWh at the rigs).",
+        *lacking,
     ]
 
 

@@ -11,7 +11,7 @@ from dispatch.settlement.document_rows import LineRow
 from dispatch.settlement.measured_day import MeasuredDay
 from markets.grid import Market, hour_ending, interval_label
 from optimizer.domain.book import generators_by_meter
-from optimizer.domain.money import ZERO, Line, Statement, decimal, plain
+from optimizer.domain.money import ZERO, Line, Statement, UnknownCharge, decimal, plain
 from optimizer.domain.net_load import meters_fully_in
 from optimizer.domain.obligation import Obligation
 from optimizer.domain.reserve_awards import DAY_AHEAD
@@ -45,6 +45,7 @@ COLUMNS = (
     "accrued",
 )
 AWARD, TELEMETRY = "award", "telemetry"
+UNKNOWN = "unknown"  # how an amount, a quantity or a rate that nobody knows reads
 # Where a quantity other than the load comes from, by unit: capacity and purchases are awards, hashing is telemetry.
 SOURCES = {"mw_h": AWARD, "mw_day": AWARD, "ph_day": TELEMETRY}
 
@@ -76,7 +77,7 @@ def line_rows(bill: Statement, market: Market, measured: MeasuredDay | None = No
             position={over.start: n for n, over in enumerate(measured.actuals.grid.intervals)},
             measured=measured,
         )
-    return [_row(line, context) for line in bill.lines]
+    return [*(_row(line, context) for line in bill.lines), *(_unknown_row(charge, context) for charge in bill.unknown)]
 
 
 def _row(line: Line, context: _Context) -> LineRow:
@@ -109,6 +110,15 @@ def _row(line: Line, context: _Context) -> LineRow:
         "day_ahead_mw": _day_ahead_mw(line, context),
         "accrued": line.accrued,
     }
+
+
+def _unknown_row(charge: UnknownCharge, context: _Context) -> LineRow:
+    """A charge of unknown amount: no figure, and why instead of the source."""
+    row = _row(
+        Line(charge.obligation, charge.charge_type, charge.over, ZERO, charge.unit, ZERO, ZERO, charge.rule, accrued=charge.accrued),
+        context,
+    )
+    return {**row, "quantity": None, "rate": None, "amount_usd": None, "source": charge.why}
 
 
 def _meter(line: Line, context: _Context) -> Meter | None:
@@ -167,5 +177,5 @@ def _source(line: Line, n: int | None, context: _Context) -> str:
 
 
 def columns_of(line: LineRow) -> Iterator[tuple[str, str]]:
-    """A row's columns in the order of COLUMNS, with their text."""
-    return ((column, str(line.get(column, ""))) for column in COLUMNS)
+    """A row's columns in the order of COLUMNS, with their text; a figure that is not known reads "unknown"."""
+    return ((column, UNKNOWN if (value := line.get(column, "")) is None else str(value)) for column in COLUMNS)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 
 from dispatch.settlement.document_rows import ChargeRow, GroupRow, LineRow
@@ -13,7 +13,7 @@ from optimizer.domain.money import ZERO, cents, plain
 RATE_DIGITS = Decimal("1e-6")
 
 
-def charge_rows(lines: Sequence[LineRow], totals: dict[str, str]) -> list[ChargeRow]:
+def charge_rows(lines: Sequence[LineRow], totals: Mapping[str, str | None]) -> list[ChargeRow]:
     """A row for each total, with the quantity and the average rate behind it."""
     by_name: dict[str, list[LineRow]] = {}
     for line in lines:
@@ -21,10 +21,10 @@ def charge_rows(lines: Sequence[LineRow], totals: dict[str, str]) -> list[Charge
     return [_charge(by_name.get(name, []), name, usd) for name, usd in totals.items()]
 
 
-def _charge(lines: Sequence[LineRow], name: str, usd: str) -> ChargeRow:
+def _charge(lines: Sequence[LineRow], name: str, usd: str | None) -> ChargeRow:
     obligation, _, charge_type = name.partition("/")
     units = {line["unit"] for line in lines}
-    quantity = sum((Decimal(line["quantity"]) for line in lines), ZERO) if len(units) == 1 else ZERO
+    quantity = sum((Decimal(line["quantity"]) for line in lines if line["quantity"]), ZERO) if len(units) == 1 else ZERO
     exact_usd = sum((Decimal(line["amount_usd"]) for line in lines if line["amount_usd"]), ZERO)
     return {
         "obligation": obligation,

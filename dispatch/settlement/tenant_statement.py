@@ -5,38 +5,40 @@ Amounts keep the site's sign: positive is what the tenant owes the site.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 
-from dispatch.settlement.document import DayStatement, IntervalRow
-from dispatch.settlement.document_rows import LineRow
+from dispatch.settlement.document import DayStatement, IntervalRow, Narrative, UnknownTotal, known_totals
+from dispatch.settlement.document_rows import ChargeRow, LineRow
+from dispatch.settlement.narrative import ACTION_ON
 from dispatch.site_file.setup import Setup
 from markets.grid import Interval, parse_instant
 from optimizer.domain.money import ZERO, cents, plain, usd_text
 from optimizer.domain.site import Site
 
 EXACT_MW = Decimal("1e-6")
+UNKNOWN_CHARGE = "unknown-charge"
 
 
 def tenant_statement(d: DayStatement, setup: Setup, tenant: str) -> DayStatement:
     """The statement of one tenant. Raises LookupError when no rig group of the site is the tenant's."""
-    site = setup.site
-    names = _groups_of(site, tenant)
-    contracts = [o.name for o in setup.book if o.tenant(site) == tenant]
-    points = {site.meter_of[name].settlement_point for name in names}
-    lines = [line for line in d["lines"] if line["obligation"] in contracts]
+    names, contracts = _groups_of(setup.site, tenant), [o.name for o in setup.book if o.tenant(setup.site) == tenant]
+    points = {setup.site.meter_of[name].settlement_point for name in names}
+    lines = [row for row in d["lines"] if row["obligation"] in contracts]
+    charges = [row for row in d["charges"] if row["obligation"] in contracts]
     totals = {name: usd for name, usd in d["totals"].items() if name.partition("/")[0] in contracts}
     groups = [row for row in d["groups"] if row["group"] in names]
-    net = sum(map(Decimal, totals.values()), ZERO)
-    accrued = sum((Decimal(c["amount_usd"]) for c in d["charges"] if c["accrued"] and c["obligation"] in contracts), ZERO)
+    unknown, known = [row for row in d["unknown"] if row["name"] in totals], known_totals(d)
+    net, accrued = sum((known[name] for name in totals), ZERO), _accrued(charges, known)
     return {
         **d,
         "tenant": tenant,
-        "narrative": {"earned": [_owes(tenant, d["site"], net)], "why": [], "issues": [], "actions": []},
+        "narrative": _narrative(_owes(tenant, d["site"], net), unknown),
         "energy_mwh": plain(sum((Decimal(row["energy_mwh"]) for row in groups), ZERO)),
         "hash_ph_days": plain(sum((Decimal(row["hash_ph_days"]) for row in groups), ZERO)),
         "totals": totals,
-        "charges": [row for row in d["charges"] if row["obligation"] in contracts],
+        "unknown": unknown,
+        "charges": charges,
         "groups": groups,
         "settled_usd": f"{net - accrued:.2f}",
         "accrued_usd": f"{accrued:.2f}",
@@ -51,13 +53,22 @@ def tenant_statement(d: DayStatement, setup: Setup, tenant: str) -> DayStatement
         "promises": [],
         "contract_progress": [f for f in d["contract_progress"] if f["name"].partition(":")[0] in contracts],
         "billed_quantities": [row for row in d["billed_quantities"] if row["obligation"] in contracts],
-        "findings": [],
+        "findings": [{"kind": UNKNOWN_CHARGE, "text": f"the amount of {row['name']} is unknown: {row['why']}"} for row in unknown],
         "notes": [text for text in d["notes"] if "SYNTHETIC" in text],
         "sources": {point: source for point, source in d["sources"].items() if point in points},
         "meters": {},
         "intervals": list(_intervals(d["intervals"], names, points, lines)),
         "lines": lines,
     }
+
+
+def _narrative(owes: str, unknown: Sequence[UnknownTotal]) -> Narrative:
+    issues = [f"The amount of {row['name']} is unknown: {row['why']}." for row in unknown]
+    return {"earned": [owes], "why": [], "issues": issues, "actions": [ACTION_ON[UNKNOWN_CHARGE]] if unknown else []}
+
+
+def _accrued(charges: Sequence[ChargeRow], known: Mapping[str, Decimal]) -> Decimal:
+    return sum((known[f"{c['obligation']}/{c['charge_type']}"] for c in charges if c["accrued"]), ZERO)
 
 
 def _groups_of(site: Site, tenant: str) -> set[str]:

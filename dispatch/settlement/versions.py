@@ -82,6 +82,13 @@ def _delta(before: DayStatement | None, content: DayContent) -> Delta | None:
     if before is None:
         return None
     names = list(dict.fromkeys([*content["totals"], *before["totals"]]))
-    changed = {n: Decimal(content["totals"].get(n, "0")) - Decimal(before["totals"].get(n, "0")) for n in names}
+    changed = {n: _difference(content["totals"].get(n, "0"), before["totals"].get(n, "0")) for n in names}
     net = Decimal(content["net_usd"]) - Decimal(before["net_usd"])
-    return {"version": before["version"], "net_usd": f"{net:.2f}", "totals": {n: f"{usd:.2f}" for n, usd in changed.items() if usd}}
+    return {"version": before["version"], "net_usd": f"{net:.2f}", "totals": {n: usd for n, usd in changed.items() if usd != "0.00"}}
+
+
+def _difference(now: str | None, before: str | None) -> str | None:
+    """Between two totals, to the cent; None where one of them is not known and the other is."""
+    if now is None or before is None:
+        return "0.00" if now is before else None
+    return f"{Decimal(now) - Decimal(before):.2f}"

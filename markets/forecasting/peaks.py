@@ -30,6 +30,7 @@ INTERVAL_ERROR = 0.01  # of one interval against its day
 PEAK_SPREAD = 0.05  # of the daily peaks of a month
 HOUR = timedelta(hours=1)
 USUAL = timedelta(days=33)  # how far back daily peaks are looked at, or the length of the period if that is longer
+MOST_CHANGE_IN_AN_HOUR = 0.15  # of a system's load; ERCOT's steepest summer hours change by a tenth
 WEARS_OFF_S = 3600.0  # in which the newest forecast error falls to a third (1/e); judged, not fitted
 NODES = 9  # of the quadrature over the error of a day
 LEVELS = 257  # of load, at which probabilities are evaluated
@@ -66,6 +67,26 @@ def coincident_peak_share(loads: Sequence[SystemLoad], grid: Grid, market: Marke
         if peak is not None:
             found += _overlap(grid, peak) / (peak.end - peak.start).total_seconds()
     return Series(grid, found, "share")
+
+
+def peak_is_unknown(loads: Sequence[SystemLoad], grid: Grid, market: Market, window: PeakWindow = 15) -> NDArray[np.bool_]:
+    """Where a grid's interval may hold the highest load of its month (or season) and no reading says so, shape (n,). An interval without a
+    reading cannot when a reading within an hour of it is further below the highest than a system's load changes in an hour."""
+    at_s = grid.edges[0] + np.arange(0, grid.edges[-1] - grid.edges[0], 60)
+    unread = np.ones(len(at_s), dtype=np.bool_)
+    low = np.zeros(len(at_s), dtype=np.bool_)
+    hour_s, near = HOUR.total_seconds(), Interval(grid.start - HOUR, grid.end + HOUR)
+    for here, span in _periods(market, grid, _metering(window)[1]):
+        within = (at_s >= grid.edges[here[0]]) & (at_s < grid.edges[here[-1] + 1])
+        own = [f for f in loads if f.over.overlaps(span)]
+        highest = max((f.load_mw for f in own), default=0.0)
+        for fact in (f for f in own if f.over.overlaps(near)):
+            start_s, end_s = fact.over.start.timestamp(), fact.over.end.timestamp()
+            unread &= ~(within & (at_s >= start_s) & (at_s < end_s))
+            if fact.load_mw < highest * (1 - MOST_CHANGE_IN_AN_HOUR):
+                low |= within & (at_s >= start_s - hour_s) & (at_s < end_s + hour_s)
+    positions = np.searchsorted(grid.edges, at_s[unread & ~low], side="right") - 1
+    return np.isin(np.arange(len(grid)), positions)
 
 
 def peak_span(market: Market, grid: Grid, windows: Iterable[PeakWindow]) -> Interval:

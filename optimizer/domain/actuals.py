@@ -27,7 +27,7 @@ class Actuals:
     settled_by      by obligation, by group: the share of each interval in which it settles that energy, not `power`; `settle` fills it
     hashed_by       the same of hashing: the share in which it settles what the group hashes, not `hashing`
     peak_share      by length of the metered interval in minutes: the share of the month's coincident system peak, as far as it is known
-                    by now, that lies in each interval
+                    by now, that lies in each interval; NaN where the system load is not known
     memory          by contract name: what it remembers of the time before the grid
     reserve_price   by product, real time, usd_per_mw_h; an award's own price comes before it
     generated_mwh   by contract of a generator: made at its meter, before the meter's loss factor

@@ -23,7 +23,7 @@ from optimizer.domain.formula import Bounds, Charge, Quantities
 from optimizer.domain.generator import Generator
 from optimizer.domain.market_rules import Dated
 from optimizer.domain.memory import Memory
-from optimizer.domain.money import Finding, Line
+from optimizer.domain.money import Finding, Line, UnknownCharge
 from optimizer.domain.obligation import AwardTerms, Book, GroupLimit, SiteFault, StopPrice, Taken
 from optimizer.domain.quantities import ActualQuantities, lines
 from optimizer.domain.shortfall import Shortfall
@@ -50,6 +50,9 @@ class Contract(Written, Generic[M]):
     _rules: tuple[Dated, ...] = PrivateAttr(default=())
 
     def charges(self, its: Quantities[Any]) -> Iterable[Charge[Any]]:
+        return ()
+
+    def unknown_charges(self, actuals: Actuals) -> Iterable[UnknownCharge]:
         return ()
 
     def settles_energy(self, site: Site) -> Taken:

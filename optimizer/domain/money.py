@@ -56,6 +56,25 @@ class Line:
 
 
 @dataclass(frozen=True, slots=True)
+class UnknownCharge:
+    """A charge of an interval that is owed or paid and cannot be computed, because `why`: its amount is unknown, never zero.
+    `accrued` as in Line."""
+
+    obligation: str
+    charge_type: str
+    over: Interval
+    unit: str
+    why: str
+    rule: str = ""
+    accrued: bool = False
+
+    @property
+    def name(self) -> str:
+        """OBLIGATION/CHARGE_TYPE, as totals go by."""
+        return f"{self.obligation}/{self.charge_type}"
+
+
+@dataclass(frozen=True, slots=True)
 class Finding:
     """Something a person should look at; the rest goes on. `kind` is a stable word, `text` says it in the user's words."""
 
@@ -66,11 +85,17 @@ class Finding:
 @dataclass(frozen=True, slots=True)
 class Statement:
     """The lines of a span and their totals. Amounts are rounded once, at the total of a charge type; `net_usd` is the sum of the
-    printed totals, so a statement foots; `net_exact_usd` is the unrounded net beside it."""
+    printed totals, so a statement foots; `net_exact_usd` is the unrounded net beside it. `unknown` is what neither totals nor net hold."""
 
     lines: tuple[Line, ...]
     findings: tuple[Finding, ...] = ()
     round_each_interval: bool = field(default=False)
+    unknown: tuple[UnknownCharge, ...] = ()
+
+    @property
+    def unknown_names(self) -> tuple[str, ...]:
+        """OBLIGATION/CHARGE_TYPE of every charge of which a part is unknown, once each."""
+        return tuple(dict.fromkeys(charge.name for charge in self.unknown))
 
     @property
     def totals(self) -> dict[tuple[str, str], Decimal]:

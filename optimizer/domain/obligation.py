@@ -2,10 +2,9 @@
 
 A contract has a name, a scope and a type, insists on load (`bounds`), adds itself to a program (`shape`) and is billed (`settle`).
 Everything else is an ability of one method. The base class `Contract` (contract.py) implements each with the default named here, so that a
-contract writes only what it has, and callers ask every contract of a book without looking at its type.
-
-`program` is an `optimizer.lp.program.Program`, `path` an `optimizer.lp.trajectory.Trajectory`: this room does not import theirs. Instants
-are in UTC. Money is positive to the site. Whatever a method raises is reported under the contract's name; the plan is made without it.
+contract writes only what it has, and callers ask every contract of a book without looking at its type. `program` is an
+`optimizer.lp.program.Program`, `path` an `optimizer.lp.trajectory.Trajectory`: this room does not import theirs. Instants are in UTC.
+Money is positive to the site. Whatever a method raises is reported under the contract's name; the plan is made without it.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ from optimizer.domain.formula import Bounds, Charge, Quantities
 from optimizer.domain.generator import Generator
 from optimizer.domain.market_rules import Dated
 from optimizer.domain.memory import Memory
-from optimizer.domain.money import Finding, Line
+from optimizer.domain.money import Finding, Line, UnknownCharge
 from optimizer.domain.shortfall import Shortfall
 from optimizer.domain.site import Scope, Site
 
@@ -79,6 +78,12 @@ class WritesCharges(Protocol):
     """Its money as one linear formula, read by the program and by the bill. Default: none."""
 
     def charges(self, its: Quantities[Any]) -> Iterable[Charge[Any]]: ...
+
+
+class NamesUnknownCharges(Protocol):
+    """What it charges or pays for what happened, beside the lines of `settle`, that cannot be computed from it. Default: nothing."""
+
+    def unknown_charges(self, actuals: Actuals) -> Iterable[UnknownCharge]: ...
 
 
 class SettlesEnergy(Protocol):
@@ -265,7 +270,7 @@ class Obligation(
     WritesCharges, SettlesEnergy, SettlesHash, SettlesGeneration, RunsGenerator, LimitsLoad, StopsAtPrice, WeighsChanges, ForeseesPeaks,
     NeedsSettlementPoints, NeedsReservePrices, TakesAwards, BelongsToMarket, SellsLoad, ExcludesOthers, PromisesReduction, NeedsOwnMeter,
     ProtectsUptime, ChecksSite, FollowsRules, ShowsOptions, RemembersDays, Remembers, KnowsItsMemory, TellsProgress, ReportsFindings,
-    BillsTenant, CountsQuantities, GivesReasons, PricesShortfall, FindsShortfalls, Protocol,
+    BillsTenant, NamesUnknownCharges, CountsQuantities, GivesReasons, PricesShortfall, FindsShortfalls, Protocol,
 ):  # fmt: skip
     """One contract with every ability."""
 

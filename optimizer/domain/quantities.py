@@ -25,6 +25,8 @@ from optimizer.domain.memory import Memory
 from optimizer.domain.money import ZERO, Line, decimal
 from optimizer.domain.site import Site
 
+UNKNOWN = Decimal("NaN")
+
 
 @dataclass(frozen=True, eq=False)
 class ActualQuantities:
@@ -36,7 +38,8 @@ class ActualQuantities:
     hash_prices   usd_per_ph_day before the pool's fee
     settled       by obligation, by group: the share of each interval in which it settles that energy (`energy_settled_by`)
     hashed        the same of what the group hashes
-    peaks         by minutes of the metered interval: the share of the month's coincident peak in each interval
+    peaks         by minutes of the metered interval: the share of the month's coincident peak in each interval, NaN where no system
+                  load is known; of a way of metering that is not there nothing is known
     memories      by contract name: its memory of the time before the grid
     sources       by settlement point: where its prices came from, for the lines to cite
     offers        by (obligation, product): reserve a plan keeps ready, MW; without it the real-time awards say
@@ -150,6 +153,8 @@ class ActualQuantities:
         return self.sum([by[group] for by in self.hashed.values() if group in by])
 
     def peak_share(self, window: PeakWindow) -> Numbers:
+        if window not in self.peaks and self.number is not float:
+            return self._made([UNKNOWN] * len(self.grid))
         return self.peaks.get(window, self._nothing)
 
     def mean(self, quantity: Numbers, periods: NDArray[np.int64]) -> Numbers:

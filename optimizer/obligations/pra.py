@@ -21,11 +21,15 @@ from pydantic import AfterValidator, Field, model_validator
 
 from markets.grid import Interval, Market, utc
 from markets.outlook import PeakWindow
+from optimizer.domain.actuals import Actuals
 from optimizer.domain.capacity_seasons import BySeason, Zone, cited, cleared, season, season_start
 from optimizer.domain.contract import Contract
 from optimizer.domain.formula import Charge, Quantities, per_interval
 from optimizer.domain.market_rules import days
+from optimizer.domain.money import UnknownCharge
+from optimizer.domain.quantities import ActualQuantities
 from optimizer.domain.site import Written
+from optimizer.domain.unknown_peaks import CoincidentCharge, unknown_at_peaks
 from optimizer.lp.program import Program
 from optimizer.lp.trajectory import Trajectory, lost_usd
 
@@ -93,6 +97,14 @@ class Pra(Contract):
         if self.zrc:
             credit = per_interval(its, [self.zrc.get(season(day), 0.0) for day in on])
             yield Charge("capacity_credit", its.sum([]) + credit * its.hours / its.number(24), "mw_day", price, paid)
+
+    def unknown_charges(self, actuals: Actuals) -> Iterable[UnknownCharge]:
+        """Its capacity cost where there is load and neither the system's nor an announced peak is known."""
+        if self.charged:
+            its = ActualQuantities.of(actuals)
+            load = its.sum([its.energy_mwh(name) for name in self.scope.names(its.site)])
+            share = self._at_peak(its, days(its.grid, its.site.market))
+            yield from unknown_at_peaks(CoincidentCharge(self.name, "capacity_cost", share, COST), load, its)
 
     def shortfall_usd(self, program: Program, path: Trajectory, short_mw: Any) -> float:
         """What the load above a missed cap adds to the capacity cost."""

@@ -31,10 +31,12 @@ from optimizer.domain.contract import Contract
 from optimizer.domain.contract_progress import ContractProgress
 from optimizer.domain.formula import Bounds, Charge, Quantities
 from optimizer.domain.memory import PeriodMemory
+from optimizer.domain.money import UnknownCharge
 from optimizer.domain.net_load import net_mwh
 from optimizer.domain.periods import carried, clock
 from optimizer.domain.quantities import ActualQuantities
 from optimizer.domain.site import NotNegative, Positive, Site, Written, meters_in
+from optimizer.domain.unknown_peaks import CoincidentCharge, unknown_at_peaks
 from optimizer.lp.phrases import hours
 from optimizer.lp.program import Program
 from optimizer.lp.trajectory import Trajectory, lost_usd
@@ -149,7 +151,7 @@ class Transmission(Contract[OwnPeakMemory]):
         load, month = self._load_mw(its), months(its.site.market, its.grid)
         per_mw = its.number(self.usd_per_kw_year) * its.number(KW_PER_MW)
         if self.method in COINCIDENT:
-            at_peak = its.peak_share(self.metered_min) * _counts(its, month, self.counted_months)
+            at_peak = self._at_peak(its, month)
             rate = its.during(None) * (-per_mw / its.number(len(self.counted_months)))
             yield Charge("coincident_peak", load * at_peak, "mw", rate, self._cited(its), accrued=True)
             return
@@ -164,6 +166,14 @@ class Transmission(Contract[OwnPeakMemory]):
         else:
             always = its.during(None) * -per_mw
             yield Charge("minimum_demand", raised, "mw", always, RULES["mbd"], over_period=True, carried=later, accrued=True)
+
+    def unknown_charges(self, actuals: Actuals) -> Iterable[UnknownCharge]:
+        """Its coincident charge where there is load and the system's is not known."""
+        if self.method in COINCIDENT and self.usd_per_kw_year:
+            its = ActualQuantities.of(actuals)
+            share = self._at_peak(its, months(its.site.market, its.grid))
+            charge = CoincidentCharge(self.name, "coincident_peak", share, self._cited(its))
+            yield from unknown_at_peaks(charge, self._load_mw(its), its)
 
     def remember(self, memory: OwnPeakMemory, then: Actuals) -> OwnPeakMemory:
         """Its memory after a stretch of time: the highest load of the period that the stretch ends in."""
@@ -229,6 +239,10 @@ class Transmission(Contract[OwnPeakMemory]):
         if self.load == "gross":
             return its.sum([its.energy_mwh(name) for name in self.scope.names(its.site)]) / its.hours
         return its.sum([net_mwh(its, meter, groups) for meter, groups in meters_in(its.site, self.scope)]) / its.hours
+
+    def _at_peak(self, its: Quantities[Any], month: Ints) -> Any:
+        """The share of the coincident peak in each interval; zero in months that do not count, whatever their system load."""
+        return np.where(np.isin(month % 12 + 1, self.counted_months), its.peak_share(self.metered_min), its.number(0))
 
     def _inside(self, its: Quantities[Any]) -> Any:
         """One in the intervals whose demand counts, zero in the others."""

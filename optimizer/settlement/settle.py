@@ -11,19 +11,22 @@ from markets import counted
 from optimizer.domain.actuals import Actuals
 from optimizer.domain.book import energy_settled_by, generators_by_meter, hash_settled_by
 from optimizer.domain.gaps import without_gaps
-from optimizer.domain.money import Finding, Line, Statement
+from optimizer.domain.money import Finding, Line, Statement, UnknownCharge
 from optimizer.domain.obligation import Obligation
 from optimizer.domain.quantities import ActualQuantities
 
 
 def settle(book: Sequence[Obligation], actuals: Actuals, *, round_each_interval: bool = False) -> Statement:
     """The statement of a book over actuals: each obligation's lines in the book's order, and findings for what is missing. An interval
-    without a price or a reading (NaN) has no line of any contract and is named in a finding; it is never counted as zero."""
+    without a price or a reading (NaN) has no line of any contract and is named in a finding; it is never counted as zero. What a contract
+    cannot compute is `unknown` and named in a finding."""
     ready = with_settling_contracts(book, actuals)
     lines: list[Line] = []
+    unknown: list[UnknownCharge] = []
     for obligation in book:
         lines.extend(obligation.settle(ready))
-    return Statement(tuple(lines), tuple(_gaps(actuals)), round_each_interval)
+        unknown.extend(obligation.unknown_charges(ready))
+    return Statement(tuple(lines), (*_gaps(actuals), *_unknown(unknown, actuals)), round_each_interval, tuple(unknown))
 
 
 def with_settling_contracts(book: Sequence[Obligation], actuals: Actuals) -> Actuals:
@@ -41,6 +44,14 @@ def with_settling_contracts(book: Sequence[Obligation], actuals: Actuals) -> Act
 def net_usd(book: Sequence[Obligation], actuals: Actuals) -> Decimal:
     """The net of a book over actuals, exact and unrounded."""
     return settle(book, actuals).net_exact_usd
+
+
+def _unknown(unknown: Sequence[UnknownCharge], actuals: Actuals) -> Iterable[Finding]:
+    for name in dict.fromkeys(charge.name for charge in unknown):
+        own = [charge for charge in unknown if charge.name == name]
+        number = sum(over.overlaps(charge.over) for charge in own for over in actuals.grid.intervals)
+        of = f"{number} of {counted(len(actuals.grid), 'interval')}, first {own[0].over.start.isoformat()}"
+        yield Finding("unknown-charge", f"the amount of {name} is unknown for {of}: {own[0].why}; the net does not cover it")
 
 
 def _gaps(actuals: Actuals) -> Iterable[Finding]:
