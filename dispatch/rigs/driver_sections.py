@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from dispatch.rigs.site_checks import dialect_faults, roster_faults, subnet_faults
+from dispatch.rigs.site_checks import dialect_faults, roster_faults, start_faults, subnet_faults
 from dispatch.rigs.wire import Dialect
 from dispatch.site_file import plugins
 from dispatch.site_file.field_types import Reference, Subnet, Text, Url
@@ -44,7 +44,7 @@ class TcpSettings(DriverSettings):
     """Rigs on a network: the first `rigs` addresses of a subnet, or those of a roster (a CSV with a column "ip", and
     "group" where it maps a whole site); `dialect` where rigs speak another than the first of their make, `at_once` connections."""
 
-    site_checks: ClassVar[tuple[SiteCheck, ...]] = (subnet_faults, roster_faults, dialect_faults)
+    site_checks: ClassVar[tuple[SiteCheck, ...]] = (subnet_faults, roster_faults, dialect_faults, start_faults)
     subnet: Subnet | None = None
     roster: Text | None = None
     dialect: Dialect | None = None
@@ -139,7 +139,7 @@ class FleetBridgeSettings(DriverSettings):
     refers to an API key."""
 
     kind: Literal["fleet-bridge"] = "fleet-bridge"
-    site_checks: ClassVar[tuple[SiteCheck, ...]] = (roster_faults,)
+    site_checks: ClassVar[tuple[SiteCheck, ...]] = (roster_faults, start_faults)
     roster_column: ClassVar[str] = "device"
     url: Url
     roster: Text

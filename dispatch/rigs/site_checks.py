@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import ipaddress
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -72,6 +73,17 @@ def roster_faults(document: Table, folder: Path | None) -> Iterator[ConfigFault]
                 text = f"{file}: line {row.line}: {row.rig} is in group {group_of[row.rig]!r} too: both would command it"
                 yield ConfigFault(where, text)
             group_of.setdefault(row.rig, name)
+
+
+def start_faults(document: Table, folder: Path | None) -> Iterator[ConfigFault]:
+    """Drivers that cannot start on this machine: an extra that is not installed, a file of credentials that is not there. No file is looked
+    for without a folder."""
+    for n, _, driver in _driven(document):
+        if driver.get("kind") == "pyasic-rs" and importlib.util.find_spec("pyasic_rs") is None:
+            yield ConfigFault(("groups", n, "driver", "kind"), "'pyasic-rs' is not installed: install Loadstone with its extra `rust`")
+        kind, _, file = str(driver.get("credentials", "")).partition(":")
+        if folder is not None and kind == "file" and file and not (folder / file).is_file():
+            yield ConfigFault(("groups", n, "driver", "credentials"), f"there is no file {file} beside the site file")
 
 
 def _driven(document: Table) -> Iterator[tuple[int, Table, Table]]:

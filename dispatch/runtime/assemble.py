@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from dispatch.clock import Clock
@@ -17,6 +18,7 @@ from dispatch.rigs import Driver
 from dispatch.rigs.controller import RigController, TelemetrySink
 from dispatch.rigs.driver_sections import driver_settings
 from dispatch.rigs.dry_run import DryRunDriver
+from dispatch.rigs.guarded_driver import GuardedDriver
 from dispatch.runtime.observer import PolledSource, SiteObserver
 from dispatch.runtime.planner import InlinePlanner, WorkerPlanner
 from dispatch.runtime.price_sources import polled_sources
@@ -83,6 +85,8 @@ def _meters(setup: Setup, drivers: Mapping[str, Driver]) -> dict[MeterId, PowerM
 def _drivers(setup: Setup, clock: Clock, dry_run: bool) -> Mapping[str, Driver]:
     drivers: dict[str, Driver] = {}
     for group in setup.site.groups:
-        reached = driver_settings(setup, group.name).reach(setup, group.name, clock)
+        settings = driver_settings(setup, group.name)
+        reach = partial(settings.reach, setup, group.name, clock)
+        reached = reach() if settings.kind == "dry-run" else GuardedDriver(group.name, reach, lambda: clock.now().timestamp())
         drivers[group.name] = dry_run_driver(group, reached, clock) if dry_run and not isinstance(reached, DryRunDriver) else reached
     return drivers

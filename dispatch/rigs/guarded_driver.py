@@ -1,0 +1,65 @@
+"""A driver that fails as a whole: its rigs count as unreachable, the other groups go on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import structlog
+
+from dispatch.rigs import Ability, Driver, Readings, Sent
+
+log = structlog.get_logger()
+
+
+class GuardedDriver:
+    """The driver that `reach` opens. What that raises, or the driver itself, is logged with the group's name, once until it recovers; the
+    rigs count as unreachable meanwhile. A driver that could not be opened is opened again at the next reading."""
+
+    abilities = frozenset(Ability)
+
+    def __init__(self, group: str, reach: Callable[[], Driver], now_s: Callable[[], float]) -> None:
+        self._group, self._reach, self._now_s = group, reach, now_s
+        self._failure = ""
+        self._driver: Driver | None = None
+        try:
+            self._opened()
+        except Exception as fault:  # a plug-in may raise anything
+            self._failed(fault)
+
+    async def read(self, rigs: Sequence[int], deadline_s: float) -> Readings:
+        """As the driver reads; nothing known of any rig where it raises."""
+        try:
+            found = await self._opened().read(rigs, deadline_s)
+        except Exception as fault:  # a plug-in may raise anything
+            self._failed(fault)
+            unknown = np.full(len(rigs), np.nan)
+            return Readings(np.asarray(rigs, dtype=np.int64), unknown, unknown.copy(), np.full(len(rigs), self._now_s()))
+        if self._failure:
+            log.info("driver recovered", group=self._group)
+        self._failure = ""
+        return found
+
+    async def set_mode(self, rigs: Sequence[int], mode: str, deadline_s: float) -> Sent:
+        """As the driver answers; every rig unreachable where it raises."""
+        try:
+            return await self._opened().set_mode(rigs, mode, deadline_s)
+        except Exception as fault:  # a plug-in may raise anything
+            self._failed(fault)
+            return Sent(unreachable=tuple(rigs))
+
+    async def close(self) -> None:
+        """Close the driver where there is one."""
+        if self._driver is not None:
+            await self._driver.close()
+
+    def _opened(self) -> Driver:
+        if self._driver is None:
+            self._driver = self._reach()
+            self.abilities = self._driver.abilities
+        return self._driver
+
+    def _failed(self, fault: Exception) -> None:
+        if repr(fault) != self._failure:
+            log.error("driver failed: its rigs count as unreachable", group=self._group, error=repr(fault))
+        self._failure = repr(fault)
