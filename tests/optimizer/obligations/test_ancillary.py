@@ -188,13 +188,13 @@ def test_a_failure_to_provide_costs_the_higher_of_two_prices():
     """Half of 20 MW fails for two hours, bought again at 40.00 in the first and at 60.00 in the second; the day ahead paid 45.67."""
     over = Grid.regular(datetime(2025, 8, 20, 5, tzinfo=UTC), datetime(2025, 8, 20, 7, tzinfo=UTC), 60)
 
-    def told(market, mw, usd, over):
+    def award_in(market, mw, usd, over):
         return Award(source="qse", known_at=over.start, obligation="ancillary", product="ECRS", market=market, over=over, mw=mw,
                      mcpc_usd_per_mw_h=usd)  # fmt: skip
 
     awards = (
-        told("DAM", 20.0, 45.67, over.over), told("RT", 10.0, 0.0, over.over),
-        *(told("SASM", 0.0, usd, hour) for usd, hour in zip((40.0, 60.0), over.intervals, strict=True)),
+        award_in("DAM", 20.0, 45.67, over.over), award_in("RT", 10.0, 0.0, over.over),
+        *(award_in("SASM", 0.0, usd, hour) for usd, hour in zip((40.0, 60.0), over.intervals, strict=True)),
     )  # fmt: skip
     real = actuals(site(group("g", rigs=15_000)), over, {"g": ["30"] * 2}, {POINT: ["20"] * 2}, awards=awards)
     contract = with_market_rules(Ancillary(products=("ECRS",)))
