@@ -185,6 +185,8 @@ class State:
         if before.at and before.at.date() != seen.at.date():
             facts = facts.prune(seen.at - KEEP)
         alerts = {name: text for name, text in self.alerts.items() if name not in seen.sources_asked} | dict(seen.alerts)
+        # An id that is used again after its calls are forgotten is noticed anew.
+        noticed = {c.id: self.notice_mw[c.id] for c in self.calls if c.id in self.notice_mw}
         state = replace(
             self,
             facts=facts,
@@ -192,7 +194,7 @@ class State:
             calls=tuple(c for c in (*self.calls, *calls) if not _over(c, seen.at)),
             awards=tuple(a for a in (*self.awards, *awards) if a.over.end > seen.at - KEEP_CALLS),
             holds={k: h for k, h in holds.items() if not (h.released or (h.until and h.until <= seen.at))},
-            notice_mw={**self.notice_mw, **{c.id: self._at_notice_mw(c) for c in calls if c.id not in self.notice_mw}},
+            notice_mw={**noticed, **{c.id: self._at_notice_mw(c) for c in calls if c.id not in noticed}},
             alerts=alerts,
             inbox_cursor=max(self.inbox_cursor, seen.inbox_cursor),
             seen_at=seen.at,
