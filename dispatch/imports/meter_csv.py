@@ -25,6 +25,7 @@ from dispatch.imports.csv_table import (
     to_instants,
 )
 from dispatch.imports.meter_readings import ACTUAL, DELIVERED, ESTIMATED, MWH_PER, RETURNED, ImportedReadings, RawReading, checked_readings
+from dispatch.imports.repeated_hour import starts_by_order
 from markets.grid import Interval, utc
 from optimizer.domain.money import Finding
 from optimizer.domain.site import Written
@@ -177,9 +178,26 @@ def _spans(reader: _Reader, where: tzinfo | None) -> list[Interval | None]:
             reader.bad("time", line, str(error))
             told.append((None, None))
     length = _length(reader, told)
-    starts = [b if b is not None else e - length if e is not None else None for b, e in told]
-    placed = iter(_placed([s for s in starts if s is not None], where))
-    return [_interval(reader, n, told[n], next(placed) if s is not None else None, length) for n, s in enumerate(starts)]
+    placed: dict[int, LocalInstant] = {}
+    for rows in _channels(reader):
+        by_order = starts_by_order([told[n] for n in rows], length, where) if where is not None else {}
+        starts: dict[int, datetime] = {n: first for n in rows if (first := _start(told[n], length)) is not None}
+        placed |= dict(zip(starts, _placed(list(starts.values()), where), strict=True))
+        placed |= {rows[k]: LocalInstant(at) for k, at in by_order.items()}
+    return [_interval(reader, n, told[n], placed.get(n), length) for n in range(len(told))]
+
+
+def _start(told: _Told, length: timedelta) -> datetime | None:
+    return told[1] - length if told[0] is None and told[1] is not None else told[0]
+
+
+def _channels(reader: _Reader) -> list[list[int]]:
+    """The positions of the rows of each meter and direction of flow, in the file's order: times repeat between them."""
+    by = [reader.column("meter", METER), reader.column("unit", UNIT), reader.column("flow", FLOW)]
+    found: dict[tuple[str, ...], list[int]] = {}
+    for n, (_, row) in enumerate(reader.table.rows):
+        found.setdefault(tuple(cells(row, by)), []).append(n)
+    return list(found.values())
 
 
 def _written(row: Mapping[str, str], start: str | None, end: str | None, on: str | None) -> _Told:
@@ -202,7 +220,7 @@ def _length(reader: _Reader, told: list[_Told]) -> timedelta:
         return timedelta(minutes=reader.map.interval_min)
     both = [e - b for b, e in told if b is not None and e is not None and b.tzinfo == e.tzinfo]
     marks = [b or e for b, e in told]
-    steps = [later - at for at, later in zip(marks, marks[1:], strict=False) if at and later and at.tzinfo == later.tzinfo]
+    steps = [abs(later - at) for at, later in zip(marks, marks[1:], strict=False) if at and later and at.tzinfo == later.tzinfo]
     usual = Counter(s for s in both or steps if timedelta() < s <= LONGEST).most_common(1)
     if not usual:
         raise UnreadableDocument("the length of an interval is not known: say `interval_min` in a map")
@@ -230,7 +248,9 @@ def _interval(reader: _Reader, n: int, told: _Told, start: LocalInstant | None, 
         own = utc(last) - start.at
     elif first is not None and last is not None and first.tzinfo is None and last.tzinfo is None:
         # Across a change of the clock the labels are an hour further apart, or nearer, than the interval is long.
-        own = last - first if abs(last - first - length) != timedelta(hours=1) else length
+        # Times of day alone seem to end a day later when the first pass of the repeated hour ends at its beginning.
+        changed = (last - first - length) % LONGEST in (timedelta(hours=1), timedelta(hours=23))
+        own = length if changed else last - first
     if not timedelta() < own <= LONGEST:
         reader.bad("time", line, f"ends {own.total_seconds() / 60:g} minutes after it starts")
         return None
