@@ -106,11 +106,27 @@ class NightlySettlement:
     def _settle_all(self) -> None:
         telemetry = self._telemetry.read_as(self._setup.site)  # a reader of its own: the loop keeps writing to the other
         while self._due:
-            document = settle_and_write(self._setup, self._data, self._engine, telemetry, self._due.popleft())
-            if document is not None and self._notifies and self._setup.reports.notify:
-                from dispatch.service.notify import send_statement
+            day = self._due.popleft()
+            self._settle_one(telemetry, day)
+            for earlier in self._superseded(day):
+                self._settle_one(telemetry, earlier)
 
-                send_statement(document, self._setup.reports.notify, self._setup.resolve)
+    def _superseded(self, day: OperatingDay) -> list[OperatingDay]:
+        """The days before it whose charge for a coincident peak no longer holds."""
+        from dispatch.settlement.superseded_peaks import days_with_superseded_peaks
+
+        try:
+            return days_with_superseded_peaks(self._engine, self._setup, day)
+        except Exception as error:  # a report must never stop the site
+            log.error("The coincident peaks of earlier days could not be compared.", day=str(day.on), error=repr(error))
+            return []
+
+    def _settle_one(self, telemetry: Telemetry, day: OperatingDay) -> None:
+        document = settle_and_write(self._setup, self._data, self._engine, telemetry, day)
+        if document is not None and self._notifies and self._setup.reports.notify:
+            from dispatch.service.notify import send_statement
+
+            send_statement(document, self._setup.reports.notify, self._setup.resolve)
 
 
 def settle_and_write(setup: Setup, data: Path, engine: Engine, telemetry: Telemetry, day: OperatingDay) -> DayStatement | None:

@@ -38,7 +38,7 @@ class PriorPeriod:
 def prior_period(engine: Engine, telemetry: Telemetry, setup: Setup, grid: Grid, known_at: datetime | None) -> PriorPeriod:
     """Read what the book's contracts ask of the time before a day; nothing when none asks. Raises LedgerUnavailable, JournalBroken."""
     windows = peak_windows(setup.book)
-    loads = _system_loads(engine, peak_span(setup.site.market, grid, windows), known_at) if windows else ()
+    loads = system_loads(engine, peak_span(setup.site.market, grid, windows), known_at) if windows else ()
     exact = {window: _known_share(loads, grid, setup.site.market, window) for window in windows}
     return PriorPeriod(exact, memories_before(engine, telemetry, setup, grid.start, known_at))
 
@@ -49,7 +49,7 @@ def _known_share(loads: Sequence[SystemLoad], grid: Grid, market: Market, window
     return [UNKNOWN if lacking and not value else decimal(float(value)) for value, lacking in zip(share.values, unknown, strict=True)]
 
 
-def _system_loads(engine: Engine, span: Interval, known_at: datetime | None) -> tuple[SystemLoad, ...]:
+def system_loads(engine: Engine, span: Interval, known_at: datetime | None) -> tuple[SystemLoad, ...]:
     """System loads of a span, as the journal has them by now."""
     with reading(engine) as connection:
         wanted = select(journal.c.seq).where(journal.c.kind == "Seen", journal.c.at >= span.start).order_by(journal.c.seq).limit(1)

@@ -69,6 +69,13 @@ def coincident_peak_share(loads: Sequence[SystemLoad], grid: Grid, market: Marke
     return Series(grid, found, "share")
 
 
+def coincident_peak(loads: Sequence[SystemLoad], market: Market, at: datetime, window: PeakWindow = 15) -> Interval | None:
+    """The highest metered interval, of all loads given, in the month (or season) of an instant; None when nothing was read."""
+    minutes, each = _metering(window)
+    ((_, span),) = _periods(market, Grid.regular(at, at + timedelta(minutes=5), 5), each)
+    return _highest(_metered([f for f in loads if f.over.overlaps(span)], minutes, span))
+
+
 def peak_is_unknown(loads: Sequence[SystemLoad], grid: Grid, market: Market, window: PeakWindow = 15) -> NDArray[np.bool_]:
     """Where a grid's interval may hold the highest load of its month (or season) and no reading says so, shape (n,). An interval without a
     reading cannot when a reading within an hour of it is further below the highest than a system's load changes in an hour."""

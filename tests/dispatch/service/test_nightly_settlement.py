@@ -15,7 +15,8 @@ from dispatch.service.nightly_settlement import SETTLE_AFTER, NightlySettlement
 from dispatch.site_file.load import setup_from_document
 from dispatch.store.received import DocumentKind, ReceivedDocument, keep_document
 from dispatch.store.statements import kept_statement
-from markets.facts import ReservePrice
+from markets.facts import ReservePrice, SystemLoad
+from markets.grid import OperatingDay
 from tests.dispatch.settlement.fixtures import HandMadeDay
 
 ON = date(2026, 7, 1)
@@ -103,6 +104,27 @@ async def test_meter_data_makes_the_next_version(tmp_path: Path) -> None:
     assert versions(here) == 2
     await ticks(nightly, here, start + timedelta(minutes=122))
     assert versions(here) == 2, "nothing new came"
+
+
+async def test_a_peak_that_a_later_day_exceeds_is_settled_again(tmp_path: Path) -> None:
+    """Both days would else keep a quarter of a year's charge for one month."""
+    here = HandMadeDay.of(tmp_path, ON, extra='[[obligations]]\ntype = "transmission"\nmethod = "4cp"\nusd_per_kw_year = 60.0\n')
+    nightly = NightlySettlement(here.setup, tmp_path, here.engine, here.telemetry, at_once=True)
+    await ticks(nightly, here, here.day.start + timedelta(hours=1))
+    charged = []
+    for mw in (70_000.0, 75_000.0):
+        here.prices(lambda n: 20.0)
+        here.run_all()
+        for over in here.grid.intervals:
+            load = mw + (1000.0 if over == here.grid.intervals[68] else 0.0)
+            here.facts.append(SystemLoad(source="hand", known_at=over.end, over=over, load_mw=load))
+        here.seen()
+        await ticks(nightly, here, here.day.end + SETTLE_AFTER)
+        kept = [kept_statement(here.engine, ON + timedelta(days=n), "ercot") for n in (0, 1)]
+        charged.append([json.loads(k.document)["totals"].get("transmission/coincident_peak", "none") for k in kept if k])
+        here.day = OperatingDay(here.day.market, ON + timedelta(days=1))
+    assert Decimal(charged[0][0]) < 0
+    assert charged[1][0] == "none" and Decimal(charged[1][1]) < 0
 
 
 async def test_a_day_that_cannot_be_settled_stops_nothing(tmp_path: Path) -> None:
