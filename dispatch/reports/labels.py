@@ -98,6 +98,8 @@ def flags(statement: DayStatement) -> list[str]:
         out.append(f"{', '.join(statement['worlds']).upper()}: no real rig was moved.")
     if statement["partial"]:
         out.append("PART OF THE DAY: the site was not run for all of it.")
+    if statement["gaps"]["intervals"]:
+        out.append(f"GAPS: {statement['net_covers']}")
     return [*out, *not_covered(statement)]
 
 
@@ -133,6 +135,9 @@ def month_flags(statement: MonthStatement) -> list[str]:
         were = "was" if len(missing) == 1 else "were"
         days = counted(len(missing), "DAY", "DAYS")
         out.append(f"{days} MISSING: {', '.join(missing)} {were} not settled and {were} left out of the sums.")
+    if number := statement["gaps"]["intervals"]:
+        worth = usd_text(Decimal(statement["gaps"]["hash_revenue_usd"]))
+        out.append(f"GAPS: {counted(number, 'interval')} without a price or a reading, left out of every line ({worth} of hash revenue).")
     if statement["partial"]:
         out.append(f"PARTS OF DAYS: the site was not run for all of {', '.join(statement['partial'])}.")
     return [*out, *not_covered(statement)]

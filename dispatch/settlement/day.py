@@ -12,6 +12,7 @@ from dispatch.settlement.counterfactuals import counterfactuals
 from dispatch.settlement.day_content import DayResults, day_content
 from dispatch.settlement.document import DayStatement
 from dispatch.settlement.findings import day_findings
+from dispatch.settlement.gaps import gaps_of
 from dispatch.settlement.measured_day import measure_day
 from dispatch.settlement.plan_differences import plan_differences
 from dispatch.settlement.promises import promises_kept
@@ -47,7 +48,8 @@ def settle_day(
     differences = plan_differences(book, actuals, measured.record.plans)
     progress = contract_progress(book, actuals, day)
     content = day_content(
-        measured, DayResults(bill, promises, findings, strategies, differences, progress, billed_quantities(book, actuals))
+        measured,
+        DayResults(bill, promises, findings, strategies, differences, progress, billed_quantities(book, actuals), gaps_of(book, actuals)),
     )
     if known_at is not None:
         return versions.version_known_then(engine, day, content)

@@ -9,8 +9,9 @@ from decimal import Decimal
 
 from dispatch.settlement import narrative, statement_lines
 from dispatch.settlement.counterfactuals import Counterfactuals
-from dispatch.settlement.document import DayContent, Figure, IntervalRow, Narrative, PromiseRow, UnknownTotal
+from dispatch.settlement.document import DayContent, Figure, Gaps, IntervalRow, Narrative, PromiseRow, UnknownTotal
 from dispatch.settlement.document_rows import BilledQuantityRow
+from dispatch.settlement.gaps import coverage
 from dispatch.settlement.measured_day import MeasuredDay
 from dispatch.settlement.plan_differences import PlanDifferences
 from dispatch.settlement.statement_sections import charge_rows, group_rows
@@ -30,6 +31,7 @@ class DayResults:
     differences: PlanDifferences
     progress: list[Figure]
     billed_quantities: list[BilledQuantityRow]
+    gaps: Gaps
 
 
 def day_content(measured: MeasuredDay, results: DayResults) -> DayContent:
@@ -37,13 +39,9 @@ def day_content(measured: MeasuredDay, results: DayResults) -> DayContent:
     day, actuals, bill = measured.record.day, measured.actuals, results.bill
     totals, lines = _totals(bill), statement_lines.line_rows(bill, day.market, measured)
     return {
-        "date": day.on.isoformat(),
-        "market": day.market.value,
-        "site": actuals.site.name,
-        "from": actuals.grid.start.isoformat(),
-        "to": actuals.grid.end.isoformat(),
-        "partial": measured.partial,
-        "synthetic": measured.synthetic,
+        "date": day.on.isoformat(), "market": day.market.value, "site": actuals.site.name,
+        "from": actuals.grid.start.isoformat(), "to": actuals.grid.end.isoformat(),
+        "partial": measured.partial, "synthetic": measured.synthetic,
         "worlds": list(dict.fromkeys(run.world for run in measured.record.runs)),
         "known_at": (measured.known_at or day.end).isoformat(),
         "narrative": _narrative(measured, results),
@@ -57,6 +55,8 @@ def day_content(measured: MeasuredDay, results: DayResults) -> DayContent:
         "accrued_usd": f"{bill.accrued_usd:.2f}",
         "net_usd": f"{bill.net_usd:.2f}",
         "net_exact_usd": plain(bill.net_exact_usd),
+        "net_covers": _coverage(measured, results.gaps),
+        "gaps": results.gaps,
         "counterfactuals": results.strategies.strategies,
         "foresight_gap": results.strategies.foresight_gap,
         "planned_net_usd": f"{cents(results.differences.planned_usd):.2f}",
@@ -66,12 +66,12 @@ def day_content(measured: MeasuredDay, results: DayResults) -> DayContent:
         "contract_progress": results.progress,
         "billed_quantities": results.billed_quantities,
         "findings": [{"kind": f.kind, "text": f.text} for f in results.findings],
-        "notes": [*_notes(measured), *results.strategies.notes, *results.differences.notes],
+        "notes": [*_notes(measured, results.gaps), *results.strategies.notes, *results.differences.notes],
         "sources": {**actuals.price_source, "hashprice": measured.prices.hashprice.source},
         "meters": measured.meters.rows(),
         "intervals": list(_interval_rows(measured, bill)),
         "lines": lines,
-    }
+    }  # fmt: skip
 
 
 def _totals(bill: Statement) -> dict[str, str | None]:
@@ -124,12 +124,18 @@ def _or_none(value: Decimal) -> str | None:
     return None if value.is_nan() else plain(value)
 
 
-def _notes(measured: MeasuredDay) -> Iterable[str]:
+def _coverage(measured: MeasuredDay, gaps: Gaps) -> str:
+    grid, not_run = measured.actuals.grid, measured.actuals.gaps
+    return coverage(gaps, len(grid) - len(not_run) - gaps["intervals"], len(measured.record.day.grid()))
+
+
+def _notes(measured: MeasuredDay, gaps: Gaps) -> Iterable[str]:
     """What a reader must know besides the figures."""
     setup, day, actuals = measured.setup, measured.record.day, measured.actuals
     number = len(actuals.grid)
     if measured.synthetic:
         yield "The market is SYNTHETIC: nothing here was earned or is owed."
+    yield _coverage(measured, gaps)
     if measured.partial:
         yield "The site was not run for all of the day: this statement covers a part of it."
     if len({run.config_hash for run in measured.record.runs}) > 1:

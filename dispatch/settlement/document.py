@@ -86,6 +86,24 @@ class Figure(TypedDict):
     how: str
 
 
+class Gaps(TypedDict):
+    """Intervals that were run and are billed by no contract, because a price or a reading is missing: what is known of them, and the hash
+    revenue that is not booked. `first` is where they begin."""
+
+    intervals: int
+    first: str | None
+    energy_mwh: str
+    hash_ph_days: str
+    hash_revenue_usd: str
+
+
+class Coverage(TypedDict):
+    """What a day's net covers, in a sentence, and what was run and left out of it."""
+
+    net_covers: str
+    gaps: Gaps
+
+
 class MeterFileUsed(TypedDict):
     """A document of meter data that was used."""
 
@@ -143,7 +161,7 @@ class UnknownTotal(TypedDict):
     why: str
 
 
-class DayContent(_Bounds):
+class DayContent(_Bounds, Coverage):
     """A day's statement without its place among the versions: the same inputs give the same content. `tenant` is on the statement of one
     tenant alone. A total that is not known is None."""
 
@@ -231,6 +249,7 @@ class MonthStatement(_Bounds):
     accrued_usd: str
     net_usd: str
     net_exact_usd: str
+    gaps: Gaps
     figures: list[Figure]
     counterfactuals: dict[str, str]
     foresight_gap: dict[str, str]

@@ -117,6 +117,7 @@ def _actuals(
         price_source={point: p.source for point, p in prices.energy.items()},
         estimated=meters.estimated,
         peak_share=prior.peak_share,
+        gaps=load.not_run,
         memory=complete_memories(setup.book, prior.memory, prior.at_notice_mw, made.memory),
         generated_mwh=made.mwh,
         reserve_price={product: p.values for product, p in prices.reserve.items()},

@@ -9,6 +9,7 @@ from decimal import Decimal
 
 from dispatch.settlement.document import DayCited, DayStatement, Figure, MonthStatement, PromiseRow, PromiseSum, UnknownTotal, known_totals
 from dispatch.settlement.document_rows import ChargeRow
+from dispatch.settlement.gaps import gaps_of_days
 from markets import counted
 from optimizer.domain.money import ZERO, cents, plain
 
@@ -48,6 +49,7 @@ def add_up(days: Sequence[DayStatement], first: date, last: date) -> MonthStatem
         "accrued_usd": f"{sum((Decimal(d.get('accrued_usd', '0')) for d in days), ZERO):.2f}",
         "net_usd": f"{sum((Decimal(d['net_usd']) for d in days), ZERO):.2f}",
         "net_exact_usd": plain(sum((Decimal(d["net_exact_usd"]) for d in days), ZERO)),
+        "gaps": gaps_of_days(days),
         "figures": [*(_volumes(days) if tenant else _unit_costs(days, totals)), *_blocks(days), *_progress(days)],
         "counterfactuals": _to_cents(_strategies(days)),
         "foresight_gap": _to_cents(gap),

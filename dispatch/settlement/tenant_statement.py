@@ -10,6 +10,7 @@ from decimal import Decimal
 
 from dispatch.settlement.document import DayStatement, IntervalRow, Narrative, UnknownTotal, known_totals
 from dispatch.settlement.document_rows import ChargeRow, LineRow
+from dispatch.settlement.gaps import coverage_without_figures
 from dispatch.settlement.narrative import ACTION_ON
 from dispatch.site_file.setup import Setup
 from markets.grid import Interval, parse_instant
@@ -31,7 +32,7 @@ def tenant_statement(d: DayStatement, setup: Setup, tenant: str) -> DayStatement
     unknown, known = [row for row in d["unknown"] if row["name"] in totals], known_totals(d)
     net, accrued = sum((known[name] for name in totals), ZERO), _accrued(charges, known)
     return {
-        **d,
+        **d, **coverage_without_figures(d),
         "tenant": tenant,
         "narrative": _narrative(_owes(tenant, d["site"], net), unknown),
         "energy_mwh": plain(sum((Decimal(row["energy_mwh"]) for row in groups), ZERO)),
@@ -59,7 +60,7 @@ def tenant_statement(d: DayStatement, setup: Setup, tenant: str) -> DayStatement
         "meters": {},
         "intervals": list(_intervals(d["intervals"], names, points, lines)),
         "lines": lines,
-    }
+    }  # fmt: skip
 
 
 def _narrative(owes: str, unknown: Sequence[UnknownTotal]) -> Narrative:

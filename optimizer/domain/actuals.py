@@ -32,7 +32,8 @@ class Actuals:
     reserve_price   by product, real time, usd_per_mw_h; an award's own price comes before it
     generated_mwh   by contract of a generator: made at its meter, before the meter's loss factor
     generators      by meter: what the book's contracts generate there; `settle` fills it
-    gaps            positions of the intervals that every contract leaves out, because something there is unknown (gaps.py)
+    gaps            positions of the intervals that every contract leaves out: those that nobody ran, to which `settle` adds those in which
+                    something is unknown (gaps.py)
     """
 
     site: Site

@@ -64,7 +64,7 @@ def _gaps(actuals: Actuals) -> Iterable[Finding]:
     }
     for what, by in by_kind.items():
         for of, values in by.items():
-            missing = [i for i, v in enumerate(values) if v.is_nan()]
+            missing = [i for i, v in enumerate(values) if v.is_nan() and i not in actuals.gaps]
             if missing:
                 first = actuals.grid.intervals[missing[0]].start.isoformat()
                 number = f"{len(missing)} of {counted(len(values), 'interval')}"
