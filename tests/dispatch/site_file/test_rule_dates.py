@@ -7,8 +7,8 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 
 from dispatch.site_file.market_rules import read_market_rules
+from markets import plausible as plausible_figures
 from markets.grid import Market
-from markets.sources import frame
 from tests.docs.tree import ROOT
 
 # A price is refused above so many times the cap.
@@ -20,7 +20,7 @@ RTC_B = date(2025, 12, 5)
 @pytest.mark.parametrize("market", [Market.ERCOT, Market.MISO])
 def test_a_cap_has_the_same_dates_in_the_rules_and_in_the_sources(market: Market) -> None:
     rules = read_market_rules(ROOT / "config" / "programs.toml")
-    price_cap = frame.price_cap
+    price_cap = plausible_figures.price_cap
     for n in range(12 * 365):
         on = date(2016, 1, 1) + timedelta(days=n)
         noon = int(datetime(on.year, on.month, on.day, 18, tzinfo=UTC).timestamp())
