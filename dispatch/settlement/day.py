@@ -12,7 +12,7 @@ from dispatch.settlement.counterfactuals import counterfactuals
 from dispatch.settlement.day_content import DayResults, day_content
 from dispatch.settlement.document import DayStatement
 from dispatch.settlement.findings import day_findings
-from dispatch.settlement.gaps import gaps_of
+from dispatch.settlement.gap_rows import gaps_of
 from dispatch.settlement.measured_day import measure_day
 from dispatch.settlement.plan_differences import plan_differences
 from dispatch.settlement.promises import promises_kept

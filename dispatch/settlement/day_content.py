@@ -11,7 +11,7 @@ from dispatch.settlement import narrative, statement_lines
 from dispatch.settlement.counterfactuals import Counterfactuals
 from dispatch.settlement.document import DayContent, Figure, Gaps, IntervalRow, Narrative, PromiseRow, UnknownTotal
 from dispatch.settlement.document_rows import BilledQuantityRow
-from dispatch.settlement.gaps import coverage
+from dispatch.settlement.gap_rows import coverage
 from dispatch.settlement.measured_day import MeasuredDay
 from dispatch.settlement.plan_differences import PlanDifferences
 from dispatch.settlement.statement_sections import charge_rows, group_rows

@@ -9,7 +9,7 @@ from decimal import Decimal
 
 from dispatch.settlement.document import DayCited, DayStatement, Figure, MonthStatement, PromiseRow, PromiseSum, UnknownTotal, known_totals
 from dispatch.settlement.document_rows import ChargeRow
-from dispatch.settlement.gaps import gaps_of_days
+from dispatch.settlement.gap_rows import gaps_of_days
 from markets import counted
 from optimizer.domain.money import ZERO, cents, plain
 

@@ -10,7 +10,7 @@ from decimal import Decimal
 
 from dispatch.settlement.document import DayStatement, IntervalRow, Narrative, UnknownTotal, known_totals
 from dispatch.settlement.document_rows import ChargeRow, LineRow
-from dispatch.settlement.gaps import coverage_without_figures
+from dispatch.settlement.gap_rows import coverage_without_figures
 from dispatch.settlement.narrative import ACTION_ON
 from dispatch.site_file.setup import Setup
 from markets.grid import Interval, parse_instant

@@ -12,7 +12,7 @@ from markets.grid import Interval
 from markets.outlook import PeakWindow
 from optimizer.domain.actuals import Actuals
 from optimizer.domain.array_types import Numbers
-from optimizer.domain.gaps import without_gaps
+from optimizer.domain.gap_intervals import without_gaps
 from optimizer.domain.generator import Generator, GeneratorMemory
 from optimizer.domain.memory import Memory
 from optimizer.domain.obligation import Obligation, Taken

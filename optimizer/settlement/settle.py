@@ -10,7 +10,7 @@ from typing import Any
 from markets import counted
 from optimizer.domain.actuals import Actuals
 from optimizer.domain.book import energy_settled_by, generators_by_meter, hash_settled_by
-from optimizer.domain.gaps import without_gaps
+from optimizer.domain.gap_intervals import without_gaps
 from optimizer.domain.money import Finding, Line, Statement, UnknownCharge
 from optimizer.domain.obligation import Obligation
 from optimizer.domain.quantities import ActualQuantities

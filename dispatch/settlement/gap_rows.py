@@ -9,7 +9,7 @@ from decimal import Decimal
 from dispatch.settlement.document import Coverage, DayStatement, Gaps
 from markets import counted, usd_text
 from optimizer.domain.actuals import Actuals
-from optimizer.domain.gaps import gap_positions
+from optimizer.domain.gap_intervals import gap_positions
 from optimizer.domain.money import ZERO, cents, plain
 from optimizer.domain.obligation import Obligation
 from optimizer.obligations.hashing import Hashing
