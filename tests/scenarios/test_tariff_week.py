@@ -38,7 +38,7 @@ def test_tariff_energy_and_demand_charges_over_days_of_july(tmp_path: Path, days
     by_start = {datetime.fromisoformat(i["start"]): i for i in plan["intervals"]}
     assert all(Decimal(str(i["price_usd_per_mwh"]["LARGE-POWER"])) == rate(at) for at, i in by_start.items())
     bills = replay_statements(tmp_path, config, archive, "2022-07-11T05:00:00+00:00", days)
-    highest = {"demand": Decimal(4), "on-peak-demand": Decimal(0)}  # the contract's least stands in the bill of 1 July
+    highest = {"demand": Decimal(4), "on-peak-demand": Decimal(0)}  # the contract's least is owed in the first bill of the month
     for bill in bills:
         energy = lines_of(bill, "power", "energy")
         rows = bill["intervals"]
@@ -52,5 +52,5 @@ def test_tariff_energy_and_demand_charges_over_days_of_july(tmp_path: Path, days
             if rate(datetime.fromisoformat(first["start"])) == Decimal("118.40"):
                 highest["on-peak-demand"] = max(highest["on-peak-demand"], mw)
     charged = {name: sum(Decimal(b["totals"].get(f"{name}/demand", "0")) for b in bills) for name in highest}
-    assert charged["demand"] == pytest.approx((4 - highest["demand"]) * 4800, abs=Decimal("0.05"))
+    assert charged["demand"] == pytest.approx(-highest["demand"] * 4800, abs=Decimal("0.05"))
     assert charged["on-peak-demand"] == pytest.approx(-highest["on-peak-demand"] * 9200, abs=Decimal("0.05"))
