@@ -45,7 +45,7 @@ class RigModel(Written):
 
 @dataclass(frozen=True, slots=True)
 class RigCatalogue:
-    """Rig models by the name a group's `validated` uses."""
+    """Rig models by the name that a group's `model` uses."""
 
     models: Mapping[str, RigModel]
 
