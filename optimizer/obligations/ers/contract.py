@@ -74,15 +74,15 @@ class Ers(ErsTerms):
     def bounds(self, site: Site, memory: ErsMemory, calls: Sequence[Call], over: Interval) -> Bounds:
         """What the instruction says, and from the sustained response on the maximum base load at most. An instruction to go to
         0 MW asks for all that is sold: the base load may stay."""
-        said = super().bounds(site, memory, calls, over)
         period = period_at(self.periods, over.start, site.market)
         base = self.base_mw(period) if self.baseline_mw is None else max(0.0, self.baseline_mw - self.mw_of(period))
+        calls = [replace(call, mw_cap=base) if call.obligation == self.name and call.mw_cap == 0 else call for call in calls]
+        said = super().bounds(site, memory, calls, over)
         for call in calls_in_force(calls, self.name):
             if call.kind not in (CallKind.DEPLOY, CallKind.TEST) or not active(call, over):
                 continue
             span = self.sustained(call, over.end)
-            due = span is not None and span.overlaps(over)
-            if (due and base < said.cap_mw) or (call.mw_cap == 0 and call.id == said.call_id):
+            if span is not None and span.overlaps(over) and base < said.cap_mw:
                 said = instructed(call, self.name, 0.0, base)
         return said
 
