@@ -142,15 +142,16 @@ def _terms(d: Days) -> list[tuple[int, int]]:
 
 
 def _hours_ahead(d: Days, last: int, hours: Sequence[int]) -> F:
-    """Clock hours of the period from the end of the interval before `last` to the end of the term."""
-    zone, at, count = ZoneInfo(d.tz), d.edges[last], 0
+    """Hours of the period from the end of the interval before `last` to the end of the term."""
+    zone, at, count = ZoneInfo(d.tz), d.edges[last], F(0)
     mine = _term_of((at - timedelta(seconds=1)).astimezone(zone).date())
     months = TERMS[mine[1]]
     ends = datetime(mine[0] + (months[-1] == 12), months[-1] % 12 + 1, 1, tzinfo=zone).astimezone(UTC)
     while at < ends:
-        count += at.astimezone(zone).hour in hours
-        at += timedelta(hours=1)
-    return F(count)
+        next_hour = at.replace(minute=0, second=0) + timedelta(hours=1)
+        count += F(int((next_hour - at).total_seconds()), 3600) if at.astimezone(zone).hour in hours else 0
+        at = next_hour
+    return count
 
 
 def lmr(d: Days, c: Mapping[str, Any], names: Sequence[str]) -> F:
