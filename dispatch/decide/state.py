@@ -244,7 +244,7 @@ class State:
 
 def _memories_at_start(run: RunStarted, setup: Setup, folded: ContractMemories) -> ContractMemories:
     """What the ledger says at a start comes before what was folded, whose running hour it holds; where it says nothing that goes on."""
-    read = {o.name: type(o.memory_from({})).from_json(run.memories[o.name]) for o in setup.book if o.name in run.memories}
+    read = {o.name: o.memory_from({}).from_json(run.memories[o.name]) for o in setup.book if o.name in run.memories}
     return ContractMemories({**folded.by_contract, **read}) if read else folded
 
 

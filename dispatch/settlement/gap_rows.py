@@ -12,7 +12,6 @@ from optimizer.domain.actuals import Actuals
 from optimizer.domain.gap_intervals import gap_positions
 from optimizer.domain.money import ZERO, cents, plain
 from optimizer.domain.obligation import Obligation
-from optimizer.obligations.hashing import Hashing
 from optimizer.settlement.settle import with_settling_contracts
 
 
@@ -22,7 +21,7 @@ def gaps_of(book: Sequence[Obligation], actuals: Actuals) -> Gaps:
     ready = with_settling_contracts(book, actuals)
     known = replace(ready, energy_mwh=actuals.energy_mwh, hash_ph_days=actuals.hash_ph_days, gaps=actuals.gaps)
     spans = {actuals.grid.intervals[n] for n in positions}
-    lines = (line for o in book if o.type == Hashing.type for line in o.settle(known) if line.over in spans)
+    lines = (line for o in book if o.takes_pool_fee for line in o.settle(known) if line.over in spans)
     return {
         "intervals": len(positions),
         "first": min(over.start for over in spans).isoformat() if spans else None,

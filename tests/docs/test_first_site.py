@@ -13,5 +13,6 @@ def test_the_site_file_of_the_page_is_valid(tmp_path: Path) -> None:
     (tmp_path / "site.toml").write_text(body)
     rows = [f"10.20.{n // 250}.{n % 250 + 1},a-m60s,a,whatsminer-m60s" for n in range(3200)]
     (tmp_path / "site-map.csv").write_text("\n".join(["ip,group,hall,model", *rows]))
+    (tmp_path / "rigs.secret").write_text("admin")
     found = check_site_file(tmp_path / "site.toml")
     assert found.faults == () and found.summary["rigs"] == 3200
