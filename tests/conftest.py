@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
+import structlog
 
 # Tests that start whole sites or a browser: one at a time, as each wants most of a core at its own pace.
 RUNNING_SITES = ("tests/e2e/", "tests/browser/", "tests/docs/test_readme.py", "tests/dispatch/service/test_demo.py")
@@ -19,6 +21,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default="sample",
         help="long rounds: none, the sample marked slow(sample=True), or all but those whose longer round is run (slow(sample='only'))",
     )
+
+
+@pytest.fixture(autouse=True)
+def _logs_as_configured_by_default() -> Iterator[None]:
+    """A command run inside a test binds the log to that test's own stream, which is closed after it."""
+    yield
+    structlog.reset_defaults()
 
 
 @pytest.hookimpl(tryfirst=True)
