@@ -15,6 +15,7 @@ from functools import lru_cache
 from typing import Any, ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field, field_validator
 
 from markets.grid import Market, OperatingDay
@@ -60,22 +61,27 @@ class FixedCharges(Contract):
     def charges(self, its: Quantities[Any]) -> Iterable[Charge[Any]]:
         market, always = its.site.market, its.during(None)
         on = [OperatingDay.of(market, over.start).on for over in its.grid.intervals]
-        month_h = always * np.array([its.number(month_hours(day.year, day.month, market)) for day in on], dtype=np.asarray(always).dtype)
+        month_h = always * _numbers(its, [month_hours(day.year, day.month, market) for day in on])
         share = its.hours / month_h
         due = [self._in_force(day) for day in on]
-        fixed, tag_mw, usd_per_kw = (
-            always * np.array([its.number(getattr(rate, key) if rate else 0.0) for rate in due], dtype=np.asarray(always).dtype)
-            for key in ("usd_per_month", "tag_mw", "usd_per_kw_month")
-        )
+        fixed = always * _numbers(its, [rate.usd_per_month for rate in due])
+        tag_mw = always * _numbers(its, [rate.tag_mw for rate in due])
+        usd_per_kw = always * _numbers(its, [rate.usd_per_kw_month for rate in due])
         zero = its.number(0)
         if (fixed != zero).any():
             yield Charge("monthly_charge", its.sum([]) + share, "month", -fixed, MONTHLY)
         if (tag_mw * usd_per_kw != zero).any():
             yield Charge("peak_tag", its.sum([]) + tag_mw * share, "mw_month", -usd_per_kw * its.number(KW_PER_MW), TAG)
 
-    def _in_force(self, day: date) -> FixedRate | None:
-        at = bisect_right([rate.from_ for rate in self.rates], day)
-        return self.rates[at - 1] if at else None
+    def _in_force(self, day: date) -> FixedRate:
+        """The rate of a day; zero amounts before the first."""
+        newer = bisect_right([rate.from_ for rate in self.rates], day)
+        return self.rates[newer - 1] if newer else FixedRate.model_validate({"from": day})
+
+
+def _numbers(its: Quantities[Any], values: list[float]) -> NDArray[Any]:
+    """Values as an array of the numbers in which plan (floats) and bill (decimals) count."""
+    return np.array([its.number(value) for value in values], dtype=np.asarray(its.during(None)).dtype)
 
 
 @lru_cache(maxsize=64)
