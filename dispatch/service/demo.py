@@ -9,6 +9,7 @@ import socket
 import time
 import tomllib
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ from markets.sources.synthetic import SyntheticSource
 MARGIN = 0.75
 AHEAD = timedelta(hours=24)
 FIRST_OCTET, LAST_OCTET = 20, 59  # second octets of the rigs' subnets; the site file's own is the first
+HOLD_HOST = "255.254"  # the last address of a second octet: bound by the demonstration that uses the octet, and no rig's
 TRIES, PAUSE_S = 10, 0.3
 
 
@@ -58,20 +60,50 @@ def _is_loopback(driver: ListedSettings) -> bool:
     return driver.subnet is not None and ipaddress.IPv4Network(driver.subnet).is_loopback
 
 
-def free_addresses(path: Path) -> dict[str, Any]:
-    """Site file sections that move the demonstration's rigs and meters to free addresses; empty where the file's own are free, which is
-    waited for, as a site that was just killed frees its own within moments. Raises OSError when none are free."""
+@dataclass(frozen=True, slots=True)
+class HeldAddresses:
+    """The addresses of one demonstration's rigs and meters.
+
+    sections  site file sections that move them there; empty where they are the site file's own
+    hold      a bound socket that keeps every other demonstration of the machine out until it is closed or the process ends
+    """
+
+    sections: dict[str, Any]
+    hold: socket.socket
+
+
+def hold_addresses(path: Path) -> HeldAddresses:
+    """Addresses for a demonstration's rigs and meters that nothing uses and no other demonstration can take.
+
+    They are the site file's own when those become free within some seconds, as a site that was just killed frees them. Raises OSError when
+    none are free.
+    """
     written = tomllib.loads(path.read_text("utf-8"))
     sections = {name: written[name] for name in ("meters", "halls", "groups")}
     for _ in range(TRIES):
-        if _all_free(sections):
-            return {}
+        if hold := _hold(FIRST_OCTET, sections):
+            return HeldAddresses({}, hold)
         time.sleep(PAUSE_S)
     for octet in range(FIRST_OCTET + 1, LAST_OCTET + 1):
         moved: dict[str, Any] = json.loads(json.dumps(sections).replace(f'"127.{FIRST_OCTET}.', f'"127.{octet}.'))
-        if _all_free(moved):
-            return moved
+        if hold := _hold(octet, moved):
+            return HeldAddresses(moved, hold)
     raise OSError("no loopback addresses are free for simulated rigs: are that many demonstrations running here?")
+
+
+def _hold(octet: int, sections: Mapping[str, Any]) -> socket.socket | None:
+    """The socket that holds a second octet; None when another demonstration holds it or something listens at one of its addresses."""
+    hold = socket.socket()
+    try:
+        # Never listens, so that the address is free again at the moment the process ends; without SO_REUSEADDR only one process binds it.
+        hold.bind((f"127.{octet}.{HOLD_HOST}", PORT))
+    except OSError:
+        hold.close()
+        return None
+    if not _all_free(sections):
+        hold.close()
+        return None
+    return hold
 
 
 def _all_free(sections: Mapping[str, Any]) -> bool:

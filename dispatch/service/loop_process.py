@@ -37,6 +37,8 @@ from markets.grid import parse_instant
 log = structlog.get_logger()
 
 LEASE_S = 5.0
+RENEWED_EVERY_S = LEASE_S / 4
+UNRENEWED_S = 2 * RENEWED_EVERY_S  # a lease that stayed unrenewed for so long may be taken when the database's clock says that it expired
 RIGS_WITHIN_S = 10.0  # wall seconds
 
 
@@ -144,8 +146,11 @@ async def _wait_for_rigs(setup: Setup) -> None:
 
 
 class LeaseWatch:
-    """Takes the leader lease when it has expired by the database's clock, or was not renewed for twice its length by a clock that nobody
-    sets: a holder that died before the clock was set back would keep the site without a leader otherwise."""
+    """Takes the leader lease when it was released, or when its holder is seen not to renew it.
+
+    How long it was not renewed counts by a clock that nobody sets: a step of the database's clock forward does not make a live holder's
+    lease expire, and a step back does not keep a dead holder's lease alive.
+    """
 
     def __init__(self, engine: Engine, owner: str, monotonic_s: Callable[[], float] = wall_s) -> None:
         self._engine, self._owner, self._monotonic_s = engine, owner, monotonic_s
@@ -158,8 +163,11 @@ class LeaseWatch:
         seen = (held.token, held.until_s) if held else None
         if seen != self._seen:
             self._seen, self._since_s = seen, self._monotonic_s()
-        unrenewed = held if self._monotonic_s() - self._since_s > 2 * LEASE_S else None
-        return lease.take(self._engine, self._owner, LEASE_S, unrenewed)
+        unrenewed_s = self._monotonic_s() - self._since_s
+        lives = held is not None and held.owner != self._owner and not held.released
+        if lives and unrenewed_s <= UNRENEWED_S:
+            return None
+        return lease.take(self._engine, self._owner, LEASE_S, held if unrenewed_s > 2 * LEASE_S else None)
 
 
 async def _take_lease(engine: Engine, owner: str) -> int:
@@ -179,7 +187,7 @@ async def _take_lease(engine: Engine, owner: str) -> int:
 
 async def _renew_lease(engine: Engine, token: int) -> None:
     while True:
-        await asyncio.sleep(LEASE_S / 4)
+        await asyncio.sleep(RENEWED_EVERY_S)
         with suppress(LedgerUnavailable):  # the journal reports it; the lease may still be ours
             if not lease.renew(engine, token, LEASE_S):
                 raise RuntimeError("the leader lease went to another process")

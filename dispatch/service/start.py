@@ -16,7 +16,7 @@ from pydantic import ValidationError
 
 from dispatch.clock import wall_now
 from dispatch.runtime.price_sources import simulated_market
-from dispatch.service.demo import demo_start, free_addresses, needs_simulated_rigs
+from dispatch.service.demo import HeldAddresses, demo_start, hold_addresses, needs_simulated_rigs
 from dispatch.service.supervisor import Job
 from dispatch.site_file.defaults import DEMO_SITE, default_file
 from dispatch.site_file.load import load_site_file
@@ -53,11 +53,13 @@ class RunOptions:
 
 @dataclass(frozen=True, slots=True)
 class PreparedRun:
-    """A run that can be started: the job of its processes, their roles, and remarks for the user."""
+    """A run that can be started: the job of its processes, their roles, and remarks for the user; a demonstration holds its addresses as
+    long as this value lives."""
 
     job: Job
     roles: tuple[str, ...]
     notes: tuple[str, ...]
+    addresses: HeldAddresses | None = None
 
 
 def prepare_run(options: RunOptions) -> PreparedRun:
@@ -72,10 +74,11 @@ def prepare_run(options: RunOptions) -> PreparedRun:
     if demonstration and asked is None and speed != 1.0:
         asked = asyncio.run(demo_start(load_site_file(path, override or None), wall_now()))
     notes: list[str] = []
-    if options.config is None and (moved := free_addresses(path)):
-        subnet = moved["groups"][0]["driver"]["subnet"]
+    held = hold_addresses(path) if options.config is None else None
+    if held and held.sections:
+        subnet = held.sections["groups"][0]["driver"]["subnet"]
         notes.append(f"another site uses the demonstration's addresses; the rigs of this one are at {subnet} and above")
-        override |= moved
+        override |= held.sections
     simulated_time = simulated_market(setup) and (asked is not None or speed != 1.0)
     start, remark = _start(options.data, asked or wall_now(), simulated_time)
     if options.until and options.until <= start:
@@ -87,7 +90,7 @@ def prepare_run(options: RunOptions) -> PreparedRun:
     notes += [*remark, f"{setup.site.name}, {options.world} world; page at http://{listen}/{pace}"]
     rigs = ["rigs"] if demonstration and options.world == "live" else []
     job = _job(options, path, listen, start, simulated_time, speed, override)
-    return PreparedRun(job, (*rigs, "loop", "api"), tuple(notes))
+    return PreparedRun(job, (*rigs, "loop", "api"), tuple(notes), held)
 
 
 def _seed(options: RunOptions, path: Path, setup: Setup) -> dict[str, Any]:

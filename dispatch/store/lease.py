@@ -11,6 +11,7 @@ from dispatch.store.dialect import db_now_s
 from dispatch.store.tables import lease, reading, writing
 
 LEADER = "leader"
+RELEASED_S = 0.0  # the expiry of a lease that its holder gave up
 
 _ROW = select(lease.c.token, lease.c.owner, lease.c.until_s, db_now_s().label("now_s")).where(lease.c.name == LEADER)
 
@@ -22,7 +23,12 @@ class LeaseHolder:
     owner: str
     token: int
     left_s: float
-    until_s: float = 0.0
+    until_s: float
+
+    @property
+    def released(self) -> bool:
+        """Whether its holder gave it up, so that nobody need wait for it to expire."""
+        return self.until_s == RELEASED_S
 
 
 def take(engine: Engine, owner: str, ttl_s: float, unrenewed: LeaseHolder | None = None) -> int | None:
@@ -57,9 +63,9 @@ def renew(engine: Engine, token: int, ttl_s: float) -> bool:
 
 
 def release(engine: Engine, token: int) -> None:
-    """Give the lease up: it expires now. Does nothing when another process took it."""
+    """Give the lease up: any process may take it at once. Does nothing when another process took it."""
     with writing(engine) as connection:
-        connection.execute(update(lease).where(lease.c.name == LEADER, lease.c.token == token).values(until_s=db_now_s()))
+        connection.execute(update(lease).where(lease.c.name == LEADER, lease.c.token == token).values(until_s=RELEASED_S))
 
 
 def holder(engine: Engine) -> LeaseHolder | None:

@@ -13,7 +13,7 @@ from dispatch.clock import SystemClock, VirtualClock
 from dispatch.decide.state import State
 from dispatch.entries import Commanded, Seen
 from dispatch.runtime import loop
-from dispatch.service.loop_process import LEASE_S, LeaseWatch
+from dispatch.service.loop_process import LEASE_S, RENEWED_EVERY_S, LeaseWatch
 from dispatch.service.replay import run_started
 from dispatch.site_file.load import setup_from_document
 from dispatch.store import lease
@@ -134,11 +134,18 @@ def test_a_lease_whose_holder_died_before_the_clock_was_set_back_is_taken(engine
     assert watch.take() == 2
 
 
-def test_a_lease_that_is_renewed_is_never_taken_whatever_the_clock_says(engine: Engine) -> None:
+@pytest.mark.parametrize("clock_step_s", [3600.0, -3600.0])
+def test_a_lease_that_is_renewed_is_never_taken_whatever_the_clock_says(engine: Engine, clock_step_s: float) -> None:
     assert lease.take(engine, "alive", LEASE_S) == 1
     now_s = [0.0]
     watch = LeaseWatch(engine, "new", lambda: now_s[0])
     for _ in range(5):
+        assert lease.renew(engine, 1, LEASE_S - clock_step_s)  # as it reads after the database's clock was set by so much
         assert watch.take() is None
-        assert lease.renew(engine, 1, 3600.0)
-        now_s[0] += 2 * LEASE_S + 1
+        now_s[0] += RENEWED_EVERY_S
+
+
+def test_a_lease_that_was_released_is_taken_at_once(engine: Engine) -> None:
+    assert lease.take(engine, "ended", LEASE_S) == 1
+    lease.release(engine, 1)
+    assert LeaseWatch(engine, "new", lambda: 0.0).take() == 2
