@@ -14,6 +14,7 @@ from dispatch.clock import Clock
 from dispatch.decide.state import State
 from dispatch.entries import GroupSeen, Hold, Seen
 from dispatch.meters.readings import MeterReadings
+from dispatch.runtime.history import facts_before
 from dispatch.signals.documents import InvalidDocument, parse_award, parse_call, parse_hold
 from dispatch.store import LedgerUnavailable
 from dispatch.store.inbox import Inbox, InboxRow
@@ -59,6 +60,7 @@ class PolledSource:
     period_s       seconds of the world's clock between two requests
     in_background  asked beside the loop, because an answer takes time; at the tick itself otherwise
     asked_until    up to when it was asked; None before the first request
+    answered       whether it has answered
     pending        facts that the next observation takes in
     failure        what went wrong with the last request; empty when it was answered
     remarks        its recent findings, each with when it was made
@@ -68,6 +70,7 @@ class PolledSource:
     period_s: float = 60.0
     in_background: bool = False
     asked_until: datetime | None = None
+    answered: bool = False
     pending: list[Fact] = field(default_factory=list)
     failure: str = ""
     remarks: list[tuple[datetime, str]] = field(default_factory=list)
@@ -92,6 +95,7 @@ class SiteObserver:
         self._refresh = refresh_each_tick
         self._has_observed = False
         self._history_given = asyncio.Event()
+        self._begun: State | None = None  # the state at the first observation
         self._step: tuple[datetime, str] | None = None
         self._cursor = 0
 
@@ -115,12 +119,13 @@ class SiteObserver:
         for polled in self._sources:
             if (published := getattr(polled.source, "published", None)) is not None:
                 published.restore(sorted(prices, key=lambda p: p.known_at))
+        self._begun = state
         self._history_given.set()
 
     async def _poll_for_ever(self, polled: PolledSource) -> None:
         while True:
             now = self._clock.now()
-            await _poll(polled, polled.asked_until or now - FIRST_LOOK_BACK, now)
+            await _poll(polled, polled.asked_until or now - FIRST_LOOK_BACK, now, self._begun)
             await self._clock.sleep_until(now + timedelta(seconds=polled.period_s))
 
     async def observe(self, at: datetime, state: State) -> Seen:
@@ -129,7 +134,7 @@ class SiteObserver:
             self._give_history(state)
         for polled in self._sources:
             if not polled.in_background:
-                await _poll(polled, state.seen_at or at - FIRST_LOOK_BACK, at)
+                await _poll(polled, state.seen_at or at - FIRST_LOOK_BACK, at, state)
         if self._refresh or not self._has_observed:
             await self._fleet.refresh()
         facts, alerts = self._gather(state, at)
@@ -237,13 +242,14 @@ def _read_row(row: InboxRow, state: State, at: datetime, facts: list[Fact], hold
         holds.append(parse_hold({"id": f"hold-{row.id}", **row.document}, state.site, row.key_name))
 
 
-async def _poll(polled: PolledSource, since: datetime, until: datetime) -> None:
+async def _poll(polled: PolledSource, since: datetime, until: datetime, state: State | None) -> None:
     """Ask a source once. A failure is kept until the next answer; it is logged once, and its end once."""
     if since > until:  # the clock was set back: what was known then is known, and the source is asked as if it were just due
         since = until - timedelta(seconds=polled.period_s)
     try:
         if until > since:
-            polled.pending += await polled.source.fetch(since, until)
+            polled.pending += await _ask(polled, since, until, state)
+            polled.answered = True
         polled.asked_until = until
         if polled.failure:
             log.info("source recovered", source=polled.source.name)
@@ -253,6 +259,13 @@ async def _poll(polled: PolledSource, since: datetime, until: datetime) -> None:
             log.warning("source failed", source=polled.source.name, error=str(fault), kind=type(fault).__name__)
         polled.failure = f"{type(fault).__name__}: {fault}"
         polled.asked_until = polled.asked_until or since
+
+
+async def _ask(polled: PolledSource, since: datetime, until: datetime, state: State | None) -> Sequence[Fact]:
+    """What became known to a source in (since, until], and in its first answer also what the state lacks of the month before."""
+    if state is None or polled.answered:
+        return await polled.source.fetch(since, until)
+    return await facts_before(polled.source, state.setup, (since, until), state.facts.loads)
 
 
 def _known(state: State, fact: Fact) -> bool:

@@ -11,6 +11,7 @@ from dispatch.clock import VirtualClock, wall_now
 from dispatch.decide.plan_inputs import PlanInputs, inputs
 from dispatch.decide.state import State
 from dispatch.entries import Seen
+from dispatch.runtime.history import facts_before
 from dispatch.runtime.price_sources import archived, polled_sources
 from dispatch.site_file.load import load_site_file, setup_from_document
 from dispatch.site_file.setup import Setup
@@ -43,7 +44,7 @@ async def _gather(setup: Setup, at: datetime) -> Snapshot:
     clock = VirtualClock(at)
     facts: list[Fact] = []
     for source in polled_sources(setup, clock.now):
-        facts += await source.source.fetch(at - LOOK_BACK, at)
+        facts += await facts_before(source.source, setup, (at - LOOK_BACK, at))
     state = State.start(setup, setup_from_document).after(Seen(at=at, facts=tuple(facts)), 1)
     found = Snapshot(setup, state, inputs(state, at), at)
     try:

@@ -101,6 +101,13 @@ def peak_span(market: Market, grid: Grid, windows: Iterable[PeakWindow]) -> Inte
     return max((_periods(market, grid, _metering(window)[1])[0][1] for window in windows), key=lambda span: span.hours)
 
 
+def loads_needed_since(market: Market, at: datetime, windows: Iterable[PeakWindow]) -> datetime:
+    """Since when the system's load must be known to predict the coincident peaks at an instant: since their month or season began, and
+    since the usual daily peaks before it."""
+    span = peak_span(market, Grid.regular(at, at + HOUR, 60), windows)
+    return min(span.start, at - USUAL)
+
+
 def _metering(window: PeakWindow) -> tuple[int, int]:
     return window if isinstance(window, tuple) else (window, 1)
 
