@@ -94,10 +94,11 @@ class PyasicRsDriver:
         if rate is None:
             return None
         ths = float(rate.as_unit(HashRateUnit.TH).value)
-        if watts is not None:
-            return float(watts), ths
         if self._dialect is not Dialect.ANTMINER:
-            return None
+            return None if watts is None else (float(watts), ths)
+        # A stock Antminer reports 0 W asleep, and older firmware reports none at all.
+        if watts:
+            return float(watts), ths
         asleep = ths == 0 and not await miner.get_is_mining()
         return watts_of(self._group, ths, SLEEP if asleep else self._group.full.name), ths
 

@@ -125,6 +125,7 @@ def _page_stats(rig: Rig) -> dict[str, Any]:
     row = {
         "elapsed": 3600, "rate_5s": c.ths * 1e3, "rate_avg": c.ths * 1e3, "rate_ideal": c.normal_ths * 1e3, "rate_unit": "GH/s",
         "chain_num": BOARDS, "fan_num": FANS, "fan": [c.fan_rpm] * FANS, "miner-mode": wire.WORK_MODES.get(c.mode, 0), "chain": chain,
+        "chain_power": _chain_power(c),
     }  # fmt: skip
     return {"STATUS": _page_head(rig, "stats"), "INFO": _info(rig), "STATS": [row]}
 
@@ -168,12 +169,18 @@ def _stats(rig: Condition) -> Table:
         "total_acn": BOARDS * CHIPS,
         "Mode": 2,
         "frequency": 545,
+        "chain_power": _chain_power(rig),
         **{f"fan{n}": rig.fan_rpm for n in range(1, FANS + 1)},
     }
     for n in range(1, BOARDS + 1):
         row |= {f"chain_acn{n}": CHIPS, f"chain_rate{n}": f"{ghs / BOARDS:.2f}", f"freq{n}": 545 if rig.ths else 0}
         row |= {f"{kind}{n}": f"{c}-{c}-{c}-{c}" for kind in ("temp_chip", "temp_pcb", "temp_pic")}
     return "STATS", 70, [{"BMMiner": "1.0.0", "Miner": "49.0.1.3", "CompileTime": BUILT, "Type": rig.model}, row]
+
+
+def _chain_power(rig: Condition) -> str:
+    """What its boards draw; those of a rig asleep draw nothing."""
+    return f"{round(rig.watts) if rig.awake or rig.ths else 0} W"
 
 
 def _devs(rig: Condition) -> Table:

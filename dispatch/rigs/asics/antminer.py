@@ -17,7 +17,8 @@ from optimizer.domain.site import SLEEP, Mode, RigGroup
 
 class Antminer(PyasicRig):
     """An order is a whole configuration: read afresh, changed in its mode alone, and posted only with the pools it was read with. pyasic's
-    own stop_mining posts empty pools when that read fails, so it is not used. Watts are the catalogue's at the hashrate reported."""
+    own stop_mining posts empty pools when that read fails, so it is not used. Where the firmware reports no watts they are the catalogue's
+    at the hashrate reported."""
 
     abilities = frozenset({Ability.READ, Ability.SLEEP, Ability.WAKE, Ability.MODES})
     password = "root"
@@ -28,9 +29,13 @@ class Antminer(PyasicRig):
         self._group = group
         # The work mode it had before it was put to sleep.
         self._awake = wire.WORK_MODES["normal"]
+        self._mode_is_text = False
 
     async def read(self) -> tuple[float, float]:
-        ths = wire.ths(await self.rpc.summary())
+        watts, ths = wire.figures(await self.rpc.stats())
+        # Asleep it reports 0 W: its control board and fans draw what the catalogue says.
+        if watts:
+            return watts, ths
         # Only a rig that does not hash has to be asked what it is in.
         conf = {"miner-mode": 0} if ths > 0 else await self._page(self.web.get_miner_conf())
         return watts_of(self._group, ths, _mode(wire.work_mode(conf))), ths
@@ -48,10 +53,17 @@ class Antminer(PyasicRig):
         if not conf:
             return REFUSED
         was = wire.work_mode(conf)
-        posted = wire.ordered(conf, mode)
+        answer = await self._post(conf, mode)
+        if not answer and not self._mode_is_text:
+            self._mode_is_text = True
+            answer = await self._post(conf, mode)
         if was != wire.WORK_MODES[SLEEP]:
             self._awake = was
-        return SENT if wire.accepted(await self._page(self.web.set_miner_conf(posted))) else REFUSED
+        return SENT if wire.accepted(answer) else REFUSED
+
+    async def _post(self, conf: dict[str, Any], mode: int) -> dict[str, Any]:
+        """The rig's answer to a configuration with another mode; empty when it does not accept the form of the document."""
+        return await self._page(self.web.set_miner_conf(wire.ordered(conf, str(mode) if self._mode_is_text else mode)))
 
     async def _page(self, asking: Any) -> dict[str, Any]:
         """A page's document; empty when the rig refuses it. pyasic reports both that and silence as documents of its own."""

@@ -2,7 +2,8 @@
 
 An order is the whole configuration, posted to set_miner_conf.cgi: "miner-mode" 0 normal, 1 sleep, 2 high, 3 low, and everything that
 get_miner_conf.cgi reads, pools included. What is left out is lost: an order made without a good read wipes the rig's pools, so `ordered`
-makes none. The answer of one that was taken is {"stats": "success", "code": "M000"}. There are no watts in any read.
+makes none. The answer of one that was accepted is {"stats": "success", "code": "M000"}. Newer firmware reports its watts in `stats`, as
+"chain_power": "3250 W"; some models call it "power" or "watt". Older firmware reports none, and firmware asleep reports 0.
 Source: the makers' pages as pyasic and asic-rs speak to them; checked against both in the tests.
 """
 
@@ -30,9 +31,9 @@ def work_mode(conf: Mapping[str, Any]) -> int:
     raise WireError("no work mode in this configuration")
 
 
-def ordered(conf: Mapping[str, Any], mode: int) -> dict[str, Any]:
-    """Client: a configuration as read, with another mode, ready to be posted. Raises WireError when it is no whole configuration with
-    pools: posting that would wipe them."""
+def ordered(conf: Mapping[str, Any], mode: int | str) -> dict[str, Any]:
+    """Client: a configuration as read, with another mode, ready to be posted; some firmware accepts the mode as text only. Raises WireError
+    when it is no complete configuration with pools: posting that would wipe them."""
     work_mode(conf)
     pools = conf.get("pools")
     if not isinstance(pools, list) or not all(isinstance(p, Mapping) and p.keys() >= POOL_KEYS for p in pools):
@@ -49,13 +50,15 @@ def ordered(conf: Mapping[str, Any], mode: int) -> dict[str, Any]:
 
 
 def accepted(answer: Mapping[str, Any]) -> bool:
-    """Client: whether the rig says it took a configuration."""
-    return answer.get("stats") == "success"
+    """Client: whether the rig says it accepted a configuration."""
+    return answer.get("stats") == "success" or answer.get("success") is True
 
 
-def ths(summary: Mapping[str, Any]) -> float:
-    """Client: TH/s of a `summary`. Raises WireError."""
+def figures(stats: Mapping[str, Any]) -> tuple[float | None, float]:
+    """Client: wall watts, None where the firmware reports none, and TH/s of a `stats`. Raises WireError without a hashrate."""
     try:
-        return figure(summary["SUMMARY"][0]["GHS 5s"]) / 1e3
-    except (LookupError, TypeError):
-        raise WireError("no hashrate in this summary") from None
+        row = next(row for row in stats["STATS"] if "GHS 5s" in row)
+        watts = next((row[key] for key in ("chain_power", "power", "Power", "watt") if key in row), None)
+        return None if watts in (None, "") else figure(watts, "W"), figure(row["GHS 5s"]) / 1e3
+    except (LookupError, TypeError, StopIteration):
+        raise WireError("no hashrate in these stats") from None

@@ -2,8 +2,9 @@
 
 Orders are `ascset` words: "0,softoff,1:EPOCH" and "0,softon,1:EPOCH" take effect when the rig's own clock reaches EPOCH, a few seconds
 ahead of when they are sent; "0,worklevel,set,N" chooses a level. They are answered as information: STATUS I, "ASC 0 set info: success
-softoff:EPOCH". Reads are strings of NAME[VALUE] in `estats` and `stats`: WALLPOWER watts, GHSspd GH/s now. A rig answers one connection
-at a time. Source: Canaan, Avalon A10 API manual; checked against pyasic and asic-rs in the tests.
+softoff:EPOCH". Reads are strings of NAME[VALUE] in `estats` and `stats`: WALLPOWER watts, GHSspd GH/s now. Models up to the A13 have no
+WALLPOWER but PS, seven figures of the power supply: error, set voltage, board voltage, current, output watts, target voltage, input watts.
+A rig answers one connection at a time. Source: Canaan, Avalon A10 API manual; checked against pyasic and asic-rs in the tests.
 """
 
 from __future__ import annotations
@@ -57,6 +58,14 @@ def figures(estats: Mapping[str, Any]) -> tuple[float, float]:
     try:
         row = estats["STATS"][0]
         fields = parse_stats(next(str(text) for name, text in row.items() if name.startswith("MM ID0")))
-        return figure(fields["WALLPOWER"]), figure(fields["GHSspd"]) / 1e3
+        return _watts(fields), figure(fields["GHSspd"]) / 1e3
     except (LookupError, TypeError, AttributeError, StopIteration):
         raise WireError("no watts or no hashrate in these stats") from None
+
+
+def _watts(fields: Mapping[str, str]) -> float:
+    """Wall watts: WALLPOWER, else the input watts of the power supply, else its output watts. Raises LookupError or WireError."""
+    if "WALLPOWER" in fields:
+        return figure(fields["WALLPOWER"])
+    supply = fields["PS"].split()
+    return figure(supply[6]) if len(supply) > 6 else figure(supply[4])

@@ -81,12 +81,28 @@ def test_figures_of_every_make(watts: float, ths: float) -> None:
     stats = avalon.stats({"WALLPOWER": watts, "GHSspd": ths * 1e3, "NETFAIL": "0 0 0"})
     assert avalon.figures({"STATS": [{"STATS": 0, "MM ID0": stats}]}) == both
     assert (auradine.watts({"PSU": [{"PowerIn": f"{watts!r}W"}]}), auradine.ths({"SUMMARY": [{"MHS 5s": ths * 1e6}]})) == both
-    assert antminer.ths({"SUMMARY": [{"GHS 5s": ths * 1e3}]}) == pytest.approx(ths)
+    assert antminer.figures({"STATS": [{}, {"GHS 5s": ths * 1e3, "chain_power": f"{watts!r} W"}]}) == both
+
+
+@pytest.mark.parametrize(
+    ("row", "watts"), [({"chain_power": "3250 W"}, 3250), ({"watt": 3344}, 3344), ({"chain_power": "0 W"}, 0), ({}, None)]
+)
+def test_watts_of_a_stock_antminer_are_those_it_reports(row: dict[str, object], watts: float | None) -> None:
+    assert antminer.figures({"STATS": [{"Type": "Antminer S21"}, {"GHS 5s": 203_007.01, **row}]}) == (watts, pytest.approx(203.00701))
+
+
+def test_watts_of_an_avalon_without_wallpower_are_those_its_power_supply_takes_in() -> None:
+    """As an A1246 answered (avalon_a_stats.json of asic-rs), and an Avalon Q asleep (litestats.json there)."""
+    awake = "Ver[1246-83-21072802] PS[0 1214 1316 242 3189 1320 3504] GHSspd[81072.68] GHSmm[83923.04] SoftOFF[0] MPO[3200] WORKMODE[1]"
+    asleep = "Ver[Q-25052801] SYSTEMSTATU[Work: In Idle, Hash Board: 1] PS[0 1222 4 0 0 2245 146] GHSspd[0.00] SoftOFF[4] MPO[800]"
+    assert avalon.figures({"STATS": [{"ID": "AVA100", "MM ID0": awake}]}) == (3504.0, pytest.approx(81.07268))
+    assert avalon.figures({"STATS": [{"ID": "AVALON0", "MM ID0:Summary": f"'STATS':{{{asleep}}}"}]}) == (146.0, 0.0)
+    assert avalon.figures({"STATS": [{"MM ID0": "PS[0 1 2 3 3189] GHSspd[1000]"}]}) == (3189.0, 1.0)
 
 
 READERS = [
     whatsminer_v3.figures, luxos.figures, luxos.profiles, luxos.session, proto.figures, avalon.figures, auradine.watts, auradine.ths,
-    auradine.token, antminer.ths, antminer.work_mode, cgminer.status_and_message, lambda d: antminer.ordered(d, 1),
+    auradine.token, antminer.figures, antminer.work_mode, cgminer.status_and_message, lambda d: antminer.ordered(d, 1),
 ]  # fmt: skip
 
 

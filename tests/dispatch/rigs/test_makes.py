@@ -209,6 +209,27 @@ async def test_no_pool_is_wiped_when_a_stock_antminers_configuration_cannot_be_r
         assert posted and all(url == "" for url, _ in rig.pools)
 
 
+async def test_a_stock_antminer_that_accepts_its_mode_as_text_only_is_stopped_and_resumed() -> None:
+    """As the fake-antminer of Proto Fleet answers: 400 for a number, and {"success": true} when it accepts."""
+    refused: list[bytes] = []
+
+    def answer(rig: Rig, port: Port, message: bytes) -> bytes:
+        if b"set_miner_conf" not in message or b"authorization" not in message.lower():
+            return port.answer(rig, message)
+        if b'"miner-mode":"' not in message.replace(b" ", b""):
+            refused.append(message)
+            return http.response(http.Response(400))
+        port.answer(rig, message)
+        return http.response(http.Response(200, b'{"success": true}'))
+
+    async with answering(Dialect.ANTMINER, "127.35.9.1", answer) as addressed:
+        driver = through_pyasic(site(1).groups[0], ("127.35.9.1",), VirtualClock(START), Dialect.ANTMINER)
+        for mode in ("sleep", "normal", "sleep"):
+            assert (await driver.set_mode([0], mode, 3.0)).sent == (0,)
+        assert addressed.fleet.modes("g0", np.array([0])) == ["sleep"] and len(refused) == 1
+        assert addressed.rigs["127.35.9.1"].pools == POOLS
+
+
 async def test_pools_of_a_stock_antminer_stay_as_they_are_through_stops_and_starts() -> None:
     clock = VirtualClock(START)
     async with served(Dialect.ANTMINER, "127.35.2.0/24", 2, clock) as rigs:
