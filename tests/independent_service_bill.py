@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from fractions import Fraction as F
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -53,8 +53,9 @@ def _deviation(d: Days, names: Sequence[str], t: int) -> F:
 
 
 def ers(d: Days, c: Mapping[str, Any], names: Sequence[str]) -> F:
-    """Each term's pay after these days less its pay before: gross x g(AF) x g(EPF), nothing after three failed tests in a row within 365
-    days. Availability leaves out an event from its dispatch to ten hours after the recall; a test is judged once it has ended."""
+    """Each term's pay after these days less what was paid of it before: gross x g(AF) x g(EPF), nothing after three failed tests in a row
+    within 365 days. Availability leaves out an event from its dispatch to ten hours after the recall; a test is judged once it has ended.
+    12 hours of deployments (24 from December to March) end the term's obligation with their day."""
     mw, price, base = frac(c["mw"]), frac(c["usd_per_mw_hour"]), frac(c["max_base_load_mw"])
     base = F(0) if c["baseline"] == "default" else base
     hours, wait, usd = c["periods"][0]["hours"], timedelta(minutes=10 if c["product"] == "ERS-10" else 30), F(0)
@@ -66,11 +67,20 @@ def ers(d: Days, c: Mapping[str, Any], names: Sequence[str]) -> F:
         awarded, _, said = d.awarded("BASELINE", "RT", t)
         return base + mw if c["baseline"] == "alternate" else awarded if said and awarded else frac(c["baseline_mw"])
 
-    def performance(call: Mapping[str, Any], first: int, last: int) -> tuple[F, F]:
+    def within(calls: Sequence[Mapping[str, Any]], t: int) -> F:
+        """The share of an interval in which any of the calls lasts."""
+        spans = [(max(begins(k), d.edges[t]), min(k["end"] or d.edges[t + 1], d.edges[t + 1])) for k in calls]
+        seconds, until = 0, d.edges[t]
+        for start, end in sorted(spans):
+            seconds += max(0, int((end - max(start, until)).total_seconds()))
+            until = max(until, end)
+        return F(seconds, d.seconds(t))
+
+    def performance(calls: Sequence[Mapping[str, Any]], first: int, last: int) -> tuple[F, F]:
         weight, done = F(0), F(0)
         for t in range(first, last):
-            share = d.share(t, begins(call), call["end"])
-            if share and (call["end"] is None or call["end"] > begins(call)):
+            share = within(calls, t)
+            if share:
                 scale = share * mw if c["baseline"] == "default" else mw
                 weight += share
                 done += share * min(F(1), max(F(0), (top(t) - d.mw(names, t)) / scale))
@@ -87,31 +97,32 @@ def ers(d: Days, c: Mapping[str, Any], names: Sequence[str]) -> F:
         id_: (_instant(v["started_at"]), _instant(v["ends_at"]), frac(v["weight"]), frac(v["done"]))
         for id_, v in d.memory.get("tests", {}).items()
     }
+    deployments = d.calls_in_force("deploy")
     for first, last in _terms(d):
-        weight, done = frac(d.memory.get("event_weight", 0)), frac(d.memory.get("event_done", 0))
-        had = weight, done
-        for call in d.calls_in_force("deploy"):
-            w, p = performance(call, first, last)
-            weight, done = weight + w, done + p
-        failed_before = failed_in_a_row(tests, d.edges[first])
+        remembered = d.memory if first == 0 else {}  # what is remembered is of the term in which these days begin
+        known = {k: frac(remembered.get(k, 0)) for k in ("gross_usd", "obligated_h", "available_h", "event_weight", "event_done")}
+        weight, done = performance(deployments, first, last)
         for call in d.calls_in_force("test"):
-            w, p = performance(call, first, last)
+            w, p = performance([call], first, last)
             _, _, had_w, had_p = tests.get(call["id"], (None, None, F(0), F(0)))
             tests[call["id"]] = begins(call), call["end"], had_w + w, had_p + p
         failed = failed_in_a_row(tests, d.edges[last])
         events = [(begins(k) - wait, k["end"] and k["end"] + timedelta(hours=10)) for k in d.calls_in_force("deploy", "test")]
         seen = {t for t in range(first, last) for start, end in events if d.share(t, start, end)}
-        due = [t for t in range(first, last) if d.local(t).hour in hours]
+        used, used_up = frac(remembered.get("deployed_h", 0)), None
+        for t in range(first, last):
+            used += within(deployments, t) * d.hours(t)
+            if used_up is None and used >= (24 if d.local(t).month in TERMS[0] else 12):
+                used_up = d.local(t).date()
+        due = [t for t in range(first, last) if d.local(t).hour in hours and (used_up is None or d.local(t).date() <= used_up)]
         gross = sum((d.hours(t) for t in due), F(0)) * mw * price
         counted = [t for t in due if t not in seen]
         there = [t for t in counted if d.mw(names, t) >= base + F(95, 100) * mw]
-        known = [frac(d.memory.get(k, 0)) for k in ("gross_usd", "obligated_h", "available_h")]
-        ahead = _hours_ahead(d, last, hours)
-        rest = frac(c["rest_available"])
-        all_h = sum((d.hours(t) for t in due), F(0))
-        now = _payment_usd(known[0] + gross, known[1] + sum((d.hours(t) for t in counted), F(0)) + ahead,
-                     known[2] + sum((d.hours(t) for t in there), F(0)) + ahead * rest, weight, done, failed)  # fmt: skip
-        usd += now - _payment_usd(known[0], known[1] + all_h + ahead, known[2] + (all_h + ahead) * rest, *had, failed_before)
+        ahead = _hours_ahead(d, last, hours, used_up)
+        obligated = known["obligated_h"] + sum((d.hours(t) for t in counted), F(0)) + ahead
+        available = known["available_h"] + sum((d.hours(t) for t in there), F(0)) + ahead * frac(c["rest_available"])
+        weight, done = known["event_weight"] + weight, known["event_done"] + done
+        usd += _payment_usd(known["gross_usd"] + gross, obligated, available, weight, done, failed) - frac(remembered.get("worth_usd", 0))
     return usd
 
 
@@ -141,12 +152,14 @@ def _terms(d: Days) -> list[tuple[int, int]]:
     return list(zip(cuts, [*cuts[1:], len(d.times)], strict=True))
 
 
-def _hours_ahead(d: Days, last: int, hours: Sequence[int]) -> F:
-    """Hours of the period from the end of the interval before `last` to the end of the term."""
+def _hours_ahead(d: Days, last: int, hours: Sequence[int], used_up: date | None) -> F:
+    """Hours of the period from the end of the interval before `last` to the end of the term, or of the day on which it was used up."""
     zone, at, count = ZoneInfo(d.tz), d.edges[last], F(0)
     mine = _term_of((at - timedelta(seconds=1)).astimezone(zone).date())
     months = TERMS[mine[1]]
     ends = datetime(mine[0] + (months[-1] == 12), months[-1] % 12 + 1, 1, tzinfo=zone).astimezone(UTC)
+    if used_up is not None:
+        ends = datetime.combine(used_up + timedelta(days=1), time(), zone).astimezone(UTC)
     while at < ends:
         next_hour = at.replace(minute=0, second=0) + timedelta(hours=1)
         count += F(int((next_hour - at).total_seconds()), 3600) if at.astimezone(zone).hour in hours else 0

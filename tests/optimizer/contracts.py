@@ -22,7 +22,7 @@ from optimizer.obligations.block import Block, SellBack
 from optimizer.obligations.drr import Drr
 from optimizer.obligations.edr import Edr
 from optimizer.obligations.ers.contract import Ers
-from optimizer.obligations.ers.terms import ErsTest
+from optimizer.obligations.ers.memory import ErsTest
 from optimizer.obligations.fixed_charges import FixedCharges
 from optimizer.obligations.forward import Forward
 from optimizer.obligations.generation import Generation
@@ -160,6 +160,7 @@ def ers(rng: np.random.Generator, where: Site, over: Grid) -> Terms:
     if rng.random() < 0.3:
         begun = [over.start - timedelta(days=float(d)) for d in rng.uniform(1, 400, 4)]
         past["tests"] = {f"t{k}": ErsTest(at, at + timedelta(hours=1), 4.0, _usd(rng, 3, 4)) for k, at in enumerate(begun)}
+    past["worth_usd"] = round(past["gross_usd"] * past["available_h"] / 100.0, 2)
     return Terms(contract, NEVER_MORE, memory=past if rng.random() < 0.6 else {})
 
 

@@ -8,13 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import date
-from decimal import Decimal
 from typing import Any
 
 import numpy as np
 
 from markets import usd_text
-from markets.facts import CallKind
 from optimizer.domain.array_types import Floats
 from optimizer.domain.deployments import declared
 from optimizer.domain.formula import Charge
@@ -22,8 +20,9 @@ from optimizer.lp.breakeven import margin_usd
 from optimizer.lp.expr import Expr
 from optimizer.lp.program import KILO, Program
 from optimizer.lp.trajectory import Trajectory
-from optimizer.obligations.ers.calendar import event_pay, shares
-from optimizer.obligations.ers.terms import ErsMemory, ErsTerms, Term, TermTotals
+from optimizer.obligations.ers.calendar import event_pay
+from optimizer.obligations.ers.memory import ErsMemory, Term, TermTotals
+from optimizer.obligations.ers.terms import ErsTerms
 
 # Added to the threshold of availability, so that solver dust never puts a planned load below it; less than one rig draws.
 THRESHOLD_MARGIN_MW, THRESHOLD_MARGIN_SHARE = 1e-5, 2e-6
@@ -38,25 +37,24 @@ def add_standby(contract: ErsTerms, program: Program) -> None:
     """Adds the line `ers_factors`: never more than the bill, and the bill's own where there is no event in the grid."""
     name, market = contract.name, program.site.market
     memory = contract.memory_from(program.memories)
-    due = contract.obligated(program.grid, market, memory)
+    due = contract.obligated(program.grid, market, memory, program.so_far.calls)
+    parts = contract.terms(program.grid, market, memory, program.so_far.calls)
     load = program.load_mw(contract.scope.names(program.site))
-    touched = shares(contract.events(program.so_far.calls, CallKind.DEPLOY, program.grid), program.grid.intervals)
-    event = np.zeros(program.n)
-    for inside in touched:
-        for t, seconds, whole in inside:
-            event[t] += seconds / whole
+    event = contract.deployed_h(program.so_far.calls, program.grid) / program.hours
     here = np.array([p is not None for p in due]) & ~contract.left_out(program.so_far.calls, program.grid, memory)
-    there = _available(contract, program, load, due, here)
+    there = _available(contract, program, load, due, parts, here)
     done = _performed(contract, program, load, due, event) if event.any() else None
     usd = program.sum([])
-    for part in contract.terms(program.grid, market, memory):
-        usd = usd + _term(contract, program, part, contract.recalled(memory, part), due, here, there, (event, done))
+    for part in parts:
+        memory = contract.recalled(memory, part.begins)
+        usd = usd + _term(contract, program, part, memory, due, here, there, (event, done))
     program.earn(name, Charge("ers_factors", usd, "usd", np.ones(program.n)))
 
 
-def _available(contract: ErsTerms, program: Program, load: Expr, due: Any, here: Any) -> Expr:
+def _available(contract: ErsTerms, program: Program, load: Expr, due: Any, parts: Sequence[Term], here: Any) -> Expr:
     """One in each obligated interval in which the load is at the threshold or above."""
-    threshold = np.array(contract.thresholds_mw(due, program.grid.start.date())) * (1.0 + THRESHOLD_MARGIN_SHARE) + THRESHOLD_MARGIN_MW
+    needed = np.concatenate([contract.thresholds_mw(due[part.first : part.last], part.begins) for part in parts])
+    threshold = needed * (1.0 + THRESHOLD_MARGIN_SHARE) + THRESHOLD_MARGIN_MW
     _, most = load.range(program.lower, program.upper)
     threshold = np.maximum(threshold, np.minimum(most, _droppable(contract, program, due, threshold)))
     there = program.column(f"available {contract.name}", upper=np.where(here & (most >= threshold), 1.0, 0.0), integer=True)
@@ -79,7 +77,7 @@ def _performed(contract: ErsTerms, program: Program, load: Expr, due: Any, event
     """Performance of the intervals of an event, at most 1 and at most what the load says; what is below zero stays below."""
     mw = np.array([contract.mw_of(p) for p in due])
     if contract.baseline == "default":
-        mw = mw * np.where(event > 0, np.minimum(event, 1.0), 1.0)
+        mw = mw * np.where(event > 0, event, 1.0)
         top = np.asarray(declared(program, contract.name, contract.baseline_mw or 0.0), dtype=np.float64)
     else:
         top = np.array([contract.base_mw(p) for p in due]) + mw
@@ -89,7 +87,7 @@ def _performed(contract: ErsTerms, program: Program, load: Expr, due: Any, event
 
 
 def _term(contract: ErsTerms, program: Program, part: Term, memory: ErsMemory, due: Any, here: Any, there: Expr, events: Events) -> Expr:
-    """The term's pay after the grid less before and less the offered price of its hours, in its last interval."""
+    """The term's pay after the grid less what it was worth before and less the offered price of its hours, in its last interval."""
     event, done = events
     inside = np.zeros(program.n, dtype=bool)
     inside[part.first : part.last] = True
@@ -97,14 +95,13 @@ def _term(contract: ErsTerms, program: Program, part: Term, memory: ErsMemory, d
     last[part.last - 1] = True
     hours = np.where(inside, program.hours, 0.0)
     mw = np.array([contract.mw_of(p) * contract.price_of(p) if p else 0.0 for p in due])
-    before, ahead = contract.before(memory, float), contract.ahead(part, float)
+    before, ahead = contract.so_far(memory, float), contract.ahead(part, float)
     gross = float((hours * mw).sum())
     whole_h = before.obligated_h + float(hours[here].sum()) + ahead.obligated_h
     gone = contract.pays_nothing(memory.tests.values(), program.grid.intervals[part.first].start)
-    was = _was(contract, part, before, float(hours[np.array([p is not None for p in due])].sum()), gone)
     after = before.gross_usd + gross
     if gone or not after:
-        return program.sum([]) + np.where(last, -was - gross, 0.0)
+        return program.sum([]) + np.where(last, -memory.worth_usd - gross, 0.0)
     level = program.sum([]) + np.where(last, 1.0, 0.0)
     if whole_h:
         counted = (there * hours).over(inside & here) + (before.available_h + ahead.available_h)
@@ -115,37 +112,24 @@ def _term(contract: ErsTerms, program: Program, part: Term, memory: ErsMemory, d
         kept = program.column(f"performance of {contract.name} {part.first}", lower=least, upper=most)
         epf = ((done * event).over(inside) + before.event_done) * (1.0 / weight)
         program.row_at(f"performance of {contract.name} {part.first}", part.last - 1, epf - kept.over(last), lower=0.0)
-        power = max(1.0, float(contract.figure("event_power", part.on)))
+        power = max(1.0, float(contract.figure("event_power", part.begins)))
         # g(AF) g(EPF) is at least g(AF) + g(EPF) - 1, and x**k at least 1 - k (1 - x).
         level = level + (kept - np.where(last, 1.0, 0.0)) * power
     elif weight:
         level = level * float(_event_pay(contract, part, before))
     program.expect(contract.name, "ers_factors_carried", (level - np.where(last, 1.0, 0.0)) * (ahead.gross_usd * last))
-    found: Expr = level * after + np.where(last, -was - gross, 0.0)
+    found: Expr = level * after + np.where(last, -memory.worth_usd - gross, 0.0)
     return found
-
-
-def _was(contract: ErsTerms, part: Term, before: TermTotals, hours: float, gone: bool) -> float:
-    """What the term was worth before the grid, as the bill says it."""
-    exact = TermTotals(
-        *(
-            Decimal(repr(float(v)))
-            for v in (before.obligated_h, before.available_h, before.gross_usd, before.event_weight, before.event_done)
-        )
-    )
-    grid_h = Decimal(repr(hours))
-    expected = TermTotals(grid_h, grid_h * Decimal(repr(contract.rest_available)), Decimal(0), Decimal(0), Decimal(0))
-    return float(contract.worth(part, exact.plus(expected), gone))
 
 
 def _event_pay(contract: ErsTerms, part: Term, before: TermTotals) -> float:
     factor = before.event_done / before.event_weight
-    return float(event_pay(factor, float(contract.figure("event_full", part.on)), float(contract.figure("event_power", part.on))))
+    return float(event_pay(factor, float(contract.figure("event_full", part.begins)), float(contract.figure("event_power", part.begins))))
 
 
 def _level(contract: ErsTerms, program: Program, part: Term, factor: Expr, last: Any, least: float) -> Expr:
     """The share of pay that an availability factor leaves: 1 from `full`, itself from `low`, below that a tangent of its square."""
-    full, low = float(contract.figure("availability_full", part.on)), float(contract.figure("availability_low", part.on))
+    full, low = float(contract.figure("availability_full", part.begins)), float(contract.figure("availability_low", part.begins))
     one = np.where(last, 1.0, 0.0)
     tag = f"{contract.name} {part.first}"
     whole = program.column(f"paid in full {tag}", upper=one, integer=True)
@@ -168,7 +152,7 @@ def explain_standby(contract: ErsTerms, book: Sequence[Any], program: Program, p
     names = contract.scope.names(program.site)
     load = np.sum([path.group_load_mw[g] for g in names], axis=0)
     known, market = contract.memory_from(program.memories), program.site.market
-    due = contract.obligated(program.grid, market, known)
+    due = contract.obligated(program.grid, market, known, program.so_far.calls)
     on = program.grid.start.date()
     yield from _used_up(contract, known, on)
     needed = np.array([contract.threshold_mw(p, on) if p else INF for p in due])
@@ -187,19 +171,19 @@ def explain_standby(contract: ErsTerms, book: Sequence[Any], program: Program, p
     if away.any():
         given_up, all_h = hours[away].sum(), hours[obligated].sum()
         yield f"{contract.name}: {given_up:.4g} of {all_h:.4g} obligated hours are given up: the load is below {needed[away].max():.3f} MW"
-    part = contract.terms(program.grid, market, known)[0]
-    memory = contract.recalled(known, part)
-    before, ahead = contract.before(memory, float), contract.ahead(part, float)
+    part = contract.terms(program.grid, market, known, program.so_far.calls)[0]
+    memory = contract.recalled(known, part.begins)
+    before, ahead = contract.so_far(memory, float), contract.ahead(part, float)
     inside = slice(part.first, part.last)
     whole = before.obligated_h + float(hours[inside][obligated[inside]].sum()) + ahead.obligated_h
     have = before.available_h + float(hours[inside][(obligated & there)[inside]].sum()) + ahead.available_h
     if not whole:
         return
-    full = float(contract.figure("availability_full", part.on))
+    full = float(contract.figure("availability_full", part.begins))
     left = have - full * whole
     room = f"{left:.4g} h may still be given up" if left >= 0 else f"{-left:.4g} h short of full pay"
     if used := memory.deployed_h:
-        yield f"{contract.name}: deployed {used:.4g} of at most {contract.ceiling_h(part.on):.4g} h of the term"
+        yield f"{contract.name}: deployed {used:.4g} of at most {contract.ceiling_h(part.begins):.4g} h of the term"
     yield f"{contract.name}: availability {have / whole:.4f} of {full:.2f} expected at the end of the term; {room}"
 
 

@@ -4,10 +4,11 @@
     AF   hours in which load >= MBL + 0.95 MW, of the hours obligated (all periods; deployments, tests and the hours after them left out)
     EPF  performance of the interval, clip((MBL + MW - load) / MW, 0, 1), weighted over the sustained response period
 
-A span pays what the term is worth after it less what it was worth before, what is still ahead taken as available; both know the failed
-tests that were known then, so that the spans of a term add up to it however it is cut. A test is judged when it has ended, by all of its
-intervals. Deployments that use up the term's hours end the obligation with that day, or begin it anew where renewal was chosen: then each
-of the two is paid by factors of its own.
+A span pays what the term is worth after it, hours still ahead taken as available, less what bills gave it before: the spans of a term add
+up to it however it is cut, and hours that nobody ran between two of them are settled with the later one. A test is judged when it has
+ended, by all of its intervals. Overlapping deployments are one event; one that lasts beyond a term counts in each of the two terms by
+its intervals there. Deployments that use up the term's hours end the obligation with that day, or begin it anew where renewal was chosen:
+then each of the two is paid by factors of its own.
 
 Market rules: docs/rules.md#ers.
 """
@@ -35,10 +36,10 @@ from optimizer.domain.obligation import AwardTerms
 from optimizer.domain.quantities import ActualQuantities, lines
 from optimizer.domain.site import Site
 from optimizer.domain.time_periods import period_at
-from optimizer.obligations.ers.calendar import hours_left
 from optimizer.obligations.ers.columns import add_standby, explain_standby
+from optimizer.obligations.ers.memory import ErsMemory, Term
 from optimizer.obligations.ers.performance import Performed
-from optimizer.obligations.ers.terms import ErsMemory, ErsTerms, Term
+from optimizer.obligations.ers.terms import ErsTerms
 
 INF = float("inf")
 
@@ -90,7 +91,7 @@ class Ers(ErsTerms):
 
     def charges(self, its: Quantities[Any]) -> Iterable[Charge[Any]]:
         """The offered price of every obligated hour; what factors cut of it is `ers_factors`."""
-        due = self.obligated(its.grid, its.site.market, self.memory_from(its.memories))
+        due = self.obligated(its.grid, its.site.market, self.memory_from(its.memories), its.calls_of(self.name))
         zero = its.during(None) * its.number(0)
         mw = zero + np.array([its.number(self.mw_of(p) if p else 0) for p in due], dtype=zero.dtype)
         price = zero + np.array([its.number(self.price_of(p) if p else 0) for p in due], dtype=zero.dtype)
@@ -101,61 +102,49 @@ class Ers(ErsTerms):
         """The price of every obligated hour, and in each term one line for what its factors cut."""
         reader = ActualQuantities.of(actuals)
         yield from lines(self.name, self.charges(reader), reader)
-        memory, seen = self.memory_from(actuals.memory), Performed.of(self, actuals)
-        for part in self.terms(actuals.grid, actuals.site.market, memory):
-            over = Interval(actuals.grid.intervals[part.first].start, actuals.grid.intervals[part.last - 1].end)
-            kept, tests = self.recalled(memory, part), memory.tests
-            memory = replace(memory, tests=seen.tests(part, memory))
-            before, gained = self.before(kept, decimal), seen.tally(part, memory)
-            was = self.worth(part, before.plus(seen.expected(part, memory)), self.pays_nothing(tests.values(), over.start))
-            after = self._ended(part, kept, seen, over, actuals.site.market)
-            now = self.worth(after, before.plus(gained), self.pays_nothing(memory.tests.values(), over.end))
-            cut = now - was - gained.gross_usd
+        memory = self.memory_from(actuals.memory)
+        seen = Performed.of(self, actuals, memory)
+        for part in seen.parts:
+            memory, cut = self._after(memory, seen, part)
             if cut:
-                cited = rule(self._rules, "ercot.ers.availability_full", part.on).cited
-                yield Line(self.name, "ers_factors", over, cut, "usd", Decimal(1), cut, cited)
-
-    def _ended(self, part: Term, kept: ErsMemory, seen: Performed, over: Interval, market: Market) -> Term:
-        """A part of a term with only the hours of its own day ahead, where deployments in it used up those of the term."""
-        if kept.used_up is not None or kept.deployed_h + seen.deployed_h(part) < self.ceiling_h(part.on):
-            return part
-        ends = self.after_use(OperatingDay.of(market, over.end - timedelta(seconds=1)).on)
-        return replace(part, ahead=hours_left(self.periods, over.end, ends, market))
+                cited = rule(self._rules, "ercot.ers.availability_full", part.begins).cited
+                yield Line(self.name, "ers_factors", seen.over(part), cut, "usd", Decimal(1), cut, cited)
 
     def remember(self, memory: ErsMemory, then: Actuals) -> ErsMemory:
         """Its memory after a stretch of time: the tally of the contract period that the stretch ends in, and the hours it was deployed."""
-        seen, on = Performed.of(self, then), days(then.grid, then.site.market)
-        cuts = [0, *(t for t in range(1, len(on)) if on[t] != on[t - 1]), len(on)]
-        for a, b in zip(cuts, cuts[1:], strict=False):
-            memory = self._after(memory, seen, Term(a, b, on[a], (), self.contract_period(on[a], memory)[0]))
+        seen = Performed.of(self, then, memory)
+        for part in seen.parts:
+            memory, _ = self._after(memory, seen, part)
         return memory
 
-    def _after(self, memory: ErsMemory, seen: Performed, part: Term) -> ErsMemory:
-        """The same after a part of one day."""
-        kept = self.recalled(memory, part)
-        now = self.before(kept, decimal).plus(seen.tally(part, kept))
-        deployed_h = kept.deployed_h + seen.deployed_h(part)
-        until = seen.actuals.grid.intervals[part.last - 1].end
-        since = until - timedelta(days=float(self.figure("failed_tests_days", part.on)))
-        return replace(
+    def _after(self, memory: ErsMemory, seen: Performed, part: Term) -> tuple[ErsMemory, Decimal]:
+        """The memory after a part of a grid, and what factors cut: dollars that the part adds to the worth of its contract period, less
+        those at the offered price."""
+        kept, until = self.recalled(memory, part.begins), seen.over(part).end
+        gained, tests = seen.tally(part), seen.tests(part, kept)
+        now = self.so_far(kept, decimal).plus(gained)
+        worth = self.worth(part, now, self.pays_nothing(tests.values(), until))
+        since = until - timedelta(days=float(self.figure("failed_tests_days", until.date())))
+        after = replace(
             kept,
-            term=part.begins,
             obligated_h=float(now.obligated_h),
             available_h=float(now.available_h),
             gross_usd=float(now.gross_usd),
             event_weight=float(now.event_weight),
             event_done=float(now.event_done),
-            deployed_h=deployed_h,
-            used_up=part.on if kept.used_up is None and deployed_h >= self.ceiling_h(part.on) else kept.used_up,
-            tests={id_: test for id_, test in seen.tests(part, kept).items() if test.started_at > since},
+            worth_usd=float(worth),
+            deployed_h=kept.deployed_h + seen.deployed_h(part),
+            used_up=part.used_up,
+            tests={id_: test for id_, test in tests.items() if test.started_at > since},
             ready_at=self.ready_at(seen.actuals.calls, until, kept.ready_at),
         )
+        return after, worth - decimal(kept.worth_usd) - gained.gross_usd
 
     def progress(self, memory: ErsMemory, day: OperatingDay) -> Iterable[ContractProgress]:
         """Hours used of the ceiling, availability so far and failed tests in a row, of the contract period a day lies in."""
         begins, ends = self.contract_period(day.on, memory)
-        kept = self.recalled(memory, Term(0, 0, day.on, (), begins))
-        have, since = self.before(kept, float), f"since {begins:%-d %B %Y}"
+        kept = self.recalled(memory, begins)
+        have, since = self.so_far(kept, float), f"since {begins:%-d %B %Y}"
         ceiling = self.ceiling_h(day.on)
         yield ContractProgress(f"{self.name}: deployed", kept.deployed_h, "h", f"of at most {ceiling:g} h {since}")
         if have.obligated_h:

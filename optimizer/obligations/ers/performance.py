@@ -10,7 +10,11 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from markets.facts import Call, CallKind
+from markets.grid import Interval
 from optimizer.domain.actuals import Actuals
 from optimizer.domain.array_types import Numbers
 from optimizer.domain.calls import calls_in_force
@@ -19,9 +23,8 @@ from optimizer.domain.money import decimal
 from optimizer.domain.quantities import ActualQuantities
 from optimizer.domain.time_periods import TimePeriod
 from optimizer.obligations.ers.calendar import shares
-from optimizer.obligations.ers.terms import ErsMemory, ErsTerms, ErsTest, Term, TermTotals
-
-Due = Sequence[TimePeriod | None]
+from optimizer.obligations.ers.memory import ErsMemory, ErsTest, Term, TermTotals
+from optimizer.obligations.ers.terms import ErsTerms
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,56 +34,58 @@ class Performed:
 
     contract: ErsTerms
     actuals: Actuals
+    parts: Sequence[Term]
+    due: Sequence[TimePeriod | None]
+    left_out: NDArray[np.bool_]
     hours: Any
     load_mw: tuple[Decimal, ...]
     baseline_mw: Numbers
 
     @classmethod
-    def of(cls, contract: ErsTerms, actuals: Actuals) -> Performed:
-        """Of the load of the contract's scope."""
+    def of(cls, contract: ErsTerms, actuals: Actuals, memory: ErsMemory) -> Performed:
+        """Of the load of the contract's scope, after a memory."""
         its, names = ActualQuantities.of(actuals), contract.scope.names(actuals.site)
         load = (sum((actuals.energy_mwh[g][t] for g in names), Decimal(0)) / its.hours[t] for t in range(len(actuals.grid)))
-        return cls(contract, actuals, its.hours, tuple(load), declared(its, contract.name, contract.baseline_mw or 0.0))
+        known = actuals.grid, actuals.site.market, memory, actuals.calls
+        baseline_mw = declared(its, contract.name, contract.baseline_mw or 0.0)
+        left_out = contract.left_out(actuals.calls, actuals.grid, memory)
+        return cls(contract, actuals, contract.terms(*known), contract.obligated(*known), left_out, its.hours, tuple(load), baseline_mw)
 
-    def tally(self, part: Term, memory: ErsMemory) -> TermTotals:
+    def over(self, part: Term) -> Interval:
+        """When a part of the grid begins and ends."""
+        intervals = self.actuals.grid.intervals
+        return Interval(intervals[part.first].start, intervals[part.last - 1].end)
+
+    def tally(self, part: Term) -> TermTotals:
         """What a part of the grid adds to its contract period. An interval without a reading is neither paid, obligated nor available."""
-        due = self._due(memory)
-        weight, done = self._events(part, due, self._in_force(CallKind.DEPLOY))
-        left_out = self.contract.left_out(self.actuals.calls, self.actuals.grid, memory)
+        weight, done = self._events(part, self.contract.deployments(self.actuals.calls, self.actuals.grid.over))
         obligated, available, gross = Decimal(0), Decimal(0), Decimal(0)
-        needed = self.contract.thresholds_mw(due, part.on)
+        needed = self.contract.thresholds_mw(self.due, part.begins)
         for t in range(part.first, part.last):
-            period = due[t]
+            period = self.due[t]
             if period is None or self.load_mw[t].is_nan():
                 continue
             gross += self.hours[t] * decimal(self.contract.mw_of(period)) * decimal(self.contract.price_of(period))
-            if left_out[t]:
+            if self.left_out[t]:
                 continue
             obligated += self.hours[t]
             if self.load_mw[t] >= decimal(needed[t]):
                 available += self.hours[t]
         return TermTotals(obligated, available, gross, weight, done)
 
-    def expected(self, part: Term, memory: ErsMemory) -> TermTotals:
-        """The same part as it is expected before it: available, without an event, nothing earned yet."""
-        due = self._due(memory)
-        total = sum((self.hours[t] for t in range(part.first, part.last) if due[t]), Decimal(0))
-        return TermTotals(total, total * decimal(self.contract.rest_available), Decimal(0), Decimal(0), Decimal(0))
-
     def deployed_h(self, part: Term) -> float:
         """Hours of sustained response to deployments."""
-        grid = self.actuals.grid
-        spans = shares(self.contract.events(self.actuals.calls, CallKind.DEPLOY, grid), grid.intervals)
-        return sum(seconds for inside in spans for t, seconds, _ in inside if part.first <= t < part.last) / 3600.0
+        return float(self.contract.deployed_h(self.actuals.calls, self.actuals.grid)[part.first : part.last].sum())
 
     def tests(self, part: Term, memory: ErsMemory) -> dict[str, ErsTest]:
         """The tests in the memory and in a part of the grid, by call id; one that is cancelled is none any more."""
         known = {c.id for c in self.actuals.calls if c.obligation == self.contract.name}
-        tests, calls, due = dict(memory.tests), self._in_force(CallKind.TEST), self._due(memory)
+        tests, calls = dict(memory.tests), self._tests_in_force()
         for gone in known - {c.id for c in calls}:
             tests.pop(gone, None)
         for call in calls:
-            weight, done = self._events(part, due, [call])
+            span = self.contract.sustained(call, self.actuals.grid.end)
+            weight, done = self._events(part, [span] if span is not None else [])
             had = tests.get(call.id)
             if weight or had:
                 before = (had.weight, had.done) if had else (0.0, 0.0)
@@ -88,26 +93,23 @@ class Performed:
                 tests[call.id] = ErsTest(at, call.end_at, before[0] + float(weight), before[1] + float(done))
         return tests
 
-    def _due(self, memory: ErsMemory) -> Due:
-        return self.contract.obligated(self.actuals.grid, self.actuals.site.market, memory)
+    def _tests_in_force(self) -> list[Call]:
+        return [c for c in calls_in_force(self.actuals.calls, self.contract.name) if c.kind is CallKind.TEST]
 
-    def _in_force(self, kind: CallKind) -> list[Call]:
-        return [c for c in calls_in_force(self.actuals.calls, self.contract.name) if c.kind is kind]
-
-    def _events(self, part: Term, due: Due, calls: Sequence[Call]) -> tuple[Decimal, Decimal]:
-        """Weight of the intervals of events in a part of the grid, and their performance times their weight."""
+    def _events(self, part: Term, spans: Sequence[Interval]) -> tuple[Decimal, Decimal]:
+        """Weight of the intervals of sustained responses in a part of the grid, and their performance times their weight."""
         weight, done, grid = Decimal(0), Decimal(0), self.actuals.grid
-        spans = [self.contract.sustained(call, grid.end) for call in calls]
-        for inside in shares([span for span in spans if span is not None and span.overlaps(grid.over)], grid.intervals):
+        for inside in shares([span for span in spans if span.overlaps(grid.over)], grid.intervals):
             for t, seconds, whole in inside:
                 if part.first <= t < part.last and not self.load_mw[t].is_nan():
                     share = Decimal(seconds) / Decimal(whole)
                     weight += share
-                    done += share * self._performance(t, due[t], share)
+                    done += share * self._performance(t, share)
         return weight, done
 
-    def _performance(self, t: int, period: TimePeriod | None, share: Decimal) -> Decimal:
+    def _performance(self, t: int, share: Decimal) -> Decimal:
         """Of an interval of which `share` lies in the sustained response."""
+        period = self.due[t]
         mw = decimal(self.contract.mw_of(period))
         if self.contract.baseline == "default":
             done: Decimal = (self.baseline_mw[t] - self.load_mw[t]) / (share * mw)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any, ClassVar, Literal
@@ -17,86 +17,17 @@ from markets.grid import Grid, Interval, Market
 from optimizer.domain.calls import calls_in_force
 from optimizer.domain.contract import Contract
 from optimizer.domain.market_rules import days, rule
-from optimizer.domain.memory import Memory
 from optimizer.domain.money import decimal
 from optimizer.domain.site import Fraction, NotNegative, Positive
 from optimizer.domain.time_periods import TimePeriod
-from optimizer.obligations.ers.calendar import availability_pay, event_pay, hours_left, periods_over, term
+from optimizer.obligations.ers.calendar import availability_pay, event_pay, hours_left, merged, periods_over, shares, term
+from optimizer.obligations.ers.memory import ErsMemory, ErsTest, Term, TermTotals
 
 WINTER = (12, 1, 2, 3)
 LONGEST_TERM_DAYS = 122
 EVENTS = (CallKind.DEPLOY, CallKind.TEST)
 # A performance that reaches its threshold but for the last digits of a float has reached it.
 ROUNDING = 1e-9
-
-
-@dataclass(frozen=True, slots=True)
-class TermTotals:
-    """A contract period so far: hours obligated and available, dollars at the offered price, and events' weight and performance."""
-
-    obligated_h: Any = 0
-    available_h: Any = 0
-    gross_usd: Any = 0
-    event_weight: Any = 0
-    event_done: Any = 0
-
-    def plus(self, other: TermTotals) -> TermTotals:
-        return TermTotals(
-            self.obligated_h + other.obligated_h,
-            self.available_h + other.available_h,
-            self.gross_usd + other.gross_usd,
-            self.event_weight + other.event_weight,
-            self.event_done + other.event_done,
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class Term:
-    """The part of a grid that lies in one contract period: positions [first, last), the hours still ahead of it by time period, and the
-    day the contract period begins: a term's first, or that after its hours were used up and it was renewed."""
-
-    first: int
-    last: int
-    on: date
-    ahead: tuple[float, ...]
-    begins: date
-
-
-@dataclass(frozen=True, slots=True)
-class ErsTest:
-    """A test so far: the beginning of its sustained response, its end (None: not recalled yet), the weight of its intervals and their
-    performance times their weight."""
-
-    started_at: datetime
-    ends_at: datetime | None
-    weight: float
-    done: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ErsMemory(Memory):
-    """The contract period so far.
-
-    term           its first day; None, where it is not known, fits every contract period
-    obligated_h    hours obligated, `available_h` of them available
-    gross_usd      dollars at the offered price
-    event_weight   weight of the events, `event_done` their performance times their weight
-    deployed_h     hours of sustained response
-    used_up        the day its hours were used up
-    tests          by call id, those of the last year, through all contract periods
-    ready_at       when the load must be ready again after the last event that is over
-    """
-
-    term: date | None = None
-    obligated_h: float = 0.0
-    available_h: float = 0.0
-    gross_usd: float = 0.0
-    event_weight: float = 0.0
-    event_done: float = 0.0
-    deployed_h: float = 0.0
-    used_up: date | None = None
-    tests: Mapping[str, ErsTest] = field(default_factory=dict)
-    ready_at: datetime | None = None
 
 
 class ErsTerms(Contract[ErsMemory]):
@@ -168,24 +99,29 @@ class ErsTerms(Contract[ErsMemory]):
         """The hours a term may be deployed."""
         return float(self.figure("ceiling_h.winter" if on.month in WINTER else "ceiling_h.other", on))
 
-    def obligated(self, grid: Grid, market: Market, memory: ErsMemory) -> Sequence[TimePeriod | None]:
+    def obligated(self, grid: Grid, market: Market, memory: ErsMemory, calls: Sequence[Call] = ()) -> Sequence[TimePeriod | None]:
         """The time period each interval is obligated under: none any more after the day a term's hours were used up, unless renewed."""
-        due, used_up = periods_over(self.periods, grid, market), memory.used_up
-        if used_up is None or self.renewal:
-            return due
-        after, end = self.after_use(used_up), self._term(used_up)[1]
-        return [None if after <= day < end else period for day, period in zip(days(grid, market), due, strict=True)]
+        due, on = list(periods_over(self.periods, grid, market)), days(grid, market)
+        for part in self.terms(grid, market, memory, calls):
+            for t in range(part.first, part.last):
+                due[t] = due[t] if on[t] < part.ends else None
+        return due
 
-    def terms(self, grid: Grid, market: Market, memory: ErsMemory) -> list[Term]:
-        """The grid cut at the ends of contract periods."""
-        on = days(grid, market)
-        by_day = {day: self.contract_period(day, memory) for day in dict.fromkeys(on)}
-        spans = [by_day[day] for day in on]
-        cuts = [0, *(t for t in range(1, len(on)) if spans[t] != spans[t - 1]), len(on)]
-        return [
-            Term(a, b, on[a], hours_left(self.periods, grid.intervals[b - 1].end, spans[a][1], market), spans[a][0])
-            for a, b in zip(cuts, cuts[1:], strict=False)
-        ]
+    def terms(self, grid: Grid, market: Market, memory: ErsMemory, calls: Sequence[Call] = ()) -> list[Term]:
+        """The grid cut at the ends of contract periods, of which deployments among `calls` may end one."""
+        on, deployed_h = days(grid, market), self.deployed_h(calls, grid)
+        cuts = [0, *(t for t in range(1, len(on)) if on[t] != on[t - 1]), len(on)]
+        parts: list[Term] = []
+        for a, b in zip(cuts, cuts[1:], strict=False):
+            begins, ends = self.contract_period(on[a], memory)
+            memory = self.recalled(memory, begins)
+            memory = replace(memory, deployed_h=memory.deployed_h + float(deployed_h[a:b].sum()))
+            if memory.used_up is None and memory.deployed_h >= self.ceiling_h(on[a]):
+                memory = replace(memory, used_up=on[a])
+                ends = self.after_use(on[a])
+            first = parts.pop().first if parts and parts[-1].begins == begins else a
+            parts.append(Term(first, b, begins, ends, memory.used_up, ()))
+        return [replace(p, ahead=hours_left(self.periods, grid.intervals[p.last - 1].end, p.ends, market)) for p in parts]
 
     def contract_period(self, on: date, memory: ErsMemory) -> tuple[date, date]:
         """The contract period of a day, [first, last): the term, or the part of it before or after its hours were used up."""
@@ -248,9 +184,18 @@ class ErsTerms(Contract[ErsMemory]):
     def _ready_again(self, recall: datetime) -> datetime:
         return recall + timedelta(hours=float(self.figure("return_h", recall.date())))
 
-    def events(self, calls: Sequence[Call], kind: CallKind, grid: Grid) -> list[Interval]:
-        found = [self.sustained(c, grid.end) for c in calls_in_force(calls, self.name) if c.kind is kind]
-        return [span for span in found if span is not None and span.overlaps(grid.over)]
+    def deployments(self, calls: Sequence[Call], over: Interval) -> list[Interval]:
+        """The sustained responses to deployments in an interval; those that overlap are one."""
+        found = [self.sustained(c, over.end) for c in calls_in_force(calls, self.name) if c.kind is CallKind.DEPLOY]
+        return merged(span for span in found if span is not None and span.overlaps(over))
+
+    def deployed_h(self, calls: Sequence[Call], grid: Grid) -> NDArray[np.float64]:
+        """Hours of sustained response to deployments in each interval, shape (n,)."""
+        hours = np.zeros(len(grid))
+        for inside in shares(self.deployments(calls, grid.over), grid.intervals):
+            for t, seconds, _ in inside:
+                hours[t] += seconds / 3600.0
+        return hours
 
     def failed_tests(self, tests: Iterable[ErsTest], at: datetime) -> int:
         """Failed tests in a row, the last of them ended by an instant, in the days before it that count."""
@@ -275,13 +220,13 @@ class ErsTerms(Contract[ErsMemory]):
 
     # --- what a contract period is worth -----------------------------------------------------------------------------------------------
 
-    def recalled(self, memory: ErsMemory, part: Term) -> ErsMemory:
-        """The memory of a contract period: nothing but events that are over where it speaks of another one."""
-        if memory.term in (None, part.begins):
-            return memory
-        return ErsMemory(load_before_mw=memory.load_before_mw, tests=memory.tests, ready_at=memory.ready_at)
+    def recalled(self, memory: ErsMemory, begins: date) -> ErsMemory:
+        """The memory of the contract period that begins on a day: nothing but events that are over where it speaks of another one."""
+        if memory.term in (None, begins):
+            return replace(memory, term=begins)
+        return ErsMemory(term=begins, load_before_mw=memory.load_before_mw, tests=memory.tests, ready_at=memory.ready_at)
 
-    def before(self, memory: ErsMemory, number: Any) -> TermTotals:
+    def so_far(self, memory: ErsMemory, number: Any) -> TermTotals:
         totals = memory.obligated_h, memory.available_h, memory.gross_usd, memory.event_weight, memory.event_done
         return TermTotals(*map(number, totals))
 

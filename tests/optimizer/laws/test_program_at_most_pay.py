@@ -63,17 +63,17 @@ def test_promise_is_at_most_pay(kind):
     random_cases.each(range(6), lambda seed: law_holds(kind, seed))
 
 
-# Markets in which the law is broken and the cause is not known yet: ERS says a few dollars more than its bill pays, and one plan with
-# a transmission charge misses its certificate (gap 1.2e-7). Every other market is held.
-NOT_EXPLAINED = {"ers": (411, 483), "transmission": (105,)}
+@pytest.mark.parametrize(("kind", "seed"), [("ers", 411), ("ers", 483), ("transmission", 105)])
+def test_markets_that_broke_the_law_before(kind, seed):
+    """Deployments that use up the hours of an ERS term; and costs that are small beside the weight of a broken instruction."""
+    law_holds(kind, seed)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
 @pytest.mark.parametrize("kind", OFFERED)
 def test_promise_is_at_most_pay_in_five_hundred_markets(kind):
-    seeds = (seed for seed in range(MARKETS) if seed not in NOT_EXPLAINED.get(kind, ()))
-    random_cases.each(seeds, lambda seed: law_holds(kind, seed))
+    random_cases.each(range(MARKETS), lambda seed: law_holds(kind, seed))
 
 
 @pytest.mark.parametrize("kind", OFFERED)

@@ -17,7 +17,7 @@ from optimizer.domain.site import GroupNow, Hall, Meter, Overhead, Scope, Site, 
 from optimizer.obligations.ancillary.contract import Ancillary
 from optimizer.obligations.block import Block, SellBack
 from optimizer.obligations.ers.contract import Ers
-from optimizer.obligations.ers.terms import ErsMemory
+from optimizer.obligations.ers.memory import ErsMemory
 from optimizer.obligations.forward import Forward
 from optimizer.obligations.hashing import Hashing
 from optimizer.obligations.hosting import Hosting
@@ -165,7 +165,7 @@ def emergency(s: Sketch) -> None:
     start = grid.intervals[int(s.rng.integers(1, len(grid) - 2))].start
     end = start + timedelta(minutes=int(s.rng.integers(10, 150)))
     told = replace(fixtures.call("ers", start, end, mw_cap=base), notice_at=start - timedelta(minutes=30))
-    past = ErsMemory(obligated_h=5000.0, available_h=5000.0, gross_usd=1000.0)
+    past = ErsMemory(obligated_h=5000.0, available_h=5000.0, gross_usd=1000.0, worth_usd=1000.0)
     s.state = replace(s.state, calls=(told,), memory={"ers": past})
     s.oracle.event(s.oracle.behind("far"), base, [over.start < end and start < over.end for over in grid.intervals])
     s.oracle.usd.append(mw * usd * float(sum(grid.hours)))

@@ -18,7 +18,7 @@ from optimizer.domain.site import GroupNow, Mode
 from optimizer.domain.time_periods import TimePeriod, holidays, period_at
 from optimizer.obligations.ers.calendar import hours_left, term
 from optimizer.obligations.ers.contract import Ers
-from optimizer.obligations.ers.terms import ErsMemory, ErsTest
+from optimizer.obligations.ers.memory import ErsMemory, ErsTest
 from optimizer.obligations.hashing import Hashing
 from optimizer.obligations.plant import Plant
 from optimizer.obligations.power import Power
@@ -105,9 +105,10 @@ def test_ex4_poor_availability_too():
         (part,) = contract.terms(quiet, Market.ERCOT, memory["ers"])
         from optimizer.domain.money import decimal
 
-        worth = contract.worth(part, contract.before(memory["ers"], decimal), False)
+        worth = contract.worth(part, contract.so_far(memory["ers"], decimal), False)
         assert worth.quantize(D("0.01")) == D(paid)
-        assert settle((contract,), after).lines == ()
+        paid_before = {"ers": replace(memory["ers"], worth_usd=float(worth))}
+        assert settle((contract,), replace(after, memory=paid_before)).net_usd == 0
 
 
 def test_availability_counts_intervals_of_the_whole_term():
@@ -139,7 +140,7 @@ def test_days_add_up_to_their_term():
     assert memory.deployed_h == pytest.approx(1 + 42.5 / 60)
     assert (memory.term, memory.obligated_h) == (date(2026, 6, 1), 488 - 2), "from the dispatch at 15:07 on nothing of the day counts"
     later = contract.terms(Grid.regular(OCTOBER, OCTOBER + timedelta(hours=1), 15), Market.ERCOT, memory)[0]
-    assert not contract.recalled(memory, later).obligated_h, "a new term begins from nothing"
+    assert not contract.recalled(memory, later.begins).obligated_h, "a new term begins from nothing"
 
 
 def ending(days):

@@ -15,7 +15,7 @@ from markets.grid import Grid, Market, OperatingDay
 from optimizer.domain.actuals import Actuals
 from optimizer.domain.time_periods import TimePeriod
 from optimizer.obligations.ers.contract import Ers
-from optimizer.obligations.ers.terms import ErsMemory, ErsTest
+from optimizer.obligations.ers.memory import ErsMemory, ErsTest
 from tests import independent_service_bill as services
 from tests.independent_contract_bill import Days
 from tests.optimizer import random_cases
@@ -146,6 +146,52 @@ def test_hours_used_up_settle_the_term_with_their_day():
     total = sum((line.amount_usd for lines in found for line in lines), D(0))
     share = D(repr(memory.available_h)) / D(repr(memory.obligated_h))
     assert share < D("0.85") and total == pytest.approx(D(6 * 8 * 40) * D("7.25") * share * share, abs=D("1e-9"))
+
+
+def settled(whole, cuts, memory=None):
+    found, memory = pieces(whole, cuts, memory)
+    return sum((line.amount_usd for lines in found for line in lines), D(0)), memory
+
+
+def test_days_that_nobody_ran_leave_the_sum_of_the_others():
+    """Away for a tenth of all hours before an outage of 20 days: no statement is made of those days, and the rest of the term adds up to
+    its pay by the hours that were run."""
+    load = [44.0] * len(TERM)
+    afternoons = [t for t, over in enumerate(TERM.intervals) if over.start.astimezone(Market.ERCOT.tz).hour in HOURS]
+    for t in afternoons[:192]:
+        load[t] = 3.0
+    days = by_operating_day()
+    whole = real(load, ())
+    first, memory = settled(whole, days[:21])
+    second, memory = settled(whole, days[40:], memory)
+    run = 20 + len(days) - 41
+    share = D(run * 8 - 48) / D(run * 8)
+    assert D("0.85") < share < D("0.95") and memory.obligated_h == run * 8
+    assert first + second == pytest.approx(D(run * 8 * 40) * D("7.25") * share, abs=D("1e-9"))
+
+
+def test_deployments_that_overlap_are_one():
+    """One event that reaches the site twice, as two calls of which the second lasts longer: its hours and its performance count once."""
+    at = datetime(2026, 10, 5, 19, tzinfo=UTC)
+    load = down(at, 2, [44.0] * len(TERM))
+    once = real(load, (called(CallKind.DEPLOY, at, 3, "a"),))
+    twice = replace(once, calls=(called(CallKind.DEPLOY, at, 2, "b"), *once.calls))
+    (usd, memory), (same_usd, same) = settled(once, by_operating_day()), settled(twice, by_operating_day())
+    assert (memory.deployed_h, memory.event_weight, memory.event_done) == (2.5, 10.0, 6.0)
+    assert (same_usd, same) == (usd, memory)
+
+
+def test_an_event_over_the_end_of_a_term_counts_in_both_by_its_intervals():
+    """30 September 23:00 to 1 October 02:00: down before midnight, up after it. The old term is paid in full, the new one loses its pay."""
+    grid = Grid.regular(FIRST - 24 * HOUR, FIRST + 48 * HOUR, 15)
+    always = TimePeriod(name="always", months=tuple(range(1, 13)), hours=tuple(range(24)))
+    ours = with_market_rules(Ers(product="ERS-30", mw=40.0, max_base_load_mw=4.0, usd_per_mw_hour=7.25, periods=(always,)))
+    call = called(CallKind.DEPLOY, FIRST - HOUR, 3, "e1")
+    load = [4 if FIRST - HOUR <= over.start < FIRST else 44 for over in grid.intervals]
+    whole = actuals(site(group("g", rigs=15_000)), grid, {"g": [D(v) / 4 for v in load]}, {POINT: ["0"] * len(grid)}, calls=(call,))
+    day_usd = D(24 * 40) * D("7.25")
+    (cut,) = [line for line in ours.settle(whole) if line.charge_type == "ers_factors"]
+    assert (cut.over.start, cut.amount_usd) == (FIRST, -2 * day_usd)
 
 
 def adds_up(seed):

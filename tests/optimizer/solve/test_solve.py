@@ -171,6 +171,14 @@ def test_the_certificate_rejects_a_solution_that_is_not_optimal():
     assert certificate(a, found.x, found.dual * 0.0) > 1e-3
 
 
+def test_costs_as_small_as_the_solvers_tolerance_are_still_solved():
+    """A column that saves 9e-8 a unit: HiGHS takes less than 1e-7 for nothing and leaves it at its lower bound."""
+    a = program(2, n=8).arrays()
+    small = replace(a, cost=np.where(a.upper - a.lower < 1e3, -9e-8, 0.0), integer=np.zeros_like(a.integer))
+    found = Session().run(small)
+    assert found.status == OPTIMAL and found.gap <= 1e-9
+
+
 def test_infeasible_is_reported_and_the_session_stays_usable():
     session = Session()
     a = program(2, n=8).arrays()
