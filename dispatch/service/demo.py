@@ -15,13 +15,14 @@ from pathlib import Path
 from typing import Any
 
 from dispatch.rigs.dialects import dialect_and_wire_model
-from dispatch.rigs.driver_sections import ListedSettings, driver_settings
+from dispatch.rigs.driver_sections import CpuMinerSettings, ListedSettings, driver_settings
 from dispatch.rigs.wire import PORT, PORTS
 from dispatch.site_file.sections import FixedHash, SyntheticPrices
 from dispatch.site_file.setup import Setup
 from markets.facts import Price, PriceMarket
 from markets.hashmath import breakeven_usd_per_mwh
 from markets.sources.synthetic import SyntheticSource
+from optimizer.domain.site import RigGroup
 
 # Share of the rigs' own breakeven that is left after overhead, adders and pool fee.
 MARGIN = 0.75
@@ -46,18 +47,18 @@ async def demo_start(setup: Setup, now: datetime) -> datetime:
 def needs_simulated_rigs(setup: Setup) -> bool:
     """Whether the site's rigs have to be simulated: its market is synthetic and all rigs are at loopback addresses on which nothing
     listens yet."""
-    drivers = [(group, driver_settings(setup, group.name)) for group in setup.site.groups]
-    local = [(group, driver) for group, driver in drivers if isinstance(driver, ListedSettings) and _is_loopback(driver)]
-    if not isinstance(setup.prices, SyntheticPrices) or len(local) < len(drivers):
-        return False
-    firsts = [
-        (driver.addresses(setup, group)[0], PORTS[dialect_and_wire_model(group.model, driver.dialect)[0]][0]) for group, driver in local
-    ]
-    return all(_is_free(*first) for first in firsts)
+    firsts = [_first_loopback_rig(setup, group) for group in setup.site.groups]
+    return isinstance(setup.prices, SyntheticPrices) and all(first is not None and _is_free(*first) for first in firsts)
 
 
-def _is_loopback(driver: ListedSettings) -> bool:
-    return driver.subnet is not None and ipaddress.IPv4Network(driver.subnet).is_loopback
+def _first_loopback_rig(setup: Setup, group: RigGroup) -> tuple[str, int] | None:
+    """Where the first rig of a group listens; None where its rigs are not at loopback addresses."""
+    driver = driver_settings(setup, group.name)
+    if isinstance(driver, CpuMinerSettings):
+        return (driver.host, driver.port) if driver.host.startswith("127.") else None
+    if not isinstance(driver, ListedSettings) or driver.subnet is None or not ipaddress.IPv4Network(driver.subnet).is_loopback:
+        return None
+    return driver.addresses(setup, group)[0], PORTS[dialect_and_wire_model(group.model, driver.dialect)[0]][0]
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,22 +8,24 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from dispatch.clock import wall_s
-from dispatch.sim.hashing import LANES, search
+from dispatch.sim.hashing import BATCH, fastest_search
 from dispatch.sim.share_difficulty import target_of
-from dispatch.sim.stratum import EXTRANONCE2_BYTES, MiningJob
+from dispatch.sim.stratum import MiningJob
 
 SPAN_S = 0.05
 NONCES = 2**32
+FIRST_HASHES_PER_S = 1e5
 # A pace is measured over at most this long, and never across an instant at which it was changed.
 WINDOW_S = 2.0
 
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """A job with what its connection adds to it."""
+    """A job with what its connection adds to it; `extranonce2_bytes` is the length the pool asked for."""
 
     job: MiningJob
     extranonce1: str
+    extranonce2_bytes: int
     difficulty: float
 
 
@@ -40,7 +42,8 @@ class Hasher:
         self._since_s = wall_s()
         self._done: list[tuple[float, int]] = []
         self._lock, self._changed, self._over = threading.Lock(), threading.Event(), False
-        search(bytes(76), 0, LANES, 0)  # compiled before anybody waits for it
+        self._search = fastest_search()
+        self._search(bytes(76), 0, BATCH, 0)  # compiled before anybody waits for it
         self._thread = threading.Thread(target=self._run, daemon=True, name="hasher")
         self._thread.start()
 
@@ -85,6 +88,8 @@ class Hasher:
     def _run(self) -> None:
         current: Work | None = None
         extranonce2, nonce, due_s = "", NONCES, wall_s()
+        # What this machine hashes in a second: a span is never longer than SPAN_S, whatever the pace, so that a stop is heeded.
+        most_per_s = FIRST_HASHES_PER_S
         while not self._over:
             mhs, work = self._mhs, self._work
             if mhs <= 0 or work is None:
@@ -92,13 +97,15 @@ class Hasher:
                 self._changed.clear()
                 due_s = wall_s()
                 continue
-            nonces = max(1, round(mhs * 1e6 * SPAN_S / LANES)) * LANES
+            nonces = max(1, round(min(mhs * 1e6, most_per_s) * SPAN_S / BATCH)) * BATCH
             if work is not current or nonce + nonces > NONCES:
-                current, nonce, extranonce2 = work, 0, secrets.token_hex(EXTRANONCE2_BYTES)
+                current, nonce, extranonce2 = work, 0, secrets.token_hex(work.extranonce2_bytes)
                 prefix, target = work.job.header(work.extranonce1, extranonce2), target_of(work.difficulty)
-            for hit in search(prefix, nonce, nonces, target):
+            began_s = wall_s()
+            for hit in self._search(prefix, nonce, nonces, target):
                 self._found(work.job.id, extranonce2, work.job.ntime, f"{hit:08x}")
             nonce += nonces
+            most_per_s = nonces / max(wall_s() - began_s, 1e-4)
             with self._lock:
                 if mhs == self._mhs:
                     self._done.append((wall_s(), nonces))

@@ -21,7 +21,7 @@ from dispatch.clock import wall_s
 from dispatch.sim import stratum
 from dispatch.sim.hasher import Hasher, Work
 from dispatch.sim.share_difficulty import HASHES_PER_DIFF
-from dispatch.sim.stratum import MAX_LINE, MiningJob, StratumError
+from dispatch.sim.stratum import MAX_LINE, MiningJob
 
 SHARES_WINDOW_S = 10.0
 RETRY_S = 1.0
@@ -36,7 +36,7 @@ class HashRig:
         self._shares: deque[tuple[float, float]] = deque()
         self._refused = 0
         self._asked: dict[int, float] = {}
-        self._extranonce1, self._difficulty, self._number = "", 1.0, 2
+        self._extranonce1, self._extranonce2_bytes, self._difficulty, self._number = "", 0, 1.0, 2
         self._writer: asyncio.StreamWriter | None = None
         self._loop = asyncio.get_running_loop()
         self.hasher = Hasher(self._found)
@@ -92,12 +92,9 @@ class HashRig:
             case "mining.set_difficulty":
                 self._difficulty = float(params[0])
             case "mining.notify":
-                self.hasher.give(Work(MiningJob.of(params), self._extranonce1, self._difficulty))
+                self.hasher.give(Work(MiningJob.of(params), self._extranonce1, self._extranonce2_bytes, self._difficulty))
             case None if document.get("id") == 1:
-                try:
-                    self._extranonce1 = str(document["result"][1])
-                except (LookupError, TypeError):
-                    raise StratumError("no subscription") from None
+                self._extranonce1, self._extranonce2_bytes = stratum.subscription(document)
             case None if (worth := self._asked.pop(document.get("id") or 0, None)) is not None:
                 if document.get("result") is True:
                     self._shares.append((wall_s(), worth))

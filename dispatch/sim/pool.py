@@ -13,7 +13,7 @@ from typing import Any
 
 from dispatch.sim import stratum
 from dispatch.sim.share_difficulty import digest, target_of
-from dispatch.sim.stratum import EXTRANONCE2_BYTES, MiningJob, PoolRefusal, StratumError
+from dispatch.sim.stratum import MiningJob, PoolRefusal, StratumError
 
 DIFFICULTY = 1e-6
 JOB_EVERY_S = 30.0
@@ -22,8 +22,8 @@ JOB_EVERY_S = 30.0
 class Pool:
     """What has been handed out and what came back. `accepted` sums the difficulty of taken shares by worker; `refused` counts by reason."""
 
-    def __init__(self, difficulty: float = DIFFICULTY) -> None:
-        self.difficulty = difficulty
+    def __init__(self, difficulty: float = DIFFICULTY, extranonce2_bytes: int = 4) -> None:
+        self.difficulty, self.extranonce2_bytes = difficulty, extranonce2_bytes
         self.accepted: dict[str, float] = defaultdict(float)
         self.refused: dict[PoolRefusal, int] = defaultdict(int)
         self._numbers = itertools.count(1)
@@ -54,6 +54,8 @@ class Pool:
             return PoolRefusal.JOB_NOT_FOUND
         if share in self._accepted:
             return PoolRefusal.DUPLICATE
+        if len(extranonce2) != 2 * self.extranonce2_bytes:
+            return PoolRefusal.OTHER
         try:
             tail = struct.pack("<I", int(nonce, 16))
         except (ValueError, struct.error):
@@ -76,7 +78,9 @@ class _Miner:
         """The pool's answer to a message."""
         id_, method, params = document.get("id"), document.get("method"), document.get("params") or []
         if method == "mining.subscribe":
-            return stratum.answer(id_, [[["mining.set_difficulty", "d"], ["mining.notify", "n"]], self._extranonce1, EXTRANONCE2_BYTES])
+            return stratum.answer(
+                id_, [[["mining.set_difficulty", "d"], ["mining.notify", "n"]], self._extranonce1, self._pool.extranonce2_bytes]
+            )
         if method == "mining.authorize" and params:
             self._workers.add(str(params[0]))
             return stratum.answer(id_, True) + stratum.notice("mining.set_difficulty", [self._pool.difficulty]) + self.work()

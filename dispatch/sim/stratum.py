@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any
 
-EXTRANONCE2_BYTES = 4
+MOST_EXTRANONCE2_BYTES = 16
 MAX_LINE = 16_384
 
 
@@ -99,6 +99,17 @@ def answer(id_: Any, result: Any) -> bytes:
 def refused(id_: Any, why: PoolRefusal, text: str) -> bytes:
     """Pool: no."""
     return line(id=id_, result=None, error=[int(why), text, None])
+
+
+def subscription(document: Mapping[str, Any]) -> tuple[str, int]:
+    """Client: extranonce1, and how many bytes extranonce2 must have, of the answer to `mining.subscribe`. Raises StratumError."""
+    try:
+        _, extranonce1, size = document["result"][:3]
+        if not 0 < int(size) <= MOST_EXTRANONCE2_BYTES:
+            raise ValueError(size)
+        return str(extranonce1), int(size)
+    except (LookupError, TypeError, ValueError):
+        raise StratumError("no subscription") from None
 
 
 def parse(data: bytes) -> Mapping[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -94,6 +95,22 @@ async def test_groups_whose_rigs_do_not_answer_raise_an_alert_until_they_do() ->
     fleet.reachable = {"a-old": 40, "b-new": 20}
     state = state.after(await observer.observe(NOON + HOUR, state), 2)
     assert not state.alerts
+
+
+async def test_rigs_asleep_at_the_first_start_that_are_not_woken_raise_an_alert_that_says_why() -> None:
+    class Asleep(Answering):
+        def snapshot(self, at: datetime) -> dict[str, GroupSeen]:
+            return {name: replace(seen, changed={"sleep": "0-39"}) for name, seen in super().snapshot(at).items()}
+
+    for wakes, alerts in (("ours", 1), ("all", 0)):
+        setup = small()
+        setup = replace(setup, site=setup.site.model_copy(update={"wakes": wakes}))
+        state, observer = State.start(setup, setup_from_document), observer_of(fleet=Asleep(**{"a-old": 40, "b-new": 40}))
+        for n in (1, 2):
+            state = state.after(await observer.observe(NOON, state), n)
+        assert len(state.alerts) == alerts
+        if alerts:
+            assert "rigs of a-old, b-new sleep" in state.alerts[RIGS] and 'wakes = "all"' in state.alerts[RIGS]
 
 
 async def test_a_live_source_gets_the_journals_prices_before_it_is_asked_and_is_closed_at_the_end() -> None:

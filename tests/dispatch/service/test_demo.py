@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import socket
+from dataclasses import replace
 
 from dispatch.rigs.wire import PORT
-from dispatch.service.demo import hold_addresses
+from dispatch.service.demo import hold_addresses, needs_simulated_rigs
 from dispatch.site_file.defaults import DEMO_SITE, default_file
 from dispatch.site_file.load import load_site_file
 from dispatch.site_file.setup import Setup
@@ -37,3 +38,12 @@ def test_a_demonstration_avoids_addresses_at_which_something_else_listens() -> N
         first.hold.close()
         with (second := hold_addresses(path)).hold:
             assert not set(at) & set(subnets_of(load_site_file(path, second.sections)))
+
+
+def test_a_site_of_loopback_rigs_that_hash_on_a_cpu_is_served() -> None:
+    path = default_file(DEMO_SITE)
+    with (held := hold_addresses(path)).hold:
+        setup = load_site_file(path, held.sections)
+    assert needs_simulated_rigs(setup)
+    elsewhere = [g.model_copy(update={"driver": {**g.driver, "host": "10.0.0.2"}}) if g.name == "a-cpu" else g for g in setup.site.groups]
+    assert not needs_simulated_rigs(replace(setup, site=setup.site.model_copy(update={"groups": tuple(elsewhere)})))

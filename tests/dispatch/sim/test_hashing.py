@@ -15,7 +15,8 @@ import pytest
 from dispatch.clock import WallClock
 from dispatch.rigs.cpu_miner import CpuMinerDriver
 from dispatch.sim import stratum
-from dispatch.sim.hashing import search
+from dispatch.sim.hashing import Search, search
+from dispatch.sim.numba_kernel import search as compiled_search
 from dispatch.sim.pool import Pool, pooling
 from dispatch.sim.share_difficulty import HASHES_PER_DIFF, digest, target_of
 from dispatch.sim.stratum import MiningJob, PoolRefusal, StratumError
@@ -35,7 +36,8 @@ CPU = RigGroup(
 )  # fmt: skip
 
 
-def test_the_kernel_finds_the_genesis_block() -> None:
+@pytest.mark.parametrize("search", [search, compiled_search], ids=["hashlib", "numba"])
+def test_a_search_finds_the_genesis_block(search: Search) -> None:
     first = GENESIS_NONCE // 16 * 16 - 160
     assert search(GENESIS, first, 320, target_of(1.0)) == [GENESIS_NONCE]
     assert (
@@ -43,7 +45,8 @@ def test_the_kernel_finds_the_genesis_block() -> None:
     )
 
 
-def test_the_kernel_finds_what_hashlib_finds() -> None:
+@pytest.mark.parametrize("search", [search, compiled_search], ids=["hashlib", "numba"])
+def test_a_search_finds_every_share(search: Search) -> None:
     prefix, target = hashlib.sha512(b"a header").digest() + b"twelve bytes", target_of(1e-6)
     slow = [n for n in range(1 << 15) if digest(prefix + struct.pack("<I", n)) <= target]
     assert search(prefix, 0, 1 << 15, target) == slow and len(slow) > 2
@@ -79,6 +82,20 @@ def test_a_pool_takes_a_share_once_and_only_for_work_it_gave() -> None:
     assert pool.judge(*share[:3], "00000002", *share[4:]) is PoolRefusal.JOB_NOT_FOUND
 
 
+def test_a_pool_that_asks_for_a_longer_extranonce_refuses_a_short_one() -> None:
+    pool = Pool(difficulty=1e-7, extranonce2_bytes=8)
+    job = pool.new_job()
+    for extranonce2, reason in (("00000001", PoolRefusal.OTHER), ("0000000000000001", None)):
+        nonce = search(job.header("aabbccdd", extranonce2), 0, 1 << 13, target_of(pool.difficulty))[0]
+        assert pool.judge("aabbccdd", "w", job.id, extranonce2, job.ntime, f"{nonce:08x}") is reason
+
+
+@pytest.mark.parametrize("result", [None, [], [[], "aa"], [[], "aa", 0], [[], "aa", 17], [[], "aa", "x"], [[], "aa", None]])
+def test_a_subscription_without_a_usable_extranonce_length_is_none(result: object) -> None:
+    with pytest.raises(StratumError):
+        stratum.subscription({"id": 1, "result": result})
+
+
 async def test_a_client_that_breaks_the_protocol_is_disconnected() -> None:
     async with pooling(Pool(), HOST, POOL_PORT + 1):
         for nonsense in (b"GET / HTTP/1.1\r\n\r\n", b"[1,2]\n", b"x" * (stratum.MAX_LINE + 10) + b"\n"):
@@ -94,9 +111,9 @@ async def test_a_client_that_breaks_the_protocol_is_disconnected() -> None:
         writer.close()
 
 
-@pytest.fixture
-async def mining() -> AsyncIterator[Pool]:
-    pool = Pool(difficulty=2e-7)
+@pytest.fixture(params=[4, 8], ids=["extranonce2 of 4 bytes", "of 8 bytes"])
+async def mining(request: pytest.FixtureRequest) -> AsyncIterator[Pool]:
+    pool = Pool(difficulty=2e-7, extranonce2_bytes=request.param)
     async with pooling(pool, HOST, POOL_PORT):
         rig = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "dispatch.sim.hashrig", HOST, str(PORT), HOST, str(POOL_PORT), "w", stdout=asyncio.subprocess.PIPE
