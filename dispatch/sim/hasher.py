@@ -8,8 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from dispatch.clock import wall_s
-from dispatch.sim.hashing import BATCH, fastest_search
-from dispatch.sim.share_difficulty import target_of
+from dispatch.sim.hashing import fastest_search
+from dispatch.sim.share_difficulty import BATCH, target_of
 from dispatch.sim.stratum import MiningJob
 
 SPAN_S = 0.05

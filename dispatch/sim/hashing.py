@@ -13,8 +13,6 @@ from collections.abc import Callable
 # What `search` takes: the first 76 bytes of a header, the first nonce, how many (a multiple of BATCH), and the target.
 Search = Callable[[bytes, int, int, int], list[int]]
 
-BATCH = 16
-
 
 def search(prefix: bytes, first: int, nonces: int, target: int) -> list[int]:
     """The nonces in [first, first + nonces) with which a header of these 76 bytes hashes to at most `target`."""

@@ -14,8 +14,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from dispatch.sim.hashing import BATCH
-from dispatch.sim.share_difficulty import digest
+from dispatch.sim.share_difficulty import BATCH, digest
 
 Words = NDArray[np.uint32]
 

@@ -7,6 +7,8 @@ import hashlib
 # The target of difficulty 1; 2^32 hashes on average find a share of it.
 DIFF_1 = 0xFFFF << 208
 HASHES_PER_DIFF = 2.0**32
+# Nonces are searched in multiples of this: a compiled search hashes so many at a time.
+BATCH = 16
 
 
 def digest(header: bytes) -> int:
