@@ -19,6 +19,7 @@ class Days:
     meters   by group: meter, settlement point, loss factor
     full_mw  by group: all of its rigs at full power
     made     MWh of the contract's own generator
+    others   by contract: the dollars each interval adds to the pay of those that a share or a tax is taken of
     calls    dicts with the fields of a call and datetimes; awards likewise
     """
 
@@ -36,6 +37,7 @@ class Days:
     reserve: Mapping[str, Numbers] = field(default_factory=dict)
     memory: Mapping[str, Any] = field(default_factory=dict)
     made: Numbers = ()
+    others: Mapping[str, Numbers] = field(default_factory=dict)
 
     @property
     def times(self) -> range:
@@ -254,6 +256,28 @@ def fixed_charges(d: Days, c: Mapping[str, Any], names: Sequence[str]) -> F:
     return usd
 
 
+def parts(d: Days, rates: Sequence[Mapping[str, Any]], t: int, part: Callable[[Mapping[str, Any], str, F], F]) -> F:
+    """The parts of an interval's dollars that the newest rate of the day takes. A contract with one charge type goes by that."""
+    in_force = [r for r in rates if date.fromisoformat(str(r["from"])) <= d.local(t).date()]
+    return sum((part(in_force[-1], name, usd[t]) for name, usd in d.others.items()), F(0)) if in_force else F(0)
+
+
+def revenue_share(d: Days, c: Mapping[str, Any], names: Sequence[str]) -> F:
+    def kept(rate: Mapping[str, Any], name: str, usd: F) -> F:
+        shares = {key.split("/")[0]: share for key, share in sorted(rate["shares"].items())}  # CONTRACT/CHARGE_TYPE comes last
+        return -frac(shares.get(name, 0.0)) * usd
+
+    return sum((parts(d, c["rates"], t, kept) for t in d.times), F(0))
+
+
+def percentage_tax(d: Days, c: Mapping[str, Any], names: Sequence[str]) -> F:
+    def due(rate: Mapping[str, Any], name: str, usd: F) -> F:
+        sign = (name in [key.split("/")[0] for key in rate["charges"]]) - (name in rate["receipts"])
+        return sign * frac(rate["percent"]) / 100 * (1 - frac(rate["exempt_share"])) * usd
+
+    return sum((parts(d, c["rates"], t, due) for t in d.times), F(0))
+
+
 RECKONED: dict[str, Book] = {
     "fixed_charges": fixed_charges,
     "block": block,
@@ -261,6 +285,8 @@ RECKONED: dict[str, Book] = {
     "hashing": hashing,
     "hosting": hosting,
     "power": power,
+    "percentage_tax": percentage_tax,
     "pra": pra,
+    "revenue_share": revenue_share,
     "transmission": transmission,
 }

@@ -11,6 +11,7 @@ from markets.grid import Grid
 from markets.outlook import PeakWindow
 from optimizer.domain.generator import Generator
 from optimizer.domain.memory import Memory
+from optimizer.domain.money import Line, UnknownCharge
 from optimizer.domain.site import Site
 
 
@@ -32,6 +33,8 @@ class Actuals:
     reserve_price   by product, real time, usd_per_mw_h; an award's own price comes before it
     generated_mwh   by contract of a generator: made at its meter, before the meter's loss factor
     generators      by meter: what the book's contracts generate there; `settle` fills it
+    billed          by contract name: its lines, for the contracts that charge on them (`charged_on`); `settle` fills it
+    unknown         the same of its charges whose amount is unknown
     gaps            positions of the intervals that every contract leaves out: those that nobody ran, to which `settle` adds those in which
                     something is unknown (gaps.py)
     """
@@ -53,4 +56,6 @@ class Actuals:
     reserve_price: Mapping[str, Sequence[Decimal]] = field(default_factory=dict)
     generated_mwh: Mapping[str, Sequence[Decimal]] = field(default_factory=dict)
     generators: Mapping[str, tuple[Generator, ...]] = field(default_factory=dict)
+    billed: Mapping[str, tuple[Line, ...]] = field(default_factory=dict)
+    unknown: Mapping[str, tuple[UnknownCharge, ...]] = field(default_factory=dict)
     gaps: frozenset[int] = frozenset()

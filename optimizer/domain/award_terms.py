@@ -3,12 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from optimizer.domain.deployments import BASELINE
-from optimizer.domain.obligation import AwardTerms
 from optimizer.domain.reserve_awards import DAY_AHEAD, ENERGY, REAL_TIME
 from optimizer.domain.site import Scope, Site, meters_in, most_load_mw
+
+
+@dataclass(frozen=True, slots=True)
+class AwardTerms:
+    """What awards of one product a contract takes.
+
+    markets    of "DAM" (day-ahead), "RT" (real time) and "SASM" (supplemental)
+    most_mw    the most that can be awarded, MW
+    most_of    what sets that limit, in words
+    price_at   the settlement point whose day-ahead energy price pays it; None: the clearing price of the product, or no price at all
+    """
+
+    markets: tuple[str, ...]
+    most_mw: float
+    most_of: str
+    price_at: str | None = None
 
 
 def can_draw(site: Site, scope: Scope) -> tuple[float, str]:

@@ -16,6 +16,7 @@ from markets.facts import Call
 from markets.grid import Interval, Market, OperatingDay
 from markets.outlook import PeakWindow
 from optimizer.domain.actuals import Actuals
+from optimizer.domain.award_terms import AwardTerms
 from optimizer.domain.billed_quantity import BilledQuantity
 from optimizer.domain.calls import called_bounds
 from optimizer.domain.contract_progress import ContractProgress
@@ -24,7 +25,7 @@ from optimizer.domain.generator import Generator
 from optimizer.domain.market_rules import Dated
 from optimizer.domain.memory import Memory
 from optimizer.domain.money import Finding, Line, UnknownCharge
-from optimizer.domain.obligation import AwardTerms, Book, GroupLimit, SiteFault, StopPrice, Taken
+from optimizer.domain.obligation import Book, GroupLimit, SiteFault, StopPrice, Taken
 from optimizer.domain.quantities import ActualQuantities, lines
 from optimizer.domain.shortfall import Shortfall
 from optimizer.domain.site import Scope, Site, Written
@@ -50,6 +51,9 @@ class Contract(Written, Generic[M]):
     _rules: tuple[Dated, ...] = PrivateAttr(default=())
 
     def charges(self, its: Quantities[Any]) -> Iterable[Charge[Any]]:
+        return ()
+
+    def charged_on(self) -> tuple[str, ...]:
         return ()
 
     def unknown_charges(self, actuals: Actuals) -> Iterable[UnknownCharge]:

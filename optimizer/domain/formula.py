@@ -167,6 +167,11 @@ class Quantities(Protocol[V]):
         """Real-time price of reserve, usd_per_mw_h, shape (n,); zero where none is known."""
         ...
 
+    def billed(self, obligation: str) -> tuple[Charge[V], ...]:
+        """What another contract charges and pays, in dollars: a charge of unit "usd" and rate one for each of its own. Only for a contract
+        that names the other in `charged_on`."""
+        ...
+
     def below(self, quantity: V, knots: Rate, slopes: tuple[Rate, ...]) -> V:
         """A piecewise linear amount of `quantity`: `slopes[k]` holds left of `knots[k]` (ascending, one row an interval, one column a
         knot), the last slope right of the last knot, and the amount at quantity zero is zero. Exact when settling; never higher than that

@@ -17,6 +17,7 @@ from markets.facts import Call
 from markets.grid import Interval, Market, OperatingDay
 from markets.outlook import PeakWindow
 from optimizer.domain.actuals import Actuals
+from optimizer.domain.award_terms import AwardTerms
 from optimizer.domain.billed_quantity import BilledQuantity
 from optimizer.domain.contract_progress import ContractProgress
 from optimizer.domain.formula import Bounds, Charge, Quantities
@@ -58,26 +59,16 @@ class SiteFault:
     group: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class AwardTerms:
-    """What awards of one product a contract takes.
-
-    markets    of "DAM" (day-ahead), "RT" (real time) and "SASM" (supplemental)
-    most_mw    the most that can be awarded, MW
-    most_of    what sets that limit, in words
-    price_at   the settlement point whose day-ahead energy price pays it; None: the clearing price of the product, or no price at all
-    """
-
-    markets: tuple[str, ...]
-    most_mw: float
-    most_of: str
-    price_at: str | None = None
-
-
 class WritesCharges(Protocol):
     """Its money as one linear formula, read by the program and by the bill. Default: none."""
 
     def charges(self, its: Quantities[Any]) -> Iterable[Charge[Any]]: ...
+
+
+class ChargesOnOthers(Protocol):
+    """The names of the contracts on whose charges it charges a percentage: it is read after them. Default: none."""
+
+    def charged_on(self) -> tuple[str, ...]: ...
 
 
 class NamesUnknownCharges(Protocol):
@@ -270,7 +261,7 @@ class Obligation(
     WritesCharges, SettlesEnergy, SettlesHash, SettlesGeneration, RunsGenerator, LimitsLoad, StopsAtPrice, WeighsChanges, ForeseesPeaks,
     NeedsSettlementPoints, NeedsReservePrices, TakesAwards, BelongsToMarket, SellsLoad, ExcludesOthers, PromisesReduction, NeedsOwnMeter,
     ProtectsUptime, ChecksSite, FollowsRules, ShowsOptions, RemembersDays, Remembers, KnowsItsMemory, TellsProgress, ReportsFindings,
-    BillsTenant, NamesUnknownCharges, CountsQuantities, GivesReasons, PricesShortfall, FindsShortfalls, Protocol,
+    BillsTenant, ChargesOnOthers, NamesUnknownCharges, CountsQuantities, GivesReasons, PricesShortfall, FindsShortfalls, Protocol,
 ):  # fmt: skip
     """One contract with every ability."""
 

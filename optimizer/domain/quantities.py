@@ -18,6 +18,7 @@ from optimizer.domain import periods as period_sums
 from optimizer.domain import reserve_awards
 from optimizer.domain.actuals import Actuals
 from optimizer.domain.array_types import Numbers, larger, smaller
+from optimizer.domain.billed_lines import charges_of_lines
 from optimizer.domain.calls import calls_in_force
 from optimizer.domain.formula import Charge
 from optimizer.domain.generator import Generator, runs_before
@@ -46,6 +47,7 @@ class ActualQuantities:
     reserve       by product: real-time price of reserve, usd_per_mw_h
     made          by contract of a generator: MWh at its meter, before losses
     behind        by meter: its generators
+    charged       by contract name: its charges in dollars, for the contracts that charge on them
     gaps          positions of the intervals that no contract is billed for
     """
 
@@ -67,6 +69,7 @@ class ActualQuantities:
     awards: tuple[Award, ...] = ()
     made: Mapping[str, Numbers] = field(default_factory=dict)
     behind: Mapping[str, tuple[Generator, ...]] = field(default_factory=dict)
+    charged: Mapping[str, tuple[Charge[Numbers], ...]] = field(default_factory=dict)
     gaps: frozenset[int] = frozenset()
 
     @classmethod
@@ -90,6 +93,7 @@ class ActualQuantities:
             awards=actuals.awards,
             made=Exactly(actuals.generated_mwh),
             behind=actuals.generators,
+            charged={name: charges_of_lines(own, actuals.grid) for name, own in actuals.billed.items()},
             gaps=actuals.gaps,
         )
 
@@ -195,6 +199,9 @@ class ActualQuantities:
         )
         known = told & np.array([usd == usd for usd in price], dtype=bool)  # an award may come without its price
         return np.where(known, price, self.reserve.get(reserve_awards.priced_as(product), self._nothing))
+
+    def billed(self, obligation: str) -> tuple[Charge[Numbers], ...]:
+        return self.charged.get(obligation, ())
 
     def below(self, quantity: Numbers, knots: Numbers, slopes: tuple[Numbers, ...]) -> Numbers:
         """See `Quantities`: each stretch of the quantity times the slope that holds there."""

@@ -72,11 +72,14 @@ class Short:
 
 @dataclass(frozen=True, slots=True)
 class Earned:
-    """A priced line: dollars an interval, positive to the site."""
+    """A priced line: dollars an interval, positive to the site. The last three as in Charge."""
 
     obligation: str
     charge_type: str
     usd: Expr
+    over_period: bool = False
+    carried: Floats | None = None
+    accrued: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)

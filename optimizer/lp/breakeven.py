@@ -9,6 +9,7 @@ import numpy as np
 from optimizer.domain.array_types import Floats
 from optimizer.domain.isolation import PluginFailures
 from optimizer.domain.obligation import Obligation
+from optimizer.domain.other_charges import read_in_order
 from optimizer.domain.quantities import ActualQuantities
 from optimizer.domain.site import SLEEP, Mode, RigGroup, Site
 from optimizer.lp.program import Program
@@ -27,6 +28,7 @@ def breakevens_usd_per_mwh(book: Sequence[Obligation], program: Program) -> dict
     for group in program.site.groups:
         earned = _alone(book, program, free, group, group.full)
         mwh = _more_mw(program, group, group.full) * program.hours * program.site.meter_of[group.name].loss_factor
+        mwh = mwh + _percentages_per_usd(book, program, group)
         found[group.name] = np.asarray(np.divide(earned, mwh, out=np.full(program.n, np.inf), where=mwh > 0))
     for obligation in book:
         for name, stop in obligation.stop_prices(program.site).items():
@@ -47,11 +49,9 @@ def load_at_prices_mw(program: Program, groups: Sequence[str]) -> Floats:
 def net(book: Sequence[Obligation], reader: ActualQuantities) -> Floats:
     """Dollars an interval of every charge, shape (n,). A contract that raises adds nothing: it is named where it shapes or settles."""
     usd, faults = np.zeros(len(reader.grid)), PluginFailures()
-    for obligation in book:
-        with faults.of(obligation):
-            for charge in obligation.charges(reader):
-                if charge.over_period:
-                    continue
+    for _, charges in read_in_order(book, reader, faults, lambda o, its: o.charges(its)):
+        for charge in charges:
+            if not charge.over_period:
                 usd = usd + charge.quantity * charge.rate
     return np.asarray(usd, dtype=np.float64)
 
@@ -68,6 +68,17 @@ def _alone(book: Sequence[Obligation], program: Program, prices: Mapping[str, Fl
     )
     idle = ActualQuantities(where, program.grid, {}, {}, prices, hashprice, settled=program.settled, hashed=program.hashed, peaks=peaks)
     return net(book, up) - net(book, idle)
+
+
+def _percentages_per_usd(book: Sequence[Obligation], program: Program, group: RigGroup) -> Floats:
+    """What taxes and other percentages of its charges cost more, USD, for each dollar that a MWh costs more."""
+    without = [o for o in book if not o.charged_on()]
+    if len(without) == len(book):
+        return np.zeros(program.n)
+    free, dear = ({point: np.full(program.n, usd) for point in program.outlook.energy} for usd in (0.0, 1.0))
+    with_, plain = (_alone(some, program, free, group, group.full) - _alone(some, program, dear, group, group.full)
+                    for some in (book, without))  # fmt: skip
+    return with_ - plain
 
 
 def _more_mw(program: Program, group: RigGroup, mode: Mode) -> Floats:

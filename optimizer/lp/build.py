@@ -10,6 +10,7 @@ from optimizer.domain.book import energy_settled_by, generators_by_meter, hash_s
 from optimizer.domain.generator import runs_before
 from optimizer.domain.isolation import PluginFailures
 from optimizer.domain.obligation import Obligation
+from optimizer.domain.other_charges import reading_order
 from optimizer.domain.site import Availability, Site, SoFar
 from optimizer.lp.cohorts import Cohorts, gather
 from optimizer.lp.fill_gaps import fill_gaps
@@ -40,7 +41,7 @@ def build_program(cohorts: Cohorts, book: Sequence[Obligation], outlook: Outlook
     program.hashed = hash_settled_by(book, cohorts.site, program.during)
     program.behind = generators_by_meter(book, cohorts.site)
     program.machines = machines(program, program.grid, program.behind, lambda name: runs_before(program.memories, name))
-    for obligation in book:
+    for obligation in (book[n] for n in reading_order(book)):
         before = len(program.rows)
         with faults.of(obligation) if faults is not None else nullcontext():
             obligation.shape(program)

@@ -23,6 +23,7 @@ from markets.grid import Grid, Interval
 from markets.outlook import Outlook, PeakWindow
 from optimizer.domain import reserve_awards
 from optimizer.domain.array_types import Floats, Ints
+from optimizer.domain.billed_lines import USD
 from optimizer.domain.calls import calls_in_force
 from optimizer.domain.formula import Bounds, Charge
 from optimizer.domain.generator import Generator
@@ -144,6 +145,13 @@ class Program(Blocks):
         expected, awards = reserve_awards.expected(self.outlook, product), self.so_far.awards
         return reserve_awards.real_time_price(awards, obligation, product, self.grid, expected)
 
+    def billed(self, obligation: str) -> tuple[Charge[Expr], ...]:
+        return tuple(
+            Charge(e.charge_type, e.usd, USD, np.ones(self.n), over_period=e.over_period, carried=e.carried, accrued=e.accrued)
+            for e in self.earned
+            if e.obligation == obligation
+        )
+
     def below(self, quantity: Expr, knots: Floats, slopes: tuple[Floats, ...]) -> Expr:
         """See `Quantities`. Segments fill in order of falling slope by themselves; where a slope rises a binary makes them."""
         edges = np.hstack([np.zeros((self.n, 1)), np.asarray(knots, dtype=np.float64)])
@@ -224,7 +232,7 @@ class Program(Blocks):
     def earn(self, obligation: str, charge: Charge[Expr]) -> None:
         """Adds a charge to the profit that is maximised: the line whole, its weight without what later hours carry."""
         usd = charge.quantity * np.asarray(charge.rate, dtype=np.float64)
-        self.earned.append(Earned(obligation, charge.charge_type, usd))
+        self.earned.append(Earned(obligation, charge.charge_type, usd, charge.over_period, charge.carried, charge.accrued))
         self.weigh(-usd if charge.carried is None else usd * (charge.carried - 1.0))
 
     def expect(self, obligation: str, charge_type: str, usd: Expr) -> None:

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from contextlib import nullcontext
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
 from optimizer.domain import reserve_awards
 from optimizer.domain.actuals import Actuals
 from optimizer.domain.array_types import Floats
+from optimizer.domain.billed_lines import USD
+from optimizer.domain.formula import Charge
 from optimizer.domain.generator import DUST_MW
 from optimizer.domain.isolation import PluginFailures
 from optimizer.domain.net_load import greedy
 from optimizer.domain.obligation import Obligation
+from optimizer.domain.other_charges import read_in_order
 from optimizer.domain.quantities import ActualQuantities, Exactly, exact
 from optimizer.domain.site import SLEEP
 from optimizer.lp.program import KILO, Program
@@ -90,12 +93,7 @@ def value_lines(
 ) -> dict[tuple[str, str], Floats]:
     """What the bill's own formulas say of a trajectory at the outlook's prices: usd by interval, by (obligation, charge type). What a
     contract raises is recorded in `faults`; without it, it is raised."""
-    reader = float_reader(program, path)
-    lines: dict[tuple[str, str], Floats] = {}
-    for obligation in book:
-        with faults.of(obligation) if faults is not None else nullcontext():
-            _add_lines(lines, obligation, reader)
-    return lines
+    return _summed(read_in_order(book, float_reader(program, path), faults, _charges_of))
 
 
 def plan_lines(
@@ -103,13 +101,13 @@ def plan_lines(
 ) -> dict[tuple[str, str], Floats]:
     """The lines of a plan: what the bill says (`value_lines`), for each charge of a period a line CHARGE_TYPE_carried that takes off
     the part of later hours, and what the plan expects beyond the bill. They add up to what the program maximises."""
-    lines, reader = value_lines(book, program, path, faults) | dict(path.expected_usd), float_reader(program, path)
-    for obligation in book:
-        with faults.of(obligation) if faults is not None else nullcontext():
-            for charge in obligation.charges(reader):
-                if charge.carried is not None and charge.carried.any():
-                    usd = np.asarray(charge.quantity * charge.rate * -charge.carried, dtype=np.float64)
-                    lines[(obligation.name, f"{charge.charge_type}_carried")] = usd
+    read = list(read_in_order(book, float_reader(program, path), faults, _charges_of))
+    lines = _summed(read) | dict(path.expected_usd)
+    for obligation, charges in read:
+        for charge in charges:
+            if charge.carried is not None and charge.carried.any():
+                usd = np.asarray(charge.quantity * charge.rate * -charge.carried, dtype=np.float64)
+                lines[(obligation.name, f"{charge.charge_type}_carried")] = usd
     return lines
 
 
@@ -123,14 +121,20 @@ def lost_usd(contract: Obligation, program: Program, path: Trajectory, over_mw: 
     return max(0.0, float(sum(usd.sum() for usd in asked.values()) - sum(usd.sum() for usd in here.values())))
 
 
-def _add_lines(lines: dict[tuple[str, str], Floats], obligation: Obligation, reader: ActualQuantities) -> None:
-    if not obligation.bill_is_its_charges:
-        _add_settled(lines, obligation, reader)
-        return
-    for charge in obligation.charges(reader):
-        key = (obligation.name, charge.charge_type)
-        usd = np.asarray(charge.quantity * charge.rate, dtype=np.float64)
-        lines[key] = lines[key] + usd if key in lines else usd
+def _charges_of(obligation: Obligation, reader: ActualQuantities) -> Iterable[Charge[Any]]:
+    """A contract's charges as its bill has them."""
+    return obligation.charges(reader) if obligation.bill_is_its_charges else _settled_charges(obligation, reader)
+
+
+def _summed(read: Iterable[tuple[Obligation, tuple[Charge[Any], ...]]]) -> dict[tuple[str, str], Floats]:
+    """USD by interval, by (obligation, charge type)."""
+    lines: dict[tuple[str, str], Floats] = {}
+    for obligation, charges in read:
+        for charge in charges:
+            key = (obligation.name, charge.charge_type)
+            usd = np.asarray(charge.quantity * charge.rate, dtype=np.float64)
+            lines[key] = lines[key] + usd if key in lines else usd
+    return lines
 
 
 def float_reader(program: Program, path: Trajectory) -> ActualQuantities:
@@ -181,13 +185,19 @@ def _actuals(reader: ActualQuantities) -> Actuals:
     )
 
 
-def _add_settled(lines: dict[tuple[str, str], Floats], obligation: Obligation, reader: ActualQuantities) -> None:
-    """Lines of a contract whose bill is its own; one over several intervals is spread by time. It reads only its own reserve."""
+def _settled_charges(obligation: Obligation, reader: ActualQuantities) -> Iterable[Charge[Any]]:
+    """The lines of a contract whose bill is its own, as charges in dollars; one over several intervals is spread by time. It reads only
+    its own reserve."""
     own = {key: mw for key, mw in reader.offers.items() if key[0] == obligation.name}
     place = {over: t for t, over in enumerate(reader.grid.intervals)}
+    lines: dict[str, Floats] = {}
+    accrued: dict[str, bool] = {}
     for line in obligation.settle(_actuals(replace(reader, offers=own))):
-        usd = lines.setdefault((obligation.name, line.charge_type), np.zeros(len(reader.grid)))
+        usd = lines.setdefault(line.charge_type, np.zeros(len(reader.grid)))
+        accrued[line.charge_type] = line.accrued
         if line.over in place:
             usd[place[line.over]] += float(line.amount_usd)
         else:
             usd += reader.grid.share_within(line.over) * reader.grid.hours / line.over.hours * float(line.amount_usd)
+    one = np.ones(len(reader.grid))
+    return [Charge(charge_type, usd, USD, one, accrued=accrued[charge_type]) for charge_type, usd in lines.items()]

@@ -26,7 +26,7 @@ from markets.grid import Interval, Market
 from optimizer.domain import reserve_awards
 from optimizer.domain.actuals import Actuals
 from optimizer.domain.array_types import Floats
-from optimizer.domain.award_terms import reduction_terms, reserves_fault
+from optimizer.domain.award_terms import AwardTerms, reduction_terms, reserves_fault
 from optimizer.domain.calls import calls_in_force, instructed
 from optimizer.domain.contract import Contract
 from optimizer.domain.day_ahead_market import due_text
@@ -35,7 +35,6 @@ from optimizer.domain.formula import Bounds, Charge, Quantities, per_interval
 from optimizer.domain.market_rules import days, figures, rule
 from optimizer.domain.memory import Memory
 from optimizer.domain.money import Line
-from optimizer.domain.obligation import AwardTerms
 from optimizer.domain.quantities import ActualQuantities, lines
 from optimizer.domain.reserve_awards import DAY_AHEAD, ENERGY, REAL_TIME
 from optimizer.domain.shortfall import Shortfall

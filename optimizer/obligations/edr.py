@@ -18,14 +18,13 @@ from pydantic import Field, model_validator
 from markets.facts import Call, CallKind
 from markets.grid import Interval, Market
 from optimizer.domain.actuals import Actuals
-from optimizer.domain.award_terms import baseline_terms
+from optimizer.domain.award_terms import AwardTerms, baseline_terms
 from optimizer.domain.contract import Contract
 from optimizer.domain.deployments import bounded, declared, due, reduced, share, spans
 from optimizer.domain.formula import Bounds, Charge, Quantities
 from optimizer.domain.market_rules import days, rule
 from optimizer.domain.memory import Memory
 from optimizer.domain.money import Line
-from optimizer.domain.obligation import AwardTerms
 from optimizer.domain.quantities import ActualQuantities, lines
 from optimizer.domain.site import NotNegative, Positive, Site
 from optimizer.lp.program import Program

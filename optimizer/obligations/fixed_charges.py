@@ -8,36 +8,33 @@ of hours. Rates are dated: those of the newest `from` that is not after the oper
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections.abc import Iterable
 from datetime import date
 from functools import lru_cache
 from typing import Any, ClassVar
 
-import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field, field_validator
 
 from markets.grid import Market, OperatingDay
 from optimizer.domain.contract import Contract
-from optimizer.domain.formula import Charge, Quantities
-from optimizer.domain.site import NotNegative, Written
+from optimizer.domain.dated_rates import DatedRate, in_force, in_order
+from optimizer.domain.formula import Charge, Quantities, per_interval
+from optimizer.domain.market_rules import days
+from optimizer.domain.site import NotNegative
 
 MONTHLY = "Fixed charge a month (retail or service agreement)"
 TAG = "Coincident-peak tag of the year before, billed monthly (retail contract; utility tariff)"
 KW_PER_MW = 1000
 
 
-class FixedRate(Written):
-    """What is due from a day on.
+class FixedRate(DatedRate):
+    """What is due from an operating day on.
 
-    from               first operating day
     usd_per_month      fixed amount
     tag_mw             peak tag, from the coincident peaks of the year before
     usd_per_kw_month   price of a kilowatt of the tag
     """
 
-    from_: date = Field(alias="from")
     usd_per_month: NotNegative = 0.0
     tag_mw: NotNegative = 0.0
     usd_per_kw_month: NotNegative = 0.0
@@ -53,35 +50,22 @@ class FixedCharges(Contract):
     @field_validator("rates")
     @classmethod
     def _in_order(cls, rates: tuple[FixedRate, ...]) -> tuple[FixedRate, ...]:
-        days = [rate.from_ for rate in rates]
-        if sorted(set(days)) != days:
-            raise ValueError("must be in order of `from`, each day once")
-        return rates
+        return in_order(rates)
 
     def charges(self, its: Quantities[Any]) -> Iterable[Charge[Any]]:
-        market, always = its.site.market, its.during(None)
-        on = [OperatingDay.of(market, over.start).on for over in its.grid.intervals]
-        month_h = always * _numbers(its, [month_hours(day.year, day.month, market) for day in on])
+        market = its.site.market
+        on = days(its.grid, market)
+        month_h = per_interval(its, [month_hours(day.year, day.month, market) for day in on])
         share = its.hours / month_h
-        due = [self._in_force(day) for day in on]
-        fixed = always * _numbers(its, [rate.usd_per_month for rate in due])
-        tag_mw = always * _numbers(its, [rate.tag_mw for rate in due])
-        usd_per_kw = always * _numbers(its, [rate.usd_per_kw_month for rate in due])
+        due = [in_force(self.rates, day) or FixedRate.model_validate({"from": day}) for day in on]
+        fixed = per_interval(its, [rate.usd_per_month for rate in due])
+        tag_mw = per_interval(its, [rate.tag_mw for rate in due])
+        usd_per_kw = per_interval(its, [rate.usd_per_kw_month for rate in due])
         zero = its.number(0)
         if (fixed != zero).any():
             yield Charge("monthly_charge", its.sum([]) + share, "month", -fixed, MONTHLY)
         if (tag_mw * usd_per_kw != zero).any():
             yield Charge("peak_tag", its.sum([]) + tag_mw * share, "mw_month", -usd_per_kw * its.number(KW_PER_MW), TAG)
-
-    def _in_force(self, day: date) -> FixedRate:
-        """The rate of a day; zero amounts before the first."""
-        newer = bisect_right([rate.from_ for rate in self.rates], day)
-        return self.rates[newer - 1] if newer else FixedRate.model_validate({"from": day})
-
-
-def _numbers(its: Quantities[Any], values: list[float]) -> NDArray[Any]:
-    """Values as an array of the numbers in which plan (floats) and bill (decimals) count."""
-    return np.array([its.number(value) for value in values], dtype=np.asarray(its.during(None)).dtype)
 
 
 @lru_cache(maxsize=64)

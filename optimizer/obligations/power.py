@@ -22,10 +22,10 @@ from typing import Any, ClassVar
 import numpy as np
 
 from markets.grid import Market
+from optimizer.domain.award_terms import AwardTerms
 from optimizer.domain.contract import Contract
 from optimizer.domain.formula import Charge, Quantities
 from optimizer.domain.net_load import billed_mwh, meters_fully_in, most_exported_mwh, net_mwh
-from optimizer.domain.obligation import AwardTerms
 from optimizer.domain.reserve_awards import DAY_AHEAD, ENERGY
 from optimizer.domain.site import Meter, NotNegative, Site, meters_in
 

@@ -13,6 +13,7 @@ from optimizer.domain.book import energy_settled_by, generators_by_meter, hash_s
 from optimizer.domain.gap_intervals import without_gaps
 from optimizer.domain.money import Finding, Line, Statement, UnknownCharge
 from optimizer.domain.obligation import Obligation
+from optimizer.domain.other_charges import reading_order
 from optimizer.domain.quantities import ActualQuantities
 
 
@@ -21,12 +22,28 @@ def settle(book: Sequence[Obligation], actuals: Actuals, *, round_each_interval:
     without a price or a reading (NaN) has no line of any contract and is named in a finding; it is never counted as zero. What a contract
     cannot compute is `unknown` and named in a finding."""
     ready = with_settling_contracts(book, actuals)
-    lines: list[Line] = []
-    unknown: list[UnknownCharge] = []
-    for obligation in book:
-        lines.extend(obligation.settle(ready))
-        unknown.extend(obligation.unknown_charges(ready))
-    return Statement(tuple(lines), (*_gaps(actuals), *_unknown(unknown, actuals)), round_each_interval, tuple(unknown))
+    billed: dict[int, tuple[Line, ...]] = {}
+    left_open: dict[int, tuple[UnknownCharge, ...]] = {}
+    for n in reading_order(book):
+        obligation, own = book[n], _with_others(book, n, ready, billed, left_open)
+        billed[n], left_open[n] = tuple(obligation.settle(own)), tuple(obligation.unknown_charges(own))
+    lines = tuple(line for n in range(len(book)) for line in billed[n])
+    unknown = tuple(charge for n in range(len(book)) for charge in left_open[n])
+    return Statement(lines, (*_gaps(actuals), *_unknown(unknown, actuals)), round_each_interval, unknown)
+
+
+def _with_others(
+    book: Sequence[Obligation],
+    n: int,
+    ready: Actuals,
+    billed: Mapping[int, tuple[Line, ...]],
+    unknown: Mapping[int, tuple[UnknownCharge, ...]],
+) -> Actuals:
+    """The actuals of a contract, with the lines and the unknown charges of those that it charges on."""
+    others = [k for k in billed if book[k].name in book[n].charged_on()]
+    if not others:
+        return ready
+    return replace(ready, billed={book[k].name: billed[k] for k in others}, unknown={book[k].name: unknown[k] for k in others})
 
 
 def with_settling_contracts(book: Sequence[Obligation], actuals: Actuals) -> Actuals:

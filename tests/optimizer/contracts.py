@@ -30,9 +30,11 @@ from optimizer.obligations.hashing import Hashing
 from optimizer.obligations.hosting import Hosting
 from optimizer.obligations.lmr import Lmr
 from optimizer.obligations.load_management import LoadManagement
+from optimizer.obligations.percentage_tax import PercentageTax
 from optimizer.obligations.plant import Plant
 from optimizer.obligations.power import Power
 from optimizer.obligations.pra import Pra
+from optimizer.obligations.revenue_share import RevenueShare
 from optimizer.obligations.transition import Transition
 from optimizer.obligations.transmission import Transmission
 from tests.optimizer import random_cases
@@ -203,6 +205,26 @@ def fixed_charges(rng: np.random.Generator, where: Site, over: Grid) -> Terms:
     return Terms(FixedCharges(rates=rates), INTERVAL)
 
 
+def revenue_share(rng: np.random.Generator, where: Site, over: Grid) -> Terms:
+    """A share of two services, one by its own charge type, and another share from the day after the grid's start."""
+    paid = load_management(rng, where, over).contract
+    pair = (paid, Pra(zone=1, usd_per_mw_day={s: _usd(rng, 0, 600) for s in ("winter", "spring", "summer", "fall")}, zrc={"summer": 3.0}))
+    first = over.start.date() - timedelta(days=40)
+    named = [paid.name, f"{paid.name}/load_management", "pra"]
+    days = [first, over.start.date() + timedelta(days=1)][: int(rng.integers(1, 3))]
+    rates = [{"from": day, "shares": {name: round(float(rng.uniform(0, 0.5)), 3) for name in named}} for day in days]
+    return Terms(RevenueShare(rates=rates), INTERVAL, beside=tuple(with_market_rules(c) for c in pair))
+
+
+def percentage_tax(rng: np.random.Generator, where: Site, over: Grid) -> Terms:
+    """A tax on energy, on a demand charge of the month and on what hashing pays."""
+    demand = Transmission(method="ncp", usd_per_kw_year=_usd(rng, 20, 80))
+    taxed = {"percent": round(float(rng.uniform(0, 12)), 4), "exempt_share": float(rng.choice([0.0, 0.35]))}
+    first = over.start.date() - timedelta(days=40)
+    rates = [{"from": first, "charges": ["power/energy", "transmission"], "receipts": ["hashing"], **taxed}]
+    return Terms(PercentageTax(rates=rates), TOTAL, beside=(Power(), Hashing(), with_market_rules(demand)))
+
+
 def generation(rng: np.random.Generator, where: Site, over: Grid) -> Terms:
     mw = _usd(rng, 0.3, 3)
     whole = {
@@ -307,9 +329,11 @@ DRAWN: dict[str, Draw] = {
     "generation": generation,
     "hashing": hashing,
     "hosting": hosting,
+    "percentage_tax": percentage_tax,
     "plant": plant,
     "power": power,
     "pra": pra,
+    "revenue_share": revenue_share,
     "transition": transition,
     "transmission": transmission,
 }

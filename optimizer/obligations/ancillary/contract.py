@@ -27,14 +27,13 @@ from markets.facts import Call
 from markets.grid import Interval, Market, OperatingDay
 from optimizer.domain import day_ahead_market
 from optimizer.domain.actuals import Actuals
-from optimizer.domain.award_terms import reserve_terms
+from optimizer.domain.award_terms import AwardTerms, reserve_terms
 from optimizer.domain.calls import active
 from optimizer.domain.contract import Contract
 from optimizer.domain.contract_progress import ContractProgress
 from optimizer.domain.formula import Bounds, Charge, Quantities
 from optimizer.domain.market_rules import days, figures, rule
 from optimizer.domain.money import Finding
-from optimizer.domain.obligation import AwardTerms
 from optimizer.domain.reserve_awards import DAY_AHEAD, SUPPLEMENTAL
 from optimizer.domain.row_kind import RowKind
 from optimizer.domain.shortfall import Shortfall

@@ -26,13 +26,12 @@ import numpy as np
 from markets.facts import Call, CallKind
 from markets.grid import Interval, Market, OperatingDay
 from optimizer.domain.actuals import Actuals
-from optimizer.domain.award_terms import baseline_terms
+from optimizer.domain.award_terms import AwardTerms, baseline_terms
 from optimizer.domain.calls import active, calls_in_force, instructed
 from optimizer.domain.contract_progress import ContractProgress
 from optimizer.domain.formula import Bounds, Charge, Quantities
 from optimizer.domain.market_rules import days, rule
 from optimizer.domain.money import Finding, Line, decimal
-from optimizer.domain.obligation import AwardTerms
 from optimizer.domain.quantities import ActualQuantities, lines
 from optimizer.domain.site import Site
 from optimizer.domain.time_periods import period_at

@@ -17,7 +17,7 @@ from pydantic import Field, model_validator
 from markets.facts import Call, CallKind
 from markets.grid import Interval, Market, OperatingDay
 from optimizer.domain.actuals import Actuals
-from optimizer.domain.award_terms import baseline_terms
+from optimizer.domain.award_terms import AwardTerms, baseline_terms
 from optimizer.domain.calls import calls_in_force
 from optimizer.domain.capacity_seasons import BySeason, Zone, cited, cleared, season, season_start
 from optimizer.domain.contract import Contract
@@ -25,7 +25,6 @@ from optimizer.domain.contract_progress import ContractProgress
 from optimizer.domain.deployments import HOUR, METER_SHARE, Loads, bounded, clock_hour, declared, due, positive, share, spans
 from optimizer.domain.formula import Bounds, Charge, Quantities, per_interval
 from optimizer.domain.market_rules import days, figures, rule
-from optimizer.domain.obligation import AwardTerms
 from optimizer.domain.quantities import ActualQuantities
 from optimizer.domain.row_kind import RowKind
 from optimizer.domain.site import NotNegative, Positive, Site, meters_in

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 from decimal import Decimal as D
 from fractions import Fraction as F
@@ -91,15 +92,24 @@ def for_the_accountant(where: Site, real: Actuals, contract: Obligation) -> book
         peaks=fractions(real.peak_share),
         reserve=fractions(real.reserve_price),
         memory={key: value for key, value in contract.memory_from(real.memory).to_json().items() if value is not None},
-        made=[F(v) for v in real.generated_mwh[contract.name]],
+        made=[F(v) for v in real.generated_mwh.get(contract.name, ())],
     )
+
+
+def raised_usd(where: Site, real: Actuals, contract: Obligation) -> list[F]:
+    """What each interval adds to a contract's pay, by the independent bill."""
+    days, shown, names = for_the_accountant(where, real, contract), contract.model_dump(by_alias=True), contract.scope.names(where)
+    until = [RECKONED[contract.type](replace(days, edges=days.edges[: n + 1]), shown, names) for n in range(len(days.edges))]
+    return [later - earlier for earlier, later in itertools.pairwise(until)]
 
 
 def settles_alike(kind: str, seed: int) -> None:
     where, real, terms = happened(kind, seed)
     contract = terms.contract
-    ours = settle((contract,), real).net_exact_usd
-    theirs = RECKONED[kind](for_the_accountant(where, real, contract), contract.model_dump(by_alias=True), contract.scope.names(where))
+    others = terms.beside if contract.charged_on() else ()
+    ours = sum((line.amount_usd for line in settle((*others, contract), real).of(contract.name)), D(0))
+    days = replace(for_the_accountant(where, real, contract), others={o.name: raised_usd(where, real, o) for o in others})
+    theirs = RECKONED[kind](days, contract.model_dump(by_alias=True), contract.scope.names(where))
     assert abs(F(ours) - theirs) < F(1, 10**9), f"settled {ours:.6f}, reckoned {float(theirs):.6f}"
     assert cents(F(ours)) == cents(theirs) or abs(F(ours) * 100 % 1 - F(1, 2)) < F(1, 10**6)
 
