@@ -62,5 +62,5 @@ def scan(subnet: Annotated[str, typer.Argument(help="Subnet to scan, such as 10.
     try:
         rows = asyncio.run(scan_rows(subnet))
     except ValueError as error:
-        raise Ended(WRONG, f"{subnet}: {error}") from None
+        raise Ended(WRONG, str(error)) from None
     out({"rigs": rows}, as_json, table(rows, ["ip", "make", "model", "firmware", "dialect"]))

@@ -7,6 +7,7 @@ needed and again after it broke.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
@@ -15,6 +16,9 @@ from pymodbus.client import AsyncModbusTcpClient
 from pymodbus.exceptions import ModbusException
 
 T = TypeVar("T")
+
+# pymodbus logs each failed connection, with the last frames. An alert says which meter is silent.
+logging.getLogger("pymodbus").setLevel(logging.CRITICAL + 1)
 
 # No site is larger: a reading beyond it comes from a wrong register or a wrong format.
 MOST_MW = 5000.0

@@ -11,6 +11,9 @@ from dispatch.rigs import Ability, Driver, Readings, Sent
 
 log = structlog.get_logger()
 
+# A fault may quote what a rig answered: no log line holds all of it.
+MOST_TEXT = 300
+
 
 class GuardedDriver:
     """The driver that `reach` opens. What that raises, or the driver itself, is logged with the group's name, once until it recovers; the
@@ -60,6 +63,7 @@ class GuardedDriver:
         return self._driver
 
     def _failed(self, fault: Exception) -> None:
-        if repr(fault) != self._failure:
-            log.error("driver failed: its rigs count as unreachable", group=self._group, error=repr(fault))
-        self._failure = repr(fault)
+        text = repr(fault)[:MOST_TEXT]
+        if text != self._failure:
+            log.error("driver failed: its rigs count as unreachable", group=self._group, error=text)
+        self._failure = text

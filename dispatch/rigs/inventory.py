@@ -33,7 +33,8 @@ def group_rows(setup: Setup) -> list[dict[str, Any]]:
 
 async def scan_rows(subnet: str) -> list[dict[str, Any]]:
     """One row for each rig that responds on a subnet: address, make, model, firmware and dialect, empty where unknown. Rigs that pyasic
-    does not know are asked again through pyasic-rs, where it is installed. Raises ValueError when `subnet` is not one."""
+    does not know are asked again through pyasic-rs, where it is installed. Raises ValueError when `subnet` is not one that
+    rigs may be in."""
     rows = [asdict(found) for found in await scan(subnet)]
     try:
         from dispatch.rigs.pyasic_rs import identified

@@ -10,9 +10,13 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+import structlog
 from cryptography.fernet import Fernet, InvalidToken
 
-SEALED = "loadstone-sealed:"
+from dispatch.site_file.secret_files import SEALED, exposed
+
+log = structlog.get_logger()
+
 KEY, KEY_FILE = "LOADSTONE_KEY", "LOADSTONE_KEY_FILE"
 
 
@@ -22,7 +26,11 @@ def secret(reference: str, resolve: Callable[[str], Path]) -> str:
     if kind == "env":
         return os.environ[rest]
     if kind == "file":
-        return opened(resolve(rest).read_text("utf-8").strip())
+        path = resolve(rest)
+        text = path.read_text("utf-8").strip()
+        if exposed(path):
+            log.warning("every user of this machine can read the secret", file=rest)
+        return opened(text)
     raise ValueError("credentials must be env:NAME or file:PATH")
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from dispatch.rigs.dialects import dialect_fault
-from dispatch.rigs.roster import HALL, MODEL, of_group
+from dispatch.rigs.roster import HALL, MODEL, InvalidRoster, of_group
 from dispatch.rigs.wire import Dialect
 from dispatch.site_file.errors import ConfigFault, shown
 from dispatch.site_file.raw_document import tables
@@ -53,6 +53,7 @@ def subnet_faults(document: Table, folder: Path | None) -> Iterator[ConfigFault]
 def roster_faults(document: Table, folder: Path | None) -> Iterator[ConfigFault]:
     """Rosters that are missing or unreadable, contradict the site file, or give two groups one rig. No file is read without a folder."""
     group_of: dict[str, str] = {}
+    unreadable: set[str] = set()
     for n, group, driver in _driven(document):
         file = driver.get("roster")
         if folder is None or not isinstance(file, str) or not file:
@@ -60,8 +61,13 @@ def roster_faults(document: Table, folder: Path | None) -> Iterator[ConfigFault]
         where, name = ("groups", n, "driver", "roster"), str(group.get("name"))
         try:
             rows = of_group(folder / file, name, "device" if driver.get("kind") == "fleet-bridge" else "ip")
-        except (OSError, ValueError) as error:
-            yield ConfigFault(where, f"{file}: {error.strerror if isinstance(error, OSError) else error}")
+        except OSError as error:
+            yield ConfigFault(where, f"{file}: {error.strerror}")
+            continue
+        except InvalidRoster as error:
+            # A map that several groups share is reported once.
+            yield from (ConfigFault(where, f"{file}: {fault}") for fault in error.faults if file not in unreadable)
+            unreadable.add(file)
             continue
         if type(group.get("rigs")) is int and len(rows) != group["rigs"]:
             yield ConfigFault(where, f"{file} names {len(rows)} rigs, the group has {group['rigs']}")

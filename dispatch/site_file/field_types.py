@@ -27,11 +27,31 @@ def _reference(text: str) -> str:
     return text
 
 
-def _subnet(text: str) -> str:
+# Where rigs may be: private addresses (RFC 1918), a carrier's shared ones (RFC 6598), and loopback for simulated rigs.
+_SITE_NETWORKS = tuple(ipaddress.IPv4Network(n) for n in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "127.0.0.0/8"))
+WIDEST_SUBNET = 16
+
+
+def rig_network(text: str) -> ipaddress.IPv4Network:
+    """A subnet that rigs may be in. Raises ValueError for one that is public, link-local, multicast or wider than /16: passwords that rigs
+    are delivered with would be sent to everything in it."""
     try:
-        ipaddress.IPv4Network(text, strict=True)
+        network = ipaddress.IPv4Network(text, strict=True)
     except ValueError:
         raise ValueError(f"{text!r} is not an IPv4 subnet such as 10.20.0.0/16") from None
+    if network.prefixlen < WIDEST_SUBNET:
+        raise ValueError(f"{text} is wider than /{WIDEST_SUBNET}: name the subnets that the rigs are in")
+    if not any(network.subnet_of(known) for known in _SITE_NETWORKS):
+        kind = "link-local" if network.is_link_local else "public" if network.is_global else "reserved"
+        raise ValueError(
+            f"{text} is {kind}: rigs are asked, and passwords sent, in private subnets only (10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16,"
+            " 100.64.0.0/10)"
+        )
+    return network
+
+
+def _subnet(text: str) -> str:
+    rig_network(text)
     return text
 
 

@@ -5,7 +5,12 @@ defaults are not used (`is_mining` is true for a rig that was never reached); an
 pools or opens a write interface is never called.
 """
 
+import logging
+
 from dispatch.rigs.asics.driver import OF_DIALECT, PyasicDriver
 from dispatch.rigs.asics.scan import ScannedRig, scan
 
 __all__ = ["OF_DIALECT", "PyasicDriver", "ScannedRig", "scan"]
+
+# pyasic logs what rigs answer to the root logger. Readings and outcomes have it, in words of ours.
+logging.getLogger().addFilter(lambda record: "pyasic" not in record.pathname)

@@ -13,6 +13,7 @@ from pyasic.miners.backends import AntminerModern, Auradine, AvalonMiner, BTMine
 
 from dispatch.rigs.concurrent_requests import AT_ONCE
 from dispatch.rigs.wire import PORT, PORTS, Dialect
+from dispatch.site_file.field_types import rig_network
 
 IDENTIFY_S, CONNECT_S = 10.0, 1.0
 
@@ -42,9 +43,9 @@ async def scan(subnet: str, at_once: int = AT_ONCE) -> list[ScannedRig]:
     """The rigs that answer on a subnet, identified by pyasic, at most `at_once` at a time: without a bound it finds nothing and reports no
     error.
 
-    Raises ValueError when it is no subnet.
+    Raises ValueError when it is not a subnet that rigs may be in (`rig_network`).
     """
-    hosts = iter(ipaddress.IPv4Network(subnet).hosts())
+    hosts = iter(rig_network(subnet).hosts())
     found: list[ScannedRig] = []
 
     async def work() -> None:

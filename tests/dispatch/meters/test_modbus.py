@@ -50,6 +50,21 @@ async def test_a_meter_that_refuses_or_is_missing_reads_none(board: MeterBoard) 
     await meter.close()
 
 
+async def test_no_frame_and_no_retry_of_a_device_is_logged(caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]) -> None:
+    async def rubbish(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(64)
+        writer.write(b"\xde\xad\xbe\xef" * 16)
+        await writer.drain()
+        writer.close()
+
+    async with await asyncio.start_server(rubbish, "127.40.0.3", PORT):
+        for host in ("127.40.0.2", "127.40.0.3"):
+            meter = ModbusPower(host, PORT, 1, Register(0, "float32"), 1e-3)
+            assert await meter.read_mw(0.5) is None and await meter.read_mw(0.5) is None
+            await meter.close()
+    assert not caplog.records and capfd.readouterr().err == ""
+
+
 async def test_a_wrong_word_order_is_no_reading_of_a_site(board: MeterBoard) -> None:
     """4,321.5 read low word first is a number no site can draw, or next to none."""
     meter = power(1, word_order="little")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 from pathlib import Path
@@ -14,11 +15,14 @@ from typer.testing import CliRunner
 from dispatch import ConfigError
 from dispatch.cli import app
 from dispatch.clock import VirtualClock
+from dispatch.commands import Ended
 from dispatch.entries import RunStarted, canonical_json, entry_to_json
+from dispatch.rigs.asics import scan
 from dispatch.rigs.driver_sections import driver_settings
 from dispatch.rigs.roster import roster
 from dispatch.rigs.secrets import new_key, sealed, secret
 from dispatch.service.replay import run_started
+from dispatch.site_file.field_types import rig_network
 from dispatch.site_file.load import load_site_file
 from tests.dispatch.rigs.fakes import START
 from tests.sites import document
@@ -83,6 +87,68 @@ def test_faults_of_a_map_are_reported_with_their_line(tmp_path: Path, table: str
     with pytest.raises(ConfigError) as error:
         load_site_file(site_file(tmp_path, table))
     assert any(fault in said for said in error.value.faults), error.value.faults
+
+
+def test_every_fault_of_a_map_is_reported_at_once(tmp_path: Path) -> None:
+    table = "ip,group\n10.20.0.11,a-old\nnonsense,a-old\n,b-new\n8.8.8.8,b-new\n169.254.1.1,a-old\n10.20.0.11,b-new\n"
+    with pytest.raises(ConfigError) as error:
+        load_site_file(site_file(tmp_path, table))
+    said = [fault for fault in error.value.faults if "map.csv" in fault]
+    assert len(said) == 5
+    for line, fault in (
+        (3, "'nonsense' is not"),
+        (4, "no ip"),
+        (5, "8.8.8.8 is public"),
+        (6, "169.254.1.1 is link-local"),
+        (7, "listed twice"),
+    ):
+        assert any(f"line {line}: " in text and fault in text for text in said)
+
+
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+@pytest.mark.parametrize("name", ["ip", "IP", " Ip "])
+def test_a_map_is_read_with_any_separator_and_capitals_in_its_first_line(tmp_path: Path, separator: str, name: str) -> None:
+    table = MAP.replace("ip,group", f"{name},Group").replace(",", separator)
+    (tmp_path / "map.csv").write_text("\ufeff" + table + separator * 3 + "\n", encoding="utf-8")
+    assert roster(tmp_path / "map.csv", "a-old") == ("10.20.0.11", "10.20.0.13")
+
+
+@pytest.mark.parametrize(
+    ("subnet", "fault"),
+    [
+        ("8.8.8.0/24", "is public"), ("169.254.0.0/16", "is link-local"), ("10.0.0.0/8", "is wider than /16"),
+        ("224.0.1.0/24", "private subnets"),
+        ("172.32.0.0/16", "is public"), ("192.0.2.0/24", "is reserved"), ("0.0.0.0/0", "is wider"), ("192.168.0.0/15", "is wider"),
+    ],
+)  # fmt: skip
+def test_rigs_are_not_looked_for_beyond_the_site(tmp_path: Path, subnet: str, fault: str) -> None:
+    """Passwords that rigs are delivered with would be sent there."""
+    written = document()
+    written["groups"][0]["driver"] = {"kind": "pyasic", "subnet": subnet}
+    (tmp_path / "site.toml").write_text(_toml(written))
+    with pytest.raises(ConfigError) as error:
+        load_site_file(tmp_path / "site.toml")
+    assert any(fault in text and "groups.a-old.driver.subnet" in text for text in error.value.faults), error.value.faults
+    with pytest.raises(ValueError, match=fault):
+        asyncio.run(scan(subnet))
+    done = CliRunner().invoke(app, ["rigs", "scan", subnet])
+    assert isinstance(done.exception, Ended) and fault in str(done.exception)
+
+
+@pytest.mark.parametrize("subnet", ["10.20.0.0/16", "172.31.0.0/16", "192.168.7.0/24", "100.64.3.0/24", "127.20.1.0/24"])
+def test_private_subnets_are_the_sites_own(subnet: str) -> None:
+    assert str(rig_network(subnet)) == subnet
+
+
+def test_a_secret_that_every_user_can_read_is_warned_of(tmp_path: Path) -> None:
+    path = site_file(tmp_path, MAP, a_old=2)
+    for mode, warned in ((0o644, True), (0o600, False)):
+        (tmp_path / "pw").chmod(mode)
+        done = CliRunner().invoke(app, ["check", str(path)])
+        assert done.exit_code == 0 and ("pw can be read by every user" in done.output.replace("\n", " ")) is warned
+        with structlog.testing.capture_logs() as logs:
+            assert secret("file:pw", lambda name: tmp_path / name) == SECRET
+        assert bool(logs) is warned and SECRET not in repr(logs)
 
 
 def test_a_sealed_secret_opens_with_the_sites_key_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
