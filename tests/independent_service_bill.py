@@ -195,8 +195,12 @@ def _length_h(call: Mapping[str, Any], at: datetime) -> F:
 
 
 def drr(d: Days, c: Mapping[str, Any], names: Sequence[str]) -> F:
-    """LMP x the MWh reduced under a dispatch, from the net benefits price on; MWh missing beyond 8 % at the LMP; forwards and reserve."""
+    """LMP x the MWh reduced under a dispatch, from the net benefits price on; MWh missing beyond 8 % at the LMP; forwards and reserve. Of a
+    block, what a day's energy revenue leaves of the offered cost: cost counts where the dispatch is kept, a loss nowhere else."""
     usd, base = F(0), frac(c["baseline_mw"])
+    day = d.memory.get("period")
+    uncovered = {day: frac(d.memory.get("uncovered_usd", 0))} if day else {}
+    runs, paid_before = d.memory.get("dispatched_until") == d.edges[0].isoformat().replace("+00:00", "Z"), dict(uncovered)
     for t in d.times:
         h, price = d.hours(t), d.price[d.meters[names[0]][1]][t]
         ahead, paid, _ = d.awarded("ENERGY", "DAM", t)
@@ -204,15 +208,21 @@ def drr(d: Days, c: Mapping[str, Any], names: Sequence[str]) -> F:
         called = [min(F(1), d.share(t, k["start"], k["end"])) * _instructed_mw(k, c) for k in d.calls_in_force("deploy")]
         dispatched = max([now if is_known else ahead, *called])
         done = min(max(F(0), base * h - d.load(names, t)), dispatched * h)
-        usd += ahead * h * (paid - price)
-        usd += done * price if price >= frac(c["net_benefits_usd_per_mwh"]) else F(0)
-        usd -= max(F(0), dispatched * h * F(92, 100) - done) * max(F(0), price)
+        energy_usd = ahead * h * (paid - price) + (done * price if price >= frac(c["net_benefits_usd_per_mwh"]) else F(0))
+        missing = max(F(0), dispatched * h * F(92, 100) - done)
+        usd += energy_usd - missing * max(F(0), price)
+        if c["kind"] == "I" and dispatched:
+            cost = done * frac(c["offer_usd_per_mwh"]) + h * dispatched / frac(c["mw"]) * frac(c["curtailment_usd_per_h"])
+            cost += F(0) if runs else frac(c["shutdown_usd"])
+            on = d.local(t).date().toordinal()
+            uncovered[on] = uncovered.get(on, F(0)) + (-max(F(0), energy_usd) if missing else cost - energy_usd)
+        runs = dispatched > 0
         for product in c["reserves"]:
             sold, cleared, _ = d.awarded(product, "DAM", t)
             carried, real, is_known = d.awarded(product, "RT", t)
             rate = real if is_known else d.reserve.get(product, [F(0)] * len(d.times))[t]
             usd += sold * h * cleared + ((carried if is_known else sold) - sold) * h * rate
-    return usd
+    return usd + sum((max(F(0), v) - max(F(0), paid_before.get(on, F(0))) for on, v in uncovered.items()), F(0))
 
 
 def _instructed_mw(call: Mapping[str, Any], c: Mapping[str, Any]) -> F:

@@ -29,6 +29,7 @@ MISO: ChargeTypes = {
     "Real Time Asset Energy": ("*/energy", "*/block_settlement"),
     "Day Ahead Demand Response": ("*/drr_day_ahead",),
     "Real Time Demand Response": ("*/drr_energy", "*/drr_buy_back"),
+    "Real Time Revenue Sufficiency Guarantee Make Whole Payment": ("*/drr_make_whole",),
     "Excessive Deficient Energy Deployment": ("*/drr_deviation",),
 }
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from markets.facts import Award, Call
-from markets.grid import Grid, Market
+from markets.grid import Grid, Market, OperatingDay
 from optimizer.domain.contract import Contract
 from optimizer.domain.memory import Memory
 from optimizer.domain.obligation import Obligation
@@ -301,10 +301,16 @@ def drr(rng: np.random.Generator, where: Site, over: Grid) -> Terms:
             min_down_min=float(rng.choice([0, 60])) if kind == "I" else 0.0,
             reserves=reserves,
             qualified_mw={r: _usd(rng, 0, 2) for r in reserves if rng.random() < 0.6},
+            **({"shutdown_usd": _usd(rng, 0, 90), "curtailment_usd_per_h": _usd(rng, 0, 40)} if kind == "I" and rng.random() < 0.6 else {}),
         )
     )
     sold = random_cases.awards(rng, "drr", ("ENERGY", *reserves), over, mw) if rng.random() < 0.6 else []
-    return Terms(contract, NEVER_MORE, awards=tuple(sold), market=Market.MISO)
+    past = {
+        "period": OperatingDay.of(Market.MISO, over.start).on.toordinal(),
+        "uncovered_usd": _usd(rng, -200, 200),
+        "dispatched_until": over.start if rng.random() < 0.5 else None,
+    }
+    return Terms(contract, NEVER_MORE, awards=tuple(sold), memory=past if rng.random() < 0.5 else {}, market=Market.MISO)
 
 
 def edr(rng: np.random.Generator, where: Site, over: Grid) -> Terms:
