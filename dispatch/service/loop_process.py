@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from dispatch.rigs.roster import addresses
 from dispatch.rigs.wire import PORTS
 from dispatch.runtime import loop
 from dispatch.runtime.assemble import Assembled, live
+from dispatch.runtime.recovery import StateSnapshots
 from dispatch.service.nightly_settlement import NightlySettlement
 from dispatch.service.replay import observe_end, run_started
 from dispatch.service.supervisor import ANOTHER_LEADS, Job
@@ -85,12 +87,16 @@ async def _run_loop(process: LeadingProcess, until_text: str | None) -> int:
         await process.assembled.controller.refresh()
         clock.release()
     until = parse_instant(until_text) if until_text else None
-    journal, state = SqlJournal(process.engine, process.token), State.start(setup, setup_from_document)
+    journal, snapshots = SqlJournal(process.engine, process.token), StateSnapshots(process.engine, setup)
+    state = snapshots.recovered(State.start(setup, setup_from_document))
     started = _first_entry(process)
+
+    async def after_tick(at: datetime, state: State) -> None:
+        await snapshots(at, state)
+        await process.settlement(at, state)
+
     try:
-        state = await loop.run(
-            world, journal, state, started, until, process.settlement, lambda: _holds_lease(process.engine, process.token)
-        )
+        state = await loop.run(world, journal, state, started, until, after_tick, lambda: _holds_lease(process.engine, process.token))
         if until is not None:
             await observe_end(world, journal, state, until)
             process.telemetry.flush()

@@ -58,6 +58,7 @@ async def observe_end(world: World, journal: Journal, state: State, until: datet
 async def replay(setup: Setup, data: Path, start: datetime, end: datetime, seed: int = 0, progress: AfterTick | None = None) -> State:
     """The loop over archived facts from `start` to `end`, as fast as it goes; journal, telemetry and settlements land in `data`."""
     from dispatch.runtime.assemble import replay as world_of
+    from dispatch.runtime.recovery import StateSnapshots
     from dispatch.settlement.memories_before import memories_at_start
     from dispatch.store import LedgerUnavailable, lease
     from dispatch.store.inbox import Inbox
@@ -73,14 +74,15 @@ async def replay(setup: Setup, data: Path, start: datetime, end: datetime, seed:
     clock = VirtualClock(start)
     assembled = world_of(setup, clock, telemetry, Inbox(engine), seed=seed)
     journal = SqlJournal(engine, token)
-    nightly = NightlySettlement(setup, data, engine, telemetry, at_once=True)
+    nightly, snapshots = NightlySettlement(setup, data, engine, telemetry, at_once=True), StateSnapshots(engine, setup)
 
     async def after(at: datetime, state: State) -> None:
+        await snapshots(at, state)
         await nightly(at, state)
         if progress is not None:
             await progress(at, state)
 
-    state = State.start(setup, setup_from_document)
+    state = snapshots.recovered(State.start(setup, setup_from_document))
     started = run_started("replay", setup, start, token, memories_at_start(engine, telemetry, setup, start))
     state = await loop.run(assembled.world, journal, state, started, end, after)
     state = await observe_end(assembled.world, journal, state, end)

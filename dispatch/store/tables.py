@@ -31,7 +31,7 @@ from dispatch.store import LedgerUnavailable
 from dispatch.store.dialect import sqlite_engine
 from markets.grid import utc
 
-REVISION = "0003"
+REVISION = "0004"
 
 
 class Instant(TypeDecorator[datetime]):
@@ -70,6 +70,7 @@ journal = Table(
     Column("prev_hash", String(64), nullable=False),
     Column("hash", String(64), nullable=False),
     Index("journal_by_kind", "kind", "seq"),
+    Index("journal_by_time", "kind", "at"),
 )
 
 # Large documents (plans) by the SHA-256 of their canonical JSON, zlib-compressed.
@@ -185,6 +186,18 @@ meter_readings = Table(
     Column("quality", String(16), nullable=False),
     Column("row", Integer, nullable=False),
     Index("meter_readings_by_start", "start"),
+)
+
+# What was folded from the journal up to row `seq`, which had `hash`, by the code that `schema` names: JSON, compressed (snapshots.py).
+snapshots = Table(
+    "snapshots",
+    ledger,
+    Column("kind", String(16), primary_key=True),
+    Column("seq", Integer, primary_key=True, autoincrement=False),
+    Column("hash", String(64), nullable=False),
+    Column("schema", String(64), nullable=False),
+    Column("sha256", String(64), nullable=False),
+    Column("packed", LargeBinary, nullable=False),
 )
 
 APPEND_ONLY = ("journal", "blobs", "prices", "reserve_prices", "hashprices", "statements", "received", "meter_readings")

@@ -62,11 +62,13 @@ class ApiContext:
     async def _follow(self) -> None:
         while self._ledger is None:
             try:
-                self._ledger = await asyncio.to_thread(Ledger.open, self.data_dir)
+                ledger = await asyncio.to_thread(Ledger.open, self.data_dir)
+                self._tail = await asyncio.to_thread(JournalTail, ledger, State.start(self.setup, setup_from_document))
+                self._ledger = ledger
             except LedgerUnavailable as fault:
                 log.warning("the ledger cannot be opened yet; trying again", error=str(fault))
                 await asyncio.sleep(RETRY_OPEN_S)
-        self._tail = JournalTail(self._ledger.journal, State.start(self.setup, setup_from_document))
+        assert self._tail is not None
         await self._tail.follow()
 
     def close(self) -> None:

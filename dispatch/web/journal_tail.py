@@ -14,6 +14,7 @@ import structlog
 from sqlalchemy import Engine, select
 
 from dispatch.decide.state import State
+from dispatch.runtime.recovery import SnapshotKeeper
 from dispatch.store import LedgerUnavailable, lease
 from dispatch.store.inbox import Inbox
 from dispatch.store.journal import SqlJournal
@@ -73,9 +74,11 @@ def _figures(document: Mapping[str, Any]) -> dict[str, Any]:
 class JournalTail:
     """Follows the journal, folds it into the live view and wakes whoever waits for a change. `failure` says why the view is behind."""
 
-    def __init__(self, journal: SqlJournal, state: State) -> None:
-        self._journal = journal
-        self.view = LiveView(state)
+    def __init__(self, ledger: Ledger, blank: State) -> None:
+        """`blank` is the state before the first entry. Raises LedgerUnavailable."""
+        self._journal = ledger.journal
+        self._keeper = SnapshotKeeper(ledger.engine, "view", blank.setup)
+        self.view = self._keeper.newest(lambda document: LiveView.from_json(document, blank)) or LiveView(blank)
         self.caught_up = False
         self.failure = ""
         self.closing = False
@@ -90,6 +93,7 @@ class JournalTail:
                 self.caught_up, self.failure = len(rows) < CHUNK, ""
                 if rows:
                     self._wake()
+                await self._keep_snapshot()
             except LedgerUnavailable as fault:
                 self._report(f"the ledger does not respond: {fault}")
             except Exception as fault:  # a page that cannot go on must say so, not go blank
@@ -100,6 +104,11 @@ class JournalTail:
         if self.caught_up and self._journal.tail == self.view.state.seq:
             return []
         return list(itertools.islice(self._journal.read(self.view.state.seq), CHUNK))
+
+    async def _keep_snapshot(self) -> None:
+        state = self.view.state
+        if self.caught_up and state.at is not None and self._keeper.due(state.seq, state.at):
+            await asyncio.to_thread(self._keeper.keep, state.seq, state.at, self.view.to_json)
 
     def _report(self, failure: str) -> None:
         if failure != self.failure:

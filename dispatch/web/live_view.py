@@ -6,8 +6,11 @@ from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from dispatch.decide.state import State
+from dispatch.decide.state_json import state_from_json, state_to_json
+from dispatch.decide.value_json import value_from_json, value_to_json
 from dispatch.entries import Commanded, Done, Entry, Planned, PriceBasisChanged, RunEnded, RunStarted, Seen, unpack
 from dispatch.signals.call_json import demand_text
 from markets.facts import Award, Call
@@ -47,6 +50,21 @@ class LiveView:
         self.activity: deque[Activity] = deque(maxlen=KEEP_ACTIVITY)
         self.calls: dict[tuple[str, int], tuple[int, Call]] = {}
         self.awards: list[tuple[int, Award]] = []
+
+    def to_json(self) -> dict[str, Any]:
+        """The whole view as JSON values, for a snapshot."""
+        beside = {name: value_to_json(list(getattr(self, name))) for name in ("ticks", "activity", "awards")}
+        return {"state": state_to_json(self.state), **beside, "calls": value_to_json(list(self.calls.values()))}
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any], blank: State) -> LiveView:
+        """The view that `to_json` made; `blank` is the state before the first entry. Raises as `state_from_json` does."""
+        view = cls(state_from_json(document["state"], blank))
+        view.ticks.extend(value_from_json(document["ticks"]))
+        view.activity.extend(value_from_json(document["activity"]))
+        view.awards.extend(value_from_json(document["awards"]))
+        view.calls = {(call.id, call.version): (seq, call) for seq, call in value_from_json(document["calls"])}
+        return view
 
     def fold(self, entries: Iterable[tuple[int, Entry]]) -> None:
         for seq, entry in entries:

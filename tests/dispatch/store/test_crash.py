@@ -53,7 +53,7 @@ engine = open_ledger(data)
 journal = SqlJournal(engine, lease.take(engine, "a", 600))
 soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
 if not ballast:
-    resource.setrlimit(resource.RLIMIT_FSIZE, (700_000, hard))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1_400_000, hard))
 acked = 0
 try:
     for n in range(50_000):
