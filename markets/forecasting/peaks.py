@@ -2,8 +2,11 @@
 Pure.
 
 The load of a future day is its forecast times one error of the day and a small error of each interval. Days that neither readings nor the
-horizon cover have peaks like the known ones. An interval is the peak when its load is above the month's highest reading so far and above
-everything still to come.
+horizon cover have peaks like those of the last days and of the horizon, times one error of their level and one of each day. An interval is
+the peak when its load is above the month's highest reading so far and above everything still to come.
+
+The errors are fitted to ERCOT's hourly loads of 2022 and 2024: with them the chances of a month's days, each as of its morning, add up to
+1.2 in the mean of the months, and single out the day of the peak better than 1/30 for each day does.
 """
 
 from __future__ import annotations
@@ -23,15 +26,17 @@ from markets.series import Series
 
 Floats = NDArray[np.float64]
 
-# Relative errors (standard deviations), judged from ERCOT's published seven-day forecasts; not fitted.
+# Relative errors (standard deviations).
 DAY_ERROR = 0.02  # of a forecast day as a whole
 PERSISTENCE_ERROR = 0.04  # of a day without a forecast, taken to be like the days before
 INTERVAL_ERROR = 0.01  # of one interval against its day
-PEAK_SPREAD = 0.05  # of the daily peaks of a month
+PEAK_SPREAD = 0.08  # of one daily peak among those of the days that are not foreseen
+LEVEL_ERROR = 0.06  # of the level of those days: weather lasts, and seasons change
 HOUR = timedelta(hours=1)
-USUAL = timedelta(days=33)  # how far back daily peaks are looked at, or the length of the period if that is longer
+USUAL = timedelta(days=4)  # whose daily peaks, with those of the horizon, are what is usual
 MOST_CHANGE_IN_AN_HOUR = 0.15  # of a system's load; ERCOT's steepest summer hours change by a tenth
-WEARS_OFF_S = 3600.0  # in which the newest forecast error falls to a third (1/e); judged, not fitted
+WEARS_OFF_S = 3600.0  # in which the newest forecast error falls to a third (1/e)
+HOUR_WEARS_OFF_S = 4 * 3600.0  # the same of the last hour's forecast error
 NODES = 9  # of the quadrature over the error of a day
 LEVELS = 257  # of load, at which probabilities are evaluated
 REACH = 6.0  # standard deviations that the levels span
@@ -103,7 +108,7 @@ def peak_span(market: Market, grid: Grid, windows: Iterable[PeakWindow]) -> Inte
 
 def loads_needed_since(market: Market, at: datetime, windows: Iterable[PeakWindow]) -> datetime:
     """Since when the system's load must be known to predict the coincident peaks at an instant: since their month or season began, and
-    since the usual daily peaks before it."""
+    the days before that are taken as usual."""
     span = peak_span(market, Grid.regular(at, at + HOUR, 60), windows)
     return min(span.start, at - USUAL)
 
@@ -123,7 +128,7 @@ def _periods(market: Market, grid: Grid, each: int) -> list[tuple[NDArray[np.int
 
 def _forecast_ratio(book: FactBook, fine: Grid) -> Floats:
     """Load over forecast expected in each interval, shape (n,), from the latest readings: the newest reading's ratio first, which decays to
-    the ratio of the last hour. One where readings or their forecast are missing."""
+    the ratio of the last hour, and that to one. One where readings or their forecast are missing."""
     recent = [f for f in book.loads if fine.start - 2 * HOUR < f.over.start and f.over.end <= fine.start]
     recent = [f for f in recent if f.over.end > recent[-1].over.end - HOUR]
     forecast_mw = _forecast_of(book, recent)
@@ -133,7 +138,8 @@ def _forecast_ratio(book: FactBook, fine: Grid) -> Floats:
     seconds = np.array([(f.over.end - f.over.start).total_seconds() for f in recent])
     of_hour = float(np.average(read, weights=seconds) / np.average(forecast_mw, weights=seconds))
     ahead_s = fine.edges[:-1] - recent[-1].over.end.timestamp()
-    ratio: Floats = of_hour + (float(read[-1] / forecast_mw[-1]) - of_hour) * np.exp(-ahead_s / WEARS_OFF_S)
+    newest_error, hour_error = float(read[-1] / forecast_mw[-1]) - of_hour, of_hour - 1.0
+    ratio: Floats = 1.0 + hour_error * np.exp(-ahead_s / HOUR_WEARS_OFF_S) + newest_error * np.exp(-ahead_s / WEARS_OFF_S)
     return ratio
 
 
@@ -191,9 +197,8 @@ class _Period:
         start = fine.intervals[int(here[0])].start
         past = [f for f in loads if f.over.start >= span.start and f.over.end <= start]
         peaks: dict[date, float] = {}
-        back = start - max(USUAL, span.end - span.start)
         for f in loads:
-            if back < f.over.end <= start:
+            if start - USUAL < f.over.end <= start:
                 on = _day(f.over.start, market)
                 peaks[on] = max(peaks.get(on, 0.0), f.load_mw)
         days = np.array([_day(fine.intervals[int(t)].start, market).toordinal() for t in here], dtype=np.int64)
@@ -214,9 +219,10 @@ class _Period:
             return out
         levels = np.linspace(low, high, LEVELS)
         middle = (levels[1:] + levels[:-1]) / 2
-        rest = ndtr((middle - self.usual_mw) / (PEAK_SPREAD * self.usual_mw)) ** self.rest
         nodes, weights = np.polynomial.hermite_e.hermegauss(NODES)
         weights = weights / weights.sum()
+        above_usual = middle / self.usual_mw - 1.0 - LEVEL_ERROR * nodes[:, None]
+        rest = weights @ ndtr(above_usual / PEAK_SPREAD) ** self.rest
         near = mw * (1 + REACH * (error + INTERVAL_ERROR)) > low
         below: dict[int, Floats] = {}
         parts: dict[int, Floats] = {}

@@ -12,8 +12,18 @@ from hypothesis import strategies as st
 from markets.factbook import KEEP, FactBook
 from markets.facts import LoadForecast, SystemLoad
 from markets.forecasting.ladder import outlook, plan_grid
-from markets.forecasting.peaks import DAY_ERROR, INTERVAL_ERROR, coincident_peak_probability, coincident_peak_share, newest, peak_span
+from markets.forecasting.peaks import (
+    DAY_ERROR,
+    INTERVAL_ERROR,
+    LEVEL_ERROR,
+    PEAK_SPREAD,
+    coincident_peak_probability,
+    coincident_peak_share,
+    newest,
+    peak_span,
+)
 from markets.grid import Grid, Interval, Market, OperatingDay, month_span, months
+from markets.series import Series
 from tests.realdata import real
 
 ERCOT = Market.ERCOT
@@ -87,9 +97,20 @@ def test_loads_below_the_months_highest_have_no_chance():
 
 
 def test_probabilities_rise_towards_the_end_of_the_month():
-    early = ahead_of([80_000.0] * 2, [83_000.0, 80_000.0])[1].sum()
-    late = ahead_of([80_000.0] * 28, [83_000.0, 80_000.0])[1].sum()
-    assert early < 0.05 and late > 0.7
+    """The more days are left that nobody foresees, the likelier one of them is higher."""
+    chances = [ahead_of([80_000.0] * n, [83_000.0, 80_000.0])[1].sum() for n in (2, 10, 20, 25, 28, 29)]
+    assert chances == sorted(chances) and chances[0] < 0.06 and chances[-2] > 0.6 and chances[-1] > 0.99
+
+
+@settings(max_examples=25, deadline=None)
+@given(seed=st.integers(0, 10_000), past=st.integers(0, 29), spread=st.sampled_from([0.001, 0.03, 0.1]))
+def test_the_chances_of_a_month_never_exceed_certainty(seed, past, spread):
+    """What remains of a month, with what has happened in it and the days nobody foresees, adds up to one: what remains to one at most."""
+    rng = np.random.default_rng(seed)
+    tops = 75_000.0 * (1 + spread * rng.standard_normal(31))
+    grid, share = ahead_of(list(tops[:past]), list(tops[past : past + 3]), hours=66)
+    month = months(ERCOT, grid)
+    assert all(share[month == number].sum() <= 1 + 1e-9 for number in np.unique(month))
 
 
 def test_the_last_days_of_a_month_are_certain_to_hold_it_when_nothing_was_higher():
@@ -118,7 +139,7 @@ def test_probabilities_agree_with_drawing_the_rest_of_the_month():
     common = 1 + DAY_ERROR * rng.standard_normal((n, 2))
     drawn = mean * common[:, of_day] + INTERVAL_ERROR * mean * rng.standard_normal((n, len(mean)))
     usual = np.mean([*ahead, *past])
-    rest = usual * (1 + 0.05 * rng.standard_normal(n))  # the 31st
+    rest = usual * (1 + np.hypot(LEVEL_ERROR, PEAK_SPREAD) * rng.standard_normal(n))  # the 31st
     best = drawn.argmax(axis=1)
     counts = (drawn.max(axis=1) > np.maximum(rest, max(past))).astype(float)
     found = np.bincount(best, counts, minlength=len(mean)) / n
@@ -261,28 +282,54 @@ def test_months_are_the_markets_own():
     assert list(months(ERCOT, grid)) == [12 * 2026 + 9, 12 * 2026 + 10]
 
 
-def test_real_peaks_of_two_summers_are_among_the_likeliest_hours():
-    """ERCOT's hourly load of 2022 and 2024, persistence only: no forecast was kept. The hour of each monthly peak must stand among the
-    four likeliest of its day, and its day must be worth standing by: more than a quiet day's chance."""
+def real_loads() -> list[SystemLoad]:
+    """ERCOT's hourly load of 2022 and 2024."""
     import polars as pl
 
     frame = pl.read_parquet(real("ercot_native_load_hourly_2022_2025.parquet"))
-    facts = [
+    return [
         SystemLoad(source="t", known_at=at + HOUR, over=Interval(at, at + HOUR), load_mw=float(mw))
         for at, mw in frame.select("interval_start_utc", "ERCOT").drop_nulls().sort("interval_start_utc").iter_rows()
     ]
-    ranks, chances = [], []
+
+
+def chances_of_day(facts: list[SystemLoad], day: OperatingDay) -> Series:
+    """By the hour, as of 06:00 of the day; the loads of the 35 days before are known."""
+    at = day.start + 6 * HOUR
+    book = FactBook().after(f for f in facts if at - timedelta(days=35) < f.over.end <= at)
+    share = coincident_peak_probability(book, Grid.regular(at, at + 18 * HOUR, 60), ERCOT)
+    assert share is not None
+    return share
+
+
+def test_real_peaks_of_two_summers_are_among_the_likeliest_hours():
+    """Persistence only: no forecast was kept. The hour of each monthly peak must stand among the four likeliest of its day, and its day
+    must be worth standing by: more than a quiet day's chance."""
+    facts, ranks, chances = real_loads(), [], []
     for year in (2022, 2024):
         for month in (6, 7, 8, 9):
             span = month_span(ERCOT, 12 * year + month - 1)
             inside = [f for f in facts if f.over.start >= span.start and f.over.end <= span.end]
             peak = max(inside, key=lambda f: f.load_mw)
-            at = OperatingDay.of(ERCOT, peak.over.start).start + 6 * HOUR
-            book = FactBook().after(f for f in facts if at - timedelta(days=35) < f.over.end <= at)
-            grid = Grid.regular(at, at + 18 * HOUR, 60)
-            share = coincident_peak_probability(book, grid, ERCOT)
-            assert share is not None
+            share = chances_of_day(facts, OperatingDay.of(ERCOT, peak.over.start))
             ranks.append(int((share.values > share.at(peak.over.start)).sum()))
             chances.append(float(share.values.sum()))
     assert max(ranks) < 4, ranks
     assert np.median(chances) > 1 / 30, chances
+
+
+def test_real_chances_of_the_days_of_a_month_add_up_to_about_one():
+    """As of each day's morning, summers of 2022 and 2024, persistence only. They added up to five: a chance of one month's peak was paid
+    for five times over. A wrong sum also shows in the score: it must beat a chance of 1/30 for every day."""
+    facts, sums, squares = real_loads(), [], []
+    for year in (2022, 2024):
+        for month in (6, 7, 8, 9):
+            span = month_span(ERCOT, 12 * year + month - 1)
+            near = [f for f in facts if span.start - timedelta(days=36) < f.over.end <= span.end]
+            peak = max((f for f in near if f.over.start >= span.start), key=lambda f: f.load_mw)
+            run = [day for n in range(31) if (day := OperatingDay(ERCOT, span.start.date() + timedelta(days=n))).start < span.end]
+            chances = [float(chances_of_day(near, day).values.sum()) for day in run]
+            sums.append(sum(chances))
+            squares += [(p - (peak.over.start in day.over)) ** 2 for p, day in zip(chances, run, strict=True)]
+    assert np.mean(sums) < 2.0, sums
+    assert np.mean(squares) < 1 / 30 * 29 / 30
