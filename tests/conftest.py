@@ -5,13 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import coverage
 import pytest
 import structlog
+from hypothesis import settings
 
 # Tests that start whole sites or a browser: one at a time, as each wants most of a core at its own pace.
 RUNNING_SITES = ("tests/e2e/", "tests/browser/", "tests/docs/test_readme.py", "tests/dispatch/service/test_demo.py")
 # Tests that listen on loopback addresses written into their module: one at a time within a module, modules beside each other.
 FIXED_ADDRESSES = ("tests/dispatch/rigs/", "tests/dispatch/sim/", "tests/dispatch/meters/", "tests/dispatch/service/test_notify.py")
+
+# No test depends on the speed of the machine.
+settings.register_profile("no deadline", deadline=None)
+settings.load_profile("no deadline")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -28,6 +34,13 @@ def _logs_as_configured_by_default() -> Iterator[None]:
     """A command run inside a test binds the log to that test's own stream, which is closed after it."""
     yield
     structlog.reset_defaults()
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish() -> None:
+    """On a loaded machine a process of xdist's is killed before it has written, at its exit, what its tests reached."""
+    if (measured := coverage.Coverage.current()) is not None:
+        measured.save()
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -4,7 +4,7 @@ from datetime import UTC, date, datetime, timedelta, timezone
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from markets.grid import Grid, Interval, Market, OperatingDay, hour_ending, interval_label, parse_instant, utc
@@ -37,7 +37,6 @@ def test_miso_days_are_always_24_hours_of_est() -> None:
         assert (len(day.grid()), len(day.grid(15)), len(day.grid(60))) == (288, 96, 24)
 
 
-@settings(deadline=None)
 @given(INSTANTS, st.sampled_from(list(Market)))
 def test_every_instant_lies_in_its_operating_day(at: datetime, market: Market) -> None:
     day = OperatingDay.of(market, at)
@@ -55,7 +54,6 @@ def test_hour_ending_labels_of_the_days_that_change_clocks() -> None:
     assert miso == [f"HE{h:02d}" for h in range(1, 25)]
 
 
-@settings(deadline=None)
 @given(DAYS, st.sampled_from([Market.ERCOT, Market.MISO]))
 def test_hour_ending_labels_are_unique_within_a_day(on: date, market: Market) -> None:
     labels = [hour_ending(market, o.start) for o in OperatingDay(market, on).grid(60).intervals]
@@ -93,7 +91,6 @@ def test_instants_that_are_invalid_or_without_offset_are_refused(text: str) -> N
         utc(datetime(2026, 7, 10))
 
 
-@settings(deadline=None)
 @given(INSTANTS, st.integers(1, 90), st.integers(1, 3000))
 def test_a_regular_grid_covers_its_span(start: datetime, minutes: int, length_min: int) -> None:
     start = start.replace(microsecond=0)
@@ -108,7 +105,6 @@ def test_a_regular_grid_covers_its_span(start: datetime, minutes: int, length_mi
         grid.index(end)
 
 
-@settings(deadline=None)
 @given(INSTANTS, st.integers(-500, 500), st.integers(1, 700))
 def test_share_within_a_span_adds_up_to_its_length(start: datetime, offset_min: int, length_min: int) -> None:
     start = start.replace(microsecond=0)

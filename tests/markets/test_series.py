@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from markets.grid import Grid
@@ -18,7 +18,6 @@ def series(values: list[float], minutes: int = 15) -> Series:
     return Series(Grid.regular(START, START + timedelta(minutes=minutes * len(values)), minutes), np.array(values), "usd_per_mwh")
 
 
-@settings(deadline=None)
 @given(st.lists(USD, min_size=1, max_size=96), st.sampled_from([1, 5, 7, 15, 20, 60, 90]))
 def test_onto_another_grid_of_the_same_span_keeps_the_mean(values: list[float], minutes: int) -> None:
     fine = series(values)
@@ -28,7 +27,6 @@ def test_onto_another_grid_of_the_same_span_keeps_the_mean(values: list[float], 
     assert min(values) - 1e-9 <= other.values.min() and other.values.max() <= max(values) + 1e-9
 
 
-@settings(deadline=None)
 @given(st.lists(USD, min_size=1, max_size=48))
 def test_onto_finer_intervals_and_back_is_the_same(values: list[float]) -> None:
     coarse = series(values, 60)
@@ -36,7 +34,6 @@ def test_onto_finer_intervals_and_back_is_the_same(values: list[float]) -> None:
     assert back.values == pytest.approx(coarse.values, rel=1e-12, abs=1e-9)
 
 
-@settings(deadline=None)
 @given(st.lists(st.one_of(USD, st.just(float("nan"))), min_size=4, max_size=96))
 def test_a_gap_is_never_averaged_away(values: list[float]) -> None:
     fine = series(values)

@@ -48,7 +48,7 @@ def documents(draw: st.DrawFn) -> bytes:
     return content
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(documents(), st.sampled_from(MAPS), st.sampled_from(list(Market)))
 def test_any_bytes_are_read_or_refused(content: bytes, map_text: str, market: Market) -> None:
     try:

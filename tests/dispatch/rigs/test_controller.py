@@ -147,7 +147,7 @@ KINDS = st.sampled_from(list(RigFault))
 PLAYS = st.lists(st.tuples(st.sampled_from(["sleep", "low", "normal"]), st.sets(st.integers(0, 7), min_size=1)), min_size=1, max_size=4)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.dictionaries(st.integers(0, 7), KINDS, max_size=4), PLAYS, st.integers(0, 5))
 async def test_every_rig_of_an_order_gets_exactly_one_outcome_and_reached_only_if_it_moved(
     ill: dict[int, RigFault], plays: list[tuple[str, set[int]]], seed: int

@@ -217,7 +217,7 @@ class Crashing(MemoryJournal):
         return seq
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 @given(seed=st.integers(0, 2**16), at=st.integers(2, 60), after=st.booleans())
 async def test_after_a_crash_at_any_row_the_same_decisions_follow(seed: int, at: int, after: bool) -> None:
     """The rigs go on while the process is dead; the next one reads them first.

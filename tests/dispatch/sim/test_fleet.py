@@ -110,7 +110,7 @@ STEPS = st.lists(
 )
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(STEPS, st.integers(0, 9))
 def test_energy_and_work_are_the_integrals_of_watts_and_terahashes(steps: list, seed: int) -> None:
     odd = (

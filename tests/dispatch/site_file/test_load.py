@@ -531,7 +531,7 @@ def places(value: object, at: tuple = ()) -> list[tuple]:
 GOOD = tomllib.loads(APPENDIX_A)
 
 
-@hypothesis_settings(max_examples=150, deadline=None)
+@hypothesis_settings(max_examples=150)
 @given(data=st.data())
 def test_any_document_gives_a_setup_or_named_faults(data: st.DataObject) -> None:
     document = tomllib.loads(APPENDIX_A)

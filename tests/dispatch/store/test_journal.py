@@ -27,7 +27,7 @@ RECEIVED = {"id": 1, "sha256": "0" * 64, "kind": "meter", "name": "may.csv", "ma
 READ = {"received": 1, "meter": "main", "start": AT, "end": AT, "mwh": "1", "quality": "actual", "row": 2}
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(entry=entries)
 def test_every_entry_comes_back(journal: SqlJournal, entry: Entry) -> None:
     seq = journal.append(entry)

@@ -44,7 +44,7 @@ def test_unknown_scopes_are_refused(engine: Engine, scopes: list[str]) -> None:
         ApiKeys(engine).add("ops", scopes)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.text() | st.text().map(lambda s: f"ops.{s}"))
 def test_wrong_secrets_are_refused(engine: Engine, presented: str) -> None:
     keys = ApiKeys(engine)

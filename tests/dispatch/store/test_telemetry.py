@@ -121,7 +121,7 @@ readings = st.lists(
 )
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=120)
 @given(readings=readings, step=st.sampled_from([1, 5, 15, 60]), start_ms=st.integers(0, 3600_000))
 def test_an_independent_decimal_recomputation_meets_every_roll_up(
     tmp_path_factory: pytest.TempPathFactory, readings: list[tuple[int, int, float, float]], step: int, start_ms: int

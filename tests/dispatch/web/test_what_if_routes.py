@@ -229,7 +229,7 @@ def test_the_live_site_is_untouched() -> None:
     assert before == (canonical_json(dict(base.setup.document)), base.setup.site.model_dump_json(), base.so_far, base.facts)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.lists(st.floats(0.2, 3.0), min_size=1, max_size=3), st.floats(-200, 200))
 def test_a_better_price_never_earns_less(scales: list[float], shift: float) -> None:
     """Cheaper energy everywhere never earns less than dearer energy."""

@@ -4,7 +4,7 @@ from datetime import UTC, date, datetime, timedelta
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from markets.factbook import FactBook
@@ -147,7 +147,6 @@ def test_reserve_takes_the_last_real_time_price_then_the_day_ahead_one_then_the_
     assert stale.reserve["ECRS"].values[0] == 12.0, "a price of two hours ago is no price of now"
 
 
-@settings(deadline=None)
 @given(
     st.integers(0, 3 * 86_400),
     st.sampled_from([5, 15, 30, 60]),

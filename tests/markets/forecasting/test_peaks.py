@@ -102,7 +102,7 @@ def test_probabilities_rise_towards_the_end_of_the_month():
     assert chances == sorted(chances) and chances[0] < 0.06 and chances[-2] > 0.6 and chances[-1] > 0.99
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(seed=st.integers(0, 10_000), past=st.integers(0, 29), spread=st.sampled_from([0.001, 0.03, 0.1]))
 def test_the_chances_of_a_month_never_exceed_certainty(seed, past, spread):
     """What remains of a month, with what has happened in it and the days nobody foresees, adds up to one: what remains to one at most."""
@@ -236,7 +236,7 @@ def test_a_season_has_one_peak_where_its_months_have_three():
     assert peak_span(ERCOT, day_of("2027-01-15").grid(), [15]) == month_span(ERCOT, 12 * 2027)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(seed=st.integers(0, 10_000), minutes=st.sampled_from([5, 15, 60]), window=st.sampled_from([15, 30]))
 def test_the_actual_peak_is_the_highest_metered_interval(seed, minutes, window):
     rng = np.random.default_rng(seed)

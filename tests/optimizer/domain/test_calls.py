@@ -27,7 +27,7 @@ BOOK = (Hashing(pool_fee=0.01), Power(adders_usd_per_mwh=6.15), Plant())
 HOUR = timedelta(hours=1)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(
     cap=st.floats(0, 12),
     price=st.lists(st.sampled_from([-1e6, -251.0, -1.0, 0.0, 30.0, 5000.0]), min_size=12, max_size=12),
@@ -138,7 +138,7 @@ def test_the_interconnect_is_a_limit_beside_calls_and_the_lower_one_wins():
             assert plan(where, BOOK, outlook([10.0] * 2), state, session=session).load_mw.max() == pytest.approx(most_mw, abs=1e-6)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(seed=st.integers(0, 10_000))
 def test_random_calls_on_random_sites(seed):
     """With calls of any length, the caps hold, limits hold, and only minimum times may give way."""

@@ -58,14 +58,14 @@ LINEAR = {
 
 
 @pytest.mark.parametrize("kind", LINEAR)
-@settings(max_examples=6, deadline=None)
+@settings(max_examples=6)
 @given(seed=st.integers(0, 10_000))
 def test_linear_ones_say_what_they_pay(kind, seed):
     rng, where, ahead = ground(seed)
     kit.holds(LINEAR[kind], where, ahead, rng, linear=True)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     seed=st.integers(0, 10_000),
     mw=st.floats(0.1, 8),
@@ -83,7 +83,7 @@ def test_a_block_never_promises_more_than_it_pays(seed, mw, haircut, share, sell
     kit.keeps_the_law(block, where, ahead, rng, linear=False, beside=(Hashing(), Power(adders_usd_per_mwh=6.15)))
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(seed=st.integers(0, 10_000))
 def test_contracts_side_by_side_settle_each_megawatt_hour_once(seed):
     """Two blocks and index power over one load are the same money as index power and two differences to a price."""

@@ -32,7 +32,7 @@ def many(rng: np.random.Generator, **more):
                 interconnect_mw=9.0, halls=(Hall(name="a", meter="main", limit_mw=8.0, max_starts_per_min=60),))  # fmt: skip
 
 
-@settings(max_examples=6, deadline=None)
+@settings(max_examples=6)
 @given(seed=st.integers(0, 1000))
 def test_thirty_groups_as_three(seed):
     rng = np.random.default_rng(seed)

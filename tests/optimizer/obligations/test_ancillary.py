@@ -349,7 +349,7 @@ def test_options_that_do_not_fit():
 # --- the law ------------------------------------------------------------------------------------------------------------------------------
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(seed=st.integers(0, 10_000), old=st.booleans(), sold=st.booleans(), slow=st.booleans())
 def test_the_program_says_what_the_bill_pays(seed, old, sold, slow):
     rng = np.random.default_rng(seed)
@@ -367,7 +367,7 @@ def test_the_program_says_what_the_bill_pays(seed, old, sold, slow):
     kit.honours_calls(contract, where, ahead)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(seed=st.integers(0, 10_000))
 def test_what_is_offered_can_be_dropped(seed):
     """Looked at from outside: in every interval the reserve is at most the draw over sleep of rigs that have been awake long enough."""

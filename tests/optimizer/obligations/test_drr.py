@@ -237,7 +237,7 @@ def test_a_dispatch_that_cannot_be_met_is_named():
     assert short.mw == pytest.approx(5.2) and short.usd == pytest.approx(5.2 * 60 + (9.2 - 4.8) * 60)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(seed=st.integers(0, 10_000), kind=st.sampled_from(["I", "II"]))
 def test_no_load_is_ever_raised_for_a_baseline(seed, kind):
     """With the contract no interval draws more than without it."""
@@ -289,7 +289,7 @@ def test_other_solvers_agree(kind):
 # --- the law ------------------------------------------------------------------------------------------------------------------------------
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(
     seed=st.integers(0, 10_000), kind=st.sampled_from(["I", "II"]), mw=st.floats(0.2, 3), base=st.floats(0, 4),
     down=st.sampled_from([0, 45]), offer=st.floats(0, 100), told=st.booleans(), sold=st.booleans(), called=st.booleans(),
@@ -342,7 +342,7 @@ def test_an_emergency_reduction_is_paid_its_offer_while_it_is_due():
     assert made.lines[("edr", "edr_energy")].sum() == pytest.approx(2.5 * 20 * 250)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(seed=st.integers(0, 10_000), mw=st.floats(0.2, 3), base=st.floats(0, 4), notice=st.floats(0, 90), stop=st.floats(0, 50))
 def test_emergency_demand_response_says_what_it_pays(seed, mw, base, notice, stop):
     rng = np.random.default_rng(seed)

@@ -349,7 +349,7 @@ def test_a_deployment_goes_down_to_the_base_load_and_comes_back():
     assert quiet.cap_mw == float("inf")
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     seed=st.integers(0, 10_000),
     obligated=st.integers(0, 488),

@@ -60,7 +60,7 @@ def test_delivery_is_the_average_of_the_utc_day():
     assert settle((hourly,), enough).totals[("forward", "forward_shortfall")] == Decimal("-407.50")
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(seed=st.integers(0, 10_000), cut=st.integers(1, 23))
 def test_bills_of_two_parts_of_a_day_add_up_to_the_days(seed, cut):
     """An operating day ends inside a UTC day: the rest of it is billed with the next one, from what is remembered."""
@@ -151,7 +151,7 @@ KINDS = {
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8)
 @given(seed=st.integers(0, 10_000))
 def test_the_law(kind, seed):
     rng = np.random.default_rng(seed)

@@ -101,7 +101,7 @@ def test_minimum_load_no_load_fuel_and_starts_by_hand():
     assert ("generation", "starts") not in settle((contract,), running).totals, "it ran before: no start"
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 @given(seed=st.integers(0, 10_000))
 def test_a_plan_earns_what_the_best_of_all_schedules_earns(seed):
     """Every on and off over six hours tried by hand, the load chosen best for each."""
@@ -184,7 +184,7 @@ def test_the_block_settles_the_net_load_it_covers():
     assert both.net_exact_usd - index == D(2) * (100 - 30) + D(2) * (50 - 30)
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 @given(seed=st.integers(0, 10_000))
 def test_the_law_holds_for_net_load(seed):
     rng = np.random.default_rng(seed)

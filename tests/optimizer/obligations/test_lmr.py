@@ -298,7 +298,7 @@ def test_how_the_season_stands():
 # --- the law, and what is refused ---------------------------------------------------------------------------------------------------------
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(
     seed=st.integers(0, 10_000), mw=st.floats(0.2, 6), base=st.floats(0, 3), notice=st.floats(0, 120), firm=st.booleans(),
     begins=st.integers(-4, 10), lasts=st.integers(1, 12), open_=st.booleans(), twice=st.booleans(), failed=st.booleans(),

@@ -70,7 +70,7 @@ def test_the_demand_is_of_the_net_load_or_of_the_gross():
     assert sum(line.amount_usd for line in settle((gross, machine), real).of("transmission")) == D("-9000")
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(seed=st.integers(0, 10_000))
 def test_the_law_holds_for_a_window(seed):
     rng = np.random.default_rng(seed)

@@ -100,7 +100,7 @@ def test_it_is_no_cash():
     assert not [usd for (name, _), usd in made.lines.items() if name == "transition" and usd.any()]
 
 
-@settings(max_examples=6, deadline=None)
+@settings(max_examples=6)
 @given(seed=st.integers(0, 10_000))
 def test_the_law(seed):
     rng = np.random.default_rng(seed)

@@ -264,7 +264,7 @@ METHODS = {
 
 
 @pytest.mark.parametrize("kind", METHODS)
-@settings(max_examples=6, deadline=None)
+@settings(max_examples=6)
 @given(seed=st.integers(0, 10_000))
 def test_the_law(kind, seed):
     rng = np.random.default_rng(seed)
@@ -274,7 +274,7 @@ def test_the_law(kind, seed):
     kit.keeps_the_law(METHODS[kind], where, ahead, rng, linear=False, beside=(Hashing(), Power(), Block(mw=1.0, usd_per_mwh=30.0)))
 
 
-@settings(max_examples=6, deadline=None)
+@settings(max_examples=6)
 @given(seed=st.integers(0, 10_000))
 def test_the_law_in_expectation_over_where_the_peak_falls(seed):
     """The program's line is the mean of the bills, over the intervals that may turn out to be the peak."""

@@ -62,7 +62,7 @@ def part(whole: Actuals, cut: slice) -> Actuals:
 
 
 @pytest.mark.parametrize("kind", CONTRACTS)
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 @given(seed=st.integers(0, 10_000), hour=st.integers(1, HOURS - 1), gaps=st.booleans())
 def test_a_span_settled_in_parts_adds_up_to_the_span(kind, seed, hour, gaps):
     contract, whole = CONTRACTS[kind], happened(np.random.default_rng(seed), gaps)

@@ -42,7 +42,7 @@ from tests.optimizer.fixtures import (
 BOOK = (Hashing(pool_fee=0.01), Power(adders_usd_per_mwh=6.15), Plant())
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     price=st.lists(st.floats(-200, 400).map(lambda p: round(p, 2)), min_size=1, max_size=40),
     fee=st.sampled_from([0.0, 0.01, 0.025]),
@@ -77,7 +77,7 @@ def test_a_free_group_follows_its_breakeven_in_every_interval(price, fee, adders
             assert breakevens(made)[g.name] == pytest.approx(strike)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(seed=st.integers(0, 10_000))
 def test_limits_hold_on_random_sites(seed):
     rng = np.random.default_rng(seed)
@@ -255,7 +255,7 @@ def test_a_block_at_full_price_changes_no_interval():
     assert with_block.objective_usd - without.objective_usd == pytest.approx(constant)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(haircut=st.floats(0, 60), cap=st.floats(0, 8), seed=st.integers(0, 100))
 def test_a_haircut_or_a_cap_applies_in_each_interval(haircut, cap, seed):
     """Against the best of a fine search over the site's load, by the contract's words: buy above the block, sell below it up to the cap."""

@@ -34,7 +34,7 @@ from tests.optimizer.fixtures import AT, POINT, Dead, actuals, call, grid, group
 BOOK = (Hashing(pool_fee=0.01), Power(adders_usd_per_mwh=6.15), Plant())
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(data=st.data(), n=st.integers(1, 12))
 def test_the_bill_equals_an_independent_sum(data, n):
     """Quantities and prices of any cents, in whole Decimals: revenue less fee, energy and adders, each rounded once."""
@@ -96,7 +96,7 @@ def test_a_block_above_the_load_and_a_block_at_another_settlement_point():
     }
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(seed=st.integers(0, 10_000))
 def test_causes_add_up_to_the_last_digit(seed):
     """Whatever the contracts: planned plus the causes is the bill, exactly."""

@@ -44,7 +44,7 @@ def test_three_solvers_agree_with_integers():
     assert found["agree"], found
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8)
 @given(seed=st.integers(0, 1000))
 def test_a_direct_pulp_formulation_finds_the_same_optimum(seed):
     """Written from the rules, group by group and hour by hour, with names of its own and no line of the product's builder."""
@@ -93,7 +93,7 @@ def test_a_direct_pulp_formulation_finds_the_same_optimum(seed):
     assert made.objective_usd == pytest.approx(pulp.value(lp.objective), rel=1e-6, abs=TIES)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(seed=st.integers(0, 1000), interconnect=st.floats(2, 30))
 def test_merit_order_is_the_optimum_where_nothing_couples_the_hours(seed, interconnect):
     """An oracle of five lines: every interval by itself, the best margin a megawatt first, up to the interconnect."""
