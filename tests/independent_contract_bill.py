@@ -247,12 +247,9 @@ def fixed_charges(d: Days, c: Mapping[str, Any], names: Sequence[str]) -> F:
         at = d.local(t)
         in_force = [r for r in c["rates"] if date.fromisoformat(str(r["from"])) <= at.date()]
         if in_force:
-            first = at.replace(day=1, hour=0, minute=0, second=0, microsecond=0, fold=0)
-            following = (first + timedelta(days=32)).replace(day=1)
-            seconds = int(following.timestamp() - first.timestamp())
             rate = in_force[-1]
             month = frac(rate["usd_per_month"]) + frac(rate["tag_mw"]) * 1000 * frac(rate["usd_per_kw_month"])
-            usd -= month * F(d.seconds(t), seconds)
+            usd -= month * F(d.seconds(t), month_seconds(at))
     return usd
 
 
@@ -267,7 +264,27 @@ def revenue_share(d: Days, c: Mapping[str, Any], names: Sequence[str]) -> F:
         shares = {key.split("/")[0]: share for key, share in sorted(rate["shares"].items())}  # CONTRACT/CHARGE_TYPE comes last
         return -frac(shares.get(name, 0.0)) * usd
 
-    return sum((parts(d, c["rates"], t, kept) for t in d.times), F(0))
+    if not any(rate["least_usd_per_month"] for rate in c["rates"]):
+        return sum((parts(d, c["rates"], t, kept) for t in d.times), F(0))
+    got, need, missing, month = frac(d.memory.get("kept_usd", 0.0)), frac(d.memory.get("least_usd", 0.0)), F(0), None
+    usd, owed_before = F(0), max(F(0), need - got)
+    for t in d.times:
+        at = d.local(t)
+        if month not in (None, (at.year, at.month)):
+            usd, missing, got, need = usd - missing, F(0), F(0), F(0)
+        month = at.year, at.month
+        in_force = [r for r in c["rates"] if date.fromisoformat(str(r["from"])) <= at.date()]
+        mine = parts(d, c["rates"], t, kept)
+        usd, got = usd + mine, got - mine
+        need += frac(in_force[-1]["least_usd_per_month"]) * F(d.seconds(t), month_seconds(at)) if in_force else F(0)
+        missing = max(F(0), need - got)
+    return usd - missing + owed_before
+
+
+def month_seconds(at: datetime) -> int:
+    """The length of a local month, changes of clocks included."""
+    first = at.replace(day=1, hour=0, minute=0, second=0, microsecond=0, fold=0)
+    return int((first + timedelta(days=32)).replace(day=1).timestamp() - first.timestamp())
 
 
 def percentage_tax(d: Days, c: Mapping[str, Any], names: Sequence[str]) -> F:

@@ -13,7 +13,8 @@ from markets.factbook import FactBook
 from markets.facts import Award, Call
 from markets.grid import Grid, Interval
 from optimizer.domain.actuals import Actuals
-from optimizer.domain.book import generators_by_meter, remember
+from optimizer.domain.billing import remember
+from optimizer.domain.book import generators_by_meter
 from optimizer.domain.isolation import PluginFailures
 from optimizer.domain.memory import Memory
 from optimizer.domain.money import ZERO, decimal
@@ -134,7 +135,7 @@ class ContractMemories:
         found, failures = dict(self.by_contract), PluginFailures()
         for obligation in last.book:
             with failures.of(obligation):
-                found = remember((obligation,), found, actuals)
+                found = remember(last.book, found, actuals, (obligation,))
         return found, {name: repr(error) for name, error in failures.by.items()}
 
 

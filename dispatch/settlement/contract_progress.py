@@ -9,10 +9,10 @@ from dispatch.settlement.document import Figure
 from dispatch.settlement.document_rows import BilledQuantityRow
 from markets.grid import OperatingDay
 from optimizer.domain.actuals import Actuals
+from optimizer.domain.billing import remembered, with_settling_contracts
 from optimizer.domain.money import Finding, plain
 from optimizer.domain.obligation import Obligation
 from optimizer.domain.quantities import ActualQuantities
-from optimizer.settlement.settle import with_settling_contracts
 
 
 def contract_progress(book: Sequence[Obligation], actuals: Actuals, day: OperatingDay) -> list[Figure]:
@@ -21,7 +21,7 @@ def contract_progress(book: Sequence[Obligation], actuals: Actuals, day: Operati
     return [
         {"name": progress.name, "value": f"{progress.value:.4f}", "unit": progress.unit, "how": progress.how}
         for o in book
-        for progress in o.progress(o.remember(o.memory_from(then.memory), then), day)
+        for progress in o.progress(remembered(book, o, then.memory, then), day)
     ]
 
 
@@ -29,7 +29,7 @@ def contract_findings(book: Sequence[Obligation], actuals: Actuals, day: Operati
     """What the day's change of each contract's memory asks a person to look at, in the book's order."""
     then = with_settling_contracts(book, actuals)
     memories = [(o, o.memory_from(then.memory)) for o in book]
-    return [finding for o, before in memories for finding in o.findings(before, o.remember(before, then), day)]
+    return [finding for o, before in memories for finding in o.findings(before, remembered(book, o, then.memory, then), day)]
 
 
 def billed_quantities(book: Sequence[Obligation], actuals: Actuals) -> list[BilledQuantityRow]:

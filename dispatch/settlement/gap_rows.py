@@ -9,10 +9,10 @@ from decimal import Decimal
 from dispatch.settlement.document import Coverage, DayStatement, Gaps
 from markets import counted, usd_text
 from optimizer.domain.actuals import Actuals
+from optimizer.domain.billing import with_settling_contracts
 from optimizer.domain.gap_intervals import gap_positions
 from optimizer.domain.money import ZERO, cents, plain
 from optimizer.domain.obligation import Obligation
-from optimizer.settlement.settle import with_settling_contracts
 
 
 def gaps_of(book: Sequence[Obligation], actuals: Actuals) -> Gaps:

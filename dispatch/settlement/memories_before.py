@@ -11,9 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import Engine
 
+from dispatch.settlement.day_awards import day_awards
 from dispatch.settlement.generation import generation_in_rollups
 from dispatch.settlement.metering import metered_load
-from dispatch.settlement.prices import NAN, energy_prices, hashprices
+from dispatch.settlement.prices import NAN, all_reserve_prices, energy_prices, hashprices
 from dispatch.settlement.rollups import load_by_cohort, not_kept
 from dispatch.settlement.run_hours import run_positions, run_stretches
 from dispatch.settlement.signals import NOTICE, signals_seen
@@ -23,7 +24,8 @@ from dispatch.store.telemetry import Telemetry
 from markets.facts import Award, Call, HashEconomics, Temperature
 from markets.grid import Grid, Interval, OperatingDay
 from optimizer.domain.actuals import Actuals
-from optimizer.domain.book import generators_by_meter, remember
+from optimizer.domain.billing import remember
+from optimizer.domain.book import generators_by_meter
 from optimizer.domain.memory import Memory
 
 # Outside air where no temperature is known.
@@ -97,6 +99,7 @@ def _actuals(read: _Before, over: Interval, was_run: NDArray[np.bool_]) -> Actua
     made = generation_in_rollups(setup, rows, grid)
     telemetry = {g: _run_only(values, was_run) for g, values in energy.items()}
     metered = metered_load(engine, site, grid, read.known_at, telemetry, (behind, made), frozenset()).energy_mwh
+    reserve, awards = _paid_for_services(read, grid)
     return Actuals(
         site=site,
         grid=grid,
@@ -105,10 +108,20 @@ def _actuals(read: _Before, over: Interval, was_run: NDArray[np.bool_]) -> Actua
         energy_price={p: energy_prices(engine, setup, p, grid, read.known_at).values for p in setup.settlement_points},
         hashprice=hashprices(engine, setup, read.economics, grid, read.known_at).values,
         calls=tuple(c for c in read.calls if c.start_at < over.end),
-        awards=read.awards,
+        awards=awards,
+        reserve_price=reserve,
         generated_mwh=made,
         generators=behind,
     )
+
+
+def _paid_for_services(read: _Before, grid: Grid) -> tuple[dict[str, Sequence[Decimal]], tuple[Award, ...]]:
+    """Reserve prices, and awards at the prices that pay them, where a contract remembers what others were paid."""
+    if not any(o.charged_on() and o.memory_days() for o in read.setup.book):
+        return {}, read.awards
+    prices = all_reserve_prices(read.engine, read.setup, grid, read.known_at)
+    awards = day_awards(read.engine, read.setup, read.awards, grid, read.known_at).awards
+    return {product: price.values for product, price in prices.items()}, awards
 
 
 def _keep_rollups(read: _Before, grid: Grid, was_run: NDArray[np.bool_]) -> None:

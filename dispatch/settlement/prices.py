@@ -80,10 +80,9 @@ def day_prices(engine: Engine, setup: Setup, economics: Sequence[HashEconomics],
     """The prices of every settlement point of the site and of every reserve product its contracts sell. `economics` are the difficulty,
     fees and BTC price of UTC days as the journal saw them. Raises LedgerUnavailable."""
     economics, _ = believed_and_quarantined(economics)
-    sold = sorted({reserve_awards.priced_as(product) for o in setup.book for product in o.reserve_products()})
     return DayPrices(
         energy={point: energy_prices(engine, setup, point, grid, known_at) for point in setup.settlement_points},
-        reserve={product: reserve_prices(engine, product, grid, known_at) for product in sold},
+        reserve=all_reserve_prices(engine, setup, grid, known_at),
         hashprice=hashprices(engine, setup, economics, grid, known_at),
         btc_usd=_btc_prices(engine, setup, economics, grid, known_at),
         energy_before={point: _last_before(engine, setup, point, grid, known_at) for point in setup.settlement_points},
@@ -118,6 +117,12 @@ def energy_prices(engine: Engine, setup: Setup, point: str, grid: Grid, known_at
     newest = max((f.known_at for f in used.values()), default=None)
     source = "; ".join([_source(list(used.values())), *map(implausible, waiting[:1])])
     return SettlementPrices(tuple(values), source, newest, vintages, tuple(superseded))
+
+
+def all_reserve_prices(engine: Engine, setup: Setup, grid: Grid, known_at: datetime | None) -> dict[str, SettlementPrices]:
+    """Those of every reserve product that the site's contracts sell."""
+    sold = sorted({reserve_awards.priced_as(product) for o in setup.book for product in o.reserve_products()})
+    return {product: reserve_prices(engine, product, grid, known_at) for product in sold}
 
 
 def reserve_prices(engine: Engine, product: str, grid: Grid, known_at: datetime | None) -> SettlementPrices:

@@ -10,9 +10,7 @@ import numpy as np
 
 from markets.grid import Interval
 from markets.outlook import PeakWindow
-from optimizer.domain.actuals import Actuals
 from optimizer.domain.array_types import Numbers
-from optimizer.domain.gap_intervals import without_gaps
 from optimizer.domain.generator import Generator, GeneratorMemory
 from optimizer.domain.memory import Memory
 from optimizer.domain.obligation import Obligation, Taken
@@ -41,12 +39,6 @@ def energy_settled_by(book: Sequence[Obligation], site: Site, during: During) ->
 def hash_settled_by(book: Sequence[Obligation], site: Site, during: During) -> Settled:
     """Which contract settles whose hashing in place of `hashing`, by contract and group, as a share of each interval."""
     return _shared_out([(o.name, o.settles_hash(site)) for o in book], during)
-
-
-def remember(book: Sequence[Obligation], memories: Mapping[str, Memory], then: Actuals) -> dict[str, Memory]:
-    """The memories of a book after a stretch of time, of those of its contracts that remember days. They leave out what bills leave out."""
-    then = without_gaps(then)
-    return {**memories, **{o.name: o.remember(o.memory_from(memories), then) for o in book if o.memory_days()}}
 
 
 def complete_memories(

@@ -167,6 +167,10 @@ class Quantities(Protocol[V]):
         """Real-time price of reserve, usd_per_mw_h, shape (n,); zero where none is known."""
         ...
 
+    def in_gap(self) -> NDArray[np.bool_]:
+        """Where no contract is billed, because nobody ran the site or something is unknown, shape (n,)."""
+        ...
+
     def billed(self, obligation: str) -> tuple[Charge[V], ...]:
         """What another contract charges and pays, in dollars: a charge of unit "usd" and rate one for each of its own. Only for a contract
         that names the other in `charged_on`."""

@@ -200,6 +200,9 @@ class ActualQuantities:
         known = told & np.array([usd == usd for usd in price], dtype=bool)  # an award may come without its price
         return np.where(known, price, self.reserve.get(reserve_awards.priced_as(product), self._nothing))
 
+    def in_gap(self) -> NDArray[np.bool_]:
+        return np.isin(np.arange(len(self.grid)), sorted(self.gaps))
+
     def billed(self, obligation: str) -> tuple[Charge[Numbers], ...]:
         return self.charged.get(obligation, ())
 

@@ -38,14 +38,16 @@ def short(program: Blocks, quantity: Expr, periods: Ints, need: Floats, before: 
     """A column for what is missing at each period's end, and the sum so far in columns of its own where a period is long."""
     last = ends(periods)
     needed = running_sum(need, periods, before[1])
+    least, _ = quantity.range(program.lower, program.upper)  # below zero where what is counted can be a charge
+    low = running_sum(np.minimum(0.0, least), periods, min(0.0, before[0]))
     have, so_far = quantity, np.where(periods == periods[0], before[0], 0.0)
     if not last.all():
-        running = program.column("so far", closed=True)
+        running = program.column("so far", lower=low, closed=True)
         same = np.append(False, periods[1:] == periods[:-1]).astype(np.float64)
         program.row("so far", running - running.lag(1) * same - quantity, lower=0.0, upper=0.0)
         have = running
-    missing = program.column("missing", upper=np.where(last, np.maximum(0.0, needed), 0.0), closed=True)
-    program.row("missing", missing + have, lower=needed - so_far, where=last & (needed > 0))
+    missing = program.column("missing", upper=np.where(last, np.maximum(0.0, needed - low), 0.0), closed=True)
+    program.row("missing", missing + have, lower=needed - so_far, where=last & (needed > low))
     owed = np.zeros(program.n)
     owed[int(np.flatnonzero(last)[0])] = max(0.0, before[1] - before[0])
     return missing - owed

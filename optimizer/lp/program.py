@@ -145,6 +145,9 @@ class Program(Blocks):
         expected, awards = reserve_awards.expected(self.outlook, product), self.so_far.awards
         return reserve_awards.real_time_price(awards, obligation, product, self.grid, expected)
 
+    def in_gap(self) -> NDArray[np.bool_]:
+        return np.zeros(self.n, dtype=bool)
+
     def billed(self, obligation: str) -> tuple[Charge[Expr], ...]:
         return tuple(
             Charge(e.charge_type, e.usd, USD, np.ones(self.n), over_period=e.over_period, carried=e.carried, accrued=e.accrued)

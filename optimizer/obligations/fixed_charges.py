@@ -9,15 +9,12 @@ of hours. Rates are dated: those of the newest `from` that is not after the oper
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import date
-from functools import lru_cache
 from typing import Any, ClassVar
 
 from pydantic import Field, field_validator
 
-from markets.grid import Market, OperatingDay
 from optimizer.domain.contract import Contract
-from optimizer.domain.dated_rates import DatedRate, in_force, in_order
+from optimizer.domain.dated_rates import DatedRate, in_force, in_order, month_share
 from optimizer.domain.formula import Charge, Quantities, per_interval
 from optimizer.domain.market_rules import days
 from optimizer.domain.site import NotNegative
@@ -53,10 +50,8 @@ class FixedCharges(Contract):
         return in_order(rates)
 
     def charges(self, its: Quantities[Any]) -> Iterable[Charge[Any]]:
-        market = its.site.market
-        on = days(its.grid, market)
-        month_h = per_interval(its, [month_hours(day.year, day.month, market) for day in on])
-        share = its.hours / month_h
+        on = days(its.grid, its.site.market)
+        share = month_share(its)
         due = [in_force(self.rates, day) or FixedRate.model_validate({"from": day}) for day in on]
         fixed = per_interval(its, [rate.usd_per_month for rate in due])
         tag_mw = per_interval(its, [rate.tag_mw for rate in due])
@@ -66,11 +61,3 @@ class FixedCharges(Contract):
             yield Charge("monthly_charge", its.sum([]) + share, "month", -fixed, MONTHLY)
         if (tag_mw * usd_per_kw != zero).any():
             yield Charge("peak_tag", its.sum([]) + tag_mw * share, "mw_month", -usd_per_kw * its.number(KW_PER_MW), TAG)
-
-
-@lru_cache(maxsize=64)
-def month_hours(year: int, month: int, market: Market) -> float:
-    """Hours in a month on the market's clock."""
-    following = date(year + month // 12, month % 12 + 1, 1)
-    length = OperatingDay(market, following).start - OperatingDay(market, date(year, month, 1)).start
-    return length.total_seconds() / 3600

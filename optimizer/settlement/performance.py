@@ -9,11 +9,11 @@ from decimal import Decimal
 
 from markets.grid import Interval
 from optimizer.domain.actuals import Actuals
+from optimizer.domain.billing import with_settling_contracts
 from optimizer.domain.calls import calls_in_force
 from optimizer.domain.formula import Bounds
 from optimizer.domain.money import ZERO, decimal
 from optimizer.domain.obligation import Obligation
-from optimizer.settlement.settle import with_settling_contracts
 
 # Meters are not exact: a load within 1 % of a bound counts as keeping it.
 TOLERANCE = Decimal("0.01")

@@ -212,8 +212,14 @@ def revenue_share(rng: np.random.Generator, where: Site, over: Grid) -> Terms:
     first = over.start.date() - timedelta(days=40)
     named = [paid.name, f"{paid.name}/load_management", "pra"]
     days = [first, over.start.date() + timedelta(days=1)][: int(rng.integers(1, 3))]
-    rates = [{"from": day, "shares": {name: round(float(rng.uniform(0, 0.5)), 3) for name in named}} for day in days]
-    return Terms(RevenueShare(rates=rates), INTERVAL, beside=tuple(with_market_rules(c) for c in pair))
+    least = _usd(rng, 0, 90000) if rng.random() < 0.5 else 0.0
+    rates = [
+        {"from": day, "least_usd_per_month": least, "shares": {name: round(float(rng.uniform(0, 0.5)), 3) for name in named}}
+        for day in days
+    ]
+    known = {"kept_usd": _usd(rng, 0, 900), "least_usd": _usd(rng, 0, 900)} if least and rng.random() < 0.5 else {}
+    contract = RevenueShare(rates=rates)
+    return Terms(contract, TOTAL if least else INTERVAL, beside=tuple(with_market_rules(c) for c in pair), memory=known)
 
 
 def percentage_tax(rng: np.random.Generator, where: Site, over: Grid) -> Terms:

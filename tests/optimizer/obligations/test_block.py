@@ -6,12 +6,13 @@ from decimal import Decimal as D
 
 import pytest
 
+from optimizer.domain.billing import with_settling_contracts
 from optimizer.domain.quantities import ActualQuantities
 from optimizer.domain.site import Meter
 from optimizer.obligations.block import Block, SellBack
 from optimizer.obligations.generation import Generation
 from optimizer.obligations.power import Power
-from optimizer.settlement.settle import settle, with_settling_contracts
+from optimizer.settlement.settle import settle
 from tests.optimizer.fixtures import POINT, actuals, grid, group, site
 
 LOADS, PRICES = ["25", "60", "0", "112"], ["20", "-5", "1000", "300"]

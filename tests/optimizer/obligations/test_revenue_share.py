@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, timedelta
 from decimal import Decimal as D
 
 import numpy as np
@@ -10,13 +10,14 @@ import pytest
 from pydantic import ValidationError
 
 from markets.grid import Market, OperatingDay
+from optimizer.domain.billing import remember
 from optimizer.domain.money import Line
 from optimizer.obligations.ers.contract import Ers
 from optimizer.obligations.hashing import Hashing
 from optimizer.obligations.load_management import LoadManagement
 from optimizer.obligations.power import Power
 from optimizer.obligations.pra import Pra
-from optimizer.obligations.revenue_share import RevenueShare
+from optimizer.obligations.revenue_share import RevenueShare, ShareMemory
 from optimizer.planning.plan import plan
 from optimizer.settlement.settle import settle
 from tests.conformance import obligation_kit as kit
@@ -87,6 +88,36 @@ def test_plan_and_bill_keep_the_same_share() -> None:
     said, paid = kit.keeps_the_law(contract, where, ahead, rng, linear=True, beside=(Power(adders_usd_per_mwh=6.15), PAID))
     assert said.any() and paid.any()
     kit.speaks_for_itself(contract, where, ahead, rng)
+
+
+@pytest.mark.parametrize("least", [900.0, 300.0], ids=["the fee is more", "the shares are more"])
+def test_a_month_comes_to_the_higher_of_shares_and_least_fee(least: float) -> None:
+    """Day by day through a month with a change of clocks; on the tenth nobody ran the site, and nothing of that day is asked for."""
+    rates = ({"from": "2026-01-01", "shares": {"load_management": 0.15}, "least_usd_per_month": least},)
+    where, book = site(group("g")), (RevenueShare(rates=rates), PAID)
+    total, memory = D(0), {}
+    for on in (date(2026, 3, 1) + timedelta(days=n) for n in range(31)):
+        over = OperatingDay(Market.ERCOT, on).grid(60)
+        gaps = frozenset(range(len(over))) if on.day == 10 else frozenset()
+        real = actuals(where, over, {"g": ["1"] * len(over)}, {POINT: ["20"] * len(over)}, memory=memory, gaps=gaps)
+        total -= sum((line.amount_usd for line in settle(book, real).of("revenue_share")), D(0))
+        memory = remember(book, memory, real)
+    share = 1 - D(24) / D(743)
+    wanted = max(D(str(least)) * share, D("0.15") * 60000 * D(719) / 8760)
+    assert abs(total - wanted) < D("1e-6")
+    assert memory["revenue_share"].least_usd == pytest.approx(float(D(str(least)) * share))
+
+
+def test_plan_and_bill_count_the_least_fee_alike() -> None:
+    rng = np.random.default_rng(3)
+    where, ahead = site(group("mine", "s21", rigs=500)), outlook(random_prices(rng, 24))
+    rates = ({"from": "2020-01-01", "shares": {"hashing": 0.05}, "least_usd_per_month": 5000.0},)
+    contract, state = (
+        RevenueShare(rates=rates),
+        kit.SoFar(at=ahead.at, memory={"revenue_share": ShareMemory(kept_usd=20.0, least_usd=40.0)}),
+    )
+    said, _ = kit.keeps_the_law(contract, where, ahead, rng, linear=False, exact=True, beside=(Hashing(), Power()), state=state)
+    assert said.any()
 
 
 def test_a_service_that_pays_too_little_after_the_share_is_not_sold() -> None:

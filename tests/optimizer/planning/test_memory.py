@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from markets.grid import Grid
 from optimizer.domain.actuals import Actuals
-from optimizer.domain.book import remember
+from optimizer.domain.billing import remember
 from optimizer.domain.site import Scope
 from optimizer.obligations.forward import Forward
 from optimizer.obligations.hosting import Hosting

@@ -14,7 +14,7 @@ import pytest
 
 from markets.grid import Grid
 from optimizer.domain.actuals import Actuals
-from optimizer.domain.book import remember
+from optimizer.domain.billing import remember
 from optimizer.domain.obligation import Obligation
 from optimizer.domain.site import Scope
 from optimizer.obligations.forward import Forward
