@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from dispatch.commands import WRONG, Config, Ended, Json, note, out, table
+from dispatch.commands import WRONG, Config, Data, Ended, Json, note, out, table
 from markets import counted
 
 rigs = typer.Typer(no_args_is_help=True, help="Rigs: list, scan, simulate.")
@@ -64,3 +64,21 @@ def scan(subnet: Annotated[str, typer.Argument(help="Subnet to scan, such as 10.
     except ValueError as error:
         raise Ended(WRONG, str(error)) from None
     out({"rigs": rows}, as_json, table(rows, ["ip", "make", "model", "firmware", "dialect"]))
+
+
+@rigs.command()
+def exposure(config: Config, data: Data = Path("data"), as_json: Json = False) -> None:
+    """How much load each maker's firmware controls, by what the rigs of a running site reported."""
+    from dispatch.clock import wall_now
+    from dispatch.evidence.exposure_report import exposure_document
+    from dispatch.rigs.denied_firmware import read_denied_firmware
+    from dispatch.rigs.rig_identities import FILE, kept_identities
+    from dispatch.site_file.defaults import default_file
+    from dispatch.site_file.load import load_site_file
+
+    known = dict(kept_identities(data / FILE))
+    document = exposure_document(load_site_file(config).site, known, read_denied_firmware(default_file("firmware.toml")), wall_now())
+    rigs_counted, full_mw = counted(document["rigs"], "rig"), document["full_mw"]
+    head = f"{rigs_counted}, {document['identified']} identified, {full_mw:.3f} MW at full draw (not signed)"
+    rows = [{**row, "firmware": row["firmware"] or "not read", "denied": row["denied"] or ""} for row in document["firmware"]]
+    out(document, as_json, [head, *table(rows, ["maker", "firmware", "rigs", "full_mw", "share", "denied"])])

@@ -7,13 +7,15 @@ position in its group, 0..rigs-1.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
+
+from dispatch.rigs.wire.identity import RigIdentity
 
 
 class Ability(StrEnum):
@@ -79,4 +81,22 @@ class Driver(Protocol):
 
     async def close(self) -> None:
         """Close every connection."""
+        ...
+
+
+@runtime_checkable
+class PreparesOrders(Protocol):
+    """A driver that can fetch ahead what its orders need, such as tokens."""
+
+    def prepare_orders(self) -> None:
+        """Orders will come: fetch ahead, from now on, what they need. Not called in a dry run, which asks no rig for a token."""
+        ...
+
+
+@runtime_checkable
+class Identifies(Protocol):
+    """A driver whose rigs report their firmware and serial numbers."""
+
+    async def identify(self, rigs: Sequence[int], deadline_s: float) -> Mapping[int, RigIdentity]:
+        """What rigs say they are, by position; those that do not answer are missing. Writes nothing."""
         ...

@@ -1,13 +1,13 @@
 """Dry run: reads rigs through another driver, records orders, and writes to no rig.
 
-All it keeps of the other driver are its `read` and its `close`. What an ordered rig would draw comes from simulated rigs that do obey, so
-that the controller judges the orders as it would have judged theirs.
+All it keeps of the other driver are its `read`, its `identify` and its `close`: no rig is asked for a token. What an ordered rig would draw
+comes from simulated rigs that do obey, so that the controller judges the orders as it would have judged theirs.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from dispatch.clock import Clock
 from dispatch.entries import pack
-from dispatch.rigs import Ability, Driver, Readings, Sent
+from dispatch.rigs import Ability, Driver, Identifies, Readings, Sent
+from dispatch.rigs.wire.identity import RigIdentity
 from optimizer.domain.site import RigGroup
 
 
@@ -51,6 +52,7 @@ class DryRunDriver:
         self, group: RigGroup, driver: Driver, clock: Clock, expect: Callable[[float], ExpectedRigs], path: Path | None = None
     ) -> None:
         self._read, self._close = driver.read, driver.close
+        self._identify = driver.identify if isinstance(driver, Identifies) else None
         self._group, self._clock, self._path = group, clock, path
         self._expect = expect
         self._expected: ExpectedRigs | None = None
@@ -77,6 +79,10 @@ class DryRunDriver:
     def withheld_w(self) -> float:
         """Watts the rigs were last read to draw beyond what they would draw had the orders been sent: a real meter measures them."""
         return float(self._withheld_w.sum())
+
+    async def identify(self, rigs: Sequence[int], deadline_s: float) -> Mapping[int, RigIdentity]:
+        """What the real rigs say they are."""
+        return await self._identify(rigs, deadline_s) if self._identify else {}
 
     async def set_mode(self, rigs: Sequence[int], mode: str, deadline_s: float) -> Sent:
         """Record the order; every rig counts as having accepted it."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import structlog
 
-from dispatch.rigs import Ability, Driver, Readings, Sent
+from dispatch.rigs import Ability, Driver, Identifies, PreparesOrders, Readings, Sent
+from dispatch.rigs.wire.identity import RigIdentity
 
 log = structlog.get_logger()
 
@@ -25,6 +26,7 @@ class GuardedDriver:
         self._group, self._reach, self._now_s = group, reach, now_s
         self._failure = ""
         self._driver: Driver | None = None
+        self._orders_come = False
         try:
             self._opened()
         except Exception as fault:  # a plug-in may raise anything
@@ -43,6 +45,21 @@ class GuardedDriver:
         self._failure = ""
         return found
 
+    def prepare_orders(self) -> None:
+        """As the driver prepares, now or when it is opened."""
+        self._orders_come = True
+        if isinstance(self._driver, PreparesOrders):
+            self._driver.prepare_orders()
+
+    async def identify(self, rigs: Sequence[int], deadline_s: float) -> Mapping[int, RigIdentity]:
+        """As the driver identifies its rigs; none where it cannot or raises."""
+        try:
+            driver = self._opened()
+            return await driver.identify(rigs, deadline_s) if isinstance(driver, Identifies) else {}
+        except Exception as fault:  # a plug-in may raise anything
+            self._failed(fault)
+            return {}
+
     async def set_mode(self, rigs: Sequence[int], mode: str, deadline_s: float) -> Sent:
         """As the driver answers; every rig unreachable where it raises."""
         try:
@@ -60,6 +77,8 @@ class GuardedDriver:
         if self._driver is None:
             self._driver = self._reach()
             self.abilities = self._driver.abilities
+            if self._orders_come and isinstance(self._driver, PreparesOrders):
+                self._driver.prepare_orders()
         return self._driver
 
     def _failed(self, fault: Exception) -> None:

@@ -18,6 +18,7 @@ from dispatch.rigs import Ability, Readings, Sent
 from dispatch.rigs.concurrent_requests import AT_ONCE, RequestPool, readings, sent_by_answer
 from dispatch.rigs.nameplate import watts_of
 from dispatch.rigs.wire import Dialect
+from dispatch.rigs.wire.identity import RigIdentity, mac_address
 from optimizer.domain.site import SLEEP, RigGroup
 
 # By dialect the firmware as pyasic-rs names it, and the user of its orders.
@@ -29,6 +30,7 @@ FIRMWARE = {
 }
 POWER_LIMITED = frozenset({Dialect.AURADINE, Dialect.PROTO})
 MEET_S = 10.0
+IDENTIFIED_AT_ONCE = 20
 # How pyasic-rs phrases an answer that is not an acceptance.
 ANSWERED = ("status code", "error status")
 SENT, REFUSED, SILENT = "sent", "refused", "unreachable"
@@ -55,10 +57,21 @@ class PyasicRsDriver:
         self._identifications: dict[int, asyncio.Task[Miner]] = {}
         # A refusal and a dead cable are one exception to pyasic-rs, of no class of its own.
         self._requests = RequestPool(at_once, (Exception,))
+        self._identifying = RequestPool(IDENTIFIED_AT_ONCE, (Exception,))
 
     async def read(self, rigs: Sequence[int], deadline_s: float) -> Readings:
         """Wall watts and TH/s of rigs, in the order of `rigs`."""
         return readings(rigs, await self._requests.all(rigs, self._read, deadline_s, self._clock))
+
+    async def identify(self, rigs: Sequence[int], deadline_s: float) -> dict[int, RigIdentity]:
+        """What rigs say they are, by position; those that do not answer are missing."""
+        found = await self._identifying.all(rigs, self._identity, deadline_s, self._clock)
+        return {rig: identity for rig, (identity, _) in found.items() if identity is not None}
+
+    async def _identity(self, rig: int) -> RigIdentity:
+        miner = self._met.get(rig) or await self._identified(rig)
+        firmware, serial, mac = await asyncio.gather(miner.get_firmware_version(), miner.get_serial_number(), miner.get_mac())
+        return RigIdentity(f"{miner.firmware} {firmware or ''}".strip(), miner.model, serial or "", mac_address(mac or ""))
 
     async def set_mode(self, rigs: Sequence[int], mode: str, deadline_s: float) -> Sent:
         """Order rigs into a mode; returns their answers."""

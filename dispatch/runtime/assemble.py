@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from dispatch.clock import Clock
@@ -16,9 +17,11 @@ from dispatch.meters.meter_sections import fans_of, meters_of
 from dispatch.meters.readings import MeterReadings
 from dispatch.rigs import Driver
 from dispatch.rigs.controller import RigController, TelemetrySink
+from dispatch.rigs.denied_firmware import read_denied_firmware
 from dispatch.rigs.driver_sections import driver_settings
 from dispatch.rigs.dry_run import DryRunDriver
 from dispatch.rigs.guarded_driver import GuardedDriver
+from dispatch.rigs.rig_identities import RigIdentities
 from dispatch.runtime.observer import PolledSource, SiteObserver
 from dispatch.runtime.planner import InlinePlanner, WorkerPlanner
 from dispatch.runtime.price_sources import polled_sources
@@ -28,6 +31,7 @@ from dispatch.sim.dry_run import dry_run_driver
 from dispatch.sim.fleet import Fleet
 from dispatch.sim.fleet_meter import simulated_meters
 from dispatch.sim.spec import spec_of
+from dispatch.site_file.defaults import default_file
 from dispatch.site_file.setup import Setup
 from dispatch.store.inbox import Inbox
 from markets.forecasting.ladder import MILD_CELSIUS
@@ -44,16 +48,21 @@ class Assembled:
     background: tuple[Coroutine[Any, Any, Any], ...] = field(default=())
 
 
-def live(setup: Setup, clock: Clock, inbox: Inbox, telemetry: TelemetrySink, *, dry_run: bool = False) -> Assembled:
-    """Real sources and real rigs. With `dry_run` orders are recorded and no rig, fan or meter is written to: the shadow world."""
+def live(
+    setup: Setup, clock: Clock, inbox: Inbox, telemetry: TelemetrySink, *, dry_run: bool = False, identities_path: Path | None = None
+) -> Assembled:
+    """Real sources and real rigs. With `dry_run` orders are recorded and no rig, fan or meter is written to: the shadow world.
+    `identities_path` keeps what the rigs say they are."""
     drivers = _drivers(setup, clock, dry_run)
     fans = {} if dry_run else fans_of(setup)
     controller = RigController(setup.site, drivers, clock, telemetry, MeterReadings(_meters(setup, drivers), clock), fans)
     sources = polled_sources(setup, clock.now)
-    observer = SiteObserver(clock, sources, controller, inbox, refresh_each_tick=False)
+    denied = read_denied_firmware(default_file("firmware.toml"))
+    identities = RigIdentities(setup.site, drivers, clock, denied, identities_path)
+    observer = SiteObserver(clock, sources, controller, inbox, refresh_each_tick=False, identities=identities)
     planner = WorkerPlanner(clock)
     world = World("shadow" if dry_run else "live", clock, observer, controller, planner)
-    return Assembled(world, controller, (controller.poll(POLL_S), observer.poll(), planner.work()))
+    return Assembled(world, controller, (controller.poll(POLL_S), observer.poll(), planner.work(), identities.follow()))
 
 
 def replay(
@@ -88,5 +97,7 @@ def _drivers(setup: Setup, clock: Clock, dry_run: bool) -> Mapping[str, Driver]:
         settings = driver_settings(setup, group.name)
         reach = partial(settings.reach, setup, group.name, clock)
         reached = reach() if settings.kind == "dry-run" else GuardedDriver(group.name, reach, lambda: clock.now().timestamp())
+        if isinstance(reached, GuardedDriver) and not dry_run:
+            reached.prepare_orders()
         drivers[group.name] = dry_run_driver(group, reached, clock) if dry_run and not isinstance(reached, DryRunDriver) else reached
     return drivers

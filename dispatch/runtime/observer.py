@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Protocol
@@ -11,12 +11,12 @@ from typing import Protocol
 import structlog
 
 from dispatch.clock import Clock
-from dispatch.decide.fit_to_limit import not_ours_to_wake
-from dispatch.decide.group_state import sleep_index
 from dispatch.decide.state import State
 from dispatch.entries import GroupSeen, Hold, Seen
 from dispatch.meters.readings import MeterReadings
+from dispatch.rigs.rig_identities import RigIdentities
 from dispatch.runtime.history import facts_before
+from dispatch.runtime.rigs_alert import rigs_alert
 from dispatch.signals.documents import InvalidDocument, parse_award, parse_call, parse_hold
 from dispatch.store import LedgerUnavailable
 from dispatch.store.inbox import Inbox, InboxRow
@@ -88,13 +88,20 @@ class PolledSource:
 
 class SiteObserver:
     """Observes sources, an inbox (None where nothing can be pushed) and a fleet; `refresh_each_tick` reads the rigs at every tick, for a
-    fleet that nobody polls."""
+    fleet that nobody polls. `identities` are what the rigs say they are, None where nobody asks."""
 
     def __init__(
-        self, clock: Clock, sources: Sequence[PolledSource], fleet: ObservedFleet, inbox: Inbox | None, *, refresh_each_tick: bool
+        self,
+        clock: Clock,
+        sources: Sequence[PolledSource],
+        fleet: ObservedFleet,
+        inbox: Inbox | None,
+        *,
+        refresh_each_tick: bool,
+        identities: RigIdentities | None = None,
     ) -> None:
         self._clock, self._sources, self._fleet, self._inbox = clock, sources, fleet, inbox
-        self._refresh = refresh_each_tick
+        self._refresh, self._identities = refresh_each_tick, identities
         self._has_observed = False
         self._history_given = asyncio.Event()
         self._begun: State | None = None  # the state at the first observation
@@ -146,9 +153,9 @@ class SiteObserver:
             alerts[QUARANTINE] = " ".join(waiting)
         if step := self._clock_step(state, at):
             alerts[CLOCK] = step
-        if rigs := "; ".join(sentence for sentence in (_silent(state, fleet), _left_asleep(state)) if sentence):
+        if rigs := rigs_alert(state, fleet):
             alerts[RIGS] = rigs
-        alerts |= self._fleet.meters.alerts(at)
+        alerts |= self._fleet.meters.alerts(at) | (self._identities.alerts(at) if self._identities else {})
         self._has_observed = True
         return Seen(
             at=at,
@@ -178,7 +185,8 @@ class SiteObserver:
         """Every source that would be listed among the alerts if it had any."""
         findings = (_findings_name(w) for w in self._sources if hasattr(w.source, "findings"))
         sources = (w.source.name for w in self._sources if w.asked_until)
-        return tuple(sorted({"inbox", RIGS, CLOCK, QUARANTINE, *findings, *self._fleet.meters.asked(), *sources}))
+        identities = self._identities.asked() if self._identities else ()
+        return tuple(sorted({"inbox", RIGS, CLOCK, QUARANTINE, *findings, *self._fleet.meters.asked(), *identities, *sources}))
 
     def _gather(self, state: State, at: datetime) -> tuple[list[Fact], dict[str, str]]:
         facts: list[Fact] = []
@@ -225,30 +233,6 @@ class SiteObserver:
 
 def _findings_name(polled: PolledSource) -> str:
     return f"{polled.source.name}, of late"
-
-
-def _silent(state: State, fleet: Mapping[str, GroupSeen]) -> str:
-    """A sentence on the groups of which fewer than half of the rigs respond; empty when there are none."""
-    rigs = {g.name: g.rigs for g in state.site.groups}
-    few = [(name, seen.reachable) for name, seen in fleet.items() if 2 * seen.reachable < rigs[name]]
-    return "; ".join(f"group {name}: {n} of {rigs[name]} rigs responding" for name, n in few)
-
-
-def _left_asleep(state: State) -> str:
-    """A sentence on the groups of which every rig that responds was put to sleep by somebody else, so that none is woken; empty when there
-    are none."""
-    groups = []
-    for group in state.site.groups:
-        now = state.fleet[group.name]
-        left = not_ours_to_wake(state.site, now.asleep_by_others(sleep_index(group)))
-        if now.reachable and int(left.sum()) == now.reachable:
-            groups.append(group.name)
-    if not groups:
-        return ""
-    return (
-        f"the rigs of {', '.join(groups)} sleep, and Loadstone did not put them to sleep, so it does not wake them: hold the group in an"
-        ' awake mode, or set wakes = "all" in [site]'
-    )
 
 
 def _read_row(row: InboxRow, state: State, at: datetime, facts: list[Fact], holds: list[Hold]) -> None:

@@ -18,6 +18,7 @@ from dispatch.decide.state import State
 from dispatch.entries import RunStarted
 from dispatch.rigs.dialects import dialect_and_wire_model
 from dispatch.rigs.driver_sections import TcpSettings, driver_settings
+from dispatch.rigs.rig_identities import FILE as IDENTITIES_FILE
 from dispatch.rigs.roster import addresses
 from dispatch.rigs.wire import PORTS
 from dispatch.runtime import loop
@@ -63,7 +64,7 @@ async def lead(job: Job, clock: Clock) -> int:
     engine = open_ledger(data)
     token, inbox = await _take_lease(engine, job.owner), Inbox(engine)
     telemetry = Telemetry(data / "telemetry", setup.site)
-    assembled = live(setup, clock, inbox, telemetry, dry_run=job.world == "shadow")
+    assembled = live(setup, clock, inbox, telemetry, dry_run=job.world == "shadow", identities_path=data / IDENTITIES_FILE)
     settlement = NightlySettlement(setup, data, engine, telemetry, notifies=True)
     process = LeadingProcess(setup, clock, engine, token, telemetry, assembled, settlement)
     try:

@@ -12,6 +12,8 @@ from dispatch.rigs.asics.connections import AntminerConnection, NoAnswer
 from dispatch.rigs.asics.rig import REFUSED, SENT, UNSUPPORTED, PyasicRig
 from dispatch.rigs.nameplate import watts_of
 from dispatch.rigs.wire import antminer as wire
+from dispatch.rigs.wire import identity as identities
+from dispatch.rigs.wire.identity import RigIdentity
 from optimizer.domain.site import SLEEP, Mode, RigGroup
 
 
@@ -39,6 +41,9 @@ class Antminer(PyasicRig):
         # Only a rig that does not hash has to be asked what it is in.
         conf = {"miner-mode": 0} if ths > 0 else await self._page(self.web.get_miner_conf())
         return watts_of(self._group, ths, _mode(wire.work_mode(conf))), ths
+
+    async def identity(self) -> RigIdentity:
+        return identities.antminer(await self._page(self.web.get_system_info()))
 
     async def sleep(self) -> str:
         return await self._order(wire.WORK_MODES[SLEEP])

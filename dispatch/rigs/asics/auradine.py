@@ -14,6 +14,8 @@ from dispatch.rigs import Ability
 from dispatch.rigs.asics.connections import AuradineConnection
 from dispatch.rigs.asics.rig import REFUSED, SENT, UNSUPPORTED, PyasicRig
 from dispatch.rigs.wire import auradine as wire
+from dispatch.rigs.wire import identity as identities
+from dispatch.rigs.wire.identity import RigIdentity
 from optimizer.domain.site import Mode, RigGroup
 
 # pyasic warns of every rig that does not let it in; that is an outcome here, and no warning.
@@ -33,6 +35,9 @@ class Auradine(PyasicRig):
     async def read(self) -> tuple[float, float]:
         psu, summary = await asyncio.gather(self.web.get_psu(), self.rpc.summary())
         return wire.watts(psu), wire.ths(summary)
+
+    async def identity(self) -> RigIdentity:
+        return identities.auradine(await self.web.ipreport())
 
     async def sleep(self) -> str:
         return await self._sent(sleep="on")

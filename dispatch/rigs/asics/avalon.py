@@ -12,6 +12,8 @@ from dispatch.rigs.asics.connections import AvalonConnection, NoAnswer
 from dispatch.rigs.asics.rig import REFUSED, SENT, UNSUPPORTED, PyasicRig
 from dispatch.rigs.wire import avalon as wire
 from dispatch.rigs.wire import cgminer
+from dispatch.rigs.wire import identity as identities
+from dispatch.rigs.wire.identity import RigIdentity
 from optimizer.domain.site import Mode, RigGroup
 
 
@@ -30,6 +32,10 @@ class Avalon(PyasicRig):
     async def read(self) -> tuple[float, float]:
         async with self._line:
             return wire.figures(await self.rpc.estats())
+
+    async def identity(self) -> RigIdentity:
+        async with self._line:
+            return identities.avalon(await self.rpc.version())
 
     async def sleep(self) -> str:
         return await self._sent(wire.at("softoff", self._soon_s()))

@@ -18,10 +18,12 @@ from dispatch.rigs.asics.rig import SILENT, PyasicRig
 from dispatch.rigs.asics.whatsminer import WhatsminerV2, WhatsminerV3
 from dispatch.rigs.concurrent_requests import AT_ONCE, RequestPool, readings, sent_by_answer
 from dispatch.rigs.wire import Dialect
+from dispatch.rigs.wire.identity import RigIdentity
 from optimizer.domain.site import SLEEP, RigGroup
 
 # pyasic keeps a token 30 minutes; it is renewed before, a few rigs at each poll, so that no stop waits for md5crypt.
 TOKEN_AGE_S = 1500.0
+IDENTIFIED_AT_ONCE = 20
 
 OF_DIALECT: dict[Dialect, type[PyasicRig]] = {
     Dialect.WHATSMINER_V2: WhatsminerV2,
@@ -60,14 +62,26 @@ class PyasicDriver:
         self._group, self._clock = group, clock
         self._rigs = [kind(ip, model, kind.password if password is None else password, group, clock) for ip in ips]
         self._requests = RequestPool(at_once, (NoAnswer, APIError, LookupError, TypeError, ValueError))
+        # Identities are asked for in the background: they count for nothing when readings and orders are sorted.
+        self._identifying = RequestPool(IDENTIFIED_AT_ONCE, (NoAnswer, APIError, LookupError, TypeError, ValueError, AttributeError))
         self._renewal: asyncio.Task[None] | None = None
+        self._orders_come = False
 
     async def read(self, rigs: Sequence[int], deadline_s: float) -> Readings:
         """Wall watts and TH/s of rigs, in the order of `rigs`."""
         found = await self._requests.all(rigs, lambda rig: self._rigs[rig].read(), deadline_s, self._clock)
-        if len(rigs) == len(self._rigs):
+        if self._orders_come and len(rigs) == len(self._rigs):
             self._renew_oldest(deadline_s)
         return readings(rigs, found)
+
+    def prepare_orders(self) -> None:
+        """Fetch tokens ahead of orders, from the next reading of all rigs on."""
+        self._orders_come = True
+
+    async def identify(self, rigs: Sequence[int], deadline_s: float) -> dict[int, RigIdentity]:
+        """What rigs say they are, by position; those that do not answer are missing."""
+        found = await self._identifying.all(rigs, lambda rig: self._rigs[rig].identity(), deadline_s, self._clock)
+        return {rig: identity for rig, (identity, _) in found.items() if identity is not None}
 
     async def set_mode(self, rigs: Sequence[int], mode: str, deadline_s: float) -> Sent:
         """Order rigs into a mode; returns their answers."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 from pyasic.errors import APIError
@@ -10,7 +11,9 @@ from dispatch.clock import Clock
 from dispatch.rigs import Ability
 from dispatch.rigs.asics.connections import LuxosConnection, NoAnswer
 from dispatch.rigs.asics.rig import REFUSED, SENT, UNSUPPORTED, PyasicRig
+from dispatch.rigs.wire import identity as identities
 from dispatch.rigs.wire import luxos as wire
+from dispatch.rigs.wire.identity import RigIdentity
 from optimizer.domain.site import Mode, RigGroup
 
 
@@ -30,6 +33,10 @@ class Luxos(PyasicRig):
 
     async def read(self) -> tuple[float, float]:
         return wire.figures(await self.rpc.send_command(wire.READ))
+
+    async def identity(self) -> RigIdentity:
+        version, config = await asyncio.gather(self.rpc.version(), self.rpc.config())
+        return identities.luxos(version, config)
 
     async def sleep(self) -> str:
         return await self._sent(("curtail", wire.SLEEP))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dispatch.clock import Clock
 from dispatch.rigs import Ability
+from dispatch.rigs.wire.identity import RigIdentity
 from optimizer.domain.site import Mode, RigGroup
 
 SENT, REFUSED, UNSUPPORTED, SILENT = "sent", "refused", "unsupported", "unreachable"
@@ -24,6 +25,10 @@ class PyasicRig:
 
     async def read(self) -> tuple[float, float]:
         """Wall watts and TH/s."""
+        raise NotImplementedError
+
+    async def identity(self) -> RigIdentity:
+        """What it says it is."""
         raise NotImplementedError
 
     async def sleep(self) -> str:

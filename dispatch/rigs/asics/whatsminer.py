@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -13,8 +14,10 @@ from dispatch.clock import Clock, wall_s
 from dispatch.rigs import Ability
 from dispatch.rigs.asics.connections import NoAnswer, WhatsminerConnection, WhatsminerV3Connection
 from dispatch.rigs.asics.rig import REFUSED, SENT, UNSUPPORTED, PyasicRig
+from dispatch.rigs.wire import identity as identities
 from dispatch.rigs.wire import whatsminer as wire
 from dispatch.rigs.wire import whatsminer_v3 as wire_v3
+from dispatch.rigs.wire.identity import RigIdentity
 from optimizer.domain.site import Mode, RigGroup
 
 POWER_MODES = ("low", "normal", "high")
@@ -37,10 +40,15 @@ class WhatsminerV2(PyasicRig):
         self.miner = kinds.get(_name(model), kinds[None])(ip)
         self.rpc = self.miner.rpc = WhatsminerConnection(ip)
         self.rpc.pwd = password
+        self._model = model
         self._known: tuple[object, float] = (None, -np.inf)
 
     async def read(self) -> tuple[float, float]:
         return wire.figures(await self.rpc.summary())
+
+    async def identity(self) -> RigIdentity:
+        version, info = await asyncio.gather(self.rpc.get_version(), self.rpc.get_miner_info())
+        return identities.whatsminer_v2(version, info, self._model)
 
     async def sleep(self) -> str:
         return await self._sent(self.miner.stop_mining)
@@ -108,6 +116,9 @@ class WhatsminerV3(PyasicRig):
 
     async def read(self) -> tuple[float, float]:
         return wire_v3.figures(await self.rpc.get_miner_status_summary())
+
+    async def identity(self) -> RigIdentity:
+        return identities.whatsminer_v3(await self.rpc.get_device_info() or {})
 
     async def sleep(self) -> str:
         return await self._sent("set.miner.service", "stop")

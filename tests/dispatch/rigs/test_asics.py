@@ -119,6 +119,9 @@ async def test_nothing_stays_open_and_no_more_than_allowed_is() -> None:
 async def test_a_token_that_ran_out_is_renewed_once_and_tokens_are_fetched_ahead() -> None:
     async with controller_over_tcp("127.83.5.0/24", 3) as (controller, addressed, clock, driver):
         await controller.refresh()
+        assert driver._renewal is None and not any(m.rpc.token for m in driver._rigs)
+        driver.prepare_orders()
+        await controller.refresh()
         assert driver._renewal is not None
         await driver._renewal
         tokens = [m.rpc.token for m in driver._rigs]

@@ -17,14 +17,17 @@ import pytest
 from pyasic import get_miner
 
 from dispatch.clock import VirtualClock, WallClock
-from dispatch.rigs import Ability, Driver
+from dispatch.rigs import Ability, Driver, Identifies
 from dispatch.rigs.asics import OF_DIALECT, PyasicDriver, scan
 from dispatch.rigs.controller import RigController
+from dispatch.rigs.guarded_driver import GuardedDriver
 from dispatch.rigs.wire import PORTS, Dialect, antminer, http
+from dispatch.rigs.wire.identity import mac_address
 from dispatch.sim import antminer as simulated_antminer
 from dispatch.sim import whatsminer as simulated_whatsminer
 from dispatch.sim import whatsminer_v3 as simulated_v3
 from dispatch.sim.addressed_fleet import AddressedFleet
+from dispatch.sim.dry_run import dry_run_driver
 from dispatch.sim.ports import OF_DIALECT as PORTS_OF
 from dispatch.sim.ports import Port
 from dispatch.sim.rig import POOLS, Rig
@@ -398,3 +401,42 @@ def test_every_port_of_a_dialect_is_served() -> None:
         OF_DIALECT[Dialect.WHATSMINER_V2].password,
         OF_DIALECT[Dialect.WHATSMINER_V3].password,
     ) == (simulated_antminer.PASSWORD, antminer.USER, simulated_whatsminer.PASSWORD, simulated_v3.PASSWORD)
+
+
+@pytest.mark.parametrize("reach", [through_pyasic, through_pyasic_rs], ids=["pyasic", "pyasic-rs"])
+@pytest.mark.parametrize("dialect", list(Dialect))
+async def test_rigs_of_every_make_say_what_they_are(reach: Callable[..., Driver], dialect: Dialect) -> None:
+    if (reach, dialect) not in {way[:2] for way in WAYS} | {(through_pyasic, Dialect.WHATSMINER_V2)}:
+        pytest.skip("not driven through this library")
+    clock = VirtualClock(START)
+    subnet = f"127.37.{list(Dialect).index(dialect) + 10 * (reach is through_pyasic)}.0/24"
+    async with served(dialect, subnet, 2, clock, ScheduledFault(RigFault.UNREACHABLE, "g0", (1,))) as rigs:
+        driver = reach(rigs.group, rigs.ips, clock, dialect)
+        assert isinstance(driver, Identifies)
+        found = await driver.identify([0, 1], 3.0)
+        await driver.close()
+    assert list(found) == [0]
+    one, condition = found[0], rigs.addressed.rigs[rigs.ips[0]].condition()
+    assert one.firmware and one.model and one.mac == mac_address(condition.mac) and one.serial in (condition.serial, "")
+
+
+@pytest.mark.parametrize("dialect", [Dialect.WHATSMINER_V2, Dialect.WHATSMINER_V3, Dialect.LUXOS])
+async def test_a_dry_run_asks_no_rig_for_a_token_or_a_session(dialect: Dialect) -> None:
+    asked: list[bytes] = []
+
+    def answer(rig: Rig, port: Port, message: bytes) -> bytes:
+        asked.append(message)
+        return port.answer(rig, message)
+
+    async with answering(dialect, "127.35.12.1", answer):
+        clock, group = VirtualClock(START), site(1).groups[0]
+        guarded = GuardedDriver("g0", lambda: through_pyasic(group, ("127.35.12.1",), clock, dialect), lambda: 0.0)
+        driver = dry_run_driver(group, guarded, clock)
+        for _ in range(3):
+            assert np.isfinite((await driver.read([0], 2.0)).watts).all()
+            assert (await driver.set_mode([0], "sleep", 2.0)).sent == (0,)
+            assert await driver.identify([0], 2.0)
+            await asyncio.sleep(0.05)
+        await driver.close()
+    words = (b"get_token", b"logon", b"session", b"set.", b'"salt"')
+    assert len(asked) > 5 and not [message for message in asked if any(word in message for word in words)]
