@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import structlog
 
@@ -19,11 +19,13 @@ from dispatch.runtime.history import facts_before
 from dispatch.runtime.rigs_alert import rigs_alert
 from dispatch.signals.documents import InvalidDocument, parse_award, parse_call, parse_hold
 from dispatch.store import LedgerUnavailable
-from dispatch.store.inbox import Inbox, InboxRow
 from markets import SourceError
 from markets.facts import Fact, Price
 from markets.forecasting.ladder import quarantine_notes
 from markets.sources.source import Source
+
+if TYPE_CHECKING:
+    from dispatch.store.inbox import Inbox, InboxRow
 
 log = structlog.get_logger()
 

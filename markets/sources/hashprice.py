@@ -6,14 +6,15 @@ import asyncio
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
-
-import httpx
+from typing import TYPE_CHECKING, Any
 
 from markets import NotPublished, Refused, Stale, Unreachable, usd_text
 from markets.facts import Fact, HashPrice
 from markets.grid import Interval
 from markets.hashmath import SATS_PER_BTC, network_hashrate_eh, subsidy_btc, usd_per_ph_day
+
+if TYPE_CHECKING:
+    import httpx
 
 # Fees are averaged over 144 blocks, about a day: docs/rules.md#hashprice.
 FEE_BLOCKS = 144
@@ -83,6 +84,8 @@ class _LiveHashprice:
         raise NotImplementedError
 
     async def _request(self, method: str, url: str, **kwargs: Any) -> httpx.Response:
+        import httpx  # a third of a second, which a fixed or archived hashprice does not need
+
         self._client = self._client or httpx.AsyncClient(timeout=httpx.Timeout(_TIMEOUT_S, connect=2.0))
         try:
             async with asyncio.timeout(_TIMEOUT_S):
