@@ -7,22 +7,23 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
 
-from sqlalchemy import Engine, select
+from sqlalchemy import Engine
 
-from dispatch.entries import Seen
 from dispatch.settlement.memories_before import memories_before
+from dispatch.settlement.signals import signals_seen
 from dispatch.site_file.setup import Setup
-from dispatch.store.journal import SqlJournal
-from dispatch.store.tables import journal, reading
 from dispatch.store.telemetry import Telemetry
 from markets.facts import SystemLoad
-from markets.forecasting.peaks import coincident_peak_share, newest, peak_is_unknown, peak_span
+from markets.forecasting.peaks import coincident_peak, coincident_peak_share, newest, peak_is_unknown, peak_span
 from markets.grid import Grid, Interval, Market
 from markets.outlook import PeakWindow
 from optimizer.domain.book import peak_windows
 from optimizer.domain.memory import Memory
 from optimizer.domain.money import decimal
 from optimizer.domain.quantities import UNKNOWN
+
+# The loads of a month or season count when they were observed by so long after its end.
+PUBLISHED_WITHIN = timedelta(days=3)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,12 +36,27 @@ class PriorPeriod:
     at_notice_mw: Mapping[str, float] = field(default_factory=dict)
 
 
-def prior_period(engine: Engine, telemetry: Telemetry, setup: Setup, grid: Grid, known_at: datetime | None) -> PriorPeriod:
-    """Read what the book's contracts ask of the time before a day; nothing when none asks. Raises LedgerUnavailable, JournalBroken."""
-    windows = peak_windows(setup.book)
-    loads = system_loads(engine, peak_span(setup.site.market, grid, windows), known_at) if windows else ()
-    exact = {window: _known_share(loads, grid, setup.site.market, window) for window in windows}
+def prior_period(
+    engine: Engine, telemetry: Telemetry, setup: Setup, grid: Grid, known_at: datetime | None, loads: Sequence[SystemLoad] | None = None
+) -> PriorPeriod:
+    """Read what the book's contracts ask of the time before a day; nothing when none asks. `loads` are those of `period_loads` when they
+    are read already. Raises LedgerUnavailable, JournalBroken."""
+    known = period_loads(engine, setup, grid, known_at) if loads is None else loads
+    exact = {window: _known_share(known, grid, setup.site.market, window) for window in peak_windows(setup.book)}
     return PriorPeriod(exact, memories_before(engine, telemetry, setup, grid.start, known_at))
+
+
+def period_loads(engine: Engine, setup: Setup, grid: Grid, known_at: datetime | None) -> tuple[SystemLoad, ...]:
+    """The system loads of the month (or season) that a grid begins in, where a contract is charged by its peak. Raises LedgerUnavailable,
+    JournalBroken."""
+    windows = peak_windows(setup.book)
+    return system_loads(engine, peak_span(setup.site.market, grid, windows), known_at) if windows else ()
+
+
+def peaks_within(loads: Sequence[SystemLoad], setup: Setup, over: Interval) -> list[Interval]:
+    """The coincident peaks, as far as loads say, that contracts of the site are charged by and that touch a span of one month."""
+    peaks = (coincident_peak(loads, setup.site.market, over.start, window) for window in peak_windows(setup.book))
+    return [peak for peak in peaks if peak is not None and peak.overlaps(over)]
 
 
 def _known_share(loads: Sequence[SystemLoad], grid: Grid, market: Market, window: PeakWindow) -> list[Decimal]:
@@ -50,19 +66,6 @@ def _known_share(loads: Sequence[SystemLoad], grid: Grid, market: Market, window
 
 
 def system_loads(engine: Engine, span: Interval, known_at: datetime | None) -> tuple[SystemLoad, ...]:
-    """System loads of a span, as the journal has them by now."""
-    with reading(engine) as connection:
-        wanted = select(journal.c.seq).where(journal.c.kind == "Seen", journal.c.at >= span.start).order_by(journal.c.seq).limit(1)
-        first = connection.execute(wanted).scalar()
-    loads: list[SystemLoad] = []
-    for _, entry in SqlJournal(engine).read(after=first - 1) if first is not None else ():
-        if not isinstance(entry, Seen):
-            continue
-        if entry.at > span.end + timedelta(days=3):
-            break
-        for fact in entry.facts:
-            if known_at is not None and fact.known_at > known_at:
-                continue
-            if isinstance(fact, SystemLoad) and fact.over.overlaps(span):
-                loads.append(fact)
-    return newest(loads)
+    """System loads of a span, as the journal has them by now. Raises LedgerUnavailable, JournalBroken."""
+    published = Interval(span.start, span.end + PUBLISHED_WITHIN)
+    return newest(fact for fact in signals_seen(engine, SystemLoad, published, known_at) if fact.over.overlaps(span))

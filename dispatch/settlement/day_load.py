@@ -75,15 +75,17 @@ def run_starts(engine: Engine, record: DayRecord) -> frozenset[datetime]:
     return frozenset(over.start for over, ran in zip(grid.intervals, was_run, strict=True) if ran and over.end <= record.last)
 
 
-def run_intervals(site: Site, record: DayRecord, rollups: Rollups) -> Grid:
-    """The day's settlement intervals from the first with a reading to the last that was run. Raises LookupError when there is none."""
+def run_intervals(site: Site, record: DayRecord, rollups: Rollups, owed: Sequence[Interval]) -> Grid:
+    """The day's settlement intervals from the first with a reading to the last that was run, and on to those of `owed`, spans a charge is
+    owed for whether they were run or not. Raises LookupError when none was run."""
     grid = record.day.grid()
     run = {start for _, start in rollups}
     read = [n for n, over in enumerate(grid.intervals) if any(_has_readings(rollups.get((g.name, over.start))) for g in site.groups)]
     if not read:
         raise LookupError(f"nothing was run on {record.day.on.isoformat()} ({site.market.value} day)")
     last = max(n for n, over in enumerate(grid.intervals) if over.start in run)
-    return Grid(grid.edges[read[0] : last + 2])
+    also = [n for n, over in enumerate(grid.intervals) if any(over.overlaps(span) for span in owed)]
+    return Grid(grid.edges[min([read[0], *also]) : max([last, *also]) + 2])
 
 
 def load_of(site: Site, rollups: Rollups, grid: Grid, temperature_c: Sequence[float]) -> DayLoad:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
 from sqlalchemy import Engine
 
-from dispatch.settlement.contract_memory import PriorPeriod, prior_period
+from dispatch.settlement.contract_memory import PriorPeriod, peaks_within, period_loads, prior_period
 from dispatch.settlement.day_awards import day_awards
 from dispatch.settlement.day_journal import DayRecord, read_day
 from dispatch.settlement.day_load import DayLoad, load_of, outside_celsius, read_load, run_intervals
@@ -15,12 +16,13 @@ from dispatch.settlement.generation import Generated, generated
 from dispatch.settlement.load_at_notice import loads_at_notice
 from dispatch.settlement.metering import MeteredLoad, metered_load
 from dispatch.settlement.prices import DayPrices, day_prices
+from dispatch.settlement.run_hours import first_run_at
 from dispatch.site_file.load import setup_from_document
 from dispatch.site_file.setup import Setup
 from dispatch.store.rollups import write_rollups
 from dispatch.store.telemetry import Telemetry
-from markets.facts import Award
-from markets.grid import Grid, OperatingDay
+from markets.facts import Award, SystemLoad
+from markets.grid import Grid, Interval, OperatingDay
 from optimizer.domain.actuals import Actuals
 from optimizer.domain.book import complete_memories, generators_by_meter
 from optimizer.domain.money import Finding
@@ -70,11 +72,12 @@ def measure_day(engine: Engine, telemetry: Telemetry, day: OperatingDay, setup: 
     setup, telemetry = _as_run(setup, telemetry, record)
     site, behind_meters = setup.site, generators_by_meter(setup.book, setup.site)
     rollups = read_load(engine, telemetry, site, record)
-    grid = run_intervals(site, record, rollups)
+    loads = period_loads(engine, setup, day.grid(), known_at)
+    grid = run_intervals(site, record, rollups, _peaks_owed(engine, setup, record, loads))
     temperature_c = [outside_celsius(record.temperatures, over.start) for over in grid.intervals]
     load = load_of(site, rollups, grid, temperature_c)
     prices = day_prices(engine, setup, record.economics, grid, known_at)
-    prior = prior_period(engine, telemetry, setup, grid, known_at)
+    prior = prior_period(engine, telemetry, setup, grid, known_at, loads)
     made = generated(setup, record.plans, grid, load.energy_mwh)
     write_rollups(engine, list(made.rollups(grid)))
     meters = metered_load(engine, site, grid, known_at, load.energy_mwh, (behind_meters, made.mwh), load.estimated)
@@ -84,6 +87,13 @@ def measure_day(engine: Engine, telemetry: Telemetry, day: OperatingDay, setup: 
     actuals = _actuals(setup, record, grid, load, prices, meters, prior, made, awards.awards)
     newest = max((at for at in (prices.known_at, meters.known_at, record.received_late_at) if at), default=None)
     return MeasuredDay(setup, record, load, prices, meters, actuals, temperature_c, newest, awards.findings)
+
+
+def _peaks_owed(engine: Engine, setup: Setup, record: DayRecord, loads: Sequence[SystemLoad]) -> list[Interval]:
+    """The coincident peaks on the day since the site was first run: what it drew in them is charged, whether a process ran it or not."""
+    first, last = first_run_at(engine), record.last
+    peaks = peaks_within(loads, setup, record.day.over) if first and last else []
+    return [peak for peak in peaks if first and last and first <= peak.start and peak.end <= last]
 
 
 def _as_run(setup: Setup, telemetry: Telemetry, record: DayRecord) -> tuple[Setup, Telemetry]:

@@ -22,8 +22,9 @@ from optimizer.domain.site import RigGroup, Site
 # By kind of finding: what somebody has to do about it.
 ACTION_ON = {
     "missing-data": "Find the missing figures: the intervals without them are not billed here, and the market will bill them.",
-    "unknown-charge": "Provide the system load of the site's market (an archive: `loadstone archive import FILE --market MARKET`; a live "
-    "source: it must publish it): a charge is owed by it and is not in the net.",
+    "unknown-charge": "Provide what the finding names as unknown: the system load of the site's market (an archive: `loadstone archive "
+    "import FILE --market MARKET`; a live source: it must publish it), or the site's own load at the peak (`loadstone meter import`). A "
+    "charge is owed by it and is not in the net.",
     "call-not-kept": "Tell the QSE or the program's contact why the instruction was not kept; /api/v1/events/ID has the event's evidence.",
     "call-not-judged": "Import the meter's intervals before the notice (`loadstone meter import`), so that the reduction can be judged.",
     "strike": "Find out why the instruction was not followed, before the next one: enough failures disqualify.",

@@ -43,6 +43,12 @@ def run_stretches(engine: Engine, over: Interval) -> tuple[Interval, ...]:
     return tuple(Interval(max(i.start, over.start), min(i.end, over.end)) for i in found if i.overlaps(over))
 
 
+def first_run_at(engine: Engine) -> datetime | None:
+    """When the site was first run; None when it never was. Raises LedgerUnavailable."""
+    with reading(engine) as connection:
+        return connection.execute(select(journal.c.at).order_by(journal.c.seq).limit(1)).scalar()
+
+
 def run_positions(stretches: tuple[Interval, ...], grid: Grid) -> NDArray[np.bool_]:
     """Whether each interval of a grid was run, shape (n,)."""
     share = sum((grid.share_within(stretch) for stretch in stretches), np.zeros(len(grid)))

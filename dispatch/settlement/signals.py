@@ -1,4 +1,4 @@
-"""Calls, awards, temperatures and hash economics as they were received, from the few rows of the journal that hold any."""
+"""Calls, awards, temperatures, hash economics and system loads as they were received, from the few rows of the journal that hold any."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from sqlalchemy import Engine, Select, func, or_, select
 from dispatch.entries import Seen, entry_from_json
 from dispatch.store import JournalBroken
 from dispatch.store.tables import journal, reading
-from markets.facts import Award, Call, Fact, HashEconomics, Temperature
+from markets.facts import Award, Call, Fact, HashEconomics, SystemLoad, Temperature
 from markets.grid import Interval
 
 # A call or an award that bears on a day may have been received this long before it.
 NOTICE = timedelta(days=8)
-Signal = TypeVar("Signal", Call, Award, Temperature, HashEconomics)
+Signal = TypeVar("Signal", Call, Award, Temperature, HashEconomics, SystemLoad)
 
 
 def signals_seen(engine: Engine, kind: type[Signal], over: Interval, known_at: datetime | None) -> tuple[Signal, ...]:

@@ -99,7 +99,7 @@ class Pra(Contract):
             yield Charge("capacity_credit", its.sum([]) + credit * its.hours / its.number(24), "mw_day", price, paid)
 
     def unknown_charges(self, actuals: Actuals) -> Iterable[UnknownCharge]:
-        """Its capacity cost where there is load and neither the system's nor an announced peak is known."""
+        """Its capacity cost where the load is not known at the peak, or the peak is neither announced nor known."""
         if self.charged:
             its = ActualQuantities.of(actuals)
             load = its.sum([its.energy_mwh(name) for name in self.scope.names(its.site)])

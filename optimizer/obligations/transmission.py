@@ -168,7 +168,7 @@ class Transmission(Contract[OwnPeakMemory]):
             yield Charge("minimum_demand", raised, "mw", always, RULES["mbd"], over_period=True, carried=later, accrued=True)
 
     def unknown_charges(self, actuals: Actuals) -> Iterable[UnknownCharge]:
-        """Its coincident charge where there is load and the system's is not known."""
+        """Its coincident charge where the load or the system's is not known and the peak may be."""
         if self.method in COINCIDENT and self.usd_per_kw_year:
             its = ActualQuantities.of(actuals)
             share = self._at_peak(its, months(its.site.market, its.grid))
