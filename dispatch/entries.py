@@ -13,19 +13,7 @@ from typing import Any
 from pydantic import GetCoreSchemaHandler, TypeAdapter
 from pydantic_core import CoreSchema, core_schema
 
-from markets.facts import (
-    Award,
-    Call,
-    Fact,
-    GridStatus,
-    HashEconomics,
-    HashPrice,
-    LoadForecast,
-    Price,
-    ReservePrice,
-    SystemLoad,
-    Temperature,
-)
+from markets.facts import FACT_KINDS, Fact
 
 
 class MeterKind(StrEnum):
@@ -252,12 +240,6 @@ def unpack(text: str) -> tuple[int, ...]:
 
 
 ENTRY_KINDS: dict[str, type[Entry]] = {k.__name__: k for k in (RunStarted, RunEnded, Seen, Planned, Commanded, Done, PriceBasisChanged)}
-FACT_KINDS: dict[str, type[Fact]] = {
-    k.__name__: k
-    for k in (
-        Price, ReservePrice, SystemLoad, LoadForecast, HashPrice, HashEconomics, Temperature, GridStatus, Call, Award,
-    )
-}  # fmt: skip
 
 
 _adapter: Callable[[type], TypeAdapter[Any]] = cache(TypeAdapter)

@@ -10,10 +10,12 @@ from typing import Any, TypeVar
 
 from markets.facts import (
     Fact,
+    GenerationForecast,
     GridStatus,
     HashEconomics,
     HashPrice,
     LoadForecast,
+    MeasuredGeneration,
     Price,
     PriceMarket,
     ReservePrice,
@@ -31,8 +33,8 @@ PEAKS_OF_S = 6 * 3600  # of older loads the highest of each six hours stays
 # Of two real-time prices that end together, the one the market settles on comes first.
 REAL_TIME = (PriceMarket.REAL_TIME_15_MIN, PriceMarket.REAL_TIME_5_MIN, PriceMarket.REAL_TIME_SCED, PriceMarket.REAL_TIME_HOURLY)
 
-Spanning = Price | ReservePrice | SystemLoad | LoadForecast | Temperature | HashPrice
-S = TypeVar("S", Price, ReservePrice, SystemLoad, LoadForecast, Temperature, HashPrice)
+Spanning = Price | ReservePrice | SystemLoad | LoadForecast | Temperature | HashPrice | MeasuredGeneration | GenerationForecast
+S = TypeVar("S", Price, ReservePrice, SystemLoad, LoadForecast, Temperature, HashPrice, MeasuredGeneration, GenerationForecast)
 F = TypeVar("F", bound=Fact)
 
 
@@ -82,6 +84,7 @@ class FactBook:
 
     prices       by (settlement point, market)
     reserves     by (product, market)
+    generation   by plant, measured; `generation_forecasts` by plant
     economics    by UTC day
     quarantined  implausible figures that wait for another source, or a later publication, to give the same; nothing else here has them
     """
@@ -93,31 +96,29 @@ class FactBook:
     temperatures: tuple[Temperature, ...] = ()
     hashprices: tuple[HashPrice, ...] = ()
     economics: tuple[HashEconomics, ...] = ()
+    generation: Mapping[str, tuple[MeasuredGeneration, ...]] = field(default_factory=dict)
+    generation_forecasts: Mapping[str, tuple[GenerationForecast, ...]] = field(default_factory=dict)
     quarantined: tuple[Fact, ...] = ()
     grid_status: GridStatus | None = None
 
     def after(self, facts: Iterable[Fact]) -> FactBook:
         """The book with these facts too; kinds that it does not keep (calls, awards) are ignored."""
-        prices: dict[tuple[str, PriceMarket], list[Price]] = {}
-        reserves: dict[tuple[str, str], list[ReservePrice]] = {}
+        keyed: dict[str, dict[Any, list[Any]]] = {}
         plain: dict[str, list[Any]] = {}
         status = self.grid_status
         believed, quarantined = believed_and_quarantined([*self.quarantined, *facts])
         for fact in believed:
-            if isinstance(fact, Price):
-                prices.setdefault((fact.point, fact.market), []).append(fact)
-            elif isinstance(fact, ReservePrice):
-                reserves.setdefault((fact.product, fact.market), []).append(fact)
+            if (found := _keyed_series_of(fact)) is not None:
+                keyed.setdefault(found[0], {}).setdefault(found[1], []).append(fact)
             elif isinstance(fact, GridStatus):
                 status = fact if status is None or (fact.at, _rank(fact)) > (status.at, _rank(status)) else status
             elif (name := _SERIES_OF.get(type(fact))) is not None:
                 plain.setdefault(name, []).append(fact)
         changes: dict[str, Any] = {"quarantined": tuple(dict.fromkeys(quarantined))} if quarantined or self.quarantined else {}
         changes |= {name: _merged(getattr(self, name), new, _day_of if name == "economics" else start_of) for name, new in plain.items()}
-        if prices:
-            changes["prices"] = {**self.prices, **{k: _merged(self.prices.get(k, ()), new, start_of) for k, new in prices.items()}}
-        if reserves:
-            changes["reserves"] = {**self.reserves, **{k: _merged(self.reserves.get(k, ()), new, start_of) for k, new in reserves.items()}}
+        for name, by_key in keyed.items():
+            had = getattr(self, name)
+            changes[name] = {**had, **{key: _merged(had.get(key, ()), new, start_of) for key, new in by_key.items()}}
         if status is not self.grid_status:
             changes["grid_status"] = status
         return replace(self, **changes) if changes else self
@@ -138,6 +139,8 @@ class FactBook:
             temperatures=kept(self.temperatures),
             hashprices=kept(self.hashprices),
             economics=tuple(e for e in self.economics if e.on >= before.date() or e is self.economics[-1]),
+            generation={plant: kept(series) for plant, series in self.generation.items()},
+            generation_forecasts={plant: kept(series) for plant, series in self.generation_forecasts.items()},
             quarantined=tuple(fact for fact in self.quarantined if fact.known_at > before),
             grid_status=self.grid_status,
         )
@@ -181,6 +184,11 @@ class FactBook:
     def temperature(self, at: datetime) -> Temperature | None:
         """Outside air at an instant; None when it is not known."""
         return _at(self.temperatures, at)
+
+    def available_mw(self, plant: str, at: datetime) -> float | None:
+        """What a plant can make at an instant, MW: as measured, else as forecast; None when neither is known."""
+        found = _at(self.generation.get(plant, ()), at) or _at(self.generation_forecasts.get(plant, ()), at)
+        return found.mw if found else None
 
     def system_load(self) -> SystemLoad | None:
         """The newest reading of the market's total load."""
@@ -229,6 +237,17 @@ def _peaks(loads: tuple[SystemLoad, ...], before: datetime) -> tuple[SystemLoad,
 
 def _day_of(economics: HashEconomics) -> date:
     return economics.on
+
+
+def _keyed_series_of(fact: Fact) -> tuple[str, Any] | None:
+    """The field of the book that holds a fact under a key, and that key; None for a fact of another kind."""
+    if isinstance(fact, Price):
+        return "prices", (fact.point, fact.market)
+    if isinstance(fact, ReservePrice):
+        return "reserves", (fact.product, fact.market)
+    if isinstance(fact, MeasuredGeneration):
+        return "generation", fact.plant
+    return ("generation_forecasts", fact.plant) if isinstance(fact, GenerationForecast) else None
 
 
 _SERIES_OF: dict[type[Fact], str] = {

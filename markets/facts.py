@@ -68,6 +68,25 @@ class LoadForecast(Fact):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class MeasuredGeneration(Fact):
+    """What a wind or solar plant behind a meter could make over an interval, measured, MW: its output where nothing holds it back, else the
+    available power that its controller reports. `plant` is the name of its contract."""
+
+    plant: str
+    over: Interval
+    mw: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GenerationForecast(Fact):
+    """What such a plant is expected to be able to make over an interval, MW; `known_at` is the forecast's publish time."""
+
+    plant: str
+    over: Interval
+    mw: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class HashPrice(Fact):
     """What one PH/s earns in a day before the pool's fee, $/PH/day. `basis` says in words how it was found; it holds `over` a UTC day, or
     from an instant on."""
@@ -144,3 +163,12 @@ class Award(Fact):
     over: Interval
     mw: float
     mcpc_usd_per_mw_h: float | None
+
+
+FACT_KINDS: dict[str, type[Fact]] = {
+    k.__name__: k
+    for k in (
+        Price, ReservePrice, SystemLoad, LoadForecast, MeasuredGeneration, GenerationForecast, HashPrice, HashEconomics, Temperature,
+        GridStatus, Call, Award,
+    )
+}  # fmt: skip

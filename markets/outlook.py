@@ -41,6 +41,7 @@ class Outlook:
     reserve    by product, usd_per_mw_h, what carrying it in real time is expected to earn (empty until reserve prices are known)
     reserve_basis  by product, one Basis per interval
     peak_share by the way it is metered (PeakWindow): the share of the coincident system peak expected in each interval
+    available_mw  by wind or solar plant behind a meter: what it can make, MW; NaN where nothing is known of it
     price_basis  which price the current interval is planned on
     notes      in words: what was missing and what is used instead
     """
@@ -56,6 +57,7 @@ class Outlook:
     reserve_basis: Mapping[str, tuple[Basis, ...]] = field(default_factory=dict)
     system_load_mw: Series | None = None
     peak_share: Mapping[PeakWindow, Series] = field(default_factory=dict)
+    available_mw: Mapping[str, Series] = field(default_factory=dict)
     synthetic: bool = False
     notes: tuple[str, ...] = ()
 

@@ -101,7 +101,7 @@ class ContractMemories:
         nothing = np.zeros(len(grid))
 
         def more(had: ByInterval, name: str, rate: float) -> tuple[float, ...]:
-            return tuple(np.asarray(had.get(name, nothing)) + hours * rate)
+            return tuple(np.asarray(had.get(name, nothing)) + np.where(hours > 0, hours * rate, 0.0))
 
         return replace(
             self,
@@ -145,13 +145,15 @@ def remembers(book: Book) -> bool:
 
 
 def _generated_mw(last: SiteAsSeen, at: datetime) -> dict[str, float]:
-    """MW of each generator at an instant: the schedule in force, following the load within the line's limits."""
-    planned = planned_generation(last.plan, at)
+    """MW of each generator at an instant: the schedule in force, and what a wind or solar plant can make, following the load within the
+    line's limits. NaN where it is not known what such a plant can make."""
+    planned, behind = planned_generation(last.plan, at), generators_by_meter(last.book, last.site)
     found = {}
-    for meter in last.site.meters if planned else ():
+    for meter in last.site.meters if behind else ():
         left = decimal(sum(mw for name, mw in last.meter_mw.items() if last.site.meter_of[name].id == meter.id))
-        for machine in generators_by_meter(last.book, last.site).get(meter.id, ()):
-            mw = followed(machine, decimal(planned.get(machine.name, 0.0)), left, meter)
+        for machine in sorted(behind.get(meter.id, ()), key=lambda machine: not machine.variable):
+            could = last.facts.available_mw(machine.name, at) if machine.variable else planned.get(machine.name, 0.0)
+            mw = followed(machine, NAN if could is None else decimal(could), left, meter)
             found[machine.name], left = float(mw), left - mw
     return found
 

@@ -10,6 +10,7 @@ import numpy as np
 from dispatch.decide.fit_to_limit import LoadLimit
 from dispatch.decide.memories_now import memories_now
 from dispatch.decide.state import State
+from markets.forecasting.generation import available_generation
 from markets.grid import Grid, Interval
 from optimizer.domain.isolation import PluginFailures
 from optimizer.domain.site import Scope
@@ -49,7 +50,8 @@ def _hold_limits(state: State) -> list[LoadLimit]:
 def _site_limits(state: State, at: datetime, failures: PluginFailures) -> list[LoadLimit]:
     start = int(at.timestamp())
     grid = Grid(np.array([start, start + state.site.tick_s]))
+    available_mw, _ = available_generation(state.facts, at, grid)
     return [
         LoadLimit(limit.name, limit.groups, 0.0, float(limit.most_mw[0]), True, limit.why, of_site=True)
-        for limit in site_limits(state.site, state.setup.book, grid, failures)
+        for limit in site_limits(state.site, state.setup.book, grid, failures, available_mw)
     ]

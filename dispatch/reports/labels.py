@@ -7,7 +7,7 @@ from decimal import Decimal
 
 from dispatch.imports.calendar import BEFORE_THE_FIRST, statement_type
 from dispatch.settlement.document import DayStatement, MonthStatement
-from dispatch.settlement.document_rows import ChargeRow
+from dispatch.settlement.document_rows import ChargeRow, GenerationRow
 from dispatch.settlement.statement_lines import UNKNOWN
 from markets import counted, usd_text
 
@@ -122,8 +122,19 @@ def footing(statement: DayStatement) -> list[str]:
             f"Meter {name}: {Decimal(meter['mwh']):,.3f} MWh in {meter['intervals']} of {counted(meter['of'], 'interval')}, from {files}; "
             f"telemetry has {Decimal(meter['telemetry_mwh']):,.3f} MWh there."
         )
+    out += [_generation(name, row) for name, row in statement.get("generation", {}).items()]
     out += [f"{what}: {source}" for what, source in statement["sources"].items()]
     return [*out, f"Journal {statement['journal_head']} · prices known to {statement['known_at']}"]
+
+
+def _generation(meter: str, row: GenerationRow) -> str:
+    """What was generated behind a meter and where it went."""
+    curtailed = [f"{name} {quantity(plant['curtailed_mwh'])} MWh" for name, plant in row["plants"].items() if plant["curtailed_mwh"]]
+    return (
+        f"Behind meter {meter}: {quantity(row['made_mwh'])} MWh generated, {quantity(row['own_use_mwh'])} used by the site, "
+        f"{quantity(row['exported_mwh'])} exported; {quantity(row['drawn_mwh'])} MWh drawn from the grid"
+        f"{'; curtailed: ' + ', '.join(curtailed) if curtailed else ''} ({row['intervals']} of {counted(row['of'], 'interval')})."
+    )
 
 
 def month_flags(statement: MonthStatement) -> list[str]:

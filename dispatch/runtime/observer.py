@@ -20,7 +20,7 @@ from dispatch.runtime.rigs_alert import rigs_alert
 from dispatch.signals.documents import InvalidDocument, parse_award, parse_call, parse_hold
 from dispatch.store import LedgerUnavailable
 from markets import SourceError
-from markets.facts import Fact, Price
+from markets.facts import Fact, GenerationForecast, MeasuredGeneration, Price
 from markets.forecasting.ladder import quarantine_notes
 from markets.sources.source import Source
 
@@ -274,7 +274,10 @@ async def _ask(polled: PolledSource, since: datetime, until: datetime, state: St
 
 
 def _known(state: State, fact: Fact) -> bool:
-    """Whether a fact is a price the journal already has: after a restart a live source gives some again."""
+    """Whether a fact is a price, or of a plant's generation, that the journal already has: after a restart a source gives some again."""
+    if isinstance(fact, MeasuredGeneration | GenerationForecast):
+        books = state.facts.generation if isinstance(fact, MeasuredGeneration) else state.facts.generation_forecasts
+        return fact in books.get(fact.plant, ())
     if not isinstance(fact, Price):
         return False
     known = state.facts.prices.get((fact.point, fact.market), ())

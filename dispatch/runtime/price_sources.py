@@ -1,4 +1,4 @@
-"""The sources of prices and hashprice that a site file names."""
+"""The sources of prices, hashprice and generation that a site file names."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ from dispatch.site_file.setup import Setup
 
 
 def polled_sources(setup: Setup, now: Callable[[], datetime]) -> list[PolledSource]:
-    """The sources of prices and hashprice. One on a network is asked in the background, any other at each tick."""
-    return [PolledSource(s.opened(setup, now), s.period_s, in_background=s.live) for s in (setup.prices, setup.hash)]
+    """The sources of prices, hashprice and generation. One on a network is asked in the background, any other at each tick."""
+    named = [s for s in (setup.prices, setup.hash, setup.generation) if s is not None]
+    return [PolledSource(s.opened(setup, now), s.period_s, in_background=s.live) for s in named]
 
 
 def simulated_market(setup: Setup) -> bool:

@@ -84,8 +84,15 @@ def final_outlook(actuals: Actuals, temperature_c: Sequence[float]) -> Outlook:
         hashprice=series(actuals.hashprice, "usd_per_ph_day"),
         temperature_c=series(temperature_c, "celsius"),
         reserve={product: series(values, "usd_per_mw_h") for product, values in reserve.items()},
+        available_mw={name: series(_available_mw(actuals, name), "mw") for name in actuals.available_mwh},
         peak_share={w: series([ZERO if v.is_nan() else v for v in share], "share") for w, share in actuals.peak_share.items()},
     )
+
+
+def _available_mw(actuals: Actuals, name: str) -> list[Decimal]:
+    """What a plant could have made, MW; where that is not known, at least what it made."""
+    both = zip(actuals.available_mwh[name], actuals.generated_mwh[name], actuals.grid.hours, strict=True)
+    return [(made if could.is_nan() else could) / decimal(h) for could, made, h in both]
 
 
 def foresight_gap(measured: MeasuredDay, best: Plan) -> list[CauseRow]:

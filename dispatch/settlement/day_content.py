@@ -12,6 +12,7 @@ from dispatch.settlement.counterfactuals import Counterfactuals
 from dispatch.settlement.document import DayContent, Figure, Gaps, IntervalRow, Narrative, PromiseRow, UnknownTotal
 from dispatch.settlement.document_rows import BilledQuantityRow
 from dispatch.settlement.gap_rows import coverage
+from dispatch.settlement.generation_rows import generation_rows
 from dispatch.settlement.measured_day import MeasuredDay
 from dispatch.settlement.plan_differences import PlanDifferences
 from dispatch.settlement.statement_sections import charge_rows, group_rows
@@ -38,7 +39,8 @@ def day_content(measured: MeasuredDay, results: DayResults) -> DayContent:
     """The statement without its place among the versions."""
     day, actuals, bill = measured.record.day, measured.actuals, results.bill
     totals, lines = _totals(bill), statement_lines.line_rows(bill, day.market, measured)
-    return {
+    generation = generation_rows(measured.setup.book, actuals)
+    content: DayContent = {
         "date": day.on.isoformat(), "market": day.market.value, "site": actuals.site.name,
         "from": actuals.grid.start.isoformat(), "to": actuals.grid.end.isoformat(),
         "partial": measured.partial, "synthetic": measured.synthetic,
@@ -72,6 +74,7 @@ def day_content(measured: MeasuredDay, results: DayResults) -> DayContent:
         "intervals": list(_interval_rows(measured, bill)),
         "lines": lines,
     }  # fmt: skip
+    return {**content, "generation": generation} if generation else content
 
 
 def _totals(bill: Statement) -> dict[str, str | None]:
@@ -147,8 +150,10 @@ def _notes(measured: MeasuredDay, gaps: Gaps) -> Iterable[str]:
         yield f"Energy of {metered} of {counted(number, 'interval')} is by revenue meter, shared among groups in proportion to telemetry."
     if metered < number:
         yield "Energy without a meter reading is telemetry at the rigs plus the halls' overhead at the outside temperature."
-    if actuals.generated_mwh:
+    if len(actuals.generated_mwh) > len(actuals.available_mwh):
         yield "Generation is the schedule in force, following the load within the meter's limits: it is not metered."
+    if actuals.available_mwh:
+        yield "What wind and solar plants made is what they could make by measurement, as far as load and the meter's export limit take it."
     final = setup.rules.find(f"{day.market.value}.real_time_price_final", day.on)
     if final is not None and not measured.synthetic:
         yield f"{final.text} ({final.published})"

@@ -13,7 +13,7 @@ from dispatch.entries import Done, Entry, Hold, Planned, PriceBasisChanged, RunS
 from dispatch.settlement.signals import NOTICE, signals_seen, span_of
 from dispatch.store.journal import SqlJournal
 from dispatch.store.tables import journal, reading
-from markets.facts import Award, Call, Fact, HashEconomics, Temperature
+from markets.facts import Award, Call, Fact, HashEconomics, MeasuredGeneration, Temperature
 from markets.grid import Interval, OperatingDay
 from optimizer.planning.plan_json import PlanDocument
 
@@ -48,6 +48,7 @@ class DayRecord:
     awards: list[Award] = field(default_factory=list)
     temperatures: list[Temperature] = field(default_factory=list)
     economics: list[HashEconomics] = field(default_factory=list)
+    generation: list[MeasuredGeneration] = field(default_factory=list)
     alerts: dict[str, list[tuple[datetime, str]]] = field(default_factory=dict)
     last: datetime | None = None
 
@@ -96,6 +97,8 @@ class DayRecord:
             self.temperatures.append(fact)
         elif isinstance(fact, HashEconomics):
             self.economics.append(fact)
+        elif isinstance(fact, MeasuredGeneration):
+            self.generation.append(fact)
 
 
 def read_day(engine: Engine, day: OperatingDay, known_at: datetime | None = None) -> DayRecord:

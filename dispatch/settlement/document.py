@@ -10,7 +10,7 @@ import json
 from decimal import Decimal
 from typing import Any, NotRequired, TypedDict, cast
 
-from dispatch.settlement.document_rows import BilledQuantityRow, ChargeRow, GroupRow, LineRow
+from dispatch.settlement.document_rows import BilledQuantityRow, ChargeRow, GenerationRow, GroupRow, LineRow
 
 
 class Narrative(TypedDict):
@@ -163,7 +163,7 @@ class UnknownTotal(TypedDict):
 
 class DayContent(_Bounds, Coverage):
     """A day's statement without its place among the versions: the same inputs give the same content. `tenant` is on the statement of one
-    tenant alone. A total that is not known is None."""
+    tenant alone, `generation` by meter on that of a site that generates. A total that is not known is None."""
 
     tenant: NotRequired[str]
     date: str
@@ -196,6 +196,7 @@ class DayContent(_Bounds, Coverage):
     notes: list[str]
     sources: dict[str, str]
     meters: dict[str, MeterRow]
+    generation: NotRequired[dict[str, GenerationRow]]
     intervals: list[IntervalRow]
     lines: list[LineRow]
 

@@ -71,3 +71,24 @@ class BilledQuantityRow(TypedDict):
     quantity: str
     unit: str
     how: str
+
+
+class PlantRow(TypedDict):
+    """What a generator, wind or solar plant made, and what it could have made more, MWh; None where that is not known, or it follows a
+    schedule."""
+
+    made_mwh: str
+    curtailed_mwh: str | None
+
+
+class GenerationRow(TypedDict):
+    """Generation behind a meter, MWh before losses: made there, used by the site itself, flowed out, and drawn through the meter beside it.
+    Over the intervals in which all of it is known: `intervals` of `of`."""
+
+    intervals: int
+    of: int
+    made_mwh: str
+    own_use_mwh: str
+    exported_mwh: str
+    drawn_mwh: str
+    plants: dict[str, PlantRow]

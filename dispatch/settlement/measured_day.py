@@ -58,8 +58,8 @@ class MeasuredDay:
 
     @property
     def synthetic(self) -> bool:
-        """Whether the prices were made up by a program."""
-        return self.setup.prices.source == "synthetic"
+        """Whether the prices, or the weather of wind and solar plants, were made up by a program."""
+        return "synthetic" in (self.setup.prices.source, self.setup.generation.source if self.setup.generation else "")
 
 
 def measure_day(engine: Engine, telemetry: Telemetry, day: OperatingDay, setup: Setup, known_at: datetime | None) -> MeasuredDay:
@@ -78,7 +78,7 @@ def measure_day(engine: Engine, telemetry: Telemetry, day: OperatingDay, setup: 
     load = load_of(site, rollups, grid, temperature_c)
     prices = day_prices(engine, setup, record.economics, grid, known_at)
     prior = prior_period(engine, telemetry, setup, grid, known_at, loads)
-    made = generated(setup, record.plans, grid, load.energy_mwh)
+    made = generated(setup, record, grid, load.energy_mwh)
     write_rollups(engine, list(made.rollups(grid)))
     meters = metered_load(engine, site, grid, known_at, load.energy_mwh, (behind_meters, made.mwh), load.estimated)
     meters = meters.without(load.not_run)
@@ -130,5 +130,6 @@ def _actuals(
         gaps=load.not_run,
         memory=complete_memories(setup.book, prior.memory, prior.at_notice_mw, made.memory),
         generated_mwh=made.mwh,
+        available_mwh=made.available_mwh,
         reserve_price={product: p.values for product, p in prices.reserve.items()},
     )

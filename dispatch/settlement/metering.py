@@ -187,7 +187,7 @@ def _without_impossible(record: MeterRecord, meter: Meter, generated: Sequence[D
     """The record without readings of energy flowing out where none can: a meter never earns by reading the wrong way round."""
 
     def impossible(n: int, mwh: Decimal | None) -> bool:
-        return mwh is not None and mwh < 0 and (not meter.export_mw or mwh + generated[n] < 0)
+        return mwh is not None and mwh < 0 and (not meter.export_mw or (not generated[n].is_nan() and mwh + generated[n] < 0))
 
     refused = tuple(n for n, mwh in enumerate(record.mwh) if impossible(n, mwh))
     if not refused:

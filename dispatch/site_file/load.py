@@ -22,12 +22,12 @@ from dispatch.site_file.market_rules import read_market_rules
 from dispatch.site_file.plugin_sections import plugin_section_faults
 from dispatch.site_file.raw_document import tables
 from dispatch.site_file.rig_catalogue import RigCatalogue, expand_group, read_rig_catalogue
-from dispatch.site_file.setup import ApiSettings, HashSettings, PricesSettings, ReportSettings, Setup
+from dispatch.site_file.setup import ApiSettings, FactSettings, GenerationSettings, ReportSettings, Setup
 from dispatch.site_file.summary import summary
 from dispatch.site_file.tariff_file import tariff_faults
 from optimizer.domain.site import Site
 
-SITE_FILE_SECTIONS = ("site", "meters", "halls", "groups", "prices", "hash", "obligations", "api", "reports")
+SITE_FILE_SECTIONS = ("site", "meters", "halls", "groups", "prices", "hash", "generation", "obligations", "api", "reports")
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,21 +85,22 @@ def _setup(raw: dict[str, Any], unreadable: list[ConfigFault], path: Path | None
     site, site_faults = _site(raw, groups)
     prices, prices_faults = validated_by_kind(raw, "prices", "source", plugins.installed(plugins.SOURCES), "gridstatus")
     hash_, hash_faults = validated_by_kind(raw, "hash", "source", plugins.installed(plugins.HASHPRICES), None)
+    generation, generation_faults = _generation(raw)
     api, api_faults = validated(ApiSettings, raw.get("api", {}), ("api",))
     reports, report_faults = validated(ReportSettings, raw.get("reports", {}), ("reports",))
     contracts = contract_tables(raw, getattr(hash_, "pool_fee", 0.0))
     book, table_faults = read_contracts(contracts)
-    wrong += [*group_faults, *site_faults, *prices_faults, *hash_faults, *api_faults, *report_faults, *table_faults]
+    wrong += [*group_faults, *site_faults, *prices_faults, *hash_faults, *generation_faults, *api_faults, *report_faults, *table_faults]
     if site is not None and len(book) == len(contracts) and references_hold(site):
         wrong += contract_faults(site, [(n, o) for (n, _), o in zip(contracts, book, strict=True)])
     known = {fault.where for fault in unreadable}
     wrong = [*unreadable, *(fault for fault in wrong if fault.where not in known)]
     if wrong or site is None or prices is None or hash_ is None or api is None or reports is None:
         raise ConfigError(_lines(path, raw, wrong))
-    document = _document(raw, groups, contracts, prices, hash_)
+    document = _document(raw, groups, contracts, {"prices": prices, "hash": hash_, "generation": generation})
     hash_id = hashlib.sha256(canonical_json(document)).hexdigest()
     unverified = (*rules.unverified(site.market, contracts=[o.type for o in book]), *_assumed(site, models))
-    return Setup(site, book, prices, hash_, document, hash_id, rules, api, reports, unverified, path)
+    return Setup(site, book, prices, hash_, document, hash_id, rules, api, reports, generation, unverified, path)
 
 
 def _lines(path: Path | None, raw: Mapping[str, Any], wrong: list[ConfigFault]) -> list[str]:
@@ -159,23 +160,37 @@ def _meters(raw: Mapping[str, Any], point: Any) -> Any:
 
 
 def _missing_files(raw: Mapping[str, Any], folder: Path) -> list[ConfigFault]:
-    """Files and folders the sections [prices] and [hash] name that are missing or cannot be read."""
+    """Files and folders the sections [prices], [hash] and [generation] name that are missing or cannot be read."""
     wrong: list[ConfigFault] = []
-    for section in ("prices", "hash"):
+    for section in ("prices", "hash", "generation"):
         table = raw.get(section)
         path = table.get("path") if isinstance(table, Mapping) and table.get("source") == "archive" else None
         if isinstance(path, str) and not (folder / path).is_dir():
             wrong.append(ConfigFault((section, "path"), f"there is no folder {path!r}"))
+    table = generation if isinstance(generation := raw.get("generation"), Mapping) else {}
+    for key in ("measured", "forecast") if table.get("source") == "csv" else ():
+        if isinstance(name := table.get(key), str) and not (folder / name).is_file():
+            wrong.append(ConfigFault(("generation", key), f"there is no file {name!r}"))
     return [*wrong, *tariff_faults(raw, folder)]
 
 
+def _generation(raw: Mapping[str, Any]) -> tuple[GenerationSettings | None, list[ConfigFault]]:
+    """The section [generation], where there is one."""
+    if "generation" not in raw:
+        return None, []
+    found: tuple[GenerationSettings | None, list[ConfigFault]] = validated_by_kind(
+        raw, "generation", "source", plugins.installed(plugins.GENERATION), None
+    )
+    return found
+
+
 def _document(
-    raw: Mapping[str, Any], groups: list[Any], contracts: list[tuple[int | None, Any]], prices: PricesSettings, hash_: HashSettings
+    raw: Mapping[str, Any], groups: list[Any], contracts: list[tuple[int | None, Any]], sources: Mapping[str, FactSettings | None]
 ) -> dict[str, Any]:
     """What was read and what stands in for what was not written; reading it again gives the same Setup."""
     document = {k: v for k, v in raw.items() if k in SITE_FILE_SECTIONS}
     document |= {"groups": groups, "obligations": [t for _, t in contracts]}
-    document |= {"prices": prices.model_dump(mode="json"), "hash": hash_.model_dump(mode="json")}
+    document |= {section: settings.model_dump(mode="json") for section, settings in sources.items() if settings is not None}
     plain: dict[str, Any] = json.loads(canonical_json(document))
     return plain
 

@@ -9,7 +9,8 @@ from typing import Any
 
 from dispatch import ConfigError
 
-SOURCES, HASHPRICES, OBLIGATIONS, DRIVERS = "markets.sources", "markets.hashprices", "optimizer.obligations", "dispatch.rigs"
+SOURCES, HASHPRICES, GENERATION = "markets.sources", "markets.hashprices", "markets.generation"
+OBLIGATIONS, DRIVERS = "optimizer.obligations", "dispatch.rigs"
 METERS, FANS = "dispatch.meters", "dispatch.fans"
 
 

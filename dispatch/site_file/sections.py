@@ -1,8 +1,8 @@
-"""The sections [prices] and [hash] of a site file: where facts come from.
+"""The sections [prices], [hash] and [generation] of a site file: where facts come from.
 
-Frozen; secrets only by reference. Each table chooses one class by its `source`, through the entry points of `markets.sources` and
-`markets.hashprices`, built-in and plugged in alike. A class holds the table's keys and opens the source they name, whose
-module is imported only then.
+Frozen; secrets only by reference. Each table chooses one class by its `source`, through the entry points of `markets.sources`,
+`markets.hashprices` and `markets.generation`, built-in and plugged in alike. A class holds the table's keys and opens the source they
+name, whose module is imported only then.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import ClassVar, Literal
 from pydantic import model_validator
 
 from dispatch.site_file.field_types import Text, Url
-from dispatch.site_file.setup import HashSettings, Now, PricesSettings, Setup
+from dispatch.site_file.setup import GenerationSettings, HashSettings, Now, PricesSettings, Setup
 from markets.grid import Market
 from markets.sources.source import Source
 from optimizer.domain.site import Positive
@@ -58,6 +58,51 @@ class SyntheticPrices(PricesSettings):
         from markets.sources.synthetic import SyntheticSource
 
         return SyntheticSource(setup.site.market, self.seed, setup.settlement_points)
+
+
+class ArchiveGeneration(GenerationSettings):
+    """Measurements and forecasts kept by `loadstone archive import`; `path` is a folder, relative to the site file."""
+
+    source: Literal["archive"] = "archive"
+    path: Text
+
+    def opened(self, setup: Setup, now: Now) -> Source:
+        from markets.archive.archive import Archive, ArchiveSource
+        from markets.archive.tables import GENERATION_KINDS
+
+        return ArchiveSource(Archive(setup.resolve(self.path)), (), setup.site.market, GENERATION_KINDS)
+
+
+class CsvGeneration(GenerationSettings):
+    """A CSV or Parquet file of measurements and one of forecasts, each read again when it changes; paths relative to the site file."""
+
+    source: Literal["csv"] = "csv"
+    measured: Text | None = None
+    forecast: Text | None = None
+
+    @model_validator(mode="after")
+    def _one_file(self) -> CsvGeneration:
+        if self.measured is None and self.forecast is None:
+            raise ValueError("needs measured, forecast or both")
+        return self
+
+    def opened(self, setup: Setup, now: Now) -> Source:
+        from markets.sources.generation_tables import GenerationTables
+
+        return GenerationTables([setup.resolve(name) for name in (self.measured, self.forecast) if name])
+
+
+class SyntheticGeneration(GenerationSettings):
+    """Solar plants under a seeded sky: a forecast the day before and measurements as time goes; every statement says so."""
+
+    source: Literal["synthetic"] = "synthetic"
+    seed: int = 0
+
+    def opened(self, setup: Setup, now: Now) -> Source:
+        from markets.sources.synthetic_sun import SyntheticSun
+
+        machines = [made for contract in setup.book if (made := contract.generator(setup.site)) is not None and made.variable]
+        return SyntheticSun(setup.site.market, self.seed, {made.name: made.mw for made in machines})
 
 
 class FixedHash(HashSettings):

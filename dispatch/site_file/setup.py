@@ -56,6 +56,10 @@ class HashSettings(FactSettings):
     period_s: ClassVar[float] = 600.0
 
 
+class GenerationSettings(FactSettings):
+    """The table [generation]: where forecasts and measurements of wind and solar plants behind the meters come from."""
+
+
 class ApiSettings(Written):
     """Where the API and the page listen, and the names beyond loopback by which they may be called (Host header)."""
 
@@ -93,6 +97,7 @@ class Setup:
     rules: MarketRules
     api: ApiSettings = ApiSettings()
     reports: ReportSettings = ReportSettings()
+    generation: GenerationSettings | None = None
     unverified: tuple[str, ...] = ()
     path: Path | None = None
 

@@ -16,13 +16,13 @@ from numpy.typing import NDArray
 
 from markets import counted
 from markets.archive.tablemap import mapped
-from markets.archive.tables import ECONOMICS, KINDS, TableFault, native, open_table
+from markets.archive.tables import ECONOMICS, GENERATION_KINDS, KINDS, TableFault, native, open_table
 from markets.archive.vintages import STORED, Gap, disagreements, economics_of, fact_of, gaps_of, merge, price_of
 from markets.factbook import day_ahead_point, hashprice_of
 from markets.facts import Fact, HashEconomics, HashPrice, Price, PriceMarket
 from markets.grid import Interval, Market, utc
 
-MARKET_KINDS = frozenset(KINDS) - {"hash"}
+MARKET_KINDS = frozenset(KINDS) - {"hash", *GENERATION_KINDS}
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,7 +247,8 @@ def _midnight(on: date) -> datetime:
 
 class ArchiveSource:
     """The archive as a Source: real-time prices of `points`, day-ahead prices where that market prices them, reserve prices, load and load
-    forecast of one market, and hash economics; only `kinds` of these when given. It reads the archive once, at its first fetch."""
+    forecast of one market, hash economics, and what wind and solar plants can make; only `kinds` of these when given. It reads the archive
+    once, at its first fetch."""
 
     synthetic = False
 
@@ -284,4 +285,6 @@ class ArchiveSource:
             day_ahead = sorted({day_ahead_point(point) for point in self._points})
             rows, is_day_ahead = self._archive.read(kind, sorted({*self._points, *day_ahead})), pl.col("market") == "DAY_AHEAD_HOURLY"
             return rows.filter(pl.when(is_day_ahead).then(pl.col("key").is_in(day_ahead)).otherwise(pl.col("key").is_in(self._points)))
+        if kind in GENERATION_KINDS:  # a site's own plants belong to no market
+            return self._archive.read(kind)
         return self._archive.read(kind).filter(pl.col("iso") == self._market.value)

@@ -7,11 +7,11 @@ from typing import Any
 
 import polars as pl
 
-from markets.archive.tables import KINDS, ZONE, FactTable, TableFault, economics, instants, numbers, rows
+from markets.archive.tables import GENERATION_KINDS, KINDS, WATT, ZONE, FactTable, TableFault, economics, instants, numbers, rows
 from markets.facts import PriceMarket
 
 KEYS = {
-    "fact": "price, reserve, load, load_forecast or hash",
+    "fact": "price, reserve, load, load_forecast, generation, generation_forecast or hash",
     "time": "the column of interval starts",
     "interval_min": "minutes of an interval",
     "market": "the run that set the price",
@@ -96,7 +96,7 @@ def _column(table: FactTable, spec: Mapping[str, Any], column: str, meaning: Any
         value = pl.select(pl.when(~table.frame[gap].cast(pl.Boolean)).then(value)).to_series()
     names: Any = table.frame[spec["location"]].cast(pl.String) if spec.get("location") else pl.lit(column_spec["name"])
     given = {
-        "key": names if kind in ("price", "reserve") else pl.lit(""),
+        "key": names if kind in ("price", "reserve", *GENERATION_KINDS) else pl.lit(""),
         "market": pl.lit(column_spec["market"] if kind in ("price", "reserve") else ""),
         "start": start,
         "end": start.dt.offset_by(f"{spec['interval_min']}m"),
@@ -108,7 +108,7 @@ def _column(table: FactTable, spec: Mapping[str, Any], column: str, meaning: Any
         given["iso"] = pl.lit(_market_of_load(table, spec, column_spec["name"]))
     if "publish_time" in spec:
         given["known_at"] = instants(table, spec["publish_time"])
-    first = rows(given, spec.get("source", table.stem), column_spec["known"])
+    first = rows(given, spec.get("source", table.stem), column_spec["known"], WATT if kind in GENERATION_KINDS else 2)
     corrected = _corrected(table, spec, first)
     return [(kind, first)] + ([(kind, corrected)] if corrected is not None else [])
 

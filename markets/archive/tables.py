@@ -35,7 +35,9 @@ ECONOMICS: dict[str, Any] = {
     "known_at": pl.Datetime("us", "UTC"),
     "source": pl.String,
 }
-KINDS = ("price", "reserve", "load", "load_forecast", "hash")
+GENERATION_KINDS = ("generation", "generation_forecast")
+WATT = 6  # digits of a MW that are kept of generation
+KINDS = ("price", "reserve", "load", "load_forecast", *GENERATION_KINDS, "hash")
 ZONE = {"ercot": "America/Chicago", "miso": "EST"}
 AS_PRODUCTS = ("REGUP", "REGDN", "RRS", "ECRS", "NSPIN")
 DAY_AHEAD = ("DAY_AHEAD_HOURLY", "DAM", "day_ahead")
@@ -152,15 +154,15 @@ def known_by_rule(frame: pl.DataFrame, rule: str) -> pl.DataFrame:
     return frame.with_columns(pl.coalesce("known_at", default.cast(pl.Datetime("us", "UTC"))).alias("known_at"))
 
 
-def rows(columns: Mapping[str, Any], source: str, rule: str = "real_time") -> pl.DataFrame:
-    """Rows of the shape ROWS from its columns; missing columns get their defaults, and values are rounded to the cent. `rule` is how
-    `known_at` is found where it is missing (`known_by_rule`)."""
+def rows(columns: Mapping[str, Any], source: str, rule: str = "real_time", digits: int = 2) -> pl.DataFrame:
+    """Rows of the shape ROWS from its columns; missing columns get their defaults, and values are rounded to the cent (`digits`). `rule` is
+    how `known_at` is found where it is missing (`known_by_rule`)."""
     frame = pl.select(**columns)
     for name, default in (("iso", None), ("key", ""), ("market", ""), ("known_at", None), ("correction", False)):
         if name not in frame.columns:
             frame = frame.with_columns(pl.lit(default, dtype=ROWS[name]).alias(name))
     iso = pl.when(pl.col("key").str.contains(".", literal=True)).then(pl.lit("miso")).otherwise(pl.lit("ercot"))
-    frame = frame.with_columns(pl.coalesce("iso", iso).alias("iso"), pl.lit(source).alias("source"), pl.col("value").round(2))
+    frame = frame.with_columns(pl.coalesce("iso", iso).alias("iso"), pl.lit(source).alias("source"), pl.col("value").round(digits))
     return known_by_rule(frame.select(pl.col(name).cast(dtype) for name, dtype in ROWS.items()), rule)
 
 
@@ -207,6 +209,17 @@ def _load_forecasts(table: FactTable) -> dict[str, pl.DataFrame]:
     return {"load_forecast": rows(columns, table.stem)}
 
 
+def _generation(table: FactTable) -> dict[str, pl.DataFrame]:
+    columns = {"key": table.frame["Plant"].cast(pl.String), **spans(table), "value": numbers(table, "Generation")}
+    return {"generation": rows(columns | _published(table), table.stem, digits=WATT)}
+
+
+def _generation_forecasts(table: FactTable) -> dict[str, pl.DataFrame]:
+    given = {"value": numbers(table, "Generation Forecast"), "known_at": instants(table, "Publish Time")}
+    columns = {"key": table.frame["Plant"].cast(pl.String), **spans(table), **given}
+    return {"generation_forecast": rows(columns, table.stem, digits=WATT)}
+
+
 def _corrections(table: FactTable) -> dict[str, pl.DataFrame]:
     over = spans(table)
     hourly = (over["end"] - over["start"]).dt.total_minutes() == 60
@@ -249,5 +262,7 @@ _NATIVE = (
     (_SPAN | {"AS Type", "MCPC"}, _reserves),
     (_SPAN | {"Publish Time", "Load Forecast"}, _load_forecasts),
     (_SPAN | {"Load"}, _loads),
+    (_SPAN | {"Plant", "Publish Time", "Generation Forecast"}, _generation_forecasts),
+    (_SPAN | {"Plant", "Generation"}, _generation),
     ({"date", "difficulty", "btc_usd", "fees_btc_per_block", "subsidy_btc"}, _economics),
 )

@@ -11,7 +11,17 @@ import polars as pl
 
 from markets import counted
 from markets.archive.tables import ROWS
-from markets.facts import Fact, HashEconomics, LoadForecast, Price, PriceMarket, ReservePrice, SystemLoad
+from markets.facts import (
+    Fact,
+    GenerationForecast,
+    HashEconomics,
+    LoadForecast,
+    MeasuredGeneration,
+    Price,
+    PriceMarket,
+    ReservePrice,
+    SystemLoad,
+)
 from markets.grid import Interval
 
 SAME = ["iso", "key", "market", "start", "end"]  # two rows with these in common are about one fact
@@ -41,7 +51,7 @@ def merge(kind: str, old: pl.DataFrame, new: pl.DataFrame) -> tuple[pl.DataFrame
     The first value of a fact is the one served. One that differs is kept as disputed. A correction is a vintage of its own, and so is each
     publication of a forecast.
     """
-    same = [*SAME, "known_at"] if kind == "load_forecast" else SAME
+    same = [*SAME, "known_at"] if kind.endswith("_forecast") else SAME
     disputes = []
     parts = [old]
     for correction in (False, True):
@@ -94,6 +104,10 @@ def fact_of(kind: str, row: Mapping[str, Any]) -> Fact:
         return price_of(row)
     if kind == "reserve":
         return ReservePrice(**_origin(row), product=row["key"], market=row["market"], over=_over(row), usd_per_mw_h=row["value"])
+    if kind == "generation":
+        return MeasuredGeneration(**_origin(row), plant=row["key"], over=_over(row), mw=row["value"])
+    if kind == "generation_forecast":
+        return GenerationForecast(**_origin(row), plant=row["key"], over=_over(row), mw=row["value"])
     return (SystemLoad if kind == "load" else LoadForecast)(**_origin(row), over=_over(row), load_mw=row["value"])
 
 

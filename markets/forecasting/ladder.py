@@ -12,6 +12,7 @@ import numpy as np
 from markets import counted, usd_text
 from markets.factbook import FactBook, day_ahead_point
 from markets.facts import STALE_AFTER, Price
+from markets.forecasting.generation import available_generation
 from markets.forecasting.outlook_values import (
     DAY,
     DAYS_BACK,
@@ -67,11 +68,9 @@ def outlook(
     peak_windows_min: Sequence[PeakWindow] = (),
 ) -> Outlook:
     """The outlook on a grid that the facts of a book give at an instant, with gaps filled.
-
     Energy at each point: now and in intervals that start within an hour the last real-time price unless it is stale; then the day-ahead
     price where published; then persistence. A stale real-time price steps the ladder down: day-ahead for now too, then the last price
     while younger than a day, then safe state. Values are NaN only in the safe state. Reserve takes the same steps.
-
     `hash_default`, usd_per_ph_day, is used while no hashprice is known; `peak_windows_min` are the coincident peaks to predict.
     """
     at = utc(at)
@@ -80,6 +79,7 @@ def outlook(
     temperature, air_notes = _temperature(book, at, grid)
     peak_share, peak_notes = _peak_share(book, grid, market, peak_windows_min)
     reserve, reserve_basis = _reserve(book, at, grid, market)
+    available_mw, sun_notes = available_generation(book, at, grid)
     price_basis = max((e.price_basis for e in energies.values()), key=_STEPS.index, default=PriceBasis.SAFE_STATE)
     return Outlook(
         at=at,
@@ -93,8 +93,9 @@ def outlook(
         reserve_basis=reserve_basis,
         system_load_mw=system_load(book, grid),
         peak_share=peak_share,
+        available_mw=available_mw,
         synthetic=synthetic or any(prices[-1].source == "synthetic" for prices in book.prices.values() if prices),
-        notes=(*(note for e in energies.values() for note in e.notes), *hash_notes, *air_notes, *peak_notes, *quarantine_notes(book)),
+        notes=(*(n for e in energies.values() for n in e.notes), *hash_notes, *air_notes, *peak_notes, *sun_notes, *quarantine_notes(book)),
     )
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from markets.factbook import FactBook
-from markets.facts import LoadForecast, Price, ReservePrice, SystemLoad, Temperature
+from markets.facts import GenerationForecast, LoadForecast, MeasuredGeneration, Price, ReservePrice, SystemLoad, Temperature
 from markets.grid import Grid, Interval
 from markets.series import Series
 
@@ -18,18 +18,21 @@ DAY = timedelta(days=1)
 DAYS_BACK = 7  # how many earlier days are searched for the same hours
 
 
-def value_of(fact: Price | ReservePrice | SystemLoad | LoadForecast | Temperature) -> float:
+Measured = Price | ReservePrice | SystemLoad | LoadForecast | Temperature | MeasuredGeneration | GenerationForecast
+
+
+def value_of(fact: Measured) -> float:
     """The fact's number in its own unit: usd_per_mwh, usd_per_mw_h, MW or degrees Celsius."""
     if isinstance(fact, Price):
         return fact.usd_per_mwh
     if isinstance(fact, ReservePrice):
         return fact.usd_per_mw_h
+    if isinstance(fact, MeasuredGeneration | GenerationForecast):
+        return fact.mw
     return fact.celsius if isinstance(fact, Temperature) else fact.load_mw
 
 
-def means_on(
-    facts: Sequence[Price | ReservePrice | SystemLoad | LoadForecast | Temperature], grid: Grid, shifted_by: timedelta = timedelta(0)
-) -> NDArray[np.float64]:
+def means_on(facts: Sequence[Measured], grid: Grid, shifted_by: timedelta = timedelta(0)) -> NDArray[np.float64]:
     """The time-weighted mean of facts in each interval of a grid, shape (n,), after moving them later by `shifted_by`. NaN where the facts
     do not cover all of an interval."""
     if not facts:
@@ -61,7 +64,7 @@ def filled_with_same_hours(book: FactBook, point: str, grid: Grid, values: NDArr
 
 
 def filled_from_earlier_days(
-    grid: Grid, facts: Sequence[Temperature] | Sequence[LoadForecast] | Sequence[SystemLoad]
+    grid: Grid, facts: Sequence[Temperature] | Sequence[LoadForecast] | Sequence[SystemLoad] | Sequence[MeasuredGeneration]
 ) -> NDArray[np.float64]:
     """The facts on a grid, shape (n,), with gaps filled from the same hours of the latest earlier day that has a value. NaN where none
     has."""

@@ -32,6 +32,7 @@ class Actuals:
     memory          by contract name: what it remembers of the time before the grid
     reserve_price   by product, real time, usd_per_mw_h; an award's own price comes before it
     generated_mwh   by contract of a generator: made at its meter, before the meter's loss factor
+    available_mwh   by contract of a wind or solar plant: what it could have made; NaN or left out where that is not known
     generators      by meter: what the book's contracts generate there; `settle` fills it
     billed          by contract name: its lines, for the contracts that charge on them (`charged_on`); `settle` fills it
     unknown         the same of its charges whose amount is unknown
@@ -55,6 +56,7 @@ class Actuals:
     memory: Mapping[str, Memory] = field(default_factory=dict)
     reserve_price: Mapping[str, Sequence[Decimal]] = field(default_factory=dict)
     generated_mwh: Mapping[str, Sequence[Decimal]] = field(default_factory=dict)
+    available_mwh: Mapping[str, Sequence[Decimal]] = field(default_factory=dict)
     generators: Mapping[str, tuple[Generator, ...]] = field(default_factory=dict)
     billed: Mapping[str, tuple[Line, ...]] = field(default_factory=dict)
     unknown: Mapping[str, tuple[UnknownCharge, ...]] = field(default_factory=dict)

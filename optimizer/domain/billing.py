@@ -8,7 +8,7 @@ from typing import Any
 
 from optimizer.domain.actuals import Actuals
 from optimizer.domain.book import energy_settled_by, generators_by_meter, hash_settled_by
-from optimizer.domain.gap_intervals import without_gaps
+from optimizer.domain.gap_intervals import NAN, without_gaps
 from optimizer.domain.memory import Memory
 from optimizer.domain.money import Line, UnknownCharge
 from optimizer.domain.obligation import Obligation
@@ -29,12 +29,20 @@ def with_settling_contracts(book: Sequence[Obligation], actuals: Actuals) -> Act
     """The same actuals without gaps, stating which contract settles the energy and hashing of each group, and which generators are behind
     each meter."""
     during = ActualQuantities.of(actuals).during
+    actuals = with_every_plant(book, actuals)
     return replace(
         without_gaps(actuals),
         settled_by=dict[str, Any](energy_settled_by(book, actuals.site, during)),
         hashed_by=dict[str, Any](hash_settled_by(book, actuals.site, during)),
         generators=generators_by_meter(book, actuals.site),
     )
+
+
+def with_every_plant(book: Sequence[Obligation], actuals: Actuals) -> Actuals:
+    """The same actuals with the generation of every wind or solar plant of the book: unknown where they say nothing of one, never zero."""
+    machines = [machine for behind in generators_by_meter(book, actuals.site).values() for machine in behind]
+    silent = {machine.name: [NAN] * len(actuals.grid) for machine in machines if machine.variable}
+    return replace(actuals, generated_mwh={**silent, **actuals.generated_mwh}) if silent.keys() - actuals.generated_mwh.keys() else actuals
 
 
 def bills(book: Sequence[Obligation], ready: Actuals) -> list[ContractBill]:

@@ -94,6 +94,10 @@ class Quantities(Protocol[V]):
         """Made by the generator of a contract, at its meter, before the meter's loss factor."""
         ...
 
+    def curtailed_mwh(self, obligation: str) -> V:
+        """What a wind or solar plant could have made beyond that; unknown where it is not known what it could make."""
+        ...
+
     def runs(self, obligation: str) -> V:
         """One where that generator runs, zero where it is stopped."""
         ...

@@ -30,6 +30,7 @@ def without_gaps(actuals: Actuals) -> Actuals:
         energy_mwh=_unknown_in(actuals.energy_mwh, gaps),
         hash_ph_days=_unknown_in(actuals.hash_ph_days, gaps),
         generated_mwh=_unknown_in(actuals.generated_mwh, gaps),
+        available_mwh=_unknown_in(actuals.available_mwh, gaps),
     )
 
 

@@ -9,11 +9,13 @@ from datetime import datetime
 import numpy as np
 
 from markets.grid import Grid, Interval
+from markets.series import Series
 from optimizer.domain.array_types import Floats
 from optimizer.domain.memory import Memory
 
 # A generator that makes less is stopped: what is left is solver dust.
 DUST_MW = 1e-6
+NOTHING_KNOWN: Mapping[str, Series] = {}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,9 +36,10 @@ class Generator:
     """A machine behind a meter, by the name of its contract.
 
     mw, min_mw     most and least while it runs
-    usd_per_mwh    what another MWh costs: fuel and maintenance
+    usd_per_mwh    what another MWh costs: fuel and maintenance, or what its owner is paid for it
     outages        stretches in which no more than so many MW can be made
     whole          it either runs at `min_mw` or more or is stopped (a binary)
+    variable       what it can make depends on wind or sun; it is curtailed to make less
     """
 
     name: str
@@ -46,11 +49,16 @@ class Generator:
     usd_per_mwh: float = 0.0
     outages: tuple[tuple[Interval, float], ...] = ()
     whole: bool = False
+    variable: bool = False
 
-    def most_mw(self, grid: Grid) -> Floats:
+    def most_mw(self, grid: Grid, available_mw: Mapping[str, Series] = NOTHING_KNOWN) -> Floats:
         """The most it can make in each interval, shape (n,); an outage of a part of one counts for all of it. Below its minimum load it
-        is stopped."""
+        is stopped. A variable one makes at most what `available_mw` says by name; where that is not known, nothing is counted on."""
         most = np.full(len(grid), self.mw)
+        if self.variable:
+            known = available_mw.get(self.name)
+            values = np.zeros(len(grid)) if known is None else (known if known.grid == grid else known.onto(grid)).values
+            most = np.clip(np.nan_to_num(values, nan=0.0), 0.0, self.mw)
         for over, left_mw in self.outages:
             most = np.where(grid.share_within(over) > 0, np.minimum(most, left_mw), most)
         return np.where(most < self.min_mw, 0.0, most)

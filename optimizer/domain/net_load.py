@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from markets.grid import Grid
+from markets.outlook import Outlook
 from optimizer.domain.array_types import Floats
 from optimizer.domain.formula import Quantities
 from optimizer.domain.generator import DUST_MW, Generator
@@ -64,25 +64,28 @@ def billed_mwh(its: Quantities[Any], meter: Meter, groups: Iterable[str], share:
 
 def followed(made: Generator, planned_mw: Decimal, load_mw: Decimal, meter: Meter) -> Decimal:
     """What a generator makes that follows the load within what the line brings and takes: never more than load and export, never so little
-    that more than the import limit must flow, as far as it can; nothing while it is stopped."""
+    that more than the import limit must flow, as far as it can; nothing while it is stopped. For a variable one `planned_mw` is what it can
+    make."""
     if planned_mw.is_nan() or load_mw.is_nan():
         return planned_mw + load_mw
     if planned_mw <= DUST_MW:
         return ZERO
     lowest = load_mw - decimal(meter.import_mw) if meter.import_mw is not None else ZERO
-    return max(ZERO, min(max(planned_mw, lowest), load_mw + decimal(meter.export_mw), decimal(made.mw)))
+    wanted = planned_mw if made.variable else max(planned_mw, lowest)
+    return max(ZERO, min(wanted, load_mw + decimal(meter.export_mw), decimal(made.mw)))
 
 
 def greedy(
-    site: Site, behind: Mapping[str, Sequence[Generator]], grid: Grid, load_mw: Mapping[str, Floats], prices: Mapping[str, Floats]
+    site: Site, behind: Mapping[str, Sequence[Generator]], load_mw: Mapping[str, Floats], prices: Mapping[str, Floats], outlook: Outlook
 ) -> dict[str, Floats]:
     """A schedule without a solver, MW by generator: each runs where energy at the meter costs more than its own or the line brings too
     little, the cheapest first. Starts and minimum times are not weighed."""
     made: dict[str, Floats] = {}
+    grid = outlook.grid
     for meter in site.meters:
         left, price = load_mw.get(meter.id, np.zeros(len(grid))), prices.get(meter.settlement_point, np.zeros(len(grid)))
         for machine in sorted(behind.get(meter.id, ()), key=lambda g: g.usd_per_mwh):
-            most = machine.most_mw(grid)
+            most = machine.most_mw(grid, outlook.available_mw)
             room = left + meter.export_mw
             needed = np.maximum(0.0, left - (np.inf if meter.import_mw is None else meter.import_mw))
             wanted = np.minimum(np.where(price > machine.usd_per_mwh, most, np.minimum(needed, most)), room)

@@ -46,6 +46,7 @@ class ActualQuantities:
     offers        by (obligation, product): reserve a plan keeps ready, MW; without it the real-time awards say
     reserve       by product: real-time price of reserve, usd_per_mw_h
     made          by contract of a generator: MWh at its meter, before losses
+    available     by contract of a wind or solar plant: MWh it could have made
     behind        by meter: its generators
     charged       by contract name: its charges in dollars, for the contracts that charge on them
     gaps          positions of the intervals that no contract is billed for
@@ -68,6 +69,7 @@ class ActualQuantities:
     calls: tuple[Call, ...] = ()
     awards: tuple[Award, ...] = ()
     made: Mapping[str, Numbers] = field(default_factory=dict)
+    available: Mapping[str, Numbers] = field(default_factory=dict)
     behind: Mapping[str, tuple[Generator, ...]] = field(default_factory=dict)
     charged: Mapping[str, tuple[Charge[Numbers], ...]] = field(default_factory=dict)
     gaps: frozenset[int] = frozenset()
@@ -92,6 +94,7 @@ class ActualQuantities:
             calls=actuals.calls,
             awards=actuals.awards,
             made=Exactly(actuals.generated_mwh),
+            available=Exactly(actuals.available_mwh),
             behind=actuals.generators,
             charged={name: charges_of_lines(own, actuals.grid) for name, own in actuals.billed.items()},
             gaps=actuals.gaps,
@@ -109,6 +112,13 @@ class ActualQuantities:
 
     def generated_mwh(self, obligation: str) -> Numbers:
         return self.made.get(obligation, self._nothing)
+
+    def curtailed_mwh(self, obligation: str) -> Numbers:
+        if obligation not in self.made:
+            return self._nothing
+        could = self.available.get(obligation, self._nothing + self.number(float("nan")))
+        left = could - self.made[obligation]
+        return np.where(left == left, larger(left, self._nothing), left)
 
     def runs(self, obligation: str) -> Numbers:
         made, one, nothing = self.generated_mwh(obligation), self.number(1), self.number(0)

@@ -40,10 +40,11 @@ def build_program(cohorts: Cohorts, book: Sequence[Obligation], outlook: Outlook
     program.settled = energy_settled_by(book, cohorts.site, program.during)
     program.hashed = hash_settled_by(book, cohorts.site, program.during)
     program.behind = generators_by_meter(book, cohorts.site)
-    program.machines = machines(program, program.grid, program.behind, lambda name: runs_before(program.memories, name))
+    before = program.memories
+    program.machines = machines(program, program.grid, program.behind, lambda name: runs_before(before, name), outlook.available_mw)
     for obligation in (book[n] for n in reading_order(book)):
-        before = len(program.rows)
+        first = len(program.rows)
         with faults.of(obligation) if faults is not None else nullcontext():
             obligation.shape(program)
-        program.contract_of |= {rows.first: obligation.name for rows in program.rows[before:]}
+        program.contract_of |= {rows.first: obligation.name for rows in program.rows[first:]}
     return program

@@ -76,6 +76,10 @@ class Program(Blocks):
     def generated_mwh(self, obligation: str) -> Expr:
         return self.machines[obligation].mw * self.hours
 
+    def curtailed_mwh(self, obligation: str) -> Expr:
+        machine = self.machines[obligation]
+        return machine.mw * -self.hours + machine.most_mw * self.hours
+
     def runs(self, obligation: str) -> Expr:
         return self.machines[obligation].runs
 

@@ -85,7 +85,7 @@ def _generated(program: Program, load: Mapping[str, Floats], x: Floats | None) -
         meter = program.site.meter_of[name].id
         by_meter[meter] = by_meter.get(meter, np.zeros(program.n)) + mw
     prices = {point: series.values for point, series in program.outlook.energy.items()}
-    return greedy(program.site, program.behind, program.grid, by_meter, prices)
+    return greedy(program.site, program.behind, by_meter, prices, program.outlook)
 
 
 def value_lines(
@@ -156,6 +156,7 @@ def float_reader(program: Program, path: Trajectory) -> ActualQuantities:
         calls=program.so_far.calls,
         awards=(*program.so_far.awards, *reserve_awards.sold_ahead(path.offers, program.sold_ahead, outlook)),
         made={name: mw * program.hours for name, mw in path.generated_mw.items()},
+        available={name: machine.most_mw * program.hours for name, machine in program.machines.items() if machine.of.variable},
         behind=program.behind,
     )
 
@@ -181,6 +182,7 @@ def _actuals(reader: ActualQuantities) -> Actuals:
         awards=reserve_awards.carried(reader.awards, reader.offers, reader.reserve, reader.grid),
         reserve_price=Exactly(reader.reserve),
         generated_mwh=Exactly(reader.made),
+        available_mwh=Exactly(reader.available),
         generators=reader.behind,
     )
 

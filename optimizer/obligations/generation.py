@@ -19,12 +19,11 @@ from pydantic import AfterValidator, Field, model_validator
 from markets import usd_text
 from markets.grid import Interval, utc
 from optimizer.domain.array_types import Floats
-from optimizer.domain.contract import Contract
+from optimizer.domain.behind_meter import BehindMeter
 from optimizer.domain.formula import Charge, Quantities
 from optimizer.domain.generator import DUST_MW, Generator, GeneratorMemory
-from optimizer.domain.obligation import Book, SiteFault
 from optimizer.domain.row_kind import RowKind
-from optimizer.domain.site import Meter, NotNegative, Positive, Site, Written
+from optimizer.domain.site import NotNegative, Positive, Site, Written
 from optimizer.lp.arrays import Yields
 from optimizer.lp.program import Program
 from optimizer.lp.trajectory import Trajectory
@@ -49,7 +48,7 @@ class Outage(Written):
         return self
 
 
-class Generation(Contract[GeneratorMemory]):
+class Generation(BehindMeter[GeneratorMemory]):
     """A generator behind a meter. Its scope is one meter: `scope = { meter = "..." }`, or nothing on a site with one.
 
     mw, min_mw                  most, and least while it runs
@@ -82,34 +81,12 @@ class Generation(Contract[GeneratorMemory]):
             raise ValueError(f"min_mw {self.min_mw:g} is more than mw {self.mw:g}")
         if self._whole and not self.min_mw:
             raise ValueError("starts, fuel at no load and minimum times need min_mw: a machine that may run at nothing never stops")
-        if any(v is not None for v in (self.scope.hall, self.scope.tenant, self.scope.groups)):
-            raise ValueError('needs a meter alone: scope = { meter = "..." }')
         return self
 
     @property
     def usd_per_mwh(self) -> float:
         """What another MWh costs."""
         return self.fuel_usd_per_mmbtu * self.heat_rate_mmbtu_per_mwh + self.maintenance_usd_per_mwh
-
-    def meter(self, site: Site) -> Meter:
-        """The meter it is behind. Raises ValueError when its scope is not one meter."""
-        found = [m for m in site.meters if self.scope.meter in (None, m.id)]
-        if len(found) != 1:
-            raise ValueError(
-                f"{self.name}: needs one meter: scope = {{ meter = ... }}; the site has {', '.join(m.id for m in site.meters)}"
-            )
-        return found[0]
-
-    def check_site(self, site: Site, book: Book) -> Iterable[SiteFault]:
-        """Its scope is one meter, and a contract of the book settles all energy behind it."""
-        try:
-            meter = self.meter(site)
-        except ValueError:
-            known = ", ".join(m.id for m in site.meters)
-            yield SiteFault(f'needs one meter: scope = {{ meter = "..." }}; the site has {known}', ("scope",))
-            return
-        if not any(meter.id in o.settles_generation(site) for o in book):
-            yield SiteFault(f"no power contract covers all of meter {meter.id!r}: its generation would not be settled")
 
     def generator(self, site: Site) -> Generator:
         """The machine as plan and bill know it."""

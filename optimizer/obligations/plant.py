@@ -153,13 +153,19 @@ def _ramp(program: Program, groups: Sequence[str]) -> None:
     if site.max_ramp_up_mw_per_min is None and site.max_ramp_down_mw_per_min is None:
         return
     net = program.load_mw(groups) - _made_mw(program, site.meters)
-    made_now = sum(generator_memory(program.memories, name).running_mw for name in program.machines)
+    made_now = sum(_made_now_mw(program, name) for name in program.machines)
     change = net - net.lag(1, _load_now_mw(program) - made_now)
     minutes = program.hours * 60.0
     if site.max_ramp_up_mw_per_min is not None:
         program.at_least("ramp up", -change, -site.max_ramp_up_mw_per_min * minutes, Yields.RAMP, kind=RowKind.RAMP)
     if site.max_ramp_down_mw_per_min is not None:
         program.at_least("ramp down", change, -site.max_ramp_down_mw_per_min * minutes, Yields.RAMP, kind=RowKind.RAMP)
+
+
+def _made_now_mw(program: Program, name: str) -> float:
+    """What a generator makes just before the plan; a wind or solar plant what it can make at first, for nothing holds it back."""
+    machine = program.machines[name]
+    return float(machine.most_mw[0]) if machine.of.variable else generator_memory(program.memories, name).running_mw
 
 
 def _load_now_mw(program: Program) -> float:

@@ -211,7 +211,8 @@ def _steps(program: Program, book: Sequence[Obligation], group: RigGroup) -> lis
 def _caps(program: Program, book: Sequence[Obligation], faults: PluginFailures | None) -> list[LoadCap]:
     """The limits on what groups draw together: those of the site, and the bounds of contracts."""
     failures = faults or PluginFailures()
-    caps = [LoadCap(limit.groups, limit.most_mw) for limit in site_limits(program.site, book, program.grid, failures)]
+    limits = site_limits(program.site, book, program.grid, failures, program.outlook.available_mw)
+    caps = [LoadCap(limit.groups, limit.most_mw) for limit in limits]
     for obligation in book:
         with failures.of(obligation):
             memory = obligation.memory_from(program.memories)

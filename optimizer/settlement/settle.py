@@ -7,7 +7,7 @@ from decimal import Decimal
 
 from markets import counted
 from optimizer.domain.actuals import Actuals
-from optimizer.domain.billing import bills, with_settling_contracts
+from optimizer.domain.billing import bills, with_every_plant, with_settling_contracts
 from optimizer.domain.money import Finding, Statement, UnknownCharge
 from optimizer.domain.obligation import Obligation
 
@@ -16,6 +16,7 @@ def settle(book: Sequence[Obligation], actuals: Actuals, *, round_each_interval:
     """The statement of a book over actuals: each obligation's lines in the book's order, and findings for what is missing. An interval
     without a price or a reading (NaN) has no line of any contract and is named in a finding; it is never counted as zero. What a contract
     cannot compute is `unknown` and named in a finding."""
+    actuals = with_every_plant(book, actuals)
     ready = with_settling_contracts(book, actuals)
     found = bills(book, ready)
     lines = tuple(line for bill in found for line in bill.lines)

@@ -18,7 +18,10 @@ PATH = re.compile(r"`((?:markets|optimizer|dispatch|tests|config|bench|docs|requ
 # A module, or something in one, between backticks.
 NAME = re.compile(r"`((?:markets|optimizer|dispatch|tests|bench)(?:\.\w+)+)(?:\([^`]*\))?`")
 # An ending of a file or a group of entry points, which NAME takes for a module.
-GROUPS = {"markets.sources", "markets.hashprices", "optimizer.obligations", "dispatch.rigs", "dispatch.meters", "dispatch.fans"}
+GROUPS = {
+    "markets.sources", "markets.hashprices", "markets.generation", "optimizer.obligations", "dispatch.rigs", "dispatch.meters",
+    "dispatch.fans",
+}  # fmt: skip
 
 # Where a wheel keeps `config/`; no folder of the repository.
 BUILT = "dispatch/defaults/"

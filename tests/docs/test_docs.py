@@ -17,7 +17,7 @@ from fastapi.routing import APIRoute
 from typer.main import get_command
 
 from dispatch.cli import app
-from dispatch.entries import ENTRY_KINDS, FACT_KINDS
+from dispatch.entries import ENTRY_KINDS
 from dispatch.rigs import Outcome
 from dispatch.signals.documents import parse_call
 from dispatch.sim.spec import RigFault
@@ -29,6 +29,7 @@ from dispatch.store.journal import SqlJournal
 from dispatch.store.tables import ledger as tables
 from dispatch.store.tables import ledger_file, open_ledger
 from dispatch.web.app import ROUTERS
+from markets.facts import FACT_KINDS
 from markets.outlook import PriceBasis
 from tests.dispatch.store.entries import held, priced
 from tests.docs.pages import DOCS, PAGES, ROOT, blocks, page, run_block, slug

@@ -34,6 +34,7 @@ from optimizer.obligations.percentage_tax import PercentageTax
 from optimizer.obligations.plant import Plant
 from optimizer.obligations.power import Power
 from optimizer.obligations.pra import Pra
+from optimizer.obligations.renewable import Renewable
 from optimizer.obligations.revenue_share import RevenueShare
 from optimizer.obligations.transition import Transition
 from optimizer.obligations.transmission import Transmission
@@ -247,6 +248,17 @@ def generation(rng: np.random.Generator, where: Site, over: Grid) -> Terms:
     return Terms(contract, NEVER_MORE, beside=(Power(adders_usd_per_mwh=6.15), Plant()))
 
 
+def renewable(rng: np.random.Generator, where: Site, over: Grid) -> Terms:
+    """Without a forecast in the market drawn by chance: nothing is made, and nothing curtailed."""
+    contract = Renewable(
+        scope=Scope(meter="far"),
+        mw=_usd(rng, 0.3, 3),
+        usd_per_mwh=_usd(rng, -20, 40),
+        curtailed_usd_per_mwh=float(rng.choice([0.0, 10.0])),
+    )
+    return Terms(contract, INTERVAL, beside=(Power(adders_usd_per_mwh=6.15), Plant()))
+
+
 def lmr(rng: np.random.Generator, where: Site, over: Grid) -> Terms:
     mw, stays = _usd(rng, 0.2, 4), _usd(rng, 0, 2)
     judged = {"firm_service_mw": stays} if rng.random() < 0.5 else {"method": "baseline", "baseline_mw": round(stays + mw, 2)}
@@ -346,6 +358,7 @@ DRAWN: dict[str, Draw] = {
     "power": power,
     "pra": pra,
     "revenue_share": revenue_share,
+    "renewable": renewable,
     "transition": transition,
     "transmission": transmission,
 }

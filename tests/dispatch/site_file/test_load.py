@@ -30,6 +30,7 @@ SHIPPED = (
     "hosting-site.toml",
     "tariff-site.toml",
     "gas-site.toml",
+    "solar-site.toml",
 )
 
 # A site file with every section (docs/reference/site-file.md): names of what is not built yet included.
@@ -499,9 +500,10 @@ def test_check_gives_faults_or_a_summary_with_what_is_unverified(tmp_path: Path)
 
 def test_every_entry_point_loads_its_class() -> None:
     declared = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["entry-points"]
-    assert {*declared} == {plugins.SOURCES, plugins.HASHPRICES, plugins.OBLIGATIONS, plugins.DRIVERS, plugins.METERS, plugins.FANS}
+    sources = (plugins.SOURCES, plugins.HASHPRICES, plugins.GENERATION)
+    assert {*declared} == {*sources, plugins.OBLIGATIONS, plugins.DRIVERS, plugins.METERS, plugins.FANS}
     kinds = ((group, "kind") for group in (plugins.DRIVERS, plugins.METERS, plugins.FANS))
-    for group, key in ((plugins.SOURCES, "source"), (plugins.HASHPRICES, "source"), *kinds):
+    for group, key in (*((source, "source") for source in sources), *kinds):
         offered = plugins.installed(group)
         assert {*declared[group]} <= {*offered}
         assert all(offered[word].model_fields[key].default == word for word in declared[group])

@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta
 
 from hypothesis import strategies as st
 
-from dispatch.entries import ENTRY_KINDS, FACT_KINDS, Entry, Planned, PriceBasisChanged, Seen
-from markets.facts import Fact, HashPrice, Price, PriceMarket, ReservePrice
+from dispatch.entries import ENTRY_KINDS, Entry, Planned, PriceBasisChanged, Seen
+from markets.facts import FACT_KINDS, Fact, HashPrice, Price, PriceMarket, ReservePrice
 from markets.grid import Interval
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)

@@ -242,8 +242,8 @@ def test_a_machine_follows_the_load_within_the_line(planned, load, made):
 def test_greedy_takes_the_cheapest_machine_first():
     where = field(rigs=3000, import_mw=1.0)
     two = (Generator("dear", "main", 5.0, usd_per_mwh=60.0), Generator("cheap", "main", 4.0, min_mw=2.0, usd_per_mwh=20.0))
-    load = {"main": np.array([10.0, 10.0, 1.5, 3.0])}
-    found = greedy(where, {"main": two}, grid(4, 60), load, {POINT: np.array([30.0, 100.0, 30.0, 10.0])})
+    load, usd = {"main": np.array([10.0, 10.0, 1.5, 3.0])}, [30.0, 100.0, 30.0, 10.0]
+    found = greedy(where, {"main": two}, load, {POINT: np.array(usd)}, outlook(usd, grid(4, 60)))
     np.testing.assert_allclose(found["cheap"], [4.0, 4.0, 0.0, 2.0])
     np.testing.assert_allclose(found["dear"], [5.0, 5.0, 0.5, 0.0])
 
