@@ -12,12 +12,13 @@ from optimizer.domain.obligation import Obligation
 from optimizer.domain.other_charges import read_in_order
 from optimizer.domain.quantities import ActualQuantities
 from optimizer.domain.site import SLEEP, Mode, RigGroup, Site
-from optimizer.lp.program import Program
+from optimizer.lp.program import KILO, Program
 
 
 def margin_usd(book: Sequence[Obligation], program: Program, group: RigGroup, mode: Mode) -> Floats:
-    """Dollars an interval of a thousand rigs in `mode` instead of asleep, alone on the site, shape (n,)."""
-    return _alone(book, program, {point: series.values for point, series in program.outlook.energy.items()}, group, mode)
+    """Dollars an interval of a thousand rigs in `mode` instead of asleep, each as if it was the first on the site, shape (n,)."""
+    prices = {point: series.values for point, series in program.outlook.energy.items()}
+    return _alone(book, program, prices, group, mode, 1.0 / KILO) * KILO
 
 
 def breakevens_usd_per_mwh(book: Sequence[Obligation], program: Program) -> dict[str, Floats]:
@@ -56,11 +57,13 @@ def net(book: Sequence[Obligation], reader: ActualQuantities) -> Floats:
     return np.asarray(usd, dtype=np.float64)
 
 
-def _alone(book: Sequence[Obligation], program: Program, prices: Mapping[str, Floats], group: RigGroup, mode: Mode) -> Floats:
-    """With and without the rigs, on a site that holds nothing else."""
+def _alone(
+    book: Sequence[Obligation], program: Program, prices: Mapping[str, Floats], group: RigGroup, mode: Mode, kilorigs: float = 1.0
+) -> Floats:
+    """With and without so many thousand rigs, on a site that holds nothing else."""
     where = Site.model_construct(**{**dict(program.site), "groups": (group,)})
-    energy = {group.name: _more_mw(program, group, mode) * program.hours}
-    hashed = {group.name: mode.ths * program.hours / 24.0}
+    energy = {group.name: _more_mw(program, group, mode) * program.hours * kilorigs}
+    hashed = {group.name: mode.ths * program.hours / 24.0 * kilorigs}
     hashprice = program.outlook.hashprice.values
     peaks = {minutes: series.values for minutes, series in program.outlook.peak_share.items()}
     up = ActualQuantities(

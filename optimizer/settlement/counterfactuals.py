@@ -19,8 +19,7 @@ from optimizer.domain.site import SLEEP, Availability, Mode, RigGroup, Site, SoF
 from optimizer.lp.breakeven import breakevens_usd_per_mwh
 from optimizer.lp.program import KILO, Program
 from optimizer.lp.trajectory import Trajectory, actuals_of, unpack
-from optimizer.planning import merit_order
-from optimizer.planning.merit_order import Step
+from optimizer.planning.merit_walk import Step, follow, load_limits
 from optimizer.planning.plan import plan
 from optimizer.planning.result import Plan
 from optimizer.settlement.settle import settle
@@ -109,7 +108,7 @@ def last_published(final: Series, before: float = float("nan")) -> Floats:
 
 def _followed(book: Sequence[Obligation], program: Program, on: Mapping[str, np.ndarray]) -> StrategyResult:
     steps = [_step(program, g, on[g.name]) for g in program.site.groups]
-    return value_of(book, program, unpack(program, merit_order.follow(program, book, steps)))
+    return value_of(book, program, unpack(program, follow(program, load_limits(program, book), steps)))
 
 
 def _step(program: Program, group: RigGroup, on: np.ndarray) -> Step:
