@@ -171,7 +171,7 @@ class Commanded(Entry):
     target_mw     by group, the load that is wanted now
     skipped       by group, how many rigs were not commanded, by reason
     shortfall_mw  by promise, the MW it will be missed by after everything that can be moved
-    fans          halls whose fans must run before rigs are woken there
+    fans          halls whose pumps and fans must run before rigs are woken there
     contract_failures  by contract that raised, the error; those of others hold
     """
 

@@ -126,8 +126,8 @@ class MoveLimits:
         return round(longest, 1) if longest >= 1.0 else 0.0
 
     def fans(self, moves: Sequence[Move]) -> tuple[str, ...]:
-        """The halls with fans of their own that are to run before rigs wake there."""
-        return tuple(h.name for h in self.site.halls if h.fans and any(m.starts and m.group.hall == h.name for m in moves))
+        """The halls whose pumps and fans are to run before rigs wake there."""
+        return tuple(h.name for h in self.site.halls if h.cooling and any(m.starts and m.group.hall == h.name for m in moves))
 
     def _step_w(self, move: Move) -> float:
         watts = self.watts[move.group.name]

@@ -1,7 +1,8 @@
-"""The devices of a site besides its rigs: meters that measure its load, and fans that must run before rigs do.
+"""The devices of a site besides its rigs: meters that measure its load, and pumps and fans that must run before rigs do.
 
-A meter measures what stands behind an ESI ID ("meter main"), a feeder ("hall a") or a PDU ("group a-s21"). A site file's `driver`, `feeder`
-and `pdu` tables name them; the entry points of `dispatch.meters` reach them, built-in or plugged in.
+A meter measures what stands behind an ESI ID ("meter main"), a feeder ("hall a") or a PDU ("group a-s21"). A site file's `driver`,
+`feeder`, `pdu` and `cooling` tables name them; the entry points of `dispatch.meters` and `dispatch.cooling` reach them, built-in or
+plugged in.
 """
 
 from __future__ import annotations
@@ -21,11 +22,15 @@ class PowerMeter(Protocol):
         ...
 
 
-class Fans(Protocol):
-    """A hall's own fans. Never raises for them."""
+class Switch(Protocol):
+    """Switches a pump or a fan. Never raises for the device."""
 
     async def run(self, on: bool, deadline_s: float) -> bool:
-        """Switch them on or off. Returns whether a reading afterwards confirms it."""
+        """Switch it on or off. Returns whether a reading afterwards confirms it."""
+        ...
+
+    async def is_on(self, deadline_s: float) -> bool | None:
+        """Whether it is on; None when it cannot be read within `deadline_s` wall seconds."""
         ...
 
     async def close(self) -> None:

@@ -1,6 +1,6 @@
-"""The tables of a site file that name meters and fans: `driver` of [[meters]], `feeder` and `fans` of [[halls]], `pdu` of [[groups]].
+"""The tables of a site file that name meters: `driver` of [[meters]], `feeder` of [[halls]], `pdu` of [[groups]].
 
-`kind` chooses the class, an entry point of `dispatch.meters` or `dispatch.fans`.
+`kind` chooses the class, an entry point of `dispatch.meters`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from dispatch.site_file.setup import PluginSection, Setup
 from optimizer.domain.site import Site
 
 if TYPE_CHECKING:
-    from dispatch.meters import Fans, PowerMeter
+    from dispatch.meters import PowerMeter
 
 Host = Annotated[str, Field(min_length=1)]
 Port = Annotated[int, Field(ge=1, le=65535)]
@@ -64,37 +64,9 @@ class ModbusMeter(MeterSettings):
         return ModbusPower(self.host, self.port, self.unit, where, self.scale * WATTS[self.unit_of_power] / 1e6)
 
 
-class FansSettings(PluginSection):
-    """A table that names a hall's fans."""
-
-    kind: str
-
-    def opened(self) -> Fans:
-        """The fans; nothing is connected yet."""
-        raise NotImplementedError
-
-
-class ModbusFans(FansSettings):
-    """Fans behind one coil over Modbus TCP, counted from zero; read back after it was written."""
-
-    kind: Literal["modbus"] = "modbus"
-    host: Host
-    port: Port = 502
-    unit: Unit = 1
-    coil: Address
-
-    def opened(self) -> Fans:
-        from dispatch.meters.modbus import ModbusCoil
-
-        return ModbusCoil(self.host, self.port, self.unit, self.coil)
-
-
-def _kinds(key: str) -> Mapping[str, type[Any]]:
-    return plugins.installed(plugins.FANS if key == "fans" else plugins.METERS)
-
-
-def _made(table: Mapping[str, Any], key: str) -> Any:
-    return _kinds(key)[str(table["kind"])].model_validate(table).opened()
+def _made(table: Mapping[str, Any]) -> PowerMeter:
+    settings: MeterSettings = plugins.installed(plugins.METERS)[str(table["kind"])].model_validate(table)
+    return settings.opened()
 
 
 def meter_tables(site: Site) -> dict[MeterId, Mapping[str, Any]]:
@@ -107,9 +79,4 @@ def meter_tables(site: Site) -> dict[MeterId, Mapping[str, Any]]:
 
 def meters_of(setup: Setup) -> dict[MeterId, PowerMeter]:
     """The power meters of a site."""
-    return {meter: _made(table, "driver") for meter, table in meter_tables(setup.site).items()}
-
-
-def fans_of(setup: Setup) -> dict[str, Fans]:
-    """The fans of a site by hall."""
-    return {h.name: _made(h.fans, "fans") for h in setup.site.halls if h.fans}
+    return {meter: _made(table) for meter, table in meter_tables(setup.site).items()}

@@ -1,4 +1,4 @@
-"""Meters and fans over Modbus TCP, through pymodbus. The only file that knows its client.
+"""Meters, pumps and fans over Modbus TCP, through pymodbus. The only file that knows its client.
 
 Registers and coils count from zero. A device that is silent costs its deadline and nobody else's; the connection is made when it is first
 needed and again after it broke.
@@ -101,7 +101,7 @@ class ModbusPower:
 
 
 class ModbusCoil:
-    """Fans behind one coil: written, then read back."""
+    """A pump or a fan behind one coil: written, then read back."""
 
     def __init__(self, host: str, port: int, unit: int, coil: int) -> None:
         self._device, self._coil = _Device(host, port, unit), coil
@@ -109,10 +109,12 @@ class ModbusCoil:
     async def run(self, on: bool, deadline_s: float) -> bool:
         """Write the coil, then read it back. Returns whether it is as written."""
         written = await self._device.ask(lambda client, unit: client.write_coil(self._coil, on, device_id=unit), deadline_s)
-        if written is None:
-            return False
+        return written is not None and await self.is_on(deadline_s) is on
+
+    async def is_on(self, deadline_s: float) -> bool | None:
+        """The coil; None when it cannot be read."""
         read = await self._device.ask(lambda client, unit: client.read_coils(self._coil, count=1, device_id=unit), deadline_s)
-        return read is not None and bool(read.bits[0]) is on
+        return None if read is None else bool(read.bits[0])
 
     async def close(self) -> None:
         """Close the connection."""

@@ -7,7 +7,7 @@ sustains: an order has at least 2.5 s of wall time, a read-back 0.15 s, a round 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Mapping
 from datetime import datetime, timedelta
 from typing import Protocol
 
@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dispatch.clock import Clock
-from dispatch.entries import Commanded, Done, GroupSeen, Order, Result
-from dispatch.meters import Fans
+from dispatch.entries import Commanded, Done, GroupSeen, MeterId, MeterKind, Order, Result
 from dispatch.meters.readings import MeterReadings
+from dispatch.meters.site_devices import SiteDevices
 from dispatch.rigs import Driver, Outcome, Readings
 from dispatch.rigs.group_readings import GroupReadings, Ints
 from dispatch.rigs.order_dispatch import ANSWER_WALL_S, WAVE_S, OrderDispatch
@@ -35,8 +35,8 @@ READ_BACK_MOST_S = 8.0
 # Watts have risen this long after a wake. Where waiting for it costs less than FOLLOW_RISE_WALL_S, the rise is followed into the telemetry.
 WATTS_RISEN_S = 65.0
 FOLLOW_RISE_WALL_S = 0.5
-# Seconds that fans run before the rigs behind them wake.
-FANS_FIRST_S = 10.0
+# Where a hall's feeder reads more than this share of what its rigs can draw, its pumps and fans are not stopped, whatever the rigs say.
+FEEDER_SHARE = 0.15
 
 
 class TelemetrySink(Protocol):
@@ -59,13 +59,13 @@ class RigController:
         clock: Clock,
         telemetry: TelemetrySink,
         meters: MeterReadings | None = None,
-        fans: Mapping[str, Fans] | None = None,
+        devices: SiteDevices | None = None,
     ) -> None:
         missing = [g.name for g in site.groups if g.name not in drivers]
         if missing:
             raise KeyError(f"no driver for {', '.join(missing)}")
         self._site, self._drivers, self._clock, self._telemetry = site, drivers, clock, telemetry
-        self._meters, self._fans = meters or MeterReadings({}, clock), dict(fans or {})
+        self._meters, self._devices = meters or MeterReadings({}, clock), devices or SiteDevices()
         self._groups = {g.name: GroupReadings(g) for g in site.groups}
         self._interrupted = asyncio.Event()
 
@@ -93,8 +93,8 @@ class RigController:
             OrderDispatch(OrderProgress(order, groups[order.group]), self._drivers[order.group], groups[order.group])
             for order in commanded.orders
         ]
-        without_fans = await self._start_fans(commanded.fans)
-        sent = [each for each in dispatches if not self._needs_fans(each, without_fans)]
+        uncooled = await self._devices.start_cooling(commanded.fans)
+        sent = [each for each in dispatches if not self._needs_cooling(each, uncooled)]
         try:
             await self._carry_out(sent)
             await self._follow_rise(sent)
@@ -102,29 +102,26 @@ class RigController:
             await asyncio.gather(*(each.stop() for each in dispatches))
         await self._meters.refresh()
         now = self._clock.now()
-        results = tuple(each.result() if each in sent else _not_sent(each.progress.order) for each in dispatches)
+        results = tuple(
+            each.result() if each in sent else _not_sent(each.progress.order, uncooled[self._hall(each)]) for each in dispatches
+        )
         return Done(at=now, results=results, meters=self._meters.fresh(now))
 
-    def _needs_fans(self, each: OrderDispatch, without_fans: Collection[str]) -> bool:
-        """Whether an order wakes rigs in a hall whose fans do not run."""
-        order = each.progress.order
-        return order.mode != SLEEP and self._site.group(order.group).hall in without_fans
+    def _needs_cooling(self, each: OrderDispatch, uncooled: Mapping[str, str]) -> bool:
+        """Whether an order wakes rigs in a hall whose pumps or fans do not run."""
+        return each.progress.order.mode != SLEEP and self._hall(each) in uncooled
 
-    async def _start_fans(self, halls: Sequence[str]) -> set[str]:
-        """Start the fans of these halls before rigs wake there. Returns the halls where they did not start."""
-        mine = [h for h in halls if h in self._fans]
-        running = await asyncio.gather(*(self._fans[h].run(True, ANSWER_WALL_S) for h in mine))
-        if any(running):
-            await self._clock.sleep_until(self._clock.now() + timedelta(seconds=FANS_FIRST_S))
-        return {h for h, on in zip(mine, running, strict=True) if not on}
+    def _hall(self, each: OrderDispatch) -> str:
+        return self._site.group(each.progress.order.group).hall
 
     def interrupt(self) -> None:
         """Something urgent waits: `execute` returns at its next step."""
         self._interrupted.set()
 
     async def refresh(self) -> None:
-        """Read every meter, and every rig of every group."""
+        """Read every meter, and every rig of every group; then see to pumps, fans and generators."""
         await asyncio.gather(self._meters.refresh(), *(self._refresh(name) for name in self._groups))
+        await self._devices.tend(self._running_by_hall())
 
     async def _refresh(self, name: str) -> None:
         readings = await self._drivers[name].read(range(self._groups[name].group.rigs), ANSWER_WALL_S)
@@ -139,6 +136,24 @@ class RigController:
         """The meters."""
         return self._meters
 
+    @property
+    def devices(self) -> SiteDevices:
+        """Pumps, fans and generators."""
+        return self._devices
+
+    def _running_by_hall(self) -> dict[str, bool | None]:
+        """By hall with pumps or fans: whether any of its rigs runs; None when that is not known of one, or its feeder reads more than
+        rigs asleep draw."""
+        now, found = self._clock.now(), dict[str, bool | None]()
+        for hall in self._devices.halls:
+            groups = [self._groups[g.name] for g in self._site.groups if g.hall == hall]
+            states = [group.runs(now.timestamp()) for group in groups]
+            found[hall] = True if True in states else None if None in states else False
+            feeder_mw = self._meters.fresh(now).get(MeterId(MeterKind.HALL, hall), 0.0)
+            if found[hall] is False and feeder_mw * 1e6 > FEEDER_SHARE * sum(float(g.mode_watts.max()) * g.group.rigs for g in groups):
+                found[hall] = None
+        return found
+
     async def poll(self, period_s: float) -> None:
         """Refresh for ever, every `period_s` seconds of the world's clock. Raises what the telemetry raises."""
         while True:
@@ -147,9 +162,8 @@ class RigController:
             await self._clock.sleep_until(began + self._at_least(period_s, POLL_WALL_S))
 
     async def close(self) -> None:
-        """Close every meter, fan and driver."""
-        fans = (f.close() for f in self._fans.values())
-        await asyncio.gather(self._meters.close(), *fans, *(d.close() for d in set(self._drivers.values())))
+        """Close every meter, device and driver."""
+        await asyncio.gather(self._meters.close(), self._devices.close(), *(d.close() for d in set(self._drivers.values())))
 
     async def _carry_out(self, dispatches: list[OrderDispatch]) -> None:
         sent_at = self._clock.now()
@@ -230,7 +244,7 @@ class RigController:
         return timedelta(seconds=max(world_s, least_wall_s * speed) if np.isfinite(speed) else world_s)
 
 
-def _not_sent(order: Order) -> Result:
-    """The result of an order that was not sent because the hall's fans did not start."""
+def _not_sent(order: Order, why: str) -> Result:
+    """The result of an order that was not sent because a pump or a fan of the hall does not run."""
     outcome = Outcome.PARTLY.value
-    return Result(order=order.id, rigs_by_outcome={outcome: order.rigs}, reasons={outcome: "not sent: the hall's fans did not start"})
+    return Result(order=order.id, rigs_by_outcome={outcome: order.rigs}, reasons={outcome: f"not sent: {why}"})

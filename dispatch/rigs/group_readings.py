@@ -16,6 +16,10 @@ MAX_MISSES = 2
 FULL_HASHRATE_SHARE = 0.9
 # A rig has moved once its watts have changed by this share of the way.
 MOVED_SHARE = 0.1
+# A rig that hashes more than this share of its lowest mode runs, whatever watts it reports.
+HASHING_SHARE = 0.02
+# Whether a rig stands still is known for so long after it was read.
+READ_LATELY_S = 120.0
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -73,6 +77,17 @@ class GroupReadings:
             least_w = self.mode_watts[self._asleep] + MOVED_SHARE * (self._lowest_awake_w() - self.mode_watts[self._asleep])
             code = np.where((code == self._asleep) & (self.watts > least_w) & (at_s < self._ordered_awake_s + 120.0), WAKING, code)
         return np.where((self.misses >= MAX_MISSES) | ~np.isfinite(self.at_s), UNREACHABLE, code)
+
+    def runs(self, at_s: float) -> bool | None:
+        """Whether any rig draws more than asleep or hashes; None when that is not known of one: it is unread, silent, was last read long
+        ago, or was ordered to wake so lately that it may be starting."""
+        code = self.conditions(at_s)
+        lowest_ths = min((t for m, t in zip(self.group.modes, self._mode_ths, strict=True) if m.name != SLEEP), default=0.0)
+        hashes = np.nan_to_num(self.ths) > HASHING_SHARE * lowest_ths
+        if (((code >= 0) & (code != self._asleep)) | (code == WAKING) | hashes).any():
+            return True
+        unknown = (code == UNREACHABLE) | (at_s - self.at_s > READ_LATELY_S) | (at_s < self._ordered_awake_s + self._wake_s)
+        return None if unknown.any() else False
 
     def _lowest_awake_w(self) -> float:
         return float(min((m.watts for m in self.group.modes if m.name != SLEEP), default=0.0))

@@ -12,9 +12,11 @@ from dispatch.clock import Clock
 from dispatch.decide.measured_load import groups_behind
 from dispatch.entries import MeterId, MeterKind
 from dispatch.meters import PowerMeter
+from dispatch.meters.cooling_sections import cooling_of
 from dispatch.meters.dry_run import DryRunMeter
-from dispatch.meters.meter_sections import fans_of, meters_of
+from dispatch.meters.meter_sections import meters_of
 from dispatch.meters.readings import MeterReadings
+from dispatch.meters.site_devices import SiteDevices
 from dispatch.rigs import Driver
 from dispatch.rigs.controller import RigController, TelemetrySink
 from dispatch.rigs.denied_firmware import read_denied_firmware
@@ -51,11 +53,11 @@ class Assembled:
 def live(
     setup: Setup, clock: Clock, inbox: Inbox, telemetry: TelemetrySink, *, dry_run: bool = False, identities_path: Path | None = None
 ) -> Assembled:
-    """Real sources and real rigs. With `dry_run` orders are recorded and no rig, fan or meter is written to: the shadow world.
+    """Real sources and real rigs. With `dry_run` orders are recorded and no rig, pump, fan or meter is written to: the shadow world.
     `identities_path` keeps what the rigs say they are."""
     drivers = _drivers(setup, clock, dry_run)
-    fans = {} if dry_run else fans_of(setup)
-    controller = RigController(setup.site, drivers, clock, telemetry, MeterReadings(_meters(setup, drivers), clock), fans)
+    devices = SiteDevices({} if dry_run else cooling_of(setup, clock))
+    controller = RigController(setup.site, drivers, clock, telemetry, MeterReadings(_meters(setup, drivers), clock), devices)
     sources = polled_sources(setup, clock.now)
     denied = read_denied_firmware(default_file("firmware.toml"))
     identities = RigIdentities(setup.site, drivers, clock, denied, identities_path)

@@ -14,6 +14,7 @@ from dispatch.clock import Clock
 from dispatch.decide.state import State
 from dispatch.entries import GroupSeen, Hold, Seen
 from dispatch.meters.readings import MeterReadings
+from dispatch.meters.site_devices import SiteDevices
 from dispatch.rigs.rig_identities import RigIdentities
 from dispatch.runtime.history import facts_before
 from dispatch.runtime.rigs_alert import rigs_alert
@@ -54,6 +55,11 @@ class ObservedFleet(Protocol):
     @property
     def meters(self) -> MeterReadings:
         """The newest reading of every meter."""
+        ...
+
+    @property
+    def devices(self) -> SiteDevices:
+        """Pumps, fans and generators."""
         ...
 
 
@@ -157,7 +163,7 @@ class SiteObserver:
             alerts[CLOCK] = step
         if rigs := rigs_alert(state, fleet):
             alerts[RIGS] = rigs
-        alerts |= self._fleet.meters.alerts(at) | (self._identities.alerts(at) if self._identities else {})
+        alerts |= self._fleet.meters.alerts(at) | self._fleet.devices.alerts() | (self._identities.alerts(at) if self._identities else {})
         self._has_observed = True
         return Seen(
             at=at,
@@ -188,7 +194,8 @@ class SiteObserver:
         findings = (_findings_name(w) for w in self._sources if hasattr(w.source, "findings"))
         sources = (w.source.name for w in self._sources if w.asked_until)
         identities = self._identities.asked() if self._identities else ()
-        return tuple(sorted({"inbox", RIGS, CLOCK, QUARANTINE, *findings, *self._fleet.meters.asked(), *identities, *sources}))
+        wired = (*self._fleet.meters.asked(), *self._fleet.devices.asked())
+        return tuple(sorted({"inbox", RIGS, CLOCK, QUARANTINE, *findings, *wired, *identities, *sources}))
 
     def _gather(self, state: State, at: datetime) -> tuple[list[Fact], dict[str, str]]:
         facts: list[Fact] = []

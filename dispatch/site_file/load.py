@@ -74,6 +74,7 @@ def check_site_file(path: str | Path) -> SiteFileCheck:
 
 def _setup(raw: dict[str, Any], unreadable: list[ConfigFault], path: Path | None) -> Setup:
     """The Setup of a document as JSON values. `unreadable` are the faults found so far; where one stands, no second is added."""
+    raw = _with_cooling(raw)
     models = read_rig_catalogue(default_file("rigs.toml"))
     rules = read_market_rules(default_file("programs.toml"))
     wrong = [
@@ -101,6 +102,20 @@ def _setup(raw: dict[str, Any], unreadable: list[ConfigFault], path: Path | None
     hash_id = hashlib.sha256(canonical_json(document)).hexdigest()
     unverified = (*rules.unverified(site.market, contracts=[o.type for o in book]), *_assumed(site, models))
     return Setup(site, book, prices, hash_, document, hash_id, rules, api, reports, generation, unverified, path)
+
+
+def _with_cooling(raw: dict[str, Any]) -> dict[str, Any]:
+    """The document with the one table `fans` of a hall, as older files and journals have it, as its first and only `cooling`."""
+    halls = raw.get("halls")
+    if not isinstance(halls, list) or not any(isinstance(h, Mapping) and "fans" in h and "cooling" not in h for h in halls):
+        return raw
+
+    def renamed(hall: Any) -> Any:
+        if not isinstance(hall, Mapping) or "fans" not in hall or "cooling" in hall:
+            return hall
+        return {**{k: v for k, v in hall.items() if k != "fans"}, "cooling": [hall["fans"]] if hall["fans"] else []}
+
+    return {**raw, "halls": [renamed(hall) for hall in halls]}
 
 
 def _lines(path: Path | None, raw: Mapping[str, Any], wrong: list[ConfigFault]) -> list[str]:

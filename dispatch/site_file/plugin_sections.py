@@ -1,4 +1,4 @@
-"""The tables of a site file whose `kind` chooses a plug-in: drivers of rigs, meters and fans, and the checks those plug-ins bring."""
+"""The tables of a site file whose `kind` chooses a plug-in: drivers of rigs, meters, pumps and fans; and the checks these bring."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PLACES = (
     ("meters", "driver", plugins.METERS),
     ("halls", "feeder", plugins.METERS),
     ("groups", "pdu", plugins.METERS),
-    ("halls", "fans", plugins.FANS),
+    ("halls", "cooling", plugins.COOLING),
 )
 DEFAULT_DRIVER = {"kind": "simulated"}
 
@@ -26,8 +26,10 @@ def plugin_section_faults(document: Mapping[str, Any], folder: Path | None) -> I
     for section, key, group in PLACES:
         for n, item in tables(document, section):
             table = item.get(key, DEFAULT_DRIVER if (section, key) == ("groups", "driver") else None)
-            if table is not None:
-                yield from _own_faults(table, key, group, (section, n, key))
+            listed = isinstance(table, list)
+            for k, one in enumerate(table if listed else [table]):
+                if one is not None:
+                    yield from _own_faults(one, key, group, (section, n, key, k) if listed else (section, n, key))
     checks = (check for name, group in _named(document) for check in plugins.installed(group)[name].site_checks)
     for check in dict.fromkeys(checks):
         yield from check(document, folder)
@@ -43,6 +45,7 @@ def _named(document: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """The `kind` of each table that is registered, with its entry-point group."""
     for section, key, group in PLACES:
         for _, item in tables(document, section):
-            table = item.get(key)
-            if isinstance(table, Mapping) and isinstance(kind := table.get("kind"), str) and kind in plugins.installed(group):
-                yield kind, group
+            value = item.get(key)
+            for table in value if isinstance(value, list) else [value]:
+                if isinstance(table, Mapping) and isinstance(kind := table.get("kind"), str) and kind in plugins.installed(group):
+                    yield kind, group

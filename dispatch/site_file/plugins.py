@@ -11,7 +11,7 @@ from dispatch import ConfigError
 
 SOURCES, HASHPRICES, GENERATION = "markets.sources", "markets.hashprices", "markets.generation"
 OBLIGATIONS, DRIVERS = "optimizer.obligations", "dispatch.rigs"
-METERS, FANS = "dispatch.meters", "dispatch.fans"
+METERS, COOLING = "dispatch.meters", "dispatch.cooling"
 
 
 class Plugins(Mapping[str, type[Any]]):

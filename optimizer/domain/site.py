@@ -75,8 +75,8 @@ class Meter(Written):
 
 
 class Hall(Written):
-    """A building or a container: a feeder with a limit, its own overhead and an inrush limit. `feeder` reads what it draws, `fans` switches
-    its own fans."""
+    """A building or a container: a feeder with a limit, its own overhead and an inrush limit. `feeder` reads what it draws, `cooling`
+    switches its own pumps and fans, in the order in which they start."""
 
     name: str
     meter: str
@@ -84,7 +84,7 @@ class Hall(Written):
     overhead: Overhead = Overhead()
     max_starts_per_min: Positive | None = None
     feeder: Mapping[str, Any] | None = None
-    fans: Mapping[str, Any] | None = None
+    cooling: tuple[Mapping[str, Any], ...] = ()
 
 
 UNKNOWN_MAKER = "an unknown maker"

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from dispatch.clock import VirtualClock
 from dispatch.entries import pack
 from dispatch.rigs import Driver, Readings
-from dispatch.rigs.controller import FANS_FIRST_S, RigController
+from dispatch.rigs.controller import RigController
 from dispatch.rigs.group_readings import ranges
 from dispatch.sim.driver import simulated_drivers
 from dispatch.sim.fleet import Fleet
@@ -173,20 +173,6 @@ async def test_a_fast_clock_is_noted_with_the_least_wall_times() -> None:
     assert "2.5 s of wall time (250 s here)" in controller.notes[0]
 
 
-class Fan:
-    """A hall's fans; `starts` says whether they obey."""
-
-    def __init__(self, starts: bool) -> None:
-        self.starts, self.told = starts, list[bool]()
-
-    async def run(self, on: bool, deadline_s: float) -> bool:
-        self.told.append(on)
-        return self.starts
-
-    async def close(self) -> None:
-        return None
-
-
 async def slept(controller: RigController, clock: VirtualClock) -> None:
     await controller.refresh()
     await controller.execute(orders(clock, ("g0", "sleep", range(20))))
@@ -247,21 +233,3 @@ async def test_something_urgent_ends_the_waves() -> None:
     done = await execution
     awake = [k for k, m in enumerate(fleet.modes("g0", np.arange(20))) if m != "sleep"]
     assert 5 <= len(awake) < 12 and set(awake) <= set(outcomes(done)["reached"]) | set(outcomes(done)["partly"])
-
-
-@pytest.mark.parametrize("starts", [True, False])
-async def test_fans_run_before_rigs_wake_and_rigs_stay_asleep_where_they_do_not(starts: bool) -> None:
-    written, clock, fan = site(4), VirtualClock(START), Fan(starts)
-    fleet = Fleet(spec_of(written.groups), 1, START.timestamp())
-    controller = RigController(written, simulated_drivers(fleet, clock), clock, Sink(), fans={"h": fan})
-    await controller.refresh()
-    await controller.execute(orders(clock, ("g0", "sleep", range(4))))
-    assert fan.told == []
-    at = clock.now()
-    done = await controller.execute(replace(orders(clock, ("g0", "normal", range(4))), fans=("h",)))
-    assert fan.told == [True]
-    if starts:
-        assert outcomes(done) == {"reached": [0, 1, 2, 3]} and clock.now() - at >= timedelta(seconds=FANS_FIRST_S)
-    else:
-        assert outcomes(done) == {"partly": [0, 1, 2, 3]} and "fans" in done.results[0].reasons["partly"]
-        assert set(fleet.modes("g0", np.arange(4))) == {"sleep"}

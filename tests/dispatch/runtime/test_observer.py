@@ -15,6 +15,7 @@ from dispatch.clock import VirtualClock
 from dispatch.decide.state import State
 from dispatch.entries import GroupSeen, Seen
 from dispatch.meters.readings import MeterReadings
+from dispatch.meters.site_devices import SiteDevices
 from dispatch.runtime.observer import FINDINGS_SHOWN_FOR, RIGS, PolledSource, SiteObserver
 from dispatch.site_file.load import setup_from_document
 from markets.facts import Fact, Price
@@ -56,7 +57,7 @@ class Answering:
 
     def __init__(self, **reachable: int) -> None:
         self.reachable = reachable
-        self.meters = MeterReadings({}, VirtualClock(NOON))
+        self.meters, self.devices = MeterReadings({}, VirtualClock(NOON)), SiteDevices()
 
     async def refresh(self) -> None:
         return None

@@ -16,7 +16,7 @@ from optimizer.domain.site import Hall, Meter, Overhead, RigGroup, Scope, Site
 
 PAGE = (Path(__file__).parents[3] / "docs" / "reference" / "site-file.md").read_text("utf-8")
 TABLES = [Site, Meter, Hall, Overhead, RigGroup, Scope, ApiSettings]
-GROUPS = (plugins.SOURCES, plugins.HASHPRICES, plugins.DRIVERS, plugins.METERS, plugins.FANS)
+GROUPS = (plugins.SOURCES, plugins.HASHPRICES, plugins.GENERATION, plugins.DRIVERS, plugins.METERS, plugins.COOLING)
 CHOICES = [plugins.installed(group)[word] for group in GROUPS for word in plugins.installed(group)]
 
 
