@@ -1,6 +1,7 @@
 """What a part of the site draws: the best measurement there is of it, and how far it is from what the rigs' modes should draw.
 
-Source order: a meter, then a feeder or a PDU, then what the rigs say themselves, then the catalogue's watts of their modes.
+Source order: a meter, then a feeder or a PDU, then what the rigs say themselves, then the catalogue's watts of their modes. A meter with
+generation behind it reads net load, and is passed over.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import numpy as np
 from dispatch.decide.group_state import UNKNOWN, UNREACHABLE, WAKING, Codes, GroupState, awake_target
 from dispatch.decide.state import State
 from dispatch.entries import MeterId, MeterKind
+from optimizer.domain.book import generators_by_meter
 from optimizer.domain.site import RigGroup, Scope, Site
 
 # A group may be read to draw this many times its nameplate; beyond it the reading is taken to be wrong.
@@ -75,10 +77,12 @@ def offset_w(state: State, at: datetime, names: Sequence[str]) -> float:
 
 def _parts(state: State, at: datetime, names: Sequence[str]) -> Iterator[tuple[float, float]]:
     """(measured, expected) watts at the meter of the parts of the site that are measured one by one."""
-    left = set(names)
+    left, generating = set(names), generators_by_meter(state.setup.book, state.site)
     for kind in MeterKind:
         for meter, mw in state.meters.items():
             behind = groups_behind(state.site, meter)
+            if meter.kind is MeterKind.METER and meter.name in generating:
+                continue  # it reads net of what is generated: less than the rigs draw, and by how much is not known here
             if meter.kind is kind and behind and left.issuperset(behind):
                 left -= set(behind)
                 overhead = state.overhead(behind[0], at) if kind is MeterKind.GROUP else 1.0

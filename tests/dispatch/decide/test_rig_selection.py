@@ -230,6 +230,19 @@ def test_a_meter_is_not_believed_when_it_says_far_too_little() -> None:
     assert commanded is not None and commanded.orders
 
 
+def test_a_meter_with_generation_behind_it_does_not_measure_the_rigs() -> None:
+    """The meter reads 0.1 MW: 0.26 MW of rigs less what the sun makes. A feeder still measures its hall."""
+    plain = site_of(MAIN, HALL_A)
+    sunny = small(
+        meters=[{"id": "main", "driver": METERED}],
+        halls=[{"name": h, "meter": "main", "limit_mw": 0.5, **({"feeder": METERED} if h == "a" else {})} for h in "ab"],
+        obligations=[{"type": "power"}, {"type": "renewable", "name": "solar", "mw": 0.5}],
+    )
+    for setup, expected in ((plain, -26_000.0), (sunny, 10_000.0)):
+        state = folded(setup, seen(setup, NOON, {MAIN: 0.1, HALL_A: 0.13}))
+        assert offset_w(state, NOON, ("a-old", "b-new")) == pytest.approx(expected, abs=1.0)
+
+
 def test_the_groups_behind_each_meter() -> None:
     site = small().site
     assert groups_behind(site, MAIN) == ("a-old", "b-new") and groups_behind(site, MeterId.parse("hall b")) == ("b-new",)
