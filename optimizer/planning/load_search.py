@@ -92,7 +92,7 @@ class LoadSearch:
         yield self.site, np.ones(self.program.n, dtype=bool)
 
     def _fit_level(self, groups: tuple[str, ...], counted: NDArray[np.bool_]) -> None:
-        """The most that groups draw in a window, as a share of what they draw at most: quarters, then halves of the step around the best."""
+        """The most that groups draw in a window, as a share of what they draw at most: quarters, then halves around the best."""
         idle, load = self._load_mw(self.asleep, groups), self._load_mw(self.best, groups)
         high, start = float((load - idle)[counted].max(initial=0.0)), self.best
         if high <= 0.0:
