@@ -24,7 +24,7 @@ from markets.facts import (
 )
 from markets.grid import Interval
 from markets.hashmath import usd_per_ph_day
-from markets.plausible import believed_and_quarantined
+from markets.quarantine.confirmation import believed_and_quarantined
 
 KEEP = timedelta(days=8)  # a week of same hours, and the day before it
 KEEP_PEAKS = timedelta(days=95)  # a season's highest system load so far, from any day of it

@@ -20,7 +20,8 @@ from markets.factbook import hashprice_of
 from markets.facts import HashEconomics, HashPrice, Price, PriceMarket, ReservePrice
 from markets.forecasting.ladder import RESERVE_RUNS
 from markets.grid import Grid, Interval, Market
-from markets.plausible import believed_and_quarantined, implausible
+from markets.quarantine.confirmation import believed_and_quarantined
+from markets.quarantine.plausible import implausible
 from optimizer.domain import reserve_awards
 from optimizer.domain.money import decimal
 
@@ -129,12 +130,16 @@ def reserve_prices(engine: Engine, product: str, grid: Grid, known_at: datetime 
     """usd_per_mw_h of a reserve product in real time."""
     values = [NAN] * len(grid)
     used: list[ReservePrice] = []
+    waiting: list[ReservePrice] = []
     for run in RESERVE_RUNS:
-        for n, fact in _by_position(grid, _newest(reserve_prices_known(engine, product, run, grid.over, known_at))):
+        facts, doubtful = believed_and_quarantined(reserve_prices_known(engine, product, run, grid.over, known_at))
+        waiting += doubtful
+        for n, fact in _by_position(grid, _newest(facts)):
             if values[n].is_nan():
                 values[n] = decimal(fact.usd_per_mw_h)
                 used.append(fact)
-    return SettlementPrices(tuple(values), _source(used), max((f.known_at for f in used), default=None))
+    source = "; ".join([_source(used), *map(implausible, waiting[:1])])
+    return SettlementPrices(tuple(values), source, max((f.known_at for f in used), default=None))
 
 
 def _archived(setup: Setup, point: str, market: PriceMarket, grid: Grid, known_at: datetime | None) -> Sequence[Price]:

@@ -21,6 +21,7 @@ from markets.archive.vintages import STORED, Gap, disagreements, economics_of, f
 from markets.factbook import day_ahead_point, hashprice_of
 from markets.facts import Fact, HashEconomics, HashPrice, Price, PriceMarket
 from markets.grid import Interval, Market, utc
+from markets.quarantine.confirmation import believed_and_quarantined
 
 MARKET_KINDS = frozenset(KINDS) - {"hash", *GENERATION_KINDS}
 
@@ -156,7 +157,7 @@ class Archive:
         self, point: str, markets: Iterable[PriceMarket], over: Interval, known_at: datetime | None = None
     ) -> tuple[Price, ...]:
         """Prices of a point inside a span, for settlement: of the first of `markets` that has any, the newest vintage known at
-        `known_at` (of all when None). In order of time; an interval without a price is left out."""
+        `known_at` (of all when None) that can be believed. In order of time; an interval without a price is left out."""
         asked = list(markets)
         points = {point, day_ahead_point(point)}
         rows = self.read("price", sorted(points), over)
@@ -164,9 +165,10 @@ class Archive:
             rows = rows.filter(pl.col("known_at") <= utc(known_at))
         for market in asked:
             named = day_ahead_point(point) if market is PriceMarket.DAY_AHEAD_HOURLY else point
-            one = rows.filter(pl.col("market") == market.value, pl.col("key") == named).unique("start", keep="last", maintain_order=True)
-            if one.height:
-                return tuple(price_of(row) for row in one.iter_rows(named=True))
+            vintages = rows.filter(pl.col("market") == market.value, pl.col("key") == named).iter_rows(named=True)
+            believed, _ = believed_and_quarantined(price_of(row) for row in vintages)
+            if newest := {price.over.start: price for price in believed}:
+                return tuple(newest.values())
         return ()
 
     def read_hash(self) -> pl.DataFrame:
@@ -184,9 +186,9 @@ class Archive:
         return tuple(economics_of(row) for row in rows.iter_rows(named=True))
 
     def hashprice_on(self, on: date) -> HashPrice | None:
-        """The hashprice of a UTC day computed from its own economics: what that day settles at."""
+        """The hashprice of a UTC day computed from its own economics, when these can be believed: what that day settles at."""
         start = _midnight(on)
-        days = self.economics(Interval(start, start + timedelta(days=1)))
+        days, _ = believed_and_quarantined(self.economics(Interval(start, start + timedelta(days=1))))
         return hashprice_of(days[0], from_day=on) if days else None
 
     def show(self) -> tuple[Holding, ...]:

@@ -25,7 +25,7 @@ from markets.forecasting.outlook_values import (
 )
 from markets.grid import Grid, Interval, Market, utc
 from markets.outlook import Basis, Outlook, PeakWindow, PriceBasis
-from markets.plausible import implausible
+from markets.quarantine.plausible import implausible
 from markets.series import Series
 
 HELD_FOR = HOUR  # how far ahead the last real-time price counts for more than the day-ahead market

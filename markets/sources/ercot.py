@@ -11,7 +11,7 @@ import httpx
 from markets import NotPublished, SourceError
 from markets.facts import Fact, PriceMarket
 from markets.grid import Market, OperatingDay
-from markets.plausible import PRICE_FLOOR
+from markets.quarantine.plausible import PRICE_FLOOR
 from markets.sources import ercot_dashboard as dashboard
 from markets.sources.feed import Feed
 from markets.sources.frame import Shape, accept

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from markets import Refused, counted
 from markets.grid import Grid, Interval, Market
-from markets.plausible import price_cap
+from markets.quarantine.plausible import price_cap
 
 
 class FrameRow(NamedTuple):

@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from markets import NotPublished, SourceError, Stale
 from markets.facts import STALE_AFTER, Fact, LoadForecast, Price, PriceMarket, ReservePrice, SystemLoad
 from markets.grid import Market, OperatingDay
-from markets.plausible import PRICE_FLOOR
+from markets.quarantine.plausible import PRICE_FLOOR
 from markets.sources.feed import Feed
 from markets.sources.frame import FrameRow, ImplausiblePrice, Shape, accept
 

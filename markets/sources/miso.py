@@ -8,7 +8,7 @@ from datetime import date, datetime, timedelta
 from markets import NotPublished, Refused
 from markets.facts import Fact, PriceMarket
 from markets.grid import Market, OperatingDay
-from markets.plausible import PRICE_FLOOR
+from markets.quarantine.plausible import PRICE_FLOOR
 from markets.sources.feed import Feed
 from markets.sources.frame import Shape
 from markets.sources.live import LiveSource, PeriodicFetch

@@ -7,8 +7,8 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 
 from dispatch.site_file.market_rules import read_market_rules
-from markets import plausible as plausible_figures
 from markets.grid import Market
+from markets.quarantine import plausible as plausible_figures
 from tests.docs.tree import ROOT
 
 # A price is refused above so many times the cap.

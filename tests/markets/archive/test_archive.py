@@ -76,6 +76,13 @@ def test_prices_round_to_the_cent_and_a_gap_stays_a_gap(archive: Archive, tmp_pa
     assert [p.usd_per_mwh for p in archive.final_prices("LZ_WEST_EW", [RT], DAY)] == [22.00]
 
 
+def test_implausible_prices_and_economics_settle_nothing(archive: Archive, tmp_path: Path) -> None:
+    archive.import_file(written(tmp_path, "july.csv", PRICES.replace("-3.10", "90000.00")))
+    assert [p.usd_per_mwh for p in archive.final_prices("LZ_WEST", [RT], DAY)] == [21.50]
+    archive.import_file(written(tmp_path, "hash.csv", ECONOMICS.replace("62850.0", "9000000000.0")))
+    assert archive.hashprice_on(date(2024, 7, 1)) is None
+
+
 def test_each_market_publishes_by_its_own_clock(archive: Archive, tmp_path: Path) -> None:
     archive.import_file(written(tmp_path, "dam.csv", DAY_AHEAD))
     archive.import_file(written(tmp_path, "as.csv", RESERVES))

@@ -14,7 +14,7 @@ import pytest_asyncio
 from markets import NotPublished, Refused, Unreachable
 from markets.facts import LoadForecast, Price, PriceMarket, ReservePrice, SystemLoad
 from markets.grid import Interval, Market, OperatingDay
-from markets.plausible import PRICE_FLOOR
+from markets.quarantine.plausible import PRICE_FLOOR
 from markets.sources import ercot_dashboard as dashboard
 from markets.sources.ercot import PRODUCTS, RT, ErcotSource
 from markets.sources.feed import Feed

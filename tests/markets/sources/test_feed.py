@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from markets import NotPublished, Refused, Unreachable
 from markets.grid import Market, OperatingDay
-from markets.plausible import price_cap
+from markets.quarantine.plausible import price_cap
 from markets.sources.feed import Feed
 from markets.sources.frame import FrameRow, ImplausiblePrice, Shape, accept
 

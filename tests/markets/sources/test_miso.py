@@ -15,7 +15,7 @@ import pytest_asyncio
 from markets import NotPublished, Refused, Stale, Unreachable
 from markets.facts import LoadForecast, Price, PriceMarket, SystemLoad
 from markets.grid import Market, OperatingDay
-from markets.plausible import PRICE_FLOOR
+from markets.quarantine.plausible import PRICE_FLOOR
 from markets.sources.feed import Feed
 from markets.sources.frame import Shape, accept
 from markets.sources.miso import MisoSource

@@ -1,14 +1,11 @@
-"""Which reported figures cannot be believed from one source alone. They are kept, but nothing is decided or billed on them until another
-source, or a later publication, gives the same figure. Pure."""
+"""Which reported figures cannot be believed from one source alone, and why. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable
 from datetime import UTC, date, datetime
-from typing import TypeVar
 
 from markets import usd_text
-from markets.facts import Fact, HashEconomics, HashPrice, Price
+from markets.facts import Fact, HashEconomics, HashPrice, Price, ReservePrice
 from markets.grid import Market
 
 # ERCOT offers stop at -$250 and -$251 has been settled; MISO offers stop at -$500, congestion goes below. A price two or three times lower
@@ -17,10 +14,10 @@ PRICE_FLOOR = {Market.ERCOT: -500.0, Market.MISO: -1500.0, Market.TARIFF: -500.0
 # In 15 years of mining with ASICs a petahash a second earned from $30 to $4,000 a day; bitcoin cost from $2 to $130,000.
 HASHPRICE_USD = (0.5, 10_000.0)
 BTC_USD = (0.01, 5_000_000.0)
-F = TypeVar("F", bound=Fact)
-
+# Reserve never clears below nothing. In February 2021 it cleared day-ahead at more than twice ERCOT's cap of energy offers.
+RESERVE_FLOOR_USD = 0.0
+RESERVE_OVER_ENERGY = 2.0
 TARIFF = "tariff"  # the source of a site's own tariff: its owner wrote the figures
-_SAME = 0.005  # prices are published to the cent
 
 
 def price_cap(market: Market, at_s: int) -> float:
@@ -43,6 +40,12 @@ def implausible(fact: Fact) -> str:
         if fact.source != TARIFF and not low <= fact.usd_per_mwh <= high:
             at = f"{fact.point} {fact.market.value} at {fact.over.start:%Y-%m-%dT%H:%MZ}"
             return _sentence(f"{at}: {usd_text(fact.usd_per_mwh)}/MWh", fact, f"{usd_text(low)} to {usd_text(high)}/MWh")
+    elif isinstance(fact, ReservePrice):
+        # The product does not say whose market it is: the wider of the two bounds.
+        high = RESERVE_OVER_ENERGY * max(price_cap(market, int(fact.over.start.timestamp())) for market in (Market.ERCOT, Market.MISO))
+        if not RESERVE_FLOOR_USD <= fact.usd_per_mw_h <= high:
+            figure = f"{fact.product} {fact.market} at {fact.over.start:%Y-%m-%dT%H:%MZ}: {usd_text(fact.usd_per_mw_h)}/MW and hour"
+            return _sentence(figure, fact, f"{usd_text(RESERVE_FLOOR_USD)} to {usd_text(high)}/MW and hour")
     elif isinstance(fact, HashPrice):
         if not HASHPRICE_USD[0] <= fact.usd_per_ph_day <= HASHPRICE_USD[1]:
             at = f"hashprice at {fact.over.start:%Y-%m-%dT%H:%MZ}"
@@ -55,30 +58,3 @@ def implausible(fact: Fact) -> str:
 
 def _sentence(what: str, fact: Fact, bounds: str) -> str:
     return f"{what} from {fact.source} is outside {bounds}: not used until another source or a later publication gives the same figure"
-
-
-def believed_and_quarantined(facts: Iterable[F]) -> tuple[list[F], list[F]]:
-    """The facts that can be used, in their order, and those that wait: each implausible one that no other source and no later publication
-    among `facts` agrees with."""
-    listed = list(facts)
-    doubtful = [fact for fact in listed if implausible(fact)]
-    waiting = [fact for fact in doubtful if not any(_agree(fact, other) for other in doubtful)]
-    out = {id(fact) for fact in waiting}
-    return [fact for fact in listed if id(fact) not in out], waiting
-
-
-def _agree(one: Fact, other: Fact) -> bool:
-    # A market publishes an interval again when it has checked it; a source of hashprices only repeats itself.
-    apart = one.source != other.source or (isinstance(one, Price) and one.known_at != other.known_at)
-    (key, value), (other_key, other_value) = _figure(one), _figure(other)
-    return apart and key == other_key and abs(value - other_value) < _SAME
-
-
-def _figure(fact: Fact) -> tuple[Hashable, float]:
-    """What a fact is about, and its figure."""
-    if isinstance(fact, Price):
-        return (fact.point, fact.market, fact.over), fact.usd_per_mwh
-    if isinstance(fact, HashPrice):
-        return HashPrice, fact.usd_per_ph_day
-    assert isinstance(fact, HashEconomics)
-    return fact.on, fact.btc_usd

@@ -8,10 +8,11 @@ from datetime import date, timedelta
 import pytest
 
 from markets.factbook import FactBook
-from markets.facts import Fact, HashEconomics
+from markets.facts import Fact, HashEconomics, ReservePrice
 from markets.forecasting.ladder import outlook, plan_grid
-from markets.grid import Market
-from markets.plausible import believed_and_quarantined, implausible
+from markets.grid import Interval, Market
+from markets.quarantine.confirmation import believed_and_quarantined
+from markets.quarantine.plausible import implausible
 from tests.fakes import NOON, hashprice, price
 
 ABSURD = 90_000.0
@@ -21,6 +22,19 @@ def economics(btc_usd: float) -> HashEconomics:
     return HashEconomics(
         source="pool", known_at=NOON, on=date(2026, 8, 19), difficulty=1.2e14, btc_usd=btc_usd, fees_btc_per_block=0.05, subsidy_btc=3.125
     )
+
+
+def reserve(usd: float) -> ReservePrice:
+    over = Interval(NOON, NOON + timedelta(hours=1))
+    return ReservePrice(source="market", known_at=NOON, product="ECRS", market="DAM", over=over, usd_per_mw_h=usd)
+
+
+@pytest.mark.parametrize("usd", [ABSURD, -1.0])
+def test_an_implausible_price_of_reserve_waits_too(usd: float) -> None:
+    book, over = FactBook().after([reserve(usd)]), reserve(usd).over
+    assert book.quarantined == (reserve(usd),) and book.reserve("ECRS", over) == ()
+    confirmed = book.after([replace(reserve(usd), source="another")])
+    assert [fact.usd_per_mw_h for fact in confirmed.reserve("ECRS", over)] == [usd] and confirmed.quarantined == ()
 
 
 @pytest.mark.parametrize("fact", [price(ABSURD, NOON), price(-ABSURD, NOON), hashprice(3.8e6, NOON), economics(9e9)])
@@ -59,3 +73,6 @@ def test_a_plausible_correction_takes_the_place_of_a_figure_in_quarantine() -> N
 def test_settled_extremes_are_plausible_as_they_are() -> None:
     for usd, at in ((9_000.0, NOON.replace(year=2021, month=2, day=16)), (-251.0, NOON), (5_500.0, NOON)):
         assert implausible(price(usd, at)) == ""
+    uri = Interval(NOON.replace(year=2021, month=2, day=16), NOON.replace(year=2021, month=2, day=16, hour=18))
+    for usd in (0.0, 25_000.0):
+        assert implausible(replace(reserve(usd), over=uri)) == ""
