@@ -40,12 +40,13 @@ def _add(kind: Kind, file: Path, data: Path, as_json: bool) -> None:
 
     engine = ledger(data)
     try:
-        ids = post_file(kind, file, Inbox(engine), setup_of_ledger(engine), key_name="command line")
+        received = post_file(kind, file, Inbox(engine), setup_of_ledger(engine), key_name="command line")
     except OSError as error:
         raise Ended(WRONG, f"{file}: {error.strerror or error}") from None
     except InvalidDocument as faults:
         raise Ended(WRONG, *(f"{file}: {fault}" for fault in faults.faults)) from None
-    out({"inbox": ids}, as_json, [f"{counted(len(ids), kind)} sent"])
+    notes = [r.note for r in received if r.note]
+    out({"inbox": [r.row for r in received], "notes": notes}, as_json, [f"{counted(len(received), kind)} sent", *notes])
 
 
 @keys.command("add")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, cast
@@ -12,7 +12,7 @@ from dispatch.decide.group_state import GroupState, mode_index
 from dispatch.entries import Commanded, Done, Entry, Hold, MeterId, Order, Planned, PriceBasisChanged, RunEnded, RunStarted, Seen
 from markets import counted
 from markets.factbook import KEEP, FactBook
-from markets.facts import Award, Call, HashEconomics, HashPrice, Price
+from markets.facts import Award, Call, CallKind, HashEconomics, HashPrice, Price
 from markets.forecasting.ladder import MILD_CELSIUS
 from markets.outlook import PriceBasis
 from optimizer.domain.site import Site
@@ -42,7 +42,7 @@ class State:
     seq, at            row of the newest entry, and its time
     facts              what the market published, newest vintages
     calls              every call and version of the last days, as it came
-    notice_mw          by call id, the load of the called obligation's scope at the meter when the call came, MW
+    notice_mw          by call id, the load of the called obligation's scope at the meter at its notice, MW; nothing before the notice
     plan               the plan in force; `plan_seq` its row, `plan_as_of` the row it was made from
     commanded          the newest decision; `decisions` how many there were since the rigs were last seen
     open               orders without an outcome
@@ -106,11 +106,18 @@ class State:
         at = self.at
         return {g.name: self.fleet[g.name].load_mw * self.overhead(g.name, at) if at else 0.0 for g in self.site.groups}
 
-    def _at_notice_mw(self, call: Call) -> float:
-        """The load at the meter of a called obligation's scope, MW."""
-        loads = self.metered_mw()
-        names = next((o.scope.names(self.site) for o in self.setup.book if o.name == call.obligation), tuple(loads))
-        return sum(loads[n] for n in names)
+    def _loads_at_notice(self, calls: Sequence[Call], at: datetime) -> dict[str, float]:
+        """By call id, MW at the meter of the called obligation's scope as last seen before the notice, of calls noticed so far. An id
+        that is used again after its calls are forgotten has a new notice."""
+        loads, found = self.metered_mw(), dict[str, float]()
+        orders = [c for c in sorted(calls, key=lambda c: c.version) if c.kind not in (CallKind.RECALL, CallKind.CANCEL)]
+        for call in {c.id: c for c in orders if c.notice_at <= at}.values():
+            if call.id in self.notice_mw and any(c.id == call.id for c in self.calls):
+                found[call.id] = self.notice_mw[call.id]
+                continue
+            names = next((o.scope.names(self.site) for o in self.setup.book if o.name == call.obligation), tuple(loads))
+            found[call.id] = sum(loads[n] for n in names)
+        return found
 
     def _memories_at(self, until: datetime) -> ContractMemories:
         """What contracts remember once the site has done, up to `until`, what it was last seen to do."""
@@ -179,22 +186,21 @@ class State:
         for name, reading in seen.fleet.items():
             fleet[name] = fleet[name].after_reading(self.site.group(name), reading, seen.at)
         calls = tuple(f for f in seen.facts if isinstance(f, Call))
+        kept = tuple(c for c in (*self.calls, *calls) if not _over(c, seen.at))
         awards = tuple(f for f in seen.facts if isinstance(f, Award))
         holds = {**self.holds, **{h.id: h for h in seen.holds}}
         facts = self.facts.after(seen.facts)
         if before.at and before.at.date() != seen.at.date():
             facts = facts.prune(seen.at - KEEP)
         alerts = {name: text for name, text in self.alerts.items() if name not in seen.sources_asked} | dict(seen.alerts)
-        # An id that is used again after its calls are forgotten is noticed anew.
-        noticed = {c.id: self.notice_mw[c.id] for c in self.calls if c.id in self.notice_mw}
         state = replace(
             self,
             facts=facts,
             fleet=fleet,
-            calls=tuple(c for c in (*self.calls, *calls) if not _over(c, seen.at)),
+            calls=kept,
             awards=tuple(a for a in (*self.awards, *awards) if a.over.end > seen.at - KEEP_CALLS),
             holds={k: h for k, h in holds.items() if not (h.released or (h.until and h.until <= seen.at))},
-            notice_mw={**noticed, **{c.id: self._at_notice_mw(c) for c in calls if c.id not in noticed}},
+            notice_mw=self._loads_at_notice(kept, seen.at),
             alerts=alerts,
             inbox_cursor=max(self.inbox_cursor, seen.inbox_cursor),
             seen_at=seen.at,

@@ -27,6 +27,7 @@ ACTION_ON = {
     "charge is owed by it and is not in the net.",
     "call-not-kept": "Tell the QSE or the program's contact why the instruction was not kept; /api/v1/events/ID has the event's evidence.",
     "call-not-judged": "Import the meter's intervals before the notice (`loadstone meter import`), so that the reduction can be judged.",
+    "call-asks-nothing": "Ask the sender of the call which figure was meant, and in which unit: its cap is above what the rigs can draw.",
     "strike": "Find out why the instruction was not followed, before the next one: enough failures disqualify.",
     "disqualified": "Tell the QSE that the resource is disqualified, and ask how it is reinstated; offer nothing of it until then.",
     "meter-export": "Check the direction and the channel of the meter, or set `export_mw` of the meter where energy may flow out.",

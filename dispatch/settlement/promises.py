@@ -7,6 +7,7 @@ from datetime import datetime
 from decimal import Decimal
 
 from dispatch.settlement.document import PromiseRow, Span
+from dispatch.signals.book_checks import asks_for_nothing
 from markets import counted
 from markets.facts import CallKind
 from optimizer.domain.actuals import Actuals
@@ -21,7 +22,8 @@ def promises_kept(book: Sequence[Obligation], actuals: Actuals) -> tuple[list[Pr
     rows: list[PromiseRow] = []
     breaches: list[Finding] = []
     for promise in promises(book, actuals):
-        breaches += [*_breaches(promise), *_not_judged(next(o for o in book if o.name == promise.obligation), actuals)]
+        contract = next(o for o in book if o.name == promise.obligation)
+        breaches += [*_breaches(promise), *_not_judged(contract, actuals), *_asking_for_nothing(contract, actuals)]
         rows.append(
             {
                 "obligation": promise.obligation,
@@ -57,6 +59,14 @@ def _not_judged(obligation: Obligation, actuals: Actuals) -> Iterable[Finding]:
         if here and all(obligation.bounds(actuals.site, memory, [call], over).cap_mw == float("inf") for over in here):
             what = f"call {call.id} of {call.source}: the load before its notice is not known"
             yield Finding("call-not-judged", f"{what}, so that its reduction of {abs(call.mw_delta):.3f} MW is not judged")
+
+
+def _asking_for_nothing(obligation: Obligation, actuals: Actuals) -> Iterable[Finding]:
+    """Calls whose cap is above what the rigs can draw: they cannot be broken, and hardly are what their sender meant."""
+    for call in calls_in_force(actuals.calls, obligation.name):
+        text = asks_for_nothing(call, actuals.site, (obligation,)) if active(call, actuals.grid.over) else ""
+        if text:
+            yield Finding("call-asks-nothing", f"call {call.id} of {call.source}: {text}")
 
 
 def _spans(actuals: Actuals, obligation: str) -> list[Span]:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from dispatch.signals.award_prices import published_prices
-from dispatch.signals.book_checks import call_faults
+from dispatch.signals.book_checks import asks_for_nothing, call_faults
 from dispatch.signals.documents import (
     AwardDocument,
     CallDocument,
@@ -30,6 +30,14 @@ Kind = Literal["call", "award"]
 Placed = tuple[str, Any]
 
 
+class Received(NamedTuple):
+    """A document in the inbox: its row, whether that is new, and what its sender should know (empty: nothing)."""
+
+    row: int
+    new: bool
+    note: str
+
+
 def accept(
     kind: Kind,
     documents: Sequence[Placed],
@@ -38,18 +46,26 @@ def accept(
     at: datetime,
     key_name: str,
     idempotency_keys: Sequence[str | None],
-) -> list[tuple[int, bool]]:
+) -> list[Received]:
     """Check documents, each with its place ("row 2", "" for a single one), against the book, one another, published prices and what came
-    in before, and put all of them into the inbox, or none; for each its inbox row, and whether that is new.
+    in before, and put all of them into the inbox, or none.
 
     Raises InvalidDocument with every fault of every document, IdempotencyConflict, LedgerUnavailable.
     """
     stored = _checked_calls(documents, setup, at) if kind == "call" else _checked_awards(documents, setup, inbox, at)
     try:
-        return inbox.put_all(kind, [stored_document(document) for document in stored], key_name, idempotency_keys)
+        rows = inbox.put_all(kind, [stored_document(document) for document in stored], key_name, idempotency_keys)
     except RefusedCalls as refused:
         places = {n: documents[n][0] for n in refused.conflicts}
         raise InvalidDocument(DocumentFault(_path(places[n], c.key), c.text) for n, c in refused.conflicts.items()) from None
+    return [Received(row, new, _note(document, setup, at)) for document, (row, new) in zip(stored, rows, strict=True)]
+
+
+def _note(document: SignalDocument, setup: Setup, at: datetime) -> str:
+    """What the sender of an accepted document should know."""
+    if not isinstance(document, CallDocument):
+        return ""
+    return asks_for_nothing(parse_call(document, setup.book, at), setup.site, setup.book)
 
 
 def _checked_calls(documents: Sequence[Placed], setup: Setup, at: datetime) -> list[SignalDocument]:

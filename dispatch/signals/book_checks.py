@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import timedelta
 
 from dispatch.site_file.errors import did_you_mean
 from markets.facts import Call
+from markets.grid import Interval
+from optimizer.domain.isolation import PluginFailures
 from optimizer.domain.obligation import Obligation
 from optimizer.domain.site import Site, most_load_mw
 
 Fault = tuple[str, str]
 # A rounding of the sender's own is no fault.
 TOLERANCE_MW = 1e-6
+A_DAY, A_SECOND = timedelta(days=1), timedelta(seconds=1)
 
 
 def contract_faults(obligation: str, book: Sequence[Obligation]) -> list[Fault]:
@@ -29,6 +33,20 @@ def call_faults(call: Call, site: Site, book: Sequence[Obligation]) -> list[Faul
         for key, mw in asked
         if mw is not None and abs(mw) > most_mw + TOLERANCE_MW
     ]
+
+
+def asks_for_nothing(call: Call, site: Site, book: Sequence[Obligation]) -> str:
+    """A sentence where a cap is above what the rigs of its contract can draw, and the contract asks for no less by itself; else empty."""
+    contract = _contract(call.obligation, book)
+    if contract is None or call.mw_cap is None:
+        return ""
+    over = Interval(call.start_at, max(call.end_at or call.start_at + A_DAY, call.start_at + A_SECOND))
+    most_mw, cap_mw = most_load_mw(site, contract.scope.names(site)), 0.0
+    with PluginFailures().of(contract):
+        cap_mw = contract.bounds(site, contract.memory_from({}), [call], over).cap_mw
+    if cap_mw <= most_mw + TOLERANCE_MW:
+        return ""
+    return f"at most {call.mw_cap:g} MW asks for no reduction: the rigs of {call.obligation!r} can draw {most_mw:.3f} MW"
 
 
 def award_faults(obligation: str, product: str, market: str, mw: float, site: Site, book: Sequence[Obligation]) -> list[Fault]:

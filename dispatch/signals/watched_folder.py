@@ -12,7 +12,7 @@ from pathlib import Path
 import structlog
 
 from dispatch.clock import wall_now
-from dispatch.signals.acceptance import Kind, accept
+from dispatch.signals.acceptance import Kind, Received, accept
 from dispatch.signals.documents import DocumentFault, InvalidDocument, documents_in_file
 from dispatch.site_file.setup import Setup
 from dispatch.store import LedgerUnavailable
@@ -25,9 +25,8 @@ FOLDERS: dict[str, Kind] = {"calls": "call", "awards": "award"}
 SUFFIXES = (".json", ".csv")
 
 
-def post_file(kind: Kind, file: Path, inbox: Inbox, setup: Setup, key_name: str) -> list[int]:
-    """Put every document of a file into the inbox, or none; their inbox rows. The same file again gives the same rows. Raises
-    InvalidDocument, OSError."""
+def post_file(kind: Kind, file: Path, inbox: Inbox, setup: Setup, key_name: str) -> list[Received]:
+    """Put every document of a file into the inbox, or none. The same file again gives the same rows. Raises InvalidDocument, OSError."""
     content = file.read_bytes()
     try:
         rows = documents_in_file(content.decode(), file.suffix)
@@ -35,7 +34,7 @@ def post_file(kind: Kind, file: Path, inbox: Inbox, setup: Setup, key_name: str)
         raise InvalidDocument([DocumentFault("", f"byte {error.start} is not UTF-8")]) from None
     mark = sha256(content).hexdigest()[:32]
     keys = [f"{mark}:{n}" for n in range(len(rows))]
-    return [row for row, _ in accept(kind, rows, setup, inbox, wall_now(), key_name, keys)]
+    return accept(kind, rows, setup, inbox, wall_now(), key_name, keys)
 
 
 async def watch_folders(data: Path, inbox: Inbox, setup: Setup) -> None:
@@ -64,7 +63,7 @@ def _look(root: Path, kind: Kind, inbox: Inbox, setup: Setup) -> None:
 
 def _take(file: Path, kind: Kind, inbox: Inbox, setup: Setup) -> None:
     try:
-        post_file(kind, file, inbox, setup, key_name="watched folder")
+        notes = [received.note for received in post_file(kind, file, inbox, setup, key_name="watched folder") if received.note]
     except LedgerUnavailable as fault:
         log.error("a dropped file waits", file=file.name, error=str(fault))
         return
@@ -76,4 +75,6 @@ def _take(file: Path, kind: Kind, inbox: Inbox, setup: Setup) -> None:
     except OSError as fault:
         log.error("a dropped file cannot be read", file=file.name, error=str(fault))
         return
+    if notes:
+        log.warning("a dropped file was accepted", file=file.name, notes=notes)
     file.replace(file.parent / "taken" / file.name)

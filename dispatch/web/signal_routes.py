@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Header, Path, Request
 from pydantic import BaseModel
 
-from dispatch.signals.acceptance import Kind, accept
+from dispatch.signals.acceptance import Kind, Received, accept
 from dispatch.signals.documents import (
     AwardDocument,
     CallDocument,
@@ -40,23 +40,25 @@ router = APIRouter(prefix="/api/v1", tags=["dispatch"], responses=responses(400,
 
 
 class Accepted(BaseModel):
-    """Stored in the inbox as row `inbox`; the control loop reads it at once. `repeated` when this Idempotency-Key brought it before."""
+    """Stored in the inbox as row `inbox`; the control loop reads it at once. `repeated` when this Idempotency-Key brought it before. `note`
+    says what its sender should know, such as a cap that asks for no reduction; empty for nothing."""
 
     inbox: int
     id: str | None
     repeated: bool
+    note: str = ""
 
 
 @router.post("/calls", status_code=202, summary="Send a call: an instruction to the site under one of its obligations")
 def post_call(context: Context, request: Request, call: CallDocument, idempotency_key: IdempotencyKey = None) -> Accepted:
-    row, new = _accept(context, request, "call", call, idempotency_key)
-    return Accepted(inbox=row, id=call.id, repeated=not new)
+    received = _accept(context, request, "call", call, idempotency_key)
+    return Accepted(inbox=received.row, id=call.id, repeated=not received.new, note=received.note)
 
 
 @router.post("/awards", status_code=202, summary="Send an award: capacity sold, or a baseline")
 def post_award(context: Context, request: Request, award: AwardDocument, idempotency_key: IdempotencyKey = None) -> Accepted:
-    row, new = _accept(context, request, "award", award, idempotency_key)
-    return Accepted(inbox=row, id=None, repeated=not new)
+    received = _accept(context, request, "award", award, idempotency_key)
+    return Accepted(inbox=received.row, id=None, repeated=not received.new, note=received.note)
 
 
 @router.post("/holds", status_code=202, summary="Add a hold: an operator's order for a group or the whole site")
@@ -83,7 +85,7 @@ def _holds_in_inbox(context: ApiContext) -> set[str]:
     return {str(r.document.get("id") or f"hold-{r.id}") for r in rows if r.kind == "hold"}
 
 
-def _accept(context: ApiContext, request: Request, kind: Kind, document: SignalDocument, idempotency_key: str | None) -> tuple[int, bool]:
+def _accept(context: ApiContext, request: Request, kind: Kind, document: SignalDocument, idempotency_key: str | None) -> Received:
     with _refusals():
         inbox, by = context.ledger.inbox, _key_name(request)
         return accept(kind, [("", document)], context.setup, inbox, context.now(), by, [idempotency_key])[0]

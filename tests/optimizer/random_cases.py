@@ -189,7 +189,8 @@ def calls(
         )  # fmt: skip
         if how == "mw_delta":
             before.setdefault(contract.name, {}).setdefault("load_before_mw", {})[first.id] = full
-        asks = {"mw_cap": (mw or left_by_zero(contract), 0.0), "mw_target": (mw, mw), "mw_delta": (max(0.0, full - mw), 0.0)}[how]
+        least = left_by_zero(contract)
+        asks = {"mw_cap": (mw or least, 0.0), "mw_target": (mw, mw), "mw_delta": (max(least, full - mw), 0.0)}[how]
         sent, until = _ended(rng, first, length_s)
         found += sent
         if until is None or until > start:
@@ -198,7 +199,7 @@ def calls(
 
 
 def left_by_zero(contract: Obligation) -> float:
-    """What an instruction to go to 0 MW leaves, MW: under ERS the base load, which is not sold."""
+    """What an instruction to go to 0 MW, or a reduction of all, leaves, MW: under ERS the base load, which is not sold."""
     if contract.type != "ers":
         return 0.0
     return contract.max_base_load_mw if contract.baseline == "alternate" else max(0.0, contract.baseline_mw - contract.mw)

@@ -73,10 +73,10 @@ class Ers(ErsTerms):
 
     def bounds(self, site: Site, memory: ErsMemory, calls: Sequence[Call], over: Interval) -> Bounds:
         """What the instruction says, and from the sustained response on the maximum base load at most. An instruction to go to
-        0 MW asks for all that is sold: the base load may stay."""
+        0 MW, and a reduction below the base load, ask for all that is sold: the base load may stay."""
         period = period_at(self.periods, over.start, site.market)
         base = self.base_mw(period) if self.baseline_mw is None else max(0.0, self.baseline_mw - self.mw_of(period))
-        calls = [replace(call, mw_cap=base) if call.obligation == self.name and call.mw_cap == 0 else call for call in calls]
+        calls = [_down_to(base, call, memory) if call.obligation == self.name else call for call in calls]
         said = super().bounds(site, memory, calls, over)
         for call in calls_in_force(calls, self.name):
             if call.kind not in (CallKind.DEPLOY, CallKind.TEST) or not active(call, over):
@@ -186,3 +186,10 @@ class Ers(ErsTerms):
     def reasons(self, book: Sequence[Any], program: Any, path: Any) -> Iterable[str]:
         """What availability costs against the price, what is given up for it, and what is left to give up."""
         return explain_standby(self, book, program, path)
+
+
+def _down_to(base_mw: float, call: Call, memory: ErsMemory) -> Call:
+    """The call, asking for no less load than the base load where it says 0 MW or a reduction."""
+    if call.mw_delta is not None and call.id in memory.load_before_mw:
+        return replace(call, mw_delta=None, mw_cap=max(base_mw, memory.load_before_mw[call.id] - abs(call.mw_delta)))
+    return replace(call, mw_cap=base_mw) if call.mw_cap == 0 else call

@@ -25,6 +25,7 @@ from optimizer.domain.contract_progress import ContractProgress
 from optimizer.domain.deployments import HOUR, METER_SHARE, Loads, bounded, clock_hour, declared, due, positive, share, spans
 from optimizer.domain.formula import Bounds, Charge, Quantities, per_interval
 from optimizer.domain.market_rules import days, figures, rule
+from optimizer.domain.money import Finding
 from optimizer.domain.quantities import ActualQuantities
 from optimizer.domain.row_kind import RowKind
 from optimizer.domain.site import NotNegative, Positive, Site, meters_in
@@ -32,6 +33,7 @@ from optimizer.lp.arrays import Yields
 from optimizer.obligations.lmr.memory import LmrMemory, LoadAtTest
 
 KEPT_HOURS = 3
+UNTIL_PASSED = "the credit does not count until one is passed"
 
 
 class Lmr(Contract[LmrMemory]):
@@ -126,13 +128,12 @@ class Lmr(Contract[LmrMemory]):
 
     def _credit(self, its: Quantities[Any], on: Sequence[date]) -> Any:
         """Zonal resource credits that count in each interval, MW."""
-        memory = self.memory_from(its.memories)
+        memory, found = self.memory_from(its.memories), []
         failed = memory.season if memory.failed else None
-        found = []
         for day in on:
             mw = its.number(self.zrc.get(season(day), self.mw))
-            lost = failed == season_start(day)
-            found.append(mw * its.number(float(rule(self._rules, "miso.lmr.test.failed_share", day).value)) if lost else mw)
+            left = rule(self._rules, "miso.lmr.test.failed_share", day) if failed == season_start(day) else None
+            found.append(mw * its.number(float(left.value)) if left else mw)
         zero = its.during(None) * its.number(0)
         return zero + np.array(found, zero.dtype)
 
@@ -243,14 +244,13 @@ class Lmr(Contract[LmrMemory]):
         return floor
 
     def shortfall_usd(self, program: Any, path: Any, short_mw: Any) -> float:
-        """What missing its instructions costs on the planned load, credit that is lost included; of the load a test must begin from, the
-        credit that a failed test takes for the rest of the season."""
+        """What missing its instructions costs on the planned load; of the load a test must begin from, the credit of a failed test."""
         from optimizer.lp.trajectory import actuals_of
 
         if (short_mw[self._before_tests(program) > 0] > 0).any():
             return self._failed_test_usd(program)
-        missed = ("lmr_shortfall", "lmr_forfeit")
-        return -float(sum(line.amount_usd for line in self.settle(actuals_of(program, path)) if line.charge_type in missed))
+        lines = self.settle(actuals_of(program, path))
+        return -float(sum(line.amount_usd for line in lines if line.charge_type in ("lmr_shortfall", "lmr_forfeit")))
 
     def _failed_test_usd(self, program: Any) -> float:
         on = _day(program.grid.start, program.site.market)
@@ -267,9 +267,13 @@ class Lmr(Contract[LmrMemory]):
             how = f"{used} of {allowed} of the {season(day.on)} used, {used - len(here.missed)} answered"
             yield ContractProgress(f"{self.name}: calls left", max(0, allowed - used), "calls", how)
         if here.tests:
-            yield ContractProgress(
-                f"{self.name}: last test", float(not here.failed), "passed", f"1 when it was passed; of the {season(day.on)}"
-            )
+            how = f"1 when it was passed; of the {season(day.on)}"
+            yield ContractProgress(f"{self.name}: last test", float(not here.failed), "passed", how)
+
+    def findings(self, before: LmrMemory, after: LmrMemory, day: OperatingDay) -> Iterable[Finding]:
+        """A test that the day judged as failed."""
+        if id_ := after.failed_since(before):
+            yield Finding("strike", f"{self.name}: test {id_} was failed; {UNTIL_PASSED} or the {season(day.on)} ends")
 
     def _allowed(self, on: date) -> int | None:
         """Calls of a season, where a rule says how many."""
@@ -278,20 +282,18 @@ class Lmr(Contract[LmrMemory]):
 
     def reasons(self, book: Sequence[Any], program: Any, path: Any) -> Iterable[str]:
         """Instructions answered and left of the season, when one is due, and what a failed test costs."""
-        market = program.site.market
-        on = _day(program.grid.start, market)
-        memory = self.memory_from(program.memories)
-        here = memory.of_season(season_start(on))
+        market, on = program.site.market, _day(program.grid.start, program.site.market)
+        here = self.memory_from(program.memories).of_season(season_start(on))
         for call, span in spans(program.calls_of(self.name), CallKind.DEPLOY, self.notice_min, program.grid.over):
             begins = span.start.astimezone(market.tz)
             until = "recall" if call.end_at is None else f"{call.end_at.astimezone(market.tz):%a %H:%M}"
             yield f"{self.name}: call {call.id} is due from {begins:%a %H:%M} until {until}: at most {self.most_mw:.3f} MW"
         allowed, used = self._allowed(on), len(here.called)
         if allowed is not None:
-            answered = used - len(here.missed)
-            yield f"{self.name}: {used} of {allowed} calls of this {season(on)} used, {answered} answered, {max(0, allowed - used)} left"
+            answered, left = used - len(here.missed), max(0, allowed - used)
+            yield f"{self.name}: {used} of {allowed} calls of this {season(on)} used, {answered} answered, {left} left"
         if here.failed:
-            yield f"{self.name}: the last test failed; the credit does not count until one is passed or the {season(on)} ends"
+            yield f"{self.name}: the last test failed; {UNTIL_PASSED} or the {season(on)} ends"
 
 
 def _day(at: datetime, market: Market) -> date:

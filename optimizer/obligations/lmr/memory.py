@@ -41,3 +41,8 @@ class LmrMemory(Memory):
     def of_season(self, season: date) -> LmrMemory:
         """This memory, or an empty one when it is of another season."""
         return self if self.season == season else LmrMemory(season=season, load_before_mw=self.load_before_mw)
+
+    def failed_since(self, before: LmrMemory) -> str:
+        """The id of the test that failed after `before`; empty when none did."""
+        judged = [id_ for id_, test in self.tests.items() if before.of_season(self.season or date.min).tests.get(id_) != test]
+        return judged[-1] if self.failed and judged else ""

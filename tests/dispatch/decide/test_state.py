@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
+
+import pytest
 
 from dispatch.decide.state import State
-from dispatch.entries import Seen
+from dispatch.entries import GroupSeen, Seen
 from dispatch.site_file.load import setup_from_document
 from markets.facts import Call, CallKind
 from tests.fakes import NOON
@@ -22,3 +24,25 @@ def test_the_load_at_notice_is_forgotten_with_its_call() -> None:
     assert set(state.after(Seen(at=NOON + HOUR), 2).notice_mw) == {"c1"}
     later = state.after(Seen(at=NOON + 72 * HOUR), 2).after(Seen(at=NOON + 73 * HOUR), 3)
     assert later.calls == () and later.notice_mw == {}
+
+
+def test_a_reduction_counts_from_the_load_at_its_notice_and_binds_nothing_before() -> None:
+    """A call that is known hours before its notice counted from the load when it came: from rigs that were not up yet, as from nothing."""
+    notice = NOON + 2 * HOUR
+    call = Call(source="qse", known_at=NOON, id="c1", version=1, obligation="plant", kind=CallKind.DEPLOY, notice_at=notice,
+                start_at=notice, end_at=notice + HOUR, mw_delta=0.05)  # fmt: skip
+    setup = small()
+    full = {g.name: g.rigs * g.full.watts / 1e6 for g in setup.site.groups}
+
+    def seen(state: State, at: datetime, share: float, *facts: Call) -> State:
+        fleet = {name: GroupSeen(rigs=1, reachable=1, load_mw=share * mw, hashrate_ph=0.0) for name, mw in full.items()}
+        return state.after(Seen(at=at, fleet=fleet, facts=facts), state.seq + 1)
+
+    state = seen(State.start(setup, setup_from_document), NOON, 0.0, call)
+    assert state.notice_mw == {}
+    state = seen(state, notice - timedelta(minutes=1), 1.0)
+    assert state.notice_mw == {}
+    state = seen(state, notice, 0.5)
+    before_mw = sum(mw * state.overhead(name, notice) for name, mw in full.items())
+    assert state.notice_mw["c1"] == pytest.approx(before_mw), "as it was last seen before the notice"
+    assert seen(state, notice + timedelta(minutes=1), 0.2).notice_mw == state.notice_mw

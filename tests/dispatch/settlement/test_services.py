@@ -124,6 +124,21 @@ def test_a_reduction_is_judged_from_the_load_at_its_notice(tmp_path: Path) -> No
     assert not promise["kept"] and float(promise["broken"][0]["mw"]) == pytest.approx(0.02, abs=1e-3)
 
 
+def test_a_cap_above_what_the_rigs_draw_is_a_finding_and_asks_for_its_meaning(tmp_path: Path) -> None:
+    """4,000 where the site draws 0.26 MW: somebody wrote kW, and nothing went down."""
+    site_day = HandMadeDay.of(tmp_path / "cap", ON)
+    start = site_day.grid.intervals[40].start
+    header = {"source": "qse", "known_at": start, "id": "kw", "version": 1, "obligation": "power", "kind": CallKind.DEPLOY}
+    site_day.facts.append(Call(**header, notice_at=start, start_at=start, end_at=start + timedelta(hours=1), mw_cap=4000.0))
+    site_day.prices(lambda n: 30.0)
+    site_day.run_all()
+    site_day.seen()
+    bill = site_day.settle()
+    (text,) = [f["text"] for f in bill["findings"] if f["kind"] == "call-asks-nothing"]
+    assert text.startswith("call kw of qse: at most 4000 MW asks for no reduction: the rigs of 'power' can draw ")
+    assert any("which figure was meant" in action for action in bill["narrative"]["actions"])
+
+
 INTERRUPTIBLE = """
 [[obligations]]
 type = "ancillary"

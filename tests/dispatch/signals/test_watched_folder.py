@@ -63,6 +63,29 @@ def test_a_call_for_more_than_the_rigs_can_draw_is_refused(tmp_path: Path) -> No
     assert inbox.after(0) == []
 
 
+@pytest.mark.parametrize(("mw_cap", "note"), [
+    (0.2, ""),
+    (0.260, ""),
+    (500.0, "at most 500 MW asks for no reduction: the rigs of 'plant' can draw 0.260 MW"),
+])  # fmt: skip
+def test_a_cap_above_what_the_rigs_can_draw_is_accepted_and_said_to_ask_for_nothing(tmp_path: Path, mw_cap: float, note: str) -> None:
+    inbox, file = Inbox(open_ledger(tmp_path)), tmp_path / "calls.json"
+    file.write_text(json.dumps({**CALL, "mw_cap": mw_cap}), "utf-8")
+    (received,) = watched_folder.post_file("call", file, inbox, small(), "command line")
+    assert (received.row, received.new, received.note) == (1, True, note)
+
+
+def test_a_contract_that_asks_for_less_by_itself_is_no_call_for_nothing(tmp_path: Path) -> None:
+    """Whatever figure an emergency call carries, ERS goes down to its base load."""
+    always = {"name": "always", "months": list(range(1, 13)), "hours": list(range(24))}
+    terms = {"type": "ers", "product": "ERS-10", "mw": 0.1, "usd_per_mw_hour": 7.0, "periods": [always]}
+    setup = small(obligations=[{"type": "power"}, terms])
+    inbox, file = Inbox(open_ledger(tmp_path)), tmp_path / "calls.json"
+    file.write_text(json.dumps({**CALL, "obligation": "ers", "mw_cap": 500.0}), "utf-8")
+    (received,) = watched_folder.post_file("call", file, inbox, setup, "command line")
+    assert received.note == ""
+
+
 async def test_awards_of_one_file_that_contradict_each_other_are_refused(tmp_path: Path) -> None:
     """The same sale for the same time with other megawatts; the same award in other cuts is no contradiction."""
     award = {"obligation": "power", "product": "ENERGY", "market": "DAM", "mw": 0.5, "mcpc_usd_per_mw_h": 40.0,
@@ -74,7 +97,7 @@ async def test_awards_of_one_file_that_contradict_each_other_are_refused(tmp_pat
         watched_folder.post_file("award", file, inbox, small(), "command line")
     assert [str(f) for f in refused.value.faults] == ["1.interval_start: overlaps 0 of the same file, which has other figures"]
     file.write_text(json.dumps([award, half]), "utf-8")
-    assert watched_folder.post_file("award", file, inbox, small(), "command line") == [1, 2]
+    assert [received.row for received in watched_folder.post_file("award", file, inbox, small(), "command line")] == [1, 2]
 
 
 async def test_a_removed_folder_is_made_again(tmp_path: Path) -> None:

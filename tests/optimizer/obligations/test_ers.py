@@ -390,3 +390,13 @@ def test_the_base_load_may_stay_under_an_instruction_to_go_to_zero():
     assert contract.bounds(miner(), ErsMemory(), (call,), over).cap_mw == MBL
     kept, missed = (promises((contract,), whole_term([mw] * 8, calls=(call,)))[0] for mw in (4, 6))
     assert kept.kept and not missed.kept
+
+
+def test_a_reduction_leaves_the_base_load_too():
+    """10 MW off 12 MW would leave 2: under ERS 4 MW may stay. Off 50 MW they leave 40, and the sustained response asks for 4."""
+    contract = ers()
+    call = replace(event(), mw_cap=None, mw_delta=10.0)
+    early, late = (Interval(at, at + timedelta(minutes=15)) for at in (local(7, 15, 15, 15), local(7, 15, 15, 45)))
+    for before_mw, caps in ((12.0, (4.0, 4.0)), (50.0, (40.0, 4.0))):
+        memory = ErsMemory(load_before_mw={call.id: before_mw})
+        assert tuple(contract.bounds(miner(), memory, (call,), over).cap_mw for over in (early, late)) == caps

@@ -253,6 +253,10 @@ def test_a_real_test_goes_from_four_fifths_of_the_highest_demand_to_the_firm_ser
     test = call(est(7, 16, 14), est(7, 16, 18), kind=CallKind.TEST, id_="t1")
     memory = folded(lmr(), a_day(load, (test,)), hours)
     assert memory.failed is failed
+    day = OperatingDay(Market.MISO, date(2025, 7, 16))
+    said = "lmr: test t1 was failed; the credit does not count until one is passed or the summer ends"
+    assert [(f.kind, f.text) for f in lmr().findings(LmrMemory(), memory, day)] == [("strike", said)] * failed
+    assert not list(lmr().findings(memory, memory, day)), "it is said once"
     later = replace(flat(OperatingDay(Market.MISO, date(2025, 7, 17)).grid(60), "24"), memory={"lmr": memory})
     assert settle((lmr(),), later).net_usd == (D("0.00") if failed else D("13330.00"))
     fall = replace(flat(OperatingDay(Market.MISO, date(2025, 9, 1)).grid(60), "24"), memory={"lmr": memory})
