@@ -8,7 +8,7 @@ import os
 import socket
 import time
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ from dispatch.store.tables import ledger_file, open_ledger
 
 DEMO_SPEED = 60.0
 PORT_ATTEMPTS, PORT_PAUSE_S = 10, 0.3
+AFTER_JOURNAL = timedelta(seconds=1)
 
 
 class RunRefused(Exception):
@@ -108,11 +109,12 @@ def _check_pace(options: RunOptions, path: Path, setup: Setup) -> None:
 
 
 def _start(data: Path, start: datetime, simulated_time: bool) -> tuple[datetime, list[str]]:
-    """Where time starts, and a remark when it is not where it was asked for: simulated time never runs back behind the journal."""
+    """Where time starts, and a remark when it is not where it was asked for: simulated time starts after every instant of the journal, so
+    that no tick is lived twice, however the run before ended."""
     if simulated_time and ledger_file(data).exists():
-        last = SqlJournal(open_ledger(data)).last_at()
-        if last is not None and last > start:
-            return last, [f"{data} already holds a journal up to {last.isoformat()}; the run continues from there"]
+        last = SqlJournal(open_ledger(data)).latest_at()
+        if last is not None and last >= start:
+            return last + AFTER_JOURNAL, [f"{data} already holds a journal up to {last.isoformat()}; the run continues from there"]
     return start, []
 
 

@@ -168,6 +168,13 @@ class SqlJournal:
             found = connection.execute(last if kind is None else last.where(journal.c.kind == kind)).scalar()
         return None if found is None else utc(found)
 
+    def latest_at(self) -> datetime | None:
+        """The latest instant of the world's time in any row; None when there is none. The last row may be earlier: a plan bears the time at
+        which it was asked for."""
+        with reading(self._engine) as connection:
+            found = connection.execute(select(func.max(journal.c.at))).scalar()
+        return None if found is None else utc(found)
+
 
 class MemoryJournal:
     """The same journal for replay, what-if and tests: gone with the process, chained when somebody asks for the head."""
