@@ -1,7 +1,9 @@
-"""Files of secrets that a site file refers to (`file:PATH`), and those that every user of the machine may read."""
+"""Secrets that a site file refers to (`file:PATH`, `env:NAME`): which of them are missing, and which every user of the machine may read."""
 
 from __future__ import annotations
 
+import importlib.util
+import os
 import stat
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -18,20 +20,28 @@ def exposed(path: Path) -> bool:
     return bool(path.stat().st_mode & stat.S_IROTH) and not path.read_text("utf-8", errors="replace").startswith(SEALED)
 
 
-def exposed_secrets(setup: Setup) -> Iterator[str]:
-    """A sentence for each such file of a site."""
-    for name in sorted(set(_files(setup.document))):
+def secret_notes(setup: Setup) -> Iterator[str]:
+    """A sentence for each secret of a site that every user of the machine may read, that is not there, or that this environment lacks; and
+    one where notifications are configured that nothing here can send."""
+    for name in sorted(set(_references(setup.document, "file:"))):
         path = setup.resolve(name)
-        if path.is_file() and exposed(path):
+        if not path.is_file():
+            yield f"there is no file {name} beside the site file: what it is the secret of will not work"
+        elif exposed(path):
             yield f"{name} can be read by every user of this machine: chmod 600 it, or seal it with `loadstone keys seal`"
+    for name in sorted(set(_references(setup.document, "env:"))):
+        if not os.environ.get(name):
+            yield f"the environment variable {name} is not set here: set it for `loadstone run`, or what it is the secret of will not work"
+    if setup.reports.notify and importlib.util.find_spec("apprise") is None:
+        yield "reports.notify: apprise is not installed, no notification will be sent: install Loadstone with its extra `notify`"
 
 
-def _files(value: Any) -> Iterator[str]:
-    if isinstance(value, str) and value.startswith("file:"):
-        yield value.removeprefix("file:")
+def _references(value: Any, kind: str) -> Iterator[str]:
+    if isinstance(value, str) and value.startswith(kind):
+        yield value.removeprefix(kind)
     elif isinstance(value, Mapping):
         for item in value.values():
-            yield from _files(item)
+            yield from _references(item, kind)
     elif isinstance(value, list | tuple):
         for item in value:
-            yield from _files(item)
+            yield from _references(item, kind)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from dispatch.site_file.contract_checks import contract_notes
-from dispatch.site_file.secret_files import exposed_secrets
+from dispatch.site_file.secret_files import secret_notes
 from dispatch.site_file.setup import Setup
 from markets.grid import Market
 
@@ -43,7 +43,7 @@ def _notes(setup: Setup, halls_mw: Mapping[str, float]) -> list[str]:
     ]
     if (total := sum(halls_mw.values())) > site.interconnect_mw:
         notes.append(f"the interconnect limits the site: {total:.3f} MW at full draw, {site.interconnect_mw:.3f} MW allowed")
-    notes += exposed_secrets(setup)
+    notes += secret_notes(setup)
     notes += contract_notes(site, setup.book)
     if site.market is Market.ERCOT and setup.prices.source != "synthetic":
         # ERCOT Nodal Protocols 6.6.3: metered load settles at the energy-weighted zone price.
