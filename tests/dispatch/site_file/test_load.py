@@ -464,7 +464,7 @@ def test_paths_are_relative_to_the_site_file(tmp_path: Path) -> None:
         ("ip\n127.0.0.1\n127.0.0.2\n", None),
         ("address\n127.0.0.1\n", 'rigs.csv: has no column "ip" in its first line'),
         ("ip\n127.0.0.1\nhere\n", "rigs.csv: line 3: 'here' is not an IPv4 address"),
-        ("ip\n127.0.0.1\n127.0.0.1\n", "rigs.csv: line 3: 127.0.0.1 is listed twice"),
+        ("ip\n127.0.0.1\n127.0.0.1\n", "rigs.csv: line 3: 127.0.0.1 is listed twice: line 2 has it too"),
         ("ip\n127.0.0.1\n", "rigs.csv names 1 rigs, the group has 2"),
     ],
 )
