@@ -203,10 +203,22 @@ def transmission(d: Days, c: Mapping[str, Any], names: Sequence[str]) -> F:
         for t in here:
             quarters.setdefault(int(d.edges[t].timestamp()) // 900, []).append(t)
         highest = max(sum((d.load(names, t) for t in q), F(0)) / sum((d.hours(t) for t in q), F(0)) for q in quarters.values())
-        known = max(frac(d.memory.get("own_peak_mw", 0)), contract if d.memory.get("least_is_billed") else F(0))
+        least = max(contract, ratcheted(d, c["ratchet"], here[0])) if c["ratchet"] else contract
+        known = max(frac(d.memory.get("own_peak_mw", 0)), least if d.memory.get("least_is_billed") else F(0))
         paid = known if number == 0 else F(0)
-        usd -= max(F(0), max(highest, contract) - paid) * (rate / 12 if method == "ncp" else rate)
+        usd -= max(F(0), max(highest, least) - paid) * (rate / 12 if method == "ncp" else rate)
     return usd
+
+
+def ratcheted(d: Days, ratchet: Mapping[str, Any], t: int) -> F:
+    """A share of the highest demand of the months before, those that count; a month in the contract goes before one that was run."""
+    at, known = d.local(t), {int(month): frac(mw) for month, mw in d.memory.get("past_mw", {}).items()}
+    for name, mw in ratchet["past_mw"].items():
+        year, month = map(int, name.split("-"))
+        known[12 * year + month - 1] = frac(mw)
+    now = 12 * at.year + at.month - 1
+    back = (n for n in range(now - ratchet["months_back"], now) if n in known and n % 12 + 1 in ratchet["months"])
+    return frac(ratchet["share"]) * max((known[n] for n in back), default=F(0))
 
 
 def _billing(at: datetime, method: str) -> Any:

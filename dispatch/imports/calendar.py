@@ -13,7 +13,7 @@ from dispatch.imports.safe_xml import is_xml, local_name, parse_xml
 from optimizer.domain.money import Finding
 
 # The stage of a day before the market has posted any statement of it.
-BEFORE_THE_FIRST = "shadow"
+BEFORE_THE_FIRST = "unposted"
 
 # By word in a market's own name of a statement, what kind it is; MISO counts the days after the operating day.
 STATEMENT_TYPES = {
@@ -25,7 +25,7 @@ STATEMENT_TYPES = {
     "S14": "resettlement",
     "S55": "resettlement",
     "S105": "final",
-    "SHADOW": "shadow",
+    "UNPOSTED": BEFORE_THE_FIRST,
 }
 
 DATES = {
@@ -65,13 +65,13 @@ class SettlementCalendar:
         return tuple(p for p in self.postings if p.on == on and (by is None or (p.posted is not None and p.posted <= by)))
 
     def stage(self, on: date, by: date) -> str:
-        """How far the market has come with a day: its newest statement posted `by` a day, "shadow" before the first."""
+        """How far the market has come with a day: its newest statement posted `by` a day, "unposted" before the first."""
         posted = self.of(on, by)
         return posted[-1].settlement_type if posted else BEFORE_THE_FIRST
 
 
 def statement_type(stage: str) -> str:
-    """The kind of a market's statement by its own name ("RTM_INITIAL", "S55"): initial, final, true-up, resettlement, shadow or other."""
+    """The kind of a market's statement by its own name ("RTM_INITIAL", "S55"): initial, final, true-up, resettlement, unposted or other."""
     plain = "".join(c for c in stage.upper() if c.isalnum())
     exact = STATEMENT_TYPES.get(plain)
     return exact or next((kind for word, kind in STATEMENT_TYPES.items() if not word.startswith("S") and word in plain), "other")

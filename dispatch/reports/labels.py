@@ -104,9 +104,9 @@ def flags(statement: DayStatement) -> list[str]:
 
 
 def heading(statement: DayStatement) -> str:
-    """Site, market, version, and the market's own newest statement of the day: a shadow settlement is before its first."""
+    """Site, market, version, and the market's own newest statement of the day: where it has none yet, that."""
     version = f"version {statement['version']}" if statement["version"] else "not kept"
-    stage, kind = statement["stage"], "shadow settlement"
+    stage, kind = statement["stage"], "settlement before the market's first statement"
     if stage != BEFORE_THE_FIRST:
         kind = f"settlement after {stage} ({statement_type(stage)})"
     whose = f" · tenant {statement['tenant']}" if "tenant" in statement else ""

@@ -202,9 +202,9 @@ class DayContent(_Bounds, Coverage):
 
 
 class DayStatement(DayContent):
-    """A day's statement. `version` 0 is not kept. `stage` is the newest type of statement the market had posted of the day, "shadow" before
-    the first; `statement_type` is the same in one word for every market. `journal_head` is the journal's last row when it was made, as
-    "seq:hash"."""
+    """A day's statement. `version` 0 is not kept. `stage` is the newest type of statement the market had posted of the day, "unposted"
+    before the first; `statement_type` is the same in one word for every market. `journal_head` is the journal's last row when it was made,
+    as "seq:hash"."""
 
     version: int
     stage: str

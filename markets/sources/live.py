@@ -16,7 +16,6 @@ from markets.quarantine.plausible import PRICE_FLOOR
 from markets.sources.feed import Feed
 from markets.sources.frame import FrameRow, ImplausiblePrice, Shape, accept
 
-_KEEP = timedelta(days=9)
 _SAME_USD = 0.005  # prices are published to the cent
 _IMPLAUSIBLE_KEPT = 1000
 CORRECTION = "-correction"  # ends the source name of a market's own corrections
@@ -33,9 +32,10 @@ class _Published:
 
 class PublishedPrices:
     """The prices a source has given so far. A repeated price is dropped, a changed one becomes a new vintage, and a price on which two
-    sources disagree becomes a finding: the first one stays in use."""
+    sources disagree becomes a finding: the first one stays in use. `keep`: how far back prices are compared."""
 
-    def __init__(self) -> None:
+    def __init__(self, keep: timedelta = timedelta(days=9)) -> None:
+        self._keep = keep
         self._prices: dict[tuple[PriceMarket, int, str], _Published] = {}
         self._implausible: dict[str, dict[tuple[int, str], float]] = {}
         self._reserves: dict[tuple[str, int, str], float] = {}
@@ -89,8 +89,8 @@ class PublishedPrices:
             published.by_source[price.source] = price.usd_per_mwh
 
     def drop_old(self, now: datetime) -> None:
-        """Drops prices of intervals that started more than nine days ago, so that memory stays bounded."""
-        oldest = (now - _KEEP).timestamp()
+        """Drops prices of intervals that started longer ago than `keep`, so that memory stays bounded."""
+        oldest = (now - self._keep).timestamp()
         self._prices = {key: price for key, price in self._prices.items() if key[1] >= oldest}
         self._reserves = {key: value for key, value in self._reserves.items() if key[1] >= oldest}
 

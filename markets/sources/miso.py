@@ -11,16 +11,19 @@ from markets.grid import Market, OperatingDay
 from markets.quarantine.plausible import PRICE_FLOOR
 from markets.sources.feed import Feed
 from markets.sources.frame import Shape
-from markets.sources.live import LiveSource, PeriodicFetch
+from markets.sources.live import CORRECTION, LiveSource, PeriodicFetch, PublishedPrices
 
 RT, DA = PriceMarket.REAL_TIME_5_MIN, PriceMarket.DAY_AHEAD_HOURLY
+# A file of final prices reaches back so far, the week before the newest one included; it holds every node and takes minutes to read.
+FINAL_WITHIN = timedelta(days=23)
+FINAL_DEADLINE_S = 240.0
 BACKFILL = timedelta(hours=24)
 _STEP = timedelta(minutes=5)
 _MAX_LOAD_MW = 300_000.0
 
 
 class MisoSource(LiveSource):
-    """Source "miso": preliminary ex-post real-time LMP (5 min), ex-post day-ahead LMP, total load and its forecast.
+    """Source "miso": preliminary and final ex-post real-time LMP (5 min), ex-post day-ahead LMP, total load and its forecast.
 
     points      CPNode names, hubs for example "TEXAS.HUB"
     clock_now   the world's time, which is when everything found becomes known
@@ -37,6 +40,9 @@ class MisoSource(LiveSource):
         env: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__("miso", points, clock_now, Feed("markets.sources.miso_child", deadline_s, env=env), RT)
+        self.published = PublishedPrices(keep=FINAL_WITHIN)
+        self.final_feed = Feed("markets.sources.miso_child", FINAL_DEADLINE_S, env=env)
+        self._finals_read: set[date] = set()
         self._read_at: datetime | None = None
         self._missed: list[date] = []
         self.periodic = [
@@ -44,7 +50,13 @@ class MisoSource(LiveSource):
             PeriodicFetch("MISO load", self._load, timedelta(minutes=5)),
             PeriodicFetch("MISO load forecast", self._load_forecast, timedelta(hours=1)),
             PeriodicFetch("MISO backfill", self._backfill, timedelta(0)),
+            PeriodicFetch("MISO final prices", self._finals, timedelta(hours=6), retry=timedelta(hours=1)),
         ]
+
+    async def aclose(self) -> None:
+        """Ends both child processes and the fetches in the background."""
+        await super().aclose()
+        await self.final_feed.aclose()
 
     async def read_real_time(self, since: datetime, now: datetime) -> None:
         """Reads the newest interval; after a gap a periodic fetch reads the rest of the day. Raises SourceError."""
@@ -73,6 +85,23 @@ class MisoSource(LiveSource):
             self._missed.pop()
         return []
 
+    async def _finals(self, now: datetime) -> list[Fact]:
+        """The final prices of the weeks whose files are out, the newest first: where one differs from the preliminary price, it is a new
+        vintage, by which the day is settled again. Raises NotPublished when a file is late, until which it is asked for again."""
+        late: NotPublished | None = None
+        for monday in sorted(set(_final_files(now)) - self._finals_read, reverse=True):
+            try:
+                raw = await self.final_feed.ask("real_time_final", points=self.points, published_on=monday.isoformat())
+            except NotPublished as fault:
+                late = fault
+                continue
+            source = f"{self.name}{CORRECTION}"
+            self.add_prices(self.published.accept(raw, _prices(self.points, 300), source), RT, source, corrects=True)
+            self._finals_read.add(monday)
+        if late is not None:
+            raise late
+        return []
+
     async def _day_ahead(self, now: datetime) -> list[Fact]:
         await self.read_day_ahead(_days(now), self.points, Market.MISO)
         return []
@@ -87,6 +116,14 @@ class MisoSource(LiveSource):
 
 def _prices(points: Sequence[str], length_s: int) -> Shape:
     return Shape(frozenset(points), length_s, PRICE_FLOOR[Market.MISO], market=Market.MISO)
+
+
+def _final_files(now: datetime) -> list[date]:
+    """The Mondays of the two newest files of final prices: that of a Monday holds the week that began two weeks before (MISO market
+    reports, Weekly Real-Time 5-Min LMP)."""
+    today = OperatingDay.of(Market.MISO, now).on
+    newest = today - timedelta(days=today.weekday())
+    return [newest, newest - timedelta(days=7)]
 
 
 def _days(now: datetime) -> list[OperatingDay]:

@@ -3,7 +3,11 @@ raises the error that occurred."""
 
 from __future__ import annotations
 
+import csv
+import io
 import logging
+import urllib.request
+import zipfile
 from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -23,6 +27,22 @@ def _no_types(self: gridstatus.MISO, verbose: bool = False) -> pd.DataFrame:
 def real_time(iso: gridstatus.MISO, points: Sequence[str], of: str) -> list[list[Any]]:
     """Preliminary ex-post five-minute LMP: "latest", or the date (EST) of today or yesterday. The feed's INTERVAL is the interval's end."""
     return rows_of(iso.get_lmp_real_time_5_min(of), "LMP", "Location", points)
+
+
+def real_time_final(iso: gridstatus.MISO, points: Sequence[str], published_on: str) -> list[list[Any]]:
+    """Final five-minute LMP of the week that the file of a Monday holds: it begins two weeks before. gridstatus reads the whole file, some
+    five million rows, into one frame; of a few nodes it is read here row by row."""
+    wanted, rows = set(points), list[list[Any]]()
+    url = f"https://docs.misoenergy.org/marketreports/{pd.Timestamp(published_on):%Y%m%d}_5MIN_LMP.zip"
+    with urllib.request.urlopen(url) as reply, zipfile.ZipFile(io.BytesIO(reply.read())) as whole, whole.open(whole.namelist()[0]) as file:
+        lines = csv.reader(io.TextIOWrapper(file, "utf-8"))
+        header = next(line for line in lines if "PNODENAME" in line)
+        start, node, lmp = (header.index(name) for name in ("MKTHOUR_EST", "PNODENAME", "LMP"))
+        for line in lines:
+            if len(line) > node and line[node] in wanted:
+                start_s = int(pd.Timestamp(line[start]).tz_localize(iso.default_timezone).timestamp())
+                rows.append([start_s, start_s + 300, line[node], float(line[lmp])])
+    return rows
 
 
 def day_ahead(iso: gridstatus.MISO, points: Sequence[str], day: str) -> list[list[Any]]:
@@ -46,4 +66,4 @@ def child() -> Mapping[str, Ask]:
     # gridstatus.miso makes its own MISO() to ask for the types, so a subclass would not be used.
     gridstatus.MISO._get_node_to_type_mapping = _no_types  # type: ignore[method-assign]
     iso = gridstatus.MISO()
-    return {ask.__name__: partial(ask, iso) for ask in (real_time, day_ahead, load, load_forecast)}
+    return {ask.__name__: partial(ask, iso) for ask in (real_time, real_time_final, day_ahead, load, load_forecast)}

@@ -1,7 +1,7 @@
 """Transmission and demand charges, by the site's load at the system's peaks or at its own.
 
     4cp, 12cp   next year's charge = R x 1000 / n x the sum of the load at each month's coincident system peak     R usd_per_kw_year
-    ncp         monthly charge = R x 1000 / 12 x the highest load of the month (tariff demand charge)
+    ncp         monthly charge = R x 1000 / 12 x the highest load of the month (tariff demand charge), or a share of past months' (ratchet)
     mbd         yearly charge = R x 1000 x max(contracted load, highest load of the CP year)
 
 A month's peak is known when the month is over. Until then the plan weighs each interval by the probability that it is the one, and the bill
@@ -14,7 +14,6 @@ Market rules: docs/rules.md#transmission-charges.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
 from datetime import date, datetime
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -29,10 +28,10 @@ from optimizer.domain.actuals import Actuals
 from optimizer.domain.array_types import Floats, Ints
 from optimizer.domain.contract import Contract
 from optimizer.domain.contract_progress import ContractProgress
-from optimizer.domain.formula import Bounds, Charge, Quantities
-from optimizer.domain.memory import PeriodMemory
+from optimizer.domain.formula import Bounds, Charge, Quantities, per_interval
 from optimizer.domain.money import UnknownCharge
 from optimizer.domain.net_load import net_mwh
+from optimizer.domain.own_peak import Month, OwnPeakMemory, Ratchet
 from optimizer.domain.periods import carried, clock
 from optimizer.domain.quantities import ActualQuantities
 from optimizer.domain.site import NotNegative, Positive, Site, Written, meters_in
@@ -42,7 +41,6 @@ from optimizer.lp.program import Program
 from optimizer.lp.trajectory import Trajectory, lost_usd
 
 Instant = Annotated[datetime, AfterValidator(utc)]
-Month = Annotated[int, Field(ge=1, le=12)]
 Hour = Annotated[int, Field(ge=0, le=23)]
 KW_PER_MW = 1000
 # Dollars an hour of each MW in an interval the operator wants avoided: above every price, and under every promise.
@@ -75,18 +73,6 @@ class Avoid(Written):
         return self
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OwnPeakMemory(PeriodMemory):
-    """The month (ncp) or year (mbd) so far.
-
-    own_peak_mw       the site's own highest metered load, MW
-    least_is_billed   whether a bill of the period holds `contract_mw` already: it does once any hour of the period is billed
-    """
-
-    own_peak_mw: float = 0.0
-    least_is_billed: bool = False
-
-
 class Transmission(Contract[OwnPeakMemory]):
     """A transmission or demand charge.
 
@@ -95,6 +81,7 @@ class Transmission(Contract[OwnPeakMemory]):
     interval_min      length of the metered interval
     months            calendar months that count
     contract_mw       ncp, mbd: billed at least
+    ratchet           ncp: what past months' demands are billed at least
     cp_year_start     mbd: the month in which the year of the highest load begins
     avoid             the operator's own list: { from, to, mw }
     load              net: what flows at the meter; gross: what the site draws, whatever is generated behind it
@@ -110,6 +97,7 @@ class Transmission(Contract[OwnPeakMemory]):
     interval_min: Literal[5, 15, 30, 60] | None = None
     months: tuple[Month, ...] | None = None
     contract_mw: Positive | None = None
+    ratchet: Ratchet | None = None
     cp_year_start: Month | None = None
     avoid: tuple[Avoid, ...] = ()
     load: Literal["net", "gross"] = "net"
@@ -127,6 +115,8 @@ class Transmission(Contract[OwnPeakMemory]):
             raise ValueError("months needs each month once, and does not apply to mbd, which is billed all year")
         if self.method != "ncp" and (self.hours is not None or self.weekdays is not None):
             raise ValueError(f"hours and weekdays do not apply to {self.method}: only a demand charge (ncp) counts some hours alone")
+        if self.ratchet is not None and self.method != "ncp":
+            raise ValueError(f"ratchet does not apply to {self.method}: only a demand charge (ncp) is billed by past months")
         if self.holidays and self.weekdays is None:
             raise ValueError("holidays need weekdays")
         return self
@@ -145,6 +135,8 @@ class Transmission(Contract[OwnPeakMemory]):
 
     def memory_days(self) -> int:
         """How far back its memory may reach."""
+        if self.ratchet is not None:
+            return 31 * (self.ratchet.months_back + 1)
         return {"ncp": 31, "mbd": 366}.get(self.method, 0)
 
     def charges(self, its: Quantities[Any]) -> Iterable[Charge[Any]]:
@@ -156,13 +148,15 @@ class Transmission(Contract[OwnPeakMemory]):
             yield Charge("coincident_peak", load * at_peak, "mw", rate, self._cited(its), accrued=True)
             return
         period = self._periods(month)
-        least = its.during(None) * its.number(self.contract_mw or 0.0)
+        memory = self.memory_from(its.memories)
+        least = per_interval(its, [self._least_mw(memory, int(number)) for number in period])
         metered = its.mean(load, clock(its.grid, self.metered_min)) * self._inside(its)
         raised = its.highest(metered, period, self._billed_before(its, period), least)
         later = self._carried(its, period)
         if self.method == "ncp":
             rate = _counts(its, month, self.counted_months) * (-per_mw / its.number(12))
-            yield Charge("demand", raised, "mw", rate, RULES["ncp"], over_period=True, carried=later)
+            cited = RULES["ncp"] + (self.ratchet.cited() if self.ratchet else "")
+            yield Charge("demand", raised, "mw", rate, cited, over_period=True, carried=later)
         else:
             always = its.during(None) * -per_mw
             yield Charge("minimum_demand", raised, "mw", always, RULES["mbd"], over_period=True, carried=later, accrued=True)
@@ -176,26 +170,19 @@ class Transmission(Contract[OwnPeakMemory]):
             yield from unknown_at_peaks(charge, self._load_mw(its), its)
 
     def remember(self, memory: OwnPeakMemory, then: Actuals) -> OwnPeakMemory:
-        """Its memory after a stretch of time: the highest load of the period that the stretch ends in."""
+        """Its memory after a stretch of time: the highest load of its periods."""
         if self.method in COINCIDENT:
             return memory
         its = ActualQuantities.of(then)
         period = self._periods(months(its.site.market, its.grid))
         metered = its.mean(self._load_mw(its), clock(its.grid, self.metered_min)) * self._inside(its)
-        here = [float(mw) for mw, number in zip(metered, period, strict=True) if number == period[-1] and mw == mw]
-        last = int(period[-1])
-        before = memory.of_period(last)
-        return replace(
-            memory,
-            period=last,
-            own_peak_mw=max([before.own_peak_mw, *here]),
-            least_is_billed=before.least_is_billed or bool(here),
-        )
+        return memory.after((int(number), float(mw)) for number, mw in zip(period, metered, strict=True))
 
     def progress(self, memory: OwnPeakMemory, day: OperatingDay) -> Iterable[ContractProgress]:
         """The site's own peak so far, of the month (ncp) or of the year (mbd)."""
         if self.method not in COINCIDENT and memory.period is not None:
-            billed = f"; at least {self.contract_mw:g} MW are billed" if self.contract_mw else ""
+            least_mw = self._least_mw(memory, memory.period)
+            billed = f"; at least {least_mw:g} MW are billed" if least_mw else ""
             what = f"of {day.on:%B %Y}" if self.method == "ncp" else "of the year of the highest load"
             yield ContractProgress(
                 f"{self.name}: own peak so far", memory.own_peak_mw, "MW", f"{what}, {self.metered_min} minutes metered{billed}"
@@ -280,6 +267,11 @@ class Transmission(Contract[OwnPeakMemory]):
 
         return carried(its.grid, period, end_of)
 
+    def _least_mw(self, memory: OwnPeakMemory, period: int) -> float:
+        """What a period is billed at least, MW: by contract, and of a month by its ratchet."""
+        ratchet_mw = self.ratchet.least_mw(memory, period) if self.ratchet else 0.0
+        return max(self.contract_mw or 0.0, ratchet_mw)
+
     def _periods(self, month: Ints) -> Ints:
         """Months, or for mbd years from `cp_year_start` (October) on."""
         return (month - ((self.cp_year_start or 10) - 1)) // 12 if self.method == "mbd" else month
@@ -287,7 +279,8 @@ class Transmission(Contract[OwnPeakMemory]):
     def _billed_before(self, its: Quantities[Any], period: Ints) -> Any:
         """What is billed of each interval's period before the grid, MW: nothing of a period that begins on it."""
         memory = self.memory_from(its.memories).of_period(int(period[0]))
-        billed_mw = max(memory.own_peak_mw, self.contract_mw or 0.0) if memory.least_is_billed else memory.own_peak_mw
+        least_mw = self._least_mw(memory, int(period[0])) if memory.least_is_billed else 0.0
+        billed_mw = max(memory.own_peak_mw, least_mw)
         return np.where(period == period[0], its.number(billed_mw), its.number(0))
 
 

@@ -105,9 +105,13 @@ def transmission(rng: np.random.Generator, where: Site, over: Grid) -> Terms:
     method = str(rng.choice(["4cp", "12cp", "ncp", "mbd"]))
     coincident = method in ("4cp", "12cp")
     own = {} if coincident or rng.random() < 0.5 else {"contract_mw": _usd(rng, 0.5, 8)}
+    if method == "ncp" and rng.random() < 0.4:
+        own["ratchet"] = {"share": _usd(rng, 0.3, 1), "months": [6, 7, 8, 12], "past_mw": {"2026-08": _usd(rng, 0, 9)}}
     avoid = [{"from": over.intervals[1].start, "to": over.intervals[3].start, "mw": _usd(rng, 0, 3)}] if rng.random() < 0.3 else []
     contract = with_market_rules(Transmission(method=method, usd_per_kw_year=_usd(rng, 20, 80), avoid=avoid, **own))
     known = {} if coincident or rng.random() < 0.5 else {"own_peak_mw": _usd(rng, 0, 6), "least_is_billed": bool(rng.random() < 0.5)}
+    if own.get("ratchet"):
+        known["past_mw"] = {12 * 2026 + month: _usd(rng, 0, 9) for month in (4, 6, 10)}
     return Terms(contract, INTERVAL if coincident else TOTAL, memory=known)
 
 

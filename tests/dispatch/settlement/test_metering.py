@@ -63,7 +63,8 @@ def test_a_meter_reading_replaces_telemetry_in_the_next_version(tmp_path: Path) 
     assert D(meter["delta_mwh"]) == D(meter["mwh"]) - D(meter["telemetry_mwh"])
     assert meter["files"][0]["name"] == "m.csv" and second["known_at"] == LATER.isoformat()
     page = as_html(second)
-    assert "MWh in 96 of 96 intervals, from m.csv; telemetry has" in page and "shadow settlement, version 2" in page
+    assert "MWh in 96 of 96 intervals, from m.csv; telemetry has" in page
+    assert "settlement before the market&#39;s first statement, version 2" in page
     assert {row["source"] for row in second["intervals"]} == {"meter"}
     # what was known before the file came is the first version again, byte for byte; so is asking for it
     assert made.settle(known_at=LATER - timedelta(days=1)) == first == made.settle(version=1)

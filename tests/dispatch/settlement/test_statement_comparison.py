@@ -334,7 +334,7 @@ RTM_FINAL,08/32/2026,,1,,,,,
 def test_the_calendar_gives_due_statements_and_the_stage_of_a_version(tmp_path: Path) -> None:
     settled = Settled(tmp_path)
     site_day = settled.site_day
-    assert site_day.settle()["stage"] == "shadow"
+    assert site_day.settle()["stage"] == "unposted"
     keep_document(site_day.engine, ReceivedDocument(DocumentKind.CALENDAR, "calendar.csv", CALENDAR_CSV.encode(), LATER, "", ON, ON))
     text = statement_xml(ON, {"RTEIAMT": settled.charges()}).encode()
     keep_document(site_day.engine, ReceivedDocument(DocumentKind.STATEMENT, "initial.xml", text, LATER, "", ON, ON))
@@ -348,7 +348,7 @@ def test_the_calendar_gives_due_statements_and_the_stage_of_a_version(tmp_path: 
     late = site_day.price(site_day.grid.intervals[5], 99.0, known_at=datetime(2026, 11, 2, tzinfo=UTC))
     site_day.seen(site_day.day.end + timedelta(minutes=20), late)
     assert site_day.settle()["stage"] == "RTM_FINAL"
-    assert site_day.settle(version=1)["stage"] == "shadow"
+    assert site_day.settle(version=1)["stage"] == "unposted"
 
 
 def test_an_invoice_of_days_shows_a_cause_that_is_in_some_of_them(tmp_path: Path) -> None:

@@ -93,7 +93,7 @@ def test_groups_show_bitcoin_at_its_price(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("stage", "kind"),
-    [("shadow", "shadow"), ("RTM_INITIAL", "initial"), ("DAM Final", "final"), ("RTM_TRUE-UP", "true-up"), ("RTM_TRUEUP", "true-up"),
+    [("unposted", "unposted"), ("RTM_INITIAL", "initial"), ("DAM Final", "final"), ("RTM_TRUE-UP", "true-up"), ("RTM_TRUEUP", "true-up"),
      ("RTM_RESETTLEMENT", "resettlement"), ("S7", "initial"), ("S55", "resettlement"), ("S105", "final"), ("odd", "other")],
 )  # fmt: skip
 def test_a_markets_statement_has_a_kind(stage: str, kind: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import zipfile
 from collections.abc import AsyncIterator, Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
@@ -59,6 +60,17 @@ class MisoPages:
             lines += [f"{node},{kind},{part}," + ",".join(["0.1"] * 24) for part in ("MCC", "MLC")]
         self.pages[f"/marketreports/{day:%Y%m%d}_da_expost_lmp.csv"] = Reply("\n".join(lines).encode(), content_type="text/csv")
 
+    def finals(self, monday: date, price: Callable[[str, datetime], object] = invented) -> None:
+        """The zip of a Monday: the week that began two weeks before, MKTHOUR_EST is the START of the interval."""
+        first = OperatingDay(Market.MISO, monday - timedelta(days=14)).start
+        lines = ["Weekly Real-Time 5-Min LMP", "", "", "", "MKTHOUR_EST,PNODENAME,LMP,CON_LMP,LOSS_LMP"]
+        for start in (first + timedelta(minutes=5 * n) for n in range(7 * 288)):
+            lines += [f"{start.astimezone(EST):%Y-%m-%d %H:%M:%S},{node},{price(node, start)},0.5,-0.25" for node in NODES]
+        buffer = io.BytesIO()
+        with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as whole:
+            whole.writestr("5MIN_LMP.csv", "\n".join([*lines, f"{len(lines)} rows"]))
+        self.pages[f"/marketreports/{monday:%Y%m%d}_5MIN_LMP.zip"] = Reply(buffer.getvalue(), content_type="application/zip")
+
     def load(self, day: date, minutes: int) -> None:
         entries = [{"Load": {"Time": f"{m // 60:02d}:{m % 60:02d}", "Value": str(70_000 + m)}} for m in range(0, minutes, 5)]
         body = {"LoadInfo": {"RefId": f"{day:%d-%b-%Y} - Interval 10:00 EST", "FiveMinTotalLoad": entries}}
@@ -109,7 +121,7 @@ def wall_noon() -> datetime:
 
 def source(feed: Feed, now: Now) -> MisoSource:
     made = MisoSource(POINTS, now)
-    made.feed = feed
+    made.feed = made.final_feed = feed
     return made
 
 
@@ -180,6 +192,37 @@ async def test_a_first_fetch_brings_everything(feed: Feed, pages: MisoPages) -> 
     assert [fact.load_mw for fact in facts if isinstance(fact, SystemLoad)] == [70_000.0 + m for m in range(0, 600, 5)]
     assert [fact.load_mw for fact in facts if isinstance(fact, LoadForecast)] == [60_000.0 + h for h in range(1, 25)]
     check_facts(asked, facts, now.at - timedelta(hours=2), now.at)
+
+
+async def test_final_prices_come_by_themselves_as_new_vintages_where_they_differ(feed: Feed, pages: MisoPages) -> None:
+    """On Monday 13 July the week of 29 June is final; its file is late at first. A price that was preliminary and stays is no new one."""
+    now, monday = Now(datetime(2026, 7, 13, 15, 2, tzinfo=UTC)), date(2026, 7, 13)
+    asked = source(feed, now)
+    asked.periodic = [periodic for periodic in asked.periodic if periodic.name == "MISO final prices"]
+    over = OperatingDay(Market.MISO, date(2026, 7, 1)).grid(5).intervals
+    known = [
+        Price(source="miso", known_at=o.end, point=p, market=PriceMarket.REAL_TIME_5_MIN, over=o, usd_per_mwh=invented(p, o.start))
+        for p in POINTS
+        for o in over
+    ]
+    asked.published.restore(known)
+    asked.published.drop_old(now.at)
+    pages.finals(date(2026, 7, 6))
+    (finals,) = asked.periodic
+    with pytest.raises(NotPublished):
+        await finals.run(now.at)
+    assert finals.due_at == now.at + timedelta(hours=1)
+    asked._pending.clear()
+    changed = over[100].start
+    pages.finals(monday, lambda point, start: invented(point, start) + (7.0 if start == changed else 0.0))
+    await finals.run(now.at + timedelta(hours=1))
+    found = [p for p in asked._pending if isinstance(p, Price) and OperatingDay.of(Market.MISO, p.over.start).on == date(2026, 7, 1)]
+    assert [(p.point, p.over, p.usd_per_mwh, p.source) for p in found] == [
+        (point, over[100], invented(point, changed) + 7.0, "miso-correction") for point in sorted(POINTS)
+    ]
+    seen = len(asked._pending)
+    await finals.run(now.at + timedelta(hours=7))
+    assert len(asked._pending) == seen  # each file is read once
 
 
 FAULTS = {

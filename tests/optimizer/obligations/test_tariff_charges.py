@@ -13,13 +13,14 @@ from pydantic import ValidationError
 
 from markets.facts import Award
 from markets.grid import Grid, Market
+from optimizer.domain.own_peak import OwnPeakMemory
 from optimizer.domain.site import Meter
 from optimizer.obligations.block import Block, SellBack
 from optimizer.obligations.generation import Generation
 from optimizer.obligations.hashing import Hashing
 from optimizer.obligations.plant import Plant
 from optimizer.obligations.power import Power
-from optimizer.obligations.transmission import OwnPeakMemory, Transmission
+from optimizer.obligations.transmission import Transmission
 from optimizer.planning.plan import plan
 from optimizer.settlement.settle import settle
 from tests.conformance import obligation_kit as kit

@@ -17,12 +17,13 @@ from markets.forecasting.peaks import coincident_peak_share
 from markets.grid import Grid, Interval, Market, OperatingDay
 from markets.series import Series
 from optimizer.domain.actuals import Actuals
+from optimizer.domain.own_peak import OwnPeakMemory
 from optimizer.domain.site import Site, SoFar
 from optimizer.lp.trajectory import actuals_of, unpack
 from optimizer.obligations.block import Block
 from optimizer.obligations.hashing import Hashing
 from optimizer.obligations.power import Power
-from optimizer.obligations.transmission import OwnPeakMemory, Transmission
+from optimizer.obligations.transmission import Transmission
 from optimizer.planning.plan import plan, program_of, rigs_of
 from optimizer.settlement.settle import settle
 from tests.conformance import obligation_kit as kit
