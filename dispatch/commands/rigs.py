@@ -63,7 +63,7 @@ def scan(subnet: Annotated[str, typer.Argument(help="Subnet to scan, such as 10.
         rows = asyncio.run(scan_rows(subnet))
     except ValueError as error:
         raise Ended(WRONG, str(error)) from None
-    out({"rigs": rows}, as_json, table(rows, ["ip", "make", "model", "firmware", "dialect"]))
+    out({"rigs": rows}, as_json, table(rows, ["ip", "make", "model", "firmware", "dialect", "note"]))
 
 
 @rigs.command()

@@ -8,8 +8,16 @@ from dispatch.site_file.defaults import default_file
 
 # The dialects each kind of driver speaks; a dry run reads through pyasic.
 DRIVER_DIALECTS: dict[str, tuple[Dialect, ...]] = {
-    "pyasic": tuple(d for d in Dialect if d is not Dialect.PROTO),
-    "pyasic-rs": (Dialect.ANTMINER, Dialect.LUXOS, Dialect.AURADINE, Dialect.PROTO),
+    "pyasic": tuple(Dialect),
+    "pyasic-rs": (
+        Dialect.ANTMINER,
+        Dialect.LUXOS,
+        Dialect.AURADINE,
+        Dialect.PROTO,
+        Dialect.BRAIINS,
+        Dialect.VNISH,
+        Dialect.EPIC,
+    ),
 }
 DRIVER_DIALECTS["dry-run"] = DRIVER_DIALECTS["pyasic"]
 
@@ -37,7 +45,9 @@ def dialect_and_wire_model(model: str, dialect_name: str | None = None) -> tuple
     if dialect_name is None:
         return dialects[0], wire_model
     if dialect_name not in dialects:
-        raise ValueError(f"{model!r} speaks {' or '.join(dialects)}, not {dialect_name}")
+        *first, last = dialects
+        spoken = f"{', '.join(first)} or {last}" if first else last
+        raise ValueError(f"{model!r} speaks {spoken}, not {dialect_name}")
     return Dialect(dialect_name), wire_model
 
 

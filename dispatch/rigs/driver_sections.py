@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from dispatch.rigs.site_checks import dialect_faults, roster_faults, start_faults, subnet_faults
-from dispatch.rigs.wire import Dialect
+from dispatch.rigs.wire import NOT_DRIVEN, Dialect
 from dispatch.site_file import plugins
 from dispatch.site_file.field_types import Reference, Subnet, Text, Url
 from dispatch.site_file.setup import PluginSection, Setup, SiteCheck
@@ -21,6 +21,12 @@ if TYPE_CHECKING:
     from dispatch.clock import Clock
     from dispatch.rigs import Driver
     from optimizer.domain.site import RigGroup
+
+
+def _driven(dialect: object) -> object:
+    if isinstance(dialect, str) and dialect in NOT_DRIVEN:
+        raise ValueError(NOT_DRIVEN[dialect])
+    return dialect
 
 
 class DriverSettings(PluginSection):
@@ -47,7 +53,7 @@ class TcpSettings(DriverSettings):
     site_checks: ClassVar[tuple[SiteCheck, ...]] = (subnet_faults, roster_faults, dialect_faults, start_faults)
     subnet: Subnet | None = None
     roster: Text | None = None
-    dialect: Dialect | None = None
+    dialect: Annotated[Dialect | None, BeforeValidator(_driven)] = None
     credentials: Reference | None = None
     at_once: Annotated[int, Field(ge=1, le=1000)] = 100
 

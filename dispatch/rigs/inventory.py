@@ -41,8 +41,8 @@ async def scan_rows(subnet: str) -> list[dict[str, Any]]:
     except ImportError:
         return rows
     for row in rows:
-        if not row["make"]:
-            row |= await identified(row["ip"])
+        if not row["make"] or not row["firmware"]:
+            row |= {name: text for name, text in (await identified(row["ip"])).items() if text and not row[name]}
     return rows
 
 

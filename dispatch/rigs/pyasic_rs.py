@@ -27,8 +27,11 @@ FIRMWARE = {
     Dialect.LUXOS: ("LuxOS", ""),
     Dialect.AURADINE: ("Auradine Stock", "admin"),
     Dialect.PROTO: ("Proto Stock", ""),
+    Dialect.BRAIINS: ("Braiins", "root"),
+    Dialect.VNISH: ("VNish", ""),
+    Dialect.EPIC: ("UMC OS", ""),
 }
-POWER_LIMITED = frozenset({Dialect.AURADINE, Dialect.PROTO})
+POWER_LIMITED = frozenset({Dialect.AURADINE, Dialect.PROTO, Dialect.BRAIINS})
 MEET_S = 10.0
 IDENTIFIED_AT_ONCE = 20
 # How pyasic-rs phrases an answer that is not an acceptance.

@@ -8,9 +8,12 @@ from dataclasses import dataclass
 from dispatch.rigs.wire import Dialect, cgminer, http, line
 from dispatch.rigs.wire import antminer as antminer_wire
 from dispatch.rigs.wire import auradine as auradine_wire
+from dispatch.rigs.wire import braiins as braiins_wire
+from dispatch.rigs.wire import epic as epic_wire
 from dispatch.rigs.wire import proto as proto_wire
+from dispatch.rigs.wire import vnish as vnish_wire
 from dispatch.rigs.wire import whatsminer_v3 as v3_wire
-from dispatch.sim import antminer, auradine, avalon, luxos, proto, whatsminer, whatsminer_v3
+from dispatch.sim import antminer, auradine, avalon, braiins, epic, luxos, proto, vnish, whatsminer, whatsminer_v3
 from dispatch.sim.rig import Rig
 
 
@@ -46,4 +49,16 @@ OF_DIALECT: dict[Dialect, tuple[Port, ...]] = {
         Port(auradine_wire.PORT, http.complete, auradine.answer_page, lasting=True),
     ),
     Dialect.PROTO: (Port(proto_wire.PORT, http.complete, proto.answer_page, lasting=True),),
+    Dialect.BRAIINS: (
+        Port(cgminer.PORT, line.complete, braiins.answer),
+        Port(braiins_wire.PORT, http.complete, braiins.answer_page, lasting=True),
+    ),
+    Dialect.VNISH: (
+        Port(cgminer.PORT, line.complete, vnish.answer),
+        Port(vnish_wire.PORT, http.complete, vnish.answer_page, lasting=True),
+    ),
+    Dialect.EPIC: (
+        Port(epic_wire.PORT, http.complete, epic.answer, lasting=True),
+        Port(epic_wire.PAGE_PORT, http.complete, epic.answer_root, lasting=True),
+    ),
 }

@@ -12,9 +12,13 @@ from dispatch.rigs import Readings, Sent
 from dispatch.rigs.asics.antminer import Antminer
 from dispatch.rigs.asics.auradine import Auradine
 from dispatch.rigs.asics.avalon import Avalon
+from dispatch.rigs.asics.braiins import Braiins
 from dispatch.rigs.asics.connections import NoAnswer
+from dispatch.rigs.asics.epic import Epic
 from dispatch.rigs.asics.luxos import Luxos
+from dispatch.rigs.asics.proto import Proto
 from dispatch.rigs.asics.rig import SILENT, PyasicRig
+from dispatch.rigs.asics.vnish import Vnish
 from dispatch.rigs.asics.whatsminer import WhatsminerV2, WhatsminerV3
 from dispatch.rigs.concurrent_requests import AT_ONCE, RequestPool, readings, sent_by_answer
 from dispatch.rigs.wire import Dialect
@@ -32,14 +36,17 @@ OF_DIALECT: dict[Dialect, type[PyasicRig]] = {
     Dialect.LUXOS: Luxos,
     Dialect.AVALON: Avalon,
     Dialect.AURADINE: Auradine,
+    Dialect.PROTO: Proto,
+    Dialect.BRAIINS: Braiins,
+    Dialect.VNISH: Vnish,
+    Dialect.EPIC: Epic,
 }
 
 
 class PyasicDriver:
     """The rigs of one group, by position: `ips[k]` is rig k; `model` is what they call themselves on the wire.
 
-    Deadlines are wall seconds for each rig, from when it is asked. `at_once` rigs are asked at a time. Raises ValueError for a dialect that
-    pyasic does not speak.
+    Deadlines are wall seconds for each rig, from when it is asked. `at_once` rigs are asked at a time.
     """
 
     def __init__(
@@ -55,9 +62,7 @@ class PyasicDriver:
     ) -> None:
         if len(ips) != group.rigs:
             raise ValueError(f"group {group.name!r} has {group.rigs} rigs and {len(ips)} addresses")
-        kind = OF_DIALECT.get(dialect)
-        if kind is None:
-            raise ValueError(f"pyasic does not speak {dialect}; it speaks {', '.join(OF_DIALECT)}")
+        kind = OF_DIALECT[dialect]
         self.abilities = kind.abilities
         self._group, self._clock = group, clock
         self._rigs = [kind(ip, model, kind.password if password is None else password, group, clock) for ip in ips]

@@ -5,10 +5,10 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from dispatch.rigs.wire import antminer, auradine, cgminer, proto, whatsminer_v3
+from dispatch.rigs.wire import antminer, auradine, braiins, cgminer, epic, proto, vnish, whatsminer_v3
 from dispatch.rigs.wire.line import WireError
 
-__all__ = ["OF_MAKE", "PORT", "PORTS", "Dialect", "WireError"]
+__all__ = ["NOT_DRIVEN", "OF_MAKE", "PORT", "PORTS", "Dialect", "WireError"]
 
 
 class Dialect(StrEnum):
@@ -21,6 +21,9 @@ class Dialect(StrEnum):
     AVALON = "avalon"
     AURADINE = "auradine"
     PROTO = "proto"
+    BRAIINS = "braiins"
+    VNISH = "vnish"
+    EPIC = "epic"
 
 
 # The ports a rig answers on, the first one to be tried in front.
@@ -32,15 +35,26 @@ PORTS: dict[Dialect, tuple[int, ...]] = {
     Dialect.AVALON: (cgminer.PORT,),
     Dialect.AURADINE: (cgminer.PORT, auradine.PORT),
     Dialect.PROTO: (proto.PORT,),
+    Dialect.BRAIINS: (cgminer.PORT, braiins.PORT),
+    Dialect.VNISH: (cgminer.PORT, vnish.PORT),
+    Dialect.EPIC: (epic.PORT, epic.PAGE_PORT),
 }
 
 # The dialects that rigs of a make may speak; the first is the default.
 OF_MAKE: dict[str, tuple[Dialect, ...]] = {
     "whatsminer": (Dialect.WHATSMINER_V2, Dialect.WHATSMINER_V3),
-    "antminer": (Dialect.ANTMINER, Dialect.LUXOS),
+    "antminer": (Dialect.ANTMINER, Dialect.LUXOS, Dialect.BRAIINS, Dialect.VNISH, Dialect.EPIC),
     "avalon": (Dialect.AVALON,),
     "auradine": (Dialect.AURADINE,),
     "proto": (Dialect.PROTO,),
+}
+
+# Firmware that clients know and that is not driven here, by the name it has in a site file, with the reason.
+NOT_DRIVEN = {
+    "mara": "MARA firmware is not driven: clients disagree on the unit of its hashrate, and an order is its whole configuration",
+    "hiveon": "Hiveon is not driven: no client can stop it",
+    "bitaxe": "Bitaxe is not driven: its firmware has no documented stop",
+    "sealminer": "Bitdeer's SealMiner is not driven: no simulated rig tests it",
 }
 
 # Where most rigs answer first.

@@ -60,6 +60,32 @@ def auradine(report: Mapping[str, Any]) -> RigIdentity:
     return _identity(said.get("version"), said.get("model"), said.get("SerialNo"), said.get("mac"))
 
 
+def braiins(details: Mapping[str, Any]) -> RigIdentity:
+    """Of miner/details."""
+    version, rig = _table(details, "bos_version"), _table(details, "miner_identity")
+    return _identity(
+        f"Braiins OS {version.get('current', '')}", rig.get("miner_model"), details.get("serial_number"), details.get("mac_address")
+    )
+
+
+def vnish(info: Mapping[str, Any]) -> RigIdentity:
+    """Of info."""
+    network = _table(_table(info, "system"), "network_status")
+    return _identity(f"VNish {info.get('fw_version', '')}", info.get("miner"), info.get("serial"), network.get("mac"))
+
+
+def epic(summary: Mapping[str, Any], capabilities: Mapping[str, Any], network: Mapping[str, Any]) -> RigIdentity:
+    """Of /summary, /capabilities and /network."""
+    mac = next((said.get("mac_address") for said in network.values() if isinstance(said, Mapping)), "")
+    return _identity(summary.get("Software"), capabilities.get("Model"), capabilities.get("Miner Serial Number"), mac)
+
+
+def proto(system: Mapping[str, Any], network: Mapping[str, Any]) -> RigIdentity:
+    """Of /api/v1/system and /api/v1/network."""
+    said, card = _table(system, "system-info"), _table(network, "network-info")
+    return _identity(_table(said, "os").get("version"), said.get("model"), said.get("cb_sn"), card.get("mac"))
+
+
 def mac_address(text: str) -> str:
     """A MAC address in lower case with colons; as it is where it is none."""
     digits = "".join(c for c in text.lower() if c in "0123456789abcdef")

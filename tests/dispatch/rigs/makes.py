@@ -29,6 +29,9 @@ WIRE_MODELS = {
     Dialect.AVALON: "15-194",
     Dialect.AURADINE: "AT2880",
     Dialect.PROTO: "Rig",
+    Dialect.BRAIINS: "Antminer S19 XP",
+    Dialect.VNISH: "Antminer S19k Pro",
+    Dialect.EPIC: "Antminer S19k Pro",
 }
 THROUGH_PYASIC = tuple(OF_DIALECT)
 

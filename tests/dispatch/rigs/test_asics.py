@@ -200,7 +200,7 @@ def test_rosters_and_secrets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         dialect_and_wire_model("antminer-s21") == ("antminer", "Antminer S21")
         and dialect_and_wire_model("antminer-s21", "luxos")[0] == "luxos"
     )
-    with pytest.raises(ValueError, match="speaks antminer or luxos, not avalon"):
+    with pytest.raises(ValueError, match="speaks antminer, luxos, braiins, vnish or epic, not avalon"):
         dialect_and_wire_model("antminer-s21", "avalon")
     with pytest.raises(ValueError, match="the dialect of this model is not known"):
         wire_model("moonminer")

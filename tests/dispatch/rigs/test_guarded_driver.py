@@ -5,10 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pytest
 
+from dispatch import ConfigError
 from dispatch.rigs import Ability, Readings, Sent
 from dispatch.rigs.guarded_driver import GuardedDriver
 from dispatch.rigs.site_checks import start_faults
+from dispatch.rigs.wire import NOT_DRIVEN
+from dispatch.site_file.load import setup_from_document
+from tests.sites import document
 
 
 class Flaky:
@@ -61,7 +66,16 @@ async def test_a_driver_that_cannot_be_opened_is_opened_later() -> None:
 
 def test_check_names_credentials_that_are_not_there(tmp_path: Any) -> None:
     driver = {"kind": "pyasic", "subnet": "127.20.0.0/24", "credentials": "file:rigs.secret"}
-    document = {"groups": [{"name": "a", "model": "antminer-s21", "rigs": 2, "driver": driver}]}
-    assert [f.where for f in start_faults(document, tmp_path)] == [("groups", 0, "driver", "credentials")]
+    written = {"groups": [{"name": "a", "model": "antminer-s21", "rigs": 2, "driver": driver}]}
+    assert [f.where for f in start_faults(written, tmp_path)] == [("groups", 0, "driver", "credentials")]
     (tmp_path / "rigs.secret").write_text("secret")
-    assert list(start_faults(document, tmp_path)) == [] and list(start_faults(document, None)) == []
+    assert list(start_faults(written, tmp_path)) == [] and list(start_faults(written, None)) == []
+
+
+@pytest.mark.parametrize("dialect", list(NOT_DRIVEN))
+def test_firmware_that_is_not_driven_is_refused_by_name(dialect: str) -> None:
+    written = document()
+    written["groups"][0]["driver"] = {"kind": "pyasic", "subnet": "10.20.0.0/24", "dialect": dialect}
+    with pytest.raises(ConfigError) as error:
+        setup_from_document(written)
+    assert any("groups.a-old.driver.dialect" in text and "is not driven:" in text for text in error.value.faults), error.value.faults

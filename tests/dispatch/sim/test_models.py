@@ -76,15 +76,16 @@ def test_a_site_file_with_a_dialect_its_rigs_do_not_speak_is_refused(tmp_path: P
     rust = text.replace('kind = "pyasic", subnet = "127.19.1.', 'kind = "pyasic-rs", subnet = "127.19.1.')
     file.write_text(rust.replace('dialect = "luxos"', 'dialect = "avalon"'))
     said = "\n".join(check_site_file(file).faults)
-    assert "groups.b-s19kpro.driver: 'antminer-s19k-pro' speaks antminer or luxos, not avalon" in said
+    assert "groups.b-s19kpro.driver: 'antminer-s19k-pro' speaks antminer, luxos, braiins, vnish or epic, not avalon" in said
     assert "groups.a-m60s.driver: pyasic-rs does not speak whatsminer-v2" in said and said.count("\n") == 1
     file.write_text(text.replace('dialect = "luxos"', 'dialect = "linux"'))
     assert [fault for fault in check_site_file(file).faults if "dialect" not in fault] == []
-    assert dialect_fault("simulated", "moonminer", None) == "" and "use pyasic-rs" in dialect_fault("pyasic", "proto-rig", None)
+    assert dialect_fault("simulated", "moonminer", None) == "" and "use pyasic" in dialect_fault("pyasic-rs", "avalon-a15", None)
 
 
 def test_the_groups_of_a_site_are_listed_with_dialect_and_address() -> None:
     done = CliRunner().invoke(app, ["rigs", "list", "--config", str(default_file("six-makes.toml")), "--json"])
     rows = {row["group"]: row for row in json.loads(done.stdout)["groups"]}
-    assert {row["dialect"] for row in rows.values()} == set(OF_DIALECT)
+    other_firmware = {Dialect.BRAIINS, Dialect.VNISH, Dialect.EPIC}
+    assert {row["dialect"] for row in rows.values()} == set(OF_DIALECT) - other_firmware - {Dialect.PROTO}
     assert rows["b-a15"]["where"] == "127.19.5.0/24" and rows["b-a15"]["driver"] == "pyasic"

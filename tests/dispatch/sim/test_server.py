@@ -214,7 +214,10 @@ async def test_what_cannot_be_served_is_refused_with_the_reason(tmp_path: Path) 
     for asked, says in [
         ({"count": 300, "subnet": "127.81.6.0/24", "models": MODELS[:1]}, "254 addresses"),
         ({"count": 3, "subnet": "10.0.0.0/24", "models": MODELS[:1]}, "not a loopback"),
-        ({"count": 3, "subnet": "127.81.6.0/24", "models": ["antminer-s21:avalon"]}, "speaks antminer or luxos, not avalon"),
+        (
+            {"count": 3, "subnet": "127.81.6.0/24", "models": ["antminer-s21:avalon"]},
+            "speaks antminer, luxos, braiins, vnish or epic, not avalon",
+        ),
         ({"count": 3, "subnet": "127.81.6.0/24", "models": ["antminer-s21=heavy"]}, "a weight is a number"),
         ({"count": 3, "subnet": "127.81.6.0/24", "models": ["moonminer"]}, "not in the catalogue"),
         ({"count": 3, "subnet": "127.81.6.0/24", "models": MODELS[:1], "faults": faults}, r"\[0\].group: 'nobody'"),
