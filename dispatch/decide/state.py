@@ -15,6 +15,7 @@ from markets.factbook import KEEP, FactBook
 from markets.facts import Award, Call, CallKind, HashEconomics, HashPrice, Price
 from markets.forecasting.ladder import MILD_CELSIUS
 from markets.outlook import PriceBasis
+from optimizer.domain.calls import over_at
 from optimizer.domain.site import Site
 from optimizer.planning.plan_json import PlanDocument
 
@@ -41,7 +42,7 @@ class State:
     setup_from         makes a Setup of the document a run was started with: the journal may hold runs of several site files
     seq, at            row of the newest entry, and its time
     facts              what the market published, newest vintages
-    calls              every call and version of the last days, as it came
+    calls              every version of the calls that are in force or ended in the last days, as it came
     notice_mw          by call id, the load of the called obligation's scope at the meter at its notice, MW; nothing before the notice
     plan               the plan in force; `plan_seq` its row, `plan_as_of` the row it was made from
     commanded          the newest decision; `decisions` how many there were since the rigs were last seen
@@ -186,12 +187,11 @@ class State:
         for name, reading in seen.fleet.items():
             fleet[name] = fleet[name].after_reading(self.site.group(name), reading, seen.at)
         calls = tuple(f for f in seen.facts if isinstance(f, Call))
-        kept = tuple(c for c in (*self.calls, *calls) if not _over(c, seen.at))
         awards = tuple(f for f in seen.facts if isinstance(f, Award))
         holds = {**self.holds, **{h.id: h for h in seen.holds}}
-        facts = self.facts.after(seen.facts)
+        facts, kept = self.facts.after(seen.facts), (*self.calls, *calls)
         if before.at and before.at.date() != seen.at.date():
-            facts = facts.prune(seen.at - KEEP)
+            facts, kept = facts.prune(seen.at - KEEP), _not_long_over(kept, seen.at)
         alerts = {name: text for name, text in self.alerts.items() if name not in seen.sources_asked} | dict(seen.alerts)
         state = replace(
             self,
@@ -254,8 +254,14 @@ def _memories_at_start(run: RunStarted, setup: Setup, folded: ContractMemories) 
     return ContractMemories({**folded.by_contract, **read}) if read else folded
 
 
-def _over(call: Call, at: datetime) -> bool:
-    return call.end_at is not None and call.end_at < at - KEEP_CALLS
+def _not_long_over(calls: tuple[Call, ...], at: datetime) -> tuple[Call, ...]:
+    """The calls without those that ended long ago, all versions of an id together: an older version must not count again."""
+    versions: dict[tuple[str, str], list[Call]] = {}
+    for call in calls:
+        versions.setdefault((call.obligation, call.id), []).append(call)
+    ends = {key: over_at(of_one) for key, of_one in versions.items()}
+    kept = {key for key, end in ends.items() if end is None or end >= at - KEEP_CALLS}
+    return calls if len(kept) == len(ends) else tuple(c for c in calls if (c.obligation, c.id) in kept)
 
 
 def _news(before: State, after: State, seen: Seen) -> list[str]:

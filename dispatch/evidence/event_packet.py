@@ -11,7 +11,7 @@ from dispatch.decide.state import State
 from dispatch.signals.call_json import call_document, demand_text
 from markets.facts import Call, CallKind
 from markets.grid import format_instant, parse_instant
-from optimizer.domain.calls import calls_in_force
+from optimizer.domain.calls import calls_in_force, over_at
 from optimizer.domain.site import Scope
 
 MARGIN = timedelta(minutes=15)  # shown before the notice and after the end
@@ -34,7 +34,7 @@ def event_document(
     scope = next((o.scope for o in state.setup.book if o.name == obligation), Scope())
     groups = scope.names(state.site)
     call = next((c for c in calls_in_force(versions, obligation) if c.id == id), None)
-    first, last = min(c.known_at for c in versions), _end(call, now)
+    first, last = min(c.known_at for c in versions), event_end(versions, now)
     rows = list(takewhile(lambda row: parse_instant(row[1]["at"]) <= last + MARGIN, entries))
     load = [
         {"at": format_instant(at), "load_mw": sum(by_group.get(g, 0.0) for g in groups)}
@@ -56,8 +56,10 @@ def event_document(
     }
 
 
-def _end(call: Call | None, now: datetime) -> datetime:
-    return min(call.end_at, now) if call and call.end_at else now
+def event_end(versions: Sequence[Call], now: datetime) -> datetime:
+    """When a call ended, or was cancelled, as far as that lies behind; now where it has not."""
+    end = over_at(versions)
+    return min(end, now) if end else now
 
 
 def _instant(at: datetime | None) -> str | None:

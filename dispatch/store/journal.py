@@ -1,8 +1,8 @@
 """The journal on SQL and in memory.
 
 A row's hash is SHA-256 over `prev_hash|seq|token|document`, `document` being the entry's canonical JSON; a plan stands there by its
-hash and lies in `blobs`. The rows of Seen's prices are written in the same transaction, which also looks at the lease: a leader that
-lost it is fenced off.
+hash and lies in `blobs`. The rows of Seen's prices, calls and awards are written in the same transaction, which also looks at the lease:
+a leader that lost it is fenced off.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from dispatch.entries import Entry, Planned, Seen, canonical_json, entry_from_js
 from dispatch.store import JournalBroken, JournalLost, LedgerUnavailable
 from dispatch.store.lease import LEADER
 from dispatch.store.prices import write_price_rows
+from dispatch.store.signal_rows import write_signal_rows
 from dispatch.store.tables import blobs, journal, lease, reading, writing
 from markets.grid import utc
 
@@ -101,6 +102,7 @@ class SqlJournal:
         connection.execute(insert(journal), {**row, "hash": row_hash(prev, seq, token, document)})
         if isinstance(entry, Seen):
             write_price_rows(connection, seq, entry.facts)
+            write_signal_rows(connection, seq, entry.facts)
         return int(seq)
 
     def read(self, after: int = 0) -> Iterator[tuple[int, Entry]]:

@@ -31,7 +31,7 @@ from dispatch.store import LedgerUnavailable
 from dispatch.store.dialect import sqlite_engine
 from markets.grid import utc
 
-REVISION = "0004"
+REVISION = "0005"
 
 
 class Instant(TypeDecorator[datetime]):
@@ -146,6 +146,19 @@ reserve_prices = _vintages(
 )
 hashprices = _vintages("hashprices", "usd_per_ph_day", Column("basis", Text, nullable=False))
 
+# The calls and awards of Seen, each as JSON; `name` is a call's id, an award's contract.
+signals = Table(
+    "signals",
+    ledger,
+    Column("seq", Integer, primary_key=True, autoincrement=False),
+    Column("nth", Integer, primary_key=True, autoincrement=False),
+    Column("kind", String(16), nullable=False),
+    Column("name", String(255), nullable=False),
+    Column("document", Text, nullable=False),
+    Index("signals_by_seq", "kind", "seq"),
+    Index("signals_by_name", "kind", "name", "seq"),
+)
+
 statements = Table(
     "statements",
     ledger,
@@ -200,7 +213,7 @@ snapshots = Table(
     Column("packed", LargeBinary, nullable=False),
 )
 
-APPEND_ONLY = ("journal", "blobs", "prices", "reserve_prices", "hashprices", "statements", "received", "meter_readings")
+APPEND_ONLY = ("journal", "blobs", "prices", "reserve_prices", "hashprices", "signals", "statements", "received", "meter_readings")
 
 
 def ledger_file(data_dir: Path) -> Path:

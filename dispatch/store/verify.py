@@ -1,4 +1,5 @@
-"""Verifies the ledger: the journal's hash chain, the hashes of plans, the price tables, and the journal heads that statements name."""
+"""Verifies the ledger: the journal's hash chain, the hashes of plans, the tables made from its rows, and the journal heads that
+statements name."""
 
 from __future__ import annotations
 
@@ -17,14 +18,15 @@ from dispatch.store import JournalBroken, LedgerUnavailable
 from dispatch.store.dialect import utf8
 from dispatch.store.journal import row_hash
 from dispatch.store.prices import price_rows
-from dispatch.store.tables import blobs, hashprices, instant_text, journal, prices, reading, reserve_prices, statements
+from dispatch.store.signal_rows import signal_rows
+from dispatch.store.tables import blobs, hashprices, instant_text, journal, prices, reading, reserve_prices, signals, statements
 from markets.facts import Fact
 from markets.grid import parse_instant
 from optimizer.domain.money import Finding
 
 BATCH = 5000
-PROJECTED = (prices, reserve_prices, hashprices)
-_PROJECTED_FACTS = ("Price", "ReservePrice", "HashPrice")
+PROJECTED = (prices, reserve_prices, hashprices, signals)
+_PROJECTED_FACTS = ("Price", "ReservePrice", "HashPrice", "Call", "Award")
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +107,7 @@ def _chain(connection: Connection) -> Iterator[tuple[int, str, str, dict[str, An
 
 
 class _Projection:
-    """Compares the price tables with the journal, row by row."""
+    """Compares the tables of prices, calls and awards with the journal, row by row."""
 
     def __init__(self, connection: Connection) -> None:
         self._rows = {
@@ -114,7 +116,8 @@ class _Projection:
         }
 
     def compare(self, seq: int, seen: dict[str, Any]) -> Iterator[Finding]:
-        for table, expected in price_rows(seq, _priced(seen)):
+        facts = _projected(seen)
+        for table, expected in (*price_rows(seq, facts), *((signals, row) for row in signal_rows(seq, facts))):
             try:
                 found = next(self._rows[table], None) if table in self._rows else expected
             except (SQLAlchemyError, LedgerUnavailable, UnicodeDecodeError) as fault:
@@ -133,7 +136,7 @@ class _Projection:
                 yield Finding("projection", f"{table.name}: a row behind the last cannot be read: {fault}")
 
 
-def _priced(seen: dict[str, Any]) -> list[Fact]:
+def _projected(seen: dict[str, Any]) -> list[Fact]:
     """The facts in their places; those that are not projected stand as a fact of no table."""
     blank = Fact(source="", known_at=parse_instant(seen["at"]))
     return [fact_from_json(f) if f["fact"] in _PROJECTED_FACTS else blank for f in seen["facts"]]

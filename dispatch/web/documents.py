@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, TypedDict
 
@@ -190,27 +190,35 @@ def fleet_document(view: LiveView) -> dict[str, Any]:
 
 def obligations_document(view: LiveView, now: datetime) -> list[dict[str, Any]]:
     """Every obligation with its own figures and the calls in force under it."""
-    calls = calls_document(view, now)
+    calls = calls_document(view, now, shown=(IN_FORCE,))
     return [
         {
             "name": o.name,
             "type": o.type,
             "figures": o.options(),
             "groups": list(o.scope.names(view.state.site)),
-            "calls": [c["id"] for c in calls if c["obligation"] == o.name and c["status"] == IN_FORCE],
+            "calls": [c["id"] for c in calls if c["obligation"] == o.name],
         }
         for o in view.state.setup.book
     ]
 
 
-def calls_document(view: LiveView, now: datetime) -> list[dict[str, Any]]:
-    """Every version of every call received, newest first, with its status."""
-    facts = [c for _, c in list(view.calls.values())]
+def calls_document(
+    view: LiveView, now: datetime, received: Iterable[tuple[int, Call]] = (), shown: Container[str] | None = None
+) -> list[dict[str, Any]]:
+    """Every version of the calls of the live view and of those `received` earlier, newest first, with its status; those of a status that is
+    `shown`, all when None."""
+    found = {(call.id, call.version): (seq, call) for seq, call in (*received, *view.calls.values())}
+    facts = [call for _, call in found.values()]
     in_force = {c.id: c for name in {c.obligation for c in facts} for c in calls_in_force(facts, name)}
-    newest = {c.id: max(x.version for x in facts if x.id == c.id) for c in facts}
+    newest: dict[str, int] = {}
+    for call in facts:
+        newest[call.id] = max(call.version, newest.get(call.id, 0))
+    rows = [(seq, call, _status(call, in_force.get(call.id), newest[call.id], now)) for seq, call in found.values()]
     return [
-        {**call_document(call), "seq": seq, "status": _status(call, in_force.get(call.id), newest[call.id], now)}
-        for seq, call in sorted(view.calls.values(), key=lambda x: -x[0])
+        {**call_document(call), "seq": seq, "status": status}
+        for seq, call, status in sorted(rows, key=lambda row: -row[0])
+        if shown is None or status in shown
     ]
 
 
@@ -240,5 +248,5 @@ def awards_document(awards: Sequence[tuple[int, Award]]) -> list[dict[str, Any]]
             "source": a.source,
             "known_at": iso(a.known_at),
         }
-        for seq, a in reversed(awards)
+        for seq, a in awards
     ]

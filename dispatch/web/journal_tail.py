@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from json import loads
 from pathlib import Path
 from typing import Any
@@ -19,8 +19,10 @@ from dispatch.store import LedgerUnavailable, lease
 from dispatch.store.inbox import Inbox
 from dispatch.store.journal import SqlJournal
 from dispatch.store.keys import ApiKeys
+from dispatch.store.signal_rows import signals_received
 from dispatch.store.tables import open_ledger, reading, statements
 from dispatch.web.live_view import LiveView
+from markets.facts import Award, Call
 
 log = structlog.get_logger()
 
@@ -30,12 +32,13 @@ CHUNK = 250
 
 @dataclass(frozen=True, slots=True)
 class Ledger:
-    """One data folder's ledger, opened."""
+    """One data folder's ledger, opened. `figures` are those of the statements read so far, by date, market, version and hash."""
 
     engine: Engine
     journal: SqlJournal
     inbox: Inbox
     keys: ApiKeys
+    figures: dict[tuple[Any, ...], dict[str, Any]] = field(default_factory=dict)
 
     @classmethod
     def open(cls, data_dir: Path) -> Ledger:
@@ -48,14 +51,26 @@ class Ledger:
         found = lease.holder(self.engine)
         return {"owner": found.owner, "token": found.token} if found and found.left_s > 0 else None
 
-    def settlements(self) -> list[dict[str, Any]]:
-        """Every version of every day's statement, newest day first, without its lines. Raises LedgerUnavailable."""
+    def calls(self, limit: int, id_: str | None = None) -> list[tuple[int, Call]]:
+        """The newest versions of calls, of one id when given, newest first, each with its journal row. Raises LedgerUnavailable."""
+        return signals_received(self.engine, Call, id_, limit)
+
+    def awards(self, limit: int) -> list[tuple[int, Award]]:
+        """The newest awards, newest first, each with its journal row. Raises LedgerUnavailable."""
+        return signals_received(self.engine, Award, limit=limit)
+
+    def settlements(self, limit: int = 10_000) -> list[dict[str, Any]]:
+        """The newest versions of days' statements, newest day first, without their lines. A version never changes: it is parsed once.
+        Raises LedgerUnavailable."""
         t = statements.c
+        keys = select(t.date, t.market, t.version, t.sha256).order_by(t.date.desc(), t.version.desc()).limit(limit)
         with reading(self.engine) as connection:
-            rows = connection.execute(
-                select(t.date, t.market, t.version, t.document, t.sha256).order_by(t.date.desc(), t.version.desc())
-            ).all()
-        return [{"date": r.date, "market": r.market, "version": r.version, "sha256": r.sha256, **_figures(loads(r.document))} for r in rows]
+            rows = [tuple(row) for row in connection.execute(keys)]
+            for key in rows:
+                if key not in self.figures:
+                    one = (t.date == key[0]) & (t.market == key[1]) & (t.version == key[2])
+                    self.figures[key] = _figures(loads(connection.execute(select(t.document).where(one)).scalar_one()))
+        return [{"date": key[0], "market": key[1], "version": key[2], "sha256": key[3], **self.figures[key]} for key in rows]
 
     def settlement(self, date: str, version: int | None) -> Mapping[str, Any] | None:
         """A day's statement: the given version, or the newest when `version` is None. Raises LedgerUnavailable."""

@@ -1,4 +1,4 @@
-"""The live view: the journal folded into the control loop's own State, with recent loads, calls, awards and activity beside it."""
+"""The live view: the journal folded into the control loop's own State, with recent loads, calls and activity beside it."""
 
 from __future__ import annotations
 
@@ -49,11 +49,10 @@ class LiveView:
         self.ticks: deque[TickLoad] = deque(maxlen=KEEP_TICKS)
         self.activity: deque[Activity] = deque(maxlen=KEEP_ACTIVITY)
         self.calls: dict[tuple[str, int], tuple[int, Call]] = {}
-        self.awards: list[tuple[int, Award]] = []
 
     def to_json(self) -> dict[str, Any]:
         """The whole view as JSON values, for a snapshot."""
-        beside = {name: value_to_json(list(getattr(self, name))) for name in ("ticks", "activity", "awards")}
+        beside = {name: value_to_json(list(getattr(self, name))) for name in ("ticks", "activity")}
         return {"state": state_to_json(self.state), **beside, "calls": value_to_json(list(self.calls.values()))}
 
     @classmethod
@@ -62,7 +61,6 @@ class LiveView:
         view = cls(state_from_json(document["state"], blank))
         view.ticks.extend(value_from_json(document["ticks"]))
         view.activity.extend(value_from_json(document["activity"]))
-        view.awards.extend(value_from_json(document["awards"]))
         view.calls = {(call.id, call.version): (seq, call) for seq, call in value_from_json(document["calls"])}
         return view
 
@@ -78,8 +76,9 @@ class LiveView:
         for fact in seen.facts:
             if isinstance(fact, Call):
                 self.calls.setdefault((fact.id, fact.version), (seq, fact))
-            elif isinstance(fact, Award):
-                self.awards.append((seq, fact))
+        if len(self.calls) > len(self.state.calls):  # those that ended long ago are looked up in the ledger
+            kept = {(call.id, call.version) for call in self.state.calls}
+            self.calls = {key: value for key, value in self.calls.items() if key in kept}
         groups = self.state.metered_mw()
         plan = self.state.plan
         interval = planned_interval(plan, seen.at) if plan else None

@@ -10,16 +10,20 @@ from fastapi import APIRouter, Path, Query
 from fastapi.responses import FileResponse, JSONResponse, Response
 
 from dispatch.entries import entry_to_json
-from dispatch.evidence.event_packet import event_document
+from dispatch.evidence.event_packet import MARGIN, event_document, event_end
+from dispatch.evidence.loads_seen import loads_seen
 from dispatch.signals.documents import Instant
 from dispatch.web import documents
 from dispatch.web.chart import chart_document
 from dispatch.web.context import ApiContext, Context
 from dispatch.web.errors import Refusal, responses
 from dispatch.web.metrics import metrics_text
+from markets.facts import Call
 
 Doc = dict[str, Any]
 Seq = Annotated[int, Query(ge=0, le=2**62)]
+ROWS_BEFORE = 300  # of an event: about a day, for the temperature known when it began
+Newest = Annotated[int, Query(ge=1, le=10_000, description="At most so many, the newest")]
 ID_PATTERN = r"^[^\x00-\x1f\x7f/]{1,200}$"
 
 router = APIRouter(prefix="/api/v1", tags=["read"], responses=responses(401, 403, 405, 422, 500, 503))
@@ -60,14 +64,16 @@ def get_obligations(context: Context) -> Doc:
     return {"obligations": documents.obligations_document(context.view, context.now())}
 
 
-@router.get("/calls", summary="Calls received, every version, and those still waiting in the inbox")
-def get_calls(context: Context) -> Doc:
-    return {"calls": documents.calls_document(context.view, context.now()), "waiting": _waiting(context, "call")}
+@router.get("/calls", summary="The newest calls received, every version, and those still waiting in the inbox")
+def get_calls(context: Context, limit: Newest = 1000) -> Doc:
+    received = context.ledger.calls(limit)
+    return {"calls": documents.calls_document(context.view, context.now(), received)[:limit], "waiting": _waiting(context, "call")}
 
 
-@router.get("/awards", summary="Awards received")
-def get_awards(context: Context) -> Doc:
-    return {"awards": documents.awards_document(context.view.awards), "waiting": _waiting(context, "award")}
+@router.get("/awards", summary="The newest awards received, and those still waiting in the inbox")
+def get_awards(context: Context, limit: Newest = 1000) -> Doc:
+    received = context.ledger.awards(limit)
+    return {"awards": documents.awards_document(received), "waiting": _waiting(context, "award")}
 
 
 @router.get("/holds", summary="Holds in force: orders that an operator gave")
@@ -108,12 +114,18 @@ def get_chart(context: Context) -> Doc:
 
 @router.get("/events/{id}", summary="The event packet of a call: signal, decisions, orders, read-backs and load", responses=responses(404))
 def get_event(context: Context, id: Annotated[str, Path(pattern=ID_PATTERN)]) -> Doc:
-    rows = sorted((seq, call) for (name, _), (seq, call) in list(context.view.calls.items()) if name == id)
+    first: dict[int, tuple[int, Call]] = {}
+    for seq, call in reversed(context.ledger.calls(10_000, id)):
+        first.setdefault(call.version, (seq, call))
+    rows = list(first.values())
     if not rows:
         raise Refusal(404, f"No call {id!r} was received")
-    entries = ((n, entry_to_json(e)) for n, e in context.ledger.journal.read(rows[0][0] - 1))
-    loads = [(tick.at, tick.groups) for tick in list(context.view.ticks)]
-    return event_document(id, [call for _, call in rows], entries, context.view.state, loads, context.now())
+    versions, state, first_seq = [call for _, call in rows], context.view.state, rows[0][0]
+    last = event_end(versions, context.now()) + MARGIN
+    read = context.ledger.journal.read(max(0, first_seq - ROWS_BEFORE))
+    entries = list(itertools.takewhile(lambda row: row[0] < first_seq or row[1].at <= last, read))
+    documents_of = ((n, entry_to_json(e)) for n, e in entries if n >= first_seq)
+    return event_document(id, versions, documents_of, state, loads_seen((e for _, e in entries), state.site), context.now())
 
 
 @router.get("/settlements", summary="Every version of every settled day")

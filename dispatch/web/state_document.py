@@ -112,7 +112,7 @@ def state_document(view: LiveView, now: datetime, leader: Mapping[str, Any] | No
         "hashrate_ph": sum(g.hashrate_ph for g in state.fleet.values()),
         "groups": {n: {"load_mw": loads[n], "target_mw": target.get(n)} for n in loads},
         "holds": [hold_document(h) for h in state.holds.values()],
-        "calls": [c for c in calls_document(view, now) if c["status"] in (IN_FORCE, UPCOMING)],
+        "calls": calls_document(view, now, shown=(IN_FORCE, UPCOMING)),
         "price_basis": state.price_basis,
         "price_basis_reason": state.price_basis_reason,
         "alerts": [{"source": source, "message": message} for source, message in state.alerts.items()],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from datetime import datetime
 
 from markets.facts import Call, CallKind
 from markets.grid import Interval
@@ -31,6 +32,13 @@ def calls_in_force(calls: Sequence[Call], obligation: str) -> tuple[Call, ...]:
             order = replace(order, end_at=ends)
         out.append(order)
     return tuple(out)
+
+
+def over_at(versions: Sequence[Call]) -> datetime | None:
+    """When a call ended, from all versions of its id: the end of the one that counts, or the last word on it where none counts any more;
+    None until it is recalled."""
+    in_force = calls_in_force(versions, versions[0].obligation)
+    return in_force[0].end_at if in_force else max(v.known_at for v in versions)
 
 
 def active(call: Call, over: Interval) -> bool:

@@ -20,6 +20,7 @@ PRICE_BASIS_LABELS = {
     "safe-state": "no price known: safe state",
 }
 ROWS = 48
+CALLS, SETTLEMENTS = 30, 31
 HOURS_SHOWN = 6
 
 
@@ -41,9 +42,9 @@ def page_values(context: ApiContext) -> dict[str, Any]:
         "banners": banners(state),
         "clock": clock(market, now),
         "price_basis_label": PRICE_BASIS_LABELS.get(state["price_basis"], state["price_basis"]),
-        "calls": documents.calls_document(view, now)[:30],
+        "calls": documents.calls_document(view, now, context.ledger.calls(CALLS))[:CALLS],
         "activity": [{"at": clock(market, a.at), "kind": a.kind, "text": a.text} for a in list(view.activity)[::-1][:40]],
-        "settlements": context.ledger.settlements()[:31],
+        "settlements": context.ledger.settlements(SETTLEMENTS),
         "groups": [g.name for g in view.state.site.groups],
         "book": [o.name for o in view.state.setup.book],
         "interconnect_mw": view.state.site.interconnect_mw,

@@ -18,9 +18,15 @@ from sqlalchemy import Engine, inspect, select, text
 from sqlalchemy.dialects import postgresql
 
 import dispatch.store.tables as tables
+from dispatch.entries import Seen
 from dispatch.store import LedgerUnavailable, dialect
+from dispatch.store.journal import SqlJournal
 from dispatch.store.rollups import Rollup, read_rollup_matrix, read_rollups, write_rollups
+from dispatch.store.signal_rows import signals_received
+from dispatch.store.verify import verify
+from markets.facts import Award, Call, CallKind
 from markets.grid import Interval
+from tests.dispatch.store.entries import AT, QUARTER, priced
 
 
 def alembic() -> Config:
@@ -60,6 +66,33 @@ def test_roll_ups_of_an_interval_a_row_become_those_of_a_day_and_back(engine: En
     assert kept.energy[0].tolist() == [0, 1_000_000_000_001, 0, 2_000_000_000_002]
     with pytest.raises(ValueError, match="divides the day"):
         write_rollups(engine, [Rollup("a", Interval(start, start + timedelta(minutes=7)), Decimal(0), Decimal(0), 1, 0.0)])
+
+
+def test_calls_and_awards_of_an_older_ledger_are_filled_from_its_journal(engine: Engine, journal: SqlJournal) -> None:
+    call = Call(
+        source="qse", known_at=AT, id="c-1", version=1, obligation="plant", kind=CallKind.DEPLOY, notice_at=AT, start_at=AT, mw_cap=0.5
+    )
+    award = Award(
+        source="qse", known_at=AT, obligation="ancillary", product="ECRS", market="DAM", over=QUARTER, mw=1.0, mcpc_usd_per_mw_h=None
+    )
+    journal.append(priced(1.0))
+    journal.append(Seen(at=AT, facts=(award, *priced(2.0).facts, call)))
+    with tables.reading(engine) as connection:
+        rows = connection.execute(select(tables.signals)).all()
+    assert [(r.seq, r.nth, r.name) for r in rows] == [(2, 0, "ancillary"), (2, 4, "c-1")]
+    for step, revision in ((command.downgrade, "0004"), (command.upgrade, "head")):
+        config = alembic()
+        with tables.writing(engine) as connection:
+            config.attributes["connection"] = connection
+            step(config, revision)
+    with tables.reading(engine) as connection:
+        assert connection.execute(select(tables.signals)).all() == rows
+    assert signals_received(engine, Call, "c-1") == [(2, call)] and signals_received(engine, Award) == [(2, award)]
+    assert verify(engine).findings == ()
+    with tables.writing(engine) as connection:
+        connection.execute(text("DROP TRIGGER signals_no_update"))
+        connection.execute(text("UPDATE signals SET name = 'c-2' WHERE name = 'c-1'"))
+    assert [f.kind for f in verify(engine).findings] == ["projection"]
 
 
 def test_a_ledger_of_a_newer_version_is_refused(tmp_path: Path, engine: Engine) -> None:
