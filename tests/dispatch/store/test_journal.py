@@ -113,6 +113,7 @@ def test_append_only_tables_refuse_changes(engine: Engine, journal: SqlJournal, 
         connection.execute(text("INSERT INTO statements VALUES ('2026-01-01', 'ercot', 1, '{}', '', '2026-01-02T00:00:00.000000Z', '0:')"))
         connection.execute(insert(ledger.tables["received"]), RECEIVED)
         connection.execute(insert(ledger.tables["meter_readings"]), READ)
+        connection.execute(insert(ledger.tables["signals"]), {"seq": 1, "nth": 9, "kind": "Call", "name": "c", "document": "{}"})
     column = ledger.tables[table].c[0]
     for statement in (update(ledger.tables[table]).values({column: column}), delete(ledger.tables[table])):
         with pytest.raises(IntegrityError, match="append-only"), writing(engine) as connection:
