@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 import numpy as np
@@ -12,6 +12,7 @@ from dispatch.decide.group_state import UNREACHABLE, GroupState, sleep_index
 from dispatch.decide.measured_load import modes_in_effect
 from dispatch.decide.memories_now import memories_now
 from dispatch.decide.state import State
+from markets.facts import Call
 from markets.forecasting.ladder import outlook, plan_grid
 from markets.grid import Grid
 from markets.outlook import Outlook, PriceBasis
@@ -62,10 +63,17 @@ def so_far(state: State, at: datetime) -> SoFar:
     return SoFar(
         at=at,
         groups={g.name: _group_now(g, state.fleet[g.name], at) for g in state.site.groups},
-        calls=state.calls,
+        calls=tuple(_past_in_whole_seconds(call, at) for call in state.calls),
         awards=state.awards,
         memory=memories_now(state, at),
     )
+
+
+def _past_in_whole_seconds(call: Call, at: datetime) -> Call:
+    """The call with the edges that lie in the past cut to whole seconds, as the plan's grid is: the grid begins at most a second before
+    `at`, and a call that has ended must not bind its first interval."""
+    past = {name: edge.replace(microsecond=0) for name in ("start_at", "end_at") if (edge := getattr(call, name)) and edge <= at}
+    return replace(call, **past)
 
 
 def _group_now(group: RigGroup, now: GroupState, at: datetime) -> GroupNow:

@@ -56,7 +56,7 @@ def planned(setup: Any, at: datetime, as_of: int, **modes: dict[str, float]) -> 
 def call(at: datetime, **more: Any) -> Call:
     figures = {"mw_cap": 0.1, **more}
     return Call(
-        source="qse", known_at=at, id=figures.pop("id", "c1"), version=1, obligation="plant",
+        source="qse", known_at=at, id=figures.pop("id", "c1"), version=figures.pop("version", 1), obligation="plant",
         kind=CallKind(figures.pop("kind", "deploy")), notice_at=at, start_at=figures.pop("start_at", at), **figures,
     )  # fmt: skip
 

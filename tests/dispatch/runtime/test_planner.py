@@ -7,7 +7,10 @@ import os
 import signal
 from contextlib import suppress
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
+
+import pytest
 
 from dispatch.clock import VirtualClock
 from dispatch.decide.plan_inputs import inputs
@@ -20,11 +23,23 @@ from dispatch.site_file.load import setup_from_document
 from optimizer.lp.arrays import Arrays
 from optimizer.solve import Session
 from optimizer.solve.lexicographic import Solution
-from tests.dispatch.decide.test_decide import look
+from tests.dispatch.decide.test_decide import call, folded, look
 from tests.fakes import NOON, hashprice, prices
 from tests.sites import small
 
 ENOUGH_S = 120.0
+
+
+@pytest.mark.parametrize("fraction_s", [0.0, 0.000001, 0.37, 0.999999])
+def test_a_call_recalled_within_a_second_does_not_bind_the_next_plan(fraction_s: float) -> None:
+    """The plan's grid begins at a whole second, the recall at a fraction of it: the first interval belongs to the plan again."""
+    setup = small()
+    recalled = NOON + timedelta(minutes=7, seconds=fraction_s)
+    facts = (*prices([20.0] * 8, NOON - timedelta(hours=1)), hashprice(45.0, NOON), call(NOON, mw_cap=0.0))
+    state = folded(setup, run_started("replay", setup, NOON, 1), Seen(at=NOON, fleet=look(setup), facts=facts))
+    state = state.after(Seen(at=recalled, facts=(call(recalled, kind="recall", mw_cap=None, version=2),)), 3)
+    plan = make_plan(inputs(state, recalled))
+    assert plan["intervals"][0]["load_mw"] > 0.2
 
 
 def seen() -> tuple[State, list[tuple[int, Any]]]:
