@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
@@ -16,12 +16,13 @@ from dispatch.settlement.plan_differences import cause_rows, has_all_figures, pl
 from markets.outlook import Basis, Outlook
 from markets.series import Series
 from optimizer.domain.actuals import Actuals
-from optimizer.domain.money import ZERO, decimal
+from optimizer.domain.money import ZERO, cents, decimal
 from optimizer.domain.site import GroupNow, SoFar
 from optimizer.planning.plan_json import planned_interval
 from optimizer.planning.result import Plan
 from optimizer.settlement import counterfactuals as strategies
 from optimizer.settlement.counterfactuals import StrategyResult, last_published, perfect_foresight
+from optimizer.settlement.settle import carried_usd
 from optimizer.settlement.variance import foresight_gap_by_cause
 from optimizer.solve.lexicographic import SolveError
 
@@ -38,7 +39,7 @@ GAP_TEXT = {
 class Counterfactuals:
     """The day under other strategies; empty where it cannot be valued, and `notes` say why.
 
-    strategies      by name, each at the day's final prices
+    strategies      by name, each at the day's final prices; beside the day's own bill only their weighed part of a period's charge counts
     foresight_gap   from perfect foresight to what was earned, by cause, adding up exactly
     """
 
@@ -61,8 +62,9 @@ def counterfactuals(measured: MeasuredDay) -> Counterfactuals:
         return Counterfactuals({}, [], [f"Other strategies are not valued: {error}."])
     published = {point: last_published(series, measured.prices.energy_before[point]) for point, series in final.energy.items()}
     values = strategies.counterfactuals(setup.book, best, published)
+    own = carried_usd(setup.book, actuals)
     return Counterfactuals(
-        {name: _value(value) for name, value in values.items()},
+        {name: _value(_beside_the_bill(value, own)) for name, value in values.items()},
         foresight_gap(measured, best),
         ["Other strategies are valued as if every rig were available and started at once."],
     )
@@ -116,6 +118,16 @@ def _modes_at(record: DayRecord, at: datetime) -> dict[str, GroupNow]:
     plans = [plan for since, plan in record.plans if since <= at]
     found = planned_interval(plans[-1], at) if plans else None
     return {name: GroupNow(modes=group["modes"]) for name, group in found["groups"].items()} if found else {}
+
+
+def _beside_the_bill(value: StrategyResult, own: Mapping[str, Decimal]) -> StrategyResult:
+    """A strategy's value as it compares with the day's bill, which owes the charges of a period whole: what the day itself leaves to later
+    hours (`own`) is put back, so that a strategy differs from the bill only by its weighed part."""
+    lines = dict(value.lines)
+    for name, usd in own.items():
+        lines[name] = lines.get(name, ZERO) - cents(usd)
+    net = value.net_usd - sum((cents(usd) for usd in own.values()), ZERO)
+    return replace(value, net_usd=net, lines={name: usd for name, usd in lines.items() if usd or name not in own})
 
 
 def _value(value: StrategyResult) -> StrategyValue:

@@ -14,6 +14,7 @@ import numpy as np
 from markets.outlook import Outlook
 from markets.series import Series
 from optimizer.domain.array_types import Floats
+from optimizer.domain.money import ZERO, cents
 from optimizer.domain.obligation import Obligation
 from optimizer.domain.site import SLEEP, Availability, Mode, RigGroup, Site, SoFar
 from optimizer.lp.breakeven import breakevens_usd_per_mwh
@@ -22,7 +23,7 @@ from optimizer.lp.trajectory import Trajectory, actuals_of, unpack
 from optimizer.planning.merit_walk import Step, follow, load_limits
 from optimizer.planning.plan import plan
 from optimizer.planning.result import Plan
-from optimizer.settlement.settle import settle
+from optimizer.settlement.settle import carried_usd, settle
 from optimizer.solve.lexicographic import SolveError
 
 # ERCOT and MISO publish a real-time interval about two minutes after it ends (docs/rules.md#ercot-prices).
@@ -87,11 +88,13 @@ def model_strike(book: Sequence[Obligation], program: Program, published: Mappin
 
 
 def value_of(book: Sequence[Obligation], program: Program, path: Trajectory) -> StrategyResult:
-    """The bill of a trajectory at the program's prices."""
-    statement = settle(book, actuals_of(program, path))
+    """The bill of a trajectory at the program's prices; charges of a period are weighed as in a plan, by lines CHARGE_TYPE_carried."""
+    actuals = actuals_of(program, path)
+    statement = settle(book, actuals)
+    carried = {name: cents(usd) for name, usd in carried_usd(book, actuals).items()}
     return StrategyResult(
-        net_usd=statement.net_usd,
-        lines={f"{obligation}/{charge}": usd for (obligation, charge), usd in statement.totals.items()},
+        net_usd=statement.net_usd + sum(carried.values(), ZERO),
+        lines={f"{obligation}/{charge}": usd for (obligation, charge), usd in statement.totals.items()} | carried,
         energy_mwh=float((path.load_mw * program.hours).sum()),
         hash_ph_days=float(sum((ph * program.hours / 24.0).sum() for ph in path.hashrate_ph.values())),
         starts=_rigs_started(program, path),

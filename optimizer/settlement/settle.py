@@ -8,8 +8,10 @@ from decimal import Decimal
 from markets import counted
 from optimizer.domain.actuals import Actuals
 from optimizer.domain.billing import bills, with_every_plant, with_settling_contracts
-from optimizer.domain.money import Finding, Statement, UnknownCharge
+from optimizer.domain.money import ZERO, Finding, Statement, UnknownCharge, decimal
 from optimizer.domain.obligation import Obligation
+from optimizer.domain.other_charges import read_in_order
+from optimizer.domain.quantities import ActualQuantities
 
 
 def settle(book: Sequence[Obligation], actuals: Actuals, *, round_each_interval: bool = False) -> Statement:
@@ -27,6 +29,26 @@ def settle(book: Sequence[Obligation], actuals: Actuals, *, round_each_interval:
 def net_usd(book: Sequence[Obligation], actuals: Actuals) -> Decimal:
     """The net of a book over actuals, exact and unrounded."""
     return settle(book, actuals).net_exact_usd
+
+
+def carried_usd(book: Sequence[Obligation], actuals: Actuals) -> dict[str, Decimal]:
+    """By "OBLIGATION/CHARGE_TYPE_carried": what a plan would leave to later hours of charges of a period (a month's demand), exact, with
+    the sign of a line that takes it off (`periods.carried`)."""
+    found: dict[str, Decimal] = {}
+    its = ActualQuantities.of(with_settling_contracts(book, actuals))
+    for obligation, charges in read_in_order(book, its, None, lambda contract, reader: contract.charges(reader)):
+        for charge in charges:
+            if charge.carried is None or not charge.carried.any():
+                continue
+            usd = [q * r * decimal(-share) for q, r, share in zip(charge.quantity, charge.rate, charge.carried, strict=True)]
+            name = f"{obligation.name}/{charge.charge_type}_carried"
+            found[name] = found.get(name, ZERO) + sum((u for u in usd if not u.is_nan()), ZERO)
+    return found
+
+
+def weighed_net_usd(book: Sequence[Obligation], actuals: Actuals) -> Decimal:
+    """The net of a book over actuals with charges of a period weighed as in a plan, exact: what ways of running a day compare by."""
+    return net_usd(book, actuals) + sum(carried_usd(book, actuals).values(), ZERO)
 
 
 def _unknown(unknown: Sequence[UnknownCharge], actuals: Actuals) -> Iterable[Finding]:

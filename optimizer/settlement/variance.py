@@ -20,7 +20,7 @@ from optimizer.domain.money import ZERO, decimal
 from optimizer.domain.obligation import Obligation
 from optimizer.domain.site import SLEEP
 from optimizer.planning.plan_json import GroupDocument, IntervalDocument, PlanDocument
-from optimizer.settlement.settle import net_usd
+from optimizer.settlement.settle import net_usd, weighed_net_usd
 
 # More rigs awake than before by this much is a start.
 STARTED_RIGS = 0.5
@@ -69,7 +69,8 @@ def variance_by_cause(book: Sequence[Obligation], planned: Sequence[PlannedEnerg
 def foresight_gap_by_cause(
     book: Sequence[Obligation], foreseen: Actuals, planned: Sequence[PlannedEnergy | None], actuals: Actuals
 ) -> dict[str, Decimal]:
-    """What was earned less what perfect foresight of prices would have earned, usd, by cause, adding up exactly; usually negative.
+    """What was earned less what perfect foresight of prices would have earned, usd, by cause, adding up exactly; usually negative. Charges
+    of a period are weighed as in a plan.
 
     `foreseen` is `actuals` with the energy and hashing of perfect foresight. Its figures are replaced step by step by what happened: where
     no plan was in force (link and feed); by what the plans in force had planned (forecast); then where a call was in force (obligation),
@@ -81,7 +82,7 @@ def foresight_gap_by_cause(
     stages.append(replace(_as_planned(planned, actuals), energy_price=actuals.energy_price, hashprice=actuals.hashprice))
     for name in ("call", "wake", "device", "data"):
         stages.append(_with_actual(stages[-1], actuals, cause, name))
-    worth = [net_usd(book, foreseen), *(net_usd(book, stage) for stage in stages)]
+    worth = [weighed_net_usd(book, stage) for stage in (foreseen, *stages)]
     without_plan, forecast, called, waking, device, unread = (after - before for before, after in zip(worth, worth[1:], strict=False))
     return dict(zip(FORESIGHT_GAP_CAUSES, (forecast, called, device, waking, without_plan + unread), strict=True))
 

@@ -15,6 +15,13 @@ from markets.grid import Grid, Interval
 from tests.dispatch.settlement.fixtures import HandMadeDay
 
 ON = date(2026, 8, 20)
+DEMAND = """
+[[obligations]]
+type = "transmission"
+name = "demand"
+method = "ncp"
+usd_per_kw_year = 120.0
+"""
 FOUR_CP = """
 [[obligations]]
 type = "transmission"
@@ -70,6 +77,20 @@ def test_perfect_foresight_knows_the_peak(peaky: HandMadeDay) -> None:
     others = peaky.settle()["counterfactuals"]
     assert Decimal(others["perfect_foresight"]["lines"].get("transmission/coincident_peak", "0")) > -1  # standby draws
     assert Decimal(others["always_on"]["lines"]["transmission/coincident_peak"]) == Decimal("-813.75")
+
+
+def test_strategies_differ_from_the_bill_by_their_weighed_part_of_the_months_demand(tmp_path: Path) -> None:
+    """The site runs all day like always-on: both owe the month's demand whole. Foresight would have saved only this day's part of it."""
+    site_day = HandMadeDay.of(tmp_path / "demand", ON, extra=DEMAND)
+    site_day.prices(lambda n: 30.0)
+    site_day.run_all()
+    site_day.seen()
+    day = site_day.settle()
+    always, best = (day["counterfactuals"][name] for name in ("always_on", "perfect_foresight"))
+    assert Decimal(always["net_usd"]) == Decimal(day["net_usd"]) and "demand/demand_carried" not in always["lines"]
+    gap = sum(Decimal(row["exact_usd"]) for row in day["foresight_gap"])
+    assert abs(Decimal(best["net_usd"]) + gap - Decimal(day["net_usd"])) < Decimal("0.05")
+    assert Decimal(best["net_usd"]) >= Decimal(day["net_usd"])
 
 
 def test_a_bill_remembers_the_month_before_the_day(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from optimizer.obligations.block import Block, SellBack
 from optimizer.obligations.hashing import Hashing
 from optimizer.obligations.plant import Plant
 from optimizer.obligations.power import Power
+from optimizer.obligations.transmission import Transmission
 from optimizer.planning.explain import reasons
 from optimizer.planning.plan import plan
 from optimizer.planning.plan_json import plan_to_json
@@ -225,6 +226,19 @@ def test_every_strategy_is_valued():
     lines = found["one_strike"].lines
     assert sum(lines.values()) == found["one_strike"].net_usd
     assert {"hashing/hash_revenue", "power/energy"} <= set(lines)
+
+
+def test_strategies_weigh_charges_of_a_period_as_plans_do():
+    """The bill charges a month's demand whole. Beside each other strategies bear only this day's part, so that none beats foresight."""
+    where, price = three_models(), [30.0] * 40 + [104.0] * 16 + [30.0] * 40
+    book = (*BOOK, Transmission(name="demand", method="ncp", usd_per_kw_year=60.0))
+    final = outlook(price)
+    best = perfect_foresight(where, book, final, so_far())
+    found = counterfactuals(book, best, {POINT: last_published(final.energy[POINT])})
+    usd = {name: value.net_usd for name, value in found.items()}
+    assert float(usd["perfect_foresight"]) == pytest.approx(best.objective_usd, abs=0.05)
+    assert usd["perfect_foresight"] == max(usd.values()) > 0
+    assert all(value.lines["demand/demand_carried"] > 0 and sum(value.lines.values()) == value.net_usd for value in found.values())
 
 
 def test_a_strike_uses_only_published_prices():
