@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from dispatch import ConfigError
+from dispatch.rigs.wire import OF_MAKE
 from dispatch.site_file import market_rules, plugins, rig_catalogue
 from dispatch.site_file.defaults import default_file
 from dispatch.site_file.errors import keys_of
@@ -13,6 +14,7 @@ from dispatch.site_file.load import SITE_FILE_SECTIONS
 from dispatch.site_file.setup import ApiSettings
 from markets.grid import Market
 from optimizer.domain.site import Hall, Meter, Overhead, RigGroup, Scope, Site
+from tests.docs.pages import DOCS, blocks
 
 PAGE = (Path(__file__).parents[3] / "docs" / "reference" / "site-file.md").read_text("utf-8")
 TABLES = [Site, Meter, Hall, Overhead, RigGroup, Scope, ApiSettings]
@@ -106,3 +108,11 @@ def test_every_figure_of_the_rig_catalogue_has_a_source() -> None:
         watts = [m.watts for m in model.modes]
         assert model.modes[0].name == "sleep" and watts == sorted(watts), name
         assert model.modes[0].watts == model.standby_watts, name
+
+
+def test_the_how_to_page_writes_a_rig_model_that_the_catalogue_takes(tmp_path: Path) -> None:
+    (block,) = [body for kind, body in blocks(DOCS / "how-to" / "add-a-rig-model.md") if kind == "toml"]
+    (tmp_path / "rigs.toml").write_text(block)
+    ((name, model),) = rig_catalogue.read_rig_catalogue(tmp_path / "rigs.toml").models.items()
+    assert model.make in OF_MAKE and name.startswith(model.make)
+    assert {m.name for m in model.modes if m.name != "sleep"} | {"standby_watts", "wake_min"} == set(model.figures)
