@@ -10,7 +10,7 @@ from typing import cast
 from sqlalchemy import Engine, func, select
 
 from dispatch.entries import Done, Entry, Hold, Planned, PriceBasisChanged, RunStarted, Seen
-from dispatch.settlement.signals import NOTICE, signals_seen, span_of
+from dispatch.settlement.signals import LATE, NOTICE, signals_seen, span_of
 from dispatch.store.journal import SqlJournal
 from dispatch.store.tables import journal, reading
 from markets.facts import Award, Call, Fact, HashEconomics, MeasuredGeneration, Temperature
@@ -20,8 +20,6 @@ from optimizer.planning.plan_json import PlanDocument
 # A plan of the day before is in force at midnight. The economics of the day's second UTC day are published a day after it has ended.
 LOOK_BACK = timedelta(hours=12)
 LOOK_AHEAD = timedelta(hours=60)
-# Calls and awards of a day may come until the market's last settlement of it, and then settle it again.
-LATE = timedelta(days=180)
 
 
 # Each plan with the instant from which it is in force, in order of time; it holds until the next.

@@ -13,13 +13,15 @@ from sqlalchemy import Engine
 
 from dispatch.settlement.day_awards import day_awards
 from dispatch.settlement.generation import generation_in_rollups
+from dispatch.settlement.kept_memories import keep, made_from_now, newest_kept
 from dispatch.settlement.metering import metered_load
 from dispatch.settlement.prices import NAN, all_reserve_prices, energy_prices, hashprices
 from dispatch.settlement.rollups import load_by_cohort, not_kept
-from dispatch.settlement.run_hours import run_positions, run_stretches
-from dispatch.settlement.signals import NOTICE, signals_seen
+from dispatch.settlement.run_hours import last_observed_at, run_positions, run_stretches
+from dispatch.settlement.signals import LATE, NOTICE, signals_seen
 from dispatch.site_file.setup import Setup
 from dispatch.store.rollups import read_rollups, write_rollups
+from dispatch.store.settled_memories import KEPT
 from dispatch.store.telemetry import Telemetry
 from markets.facts import Award, Call, HashEconomics, Temperature
 from markets.grid import Grid, Interval, OperatingDay
@@ -48,25 +50,46 @@ class _Before:
 
 def memories_before(engine: Engine, telemetry: Telemetry, setup: Setup, until: datetime, known_at: datetime | None) -> dict[str, Memory]:
     """By contract name, of the contracts that remember days: the hours that were run before `until`, which begins a settlement interval,
-    with what was known at `known_at` (None: now). Roll-ups that the ledger lacks are made from telemetry and kept. Raises
+    with what was known at `known_at` (None: now). With what is known now it goes on from the newest memory that the ledger keeps and
+    nothing has changed, and keeps those of the days it reads. Roll-ups that the ledger lacks are made from telemetry and kept. Raises
     LedgerUnavailable, JournalBroken."""
     days = _operating_days(setup, until, max((o.memory_days() for o in setup.book), default=0))
     if not days:
         return {}
+    remembered = Interval(days[0].start, until)
+    made_from = made_from_now(engine, setup) if known_at is None else None
+    kept = newest_kept(engine, setup, remembered, made_from.outside) if made_from else None
+    memory, days = (dict(kept.by_contract), [d for d in days if d.start >= kept.until]) if kept else ({}, days)
+    if not days:
+        return memory
     stretches = run_stretches(engine, Interval(days[0].start, until))
     run = [(day, mask) for day in days if (mask := run_positions(stretches, _grid(setup, day))).any()]
     if not run:
-        return {}
-    span = Interval(run[0][0].start - NOTICE, until)
-    read = _Before(
-        engine, telemetry, setup,
-        signals_seen(engine, Temperature, span, known_at), signals_seen(engine, HashEconomics, span, known_at),
-        signals_seen(engine, Call, span, known_at), signals_seen(engine, Award, span, known_at), known_at,
-    )  # fmt: skip
-    memory: dict[str, Memory] = {}
+        return memory
+    read = _read_before(engine, telemetry, setup, Interval(run[0][0].start, until), remembered, known_at)
+    observed_at = last_observed_at(engine)
     for day, was_run in run:
         memory = remember(setup.book, memory, _actuals(read, day, was_run))
+        if made_from and observed_at and day.end > until - KEPT and _is_over(setup, day, observed_at):
+            keep(engine, made_from, day.end, memory)
     return memory
+
+
+def _read_before(
+    engine: Engine, telemetry: Telemetry, setup: Setup, over: Interval, remembered: Interval, known_at: datetime | None
+) -> _Before:
+    """What the days of a span are read with. A call or an award of them may have come as early as contracts remember, or late."""
+    near, ever = Interval(over.start - NOTICE, over.end), Interval(remembered.start - NOTICE, over.end + LATE)
+    return _Before(
+        engine, telemetry, setup,
+        signals_seen(engine, Temperature, near, known_at), signals_seen(engine, HashEconomics, near, known_at),
+        signals_seen(engine, Call, ever, known_at), signals_seen(engine, Award, ever, known_at), known_at,
+    )  # fmt: skip
+
+
+def _is_over(setup: Setup, day: Interval, observed_at: datetime) -> bool:
+    """Whether a span is a complete operating day and the journal goes on after it, so that no more of it is run."""
+    return observed_at >= day.end and OperatingDay.of(setup.site.market, day.start).over == day
 
 
 def memories_at_start(engine: Engine, telemetry: Telemetry, setup: Setup, at: datetime) -> dict[str, Memory]:

@@ -154,6 +154,11 @@ def _archived(setup: Setup, point: str, market: PriceMarket, grid: Grid, known_a
     return [f for f in facts if known_at is None or f.known_at <= known_at]
 
 
+def archive_folders(setup: Setup) -> list[Path]:
+    """The archives that prices and hash economics of settled days may come from."""
+    return list(dict.fromkeys(folder for folder in (_archive(setup), _hash_archive(setup)) if folder is not None))
+
+
 def _archive(setup: Setup) -> Path | None:
     folder = setup.resolve(setup.prices.path) if isinstance(setup.prices, ArchivePrices) else None
     return folder if folder is not None and folder.is_dir() else None

@@ -6,7 +6,7 @@ from datetime import datetime
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import Engine, select
+from sqlalchemy import Engine, func, select
 
 from dispatch.decide.contract_memory import UNSEEN_AT_MOST
 from dispatch.store.tables import journal, reading
@@ -47,6 +47,12 @@ def first_run_at(engine: Engine) -> datetime | None:
     """When the site was first run; None when it never was. Raises LedgerUnavailable."""
     with reading(engine) as connection:
         return connection.execute(select(journal.c.at).order_by(journal.c.seq).limit(1)).scalar()
+
+
+def last_observed_at(engine: Engine) -> datetime | None:
+    """When the site was last observed; None when it never was. Raises LedgerUnavailable."""
+    with reading(engine) as connection:
+        return connection.execute(select(func.max(journal.c.at)).where(journal.c.kind == SEEN)).scalar()
 
 
 def run_positions(stretches: tuple[Interval, ...], grid: Grid) -> NDArray[np.bool_]:

@@ -106,3 +106,12 @@ def intervals_repriced_since(engine: Engine, seq: int, before: datetime) -> list
     wanted = [select(t.c.start).where(t.c.seq > seq, t.c.start < before).distinct() for t in (prices, reserve_prices)]
     with reading(engine) as connection:
         return sorted({start for query in wanted for start in connection.execute(query).scalars()})
+
+
+def first_repriced_since(engine: Engine, seq: int, before: datetime) -> datetime | None:
+    """The start of the first interval before an instant whose price, of energy, reserve or hashing, was learned after journal row `seq`;
+    None when there is none. Raises LedgerUnavailable."""
+    wanted = [select(func.min(t.c.start)).where(t.c.seq > seq, t.c.start < before) for t in (prices, reserve_prices, hashprices)]
+    with reading(engine) as connection:
+        found = [connection.execute(query).scalar() for query in wanted]
+    return min((start for start in found if start is not None), default=None)

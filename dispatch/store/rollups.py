@@ -24,9 +24,9 @@ from typing import Any
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
-from sqlalchemy import Engine, insert, select, update
+from sqlalchemy import Engine, delete, insert, select, update
 
-from dispatch.store.tables import reading, rollup_days, writing
+from dispatch.store.tables import reading, rollup_days, settled_memories, writing
 from markets.grid import Interval
 
 HOLD_S = 86400.0
@@ -176,25 +176,28 @@ class _Day:
 
 
 def write_rollups(engine: Engine, rows: Iterable[Rollup]) -> int:
-    """Keep roll-ups; those that differ replace the kept ones. Returns how many changed. A step divides the day and lies on
-    a multiple of itself (UTC), else ValueError. Raises LedgerUnavailable."""
+    """Keep roll-ups; those that differ replace the kept ones, and what contracts remember of the time since is made again. Returns how many
+    changed. A step divides the day and lies on a multiple of itself (UTC), else ValueError. Raises LedgerUnavailable."""
     by_day: dict[tuple[str, datetime, int], list[tuple[int, Rollup]]] = {}
     for row in rows:
         day, step_s, step = _place(row.over)
         by_day.setdefault((row.group, day, step_s), []).append((step, row))
-    changed = 0
+    changed: list[Rollup] = []
     with writing(engine) as connection:
         for (group, day, step_s), placed in by_day.items():
             here = (rollup_days.c.group == group, rollup_days.c.day == day, rollup_days.c.step_s == step_s)
             stood = connection.execute(select(rollup_days).where(*here)).one_or_none()
             kept = _Day.empty(DAY_S // step_s) if stood is None else _Day.of(stood)
-            new = sum(kept.put(step, row) for step, row in placed)
+            new = [row for step, row in placed if kept.put(step, row)]
             changed += new
             if stood is None and new:
                 connection.execute(insert(rollup_days), {"group": group, "day": day, "step_s": step_s, **kept.packed()})
             elif new:
                 connection.execute(update(rollup_days).where(*here), kept.packed())
-    return changed
+        if changed:
+            since = min(row.over.start for row in changed)
+            connection.execute(delete(settled_memories).where(settled_memories.c.until > since))
+    return len(changed)
 
 
 def read_rollup_matrix(engine: Engine, over: Interval, step_min: int, groups: Sequence[str]) -> RollupMatrix:

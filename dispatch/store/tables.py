@@ -31,7 +31,7 @@ from dispatch.store import LedgerUnavailable
 from dispatch.store.dialect import sqlite_engine
 from markets.grid import utc
 
-REVISION = "0005"
+REVISION = "0006"
 
 
 class Instant(TypeDecorator[datetime]):
@@ -209,6 +209,18 @@ snapshots = Table(
     Column("seq", Integer, primary_key=True, autoincrement=False),
     Column("hash", String(64), nullable=False),
     Column("schema", String(64), nullable=False),
+    Column("sha256", String(64), nullable=False),
+    Column("packed", LargeBinary, nullable=False),
+)
+
+# What contracts remember at the end of an operating day, with the newest rows it was made from (settled_memories.py says how).
+settled_memories = Table(
+    "settled_memories",
+    ledger,
+    Column("outside", String(64), primary_key=True),
+    Column("until", Instant, primary_key=True),
+    Column("seq", Integer, nullable=False),
+    Column("received", Integer, nullable=False),
     Column("sha256", String(64), nullable=False),
     Column("packed", LargeBinary, nullable=False),
 )
