@@ -94,6 +94,18 @@ class GroupSeen:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class GeneratorSeen:
+    """A generator as it was read: its state (dispatch.meters.generator.GeneratorState) and since when, what it makes (None where not read),
+    what it was last ordered, and until when one that failed is not started."""
+
+    state: str
+    since: datetime | None = None
+    mw: float | None = None
+    wanted: bool | None = None
+    out_until: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Hold:
     """A person's order that stays in force until it is released or `until`: a group, or the whole site when `group` is None, draws at most
     `mw_cap` MW or is in `mode`. `by` names the person."""
@@ -118,6 +130,7 @@ class Seen(Entry):
     alerts         what is wrong, in words, by source
     sources_asked  the sources that were asked; one of them without an alert answered
     meters         measured MW by meter, of the meters whose reading is not stale
+    generators     by contract, the generators that are switched and metered
     """
 
     facts: tuple[Fact, ...] = ()
@@ -127,6 +140,7 @@ class Seen(Entry):
     alerts: Mapping[str, str] = field(default_factory=dict)
     sources_asked: tuple[str, ...] = ()
     meters: Mapping[MeterId, float] = field(default_factory=dict)
+    generators: Mapping[str, GeneratorSeen] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -173,6 +187,7 @@ class Commanded(Entry):
     shortfall_mw  by promise, the MW it will be missed by after everything that can be moved
     fans          halls whose pumps and fans must run before rigs are woken there
     contract_failures  by contract that raised, the error; those of others hold
+    generators    by contract, whether its generator is to run by the plan in force; of those that are switched
     """
 
     round: int
@@ -183,6 +198,7 @@ class Commanded(Entry):
     shortfall_mw: Mapping[str, float] = field(default_factory=dict)
     fans: tuple[str, ...] = ()
     contract_failures: Mapping[str, str] = field(default_factory=dict)
+    generators: Mapping[str, bool] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,8 +13,10 @@ from dispatch.decide.reconcile import reconcile
 from dispatch.decide.reflex import Wanted, wanted
 from dispatch.decide.state import State
 from dispatch.entries import Commanded, Order, pack
+from optimizer.domain.generator import DUST_MW
 from optimizer.domain.isolation import PluginFailures
 from optimizer.domain.site import RigGroup
+from optimizer.planning.plan_json import planned_generation
 
 # Seconds of the world's clock an order may take; a reading within them shows its outcome. Ticks are longer.
 DEADLINE_S = 60.0
@@ -40,9 +42,21 @@ def decide(state: State, at: datetime, round_: int) -> Commanded | None:
         reasons=want.reasons,
         shortfall_mw=want.short,
         fans=limits.fans(moves),
+        generators=_generators(state, at),
         contract_failures={**state.contract_memories.failures, **{name: repr(fault) for name, fault in failures.by.items()}},
     )
-    return commanded if moves or _is_news(commanded, state.commanded) else None
+    return commanded if moves or _is_news(commanded, state.commanded) or _reorders(commanded, state) else None
+
+
+def _generators(state: State, at: datetime) -> dict[str, bool]:
+    """Whether the plan in force has each switched generator run; nothing where no plan says."""
+    planned = planned_generation(state.plan, at)
+    return {name: planned[name] > DUST_MW for name in state.generators if name in planned}
+
+
+def _reorders(commanded: Commanded, state: State) -> bool:
+    """Whether a generator was last ordered something else, by the reading that this tick began with: told once a tick."""
+    return state.decisions == 0 and any(state.generators[name].wanted is not run for name, run in commanded.generators.items())
 
 
 def target_mw(state: State, at: datetime, want: Wanted) -> Mapping[str, float]:

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 import numpy as np
 
 from dispatch.decide.fit_to_limit import LoadLimit
-from dispatch.decide.memories_now import memories_now
+from dispatch.decide.memories_now import memories_now, out_of_order
 from dispatch.decide.state import State
 from markets.forecasting.generation import available_generation
 from markets.grid import Grid, Interval
@@ -53,5 +53,5 @@ def _site_limits(state: State, at: datetime, failures: PluginFailures) -> list[L
     available_mw, _ = available_generation(state.facts, at, grid)
     return [
         LoadLimit(limit.name, limit.groups, 0.0, float(limit.most_mw[0]), True, limit.why, of_site=True)
-        for limit in site_limits(state.site, state.setup.book, grid, failures, available_mw)
+        for limit in site_limits(state.site, state.setup.book, grid, failures, available_mw | out_of_order(state, grid))
     ]

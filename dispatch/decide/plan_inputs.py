@@ -10,7 +10,7 @@ import numpy as np
 from dispatch.decide.fit_to_limit import not_ours_to_wake
 from dispatch.decide.group_state import UNREACHABLE, GroupState, sleep_index
 from dispatch.decide.measured_load import modes_in_effect
-from dispatch.decide.memories_now import memories_now
+from dispatch.decide.memories_now import memories_now, out_of_order
 from dispatch.decide.state import State
 from markets.facts import Call
 from markets.forecasting.ladder import outlook, plan_grid
@@ -48,7 +48,9 @@ def inputs(state: State, at: datetime) -> PlanInputs:
 def look_ahead(state: State, at: datetime, grid: Grid) -> Outlook:
     """The outlook on a grid, as the state knows it."""
     windows = peak_windows(state.setup.book)
-    return outlook(state.facts, at, grid, list(state.setup.settlement_points), state.site.market, peak_windows_min=windows)
+    found = outlook(state.facts, at, grid, list(state.setup.settlement_points), state.site.market, peak_windows_min=windows)
+    out = out_of_order(state, grid)
+    return replace(found, available_mw={**found.available_mw, **out}) if out else found
 
 
 def ladder(state: State, at: datetime) -> tuple[str, str]:

@@ -9,10 +9,23 @@ from typing import TYPE_CHECKING, Any, cast
 
 from dispatch.decide.contract_memory import ContractMemories, SiteAsSeen, remembers
 from dispatch.decide.group_state import GroupState, mode_index
-from dispatch.entries import Commanded, Done, Entry, Hold, MeterId, Order, Planned, PriceBasisChanged, RunEnded, RunStarted, Seen
-from markets import counted
+from dispatch.decide.news import what_is_new
+from dispatch.entries import (
+    Commanded,
+    Done,
+    Entry,
+    GeneratorSeen,
+    Hold,
+    MeterId,
+    Order,
+    Planned,
+    PriceBasisChanged,
+    RunEnded,
+    RunStarted,
+    Seen,
+)
 from markets.factbook import KEEP, FactBook
-from markets.facts import Award, Call, CallKind, HashEconomics, HashPrice, Price
+from markets.facts import Award, Call, CallKind
 from markets.forecasting.ladder import MILD_CELSIUS
 from markets.outlook import PriceBasis
 from optimizer.domain.calls import over_at
@@ -53,6 +66,7 @@ class State:
     contract_memories  what contracts remember of the time before
     meters             measured MW by meter, as last read; `meters_after_orders` whether that was after the orders that followed the last
                        reading of the rigs
+    generators         by contract, the generators that are switched and metered, as last read
     """
 
     setup: Setup
@@ -84,6 +98,7 @@ class State:
     contract_memories: ContractMemories = ContractMemories()
     meters: Mapping[MeterId, float] = field(default_factory=dict)
     meters_after_orders: bool = False
+    generators: Mapping[str, GeneratorSeen] = field(default_factory=dict)
 
     @classmethod
     def start(cls, setup: Setup, setup_from: Callable[[Mapping[str, Any]], Setup]) -> State:
@@ -208,10 +223,11 @@ class State:
             decisions=0,
             meters=seen.meters,
             meters_after_orders=False,
+            generators=seen.generators,
         )
         # In the safe state no plan is made: the first one after it takes in all that happened, and the rigs wait for it.
         earlier = () if self.price_basis == PriceBasis.SAFE_STATE else self.news
-        return replace(state, news=(*earlier, *(News(state.seq, seen.at, what) for what in _news(before, state, seen))))
+        return replace(state, news=(*earlier, *(News(state.seq, seen.at, what) for what in what_is_new(before, state, seen))))
 
     def _after_planned(self, planned: Planned) -> State:
         news = tuple(n for n in self.news if n.seq > planned.as_of)
@@ -262,31 +278,3 @@ def _not_long_over(calls: tuple[Call, ...], at: datetime) -> tuple[Call, ...]:
     ends = {key: over_at(of_one) for key, of_one in versions.items()}
     kept = {key for key, end in ends.items() if end is None or end >= at - KEEP_CALLS}
     return calls if len(kept) == len(ends) else tuple(c for c in calls if (c.obligation, c.id) in kept)
-
-
-def _news(before: State, after: State, seen: Seen) -> list[str]:
-    """What in an observation calls for a new plan."""
-    news = []
-    site = after.site
-    points = set(after.setup.settlement_points)
-    prices = [f for f in seen.facts if isinstance(f, Price) and f.point in points]
-    if prices:
-        news.append(counted(len(prices), "new price"))
-    if any(isinstance(f, HashPrice | HashEconomics) for f in seen.facts):
-        news.append("a new hashprice")
-    if any(isinstance(f, Call | Award) for f in seen.facts) or seen.holds:
-        news.append("a call, an award or a hold")
-    if {k for k, h in before.holds.items()} != set(after.holds) and not seen.holds:
-        news.append("a hold ran out")
-    step_s = site.control_interval_min * 60
-    if before.seen_at is None or int(before.seen_at.timestamp()) // step_s != int(seen.at.timestamp()) // step_s:
-        news.append("a new interval")
-    for call in after.calls:
-        for edge in (call.start_at, call.end_at):
-            if edge and before.seen_at and before.seen_at < edge <= seen.at:
-                news.append(f"call {call.id} reached {edge:%H:%MZ}")
-    for group in site.groups:
-        then, now = before.fleet[group.name].reachable, after.fleet[group.name].reachable
-        if abs(then - now) > max(1.0, 0.01 * group.rigs):
-            news.append(f"{group.name}: {now} of {group.rigs} rigs responding")
-    return news

@@ -36,3 +36,23 @@ class Switch(Protocol):
     async def close(self) -> None:
         """Close the connection."""
         ...
+
+
+class GeneratorControls(Protocol):
+    """Starts, stops and meters a generator. Never raises for the device."""
+
+    async def command(self, run: bool, deadline_s: float) -> bool:
+        """Order it to start or to stop. Returns whether the order was taken."""
+        ...
+
+    async def is_running(self, deadline_s: float) -> bool | None:
+        """Whether it runs; None when that cannot be read within `deadline_s` wall seconds."""
+        ...
+
+    async def read_mw(self, deadline_s: float) -> float | None:
+        """What it makes now, MW; None when it cannot be read."""
+        ...
+
+    async def close(self) -> None:
+        """Close the connection."""
+        ...

@@ -1,4 +1,4 @@
-"""Meters, pumps and fans over Modbus TCP, through pymodbus. The only file that knows its client.
+"""Meters, pumps, fans and generators over Modbus TCP, through pymodbus. The only file that knows its client.
 
 Registers and coils count from zero. A device that is silent costs its deadline and nobody else's; the connection is made when it is first
 needed and again after it broke.
@@ -119,3 +119,44 @@ class ModbusCoil:
     async def close(self) -> None:
         """Close the connection."""
         await self._device.close()
+
+
+@dataclass(frozen=True, slots=True)
+class StartStop:
+    """Where a generator is ordered: a coil, or a register with a value each for start and stop."""
+
+    address: int
+    start: int | None = None
+    stop: int | None = None
+
+
+class ModbusGenerator(ModbusPower):
+    """A generator behind one device: ordered by a coil or a register, metered by a register. It runs while the coil `running` is on, or,
+    where there is none, while it makes more than `idle_mw`."""
+
+    def __init__(
+        self, at: tuple[str, int, int], power: tuple[Register, float], order: StartStop, running: int | None, idle_mw: float
+    ) -> None:
+        super().__init__(*at, *power)
+        self._order, self._running, self._idle_mw = order, running, idle_mw
+
+    async def command(self, run: bool, deadline_s: float) -> bool:
+        """Write the coil or the register. Returns whether the device took it."""
+        order = self._order
+        value = order.start if run else order.stop
+
+        async def request(client: Any, unit: int) -> Any:
+            if value is None:
+                return await client.write_coil(order.address, run, device_id=unit)
+            return await client.write_register(order.address, value, device_id=unit)
+
+        return await self._device.ask(request, deadline_s) is not None
+
+    async def is_running(self, deadline_s: float) -> bool | None:
+        """Whether it runs; None when that cannot be read."""
+        if self._running is None:
+            mw = await self.read_mw(deadline_s)
+            return None if mw is None else mw > self._idle_mw
+        running = self._running
+        read = await self._device.ask(lambda client, unit: client.read_coils(running, count=1, device_id=unit), deadline_s)
+        return None if read is None else bool(read.bits[0])

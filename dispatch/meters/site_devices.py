@@ -1,18 +1,20 @@
-"""The devices of a site that Loadstone switches besides its rigs: pumps and fans by hall."""
+"""The devices of a site that Loadstone switches besides its rigs: pumps and fans by hall, and generators."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Mapping
 
+from dispatch.entries import GeneratorSeen
 from dispatch.meters.cooling import HallCooling
+from dispatch.meters.generator import GeneratorUnit
 
 
 class SiteDevices:
-    """Pumps and fans of the halls; none where the site file names none, and in a dry run."""
+    """Pumps and fans of the halls, none in a dry run; and generators by contract, which a dry run only reads."""
 
-    def __init__(self, cooling: Mapping[str, HallCooling] | None = None) -> None:
-        self._cooling = dict(cooling or {})
+    def __init__(self, cooling: Mapping[str, HallCooling] | None = None, generators: Mapping[str, GeneratorUnit] | None = None) -> None:
+        self._cooling, self._generators = dict(cooling or {}), dict(generators or {})
 
     @property
     def halls(self) -> tuple[str, ...]:
@@ -27,20 +29,39 @@ class SiteDevices:
 
     async def tend(self, running: Mapping[str, bool | None]) -> None:
         """See to every device after a reading; `running` by hall as `HallCooling.tend` takes it."""
-        await asyncio.gather(*(cooling.tend(running.get(hall)) for hall, cooling in self._cooling.items()))
+        cooled = (cooling.tend(running.get(hall)) for hall, cooling in self._cooling.items())
+        await asyncio.gather(*cooled, *(unit.tend() for unit in self._generators.values()))
+
+    async def order_generators(self, run: Mapping[str, bool]) -> None:
+        """Have these generators run or stop, by contract; the others go on as they were last ordered."""
+        mine = [unit for name, unit in self._generators.items() if name in run and run[name] is not unit.wanted]
+        for unit in mine:
+            unit.wanted = run[unit.name]
+        await asyncio.gather(*(unit.tend() for unit in mine))
+
+    def generators(self) -> dict[str, GeneratorSeen]:
+        """The generators as last read, by contract."""
+        return {name: unit.seen() for name, unit in self._generators.items()}
 
     def alerts(self) -> dict[str, str]:
         """By device, a sentence on what is wrong with it."""
-        return {_cooling_name(hall): cooling.alert for hall, cooling in self._cooling.items() if cooling.alert}
+        cooling = {_cooling_name(hall): cooling.alert for hall, cooling in self._cooling.items()}
+        generators = {_generator_name(name): unit.alert() for name, unit in self._generators.items()}
+        return {name: text for name, text in (cooling | generators).items() if text}
 
     def asked(self) -> tuple[str, ...]:
         """The names of all devices that `alerts` may list."""
-        return tuple(map(_cooling_name, self._cooling))
+        return (*map(_cooling_name, self._cooling), *map(_generator_name, self._generators))
 
     async def close(self) -> None:
         """Close every connection. Nothing is switched."""
-        await asyncio.gather(*(cooling.close() for cooling in self._cooling.values()))
+        closes = (unit.controls.close() for unit in self._generators.values())
+        await asyncio.gather(*(cooling.close() for cooling in self._cooling.values()), *closes)
 
 
 def _cooling_name(hall: str) -> str:
     return f"cooling of hall {hall}"
+
+
+def _generator_name(contract: str) -> str:
+    return f"generator {contract}"

@@ -93,6 +93,7 @@ class RigController:
             OrderDispatch(OrderProgress(order, groups[order.group]), self._drivers[order.group], groups[order.group])
             for order in commanded.orders
         ]
+        await self._devices.order_generators(commanded.generators)
         uncooled = await self._devices.start_cooling(commanded.fans)
         sent = [each for each in dispatches if not self._needs_cooling(each, uncooled)]
         try:

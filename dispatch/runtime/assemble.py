@@ -14,6 +14,7 @@ from dispatch.entries import MeterId, MeterKind
 from dispatch.meters import PowerMeter
 from dispatch.meters.cooling_sections import cooling_of
 from dispatch.meters.dry_run import DryRunMeter
+from dispatch.meters.generator_sections import generators_of
 from dispatch.meters.meter_sections import meters_of
 from dispatch.meters.readings import MeterReadings
 from dispatch.meters.site_devices import SiteDevices
@@ -53,10 +54,10 @@ class Assembled:
 def live(
     setup: Setup, clock: Clock, inbox: Inbox, telemetry: TelemetrySink, *, dry_run: bool = False, identities_path: Path | None = None
 ) -> Assembled:
-    """Real sources and real rigs. With `dry_run` orders are recorded and no rig, pump, fan or meter is written to: the shadow world.
-    `identities_path` keeps what the rigs say they are."""
+    """Real sources and real rigs. With `dry_run` orders are recorded and no rig, pump, fan, generator or meter is written to: the shadow
+    world. `identities_path` keeps what the rigs say they are."""
     drivers = _drivers(setup, clock, dry_run)
-    devices = SiteDevices({} if dry_run else cooling_of(setup, clock))
+    devices = SiteDevices({} if dry_run else cooling_of(setup, clock), generators_of(setup, clock, orders=not dry_run))
     controller = RigController(setup.site, drivers, clock, telemetry, MeterReadings(_meters(setup, drivers), clock), devices)
     sources = polled_sources(setup, clock.now)
     denied = read_denied_firmware(default_file("firmware.toml"))

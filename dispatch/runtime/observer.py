@@ -174,6 +174,7 @@ class SiteObserver:
             alerts=alerts,
             sources_asked=self._asked(),
             meters=self._fleet.meters.fresh(at),
+            generators=self._fleet.devices.generators(),
         )
 
     def _clock_step(self, state: State, at: datetime) -> str:

@@ -151,7 +151,7 @@ def _notes(measured: MeasuredDay, gaps: Gaps) -> Iterable[str]:
     if metered < number:
         yield "Energy without a meter reading is telemetry at the rigs plus the halls' overhead at the outside temperature."
     if len(actuals.generated_mwh) > len(actuals.available_mwh):
-        yield "Generation is the schedule in force, following the load within the meter's limits: it is not metered."
+        yield "Generation is the schedule in force, following the load within the meter's limits, where it is not metered."
     if actuals.available_mwh:
         yield "What wind and solar plants made is what they could make by measurement, as far as load and the meter's export limit take it."
     final = setup.rules.find(f"{day.market.value}.real_time_price_final", day.on)

@@ -9,7 +9,7 @@ from typing import cast
 
 from sqlalchemy import Engine, func, select
 
-from dispatch.entries import Done, Entry, Hold, Planned, PriceBasisChanged, RunStarted, Seen
+from dispatch.entries import Done, Entry, GeneratorSeen, Hold, Planned, PriceBasisChanged, RunStarted, Seen
 from dispatch.settlement.signals import LATE, NOTICE, signals_seen, span_of
 from dispatch.store.journal import SqlJournal
 from dispatch.store.tables import journal, reading
@@ -48,6 +48,7 @@ class DayRecord:
     economics: list[HashEconomics] = field(default_factory=list)
     generation: list[MeasuredGeneration] = field(default_factory=list)
     alerts: dict[str, list[tuple[datetime, str]]] = field(default_factory=dict)
+    generators: dict[str, list[tuple[datetime, GeneratorSeen]]] = field(default_factory=dict)
     last: datetime | None = None
 
     @property
@@ -83,6 +84,8 @@ class DayRecord:
         for fact in seen.facts:
             if known_at is None or fact.known_at <= known_at:
                 self._add_fact(fact)
+        for name, machine in seen.generators.items():
+            self.generators.setdefault(name, []).append((seen.at, machine))
         for source, text in seen.alerts.items() if within else ():
             self.alerts.setdefault(source, []).append((seen.at, text))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from decimal import Decimal
 
+from dispatch.settlement.generation import generator_findings
 from dispatch.settlement.measured_day import MeasuredDay
 from markets import counted
 from optimizer.domain.money import Finding, Statement, usd_text
@@ -16,6 +17,7 @@ def day_findings(measured: MeasuredDay, bill: Statement, breaches: Sequence[Find
         *(finding for finding in bill.findings if finding.kind != "estimated"),  # estimates are counted in the notes
         *_below_floor(measured),
         *measured.award_findings,
+        *generator_findings(measured.record),
         *measured.meters.findings(measured.actuals.grid),
         *breaches,
     ]

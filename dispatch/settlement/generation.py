@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
 
+from dispatch.entries import GeneratorSeen
 from dispatch.settlement.day_journal import DayRecord
 from dispatch.settlement.prices import NAN
 from dispatch.site_file.setup import Setup
@@ -20,10 +21,13 @@ from markets.facts import MeasuredGeneration
 from markets.grid import Grid
 from optimizer.domain.book import generators_by_meter
 from optimizer.domain.generator import Generator, GeneratorMemory
-from optimizer.domain.money import ZERO, decimal
+from optimizer.domain.money import ZERO, Finding, decimal
 from optimizer.domain.net_load import followed
 from optimizer.domain.quantities import exact_hours
 from optimizer.settlement.variance import planned_energy
+
+# Two readings of a generator's meter that are further apart say nothing of the time between them.
+READINGS_APART = timedelta(minutes=15)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +64,11 @@ def generated(setup: Setup, record: DayRecord, grid: Grid, metered: Mapping[str,
                 ask = [mwh / h for mwh, h in zip(could, hours, strict=True)]
             else:
                 ask = wanted(machine)
-            mw = [followed(machine, w, load, meter) for w, load in zip(ask, left_mw, strict=True)]
+            read = _metered_mw(record.generators.get(machine.name, ()), grid)
+            mw = [
+                followed(machine, w, load, meter) if metered_mw.is_nan() else metered_mw
+                for w, load, metered_mw in zip(ask, left_mw, read, strict=True)
+            ]
             left_mw = [load - m for load, m in zip(left_mw, mw, strict=True)]
             made.mwh[machine.name] = [m * h for m, h in zip(mw, hours, strict=True)]
     return made
@@ -79,6 +87,40 @@ def _scheduled(record: DayRecord, grid: Grid, made: Generated) -> Callable[[Gene
         return [p.generated_mwh.get(machine.name, ZERO) / h if p else ZERO for p, h in zip(planned, exact_hours(grid), strict=True)]
 
     return mw
+
+
+def _metered_mw(readings: Sequence[tuple[datetime, GeneratorSeen]], grid: Grid) -> list[Decimal]:
+    """The mean of what a generator's meter read in each interval, each reading held until the next, MW; NaN where readings are missing, or
+    too far apart, for any of it."""
+    spans = list[tuple[datetime, datetime, Decimal]]()
+    for (at, seen), (until, _) in zip(readings, readings[1:], strict=False):
+        if seen.mw is not None and until - at <= READINGS_APART:
+            spans.append((at, until, max(ZERO, decimal(seen.mw))))
+    found, first = list[Decimal](), 0
+    for over in grid.intervals:
+        while first < len(spans) and spans[first][1] <= over.start:
+            first += 1
+        seconds, mw_s = ZERO, ZERO
+        for at, until, mw in spans[first:]:
+            if at >= over.end:
+                break
+            inside = decimal((min(until, over.end) - max(at, over.start)).total_seconds())
+            seconds, mw_s = seconds + inside, mw_s + mw * inside
+        whole_s = decimal((over.end - over.start).total_seconds())
+        found.append(mw_s / whole_s if seconds == whole_s else NAN)
+    return found
+
+
+def generator_findings(record: DayRecord) -> list[Finding]:
+    """Each time a generator failed to start or tripped on the day."""
+    found: dict[tuple[str, str, datetime], Finding] = {}
+    for name, readings in record.generators.items():
+        for _, seen in readings:
+            if seen.out_until is not None and seen.since is not None and record.day.start <= seen.since < record.day.end:
+                what = "did not start" if seen.state == "start failed" else "tripped"
+                text = f"generator {name} {what}, seen at {seen.since:%H:%M:%S}Z: out until {seen.out_until:%H:%M}Z"
+                found[(name, seen.state, seen.since)] = Finding(f"generator-{seen.state.replace(' ', '-')}", text)
+    return list(found.values())
 
 
 def _available_mwh(plant: Generator, measured: Sequence[MeasuredGeneration], grid: Grid) -> list[Decimal]:

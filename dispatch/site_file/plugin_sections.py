@@ -17,6 +17,7 @@ PLACES = (
     ("halls", "feeder", plugins.METERS),
     ("groups", "pdu", plugins.METERS),
     ("halls", "cooling", plugins.COOLING),
+    ("obligations", "controls", plugins.GENERATORS),
 )
 DEFAULT_DRIVER = {"kind": "simulated"}
 

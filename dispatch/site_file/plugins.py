@@ -11,7 +11,7 @@ from dispatch import ConfigError
 
 SOURCES, HASHPRICES, GENERATION = "markets.sources", "markets.hashprices", "markets.generation"
 OBLIGATIONS, DRIVERS = "optimizer.obligations", "dispatch.rigs"
-METERS, COOLING = "dispatch.meters", "dispatch.cooling"
+METERS, COOLING, GENERATORS = "dispatch.meters", "dispatch.cooling", "dispatch.generators"
 
 
 class Plugins(Mapping[str, type[Any]]):

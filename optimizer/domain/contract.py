@@ -71,6 +71,9 @@ class Contract(Written, Generic[M]):
     def generator(self, site: Site) -> Generator | None:
         return None
 
+    def generator_controls(self) -> Mapping[str, Any] | None:
+        return None
+
     def limits(self, site: Site) -> Iterable[GroupLimit]:
         return ()
 

@@ -53,12 +53,15 @@ class Generator:
 
     def most_mw(self, grid: Grid, available_mw: Mapping[str, Series] = NOTHING_KNOWN) -> Floats:
         """The most it can make in each interval, shape (n,); an outage of a part of one counts for all of it. Below its minimum load it
-        is stopped. A variable one makes at most what `available_mw` says by name; where that is not known, nothing is counted on."""
+        is stopped. A variable one makes at most what `available_mw` says by name; where that is not known, nothing is counted on. Another
+        is limited by it only where it says something: one that failed is out for a while."""
         most = np.full(len(grid), self.mw)
         if self.variable:
             known = available_mw.get(self.name)
             values = np.zeros(len(grid)) if known is None else (known if known.grid == grid else known.onto(grid)).values
             most = np.clip(np.nan_to_num(values, nan=0.0), 0.0, self.mw)
+        elif (limit := available_mw.get(self.name)) is not None:
+            most = np.minimum(most, np.nan_to_num((limit if limit.grid == grid else limit.onto(grid)).values, nan=self.mw))
         for over, left_mw in self.outages:
             most = np.where(grid.share_within(over) > 0, np.minimum(most, left_mw), most)
         return np.where(most < self.min_mw, 0.0, most)

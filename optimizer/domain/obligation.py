@@ -101,6 +101,12 @@ class RunsGenerator(Protocol):
     def generator(self, site: Site) -> Generator | None: ...
 
 
+class ControlsGenerator(Protocol):
+    """The table that says how its generator is started, stopped and metered. Default: none, and it is neither."""
+
+    def generator_controls(self) -> Mapping[str, Any] | None: ...
+
+
 class LimitsLoad(Protocol):
     """What groups may draw together whatever is asked of them. Default: none."""
 
@@ -258,7 +264,8 @@ class FindsShortfalls(Protocol):
 
 
 class Obligation(
-    WritesCharges, SettlesEnergy, SettlesHash, SettlesGeneration, RunsGenerator, LimitsLoad, StopsAtPrice, WeighsChanges, ForeseesPeaks,
+    WritesCharges, SettlesEnergy, SettlesHash, SettlesGeneration, RunsGenerator, ControlsGenerator, LimitsLoad, StopsAtPrice, WeighsChanges,
+    ForeseesPeaks,
     NeedsSettlementPoints, NeedsReservePrices, TakesAwards, BelongsToMarket, SellsLoad, ExcludesOthers, PromisesReduction, NeedsOwnMeter,
     ProtectsUptime, ChecksSite, FollowsRules, ShowsOptions, RemembersDays, Remembers, KnowsItsMemory, TellsProgress, ReportsFindings,
     BillsTenant, ChargesOnOthers, NamesUnknownCharges, CountsQuantities, GivesReasons, PricesShortfall, FindsShortfalls, Protocol,

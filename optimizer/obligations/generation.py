@@ -9,7 +9,7 @@ the meter's, `import_mw` and `export_mw`, kept by the plant. Minimum load, start
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Annotated, Any, ClassVar
 
@@ -59,6 +59,7 @@ class Generation(BehindMeter[GeneratorMemory]):
     start_usd                   a start
     min_up_min, min_down_min    least time running and standing
     outages                     { from, to, mw }: no more than so many MW there
+    controls                    the table of the device that starts, stops and meters it
     """
 
     type: ClassVar[str] = "generation"
@@ -74,6 +75,7 @@ class Generation(BehindMeter[GeneratorMemory]):
     min_up_min: NotNegative = 0.0
     min_down_min: NotNegative = 0.0
     outages: tuple[Outage, ...] = ()
+    controls: Mapping[str, Any] | None = None
 
     @model_validator(mode="after")
     def _makes_sense(self) -> Generation:
@@ -97,6 +99,9 @@ class Generation(BehindMeter[GeneratorMemory]):
     def _whole(self) -> bool:
         """Whether it must either run at its minimum load or be stopped."""
         return bool(self.min_mw or self.no_load_mmbtu_per_h or self.start_usd or self.min_up_min or self.min_down_min)
+
+    def generator_controls(self) -> Mapping[str, Any] | None:
+        return self.controls
 
     def charges(self, its: Quantities[Any]) -> Iterable[Charge[Any]]:
         made, always = its.generated_mwh(self.name), its.during(None)

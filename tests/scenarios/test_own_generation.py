@@ -78,4 +78,4 @@ def test_own_generation_is_planned_journaled_and_billed(tmp_path: Path) -> None:
     assert [line["amount_usd"] for line in bill["lines"] if line["charge_type"] == "starts"] == ["-0.5"], "one start, remembered after"
     demand = sum(Decimal(line["quantity"]) for line in bill["lines"] if line["charge_type"] == "demand")
     assert demand == pytest.approx(max(energy.values()) * 4, abs=Decimal("1e-6")), "the demand charge is of what flows"
-    assert any("not metered" in note for note in bill["notes"])
+    assert any("where it is not metered" in note for note in bill["notes"])

@@ -19,7 +19,16 @@ from tests.test_architecture import MODULES
 
 # Keys that are accepted and that nothing reads: none.
 EXCEPTIONS: frozenset[str] = frozenset()
-GROUPS = (plugins.SOURCES, plugins.HASHPRICES, plugins.GENERATION, plugins.OBLIGATIONS, plugins.DRIVERS, plugins.METERS, plugins.COOLING)
+GROUPS = (
+    plugins.SOURCES,
+    plugins.HASHPRICES,
+    plugins.GENERATION,
+    plugins.OBLIGATIONS,
+    plugins.DRIVERS,
+    plugins.METERS,
+    plugins.COOLING,
+    plugins.GENERATORS,
+)
 # The word that chooses the class of a table, and the names of tables: read by the loader, as text.
 CHOOSES = {"kind", "source", "name"}
 
