@@ -42,7 +42,7 @@ from dispatch.store.tables import ledger_file, open_ledger  # noqa: E402
 
 START = datetime(2026, 6, 1, 5, tzinfo=UTC)
 LISTEN = "127.0.0.1:8797"
-WITHIN_S = 600.0
+WITHIN_S = 1800.0
 DATE = re.compile(r"\d{4}-\d\d-\d\d")
 
 
