@@ -211,7 +211,7 @@ def drr(d: Days, c: Mapping[str, Any], names: Sequence[str]) -> F:
         energy_usd = ahead * h * (paid - price) + (done * price if price >= frac(c["net_benefits_usd_per_mwh"]) else F(0))
         missing = max(F(0), dispatched * h * F(92, 100) - done)
         usd += energy_usd - missing * max(F(0), price)
-        if c["kind"] == "I" and dispatched:
+        if c["kind"] == "I" and dispatched and any(c[k] for k in ("offer_usd_per_mwh", "shutdown_usd", "curtailment_usd_per_h")):
             cost = done * frac(c["offer_usd_per_mwh"]) + h * dispatched / frac(c["mw"]) * frac(c["curtailment_usd_per_h"])
             cost += F(0) if runs else frac(c["shutdown_usd"])
             on = d.local(t).date().toordinal()
