@@ -10,7 +10,7 @@ from dispatch.decide.limits_now import load_limits
 from dispatch.decide.measured_load import watts_at_meter
 from dispatch.decide.move_limits import Move, MoveLimits
 from dispatch.decide.reconcile import reconcile
-from dispatch.decide.reflex import Wanted, wanted
+from dispatch.decide.reflex import Wanted, waits_for_plan, wanted
 from dispatch.decide.state import State
 from dispatch.entries import Commanded, Order, pack
 from optimizer.domain.generator import DUST_MW
@@ -38,7 +38,7 @@ def decide(state: State, at: datetime, round_: int) -> Commanded | None:
         round=round_,
         orders=_orders(state, at, want, moves, limits),
         target_mw=target_mw(state, at, want),
-        skipped=limits.skipped,
+        skipped=limits.skipped or _kept_while_waiting(state, at, moves),
         reasons=want.reasons,
         shortfall_mw=want.short,
         fans=limits.fans(moves),
@@ -80,6 +80,11 @@ def _orders(state: State, at: datetime, want: Wanted, moves: Sequence[Move], lim
         )
         for k, move in enumerate(moves)
     )
+
+
+def _kept_while_waiting(state: State, at: datetime, moves: Sequence[Move]) -> Mapping[str, Mapping[str, int]]:
+    """The rigs that were left alone before a new plan was on its way: until it is here nothing else is known of them."""
+    return state.commanded.skipped if state.commanded and not moves and waits_for_plan(state, at) else {}
 
 
 def _is_news(commanded: Commanded, last: Commanded | None) -> bool:

@@ -57,6 +57,11 @@ def instruction_in_force(state: State, at: datetime) -> bool:
     return any(active(call, over) for obligation in state.setup.book for call in calls_in_force(state.calls, obligation.name))
 
 
+def waits_for_plan(state: State, at: datetime) -> bool:
+    """Whether the rigs stay as they are because a new plan is on its way."""
+    return bool(state.news) and at - state.news[0].at < timedelta(seconds=WAIT_FOR_PLAN_TICKS * state.site.tick_s)
+
+
 def _by_plan(state: State, at: datetime) -> Wanted:
     """What the plan wants; the rigs as they are where there is none to follow, or the safe state where no price is known."""
     site = state.site
@@ -67,7 +72,7 @@ def _by_plan(state: State, at: datetime) -> Wanted:
         return Wanted({g.name: _safe(g, site.safe_state, _reachable(state, g)) for g in site.groups}, (reason,))
     if state.plan is None:
         return Wanted(_as_is(state), ("no plan yet: the rigs stay as they are",))
-    if state.news and at - state.news[0].at < timedelta(seconds=WAIT_FOR_PLAN_TICKS * site.tick_s):
+    if waits_for_plan(state, at):
         return Wanted(_as_is(state), ("the rigs stay as they are until the new plan is here",))
     planned = planned_interval(state.plan, at)
     if planned is None:

@@ -12,6 +12,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
+from math import isfinite
 from pathlib import Path
 
 import structlog
@@ -31,6 +32,7 @@ FILE = "rig-identities.jsonl"
 CHANGED, DENIED = "firmware changes", "denied firmware"
 EVERY = timedelta(hours=1)
 ANSWER_WALL_S = 5.0
+LEAST_WALL_S = 60.0
 # Changes of one maker's firmware within CHANGED_WITHIN are an alert when there are more of them.
 FEW_RIGS = 3
 CHANGED_WITHIN = timedelta(hours=24)
@@ -60,11 +62,16 @@ class RigIdentities:
         return self._known
 
     async def follow(self) -> None:
-        """Identify every rig now and each hour of the world's clock, for ever."""
+        """Identify every rig now and each hour of the world's clock, for ever; where that runs fast, each minute of wall time at most."""
         while True:
             began = self._clock.now()
-            await self.refresh()
-            await self._clock.sleep_until(began + EVERY)
+            try:
+                await self.refresh()
+            except OSError as error:
+                log.error("what the rigs say they are cannot be kept", error=str(error))
+            speed = self._clock.speed
+            least = timedelta(seconds=LEAST_WALL_S * speed) if isfinite(speed) else EVERY
+            await self._clock.sleep_until(began + max(EVERY, least))
 
     async def refresh(self) -> None:
         """Identify every rig whose driver can, and keep what is new."""

@@ -1,4 +1,4 @@
-"""Real rigs over TCP through pyasic. The only room that knows it.
+"""Real rigs over TCP: through pyasic, which only this room knows, and by HTTP of our own where that is simpler.
 
 A rig is made from address, model and dialect; nothing is identified again at dispatch time. What pyasic returns means "sent" at most; its
 defaults are not used (`is_mining` is true for a rig that was never reached); and `open_api`, `send_config` and anything else that writes

@@ -9,7 +9,7 @@ from pyasic.web.antminer import AntminerModernWebAPI
 from dispatch.clock import Clock
 from dispatch.rigs import Ability
 from dispatch.rigs.asics.connections import AntminerConnection, NoAnswer
-from dispatch.rigs.asics.rig import REFUSED, SENT, UNSUPPORTED, PyasicRig
+from dispatch.rigs.asics.rig import REFUSED, SENT, UNSUPPORTED, NetworkRig
 from dispatch.rigs.nameplate import watts_of
 from dispatch.rigs.wire import antminer as wire
 from dispatch.rigs.wire import identity as identities
@@ -17,7 +17,7 @@ from dispatch.rigs.wire.identity import RigIdentity
 from optimizer.domain.site import SLEEP, Mode, RigGroup
 
 
-class Antminer(PyasicRig):
+class Antminer(NetworkRig):
     """An order is a whole configuration: read afresh, changed in its mode alone, and posted only with the pools it was read with. pyasic's
     own stop_mining posts empty pools when that read fails, so it is not used. Where the firmware reports no watts they are the catalogue's
     at the hashrate reported."""

@@ -12,7 +12,7 @@ from pyasic.web.auradine import AuradineWebAPI
 from dispatch.clock import Clock
 from dispatch.rigs import Ability
 from dispatch.rigs.asics.connections import AuradineConnection
-from dispatch.rigs.asics.rig import REFUSED, SENT, UNSUPPORTED, PyasicRig
+from dispatch.rigs.asics.rig import REFUSED, SENT, UNSUPPORTED, NetworkRig
 from dispatch.rigs.wire import auradine as wire
 from dispatch.rigs.wire import identity as identities
 from dispatch.rigs.wire.identity import RigIdentity
@@ -22,7 +22,7 @@ from optimizer.domain.site import Mode, RigGroup
 warnings.filterwarnings("ignore", message="Could not authenticate web token")
 
 
-class Auradine(PyasicRig):
+class Auradine(NetworkRig):
     """Orders go by HTTP with a token that pyasic fetches and renews."""
 
     abilities = frozenset({Ability.READ, Ability.SLEEP, Ability.WAKE, Ability.POWER_LIMIT, Ability.MODES})

@@ -9,7 +9,7 @@ from pyasic.errors import APIError
 from dispatch.clock import Clock
 from dispatch.rigs import Ability
 from dispatch.rigs.asics.connections import AvalonConnection, NoAnswer
-from dispatch.rigs.asics.rig import REFUSED, SENT, UNSUPPORTED, PyasicRig
+from dispatch.rigs.asics.rig import REFUSED, SENT, UNSUPPORTED, NetworkRig
 from dispatch.rigs.wire import avalon as wire
 from dispatch.rigs.wire import cgminer
 from dispatch.rigs.wire import identity as identities
@@ -17,7 +17,7 @@ from dispatch.rigs.wire.identity import RigIdentity
 from optimizer.domain.site import Mode, RigGroup
 
 
-class Avalon(PyasicRig):
+class Avalon(NetworkRig):
     """Stops and starts take effect at an instant of the rig's own clock, so that clock must be right: one that is behind stops late, and
     read-back shows it. A power limit is none here: pyasic turns watts into one of three levels."""
 

@@ -17,7 +17,7 @@ from dispatch.rigs.asics.connections import NoAnswer
 from dispatch.rigs.asics.epic import Epic
 from dispatch.rigs.asics.luxos import Luxos
 from dispatch.rigs.asics.proto import Proto
-from dispatch.rigs.asics.rig import SILENT, PyasicRig
+from dispatch.rigs.asics.rig import SILENT, NetworkRig
 from dispatch.rigs.asics.vnish import Vnish
 from dispatch.rigs.asics.whatsminer import WhatsminerV2, WhatsminerV3
 from dispatch.rigs.concurrent_requests import AT_ONCE, RequestPool, readings, sent_by_answer
@@ -29,7 +29,7 @@ from optimizer.domain.site import SLEEP, RigGroup
 TOKEN_AGE_S = 1500.0
 IDENTIFIED_AT_ONCE = 20
 
-OF_DIALECT: dict[Dialect, type[PyasicRig]] = {
+OF_DIALECT: dict[Dialect, type[NetworkRig]] = {
     Dialect.WHATSMINER_V2: WhatsminerV2,
     Dialect.WHATSMINER_V3: WhatsminerV3,
     Dialect.ANTMINER: Antminer,
@@ -106,7 +106,7 @@ class PyasicDriver:
             self._renewal.cancel()
             await asyncio.gather(self._renewal, return_exceptions=True)
 
-    async def _order(self, rigs: Sequence[int], order: Callable[[PyasicRig], Awaitable[str]], deadline_s: float) -> Sent:
+    async def _order(self, rigs: Sequence[int], order: Callable[[NetworkRig], Awaitable[str]], deadline_s: float) -> Sent:
         answers = await self._requests.all(rigs, lambda rig: order(self._rigs[rig]), deadline_s, self._clock)
         return sent_by_answer({rig: answer or SILENT for rig, (answer, _) in answers.items()})
 

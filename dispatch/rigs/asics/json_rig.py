@@ -11,7 +11,7 @@ import httpx
 
 from dispatch.clock import Clock
 from dispatch.rigs.asics.connections import NoAnswer
-from dispatch.rigs.asics.rig import REFUSED, SENT, UNSUPPORTED, PyasicRig
+from dispatch.rigs.asics.rig import REFUSED, SENT, UNSUPPORTED, NetworkRig
 from dispatch.rigs.wire.line import WireError
 from optimizer.domain.site import RigGroup
 
@@ -37,7 +37,7 @@ async def exchange(
     return answer.status_code, document if isinstance(document, dict) else {}
 
 
-class JsonRig(PyasicRig):
+class JsonRig(NetworkRig):
     """A connection for each request, closed with it. A token that the rig does not accept any more is fetched once more.
 
     port, root  where its pages are

@@ -10,14 +10,14 @@ from pyasic.errors import APIError
 from dispatch.clock import Clock
 from dispatch.rigs import Ability
 from dispatch.rigs.asics.connections import LuxosConnection, NoAnswer
-from dispatch.rigs.asics.rig import REFUSED, SENT, UNSUPPORTED, PyasicRig
+from dispatch.rigs.asics.rig import REFUSED, SENT, UNSUPPORTED, NetworkRig
 from dispatch.rigs.wire import identity as identities
 from dispatch.rigs.wire import luxos as wire
 from dispatch.rigs.wire.identity import RigIdentity
 from optimizer.domain.site import Mode, RigGroup
 
 
-class Luxos(PyasicRig):
+class Luxos(NetworkRig):
     """A mode is the profile whose watts are nearest to its own; a limit, the highest profile under it.
 
     A rig has one session at a time: ours is ended with each order, so that a person is never locked out by us; where somebody else's is

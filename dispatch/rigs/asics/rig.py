@@ -1,4 +1,4 @@
-"""One rig through pyasic: what the driver needs of every make."""
+"""One rig on the network: what the driver needs of every make."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from optimizer.domain.site import Mode, RigGroup
 SENT, REFUSED, UNSUPPORTED, SILENT = "sent", "refused", "unsupported", "unreachable"
 
 
-class PyasicRig:
+class NetworkRig:
     """A rig of a group. Orders return SENT, REFUSED or UNSUPPORTED; an answer that is missing or unreadable raises, and counts as none.
 
     abilities  what can be ordered of rigs that speak so

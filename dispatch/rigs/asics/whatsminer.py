@@ -13,7 +13,7 @@ from pyasic.miners.factory import MINER_CLASSES, MinerTypes
 from dispatch.clock import Clock, wall_s
 from dispatch.rigs import Ability
 from dispatch.rigs.asics.connections import NoAnswer, WhatsminerConnection, WhatsminerV3Connection
-from dispatch.rigs.asics.rig import REFUSED, SENT, UNSUPPORTED, PyasicRig
+from dispatch.rigs.asics.rig import REFUSED, SENT, UNSUPPORTED, NetworkRig
 from dispatch.rigs.wire import identity as identities
 from dispatch.rigs.wire import whatsminer as wire
 from dispatch.rigs.wire import whatsminer_v3 as wire_v3
@@ -28,7 +28,7 @@ def _name(model: str) -> str:
     return model.replace("_", "")[:-1] + "0"
 
 
-class WhatsminerV2(PyasicRig):
+class WhatsminerV2(NetworkRig):
     """API v2. The write interface is never opened: a rig that refuses is one that refuses."""
 
     abilities = frozenset({Ability.READ, Ability.SLEEP, Ability.WAKE, Ability.POWER_LIMIT, Ability.MODES})
@@ -104,7 +104,7 @@ async def _taken(order: Awaitable[Any]) -> bool:
     return True
 
 
-class WhatsminerV3(PyasicRig):
+class WhatsminerV3(NetworkRig):
     """API v3."""
 
     abilities = WhatsminerV2.abilities

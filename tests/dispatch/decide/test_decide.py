@@ -135,6 +135,20 @@ def test_minimum_times_hold_price_moves_and_yield_to_a_firm_instruction() -> Non
     assert ("a-old", "sleep") in moved(decide(called, NOON + 6 * MINUTE, 1))
 
 
+def test_rigs_left_alone_stay_named_while_a_new_plan_is_on_its_way() -> None:
+    groups = [group("a-old", "a", watts=3000.0, ths=100.0, min_on_min=30), group("b-new", "b", watts=3500.0, ths=200.0)]
+    setup = waking_all(groups=groups)
+    state = folded(setup, Seen(at=NOON, fleet=look(setup, a_old={"sleep": "0-39"})), planned(setup, NOON, 1))
+    woken = decide(state, NOON, 1)
+    assert woken is not None
+    state = state.after(woken, 3).after(done(woken), 4).after(Seen(at=NOON + 5 * MINUTE, fleet=look(setup)), 5)
+    state = state.after(planned(setup, NOON + 5 * MINUTE, 5, a_old={"sleep": 40.0}), 6)
+    waits = decide(state, NOON + 5 * MINUTE, 1)
+    assert waits is not None and waits.skipped == {"a-old": {"minimum time": 40}}
+    state = state.after(waits, 7).after(Seen(at=NOON + 6 * MINUTE, facts=(price(200.0, NOON),)), 8)
+    assert state.news and decide(state, NOON + 6 * MINUTE, 1) is None
+
+
 def done(commanded: Commanded, **outcomes: str) -> Done:
     """All reached, but for the outcomes named: {"no_effect": "0-3"} of the first order."""
     first, *rest = commanded.orders

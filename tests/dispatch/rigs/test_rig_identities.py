@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -12,7 +13,7 @@ import pytest
 from typer.testing import CliRunner
 
 from dispatch.cli import app
-from dispatch.clock import VirtualClock
+from dispatch.clock import VirtualClock, WallClock
 from dispatch.evidence.exposure_report import exposure_document
 from dispatch.rigs.denied_firmware import DeniedFirmware, denial, read_denied_firmware
 from dispatch.rigs.rig_identities import CHANGED, DENIED, FILE, RigIdentities, kept_identities
@@ -82,6 +83,23 @@ async def test_identities_and_their_changes_are_kept_and_known_after_a_restart(t
         file.write('{"at": "2026-')  # a kill in the middle of a line
     again, _, _ = following(path)
     assert again.known == identities.known and again.alerts(clock.now()) == identities.alerts(clock.now()) != {}
+
+
+@pytest.mark.parametrize(("speed", "rounds"), [(60.0, 1), (1e6, 1)])
+async def test_rigs_are_not_asked_more_often_than_a_network_sustains(speed: float, rounds: int, tmp_path: Path) -> None:
+    """A disk that cannot be written ends nothing either."""
+    asked: list[int] = []
+
+    class Counting(Named):
+        async def identify(self, rigs: Sequence[int], deadline_s: float) -> Mapping[int, RigIdentity]:
+            asked.append(len(rigs))
+            return await super().identify(rigs, deadline_s)
+
+    identities = RigIdentities(two_groups(), {"g0": Counting(10, "1")}, WallClock(START, speed), (), tmp_path / "missing" / FILE)  # type: ignore[dict-item]
+    following = asyncio.create_task(identities.follow())
+    await asyncio.sleep(0.3)
+    assert not following.done() and len(asked) == rounds
+    following.cancel()
 
 
 async def test_denied_firmware_is_an_alert() -> None:
