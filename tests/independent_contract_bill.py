@@ -307,6 +307,11 @@ def percentage_tax(d: Days, c: Mapping[str, Any], names: Sequence[str]) -> F:
     return sum((parts(d, c["rates"], t, due) for t in d.times), F(0))
 
 
+def renewable(d: Days, c: Mapping[str, Any], names: Sequence[str]) -> F:
+    """The price of each MWh made; what it could have made is not measured here, so that nothing curtailed is billed."""
+    return -frac(c["usd_per_mwh"]) * sum(d.made, F(0))
+
+
 RECKONED: dict[str, Book] = {
     "fixed_charges": fixed_charges,
     "block": block,
@@ -316,6 +321,7 @@ RECKONED: dict[str, Book] = {
     "power": power,
     "percentage_tax": percentage_tax,
     "pra": pra,
+    "renewable": renewable,
     "revenue_share": revenue_share,
     "transmission": transmission,
 }
