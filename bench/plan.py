@@ -108,14 +108,7 @@ def a_site(groups: int = 100, of: int = 10, mw: float = 100.0, limits: bool = Tr
     meters = tuple(Meter(id=name, settlement_point=POINT, loss_factor=1.0178) for name in ("main", "clr", "ers"))
     ramp = {"max_ramp_up_mw_per_min": mw / 60, "max_ramp_down_mw_per_min": mw / 30} if limits else {}
     return Site(
-        name="bench",
-        market=Market.ERCOT,
-        settlement_point=POINT,
-        interconnect_mw=0.9 * mw,
-        meters=meters,
-        halls=halls,
-        groups=made,
-        **ramp,
+        name="bench", market=Market.ERCOT, settlement_point=POINT, interconnect_mw=0.9 * mw, meters=meters, halls=halls, groups=made, **ramp
     )
 
 
@@ -315,10 +308,8 @@ def main() -> None:
         plan(a_site(), BOOK, an_outlook(), now(a_site()))
         print(peak_mib())
         return
-    print(machine())
     found = measured(told.rounds)
-    for key, value in found.items():
-        print(f"{key:28} {value:10.3f}")
+    print(machine(), *(f"{key:28} {value:10.3f}" for key, value in found.items()), sep="\n")
     if told.json:
         print(json.dumps(found))
 
