@@ -15,6 +15,7 @@ from dispatch.decide.group_state import UNKNOWN, UNREACHABLE, WAKING, Codes, Gro
 from dispatch.decide.state import State
 from dispatch.entries import MeterId, MeterKind
 from optimizer.domain.book import generators_by_meter
+from optimizer.domain.isolation import PluginFailures
 from optimizer.domain.site import RigGroup, Scope, Site
 
 # A group may be read to draw this many times its nameplate; beyond it the reading is taken to be wrong.
@@ -77,7 +78,8 @@ def offset_w(state: State, at: datetime, names: Sequence[str]) -> float:
 
 def _parts(state: State, at: datetime, names: Sequence[str]) -> Iterator[tuple[float, float]]:
     """(measured, expected) watts at the meter of the parts of the site that are measured one by one."""
-    left, generating = set(names), generators_by_meter(state.setup.book, state.site)
+    # A contract that raises here raises among the load limits too, which name it.
+    left, generating = set(names), generators_by_meter(state.setup.book, state.site, PluginFailures())
     for kind in MeterKind:
         for meter, mw in state.meters.items():
             behind = groups_behind(state.site, meter)

@@ -4,6 +4,7 @@ contracts remember."""
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 
 import numpy as np
@@ -12,6 +13,7 @@ from markets.grid import Interval
 from markets.outlook import PeakWindow
 from optimizer.domain.array_types import Numbers
 from optimizer.domain.generator import Generator, GeneratorMemory
+from optimizer.domain.isolation import PluginFailures
 from optimizer.domain.memory import Memory
 from optimizer.domain.obligation import Obligation, Taken
 from optimizer.domain.site import Site
@@ -21,13 +23,13 @@ During = Callable[[Interval | None], Numbers]
 Settled = dict[str, dict[str, Numbers]]
 
 
-def generators_by_meter(book: Sequence[Obligation], site: Site) -> dict[str, tuple[Generator, ...]]:
-    """The generators of a book's contracts, by meter."""
+def generators_by_meter(book: Sequence[Obligation], site: Site, failures: PluginFailures | None = None) -> dict[str, tuple[Generator, ...]]:
+    """The generators of a book's contracts, by meter. What a contract raises is recorded in `failures`; without `failures` it is raised."""
     found: dict[str, tuple[Generator, ...]] = {}
     for obligation in book:
-        made = obligation.generator(site)
-        if made is not None:
-            found[made.meter] = (*found.get(made.meter, ()), made)
+        with failures.of(obligation) if failures is not None else nullcontext():
+            if (made := obligation.generator(site)) is not None:
+                found[made.meter] = (*found.get(made.meter, ()), made)
     return found
 
 
