@@ -8,6 +8,7 @@ rig that was never reached, so it is used only for a rig that has just answered 
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable, Sequence
 
 from pyasic_rs import Miner, MinerFactory
@@ -35,7 +36,7 @@ POWER_LIMITED = frozenset({Dialect.AURADINE, Dialect.PROTO, Dialect.BRAIINS})
 MEET_S = 10.0
 IDENTIFIED_AT_ONCE = 20
 # How pyasic-rs phrases an answer that is not an acceptance.
-ANSWERED = ("status code", "error status")
+ANSWERED = re.compile(r"status code|error status|HTTP error: \d{3}\b")
 SENT, REFUSED, SILENT = "sent", "refused", "unreachable"
 
 
@@ -126,7 +127,7 @@ class PyasicRsDriver:
             return SENT if await order(miner) else REFUSED
         except RuntimeError as error:
             # The rig answered and refused; anything else is no answer.
-            if any(word in str(error) for word in ANSWERED):
+            if ANSWERED.search(str(error)):
                 return REFUSED
             raise
 

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from functools import cache, partial
-from hashlib import sha256
-from pathlib import Path
+from functools import partial
 from typing import Any, TypeVar
 
 import structlog
@@ -20,6 +17,7 @@ import optimizer
 from dispatch import ConfigError
 from dispatch.decide.state import State
 from dispatch.decide.state_json import state_from_json, state_to_json
+from dispatch.site_file.made_by import made_by
 from dispatch.site_file.setup import Setup
 from dispatch.store import LedgerUnavailable
 from dispatch.store.snapshots import Snapshots
@@ -44,23 +42,8 @@ FOLDED_BY = (
 
 
 def fold_schema(setup: Setup) -> str:
-    """SHA-256, hex, of everything beside the rows that a fold rests on: the source of this program's part of it and of contracts that
-    plug-ins bring, and the market rules. A snapshot made with another is not read: the same rows may now fold to another state."""
-    plugins = {type(o).__module__ for o in setup.book if type(o).__module__.partition(".")[0] != optimizer.__name__}
-    files = [file for name in sorted(plugins) if (file := getattr(sys.modules.get(name), "__file__", None))]
-    parts = [_own_digest(), repr(setup.rules), *(sha256(Path(file).read_bytes()).hexdigest() for file in files)]
-    return sha256("\n".join(parts).encode()).hexdigest()
-
-
-@cache
-def _own_digest() -> str:
-    digest = sha256(sys.version.encode())
-    for package, part in FOLDED_BY:
-        root = Path(str(package.__file__)).parent
-        below = root / part
-        for file in [below] if below.is_file() else sorted(below.rglob("*.py")):
-            digest.update(f"{package.__name__}/{file.relative_to(root).as_posix()}\n".encode() + file.read_bytes())
-    return digest.hexdigest()
+    """What a fold rests on beside the rows. A snapshot made with another is not read: the same rows may now fold to another state."""
+    return made_by(setup, FOLDED_BY)
 
 
 class SnapshotKeeper:

@@ -3,11 +3,9 @@ from."""
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from functools import cache
 from hashlib import sha256
 from pathlib import Path
 
@@ -17,12 +15,16 @@ import dispatch.settlement
 import optimizer
 from dispatch.settlement.prices import archive_folders
 from dispatch.settlement.signals import days_learned_since, last_journal_row, spans_received_since
+from dispatch.site_file.made_by import made_by
 from dispatch.site_file.setup import Setup
 from dispatch.store.prices import first_repriced_since
 from dispatch.store.received import intervals_metered_since, last_document_number
 from dispatch.store.settled_memories import MadeFrom, SettledMemory, keep_settled_memory, settled_memories_before
 from markets.grid import Interval
 from optimizer.domain.memory import Memory
+
+# The source that memories are made by.
+REMEMBERED_BY = ((optimizer, ""), (dispatch.settlement, ""))
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,10 +37,8 @@ class KeptMemory:
 
 def made_from_now(engine: Engine, setup: Setup) -> MadeFrom:
     """What a memory that is made now is made from. Raises LedgerUnavailable."""
-    plugins = {type(o).__module__ for o in setup.book if type(o).__module__.partition(".")[0] != optimizer.__name__}
-    files = [Path(file) for name in sorted(plugins) if (file := getattr(sys.modules.get(name), "__file__", None))]
     archived = [(str(f), (stat := f.stat()).st_size, stat.st_mtime_ns) for folder in archive_folders(setup) for f in _tables(folder)]
-    parts = [setup.hash_id, repr(setup.rules), _program_digest(), *(sha256(f.read_bytes()).hexdigest() for f in files), repr(archived)]
+    parts = [setup.hash_id, made_by(setup, REMEMBERED_BY), repr(archived)]
     return MadeFrom(last_journal_row(engine), last_document_number(engine), sha256("\n".join(parts).encode()).hexdigest())
 
 
@@ -85,13 +85,3 @@ def _memories(setup: Setup, kept: SettledMemory) -> dict[str, Memory] | None:
 
 def _tables(folder: Path) -> list[Path]:
     return sorted(folder.rglob("*.parquet"))
-
-
-@cache
-def _program_digest() -> str:
-    """SHA-256 of the source that memories are made by."""
-    digest = sha256(sys.version.encode())
-    for package in (optimizer, dispatch.settlement):
-        for file in sorted(Path(str(package.__file__)).parent.rglob("*.py")):
-            digest.update(file.read_bytes())
-    return digest.hexdigest()
