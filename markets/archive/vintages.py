@@ -45,8 +45,8 @@ class Gap:
 
 
 def merge(kind: str, old: pl.DataFrame, new: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """The old rows together with what is new in `new`; and the rows of `new` that disagree with the one served, with the served value and
-    source in columns `value_served` and `source_served`.
+    """Two frames: the old rows with the rows of `new` that they lack, and the rows of `new` whose value differs from the one served, with
+    the served value and source in columns `value_served` and `source_served`.
 
     The first value of a fact is the one served. One that differs is kept as disputed. A correction is a vintage of its own, and so is each
     publication of a forecast.

@@ -26,7 +26,8 @@ def awake_before(program: Program, group: RigGroup) -> float:
 
 
 def moves(program: Program, groups: Sequence[RigGroup]) -> tuple[Expr, Expr]:
-    """Thousands of rigs that wake and that go to sleep, families over groups with a mode awake: columns put down once, whoever asks."""
+    """Thousands of rigs that wake and that go to sleep, shape (groups with a mode awake, n). The columns are made at the first call; later
+    calls get the same ones."""
     missing = [g for g in groups if g.name not in program.wakes]
     if missing:
         names, have = [g.name for g in missing], np.array([program.kilorigs[g.name] for g in missing])

@@ -43,7 +43,7 @@ class WhatsminerV3Request:
 
 
 def complete(data: bytes) -> int:
-    """How many bytes the first whole message is; 0 while it has not arrived. Raises WireError when none can come of it any more."""
+    """The length of the first message in bytes, 0 until all of it has arrived. Raises WireError when the data cannot become a message."""
     if len(data) < _HEAD.size:
         return 0
     whole = _HEAD.size + int(_HEAD.unpack_from(data)[0])
