@@ -36,6 +36,7 @@ PURE_TESTS = (
     "tests/dispatch/sim/test_fleet.py",
     "tests/dispatch/sim/test_hashing.py",
     "tests/dispatch/rigs",
+    "tests/dispatch/runtime/test_recovery.py",
     "tests/scenarios/test_own_generation.py",
 )
 
