@@ -18,7 +18,7 @@ from dispatch.settlement.prices import NAN
 from dispatch.site_file.setup import Setup
 from dispatch.store.rollups import EXACT, Rollup
 from markets.facts import MeasuredGeneration
-from markets.grid import Grid
+from markets.grid import Grid, Interval
 from optimizer.domain.book import generators_by_meter
 from optimizer.domain.generator import Generator, GeneratorMemory
 from optimizer.domain.money import ZERO, Finding, decimal
@@ -96,19 +96,7 @@ def _metered_mw(readings: Sequence[tuple[datetime, GeneratorSeen]], grid: Grid) 
     for (at, seen), (until, _) in zip(readings, readings[1:], strict=False):
         if seen.mw is not None and until - at <= READINGS_APART:
             spans.append((at, until, max(ZERO, decimal(seen.mw))))
-    found, first = list[Decimal](), 0
-    for over in grid.intervals:
-        while first < len(spans) and spans[first][1] <= over.start:
-            first += 1
-        seconds, mw_s = ZERO, ZERO
-        for at, until, mw in spans[first:]:
-            if at >= over.end:
-                break
-            inside = decimal((min(until, over.end) - max(at, over.start)).total_seconds())
-            seconds, mw_s = seconds + inside, mw_s + mw * inside
-        whole_s = decimal((over.end - over.start).total_seconds())
-        found.append(mw_s / whole_s if seconds == whole_s else NAN)
-    return found
+    return [mw_s / _seconds(over) for mw_s, over in zip(_covered_mw_s(spans, grid), grid.intervals, strict=True)]
 
 
 def generator_findings(record: DayRecord) -> list[Finding]:
@@ -126,18 +114,29 @@ def generator_findings(record: DayRecord) -> list[Finding]:
 def _available_mwh(plant: Generator, measured: Sequence[MeasuredGeneration], grid: Grid) -> list[Decimal]:
     """What a plant could have made in each interval by its measurements, the newest of each; NaN where they do not cover all of it."""
     newest = {fact.over: fact for fact in sorted(measured, key=lambda fact: fact.known_at) if fact.plant == plant.name}
-    facts, found, first = sorted(newest.values(), key=lambda fact: fact.over.start), list[Decimal](), 0
+    facts = sorted(newest.values(), key=lambda fact: fact.over.start)
+    spans = [(fact.over.start, fact.over.end, min(decimal(fact.mw), decimal(plant.mw))) for fact in facts]
+    return [mw_s if mw_s.is_nan() else max(mw_s / 3600, ZERO) for mw_s in _covered_mw_s(spans, grid)]
+
+
+def _covered_mw_s(spans: Sequence[tuple[datetime, datetime, Decimal]], grid: Grid) -> list[Decimal]:
+    """The sum over each interval of MW times seconds, from spans (start, end, MW) in order; NaN where they do not cover all of it."""
+    found, first = list[Decimal](), 0
     for over in grid.intervals:
-        while first < len(facts) and facts[first].over.end <= over.start:
+        while first < len(spans) and spans[first][1] <= over.start:
             first += 1
-        seconds, mwh = ZERO, ZERO
-        for fact in facts[first:]:
-            if fact.over.start >= over.end:
+        seconds, mw_s = ZERO, ZERO
+        for start, end, mw in spans[first:]:
+            if start >= over.end:
                 break
-            inside = Decimal((min(fact.over.end, over.end) - max(fact.over.start, over.start)).total_seconds())
-            seconds, mwh = seconds + inside, mwh + min(decimal(fact.mw), decimal(plant.mw)) * inside / 3600
-        found.append(max(mwh, ZERO) if seconds == Decimal((over.end - over.start).total_seconds()) else NAN)
+            inside = decimal((min(end, over.end) - max(start, over.start)).total_seconds())
+            seconds, mw_s = seconds + inside, mw_s + mw * inside
+        found.append(mw_s if seconds == _seconds(over) else NAN)
     return found
+
+
+def _seconds(over: Interval) -> Decimal:
+    return decimal((over.end - over.start).total_seconds())
 
 
 def generation_in_rollups(setup: Setup, rows: Mapping[tuple[str, datetime], Rollup], grid: Grid) -> dict[str, list[Decimal]]:
