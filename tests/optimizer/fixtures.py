@@ -52,6 +52,19 @@ def site(*groups: RigGroup, halls: Sequence[Hall] = (), **more: Any) -> Site:
     )
 
 
+def site_of_two_meters(export_mw: float) -> Site:
+    """Some rigs behind the meter "main", which may export, and some behind the meter "other"."""
+    return site(
+        group("mine", "s21", rigs=800, hall="a", low=True, standby=10.0),
+        group("old", "s19jpro", rigs=900, hall="b"),
+        meters=(
+            Meter(id="main", settlement_point=POINT, loss_factor=1.0178, export_mw=export_mw),
+            Meter(id="other", settlement_point=POINT),
+        ),
+        halls=(Hall(name="a", meter="main", limit_mw=100), Hall(name="b", meter="other", limit_mw=100)),
+    )
+
+
 def three_models(**more: Any) -> Site:
     """A thousand rigs of each model of issue 2 in one hall."""
     return site(*(group(name, name) for name in MODELS), **more)

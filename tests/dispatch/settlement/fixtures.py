@@ -61,6 +61,24 @@ type = "power"
 adders_usd_per_mwh = 6.15
 """
 
+# Rigs hosted with an uptime credit, and ERS at every hour of summer: contracts that remember days.
+HOSTING_AND_ERS = """
+[[obligations]]
+type = "hosting"
+scope = { groups = ["a"] }
+usd_per_mwh = 10.0
+uptime = 0.95
+credit_usd_per_mwh = 20.0
+
+[[obligations]]
+type = "ers"
+product = "ERS-10"
+mw = 0.1
+usd_per_mw_hour = 10.0
+periods = [{ name = "always", months = [6, 7, 8, 9], hours = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20,
+  21, 22, 23] }]
+"""
+
 
 @dataclass
 class HandMadeDay:

@@ -20,30 +20,15 @@ from dispatch.store.settled_memories import settled_memories_before
 from dispatch.store.tables import settled_memories, writing
 from markets.facts import Call, CallKind
 from markets.grid import Interval, OperatingDay
-from tests.dispatch.settlement.fixtures import HandMadeDay
+from tests.dispatch.settlement.fixtures import HOSTING_AND_ERS, HandMadeDay
 
 ON = date(2026, 8, 20)
 QUARTER = timedelta(minutes=15)
-BOOK = """
+BOOK = f"""{HOSTING_AND_ERS}
 [[obligations]]
 type = "transmission"
 method = "ncp"
 usd_per_kw_year = 120.0
-
-[[obligations]]
-type = "hosting"
-scope = { groups = ["a"] }
-usd_per_mwh = 10.0
-uptime = 0.95
-credit_usd_per_mwh = 20.0
-
-[[obligations]]
-type = "ers"
-product = "ERS-10"
-mw = 0.1
-usd_per_mw_hour = 10.0
-periods = [{ name = "always", months = [6, 7, 8, 9], hours = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20,
-  21, 22, 23] }]
 """
 EVER = datetime(2100, 1, 1, tzinfo=UTC)
 

@@ -13,26 +13,10 @@ from dispatch.entries import RunEnded, RunStarted, Seen
 from dispatch.settlement.memories_before import memories_at_start, memories_before
 from dispatch.settlement.run_hours import run_positions, run_stretches
 from markets.grid import Interval, OperatingDay
-from tests.dispatch.settlement.fixtures import HandMadeDay
+from tests.dispatch.settlement.fixtures import HOSTING_AND_ERS, HandMadeDay
 
 ON = date(2026, 7, 1)
 HOUR = timedelta(hours=1)
-GUEST = """
-[[obligations]]
-type = "hosting"
-scope = { groups = ["a"] }
-usd_per_mwh = 10.0
-uptime = 0.95
-credit_usd_per_mwh = 20.0
-
-[[obligations]]
-type = "ers"
-product = "ERS-10"
-mw = 0.1
-usd_per_mw_hour = 10.0
-periods = [{ name = "always", months = [6, 7, 8, 9], hours = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20,
-  21, 22, 23] }]
-"""
 
 
 def started(made: HandMadeDay, hours: float) -> None:
@@ -43,7 +27,7 @@ def started(made: HandMadeDay, hours: float) -> None:
 @pytest.fixture
 def interrupted(tmp_path: Path) -> HandMadeDay:
     """Run in full load from 2:00 to 6:00, when the run ends, and from 12:00 to 20:00, when the process dies."""
-    made = HandMadeDay.of(tmp_path / "interrupted", ON, extra=GUEST, runs=False)
+    made = HandMadeDay.of(tmp_path / "interrupted", ON, extra=HOSTING_AND_ERS, runs=False)
     made.prices(lambda n: 20.0)
     for first, last in ((2, 6), (12, 20)):
         started(made, first)

@@ -25,7 +25,7 @@ from optimizer.planning.explain import reasons
 from optimizer.planning.plan import plan
 from optimizer.settlement.settle import settle
 from tests.conformance import obligation_kit as kit
-from tests.optimizer.fixtures import AT, POINT, Dead, actuals, call, grid, group, outlook, random_prices, site, so_far
+from tests.optimizer.fixtures import AT, POINT, Dead, actuals, call, grid, group, outlook, random_prices, site, site_of_two_meters, so_far
 
 GAS = {"fuel_usd_per_mmbtu": 2.0, "heat_rate_mmbtu_per_mwh": 10.0}  # 20 $/MWh
 
@@ -188,15 +188,7 @@ def test_the_block_settles_the_net_load_it_covers():
 @given(seed=st.integers(0, 10_000))
 def test_the_law_holds_for_net_load(seed):
     rng = np.random.default_rng(seed)
-    where = site(
-        group("mine", "s21", rigs=800, hall="a", low=True, standby=10.0),
-        group("old", "s19jpro", rigs=900, hall="b"),
-        meters=(
-            Meter(id="main", settlement_point=POINT, loss_factor=1.0178, export_mw=float(rng.choice([0.0, 1.5]))),
-            Meter(id="other", settlement_point=POINT),
-        ),
-        halls=(Hall(name="a", meter="main", limit_mw=100), Hall(name="b", meter="other", limit_mw=100)),
-    )
+    where = site_of_two_meters(export_mw=float(rng.choice([0.0, 1.5])))
     ahead = outlook(random_prices(rng, 12))
     machine = Generation(
         mw=2.5, min_mw=float(rng.choice([0.3, 1.0])), start_usd=float(rng.choice([0.0, 60.0])), no_load_mmbtu_per_h=2.0,

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from markets.series import Series
 from optimizer.domain.net_load import followed
-from optimizer.domain.site import Hall, Meter, Scope
+from optimizer.domain.site import Meter, Scope
 from optimizer.domain.site_limits import site_limits
 from optimizer.obligations.hashing import Hashing
 from optimizer.obligations.hosting import Hosting
@@ -25,7 +25,7 @@ from optimizer.planning.explain import reasons
 from optimizer.planning.plan import plan
 from optimizer.settlement.settle import settle
 from tests.conformance import obligation_kit as kit
-from tests.optimizer.fixtures import POINT, Dead, actuals, grid, group, outlook, random_prices, site, so_far
+from tests.optimizer.fixtures import POINT, Dead, actuals, grid, group, outlook, random_prices, site, site_of_two_meters, so_far
 
 SOLAR = Renewable(name="solar", mw=5.0)
 
@@ -138,19 +138,11 @@ def test_who_speaks_of_the_meter_sees_net_load_and_who_speaks_of_rigs_sees_rigs(
     assert hosted and set(hosted) == {D("3.5")}
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 @given(seed=st.integers(0, 10_000))
 def test_the_law_holds_with_sun_behind_the_meter(seed):
     rng = np.random.default_rng(seed)
-    where = site(
-        group("mine", "s21", rigs=800, hall="a", low=True, standby=10.0),
-        group("old", "s19jpro", rigs=900, hall="b"),
-        meters=(
-            Meter(id="main", settlement_point=POINT, loss_factor=1.0178, export_mw=float(rng.choice([0.0, 1.5]))),
-            Meter(id="other", settlement_point=POINT),
-        ),
-        halls=(Hall(name="a", meter="main", limit_mw=100), Hall(name="b", meter="other", limit_mw=100)),
-    )
+    where = site_of_two_meters(export_mw=float(rng.choice([0.0, 1.5])))
     ahead = sunny(random_prices(rng, 12), np.where(rng.random(12) < 0.2, np.nan, rng.uniform(0, 5, 12)), grid(12))
     plant = Renewable(
         name="solar", mw=4.0, scope=Scope(meter="main"),
@@ -164,7 +156,7 @@ def test_the_law_holds_with_sun_behind_the_meter(seed):
     kit.honours_calls(plant, where, ahead)
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(seed=st.integers(0, 10_000))
 def test_a_plan_earns_what_the_best_use_of_each_hour_earns(seed):
     """Hours do not bind one another here: the best load and output of each, tried by hand at every corner."""
