@@ -4,7 +4,9 @@ The package itself holds what every room and both packages above need to report 
 are written in messages.
 """
 
-from decimal import ROUND_HALF_UP, Decimal
+from decimal import ROUND_HALF_UP, Context, Decimal
+
+_ANY_SIZE = Context(prec=400)  # digits of the largest float and its cents
 
 
 class SourceError(Exception):
@@ -33,7 +35,7 @@ class Refused(SourceError):
 
 def usd_text(amount: float | str | Decimal) -> str:
     """Dollars for people: "$1,234.50", "-$3.20". A rate puts its unit after: f"{usd_text(price)}/MWh" is "$5.00/MWh"."""
-    rounded = Decimal(str(amount)).quantize(Decimal("0.01"), ROUND_HALF_UP)
+    rounded = Decimal(str(amount)).quantize(Decimal("0.01"), ROUND_HALF_UP, _ANY_SIZE)
     return f"{'-' if rounded < 0 else ''}${abs(rounded):,}"
 
 

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterable, Mapping
 from datetime import date, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, overload
 
 import typer
 
@@ -82,11 +82,22 @@ def logs_to_stderr() -> None:
 
 def ledger(data: Path, *, create: bool = False) -> Engine:
     """The ledger of a data folder. Raises Ended with status 2 when there is none."""
-    from dispatch.store.tables import ledger_file, open_ledger
+    from dispatch.store.tables import open_ledger
 
-    if not create and not ledger_file(data).exists():
+    return open_ledger(data if create else ledger_folder(data), create=create)
+
+
+@overload
+def ledger_folder(data: Path) -> Path: ...
+@overload
+def ledger_folder(data: Path | None) -> Path | None: ...
+def ledger_folder(data: Path | None) -> Path | None:
+    """The data folder, when one is given. Raises Ended with status 2 when it has no ledger."""
+    from dispatch.store.tables import ledger_file
+
+    if data is not None and not ledger_file(data).exists():
         raise Ended(WRONG, f"{data}: there is no ledger here; `loadstone run --data {data}` creates one")
-    return open_ledger(data, create=create)
+    return data
 
 
 def instant(text: str, name: str) -> datetime:

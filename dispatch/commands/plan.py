@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from dispatch.commands import FINDINGS, WRONG, Config, Ended, Json, instant, note, out, read_json, table, usd
+from dispatch.commands import FINDINGS, WRONG, Config, Ended, Json, instant, ledger_folder, note, out, read_json, table, usd
 from markets import counted
 
 if TYPE_CHECKING:
@@ -18,6 +18,12 @@ Archive = Annotated[
     Path | None,
     typer.Option("--archive", metavar="DIR", help="Use prices and other facts of this archive, not the site's sources."),
 ]
+Remembered = Annotated[
+    Path | None,
+    typer.Option(
+        "--data", metavar="DIR", help="Data folder of the site's runs: contracts remember what its ledger says (a month's peak so far)."
+    ),
+]
 At = Annotated[str | None, typer.Option("--at", metavar="INSTANT", help="Use what was known at this instant (ISO 8601). Default: now.")]
 
 
@@ -25,6 +31,7 @@ def plan(
     config: Config,
     archive: Archive = None,
     at: At = None,
+    data: Remembered = None,
     risk: Annotated[
         float | None, typer.Option("--risk", metavar="WEIGHT", help="Weight of the worst price scenarios, 0 (ignore) to 1 (nothing else).")
     ] = None,
@@ -41,7 +48,7 @@ def plan(
 
     if risk is not None and not 0 <= risk <= 1:
         raise Ended(WRONG, f"--risk: {risk:g} is not between 0 and 1")
-    found = snapshot(config, archive, instant(at, "--at") if at else None)
+    found = snapshot(config, archive, instant(at, "--at") if at else None, ledger_folder(data))
     try:
         document: dict[str, Any] = {**make_plan(found.inputs, risk=None if risk is None else scenario_risk(found, risk))}
         if lp is not None:
@@ -65,6 +72,7 @@ def what_if(
     config: Config,
     archive: Archive = None,
     at: At = None,
+    data: Remembered = None,
     sweep: Annotated[
         list[str] | None,
         typer.Option("--sweep", metavar="KEY=FIRST:LAST:COUNT", help="Vary this key of the scenario; give it twice to vary two."),
@@ -80,7 +88,7 @@ def what_if(
     from dispatch.what_if.sweep import sweep as run_sweep
 
     document = read_json(scenario)
-    found = snapshot(config, archive, instant(at, "--at") if at else None)
+    found = snapshot(config, archive, instant(at, "--at") if at else None, ledger_folder(data))
     baseline = Baseline.of(found.state, found.at, ReferenceDayPrices(found.state))
     try:
         if sweep:

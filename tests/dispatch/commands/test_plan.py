@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+from datetime import date
 from pathlib import Path
 
 import pytest
 
+from dispatch.commands import Ended
 from dispatch.commands.plan import plan, what_if
 from dispatch.site_file.defaults import DEMO_SITE, default_file
+from tests.dispatch.settlement.fixtures import HandMadeDay
 
 DEMONSTRATION = default_file(DEMO_SITE)
 
@@ -70,3 +73,27 @@ def test_a_smaller_interconnect_never_earns_more_beside_a_demand_charge(
             assert sum(lines.values()) == pytest.approx(answer[side]["objective_usd"], abs=1e-4)
             owed = next(name for name in lines if name in ("demand/demand", "demand/minimum_demand"))
             assert lines[owed] < -1.0 and 0 < lines[f"{owed}_carried"] < -lines[owed], "owed now, and what later hours carry of it"
+
+
+@pytest.mark.parametrize("remembers", [True, False])
+def test_a_plan_with_the_data_of_a_run_knows_the_months_peak_so_far(
+    remembers: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """From the command line the month began at the plan: a peak that was long paid for was charged again."""
+    ran = HandMadeDay.of(tmp_path / "ran", date(2026, 7, 1), extra=DEMAND_CHARGE.format(method="ncp"), prices="synthetic")
+    ran.prices(lambda n: 20.0)
+    ran.run_all()
+    ran.seen()
+    ran.telemetry.flush()
+    site, at, data = tmp_path / "ran" / "site.toml", "2026-07-03T07:00:00Z", ran.folder if remembers else None
+    plan(site, at=at, data=data, as_json=True)
+    lines = json.loads(capsys.readouterr().out)["lines"]
+    assert (lines.get("demand/demand", 0.0) < -1.0) is not remembers, lines
+    (scenario := tmp_path / "scenario.json").write_text("{}", "utf-8")
+    what_if(scenario, site, at=at, data=data, as_json=True)
+    assert (json.loads(capsys.readouterr().out)["base"]["lines"].get("demand/demand", 0.0) < -1.0) is not remembers
+
+
+def test_a_data_folder_without_a_ledger_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(Ended, match="there is no ledger here"):
+        plan(DEMONSTRATION, data=tmp_path)
