@@ -36,7 +36,7 @@ class Refused(SourceError):
 def usd_text(amount: float | str | Decimal) -> str:
     """Dollars for people: "$1,234.50", "-$3.20". A rate puts its unit after: f"{usd_text(price)}/MWh" is "$5.00/MWh"."""
     rounded = Decimal(str(amount)).quantize(Decimal("0.01"), ROUND_HALF_UP, _ANY_SIZE)
-    return f"{'-' if rounded < 0 else ''}${abs(rounded):,}"
+    return f"{'-' if rounded < 0 else ''}${rounded.copy_abs():,}"
 
 
 def counted(number: int, noun: str, plural: str = "") -> str:
