@@ -44,6 +44,7 @@ class Contract(Written, Generic[M]):
 
     memory_type: ClassVar[type[Memory]] = Memory
     type: ClassVar[str]
+    charge_types: ClassVar[tuple[str, ...]] = ()  # of its lines; none: nothing is said of them, and charge names are not checked
     rule_prefixes: ClassVar[tuple[str, ...]] = ()
     takes_pool_fee: ClassVar[bool] = False  # a field `pool_fee`, filled from the [hash] section where the table leaves it out
     name: str = Field(min_length=1)

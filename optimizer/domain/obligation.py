@@ -275,6 +275,7 @@ class Obligation(
     name: str
     scope: Scope
     type: ClassVar[str]
+    charge_types: ClassVar[tuple[str, ...]]
     takes_pool_fee: ClassVar[bool]
 
     @property

@@ -99,9 +99,14 @@ def _by_interval(its: Quantities[Any], rates: Sequence[R], part: Callable[[R], P
     return [by_day[day] for day in on]
 
 
-def charged_on_faults(own: Obligation, book: Sequence[Obligation], key: tuple[str | int, ...]) -> Iterable[SiteFault]:
-    """What is wrong with the contracts that a contract charges on: they are not in the book, or they charge on it in turn."""
+def charged_on_faults(own: Obligation, names: Iterable[str], book: Sequence[Obligation], key: tuple[str | int, ...]) -> Iterable[SiteFault]:
+    """What is wrong with the charge names of a contract that charges on others: there is no such contract in the book or no such charge of
+    it, or the other charges on this one in turn."""
     by_name = {o.name: o for o in book}
+    for contract, _, charge_type in (name.partition("/") for name in dict.fromkeys(names)):
+        known = by_name[contract].charge_types if contract in by_name else ()
+        if charge_type and known and charge_type not in known:
+            yield SiteFault(f"{contract!r} has no charge {charge_type!r}; it has {', '.join(known)}", key)
     for name in own.charged_on():
         if name not in by_name:
             yield SiteFault(f"there is no contract named {name!r}; the book has {', '.join(sorted(by_name))}", key)

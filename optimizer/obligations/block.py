@@ -53,6 +53,7 @@ class Block(Contract):
     """
 
     type: ClassVar[str] = "block"
+    charge_types: ClassVar[tuple[str, ...]] = ("block_cost", "block_settlement")
     name: str = "block"
     mw: Positive
     usd_per_mwh: float

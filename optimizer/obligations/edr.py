@@ -47,6 +47,7 @@ class Edr(Contract):
     """
 
     type: ClassVar[str] = "edr"
+    charge_types: ClassVar[tuple[str, ...]] = ("edr_energy", "edr_shutdown")
     rule_prefixes: ClassVar[tuple[str, ...]] = ("miso.edr.",)
     name: str = "edr"
     mw: Positive = Field(ge=0.1)

@@ -41,6 +41,7 @@ class FixedCharges(Contract):
     """Monthly charges at dated rates."""
 
     type: ClassVar[str] = "fixed_charges"
+    charge_types: ClassVar[tuple[str, ...]] = ("monthly_charge", "peak_tag")
     name: str = "fixed_charges"
     rates: tuple[FixedRate, ...] = Field(min_length=1)
 

@@ -58,6 +58,7 @@ class Forward(Contract[DeliveryMemory]):
     """
 
     type: ClassVar[str] = "forward"
+    charge_types: ClassVar[tuple[str, ...]] = ("forward_price", "forward_shortfall")
     memory_type = DeliveryMemory
     name: str = "forward"
     ph: Positive

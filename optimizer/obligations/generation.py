@@ -63,6 +63,7 @@ class Generation(BehindMeter[GeneratorMemory]):
     """
 
     type: ClassVar[str] = "generation"
+    charge_types: ClassVar[tuple[str, ...]] = ("fuel", "maintenance", "starts")
     memory_type = GeneratorMemory
     name: str = "generation"
     mw: Positive

@@ -24,6 +24,7 @@ class Hashing(Contract):
     """
 
     type: ClassVar[str] = "hashing"
+    charge_types: ClassVar[tuple[str, ...]] = ("hash_revenue", "pool_fee")
     name: str = "hashing"
     takes_pool_fee: ClassVar[bool] = True
     pool_fee: Fraction = 0.0

@@ -57,6 +57,7 @@ class Hosting(Contract[UptimeMemory]):
     """
 
     type: ClassVar[str] = "hosting"
+    charge_types: ClassVar[tuple[str, ...]] = ("hosting_fee", "power_passed_through", "hash_share", "uptime_credit")
     memory_type = UptimeMemory
     name: str = "hosting"
     usd_per_mwh: NotNegative = 0.0

@@ -56,6 +56,7 @@ class LoadManagement(Contract):
     """
 
     type: ClassVar[str] = "load_management"
+    charge_types: ClassVar[tuple[str, ...]] = ("load_management",)
     name: str = "load_management"
     program: Literal["tdu", "sb6"]
     mw: Positive

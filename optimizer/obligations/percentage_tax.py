@@ -61,10 +61,13 @@ class PercentageTax(Contract):
         return in_order(rates)
 
     def charged_on(self) -> tuple[str, ...]:
-        return contracts_of(name for rate in self.rates for name in (*rate.charges, *rate.receipts))
+        return contracts_of(self._names())
+
+    def _names(self) -> list[str]:
+        return [name for rate in self.rates for name in (*rate.charges, *rate.receipts)]
 
     def check_site(self, site: Site, book: Book) -> Iterable[SiteFault]:
-        return charged_on_faults(self, book, ("rates",))
+        return charged_on_faults(self, self._names(), book, ("rates",))
 
     def charges(self, its: Quantities[Any]) -> Iterable[Charge[Any]]:
         return charges_on_others(its, self.rates, lambda rate: _taxed(rate, its.number), TAX)

@@ -52,6 +52,7 @@ class Power(Contract):
     """
 
     type: ClassVar[str] = "power"
+    charge_types: ClassVar[tuple[str, ...]] = ("energy", "day_ahead", "day_ahead_return", "adders", "export_haircut")
     name: str = "power"
     adders_usd_per_mwh: float = 0.0
     export_haircut_usd_per_mwh: NotNegative = 0.0

@@ -67,6 +67,7 @@ class Pra(Contract):
     """
 
     type: ClassVar[str] = "pra"
+    charge_types: ClassVar[tuple[str, ...]] = ("capacity_cost", "capacity_credit")
     rule_prefixes: ClassVar[tuple[str, ...]] = ("miso.pra.",)
     name: str = "pra"
     zone: Zone

@@ -37,6 +37,7 @@ class Renewable(BehindMeter):
     """
 
     type: ClassVar[str] = "renewable"
+    charge_types: ClassVar[tuple[str, ...]] = ("generated", "curtailed")
     name: str = "renewable"
     mw: Positive
     usd_per_mwh: float = 0.0

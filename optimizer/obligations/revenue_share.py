@@ -68,10 +68,13 @@ class RevenueShare(Contract[ShareMemory]):
         return in_order(rates)
 
     def charged_on(self) -> tuple[str, ...]:
-        return contracts_of(name for rate in self.rates for name in rate.shares)
+        return contracts_of(self._names())
+
+    def _names(self) -> list[str]:
+        return [name for rate in self.rates for name in rate.shares]
 
     def check_site(self, site: Site, book: Book) -> Iterable[SiteFault]:
-        return charged_on_faults(self, book, ("rates",))
+        return charged_on_faults(self, self._names(), book, ("rates",))
 
     def charges(self, its: Quantities[Any]) -> Iterable[Charge[Any]]:
         yield from (shares := self._shares(its))

@@ -89,6 +89,7 @@ class Transmission(Contract[OwnPeakMemory]):
     """
 
     type: ClassVar[str] = "transmission"
+    charge_types: ClassVar[tuple[str, ...]] = ("coincident_peak", "demand", "minimum_demand")
     rule_prefixes: ClassVar[tuple[str, ...]] = ("ercot.transmission.",)
     memory_type = OwnPeakMemory
     name: str = "transmission"

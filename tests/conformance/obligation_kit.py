@@ -50,6 +50,7 @@ def keeps_the_law(obligation, where, ahead, rng, *, linear, beside=(), state=Non
     path = unpack(program, rigs_of(program, solution), solution.x)
     paid = np.zeros(program.n)
     for line in settle(book, actuals_of(program, path)).of(obligation.name):
+        assert not obligation.charge_types or line.charge_type in obligation.charge_types
         paid += program.grid.share_within(line.over) * program.grid.hours / line.over.hours * float(line.amount_usd)
     assert said.sum() <= paid.sum() + CENT, f"{obligation.name}: the program says {said.sum():.4f}, the bill pays {paid.sum():.4f}"
     if exact:
@@ -116,6 +117,7 @@ def speaks_for_itself(obligation, where, ahead, rng):
     for line in first.lines:
         assert line.obligation == obligation.name
         assert line.charge_type and line.unit
+        assert not obligation.charge_types or line.charge_type in obligation.charge_types
         assert line.over.start >= real.grid.start and line.over.end <= real.grid.end
         assert isinstance(line.amount_usd, Decimal) and line.amount_usd == line.quantity * line.rate
 

@@ -55,7 +55,7 @@ from optimizer.obligations.ancillary.blocks import (
     strikes,
     struck,
 )
-from optimizer.obligations.ancillary.products import DOWN, Product, product_fault, two_settlements
+from optimizer.obligations.ancillary.products import CHARGE_TYPES, DOWN, Product, product_fault, two_settlements
 from optimizer.obligations.ancillary.set_point_deviation import deviation
 
 # Reserve that nothing pays for is not kept ready.
@@ -78,6 +78,7 @@ class Ancillary(Contract[ReserveMemory]):
     """
 
     type: ClassVar[str] = "ancillary"
+    charge_types: ClassVar[tuple[str, ...]] = CHARGE_TYPES
     rule_prefixes: ClassVar[tuple[str, ...]] = ("ercot.as.", "ercot.set_point.", "ercot.nclr.", "ercot.day_ahead_offers_due")
     memory_type = ReserveMemory
     name: str = "ancillary"

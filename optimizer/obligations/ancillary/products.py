@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from optimizer.domain.formula import Quantities, per_interval
 from optimizer.domain.market_rules import Dated, days, rule
@@ -16,6 +16,8 @@ OF_KIND = {
     "nclr": ("RRSFFR", "RRSUFR", "ECRS", "NSPIN"),
 }
 ARMED = ("RRSFFR", "RRSUFR")
+_KINDS = ("day_ahead", "imbalance", "failure")
+CHARGE_TYPES = (*(f"{product.lower()}_{kind}" for product in get_args(Product) for kind in _KINDS), "set_point_deviation")
 
 
 def two_settlements(its: Quantities[Any], rules: Sequence[Dated]) -> Any:

@@ -37,7 +37,7 @@ from optimizer.lp.trajectory import Trajectory, actuals_of
 from optimizer.obligations.drr.columns import add_dispatch, explain_dispatch, shortfalls
 from optimizer.obligations.drr.make_whole import Dispatched
 from optimizer.obligations.drr.memory import DrrMemory
-from optimizer.obligations.drr.terms import DrrTerms
+from optimizer.obligations.drr.terms import CHARGE_TYPES, DrrTerms
 
 NET_BENEFITS = "miso.drr.net_benefits_usd_per_mwh"
 
@@ -46,6 +46,7 @@ class Drr(DrrTerms):
     """A demand response resource; the keys of the site file are those of `DrrTerms`."""
 
     type: ClassVar[str] = "drr"
+    charge_types: ClassVar[tuple[str, ...]] = CHARGE_TYPES
 
     def memory_days(self) -> int:
         """The operating day, and the one before it where its costs are made whole: a dispatch may begin there."""

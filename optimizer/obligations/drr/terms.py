@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import date
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, get_args
 
 import numpy as np
 from pydantic import Field, model_validator
@@ -20,6 +20,10 @@ from optimizer.domain.site import NotNegative, Positive, Site, meters_in
 from optimizer.obligations.drr.memory import DrrMemory
 
 Reserve = Literal["SPIN", "SUPP"]
+CHARGE_TYPES = (
+    *("drr_day_ahead", "drr_buy_back", "drr_energy", "drr_deviation", "drr_make_whole"),
+    *(f"{product.lower()}_{kind}" for product in get_args(Reserve) for kind in ("day_ahead", "imbalance")),
+)
 
 
 class DrrTerms(Contract[DrrMemory]):

@@ -52,6 +52,7 @@ class Ers(ErsTerms):
     """ERS-10 or ERS-30 on a meter of its own; the keys of the site file are those of `ErsTerms`."""
 
     type: ClassVar[str] = "ers"
+    charge_types: ClassVar[tuple[str, ...]] = ("ers_capacity", "ers_factors")
 
     def award_terms(self, site: Site) -> Mapping[str, AwardTerms]:
         return baseline_terms(site, self.scope) if self.baseline == "default" else {}

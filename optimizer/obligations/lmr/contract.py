@@ -30,10 +30,9 @@ from optimizer.domain.quantities import ActualQuantities
 from optimizer.domain.row_kind import RowKind
 from optimizer.domain.site import NotNegative, Positive, Site, meters_in
 from optimizer.lp.arrays import Yields
-from optimizer.obligations.lmr.memory import LmrMemory, LoadAtTest
+from optimizer.obligations.lmr.memory import UNTIL_PASSED, LmrMemory, LoadAtTest
 
 KEPT_HOURS = 3
-UNTIL_PASSED = "the credit does not count until one is passed"
 
 
 class Lmr(Contract[LmrMemory]):
@@ -50,6 +49,7 @@ class Lmr(Contract[LmrMemory]):
     """
 
     type: ClassVar[str] = "lmr"
+    charge_types: ClassVar[tuple[str, ...]] = ("lmr_capacity", "lmr_shortfall", "lmr_forfeit")
     rule_prefixes: ClassVar[tuple[str, ...]] = ("miso.lmr.", "miso.pra.")
     memory_type = LmrMemory
     name: str = "lmr"
@@ -290,8 +290,8 @@ class Lmr(Contract[LmrMemory]):
             yield f"{self.name}: call {call.id} is due from {begins:%a %H:%M} until {until}: at most {self.most_mw:.3f} MW"
         allowed, used = self._allowed(on), len(here.called)
         if allowed is not None:
-            answered, left = used - len(here.missed), max(0, allowed - used)
-            yield f"{self.name}: {used} of {allowed} calls of this {season(on)} used, {answered} answered, {left} left"
+            answered = used - len(here.missed)
+            yield f"{self.name}: {used} of {allowed} calls of this {season(on)} used, {answered} answered, {max(0, allowed - used)} left"
         if here.failed:
             yield f"{self.name}: the last test failed; {UNTIL_PASSED} or the {season(on)} ends"
 

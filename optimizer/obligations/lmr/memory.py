@@ -8,6 +8,8 @@ from datetime import date, datetime
 
 from optimizer.domain.memory import Memory
 
+UNTIL_PASSED = "the credit does not count until one is passed"  # after a failed test
+
 
 @dataclass(frozen=True, slots=True)
 class LoadAtTest:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import date, timedelta
 from decimal import Decimal as D
+from importlib.metadata import EntryPoint, entry_points
 
 import numpy as np
 import pytest
@@ -142,6 +143,19 @@ def test_a_share_of_no_contract_and_of_a_circle_is_refused() -> None:
     ]
     with pytest.raises(ValidationError, match="less than or equal to 1"):
         RevenueShare(rates=({"from": "2026-01-01", "shares": {"ers": 1.1}},))
+
+
+def test_a_share_of_a_charge_that_its_contract_does_not_have_is_refused() -> None:
+    """A mistyped charge matched nothing, and the agent's share was missing without a word."""
+    where = site(group("g"))
+    rates = ({"from": "2026-01-01", "shares": {"power/adder": 0.1, "power/energy": 0.1}},)
+    (fault,) = RevenueShare(rates=rates).check_site(where, (Power(), RevenueShare(rates=rates)))
+    assert fault.text.startswith("'power' has no charge 'adder'; it has energy, ")
+
+
+@pytest.mark.parametrize("contract", entry_points(group="optimizer.obligations"), ids=lambda entry: entry.name)
+def test_every_contract_with_money_of_its_own_names_its_charges(contract: EntryPoint) -> None:
+    assert bool(contract.load().charge_types) is (contract.name not in ("plant", "transition", "revenue_share", "percentage_tax"))
 
 
 def replace_name(one: RevenueShare, name: str, shares: dict[str, float]) -> RevenueShare:
