@@ -14,6 +14,8 @@ from markets.facts import (
     GridStatus,
     HashEconomics,
     HashPrice,
+    IndicativePrices,
+    IndicativeReservePrices,
     LoadForecast,
     MeasuredGeneration,
     Price,
@@ -30,11 +32,28 @@ KEEP = timedelta(days=8)  # a week of same hours, and the day before it
 KEEP_PEAKS = timedelta(days=95)  # a season's highest system load so far, from any day of it
 PEAKS_OF_S = 6 * 3600  # of older loads the highest of each six hours stays
 
-# Of two real-time prices that end together, the one the market settles on comes first.
-REAL_TIME = (PriceMarket.REAL_TIME_15_MIN, PriceMarket.REAL_TIME_5_MIN, PriceMarket.REAL_TIME_SCED, PriceMarket.REAL_TIME_HOURLY)
+# A dispatch run says what the interval under way is worth; once that interval is over its settled price replaces the runs.
+KEEP_RUNS = timedelta(hours=6)
 
-Spanning = Price | ReservePrice | SystemLoad | LoadForecast | Temperature | HashPrice | MeasuredGeneration | GenerationForecast
-S = TypeVar("S", Price, ReservePrice, SystemLoad, LoadForecast, Temperature, HashPrice, MeasuredGeneration, GenerationForecast)
+# Of two real-time prices that end together, the one the market settles on comes first.
+REAL_TIME = (PriceMarket.REAL_TIME_15_MIN, PriceMarket.REAL_TIME_5_MIN, PriceMarket.REAL_TIME_HOURLY)
+SCED = PriceMarket.REAL_TIME_SCED
+
+Indicative = IndicativePrices | IndicativeReservePrices
+Spanning = Price | ReservePrice | SystemLoad | LoadForecast | Temperature | HashPrice | MeasuredGeneration | GenerationForecast | Indicative
+S = TypeVar(
+    "S",
+    Price,
+    ReservePrice,
+    SystemLoad,
+    LoadForecast,
+    Temperature,
+    HashPrice,
+    MeasuredGeneration,
+    GenerationForecast,
+    IndicativePrices,
+    IndicativeReservePrices,
+)
 F = TypeVar("F", bound=Fact)
 
 
@@ -84,6 +103,7 @@ class FactBook:
 
     prices       by (settlement point, market)
     reserves     by (product, market)
+    indicative   by settlement point, the newest look-ahead run; `indicative_reserves` by product
     generation   by plant, measured; `generation_forecasts` by plant
     economics    by UTC day
     quarantined  implausible figures that wait for another source, or a later publication, to give the same; nothing else here has them
@@ -91,6 +111,8 @@ class FactBook:
 
     prices: Mapping[tuple[str, PriceMarket], tuple[Price, ...]] = field(default_factory=dict)
     reserves: Mapping[tuple[str, str], tuple[ReservePrice, ...]] = field(default_factory=dict)
+    indicative: Mapping[str, tuple[IndicativePrices, ...]] = field(default_factory=dict)
+    indicative_reserves: Mapping[str, tuple[IndicativeReservePrices, ...]] = field(default_factory=dict)
     loads: tuple[SystemLoad, ...] = ()
     load_forecasts: tuple[LoadForecast, ...] = ()
     temperatures: tuple[Temperature, ...] = ()
@@ -118,22 +140,25 @@ class FactBook:
         changes |= {name: _merged(getattr(self, name), new, _day_of if name == "economics" else start_of) for name, new in plain.items()}
         for name, by_key in keyed.items():
             had = getattr(self, name)
-            changes[name] = {**had, **{key: _merged(had.get(key, ()), new, start_of) for key, new in by_key.items()}}
+            merged = {key: _merged(had.get(key, ()), new, start_of) for key, new in by_key.items()}
+            changes[name] = {**had, **({key: runs[-1:] for key, runs in merged.items()} if name in _NEWEST_ONLY else merged)}
         if status is not self.grid_status:
             changes["grid_status"] = status
         return replace(self, **changes) if changes else self
 
     def prune(self, before: datetime) -> FactBook:
-        """The book without what ended by `before`. The newest price of each point, the newest hash figures, and the highest system loads of
-        the last 95 days stay."""
+        """The book without what ended by `before`, and without dispatch runs that did a week later. The newest price of each point, the
+        newest hash figures, and the highest system loads of the last 95 days stay."""
 
-        def kept(series: tuple[S, ...]) -> tuple[S, ...]:
-            first = bisect_right(series, before, key=lambda f: f.over.end)
+        def kept(series: tuple[S, ...], run: str = "") -> tuple[S, ...]:
+            first = bisect_right(series, before + (KEEP - KEEP_RUNS) if run == SCED else before, key=lambda f: f.over.end)
             return series[min(first, len(series) - 1) :] if first else series
 
         return FactBook(
-            prices={key: kept(series) for key, series in self.prices.items()},
-            reserves={key: kept(series) for key, series in self.reserves.items()},
+            prices={key: kept(series, key[1]) for key, series in self.prices.items()},
+            reserves={key: kept(series, key[1]) for key, series in self.reserves.items()},
+            indicative=self.indicative,
+            indicative_reserves=self.indicative_reserves,
             loads=(*_peaks(self.loads, before), *kept(self.loads)),
             load_forecasts=kept(self.load_forecasts),
             temperatures=kept(self.temperatures),
@@ -146,8 +171,11 @@ class FactBook:
         )
 
     def _real_time_series(self, point: str) -> tuple[Price, ...]:
-        """Prices of the real-time run with the newest price at a point."""
+        """Prices of the real-time run with the newest price at a point, of those that the market settles on; dispatch runs where there is
+        none."""
         runs = [series for market in REAL_TIME if (series := self.prices.get((point, market)))]
+        if not runs:
+            return self.prices.get((point, SCED), ())
         return max(runs, key=lambda series: series[-1].over.end, default=())  # max keeps the first of equals
 
     def last_price(self, point: str) -> Price | None:
@@ -158,6 +186,10 @@ class FactBook:
     def real_time(self, point: str, over: Interval) -> tuple[Price, ...]:
         """Real-time prices of a point that overlap a span, in order."""
         return _within(self._real_time_series(point), over)
+
+    def dispatch_runs(self, point: str, over: Interval) -> tuple[Price, ...]:
+        """Prices of a point that the market's dispatch runs gave for times inside a span, in order."""
+        return _within(self.prices.get((point, SCED), ()), over)
 
     def recent(self, point: str, hours: float) -> tuple[Price, ...]:
         """The real-time prices of the last `hours` up to the newest one."""
@@ -245,11 +277,16 @@ def _keyed_series_of(fact: Fact) -> tuple[str, Any] | None:
         return "prices", (fact.point, fact.market)
     if isinstance(fact, ReservePrice):
         return "reserves", (fact.product, fact.market)
+    if isinstance(fact, IndicativePrices):
+        return "indicative", fact.point
+    if isinstance(fact, IndicativeReservePrices):
+        return "indicative_reserves", fact.product
     if isinstance(fact, MeasuredGeneration):
         return "generation", fact.plant
     return ("generation_forecasts", fact.plant) if isinstance(fact, GenerationForecast) else None
 
 
+_NEWEST_ONLY = frozenset({"indicative", "indicative_reserves"})
 _SERIES_OF: dict[type[Fact], str] = {
     SystemLoad: "loads",
     LoadForecast: "load_forecasts",

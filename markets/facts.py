@@ -43,12 +43,32 @@ class Price(Fact):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReservePrice(Fact):
-    """A market clearing price for capacity (MCPC), $ per MW and hour; `market` is "DAM" or "REAL_TIME_15_MIN"."""
+    """A market clearing price for capacity (MCPC), $ per MW and hour; `market` is "DAM", "REAL_TIME_15_MIN" or, where reserve settles on
+    a mean of its dispatch runs, "REAL_TIME_SCED" for one of these."""
 
     product: str
     market: str
     over: Interval
     usd_per_mw_h: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IndicativePrices(Fact):
+    """The energy prices that one look-ahead run of the market expects at a settlement point, $/MWh: one for each of the equal steps of
+    `over`, in order of time. Nothing settles on them (ERCOT RTD, NP6-970-CD)."""
+
+    point: str
+    over: Interval
+    usd_per_mwh: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IndicativeReservePrices(Fact):
+    """The same for capacity of a reserve product, $ per MW and hour (ERCOT RTD, NP6-329-CD)."""
+
+    product: str
+    over: Interval
+    usd_per_mw_h: tuple[float, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -168,7 +188,7 @@ class Award(Fact):
 FACT_KINDS: dict[str, type[Fact]] = {
     k.__name__: k
     for k in (
-        Price, ReservePrice, SystemLoad, LoadForecast, MeasuredGeneration, GenerationForecast, HashPrice, HashEconomics, Temperature,
-        GridStatus, Call, Award,
+        Price, ReservePrice, IndicativePrices, IndicativeReservePrices, SystemLoad, LoadForecast, MeasuredGeneration, GenerationForecast,
+        HashPrice, HashEconomics, Temperature, GridStatus, Call, Award,
     )
 }  # fmt: skip

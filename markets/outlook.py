@@ -18,6 +18,8 @@ class Basis(StrEnum):
     """Where a value of an outlook comes from, best first."""
 
     PUBLISHED = "published"
+    ESTIMATED = "estimated"  # of the interval under way: its dispatch runs so far, and the market's indicative prices for the rest
+    INDICATIVE = "indicative"  # what the market's own look-ahead run expects
     FORECAST = "forecast"
     HELD = "held"
 

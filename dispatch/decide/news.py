@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from dispatch.decide.group_state import GroupState
 from dispatch.entries import GeneratorSeen, Hold, Seen
 from markets import counted
-from markets.facts import Award, Call, HashEconomics, HashPrice, Price
+from markets.facts import Award, Call, HashEconomics, HashPrice, IndicativePrices, Price
 from optimizer.domain.site import Site
 
 
@@ -43,7 +43,7 @@ def what_is_new(before: Known, after: Known, seen: Seen) -> list[str]:
     news = []
     site = after.site
     points = set(after.setup.settlement_points)
-    prices = [f for f in seen.facts if isinstance(f, Price) and f.point in points]
+    prices = [f for f in seen.facts if isinstance(f, Price | IndicativePrices) and f.point in points]
     if prices:
         news.append(counted(len(prices), "new price"))
     if any(isinstance(f, HashPrice | HashEconomics) for f in seen.facts):

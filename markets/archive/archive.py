@@ -15,9 +15,10 @@ import polars as pl
 from numpy.typing import NDArray
 
 from markets import counted
+from markets.archive.gridstatus_tables import native
 from markets.archive.tablemap import mapped
-from markets.archive.tables import ECONOMICS, GENERATION_KINDS, KINDS, TableFault, native, open_table
-from markets.archive.vintages import STORED, Gap, disagreements, economics_of, fact_of, gaps_of, merge, price_of
+from markets.archive.tables import ECONOMICS, GENERATION_KINDS, INDICATIVE_KINDS, KINDS, TableFault, open_table
+from markets.archive.vintages import STORED, Gap, disagreements, economics_of, fact_of, gaps_of, merge, price_of, runs_of
 from markets.factbook import day_ahead_point, hashprice_of
 from markets.facts import Fact, HashEconomics, HashPrice, Price, PriceMarket
 from markets.grid import Interval, Market, utc
@@ -269,7 +270,10 @@ class ArchiveSource:
         for kind, (known, rows) in self._load().items():
             start, end = np.searchsorted(known, (first, last), side="right")
             if end > start:
-                found.extend(fact_of(kind, row) for row in rows.slice(start, end - start).iter_rows(named=True))
+                part = rows.slice(start, end - start)
+                found.extend(
+                    runs_of(kind, part) if kind in INDICATIVE_KINDS else (fact_of(kind, row) for row in part.iter_rows(named=True))
+                )
         return sorted(found, key=lambda fact: fact.known_at)
 
     def _load(self) -> dict[str, tuple[NDArray[np.int64], pl.DataFrame]]:
@@ -287,6 +291,8 @@ class ArchiveSource:
             day_ahead = sorted({day_ahead_point(point) for point in self._points})
             rows, is_day_ahead = self._archive.read(kind, sorted({*self._points, *day_ahead})), pl.col("market") == "DAY_AHEAD_HOURLY"
             return rows.filter(pl.when(is_day_ahead).then(pl.col("key").is_in(day_ahead)).otherwise(pl.col("key").is_in(self._points)))
+        if kind == "indicative":
+            return self._archive.read(kind, self._points)
         if kind in GENERATION_KINDS:  # a site's own plants belong to no market
             return self._archive.read(kind)
         return self._archive.read(kind).filter(pl.col("iso") == self._market.value)

@@ -1,4 +1,4 @@
-"""Tables turned into rows of facts. Tables of gridstatus are recognised by their column names; others need a column map (tablemap)."""
+"""Tables turned into rows of facts: what the tables of gridstatus (gridstatus_tables) and those with a column map (tablemap) share."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from typing import Any
 
 import polars as pl
 
-from markets.facts import PriceMarket
 from markets.grid import parse_instant
 
 # One row for each value of a fact. `iso` is the operator of the market, `key` the settlement point or product, `market` the run that priced
@@ -37,7 +36,10 @@ ECONOMICS: dict[str, Any] = {
 }
 GENERATION_KINDS = ("generation", "generation_forecast")
 WATT = 6  # digits of a MW that are kept of generation
-KINDS = ("price", "reserve", "load", "load_forecast", *GENERATION_KINDS, "hash")
+# What the market's look-ahead runs expect: one row for each step of a run, known when it ran.
+INDICATIVE_KINDS = ("indicative", "indicative_reserve")
+FORECAST_KINDS = ("load_forecast", "generation_forecast", *INDICATIVE_KINDS)
+KINDS = ("price", "reserve", *INDICATIVE_KINDS, "load", "load_forecast", *GENERATION_KINDS, "hash")
 ZONE = {"ercot": "America/Chicago", "miso": "EST"}
 AS_PRODUCTS = ("REGUP", "REGDN", "RRS", "ECRS", "NSPIN")
 DAY_AHEAD = ("DAY_AHEAD_HOURLY", "DAM", "day_ahead")
@@ -166,78 +168,6 @@ def rows(columns: Mapping[str, Any], source: str, rule: str = "real_time", digit
     return known_by_rule(frame.select(pl.col(name).cast(dtype) for name, dtype in ROWS.items()), rule)
 
 
-def native(table: FactTable) -> dict[str, pl.DataFrame]:
-    """The rows of a gridstatus table, by kind of fact. Raises TableFault when its columns match none of the known tables."""
-    has = set(table.frame.columns)
-    for columns, reader in _NATIVE:
-        if columns <= has:
-            return reader(table)
-    raise TableFault(
-        f"{table.name}: its columns match no known table; give a column map. It has {', '.join(map(repr, table.frame.columns))}"
-    )
-
-
-def _prices(table: FactTable) -> dict[str, pl.DataFrame]:
-    value = "SPP" if "SPP" in table.frame.columns else "LMP"
-    markets = table.frame["Market"].cast(pl.String)
-    if strange := sorted(set(markets.unique().to_list()) - set(PriceMarket)):
-        raise TableFault(f"{table.name}: column 'Market': {strange[0]!r} is none of {', '.join(PriceMarket)}")
-    columns = {"key": table.frame["Location"].cast(pl.String), "market": markets, **spans(table), "value": numbers(table, value)}
-    return {"price": rows(columns | _published(table), table.stem)}
-
-
-def _reserves(table: FactTable) -> dict[str, pl.DataFrame]:
-    products = table.frame["AS Type"].cast(pl.String)
-    ercot = pl.select(pl.when(products.is_in(AS_PRODUCTS)).then(pl.lit("ercot")).otherwise(pl.lit("miso"))).to_series()
-    market: Any = pl.lit("DAM")
-    if "Market" in table.frame.columns:
-        market = table.frame["Market"].cast(pl.String).replace({"DAY_AHEAD_HOURLY": "DAM"})
-        if strange := sorted(set(market.unique().to_list()) - {"DAM", "REAL_TIME_15_MIN", "REAL_TIME_5_MIN", "REAL_TIME_HOURLY"}):
-            raise TableFault(f"{table.name}: column 'Market': {strange[0]!r} is neither DAM nor REAL_TIME_15_MIN")
-    columns = {"iso": ercot, "key": products, "market": market, **spans(table), "value": numbers(table, "MCPC")}
-    return {"reserve": rows(columns | _published(table), table.stem)}
-
-
-def _loads(table: FactTable) -> dict[str, pl.DataFrame]:
-    columns = {"iso": pl.lit(table.need_market()), **spans(table), "value": numbers(table, "Load")}
-    return {"load": rows(columns | _published(table), table.stem)}
-
-
-def _load_forecasts(table: FactTable) -> dict[str, pl.DataFrame]:
-    given = {"value": numbers(table, "Load Forecast"), "known_at": instants(table, "Publish Time")}
-    columns = {"iso": pl.lit(table.need_market()), **spans(table), **given}
-    return {"load_forecast": rows(columns, table.stem)}
-
-
-def _generation(table: FactTable) -> dict[str, pl.DataFrame]:
-    columns = {"key": table.frame["Plant"].cast(pl.String), **spans(table), "value": numbers(table, "Generation")}
-    return {"generation": rows(columns | _published(table), table.stem, digits=WATT)}
-
-
-def _generation_forecasts(table: FactTable) -> dict[str, pl.DataFrame]:
-    given = {"value": numbers(table, "Generation Forecast"), "known_at": instants(table, "Publish Time")}
-    columns = {"key": table.frame["Plant"].cast(pl.String), **spans(table), **given}
-    return {"generation_forecast": rows(columns, table.stem, digits=WATT)}
-
-
-def _corrections(table: FactTable) -> dict[str, pl.DataFrame]:
-    over = spans(table)
-    hourly = (over["end"] - over["start"]).dt.total_minutes() == 60
-    market = pl.select(pl.when(hourly).then(pl.lit("DAY_AHEAD_HOURLY")).otherwise(pl.lit("REAL_TIME_15_MIN"))).to_series()
-    first = {"key": table.frame["Location"].cast(pl.String), "market": market, **over}
-    corrected = first | {
-        "value": numbers(table, "SPP Corrected"),
-        "known_at": instants(table, "Price Correction Time"),
-        "correction": pl.Series([True] * len(market)),
-    }
-    return {"price": pl.concat([rows(first | {"value": numbers(table, "SPP Original")}, table.stem), rows(corrected, table.stem)])}
-
-
-def _economics(table: FactTable) -> dict[str, pl.DataFrame]:
-    figures = {name: numbers(table, name) for name in ("difficulty", "btc_usd", "fees_btc_per_block", "subsidy_btc")}
-    return {"hash": economics(table, "date", figures, table.stem)}
-
-
 def economics(table: FactTable, date_column: str, figures: Mapping[str, pl.Series], source: str) -> pl.DataFrame:
     """Hash economics, known at the end of their UTC day."""
     days = table.frame[date_column]
@@ -248,21 +178,3 @@ def economics(table: FactTable, date_column: str, figures: Mapping[str, pl.Serie
     end = pl.col("on").cast(pl.Datetime("us")).dt.replace_time_zone("UTC") + pl.duration(days=1)
     frame = pl.DataFrame({"on": days, **figures}).with_columns(end.alias("known_at"), pl.lit(source).alias("source"))
     return frame.select(pl.col(name).cast(dtype) for name, dtype in ECONOMICS.items())
-
-
-def _published(table: FactTable) -> dict[str, pl.Series]:
-    return {"known_at": instants(table, "Publish Time")} if "Publish Time" in table.frame.columns else {}
-
-
-_SPAN = {"Interval Start", "Interval End"}
-_NATIVE = (
-    (_SPAN | {"Price Correction Time", "Location", "SPP Original", "SPP Corrected"}, _corrections),
-    (_SPAN | {"Location", "Market", "SPP"}, _prices),
-    (_SPAN | {"Location", "Market", "LMP"}, _prices),
-    (_SPAN | {"AS Type", "MCPC"}, _reserves),
-    (_SPAN | {"Publish Time", "Load Forecast"}, _load_forecasts),
-    (_SPAN | {"Load"}, _loads),
-    (_SPAN | {"Plant", "Publish Time", "Generation Forecast"}, _generation_forecasts),
-    (_SPAN | {"Plant", "Generation"}, _generation),
-    ({"date", "difficulty", "btc_usd", "fees_btc_per_block", "subsidy_btc"}, _economics),
-)

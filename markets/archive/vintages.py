@@ -10,11 +10,13 @@ from typing import Any
 import polars as pl
 
 from markets import counted
-from markets.archive.tables import ROWS
+from markets.archive.tables import FORECAST_KINDS, ROWS
 from markets.facts import (
     Fact,
     GenerationForecast,
     HashEconomics,
+    IndicativePrices,
+    IndicativeReservePrices,
     LoadForecast,
     MeasuredGeneration,
     Price,
@@ -51,7 +53,7 @@ def merge(kind: str, old: pl.DataFrame, new: pl.DataFrame) -> tuple[pl.DataFrame
     The first value of a fact is the one served. One that differs is kept as disputed. A correction is a vintage of its own, and so is each
     publication of a forecast.
     """
-    same = [*SAME, "known_at"] if kind.endswith("_forecast") else SAME
+    same = [*SAME, "known_at"] if kind in FORECAST_KINDS else SAME
     disputes = []
     parts = [old]
     for correction in (False, True):
@@ -109,6 +111,18 @@ def fact_of(kind: str, row: Mapping[str, Any]) -> Fact:
     if kind == "generation_forecast":
         return GenerationForecast(**_origin(row), plant=row["key"], over=_over(row), mw=row["value"])
     return (SystemLoad if kind == "load" else LoadForecast)(**_origin(row), over=_over(row), load_mw=row["value"])
+
+
+def runs_of(kind: str, rows: pl.DataFrame) -> Iterable[Fact]:
+    """Rows of an indicative kind as one fact for each look-ahead run and point or product. A run with a step missing ends before it."""
+    for part in rows.sort("start").partition_by("key", "known_at", maintain_order=True):
+        steps = part.rows(named=True)
+        whole = [row for n, row in enumerate(steps) if row["start"] == steps[0]["start"] + n * (steps[0]["end"] - steps[0]["start"])]
+        over, values = Interval(_utc(whole[0]["start"]), _utc(whole[-1]["end"])), tuple(row["value"] for row in whole)
+        if kind == "indicative":
+            yield IndicativePrices(**_origin(steps[0]), point=steps[0]["key"], over=over, usd_per_mwh=values)
+        else:
+            yield IndicativeReservePrices(**_origin(steps[0]), product=steps[0]["key"], over=over, usd_per_mw_h=values)
 
 
 def price_of(row: Mapping[str, Any]) -> Price:

@@ -10,9 +10,10 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 
 from markets import counted, usd_text
-from markets.factbook import FactBook, day_ahead_point
+from markets.factbook import SCED, FactBook, day_ahead_point
 from markets.facts import STALE_AFTER, Price
 from markets.forecasting.generation import available_generation
+from markets.forecasting.near_term import NearTerm, interval_under_way, near_term
 from markets.forecasting.outlook_values import (
     DAY,
     DAYS_BACK,
@@ -68,9 +69,9 @@ def outlook(
     peak_windows_min: Sequence[PeakWindow] = (),
 ) -> Outlook:
     """The outlook on a grid that the facts of a book give at an instant, with gaps filled.
-    Energy at each point: now and in intervals that start within an hour the last real-time price unless it is stale; then the day-ahead
-    price where published; then persistence. A stale real-time price steps the ladder down: day-ahead for now too, then the last price
-    while younger than a day, then safe state. Values are NaN only in the safe state. Reserve takes the same steps.
+    Energy: now and in intervals that start within an hour what dispatch and look-ahead runs say, else the last real-time price unless it
+    is stale; then the day-ahead price where published; then persistence. A stale real-time price steps the ladder down: day-ahead for now
+    too, then the last price while younger than a day, then safe state (NaN). Reserve takes the same steps.
     `hash_default`, usd_per_ph_day, is used while no hashprice is known; `peak_windows_min` are the coincident peaks to predict.
     """
     at = utc(at)
@@ -112,6 +113,9 @@ def _energy(book: FactBook, at: datetime, grid: Grid, point: str, market: Market
     age = at - last.over.end if last else None
     fresh = last is not None and age is not None and age <= stale_after(market, last)
     usable = last is not None and age is not None and age <= OLDEST_STAND_IN
+    under_way = interval_under_way(at, market.settlement_min)
+    ahead = near_term(book.dispatch_runs(point, under_way), book.indicative.get(point, ()), at, grid, market)
+    fresh = fresh or not np.isnan(ahead.estimate)
     published = book.dam(point, grid.over)
     values = means_on(published, grid)
     basis = [Basis.FORECAST if gap else Basis.PUBLISHED for gap in np.isnan(values)]
@@ -126,6 +130,8 @@ def _energy(book: FactBook, at: datetime, grid: Grid, point: str, market: Market
         values = np.where(holds, last.usd_per_mwh, values)
         held = Basis.PUBLISHED if at in last.over else Basis.HELD
         basis = [held if holds_here else old for holds_here, old in zip(holds, basis, strict=True)]
+    if last is None or at not in last.over:
+        values, basis = ahead.over(values, basis)
     values = filled_with_same_hours(book, point, grid, values)
     known_lately = usable or (book.dam(point, Interval(at - OLDEST_STAND_IN, at)) and not np.isnan(values[0]))
     if price_basis is PriceBasis.SAFE_STATE and known_lately:
@@ -137,7 +143,16 @@ def _energy(book: FactBook, at: datetime, grid: Grid, point: str, market: Market
         values = values[np.maximum.accumulate(np.where(holes, 0, np.arange(len(values))))]
         basis = [Basis.HELD if hole else old for hole, old in zip(holes, basis, strict=True)]
     notes = _energy_notes(point, last, age, price_basis, missing_hours if published else None)
-    return _Energy(Series(grid, values, "usd_per_mwh"), tuple(basis), price_basis, notes)
+    return _Energy(Series(grid, values, "usd_per_mwh"), tuple(basis), price_basis, (*_estimate_note(point, basis[0], ahead), *notes))
+
+
+def _estimate_note(point: str, basis: Basis, ahead: NearTerm) -> tuple[str, ...]:
+    """How the price of the interval under way is estimated."""
+    if basis is not Basis.ESTIMATED:
+        return ()
+    indicative = "its indicative prices for the rest" if Basis.INDICATIVE in ahead.basis else "the newest run for the rest"
+    runs = f"{counted(ahead.runs, 'dispatch run')} so far and {indicative}" if ahead.runs else "the market's indicative prices"
+    return (f"The price at {point} of the interval under way, {usd_text(ahead.estimate)}/MWh, is estimated from {runs}.",)
 
 
 def _energy_notes(
@@ -201,9 +216,9 @@ def _hashprice(book: FactBook, at: datetime, grid: Grid, default: float | None) 
 
 
 def _reserve(book: FactBook, at: datetime, grid: Grid, market: Market) -> tuple[dict[str, Series], dict[str, tuple[Basis, ...]]]:
-    """Clearing prices by product, as energy has them: now and within the hour the last real-time price unless it is stale, then the
-    day-ahead price, then the same hours of the latest earlier day that has them. Where no real-time market clears reserve, only
-    day-ahead prices are used."""
+    """Clearing prices by product, as energy has them: now and within the hour what the market's runs say, else the last real-time price
+    unless it is stale, then the day-ahead price, then the same hours of the latest earlier day that has them. Where no real-time market
+    clears reserve, only day-ahead prices are used."""
     reserve, basis = {}, {}
     runs = [run for run in RESERVE_RUNS if book.reserve_products(run)]
     near = grid.edges[:-1] < (at + HELD_FOR).timestamp()
@@ -215,6 +230,10 @@ def _reserve(book: FactBook, at: datetime, grid: Grid, market: Market) -> tuple[
             values = np.where(near, last.usd_per_mw_h, values)
             held = Basis.PUBLISHED if at in last.over else Basis.HELD
             bases = [held if is_near else old for is_near, old in zip(near, bases, strict=True)]
+        if last is None or at not in last.over:
+            under_way = interval_under_way(at, market.settlement_min)
+            ahead = near_term(book.reserve(product, under_way, SCED), book.indicative_reserves.get(product, ()), at, grid, market)
+            values, bases = ahead.over(values, bases)
         for run in ("DAM", *runs):
             for days in range(1, DAYS_BACK + 1):
                 if not np.isnan(values).any():

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, date, datetime
 
 from markets import usd_text
-from markets.facts import Fact, HashEconomics, HashPrice, Price, ReservePrice
+from markets.facts import Fact, HashEconomics, HashPrice, IndicativePrices, IndicativeReservePrices, Price, ReservePrice
 from markets.grid import Market
 
 # ERCOT offers stop at -$250 and -$251 has been settled; MISO offers stop at -$500, congestion goes below. A price two or three times lower
@@ -33,20 +33,11 @@ def price_cap(market: Market, at_s: int) -> float:
 
 def implausible(fact: Fact) -> str:
     """Why a figure cannot be believed from one source alone, as a sentence; empty when it can."""
-    if isinstance(fact, Price):
-        # MISO's points have dots in their names (docs/reference/archive.md).
-        market = Market.MISO if "." in fact.point else Market.ERCOT
-        low, high = PRICE_FLOOR[market], price_cap(market, int(fact.over.start.timestamp()))
-        if fact.source != TARIFF and not low <= fact.usd_per_mwh <= high:
-            at = f"{fact.point} {fact.market.value} at {fact.over.start:%Y-%m-%dT%H:%MZ}"
-            return _sentence(f"{at}: {usd_text(fact.usd_per_mwh)}/MWh", fact, f"{usd_text(low)} to {usd_text(high)}/MWh")
-    elif isinstance(fact, ReservePrice):
-        # The product does not say whose market it is: the wider of the two bounds.
-        high = RESERVE_OVER_ENERGY * max(price_cap(market, int(fact.over.start.timestamp())) for market in (Market.ERCOT, Market.MISO))
-        if not RESERVE_FLOOR_USD <= fact.usd_per_mw_h <= high:
-            figure = f"{fact.product} {fact.market} at {fact.over.start:%Y-%m-%dT%H:%MZ}: {usd_text(fact.usd_per_mw_h)}/MW and hour"
-            return _sentence(figure, fact, f"{usd_text(RESERVE_FLOOR_USD)} to {usd_text(high)}/MW and hour")
-    elif isinstance(fact, HashPrice):
+    if isinstance(fact, Price | IndicativePrices):
+        return _implausible_price(fact)
+    if isinstance(fact, ReservePrice | IndicativeReservePrices):
+        return _implausible_reserve_price(fact)
+    if isinstance(fact, HashPrice):
         if not HASHPRICE_USD[0] <= fact.usd_per_ph_day <= HASHPRICE_USD[1]:
             at = f"hashprice at {fact.over.start:%Y-%m-%dT%H:%MZ}"
             figure = f"{usd_text(fact.usd_per_ph_day)}/PH/day"
@@ -54,6 +45,29 @@ def implausible(fact: Fact) -> str:
     elif isinstance(fact, HashEconomics) and not BTC_USD[0] <= fact.btc_usd <= BTC_USD[1]:
         return _sentence(f"BTC price of {fact.on}: {usd_text(fact.btc_usd)}", fact, f"{usd_text(BTC_USD[0])} to {usd_text(BTC_USD[1])}")
     return ""
+
+
+def _implausible_price(fact: Price | IndicativePrices) -> str:
+    # MISO's points have dots in their names (docs/reference/archive.md).
+    market = Market.MISO if "." in fact.point else Market.ERCOT
+    low, high = PRICE_FLOOR[market], price_cap(market, int(fact.over.start.timestamp()))
+    prices, run = (fact.usd_per_mwh, "indicative") if isinstance(fact, IndicativePrices) else ((fact.usd_per_mwh,), fact.market.value)
+    outside = [usd for usd in prices if not low <= usd <= high]
+    if fact.source == TARIFF or not outside:
+        return ""
+    at = f"{fact.point} {run} at {fact.over.start:%Y-%m-%dT%H:%MZ}"
+    return _sentence(f"{at}: {usd_text(outside[0])}/MWh", fact, f"{usd_text(low)} to {usd_text(high)}/MWh")
+
+
+def _implausible_reserve_price(fact: ReservePrice | IndicativeReservePrices) -> str:
+    # The product does not say whose market it is: the wider of the two bounds.
+    high = RESERVE_OVER_ENERGY * max(price_cap(market, int(fact.over.start.timestamp())) for market in (Market.ERCOT, Market.MISO))
+    prices, run = (fact.usd_per_mw_h, "indicative") if isinstance(fact, IndicativeReservePrices) else ((fact.usd_per_mw_h,), fact.market)
+    outside = [usd for usd in prices if not RESERVE_FLOOR_USD <= usd <= high]
+    if not outside:
+        return ""
+    figure = f"{fact.product} {run} at {fact.over.start:%Y-%m-%dT%H:%MZ}: {usd_text(outside[0])}/MW and hour"
+    return _sentence(figure, fact, f"{usd_text(RESERVE_FLOOR_USD)} to {usd_text(high)}/MW and hour")
 
 
 def _sentence(what: str, fact: Fact, bounds: str) -> str:

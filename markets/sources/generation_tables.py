@@ -7,7 +7,8 @@ from datetime import datetime
 from pathlib import Path
 
 from markets import SourceError
-from markets.archive.tables import GENERATION_KINDS, TableFault, native, open_table
+from markets.archive.gridstatus_tables import native
+from markets.archive.tables import GENERATION_KINDS, TableFault, open_table
 from markets.archive.vintages import fact_of
 from markets.facts import Fact
 from markets.grid import utc

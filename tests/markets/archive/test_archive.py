@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import polars as pl
@@ -9,7 +9,16 @@ import pytest
 from markets.archive.archive import Archive, ArchiveSource
 from markets.archive.tablemap import HASH_FIGURES
 from markets.archive.tables import TableFault, UnknownMarket
-from markets.facts import HashEconomics, LoadForecast, Price, PriceMarket, ReservePrice, SystemLoad
+from markets.facts import (
+    HashEconomics,
+    IndicativePrices,
+    IndicativeReservePrices,
+    LoadForecast,
+    Price,
+    PriceMarket,
+    ReservePrice,
+    SystemLoad,
+)
 from markets.grid import Interval, Market
 from tests.conformance.source_kit import conforms
 
@@ -243,6 +252,44 @@ async def test_the_archive_is_a_source(archive: Archive, tmp_path: Path) -> None
     assert [type(f) for f in only_hash] == [HashEconomics, HashEconomics]
     assert await ArchiveSource(archive, ["TEXAS.HUB"], Market.MISO, kinds=["load", "reserve"]).fetch(since, until) == []
     assert await ArchiveSource(Archive(tmp_path / "nothing"), ["LZ_WEST"], Market.ERCOT).fetch(since, until) == []
+
+
+RUNS = """Interval Start,Interval End,SCED Timestamp,Market,Location,Location Type,LMP
+2024-07-01 00:00:00-05:00,2024-07-01 00:05:00-05:00,2024-07-01 00:00:14-05:00,REAL_TIME_SCED,LZ_WEST,LZ,31.5
+2024-07-01 00:05:00-05:00,2024-07-01 00:10:00-05:00,2024-07-01 00:05:12-05:00,REAL_TIME_SCED,LZ_WEST,LZ,33.5
+"""
+LOOK_AHEAD = """RTD Timestamp,Interval Start,Interval End,Location,Location Type,LMP
+2024-07-01 00:00:14-05:00,2024-07-01 00:05:00-05:00,2024-07-01 00:10:00-05:00,LZ_WEST,LZ,40
+2024-07-01 00:00:14-05:00,2024-07-01 00:10:00-05:00,2024-07-01 00:15:00-05:00,LZ_WEST,LZ,41
+2024-07-01 00:05:12-05:00,2024-07-01 00:10:00-05:00,2024-07-01 00:15:00-05:00,LZ_WEST,LZ,55
+2024-07-01 00:05:12-05:00,2024-07-01 00:10:00-05:00,2024-07-01 00:15:00-05:00,HB_NORTH,HU,54
+"""
+RESERVE_RUNS = """SCED Timestamp,AS Type,MCPC,Uncapped MCPC
+2024-07-01 00:05:12-05:00,ECRS,4.25,4.25
+"""
+RESERVES_AHEAD = """Interval Start,Interval End,RTD Timestamp,REGUP,REGDN,RRS,ECRS,NSPIN
+2024-07-01 00:05:00-05:00,2024-07-01 00:10:00-05:00,2024-07-01 00:00:14-05:00,1,2,3,4,5
+2024-07-01 00:10:00-05:00,2024-07-01 00:15:00-05:00,2024-07-01 00:00:14-05:00,1,2,3,6,5
+"""
+
+
+async def test_dispatch_and_look_ahead_runs_are_facts_from_just_after_each_run(archive: Archive, tmp_path: Path) -> None:
+    for name, text in {"runs": RUNS, "ahead": LOOK_AHEAD, "as": RESERVE_RUNS, "as_ahead": RESERVES_AHEAD}.items():
+        report = archive.import_file(written(tmp_path, f"{name}.csv", text))
+        assert report.findings == () and report.facts == report.rows
+    facts = await conforms(ArchiveSource(archive, ["LZ_WEST"], Market.ERCOT), DAY.start - timedelta(hours=1), DAY.end)
+    prices = [f for f in facts if isinstance(f, Price)]
+    assert [(p.market, p.usd_per_mwh) for p in prices] == [(PriceMarket.REAL_TIME_SCED, 31.5), (PriceMarket.REAL_TIME_SCED, 33.5)]
+    assert [f"{p.known_at:%M:%S}" for p in prices] == ["00:44", "05:42"]
+    ahead = [f for f in facts if isinstance(f, IndicativePrices)]
+    assert [(f.point, f.usd_per_mwh, f"{f.over.start:%H:%M}") for f in ahead] == [
+        ("LZ_WEST", (40.0, 41.0), "05:05"),
+        ("LZ_WEST", (55.0,), "05:10"),
+    ]
+    (reserve,) = [f for f in facts if isinstance(f, ReservePrice)]
+    assert (reserve.product, reserve.market, reserve.usd_per_mw_h) == ("ECRS", "REAL_TIME_SCED", 4.25)
+    assert {f.product: f.usd_per_mw_h for f in facts if isinstance(f, IndicativeReservePrices)}["ECRS"] == (4.0, 6.0)
+    assert not archive.final_prices("LZ_WEST", [RT], DAY), "nothing settles on a dispatch run"
 
 
 def test_a_half_written_file_is_never_read(archive: Archive, tmp_path: Path) -> None:
