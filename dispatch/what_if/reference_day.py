@@ -43,7 +43,8 @@ def _from_source(setup: Setup, day: OperatingDay, point: str, now: datetime) -> 
         facts = asyncio.run(_fetch(source, day.start, day.end + PUBLICATION_DELAY))
     except (SourceError, ValueError, OverflowError) as fault:
         raise KeyError(f"the prices of {day.on} cannot be fetched: {fault}") from None
-    real_time = [f for f in facts if isinstance(f, Price) and f.point == point and f.market is not PriceMarket.DAY_AHEAD_HOURLY]
+    unsettled = (PriceMarket.DAY_AHEAD_HOURLY, PriceMarket.REAL_TIME_SCED)
+    real_time = [f for f in facts if isinstance(f, Price) and f.point == point and f.market not in unsettled]
     newest = {f.over: f for f in sorted(real_time, key=lambda f: f.known_at) if f.over.overlaps(day.over)}
     return [newest[over] for over in sorted(newest)]
 
