@@ -26,7 +26,7 @@ def memories_now(state: State, at: datetime, failures: PluginFailures | None = N
     failures, found, machines = failures or PluginFailures(), dict[str, Memory](), _generators(state, at)
     for obligation in state.setup.book:
         with failures.of(obligation):
-            found |= complete_memories((obligation,), state.contract_memories.by_contract, dict(state.notice_mw), machines)
+            found |= complete_memories((obligation,), state.contract_memories.by_contract, dict(state.notice_mw), machines, state.awards)
     return found
 
 

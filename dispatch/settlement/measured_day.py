@@ -128,7 +128,7 @@ def _actuals(
         estimated=meters.estimated,
         peak_share=prior.peak_share,
         gaps=load.not_run,
-        memory=complete_memories(setup.book, prior.memory, prior.at_notice_mw, made.memory),
+        memory=complete_memories(setup.book, prior.memory, prior.at_notice_mw, made.memory, awards),
         generated_mwh=made.mwh,
         available_mwh=made.available_mwh,
         reserve_price={product: p.values for product, p in prices.reserve.items()},

@@ -9,12 +9,14 @@ from dataclasses import replace
 
 import numpy as np
 
+from markets.facts import Award
 from markets.grid import Interval
 from markets.outlook import PeakWindow
 from optimizer.domain.array_types import Numbers
+from optimizer.domain.deployments import BASELINE
 from optimizer.domain.generator import Generator, GeneratorMemory
 from optimizer.domain.isolation import PluginFailures
-from optimizer.domain.memory import Memory
+from optimizer.domain.memory import DeclaredBaseline, Memory
 from optimizer.domain.obligation import Obligation, Taken
 from optimizer.domain.site import Site
 
@@ -48,15 +50,18 @@ def complete_memories(
     remembered: Mapping[str, Memory],
     load_before_mw: Mapping[str, float],
     generators: Mapping[str, GeneratorMemory],
+    awards: Sequence[Award],
 ) -> dict[str, Memory]:
-    """The memory of every contract of a book: what was remembered of days, the loads at notice by call id, and what generators do."""
+    """The memory of every contract of a book: what was remembered of days, the loads at notice by call id, what generators do, and the
+    baselines among awards."""
     found: dict[str, Memory] = {}
     for obligation in book:
         memory = obligation.memory_from(remembered)
         if isinstance(memory, GeneratorMemory) and obligation.name in generators:
             now = generators[obligation.name]
             memory = replace(memory, running_mw=now.running_mw, since=now.since)
-        found[obligation.name] = replace(memory, load_before_mw=load_before_mw)
+        said = tuple(DeclaredBaseline(a.over, a.mw) for a in awards if (a.obligation, a.product) == (obligation.name, BASELINE))
+        found[obligation.name] = replace(memory, load_before_mw=load_before_mw, baselines=said)
     return found
 
 

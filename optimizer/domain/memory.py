@@ -4,9 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 from pydantic import TypeAdapter
+
+from markets.grid import Interval
+
+
+class DeclaredBaseline(NamedTuple):
+    """The load that the market says a contract's reductions are counted from, over an interval, MW (an award of product BASELINE)."""
+
+    over: Interval
+    mw: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -14,9 +23,19 @@ class Memory:
     """What every contract remembers; a contract that remembers more derives a dataclass of its own.
 
     load_before_mw   by call id: the load of the contract's scope when the call came, MW
+    baselines        what the market has said of the contract's baseline
     """
 
     load_before_mw: Mapping[str, float] = field(default_factory=dict)
+    baselines: tuple[DeclaredBaseline, ...] = ()
+
+    def baseline_mw(self, over: Interval, registered_mw: float) -> float:
+        """The baseline of an interval, MW: the least that the market says of a part of it, else the registered one."""
+        return min((said.mw for said in self.baselines if said.mw > 0 and said.over.overlaps(over)), default=registered_mw)
+
+    def emptied(self, **kept: Any) -> Self:
+        """A memory of nothing but what is known of calls and baselines, and of what is given."""
+        return type(self)(load_before_mw=self.load_before_mw, baselines=self.baselines, **kept)
 
     def to_json(self) -> dict[str, Any]:
         """As JSON values: instants and days in ISO 8601."""
@@ -37,4 +56,4 @@ class PeriodMemory(Memory):
 
     def of_period(self, period: int) -> Self:
         """This memory, or an empty one when it is of another period."""
-        return self if self.period in (None, period) else type(self)(period=period, load_before_mw=self.load_before_mw)
+        return self if self.period in (None, period) else self.emptied(period=period)

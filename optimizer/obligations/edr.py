@@ -84,7 +84,8 @@ class Edr(Contract):
     def bounds(self, site: Site, memory: Memory, calls: Sequence[Call], over: Interval) -> Bounds:
         """What the call says, and where it is due the baseline less the offer at most."""
         said = super().bounds(site, memory, calls, over)
-        return bounded(said, calls, self.name, over, self.baseline_mw - self.mw, self.notice_min, self.lead_min)
+        most = max(0.0, memory.baseline_mw(over, self.baseline_mw) - self.mw)
+        return bounded(said, calls, self.name, over, most, self.notice_min, self.lead_min)
 
     def settle(self, actuals: Actuals) -> Iterable[Line]:
         """What was reduced while a call was due, at the offer."""

@@ -115,7 +115,7 @@ class Drr(DrrTerms):
     def bounds(self, site: Site, memory: DrrMemory, calls: Sequence[Call], over: Interval) -> Bounds:
         """What a call says; of a block, at most the baseline less the block."""
         said = super().bounds(site, memory, calls, over)
-        most = self.baseline_mw - self.mw
+        most = max(0.0, memory.baseline_mw(over, self.baseline_mw) - self.mw)
         for call in calls_in_force(calls, self.name) if self.kind == "I" else ():
             here = call.start_at < over.end and (call.end_at is None or call.end_at > over.start)
             if call.kind is CallKind.DEPLOY and here and most < said.cap_mw:

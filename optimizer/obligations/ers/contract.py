@@ -76,7 +76,9 @@ class Ers(ErsTerms):
         """What the instruction says, and from the sustained response on the maximum base load at most. An instruction to go to
         0 MW, and a reduction below the base load, ask for all that is sold: the base load may stay."""
         period = period_at(self.periods, over.start, site.market)
-        base = self.base_mw(period) if self.baseline_mw is None else max(0.0, self.baseline_mw - self.mw_of(period))
+        base = self.base_mw(period)
+        if self.baseline_mw is not None:
+            base = max(0.0, memory.baseline_mw(over, self.baseline_mw) - self.mw_of(period))
         calls = [_down_to(base, call, memory) if call.obligation == self.name else call for call in calls]
         said = super().bounds(site, memory, calls, over)
         for call in calls_in_force(calls, self.name):

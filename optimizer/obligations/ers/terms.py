@@ -224,7 +224,7 @@ class ErsTerms(Contract[ErsMemory]):
         """The memory of the contract period that begins on a day: nothing but events that are over where it speaks of another one."""
         if memory.term in (None, begins):
             return replace(memory, term=begins)
-        return ErsMemory(term=begins, load_before_mw=memory.load_before_mw, tests=memory.tests, ready_at=memory.ready_at)
+        return memory.emptied(term=begins, tests=memory.tests, ready_at=memory.ready_at)
 
     def so_far(self, memory: ErsMemory, number: Any) -> TermTotals:
         totals = memory.obligated_h, memory.available_h, memory.gross_usd, memory.event_weight, memory.event_done

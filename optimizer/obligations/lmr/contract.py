@@ -105,7 +105,8 @@ class Lmr(Contract[LmrMemory]):
     def bounds(self, site: Site, memory: LmrMemory, calls: Sequence[Call], over: Interval) -> Bounds:
         """What the instruction says, and where it is due the firm service level at most."""
         said = super().bounds(site, memory, calls, over)
-        return bounded(said, calls, self.name, over, self.most_mw, self.notice_min, self.lead_min)
+        most = self.most_mw if self.baseline_mw is None else max(0.0, memory.baseline_mw(over, self.baseline_mw) - self.mw)
+        return bounded(said, calls, self.name, over, most, self.notice_min, self.lead_min)
 
     # --- money ------------------------------------------------------------------------------------------------------------------------
 
@@ -193,8 +194,7 @@ class Lmr(Contract[LmrMemory]):
                 began = clock_hour((due(call, self.notice_min) or span).start) - HOUR
                 before = had.before_mw if had else hours.get(began, 0.0)
                 tests[call.id] = LoadAtTest(before, max(most, had.most_mw if had else 0.0))
-        return LmrMemory(
-            load_before_mw=memory.load_before_mw,
+        return memory.emptied(
             season=last,
             called=tuple(sorted({*kept.called, *(c.id for c, _ in due_here)})),
             missed=tuple(sorted({*kept.missed, *missed})),

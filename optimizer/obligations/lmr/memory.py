@@ -42,7 +42,7 @@ class LmrMemory(Memory):
 
     def of_season(self, season: date) -> LmrMemory:
         """This memory, or an empty one when it is of another season."""
-        return self if self.season == season else LmrMemory(season=season, load_before_mw=self.load_before_mw)
+        return self if self.season == season else self.emptied(season=season)
 
     def failed_since(self, before: LmrMemory) -> str:
         """The id of the test that failed after `before`; empty when none did."""
