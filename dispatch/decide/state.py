@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 from dispatch.decide.contract_memory import ContractMemories, SiteAsSeen, remembers
 from dispatch.decide.group_state import GroupState, mode_index
 from dispatch.decide.news import what_is_new
+from dispatch.decide.renamed_contracts import renamed_contracts
 from dispatch.entries import (
     Commanded,
     Done,
@@ -25,10 +26,10 @@ from dispatch.entries import (
     Seen,
 )
 from markets.factbook import KEEP, FactBook
-from markets.facts import Award, Call, CallKind
+from markets.facts import Award, Call
 from markets.forecasting.ladder import MILD_CELSIUS
 from markets.outlook import PriceBasis
-from optimizer.domain.calls import over_at
+from optimizer.domain.calls import ENDS, events_of, over_at
 from optimizer.domain.site import Site
 from optimizer.planning.plan_json import PlanDocument
 
@@ -67,6 +68,7 @@ class State:
     meters             measured MW by meter, as last read; `meters_after_orders` whether that was after the orders that followed the last
                        reading of the rigs
     generators         by contract, the generators that are switched and metered, as last read
+    renamed            by the name that a contract had in an earlier site file, the name it has now
     """
 
     setup: Setup
@@ -99,6 +101,7 @@ class State:
     meters: Mapping[MeterId, float] = field(default_factory=dict)
     meters_after_orders: bool = False
     generators: Mapping[str, GeneratorSeen] = field(default_factory=dict)
+    renamed: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def start(cls, setup: Setup, setup_from: Callable[[Mapping[str, Any]], Setup]) -> State:
@@ -124,11 +127,19 @@ class State:
 
     def _loads_at_notice(self, calls: Sequence[Call], at: datetime) -> dict[str, float]:
         """By call id, MW at the meter of the called obligation's scope as last seen before the notice, of calls noticed so far. An id
-        that is used again after its calls are forgotten has a new notice."""
+        that is used again for another event has a new notice."""
         loads, found = self.metered_mw(), dict[str, float]()
-        orders = [c for c in sorted(calls, key=lambda c: c.version) if c.kind not in (CallKind.RECALL, CallKind.CANCEL)]
-        for call in {c.id: c for c in orders if c.notice_at <= at}.values():
-            if call.id in self.notice_mw and any(c.id == call.id for c in self.calls):
+        by_id: dict[str, list[Call]] = {}
+        for call in calls:
+            by_id.setdefault(call.id, []).append(call)
+        known = set(self.calls)
+        for versions in by_id.values():
+            event = events_of(versions)[-1]
+            orders = [c for c in event if c.kind not in ENDS and c.notice_at <= at]
+            if not orders:
+                continue
+            call = orders[-1]
+            if call.id in self.notice_mw and known.intersection(event):
                 found[call.id] = self.notice_mw[call.id]
                 continue
             names = next((o.scope.names(self.site) for o in self.setup.book if o.name == call.obligation), tuple(loads))
@@ -187,10 +198,14 @@ class State:
             else GroupState.unseen(g.rigs)
             for g in setup.site.groups
         }
+        renamed = renamed_contracts(self.setup.book, setup.book, self.renamed)
         return replace(
             state,
             setup=setup,
             fleet=fleet,
+            renamed=renamed,
+            calls=tuple(replace(c, obligation=renamed.get(c.obligation, c.obligation)) for c in self.calls),
+            awards=tuple(replace(a, obligation=renamed.get(a.obligation, a.obligation)) for a in self.awards),
             plan=None,
             commanded=None,
             open=(),

@@ -22,18 +22,18 @@ GroupLoads = tuple[datetime, Mapping[str, float]]
 
 
 def event_document(
-    id: str, versions: Sequence[Call], entries: Iterable[Row], state: State, loads: Iterable[GroupLoads], now: datetime
+    id: str, versions: Sequence[Call], entries: Iterable[Row], state: State, loads: Sequence[GroupLoads], now: datetime
 ) -> dict[str, Any]:
     """What the site was asked for, what it decided and sent, what was read back, and the load meanwhile.
 
     versions   every version of the call, oldest first
     entries    journal rows as (sequence number, document), from the one that brought the call on
-    loads      metered MW of each group at each control tick
+    loads      metered MW of each group at each control tick, from before the call on
     """
     obligation = versions[-1].obligation
     scope = next((o.scope for o in state.setup.book if o.name == obligation), Scope())
     groups = scope.names(state.site)
-    call = next((c for c in calls_in_force(versions, obligation) if c.id == id), None)
+    call = next(iter(calls_in_force(versions, obligation)), None)
     first, last = min(c.known_at for c in versions), event_end(versions, now)
     rows = list(takewhile(lambda row: parse_instant(row[1]["at"]) <= last + MARGIN, entries))
     load = [
@@ -52,8 +52,20 @@ def event_document(
         "decisions": [_decision(n, e, groups) for n, e in rows if e["entry"] == "Commanded"],
         "read_backs": [{"seq": n, "at": e["at"], "results": e["results"]} for n, e in rows if e["entry"] == "Done"],
         "load": load,
-        "summary": _summary(call, first, rows, load),
+        "summary": {**_summary(call, first, rows, load), **_outage(min(versions, key=lambda c: c.known_at), loads)},
     }
+
+
+def _outage(call: Call, loads: Sequence[GroupLoads]) -> dict[str, Any]:
+    """Whether a call was first read after its end, or after its start, because nothing ran meanwhile: from when to when."""
+    late_s = max(0.0, (call.known_at - call.start_at).total_seconds())
+    before = max((at for at, _ in loads if at < call.known_at), default=None)
+    down = "the service had not been started yet"
+    if before is not None:
+        down = f"the service was down from {format_instant(before)} to {format_instant(call.known_at)}"
+    if call.end_at is not None and call.end_at <= call.known_at:
+        return {"late_s": late_s, "missed": f"missed: {down}"}
+    return {"late_s": late_s, "missed": ""}
 
 
 def event_end(versions: Sequence[Call], now: datetime) -> datetime:

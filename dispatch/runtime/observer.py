@@ -11,33 +11,33 @@ from typing import TYPE_CHECKING, Protocol
 import structlog
 
 from dispatch.clock import Clock
+from dispatch.decide.renamed_contracts import calls_without_contract
 from dispatch.decide.state import State
-from dispatch.entries import GroupSeen, Hold, Seen
+from dispatch.entries import GroupSeen, Seen
 from dispatch.meters.readings import MeterReadings
 from dispatch.meters.site_devices import SiteDevices
 from dispatch.rigs.rig_identities import RigIdentities
 from dispatch.runtime.history import facts_before
+from dispatch.runtime.inbox_reader import INBOX_POLL_S, InboxReader
 from dispatch.runtime.rigs_alert import rigs_alert
-from dispatch.signals.documents import InvalidDocument, parse_award, parse_call, parse_hold
-from dispatch.store import LedgerUnavailable
 from markets import SourceError
 from markets.facts import Fact, GenerationForecast, MeasuredGeneration, Price
 from markets.forecasting.ladder import quarantine_notes
 from markets.sources.source import Source
 
 if TYPE_CHECKING:
-    from dispatch.store.inbox import Inbox, InboxRow
+    from dispatch.store.inbox import Inbox
 
 log = structlog.get_logger()
 
 FIRST_LOOK_BACK = timedelta(days=2)  # how far back a first start asks its sources: yesterday's prices stand in for tomorrow's
-INBOX_POLL_S = 0.1  # wall seconds
 FINDINGS_SHOWN_FOR = timedelta(hours=6)  # how long a finding of a source is shown among the alerts
 FINDINGS_SHOWN = 5
 CLOCK = "clock"  # the source that alerts about steps of the clock are listed under
 STEP_SHOWN_FOR = timedelta(hours=1)
 STEPPED_BACK = timedelta(seconds=5)
 QUARANTINE = "implausible figures"  # the source that alerts about figures in quarantine are listed under
+CALLS = "calls"  # the source that alerts about calls that nothing obeys are listed under
 RIGS = "rigs"  # the source that alerts about the rigs are listed under
 
 
@@ -108,13 +108,12 @@ class SiteObserver:
         refresh_each_tick: bool,
         identities: RigIdentities | None = None,
     ) -> None:
-        self._clock, self._sources, self._fleet, self._inbox = clock, sources, fleet, inbox
+        self._clock, self._sources, self._fleet, self._inbox = clock, sources, fleet, InboxReader(inbox, clock)
         self._refresh, self._identities = refresh_each_tick, identities
         self._has_observed = False
         self._history_given = asyncio.Event()
         self._begun: State | None = None  # the state at the first observation
         self._step: tuple[datetime, str] | None = None
-        self._cursor = 0
 
     async def poll(self) -> None:
         """Ask the sources that are asked in the background, each on its own period, for ever; run it as a task beside the loop. Closes
@@ -155,7 +154,7 @@ class SiteObserver:
         if self._refresh or not self._has_observed:
             await self._fleet.refresh()
         facts, alerts = self._gather(state, at)
-        pushed, holds, cursor = self._pushed(state, at, alerts)
+        pushed, holds, cursor = self._inbox.read(state, at, alerts)
         fleet = self._fleet.snapshot(at)
         if waiting := quarantine_notes(state.facts.after(facts)):
             alerts[QUARANTINE] = " ".join(waiting)
@@ -163,6 +162,8 @@ class SiteObserver:
             alerts[CLOCK] = step
         if rigs := rigs_alert(state, fleet):
             alerts[RIGS] = rigs
+        if orphans := calls_without_contract(state.calls, state.setup.book, at):
+            alerts[CALLS] = orphans
         alerts |= self._fleet.meters.alerts(at) | self._fleet.devices.alerts() | (self._identities.alerts(at) if self._identities else {})
         self._has_observed = True
         return Seen(
@@ -196,7 +197,7 @@ class SiteObserver:
         sources = (w.source.name for w in self._sources if w.asked_until)
         identities = self._identities.asked() if self._identities else ()
         wired = (*self._fleet.meters.asked(), *self._fleet.devices.asked())
-        return tuple(sorted({"inbox", RIGS, CLOCK, QUARANTINE, *findings, *wired, *identities, *sources}))
+        return tuple(sorted({"inbox", CALLS, RIGS, CLOCK, QUARANTINE, *findings, *wired, *identities, *sources}))
 
     def _gather(self, state: State, at: datetime) -> tuple[list[Fact], dict[str, str]]:
         facts: list[Fact] = []
@@ -210,49 +211,15 @@ class SiteObserver:
                 alerts[_findings_name(polled)] = findings
         return facts, alerts
 
-    def _pushed(self, state: State, at: datetime, alerts: dict[str, str]) -> tuple[list[Fact], tuple[Hold, ...], int]:
-        if self._inbox is None:
-            return [], (), state.inbox_cursor
-        try:
-            rows = self._inbox.after(state.inbox_cursor)
-        except LedgerUnavailable as fault:
-            alerts["inbox"] = str(fault)
-            return [], (), state.inbox_cursor
-        facts: list[Fact] = []
-        holds: list[Hold] = []
-        for row in rows:
-            try:
-                _read_row(row, state, at, facts, holds)
-            except InvalidDocument as faults:  # it was valid when it came in; the book may have changed since
-                alerts["inbox"] = f"{row.kind} in inbox row {row.id} cannot be used: {faults}"
-        self._cursor = rows[-1].id if rows else state.inbox_cursor
-        return facts, tuple(holds), self._cursor
-
     async def urgent(self) -> None:
         """Returns as soon as something pushed waits in the inbox."""
-        while self._inbox is None:
-            await asyncio.Event().wait()
-        while True:
-            try:
-                if self._has_observed and self._inbox.newest() > self._cursor:
-                    return
-            except LedgerUnavailable as fault:
-                log.warning("inbox cannot be read", error=str(fault))
+        while not self._has_observed:
             await asyncio.sleep(INBOX_POLL_S)
+        await self._inbox.waits()
 
 
 def _findings_name(polled: PolledSource) -> str:
     return f"{polled.source.name}, of late"
-
-
-def _read_row(row: InboxRow, state: State, at: datetime, facts: list[Fact], holds: list[Hold]) -> None:
-    """Add one pushed document to the facts or the holds. Raises InvalidDocument. A hold is by the API key that pushed it."""
-    if row.kind == "call":
-        facts.append(parse_call(row.document, state.setup.book, at))
-    elif row.kind == "award":
-        facts.append(parse_award(row.document, state.site, state.setup.book, at))
-    else:
-        holds.append(parse_hold({"id": f"hold-{row.id}", **row.document}, state.site, row.key_name))
 
 
 async def _poll(polled: PolledSource, since: datetime, until: datetime, state: State | None) -> None:

@@ -54,7 +54,8 @@ def accept(
     """
     stored = _checked_calls(documents, setup, at) if kind == "call" else _checked_awards(documents, setup, inbox, at)
     try:
-        rows = inbox.put_all(kind, [stored_document(document) for document in stored], key_name, idempotency_keys)
+        contracts = frozenset(o.name for o in setup.book)
+        rows = inbox.put_all(kind, [stored_document(document) for document in stored], key_name, idempotency_keys, contracts)
     except RefusedCalls as refused:
         places = {n: documents[n][0] for n in refused.conflicts}
         raise InvalidDocument(DocumentFault(_path(places[n], c.key), c.text) for n, c in refused.conflicts.items()) from None

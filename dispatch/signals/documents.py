@@ -169,11 +169,14 @@ def stored_document(document: SignalDocument) -> dict[str, Any]:
     return document.model_dump(mode="json", exclude_unset=True, exclude_none=True)
 
 
-def parse_call(document: Any, book: Sequence[Obligation], at: datetime, source: str | None = None) -> Call:
-    """The Call of a document that is read at `at`. Raises InvalidDocument: keys, figures, times, an obligation not in the book."""
+def parse_call(
+    document: Any, book: Sequence[Obligation], at: datetime, source: str | None = None, arrived_at: datetime | None = None
+) -> Call:
+    """The Call of a document that is read at `at`. Times that are left out are `arrived_at`, `at` when None. Raises InvalidDocument: keys,
+    figures, times, an obligation not in the book."""
     call = document if isinstance(document, CallDocument) else parse_document(CallDocument, document)
     at = utc(at)
-    start = call.start_at or at
+    start = call.start_at or arrived_at or at
     found = [DocumentFault(key, text) for key, text in contract_faults(call.obligation, book)]
     if call.end_at is not None and call.end_at <= start:
         found.append(DocumentFault("end_at", f"{_words(call.end_at)} is not after its start, {_words(start)}"))
@@ -187,7 +190,7 @@ def parse_call(document: Any, book: Sequence[Obligation], at: datetime, source: 
         version=call.version,
         obligation=call.obligation,
         kind=CallKind(call.kind),
-        notice_at=call.notice_at or at,
+        notice_at=call.notice_at or arrived_at or at,
         start_at=start,
         end_at=call.end_at,
         mw_cap=call.mw_cap if figures else None,

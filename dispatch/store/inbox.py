@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from json import loads
@@ -59,9 +59,15 @@ class Inbox:
         return self.put_all(kind, [document], key_name, [idempotency_key])[0]
 
     def put_all(
-        self, kind: str, documents: Sequence[Mapping[str, Any]], key_name: str, idempotency_keys: Sequence[str | None]
+        self,
+        kind: str,
+        documents: Sequence[Mapping[str, Any]],
+        key_name: str,
+        idempotency_keys: Sequence[str | None],
+        contracts: Container[str] | None = None,
     ) -> list[tuple[int, bool]]:
         """Store documents that the caller has validated, all or none; for each its id and whether it is new, once they are durable.
+        `contracts` are the names of the book: a call that came under a name that is in it no more may go on under another.
 
         The same idempotency key of the same API key gives the first id again, and so does a call that repeats another
         (call_versions.py); a call under a known id is stored with its version. Raises IdempotencyConflict for an idempotency key that was
@@ -70,12 +76,17 @@ class Inbox:
         if kind not in KINDS:
             raise ValueError(f"an inbox row is one of {', '.join(KINDS)}, not {kind!r}")
         try:
-            return self._put_all(kind, documents, key_name, idempotency_keys)
+            return self._put_all(kind, documents, key_name, idempotency_keys, contracts)
         except IntegrityError:  # the same key in the same instant, where writers do not queue: the other one's row is there now
-            return self._put_all(kind, documents, key_name, idempotency_keys)
+            return self._put_all(kind, documents, key_name, idempotency_keys, contracts)
 
     def _put_all(
-        self, kind: str, documents: Sequence[Mapping[str, Any]], key_name: str, idempotency_keys: Sequence[str | None]
+        self,
+        kind: str,
+        documents: Sequence[Mapping[str, Any]],
+        key_name: str,
+        idempotency_keys: Sequence[str | None],
+        contracts: Container[str] | None,
     ) -> list[tuple[int, bool]]:
         out: list[tuple[int, bool]] = []
         refused: dict[int, CallConflict] = {}
@@ -83,19 +94,19 @@ class Inbox:
             for n, (document, key) in enumerate(zip(documents, idempotency_keys, strict=True)):
                 row = {"at": wall_now(), "kind": kind, "document": document, "key_name": key_name, "idempotency_key": key}
                 try:
-                    out.append(self._put(connection, row))
+                    out.append(self._put(connection, row, contracts))
                 except CallConflict as conflict:
                     refused[n] = conflict
             if refused:
                 raise RefusedCalls(refused)  # ends the transaction: nothing is stored
         return out
 
-    def _put(self, connection: Connection, row: dict[str, Any]) -> tuple[int, bool]:
+    def _put(self, connection: Connection, row: dict[str, Any], contracts: Container[str] | None) -> tuple[int, bool]:
         if (first := self._first(connection, row)) is not None:
             return first, False
         document = dict(row["document"])
         if row["kind"] == "call" and "id" in document:
-            version = next_version(document, self._known_calls(connection, document["id"]))
+            version = next_version(document, self._known_calls(connection, document["id"]), row["at"], contracts)
             if isinstance(version, KnownCall):
                 return version.row, False
             document |= {"version": version} if version != document.get("version", 1) else {}
@@ -106,8 +117,9 @@ class Inbox:
     def _known_calls(self, connection: Connection, id_: str) -> list[KnownCall]:
         """Every version of a call in the inbox, in the order of arrival."""
         named = inbox.c.document.contains(f'"id":{canonical_json(id_).decode()}', autoescape=True)
-        found = connection.execute(select(inbox.c.id, inbox.c.document).where(inbox.c.kind == "call", named).order_by(inbox.c.id)).all()
-        known = [KnownCall(row.id, loads(row.document)) for row in found]
+        columns = (inbox.c.id, inbox.c.at, inbox.c.document)
+        found = connection.execute(select(*columns).where(inbox.c.kind == "call", named).order_by(inbox.c.id)).all()
+        known = [KnownCall(row.id, loads(row.document), row.at) for row in found]
         return [call for call in known if call.document.get("id") == id_]
 
     def _first(self, connection: Connection, row: Mapping[str, Any]) -> int | None:

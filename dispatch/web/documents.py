@@ -210,11 +210,11 @@ def calls_document(
     `shown`, all when None."""
     found = {(call.id, call.version): (seq, call) for seq, call in (*received, *view.calls.values())}
     facts = [call for _, call in found.values()]
-    in_force = {c.id: c for name in {c.obligation for c in facts} for c in calls_in_force(facts, name)}
+    in_force = {(c.id, c.version): c for name in {c.obligation for c in facts} for c in calls_in_force(facts, name)}
     newest: dict[str, int] = {}
     for call in facts:
         newest[call.id] = max(call.version, newest.get(call.id, 0))
-    rows = [(seq, call, _status(call, in_force.get(call.id), newest[call.id], now)) for seq, call in found.values()]
+    rows = [(seq, call, _status(call, in_force.get((call.id, call.version)), newest[call.id], now)) for seq, call in found.values()]
     return [
         {**call_document(call), "seq": seq, "status": status}
         for seq, call, status in sorted(rows, key=lambda row: -row[0])
@@ -225,10 +225,8 @@ def calls_document(
 def _status(call: Call, counts: Call | None, newest: int, now: datetime) -> str:
     if call.kind in (CallKind.RECALL, CallKind.CANCEL):
         return call.kind.value
-    if call.version < newest and (counts is None or counts.version != call.version):
-        return "replaced"
     if counts is None:
-        return "cancelled"
+        return "replaced" if call.version < newest else "cancelled"
     if counts.end_at is not None and counts.end_at <= now:
         return "ended"
     return UPCOMING if counts.start_at > now else IN_FORCE

@@ -19,6 +19,7 @@ from dispatch.web.context import ApiContext, Context
 from dispatch.web.errors import Refusal, responses
 from dispatch.web.metrics import metrics_text
 from markets.facts import Call
+from optimizer.domain.calls import events_of
 
 Doc = dict[str, Any]
 Seq = Annotated[int, Query(ge=0, le=2**62)]
@@ -113,14 +114,19 @@ def get_chart(context: Context) -> Doc:
 
 
 @router.get("/events/{id}", summary="The event packet of a call: signal, decisions, orders, read-backs and load", responses=responses(404))
-def get_event(context: Context, id: Annotated[str, Path(pattern=ID_PATTERN)]) -> Doc:
+def get_event(
+    context: Context,
+    id: Annotated[str, Path(pattern=ID_PATTERN)],
+    version: Annotated[int | None, Query(ge=1, description="Any version of the event, where the id was used again")] = None,
+) -> Doc:
     first: dict[int, tuple[int, Call]] = {}
     for seq, call in reversed(context.ledger.calls(10_000, id)):
         first.setdefault(call.version, (seq, call))
-    rows = list(first.values())
-    if not rows:
-        raise Refusal(404, f"No call {id!r} was received")
-    versions, state, first_seq = [call for _, call in rows], context.view.state, rows[0][0]
+    events = events_of([call for _, call in first.values()])
+    versions = next((e for e in reversed(events) if version is None or version in [c.version for c in e]), None)
+    if versions is None:
+        raise Refusal(404, f"No call {id!r} was received" + (f" in version {version}" if events else ""))
+    state, first_seq = context.view.state, min(first[c.version][0] for c in versions)
     last = event_end(versions, context.now()) + MARGIN
     read = context.ledger.journal.read(max(0, first_seq - ROWS_BEFORE))
     entries = list(itertools.takewhile(lambda row: row[0] < first_seq or row[1].at <= last, read))

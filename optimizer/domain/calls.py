@@ -10,35 +10,57 @@ from markets.facts import Call, CallKind
 from markets.grid import Interval
 from optimizer.domain.formula import Bounds
 
+ENDS = (CallKind.RECALL, CallKind.CANCEL)
+
 
 def calls_in_force(calls: Sequence[Call], obligation: str) -> tuple[Call, ...]:
-    """The calls under an obligation that count: the highest version of each id, without the cancelled ones; a recall ends its call at
-    its own start."""
-    newest: dict[str, Call] = {}
-    last_order: dict[str, Call] = {}
-    for call in sorted((c for c in calls if c.obligation == obligation), key=lambda c: (c.version, c.known_at)):
-        newest[call.id] = call
-        if call.kind not in (CallKind.RECALL, CallKind.CANCEL):
-            last_order[call.id] = call
-    out = []
-    for id_, call in newest.items():
-        order = last_order.get(id_)
-        if order is None or call.kind is CallKind.CANCEL:
-            continue
-        if call.kind is CallKind.RECALL:
-            ends = min(order.end_at, call.start_at) if order.end_at else call.start_at
-            if ends <= order.start_at:
-                continue
-            order = replace(order, end_at=ends)
-        out.append(order)
-    return tuple(out)
+    """The calls under an obligation that count: the highest version of each event, without the cancelled ones; a recall ends its call at
+    its own start. An id that is used again is another event (`events_of`)."""
+    by_id: dict[str, list[Call]] = {}
+    for call in calls:
+        if call.obligation == obligation:
+            by_id.setdefault(call.id, []).append(call)
+    found = (_counts(event) for versions in by_id.values() for event in events_of(versions))
+    return tuple(call for call in found if call is not None)
+
+
+def events_of(versions: Sequence[Call]) -> list[list[Call]]:
+    """The versions of one id by the event they are of, each event by version. An instruction that was sent after the one before had ended,
+    and begins after that, is of a new event: the one before is history and stays as it was."""
+    events: list[list[Call]] = []
+    for call in sorted(versions, key=lambda c: (c.version, c.known_at)):
+        if events and not _begins_anew(call, events[-1]):
+            events[-1].append(call)
+        else:
+            events.append([call])
+    return events
+
+
+def _begins_anew(call: Call, earlier: Sequence[Call]) -> bool:
+    ended_at = None if call.kind in ENDS else _ended_at(earlier)
+    return ended_at is not None and ended_at <= min(call.known_at, call.start_at)
+
+
+def _counts(event: Sequence[Call]) -> Call | None:
+    """The instruction of an event that counts; None where it was cancelled, or recalled before it began."""
+    newest, order = event[-1], next((c for c in reversed(event) if c.kind not in ENDS), None)
+    if order is None or newest.kind is CallKind.CANCEL:
+        return None
+    if newest.kind is CallKind.RECALL:
+        ends = min(order.end_at, newest.start_at) if order.end_at else newest.start_at
+        return replace(order, end_at=ends) if ends > order.start_at else None
+    return order
 
 
 def over_at(versions: Sequence[Call]) -> datetime | None:
     """When a call ended, from all versions of its id: the end of the one that counts, or the last word on it where none counts any more;
     None until it is recalled."""
-    in_force = calls_in_force(versions, versions[0].obligation)
-    return in_force[0].end_at if in_force else max(v.known_at for v in versions)
+    return _ended_at(events_of(versions)[-1])
+
+
+def _ended_at(event: Sequence[Call]) -> datetime | None:
+    counts = _counts(event)
+    return counts.end_at if counts else max(v.known_at for v in event)
 
 
 def active(call: Call, over: Interval) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -9,12 +10,13 @@ import pytest
 from dispatch.store.call_versions import CallConflict, KnownCall, next_version
 from dispatch.store.inbox import Inbox, RefusedCalls
 from dispatch.store.tables import open_ledger
+from tests.fakes import NOON
 
 DEPLOY: dict[str, Any] = {"id": "c1", "obligation": "ers", "kind": "deploy", "mw_cap": 4.0}
 
 
 def known(*documents: dict[str, Any]) -> list[KnownCall]:
-    return [KnownCall(n, document) for n, document in enumerate(documents, start=1)]
+    return [KnownCall(n, document, NOON) for n, document in enumerate(documents, start=1)]
 
 
 @pytest.mark.parametrize(
@@ -30,15 +32,31 @@ def known(*documents: dict[str, Any]) -> list[KnownCall]:
     ],
 )
 def test_other_content_is_the_next_version_or_its_own(document: dict[str, Any], earlier: list[dict[str, Any]], version: int) -> None:
-    assert next_version(document, known(*earlier)) == version
+    assert next_version(document, known(*earlier), NOON) == version
 
 
 def test_the_same_content_is_a_repeat_and_does_not_bring_a_cancelled_call_back() -> None:
     cancel = {"id": "c1", "obligation": "ers", "kind": "cancel", "version": 2}
     for earlier in ([DEPLOY], [DEPLOY, cancel]):
-        for document in (DEPLOY, {**DEPLOY, "version": 1}):
-            repeated = next_version(document, known(*earlier))
+        for document in (DEPLOY, {**DEPLOY, "version": 1}, {**DEPLOY, "source": "the desk", "authority": "by telephone"}):
+            repeated = next_version(document, known(*earlier), NOON)
             assert isinstance(repeated, KnownCall) and repeated.row == 1
+
+
+def test_an_id_used_again_weeks_after_its_call_was_over_is_a_new_instruction() -> None:
+    cancel = {"id": "c1", "obligation": "ers", "kind": "cancel", "version": 2}
+    dated = {**DEPLOY, "start_at": "2026-08-20T17:00:00Z", "end_at": "2026-08-20T18:00:00Z"}
+    later = NOON + timedelta(days=21)
+    assert next_version(DEPLOY, known(DEPLOY, cancel), later) == 3
+    assert isinstance(next_version(DEPLOY, known(DEPLOY), later), KnownCall)  # until recall, and nobody recalled it
+    assert isinstance(next_version(dated, known(dated, cancel), later), KnownCall)
+
+
+def test_a_call_goes_on_under_the_new_name_of_its_contract() -> None:
+    recall = {"id": "c1", "obligation": "ers-2", "kind": "recall"}
+    assert next_version(recall, known(DEPLOY), NOON, {"ers-2"}) == 2
+    with pytest.raises(CallConflict):
+        next_version(recall, known(DEPLOY), NOON, {"ers", "ers-2"})
 
 
 @pytest.mark.parametrize(
@@ -51,7 +69,7 @@ def test_the_same_content_is_a_repeat_and_does_not_bring_a_cancelled_call_back()
 )
 def test_a_contradiction_is_refused(document: dict[str, Any], earlier: list[dict[str, Any]], key: str) -> None:
     with pytest.raises(CallConflict) as refused:
-        next_version(document, known(*earlier))
+        next_version(document, known(*earlier), NOON)
     assert refused.value.key == key
 
 
