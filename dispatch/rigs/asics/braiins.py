@@ -8,6 +8,7 @@ from dispatch.rigs.asics.rig import SENT
 from dispatch.rigs.wire import braiins as wire
 from dispatch.rigs.wire import identity as identities
 from dispatch.rigs.wire.identity import RigIdentity
+from dispatch.rigs.wire.line import text
 from optimizer.domain.site import Mode
 
 
@@ -19,7 +20,7 @@ class Braiins(JsonRig):
     port, root = wire.PORT, wire.ROOT
 
     async def login(self) -> str:
-        return wire.token((await self.ask("POST", "auth/login", {"username": wire.USER, "password": self._password}))[1])
+        return text((await self.ask("POST", "auth/login", {"username": wire.USER, "password": self._password}))[1].get("token"), "token")
 
     def authorization(self, token: str) -> dict[str, str]:
         return {"Authorization": token}

@@ -10,7 +10,7 @@ from dispatch.rigs.asics.rig import SENT
 from dispatch.rigs.wire import identity as identities
 from dispatch.rigs.wire import proto as wire
 from dispatch.rigs.wire.identity import RigIdentity
-from dispatch.rigs.wire.line import WireError
+from dispatch.rigs.wire.line import text
 from optimizer.domain.site import Mode
 
 
@@ -22,10 +22,7 @@ class Proto(JsonRig):
 
     async def login(self) -> str:
         _, document = await self.ask("POST", "auth/login", {"password": self._password})
-        found = document.get("access_token")
-        if not isinstance(found, str) or not found:
-            raise WireError("no token")
-        return found
+        return text(document.get("access_token"), "token")
 
     async def read(self) -> tuple[float, float]:
         return wire.figures(await self.get("mining"))

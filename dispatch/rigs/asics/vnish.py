@@ -9,6 +9,7 @@ from dispatch.rigs.nameplate import watts_of
 from dispatch.rigs.wire import identity as identities
 from dispatch.rigs.wire import vnish as wire
 from dispatch.rigs.wire.identity import RigIdentity
+from dispatch.rigs.wire.line import text
 from optimizer.domain.site import SLEEP, Mode
 
 
@@ -20,7 +21,7 @@ class Vnish(JsonRig):
     port, root = wire.PORT, wire.ROOT
 
     async def login(self) -> str:
-        return wire.token((await self.ask("POST", "unlock", {"pw": self._password}))[1])
+        return text((await self.ask("POST", "unlock", {"pw": self._password}))[1].get("token"), "token")
 
     async def read(self) -> tuple[float, float]:
         watts, ths, stopped = wire.figures(await self.get("summary"))

@@ -19,14 +19,6 @@ ROOT = "/api/v1/"
 USER = "root"
 
 
-def token(document: Mapping[str, Any]) -> str:
-    """Client: the token of an answer to auth/login. Raises WireError when there is none."""
-    found = document.get("token")
-    if not isinstance(found, str) or not found:
-        raise WireError("no token")
-    return found
-
-
 def target(body: bytes) -> float:
     """Server: the watts of a power target. Raises WireError."""
     return figure(parse(body).get("watt"))

@@ -45,6 +45,13 @@ def write(document: Any) -> bytes:
     return json.dumps(document, separators=(",", ":")).encode()
 
 
+def text(value: Any, what: str) -> str:
+    """A text that is there and not empty, such as a session's token. Raises WireError that says what is missing."""
+    if not isinstance(value, str) or not value:
+        raise WireError(f"no {what}")
+    return value
+
+
 def figure(value: Any, unit: str = "") -> float:
     """A number as rigs write them: 12, "12", "12.5W". Raises WireError."""
     try:

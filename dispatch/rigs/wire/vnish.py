@@ -17,14 +17,6 @@ ROOT = "/api/v1/"
 STOPPED = "stopped"
 
 
-def token(document: Mapping[str, Any]) -> str:
-    """Client: the token of an answer to unlock. Raises WireError when there is none."""
-    found = document.get("token")
-    if not isinstance(found, str) or not found:
-        raise WireError("no token")
-    return found
-
-
 def figures(summary: Mapping[str, Any]) -> tuple[float, float, bool]:
     """Client: watts, TH/s, and whether the rig says it is stopped, of a summary. Raises WireError when one is missing."""
     try:

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pyasic.miners.backends import AvalonMiner
 
-from dispatch.rigs.wire import antminer, auradine, avalon, cgminer, http, line, luxos, proto, whatsminer_v3
+from dispatch.rigs.wire import antminer, auradine, avalon, braiins, cgminer, epic, http, line, luxos, proto, vnish, whatsminer_v3
 from dispatch.rigs.wire.line import WireError
 
 WORDS = st.text("abcdefghijklmnopqrstuvwxyz0123456789:.", min_size=1, max_size=20)
@@ -77,6 +77,14 @@ def test_figures_of_every_make(watts: float, ths: float) -> None:
     both = pytest.approx((watts, ths), rel=1e-9, abs=1e-9)
     assert whatsminer_v3.figures({"msg": {"summary": {"power-realtime": watts, "hash-realtime": ths}}}) == both
     assert luxos.figures({"summary": [{"SUMMARY": [{"GHS 5s": ths * 1e3}]}], "power": [{"POWER": [{"Watts": watts}]}]}) == both
+    stats = {"power_stats": {"approximated_consumption": {"watt": watts}}}
+    stats |= {"miner_stats": {"real_hashrate": {"last_5s": {"gigahash_per_second": ths * 1e3}}}}
+    assert braiins.figures(stats) == both and braiins.target(json.dumps({"watt": watts}).encode()) == watts
+    row = {"power_consumption": watts, "hr_realtime": ths * 1e3, "miner_status": {"miner_state": "stopped"}}
+    assert vnish.figures({"miner": row})[:2] == both and vnish.figures({"miner": row})[2], "it says that it is stopped"
+    board = {"Hashrate": [ths * 1e6]}
+    summary = {"Power Supply Stats": {"Input Power": watts}, "Status": {"Operating State": "Mining"}, "HBs": [board]}
+    assert epic.figures(summary)[:2] == both
     assert proto.figures({"mining-status": {"power_usage_watts": watts, "hashrate_ghs": ths * 1e3}}) == both
     stats = avalon.stats({"WALLPOWER": watts, "GHSspd": ths * 1e3, "NETFAIL": "0 0 0"})
     assert avalon.figures({"STATS": [{"STATS": 0, "MM ID0": stats}]}) == both
@@ -102,15 +110,13 @@ def test_watts_of_an_avalon_without_wallpower_are_those_its_power_supply_takes_i
 
 READERS = [
     whatsminer_v3.figures, luxos.figures, luxos.profiles, luxos.session, proto.figures, avalon.figures, auradine.watts, auradine.ths,
-    auradine.token, antminer.figures, antminer.work_mode, cgminer.status_and_message, lambda d: antminer.ordered(d, 1),
+    auradine.token, braiins.figures, vnish.figures, epic.figures, antminer.figures, antminer.work_mode, cgminer.status_and_message,
+    lambda d: antminer.ordered(d, 1),
 ]  # fmt: skip
+KEYS = ["msg", "summary", "POWER", "SUMMARY", "PROFILES", "STATS", "PSU", "STATUS", "miner-mode", "pools", "power_stats", "miner", "HBs"]
 
 
-@given(
-    st.dictionaries(
-        st.sampled_from(["msg", "summary", "POWER", "SUMMARY", "PROFILES", "STATS", "PSU", "STATUS", "miner-mode", "pools"]), JSON
-    )
-)
+@given(st.dictionaries(st.sampled_from(KEYS), JSON))
 def test_a_document_that_lacks_something_is_a_wire_error_and_nothing_else(document: dict[str, object]) -> None:
     for read in READERS:
         try:
@@ -183,6 +189,13 @@ def test_pyasic_reads_an_avalons_strings_as_we_do() -> None:
 def test_profiles_come_rising() -> None:
     rows = [{"Profile Name": name, "Watts": watts} for name, watts in (("b", 2794), ("a", "1414"), ("c", 3462))]
     assert list(luxos.profiles({"PROFILES": rows}).items()) == [("a", 1414.0), ("b", 2794.0), ("c", 3462.0)]
+
+
+@pytest.mark.parametrize("value", [None, "", 7, ["token"]])
+def test_a_token_that_is_missing_is_named(value: object) -> None:
+    assert line.text("abc", "token") == "abc"
+    with pytest.raises(WireError, match="no token"):
+        line.text(value, "token")
 
 
 def test_json_is_written_without_blanks() -> None:
