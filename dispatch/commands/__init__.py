@@ -93,9 +93,11 @@ def ledger_folder(data: Path) -> Path: ...
 def ledger_folder(data: Path | None) -> Path | None: ...
 def ledger_folder(data: Path | None) -> Path | None:
     """The data folder, when one is given. Raises Ended with status 2 when it has no ledger."""
+    if data is None:
+        return None
     from dispatch.store.tables import ledger_file
 
-    if data is not None and not ledger_file(data).exists():
+    if not ledger_file(data).exists():
         raise Ended(WRONG, f"{data}: there is no ledger here; `loadstone run --data {data}` creates one")
     return data
 

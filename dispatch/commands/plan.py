@@ -13,6 +13,8 @@ from markets import counted
 
 if TYPE_CHECKING:
     from dispatch.what_if.answer import SweepAnswer, WhatIfAnswer
+    from dispatch.what_if.break_even import BreakEvenDocument
+    from optimizer.domain.site import Site
 
 Archive = Annotated[
     Path | None,
@@ -25,6 +27,14 @@ Remembered = Annotated[
     ),
 ]
 At = Annotated[str | None, typer.Option("--at", metavar="INSTANT", help="Use what was known at this instant (ISO 8601). Default: now.")]
+Sweep = Annotated[
+    list[str] | None,
+    typer.Option("--sweep", metavar="KEY=FIRST:LAST:COUNT", help="Vary this key of the scenario; give it twice to vary two."),
+]
+BreakEven = Annotated[
+    str | None, typer.Option("--break-even", metavar="KEY=LOW:HIGH", help="Find the value of this key at which rigs come back, or go.")
+]
+Watched = Annotated[str | None, typer.Option("--of", metavar="GROUP or HALL", help="The rigs that --break-even watches; default: all.")]
 
 
 def plan(
@@ -73,16 +83,16 @@ def what_if(
     archive: Archive = None,
     at: At = None,
     data: Remembered = None,
-    sweep: Annotated[
-        list[str] | None,
-        typer.Option("--sweep", metavar="KEY=FIRST:LAST:COUNT", help="Vary this key of the scenario; give it twice to vary two."),
-    ] = None,
+    sweep: Sweep = None,
+    break_even: BreakEven = None,
+    of: Watched = None,
     as_json: Json = False,
 ) -> None:
     """Compare the plan of a scenario with the plan without it: money, promises, load."""
     from dispatch.runtime.snapshot import snapshot
     from dispatch.signals.documents import InvalidDocument
     from dispatch.what_if.baseline import Baseline
+    from dispatch.what_if.break_even import break_even as solve
     from dispatch.what_if.compare import what_if as compare
     from dispatch.what_if.reference_day import ReferenceDayPrices
     from dispatch.what_if.sweep import sweep as run_sweep
@@ -91,7 +101,10 @@ def what_if(
     found = snapshot(config, archive, instant(at, "--at") if at else None, ledger_folder(data))
     baseline = Baseline.of(found.state, found.at, ReferenceDayPrices(found.state))
     try:
-        if sweep:
+        if break_even is not None:
+            solved = solve(baseline, _break_even(document, break_even, of, baseline.setup.site))
+            out(solved, as_json, solved["reasons"])
+        elif sweep:
             grid = run_sweep(baseline, document, sweep)
             out(grid, as_json, _sweep_lines(grid))
         else:
@@ -99,6 +112,20 @@ def what_if(
             out(answer, as_json, _what_if_lines(answer))
     except InvalidDocument as invalid:
         raise Ended(WRONG, *(f"{scenario}: {fault}" for fault in invalid.faults)) from None
+
+
+def _break_even(scenario: Any, text: str, of: str | None, site: Site) -> BreakEvenDocument:
+    """The break-even that is asked for on the command line. Raises Ended with status 2, InvalidDocument."""
+    from dispatch.signals.documents import parse_document
+    from dispatch.what_if.break_even import BreakEvenDocument
+
+    key, _, span = text.partition("=")
+    try:
+        low, high = map(float, span.split(":"))
+    except ValueError:
+        raise Ended(WRONG, f"--break-even: {text!r} is not KEY=LOW:HIGH such as hash.usd_per_ph_day=20:80") from None
+    watched = {} if of is None else {"hall" if of in {h.name for h in site.halls} else "group": of}
+    return parse_document(BreakEvenDocument, {"scenario": scenario, "key": key, "low": low, "high": high, **watched})
 
 
 def check(

@@ -22,7 +22,7 @@ from dispatch.web.errors import Refusal, problem
 MAX_BODY_BYTES = 1_000_000
 SIGNAL_PATHS = ("/api/v1/calls", "/api/v1/awards", "/api/v1/holds")
 HOLD_PREFIX = "/api/v1/holds/"
-WHAT_IF_PATHS = ("/api/v1/what-if", "/api/v1/what-if/sweep", "/api/v1/offers")
+WHAT_IF_PATHS = ("/api/v1/what-if", "/api/v1/what-if/sweep", "/api/v1/what-if/break-even", "/api/v1/offers")
 OPEN_PREFIXES = ("/api/v1/health/",)
 PROXY_HEADERS = ("forwarded", "x-forwarded-for", "x-real-ip", "via")
 SECURITY_HEADERS = {

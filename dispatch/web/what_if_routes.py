@@ -9,7 +9,8 @@ from fastapi import APIRouter
 from dispatch.signals.documents import DocumentFault, InvalidDocument, joined_path
 from dispatch.web.context import Context
 from dispatch.web.errors import Refusal, responses
-from dispatch.what_if.answer import SweepAnswer
+from dispatch.what_if.answer import BreakEvenAnswer, SweepAnswer
+from dispatch.what_if.break_even import BreakEvenDocument, break_even
 from dispatch.what_if.compare import what_if
 from dispatch.what_if.scenario import Scenario
 from dispatch.what_if.sweep import SweepDocument, sweep
@@ -34,6 +35,16 @@ async def post_sweep(context: Context, document: SweepDocument) -> dict[str, Any
             raise InvalidDocument(
                 f if f.path.startswith("sweep") else DocumentFault(joined_path("scenario", f.path), f.text) for f in faults.faults
             ) from None
+
+    return {**await context.run_what_if(run)}
+
+
+@router.post("/what-if/break-even", summary="The value of a key of a scenario at which rigs come back, or go")
+async def post_break_even(context: Context, document: BreakEvenDocument) -> dict[str, Any]:
+    baseline = context.baseline()
+
+    def run() -> BreakEvenAnswer:
+        return break_even(baseline, document)
 
     return {**await context.run_what_if(run)}
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TypedDict
+from typing import NotRequired, TypedDict
 
 from optimizer.planning.plan_json import PlanDocument
 
 
 class Totals(TypedDict):
-    """The sums of a plan, or of the difference of two: dollars, energy at the meter, and hashing. `lines` are by OBLIGATION/CHARGE_TYPE."""
+    """The sums of a plan, or of the difference of two: dollars, energy at the meter, and hashing. `lines` are by OBLIGATION/CHARGE_TYPE.
+    `net_usd` is `settled_usd`, what is owed with the days of the span, and `accrued_usd`, what is owed in a later period."""
 
     net_usd: float
+    settled_usd: float
+    accrued_usd: float
     lines: dict[str, float]
     energy_mwh: float
     hash_ph_days: float
@@ -41,14 +44,38 @@ class BindingLimit(TypedDict):
     case_usd_per_mw: float
 
 
+class ForecastErrorResult(TypedDict):
+    """Prices that come in place of the foreseen ones: what the case's plan earns at them (`paid`), what a plan that knew them earns
+    (`foreseen`), and the difference, which is what the error costs."""
+
+    paid: Totals
+    foreseen: Totals
+    cost_usd: float
+
+
 class WhatIfAnswer(TypedDict):
-    """The plan without the scenario (`base`), the plan with it (`case`), and their comparison; `difference` is case minus base."""
+    """The plan without the scenario (`base`), the plan with it (`case`), and their comparison; `difference` is case minus base.
+    `forecast_error` is there where the scenario has one."""
 
     base: PlanDocument
     case: PlanDocument
     difference: Totals
     promises: list[PromiseComparison]
     binding: list[BindingLimit]
+    reasons: list[str]
+    forecast_error: NotRequired[ForecastErrorResult]
+
+
+class BreakEvenAnswer(TypedDict):
+    """Where the groups come back or go: the value of the key at which they hash half of what they can over the span, None where they do
+    not cross it between `low` and `high`; the share they run at both ends; and sentences."""
+
+    key: str
+    groups: list[str]
+    value: float | None
+    share_at_low: float
+    share_at_high: float
+    plans: int
     reasons: list[str]
 
 

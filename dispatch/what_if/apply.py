@@ -2,28 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Any
 
 import numpy as np
-from pydantic import BaseModel
 
 from dispatch.decide.plan_inputs import PlanInputs
 from dispatch.signals.documents import DocumentFault, InvalidDocument, joined_path, parse_call
 from dispatch.site_file import contracts as books
-from dispatch.site_file import cross_references, errors, rig_catalogue
-from dispatch.site_file.defaults import default_file
+from dispatch.site_file import cross_references, market_rules
 from dispatch.site_file.errors import did_you_mean
-from dispatch.what_if.baseline import Baseline, hashprices, iso, outside, prices, with_past, within
+from dispatch.what_if.baseline import Baseline, hashprices, iso, prices, with_past
+from dispatch.what_if.fleet_changes import available, with_fleet
+from dispatch.what_if.models import changed_model
 from dispatch.what_if.scenario import BookChange, Scenario
 from markets.forecasting import ladder
 from markets.grid import Grid
 from markets.series import Series
 from optimizer.domain.book import peak_windows
 from optimizer.domain.obligation import Book, Obligation
-from optimizer.domain.site import Availability, RigGroup, Site
+from optimizer.domain.site import Availability, Site
 
 MAX_SPAN = timedelta(days=8)
 
@@ -46,13 +46,13 @@ def base_inputs(baseline: Baseline, scenario: Scenario) -> PlanInputs:
 def case_inputs(baseline: Baseline, scenario: Scenario, base: PlanInputs) -> PlanInputs:
     """The base inputs with all changes of the scenario. Raises InvalidDocument with every fault at once."""
     found: list[DocumentFault] = []
-    site, removed = _fleet(_site(baseline.setup.site, scenario), scenario, baseline, found)
+    site, replaced = with_fleet(_site(baseline.setup.site, scenario), scenario.fleet, found)
     case = PlanInputs(
         site=site,
         book=_book(baseline, scenario, found),
-        outlook=hashprices(prices(base.outlook, scenario, baseline, found), scenario, baseline, found),
-        so_far=replace(base.so_far, groups={k: v for k, v in base.so_far.groups.items() if k not in removed}),
-        availability=_available(base, scenario, site, found),
+        outlook=hashprices(prices(base.outlook, scenario.prices, baseline, found, "prices"), scenario, baseline, found),
+        so_far=replace(base.so_far, groups={k: v for k, v in base.so_far.groups.items() if k not in replaced}),
+        availability=available(base, scenario.fleet, site, found),
     )
     calls = []
     for n, call in enumerate(scenario.calls):
@@ -86,89 +86,10 @@ def _grid(baseline: Baseline, site: Site, scenario: Scenario) -> Grid:
     return Grid(np.append(full_hours[full_hours < stop], stop))
 
 
-def _with(model: Any, changes: Mapping[str, Any], path: str) -> Any:
-    """A copy of a frozen pydantic model with changed figures, validated again. Raises InvalidDocument."""
-    assert isinstance(model, BaseModel)
-    table = {**model.model_dump(mode="json", by_alias=True, exclude_none=True), **changes}
-    return _read(type(model), table, path)
-
-
-def _read(kind: type[Any], table: Any, path: str) -> Any:
-    read, wrong = errors.validated(kind, table, ())
-    if wrong:
-        raise InvalidDocument(DocumentFault(joined_path(path, *loc), text) for loc, text in wrong)
-    return read
-
-
 def _site(site: Site, scenario: Scenario) -> Site:
     changes = scenario.site.model_dump(exclude_none=True) if scenario.site else {}
-    changed: Site = _with(site, changes, "site") if changes else site
+    changed: Site = changed_model(site, changes, "site") if changes else site
     return changed
-
-
-def _fleet(site: Site, scenario: Scenario, baseline: Baseline, found: list[DocumentFault]) -> tuple[Site, set[str]]:
-    """The site with groups added and removed, and the names of the removed ones."""
-    groups: list[RigGroup] = list(site.groups)
-    removed: set[str] = set()
-    for n, change in enumerate(scenario.fleet):
-        names = [g.name for g in groups]
-        if change.remove is not None and change.remove in names:
-            groups, removed = [g for g in groups if g.name != change.remove], removed | {change.remove}
-        elif change.remove is not None:
-            found.append(
-                DocumentFault(
-                    joined_path("fleet", n, "remove"), f"the site has no group {change.remove!r}" + did_you_mean(change.remove, names)
-                )
-            )
-        elif change.add is not None:
-            try:
-                groups.append(_new_group(change.add, site, names, joined_path("fleet", n, "add")))
-            except InvalidDocument as wrong:
-                found += wrong.faults
-    if not groups:
-        found.append(DocumentFault("fleet", "no group is left on the site"))
-        return site, removed
-    if groups == list(site.groups):
-        return site, removed
-    # Built anew, not copied: a copy would keep the values that the old site cached about its groups.
-    return Site(**{**{k: getattr(site, k) for k in Site.model_fields}, "groups": tuple(groups)}), removed
-
-
-def _new_group(table: Mapping[str, Any], site: Site, names: Sequence[str], path: str) -> RigGroup:
-    """A rig group from a table like [[groups]], completed from the rig catalogue. Raises InvalidDocument."""
-    expanded, wrong = rig_catalogue.expand_group(table, rig_catalogue.read_rig_catalogue(default_file("rigs.toml")))
-    if wrong:
-        raise InvalidDocument(DocumentFault(joined_path(path, *loc), text) for loc, text in wrong)
-    new: RigGroup = _read(RigGroup, expanded, path)
-    halls = [h.name for h in site.halls]
-    if new.name in names:
-        raise InvalidDocument([DocumentFault(joined_path(path, "name"), f"the site already has a group {new.name!r}")])
-    if new.hall not in halls:
-        raise InvalidDocument(
-            [DocumentFault(joined_path(path, "hall"), f"the site has no hall {new.hall!r}" + did_you_mean(new.hall, halls))]
-        )
-    return new
-
-
-def _available(base: PlanInputs, scenario: Scenario, site: Site, found: list[DocumentFault]) -> Availability:
-    grid = base.outlook.grid
-    names = {g.name: g for g in site.groups}
-    rigs = {k: v for k, v in base.availability.rigs.items() if k in names}
-    for n, change in enumerate(scenario.fleet):
-        if change.group is None or change.available is None:
-            continue
-        path = joined_path("fleet", n)
-        if change.group not in names:
-            found.append(
-                DocumentFault(joined_path(path, "group"), f"the site has no group {change.group!r}" + did_you_mean(change.group, names))
-            )
-            continue
-        found += outside(change, grid, path)
-        was = rigs[change.group].values if change.group in rigs else np.full(len(grid), float(names[change.group].rigs))
-        share = within(grid, change.since, change.until)
-        new = share * change.available * names[change.group].rigs + (1 - share) * was
-        rigs[change.group] = Series(grid, np.where(share > 0, new, was), "rigs")
-    return Availability(rigs)
 
 
 def _book(baseline: Baseline, scenario: Scenario, found: list[DocumentFault]) -> Book:
@@ -178,18 +99,21 @@ def _book(baseline: Baseline, scenario: Scenario, found: list[DocumentFault]) ->
             out = _book_change(out, change, baseline, joined_path("book", n))
         except InvalidDocument as wrong:
             found += wrong.faults
+    if scenario.rules_on is not None:
+        out = [under_rules_of(scenario.rules_on, o) for o in out]
     fee = scenario.hash.pool_fee if scenario.hash else None
     if fee is None:
         return tuple(out)
     has_fee = [o.takes_pool_fee for o in out]
     if not any(has_fee):
         found.append(DocumentFault("hash.pool_fee", "no obligation of the site has a pool fee"))
-    return tuple(_with(o, {"pool_fee": fee}, "hash") if has else o for o, has in zip(out, has_fee, strict=True))
+    return tuple(changed_model(o, {"pool_fee": fee}, "hash") if has else o for o, has in zip(out, has_fee, strict=True))
 
 
 def _book_change(book: list[Obligation], change: BookChange, baseline: Baseline, path: str) -> list[Obligation]:
     if change.add is not None:
         new = _new_obligation(change.add, baseline, joined_path(path, "add"))
+        new = under_rules_of(change.rules_on, new) if change.rules_on else new
         if any(o.name == new.name for o in book):
             raise InvalidDocument([DocumentFault(joined_path(path, "add", "name"), f"the site already has an obligation {new.name!r}")])
         return [*book, new]
@@ -205,8 +129,15 @@ def _book_change(book: list[Obligation], change: BookChange, baseline: Baseline,
         )
     if key == "drop":
         return [o for o in book if o is not old]
-    new = books.with_market_rules(_with(old, change.model_extra or {}, path))
+    new = books.with_market_rules(changed_model(old, change.model_extra or {}, path))
+    new = under_rules_of(change.rules_on, new) if change.rules_on else new
     return [new if o is old else o for o in book]
+
+
+def under_rules_of(on: date, obligation: Obligation) -> Obligation:
+    """The contract under the market's rules that hold on a day, as if they held on every day."""
+    then = (r for r in market_rules.default_market_rules().dated() if r.holds(on))
+    return obligation.with_rules([replace(r, from_=date.min, to=None) for r in then])
 
 
 def _new_obligation(table: Mapping[str, Any], baseline: Baseline, path: str) -> Obligation:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING
@@ -15,10 +15,10 @@ from dispatch.decide.group_state import UNREACHABLE
 from dispatch.decide.state import State
 from dispatch.signals.documents import DocumentFault, InvalidDocument, joined_path
 from dispatch.site_file.errors import did_you_mean
-from dispatch.what_if.scenario import FleetChange, PriceChange, Scenario
+from dispatch.what_if.scenario import FleetChange, PriceChange, Scenario, Spikes
 from markets.factbook import FactBook
 from markets.forecasting.outlook_values import means_on
-from markets.grid import Grid, Interval
+from markets.grid import Grid, Interval, OperatingDay
 from markets.outlook import Basis, Outlook
 from markets.series import Series
 from optimizer.domain.site import SoFar
@@ -91,22 +91,22 @@ def outside(change: PriceChange | FleetChange, grid: Grid, path: str) -> list[Do
     return [DocumentFault(joined_path(path, "from"), f"the span lies outside {iso(grid.start)} to {iso(grid.end)}")]
 
 
-def prices(outlook: Outlook, scenario: Scenario, baseline: Baseline, found: list[DocumentFault]) -> Outlook:
-    """The outlook with the scenario's price changes; faults are added to `found`."""
+def prices(outlook: Outlook, changes: Sequence[PriceChange], baseline: Baseline, found: list[DocumentFault], path: str) -> Outlook:
+    """The outlook with price changes; faults are added to `found`. `path` leads to the list in its document."""
     energy = dict(outlook.energy)
-    for n, change in enumerate(scenario.prices):
-        path = joined_path("prices", n)
+    for n, change in enumerate(changes):
+        here = joined_path(path, n)
         if change.point is not None and change.point not in energy:
             found.append(
-                DocumentFault(joined_path(path, "point"), f"no meter settles at {change.point!r}" + did_you_mean(change.point, energy))
+                DocumentFault(joined_path(here, "point"), f"no meter settles at {change.point!r}" + did_you_mean(change.point, energy))
             )
             continue
-        found += outside(change, outlook.grid, path)
+        found += outside(change, outlook.grid, here)
         for point in [change.point] if change.point else list(energy):
             try:
                 energy[point] = _changed(energy[point], change, point, baseline)
             except KeyError as error:
-                found.append(DocumentFault(joined_path(path, "like"), str(error.args[0])))
+                found.append(DocumentFault(joined_path(here, "like" if change.like else "like_from"), str(error.args[0])))
                 break
     return replace(outlook, energy=energy)
 
@@ -119,6 +119,10 @@ def _changed(price: Series, change: PriceChange, point: str, baseline: Baseline)
         new = was + change.shift_usd
     elif change.set_usd is not None:
         new = np.full(len(was), change.set_usd)
+    elif change.spikes is not None:
+        return price.with_values(_with_spikes(price, change.spikes, share, baseline.setup.site.market.settlement_min * 60))
+    elif change.like_from is not None:
+        new = _like_span(price.grid, change.like_from, point, baseline)
     else:
         assert change.like is not None
         new = like_day(baseline.prices_on(change.like, point), price.grid, baseline)
@@ -141,6 +145,31 @@ def like_day(day: Series, grid: Grid, baseline: Baseline) -> NDArray[np.float64]
     return out
 
 
+def _with_spikes(price: Series, spikes: Spikes, share: NDArray[np.float64], step_s: int) -> NDArray[np.float64]:
+    """Prices with spikes in settlement intervals drawn from those of the span; an interval of the plan that is longer takes their share."""
+    edges = price.grid.edges
+    steps = np.arange(edges[0] // step_s * step_s, edges[-1], step_s)
+    interval = np.clip(np.searchsorted(edges, steps, side="right") - 1, 0, len(price.grid) - 1)
+    eligible = np.flatnonzero(share[interval] > 0)
+    drawn = np.random.default_rng(spikes.seed).choice(eligible, min(spikes.count, len(eligible)), replace=False)
+    spiked = np.minimum(np.bincount(interval[drawn], minlength=len(price.grid)) * step_s / np.diff(edges), 1.0)
+    return np.where(spiked > 0, spiked * spikes.usd + (1 - spiked) * price.values, price.values)
+
+
+def _like_span(grid: Grid, began: datetime, point: str, baseline: Baseline) -> NDArray[np.float64]:
+    """The prices of a span as long as the grid that began at another instant, $/MWh; an hour that its days miss takes the price before it.
+    Raises KeyError when they are not known."""
+    market, moved = baseline.setup.site.market, began - grid.start
+    then = Grid(grid.edges + round(moved.total_seconds()))
+    days, day = list[Series](), OperatingDay.of(market, then.start)
+    while day.start < then.end:
+        days.append(baseline.prices_on(day.on, point))
+        day = OperatingDay(market, day.on + timedelta(days=1))
+    edges = np.append(np.concatenate([d.grid.edges[:-1] for d in days]), days[-1].grid.edges[-1])
+    known = Series(Grid(edges), np.concatenate([d.values for d in days]), "usd_per_mwh")
+    return np.array([np.average(known.values, weights=known.grid.share_within(over) * known.grid.hours) for over in then.intervals])
+
+
 def hashprices(outlook: Outlook, scenario: Scenario, baseline: Baseline, found: list[DocumentFault]) -> Outlook:
     """The outlook with the scenario's hashprice; faults are added to `found`."""
     change = scenario.hash
@@ -153,16 +182,16 @@ def hashprices(outlook: Outlook, scenario: Scenario, baseline: Baseline, found: 
         values = values * change.scale
     if change.difficulty_scale is not None:
         values = values / change.difficulty_scale
+    for key, asked in (("btc_usd", change.btc_usd), ("fees_btc_per_block", change.fees_btc_per_block)):
+        if asked is not None and not baseline.facts.economics:
+            said = "a BTC price" if key == "btc_usd" else "the fees of a block"
+            found.append(DocumentFault(f"hash.{key}", f"the site's hashprice does not depend on {said}: use usd_per_ph_day or scale"))
+            return outlook
     if change.btc_usd is not None:
-        if baseline.facts.economics:
-            values = values * (change.btc_usd / baseline.facts.economics[-1].btc_usd)
-        else:
-            found.append(
-                DocumentFault(
-                    "hash.btc_usd",
-                    "the site's hashprice does not depend on a BTC price: use usd_per_ph_day or scale",
-                )
-            )
+        values = values * (change.btc_usd / baseline.facts.economics[-1].btc_usd)
+    if change.fees_btc_per_block is not None:
+        now = baseline.facts.economics[-1]
+        values = values * (now.subsidy_btc + change.fees_btc_per_block) / (now.subsidy_btc + now.fees_btc_per_block)
     return replace(outlook, hashprice=outlook.hashprice.with_values(values))
 
 

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
 from dispatch.decide.plan_inputs import PlanInputs
 from dispatch.runtime.planner import make_plan
-from dispatch.signals.documents import parse_document
-from dispatch.what_if.answer import BindingLimit, PromiseComparison, PromiseResult, Totals, WhatIfAnswer
+from dispatch.signals.documents import DocumentFault, InvalidDocument, parse_document
+from dispatch.what_if.answer import BindingLimit, ForecastErrorResult, PromiseComparison, PromiseResult, Totals, WhatIfAnswer
 from dispatch.what_if.apply import base_inputs, case_inputs
-from dispatch.what_if.baseline import Baseline
-from dispatch.what_if.scenario import Scenario
+from dispatch.what_if.baseline import Baseline, prices
+from dispatch.what_if.scenario import ForecastError, Scenario
 from markets.grid import parse_instant
 from optimizer.domain.calls import calls_in_force
 from optimizer.domain.money import usd_text
-from optimizer.planning.plan_json import PlanDocument, planned_interval
+from optimizer.planning.plan import plan
+from optimizer.planning.plan_json import WEAR, PlanDocument, planned_interval
+from optimizer.planning.revalue import lines_at
 
 MakePlan = Callable[[PlanInputs], PlanDocument]
 SMALL_USD = 0.005
@@ -33,8 +35,9 @@ def what_if(baseline: Baseline, scenario: Mapping[str, Any] | Scenario, make_pla
     before = base_inputs(baseline, requested)
     after = case_inputs(baseline, requested, before)
     base = make_plan(before)
-    case = make_plan(with_loads_at_notice(after, before, base))
-    return {
+    after = with_loads_at_notice(after, before, base)
+    case = make_plan(after)
+    answer: WhatIfAnswer = {
         "base": base,
         "case": case,
         "difference": difference(base, case),
@@ -42,6 +45,32 @@ def what_if(baseline: Baseline, scenario: Mapping[str, Any] | Scenario, make_pla
         "binding": binding(base, case),
         "reasons": [*_headline(base, case, baseline), *case.get("reasons", ())],
     }
+    if requested.forecast_error is not None:
+        found = forecast_error(after, requested.forecast_error, baseline, totals(case), make_plan)
+        answer["forecast_error"] = found
+        answer["reasons"].insert(0, _cost_of_error(found))
+    return answer
+
+
+def forecast_error(case: PlanInputs, error: ForecastError, baseline: Baseline, planned: Totals, make_plan: MakePlan) -> ForecastErrorResult:
+    """What the case's plan, whose sums are `planned`, earns when other prices come than it foresaw. Raises InvalidDocument."""
+    faults: list[DocumentFault] = []
+    outlook = prices(case.outlook, error.prices, baseline, faults, "forecast_error.prices")
+    if faults:
+        raise InvalidDocument(faults)
+    made = plan(case.site, case.book, case.outlook, case.so_far, case.availability)
+    lines = {f"{obligation}/{charge}": float(usd.sum()) for (obligation, charge), usd in lines_at(made, outlook).items()}
+    wear = {name: usd for name, usd in planned["lines"].items() if name == WEAR}
+    foreseen = make_plan(replace(case, outlook=outlook))
+    accrued = set(foreseen.get("accrued", ()))
+    paid = summed(lines | wear, accrued, planned["energy_mwh"], planned["hash_ph_days"])
+    knew = totals(foreseen)
+    return {"paid": paid, "foreseen": knew, "cost_usd": knew["net_usd"] - paid["net_usd"]}
+
+
+def _cost_of_error(found: ForecastErrorResult) -> str:
+    paid, knew = found["paid"]["net_usd"], found["foreseen"]["net_usd"]
+    return f"At the prices that come the plan earns {usd_text(paid)}; one that foresaw them earns {usd_text(knew)}."
 
 
 def totals(plan: PlanDocument) -> Totals:
@@ -52,18 +81,32 @@ def totals(plan: PlanDocument) -> Totals:
         energy += interval["load_mw"] * hours
         hashes += sum(g["hashrate_ph"] for g in interval["groups"].values()) * hours / 24
     lines = {name: float(usd) for name, usd in plan["lines"].items()}
-    return {"net_usd": sum(lines.values()), "lines": lines, "energy_mwh": energy, "hash_ph_days": hashes}
+    return summed(lines, set(plan.get("accrued", ())), energy, hashes)
+
+
+def summed(lines: dict[str, float], accrued: Set[str], energy_mwh: float, hash_ph_days: float) -> Totals:
+    """The sums of lines, of which those named in `accrued` are owed in a later period."""
+    later = sum(usd for name, usd in lines.items() if name in accrued)
+    net = sum(lines.values())
+    return {
+        "net_usd": net,
+        "settled_usd": net - later,
+        "accrued_usd": later,
+        "lines": lines,
+        "energy_mwh": energy_mwh,
+        "hash_ph_days": hash_ph_days,
+    }
 
 
 def difference(base: PlanDocument, case: PlanDocument) -> Totals:
     """Case minus base; positive dollars are a gain of the case."""
     b, c = totals(base), totals(case)
     names = dict.fromkeys([*b["lines"], *c["lines"]])
+    lines = {n: c["lines"].get(n, 0.0) - b["lines"].get(n, 0.0) for n in names}
+    accrued = {*base.get("accrued", ()), *case.get("accrued", ())}
     return {
+        **summed(lines, accrued, c["energy_mwh"] - b["energy_mwh"], c["hash_ph_days"] - b["hash_ph_days"]),
         "net_usd": c["net_usd"] - b["net_usd"],
-        "lines": {n: c["lines"].get(n, 0.0) - b["lines"].get(n, 0.0) for n in names},
-        "energy_mwh": c["energy_mwh"] - b["energy_mwh"],
-        "hash_ph_days": c["hash_ph_days"] - b["hash_ph_days"],
     }
 
 

@@ -53,52 +53,69 @@ def exactly_one(document: SignalDocument, *keys: str) -> str:
     return given[0]
 
 
+class Spikes(SignalDocument):
+    """So many settlement intervals of a span at a price, $/MWh; `seed` decides which."""
+
+    usd: Moderate
+    count: Annotated[int, Field(strict=True, ge=1, le=1000)] = 1
+    seed: Annotated[int, Field(strict=True, ge=0)] = 0
+
+
 class PriceChange(Spanned):
-    """Energy prices scaled, shifted or set ($/MWh), or those of another market day (`like`); at one settlement point or at all."""
+    """Energy prices scaled, shifted or set ($/MWh), those of another market day at the same times of the day (`like`), those of a span that
+    began at another instant (`like_from`), or spikes; at one settlement point or at all."""
 
     scale: Moderate | None = None
     shift_usd: Moderate | None = None
     set_usd: Moderate | None = None
     like: Day | None = None
+    like_from: Instant | None = None
+    spikes: Spikes | None = None
     point: Name | None = None
 
     @model_validator(mode="after")
     def _one(self) -> PriceChange:
-        exactly_one(self, "scale", "shift_usd", "set_usd", "like")
+        exactly_one(self, "scale", "shift_usd", "set_usd", "like", "like_from", "spikes")
         return self
 
 
 class HashChange(SignalDocument):
-    """Hashprice set ($ per PH/s and day), or changed by a factor, a BTC price or a difficulty; and the pool fee."""
+    """Hashprice set ($ per PH/s and day), or changed by a factor, a BTC price, a difficulty or the fees of a block; and the pool fee."""
 
     usd_per_ph_day: NotNegative | None = None
     scale: NotNegative | None = None
     btc_usd: Annotated[Positive, Field(le=1e9)] | None = None
     difficulty_scale: Annotated[Positive, Field(ge=1e-6, le=LARGEST)] | None = None
+    fees_btc_per_block: Annotated[NotNegative, Field(le=1e4)] | None = None
     pool_fee: Share | None = None
 
     @model_validator(mode="after")
     def _one_way(self) -> HashChange:
-        moved = [k for k in ("scale", "btc_usd", "difficulty_scale") if getattr(self, k) is not None]
+        moved = [k for k in ("scale", "btc_usd", "difficulty_scale", "fees_btc_per_block") if getattr(self, k) is not None]
         if self.usd_per_ph_day is not None and moved:
             raise ValueError(f"usd_per_ph_day sets the hashprice, {' and '.join(moved)} changes it too: give only one of them")
         return self
 
 
 class FleetChange(Spanned):
-    """A share of a group's rigs available, a group added, or a group removed."""
+    """A share of the rigs of a group or of a hall available, a group added, removed, or given another model."""
 
     group: Name | None = None
+    hall: Name | None = None
     available: Share | None = None
     add: dict[str, Any] | None = None
     remove: Name | None = None
+    swap: Name | None = None
+    model: Name | None = None
 
     @model_validator(mode="after")
     def _one(self) -> FleetChange:
-        what = exactly_one(self, "group", "add", "remove")
-        if (what == "group") != (self.available is not None):
-            raise ValueError("`group` and `available` (a share, 0 to 1) go together")
-        if what != "group" and (self.since or self.until):
+        what = exactly_one(self, "group", "hall", "add", "remove", "swap")
+        if (what in ("group", "hall")) != (self.available is not None):
+            raise ValueError("`available` (a share, 0 to 1) goes with `group` or `hall`, and each of them with it")
+        if (what == "swap") != (self.model is not None):
+            raise ValueError("`swap` (a group) and `model` (its new rig model) go together")
+        if what not in ("group", "hall") and (self.since or self.until):
             raise ValueError(f"`{what}` holds for the whole span: it takes no from and to")
         return self
 
@@ -114,31 +131,43 @@ class SiteChange(SignalDocument):
 
 
 class BookChange(SignalDocument):
-    """An obligation added, dropped, or changed: `change` names it, all other keys are its new figures."""
+    """An obligation added, dropped, or changed: `change` names it, all other keys are its new figures. `rules_on`: under the market's rules
+    of that day."""
 
     model_config = {**SignalDocument.model_config, "extra": "allow"}
 
     add: dict[str, Any] | None = None
     drop: Name | None = None
     change: Name | None = None
+    rules_on: Day | None = None
 
     @model_validator(mode="after")
     def _one(self) -> BookChange:
         what = exactly_one(self, "add", "drop", "change")
         extra = self.model_extra or {}
-        if what == "change" and not extra:
-            raise ValueError("`change` needs the keys that change, for example mw")
+        if what == "change" and not extra and self.rules_on is None:
+            raise ValueError("`change` needs the keys that change, for example mw, or rules_on")
+        if what == "drop" and self.rules_on is not None:
+            raise ValueError("`drop` takes no other key; it has rules_on")
         if what != "change" and extra:
             raise ValueError(f"`{what}` takes no other key; it has {', '.join(sorted(extra))}")
         return self
 
 
+class ForecastError(SignalDocument):
+    """Prices that come in place of those the plan foresees: the plan is made without knowing them, and paid at them."""
+
+    prices: Annotated[list[PriceChange], Field(min_length=1, max_length=MAX_CHANGES)]
+
+
 class Scenario(Spanned):
-    """The changes of a what-if; everything left out stays as it is now."""
+    """The changes of a what-if; everything left out stays as it is now. `rules_on`: every contract under the market's rules of that day."""
 
     prices: Annotated[list[PriceChange], Field(max_length=MAX_CHANGES)] = []
     hash: HashChange | None = None
     fleet: Annotated[list[FleetChange], Field(max_length=MAX_CHANGES)] = []
     site: SiteChange | None = None
     book: Annotated[list[BookChange], Field(max_length=MAX_CHANGES)] = []
+    rules_on: Day | None = None
+    forecast_error: ForecastError | None = None
     calls: Annotated[list[CallDocument], Field(max_length=MAX_CHANGES)] = []

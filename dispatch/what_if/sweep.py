@@ -22,7 +22,7 @@ from markets import counted
 from markets.grid import Grid
 from optimizer.planning.plan_json import PlanDocument
 
-MAX_PLANS = 400
+MAX_PLANS = 441  # 21 x 21
 LISTS = {"prices", "fleet", "book", "calls"}
 INTEGER_KEYS = {"horizon_h", "control_interval_min"}
 NAME_KEYS = {"fleet": "group", "book": "change", "calls": "id"}

@@ -74,13 +74,14 @@ class SolveDocument(TypedDict):
 class PlanDocument(TypedDict):
     """A whole plan. `lines` are dollars over the horizon by OBLIGATION/CHARGE_TYPE, wear of starts included, and add up to
     `objective_usd`: a charge of a period stands whole, as it is owed, beside a line CHARGE_TYPE_carried that takes off the part that
-    belongs to hours after the horizon; `shadow_prices` are by limit, one number an interval;
-    `breakevens` are usd_per_mwh by group in the first interval; `at` is the instant the plan was made for."""
+    belongs to hours after the horizon; `accrued` names the lines that are owed in a later period. `shadow_prices` are by limit, one number
+    an interval; `breakevens` are usd_per_mwh by group in the first interval; `at` is the instant the plan was made for."""
 
     at: str
     objective_usd: float
     intervals: list[IntervalDocument]
     lines: dict[str, float]
+    accrued: NotRequired[list[str]]
     shadow_prices: dict[str, list[float]]
     shortfalls: list[ShortfallDocument]
     reasons: list[str]
@@ -96,6 +97,7 @@ def plan_to_json(plan: Plan) -> PlanDocument:
         "objective_usd": _rounded_usd(plan.objective_usd),
         "intervals": [_interval(plan, t) for t in range(len(plan.grid))],
         "lines": _lines(plan),
+        "accrued": _accrued(plan),
         "shadow_prices": {name: [_rounded(v) for v in values] for name, values in plan.shadow_prices.items()},
         "shortfalls": [
             {"promise": s.promise, "mw": _rounded(s.mw), "usd": _rounded_usd(s.usd), "hours": s.hours, "repair": s.repair}
@@ -113,6 +115,12 @@ def _lines(plan: Plan) -> dict[str, float]:
     lines = {f"{obligation}/{charge}": _rounded_usd(float(usd.sum())) for (obligation, charge), usd in plan.lines.items()}
     wear_usd = _rounded_usd(-plan.origin.path.wear_usd)
     return lines | {WEAR: wear_usd} if wear_usd else lines
+
+
+def _accrued(plan: Plan) -> list[str]:
+    """The lines that are owed in a later period (next year's transmission charge), with what they carry."""
+    later = {(e.obligation, e.charge_type) for e in plan.origin.program.earned if e.accrued}
+    return [f"{obligation}/{charge}" for obligation, charge in plan.lines if (obligation, charge.removesuffix("_carried")) in later]
 
 
 def planned_interval(plan: PlanDocument, at: datetime) -> IntervalDocument | None:

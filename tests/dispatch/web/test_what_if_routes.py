@@ -13,15 +13,18 @@ from hypothesis import strategies as st
 
 from dispatch.decide.state import State
 from dispatch.entries import Seen, canonical_json
-from dispatch.signals.documents import InvalidDocument
+from dispatch.signals.documents import InvalidDocument, parse_document
 from dispatch.site_file.load import setup_from_document
+from dispatch.what_if.apply import under_rules_of
 from dispatch.what_if.baseline import Baseline, like_day
+from dispatch.what_if.break_even import BreakEvenDocument, break_even
 from dispatch.what_if.compare import what_if
 from dispatch.what_if.reference_day import ReferenceDayPrices
 from dispatch.what_if.sweep import set_key, sweep
 from markets.facts import HashEconomics
 from markets.grid import Grid, Market, OperatingDay, parse_instant
 from markets.series import Series
+from optimizer.obligations.transmission import Transmission
 from tests.dispatch.web.conftest import Here
 from tests.fakes import NOON, hashprice, prices
 from tests.sites import document, group, small
@@ -87,6 +90,94 @@ def test_a_price_set_over_a_span_holds_there_only() -> None:
         assert interval["load_mw"] == pytest.approx(0.0016 if inside else 0.26)
 
 
+def test_spikes_are_drawn_by_their_seed_within_their_span() -> None:
+    at, until = NOON + HOUR, NOON + 3 * HOUR
+
+    def spiked(seed: int) -> list[str]:
+        change = {"spikes": {"usd": 2000, "count": 3, "seed": seed}, "from": at.isoformat(), "to": until.isoformat()}
+        plan = run_what_if({"prices": [change]})["case"]["intervals"]
+        high = [i["start"] for i in plan if i["price_usd_per_mwh"]["LZ_WEST"] == pytest.approx(2000.0)]
+        assert all(at <= parse_instant(start) < until for start in high) and len(high) == 3
+        return high
+
+    assert spiked(1) == spiked(1) != spiked(2)
+
+
+def test_spikes_raise_an_hour_by_their_share() -> None:
+    """Four spikes of a quarter hour at 250 over the last hour's 50 are that hour at 250; one alone is a quarter of it."""
+    last = baseline().at + 23 * HOUR
+    span = {"from": last.isoformat(), "to": (last + HOUR).isoformat()}
+    for count, usd in ((4, 250.0), (1, 100.0)):
+        plan = run_what_if({"prices": [{"spikes": {"usd": 250, "count": count}, **span}]})["case"]["intervals"]
+        assert plan[-1]["price_usd_per_mwh"]["LZ_WEST"] == pytest.approx(usd)
+
+
+def test_prices_of_a_span_that_began_at_another_instant() -> None:
+    """The synthetic market an hour later is the same span moved by an hour."""
+    now, later = (
+        [i["price_usd_per_mwh"]["LZ_WEST"] for i in run_what_if({"prices": [{"like_from": at}]})["case"]["intervals"]]
+        for at in ("2025-07-13T12:00:00Z", "2025-07-13T13:00:00Z")
+    )
+    assert now[4:16] == later[:12] and len(set(now)) > 5
+    assert (
+        "are not known"
+        in faults({"prices": [{"like_from": "2031-01-01T00:00:00Z"}]}, setup=small(prices={"source": "gridstatus"}))["prices.0.like_from"]
+    )
+
+
+def test_contracts_under_the_rules_of_another_day() -> None:
+    """One contract, or all, under the rules of a day as if they held on every day."""
+    wires = {"type": "transmission", "name": "wires", "method": "4cp", "usd_per_kw_year": 70.0}
+    everything = run_what_if({"book": [{"add": wires}], "rules_on": "2026-06-01"})["case"]["lines"]
+    for book in ([{"add": wires, "rules_on": "2026-06-01"}], [{"add": wires}, {"change": "wires", "rules_on": "2026-06-01"}]):
+        assert run_what_if({"book": book})["case"]["lines"] == everything
+    dated = under_rules_of(date(2026, 6, 1), Transmission(name="wires", method="4cp", usd_per_kw_year=70.0))
+    pinned = {r.id: r for r in dated._rules}
+    assert pinned and all(r.holds(date(2040, 1, 1)) and r.holds(date(2000, 1, 1)) for r in pinned.values())
+    assert "`drop` takes no other key" in faults({"book": [{"drop": "power", "rules_on": "2028-01-01"}]})["book.0"]
+
+
+def test_a_forecast_error_costs_what_a_plan_that_knew_would_have_saved() -> None:
+    """At 50 both groups run. Two hours come at 900: the plan that did not know pays 0.26 MW x 2 h x 850 more; one that knew sleeps."""
+    at, until = NOON + 2 * HOUR, NOON + 4 * HOUR
+    error = {"prices": [{"set_usd": 900, "from": at.isoformat(), "to": until.isoformat()}]}
+    answer = run_what_if({"forecast_error": error})
+    found = answer["forecast_error"]
+    assert answer["case"]["lines"] == answer["base"]["lines"], "the plan is made without knowing them"
+    assert found["paid"]["net_usd"] == pytest.approx(sum(answer["case"]["lines"].values()) - 0.26 * 2 * 850.0, abs=0.01)
+    knew = what_if(baseline(), error)["case"]
+    assert found["foreseen"]["net_usd"] == pytest.approx(sum(knew["lines"].values()), abs=1e-6)
+    assert found["cost_usd"] == pytest.approx(found["foreseen"]["net_usd"] - found["paid"]["net_usd"]) and found["cost_usd"] > 100
+    assert answer["reasons"][0].startswith("At the prices that come the plan earns -$")
+    assert "forecast_error.prices.0.point" in faults({"forecast_error": {"prices": [{"scale": 2, "point": "HB_NORTH"}]}})
+
+
+def test_cash_and_accruals_stand_apart() -> None:
+    billed = {"type": "transmission", "name": "wires", "method": "mbd", "usd_per_kw_year": 180.0}
+    answer = run_what_if({"book": [{"add": billed}]})
+    gain, lines = answer["difference"], answer["difference"]["lines"]
+    later = sum(usd for name, usd in lines.items() if name.startswith("wires/"))
+    assert gain["accrued_usd"] == pytest.approx(later) and later != 0
+    assert gain["settled_usd"] + gain["accrued_usd"] == pytest.approx(gain["net_usd"])
+
+
+def test_a_break_even_is_where_rigs_come_back() -> None:
+    """a-old makes 33.3 GH/J: at 50 $/MWh and 20 W asleep it comes back at 36 $/PH/day; at 900 nothing does."""
+    asked = {"key": "hash.usd_per_ph_day", "low": 10, "high": 100}
+    found = break_even(baseline(), parse_document(BreakEvenDocument, {**asked, "hall": "a"}))
+    (group_name,) = found["groups"]
+    runs = [what_if(baseline(), {"hash": {"usd_per_ph_day": found["value"] + more}}) for more in (-0.05, 0.05)]
+    assert [max(loads(answer["case"], group_name)) > 0.1 for answer in runs] == [False, True]
+    assert found["share_at_low"] == 0.0 and found["share_at_high"] == pytest.approx(1.0) and found["plans"] < 20
+    falls = break_even(baseline(), parse_document(BreakEvenDocument, {"key": "prices.set_usd", "low": 10, "high": 200, "group": "b-new"}))
+    assert falls["value"] == pytest.approx(45.0 * 8.0 / 24 / (0.140 - 40 * 20e-6), abs=0.02) and "below" in falls["reasons"][0]
+    never = break_even(baseline(), parse_document(BreakEvenDocument, {**asked, "scenario": {"prices": [{"set_usd": 9000}]}}))
+    assert never["value"] is None and "there is no break-even between" in never["reasons"][0]
+    for wrong in ({**asked, "high": 10}, {**asked, "group": "a-old", "hall": "a"}, {**asked, "hall": "z"}, {**asked, "group": "z"}):
+        with pytest.raises(InvalidDocument):
+            break_even(baseline(), parse_document(BreakEvenDocument, wrong))
+
+
 def test_changes_apply_in_their_order() -> None:
     there = run_what_if({"prices": [{"shift_usd": 10}, {"scale": 2}]})["case"]["intervals"][0]["price_usd_per_mwh"]["LZ_WEST"]
     assert there == pytest.approx(120.0)
@@ -115,6 +206,16 @@ def test_a_btc_price_changes_a_hashprice_computed_from_it() -> None:
     assert case == pytest.approx(0.8 * base)
 
 
+def test_the_fees_of_a_block_change_a_hashprice_computed_from_them() -> None:
+    known = HashEconomics(
+        source="test", known_at=NOON, on=date(2026, 8, 19), difficulty=1e14, btc_usd=100_000.0, fees_btc_per_block=0.125, subsidy_btc=3.125
+    )
+    answer = run_what_if({"hash": {"fees_btc_per_block": 1.75}}, more=(known,))
+    case, base = (answer[k]["intervals"][0]["hashprice_usd_per_ph_day"] for k in ("case", "base"))
+    assert case == pytest.approx(1.5 * base)
+    assert "use usd_per_ph_day or scale" in faults({"hash": {"fees_btc_per_block": 1.0}})["hash.fees_btc_per_block"]
+
+
 def test_the_pool_fee_can_change() -> None:
     answer = run_what_if({"hash": {"pool_fee": 0.02}})
     revenue = answer["case"]["lines"]["hashing/hash_revenue"]
@@ -124,6 +225,26 @@ def test_the_pool_fee_can_change() -> None:
 def test_unavailable_rigs_do_not_hash() -> None:
     answer = run_what_if({"fleet": [{"group": "b-new", "available": 0.25, "to": (NOON + HOUR).isoformat()}]})
     assert loads(answer["case"], "b-new")[0] == pytest.approx(0.035) and loads(answer["case"], "b-new")[-1] == pytest.approx(0.140)
+
+
+def test_an_outage_of_a_hall_takes_all_its_groups() -> None:
+    at, until = NOON + HOUR, NOON + 3 * HOUR
+    answer = run_what_if({"fleet": [{"hall": "b", "available": 0, "from": at.isoformat(), "to": until.isoformat()}]})
+    for interval in answer["case"]["intervals"]:
+        out = at <= parse_instant(interval["start"]) < until
+        assert interval["groups"]["b-new"]["load_mw"] == pytest.approx(0.0 if out else 0.140)
+        assert interval["groups"]["a-old"]["load_mw"] == pytest.approx(0.120)
+    assert "the site has no hall 'z'" in faults({"fleet": [{"hall": "z", "available": 0}]})["fleet.0.hall"]
+
+
+def test_a_group_gets_another_model_in_its_place() -> None:
+    answer = run_what_if({"fleet": [{"swap": "a-old", "model": "whatsminer-m60s"}]})
+    assert loads(answer["case"], "a-old") == pytest.approx([40 * 3441e-6] * len(answer["case"]["intervals"]))
+    assert answer["difference"]["hash_ph_days"] > 0 and answer["difference"]["net_usd"] > 0
+    found = faults({"fleet": [{"swap": "zz", "model": "whatsminer-m60s"}, {"swap": "a-old", "model": "s12"}, {"swap": "a-old"}]})
+    assert {"fleet.2"} == set(found)
+    found = faults({"fleet": [{"swap": "zz", "model": "whatsminer-m60s"}, {"swap": "a-old", "model": "s12"}]})
+    assert {"fleet.0.swap", "fleet.1.model"} == set(found)
 
 
 def test_groups_can_be_added_and_removed() -> None:
@@ -310,6 +431,8 @@ def test_over_http_a_what_if_needs_no_key_and_its_faults_are_a_422(here: Here) -
     for scenario, path in (({"pricez": 1}, "scenario.pricez"), ({"fleet": [{"remove": "x"}]}, "scenario.fleet.0.remove")):
         astray = here.http.post("/api/v1/what-if/sweep", json={"scenario": scenario, "sweep": ["hash.scale=1:2:2"]})
         assert astray.status_code == 422 and [e["path"] for e in astray.json()["errors"]] == [path]
+    solved = here.http.post("/api/v1/what-if/break-even", json={"key": "hash.scale", "low": 0.01, "high": 20})
+    assert solved.status_code == 200 and solved.json()["value"] is not None
     assert here.http.post("/api/v1/offers", json={}).status_code == 501
 
 
