@@ -27,6 +27,14 @@ Speed = Annotated[
     ),
 ]
 
+AcceptFindings = Annotated[
+    bool,
+    typer.Option(
+        "--accept-findings",
+        help="Start although rows of the ledger were cut off, changed or added, and take the ledger as it is from now on.",
+    ),
+]
+
 
 def run(
     config: Annotated[
@@ -43,6 +51,7 @@ def run(
     until: Until = None,
     speed: Speed = None,
     seed: Annotated[int | None, typer.Option("--seed", help="Seed of the synthetic market.")] = None,
+    accept_findings: AcceptFindings = False,
 ) -> None:
     """Run a site, with its API and page.
 
@@ -51,14 +60,22 @@ def run(
     from dispatch.service.start import RunOptions
 
     start, end = instant(from_, "--from") if from_ else None, instant(until, "--until") if until else None
-    _run(RunOptions("live", config, data, listen, start, end, speed, seed))
+    _run(RunOptions("live", config, data, listen, start, end, speed, seed, accept_findings))
 
 
-def shadow(config: Config, data: Data = Path("data"), listen: Listen = None, until: Until = None, speed: Speed = None) -> None:
+def shadow(
+    config: Config,
+    data: Data = Path("data"),
+    listen: Listen = None,
+    until: Until = None,
+    speed: Speed = None,
+    accept_findings: AcceptFindings = False,
+) -> None:
     """Dry run on live data: reads your rigs, never writes to one."""
     from dispatch.service.start import RunOptions
 
-    _run(RunOptions("shadow", config, data, listen, until=instant(until, "--until") if until else None, speed=speed))
+    end = instant(until, "--until") if until else None
+    _run(RunOptions("shadow", config, data, listen, until=end, speed=speed, accept_findings=accept_findings))
 
 
 def _run(options: RunOptions) -> None:

@@ -22,7 +22,9 @@ from dispatch.site_file.defaults import DEMO_SITE, default_file
 from dispatch.site_file.load import load_site_file
 from dispatch.site_file.sections import SyntheticPrices
 from dispatch.site_file.setup import ApiSettings, Setup
+from dispatch.store import JournalBroken
 from dispatch.store.journal import SqlJournal
+from dispatch.store.start_check import accept_faults, start_faults
 from dispatch.store.tables import ledger_file, open_ledger
 
 DEMO_SPEED = 60.0
@@ -40,7 +42,8 @@ class AddressInUse(Exception):
 
 @dataclass(frozen=True, slots=True)
 class RunOptions:
-    """What the command line asks of a run; None leaves the choice to the site file, or to the demonstration without one."""
+    """What the command line asks of a run; None leaves the choice to the site file, or to the demonstration without one.
+    `accept_findings` starts on a ledger that does not hold what it should."""
 
     world: str
     config: Path | None
@@ -50,6 +53,7 @@ class RunOptions:
     until: datetime | None = None
     speed: float | None = None
     seed: int | None = None
+    accept_findings: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,17 +68,18 @@ class PreparedRun:
 
 
 def prepare_run(options: RunOptions) -> PreparedRun:
-    """Check the options and make the data folder. Raises RunRefused, AddressInUse, ConfigError."""
+    """Check the options and the ledger, and make the data folder. Raises RunRefused, AddressInUse, ConfigError, JournalBroken when the
+    ledger does not hold what it should, LedgerUnavailable."""
     path = options.config or default_file(DEMO_SITE)
     setup = load_site_file(path)
     demonstration = options.config is None or (options.world == "live" and needs_simulated_rigs(setup))
     override = _seed(options, path, setup)
     _check_pace(options, path, setup)
+    notes = _check_ledger(options)
     speed = options.speed if options.speed is not None else DEMO_SPEED if demonstration and not options.start else 1.0
     asked = options.start
     if demonstration and asked is None and speed != 1.0:
         asked = asyncio.run(demo_start(load_site_file(path, override or None), wall_now()))
-    notes: list[str] = []
     held = hold_addresses(path) if options.config is None else None
     if held and held.sections:
         subnet = held.sections["groups"][0]["driver"]["subnet"]
@@ -101,6 +106,21 @@ def _seed(options: RunOptions, path: Path, setup: Setup) -> dict[str, Any]:
     if not isinstance(setup.prices, SyntheticPrices):
         raise RunRefused(f"--seed: {path} has no synthetic prices")
     return {"prices": {"source": "synthetic", "seed": options.seed}}
+
+
+def _check_ledger(options: RunOptions) -> list[str]:
+    """Remarks on findings that were accepted. Raises JournalBroken."""
+    if not (faults := start_faults(options.data)):
+        return []
+    if not options.accept_findings:
+        raise JournalBroken(
+            f"{options.data}: the site is not started, because its ledger does not hold what it should: {'; '.join(faults)}. "
+            "Restore a backup, or start all the same with --accept-findings"
+        )
+    engine = open_ledger(options.data)
+    accept_faults(engine, faults)
+    engine.dispose()
+    return [f"{options.data}: accepted: {fault}" for fault in faults]
 
 
 def _check_pace(options: RunOptions, path: Path, setup: Setup) -> None:

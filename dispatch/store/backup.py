@@ -16,10 +16,14 @@ import pysqlite3.dbapi2 as sqlite
 
 from dispatch.store import JournalBroken, LedgerUnavailable
 from dispatch.store.durable import sync_folder
+from dispatch.store.head_check import CHAINS, write_heads_anew
+from dispatch.store.head_file import head_file
 from dispatch.store.tables import ledger_file, open_ledger
 from dispatch.store.verify import verify
 
 LEDGER = ledger_file(Path()).name
+# The head files name rows that the copy of the ledger, taken a moment before, may not have: a restore makes them anew.
+NOT_BACKED_UP = tuple(head_file(Path(), chain).name for chain in CHAINS)
 
 
 class RestoreRefused(Exception):
@@ -66,7 +70,7 @@ def _beside(data_dir: Path, file: Path) -> Iterator[Path]:
     """Every settled file of the data folder but the ledger and the backup itself; names that start with a dot are unfinished."""
     for found in sorted(data_dir.rglob("*")):
         inside = found.relative_to(data_dir).parts
-        if found.is_symlink() or not found.is_file() or found == file or inside[0].startswith(LEDGER):
+        if found.is_symlink() or not found.is_file() or found == file or inside[0].startswith(LEDGER) or inside[0] in NOT_BACKED_UP:
             continue
         if not any(part.startswith(".") for part in inside):
             yield found
@@ -90,6 +94,7 @@ def restore(file: Path, data_dir: Path) -> int:
             raise RestoreRefused(f"{file}: not a backup: it has no ledger")
         engine = open_ledger(unpacked, create=False)
         try:
+            write_heads_anew(engine)
             verified = verify(engine)
         finally:
             engine.dispose()

@@ -7,6 +7,7 @@ from typing import Any
 
 import pysqlite3.dbapi2 as sqlite
 from sqlalchemy import Connection, Engine, Float, LargeBinary, create_engine, event
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 
@@ -36,6 +37,17 @@ def append_only_ddl(table: str, dialect: str) -> tuple[str, ...]:
         f"CREATE TRIGGER {table}_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON {table} "
         f"FOR EACH STATEMENT EXECUTE FUNCTION {table}_append_only()",
     )
+
+
+def structure_faults(connection: Connection) -> list[str]:
+    """What SQLite's own check says of the ledger's pages and indexes; empty when all is sound, and on PostgreSQL, which checks its own."""
+    if connection.dialect.name != "sqlite":
+        return []
+    try:
+        found = connection.exec_driver_sql("PRAGMA integrity_check(20)").scalars().all()
+    except (SQLAlchemyError, UnicodeDecodeError) as fault:
+        return [f"the ledger's structure cannot be checked: {fault}"]
+    return [] if found == ["ok"] else [f"the ledger's structure is damaged: {text}" for text in found]
 
 
 class db_now_s(FunctionElement[float]):

@@ -14,6 +14,7 @@ from sqlalchemy.exc import IntegrityError
 from dispatch.clock import wall_now
 from dispatch.entries import canonical_json
 from dispatch.store.call_versions import CallConflict, KnownCall, next_version
+from dispatch.store.record_log import record_row
 from dispatch.store.tables import inbox, reading, writing
 
 KINDS = ("call", "award", "hold")
@@ -112,6 +113,7 @@ class Inbox:
             document |= {"version": version} if version != document.get("version", 1) else {}
         new = connection.execute(insert(inbox).values({**row, "document": canonical_json(document).decode()})).inserted_primary_key
         assert new is not None
+        record_row(connection, inbox, new[0])
         return int(new[0]), True
 
     def _known_calls(self, connection: Connection, id_: str) -> list[KnownCall]:

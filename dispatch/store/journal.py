@@ -21,6 +21,7 @@ from sqlalchemy.exc import IntegrityError
 
 from dispatch.entries import Entry, Planned, Seen, canonical_json, entry_from_json, entry_to_json
 from dispatch.store import JournalBroken, JournalLost, LedgerUnavailable
+from dispatch.store.head_file import note_head
 from dispatch.store.lease import LEADER
 from dispatch.store.prices import write_price_rows
 from dispatch.store.signal_rows import write_signal_rows
@@ -99,7 +100,9 @@ class SqlJournal:
         if blob is not None and connection.execute(select(blobs.c.hash).where(blobs.c.hash == blob[0])).scalar() is None:
             connection.execute(insert(blobs), {"hash": blob[0], "bytes": blob[1]})
         row = {"seq": seq, "at": entry.at, "kind": type(entry).__name__, "token": token, "document": document.decode(), "prev_hash": prev}
-        connection.execute(insert(journal), {**row, "hash": row_hash(prev, seq, token, document)})
+        hash_ = row_hash(prev, seq, token, document)
+        connection.execute(insert(journal), {**row, "hash": hash_})
+        note_head(connection, "journal", seq, hash_)
         if isinstance(entry, Seen):
             write_price_rows(connection, seq, entry.facts)
             write_signal_rows(connection, seq, entry.facts)

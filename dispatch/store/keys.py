@@ -15,6 +15,7 @@ from sqlalchemy import Engine, Row, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from dispatch.clock import wall_now
+from dispatch.store.record_log import is_recorded, record_row
 from dispatch.store.tables import api_keys, reading, writing
 
 SCOPES = ("read", "whatif", "dispatch", "admin")
@@ -49,6 +50,7 @@ class ApiKeys:
         try:
             with writing(self._engine) as connection:
                 connection.execute(insert(api_keys), row)
+                record_row(connection, api_keys, name)
         except IntegrityError:
             raise ValueError(f"there is, or was, a key named {name!r}") from None
         return f"{name}.{secret}"
@@ -62,16 +64,21 @@ class ApiKeys:
         """End a key at once; False when no such key is in force."""
         with writing(self._engine) as connection:
             mine = (api_keys.c.name == name) & api_keys.c.revoked_at.is_(None)
-            return bool(connection.execute(update(api_keys).where(mine).values(revoked_at=wall_now())).rowcount)
+            revoked = bool(connection.execute(update(api_keys).where(mine).values(revoked_at=wall_now())).rowcount)
+            if revoked:
+                record_row(connection, api_keys, name)
+            return revoked
 
     def check(self, presented: str) -> ApiKey | None:
-        """The key of `name.secret`, None when it is unknown or revoked; takes as long for a name that does not exist."""
+        """The key of `name.secret`, None when it is unknown or revoked, or when its row is not as this program recorded it: a key slipped
+        into the ledger opens nothing. Takes as long for a name that does not exist."""
         name, _, secret = presented.partition(".")
         with reading(self._engine) as connection:
             row = connection.execute(select(api_keys).where(api_keys.c.name == name)).one_or_none()
+            recorded = is_recorded(connection, api_keys, name)
         kept = row.sha256 if row is not None else "0" * 64
         same = hmac.compare_digest(_digest(secret), kept)
-        return _key(row) if same and row is not None and row.revoked_at is None else None
+        return _key(row) if same and recorded and row is not None and row.revoked_at is None else None
 
 
 def _digest(secret: str) -> str:

@@ -14,6 +14,7 @@ from sqlalchemy import Engine, func, insert, select
 
 from dispatch.imports.calendar import SettlementCalendar, ordered_postings, read_calendar
 from dispatch.imports.meter_readings import MeterReading
+from dispatch.store.record_log import record_row
 from dispatch.store.tables import meter_readings, reading, received, writing
 from markets.grid import Interval
 
@@ -76,8 +77,10 @@ def keep_document(engine: Engine, document: ReceivedDocument, readings: Iterable
             }
             for r in readings
         ]
+        record_row(connection, received, number)
         if rows:
             connection.execute(insert(meter_readings), rows)
+            record_row(connection, meter_readings, number)
     return True
 
 

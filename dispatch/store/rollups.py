@@ -26,6 +26,7 @@ import polars as pl
 from numpy.typing import NDArray
 from sqlalchemy import Engine, delete, insert, select, update
 
+from dispatch.store.record_log import record_row
 from dispatch.store.tables import reading, rollup_days, settled_memories, writing
 from markets.grid import Interval
 
@@ -194,6 +195,8 @@ def write_rollups(engine: Engine, rows: Iterable[Rollup]) -> int:
                 connection.execute(insert(rollup_days), {"group": group, "day": day, "step_s": step_s, **kept.packed()})
             elif new:
                 connection.execute(update(rollup_days).where(*here), kept.packed())
+            if new:
+                record_row(connection, rollup_days, group, day, step_s)
         if changed:
             since = min(row.over.start for row in changed)
             connection.execute(delete(settled_memories).where(settled_memories.c.until > since))

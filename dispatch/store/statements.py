@@ -9,6 +9,8 @@ from hashlib import sha256
 from sqlalchemy import Engine, Select, insert, select
 from sqlalchemy.exc import IntegrityError
 
+from dispatch.store import JournalBroken
+from dispatch.store.record_log import record_row
 from dispatch.store.tables import reading, statements, writing
 
 
@@ -34,6 +36,7 @@ def keep_statement(
     try:
         with writing(engine) as connection:
             connection.execute(insert(statements), {**row, "known_at": known_at, "journal_head": journal_head})
+            record_row(connection, statements, on.isoformat(), market, version)
     except IntegrityError:
         raise ValueError(f"version {version} of {on.isoformat()} ({market}) is kept already and never changes") from None
     return KeptStatement(on, market, version, document, digest, known_at, journal_head)
@@ -42,7 +45,8 @@ def keep_statement(
 def kept_statement(
     engine: Engine, on: date, market: str, version: int | None = None, known_at: datetime | None = None
 ) -> KeptStatement | None:
-    """A version of a day, the newest (known at `known_at`) when not told which; None when there is none. Raises LedgerUnavailable."""
+    """A version of a day, the newest (known at `known_at`) when not told which; None when there is none. Raises JournalBroken when its text
+    does not have its hash, LedgerUnavailable."""
     wanted = _of(on, market).order_by(statements.c.version.desc()).limit(1)
     if version is not None:
         wanted = wanted.where(statements.c.version == version)
@@ -65,8 +69,14 @@ def _of(on: date, market: str) -> Select[tuple[str, str, int, str, str, datetime
 def _one(engine: Engine, wanted: Select[tuple[str, str, int, str, str, datetime, str]]) -> KeptStatement | None:
     with reading(engine) as connection:
         r = connection.execute(wanted).one_or_none()
-    return (
-        None
-        if r is None
-        else KeptStatement(date.fromisoformat(r.date), r.market, r.version, r.document, r.sha256, r.known_at, r.journal_head)
-    )
+    if r is None:
+        return None
+    document = unchanged_document(r.date, r.version, r.document, r.sha256)
+    return KeptStatement(date.fromisoformat(r.date), r.market, r.version, document, r.sha256, r.known_at, r.journal_head)
+
+
+def unchanged_document(date: str, version: int, document: str, digest: str) -> str:
+    """The text of a statement. Raises JournalBroken when it does not have its hash."""
+    if sha256(document.encode()).hexdigest() != digest:
+        raise JournalBroken(f"the statement of {date} version {version} was changed: it does not have its hash {digest}")
+    return document

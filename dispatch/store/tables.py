@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from datetime import UTC, datetime
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -21,40 +20,16 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
-    inspect,
-    select,
 )
 from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
-from sqlalchemy.types import TypeDecorator
 
 from dispatch.store import LedgerUnavailable
 from dispatch.store.dialect import sqlite_engine
-from markets.grid import utc
+from dispatch.store.head_file import Head, data_dir_of, forget_heads, head_file, write_head
+from dispatch.store.instant_column import Instant
+from dispatch.store.migrate import migrate, revision
 
-REVISION = "0006"
-
-
-class Instant(TypeDecorator[datetime]):
-    """An instant in UTC, written 2026-08-20T16:00:00.000000Z: of one width, so text order is time order."""
-
-    impl = String(27)
-    cache_ok = True
-
-    def process_bind_param(self, value: datetime | None, dialect: Any) -> str | None:
-        return None if value is None else instant_text(value)
-
-    def process_result_value(self, value: str | None, dialect: Any) -> datetime | None:
-        if value is None:
-            return None
-        try:
-            return datetime.fromisoformat(value).astimezone(UTC)
-        except (TypeError, ValueError) as fault:
-            raise LedgerUnavailable(f"the ledger holds {value!r} where an instant belongs") from fault
-
-
-def instant_text(at: datetime) -> str:
-    """The ledger's text of an instant. Raises ValueError without an offset."""
-    return f"{utc(at).replace(tzinfo=None).isoformat(timespec='microseconds')}Z"
+REVISION = "0007"
 
 
 ledger = MetaData()
@@ -225,7 +200,32 @@ settled_memories = Table(
     Column("packed", LargeBinary, nullable=False),
 )
 
-APPEND_ONLY = ("journal", "blobs", "prices", "reserve_prices", "hashprices", "signals", "statements", "received", "meter_readings")
+# By table and row the SHA-256 of rows outside the journal, hash-chained (record_log.py).
+records = Table(
+    "records",
+    ledger,
+    Column("seq", Integer, primary_key=True, autoincrement=False),
+    Column("at", Instant, nullable=False),
+    Column("of", String(32), nullable=False),
+    Column("row", String(400), nullable=False),
+    Column("sha256", String(64), nullable=False),
+    Column("prev_hash", String(64), nullable=False),
+    Column("hash", String(64), nullable=False),
+    Index("records_by_row", "of", "row", "seq"),
+)
+
+APPEND_ONLY = (
+    "journal",
+    "blobs",
+    "prices",
+    "reserve_prices",
+    "hashprices",
+    "signals",
+    "statements",
+    "received",
+    "meter_readings",
+    "records",
+)
 
 
 def ledger_file(data_dir: Path) -> Path:
@@ -252,12 +252,24 @@ def open_ledger(data_dir: Path, *, create: bool = True, busy_s: float = 5.0) -> 
 def writing(engine: Engine) -> Iterator[Connection]:
     """One durable transaction. Raises LedgerUnavailable when the database is locked, full or broken; IntegrityError passes."""
     try:
-        with engine.connect().execution_options(writes=True) as connection, connection.begin():
-            yield connection
+        with engine.connect().execution_options(writes=True) as connection:
+            forget_heads(connection)
+            with connection.begin():
+                yield connection
+            heads = forget_heads(connection)
     except IntegrityError:
         raise
     except (SQLAlchemyError, UnicodeDecodeError) as fault:  # the driver decodes damaged text, in messages too
         raise LedgerUnavailable(_words(fault)) from fault
+    _write_heads(engine, heads)
+
+
+def _write_heads(engine: Engine, heads: Mapping[str, Head]) -> None:
+    """Name the newest rows in the head files. One that cannot be written stays behind: the rows are durable all the same."""
+    if heads and (folder := data_dir_of(engine)) is not None:
+        with suppress(OSError):
+            for chain, head in heads.items():
+                write_head(head_file(folder, chain), head)
 
 
 @contextmanager
@@ -274,26 +286,9 @@ def _words(fault: Exception) -> str:
     return str(fault.orig) if isinstance(fault, DBAPIError) else str(fault)
 
 
-def _revision(connection: Connection) -> str | None:
-    if not inspect(connection).has_table("alembic_version"):
-        return None
-    version = Table("alembic_version", MetaData(), Column("version_num", String))
-    return connection.execute(select(version.c.version_num)).scalar()
-
-
 def _migrate(engine: Engine) -> None:
     with engine.connect() as connection:
-        if (found := _revision(connection)) == REVISION:
+        if revision(connection) == REVISION:
             return
-    from alembic import command
-    from alembic.config import Config
-    from alembic.util import CommandError
-
-    config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent / "migrations").replace("%", "%%"))
     with writing(engine) as connection:  # two processes that start together migrate one after the other
-        config.attributes["connection"] = connection
-        try:
-            command.upgrade(config, "head")
-        except CommandError as fault:
-            raise LedgerUnavailable(f"the ledger is of version {found}, which this program does not know: {fault}") from fault
+        migrate(connection)

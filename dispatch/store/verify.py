@@ -1,25 +1,31 @@
-"""Verifies the ledger: the journal's hash chain, the hashes of plans, the tables made from its rows, and the journal heads that
-statements name."""
+"""Verifies the ledger: the journal's hash chain and its end, the hashes of plans, the tables made from its rows, the journal heads that
+statements name, and by the record log every other row that carries money, a promise or a permission."""
 
 from __future__ import annotations
 
 import json
 import zlib
+from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from hashlib import sha256
 from typing import Any
 
-from sqlalchemy import Connection, Engine, select
+from sqlalchemy import Connection, Engine, func, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from dispatch.entries import Planned, Seen, fact_from_json
 from dispatch.store import JournalBroken, LedgerUnavailable
-from dispatch.store.dialect import utf8
+from dispatch.store.dialect import structure_faults, utf8
+from dispatch.store.head_check import HeadFiles
+from dispatch.store.instant_column import instant_text
 from dispatch.store.journal import row_hash
+from dispatch.store.lease import LEADER
 from dispatch.store.prices import price_rows
+from dispatch.store.record_log import verify_records
 from dispatch.store.signal_rows import signal_rows
-from dispatch.store.tables import blobs, hashprices, instant_text, journal, prices, reading, reserve_prices, signals, statements
+from dispatch.store.tables import blobs, hashprices, journal, lease, prices, reading, reserve_prices, signals, statements
 from markets.facts import Fact
 from markets.grid import parse_instant
 from optimizer.domain.money import Finding
@@ -39,9 +45,9 @@ class Verification:
 
 
 def verify(engine: Engine) -> Verification:
-    """Check every row. A broken chain is the last finding and names the first bad row; rows behind it are not checked.
-
-    Raises LedgerUnavailable."""
+    """Check every row. When the journal's chain is broken, that finding is the last and names the first bad row; nothing behind it is
+    checked. Raises LedgerUnavailable."""
+    heads = HeadFiles.read(engine)  # before the rows: a site that runs meanwhile only adds some
     with reading(engine) as connection:
         findings: list[Finding] = []
         rows, head = 0, ""
@@ -58,10 +64,27 @@ def verify(engine: Engine) -> Verification:
         except JournalBroken as broken:
             return Verification(rows, head, (*findings, Finding("chain", str(broken))))
         findings += projected.rest()
-        findings += _plans(connection, plans)
         for left in wanted_heads.values():
             findings += _head_findings(left, None)
+        findings += _plans(connection, plans)
+        findings += heads.findings(connection)
+        findings += _lease_findings(connection)
+        findings += _record_findings(connection)
+        findings += map(partial(Finding, "structure"), structure_faults(connection))
     return Verification(rows, head, tuple(findings))
+
+
+def verify_newest(engine: Engine, rows: int) -> list[Finding]:
+    """What is wrong with the newest rows of the journal, with its end, the lease and the record log. Raises LedgerUnavailable."""
+    heads = HeadFiles.read(engine)
+    with reading(engine) as connection:
+        last = connection.execute(select(func.max(journal.c.seq))).scalar() or 0
+        findings = [*heads.findings(connection), *_lease_findings(connection), *_record_findings(connection)]
+        try:
+            deque(_chain(connection, max(0, last - rows)), maxlen=0)
+        except JournalBroken as broken:
+            findings.append(Finding("chain", str(broken)))
+    return findings
 
 
 def _head_findings(named: Iterable[tuple[str, str]], hash_: str | None) -> list[Finding]:
@@ -72,17 +95,40 @@ def _head_findings(named: Iterable[tuple[str, str]], hash_: str | None) -> list[
     ]
 
 
+def _lease_findings(connection: Connection) -> Iterator[Finding]:
+    """The fencing token only grows: a lease with a smaller one than the journal's would let a paused former leader write again."""
+    newest = connection.execute(select(func.max(journal.c.token))).scalar() or 0
+    try:
+        held = connection.execute(select(lease.c.token, lease.c.owner).where(lease.c.name == LEADER)).one_or_none()
+    except (SQLAlchemyError, UnicodeDecodeError) as fault:
+        yield Finding("lease", f"the leader lease cannot be read: {fault}")
+        return
+    if newest and (held is None or not isinstance(held.token, int) or held.token < newest):
+        found = "is missing" if held is None else f"has fencing token {held.token}"
+        yield Finding("lease", f"the leader lease {found}, but the journal's newest token is {newest}")
+
+
+def _record_findings(connection: Connection) -> list[Finding]:
+    try:
+        return verify_records(connection)[0]
+    except JournalBroken as broken:
+        return [Finding("record", str(broken))]
+
+
 def chain_rows(engine: Engine) -> int:
     """The number of rows whose chain holds. Raises JournalBroken naming the first that does not, LedgerUnavailable."""
     with reading(engine) as connection:
         return sum(1 for _ in _chain(connection))
 
 
-def _chain(connection: Connection) -> Iterator[tuple[int, str, str, dict[str, Any]]]:
+def _chain(connection: Connection, after: int = 0) -> Iterator[tuple[int, str, str, dict[str, Any]]]:
+    """Every row after one: its number, hash, kind and document. Raises JournalBroken naming the first that does not hold."""
     columns = journal.c
     texts = [utf8(c).label(c.name) for c in (columns.at, columns.kind, columns.document, columns.prev_hash, columns.hash)]
-    rows = connection.execution_options(yield_per=BATCH).execute(select(columns.seq, columns.token, *texts).order_by(columns.seq))
-    last, head, leader = 0, b"", 0
+    wanted = select(columns.seq, columns.token, *texts).order_by(columns.seq).execution_options(yield_per=BATCH)
+    rows = connection.execute(wanted.where(columns.seq > after) if after else wanted)
+    last, leader = after, 0
+    head = (connection.execute(select(journal.c.hash).where(journal.c.seq == after)).scalar() or "").encode()
     while True:
         try:
             row = next(rows, None)
@@ -149,6 +195,8 @@ def _plans(connection: Connection, plans: dict[str, int]) -> Iterator[Finding]:
             sound = sha256(zlib.decompress(packed)).hexdigest() == key
         except zlib.error:
             sound = False
+        if sound and seq is None:
+            yield Finding("plan", f"the plan {key} is in no journal row")
         if not sound:
             yield Finding("plan", f"the plan of row {seq} was changed: it does not have its hash {key}")
     yield from (Finding("plan", f"the plan of row {seq} is missing: {key}") for key, seq in plans.items())

@@ -20,6 +20,7 @@ from dispatch.store.inbox import Inbox
 from dispatch.store.journal import SqlJournal
 from dispatch.store.keys import ApiKeys
 from dispatch.store.signal_rows import signals_received
+from dispatch.store.statements import unchanged_document
 from dispatch.store.tables import open_ledger, reading, statements
 from dispatch.web.live_view import LiveView
 from markets.facts import Award, Call
@@ -73,13 +74,19 @@ class Ledger:
         return [{"date": key[0], "market": key[1], "version": key[2], "sha256": key[3], **self.figures[key]} for key in rows]
 
     def settlement(self, date: str, version: int | None) -> Mapping[str, Any] | None:
-        """A day's statement: the given version, or the newest when `version` is None. Raises LedgerUnavailable."""
-        query = select(statements.c.document).where(statements.c.date == date).order_by(statements.c.version.desc()).limit(1)
+        """A day's statement: the given version, or the newest when `version` is None. Raises LedgerUnavailable, JournalBroken when its text
+        does not have its hash."""
+        query = (
+            select(statements.c.document, statements.c.sha256, statements.c.version)
+            .where(statements.c.date == date)
+            .order_by(statements.c.version.desc())
+            .limit(1)
+        )
         if version is not None:
             query = query.where(statements.c.version == version)
         with reading(self.engine) as connection:
-            found = connection.execute(query).scalar()
-        return loads(found) if found else None
+            found = connection.execute(query).one_or_none()
+        return loads(unchanged_document(date, found.version, found.document, found.sha256)) if found else None
 
 
 def _figures(document: Mapping[str, Any]) -> dict[str, Any]:

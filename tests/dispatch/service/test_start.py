@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
 
+import pysqlite3.dbapi2 as sqlite
 import pytest
 
 from dispatch.entries import Planned
 from dispatch.service.start import RunOptions, prepare_run
 from dispatch.site_file.defaults import DEMO_SITE, default_file
-from dispatch.store import lease
+from dispatch.store import JournalBroken, lease
 from dispatch.store.journal import SqlJournal
-from dispatch.store.tables import open_ledger
+from dispatch.store.start_check import start_faults
+from dispatch.store.tables import ledger_file, open_ledger
 from tests.dispatch.store.entries import held
 from tests.fakes import NOON
 
@@ -42,3 +46,48 @@ def test_a_later_start_than_the_journal_holds_is_kept(tmp_path: Path) -> None:
     SqlJournal(engine, lease.take(engine, "ended", 5.0)).append(held(0))
     later = held(0).at + timedelta(days=1)
     assert started_at(tmp_path, later) == later
+
+
+def run_before(data: Path) -> None:
+    engine = open_ledger(data)
+    journal = SqlJournal(engine, lease.take(engine, "ended", 5.0))
+    for n in range(5):
+        journal.append(held(n))
+    engine.dispose()
+
+
+def edit(data: Path, change: str) -> None:
+    """What somebody with the ledger's file can do."""
+    with sqlite.connect(ledger_file(data)) as raw:
+        for (name,) in raw.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall():
+            raw.execute(f"DROP TRIGGER {name}")
+        raw.execute(change)
+
+
+def without_ledger(data: Path) -> None:
+    for file in data.glob("ledger.sqlite*"):
+        file.unlink()
+
+
+@pytest.mark.parametrize(
+    ("damage", "words"),
+    [
+        (lambda data: edit(data, "DELETE FROM journal WHERE seq > 3"), "the journal ends at row 3, but journal.head names row 5"),
+        (lambda data: edit(data, "UPDATE journal SET document = document || ' ' WHERE seq = 2"), "row 2 was changed"),
+        (lambda data: edit(data, "INSERT INTO api_keys VALUES ('x', 'y', 'admin', 'z', NULL)"), "api_keys: row x was added outside"),
+        (without_ledger, "is missing, but .*journal.head names its row 5"),
+        (lambda data: (without_ledger(data), ledger_file(data).touch()), "the journal ends at row 0, but journal.head names row 5"),
+    ],
+)
+def test_a_site_does_not_start_on_a_damaged_ledger_unless_its_findings_are_accepted(
+    tmp_path: Path, damage: Callable[[Path], object], words: str
+) -> None:
+    run_before(tmp_path)
+    assert started_at(tmp_path, NOON) >= NOON
+    damage(tmp_path)
+    with pytest.raises(JournalBroken, match=words):
+        started_at(tmp_path, NOON)
+    prepared = prepare_run(RunOptions("live", default_file(DEMO_SITE), tmp_path, LISTEN, NOON, accept_findings=True))
+    assert any(re.search(words, note) for note in prepared.notes)
+    if "row 2" not in words and "api_keys" not in words:  # rows that are missing are accepted once; rows that are wrong at every start
+        assert start_faults(tmp_path) == []

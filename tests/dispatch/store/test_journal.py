@@ -16,6 +16,7 @@ from dispatch.entries import Entry, GroupSeen, Hold, Planned, Seen
 from dispatch.store import JournalLost, LedgerUnavailable, lease
 from dispatch.store.journal import MemoryJournal, SqlJournal
 from dispatch.store.prices import hashprices_known, price_vintages, reserve_prices_known
+from dispatch.store.record_log import record
 from dispatch.store.tables import APPEND_ONLY, ledger, open_ledger, reading, writing
 from dispatch.store.tables import journal as rows
 from dispatch.store.verify import verify
@@ -114,6 +115,7 @@ def test_append_only_tables_refuse_changes(engine: Engine, journal: SqlJournal, 
         connection.execute(insert(ledger.tables["received"]), RECEIVED)
         connection.execute(insert(ledger.tables["meter_readings"]), READ)
         connection.execute(insert(ledger.tables["signals"]), {"seq": 1, "nth": 9, "kind": "Call", "name": "c", "document": "{}"})
+        record(connection, "inbox", "1", "")
     column = ledger.tables[table].c[0]
     for statement in (update(ledger.tables[table]).values({column: column}), delete(ledger.tables[table])):
         with pytest.raises(IntegrityError, match="append-only"), writing(engine) as connection:

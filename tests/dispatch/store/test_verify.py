@@ -6,7 +6,10 @@ import random
 import shutil
 import threading
 import time
+from collections.abc import Callable
 from datetime import timedelta
+from decimal import Decimal
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +18,19 @@ import pytest
 from sqlalchemy import Engine
 
 from dispatch.entries import Planned
+from dispatch.imports.meter_readings import MeterReading
 from dispatch.store import JournalBroken, LedgerUnavailable, lease
+from dispatch.store.head_file import head_file, read_head
+from dispatch.store.inbox import Inbox
 from dispatch.store.journal import SqlJournal, row_hash
-from dispatch.store.statements import keep_statement
+from dispatch.store.keys import ApiKeys
+from dispatch.store.received import DocumentKind, ReceivedDocument, keep_document
+from dispatch.store.rollups import Rollup, write_rollups
+from dispatch.store.statements import keep_statement, kept_statement
 from dispatch.store.tables import ledger_file, open_ledger
 from dispatch.store.verify import Verification, chain_rows, verify
-from tests.dispatch.store.entries import AT, held, priced
+from markets.grid import Interval
+from tests.dispatch.store.entries import AT, QUARTER, held, priced
 
 
 @pytest.fixture
@@ -98,7 +108,7 @@ def test_a_changed_row_is_named(filled: Path, change: str, kind: str, words: str
     assert findings and findings[0][0] == kind and words in findings[0][1], findings
 
 
-def test_a_journal_rewritten_from_a_row_on_differs_from_the_statement(filled: Path) -> None:
+def test_a_journal_rewritten_from_a_row_on_differs_from_the_statement_and_the_head_file(filled: Path) -> None:
     with sqlite.connect(ledger_file(filled)) as raw:
         rows = raw.execute("SELECT seq, token, document, prev_hash FROM journal ORDER BY seq").fetchall()
     prev, changes = "", []
@@ -108,7 +118,7 @@ def test_a_journal_rewritten_from_a_row_on_differs_from_the_statement(filled: Pa
         changes.append(f"UPDATE journal SET document = '{document}', prev_hash = '{prev}', hash = '{hash_}' WHERE seq = {seq}")
         prev = hash_
     tamper(filled, *changes)
-    assert [kind for kind, _ in found(filled)] == ["statement"]
+    assert [kind for kind, _ in found(filled)] == ["statement", "head"]
 
 
 def contents(data: Path) -> list[Any]:
@@ -205,3 +215,104 @@ def test_a_leader_goes_on_after_a_token_gap(engine: Engine) -> None:
         token = lease.take(engine, owner, 0.0)
         SqlJournal(engine, token).append(held(0))
     assert verify(engine).findings == ()
+
+
+def cut_off(data: Path) -> None:
+    tamper(data, "DELETE FROM statements", "DELETE FROM records", "DELETE FROM blobs", "DELETE FROM journal WHERE seq > 15")
+
+
+def lose_wal(data: Path) -> None:
+    """The ledger's file as it was before the last rows reached it, without its WAL file."""
+    with sqlite.connect(ledger_file(data)) as raw:
+        raw.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    engine = open_ledger(data)
+    token = lease.take(engine, "test", 600)
+    before = ledger_file(data).read_bytes()
+    SqlJournal(engine, token).append(held(99))
+    engine.dispose()
+    for file in data.glob("ledger.sqlite*"):
+        file.unlink()
+    ledger_file(data).write_bytes(before)
+
+
+def empty(data: Path) -> None:
+    for file in data.glob("ledger.sqlite*"):
+        file.unlink()
+    ledger_file(data).touch()
+
+
+@pytest.mark.parametrize(("loss", "last"), [(cut_off, 15), (lose_wal, 21), (empty, 0)])
+def test_a_journal_without_its_last_rows_is_named_by_the_head_file(filled: Path, loss: Callable[[Path], None], last: int) -> None:
+    loss(filled)
+    assert ("head", f"the journal ends at row {last}, but journal.head names row {22 if loss is lose_wal else 21}") in [
+        (kind, text.partition(":")[0]) for kind, text in found(filled)
+    ]
+
+
+def test_a_deleted_head_file_is_a_finding(filled: Path) -> None:
+    head_file(filled, "journal").unlink()
+    assert [kind for kind, _ in found(filled)] == ["head"]
+
+
+def test_a_damaged_line_of_a_head_file_leaves_the_other(filled: Path) -> None:
+    file = head_file(filled, "journal")
+    raw = bytearray(file.read_bytes())
+    raw[128 * (21 % 2) + 3] ^= 1
+    file.write_bytes(raw)
+    head = read_head(file)
+    assert head is not None and head.seq == 20 and found(filled) == []
+
+
+OTHER_TABLES = [
+    "INSERT INTO api_keys VALUES ('intruder', '{sha}', 'admin', '2026-08-20T16:00:00.000000Z', NULL)",
+    "UPDATE api_keys SET scopes = 'admin' WHERE name = 'reader'",
+    "UPDATE api_keys SET revoked_at = NULL",
+    "DELETE FROM api_keys WHERE name = 'reader'",
+    "UPDATE inbox SET document = replace(document, '0.4', '9.4')",
+    "UPDATE inbox SET key_name = 'somebody'",
+    "DELETE FROM inbox",
+    "UPDATE statements SET document = '[]' WHERE version = 2",
+    "UPDATE statements SET sha256 = 'x' WHERE version = 1",
+    "UPDATE received SET packed = x'00'",
+    "UPDATE meter_readings SET mwh = '0.1' WHERE row = 1",
+    "DELETE FROM meter_readings WHERE row = 2",
+    "UPDATE rollup_days SET energy = zeroblob(length(energy))",
+    "DELETE FROM rollup_days",
+    "UPDATE records SET sha256 = 'x' WHERE seq = 1",
+    "DELETE FROM records WHERE seq = 2",
+    "UPDATE lease SET token = 0",
+    "DELETE FROM lease",
+]
+
+
+@pytest.mark.parametrize("change", OTHER_TABLES)
+def test_a_row_changed_outside_the_journal_is_named(filled: Path, change: str) -> None:
+    """Keys, inbox, statements, received documents, meter readings, roll-ups, the record log itself and the lease."""
+    engine = open_ledger(filled)
+    keys = ApiKeys(engine)
+    secret = keys.add("reader", ["read"])
+    keys.add("old", ["read"])
+    keys.revoke("old")
+    Inbox(engine).put("hold", {"mw_cap": 0.4}, "reader")
+    keep_statement(engine, AT.date(), "ercot", 2, '{"net_usd": 1}', AT, ":".join(map(str, SqlJournal(engine).head)))
+    reading = MeterReading("main", QUARTER, Decimal("0.25"), "actual", 1)
+    later = MeterReading("main", Interval(QUARTER.end, QUARTER.end + timedelta(minutes=15)), Decimal("0.5"), "actual", 2)
+    keep_document(engine, ReceivedDocument(DocumentKind.METER, "m.csv", b"a,b", AT), [reading, later])
+    write_rollups(engine, [Rollup("a", QUARTER, Decimal("0.1"), Decimal("0.1"), 3, 0.0)])
+    engine.dispose()
+    assert found(filled) == []
+    tamper(filled, change.replace("{sha}", sha256(b"guessed").hexdigest()))
+    findings = found(filled)
+    assert len(findings) == 1 and findings[0][0] == ("lease" if "lease" in change else "record"), findings
+    engine = open_ledger(filled)
+    assert ApiKeys(engine).check("intruder.guessed") is None
+    assert (ApiKeys(engine).check(secret) is None) == ("name = 'reader'" in change or "records WHERE seq = 2" in change)
+    engine.dispose()
+
+
+def test_an_edited_statement_is_not_printed(filled: Path) -> None:
+    tamper(filled, "UPDATE statements SET document = '{\"net_usd\": 1000000}'")
+    engine = open_ledger(filled)
+    with pytest.raises(JournalBroken, match="the statement of .* version 1 was changed"):
+        kept_statement(engine, AT.date(), "ercot")
+    engine.dispose()
