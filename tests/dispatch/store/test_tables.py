@@ -20,6 +20,7 @@ from sqlalchemy.dialects import postgresql
 import dispatch.store.tables as tables
 from dispatch.entries import Seen
 from dispatch.store import LedgerUnavailable, dialect
+from dispatch.store.instant_column import Instant, instant_text
 from dispatch.store.journal import SqlJournal
 from dispatch.store.rollups import Rollup, read_rollup_matrix, read_rollups, write_rollups
 from dispatch.store.signal_rows import signals_received
@@ -123,15 +124,15 @@ offsets = st.sampled_from([UTC, timezone(timedelta(hours=-6))])
 
 @given(st.lists(st.datetimes(datetime(1900, 1, 1), datetime(2200, 1, 1), timezones=offsets), max_size=5))
 def test_text_order_is_time_order_and_instants_come_back(instants: list[datetime]) -> None:
-    written = [tables.instant_text(at) for at in instants]
-    assert [tables.Instant().process_result_value(t, None) for t in written] == instants
-    assert sorted(written) == [tables.instant_text(at) for at in sorted(instants)]
+    written = [instant_text(at) for at in instants]
+    assert [Instant().process_result_value(t, None) for t in written] == instants
+    assert sorted(written) == [instant_text(at) for at in sorted(instants)]
     assert all(len(t) == 27 for t in written)
 
 
 def test_an_instant_needs_an_offset() -> None:
     with pytest.raises(ValueError, match="offset"):
-        tables.instant_text(datetime(2026, 1, 1))
+        instant_text(datetime(2026, 1, 1))
 
 
 @pytest.mark.parametrize(
