@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import json
-from datetime import timedelta
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import insert
 
 from dispatch.decide.state import State
 from dispatch.site_file.defaults import DEMO_SITE, default_file
 from dispatch.site_file.load import load_site_file
 from dispatch.store.journal import SqlJournal
-from dispatch.store.tables import open_ledger, statements, writing
+from dispatch.store.statements import keep_statement
+from dispatch.store.tables import open_ledger
 from dispatch.web.state_document import simulated_rigs
 from markets.grid import parse_instant
 from tests.dispatch.web.conftest import Here
@@ -139,9 +139,7 @@ def test_a_statement_is_served_by_version_in_each_format(here: Here) -> None:
     engine = open_ledger(here.data)
     for version, net in ((1, "10.00"), (2, "11.00")):
         text = json.dumps({"date": "2026-08-19", "version": version, "net_usd": net, "partial": False})
-        row = {"date": "2026-08-19", "market": "ercot", "version": version, "document": text, "sha256": "0" * 64}
-        with writing(engine) as connection:
-            connection.execute(insert(statements), {**row, "known_at": NOON, "journal_head": "1:x"})
+        keep_statement(engine, date(2026, 8, 19), "ercot", version, text, NOON, "1:x")
     engine.dispose()
     folder = here.data / "settlements" / "2026-08-19"
     folder.mkdir(parents=True)
