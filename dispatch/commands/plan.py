@@ -91,6 +91,7 @@ def what_if(
     """Compare the plan of a scenario with the plan without it: money, promises, load."""
     from dispatch.runtime.snapshot import snapshot
     from dispatch.signals.documents import InvalidDocument
+    from dispatch.what_if.base_plans import BasePlans
     from dispatch.what_if.baseline import Baseline
     from dispatch.what_if.break_even import break_even as solve
     from dispatch.what_if.compare import what_if as compare
@@ -99,16 +100,16 @@ def what_if(
 
     document = read_json(scenario)
     found = snapshot(config, archive, instant(at, "--at") if at else None, ledger_folder(data))
-    baseline = Baseline.of(found.state, found.at, ReferenceDayPrices(found.state))
+    bases = BasePlans(Baseline.of(found.state, found.at, ReferenceDayPrices(found.state)))
     try:
         if break_even is not None:
-            solved = solve(baseline, _break_even(document, break_even, of, baseline.setup.site))
+            solved = solve(bases, _break_even(document, break_even, of, found.setup.site))
             out(solved, as_json, solved["reasons"])
         elif sweep:
-            grid = run_sweep(baseline, document, sweep)
+            grid = run_sweep(bases, document, sweep)
             out(grid, as_json, _sweep_lines(grid))
         else:
-            answer = compare(baseline, document)
+            answer = compare(bases, document)
             out(answer, as_json, _what_if_lines(answer))
     except InvalidDocument as invalid:
         raise Ended(WRONG, *(f"{scenario}: {fault}" for fault in invalid.faults)) from None

@@ -23,6 +23,7 @@ from dispatch.web.errors import Refusal
 from dispatch.web.journal_tail import JournalTail, Ledger
 from dispatch.web.live_view import LiveView
 from dispatch.web.state_document import Health, StateDocument, state_document
+from dispatch.what_if.base_plans import BasePlans
 from dispatch.what_if.baseline import Baseline
 from dispatch.what_if.reference_day import ReferenceDayPrices
 from markets import UnknownPrice, counted
@@ -45,6 +46,8 @@ class ApiContext:
         self._tail: JournalTail | None = None
         self._slots = asyncio.Semaphore(MAX_RUNNING)
         self._what_ifs = 0
+        self._bases: BasePlans | None = None
+        self._bases_seq = 0
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -137,12 +140,16 @@ class ApiContext:
         """The answer of `GET /api/v1/state`. Raises Refusal."""
         return state_document(self.view, self.now(), self.leader(), self.health(), self.clock.speed)
 
-    def baseline(self) -> Baseline:
-        """The baseline of a what-if asked now. Raises Refusal before the first observation."""
+    def base_plans(self) -> BasePlans:
+        """The plans that a what-if asked now compares with: the same until the journal has news. Raises Refusal before the first
+        observation."""
         state = self.view.state
         if state.seen_at is None:
             raise Refusal(503, "Nothing has been observed yet, so there are no prices for a what-if")
-        return Baseline.of(state, self.now(), ReferenceDayPrices(state))
+        if self._bases is None or self._bases_seq != state.seq:
+            baseline = Baseline.of(state, self.now(), ReferenceDayPrices(state))
+            self._bases, self._bases_seq = BasePlans(baseline), state.seq
+        return self._bases
 
     async def run_what_if(self, work: Callable[[], T]) -> T:
         """Run a what-if in a thread, at most MAX_RUNNING at the same time. Raises Refusal when too many wait or the scenario is wrong."""

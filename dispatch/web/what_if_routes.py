@@ -20,17 +20,17 @@ router = APIRouter(prefix="/api/v1", tags=["what-if"], responses=responses(400, 
 
 @router.post("/what-if", summary="Plan the site as it is and with a scenario; the difference in money and promises")
 async def post_what_if(context: Context, scenario: Scenario) -> dict[str, Any]:
-    baseline = context.baseline()
-    return {**await context.run_what_if(lambda: what_if(baseline, scenario))}
+    bases = context.base_plans()
+    return {**await context.run_what_if(lambda: what_if(bases, scenario))}
 
 
 @router.post("/what-if/sweep", summary="A what-if at every point of a grid of values")
 async def post_sweep(context: Context, document: SweepDocument) -> dict[str, Any]:
-    baseline = context.baseline()
+    bases = context.base_plans()
 
     def run() -> SweepAnswer:
         try:
-            return sweep(baseline, document.scenario, document.sweep)
+            return sweep(bases, document.scenario, document.sweep)
         except InvalidDocument as faults:
             raise InvalidDocument(
                 f if f.path.startswith("sweep") else DocumentFault(joined_path("scenario", f.path), f.text) for f in faults.faults
@@ -41,10 +41,10 @@ async def post_sweep(context: Context, document: SweepDocument) -> dict[str, Any
 
 @router.post("/what-if/break-even", summary="The value of a key of a scenario at which rigs come back, or go")
 async def post_break_even(context: Context, document: BreakEvenDocument) -> dict[str, Any]:
-    baseline = context.baseline()
+    bases = context.base_plans()
 
     def run() -> BreakEvenAnswer:
-        return break_even(baseline, document)
+        return break_even(bases, document)
 
     return {**await context.run_what_if(run)}
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
-from datetime import date, timedelta
+from dataclasses import dataclass, replace
+from datetime import date, datetime, timedelta
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,7 @@ from dispatch.what_if.models import changed_model
 from dispatch.what_if.scenario import BookChange, Scenario
 from markets.forecasting import ladder
 from markets.grid import Grid
+from markets.outlook import PeakWindow
 from markets.series import Series
 from optimizer.domain.book import peak_windows
 from optimizer.domain.obligation import Book, Obligation
@@ -28,19 +29,37 @@ from optimizer.domain.site import Availability, Site
 MAX_SPAN = timedelta(days=8)
 
 
-def base_inputs(baseline: Baseline, scenario: Scenario) -> PlanInputs:
+@dataclass(frozen=True, slots=True)
+class BaseRequest:
+    """What of a scenario decides the plan without its changes: the span, the lengths of its intervals, and the peaks that are foreseen."""
+
+    since: datetime | None
+    until: datetime | None
+    control_interval_min: int
+    horizon_h: int
+    peak_windows: frozenset[PeakWindow]
+
+    @classmethod
+    def of(cls, baseline: Baseline, scenario: Scenario) -> BaseRequest:
+        """Raises InvalidDocument for figures of the site that cannot be."""
+        site = _site(baseline.setup.site, scenario)
+        # A contract that is added or changed may measure its peak over another interval. Its faults are reported by `case_inputs`.
+        windows = peak_windows((*baseline.setup.book, *_book(baseline, scenario, [])))
+        return cls(scenario.since, scenario.until, site.control_interval_min, site.horizon_h, frozenset(windows))
+
+
+def base_inputs(baseline: Baseline, asked: BaseRequest) -> PlanInputs:
     """The inputs of the plan without changes, over the scenario's span and grid. Raises InvalidDocument for a span it cannot use."""
-    site = _site(baseline.setup.site, scenario)
-    grid = _grid(baseline, site, scenario)
+    site = baseline.setup.site
+    grid = _grid(baseline, asked)
     points = sorted({m.settlement_point for m in site.meters})
-    # A contract that is added or changed may measure its peak over another interval. Its faults are reported by `case_inputs`.
-    windows = peak_windows((*baseline.setup.book, *_book(baseline, scenario, [])))
+    windows = sorted(asked.peak_windows, key=str)
     outlook = ladder.outlook(baseline.facts, baseline.at, grid, points, site.market, synthetic=baseline.synthetic, peak_windows_min=windows)
     outlook = with_past(outlook, baseline)
     now = grid.start == baseline.at
     so_far = baseline.so_far if now else replace(baseline.so_far, at=grid.start, groups={})
     rigs = {g: Series.flat(grid, n, "rigs") for g, n in baseline.rigs.items()} if now else {}
-    return PlanInputs(baseline.setup.site, baseline.setup.book, outlook, so_far, Availability(rigs))
+    return PlanInputs(site, baseline.setup.book, outlook, so_far, Availability(rigs))
 
 
 def case_inputs(baseline: Baseline, scenario: Scenario, base: PlanInputs) -> PlanInputs:
@@ -65,11 +84,11 @@ def case_inputs(baseline: Baseline, scenario: Scenario, base: PlanInputs) -> Pla
     return replace(case, so_far=replace(case.so_far, calls=(*case.so_far.calls, *calls)))
 
 
-def _grid(baseline: Baseline, site: Site, scenario: Scenario) -> Grid:
-    start = scenario.since or baseline.at
-    end = scenario.until
+def _grid(baseline: Baseline, asked: BaseRequest) -> Grid:
+    start = asked.since or baseline.at
+    end = asked.until
     if end is None:
-        return ladder.plan_grid(start, site.control_interval_min, site.horizon_h)
+        return ladder.plan_grid(start, asked.control_interval_min, asked.horizon_h)
     if end <= start:
         raise InvalidDocument([DocumentFault("to", f"the span is empty: it starts at {iso(start)} and ends at {iso(end)}")])
     if end - start > MAX_SPAN:
@@ -81,7 +100,7 @@ def _grid(baseline: Baseline, site: Site, scenario: Scenario) -> Grid:
             ]
         )
     hours = -(-int((end - start).total_seconds()) // 3600)
-    full_hours = ladder.plan_grid(start, site.control_interval_min, hours).edges
+    full_hours = ladder.plan_grid(start, asked.control_interval_min, hours).edges
     stop = int(end.timestamp())
     return Grid(np.append(full_hours[full_hours < stop], stop))
 

@@ -10,13 +10,12 @@ from typing import Annotated, Any
 from pydantic import Field, model_validator
 
 from dispatch.decide.plan_inputs import PlanInputs
-from dispatch.runtime.planner import make_plan
 from dispatch.signals.documents import DocumentFault, InvalidDocument, Name, Number, SignalDocument, parse_document
 from dispatch.site_file.errors import did_you_mean
 from dispatch.what_if.answer import BreakEvenAnswer
-from dispatch.what_if.apply import base_inputs, case_inputs
-from dispatch.what_if.baseline import Baseline
-from dispatch.what_if.compare import MakePlan, with_loads_at_notice
+from dispatch.what_if.apply import case_inputs
+from dispatch.what_if.base_plans import BasePlans
+from dispatch.what_if.compare import with_loads_at_notice
 from dispatch.what_if.scenario import Scenario, exactly_one
 from dispatch.what_if.sweep import set_key
 from markets import counted
@@ -48,7 +47,7 @@ class BreakEvenDocument(SignalDocument):
         return self
 
 
-def break_even(baseline: Baseline, asked: BreakEvenDocument, make_plan: MakePlan = make_plan) -> BreakEvenAnswer:
+def break_even(bases: BasePlans, asked: BreakEvenDocument) -> BreakEvenAnswer:
     """The value of the key at which the watched rigs hash half of what they can over the span, by bisection: what runs must follow the key
     one way. Raises InvalidDocument."""
     shares: dict[float, float] = {}
@@ -56,9 +55,9 @@ def break_even(baseline: Baseline, asked: BreakEvenDocument, make_plan: MakePlan
 
     def above_half(value: float) -> bool:
         nonlocal names
-        case = _case(baseline, asked, value, make_plan)
+        case = _case(bases, asked, value)
         names = _watched(asked, case.site)
-        shares[value] = hashed_share(make_plan(case), case.site, names)
+        shares[value] = hashed_share(bases.make_plan(case), case.site, names)
         return shares[value] >= HALF
 
     def at(step: int) -> float:
@@ -80,16 +79,13 @@ def break_even(baseline: Baseline, asked: BreakEvenDocument, make_plan: MakePlan
     }
 
 
-def _case(baseline: Baseline, asked: BreakEvenDocument, value: float, make_plan: MakePlan) -> PlanInputs:
+def _case(bases: BasePlans, asked: BreakEvenDocument, value: float) -> PlanInputs:
     """The inputs of the scenario's plan with the key at a value. Raises InvalidDocument."""
     document = copy.deepcopy(dict(asked.scenario))
     set_key(document, asked.key, value)
     requested = parse_document(Scenario, document)
-    before = base_inputs(baseline, requested)
-    after = case_inputs(baseline, requested, before)
-    if any(call.mw_delta is not None for call in requested.calls):
-        after = with_loads_at_notice(after, before, make_plan(before))
-    return after
+    base = bases.of(requested)
+    return with_loads_at_notice(case_inputs(bases.baseline, requested, base.inputs), base.inputs, base.plan)
 
 
 def hashed_share(plan: PlanDocument, site: Site, names: Sequence[str]) -> float:

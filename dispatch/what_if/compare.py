@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
 from dispatch.decide.plan_inputs import PlanInputs
-from dispatch.runtime.planner import make_plan
 from dispatch.signals.documents import DocumentFault, InvalidDocument, parse_document
 from dispatch.what_if.answer import BindingLimit, ForecastErrorResult, PromiseComparison, PromiseResult, Totals, WhatIfAnswer
-from dispatch.what_if.apply import base_inputs, case_inputs
+from dispatch.what_if.apply import case_inputs
+from dispatch.what_if.base_plans import BasePlans, MakePlan
 from dispatch.what_if.baseline import Baseline, prices
 from dispatch.what_if.scenario import ForecastError, Scenario
 from markets.grid import parse_instant
@@ -21,20 +21,20 @@ from optimizer.planning.plan import plan
 from optimizer.planning.plan_json import WEAR, PlanDocument, planned_interval
 from optimizer.planning.revalue import lines_at
 
-MakePlan = Callable[[PlanInputs], PlanDocument]
 SMALL_USD = 0.005
 SMALL_MW = 1e-6
 
 
-def what_if(baseline: Baseline, scenario: Mapping[str, Any] | Scenario, make_plan: MakePlan = make_plan) -> WhatIfAnswer:
+def what_if(bases: BasePlans, scenario: Mapping[str, Any] | Scenario) -> WhatIfAnswer:
     """Plan the baseline and the scenario, and compare: money, energy, promises, binding limits, and reasons in sentences.
 
     Raises InvalidDocument with the path of each fault of the scenario.
     """
     requested = scenario if isinstance(scenario, Scenario) else parse_document(Scenario, scenario)
-    before = base_inputs(baseline, requested)
+    baseline, make_plan = bases.baseline, bases.make_plan
+    unchanged = bases.of(requested)
+    before, base = unchanged.inputs, unchanged.plan
     after = case_inputs(baseline, requested, before)
-    base = make_plan(before)
     after = with_loads_at_notice(after, before, base)
     case = make_plan(after)
     answer: WhatIfAnswer = {

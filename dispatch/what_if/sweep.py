@@ -11,16 +11,13 @@ from typing import Annotated, Any
 import numpy as np
 from pydantic import Field
 
-from dispatch.runtime.planner import make_plan
 from dispatch.signals.documents import DocumentFault, InvalidDocument, SignalDocument, joined_path, parse_document
 from dispatch.what_if.answer import SweepAnswer, SweepRow
-from dispatch.what_if.apply import base_inputs, case_inputs
-from dispatch.what_if.baseline import Baseline
-from dispatch.what_if.compare import MakePlan, shortfalls, totals, with_loads_at_notice
+from dispatch.what_if.apply import case_inputs
+from dispatch.what_if.base_plans import BasePlans
+from dispatch.what_if.compare import shortfalls, totals, with_loads_at_notice
 from dispatch.what_if.scenario import Scenario
 from markets import counted
-from markets.grid import Grid
-from optimizer.planning.plan_json import PlanDocument
 
 MAX_PLANS = 441  # 21 x 21
 LISTS = {"prices", "fleet", "book", "calls"}
@@ -95,7 +92,7 @@ def _item(items: Any, section: str, rest: list[str]) -> tuple[Any, list[str]]:
     return items[-1], rest[1:]
 
 
-def sweep(baseline: Baseline, scenario: Mapping[str, Any], keys: Sequence[str], make_plan: MakePlan = make_plan) -> SweepAnswer:
+def sweep(bases: BasePlans, scenario: Mapping[str, Any], keys: Sequence[str]) -> SweepAnswer:
     """The scenario planned at every point of the grid of one or two keys, each written KEY=FIRST:LAST:COUNT. Raises InvalidDocument."""
     if not 1 <= len(keys) <= 2:
         raise InvalidDocument([DocumentFault("sweep", f"needs one or two keys, not {len(keys)}")])
@@ -105,18 +102,15 @@ def sweep(baseline: Baseline, scenario: Mapping[str, Any], keys: Sequence[str], 
     points = _points(axes)
     scenarios = [_scenario(scenario, axes, values) for values in points]
     rows: list[SweepRow] = []
-    bases: dict[Grid, PlanDocument] = {}
     for values, requested in zip(points, scenarios, strict=True):
-        before = base_inputs(baseline, requested)
-        grid = before.outlook.grid
-        if grid not in bases:
-            bases[grid] = make_plan(before)
-        case = make_plan(with_loads_at_notice(case_inputs(baseline, requested, before), before, bases[grid]))
+        base = bases.of(requested)
+        after = case_inputs(bases.baseline, requested, base.inputs)
+        case = bases.make_plan(with_loads_at_notice(after, base.inputs, base.plan))
         sums = totals(case)
-        gain_usd = sums["net_usd"] - totals(bases[grid])["net_usd"]
+        gain_usd = sums["net_usd"] - totals(base.plan)["net_usd"]
         short_usd = sum(usd for _, usd in shortfalls(case).values())
         rows.append({**sums, "values": list(values), "difference_usd": gain_usd, "shortfall_usd": short_usd})
-    first = next(iter(bases.values()))
+    first = bases.of(scenarios[0]).plan
     return {"axes": [{"key": a.key, "values": list(a.values)} for a in axes], "base": totals(first), "rows": rows}
 
 

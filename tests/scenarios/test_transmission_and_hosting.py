@@ -20,6 +20,7 @@ from dispatch.store import lease
 from dispatch.store.journal import SqlJournal
 from dispatch.store.tables import open_ledger
 from dispatch.store.telemetry import Telemetry
+from dispatch.what_if.base_plans import BasePlans
 from dispatch.what_if.baseline import Baseline
 from dispatch.what_if.compare import what_if
 from dispatch.what_if.reference_day import ReferenceDayPrices
@@ -65,7 +66,7 @@ def published_facts(hot: int) -> list[Any]:
 
 def test_what_if_transmission_is_billed_at_coincident_peaks() -> None:
     state = State.start(small(), setup_from_document).after(Seen(at=NOON, facts=tuple(published_facts(5))), 1)
-    answer = what_if(Baseline.of(state, NOON, ReferenceDayPrices(state)), {"book": [{"add": FOUR_CP}]})
+    answer = what_if(BasePlans(Baseline.of(state, NOON, ReferenceDayPrices(state))), {"book": [{"add": FOUR_CP}]})
     by_hour = {i["start"][11:13]: i["load_mw"] for i in answer["case"]["intervals"][:24]}
     assert by_hour[f"{(NOON + 5 * HOUR).hour:02d}"] < 0.01 < by_hour[f"{(NOON + 7 * HOUR).hour:02d}"]
     assert answer["difference"]["energy_mwh"] == pytest.approx(-0.26, abs=0.02)

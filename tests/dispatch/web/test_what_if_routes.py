@@ -11,11 +11,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dispatch.decide.plan_inputs import PlanInputs
 from dispatch.decide.state import State
 from dispatch.entries import Seen, canonical_json
+from dispatch.runtime.planner import make_plan
 from dispatch.signals.documents import InvalidDocument, parse_document
 from dispatch.site_file.load import setup_from_document
 from dispatch.what_if.apply import under_rules_of
+from dispatch.what_if.base_plans import BasePlans
 from dispatch.what_if.baseline import Baseline, like_day
 from dispatch.what_if.break_even import BreakEvenDocument, break_even
 from dispatch.what_if.compare import what_if
@@ -25,6 +28,7 @@ from markets.facts import HashEconomics
 from markets.grid import Grid, Market, OperatingDay, parse_instant
 from markets.series import Series
 from optimizer.obligations.transmission import Transmission
+from optimizer.planning.plan_json import PlanDocument
 from tests.dispatch.web.conftest import Here
 from tests.fakes import NOON, hashprice, prices
 from tests.sites import document, group, small
@@ -45,8 +49,12 @@ def baseline(setup: Any = None, usd: float = 50.0, more: tuple[Any, ...] = ()) -
     return Baseline.of(state, NOON, ReferenceDayPrices(state))
 
 
+def bases(**more: Any) -> BasePlans:
+    return BasePlans(baseline(**more))
+
+
 def run_what_if(scenario: Mapping[str, Any], **more: Any) -> dict[str, Any]:
-    return what_if(baseline(**more), scenario)
+    return what_if(bases(**more), scenario)
 
 
 def faults(scenario: Any, **more: Any) -> dict[str, str]:
@@ -145,7 +153,7 @@ def test_a_forecast_error_costs_what_a_plan_that_knew_would_have_saved() -> None
     found = answer["forecast_error"]
     assert answer["case"]["lines"] == answer["base"]["lines"], "the plan is made without knowing them"
     assert found["paid"]["net_usd"] == pytest.approx(sum(answer["case"]["lines"].values()) - 0.26 * 2 * 850.0, abs=0.01)
-    knew = what_if(baseline(), error)["case"]
+    knew = what_if(bases(), error)["case"]
     assert found["foreseen"]["net_usd"] == pytest.approx(sum(knew["lines"].values()), abs=1e-6)
     assert found["cost_usd"] == pytest.approx(found["foreseen"]["net_usd"] - found["paid"]["net_usd"]) and found["cost_usd"] > 100
     assert answer["reasons"][0].startswith("At the prices that come the plan earns -$")
@@ -164,18 +172,18 @@ def test_cash_and_accruals_stand_apart() -> None:
 def test_a_break_even_is_where_rigs_come_back() -> None:
     """a-old makes 33.3 GH/J: at 50 $/MWh and 20 W asleep it comes back at 36 $/PH/day; at 900 nothing does."""
     asked = {"key": "hash.usd_per_ph_day", "low": 10, "high": 100}
-    found = break_even(baseline(), parse_document(BreakEvenDocument, {**asked, "hall": "a"}))
+    found = break_even(bases(), parse_document(BreakEvenDocument, {**asked, "hall": "a"}))
     (group_name,) = found["groups"]
-    runs = [what_if(baseline(), {"hash": {"usd_per_ph_day": found["value"] + more}}) for more in (-0.05, 0.05)]
+    runs = [what_if(bases(), {"hash": {"usd_per_ph_day": found["value"] + more}}) for more in (-0.05, 0.05)]
     assert [max(loads(answer["case"], group_name)) > 0.1 for answer in runs] == [False, True]
     assert found["share_at_low"] == 0.0 and found["share_at_high"] == pytest.approx(1.0) and found["plans"] < 20
-    falls = break_even(baseline(), parse_document(BreakEvenDocument, {"key": "prices.set_usd", "low": 10, "high": 200, "group": "b-new"}))
+    falls = break_even(bases(), parse_document(BreakEvenDocument, {"key": "prices.set_usd", "low": 10, "high": 200, "group": "b-new"}))
     assert falls["value"] == pytest.approx(45.0 * 8.0 / 24 / (0.140 - 40 * 20e-6), abs=0.02) and "below" in falls["reasons"][0]
-    never = break_even(baseline(), parse_document(BreakEvenDocument, {**asked, "scenario": {"prices": [{"set_usd": 9000}]}}))
+    never = break_even(bases(), parse_document(BreakEvenDocument, {**asked, "scenario": {"prices": [{"set_usd": 9000}]}}))
     assert never["value"] is None and "there is no break-even between" in never["reasons"][0]
     for wrong in ({**asked, "high": 10}, {**asked, "group": "a-old", "hall": "a"}, {**asked, "hall": "z"}, {**asked, "group": "z"}):
         with pytest.raises(InvalidDocument):
-            break_even(baseline(), parse_document(BreakEvenDocument, wrong))
+            break_even(bases(), parse_document(BreakEvenDocument, wrong))
 
 
 def test_changes_apply_in_their_order() -> None:
@@ -345,7 +353,8 @@ def test_the_live_site_is_untouched() -> None:
     base = baseline()
     before = (canonical_json(dict(base.setup.document)), base.setup.site.model_dump_json(), base.so_far, base.facts)
     what_if(
-        base, {"fleet": [{"remove": "a-old"}], "book": [{"change": "power", "adders_usd_per_mwh": 1.0}], "site": {"interconnect_mw": 0.1}}
+        BasePlans(base),
+        {"fleet": [{"remove": "a-old"}], "book": [{"change": "power", "adders_usd_per_mwh": 1.0}], "site": {"interconnect_mw": 0.1}},
     )
     assert before == (canonical_json(dict(base.setup.document)), base.setup.site.model_dump_json(), base.so_far, base.facts)
 
@@ -356,8 +365,8 @@ def test_a_better_price_never_earns_less(scales: list[float], shift: float) -> N
     """Cheaper energy everywhere never earns less than dearer energy."""
     base = baseline(usd=60.0)
     case = [{"scale": s} for s in scales]
-    low = what_if(base, {"prices": [*case, {"shift_usd": shift - 10.0}]})["difference"]["net_usd"]
-    high = what_if(base, {"prices": [*case, {"shift_usd": shift}]})["difference"]["net_usd"]
+    low = what_if(BasePlans(base), {"prices": [*case, {"shift_usd": shift - 10.0}]})["difference"]["net_usd"]
+    high = what_if(BasePlans(base), {"prices": [*case, {"shift_usd": shift}]})["difference"]["net_usd"]
     assert low >= high - 1e-3
 
 
@@ -379,12 +388,27 @@ def test_a_synthetic_day_can_be_the_reference_day() -> None:
     assert len({i["price_usd_per_mwh"]["LZ_WEST"] for i in answer["case"]["intervals"]}) > 5
 
 
+def test_what_ifs_of_one_baseline_compare_with_one_plan() -> None:
+    made = list[PlanInputs]()
+
+    def counting(inputs: PlanInputs) -> PlanDocument:
+        made.append(inputs)
+        return make_plan(inputs)
+
+    shared = BasePlans(baseline(), counting)
+    first, again = (what_if(shared, {"prices": [{"scale": scale}]}) for scale in (0.5, 2.0))
+    assert len(made) == 3 and first["base"] is again["base"]
+    assert what_if(shared, {"site": {"horizon_h": 12}})["base"] is not first["base"] and len(made) == 5
+    alone = what_if(bases(), {"prices": [{"scale": 2.0}]})
+    assert (alone["case"]["lines"], alone["base"]["lines"]) == (again["case"]["lines"], again["base"]["lines"])
+
+
 def test_a_sweep_equals_its_single_what_ifs() -> None:
     base = baseline()
-    table = sweep(base, {"hash": {"scale": 0.9}}, ["prices.scale=0.5:2:3", "fleet.a-old.available=0:1:2"])
+    table = sweep(BasePlans(base), {"hash": {"scale": 0.9}}, ["prices.scale=0.5:2:3", "fleet.a-old.available=0:1:2"])
     assert [a["values"] for a in table["axes"]] == [[0.5, 1.25, 2.0], [0.0, 1.0]] and len(table["rows"]) == 6
     row = table["rows"][3]
-    alone = what_if(base, {"hash": {"scale": 0.9}, "prices": [{"scale": 1.25}], "fleet": [{"group": "a-old", "available": 1.0}]})
+    alone = what_if(BasePlans(base), {"hash": {"scale": 0.9}, "prices": [{"scale": 1.25}], "fleet": [{"group": "a-old", "available": 1.0}]})
     assert row["values"] == [1.25, 1.0] and row["difference_usd"] == pytest.approx(alone["difference"]["net_usd"])
 
 
@@ -403,7 +427,7 @@ def test_a_sweep_equals_its_single_what_ifs() -> None:
 )
 def test_invalid_sweeps_are_refused(key: str) -> None:
     with pytest.raises(InvalidDocument):
-        sweep(baseline(), {}, [key])
+        sweep(bases(), {}, [key])
 
 
 def test_a_sweep_key_sets_the_named_element() -> None:
