@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from dispatch.decide.group_state import GroupState
 from dispatch.entries import GeneratorSeen, Hold, Seen
 from markets import counted
-from markets.facts import Award, Call, HashEconomics, HashPrice, IndicativePrices, Price
+from markets.facts import Award, Call, Fact, HashEconomics, HashPrice, IndicativePrices, Price
 from optimizer.domain.site import Site
 
 
@@ -36,6 +36,11 @@ class Known(Protocol):
 
     @property
     def generators(self) -> Mapping[str, GeneratorSeen]: ...
+
+
+def calls_for_plan(fact: Fact) -> bool:
+    """Whether a fact that becomes known may change the plan, so that the loop does not wait for the next tick."""
+    return isinstance(fact, Price | IndicativePrices | HashPrice | HashEconomics)
 
 
 def what_is_new(before: Known, after: Known, seen: Seen) -> list[str]:

@@ -25,8 +25,9 @@ from dispatch.rigs.driver_sections import driver_settings
 from dispatch.rigs.dry_run import DryRunDriver
 from dispatch.rigs.guarded_driver import GuardedDriver
 from dispatch.rigs.rig_identities import RigIdentities
-from dispatch.runtime.observer import PolledSource, SiteObserver
+from dispatch.runtime.observer import SiteObserver
 from dispatch.runtime.planner import InlinePlanner, WorkerPlanner
+from dispatch.runtime.polling import PolledSource
 from dispatch.runtime.price_sources import polled_sources
 from dispatch.runtime.world import World
 from dispatch.sim.driver import simulated_drivers

@@ -65,8 +65,7 @@ class _Run:
                 await self._tick(at)
                 if self.after_tick is not None:
                     await self.after_tick(at, self.state)
-                due = next_tick(at, self._tick_s(at))
-                await self._between(due if until is None else min(due, until))
+                await self._between(await self._due_after(at, until))
             except JournalLost as lost:
                 await self._wait_out(lost)
         return self.state
@@ -75,6 +74,12 @@ class _Run:
         """While an instruction is in force, rigs that leave their mode are noticed within a minute."""
         tick_s = self.state.site.tick_s
         return min(tick_s, INSTRUCTED_TICK_S) if instruction_in_force(self.state, at) else tick_s
+
+    async def _due_after(self, at: datetime, until: datetime | None) -> datetime:
+        """The next tick, or earlier what the sources will know before it: a price acts when it is published."""
+        due = next_tick(at, self._tick_s(at))
+        due = due if until is None else min(due, until)
+        return await self.world.observer.next_fact_at(at, due) or due
 
     def _record(self, entry: Entry) -> None:
         # The state takes in only what is durable: after a lost row it is where the journal is.
@@ -139,7 +144,7 @@ class _Run:
             await asyncio.gather(execution, urgent, return_exceptions=True)
 
     async def _between(self, due: datetime) -> None:
-        """Record and carry out plans as they come, until the next tick is due or something urgent was pushed."""
+        """Record and carry out plans as they come, until the next tick is due, something urgent was pushed or a fact arrived."""
         while await self._wait(due) == "plan":
             planned = self.world.planner.take()
             if planned is not None:
@@ -155,6 +160,7 @@ class _Run:
         waits = {
             asyncio.ensure_future(self.world.planner.ready()): "plan",
             asyncio.ensure_future(self.world.observer.urgent()): "urgent",
+            asyncio.ensure_future(self.world.observer.arrived()): "arrived",
             asyncio.ensure_future(self.world.clock.sleep_until(due)): "due",
         }
         try:

@@ -4,35 +4,30 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Protocol
 
 import structlog
 
 from dispatch.clock import Clock
+from dispatch.decide.news import calls_for_plan
 from dispatch.decide.renamed_contracts import calls_without_contract
 from dispatch.decide.state import State
 from dispatch.entries import GroupSeen, Seen
 from dispatch.meters.readings import MeterReadings
 from dispatch.meters.site_devices import SiteDevices
 from dispatch.rigs.rig_identities import RigIdentities
-from dispatch.runtime.history import facts_before
 from dispatch.runtime.inbox_reader import INBOX_POLL_S, InboxReader
+from dispatch.runtime.polling import PolledSource, poll
 from dispatch.runtime.rigs_alert import rigs_alert
-from markets import SourceError
 from markets.facts import Fact, GenerationForecast, MeasuredGeneration, Price
 from markets.forecasting.ladder import quarantine_notes
-from markets.sources.source import Source
 
 if TYPE_CHECKING:
     from dispatch.store.inbox import Inbox
 
 log = structlog.get_logger()
 
-FIRST_LOOK_BACK = timedelta(days=2)  # how far back a first start asks its sources: yesterday's prices stand in for tomorrow's
-FINDINGS_SHOWN_FOR = timedelta(hours=6)  # how long a finding of a source is shown among the alerts
-FINDINGS_SHOWN = 5
 CLOCK = "clock"  # the source that alerts about steps of the clock are listed under
 STEP_SHOWN_FOR = timedelta(hours=1)
 STEPPED_BACK = timedelta(seconds=5)
@@ -63,37 +58,6 @@ class ObservedFleet(Protocol):
         ...
 
 
-@dataclass(slots=True)
-class PolledSource:
-    """A source of facts and how it is asked.
-
-    period_s       seconds of the world's clock between two requests
-    in_background  asked beside the loop, because an answer takes time; at the tick itself otherwise
-    asked_until    up to when it was asked; None before the first request
-    answered       whether it has answered
-    pending        facts that the next observation takes in
-    failure        what went wrong with the last request; empty when it was answered
-    remarks        its recent findings, each with when it was made
-    """
-
-    source: Source
-    period_s: float = 60.0
-    in_background: bool = False
-    asked_until: datetime | None = None
-    answered: bool = False
-    pending: list[Fact] = field(default_factory=list)
-    failure: str = ""
-    remarks: list[tuple[datetime, str]] = field(default_factory=list)
-
-    def recent_findings(self, at: datetime) -> str:
-        """The findings of a live source of the last hours, newest last; they are removed from its `findings`."""
-        findings = getattr(self.source, "findings", None)
-        while findings:
-            self.remarks.append((at, findings.popleft()))
-        self.remarks = [(when, text) for when, text in self.remarks if at - when < FINDINGS_SHOWN_FOR][-FINDINGS_SHOWN:]
-        return "; ".join(text for _, text in self.remarks)
-
-
 class SiteObserver:
     """Observes sources, an inbox (None where nothing can be pushed) and a fleet; `refresh_each_tick` reads the rigs at every tick, for a
     fleet that nobody polls. `identities` are what the rigs say they are, None where nobody asks."""
@@ -112,6 +76,7 @@ class SiteObserver:
         self._refresh, self._identities = refresh_each_tick, identities
         self._has_observed = False
         self._history_given = asyncio.Event()
+        self._arrived = asyncio.Event()
         self._begun: State | None = None  # the state at the first observation
         self._step: tuple[datetime, str] | None = None
 
@@ -141,8 +106,9 @@ class SiteObserver:
     async def _poll_for_ever(self, polled: PolledSource) -> None:
         while True:
             now = self._clock.now()
-            await _poll(polled, polled.asked_until or now - FIRST_LOOK_BACK, now, self._begun)
-            await self._clock.sleep_until(now + timedelta(seconds=polled.period_s))
+            if any(map(calls_for_plan, await poll(polled, now, self._begun))):
+                self._arrived.set()
+            await self._clock.sleep_until(polled.next_request_at(now))
 
     async def observe(self, at: datetime, state: State) -> Seen:
         """What became known since `state`: facts, calls, holds, rigs, meters, and alerts."""
@@ -150,7 +116,7 @@ class SiteObserver:
             self._give_history(state)
         for polled in self._sources:
             if not polled.in_background:
-                await _poll(polled, state.seen_at or at - FIRST_LOOK_BACK, at, state)
+                await poll(polled, at, state)
         if self._refresh or not self._has_observed:
             await self._fleet.refresh()
         facts, alerts = self._gather(state, at)
@@ -202,6 +168,7 @@ class SiteObserver:
     def _gather(self, state: State, at: datetime) -> tuple[list[Fact], dict[str, str]]:
         facts: list[Fact] = []
         alerts = {}
+        self._arrived.clear()
         for polled in self._sources:
             fresh, polled.pending = polled.pending, []
             facts += [f for f in fresh if not _known(state, f)]
@@ -210,6 +177,16 @@ class SiteObserver:
             if findings := polled.recent_findings(at):
                 alerts[_findings_name(polled)] = findings
         return facts, alerts
+
+    async def arrived(self) -> None:
+        """Returns as soon as a source that is asked in the background has brought something that calls for a new plan."""
+        await self._arrived.wait()
+
+    async def next_fact_at(self, after: datetime, before: datetime) -> datetime | None:
+        """When the sources that are asked at ticks will next know something that calls for a new plan, in (after, before); None when they
+        will not."""
+        facts = [await polled.known_between(after, before) for polled in self._sources if not polled.in_background]
+        return min((fact.known_at for known in facts for fact in known if calls_for_plan(fact) and fact.known_at < before), default=None)
 
     async def urgent(self) -> None:
         """Returns as soon as something pushed waits in the inbox."""
@@ -220,32 +197,6 @@ class SiteObserver:
 
 def _findings_name(polled: PolledSource) -> str:
     return f"{polled.source.name}, of late"
-
-
-async def _poll(polled: PolledSource, since: datetime, until: datetime, state: State | None) -> None:
-    """Ask a source once. A failure is kept until the next answer; it is logged once, and its end once."""
-    if since > until:  # the clock was set back: what was known then is known, and the source is asked as if it were just due
-        since = until - timedelta(seconds=polled.period_s)
-    try:
-        if until > since:
-            polled.pending += await _ask(polled, since, until, state)
-            polled.answered = True
-        polled.asked_until = until
-        if polled.failure:
-            log.info("source recovered", source=polled.source.name)
-        polled.failure = ""
-    except SourceError as fault:
-        if not polled.failure:
-            log.warning("source failed", source=polled.source.name, error=str(fault), kind=type(fault).__name__)
-        polled.failure = f"{type(fault).__name__}: {fault}"
-        polled.asked_until = polled.asked_until or since
-
-
-async def _ask(polled: PolledSource, since: datetime, until: datetime, state: State | None) -> Sequence[Fact]:
-    """What became known to a source in (since, until], and in its first answer also what the state lacks of the month before."""
-    if state is None or polled.answered:
-        return await polled.source.fetch(since, until)
-    return await facts_before(polled.source, state.setup, (since, until), state.facts.loads)
 
 
 def _known(state: State, fact: Fact) -> bool:

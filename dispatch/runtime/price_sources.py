@@ -8,14 +8,16 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from dispatch.runtime.observer import PolledSource
+from dispatch.runtime.polling import PolledSource
 from dispatch.site_file.setup import Setup
 
 
 def polled_sources(setup: Setup, now: Callable[[], datetime]) -> list[PolledSource]:
     """The sources of prices, hashprice and generation. One on a network is asked in the background, any other at each tick."""
     named = [s for s in (setup.prices, setup.hash, setup.generation) if s is not None]
-    return [PolledSource(s.opened(setup, now), s.period_s, in_background=s.live) for s in named]
+    wakes, runs = (setup.prices, setup.hash), setup.prices.runs_opened(setup, now)
+    polled = [PolledSource(s.opened(setup, now), s.period_s, in_background=s.live, wakes_loop=s in wakes) for s in named]
+    return polled if runs is None else [*polled, PolledSource(runs, setup.prices.period_s, in_background=True)]
 
 
 def simulated_market(setup: Setup) -> bool:

@@ -24,6 +24,14 @@ class Observer(Protocol):
         """Returns as soon as something pushed (a call, a hold) waits in the inbox."""
         ...
 
+    async def arrived(self) -> None:
+        """Returns as soon as something that calls for a new plan waits to be observed."""
+        ...
+
+    async def next_fact_at(self, after: datetime, before: datetime) -> datetime | None:
+        """When something that calls for a new plan will become known, in (after, before), as far as that can be said."""
+        ...
+
 
 class Executor(Protocol):
     """Carries out orders and reads their rigs back."""

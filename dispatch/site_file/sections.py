@@ -20,10 +20,12 @@ from optimizer.domain.site import Positive
 
 
 class GridstatusPrices(PricesSettings):
-    """The market's own feed, through gridstatus in a killable child process."""
+    """The market's own feed, through gridstatus in a killable child process. With `dispatch_runs` ERCOT's five-minute and indicative prices
+    are read too, in a second one."""
 
     source: Literal["gridstatus"] = "gridstatus"
     deadline_s: Positive = 60.0
+    dispatch_runs: bool = True
     live: ClassVar[bool] = True
 
     def opened(self, setup: Setup, now: Now) -> Source:
@@ -34,6 +36,13 @@ class GridstatusPrices(PricesSettings):
         from markets.sources.ercot import ErcotSource
 
         return ErcotSource(setup.settlement_points, now, deadline_s=self.deadline_s)
+
+    def runs_opened(self, setup: Setup, now: Now) -> Source | None:
+        if not self.dispatch_runs or setup.site.market is not Market.ERCOT:
+            return None
+        from markets.sources.ercot_runs import ErcotRunsSource
+
+        return ErcotRunsSource(setup.settlement_points, now, deadline_s=self.deadline_s)
 
 
 class ArchivePrices(PricesSettings):
@@ -49,15 +58,17 @@ class ArchivePrices(PricesSettings):
 
 
 class SyntheticPrices(PricesSettings):
-    """A seeded market that looks like the site's; every screen and statement says that it is one."""
+    """A seeded market that looks like the site's; every screen and statement says that it is one. With `dispatch_runs` ERCOT's five-minute
+    and indicative prices are published too."""
 
     source: Literal["synthetic"] = "synthetic"
     seed: int = 0
+    dispatch_runs: bool = True
 
     def opened(self, setup: Setup, now: Now) -> Source:
         from markets.sources.synthetic import SyntheticSource
 
-        return SyntheticSource(setup.site.market, self.seed, setup.settlement_points)
+        return SyntheticSource(setup.site.market, self.seed, setup.settlement_points, dispatch_runs=self.dispatch_runs)
 
 
 class ArchiveGeneration(GenerationSettings):

@@ -48,6 +48,10 @@ class FactSettings(PluginSection):
 class PricesSettings(FactSettings):
     """The table [prices]."""
 
+    def runs_opened(self, setup: Setup, now: Now) -> Source | None:
+        """A second source, of the prices of dispatch and look-ahead runs, where the market publishes them; None where it does not."""
+        return None
+
 
 class HashSettings(FactSettings):
     """The table [hash]."""

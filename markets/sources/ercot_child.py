@@ -15,6 +15,7 @@ from typing import Any
 
 import gridstatus
 import pandas as pd
+from gridstatus.base import NoDataFoundException
 
 from markets.sources.feed import Ask, rows_of
 
@@ -36,7 +37,12 @@ class ErcotReader(gridstatus.Ercot):
 
     def _get_documents(self, *args: Any, **kwargs: Any) -> list[Any]:
         with self._keeping_fault():
-            return _last_tries(super()._get_documents(*args, **kwargs))
+            try:
+                return _last_tries(super()._get_documents(*args, **kwargs))
+            except ValueError as fault:
+                if "empty" in str(fault):  # the newest of no documents
+                    raise NoDataFoundException("no documents are listed") from None
+                raise
 
     def read_doc(self, doc: Any, *args: Any, **kwargs: Any) -> pd.DataFrame:
         # A posted document never changes, a new one has a new id: overlapping windows cost nothing, one 503 costs one document.
@@ -106,6 +112,40 @@ def real_time_reserve(reader: ErcotReader, start: str, end: str) -> list[list[An
     return rows_of(frame, "MCPC", "AS Type")
 
 
+def dispatch_run(reader: ErcotReader, points: Sequence[str]) -> list[list[Any]]:
+    """LMPs of the newest dispatch (SCED) run (NP6-788-CD), posted within seconds of it; each counts until the next run, five minutes."""
+    frame = raising(reader, lambda: reader.get_lmp_by_settlement_point("latest"))
+    return rows_of(frame, "LMP", "Location", points)
+
+
+def look_ahead(reader: ErcotReader, points: Sequence[str], start: str, end: str) -> list[list[Any]]:
+    """Indicative LMPs of the next 55 minutes of the newest look-ahead (RTD) run posted in [start, end) (NP6-970-CD)."""
+    frame = raising(reader, lambda: reader.get_indicative_lmp_by_settlement_point(pd.Timestamp(start), end=pd.Timestamp(end)))
+    frame = _newest(frame, "RTD Timestamp")
+    return rows_of(frame[~frame["Location Type"].eq("LZEW")], "LMP", "Location", points)
+
+
+def reserve_run(reader: ErcotReader, start: str, end: str) -> list[list[Any]]:
+    """Clearing prices for capacity of the newest dispatch run posted in [start, end) (NP6-332-CD, from 2025-12-05)."""
+    frame = _newest(raising(reader, lambda: reader.get_mcpc_sced(pd.Timestamp(start), end=pd.Timestamp(end))), "SCED Timestamp")
+    frame["AS Type"] = frame["AS Type"].str.strip()
+    frame["Interval Start"] = frame["SCED Timestamp"].dt.tz_convert("UTC").dt.floor("5min")
+    frame["Interval End"] = frame["Interval Start"] + pd.Timedelta(minutes=5)
+    return rows_of(frame, "MCPC", "AS Type")
+
+
+def look_ahead_of_reserve(reader: ErcotReader, start: str, end: str) -> list[list[Any]]:
+    """Indicative clearing prices for capacity of the newest look-ahead run posted in [start, end) (NP6-329-CD)."""
+    frame = _newest(raising(reader, lambda: reader.get_indicative_mcpc_rtd(pd.Timestamp(start), end=pd.Timestamp(end))), "RTD Timestamp")
+    spans = ["Interval Start", "Interval End"]
+    products = [name for name in frame.columns if name not in (*spans, "RTD Timestamp")]
+    return rows_of(frame.melt(spans, products, "AS Type", "MCPC"), "MCPC", "AS Type")
+
+
+def _newest(frame: pd.DataFrame, run: str) -> pd.DataFrame:
+    return frame[frame[run] == frame[run].max()].sort_values([name for name in ("Interval Start", run) if name in frame.columns])
+
+
 def load(reader: ErcotReader, start: str, end: str) -> list[list[Any]]:
     """System-wide demand by quarter hour (NP6-235-CD), posted hourly."""
     frame = raising(reader, lambda: reader.get_system_wide_actual_load(pd.Timestamp(start), end=pd.Timestamp(end)))
@@ -133,5 +173,7 @@ def child() -> Mapping[str, Ask]:
     """The requests by name."""
     logging.getLogger("gridstatus").setLevel(logging.ERROR)
     reader = ErcotReader()
-    asks = (real_time, day_ahead, reserve, real_time_reserve, load, load_forecast, corrections)
+    prices = (real_time, day_ahead, reserve, real_time_reserve, corrections)
+    runs = (dispatch_run, look_ahead, reserve_run, look_ahead_of_reserve)
+    asks = (*prices, *runs, load, load_forecast)
     return {ask.__name__: partial(ask, reader) for ask in asks}

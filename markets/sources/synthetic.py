@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from markets.factbook import day_ahead_point
-from markets.facts import Fact, HashEconomics, LoadForecast, Price, PriceMarket, ReservePrice, SystemLoad, Temperature
-from markets.grid import Grid, Market, OperatingDay, utc
+from markets.facts import Fact, HashEconomics, IndicativePrices, LoadForecast, Price, PriceMarket, ReservePrice, SystemLoad, Temperature
+from markets.grid import Grid, Interval, Market, OperatingDay, utc
 
 Floats = NDArray[np.float64]
 
@@ -24,6 +24,8 @@ REAL_TIME_DELAY = timedelta(minutes=2)
 DAY_AHEAD_AT = time(13, 30)  # market time, the day before
 FORECAST_AT = (time(10, 30), time(16, 30))  # market time, the day before: two vintages
 CAP_USD_PER_MWH = 5000.0
+RUN_DELAY = timedelta(seconds=15)  # from the beginning of a dispatch run's five minutes to the publication of its prices
+LOOK_AHEAD_STEPS = 11  # of five minutes, as ERCOT's look-ahead run has
 
 RESERVES = {  # share of a positive energy price, floor, $/MW per hour
     Market.ERCOT: {"REGUP": (0.11, 1.6), "REGDN": (0.07, 1.1), "RRS": (0.09, 1.0), "ECRS": (0.10, 0.6), "NSPIN": (0.05, 0.4)},
@@ -50,16 +52,21 @@ class Weather:
 
 class SyntheticSource:
     """The synthetic market as a Source: real-time and day-ahead prices of `points`, reserve prices, load and its forecast, temperature;
-    hash economics too when asked. Published with the delays of the real market."""
+    hash economics too when asked. Published with the delays of the real market. With `dispatch_runs` ERCOT's real-time prices are also
+    published as they come about: the price of each five minutes at their beginning, of which the settled price is the mean, and the
+    market's own expectation of the next 55 minutes, which errs the more the further it looks."""
 
     name = NAME
     synthetic = True
 
-    def __init__(self, market: Market, seed: int, points: Iterable[str], hash_economics: bool = False) -> None:
+    def __init__(
+        self, market: Market, seed: int, points: Iterable[str], hash_economics: bool = False, *, dispatch_runs: bool = False
+    ) -> None:
         self._market = market
         self._seed = seed
         self._points = sorted(set(points))
         self._hash = hash_economics
+        self._dispatch_runs = dispatch_runs and market is Market.ERCOT
         self._days: OrderedDict[date, tuple[list[datetime], list[Fact]]] = OrderedDict()
 
     async def fetch(self, since: datetime, until: datetime) -> Sequence[Fact]:
@@ -146,11 +153,14 @@ class SyntheticSource:
             lively[over] = np.maximum(lively[over], height + rng.normal(0, 2, len(lively[over])))
         return calm + 0.8 * evening, np.minimum(lively, CAP_USD_PER_MWH)
 
-    def _prices(self, day: OperatingDay, weather: Weather, calm: Floats, lively: Floats) -> Iterable[Price]:
+    def _prices(self, day: OperatingDay, weather: Weather, calm: Floats, lively: Floats) -> Iterable[Fact]:
         fine, hours = day.grid(), day.grid(60)
         run, published = REAL_TIME_RUN[self._market], _day_before(day, DAY_AHEAD_AT)
         for point in self._points:
-            usd = _mean(lively + self._congestion(point, day, weather), fine)
+            five_minutes = lively + self._congestion(point, day, weather)
+            if self._dispatch_runs:
+                yield from self._runs(point, day, five_minutes)
+            usd = _mean(five_minutes, fine)
             for over, price in zip(fine.intervals, usd, strict=True):
                 known = over.end + REAL_TIME_DELAY
                 yield Price(source=NAME, known_at=known, point=point, market=run, over=over, usd_per_mwh=round(float(price), 2))
@@ -160,6 +170,24 @@ class SyntheticSource:
             for over, price in zip(hours.intervals, usd, strict=True):
                 dam = PriceMarket.DAY_AHEAD_HOURLY
                 yield Price(source=NAME, known_at=published, point=point, market=dam, over=over, usd_per_mwh=round(float(price), 2))
+
+    def _runs(self, point: str, day: OperatingDay, usd: Floats) -> Iterable[Fact]:
+        """The prices of a day's dispatch runs, and what each look-ahead run expects until the day's end at most: the further ahead, the
+        nearer to the price of now and the noisier."""
+        steps, run = day.grid(BASE_MIN).intervals, PriceMarket.REAL_TIME_SCED
+        noise = self._rng(f"look-ahead {point}", day.on).standard_normal((len(steps), LOOK_AHEAD_STEPS))
+        for n, over in enumerate(steps):
+            known = over.start + RUN_DELAY
+            yield Price(source=NAME, known_at=known, point=point, market=run, over=over, usd_per_mwh=round(float(usd[n]), 2))
+            ahead = usd[n + 1 : n + 1 + LOOK_AHEAD_STEPS]
+            if not len(ahead):
+                continue
+            foreseen = 1 - 0.06 * np.arange(1, len(ahead) + 1)
+            expected = foreseen * ahead + (1 - foreseen) * usd[n]
+            expected += noise[n, : len(ahead)] * (0.5 + 0.03 * np.abs(expected)) * np.sqrt(np.arange(1, len(ahead) + 1))
+            span = Interval(over.end, steps[n + len(ahead)].end)
+            prices = tuple(round(float(price), 2) for price in np.minimum(expected, CAP_USD_PER_MWH))
+            yield IndicativePrices(source=NAME, known_at=known, point=point, over=span, usd_per_mwh=prices)
 
     def _congestion(self, point: str, day: OperatingDay, weather: Weather) -> Floats:
         """A point's own part of the price: load zones a little dearer, the windy west cheaper when it blows, all with their own drift."""

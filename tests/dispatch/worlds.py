@@ -9,8 +9,9 @@ from typing import Any
 from dispatch.clock import VirtualClock
 from dispatch.meters.readings import MeterReadings
 from dispatch.rigs.controller import RigController
-from dispatch.runtime.observer import PolledSource, SiteObserver
+from dispatch.runtime.observer import SiteObserver
 from dispatch.runtime.planner import InlinePlanner
+from dispatch.runtime.polling import PolledSource
 from dispatch.runtime.world import World
 from dispatch.sim.driver import simulated_drivers
 from dispatch.sim.fleet import Fleet

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,6 @@ MODELS = {
     "s19xp": ("antminer-s19-xp", 3010.0, 140.0),
     "s21": ("antminer-s21", 3500.0, 200.0),
 }
-TICK = timedelta(minutes=5)
 
 
 def site_file(path: Path, market: str, point: str) -> Path:
@@ -42,27 +41,22 @@ def settled_intervals(folder: Path, config: Path, archive: Path, first: str, las
         yield from statement["intervals"]
 
 
-def tick_of(published: datetime) -> datetime:
-    """The first tick at or after an instant."""
-    return datetime.fromtimestamp(-(-published.timestamp() // 300) * 300, UTC)
-
-
 def check_load_follows_price(rows: list[dict[str, Any]], archive: Path, point: str, run: PriceMarket) -> dict[str, list[int]]:
     """Check the share of each model that ran in each settled interval against the prices that were published by then.
 
-    A price is known two minutes after its interval and acted on at the next tick, the hashprice of a day is made from the day before. Rigs
+    A price is known two minutes after its interval and acted on at once, the hashprice of a day is made from the day before. Rigs
     come up within 1.3 minutes. Returns by model how often it crossed its breakeven down and up. Rows are left out only where an acting
     price was stale or stood within 1 % of the breakeven.
     """
     over = Interval(datetime.fromisoformat(rows[0]["start"]) - timedelta(hours=3), datetime.fromisoformat(rows[-1]["end"]))
     kept = Archive(archive)
-    acts = sorted((tick_of(p.known_at), p) for p in kept.final_prices(point, (run,), over))
+    acts = sorted((p.known_at, p) for p in kept.final_prices(point, (run,), over))
     stale = timedelta(minutes=20) if run is PriceMarket.REAL_TIME_15_MIN else timedelta(minutes=65)
     crossings: dict[str, list[int]] = {name: [0, 0] for name in MODELS}
     ran_before: dict[str, bool] = {}
     checked = 0
     for row in rows:
-        slices = [datetime.fromisoformat(row["start"]) + k * TICK for k in range(int(_minutes(row) // 5))]
+        slices = [datetime.fromisoformat(row["start"]) + timedelta(minutes=k) for k in range(int(_minutes(row)))]
         acting = [next((p for at, p in reversed(acts) if at <= s), None) for s in slices]
         for name, (_, watts, ths) in MODELS.items():
             full_mw = round(100e6 / 3 / watts) * watts / 1e6

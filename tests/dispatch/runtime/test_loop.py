@@ -18,8 +18,9 @@ from dispatch.decide.state import State
 from dispatch.entries import Commanded, Entry, Planned, PriceBasisChanged, RunStarted, Seen, canonical_json, entry_to_json
 from dispatch.rigs.controller import RigController
 from dispatch.runtime import loop
-from dispatch.runtime.observer import PolledSource, SiteObserver
+from dispatch.runtime.observer import SiteObserver
 from dispatch.runtime.planner import InlinePlanner
+from dispatch.runtime.polling import PolledSource
 from dispatch.runtime.redecide import redecide
 from dispatch.runtime.world import World
 from dispatch.service.replay import run_started
@@ -62,8 +63,8 @@ def awake(fleet: Fleet, setup: Any) -> dict[str, int]:
     return {g.name: sum(m != "sleep" for m in fleet.modes(g.name, np.arange(g.rigs))) for g in setup.site.groups}
 
 
-async def test_one_tick_after_a_price_crosses_a_breakeven_the_rigs_have_followed() -> None:
-    """62.9 $/MWh stops the old rigs, 107.8 the new ones. A price of [t, t+15) is known at t+17 and acted on at t+20."""
+async def test_when_a_price_that_crosses_a_breakeven_is_published_the_rigs_follow() -> None:
+    """62.9 $/MWh stops the old rigs, 107.8 the new ones. A price of [t, t+15) is known at t+17 and acted on then, between two ticks."""
     setup = small()
     usd = [30.0] * 8 + [80.0, 150.0, 80.0, 30.0, 30.0]
     fleet, journal, found = fleet_of(setup), MemoryJournal(), []
@@ -75,8 +76,10 @@ async def test_one_tick_after_a_price_crosses_a_breakeven_the_rigs_have_followed
 
     await loop.run(made, journal, state, run_started("replay", setup, NOON, 1), NOON + 80 * MINUTE, after)
     seen = dict(found)
-    expected = {10: (40, 40), 25: (0, 40), 40: (0, 0), 55: (0, 40), 70: (40, 40)}
+    expected = {5: (40, 40), 20: (0, 40), 35: (0, 0), 50: (0, 40), 65: (40, 40)}
     assert {m: tuple(seen[NOON + m * MINUTE].values()) for m in expected} == expected
+    moved = {(entry.at - NOON) // MINUTE for entry in entries(journal) if isinstance(entry, Commanded) and entry.orders}
+    assert moved == {17, 32, 47, 62}
 
 
 async def test_hours_with_faulty_rigs_decide_the_same_twice_and_again_from_the_journal() -> None:

@@ -16,10 +16,12 @@ from dispatch.decide.state import State
 from dispatch.entries import GroupSeen, Seen
 from dispatch.meters.readings import MeterReadings
 from dispatch.meters.site_devices import SiteDevices
-from dispatch.runtime.observer import FINDINGS_SHOWN_FOR, RIGS, PolledSource, SiteObserver
+from dispatch.runtime.observer import RIGS, SiteObserver
+from dispatch.runtime.polling import FINDINGS_SHOWN_FOR, PolledSource
 from dispatch.site_file.load import setup_from_document
+from markets import SourceError
 from markets.facts import Fact, Price
-from tests.fakes import NOON, price
+from tests.fakes import NOON, FixedSource, price
 from tests.sites import small
 
 HOUR = timedelta(hours=1)
@@ -112,6 +114,68 @@ async def test_rigs_asleep_at_the_first_start_that_are_not_woken_raise_an_alert_
         assert len(state.alerts) == alerts
         if alerts:
             assert "rigs of a-old, b-new sleep" in state.alerts[RIGS] and 'wakes = "all"' in state.alerts[RIGS]
+
+
+@pytest.mark.parametrize("fault", [SourceError("the line is dead"), ValueError("a plug-in's own fault")])
+async def test_what_a_failing_source_had_to_say_comes_with_its_next_answer_and_others_are_heard(fault: Exception) -> None:
+    class Breaking(FixedSource):
+        broken = True
+
+        async def fetch(self, since: datetime, until: datetime) -> Sequence[Fact]:
+            if self.broken:
+                raise fault
+            return await super().fetch(since, until)
+
+    late, other = price(31.0, NOON - timedelta(minutes=20)), price(32.0, NOON - timedelta(minutes=20), point="HB_WEST")
+    breaking = Breaking([late], "breaking")
+    watched = [PolledSource(breaking), PolledSource(FixedSource([other], "sound"))]
+    observer = SiteObserver(VirtualClock(NOON), watched, Answering(), None, refresh_each_tick=True)
+    state = nothing_known()
+    seen = await observer.observe(NOON, state)
+    assert seen.facts == (other,) and str(fault) in seen.alerts["breaking"]
+    state, breaking.broken = state.after(seen, 1), False
+    assert (await observer.observe(NOON + timedelta(minutes=5), state)).facts == (late,)
+    restarted = SiteObserver(VirtualClock(NOON), [PolledSource(breaking)], Answering(), None, refresh_each_tick=True)
+    assert (await restarted.observe(NOON + timedelta(minutes=5), state)).facts == (late,), "the journal says that it failed"
+
+
+async def test_an_observation_that_was_not_recorded_is_made_again() -> None:
+    known = price(31.0, NOON - timedelta(minutes=17))
+    observer = SiteObserver(VirtualClock(NOON), [PolledSource(FixedSource([known]))], Answering(), None, refresh_each_tick=True)
+    state = nothing_known().after(Seen(at=NOON - timedelta(minutes=5)), 1)
+    for _ in range(2):
+        assert (await observer.observe(NOON, state)).facts == (known,)
+
+
+async def test_a_price_in_the_background_arrives_until_it_is_observed() -> None:
+    class Telling(Live):
+        answers: list[Price]
+
+        async def fetch(self, since: datetime, until: datetime) -> Sequence[Fact]:
+            answer, self.answers = self.answers, []
+            return answer
+
+    telling = Telling()
+    telling.answers = [price(30.0, NOON - HOUR)]
+    state, observer = nothing_known(), observer_of(telling)
+    watching = asyncio.create_task(observer.poll())
+    await observer.observe(NOON, state)
+    await asyncio.wait_for(observer.arrived(), 1.0)
+    assert (await observer.observe(NOON, state)).facts
+    again = asyncio.create_task(observer.arrived())
+    watching.cancel()
+    await asyncio.gather(watching, return_exceptions=True)
+    assert not again.done()
+    again.cancel()
+
+
+async def test_a_live_source_says_when_it_is_asked_again() -> None:
+    class Due(Live):
+        def next_request_at(self, now: datetime) -> datetime:
+            return now + timedelta(seconds=7)
+
+    assert PolledSource(Due()).next_request_at(NOON) == NOON + timedelta(seconds=7)
+    assert PolledSource(Live(), 30.0).next_request_at(NOON) == NOON + timedelta(seconds=30)
 
 
 async def test_a_live_source_gets_the_journals_prices_before_it_is_asked_and_is_closed_at_the_end() -> None:

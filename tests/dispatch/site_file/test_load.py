@@ -445,7 +445,7 @@ def test_an_override_replaces_a_section_and_is_checked(tmp_path: Path) -> None:
     path = written(tmp_path, APPENDIX_A)
     setup = load_site_file(path, {"prices": {"source": "synthetic", "seed": 7}})
     assert setup.prices == sections.SyntheticPrices(seed=7)
-    assert setup.document["prices"] == {"source": "synthetic", "seed": 7}
+    assert setup.document["prices"] == {"source": "synthetic", "seed": 7, "dispatch_runs": True}
     assert setup.hash_id != load_site_file(path).hash_id
     with pytest.raises(ConfigError, match="there is no folder 'gone'"):
         load_site_file(path, {"prices": {"source": "archive", "path": "gone"}})

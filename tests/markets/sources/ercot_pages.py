@@ -18,7 +18,9 @@ TZ = Market.ERCOT.tz
 RT, DA, RESERVE, LOAD, FORECAST, RT_CORRECTIONS, DA_CORRECTIONS = 12301, 12331, 12329, 12340, 12312, 13045, 13044
 RT_RESERVE, PRODUCTS = 24898, ("ECRS", "NSPIN", "REGDN", "REGUP", "RRS")
 FORECAST_BY_ZONE = 14836
+RUN, LOOK_AHEAD, RESERVE_RUN, RESERVE_LOOK_AHEAD = 12300, 13073, 24891, 24889
 TYPES = {"HB": "HU", "LZ": "LZ", "EW": "LZEW"}
+FIVE = timedelta(minutes=5)
 _ids = itertools.count(900_000_001)
 
 PriceOf = Callable[[str, datetime], float]  # point, interval start (UTC) -> $/MWh
@@ -95,6 +97,31 @@ class ErcotPages:
             rows = [f"{when},{p},{round(abs(price(p, start)), 2)}" for p in PRODUCTS]
             label = f"RTMCPCNP6331{suffix}_{end:%Y%m%d_%H%M}{'xhr' if local.fold else ''}"
             self.post(RT_RESERVE, label, start + timedelta(minutes=17), "\n".join([head, *rows]) + "\n")
+
+    def post_run(self, at: datetime, points: Iterable[str], price: PriceOf = invented, steps: int = 11) -> None:
+        """What ERCOT posts of a dispatch run and of the look-ahead run made with it: energy and reserve, now and by five minutes ahead."""
+        points, posted = list(points), at + timedelta(seconds=12)
+        start = at.replace(second=0, microsecond=0)
+        ahead = [start + n * FIVE for n in range(1, steps + 1)]
+        ran, label = (
+            f"{at.astimezone(TZ):%m/%d/%Y %H:%M:%S},{flag(at)}",
+            f"{at.astimezone(TZ):%Y%m%d_%H%M%S}{'xhr' if at.astimezone(TZ).fold else ''}",
+        )
+        ends = [f"{(a + FIVE).astimezone(TZ):%m/%d/%Y %H:%M:%S}" for a in ahead]
+        now = "".join(f"{ran},{p},{price(p, start)}\n" for p in points)
+        self.post(RUN, f"LMPSROSNODENP6788_{label}", posted, "SCEDTimestamp,RepeatedHourFlag,SettlementPoint,LMP\n" + now)
+        head = "RTDTimestamp,RepeatedHourFlag,IntervalId,IntervalEnding,IntervalRepeatedHourFlag,SettlementPoint,SettlementPointType,LMP\n"
+        rows = "".join(
+            f"{ran},{n + 1},{ends[n]},{flag(a + FIVE)},{p},{kind(p)},{price(p, a)}\n" for p in points for n, a in enumerate(ahead)
+        )
+        self.post(LOOK_AHEAD, f"RTDLMPRNLZHUBNP6970_{label}", posted, head + rows)
+        rows = "".join(f"{ran},{p},{abs(price(p, start)):.2f}\n" for p in PRODUCTS)
+        self.post(RESERVE_RUN, f"MCPCSCEDNP6332_{label}", posted, "SCEDTimestamp,RepeatedHourFlag,ASType,MCPC\n" + rows)
+        head = "RTDTimestamp,RepeatedHourFlag,IntervalEnding,IntervalEndingRepeatedHourFlag," + ",".join(PRODUCTS) + "\n"
+        rows = "".join(
+            f"{ran},{ends[n]},{flag(a + FIVE)}," + ",".join(f"{abs(price(p, a)):.2f}" for p in PRODUCTS) + "\n" for n, a in enumerate(ahead)
+        )
+        self.post(RESERVE_LOOK_AHEAD, f"RTDMCPCNP6329_{label}", posted, head + rows)
 
 
 def hours(day: date) -> list[tuple[datetime, str, str, str]]:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from markets.factbook import FactBook
-from markets.facts import HashEconomics, LoadForecast, Price, PriceMarket, ReservePrice, SystemLoad, Temperature
+from markets.facts import HashEconomics, IndicativePrices, LoadForecast, Price, PriceMarket, ReservePrice, SystemLoad, Temperature
 from markets.forecasting.ladder import outlook, plan_grid
 from markets.grid import Market, OperatingDay
 from markets.hashmath import usd_per_ph_day
@@ -16,6 +16,7 @@ from tests.conformance.source_kit import conforms
 
 START = datetime(2026, 7, 10, 5, tzinfo=UTC)
 DAM = PriceMarket.DAY_AHEAD_HOURLY
+SCED = PriceMarket.REAL_TIME_SCED
 
 
 @pytest.mark.parametrize(("market", "point"), [(Market.ERCOT, "LZ_WEST_EW"), (Market.MISO, "TEXAS.HUB")])
@@ -105,3 +106,31 @@ async def test_a_book_filled_from_it_gives_a_complete_outlook_after_a_day() -> N
     for series in (seen.price("LZ_WEST"), seen.hashprice, seen.temperature_c, *seen.reserve.values(), seen.system_load_mw):
         assert series is not None and not np.isnan(series.values).any()
     assert sorted(seen.reserve) == ["ECRS", "NSPIN", "REGDN", "REGUP", "RRS"]
+
+
+async def test_dispatch_runs_are_published_as_they_begin_and_change_no_settled_price() -> None:
+    until = START + timedelta(days=1)
+    settled = await SyntheticSource(Market.ERCOT, 7, ["LZ_WEST"]).fetch(START, until)
+    source = SyntheticSource(Market.ERCOT, 7, ["LZ_WEST"], dispatch_runs=True)
+    facts = await conforms(source, START, until)
+    assert [f for f in facts if not isinstance(f, IndicativePrices) and getattr(f, "market", "") != SCED] == settled
+    runs = [f for f in facts if isinstance(f, Price) and f.market is SCED]
+    quarters = {f.over.start: f.usd_per_mwh for f in settled if isinstance(f, Price) and f.market is PriceMarket.REAL_TIME_15_MIN}
+    for at, usd in quarters.items():
+        own = [f.usd_per_mwh for f in runs if at <= f.over.start < at + timedelta(minutes=15)]
+        assert len(own) in (0, 3) and (not own or np.mean(own) == pytest.approx(usd, abs=0.011))
+    assert all(timedelta(0) < f.known_at - f.over.start < timedelta(minutes=1) for f in runs)
+
+
+async def test_look_ahead_runs_err_the_more_the_further_they_look_and_less_than_holding_the_price() -> None:
+    facts = await SyntheticSource(Market.ERCOT, 9, ["LZ_WEST"], dispatch_runs=True).fetch(START, START + timedelta(days=20))
+    usd = {f.over.start: f.usd_per_mwh for f in facts if isinstance(f, Price) and f.market is SCED}
+    step = timedelta(minutes=5)
+    missed: dict[int, list[tuple[float, float]]] = {2: [], 11: []}
+    for run in (f for f in facts if isinstance(f, IndicativePrices)):
+        for ahead in (n for n in missed if n <= len(run.usd_per_mwh)):
+            at = run.over.start + (ahead - 1) * step
+            if at in usd and run.over.start - step in usd:
+                missed[ahead].append((abs(run.usd_per_mwh[ahead - 1] - usd[at]), abs(usd[run.over.start - step] - usd[at])))
+    near, far = (np.mean(missed[n], axis=0) for n in (2, 11))
+    assert near[0] < far[0] and near[0] < near[1] and far[0] < far[1]
