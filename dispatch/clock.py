@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -121,6 +122,12 @@ class VirtualClock:
 
     def stepped(self) -> timedelta:
         return timedelta(0)
+
+
+def at_least(clock: Clock, world_s: float, wall_s: float) -> timedelta:
+    """Seconds of the world's clock, and where it runs fast at least so many of the wall's: what a network of rigs and meters can keep up
+    with."""
+    return timedelta(seconds=max(world_s, wall_s * clock.speed) if math.isfinite(clock.speed) else world_s)
 
 
 def wall_now() -> datetime:

@@ -42,10 +42,8 @@ class MeterId:
 
     @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        def validate(value: Any) -> MeterId:
-            return value if isinstance(value, MeterId) else cls.parse(value)
-
-        return core_schema.no_info_plain_validator_function(validate, serialization=core_schema.to_string_ser_schema())
+        text = core_schema.to_string_ser_schema()
+        return core_schema.no_info_plain_validator_function(lambda v: v if isinstance(v, cls) else cls.parse(v), serialization=text)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,7 +71,7 @@ class RunStarted(Entry):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunEnded(Entry):
-    """The run ended as it was asked to: from `at` on nobody runs the site until the next `RunStarted`. A process that dies says nothing."""
+    """The run ended as asked: from `at` on nobody runs the site until the next `RunStarted`. A process that dies writes none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,6 +82,7 @@ class GroupSeen:
     load_mw          at the wall, overhead not included
     changed          by condition, the rigs that came into it since the last entry, packed (`pack`). A condition is a mode name (the rig
                      draws what that mode draws), "waking" or "unreachable"
+    awaited          packed rigs that were not read yet since their last order could show; `awaited_mw` what they were read to draw
     """
 
     rigs: int
@@ -91,6 +90,8 @@ class GroupSeen:
     load_mw: float
     hashrate_ph: float
     changed: Mapping[str, str] = field(default_factory=dict)
+    awaited: str = ""
+    awaited_mw: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,7 +130,7 @@ class Seen(Entry):
     inbox_cursor   id of the last inbox row that was read; every pushed document is read exactly once
     alerts         what is wrong, in words, by source
     sources_asked  the sources that were asked; one of them without an alert answered
-    meters         measured MW by meter, of the meters whose reading is not stale
+    meters         measured MW by meter, of the meters whose reading is not stale; `meters_at` when the first of them was read
     generators     by contract, the generators that are switched and metered
     """
 
@@ -140,6 +141,7 @@ class Seen(Entry):
     alerts: Mapping[str, str] = field(default_factory=dict)
     sources_asked: tuple[str, ...] = ()
     meters: Mapping[MeterId, float] = field(default_factory=dict)
+    meters_at: datetime | None = None
     generators: Mapping[str, GeneratorSeen] = field(default_factory=dict)
 
 
@@ -207,29 +209,32 @@ class Result:
 
     rigs_by_outcome  packed rigs by outcome (`Outcome`)
     reasons          in words, by outcome
-    resent           how many commands to single rigs were sent again after a reading
-    shed_within_s    of an order to sleep: how many rigs were seen to have shed their load, by the seconds within which they did
+    resent           how many commands to single rigs were sent again after a reading; `resent_rigs` which rigs, packed
+    shed_within_s    of an order to sleep: how many rigs shed their load, by the seconds within which they did
+    rose_within_s    of an order to wake: how many rigs drew more, by the seconds within which they did
     """
 
     order: str
     rigs_by_outcome: Mapping[str, str]
     reasons: Mapping[str, str] = field(default_factory=dict)
     resent: int = 0
+    resent_rigs: str = ""
     shed_within_s: Mapping[str, int] = field(default_factory=dict)
+    rose_within_s: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Done(Entry):
-    """What became of the orders of the `Commanded` before it; `meters` as in `Seen`, read afterwards."""
+    """What became of orders, each once; `meters` and `meters_at` as in `Seen`, read afterwards."""
 
     results: tuple[Result, ...]
     meters: Mapping[MeterId, float] = field(default_factory=dict)
+    meters_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PriceBasisChanged(Entry):
-    """Decisions are made on another kind of price from here on, or no price is known and the safe state holds. `price_basis` is a
-    markets.outlook.PriceBasis; `why` says it in words."""
+    """Decisions are made on another kind of price from here on (a markets.outlook.PriceBasis), or no price is known: safe state."""
 
     price_basis: str
     why: str
@@ -237,8 +242,7 @@ class PriceBasisChanged(Entry):
 
 def pack(rigs: Sequence[int]) -> str:
     """Positions as ascending ranges: [0, 1, 2, 7] is "0-2,7". An empty set is ""."""
-    out: list[str] = []
-    run: list[int] = []
+    out, run = list[str](), list[int]()
     for rig in [*sorted(set(rigs)), None]:
         if run and rig == run[-1] + 1:
             run.append(rig)
@@ -256,7 +260,6 @@ def unpack(text: str) -> tuple[int, ...]:
 
 
 ENTRY_KINDS: dict[str, type[Entry]] = {k.__name__: k for k in (RunStarted, RunEnded, Seen, Planned, Commanded, Done, PriceBasisChanged)}
-
 
 _adapter: Callable[[type], TypeAdapter[Any]] = cache(TypeAdapter)
 
@@ -285,11 +288,8 @@ def entry_from_json(document: Mapping[str, Any]) -> Entry:
     """Raises KeyError or pydantic's ValidationError when it is not an entry."""
     rest = dict(document)
     kind = ENTRY_KINDS[rest.pop("entry")]
-    if kind is Seen:
-        facts = tuple(fact_from_json(f) for f in rest.pop("facts", ()))
-        seen: Seen = replace(_adapter(Seen).validate_python(rest), facts=facts)
-        return seen
-    entry: Entry = _adapter(kind).validate_python(rest)
+    facts = {"facts": tuple(map(fact_from_json, rest.pop("facts", ())))} if kind is Seen else {}
+    entry: Entry = replace(_adapter(kind).validate_python(rest), **facts)
     return entry
 
 

@@ -81,7 +81,9 @@ class ContractMemories:
 
     def after(self, last: SiteAsSeen, until: datetime) -> ContractMemories:
         """With the time up to `until`, in which the site did what it was last seen to do. More than an hour unseen is not counted."""
-        if self.seen_at is None or until - self.seen_at > UNSEEN_AT_MOST or until <= self.seen_at:
+        if until == self.seen_at:
+            return self
+        if self.seen_at is None or until - self.seen_at > UNSEEN_AT_MOST or until < self.seen_at:
             return ContractMemories(self.by_contract, until)
         memories, start = self, self.seen_at
         while start < until:

@@ -18,21 +18,18 @@ from optimizer.domain.isolation import PluginFailures
 from optimizer.domain.site import RigGroup
 from optimizer.planning.plan_json import planned_generation
 
-# Seconds of the world's clock an order may take; a reading within them shows its outcome. Ticks are longer.
+# Seconds of the world's clock an order may take; a reading within them shows its outcome. Waking takes as long as the group's rigs need.
 DEADLINE_S = 60.0
-# Rounds of orders in one tick; one more round records what they left undone.
-ROUNDS = 3
 
 
 def decide(state: State, at: datetime, round_: int) -> Commanded | None:
-    """The commands of one round of a tick, or None when there is nothing new to record. After round ROUNDS it gives no orders and only
-    records which promises are missed and which rigs were left alone. Pure: the same state and instant give the same bytes."""
+    """The commands of one round of a tick, or None when there is nothing new to record. Without orders it records which promises are missed
+    and which rigs were left alone. Pure: the same state and instant give the same bytes."""
     failures = PluginFailures()
     in_force, now = load_limits(state, at, failures), LoadsNow(state, at)
     want = wanted(state, at, now, in_force)
     limits = MoveLimits.of(state, at, now, in_force)
-    possible = reconcile(state, at, want, limits)
-    moves = possible if round_ <= ROUNDS else []
+    moves = reconcile(state, at, want, limits)
     commanded = Commanded(
         at=at,
         round=round_,
@@ -45,7 +42,7 @@ def decide(state: State, at: datetime, round_: int) -> Commanded | None:
         generators=_generators(state, at),
         contract_failures={**state.contract_memories.failures, **{name: repr(fault) for name, fault in failures.by.items()}},
     )
-    return commanded if moves or _is_news(commanded, state.commanded) or _reorders(commanded, state) else None
+    return commanded if moves or _is_news(commanded, state.commanded) or (round_ == 1 and _reorders(commanded, state)) else None
 
 
 def _generators(state: State, at: datetime) -> dict[str, bool]:
@@ -55,8 +52,8 @@ def _generators(state: State, at: datetime) -> dict[str, bool]:
 
 
 def _reorders(commanded: Commanded, state: State) -> bool:
-    """Whether a generator was last ordered something else, by the reading that this tick began with: told once a tick."""
-    return state.decisions == 0 and any(state.generators[name].wanted is not run for name, run in commanded.generators.items())
+    """Whether a generator was last ordered something else, by the reading that this tick began with."""
+    return any(state.generators[name].wanted is not run for name, run in commanded.generators.items())
 
 
 def target_mw(state: State, at: datetime, want: Wanted) -> Mapping[str, float]:
@@ -70,11 +67,11 @@ def target_mw(state: State, at: datetime, want: Wanted) -> Mapping[str, float]:
 def _orders(state: State, at: datetime, want: Wanted, moves: Sequence[Move], limits: MoveLimits) -> tuple[Order, ...]:
     return tuple(
         Order(
-            id=f"{at:%Y%m%dT%H%M%S.%f}Z-{state.decisions}-{k}",
+            id=f"{at:%Y%m%dT%H%M%S.%f}Z-{state.seq}-{k}",
             group=move.group.name,
             mode=move.group.modes[move.to].name,
             rigs=pack(move.rigs.tolist()),
-            deadline_s=DEADLINE_S,
+            deadline_s=state.fleet[move.group.name].wake_profile.patience_s(move.group) if move.starts else DEADLINE_S,
             why=_reason(want, move.group),
             spread_s=limits.spread_s(move, moves),
         )

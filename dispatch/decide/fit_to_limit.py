@@ -69,9 +69,10 @@ class LoadsNow:
         return own + stuck + sum(self.silent(name) for name in names) + self.offset(names)
 
     def missed_mw(self, counts: Counts, limit: LoadLimit) -> float:
-        """MW by which a limit will be missed, beyond what rigs that are tried again may still bring; 0 where it is kept."""
+        """MW by which a limit will be missed; 0 where it is kept. Rigs that failed orders count as they draw, though they may be tried
+        again."""
         load_w = self.wanted(counts, limit.groups)
-        above_w = load_w - limit.cap_mw * 1e6 - sum(self.doubtful(name).retried_w(self.watts(name)) for name in limit.groups)
+        above_w = load_w - limit.cap_mw * 1e6
         smallest_w = min((w[k] - w[0] for w in map(self.watts, limit.groups) for k in range(1, len(w))), default=0.0)
         missed_w = max(above_w, limit.floor_mw * 1e6 - load_w - smallest_w)
         return missed_w / 1e6 if missed_w > KEPT_WITHIN_W else 0.0
@@ -114,27 +115,21 @@ def _steps(site: Site, limit: LoadLimit) -> list[tuple[RigGroup, int]]:
 
 
 class Doubtful:
-    """The reachable rigs of a group that may not obey: by mode, how many have failed orders or are in quarantine (`doubtful`), how many of
-    those may obey if tried again (`retried`), and how many cannot be woken (`not_wakeable`)."""
+    """The reachable rigs of a group that may not obey: by mode, how many have failed orders, are in quarantine or do not show an order that
+    is under way (`doubtful`); and how many sleeping rigs cannot be woken (`not_wakeable`)."""
 
     def __init__(self, state: State, group: RigGroup, at: datetime) -> None:
         now, modes = state.fleet[group.name], modes_in_effect(group, state.fleet[group.name])
         reachable: Flags = now.seen != UNREACHABLE
-        doubtful = reachable & ((now.failed_orders > 0) | now.in_quarantine(at))
-        retried = reachable & (now.failed_orders > 0) & ~now.in_quarantine(at) & (now.last_order_s < at.timestamp())
+        does_not_show = now.under_way & ~now.awaited & (now.seen >= 0) & (now.seen != now.ordered)
+        doubtful = reachable & ((now.failed_orders > 0) | now.in_quarantine(at) | does_not_show)
         not_wakeable = doubtful | (reachable & not_ours_to_wake(state.site, now.asleep_by_others(sleep_index(group))))
-        each = range(len(group.modes))
-        self.doubtful = [int((doubtful & (modes == k)).sum()) for k in each]
-        self.retried = [int((retried & (modes == k)).sum()) for k in each]
+        self.doubtful = [int((doubtful & (modes == k)).sum()) for k in range(len(group.modes))]
         self.not_wakeable = int((not_wakeable & (modes == 0)).sum())
 
     def stuck_w(self, counts: list[int], watts: list[float]) -> float:
         """Watts that doubtful rigs draw beyond what the counts have in their modes."""
         return sum(max(0, self.doubtful[k] - counts[k]) * (watts[k] - watts[0]) for k in range(1, len(counts)))
-
-    def retried_w(self, watts: list[float]) -> float:
-        """Watts that doubtful rigs would shed if they obeyed when tried again."""
-        return sum(n * (w - watts[0]) for n, w in zip(self.retried, watts, strict=True))
 
 
 def _lower(counts: list[int], watts: list[float], k: int, excess_w: float, *, keep: int) -> float:

@@ -20,10 +20,10 @@ from optimizer.domain.site import RigGroup, Scope, Site
 
 # A group may be read to draw this many times its nameplate; beyond it the reading is taken to be wrong.
 MOST_ABOVE_NAMEPLATE = 1.3
+# Watts fall within so many seconds of an order to sleep: a meter that was read sooner may read what was drawn before it.
+FALL_S = 6.0
 # A meter may read this share less than the reachable rigs should draw; beyond it the meter is taken to be wrong.
 MOST_BELOW_RIGS = 0.1
-# For so long after an order to wake, the rigs' watts may still be rising: a meter that reads low then proves nothing.
-RISING_S = 120.0
 
 
 def groups_behind(site: Site, meter: MeterId) -> tuple[str, ...]:
@@ -40,20 +40,22 @@ def watts_at_meter(state: State, group: RigGroup, at: datetime) -> list[float]:
     """Watts at the meter of one rig in each mode: the nameplate, raised by what the group is read to draw above it, with overhead."""
     overhead = state.overhead(group.name, at)
     now = state.fleet[group.name]
-    # The load last read belongs to the modes last read, whatever was ordered since; silent rigs count with what they last drew.
-    nominal_w = sum(m.watts * float((now.last_drawn == k).sum()) for k, m in enumerate(group.modes))
-    bias = float(np.clip(now.load_mw * 1e6 / nominal_w, 1.0, MOST_ABOVE_NAMEPLATE)) if nominal_w > 0 else 1.0
+    # The load last read belongs to the modes last read, but for rigs on their way to another; silent rigs count with what they last drew.
+    settled = now.last_drawn[~now.unsettled]
+    nominal_w = sum(m.watts * float((settled == k).sum()) for k, m in enumerate(group.modes))
+    settled_w = (now.load_mw - now.unsettled_mw) * 1e6
+    bias = float(np.clip(settled_w / nominal_w, 1.0, MOST_ABOVE_NAMEPLATE)) if nominal_w > 0 else 1.0
     return [m.watts * bias * overhead for m in group.modes]
 
 
 def modes_in_effect(group: RigGroup, now: GroupState) -> Codes:
     """By rig: the index of the mode it counts as being in, or UNKNOWN.
 
-    That is the mode it was read in, once it was read after its last order or where that order failed, and the ordered mode until then.
+    That is the mode it was read in; the ordered one while nothing could show yet what the order did, unless the rig failed orders before.
     A waking rig counts as being in the mode it is waking to.
     """
     found = np.where(now.seen >= 0, now.seen, np.where(now.seen == WAKING, awake_target(group, now.ordered), now.ordered))
-    codes: Codes = np.where((now.seen_s > now.last_order_s) | (now.failed_orders > 0), found, now.ordered)
+    codes: Codes = np.where(now.awaited & (now.failed_orders == 0), now.ordered, found)
     return codes
 
 
@@ -70,14 +72,18 @@ def silent_w(state: State, at: datetime, names: Iterable[str]) -> float:
 
 def offset_w(state: State, at: datetime, names: Sequence[str]) -> float:
     """Watts at the meter that a part of the site is measured to draw beyond what its rigs should draw in their modes."""
-    found = sum(measured - expected for measured, expected in _parts(state, at, names))
-    rising = any(((now.last_order_s > at.timestamp() - RISING_S) & (now.ordered > 0)).any() for now in (state.fleet[n] for n in names))
-    least = 0.0 if rising else -MOST_BELOW_RIGS * sum(_as_last_read(state, at, n) for n in names) - silent_w(state, at, names)
+    found = sum(_beyond(measured, *expected) for measured, expected in _parts(state, at, names))
+    least = -MOST_BELOW_RIGS * sum(_as_last_read(state, at, n) for n in names) - silent_w(state, at, names)
     return max(found, least)
 
 
-def _parts(state: State, at: datetime, names: Sequence[str]) -> Iterator[tuple[float, float]]:
-    """(measured, expected) watts at the meter of the parts of the site that are measured one by one."""
+def _beyond(measured: float, least: float, most: float) -> float:
+    """How far a measurement is outside of what was to be expected: between two figures while orders are under way or rigs wake."""
+    return measured - min(max(measured, least), most)
+
+
+def _parts(state: State, at: datetime, names: Sequence[str]) -> Iterator[tuple[float, tuple[float, float]]]:
+    """(measured, expected) watts at the meter of the parts of the site that are measured one by one; expected as the least and the most."""
     # A contract that raises here raises among the load limits too, which name it.
     left, generating = set(names), generators_by_meter(state.setup.book, state.site, PluginFailures())
     for kind in MeterKind:
@@ -88,20 +94,27 @@ def _parts(state: State, at: datetime, names: Sequence[str]) -> Iterator[tuple[f
             if meter.kind is kind and behind and left.issuperset(behind):
                 left -= set(behind)
                 overhead = state.overhead(behind[0], at) if kind is MeterKind.GROUP else 1.0
-                yield mw * 1e6 * overhead, sum(_when_metered(state, at, n) for n in behind)
+                yield mw * 1e6 * overhead, expected_w(state, at, behind, state.meters_at)
     for name in names:
         if name in left:
-            yield state.fleet[name].load_mw * 1e6 * state.overhead(name, at), _as_last_read(state, at, name)
+            yield state.fleet[name].load_mw * 1e6 * state.overhead(name, at), expected_w(state, at, (name,))
+
+
+def expected_w(state: State, at: datetime, names: Iterable[str], meters_at: datetime | None = None) -> tuple[float, float]:
+    """The least and the most watts at the meter that groups should draw as they were last read: a rig with an order that cannot show yet,
+    or not in a meter that was read at `meters_at`, draws what it drew or what was ordered, and the watts of a waking rig may still rise."""
+    shows_until_s = np.inf if meters_at is None else meters_at.timestamp() - FALL_S
+    least = most = 0.0
+    for name in names:
+        group, now = state.site.group(name), state.fleet[name]
+        changing = now.awaited | (now.last_order_s > shows_until_s)
+        before, ordered = (np.where(changing, codes, now.last_drawn) for codes in (now.drawn_before, now.ordered))
+        watts = np.array([*watts_at_meter(state, group, at), 0.0])  # the last one for rigs in no known mode
+        each = watts[np.stack([before, now.last_drawn, ordered])]
+        lowest = np.where(now.seen == WAKING, watts[0], each.min(axis=0))
+        least, most = least + float(lowest.sum()), most + float(each.max(axis=0).sum())
+    return least, most
 
 
 def _as_last_read(state: State, at: datetime, name: str) -> float:
     return load_w(state, at, state.fleet[name].last_drawn, state.site.group(name))
-
-
-def _when_metered(state: State, at: datetime, name: str) -> float:
-    """Watts a group should have drawn when the meters were last read: as it was last read itself, or after the orders that followed."""
-    if not state.meters_after_orders:
-        return _as_last_read(state, at, name)
-    group, now = state.site.group(name), state.fleet[name]
-    codes = np.where(now.seen == UNREACHABLE, now.last_drawn, modes_in_effect(group, now))
-    return load_w(state, at, codes, group)

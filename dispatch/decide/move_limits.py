@@ -140,9 +140,9 @@ def _recent_starts(state: State, group: RigGroup, at: datetime) -> int:
 
 
 def _under_way_w(state: State, group: RigGroup, watts: list[float]) -> tuple[float, float]:
-    """Watts up and down that were ordered since the rigs were last read."""
+    """Watts up and down of orders that no reading shows yet."""
     now = state.fleet[group.name]
-    moved = (now.last_order_s >= now.seen_s) & (now.last_drawn != UNKNOWN) & (now.ordered != UNKNOWN) & (now.failed_orders == 0)
+    moved = now.awaited & (now.last_drawn != UNKNOWN) & (now.ordered != UNKNOWN) & (now.failed_orders == 0)
     by_mode = np.array(watts)
     steps = by_mode[now.ordered[moved]] - by_mode[now.last_drawn[moved]]
     return float(steps[steps > 0].sum()), float(-steps[steps < 0].sum())

@@ -15,9 +15,13 @@ from dispatch.decide.fit_to_limit import not_ours_to_wake
 from dispatch.decide.group_state import UNKNOWN, UNREACHABLE, Codes, Flags, sleep_index
 from dispatch.decide.measured_load import modes_in_effect
 from dispatch.decide.move_limits import Move, MoveLimits
+from dispatch.decide.order_budget import NEEDED_TO_LOWER, NEEDED_TO_RAISE, wait_after_failures_s
 from dispatch.decide.reflex import Wanted
 from dispatch.decide.state import State
 from optimizer.domain.site import RigGroup
+
+# Rigs that were ordered so already wait for their outcome: they are not left alone.
+UNDER_WAY = "order under way"
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,13 +93,15 @@ def _pick(state: State, at: datetime, each: _Group, source: int, to: int, n: int
     missing = n - len(chosen)
     for reason, which in left_alone:
         count = min(missing, int(which.sum()))
-        limits.skip(each.group.name, reason, count)
+        if reason != UNDER_WAY:
+            limits.skip(each.group.name, reason, count)
         missing -= count
     return chosen
 
 
 def _left_alone(state: State, at: datetime, each: _Group, rigs: NDArray[np.int64], departed: Flags, to: int) -> list[tuple[str, Flags]]:
-    """Which of these rigs may not be moved now, by reason. A deployed instruction is firm: minimum-on times and quarantine yield to it."""
+    """Which of these rigs may not be moved now, by reason. A deployed instruction is firm: minimum-on times yield to it, and so does the
+    quarantine of rigs that obey and then leave their mode. The budget of commands and the wait after failed orders yield to nothing."""
     group, now, at_s = each.group, state.fleet[each.group.name], at.timestamp()
     sleep, failed = sleep_index(group), now.failed_orders[rigs] > 0
     awake = now.ordered[rigs] != sleep
@@ -103,10 +109,14 @@ def _left_alone(state: State, at: datetime, each: _Group, rigs: NDArray[np.int64
     # The time since the last order is a minimum time only where that order moved the rig the other way.
     old_enough = (at_s - now.ordered_since_s[rigs] >= least_s) | failed | departed
     not_ours = not_ours_to_wake(state.site, now.asleep_by_others(sleep))[rigs] & (to != sleep)
-    none, just_ordered = np.zeros(len(rigs), np.bool_), now.last_order_s[rigs] >= at_s
+    none = np.zeros(len(rigs), np.bool_)
+    waits = at_s < now.last_order_s[rigs] + wait_after_failures_s(now.failed_orders[rigs])
+    needed = np.where(now.last_drawn[rigs] > to, NEEDED_TO_LOWER, NEEDED_TO_RAISE)
     return [
+        (UNDER_WAY, now.under_way[rigs] & (now.ordered[rigs] == to)),
         ("asleep, not by us", none if each.wake_allowed else not_ours),
-        ("did not obey", failed & just_ordered),
-        ("quarantine", now.in_quarantine(at)[rigs] & (just_ordered if each.firm else ~none)),
+        ("did not obey", failed & waits),
+        ("quarantine", now.in_quarantine(at)[rigs] & (failed | (not each.firm))),
+        ("order budget", now.commands_saved(at)[rigs] < needed),
         ("minimum time", ~old_enough),
     ]

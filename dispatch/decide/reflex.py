@@ -32,7 +32,7 @@ class Wanted:
 
     counts        rigs of each group in each of its modes
     reasons       sentences, the most pressing first
-    firm          groups that a firm instruction or a hold cuts: minimum-on times, ramps and quarantine yield to it
+    firm          groups that a firm instruction or a hold cuts: minimum-on times and ramps yield to it
     wake_allowed  groups that a hold wants awake, whoever put them to sleep
     short         by promise, the MW it will be missed by
     """
@@ -60,6 +60,12 @@ def instruction_in_force(state: State, at: datetime) -> bool:
 def waits_for_plan(state: State, at: datetime) -> bool:
     """Whether the rigs stay as they are because a new plan is on its way."""
     return bool(state.news) and at - state.news[0].at < timedelta(seconds=WAIT_FOR_PLAN_TICKS * state.site.tick_s)
+
+
+def next_call_edge(state: State, after: datetime) -> datetime | None:
+    """When a call next begins or ends; None when none will."""
+    calls = [call for obligation in state.setup.book for call in calls_in_force(state.calls, obligation.name)]
+    return min((edge for call in calls for edge in (call.start_at, call.end_at) if edge and edge > after), default=None)
 
 
 def _by_plan(state: State, at: datetime) -> Wanted:

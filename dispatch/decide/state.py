@@ -37,7 +37,8 @@ if TYPE_CHECKING:
     from dispatch.site_file.setup import Setup
 
 KEEP_CALLS = timedelta(days=2)
-CONTRACT_ALERT = "contract "
+# What alerts about contracts that raise, and about promises that are missed, are listed under, before the name.
+CONTRACT_ALERT, SHORTFALL_ALERT = "contract ", "shortfall of "
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,14 +60,13 @@ class State:
     calls              every version of the calls that are in force or ended in the last days, as it came
     notice_mw          by call id, the load of the called obligation's scope at the meter at its notice, MW; nothing before the notice
     plan               the plan in force; `plan_seq` its row, `plan_as_of` the row it was made from
-    commanded          the newest decision; `decisions` how many there were since the rigs were last seen
+    commanded          the newest decision
     open               orders without an outcome
     news               what happened since the plan's inputs were folded; a plan is due while there is any
     price_basis        which price the current interval is planned on
     alerts             by source, a sentence
     contract_memories  what contracts remember of the time before
-    meters             measured MW by meter, as last read; `meters_after_orders` whether that was after the orders that followed the last
-                       reading of the rigs
+    meters             measured MW by meter, as last read, the first of them at `meters_at`
     generators         by contract, the generators that are switched and metered, as last read
     renamed            by the name that a contract had in an earlier site file, the name it has now
     """
@@ -88,7 +88,6 @@ class State:
     plan_as_of: int = 0
     plan_failed: str = ""
     commanded: Commanded | None = None
-    decisions: int = 0
     open: tuple[Order, ...] = ()
     done: Done | None = None
     news: tuple[News, ...] = ()
@@ -99,7 +98,7 @@ class State:
     seen_at: datetime | None = None
     contract_memories: ContractMemories = ContractMemories()
     meters: Mapping[MeterId, float] = field(default_factory=dict)
-    meters_after_orders: bool = False
+    meters_at: datetime | None = None
     generators: Mapping[str, GeneratorSeen] = field(default_factory=dict)
     renamed: Mapping[str, str] = field(default_factory=dict)
 
@@ -188,12 +187,13 @@ class State:
 
     def _after_start(self, run: RunStarted) -> State:
         state = replace(self, run=run, news=(*self.news, News(self.seq, run.at, "the daemon started")))
+        state = replace(state, fleet={name: now.after_restart() for name, now in self.fleet.items()}, open=())
         if run.config_hash == self.setup.hash_id:
             return replace(state, contract_memories=_memories_at_start(run, self.setup, self.contract_memories))
         # Another site file: what is known of a group stays only where it still has the same number of rigs and the same modes.
         setup, old = self.setup_from(run.config), {g.name: g for g in self.site.groups}
         fleet = {
-            g.name: self.fleet[g.name]
+            g.name: state.fleet[g.name]
             if g.name in old and (old[g.name].rigs, old[g.name].modes) == (g.rigs, g.modes)
             else GroupState.unseen(g.rigs)
             for g in setup.site.groups
@@ -208,7 +208,6 @@ class State:
             awards=tuple(replace(a, obligation=renamed.get(a.obligation, a.obligation)) for a in self.awards),
             plan=None,
             commanded=None,
-            open=(),
             contract_memories=_memories_at_start(run, setup, ContractMemories(self.contract_memories.by_contract)),
         )
 
@@ -235,9 +234,8 @@ class State:
             inbox_cursor=max(self.inbox_cursor, seen.inbox_cursor),
             seen_at=seen.at,
             contract_memories=before._memories_at(seen.at),
-            decisions=0,
             meters=seen.meters,
-            meters_after_orders=False,
+            meters_at=seen.meters_at or seen.at,
             generators=seen.generators,
         )
         # In the safe state no plan is made: the first one after it takes in all that happened, and the rigs wait for it.
@@ -263,10 +261,12 @@ class State:
         for order in commanded.orders:
             group = self.site.group(order.group)
             fleet[order.group] = fleet[order.group].after_order(order, mode_index(group, order.mode), commanded.at)
-        alerts = {source: text for source, text in self.alerts.items() if not source.startswith(CONTRACT_ALERT)}
+        alerts = {source: text for source, text in self.alerts.items() if not source.startswith((CONTRACT_ALERT, SHORTFALL_ALERT))}
+        for promise, mw in commanded.shortfall_mw.items():
+            alerts[SHORTFALL_ALERT + promise] = f"{promise} is missed by {mw:.3f} MW with every rig that obeys"
         for name, error in commanded.contract_failures.items():
             alerts[CONTRACT_ALERT + name] = f"contract {name!r} failed and its limits are left out: {error}"
-        state = replace(self, fleet=fleet, alerts=alerts, commanded=commanded, decisions=self.decisions + 1)
+        state = replace(self, fleet=fleet, alerts=alerts, commanded=commanded)
         return replace(state, open=(*self.open, *commanded.orders))
 
     def _after_done(self, done: Done) -> State:
@@ -276,7 +276,7 @@ class State:
             if (order := orders.pop(result.order, None)) is not None:
                 fleet[order.group] = fleet[order.group].after_result(order, result, done.at)
         state = replace(self, fleet=fleet, done=done, open=tuple(orders.values()))
-        return replace(state, meters=done.meters, meters_after_orders=True) if done.meters else state
+        return replace(state, meters=done.meters, meters_at=done.meters_at or done.at) if done.meters else state
 
 
 def _memories_at_start(run: RunStarted, setup: Setup, folded: ContractMemories) -> ContractMemories:

@@ -52,6 +52,7 @@ def event_document(
         "decisions": [_decision(n, e, groups) for n, e in rows if e["entry"] == "Commanded"],
         "read_backs": [{"seq": n, "at": e["at"], "results": e["results"]} for n, e in rows if e["entry"] == "Done"],
         "load": load,
+        "shortfalls": _shortfalls(rows, obligation),
         "summary": {**_summary(call, first, rows, load), **_outage(min(versions, key=lambda c: c.known_at), loads)},
     }
 
@@ -90,7 +91,19 @@ def _decision(seq: int, commanded: Mapping[str, Any], groups: Sequence[str]) -> 
         "target_mw": commanded["target_mw"],
         "orders": [o for o in commanded["orders"] if o["group"] in groups],
         "reasons": commanded["reasons"],
+        "shortfall_mw": commanded.get("shortfall_mw", {}),
     }
+
+
+def _shortfalls(rows: Sequence[Row], obligation: str) -> list[dict[str, Any]]:
+    """By how many MW the called obligation was expected to be missed: each decision that changed the figure, 0 where it is kept."""
+    out: list[dict[str, Any]] = []
+    for n, e in rows:
+        if e["entry"] == "Commanded":
+            mw = e.get("shortfall_mw", {}).get(obligation, 0.0)
+            if mw != (out[-1]["mw"] if out else 0.0):
+                out.append({"seq": n, "at": e["at"], "mw": mw})
+    return out
 
 
 def _summary(call: Call | None, first: datetime, rows: Sequence[Row], load: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from datetime import datetime
 
 import structlog
 
-from dispatch.clock import Clock
+from dispatch.clock import Clock, at_least
 from dispatch.entries import MeterId
 from dispatch.meters import PowerMeter
 
@@ -43,6 +43,10 @@ class MeterReadings:
         """MW by meter, of the meters whose reading is not stale at an instant."""
         return {name: round(mw, 9) for name, (when, mw) in sorted(self._last.items()) if not self._stale(when, at)}
 
+    def read_at(self, at: datetime) -> datetime | None:
+        """When the first of the readings of `fresh` was taken; None where there is none."""
+        return min((when for when, _ in self._last.values() if not self._stale(when, at)), default=None)
+
     def alerts(self, at: datetime) -> dict[str, str]:
         """By meter, a sentence on why its reading is not used."""
         out: dict[str, str] = {}
@@ -63,6 +67,4 @@ class MeterReadings:
         await asyncio.gather(*(m.close() for m in self._meters.values()))
 
     def _stale(self, when: datetime, at: datetime) -> bool:
-        speed = self._clock.speed
-        limit_s = STALE_S if speed == float("inf") else max(STALE_S, STALE_WALL_S * speed)
-        return (at - when).total_seconds() > limit_s
+        return at - when > at_least(self._clock, STALE_S, STALE_WALL_S)

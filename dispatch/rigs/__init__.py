@@ -19,13 +19,14 @@ from dispatch.rigs.wire.identity import RigIdentity
 
 
 class Ability(StrEnum):
-    """What a driver can do to its rigs."""
+    """What a driver can do to its rigs. `stored_orders`: an order is written into the rig's configuration, so none is repeated soon."""
 
     READ = "read"
     SLEEP = "sleep"
     WAKE = "wake"
     POWER_LIMIT = "power_limit"
     MODES = "modes"
+    STORED_ORDERS = "stored_orders"
 
 
 class Outcome(StrEnum):

@@ -7,34 +7,27 @@ sustains: an order has at least 2.5 s of wall time, a read-back 0.15 s, a round 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Mapping
+from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dispatch.clock import Clock
-from dispatch.entries import Commanded, Done, GroupSeen, MeterId, MeterKind, Order, Result
+from dispatch.clock import Clock, at_least
+from dispatch.entries import Commanded, Done, GroupSeen, MeterId, MeterKind, Order, Result, pack, unpack
 from dispatch.meters.readings import MeterReadings
 from dispatch.meters.site_devices import SiteDevices
 from dispatch.rigs import Driver, Outcome, Readings
 from dispatch.rigs.group_readings import GroupReadings, Ints
-from dispatch.rigs.order_dispatch import ANSWER_WALL_S, WAVE_S, OrderDispatch
-from dispatch.rigs.order_progress import OrderProgress
+from dispatch.rigs.open_orders import ORDER_WALL_S, OpenOrders
+from dispatch.rigs.order_dispatch import ANSWER_WALL_S, OrderDispatch
 from optimizer.domain.site import SLEEP, Site
 
-ORDER_WALL_S = 2.5
-READ_BACK_WALL_S = 0.15
 POLL_WALL_S = 1.0
-# A read-back waits for less: a rig that misses it is read again in the background, so that it holds up no other.
-QUICK_ANSWER_WALL_S = 1.0
-READ_BACK_S = 3.0
-READ_BACK_SLOWDOWN = 1.5
-READ_BACK_MOST_S = 8.0
-# Watts have risen this long after a wake. Where waiting for it costs less than FOLLOW_RISE_WALL_S, the rise is followed into the telemetry.
-WATTS_RISEN_S = 65.0
-FOLLOW_RISE_WALL_S = 0.5
+# Seconds between two readings of every rig while an instruction is in force.
+CLOSE_POLL_S = 5.0
 # Where a hall's feeder reads more than this share of what its rigs can draw, its pumps and fans are not stopped, whatever the rigs say.
 FEEDER_SHARE = 0.15
 
@@ -67,7 +60,13 @@ class RigController:
         self._site, self._drivers, self._clock, self._telemetry = site, drivers, clock, telemetry
         self._meters, self._devices = meters or MeterReadings({}, clock), devices or SiteDevices()
         self._groups = {g.name: GroupReadings(g) for g in site.groups}
-        self._interrupted = asyncio.Event()
+        self._orders = OpenOrders(clock, lambda group, readings: self._record(group, readings, "command"))
+        self._not_sent: list[Result] = []
+        # Orders that wait for the pumps and fans of their halls, with the task that starts these.
+        self._uncooled: list[tuple[asyncio.Task[dict[str, str]], list[Order]]] = []
+        self._closely = asyncio.Event()
+        self._snapshot_mw: Mapping[MeterId, float] = {}
+        self._largest_rig_mw = max(g.full.watts for g in site.groups) / 1e6
 
     @property
     def readings(self) -> Mapping[str, GroupReadings]:
@@ -85,39 +84,67 @@ class RigController:
             f" ({ORDER_WALL_S * speed:.0f} s here), rigs are polled at most every {POLL_WALL_S:g} s ({POLL_WALL_S * speed:.0f} s here)",
         )
 
-    async def execute(self, commanded: Commanded) -> Done:
-        """Carry out the orders and read back until every rig has an outcome or its order's deadline is over. Never raises for a rig."""
-        self._interrupted.clear()
-        groups = self._groups
-        dispatches = [
-            OrderDispatch(OrderProgress(order, groups[order.group]), self._drivers[order.group], groups[order.group])
-            for order in commanded.orders
-        ]
+    @property
+    def busy(self) -> bool:
+        """Whether orders are under way."""
+        return bool(self._orders or self._not_sent or self._uncooled)
+
+    async def begin(self, commanded: Commanded) -> None:
+        """Send the orders of a decision, and switch generators; orders to wake rigs follow once the pumps and fans of their hall run. Never
+        raises for a rig."""
+        for order in commanded.orders:
+            self._uncooled = [(start, _without(waiting, order)) for start, waiting in self._uncooled]
+        waiting = [o for o in commanded.orders if o.mode != SLEEP and self._hall(o) in commanded.fans]
+        for order in commanded.orders:
+            if order not in waiting:
+                self._send(order)
+        for order in waiting:
+            self._groups[order.group].ordered(np.array(unpack(order.rigs), np.int64), order.mode, order.deadline_s)
+        if waiting:
+            self._uncooled.append((asyncio.create_task(self._devices.start_cooling(commanded.fans)), waiting))
         await self._devices.order_generators(commanded.generators)
-        uncooled = await self._devices.start_cooling(commanded.fans)
-        sent = [each for each in dispatches if not self._needs_cooling(each, uncooled)]
-        try:
-            await self._carry_out(sent)
-            await self._follow_rise(sent)
-        finally:
-            await asyncio.gather(*(each.stop() for each in dispatches))
+
+    async def work(self, until: datetime) -> Done | None:
+        """Carry on with the orders under way until `until`, until none is, or until interrupted. Returns the outcomes of those that ended;
+        None when none did."""
+        if self._uncooled and not self._orders:
+            await self._orders.wait_for(self._uncooled[0][0], until)
+        for start, waiting in [each for each in self._uncooled if each[0].done()]:
+            self._uncooled.remove((start, waiting))
+            for order in waiting:
+                if why := start.result().get(self._hall(order)):
+                    self._not_sent.append(_not_sent(order, why))
+                else:
+                    self._send(order)
+        results = (*self._not_sent, *await self._orders.work(until))
+        self._not_sent = []
+        if not results:
+            return None
         await self._meters.refresh()
         now = self._clock.now()
-        results = tuple(
-            each.result() if each in sent else _not_sent(each.progress.order, uncooled[self._hall(each)]) for each in dispatches
-        )
-        return Done(at=now, results=results, meters=self._meters.fresh(now))
+        return Done(at=now, results=results, meters=self._meters.fresh(now), meters_at=self._meters.read_at(now))
 
-    def _needs_cooling(self, each: OrderDispatch, uncooled: Mapping[str, str]) -> bool:
-        """Whether an order wakes rigs in a hall whose pumps or fans do not run."""
-        return each.progress.order.mode != SLEEP and self._hall(each) in uncooled
+    async def execute(self, commanded: Commanded) -> Done:
+        """Carry out orders to their end; returns every outcome, in the order of the orders."""
+        await self.begin(commanded)
+        done: list[Done] = []
+        while self.busy:
+            found = await self.work(self._clock.now() + timedelta(seconds=CLOSE_POLL_S))
+            done += [found] if found else []
+        by_order = {result.order: result for each in done for result in each.results}
+        results = tuple(by_order[order.id] for order in commanded.orders)
+        return replace(done[-1], at=self._clock.now(), results=results) if done else Done(at=self._clock.now(), results=())
 
-    def _hall(self, each: OrderDispatch) -> str:
-        return self._site.group(each.progress.order.group).hall
+    def _send(self, order: Order) -> None:
+        readings = self._groups[order.group]
+        self._orders.begin(OrderDispatch(order, self._drivers[order.group], readings), self._clock.now())
+
+    def _hall(self, order: Order) -> str:
+        return self._site.group(order.group).hall
 
     def interrupt(self) -> None:
-        """Something urgent waits: `execute` returns at its next step."""
-        self._interrupted.set()
+        """Something urgent waits: `work` returns at its next step."""
+        self._orders.interrupt()
 
     async def refresh(self) -> None:
         """Read every meter, and every rig of every group; then see to pumps, fans and generators."""
@@ -130,6 +157,7 @@ class RigController:
 
     def snapshot(self, at: datetime) -> dict[str, GroupSeen]:
         """The groups as last read; `changed` has the rigs whose condition changed since the snapshot before, all of them at first."""
+        self._snapshot_mw = self._meters.fresh(at)
         return {name: readings.snapshot(at.timestamp()) for name, readings in self._groups.items()}
 
     @property
@@ -155,97 +183,54 @@ class RigController:
                 found[hall] = None
         return found
 
+    def has_news(self, at: datetime) -> bool:
+        """Whether a rig departed from its order, or a meter rose by more than the largest rig, since the snapshot before."""
+        rose = any(mw > self._snapshot_mw.get(name, mw) + self._largest_rig_mw for name, mw in self._meters.fresh(at).items())
+        return rose or any(readings.has_news(at.timestamp()) for readings in self._groups.values())
+
+    def watch(self, closely: bool) -> None:
+        """Whether `poll` reads every CLOSE_POLL_S seconds from now on."""
+        if closely:
+            self._closely.set()
+        else:
+            self._closely.clear()
+
     async def poll(self, period_s: float) -> None:
-        """Refresh for ever, every `period_s` seconds of the world's clock. Raises what the telemetry raises."""
+        """Refresh for ever, every `period_s` seconds of the world's clock, more often while `watch` asks for it. Raises what the telemetry
+        raises."""
         while True:
             began = self._clock.now()
             await self.refresh()
-            await self._clock.sleep_until(began + self._at_least(period_s, POLL_WALL_S))
+            close, usual = (began + at_least(self._clock, s, POLL_WALL_S) for s in (CLOSE_POLL_S, period_s))
+            await self._clock.sleep_until(close)
+            if not self._closely.is_set():
+                waits = [asyncio.ensure_future(self._closely.wait()), asyncio.ensure_future(self._clock.sleep_until(usual))]
+                await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+                for each in waits:
+                    each.cancel()
 
     async def close(self) -> None:
         """Close every meter, device and driver."""
+        for start, _ in self._uncooled:
+            start.cancel()
+        await self._orders.stop()
         await asyncio.gather(self._meters.close(), self._devices.close(), *(d.close() for d in set(self._drivers.values())))
 
-    async def _carry_out(self, dispatches: list[OrderDispatch]) -> None:
-        sent_at = self._clock.now()
-        for each in dispatches:
-            each.start(sent_at, self._at_least(WAVE_S, READ_BACK_WALL_S).total_seconds())
-        pause_s, read_at = READ_BACK_S, sent_at
-        open_ = list(dispatches)
-        while open_:
-            read_at = max(self._clock.now(), read_at + self._at_least(pause_s, READ_BACK_WALL_S))
-            read_at = min(
-                [read_at, max(self._deadline(each) for each in open_), *(each.next_wave_at for each in open_ if each.next_wave_at)]
-            )
-            await self._wait(open_, read_at)
-            for each in open_ if not self._interrupted.is_set() else ():
-                each.send_due(self._clock.now())
-            await self._unless_interrupted(asyncio.gather(*(each.quick_answers() for each in open_)))
-            self._collect(open_)
-            await asyncio.gather(*(self._read_back(each) for each in open_))
-            now = self._clock.now()
-            for each in open_:
-                again = each.progress.judge(now >= self._deadline(each) and not each.next_wave_at)
-                if self._interrupted.is_set():
-                    each.cancel_rest()
-                    each.progress.interrupted()
-                else:
-                    each.send(again, now)
-            open_ = [each for each in open_ if each.progress.pending.any()]
-            pause_s = min(pause_s * READ_BACK_SLOWDOWN, READ_BACK_MOST_S)
-
-    def _deadline(self, each: OrderDispatch) -> datetime:
-        """When an order's time is over; it runs from when the order went out to all."""
-        return each.sent_to_all_at + self._at_least(each.progress.order.deadline_s, ORDER_WALL_S)
-
-    async def _wait(self, dispatches: list[OrderDispatch], until: datetime) -> None:
-        """Wait for the next read-back or wave, or an interruption; then take in the answers of rigs."""
-        await asyncio.sleep(0)
-        await self._unless_interrupted(self._clock.sleep_until(until))
-        self._collect(dispatches)
-
-    async def _unless_interrupted(self, rest: Awaitable[object]) -> None:
-        waits = [asyncio.ensure_future(rest), asyncio.ensure_future(self._interrupted.wait())]
-        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-        for waiting in waits:
-            waiting.cancel()
-
-    def _collect(self, dispatches: list[OrderDispatch]) -> None:
-        now = self._clock.now()
-        for each in dispatches:
-            each.collect_answers(now)
-
-    async def _read_back(self, each: OrderDispatch) -> None:
-        quick, slow = (each.already_sent(lot) for lot in each.progress.pending_lots())
-        for readings in each.slow_readings(slow):
-            self._record_for(each, readings)
-        if len(quick):
-            self._record_for(each, await each.driver.read(quick.tolist(), QUICK_ANSWER_WALL_S))
-
-    async def _follow_rise(self, dispatches: list[OrderDispatch]) -> None:
-        """Read the watts of waking rigs once they have risen, where waiting for that costs little."""
-        waking = [each for each in dispatches if each.progress.order.mode != SLEEP]
-        speed = self._clock.speed
-        if not waking or WATTS_RISEN_S / speed > FOLLOW_RISE_WALL_S or self._interrupted.is_set():
-            return
-        await self._clock.sleep_until(max(each.last_sent_at for each in waking) + timedelta(seconds=WATTS_RISEN_S))
-        for each in waking:
-            self._record(each.progress.order.group, await each.driver.read(each.progress.rigs.tolist(), ANSWER_WALL_S), "command")
-
-    def _record_for(self, each: OrderDispatch, readings: Readings) -> None:
-        each.read(readings)
-        self._record(each.progress.order.group, readings, "command")
-
-    def _record(self, group: str, readings: Readings, why: str) -> None:
+    def _record(self, group: str, readings: Readings, why: str) -> Readings:
+        readings = self._groups[group].with_known_watts(readings)
         self._groups[group].add(readings)
         self._telemetry.record(readings.at, group, readings.rigs, readings.watts, readings.ths, why)
-
-    def _at_least(self, world_s: float, least_wall_s: float) -> timedelta:
-        speed = self._clock.speed
-        return timedelta(seconds=max(world_s, least_wall_s * speed) if np.isfinite(speed) else world_s)
+        return readings
 
 
 def _not_sent(order: Order, why: str) -> Result:
     """The result of an order that was not sent because a pump or a fan of the hall does not run."""
     outcome = Outcome.PARTLY.value
     return Result(order=order.id, rigs_by_outcome={outcome: order.rigs}, reasons={outcome: f"not sent: {why}"})
+
+
+def _without(orders: list[Order], later: Order) -> list[Order]:
+    """Orders that still wait, without the rigs that a later one takes over."""
+    taken = set(unpack(later.rigs))
+    kept = [(o, [r for r in unpack(o.rigs) if o.group != later.group or r not in taken]) for o in orders]
+    return [replace(o, rigs=pack(rigs)) for o, rigs in kept if rigs]

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
-from datetime import datetime, timedelta
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import numpy as np
 
-from dispatch.entries import Result
-from dispatch.rigs import Driver, Readings, Sent
+from dispatch.entries import Order, Result
+from dispatch.rigs import Ability, Driver, Readings, Sent
 from dispatch.rigs.group_readings import GroupReadings, Ints
-from dispatch.rigs.order_progress import OrderProgress
+from dispatch.rigs.order_progress import RESENDS, OrderProgress
 from dispatch.rigs.shed_curve import bucket
 from optimizer.domain.site import SLEEP
 
@@ -23,33 +24,48 @@ SLOW_LOTS = 32
 SENDS_WALL_S = 10.0
 # Seconds of the world's clock between the waves of an order that is spread over time.
 WAVE_S = 5.0
+# Seconds of the world's clock from one read-back to the next: this long at first, slower each time.
+READ_BACK_S = 3.0
+READ_BACK_SLOWDOWN = 1.5
+READ_BACK_MOST_S = 8.0
+FIRST = datetime.min.replace(tzinfo=UTC)
 
 
 class OrderDispatch:
     """Sends one order through a driver and reads its rigs back. Rigs that hang hold up only their own order.
 
     last_sent_at    when any rig was last sent the order
-    sent_to_all_at  when the last wave went out and was quick_answers
+    sent_to_all_at  when the last wave went out and its quick rigs had answered
+    next_read_at    when its rigs are next read back, and the seconds from there to the time after that
     """
 
-    def __init__(self, progress: OrderProgress, driver: Driver, readings: GroupReadings) -> None:
-        self.progress, self.driver = progress, driver
-        self.last_sent_at = self.sent_to_all_at = datetime.min
+    def __init__(self, order: Order, driver: Driver, readings: GroupReadings) -> None:
+        resends = 0 if Ability.STORED_ORDERS in driver.abilities else RESENDS
+        self.progress, self.driver = OrderProgress(order, readings, resends), driver
+        self.last_sent_at = self.sent_to_all_at = self.next_read_at = FIRST
+        self.pause_s = READ_BACK_S
         self._readings = readings
         self._sends: list[asyncio.Task[Sent]] = []
         self._quick_sends: set[asyncio.Task[Sent]] = set()
         self._slow_reads: dict[asyncio.Task[Readings], list[int]] = {}
         self._waves: list[tuple[datetime, Ints]] = []
-        self._first_sent_s = np.full(len(progress.rigs), np.nan)
-        self._shed_after_s = np.full(len(progress.rigs), np.nan)
+        rigs = self.progress.rigs
+        self._first_sent_s = np.full(len(rigs), np.nan)
+        self._there_after_s = np.full(len(rigs), np.nan)
+        self._slept = readings.asleep(rigs)
 
     def start(self, at: datetime, wave_s: float) -> None:
-        """Send the order to the first rigs and schedule the others: evenly over its `spread_s`, in waves at least `wave_s` apart."""
+        """Schedule the order to its rigs from `at` on: evenly over its `spread_s`, in waves at least `wave_s` apart."""
         spread_s, rigs = self.progress.order.spread_s, self.progress.rigs
         waves = max(1, min(len(rigs), int(spread_s // wave_s)))
         step_s = spread_s / waves
         self._waves = [(at + timedelta(seconds=k * step_s), lot) for k, lot in enumerate(np.array_split(rigs, waves))]
-        self.send_due(at)
+        self.last_sent_at = self.sent_to_all_at = self.next_read_at = at
+
+    def read_later(self, now: datetime, least: timedelta) -> None:
+        """Its rigs were read: the next time is later, and later every time."""
+        self.next_read_at = now + max(timedelta(seconds=self.pause_s), least)
+        self.pause_s = min(self.pause_s * READ_BACK_SLOWDOWN, READ_BACK_MOST_S)
 
     @property
     def next_wave_at(self) -> datetime | None:
@@ -65,12 +81,8 @@ class OrderDispatch:
             self.send(quick, at, quick=True)
             self.send(slow, at)
 
-    def cancel_rest(self) -> None:
-        """Send the order to no further rigs."""
-        self._waves = []
-
     def send(self, rigs: Ints, at: datetime, *, quick: bool = False) -> None:
-        """Send the order to rigs, for the first time or again; `quick` for rigs that quick_answers their last request."""
+        """Send the order to rigs, for the first time or again; `quick` for rigs that answered their last request."""
         if len(rigs):
             self.last_sent_at = at
             where = np.searchsorted(self.progress.rigs, rigs)
@@ -90,9 +102,9 @@ class OrderDispatch:
 
     async def quick_answers(self) -> None:
         """Wait for the answers of the quick rigs, SENDS_WALL_S at most: a rig without the order need not be read back."""
-        waits = {task for task in self._quick_sends if not task.done()}
-        if waits:
-            await asyncio.wait(waits, timeout=SENDS_WALL_S)
+        self._quick_sends = {task for task in self._quick_sends if not task.done()}
+        if self._quick_sends:
+            await asyncio.wait(self._quick_sends, timeout=SENDS_WALL_S)
 
     def already_sent(self, rigs: Ints) -> Ints:
         """Those of the rigs that have been sent the order."""
@@ -102,10 +114,12 @@ class OrderDispatch:
     def read(self, readings: Readings) -> None:
         """Take in readings of some of the rigs, and how long each that has shed its load took."""
         self.progress.take(readings)
-        if self.progress.order.mode == SLEEP:
-            where = np.searchsorted(self.progress.rigs, readings.rigs)
-            shed = np.isfinite(readings.watts) & (self._readings.nearest(readings.watts) == 0) & np.isnan(self._shed_after_s[where])
-            self._shed_after_s[where[shed]] = (readings.at - self._first_sent_s[where])[shed]
+        where = np.searchsorted(self.progress.rigs, readings.rigs)
+        known, draws = np.isfinite(readings.watts), self._readings.draws(readings.watts)
+        to_sleep = self.progress.order.mode == SLEEP
+        there = known & ((self._readings.nearest(readings.watts) == 0) if to_sleep else draws & self._slept[where])
+        new = there & np.isnan(self._there_after_s[where])
+        self._there_after_s[where[new]] = (readings.at - self._first_sent_s[where])[new]
 
     def slow_readings(self, rigs: Ints) -> list[Readings]:
         """The readings that have arrived of rigs that missed an answer; reads those rigs again in the background."""
@@ -120,15 +134,13 @@ class OrderDispatch:
         return out
 
     def result(self) -> Result:
-        """The outcome of the order, with how long its rigs took to shed."""
+        """The outcome of the order, with how long its rigs took to shed their load or to draw more."""
         took: dict[str, int] = {}
-        for seconds in self._shed_after_s[np.isfinite(self._shed_after_s)].tolist():
+        for seconds in self._there_after_s[np.isfinite(self._there_after_s)].tolist():
             if (bound := bucket(seconds)) is not None:
                 took[bound] = took.get(bound, 0) + 1
         found = self.progress.result(ANSWER_WALL_S)
-        return Result(
-            order=found.order, rigs_by_outcome=found.rigs_by_outcome, reasons=found.reasons, resent=found.resent, shed_within_s=took
-        )
+        return replace(found, shed_within_s=took) if self.progress.order.mode == SLEEP else replace(found, rose_within_s=took)
 
     async def stop(self) -> None:
         """Cancel every request that still waits for an answer."""

@@ -1,7 +1,8 @@
 """One order, rig by rig: which rigs it still waits for, what they answered, and what readings prove. Pure; the controller does the waiting.
 
 What a rig answers is never its outcome. It has reached its mode when a reading taken afterwards agrees; an accepted order had no effect
-when readings show that the rig did not move. A rig is sent the order again only after a reading showed that it did not move.
+when readings show that the rig did not move. A rig is sent the order again at most once, after a reading showed that it did not move, and
+never where it accepted an order to wake: on some models that restarts the boot.
 """
 
 from __future__ import annotations
@@ -14,12 +15,15 @@ from numpy.typing import NDArray
 from dispatch.entries import Order, Result, unpack
 from dispatch.rigs import Outcome, Readings, Sent
 from dispatch.rigs.group_readings import MOVED_SHARE, Floats, GroupReadings, Ints, ranges
+from markets import counted
 from optimizer.domain.site import SLEEP
 
 UNANSWERED, SENT, REFUSED, UNSUPPORTED, UNREACHABLE = range(5)
-RESENDS = 2
-# Seconds after an accepted order by which readings should show it; watts fall within seconds and rise within a minute.
-RESPONSE_S = {"down": 12.0, "up": 18.0}
+RESENDS = 1
+# Seconds after its answer by which readings should show that a rig sheds its load: watts fall within seconds.
+SHED_S = 12.0
+# Seconds after which a rig that did not answer an order to wake, and does not, is sent it again.
+UNANSWERED_S = 18.0
 # Answers missed in a row after which a rig counts as unreachable.
 MAX_MISSED = 3
 # Seconds after an accepted order by which a rig that moved should have arrived.
@@ -29,8 +33,10 @@ STUCK_S = 45.0
 class OrderProgress:
     """The progress of one order. Arrays over the order's rigs, in ascending order."""
 
-    def __init__(self, order: Order, readings: GroupReadings) -> None:
-        self.order, self._readings = order, readings
+    def __init__(self, order: Order, readings: GroupReadings, resends: int = RESENDS) -> None:
+        self.order, self._readings, self._resends = order, readings, resends
+        # Rising takes as long as the order gives it: the wake profile of the group is in its deadline.
+        self._response_s = SHED_S if order.mode == SLEEP else order.deadline_s
         self.rigs: Ints = np.unique(np.array(unpack(order.rigs), np.int64))
         n = len(self.rigs)
         self._target_w = readings.group.mode(order.mode).watts
@@ -43,12 +49,18 @@ class OrderProgress:
         self._read_s = np.full(n, -np.inf)
         self._missed = np.minimum(readings.misses[self.rigs], 1)
         self._final: dict[Outcome, NDArray[np.bool_]] = {o: np.zeros(n, bool) for o in Outcome}
+        self._released = np.zeros(n, bool)
+        readings.ordered(self.rigs, order.mode, self._response_s)
 
     @property
     def pending(self) -> NDArray[np.bool_]:
         """Which rigs have no outcome yet."""
-        judged: NDArray[np.bool_] = np.logical_or.reduce(list(self._final.values()))
+        judged: NDArray[np.bool_] = np.logical_or.reduce([*self._final.values(), self._released])
         return ~judged
+
+    def release(self, rigs: Ints) -> None:
+        """A later order takes over these rigs: they get no outcome here."""
+        self._released |= np.isin(self.rigs, rigs)
 
     def pending_lots(self) -> list[Ints]:
         """The rigs without an outcome in two lots: those that answer, and those that missed an answer and must not hold up the others."""
@@ -61,7 +73,6 @@ class OrderProgress:
         self._sends[at] += 1
         self._sent_s[at] = at_s
         self._answer[at] = UNANSWERED
-        self._readings.order_sent(rigs, self.order.mode, at_s)
 
     def answered(self, sent: Sent, at_s: float) -> None:
         """Rigs answered; their time to respond runs from here."""
@@ -69,6 +80,7 @@ class OrderProgress:
             at = np.searchsorted(self.rigs, np.array(rigs, np.int64))
             self._answer[at] = code
             self._sent_s[at] = at_s
+            self._readings.order_answered(self.rigs[at[~self._released[at]]], at_s)
 
     def take(self, readings: Readings) -> None:
         """Readings of some of the rigs, taken after the order went out."""
@@ -81,10 +93,6 @@ class OrderProgress:
         blank = at[good & ~np.isfinite(self._before_w[at])]
         self._before_w[blank] = self._watts[blank]
 
-    def interrupted(self) -> None:
-        """Something urgent came: rigs without an outcome count as partly there, and the next reading will show."""
-        self._close(Outcome.PARTLY, self.pending)
-
     def judge(self, over: bool) -> Ints:
         """Give an outcome to every rig that can have one, to all when `over`. Returns the rigs that must be sent the order again: they were
         read and had not moved."""
@@ -96,10 +104,11 @@ class OrderProgress:
         self._close(Outcome.UNREACHABLE, self._missed >= MAX_MISSED)
         # How long after its answer a rig was read: on a fast clock, reading the whole fleet takes minutes.
         after_s = self._read_s - self._sent_s
-        due_to_respond = after_s >= RESPONSE_S["down" if self.order.mode == SLEEP else "up"]
+        due_to_respond = after_s >= self._response_s
         self._close(Outcome.PARTLY, readable & self._moved() & (after_s >= STUCK_S))
-        due = self.pending & readable & ~self._moved() & ((self._answer == UNREACHABLE) | ((self._answer == SENT) & due_to_respond))
-        spent = due & (self._sends > RESENDS)
+        unanswered = (self._answer == UNREACHABLE) & ((self.order.mode == SLEEP) | (after_s >= UNANSWERED_S))
+        due = self.pending & readable & ~self._moved() & (unanswered | ((self._answer == SENT) & due_to_respond))
+        spent = due & ((self._sends > self._resends) | ((self._answer == SENT) & (self.order.mode != SLEEP)))
         self._close(Outcome.NO_EFFECT, spent & (self._answer == SENT))
         self._close(Outcome.UNREACHABLE, spent & (self._answer == UNREACHABLE))
         if over:
@@ -147,15 +156,19 @@ class OrderProgress:
         reasons = {
             o.value: self._reason(o, which, silent_s) for o, which in self._final.items() if which.any() and o is not Outcome.REACHED
         }
-        return Result(order=self.order.id, rigs_by_outcome=by, reasons=reasons, resent=int(np.clip(self._sends - 1, 0, None).sum()))
+        again = self._sends > 1
+        return Result(
+            order=self.order.id, rigs_by_outcome=by, reasons=reasons, resent=int(again.sum()), resent_rigs=ranges(self.rigs[again])
+        )
 
     def _reason(self, outcome: Outcome, which: NDArray[np.bool_], silent_s: float) -> str:
         mean_w = float(np.nanmean(self._watts[which])) if np.isfinite(self._watts[which]).any() else float("nan")
+        attempts = int(self._sends[which].max())
         text: Mapping[Outcome, str] = {
             Outcome.PARTLY: f"on average at {mean_w:.0f} W; {self.order.mode} is {self._target_w:.0f} W",
             Outcome.REFUSED: "the rig refused: its settings may not be written",
             Outcome.UNSUPPORTED: f"the driver cannot put these rigs into {self.order.mode}",
             Outcome.UNREACHABLE: f"no answer within {silent_s:.1f} s",
-            Outcome.NO_EFFECT: f"accepted the command ({RESENDS + 1} attempts) but still draws {mean_w:,.0f} W",
+            Outcome.NO_EFFECT: f"accepted the command ({counted(attempts, 'attempt')}) but still draws {mean_w:,.0f} W",
         }
         return text[outcome]

@@ -9,18 +9,20 @@ from datetime import UTC, datetime, timedelta
 
 import structlog
 
-from dispatch.decide.decide import ROUNDS, decide
+from dispatch.clock import at_least
+from dispatch.decide.decide import decide
 from dispatch.decide.plan_inputs import ladder, plan_due
-from dispatch.decide.reflex import instruction_in_force
+from dispatch.decide.reflex import instruction_in_force, next_call_edge
 from dispatch.decide.state import State
-from dispatch.entries import Commanded, Done, Entry, Planned, PriceBasisChanged, RunStarted
-from dispatch.rigs import Outcome
+from dispatch.entries import Done, Entry, PriceBasisChanged, RunStarted
 from dispatch.runtime.world import World
 from dispatch.store import Journal, JournalLost
 
 log = structlog.get_logger()
 
 INSTRUCTED_TICK_S = 60
+ROUND_S, ROUND_WALL_S = 5.0, 0.1  # after so long what open orders did is looked at: world seconds, and wall seconds at least
+ROUNDS = timedelta(seconds=60)  # how long a tick goes on with rounds while orders are open, before the next one is waited for
 RETRY_S = 0.5  # wall seconds between attempts to write a journal that cannot be written
 
 AfterTick = Callable[[datetime, State], Awaitable[None]]
@@ -55,14 +57,18 @@ class _Run:
         self.world, self.journal, self.state = world, journal, state
         self.after_tick, self.leads = after_tick, leads
         self.asked_seq = 0
+        self.pause = at_least(world.clock, ROUND_S, ROUND_WALL_S)
+        self.round = 0
+        self.ended: list[Done] = []  # outcomes that are not in the journal yet
 
     async def run(self, started: RunStarted, until: datetime | None) -> State:
         self.state = fold(self.state, self.journal)
         await self._until_written(started)
         while until is None or self.world.clock.now() < until:
-            at = self.world.clock.now()
+            at, self.round = self.world.clock.now(), 0
             try:
-                await self._tick(at)
+                await self._act()
+                await self._between(at + ROUNDS, only_while_busy=True)
                 if self.after_tick is not None:
                     await self.after_tick(at, self.state)
                 await self._between(await self._due_after(at, until))
@@ -70,14 +76,16 @@ class _Run:
                 await self._wait_out(lost)
         return self.state
 
-    def _tick_s(self, at: datetime) -> int:
-        """While an instruction is in force, rigs that leave their mode are noticed within a minute."""
-        tick_s = self.state.site.tick_s
-        return min(tick_s, INSTRUCTED_TICK_S) if instruction_in_force(self.state, at) else tick_s
+    def _due(self, at: datetime) -> datetime:
+        """When the next tick is: on the tick grid, every minute while an instruction is in force, and when a call begins or ends."""
+        tick_s, edge = self.state.site.tick_s, next_call_edge(self.state, at)
+        if instruction_in_force(self.state, at):
+            tick_s = min(tick_s, INSTRUCTED_TICK_S)
+        return min([next_tick(at, tick_s), *([edge] if edge else [])])
 
     async def _due_after(self, at: datetime, until: datetime | None) -> datetime:
         """The next tick, or earlier what the sources will know before it: a price acts when it is published."""
-        due = next_tick(at, self._tick_s(at))
+        due = self._due(at)
         due = due if until is None else min(due, until)
         return await self.world.observer.next_fact_at(at, due) or due
 
@@ -100,82 +108,85 @@ class _Run:
         log.error("journal cannot be written: no commands until it can", error=str(lost))
         await asyncio.sleep(RETRY_S)
 
-    async def _tick(self, at: datetime) -> None:
-        seen = await self.world.observer.observe(at, self.state)
-        self._record(seen)
+    async def _act(self, *, fresh: bool = True) -> None:
+        """One round: read, decide by what is read, and send the orders. Nobody waits for their outcome: it is news for a further round.
+        Without `fresh` an observation of the last ROUND_S will do."""
+        at = self.world.clock.now()
+        while self.ended:
+            self._record(self.ended[0])
+            self.ended.pop(0)
+        if fresh or self.state.seen_at is None or not timedelta(0) <= at - self.state.seen_at < self.pause:
+            await self._observe(at)
+        self.round += 1
+        commanded = decide(self.state, at, self.round)
+        if commanded is not None:
+            self._record(commanded)
+            if commanded.orders or commanded.generators:
+                await self.world.executor.begin(commanded)
+        self._ask(at)
+
+    async def _observe(self, at: datetime) -> None:
+        self._record(await self.world.observer.observe(at, self.state))
         price_basis, why = ladder(self.state, at)
         if price_basis != self.state.price_basis:
             self._record(PriceBasisChanged(at=at, price_basis=price_basis, why=why or f"prices are {price_basis} again"))
-        await self._act(at)
-        self._ask(at)
 
     def _ask(self, at: datetime) -> None:
         newest = self.state.news[-1].seq if self.state.news else 0
         if plan_due(self.state) and newest > self.asked_seq:
             self.asked_seq = newest
-            self.world.planner.ask(at, self.state.seq, self.state)
+            self.world.planner.ask(self.state.seen_at or at, self.state.seq, self.state)
 
-    async def _act(self, at: datetime) -> None:
-        """Decide and execute, at most ROUNDS rounds: load that does not move is shed by other rigs. What is still missed is recorded."""
-        for round_ in range(1, ROUNDS + 2):
-            commanded = decide(self.state, at, round_)
-            if commanded is None:
-                return
-            self._record(commanded)
-            if not commanded.orders:
-                return
-            done, urgent = await self._execute(commanded)
-            self._record(done)
-            if urgent or (all_reached(done) and not done.meters):
-                return
+    async def _between(self, due: datetime, *, only_while_busy: bool = False) -> None:
+        """Further rounds as plans, outcomes and news come, until `due`, the clock is set back, something urgent was pushed or a fact
+        arrived."""
+        before = self.world.clock.now()
+        while before <= (now := self.world.clock.now()) < due and not (only_while_busy and not self._under_way()):
+            before = now
+            match await self._wait(due):
+                case "tick":
+                    return
+                case "plan":
+                    planned = self.world.planner.take()
+                    if planned is not None:
+                        self._record(planned)
+                        await self._act(fresh=False)
+                case "news":
+                    await self._act()
 
-    async def _execute(self, commanded: Commanded) -> tuple[Done, bool]:
-        """Execute; returns what came of it, and whether something urgent interrupted it: no call waits for a rig that hangs."""
-        urgent = asyncio.ensure_future(self.world.observer.urgent())
-        execution = asyncio.ensure_future(self.world.executor.execute(commanded))
-        try:
-            await asyncio.wait((execution, urgent), return_when=asyncio.FIRST_COMPLETED)
-            if urgent.done() and not execution.done():
-                self.world.executor.interrupt()
-            return await execution, urgent.done()
-        finally:
-            for task in (execution, urgent):
-                task.cancel()
-            await asyncio.gather(execution, urgent, return_exceptions=True)
-
-    async def _between(self, due: datetime) -> None:
-        """Record and carry out plans as they come, until the next tick is due, something urgent was pushed or a fact arrived."""
-        while await self._wait(due) == "plan":
-            planned = self.world.planner.take()
-            if planned is not None:
-                await self._take(planned)
-
-    async def _take(self, planned: Planned) -> None:
-        self._record(planned)
-        await self._act(planned.at)
+    def _under_way(self) -> bool:
+        """Whether orders are under way, or ended and are not in the journal yet."""
+        return self.world.executor.busy or bool(self.ended)
 
     async def _wait(self, due: datetime) -> str:
+        """What comes first: a plan, something that calls for a tick, news, or nothing by the end of a round."""
         if self.world.planner.has_plan():
             return "plan"
-        waits = {
-            asyncio.ensure_future(self.world.planner.ready()): "plan",
-            asyncio.ensure_future(self.world.observer.urgent()): "urgent",
-            asyncio.ensure_future(self.world.observer.arrived()): "arrived",
-            asyncio.ensure_future(self.world.clock.sleep_until(due)): "due",
-        }
+        ready = asyncio.ensure_future(self.world.planner.ready())
+        urgent = asyncio.ensure_future(self.world.observer.urgent())
+        arrived = asyncio.ensure_future(self.world.observer.arrived())
+        watch = asyncio.ensure_future(self._watch(due))
         try:
-            done, _ = await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-            return next(name for task, name in waits.items() if task in done)
+            await asyncio.wait((ready, urgent, arrived, watch), return_when=asyncio.FIRST_COMPLETED)
+            if not watch.done() and self.world.executor.busy:  # what came of orders is not lost
+                self.world.executor.interrupt()
+                await watch
+            if urgent.done() or arrived.done():
+                return "tick"
+            return "news" if watch.done() and watch.result() else "plan" if ready.done() else "nothing"
         finally:
-            for task in waits:
+            for task in (ready, urgent, arrived, watch):
                 task.cancel()
-            await asyncio.gather(*waits, return_exceptions=True)
+            await asyncio.gather(ready, urgent, arrived, watch, return_exceptions=True)
 
-
-def all_reached(done: Done) -> bool:
-    """Whether every rig of every order reached its mode."""
-    outcomes = {outcome for result in done.results for outcome, rigs in result.rigs_by_outcome.items() if rigs}
-    return outcomes <= {Outcome.REACHED.value}
+    async def _watch(self, due: datetime) -> bool:
+        """Carry on with the orders under way, or with readings alone; whether anything came of it that calls for a round."""
+        now = self.world.clock.now()
+        if not self.world.executor.busy:
+            return await self.world.observer.changed(due, instruction_in_force(self.state, now))
+        done = await self.world.executor.work(min(due, now + self.pause))
+        self.ended += [done] if done else []
+        return bool(self.ended) or self.world.observer.has_news()
 
 
 def next_tick(at: datetime, tick_s: int) -> datetime:

@@ -5,19 +5,18 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import structlog
 
-from dispatch.clock import Clock
+from dispatch.clock import Clock, at_least
 from dispatch.decide.news import calls_for_plan
 from dispatch.decide.renamed_contracts import calls_without_contract
 from dispatch.decide.state import State
-from dispatch.entries import GroupSeen, Seen
-from dispatch.meters.readings import MeterReadings
-from dispatch.meters.site_devices import SiteDevices
+from dispatch.entries import Seen
 from dispatch.rigs.rig_identities import RigIdentities
 from dispatch.runtime.inbox_reader import INBOX_POLL_S, InboxReader
+from dispatch.runtime.observed_fleet import ObservedFleet
 from dispatch.runtime.polling import PolledSource, poll
 from dispatch.runtime.rigs_alert import rigs_alert
 from markets.facts import Fact, GenerationForecast, MeasuredGeneration, Price
@@ -28,34 +27,14 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 
+NEWS_S, NEWS_WALL_S = 1.0, 0.1  # how often readings are looked through for news: world seconds, and wall seconds at least
+CLOSE_S = 5.0  # how often a fleet that nobody polls is read while it is watched closely
 CLOCK = "clock"  # the source that alerts about steps of the clock are listed under
 STEP_SHOWN_FOR = timedelta(hours=1)
 STEPPED_BACK = timedelta(seconds=5)
 QUARANTINE = "implausible figures"  # the source that alerts about figures in quarantine are listed under
 CALLS = "calls"  # the source that alerts about calls that nothing obeys are listed under
 RIGS = "rigs"  # the source that alerts about the rigs are listed under
-
-
-class ObservedFleet(Protocol):
-    """What the observer needs of the rig controller."""
-
-    async def refresh(self) -> None:
-        """Read every meter and every rig."""
-        ...
-
-    def snapshot(self, at: datetime) -> dict[str, GroupSeen]:
-        """The groups as last read, with the rigs whose condition changed since the snapshot before."""
-        ...
-
-    @property
-    def meters(self) -> MeterReadings:
-        """The newest reading of every meter."""
-        ...
-
-    @property
-    def devices(self) -> SiteDevices:
-        """Pumps, fans and generators."""
-        ...
 
 
 class SiteObserver:
@@ -141,6 +120,7 @@ class SiteObserver:
             alerts=alerts,
             sources_asked=self._asked(),
             meters=self._fleet.meters.fresh(at),
+            meters_at=self._fleet.meters.read_at(at),
             generators=self._fleet.devices.generators(),
         )
 
@@ -193,6 +173,25 @@ class SiteObserver:
         while not self._has_observed:
             await asyncio.sleep(INBOX_POLL_S)
         await self._inbox.waits()
+
+    def has_news(self) -> bool:
+        """Whether readings show something that the last observation did not and that calls for a decision."""
+        return self._fleet.has_news(self._clock.now())
+
+    async def changed(self, until: datetime, closely: bool) -> bool:
+        """Returns at `until`, or as soon as there is news; whether there is. `closely` has the rigs read often."""
+        self._fleet.watch(closely)
+        if self._refresh and not closely:  # nobody reads meanwhile
+            await self._clock.sleep_until(until)
+            return False
+        began, pause = self._clock.now(), at_least(self._clock, CLOSE_S if self._refresh else NEWS_S, NEWS_WALL_S)
+        while not self.has_news():
+            if not began <= (now := self._clock.now()) < until:  # or the clock was set back
+                return False
+            await self._clock.sleep_until(min(until, now + pause))
+            if self._refresh:
+                await self._fleet.refresh()
+        return True
 
 
 def _findings_name(polled: PolledSource) -> str:

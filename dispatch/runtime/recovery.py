@@ -37,6 +37,7 @@ FOLDED_BY = (
     (dispatch, "decide"),
     (dispatch, "entries.py"),
     (dispatch, "rigs/shed_curve.py"),
+    (dispatch, "rigs/wake_profile.py"),
     (dispatch, "site_file"),
 )
 

@@ -32,16 +32,35 @@ class Observer(Protocol):
         """When something that calls for a new plan will become known, in (after, before), as far as that can be said."""
         ...
 
+    def has_news(self) -> bool:
+        """Whether readings show something that calls for a decision and that the last observation did not: a rig that left its mode, or a
+        meter that rises."""
+        ...
+
+    async def changed(self, until: datetime, closely: bool) -> bool:
+        """Returns at `until`, or as soon as there is news; whether there is. `closely` has the rigs read often."""
+        ...
+
 
 class Executor(Protocol):
-    """Carries out orders and reads their rigs back."""
+    """Carries out orders and reads their rigs back, beside the decisions that follow."""
 
-    async def execute(self, commanded: Commanded) -> Done:
-        """Carry out the orders of a decision; returns the outcome of each rig."""
+    @property
+    def busy(self) -> bool:
+        """Whether orders are under way."""
+        ...
+
+    async def begin(self, commanded: Commanded) -> None:
+        """Send the orders of a decision."""
+        ...
+
+    async def work(self, until: datetime) -> Done | None:
+        """Carry on with the orders under way until `until`, until none is, or until interrupted. Returns the outcomes of those that ended;
+        None when none did."""
         ...
 
     def interrupt(self) -> None:
-        """Something urgent waits: `execute` returns at its next step."""
+        """Something urgent waits: `work` returns at its next step."""
         ...
 
 

@@ -19,6 +19,7 @@ from dispatch.sim.unit_variation import UnitVariation
 
 SENT, REFUSED, UNSUPPORTED, UNREACHABLE = range(4)
 Bools = NDArray[np.bool_]
+SILENT = (RigFault.UNREACHABLE, RigFault.HANGS, RigFault.SLOW_ANSWERS)
 # The faults that change what a rig draws in its mode.
 FAULTS_OF_DRAW = (RigFault.PARTIAL, RigFault.LOSES_POOLS)
 
@@ -27,6 +28,7 @@ HASH_FROM = 1.0 / 3.0
 SLOW_WAKE = 4.0
 REBOOT_EVERY_S = 900.0
 SELF_WAKE_S = 600.0
+FLAT_WAKE_S = 120.0
 BOARD_RISE_C = 50.0
 
 
@@ -83,6 +85,8 @@ class Fleet:
         code, obeys = self._answers(at)
         position = names.index(mode)
         moved = obeys & ((self._mode[at] != position) | ((position > 0) & np.isfinite(self._limit_w[at])))
+        again = obeys & ~moved & (position > 0) & (self._ths.t1[at] > self.now_s)
+        self._reboot(at[again & self._has(RigFault.RESTARTS_BOOT, at)])
         self._move(at[moved], position, lift=position > 0)
         return Answers(code, moved)
 
@@ -106,8 +110,7 @@ class Fleet:
 
     def reboot(self, group: str, rigs: Ints) -> Answers:
         """Order rigs to start over; those asleep stay asleep."""
-        at = self._at(group, rigs)
-        code, obeys = self._answers(at)
+        code, obeys = self._answers(at := self._at(group, rigs))
         moved = obeys & (self._mode[at] > 0)
         self._reboot(at[moved])
         return Answers(code, moved)
@@ -144,7 +147,8 @@ class Fleet:
     def read(self, group: str, rigs: Ints) -> tuple[Floats, Floats]:
         """Wall watts and TH/s of rigs, shape (n,) each; NaN for those that do not answer."""
         at, (watts, ths) = self._at(group, rigs), self.truth(group, rigs)
-        silent = self._has(RigFault.UNREACHABLE, at) | self._has(RigFault.HANGS, at) | self._has(RigFault.SLOW_ANSWERS, at)
+        silent = np.logical_or.reduce([self._has(fault, at) for fault in SILENT])
+        watts = np.where(self._has(RigFault.REPORTS_NO_WATTS, at), 0.0, watts)
         return np.where(silent, np.nan, watts), np.where(silent, np.nan, ths)
 
     def truth(self, group: str, rigs: Ints) -> tuple[Floats, Floats]:
@@ -216,8 +220,7 @@ class Fleet:
         """Watts and TH/s that rigs settle at in their mode, with their limit, their variation and their faults."""
         watts, ths = np.zeros(len(at)), np.zeros(len(at))
         for number, group in enumerate(self.spec.groups):
-            mine = np.flatnonzero(self._group_of[at] == number)
-            rigs = at[mine]
+            rigs = at[mine := np.flatnonzero(self._group_of[at] == number)]
             shaped_by = (self._has(fault, rigs) for fault in FAULTS_OF_DRAW)
             watts[mine], ths[mine] = settled_draw(group, self._mode[rigs], self._limit_w[rigs], *shaped_by)
         return watts * self._variation.of(at, self._mode[at] == 0), ths * self._variation.ths[at]
@@ -245,7 +248,8 @@ class Fleet:
         hash_end = np.where(waking, now + np.maximum(wake_s, 1.0), np.where(still_waking, self._ths.t1[at], now + RETUNE_RAMP_S))
         watts_s = np.where(asleep, SLEEP_RAMP_S, np.where(waking, WAKE_RAMP_S, RETUNE_RAMP_S))
         self._watts.hold(at, now)
-        self._watts.aim(at, watts, now, now + watts_s)
+        flat_s = np.where(waking & self._has(RigFault.FLAT_WAKE, at), FLAT_WAKE_S, 0.0)
+        self._watts.aim(at, watts, now + flat_s, now + flat_s + watts_s)
         self._ths.hold(at, now)
         self._ths.aim(at, ths, hash_start, hash_end)
         self._ths.put(at[asleep], ths[asleep], now)
@@ -277,8 +281,7 @@ class Fleet:
         return float(min(times))
 
     def _apply_events(self) -> None:
-        for fault in FAULTS_OF_DRAW:
-            changed = self._faults.changed(fault, self.now_s)
+        for changed in (self._faults.changed(fault, self.now_s) for fault in FAULTS_OF_DRAW):
             self._move(changed, self._mode[changed])
         if self.now_s % REBOOT_EVERY_S == 0.0:
             looping = self._faults.affected(RigFault.REBOOT_LOOP, self.now_s)

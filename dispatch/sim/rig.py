@@ -112,7 +112,7 @@ class Rig:
             number=self.number,
             model=group.wire_model,
             mode=mode,
-            watts=float(watts[0]),
+            watts=0.0 if self.has(RigFault.REPORTS_NO_WATTS) else float(watts[0]),
             ths=float(ths[0]),
             board_c=float(self.fleet.board_c(group.name, rig)[0]),
             normal_w=group.normal.watts,

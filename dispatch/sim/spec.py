@@ -24,6 +24,9 @@ class RigFault(StrEnum):
     partial         one of its three boards does not obey: it keeps hashing when the rig is put to sleep
     loses_pools     no pool takes its work: awake it draws a quarter of its watts and hashes nothing
     wrong_clock     its own clock is an hour behind: orders for an instant take effect an hour late
+    reports_no_watts  hashes and reports 0 W
+    flat_wake       draws no more than asleep for two minutes after an order to wake
+    restarts_boot   starts over when it is ordered to wake while it wakes
     """
 
     REFUSES = "refuses"
@@ -37,6 +40,9 @@ class RigFault(StrEnum):
     PARTIAL = "partial"
     LOSES_POOLS = "loses_pools"
     WRONG_CLOCK = "wrong_clock"
+    REPORTS_NO_WATTS = "reports_no_watts"
+    FLAT_WAKE = "flat_wake"
+    RESTARTS_BOOT = "restarts_boot"
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ class Antminer(NetworkRig):
     own stop_mining posts empty pools when that read fails, so it is not used. Where the firmware reports no watts they are the catalogue's
     at the hashrate reported."""
 
-    abilities = frozenset({Ability.READ, Ability.SLEEP, Ability.WAKE, Ability.MODES})
+    abilities = frozenset({Ability.READ, Ability.SLEEP, Ability.WAKE, Ability.MODES, Ability.STORED_ORDERS})
     password = "root"
 
     def __init__(self, ip: str, model: str, password: str, group: RigGroup, clock: Clock) -> None:

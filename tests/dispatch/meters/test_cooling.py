@@ -126,9 +126,9 @@ def test_a_group_stands_still_only_when_every_rig_is_known_to() -> None:
     read([10.0, 0.0, 10.0, 10.0], [0.0, 200.0, 0.0, 0.0], 1000.0)
     assert group.runs(1001.0) is True, "it hashes at no watts"
     read([10.0] * 4, [0.0] * 4, 1010.0)
-    group.order_sent(np.array([2]), "normal", 1015.0)
+    group.ordered(np.array([2]), "normal", 300.0)
     assert group.runs(1020.0) is None, "it may be starting"
-    group.order_sent(np.array([2]), "sleep", 1030.0)
+    group.ordered(np.array([2]), "sleep", 12.0)
     assert group.runs(1040.0) is False
 
 

@@ -64,7 +64,7 @@ async def test_outcomes_of_orders_over_tcp_come_from_the_rigs_draw() -> None:
             "unreachable": [3, 4, 6],
             "partly": [5],
         }
-        assert done.results[0].resent >= 2
+        assert done.results[0].resent >= 1
         done = await controller.execute(orders(clock, ("g0", "low", [0]), ("g0", "normal", [7, 8]), deadline_s=120.0))
         assert outcomes(done) == {"reached": [0]} and outcomes(done, 1) == {"reached": [7, 8]}
 

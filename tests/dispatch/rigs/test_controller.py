@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dispatch.clock import VirtualClock
-from dispatch.entries import pack
+from dispatch.entries import GroupSeen, pack
 from dispatch.rigs import Driver, Readings
 from dispatch.rigs.controller import RigController
-from dispatch.rigs.group_readings import ranges
+from dispatch.rigs.group_readings import GroupReadings, ranges
 from dispatch.sim.driver import simulated_drivers
 from dispatch.sim.fleet import Fleet
 from dispatch.sim.spec import RigFault, ScheduledFault, spec_of
@@ -86,12 +86,12 @@ async def test_the_outcome_of_a_faulty_rig_that_should_sleep(fault: RigFault, ou
     assert clock.now() - START <= timedelta(seconds=64)  # a minute from when the order was out
 
 
-async def test_a_rig_that_accepts_without_effect_is_sent_the_order_three_times_and_no_more() -> None:
+async def test_a_rig_that_accepts_without_effect_is_sent_the_order_twice_and_no_more() -> None:
     controller, fleet, clock, _ = simulated_controller(site(3), ScheduledFault(RigFault.NO_EFFECT, "g0", (1,)))
     await controller.refresh()
     done = await controller.execute(orders(clock, ("g0", "sleep", range(3))))
-    assert outcomes(done)["no_effect"] == [1] and done.results[0].resent == 2
-    assert "accepted the command (3 attempts) but still draws" in done.results[0].reasons["no_effect"]
+    assert outcomes(done)["no_effect"] == [1] and done.results[0].resent == 1
+    assert "accepted the command (2 attempts) but still draws" in done.results[0].reasons["no_effect"]
 
 
 async def test_a_rig_that_accepts_a_wake_without_effect_is_found_out() -> None:
@@ -159,6 +159,9 @@ async def test_every_rig_of_an_order_gets_exactly_one_outcome_and_reached_only_i
         by = outcomes(done)
         assert sorted(r for some in by.values() for r in some) == sorted(rigs)
         assert set(done.results[0].reasons) == set(by) - {"reached"}
+        if RigFault.REPORTS_NO_WATTS in ill.values():  # such a rig shows by its hashes that it stops, while its watts still fall
+            await clock.sleep_until(clock.now() + timedelta(seconds=5))
+            fleet.advance(clock.now().timestamp())
         for rig in by.get("reached", []):
             watts = fleet.truth("g0", np.array([rig]))[0][0]
             assert (watts < 400) == (mode == "sleep"), (rig, watts)
@@ -222,14 +225,39 @@ async def test_no_rig_is_given_up_before_it_was_sent_the_order() -> None:
     assert outcomes(done) == {"reached": list(range(20))}
 
 
-async def test_something_urgent_ends_the_waves() -> None:
+async def test_something_urgent_stops_the_waves_and_a_new_order_takes_over_the_rest() -> None:
     controller, fleet, clock, _ = simulated_controller(site(20))
     await slept(controller, clock)
     told = orders(clock, ("g0", "normal", range(20)))
-    execution = asyncio.ensure_future(controller.execute(replace(told, orders=(replace(told.orders[0], spread_s=100.0),))))
+    await controller.begin(replace(told, orders=(replace(told.orders[0], spread_s=100.0),)))
+    working = asyncio.ensure_future(controller.work(clock.now() + timedelta(minutes=5)))
     while sum(m != "sleep" for m in fleet.modes("g0", np.arange(20))) < 5:
         await asyncio.sleep(0)
     controller.interrupt()
-    done = await execution
+    assert await working is None and controller.busy
     awake = [k for k, m in enumerate(fleet.modes("g0", np.arange(20))) if m != "sleep"]
-    assert 5 <= len(awake) < 12 and set(awake) <= set(outcomes(done)["reached"]) | set(outcomes(done)["partly"])
+    assert 5 <= len(awake) < 12
+    done = await controller.execute(orders(clock, ("g0", "sleep", range(20))))
+    assert outcomes(done) == {"reached": list(range(20))}
+    await controller.work(clock.now() + timedelta(minutes=5))
+    assert set(fleet.modes("g0", np.arange(20))) == {"sleep"}
+
+
+def test_a_rig_that_hashes_at_no_watts_is_not_asleep_whatever_it_was_ordered() -> None:
+    """It counted as 0 W: a cap was missed and no shortfall named. The hashrate that a rig reports is an average: for some minutes after an
+    order to sleep it may be that of the time before."""
+    readings = GroupReadings(site(2).group("g0"))
+    full = readings.group.full
+
+    def read(watts: list[float], ths: list[float], at_s: float) -> GroupSeen:
+        rigs = np.arange(2)
+        known = readings.with_known_watts(Readings(rigs, np.array(watts), np.array(ths), np.full(2, at_s)))
+        readings.add(known)
+        return readings.snapshot(at_s)
+
+    seen = read([0.0, full.watts], [full.ths, full.ths], 1000.0)
+    assert seen.load_mw == pytest.approx(2 * full.watts / 1e6) and seen.changed == {full.name: "0-1"}
+    readings.ordered(np.arange(2), "sleep", 12.0)
+    readings.order_answered(np.arange(2), 1010.0)
+    later = read([0.0, 10.0], [full.ths, 0.0], 1300.0)
+    assert later.load_mw == pytest.approx((full.watts + 10.0) / 1e6) and later.changed == {"sleep": "1"}

@@ -4,6 +4,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from dispatch.clock import VirtualClock
 from dispatch.rigs.controller import RigController
@@ -25,7 +26,9 @@ async def test_a_dry_run_moves_nothing_and_reads_what_would_have_moved(tmp_path:
     assert outcomes(done) == {"reached": [0, 1, 2, 3, 4], "unreachable": [5]}
     await controller.refresh()
     seen = controller.snapshot(clock.now())["g0"]
-    assert seen.changed == {"sleep": "0-4", "unreachable": "5"} and seen.load_mw < 1e-4
+    assert seen.changed == {"sleep": "0-4", "unreachable": "5"} and seen.load_mw == pytest.approx(
+        0.0034, rel=0.03
+    )  # the one never read runs
     await clock.sleep_until(clock.now() + timedelta(minutes=30))
     done = await controller.execute(orders(clock, ("g0", "normal", [0, 1])))
     assert outcomes(done) == {"reached": [0, 1]}

@@ -19,6 +19,7 @@ import uvicorn
 from dispatch.decide.state import State
 from dispatch.runtime import loop
 from dispatch.service.replay import run_started
+from dispatch.sim.spec import ScheduledFault
 from dispatch.site_file.load import setup_from_document
 from dispatch.site_file.setup import Setup
 from dispatch.store import lease
@@ -53,7 +54,12 @@ class StoppedClock:
 
 
 def run_site(
-    data: Path, setup: Setup, hours: float, usd: Sequence[float] = USD, pushed: Sequence[tuple[str, dict[str, Any]]] = ()
+    data: Path,
+    setup: Setup,
+    hours: float,
+    usd: Sequence[float] = USD,
+    pushed: Sequence[tuple[str, dict[str, Any]]] = (),
+    faults: Sequence[ScheduledFault] = (),
 ) -> datetime:
     """Run the loop from NOON into the data folder's ledger; the instant it ended. What is `pushed` waits in the inbox from the start."""
     engine = open_ledger(data)
@@ -66,7 +72,7 @@ def run_site(
     facts += prices(
         [40.0 + 20 * (h % 6) for h in range(48)], NOON - timedelta(hours=12), minutes=60, market="DAY_AHEAD_HOURLY", known_at=NOON - DAY
     )
-    made = world(setup, NOON, facts, inbox=inbox)
+    made = world(setup, NOON, facts, inbox=inbox, faults=faults)
     end = NOON + timedelta(hours=hours)
     asyncio.run(
         loop.run(made, SqlJournal(engine, token), State.start(setup, setup_from_document), run_started("replay", setup, NOON, token), end)
