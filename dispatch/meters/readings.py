@@ -47,6 +47,11 @@ class MeterReadings:
         """When the first of the readings of `fresh` was taken; None where there is none."""
         return min((when for when, _ in self._last.values() if not self._stale(when, at)), default=None)
 
+    def newest(self, name: MeterId, at: datetime) -> tuple[datetime, float] | None:
+        """When a meter was read last, and its MW; None where it is not known or stale at an instant."""
+        last = self._last.get(name)
+        return None if last is None or self._stale(last[0], at) else last
+
     def alerts(self, at: datetime) -> dict[str, str]:
         """By meter, a sentence on why its reading is not used."""
         out: dict[str, str] = {}

@@ -25,11 +25,15 @@ from dispatch.rigs.driver_sections import driver_settings
 from dispatch.rigs.dry_run import DryRunDriver
 from dispatch.rigs.guarded_driver import GuardedDriver
 from dispatch.rigs.rig_identities import RigIdentities
+from dispatch.rigs.secrets import secret
+from dispatch.runtime.link_telemetry import LinkTelemetry
 from dispatch.runtime.observer import SiteObserver
 from dispatch.runtime.planner import InlinePlanner, WorkerPlanner
 from dispatch.runtime.polling import PolledSource
 from dispatch.runtime.price_sources import polled_sources
 from dispatch.runtime.world import World
+from dispatch.signals.links.link_sections import links_of
+from dispatch.signals.links.serve_links import SiteLinks
 from dispatch.sim.driver import simulated_drivers
 from dispatch.sim.dry_run import dry_run_driver
 from dispatch.sim.fleet import Fleet
@@ -63,10 +67,13 @@ def live(
     sources = polled_sources(setup, clock.now)
     denied = read_denied_firmware(default_file("firmware.toml"))
     identities = RigIdentities(setup.site, drivers, clock, denied, identities_path)
-    observer = SiteObserver(clock, sources, controller, inbox, refresh_each_tick=False, identities=identities)
+    telemetry_of = LinkTelemetry(setup, controller, clock)
+    links = SiteLinks(links_of(setup), setup, inbox, clock, telemetry_of.of, lambda reference: secret(reference, setup.resolve))
+    observer = SiteObserver(clock, sources, controller, inbox, refresh_each_tick=False, identities=identities, links=links)
+    linked = (links.serve(), telemetry_of.keep_meters_fresh()) if links.sites else ()
     planner = WorkerPlanner(clock)
     world = World("shadow" if dry_run else "live", clock, observer, controller, planner)
-    return Assembled(world, controller, (controller.poll(POLL_S), observer.poll(), planner.work(), identities.follow()))
+    return Assembled(world, controller, (controller.poll(POLL_S), observer.poll(), planner.work(), identities.follow(), *linked))
 
 
 def replay(

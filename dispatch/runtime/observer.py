@@ -23,6 +23,7 @@ from markets.facts import Fact, GenerationForecast, MeasuredGeneration, Price
 from markets.forecasting.ladder import quarantine_notes
 
 if TYPE_CHECKING:
+    from dispatch.signals.links.serve_links import SiteLinks
     from dispatch.store.inbox import Inbox
 
 log = structlog.get_logger()
@@ -50,9 +51,10 @@ class SiteObserver:
         *,
         refresh_each_tick: bool,
         identities: RigIdentities | None = None,
+        links: SiteLinks | None = None,
     ) -> None:
         self._clock, self._sources, self._fleet, self._inbox = clock, sources, fleet, InboxReader(inbox, clock)
-        self._refresh, self._identities = refresh_each_tick, identities
+        self._refresh, self._identities, self._links = refresh_each_tick, identities, links
         self._has_observed = False
         self._history_given = asyncio.Event()
         self._arrived = asyncio.Event()
@@ -110,6 +112,7 @@ class SiteObserver:
         if orphans := calls_without_contract(state.calls, state.setup.book, at):
             alerts[CALLS] = orphans
         alerts |= self._fleet.meters.alerts(at) | self._fleet.devices.alerts() | (self._identities.alerts(at) if self._identities else {})
+        alerts |= self._links.alerts(at) if self._links else {}
         self._has_observed = True
         return Seen(
             at=at,
@@ -142,7 +145,7 @@ class SiteObserver:
         findings = (_findings_name(w) for w in self._sources if hasattr(w.source, "findings"))
         sources = (w.source.name for w in self._sources if w.asked_until)
         identities = self._identities.asked() if self._identities else ()
-        wired = (*self._fleet.meters.asked(), *self._fleet.devices.asked())
+        wired = (*self._fleet.meters.asked(), *self._fleet.devices.asked(), *(self._links.asked() if self._links else ()))
         return tuple(sorted({"inbox", CALLS, RIGS, CLOCK, QUARANTINE, *findings, *wired, *identities, *sources}))
 
     def _gather(self, state: State, at: datetime) -> tuple[list[Fact], dict[str, str]]:

@@ -20,6 +20,7 @@ from dispatch.signals.documents import (
     parse_document,
     stored_document,
 )
+from dispatch.signals.envelopes import outside_envelope
 from dispatch.site_file.setup import Setup
 from dispatch.store.inbox import Inbox, RefusedCalls
 from markets.facts import Award
@@ -53,6 +54,8 @@ def accept(
     Raises InvalidDocument with every fault of every document, IdempotencyConflict, LedgerUnavailable.
     """
     stored = _checked_calls(documents, setup, at) if kind == "call" else _checked_awards(documents, setup, inbox, at)
+    if kind == "call":
+        _check_envelope(documents, stored, setup, inbox, at, key_name)
     try:
         contracts = frozenset(o.name for o in setup.book)
         rows = inbox.put_all(kind, [stored_document(document) for document in stored], key_name, idempotency_keys, contracts)
@@ -60,6 +63,17 @@ def accept(
         places = {n: documents[n][0] for n in refused.conflicts}
         raise InvalidDocument(DocumentFault(_path(places[n], c.key), c.text) for n, c in refused.conflicts.items()) from None
     return [Received(row, new, _note(document, setup, at)) for document, (row, new) in zip(stored, rows, strict=True)]
+
+
+def _check_envelope(
+    documents: Sequence[Placed], stored: Sequence[SignalDocument], setup: Setup, inbox: Inbox, at: datetime, key_name: str
+) -> None:
+    """Raises InvalidDocument where a call is outside what its sender is authorized to ask for."""
+    calls = [parse_call(document, setup.book, at) for document in stored]
+    outside = outside_envelope(calls, setup, inbox, key_name)
+    faults = [DocumentFault(_path(place, key), text) for (place, _), found in zip(documents, outside, strict=True) for key, text in found]
+    if faults:
+        raise InvalidDocument(faults)
 
 
 def _note(document: SignalDocument, setup: Setup, at: datetime) -> str:

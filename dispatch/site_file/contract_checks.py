@@ -7,16 +7,13 @@ from collections.abc import Iterator, Sequence
 from dispatch.site_file.errors import ConfigFault, Where
 from optimizer.domain.isolation import PluginFailures
 from optimizer.domain.obligation import ANY_SERVICE, Book, Obligation
-from optimizer.domain.site import SafeState, Site, meters_in
+from optimizer.domain.site import Site, meters_in
 
 Placed = Sequence[tuple[int | None, Obligation]]
 
 
 def contract_faults(site: Site, book: Placed) -> Iterator[ConfigFault]:
     """Contracts with their positions in the file (None: not written there): every reason not to accept one."""
-    if site.link_loss is not SafeState.HOLD:
-        text = f'{site.link_loss.value!r} is not built yet: only "hold", by which calls stay in force when a link is lost'
-        yield ConfigFault(("site", "link_loss"), text)
     contracts, failures = tuple(o for _, o in book), PluginFailures()
     for k, (n, obligation) in enumerate(book):
         where: Where = ("obligations",) if n is None else ("obligations", n)

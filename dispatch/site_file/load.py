@@ -18,6 +18,7 @@ from dispatch.site_file.contracts import contract_tables, read_contracts
 from dispatch.site_file.cross_references import cross_reference_faults, references_hold
 from dispatch.site_file.defaults import default_file
 from dispatch.site_file.errors import ConfigFault, Where, did_you_mean, key_path, shown, to_json_values, validated, validated_by_kind
+from dispatch.site_file.link_checks import link_faults
 from dispatch.site_file.market_rules import read_market_rules
 from dispatch.site_file.plugin_sections import plugin_section_faults
 from dispatch.site_file.raw_document import tables
@@ -27,7 +28,20 @@ from dispatch.site_file.summary import summary
 from dispatch.site_file.tariff_file import tariff_faults
 from optimizer.domain.site import Site
 
-SITE_FILE_SECTIONS = ("site", "meters", "halls", "groups", "prices", "hash", "generation", "obligations", "api", "reports")
+SITE_FILE_SECTIONS = (
+    "site",
+    "meters",
+    "halls",
+    "groups",
+    "prices",
+    "hash",
+    "generation",
+    "obligations",
+    "links",
+    "envelopes",
+    "api",
+    "reports",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +108,7 @@ def _setup(raw: dict[str, Any], unreadable: list[ConfigFault], path: Path | None
     wrong += [*group_faults, *site_faults, *prices_faults, *hash_faults, *generation_faults, *api_faults, *report_faults, *table_faults]
     if site is not None and len(book) == len(contracts) and references_hold(site):
         wrong += contract_faults(site, [(n, o) for (n, _), o in zip(contracts, book, strict=True)])
+        wrong += link_faults(raw, site, book)
     known = {fault.where for fault in unreadable}
     wrong = [*unreadable, *(fault for fault in wrong if fault.where not in known)]
     if wrong or site is None or prices is None or hash_ is None or api is None or reports is None:

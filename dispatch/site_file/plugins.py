@@ -12,6 +12,7 @@ from dispatch import ConfigError
 SOURCES, HASHPRICES, GENERATION = "markets.sources", "markets.hashprices", "markets.generation"
 OBLIGATIONS, DRIVERS = "optimizer.obligations", "dispatch.rigs"
 METERS, COOLING, GENERATORS = "dispatch.meters", "dispatch.cooling", "dispatch.generators"
+LINKS = "dispatch.links"
 
 
 class Plugins(Mapping[str, type[Any]]):

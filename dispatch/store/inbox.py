@@ -145,6 +145,19 @@ class Inbox:
             rows = connection.execute(select(inbox).where(inbox.c.id > cursor).order_by(inbox.c.id).limit(limit)).all()
         return [_row(r) for r in rows]
 
+    def newest_calls_by(self, key_name: str, limit: int) -> list[Mapping[str, Any]]:
+        """The newest calls that came by one key, at most `limit`, in the order of arrival."""
+        ours = select(inbox.c.document).where(inbox.c.kind == "call", inbox.c.key_name == key_name)
+        with reading(self._engine) as connection:
+            documents = connection.execute(ours.order_by(inbox.c.id.desc()).limit(limit)).scalars().all()
+        return [loads(document) for document in reversed(documents)]
+
+    def calls_by(self, key_name: str, since: datetime) -> list[Mapping[str, Any]]:
+        """The calls that came by one key since an instant of the wall."""
+        ours = select(inbox.c.document).where(inbox.c.kind == "call", inbox.c.key_name == key_name, inbox.c.at >= since)
+        with reading(self._engine) as connection:
+            return [loads(document) for document in connection.execute(ours).scalars().all()]
+
     def newest(self) -> int:
         """The last id, 0 when the inbox was never used."""
         with reading(self._engine) as connection:

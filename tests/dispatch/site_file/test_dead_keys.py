@@ -79,11 +79,23 @@ def test_every_key_of_a_site_file_is_read_somewhere() -> None:
     assert dead == EXCEPTIONS
 
 
-def test_a_link_loss_that_is_not_built_is_refused_with_a_sentence() -> None:
+def test_a_link_loss_without_a_link_is_refused_with_a_sentence() -> None:
     site = document()["site"]
-    assert setup_from_document(document(site={**site, "link_loss": "hold"})).site.link_loss.value == "hold"
+    link = {"name": "desk", "kind": "modbus", "obligation": "plant", "listen": "127.0.0.1:502"}
+    assert setup_from_document(document(site={**site, "link_loss": "sleep"}, links=[link])).site.link_loss.value == "sleep"
     with pytest.raises(ConfigError) as refused:
         setup_from_document(document(site={**site, "link_loss": "sleep"}))
-    assert refused.value.faults == [
-        "(journal): site.link_loss: 'sleep' is not built yet: only \"hold\", by which calls stay in force when a link is lost"
+    assert refused.value.faults == ["(journal): site.link_loss: 'sleep' says what a lost link does, and the site has no [[links]]"]
+
+
+def test_every_fault_of_links_and_envelopes_is_named() -> None:
+    links = [
+        {"name": "desk", "kind": "dnp3", "obligation": "nobody", "listen": "here"},
+        {"name": "desk", "kind": "fax", "obligation": "plant"},
     ]
+    envelopes = [{"key": "link other", "least_mw": -1.0, "obligations": ["nobody"]}]
+    with pytest.raises(ConfigError) as refused:
+        setup_from_document(document(links=links, envelopes=envelopes))
+    text = "\n".join(refused.value.faults)
+    for part in ("'nobody'", "'here' is not HOST:PORT", "'fax' is not known", "'desk' is used twice", "no link 'other'", "least_mw"):
+        assert part in text

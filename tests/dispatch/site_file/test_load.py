@@ -501,7 +501,15 @@ def test_check_gives_faults_or_a_summary_with_what_is_unverified(tmp_path: Path)
 def test_every_entry_point_loads_its_class() -> None:
     declared = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["entry-points"]
     sources = (plugins.SOURCES, plugins.HASHPRICES, plugins.GENERATION)
-    assert {*declared} == {*sources, plugins.OBLIGATIONS, plugins.DRIVERS, plugins.METERS, plugins.COOLING, plugins.GENERATORS}
+    assert {*declared} == {
+        *sources,
+        plugins.OBLIGATIONS,
+        plugins.DRIVERS,
+        plugins.METERS,
+        plugins.COOLING,
+        plugins.GENERATORS,
+        plugins.LINKS,
+    }
     kinds = ((group, "kind") for group in (plugins.DRIVERS, plugins.METERS, plugins.COOLING, plugins.GENERATORS))
     for group, key in (*((source, "source") for source in sources), *kinds):
         offered = plugins.installed(group)

@@ -1,0 +1,1 @@
+"""Links, each against a peer that somebody else wrote."""
