@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 from functools import cache
+from itertools import chain
 from typing import Any
 
 from pydantic import GetCoreSchemaHandler, TypeAdapter
@@ -256,7 +257,7 @@ def pack(rigs: Sequence[int]) -> str:
 def unpack(text: str) -> tuple[int, ...]:
     """The positions of a packed set. Raises ValueError when it is not one."""
     ranges = [part.partition("-") for part in text.split(",") if part]
-    return tuple(rig for first, _, last in ranges for rig in range(int(first), int(last or first) + 1))
+    return tuple(chain.from_iterable(range(int(first), int(last or first) + 1) for first, _, last in ranges))
 
 
 ENTRY_KINDS: dict[str, type[Entry]] = {k.__name__: k for k in (RunStarted, RunEnded, Seen, Planned, Commanded, Done, PriceBasisChanged)}

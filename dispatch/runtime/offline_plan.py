@@ -3,13 +3,16 @@ other solvers, and list the market rules that nobody has verified."""
 
 from __future__ import annotations
 
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from dispatch.decide.plan_inputs import PlanInputs
 from dispatch.runtime.snapshot import Snapshot
+from markets.factbook import FactBook
 from markets.forecasting.scenarios import residual_days, scenarios
 from markets.grid import OperatingDay
+from markets.outlook import Outlook
 from optimizer.lp.program import Program
 from optimizer.planning.plan import program_of
 from optimizer.planning.result import Risk
@@ -24,8 +27,12 @@ def scenario_risk(snapshot: Snapshot, weight: float) -> Risk:
     """The weight (0 to 1) of the worst price scenarios, drawn from the differences of real-time and day-ahead prices of past days.
 
     Raises LookupError when no complete day of both is known."""
-    outlook = snapshot.inputs.outlook
-    known = {point: residual_days(snapshot.state.facts, point, snapshot.at, DAYS_BACK) for point in outlook.energy}
+    return risk_of_facts(snapshot.state.facts, snapshot.inputs.outlook, snapshot.at, weight)
+
+
+def risk_of_facts(facts: FactBook, outlook: Outlook, at: datetime, weight: float) -> Risk:
+    """The same, of the facts known at an instant and an outlook made from them. Raises LookupError as `scenario_risk` does."""
+    known = {point: residual_days(facts, point, at, DAYS_BACK) for point in outlook.energy}
     if not any(len(days) for days in known.values()):
         raise LookupError("no complete day of real-time and day-ahead prices is known to draw scenarios from")
     return Risk(weight, scenarios(outlook, known, SEED, SCENARIOS))

@@ -110,6 +110,23 @@ def plan_to_json(plan: Plan) -> PlanDocument:
     }
 
 
+def first_intervals(plan: Plan, number: int) -> PlanDocument:
+    """The document of a plan with its first intervals only, and without what only people read (reasons, shadow prices, breakevens): what
+    decisions are made from."""
+    return {
+        "at": plan.at.isoformat(),
+        "objective_usd": _rounded_usd(plan.objective_usd),
+        "intervals": [_interval(plan, t) for t in range(min(number, len(plan.grid)))],
+        "lines": {},
+        "shadow_prices": {},
+        "shortfalls": [],
+        "reasons": [],
+        "breakevens": {},
+        "findings": [],
+        "solve": _solve(plan.solve),
+    }
+
+
 def _lines(plan: Plan) -> dict[str, float]:
     """Dollars over the horizon by OBLIGATION/CHARGE_TYPE, and the wear of starts: they add up to the objective."""
     lines = {f"{obligation}/{charge}": _rounded_usd(float(usd.sum())) for (obligation, charge), usd in plan.lines.items()}

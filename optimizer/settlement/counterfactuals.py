@@ -56,21 +56,26 @@ def perfect_foresight(
 def counterfactuals(book: Sequence[Obligation], foreseen: Plan, published: Mapping[str, Floats]) -> dict[str, StrategyResult]:
     """Every strategy by its name, under the site, limits and final prices of `foreseen` (`perfect_foresight`). `published`, by settlement
     point, is the last price known at each interval's start (`last_published`), usd_per_mwh, NaN where none was, shape (n,)."""
+    return {name: value_of(book, foreseen.origin.program, path) for name, path in trajectories(book, foreseen, published).items()}
+
+
+def trajectories(book: Sequence[Obligation], foreseen: Plan, published: Mapping[str, Floats]) -> dict[str, Trajectory]:
+    """What every strategy would do, as in `counterfactuals`."""
     program = foreseen.origin.program
     return {
         "always_on": always_on(book, program),
         "one_strike": one_strike(book, program, published),
         "model_strike": model_strike(book, program, published),
-        "perfect_foresight": value_of(book, program, foreseen.origin.path),
+        "perfect_foresight": foreseen.origin.path,
     }
 
 
-def always_on(book: Sequence[Obligation], program: Program) -> StrategyResult:
+def always_on(book: Sequence[Obligation], program: Program) -> Trajectory:
     """Every rig in normal mode whenever a limit allows."""
     return _followed(book, program, {g.name: np.ones(program.n, dtype=bool) for g in program.site.groups})
 
 
-def one_strike(book: Sequence[Obligation], program: Program, published: Mapping[str, Floats]) -> StrategyResult:
+def one_strike(book: Sequence[Obligation], program: Program, published: Mapping[str, Floats]) -> Trajectory:
     """All rigs together, on while the last published price is under the fleet's breakeven, weighted by TH/s."""
     groups = program.site.groups
     weights = np.array([g.rigs * _normal(g).ths for g in groups])
@@ -79,7 +84,7 @@ def one_strike(book: Sequence[Obligation], program: Program, published: Mapping[
     return _followed(book, program, {g.name: _under(published[program.site.meter_of[g.name].settlement_point], strike) for g in groups})
 
 
-def model_strike(book: Sequence[Obligation], program: Program, published: Mapping[str, Floats]) -> StrategyResult:
+def model_strike(book: Sequence[Obligation], program: Program, published: Mapping[str, Floats]) -> Trajectory:
     """Each group by itself, on while the last published price is under its own breakeven."""
     point = {name: meter.settlement_point for name, meter in program.site.meter_of.items()}
     return _followed(
@@ -101,17 +106,17 @@ def value_of(book: Sequence[Obligation], program: Program, path: Trajectory) -> 
     )
 
 
-def last_published(final: Series, before: float = float("nan")) -> Floats:
-    """The last price known at each interval's start, shape (n,): that of the newest interval that ended at least two minutes earlier, and
-    `before` until there is one."""
+def last_published(final: Series, before: float = float("nan"), after_s: int = PUBLISHED_AFTER_S) -> Floats:
+    """The last price known at each interval's start, shape (n,): that of the newest interval that ended at least `after_s` seconds
+    earlier, and `before` until there is one."""
     edges = final.grid.edges
-    newest = np.searchsorted(edges[1:] + PUBLISHED_AFTER_S, edges[:-1], side="right") - 1
+    newest = np.searchsorted(edges[1:] + after_s, edges[:-1], side="right") - 1
     return np.where(newest >= 0, final.values[np.maximum(newest, 0)], before)
 
 
-def _followed(book: Sequence[Obligation], program: Program, on: Mapping[str, np.ndarray]) -> StrategyResult:
+def _followed(book: Sequence[Obligation], program: Program, on: Mapping[str, np.ndarray]) -> Trajectory:
     steps = [_step(program, g, on[g.name]) for g in program.site.groups]
-    return value_of(book, program, unpack(program, follow(program, load_limits(program, book), steps)))
+    return unpack(program, follow(program, load_limits(program, book), steps))
 
 
 def _step(program: Program, group: RigGroup, on: np.ndarray) -> Step:

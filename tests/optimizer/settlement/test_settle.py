@@ -20,7 +20,7 @@ from optimizer.obligations.transmission import Transmission
 from optimizer.planning.explain import reasons
 from optimizer.planning.plan import plan
 from optimizer.planning.plan_json import plan_to_json
-from optimizer.settlement.counterfactuals import always_on, counterfactuals, last_published, perfect_foresight
+from optimizer.settlement.counterfactuals import always_on, counterfactuals, last_published, perfect_foresight, value_of
 from optimizer.settlement.settle import settle
 from optimizer.settlement.variance import (
     FORESIGHT_GAP_CAUSES,
@@ -256,7 +256,8 @@ def test_always_on_keeps_calls_and_limits():
     from optimizer.planning.plan import program_of
 
     state = so_far(calls=(call("plant", AT, AT + timedelta(minutes=30), mw_cap=2.0),))
-    value = always_on(BOOK, program_of(three_models(), BOOK, outlook([5000.0] * 4), state))
+    program = program_of(three_models(), BOOK, outlook([5000.0] * 4), state)
+    value = value_of(BOOK, program, always_on(BOOK, program))
     assert value.energy_mwh == pytest.approx((2.0 * 2 + 9.578 * 2) / 4)
 
 

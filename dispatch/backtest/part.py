@@ -1,0 +1,122 @@
+"""One part of a backtest: every strategy run through the simulated fleet and without physics, valued, and written as JSON values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from decimal import Decimal
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dispatch.backtest.ideal import IdealRun, days_of, ideal_runs
+from dispatch.backtest.market_facts import MarketFacts, market_facts
+from dispatch.backtest.valuation import Earnings, Valuation, unsupported
+from dispatch.decide.state import State
+from dispatch.runtime.offline_plan import risk_of_facts
+from dispatch.runtime.price_sources import archived
+from dispatch.sim.strategies import AlwaysOn, Loadstone, PerfectForesight, RiskOf, Strategy, Strike
+from dispatch.sim.strategy_run import StrategyRun, run_strategy
+from dispatch.site_file.load import load_site_file
+from dispatch.site_file.setup import Setup
+from markets.grid import Interval
+from markets.outlook import Outlook
+from optimizer.domain.actuals import Actuals
+from optimizer.domain.site import Availability, SoFar
+from optimizer.lp.cohorts import gather
+from optimizer.planning.result import Risk
+
+STRATEGIES = ("loadstone", "always_on", "one_strike", "model_strike", "perfect_foresight")
+HOTTEST_C = 45.0  # halls that cannot reach their limit even then are one
+
+
+@dataclass(frozen=True, slots=True)
+class PartJob:
+    """A part of a backtest as a worker process gets it. `risk` is the weight of the worst price scenarios, None for none."""
+
+    config: Path
+    archive: Path
+    over: Interval
+    risk: float | None = None
+    seed: int = 0
+
+
+def run_part(job: PartJob) -> dict[str, Any]:
+    """Run a part; the result as JSON values, dollars exact, as text. Raises ConfigError, SourceError, and LookupError as `market_facts`."""
+    setup = setup_of(job.config, job.archive)
+    market = market_facts(setup, job.over)
+    valuation = Valuation(setup, market)
+    risk_of = None if job.risk is None else _risk_of(job.risk)
+    runs = physical_runs(setup, market, job.seed, risk_of)
+    ideal = ideal_runs(setup, market, risk_of)
+    return _document(valuation, market, runs, ideal)
+
+
+def physical_runs(setup: Setup, market: MarketFacts, seed: int = 0, risk_of: RiskOf | None = None) -> dict[str, StrategyRun]:
+    """Every strategy on the same simulated fleet, with the facts as late as they were, by its name."""
+    best = PerfectForesight(market.final, [day.start for day in days_of(setup, market)])
+    strategies: tuple[Strategy, ...] = (Loadstone(risk_of), AlwaysOn(), Strike("one_strike"), Strike("model_strike"), best)
+    return {s.name: run_strategy(setup, market.grid, market.facts, s, seed) for s in strategies}
+
+
+@lru_cache(maxsize=4)
+def setup_of(config: Path, archive: Path) -> Setup:
+    """The setup of a site file over an archive, without the contracts that a backtest leaves out (`unsupported`), and with groups that
+    nothing tells apart as one, under the first one's name. Raises ConfigError."""
+    setup = load_site_file(config, archived(config, archive))
+    left_out = unsupported(setup.book, setup)
+    book = tuple(o for o in setup.book if o.name not in left_out)
+    cohorts = gather(setup.site, book, SoFar(datetime.min), Availability(), np.array([HOTTEST_C]))
+    return replace(setup, book=book, site=setup.site.model_copy(update={"groups": cohorts.site.groups, "halls": cohorts.site.halls}))
+
+
+def _risk_of(weight: float) -> RiskOf:
+    def risk_of(state: State, outlook: Outlook, at: datetime) -> Risk | None:
+        try:
+            return risk_of_facts(state.facts, outlook, at, weight)
+        except LookupError:
+            return None
+
+    return risk_of
+
+
+def _document(valuation: Valuation, market: MarketFacts, runs: Mapping[str, StrategyRun], ideal: Mapping[str, IdealRun]) -> dict[str, Any]:
+    counted = market.counted
+    did = {name: valuation.actuals(run) for name, run in runs.items()}
+    could = {name: valuation.actuals(run) for name, run in ideal.items()}
+    earned = {name: valuation.earned(did[name], float(runs[name].starts[counted].sum())) for name in STRATEGIES}
+    best, ours = could["perfect_foresight"], did["loadstone"]
+    return {
+        "from": market.over.start.isoformat(),
+        "to": market.over.end.isoformat(),
+        "intervals": len(valuation.grid),
+        "missing": market.missing,
+        "disputed": market.disputed,
+        "strategies": {name: _strategy(earned[name], valuation, could[name]) for name in STRATEGIES},
+        "promises": [[name, promised, kept, _text(usd)] for name, promised, kept, usd in valuation.promises(ours)],
+        "causes": _texts(valuation.causes(did["perfect_foresight"], runs["loadstone"], ours)),
+        "ideal_causes": _texts(valuation.ideal_causes(best, could["loadstone"])),
+        "stops": valuation.stops(best, ours),
+    }
+
+
+def _strategy(earned: Earnings, valuation: Valuation, could: Actuals) -> dict[str, Any]:
+    return {
+        "lines": _texts(earned.lines),
+        "ideal_lines": _texts(valuation.earned(could, 0.0).lines),
+        "by_day": {on.isoformat(): _text(usd) for on, usd in sorted(earned.by_day.items())},
+        "energy_mwh": earned.energy_mwh,
+        "hash_ph_days": earned.hash_ph_days,
+        "starts": earned.starts,
+    }
+
+
+def _texts(amounts: Mapping[str, Decimal]) -> dict[str, str]:
+    return {name: _text(usd) for name, usd in amounts.items()}
+
+
+def _text(usd: Decimal) -> str:
+    return format(usd, "f")

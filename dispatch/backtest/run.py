@@ -1,0 +1,127 @@
+"""A backtest: its parts run through any Executor, finished parts kept, results added up in order.
+
+Nothing depends on the number of workers: parts are cut by the span alone, each is a function of its job, and sums are made in order.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import multiprocessing
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, as_completed
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from dispatch.backtest.part import PartJob, run_part, setup_of
+from dispatch.backtest.spans import parts_of
+from dispatch.backtest.valuation import unsupported
+from dispatch.child_process import die_with_parent
+from dispatch.runtime.price_sources import archived
+from dispatch.site_file.load import load_site_file
+
+RESULT_FORMAT = 1  # raised whenever the same inputs give other results, so that parts kept by an older version are run again
+CHUNK_BYTES = 1 << 20
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Backtest:
+    """A site file over an archive, from `start` to `end`. `risk` is the weight of the worst price scenarios, None to plan by expected
+    prices."""
+
+    config: Path
+    archive: Path
+    start: datetime
+    end: datetime
+    risk: float | None = None
+    seed: int = 0
+
+    def jobs(self) -> list[PartJob]:
+        """Its parts. Raises ConfigError."""
+        parts = parts_of(setup_of(self.config, self.archive), self.start, self.end)
+        return [PartJob(self.config, self.archive, over, self.risk, self.seed) for over in parts]
+
+    def notes(self) -> list[str]:
+        """What the backtest leaves out, in sentences."""
+        setup = load_site_file(self.config, archived(self.config, self.archive))
+        return [f"contract {name!r} is left out: {why}" for name, why in unsupported(setup.book, setup).items()]
+
+    def fingerprint(self) -> str:
+        """SHA-256 of everything that results depend on: the site file, every file of the archive, the risk weight, the seed."""
+        setup = setup_of(self.config, self.archive)
+        digest = hashlib.sha256(f"{RESULT_FORMAT} {setup.hash_id} {self.risk} {self.seed}".encode())
+        for file in sorted(self.archive.rglob("*.parquet")):
+            digest.update(f"\n{file.relative_to(self.archive)} ".encode())
+            with file.open("rb") as content:
+                while chunk := content.read(CHUNK_BYTES):
+                    digest.update(chunk)
+        return digest.hexdigest()
+
+
+@dataclass(slots=True)
+class KeptParts:
+    """Finished parts under a folder, `parts/START_END.json`, each with the fingerprint of what it was made from.
+
+    changed  how many kept parts were made from other inputs, and are run again
+    """
+
+    folder: Path
+    fingerprint: str
+    changed: int = field(default=0)
+
+    def read(self, job: PartJob) -> dict[str, Any] | None:
+        """The result of a part that finished earlier with the same inputs. A file that cannot be read counts as none."""
+        try:
+            kept = json.loads(self._file(job).read_text("utf-8"))
+        except (OSError, ValueError):
+            return None
+        if not isinstance(kept, dict) or kept.get("fingerprint") != self.fingerprint:
+            self.changed += 1
+            return None
+        result: dict[str, Any] = kept["result"]
+        return result
+
+    def write(self, job: PartJob, result: dict[str, Any]) -> None:
+        """Keep a finished part. Raises OSError."""
+        file = self._file(job)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        unfinished = file.with_suffix(".new")
+        unfinished.write_text(json.dumps({"fingerprint": self.fingerprint, "result": result}, ensure_ascii=False), "utf-8")
+        unfinished.replace(file)
+
+    def _file(self, job: PartJob) -> Path:
+        return self.folder / "parts" / f"{job.over.start:%Y%m%dT%H%MZ}_{job.over.end:%Y%m%dT%H%MZ}.json"
+
+
+def run_parts(
+    jobs: Sequence[PartJob], executor: Executor, kept: KeptParts | None = None, progress: Progress = lambda done, of: None
+) -> list[dict[str, Any]]:
+    """The results of parts, in their order. Finished ones are kept at once, so that a run that was cut off goes on where it was. Raises
+    what a part raises; parts that have not begun are then cancelled."""
+    finished = {job: kept.read(job) for job in jobs} if kept is not None else {}
+    found = {job: result for job, result in finished.items() if result is not None}
+    progress(len(found), len(jobs))
+    running: dict[Future[dict[str, Any]], PartJob] = {executor.submit(run_part, job): job for job in jobs if job not in found}
+    try:
+        for future in as_completed(running):
+            job = running[future]
+            found[job] = json.loads(json.dumps(future.result()))  # the same values as from a file
+            if kept is not None:
+                kept.write(job, found[job])
+            progress(len(found), len(jobs))
+    finally:
+        for future in running:
+            future.cancel()
+    return [found[job] for job in jobs]
+
+
+def process_pool(workers: int) -> Executor:
+    """Worker processes on this machine, which end with this one."""
+    return ProcessPoolExecutor(
+        workers, mp_context=multiprocessing.get_context("spawn"), initializer=die_with_parent, initargs=(os.getpid(),)
+    )

@@ -1,0 +1,136 @@
+"""What strategies earned over a part of a backtest: the bill of what each did, and the gap to perfect foresight by cause."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import date
+from decimal import Decimal
+
+import numpy as np
+
+from dispatch.backtest.ideal import IdealRun
+from dispatch.backtest.market_facts import Floats, MarketFacts, decimals
+from dispatch.sim.strategy_run import StrategyRun
+from dispatch.site_file.setup import Setup
+from markets.grid import Grid, OperatingDay
+from optimizer.domain.actuals import Actuals
+from optimizer.domain.money import ZERO
+from optimizer.domain.obligation import Obligation
+from optimizer.settlement.performance import promises
+from optimizer.settlement.settle import carried_usd, settle, weighed_net_usd
+from optimizer.settlement.variance import foresight_gap_by_cause, planned_energy
+
+RAN_TOO_DEAR, SLEPT_TOO_CHEAP = "ran above the breakeven", "slept below the breakeven"
+UNALIKE_MWH = 1e-9
+
+
+@dataclass(frozen=True, slots=True)
+class Earnings:
+    """What a strategy earned, exact.
+
+    lines   by OBLIGATION/CHARGE_TYPE, dollars; a charge of a period that reaches beyond the part has a line CHARGE_TYPE_carried
+    by_day  dollars by operating day
+    """
+
+    lines: Mapping[str, Decimal]
+    by_day: Mapping[date, Decimal]
+    energy_mwh: float
+    hash_ph_days: float
+    starts: float
+
+
+class Valuation:
+    """Prices and book of a part, by which what strategies did is valued."""
+
+    def __init__(self, setup: Setup, market: MarketFacts) -> None:
+        counted = market.counted
+        self.setup, self.market = setup, market
+        self.grid = Grid(market.grid.edges[counted.start :])
+        unpriced = np.any([np.isnan(values[counted]) for values in market.prices.values()], axis=0)
+        self._overhead = {
+            g.name: 1.0 + np.array([setup.site.hall_of[g.name].overhead.at(float(c)) for c in market.final.temperature_c.values])
+            for g in setup.site.groups
+        }
+        self._base = Actuals(
+            site=setup.site,
+            grid=self.grid,
+            energy_mwh={},
+            hash_ph_days={},
+            energy_price={point: decimals(values[counted]) for point, values in market.prices.items()},
+            hashprice=decimals(market.final.hashprice.values[counted]),
+            peak_share={window: decimals(series.values[counted]) for window, series in market.final.peak_share.items()},
+            gaps=frozenset(np.flatnonzero(unpriced).tolist()),
+        )
+
+    def actuals(self, run: StrategyRun | IdealRun) -> Actuals:
+        """What a run did, as the bill reads it: energy at the meters, in the intervals that count."""
+        at_meter = {n: mwh * self._overhead[n] if isinstance(run, StrategyRun) else mwh for n, mwh in run.energy_mwh.items()}
+        return replace(self._base, energy_mwh=self._counted(at_meter), hash_ph_days=self._counted(run.hash_ph_days))
+
+    def _counted(self, by_group: Mapping[str, Floats]) -> dict[str, list[Decimal]]:
+        return {name: decimals(values[self.market.counted]) for name, values in by_group.items()}
+
+    def earned(self, actuals: Actuals, starts: float) -> Earnings:
+        """The bill of what a strategy did."""
+        lines: dict[str, Decimal] = {}
+        by_day: dict[date, Decimal] = {}
+        for line in settle(self.setup.book, actuals).lines:
+            name = f"{line.obligation}/{line.charge_type}"
+            lines[name] = lines.get(name, ZERO) + line.amount_usd
+            on = OperatingDay.of(self.setup.site.market, max(line.over.start, self.grid.start)).on
+            by_day[on] = by_day.get(on, ZERO) + line.amount_usd
+        carried = {name: usd for name, usd in carried_usd(self.setup.book, actuals).items() if usd}
+        energy, hashed = (float(sum(sum(v) for v in by.values())) for by in (actuals.energy_mwh, actuals.hash_ph_days))
+        return Earnings(lines | carried, by_day, energy, hashed, starts)
+
+    def promises(self, actuals: Actuals) -> list[tuple[str, int, int, Decimal]]:
+        """Of each contract with something to keep: its name, the intervals, those in which it was kept, and what a breach cost, usd."""
+        found = promises(self.setup.book, actuals)
+        return [(p.obligation, len(self.grid), len(self.grid) - len(p.broken), p.lost_usd) for p in found]
+
+    def causes(self, foreseen: Actuals, run: StrategyRun, actuals: Actuals) -> dict[str, Decimal]:
+        """What `run` earned less what perfect foresight earned on the same fleet, by cause, adding up exactly."""
+        return foresight_gap_by_cause(self.setup.book, foreseen, planned_energy(self.grid, run.plans), actuals)
+
+    def ideal_causes(self, foreseen: Actuals, actuals: Actuals) -> dict[str, Decimal]:
+        """The same without physics: what it cost to run where perfect foresight slept, and to sleep where it ran."""
+        stopped = _taking(foreseen, actuals, more=True)
+        worth = [weighed_net_usd(self.setup.book, stage) for stage in (foreseen, stopped, actuals)]
+        return {RAN_TOO_DEAR: worth[1] - worth[0], SLEPT_TOO_CHEAP: worth[2] - worth[1]}
+
+    def stops(self, foreseen: Actuals, actuals: Actuals) -> dict[str, float]:
+        """MWh that perfect foresight (without physics) did not draw, of what the rigs draw at most, and of these the MWh a run did not
+        draw either; and the MWh that the run did not draw and perfect foresight did."""
+        caught = missed = false_alarm = 0.0
+        for name, values in foreseen.energy_mwh.items():
+            best, ran = (np.array([float(v) for v in side]) for side in (values, actuals.energy_mwh[name]))
+            most = max(float(best.max()), float(ran.max())) if len(best) else 0.0
+            short, kept = np.maximum(0.0, most - best), np.maximum(0.0, most - ran)
+            caught += float(np.minimum(short, kept).sum())
+            missed += float(np.maximum(0.0, short - kept).sum())
+            false_alarm += float(np.maximum(0.0, kept - short).sum())
+        return {"caught_mwh": caught, "missed_mwh": missed, "false_alarm_mwh": false_alarm}
+
+
+def _taking(foreseen: Actuals, actuals: Actuals, *, more: bool) -> Actuals:
+    """Perfect foresight, with the actual figures where a group ran more (or less)."""
+    energy, hashed = {}, {}
+    for name, best in foreseen.energy_mwh.items():
+        ran = actuals.energy_mwh[name]
+        here = [(r > b) is more and abs(float(r - b)) > UNALIKE_MWH for r, b in zip(ran, best, strict=True)]
+        energy[name] = [r if taken else b for taken, r, b in zip(here, ran, best, strict=True)]
+        both = zip(here, actuals.hash_ph_days[name], foreseen.hash_ph_days[name], strict=True)
+        hashed[name] = [r if taken else b for taken, r, b in both]
+    return replace(foreseen, energy_mwh=energy, hash_ph_days=hashed)
+
+
+def unsupported(book: tuple[Obligation, ...], setup: Setup) -> dict[str, str]:
+    """Contracts that a backtest leaves out, each with the reason."""
+    found = {}
+    for obligation in book:
+        if obligation.reserve_products():
+            found[obligation.name] = "awards are not simulated"
+        elif obligation.generator(setup.site) is not None:
+            found[obligation.name] = "generation is not simulated"
+    return found
