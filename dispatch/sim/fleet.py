@@ -160,10 +160,6 @@ class Fleet:
         """The modes rigs are in or on their way to."""
         return [self._names[group][i] for i in self._mode[self._at(group, rigs)]]
 
-    def asleep(self, group: str, rigs: Ints) -> int:
-        """How many rigs sleep or are on their way to it."""
-        return int((self._mode[self._at(group, rigs)] == 0).sum())
-
     def orders_of(self, group: str, rig: int) -> tuple[str, str, float]:
         """The orders one rig is under: its mode, its mode when awake, and its power limit in W (infinite where there is none)."""
         at, names = self._first[group] + rig, self._names[group]
@@ -244,7 +240,8 @@ class Fleet:
         self._update_totals()
 
     def _aim(self, at: Ints, waking: Bools) -> None:
-        now, (watts, ths), asleep = self.now_s, self._targets(at), self._mode[at] == 0
+        now, (watts, ths) = self.now_s, self._targets(at)
+        asleep = self._mode[at] == 0
         still_waking = ~waking & ~asleep & (self._ths.t1[at] > now)
         wake_s = self._wake_s[at] * np.where(self._has(RigFault.SLOW_WAKE, at), SLOW_WAKE, 1.0)
         hash_start = np.where(waking, now + HASH_FROM * wake_s, np.where(still_waking, np.maximum(self._ths.t0[at], now), now))

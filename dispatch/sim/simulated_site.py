@@ -117,9 +117,11 @@ class SimulatedSite:
         self._read_since_settled = False
 
     def _command(self, group: str, rigs: NDArray[np.int64], mode: str) -> None:
-        self._readings[group].order_sent(rigs, mode, self.fleet.now_s)
+        readings = self._readings[group]
         if mode != SLEEP and self._interval < len(self.grid):
-            self.starts[self._interval] += self.fleet.asleep(group, rigs)
+            self.starts[self._interval] += int(readings.asleep(rigs).sum())
+        readings.ordered(rigs, mode, RISE_S)
+        readings.order_answered(rigs, self.fleet.now_s)
         self.fleet.command(group, rigs, mode)
 
     def _read(self, at: datetime) -> dict[str, GroupSeen]:

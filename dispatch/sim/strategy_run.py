@@ -31,15 +31,13 @@ class StrategyRun:
     decisions: Sequence[Commanded]
 
 
-def run_strategy(
-    setup: Setup, grid: Grid, facts: Sequence[Fact], strategy: Strategy, seed: int = 0, ticks: Sequence[datetime] | None = None
-) -> StrategyRun:
+def run_strategy(setup: Setup, grid: Grid, facts: Sequence[Fact], strategy: Strategy, seed: int = 0) -> StrategyRun:
     """Run a strategy from the start of `grid` to its end. `facts` are in order of `known_at`; those known before the start are known at it.
 
-    The site is observed at the start, whenever a fact becomes known, and two minutes after each edge, when prices are published; or at
-    `ticks`, where they are given. At each of these the strategy may plan. Between them rigs move where the plan in force says so, or
-    where some were held back (minimum times, inrush)."""
-    return _Run(setup, grid, facts, strategy, seed).run(ticks)
+    The site is observed at the start, whenever a fact becomes known, and two minutes after each edge, when prices are published. At each
+    of these the strategy may plan. Between them rigs move where the plan in force says so, or where some were held back (minimum times,
+    inrush)."""
+    return _Run(setup, grid, facts, strategy, seed).run()
 
 
 class _Run:
@@ -52,8 +50,8 @@ class _Run:
         self.plans: Plans = []
         self.wanted: object = None
 
-    def run(self, ticks: Sequence[datetime] | None) -> StrategyRun:
-        steps = self._steps() if ticks is None else [(at, True) for at in ticks]
+    def run(self) -> StrategyRun:
+        steps = self._steps()
         for (at, observes), (until, _) in zip(steps, [*steps[1:], (self.grid.end, False)], strict=True):
             if observes:
                 self._observe(at)

@@ -61,12 +61,11 @@ def test_no_decision_changes_when_every_later_fact_is_scrambled(setup, strategy)
 
 
 def test_the_backtest_decides_as_the_control_loop_does(setup, tmp_path):
-    """On the control loop's own ticks every order is the same; the load differs only while orders are read back."""
+    """Every order is the same, to the second and to the rig."""
     end = START + DAY
     asyncio.run(replay(setup, tmp_path, START, end))
     journal = [entry for _, entry in SqlJournal(open_ledger(tmp_path), 0).read(0)]
     ordered = [(e.at, [(o.group, o.mode, o.rigs) for o in e.orders]) for e in journal if isinstance(e, Commanded) and e.orders]
-    ticks = [START + n * timedelta(seconds=setup.site.tick_s) for n in range(int(DAY.total_seconds()) // setup.site.tick_s)]
-    run = run_strategy(setup, Grid.regular(START, end, 15), facts_of(setup, end), Loadstone(), ticks=ticks)
+    run = run_strategy(setup, Grid.regular(START, end, 15), facts_of(setup, end), Loadstone())
     assert [(d.at, [(o.group, o.mode, o.rigs) for o in d.orders]) for d in run.decisions if d.orders] == ordered
     assert len(ordered) > 4
