@@ -132,6 +132,7 @@ class Seen(Entry):
     alerts         what is wrong, in words, by source
     sources_asked  the sources that were asked; one of them without an alert answered
     meters         measured MW by meter, of the meters whose reading is not stale; `meters_at` when the first of them was read
+    meter_doubts   by meter, why it is not believed
     generators     by contract, the generators that are switched and metered
     """
 
@@ -143,6 +144,7 @@ class Seen(Entry):
     sources_asked: tuple[str, ...] = ()
     meters: Mapping[MeterId, float] = field(default_factory=dict)
     meters_at: datetime | None = None
+    meter_doubts: Mapping[MeterId, str] = field(default_factory=dict)
     generators: Mapping[str, GeneratorSeen] = field(default_factory=dict)
 
 

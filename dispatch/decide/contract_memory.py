@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
+from typing import Any
 
 import numpy as np
 
@@ -170,3 +171,10 @@ def _prices(facts: FactBook, point: str, grid: Grid) -> list[Decimal]:
     last = facts.last_price(point)
     known = {fact.over.start: fact.usd_per_mwh for fact in facts.real_time(point, grid.over)}
     return [decimal(known.get(over.start, last.usd_per_mwh if last else 0.0)) for over in grid.intervals]
+
+
+def memories_at_start(known: Mapping[str, Mapping[str, Any]], book: Book, folded: ContractMemories) -> ContractMemories:
+    """What the ledger says at a start (`RunStarted.memories`) comes before what was folded, whose running hour it holds; where it says
+    nothing that goes on."""
+    read = {o.name: o.memory_from({}).from_json(known[o.name]) for o in book if o.name in known}
+    return ContractMemories({**folded.by_contract, **read}) if read else folded

@@ -12,11 +12,10 @@ from datetime import datetime
 import numpy as np
 
 from dispatch.decide.group_state import UNKNOWN, UNREACHABLE, WAKING, Codes, GroupState, awake_target
+from dispatch.decide.load_at_meters import groups_behind
 from dispatch.decide.state import State
-from dispatch.entries import MeterId, MeterKind
-from optimizer.domain.book import generators_by_meter
-from optimizer.domain.isolation import PluginFailures
-from optimizer.domain.site import RigGroup, Scope, Site
+from dispatch.entries import MeterKind
+from optimizer.domain.site import RigGroup
 
 # A group may be read to draw this many times its nameplate; beyond it the reading is taken to be wrong.
 MOST_ABOVE_NAMEPLATE = 1.3
@@ -24,16 +23,6 @@ MOST_ABOVE_NAMEPLATE = 1.3
 FALL_S = 6.0
 # A meter may read this share less than the reachable rigs should draw; beyond it the meter is taken to be wrong.
 MOST_BELOW_RIGS = 0.1
-
-
-def groups_behind(site: Site, meter: MeterId) -> tuple[str, ...]:
-    """The names of the groups whose load a meter measures."""
-    scopes = {
-        MeterKind.METER: Scope(meter=meter.name),
-        MeterKind.HALL: Scope(hall=meter.name),
-        MeterKind.GROUP: Scope(groups=(meter.name,)),
-    }
-    return scopes[meter.kind].names(site)
 
 
 def watts_at_meter(state: State, group: RigGroup, at: datetime) -> list[float]:
@@ -84,12 +73,11 @@ def _beyond(measured: float, least: float, most: float) -> float:
 
 def _parts(state: State, at: datetime, names: Sequence[str]) -> Iterator[tuple[float, tuple[float, float]]]:
     """(measured, expected) watts at the meter of the parts of the site that are measured one by one; expected as the least and the most."""
-    # A contract that raises here raises among the load limits too, which name it.
-    left, generating = set(names), generators_by_meter(state.setup.book, state.site, PluginFailures())
+    left, net = set(names), state.net_meters
     for kind in MeterKind:
-        for meter, mw in state.meters.items():
+        for meter, mw in state.believed_meters.items():
             behind = groups_behind(state.site, meter)
-            if meter.kind is MeterKind.METER and meter.name in generating:
+            if meter.kind is MeterKind.METER and meter.name in net:
                 continue  # it reads net of what is generated: less than the rigs draw, and by how much is not known here
             if meter.kind is kind and behind and left.issuperset(behind):
                 left -= set(behind)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, cast
 
-from dispatch.decide.contract_memory import ContractMemories, SiteAsSeen, remembers
+from dispatch.decide.contract_memory import ContractMemories, SiteAsSeen, memories_at_start, remembers
 from dispatch.decide.group_state import GroupState, mode_index
+from dispatch.decide.kept_calls import KEEP_CALLS, not_long_over
+from dispatch.decide.load_at_meters import load_at_meters
 from dispatch.decide.news import what_is_new
 from dispatch.decide.renamed_contracts import renamed_contracts
 from dispatch.entries import (
@@ -29,14 +31,15 @@ from markets.factbook import KEEP, FactBook
 from markets.facts import Award, Call
 from markets.forecasting.ladder import MILD_CELSIUS
 from markets.outlook import PriceBasis
-from optimizer.domain.calls import ENDS, events_of, over_at
+from optimizer.domain.book import generators_by_meter
+from optimizer.domain.calls import ENDS, events_of
+from optimizer.domain.isolation import PluginFailures
 from optimizer.domain.site import Site
 from optimizer.planning.plan_json import PlanDocument
 
 if TYPE_CHECKING:
     from dispatch.site_file.setup import Setup
 
-KEEP_CALLS = timedelta(days=2)
 # What alerts about contracts that raise, and about promises that are missed, are listed under, before the name.
 CONTRACT_ALERT, SHORTFALL_ALERT = "contract ", "shortfall of "
 
@@ -66,7 +69,7 @@ class State:
     price_basis        which price the current interval is planned on
     alerts             by source, a sentence
     contract_memories  what contracts remember of the time before
-    meters             measured MW by meter, as last read, the first of them at `meters_at`
+    meters             measured MW by meter, as last read, the first of them at `meters_at`; `meter_doubts` why some are not believed
     generators         by contract, the generators that are switched and metered, as last read
     renamed            by the name that a contract had in an earlier site file, the name it has now
     """
@@ -99,6 +102,7 @@ class State:
     contract_memories: ContractMemories = ContractMemories()
     meters: Mapping[MeterId, float] = field(default_factory=dict)
     meters_at: datetime | None = None
+    meter_doubts: Mapping[MeterId, str] = field(default_factory=dict)
     generators: Mapping[str, GeneratorSeen] = field(default_factory=dict)
     renamed: Mapping[str, str] = field(default_factory=dict)
 
@@ -119,10 +123,27 @@ class State:
         temperature = self.facts.temperature(at)
         return 1.0 + self.site.hall_of[group].overhead.at(temperature.celsius if temperature else MILD_CELSIUS)
 
-    def metered_mw(self) -> dict[str, float]:
-        """By group: the load at the meter as last seen, the hall's overhead at this temperature included, MW."""
+    @property
+    def net_meters(self) -> frozenset[str]:
+        """The revenue meters with generation behind them: they read net load. A contract that raises here raises among the limits too."""
+        return frozenset(generators_by_meter(self.setup.book, self.site, PluginFailures()))
+
+    @property
+    def believed_meters(self) -> dict[MeterId, float]:
+        """MW by meter, without the meters that are doubted."""
+        return {meter: mw for meter, mw in self.meters.items() if meter not in self.meter_doubts}
+
+    def rigs_mw(self) -> dict[str, float]:
+        """By group: the load at the meter by the rigs' own readings, the hall's overhead at this temperature included, MW."""
         at = self.at
         return {g.name: self.fleet[g.name].load_mw * self.overhead(g.name, at) if at else 0.0 for g in self.site.groups}
+
+    def metered_mw(self) -> dict[str, float]:
+        """By group: the load at the meter as last seen, MW: by the believed meters, by the rigs' own readings where there is none."""
+        at, loads, meters = self.at, self.rigs_mw(), self.believed_meters
+        if at is None or not meters:
+            return loads
+        return load_at_meters(self.site, loads, meters, lambda group: self.overhead(group, at), self.net_meters)
 
     def _loads_at_notice(self, calls: Sequence[Call], at: datetime) -> dict[str, float]:
         """By call id, MW at the meter of the called obligation's scope as last seen before the notice, of calls noticed so far. An id
@@ -189,7 +210,7 @@ class State:
         state = replace(self, run=run, news=(*self.news, News(self.seq, run.at, "the daemon started")))
         state = replace(state, fleet={name: now.after_restart() for name, now in self.fleet.items()}, open=())
         if run.config_hash == self.setup.hash_id:
-            return replace(state, contract_memories=_memories_at_start(run, self.setup, self.contract_memories))
+            return replace(state, contract_memories=memories_at_start(run.memories, self.setup.book, self.contract_memories))
         # Another site file: what is known of a group stays only where it still has the same number of rigs and the same modes.
         setup, old = self.setup_from(run.config), {g.name: g for g in self.site.groups}
         fleet = {
@@ -208,19 +229,18 @@ class State:
             awards=tuple(replace(a, obligation=renamed.get(a.obligation, a.obligation)) for a in self.awards),
             plan=None,
             commanded=None,
-            contract_memories=_memories_at_start(run, setup, ContractMemories(self.contract_memories.by_contract)),
+            contract_memories=memories_at_start(run.memories, setup.book, ContractMemories(self.contract_memories.by_contract)),
         )
 
     def _after_seen(self, seen: Seen, before: State) -> State:
         fleet = dict(self.fleet)
         for name, reading in seen.fleet.items():
             fleet[name] = fleet[name].after_reading(self.site.group(name), reading, seen.at)
-        calls = tuple(f for f in seen.facts if isinstance(f, Call))
         awards = tuple(f for f in seen.facts if isinstance(f, Award))
         holds = {**self.holds, **{h.id: h for h in seen.holds}}
-        facts, kept = self.facts.after(seen.facts), (*self.calls, *calls)
+        facts, kept = self.facts.after(seen.facts), (*self.calls, *(f for f in seen.facts if isinstance(f, Call)))
         if before.at and before.at.date() != seen.at.date():
-            facts, kept = facts.prune(seen.at - KEEP), _not_long_over(kept, seen.at)
+            facts, kept = facts.prune(seen.at - KEEP), not_long_over(kept, seen.at)
         alerts = {name: text for name, text in self.alerts.items() if name not in seen.sources_asked} | dict(seen.alerts)
         state = replace(
             self,
@@ -236,6 +256,7 @@ class State:
             contract_memories=before._memories_at(seen.at),
             meters=seen.meters,
             meters_at=seen.meters_at or seen.at,
+            meter_doubts=seen.meter_doubts,
             generators=seen.generators,
         )
         # In the safe state no plan is made: the first one after it takes in all that happened, and the rigs wait for it.
@@ -277,19 +298,3 @@ class State:
                 fleet[order.group] = fleet[order.group].after_result(order, result, done.at)
         state = replace(self, fleet=fleet, done=done, open=tuple(orders.values()))
         return replace(state, meters=done.meters, meters_at=done.meters_at or done.at) if done.meters else state
-
-
-def _memories_at_start(run: RunStarted, setup: Setup, folded: ContractMemories) -> ContractMemories:
-    """What the ledger says at a start comes before what was folded, whose running hour it holds; where it says nothing that goes on."""
-    read = {o.name: o.memory_from({}).from_json(run.memories[o.name]) for o in setup.book if o.name in run.memories}
-    return ContractMemories({**folded.by_contract, **read}) if read else folded
-
-
-def _not_long_over(calls: tuple[Call, ...], at: datetime) -> tuple[Call, ...]:
-    """The calls without those that ended long ago, all versions of an id together: an older version must not count again."""
-    versions: dict[tuple[str, str], list[Call]] = {}
-    for call in calls:
-        versions.setdefault((call.obligation, call.id), []).append(call)
-    ends = {key: over_at(of_one) for key, of_one in versions.items()}
-    kept = {key for key, end in ends.items() if end is None or end >= at - KEEP_CALLS}
-    return calls if len(kept) == len(ends) else tuple(c for c in calls if (c.obligation, c.id) in kept)

@@ -8,6 +8,7 @@ from itertools import takewhile
 from typing import Any
 
 from dispatch.decide.state import State
+from dispatch.evidence.loads_seen import LoadsSeen
 from dispatch.signals.call_json import call_document, demand_text
 from markets.facts import Call, CallKind
 from markets.grid import format_instant, parse_instant
@@ -18,17 +19,19 @@ MARGIN = timedelta(minutes=15)  # shown before the notice and after the end
 TOLERANCE_MW = 0.001
 
 Row = tuple[int, Mapping[str, Any]]
-GroupLoads = tuple[datetime, Mapping[str, float]]
+JUDGED_BY_METER, JUDGED_BY_RIGS, JUDGED_BY_BOTH = "meter", "rigs", "meter and rigs"
 
 
 def event_document(
-    id: str, versions: Sequence[Call], entries: Iterable[Row], state: State, loads: Sequence[GroupLoads], now: datetime
+    id: str, versions: Sequence[Call], entries: Iterable[Row], state: State, loads: Sequence[LoadsSeen], now: datetime
 ) -> dict[str, Any]:
     """What the site was asked for, what it decided and sent, what was read back, and the load meanwhile.
 
     versions   every version of the call, oldest first
     entries    journal rows as (sequence number, document), from the one that brought the call on
-    loads      metered MW of each group at each control tick, from before the call on
+    loads      the load at each observation, from before the call on
+
+    The load and the verdict are by the meters that are believed, with the rigs' own sum beside them.
     """
     obligation = versions[-1].obligation
     scope = next((o.scope for o in state.setup.book if o.name == obligation), Scope())
@@ -36,11 +39,7 @@ def event_document(
     call = next(iter(calls_in_force(versions, obligation)), None)
     first, last = min(c.known_at for c in versions), event_end(versions, now)
     rows = list(takewhile(lambda row: parse_instant(row[1]["at"]) <= last + MARGIN, entries))
-    load = [
-        {"at": format_instant(at), "load_mw": sum(by_group.get(g, 0.0) for g in groups)}
-        for at, by_group in loads
-        if first - MARGIN <= at <= last + MARGIN
-    ]
+    load = [_load(seen, groups) for seen in loads if first - MARGIN <= seen.at <= last + MARGIN]
     return {
         "id": id,
         "obligation": obligation,
@@ -57,10 +56,23 @@ def event_document(
     }
 
 
-def _outage(call: Call, loads: Sequence[GroupLoads]) -> dict[str, Any]:
+def _load(seen: LoadsSeen, groups: Sequence[str]) -> dict[str, Any]:
+    """The load of the groups at an observation and by the rigs alone, whether it is measured (wholly, in part or not), and what is said
+    against their meters."""
+    measured = sum(g in seen.metered for g in groups)
+    return {
+        "at": format_instant(seen.at),
+        "load_mw": sum(seen.mw.get(g, 0.0) for g in groups),
+        "rigs_mw": sum(seen.rigs_mw.get(g, 0.0) for g in groups),
+        "judged_by": JUDGED_BY_METER if measured == len(groups) else JUDGED_BY_BOTH if measured else JUDGED_BY_RIGS,
+        "meter_doubts": dict(seen.doubts),
+    }
+
+
+def _outage(call: Call, loads: Sequence[LoadsSeen]) -> dict[str, Any]:
     """Whether a call was first read after its end, or after its start, because nothing ran meanwhile: from when to when."""
     late_s = max(0.0, (call.known_at - call.start_at).total_seconds())
-    before = max((at for at, _ in loads if at < call.known_at), default=None)
+    before = max((seen.at for seen in loads if seen.at < call.known_at), default=None)
     down = "the service had not been started yet"
     if before is not None:
         down = f"the service was down from {format_instant(before)} to {format_instant(call.known_at)}"
@@ -95,6 +107,11 @@ def _decision(seq: int, commanded: Mapping[str, Any], groups: Sequence[str]) -> 
     }
 
 
+def _judged_by(during: Sequence[Mapping[str, Any]]) -> str:
+    by = {p["judged_by"] for p in during}
+    return by.pop() if len(by) == 1 else JUDGED_BY_BOTH if by else JUDGED_BY_RIGS
+
+
 def _shortfalls(rows: Sequence[Row], obligation: str) -> list[dict[str, Any]]:
     """By how many MW the called obligation was expected to be missed: each decision that changed the figure, 0 where it is kept."""
     out: list[dict[str, Any]] = []
@@ -123,7 +140,10 @@ def _summary(call: Call | None, first: datetime, rows: Sequence[Row], load: Sequ
         **out,
         "cap_mw": cap,
         "readings": len(during),
+        "judged_by": _judged_by(during),
+        "meter_doubts": sorted({f"{meter}: {why}" for p in during for meter, why in p["meter_doubts"].items()}),
         "reached_at": format_instant(within[0]) if within else None,
         "readings_above_after_reaching": sum(p["load_mw"] > cap + TOLERANCE_MW for p in after),
         "highest_load_mw_after_reaching": max((p["load_mw"] for p in after), default=None),
+        "highest_rigs_mw_after_reaching": max((p["rigs_mw"] for p in after), default=None),
     }

@@ -11,6 +11,7 @@ import structlog
 from dispatch.clock import Clock, at_least
 from dispatch.entries import MeterId
 from dispatch.meters import PowerMeter
+from dispatch.meters.meter_checks import MeterChecks
 
 log = structlog.get_logger()
 
@@ -20,10 +21,10 @@ ANSWER_WALL_S = 2.0
 
 
 class MeterReadings:
-    """The power meters of a site and what each read last."""
+    """The power meters of a site and what each read last. `checks` says which of them are not believed; without it all are."""
 
-    def __init__(self, meters: Mapping[MeterId, PowerMeter], clock: Clock) -> None:
-        self._meters, self._clock = dict(meters), clock
+    def __init__(self, meters: Mapping[MeterId, PowerMeter], clock: Clock, checks: MeterChecks | None = None) -> None:
+        self._meters, self._clock, self._checks = dict(meters), clock, checks
         self._last: dict[MeterId, tuple[datetime, float]] = {}
         self._silent: set[MeterId] = set()
 
@@ -43,18 +44,33 @@ class MeterReadings:
         """MW by meter, of the meters whose reading is not stale at an instant."""
         return {name: round(mw, 9) for name, (when, mw) in sorted(self._last.items()) if not self._stale(when, at)}
 
+    def compare(self, drawn_mw: Mapping[str, float], silent_mw: Mapping[str, float]) -> None:
+        """Check the meters by what the rigs of each group draw at the wall as last read, MW, and how much of that by silent ones."""
+        now = self._clock.now()
+        if self._checks is not None:
+            before = self._checks.doubts
+            self._checks.compare(now.timestamp(), self.fresh(now), drawn_mw, silent_mw)
+            for name, why in self._checks.doubts.items():
+                if name not in before:
+                    log.warning("meter doubted", meter=str(name), why=why)
+
+    @property
+    def doubts(self) -> dict[MeterId, str]:
+        """Why each meter that is not believed is not."""
+        return self._checks.doubts if self._checks is not None else {}
+
     def read_at(self, at: datetime) -> datetime | None:
         """When the first of the readings of `fresh` was taken; None where there is none."""
         return min((when for when, _ in self._last.values() if not self._stale(when, at)), default=None)
 
     def newest(self, name: MeterId, at: datetime) -> tuple[datetime, float] | None:
-        """When a meter was read last, and its MW; None where it is not known or stale at an instant."""
+        """When a meter was read last, and its MW; None where it is not known, stale at an instant or not believed."""
         last = self._last.get(name)
-        return None if last is None or self._stale(last[0], at) else last
+        return None if last is None or self._stale(last[0], at) or name in self.doubts else last
 
     def alerts(self, at: datetime) -> dict[str, str]:
         """By meter, a sentence on why its reading is not used."""
-        out: dict[str, str] = {}
+        out = {str(name): f"{why}: the sum of its rigs' readings is used instead" for name, why in self.doubts.items()}
         for name in self._meters:
             when = self._last[name][0] if name in self._last else None
             if when is None:

@@ -28,6 +28,8 @@ from optimizer.domain.site import SLEEP, Site
 POLL_WALL_S = 1.0
 # Seconds between two readings of every rig while an instruction is in force.
 CLOSE_POLL_S = 5.0
+# A meter's reading rises and falls by this share of itself though nothing happens.
+NOISE_SHARE = 0.02
 # Where a hall's feeder reads more than this share of what its rigs can draw, its pumps and fans are not stopped, whatever the rigs say.
 FEEDER_SHARE = 0.15
 
@@ -66,6 +68,7 @@ class RigController:
         self._uncooled: list[tuple[asyncio.Task[dict[str, str]], list[Order]]] = []
         self._closely = asyncio.Event()
         self._snapshot_mw: Mapping[MeterId, float] = {}
+        self._snapshot_doubts: set[MeterId] = set()
         self._largest_rig_mw = max(g.full.watts for g in site.groups) / 1e6
 
     @property
@@ -149,15 +152,21 @@ class RigController:
     async def refresh(self) -> None:
         """Read every meter, and every rig of every group; then see to pumps, fans and generators."""
         await asyncio.gather(self._meters.refresh(), *(self._refresh(name) for name in self._groups))
+        loads = {name: readings.drawn_mw() for name, readings in self._groups.items()}
+        self._meters.compare({name: drawn for name, (drawn, _) in loads.items()}, {name: silent for name, (_, silent) in loads.items()})
         await self._devices.tend(self._running_by_hall())
 
     async def _refresh(self, name: str) -> None:
-        readings = await self._drivers[name].read(range(self._groups[name].group.rigs), ANSWER_WALL_S)
-        self._record(name, readings, "poll")
+        """Read every rig of a group. Those that missed an answer are read apart: one that hangs holds up no other's reading."""
+        silent = self._groups[name].misses > 0
+        await asyncio.gather(*(self._read(name, np.flatnonzero(lot)) for lot in (~silent, silent) if lot.any()))
+
+    async def _read(self, name: str, rigs: Ints) -> None:
+        self._record(name, await self._drivers[name].read(rigs.tolist(), ANSWER_WALL_S), "poll")
 
     def snapshot(self, at: datetime) -> dict[str, GroupSeen]:
         """The groups as last read; `changed` has the rigs whose condition changed since the snapshot before, all of them at first."""
-        self._snapshot_mw = self._meters.fresh(at)
+        self._snapshot_mw, self._snapshot_doubts = self._meters.fresh(at), set(self._meters.doubts)
         return {name: readings.snapshot(at.timestamp()) for name, readings in self._groups.items()}
 
     @property
@@ -184,8 +193,12 @@ class RigController:
         return found
 
     def has_news(self, at: datetime) -> bool:
-        """Whether a rig departed from its order, or a meter rose by more than the largest rig, since the snapshot before."""
-        rose = any(mw > self._snapshot_mw.get(name, mw) + self._largest_rig_mw for name, mw in self._meters.fresh(at).items())
+        """Whether since the snapshot before a rig departed from its order, a meter rose by more than the largest rig and its own noise, or
+        one is doubted or believed again."""
+        if set(self._meters.doubts) != self._snapshot_doubts:
+            return True
+        before = self._snapshot_mw
+        rose = any(mw > before.get(name, mw) + max(self._largest_rig_mw, NOISE_SHARE * mw) for name, mw in self._meters.fresh(at).items())
         return rose or any(readings.has_news(at.timestamp()) for readings in self._groups.values())
 
     def watch(self, closely: bool) -> None:

@@ -177,7 +177,7 @@ class GroupReadings:
         changed, awaited = np.flatnonzero(code != self._reported), self.awaited()
         self._reported = code
         by = {self._name(int(c)): ranges(changed[code[changed] == c]) for c in np.unique(code[changed])}
-        drawn_w = np.where(np.isfinite(self.watts), self.watts, self.group.full.watts)
+        drawn_w = self._drawn_w()
         return GroupSeen(
             rigs=self.group.rigs,
             reachable=int((code != UNREACHABLE).sum()),
@@ -187,6 +187,14 @@ class GroupReadings:
             awaited=ranges(np.flatnonzero(awaited)),
             awaited_mw=round(float(drawn_w[awaited].sum()) / 1e6, 9),
         )
+
+    def drawn_mw(self) -> tuple[float, float]:
+        """What the rigs draw as last read, MW, and how much of that by rigs that did not answer the last request."""
+        drawn_w = self._drawn_w()
+        return float(drawn_w.sum()) / 1e6, float(drawn_w[(self.misses > 0) | ~np.isfinite(self.at_s)].sum()) / 1e6
+
+    def _drawn_w(self) -> Floats:
+        return np.where(np.isfinite(self.watts), self.watts, self.group.full.watts)
 
     def _name(self, code: int) -> str:
         return {WAKING: "waking", UNREACHABLE: "unreachable"}.get(code) or self.group.modes[code].name

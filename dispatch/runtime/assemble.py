@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from dispatch.clock import Clock
-from dispatch.decide.measured_load import groups_behind
+from dispatch.decide.load_at_meters import groups_behind
 from dispatch.entries import MeterId, MeterKind
 from dispatch.meters import PowerMeter
 from dispatch.meters.cooling_sections import cooling_of
 from dispatch.meters.dry_run import DryRunMeter
 from dispatch.meters.generator_sections import generators_of
-from dispatch.meters.meter_sections import meters_of
+from dispatch.meters.meter_checks import MeterChecks
+from dispatch.meters.meter_sections import meter_tables, meters_of
 from dispatch.meters.readings import MeterReadings
 from dispatch.meters.site_devices import SiteDevices
 from dispatch.rigs import Driver
@@ -43,6 +44,8 @@ from dispatch.site_file.defaults import default_file
 from dispatch.site_file.setup import Setup
 from dispatch.store.inbox import Inbox
 from markets.forecasting.ladder import MILD_CELSIUS
+from optimizer.domain.book import generators_by_meter
+from optimizer.domain.isolation import PluginFailures
 
 POLL_S = 30.0  # seconds of the world's clock between two readings of every rig
 
@@ -63,7 +66,8 @@ def live(
     world. `identities_path` keeps what the rigs say they are."""
     drivers = _drivers(setup, clock, dry_run)
     devices = SiteDevices({} if dry_run else cooling_of(setup, clock), generators_of(setup, clock, orders=not dry_run))
-    controller = RigController(setup.site, drivers, clock, telemetry, MeterReadings(_meters(setup, drivers), clock), devices)
+    meters = MeterReadings(_meters(setup, drivers), clock, meter_checks(setup))
+    controller = RigController(setup.site, drivers, clock, telemetry, meters, devices)
     sources = polled_sources(setup, clock.now)
     denied = read_denied_firmware(default_file("firmware.toml"))
     identities = RigIdentities(setup.site, drivers, clock, denied, identities_path)
@@ -81,7 +85,7 @@ def replay(
 ) -> Assembled:
     """Archived or synthetic facts, a simulated fleet in this process, and a clock that jumps from tick to tick."""
     fleet = _fleet(setup, seed, clock)
-    meters = MeterReadings(simulated_meters(setup.site, fleet, clock), clock)
+    meters = MeterReadings(simulated_meters(setup.site, fleet, clock), clock, meter_checks(setup))
     controller = RigController(setup.site, simulated_drivers(fleet, clock), clock, telemetry, meters)
     observer = SiteObserver(clock, [*polled_sources(setup, clock.now), *more], controller, inbox, refresh_each_tick=True)
     return Assembled(World("replay", clock, observer, controller, InlinePlanner()), controller)
@@ -89,6 +93,13 @@ def replay(
 
 def _fleet(setup: Setup, seed: int, clock: Clock) -> Fleet:
     return Fleet(spec_of(setup.site.groups), seed, clock.now().timestamp())
+
+
+def meter_checks(setup: Setup) -> MeterChecks:
+    """The checks of a site's meters; a revenue meter that reads net of generation is not checked."""
+    net = generators_by_meter(setup.book, setup.site, PluginFailures())
+    judged = [m for m in meter_tables(setup.site) if not (m.kind is MeterKind.METER and m.name in net)]
+    return MeterChecks(setup.site, {meter: groups_behind(setup.site, meter) for meter in judged})
 
 
 def _meters(setup: Setup, drivers: Mapping[str, Driver]) -> dict[MeterId, PowerMeter]:

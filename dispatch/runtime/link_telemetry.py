@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 import numpy as np
 
 from dispatch.clock import Clock
-from dispatch.decide.measured_load import groups_behind
+from dispatch.decide.load_at_meters import groups_behind
 from dispatch.entries import MeterId, MeterKind
 from dispatch.rigs.controller import RigController
 from dispatch.rigs.group_readings import MAX_MISSES
@@ -87,8 +87,8 @@ class LinkTelemetry:
         )
 
     def _metered(self, names: Sequence[str]) -> tuple[float, float] | None:
-        """The instant and the load of the meters that read these groups and nothing else; None where there are none, or one is silent or
-        has generation behind it."""
+        """The instant and the load of the meters that read these groups and nothing else; None where there are none, or one is silent,
+        not believed or has generation behind it."""
         now, site = self._clock.now(), self._setup.site
         for kind in MeterKind:
             places = {

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from dispatch.clock import Clock
-from dispatch.decide.measured_load import groups_behind
+from dispatch.decide.load_at_meters import groups_behind
 from dispatch.entries import MeterId, MeterKind
 from dispatch.meters.meter_sections import meter_tables
 from dispatch.sim.fleet import Fleet

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from dispatch.clock import Clock
-from dispatch.decide.measured_load import groups_behind
+from dispatch.decide.load_at_meters import groups_behind
 from dispatch.entries import MeterId, MeterKind
 from dispatch.meters.meter_sections import ModbusMeter, meter_tables
 from dispatch.rigs.cpu_miner import CpuMinerDriver

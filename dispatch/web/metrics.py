@@ -42,7 +42,15 @@ class SiteCollector:
             for mode, n in group["modes"].items():
                 rigs.add_metric([name, mode], n)
             rigs.add_metric([name, "unreachable"], group["rigs"] - group["reachable"])
-        yield from (load, rigs, hashes)
+        by_rigs = GaugeMetricFamily("loadstone_rigs_load_mw", "Load at the meter by the rigs' own readings, MW", labels=["group"])
+        for name, mw in state.rigs_mw().items():
+            by_rigs.add_metric([name], mw)
+        meters = GaugeMetricFamily("loadstone_meter_mw", "What each meter last read, MW", labels=["meter"])
+        believed = GaugeMetricFamily("loadstone_meter_believed", "1 for a meter that is used, 0 for a doubted one", labels=["meter"])
+        for meter, mw in state.meters.items():
+            meters.add_metric([str(meter)], mw)
+            believed.add_metric([str(meter)], float(meter not in state.meter_doubts))
+        yield from (load, by_rigs, meters, believed, rigs, hashes)
         yield gauge("loadstone_holds", "Holds in force", len(state.holds))
         yield gauge("loadstone_alerts", "Alerts: sources that do not respond", len(state.alerts))
         yield gauge("loadstone_open_orders", "Orders whose outcome is not known yet", len(state.open))

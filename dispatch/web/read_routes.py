@@ -131,7 +131,9 @@ def get_event(
     read = context.ledger.journal.read(max(0, first_seq - ROWS_BEFORE))
     entries = list(itertools.takewhile(lambda row: row[0] < first_seq or row[1].at <= last, read))
     documents_of = ((n, entry_to_json(e)) for n, e in entries if n >= first_seq)
-    return event_document(id, versions, documents_of, state, loads_seen((e for _, e in entries), state.site), context.now())
+    loads = loads_seen((e for _, e in entries), state.site, state.net_meters)
+    loads = loads_seen((e for _, e in entries), state.site, state.net_meters)
+    return event_document(id, versions, documents_of, state, loads, context.now())
 
 
 @router.get("/settlements", summary="Every version of every settled day")

@@ -33,10 +33,20 @@ class Simulation(TypedDict):
 
 
 class GroupLoad(TypedDict):
-    """Metered load of a group and the load it should have, MW at the meter; the target is null before the first observation."""
+    """The load of a group, by its own rigs' readings (`rigs_mw`), and the load it should have, MW at the meter; the target is null before
+    the first observation. The load is by the meter where one is believed."""
 
     load_mw: float
+    rigs_mw: float
     target_mw: float | None
+
+
+class MeterSeen(TypedDict):
+    """A meter as last read, MW; `doubt` says why it is not believed, and is empty where it is."""
+
+    meter: str
+    mw: float
+    doubt: str
 
 
 class Alert(TypedDict):
@@ -76,6 +86,8 @@ class StateDocument(TypedDict):
     plan_age_s: float | None
     plan_failed: str
     load_mw: float
+    rigs_mw: float
+    meters: list[MeterSeen]
     target_mw: float
     hashrate_ph: float
     groups: dict[str, GroupLoad]
@@ -91,7 +103,7 @@ class StateDocument(TypedDict):
 def state_document(view: LiveView, now: datetime, leader: Mapping[str, Any] | None, health: Health, speed: float = 1.0) -> StateDocument:
     """The state of the site at `now`, from the live view of its journal."""
     state = view.state
-    loads = state.metered_mw()
+    loads, rigs = state.metered_mw(), state.rigs_mw()
     target, reasons = _target(state, now)
     return {
         "at": format_instant(now),
@@ -108,9 +120,11 @@ def state_document(view: LiveView, now: datetime, leader: Mapping[str, Any] | No
         "plan_age_s": (now - state.plan_at).total_seconds() if state.plan_at else None,
         "plan_failed": state.plan_failed,
         "load_mw": sum(loads.values()),
+        "rigs_mw": sum(rigs.values()),
+        "meters": [{"meter": str(m), "mw": mw, "doubt": state.meter_doubts.get(m, "")} for m, mw in sorted(state.meters.items())],
         "target_mw": sum(target.values()),
         "hashrate_ph": sum(g.hashrate_ph for g in state.fleet.values()),
-        "groups": {n: {"load_mw": loads[n], "target_mw": target.get(n)} for n in loads},
+        "groups": {n: {"load_mw": loads[n], "rigs_mw": rigs[n], "target_mw": target.get(n)} for n in loads},
         "holds": [hold_document(h) for h in state.holds.values()],
         "calls": calls_document(view, now, shown=(IN_FORCE, UPCOMING)),
         "price_basis": state.price_basis,

@@ -9,7 +9,8 @@ import pytest
 
 from dispatch.decide.decide import decide
 from dispatch.decide.group_state import MAX_DEPARTURES, QUARANTINE_S
-from dispatch.decide.measured_load import groups_behind, offset_w
+from dispatch.decide.load_at_meters import groups_behind
+from dispatch.decide.measured_load import offset_w
 from dispatch.decide.reflex import wanted
 from dispatch.decide.state import State
 from dispatch.entries import Commanded, Done, GroupSeen, Hold, MeterId, Result, Seen, unpack

@@ -6,7 +6,7 @@ import asyncio
 import socket
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -60,6 +60,7 @@ def run_site(
     usd: Sequence[float] = USD,
     pushed: Sequence[tuple[str, dict[str, Any]]] = (),
     faults: Sequence[ScheduledFault] = (),
+    meter_reads: Callable[[float, float], float] | None = None,
 ) -> datetime:
     """Run the loop from NOON into the data folder's ledger; the instant it ended. What is `pushed` waits in the inbox from the start."""
     engine = open_ledger(data)
@@ -72,7 +73,7 @@ def run_site(
     facts += prices(
         [40.0 + 20 * (h % 6) for h in range(48)], NOON - timedelta(hours=12), minutes=60, market="DAY_AHEAD_HOURLY", known_at=NOON - DAY
     )
-    made = world(setup, NOON, facts, inbox=inbox, faults=faults)
+    made = world(setup, NOON, facts, inbox=inbox, faults=faults, meter_reads=meter_reads)
     end = NOON + timedelta(hours=hours)
     asyncio.run(
         loop.run(made, SqlJournal(engine, token), State.start(setup, setup_from_document), run_started("replay", setup, NOON, token), end)

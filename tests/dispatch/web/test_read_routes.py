@@ -97,8 +97,9 @@ def test_the_chart_is_labelled_in_market_time(get: Any) -> None:
     chart = get("chart")
     assert "HE12" in chart["axis"]["text"] and "Fri 21 Aug" in chart["axis"]["text"]
     assert chart["published"]["label"][-1] == "HE14 13:30-13:45"
-    # During a call the loop ticks each minute, for four of the 24; and it reads anew after each of four orders.
-    assert len(chart["load"]["x"]) == len(chart["load"]["y"]) == 24 + 16 + 4
+    # During a call the loop ticks each minute, for four of the 24; it ticks at each of six prices that are published off the grid; and it
+    # reads anew after each of four orders.
+    assert len(chart["load"]["x"]) == len(chart["load"]["y"]) == 24 + 16 + 6 + 4
 
 
 def test_activity_is_listed_in_sentences(get: Any) -> None:
