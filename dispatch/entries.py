@@ -213,8 +213,7 @@ class Result:
     rigs_by_outcome  packed rigs by outcome (`Outcome`)
     reasons          in words, by outcome
     resent           how many commands to single rigs were sent again after a reading; `resent_rigs` which rigs, packed
-    shed_within_s    of an order to sleep: how many rigs shed their load, by the seconds within which they did
-    rose_within_s    of an order to wake: how many rigs drew more, by the seconds within which they did
+    shed_within_s    of an order to sleep: how many rigs shed their load, by the seconds it took; `rose_within_s` of one to wake: drew more
     """
 
     order: str
