@@ -1,45 +1,30 @@
 """Coincident peaks: the interval of the system's highest load in a month or season, as a probability before it and as a fact after it.
-Pure.
-
-The load of a future day is its forecast times one error of the day and a small error of each interval. Days that neither readings nor the
-horizon cover have peaks like those of the last days and of the horizon, times one error of their level and one of each day. An interval is
-the peak when its load is above the month's highest reading so far and above everything still to come.
-
-The errors are fitted to ERCOT's hourly loads of 2022 and 2024: with them the chances of a month's days, each as of its morning, add up to
-1.2 in the mean of the months, and single out the day of the peak better than 1/30 for each day does.
+Pure. How likely an interval is to be the peak is worked out in peak_period.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import numpy as np
 from numpy.typing import NDArray
 
 from markets.factbook import FactBook
 from markets.facts import SystemLoad
+from markets.forecasting.outlook_values import means_on
+from markets.forecasting.peak_period import DAY_ERROR, HOUR_ERROR, LEAD, PERSISTENCE_ERROR, USUAL, PeakPeriod, day_on
 from markets.grid import Grid, Interval, Market, month_span, months
 from markets.outlook import PeakWindow
 from markets.series import Series
 
 Floats = NDArray[np.float64]
 
-# Relative errors (standard deviations).
-DAY_ERROR = 0.02  # of a forecast day as a whole
-PERSISTENCE_ERROR = 0.04  # of a day without a forecast, taken to be like the days before
-INTERVAL_ERROR = 0.01  # of one interval against its day
-PEAK_SPREAD = 0.08  # of one daily peak among those of the days that are not foreseen
-LEVEL_ERROR = 0.06  # of the level of those days: weather lasts, and seasons change
-HOUR = timedelta(hours=1)
-USUAL = timedelta(days=4)  # whose daily peaks, with those of the horizon, are what is usual
+HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 MOST_CHANGE_IN_AN_HOUR = 0.15  # of a system's load; ERCOT's steepest summer hours change by a tenth
 WEARS_OFF_S = 3600.0  # in which the newest forecast error falls to a third (1/e)
+DAY_BEFORE_WEARS_OFF_S = 9 * 3600.0  # the same of how far the newest reading is from the day before's, slowly at first
 HOUR_WEARS_OFF_S = 4 * 3600.0  # the same of the last hour's forecast error
-NODES = 9  # of the quadrature over the error of a day
-LEVELS = 257  # of load, at which probabilities are evaluated
-REACH = 6.0  # standard deviations that the levels span
 
 
 def coincident_peak_probability(book: FactBook, grid: Grid, market: Market, window: PeakWindow = 15) -> Series | None:
@@ -52,12 +37,19 @@ def coincident_peak_probability(book: FactBook, grid: Grid, market: Market, wind
     if mw is None:
         return None
     forecast = bool(book.load_forecasts) and book.load_forecasts[-1].over.end > grid.start
-    error = DAY_ERROR if forecast else PERSISTENCE_ERROR
-    today = np.array([_day(over.start, market) == _day(fine.start, market) for over in fine.intervals])
-    mw = np.where(today, mw * _forecast_ratio(book, fine), mw)
+    today = np.array([day_on(over.start, market) == day_on(fine.start, market) for over in fine.intervals])
+    if forecast:
+        mw = np.where(today, mw * _forecast_ratio(book, fine), mw)
+    else:
+        mw = mw * (
+            1.0 + (_day_before_ratio(book, fine) - 1.0) * np.exp(-(((fine.edges[:-1] - fine.edges[0]) / DAY_BEFORE_WEARS_OFF_S) ** 2))
+        )
+    hours_ahead = np.maximum(1.0, (fine.edges[1:] - fine.edges[0]) / 3600.0)
+    day_error = DAY_ERROR if forecast else PERSISTENCE_ERROR
+    error = np.where(today, np.minimum(HOUR_ERROR * hours_ahead**LEAD, day_error), day_error)
     found = np.zeros(len(fine))
     for here, span in _periods(market, fine, each):
-        found[here] = _Period.of(book.loads, fine, mw, here, span, market).probabilities(mw[here], error)
+        found[here] = PeakPeriod.of(book.loads, fine, mw, here, span, market).probabilities(mw[here], error[here], hours_ahead[here])
     return Series(grid, _spread(fine, found, grid), "share")
 
 
@@ -143,6 +135,16 @@ def _forecast_ratio(book: FactBook, fine: Grid) -> Floats:
     return ratio
 
 
+def _day_before_ratio(book: FactBook, fine: Grid) -> float:
+    """The newest reading over that of the same hours a day earlier; one where either is missing."""
+    recent = [f for f in book.loads if fine.start - 2 * HOUR < f.over.start and f.over.end <= fine.start][-1:]
+    before = [f for f in book.loads if fine.start - 2 * DAY < f.over.end <= fine.start - DAY + 2 * HOUR]
+    if not recent or not before:
+        return 1.0
+    was = means_on(before, Grid.regular(recent[0].over.start - DAY, recent[0].over.end - DAY, 24 * 60))
+    return 1.0 if np.isnan(was[0]) else float(recent[0].load_mw / was[0])
+
+
 def _forecast_of(book: FactBook, recent: Sequence[SystemLoad]) -> Floats | None:
     """The forecast of each reading, MW; None unless all of them have one."""
     if not recent or not book.load_forecasts:
@@ -175,76 +177,6 @@ def newest(loads: Iterable[SystemLoad]) -> tuple[SystemLoad, ...]:
     for fact in sorted(loads, key=lambda f: (f.known_at, repr(f))):
         best[fact.over] = fact
     return tuple(best[over] for over in sorted(best))
-
-
-@dataclass(frozen=True, slots=True)
-class _Period:
-    """What an interval must exceed to be the peak of a month or season.
-
-    highest_mw  the highest reading so far
-    days        of the part ahead: the day of each interval
-    rest        the number of days of the period that neither readings nor the horizon cover
-    usual_mw    the mean of the daily peaks that are known or expected
-    """
-
-    highest_mw: float
-    days: NDArray[np.int64]
-    rest: int
-    usual_mw: float
-
-    @classmethod
-    def of(cls, loads: Sequence[SystemLoad], fine: Grid, mw: Floats, here: NDArray[np.intp], span: Interval, market: Market) -> _Period:
-        start = fine.intervals[int(here[0])].start
-        past = [f for f in loads if f.over.start >= span.start and f.over.end <= start]
-        peaks: dict[date, float] = {}
-        for f in loads:
-            if start - USUAL < f.over.end <= start:
-                on = _day(f.over.start, market)
-                peaks[on] = max(peaks.get(on, 0.0), f.load_mw)
-        days = np.array([_day(fine.intervals[int(t)].start, market).toordinal() for t in here], dtype=np.int64)
-        ahead = {int(day): float(mw[here[days == day]].max()) for day in np.unique(days)}
-        seen = {on.toordinal() for on in {_day(f.over.start, market) for f in past}} | set(ahead)
-        rest = round((span.end - span.start).total_seconds() / 86400) - len(seen)
-        usual = [*ahead.values(), *(p for on, p in peaks.items() if on.toordinal() not in ahead)]
-        return cls(max((f.load_mw for f in past), default=0.0), days, max(0, rest), float(np.mean(usual)))
-
-    def probabilities(self, mw: Floats, error: float) -> Floats:
-        """The probability of each future interval to be the period's highest, shape (n,). `error` is the standard deviation of a day."""
-        from scipy.special import ndtr
-
-        top = float(mw.max())
-        low, high = max(self.highest_mw, top * (1 - REACH * error)), top * (1 + REACH * error)
-        out = np.zeros(len(mw))
-        if high <= low:
-            return out
-        levels = np.linspace(low, high, LEVELS)
-        middle = (levels[1:] + levels[:-1]) / 2
-        nodes, weights = np.polynomial.hermite_e.hermegauss(NODES)
-        weights = weights / weights.sum()
-        above_usual = middle / self.usual_mw - 1.0 - LEVEL_ERROR * nodes[:, None]
-        rest = weights @ ndtr(above_usual / PEAK_SPREAD) ** self.rest
-        near = mw * (1 + REACH * (error + INTERVAL_ERROR)) > low
-        below: dict[int, Floats] = {}
-        parts: dict[int, Floats] = {}
-        for day in np.unique(self.days[near]):
-            at = np.flatnonzero(near & (self.days == day))
-            mean = mw[at][None, :, None] * (1 + error * nodes[:, None, None])
-            reach = ndtr((levels - mean) / (INTERVAL_ERROR * mw[at][None, :, None]))  # (nodes, intervals, levels)
-            under = np.maximum((reach[:, :, 1:] + reach[:, :, :-1]) / 2, 1e-300)
-            all_under = np.exp(np.log(under).sum(axis=1))
-            below[int(day)] = weights @ all_under
-            parts[int(day)] = np.einsum("k,kil->il", weights, np.diff(reach, axis=2) * (all_under[:, None, :] / under))
-        for day, part in parts.items():
-            others = rest.copy()
-            for other, under_it in below.items():
-                if other != day:
-                    others = others * under_it
-            out[near & (self.days == day)] = part @ others
-        return out
-
-
-def _day(at: datetime, market: Market) -> date:
-    return at.astimezone(market.tz).date()
 
 
 def _metered(loads: Sequence[SystemLoad], minutes: int, span: Interval) -> list[tuple[Interval, float]]:
