@@ -14,6 +14,7 @@ from dispatch.commands import FAILED, FINDINGS, WRONG, Ended, logs_to_stderr, no
 from dispatch.commands.backtest import backtest
 from dispatch.commands.imports import meter, reconcile
 from dispatch.commands.integrity import archive, backup, redecide, restore, verify
+from dispatch.commands.offers import offers
 from dispatch.commands.plan import check, plan, what_if
 from dispatch.commands.rigs import rigs
 from dispatch.commands.run import replay, run, shadow
@@ -28,7 +29,7 @@ app = typer.Typer(
     help="Runs a Bitcoin-mining site as a flexible load in ERCOT or MISO.",
 )
 app.callback()(logs_to_stderr)
-for command in (run, shadow, replay, backtest, plan, settle, reconcile, check, verify, redecide, backup, restore):
+for command in (run, shadow, replay, backtest, plan, offers, settle, reconcile, check, verify, redecide, backup, restore):
     app.command()(command)
 app.command("what-if")(what_if)
 for name, group in {"archive": archive, "rigs": rigs, "meter": meter, "calls": calls, "awards": awards, "keys": keys}.items():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -14,6 +14,8 @@ from fastapi import Depends, Request
 
 from dispatch.clock import Clock
 from dispatch.decide.state import State
+from dispatch.offers.make import Offering
+from dispatch.offers.proved import Proof
 from dispatch.signals.documents import InvalidDocument
 from dispatch.site_file.load import setup_from_document
 from dispatch.site_file.setup import Setup
@@ -150,6 +152,14 @@ class ApiContext:
             baseline = Baseline.of(state, self.now(), ReferenceDayPrices(state))
             self._bases, self._bases_seq = BasePlans(baseline), state.seq
         return self._bases
+
+    def offering(self, on: date, risk_weight: float) -> Offering:
+        """What offers of an operating day are made from now. Raises Refusal before the first observation."""
+        state = self.view.state
+        if state.seen_at is None:
+            raise Refusal(503, "Nothing has been observed yet, so there are no prices for offers")
+        proof = Proof(state.site, {name: group.shed_curve for name, group in state.fleet.items()})
+        return Offering(state, self.now(), on, proof, risk_weight)
 
     async def run_what_if(self, work: Callable[[], T]) -> T:
         """Run a what-if in a thread, at most MAX_RUNNING at the same time. Raises Refusal when too many wait or the scenario is wrong."""

@@ -1,18 +1,20 @@
-"""Routes for what-ifs and sweeps. They work on copies of what is known now and cannot change the live plan."""
+"""Routes for what-ifs, sweeps and offers. They work on copies of what is known now and cannot change the live plan."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 from fastapi import APIRouter
+from pydantic import Field
 
-from dispatch.signals.documents import DocumentFault, InvalidDocument, joined_path
+from dispatch.offers.make import offers
+from dispatch.signals.documents import DocumentFault, InvalidDocument, SignalDocument, joined_path
 from dispatch.web.context import Context
-from dispatch.web.errors import Refusal, responses
+from dispatch.web.errors import responses
 from dispatch.what_if.answer import BreakEvenAnswer, SweepAnswer
 from dispatch.what_if.break_even import BreakEvenDocument, break_even
 from dispatch.what_if.compare import what_if
-from dispatch.what_if.scenario import Scenario
+from dispatch.what_if.scenario import Day, Scenario
 from dispatch.what_if.sweep import SweepDocument, sweep
 
 router = APIRouter(prefix="/api/v1", tags=["what-if"], responses=responses(400, 401, 403, 405, 413, 415, 422, 429, 500, 503))
@@ -49,6 +51,14 @@ async def post_break_even(context: Context, document: BreakEvenDocument) -> dict
     return {**await context.run_what_if(run)}
 
 
-@router.post("/offers", summary="Offers for the QSE: not built in this version", status_code=501, responses=responses(501))
-def post_offers() -> None:
-    raise Refusal(501, "Energy bid curves and ancillary-service offers are not built in this version")
+class OffersRequest(SignalDocument):
+    """An operating day, and the weight of the worst price scenarios, 0 (ignore) to 1 (nothing else)."""
+
+    on: Day = Field(alias="for", description="Operating day of the market")
+    risk: Annotated[float, Field(strict=True, allow_inf_nan=False, ge=0, le=1)] = 0.0
+
+
+@router.post("/offers", summary="Offers of reserve, bids for energy and season quantities of an operating day, for the QSE")
+async def post_offers(context: Context, request: OffersRequest) -> dict[str, Any]:
+    offering = context.offering(request.on, request.risk)
+    return {**await context.run_what_if(lambda: offers(offering))}

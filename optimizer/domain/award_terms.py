@@ -18,6 +18,7 @@ class AwardTerms:
     markets    of "DAM" (day-ahead), "RT" (real time) and "SASM" (supplemental)
     most_mw    the most that can be awarded, MW
     most_of    what sets that limit, in words
+    qualified  the market has qualified a number of MW, which `most_mw` does not exceed
     price_at   the settlement point whose day-ahead energy price pays it; None: the clearing price of the product, or no price at all
     """
 
@@ -25,6 +26,7 @@ class AwardTerms:
     most_mw: float
     most_of: str
     price_at: str | None = None
+    qualified: bool = False
 
 
 def can_draw(site: Site, scope: Scope) -> tuple[float, str]:
@@ -38,7 +40,10 @@ def reserve_terms(
     """Of each product, day-ahead, in real time and in more markets, at most what is qualified and what the rigs can draw."""
     drawn = can_draw(site, scope)
     limits = {p: min((qualified_mw.get(p, float("inf")), f"its qualified_mw of {p}"), drawn) for p in products}
-    return {product: AwardTerms((DAY_AHEAD, REAL_TIME, *more_markets), *limit) for product, limit in limits.items()}
+    return {
+        product: AwardTerms((DAY_AHEAD, REAL_TIME, *more_markets), *limit, qualified=product in qualified_mw)
+        for product, limit in limits.items()
+    }
 
 
 def reduction_terms(

@@ -7,6 +7,7 @@ derives from `Contract`, its fields are the table's keys.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import date
 from typing import Any, ClassVar, Generic, Self, cast
 
 from pydantic import Field, PrivateAttr
@@ -27,6 +28,7 @@ from optimizer.domain.memory import Memory
 from optimizer.domain.money import Finding, Line, UnknownCharge
 from optimizer.domain.obligation import Book, GroupLimit, SiteFault, StopPrice, Taken
 from optimizer.domain.quantities import ActualQuantities, lines
+from optimizer.domain.season_promise import SeasonPromise
 from optimizer.domain.shortfall import Shortfall
 from optimizer.domain.site import Scope, Site, Written
 
@@ -95,6 +97,9 @@ class Contract(Written, Generic[M]):
 
     def award_terms(self, site: Site) -> Mapping[str, AwardTerms]:
         return {}
+
+    def season_promises(self, on: date, market: Market) -> Iterable[SeasonPromise]:
+        return ()
 
     def market(self) -> Market | None:
         return None

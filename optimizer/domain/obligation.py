@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from typing import Any, ClassVar, Protocol, Self
 
 from markets.facts import Call
@@ -25,8 +26,10 @@ from optimizer.domain.generator import Generator
 from optimizer.domain.market_rules import Dated
 from optimizer.domain.memory import Memory
 from optimizer.domain.money import Finding, Line, UnknownCharge
+from optimizer.domain.season_promise import SeasonPromise
 from optimizer.domain.shortfall import Shortfall
 from optimizer.domain.site import Scope, Site
+from optimizer.domain.site_fault import SiteFault as SiteFault
 
 # In `excludes`: every service.
 ANY_SERVICE = "*"
@@ -48,15 +51,6 @@ class StopPrice:
 
     usd_per_mwh: float
     alone: bool
-
-
-@dataclass(frozen=True, slots=True)
-class SiteFault:
-    """What is wrong with a contract on this site. `key` leads to the value, in the contract's own table or in that of `group`."""
-
-    text: str
-    key: tuple[str | int, ...] = ()
-    group: str | None = None
 
 
 class WritesCharges(Protocol):
@@ -147,6 +141,12 @@ class TakesAwards(Protocol):
     """By product, the awards it takes; any other is refused. Default: none."""
 
     def award_terms(self, site: Site) -> Mapping[str, AwardTerms]: ...
+
+
+class PromisesForSeason(Protocol):
+    """What it promises over the contract season that holds a day, and over the next. Default: nothing."""
+
+    def season_promises(self, on: date, market: Market) -> Iterable[SeasonPromise]: ...
 
 
 class BelongsToMarket(Protocol):
@@ -265,7 +265,7 @@ class FindsShortfalls(Protocol):
 
 class Obligation(
     WritesCharges, SettlesEnergy, SettlesHash, SettlesGeneration, RunsGenerator, ControlsGenerator, LimitsLoad, StopsAtPrice, WeighsChanges,
-    ForeseesPeaks,
+    ForeseesPeaks, PromisesForSeason,
     NeedsSettlementPoints, NeedsReservePrices, TakesAwards, BelongsToMarket, SellsLoad, ExcludesOthers, PromisesReduction, NeedsOwnMeter,
     ProtectsUptime, ChecksSite, FollowsRules, ShowsOptions, RemembersDays, Remembers, KnowsItsMemory, TellsProgress, ReportsFindings,
     BillsTenant, ChargesOnOthers, NamesUnknownCharges, CountsQuantities, GivesReasons, PricesShortfall, FindsShortfalls, Protocol,

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any, ClassVar
 
@@ -33,8 +33,10 @@ from optimizer.domain.formula import Bounds, Charge, Quantities
 from optimizer.domain.market_rules import days, rule
 from optimizer.domain.money import Finding, Line, decimal
 from optimizer.domain.quantities import ActualQuantities, lines
+from optimizer.domain.season_promise import SeasonPromise
 from optimizer.domain.site import Site
 from optimizer.domain.time_periods import period_at
+from optimizer.obligations.ers.calendar import hours_left
 from optimizer.obligations.ers.columns import add_standby, explain_standby
 from optimizer.obligations.ers.memory import ErsMemory, Term
 from optimizer.obligations.ers.performance import Performed
@@ -56,6 +58,16 @@ class Ers(ErsTerms):
 
     def award_terms(self, site: Site) -> Mapping[str, AwardTerms]:
         return baseline_terms(site, self.scope) if self.baseline == "default" else {}
+
+    def season_promises(self, on: date, market: Market) -> Iterable[SeasonPromise]:
+        """By time period, of the term that holds the day and of the next."""
+        for begins, ends in self.terms_from(on):
+            first = datetime(begins.year, begins.month, begins.day, tzinfo=market.tz)
+            most = f"at most {self.ceiling_h(begins):g} h deployed"
+            for period, hours in zip(self.periods, hours_left(self.periods, first, ends, market), strict=True):
+                figures = self.mw_of(period), self.base_mw(period), self.price_of(period), "usd_per_mw_h", self.response.total_seconds()
+                if hours:
+                    yield SeasonPromise(self.product, begins, ends, period.name, hours, *figures, most)
 
     def market(self) -> Market | None:
         return Market.ERCOT

@@ -137,6 +137,11 @@ class ErsTerms(Contract[ErsMemory]):
         """The first day after a contract period whose hours are used up."""
         return used_up + timedelta(days=int(self.figure("ends_after_days", used_up)))
 
+    def terms_from(self, on: date) -> tuple[tuple[date, date], tuple[date, date]]:
+        """The term that holds a day and the next, [first, last) each."""
+        here = self._term(on)
+        return here, self._term(here[1])
+
     def _term(self, on: date) -> tuple[date, date]:
         return term(on, str(self.figure("terms", on)))
 

@@ -8,7 +8,7 @@ missing    = max(0, load - that), costs real-time LMP + a share of RSG, and its 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
@@ -28,9 +28,11 @@ from optimizer.domain.market_rules import days, figures, rule
 from optimizer.domain.money import Finding
 from optimizer.domain.quantities import ActualQuantities
 from optimizer.domain.row_kind import RowKind
+from optimizer.domain.season_promise import SeasonPromise
 from optimizer.domain.site import NotNegative, Positive, Site, meters_in
 from optimizer.lp.arrays import Yields
 from optimizer.obligations.lmr.memory import UNTIL_PASSED, LmrMemory, LoadAtTest
+from optimizer.obligations.lmr.season import days_left, of_season, seasons_from
 
 KEPT_HOURS = 3
 
@@ -76,11 +78,14 @@ class Lmr(Contract[LmrMemory]):
         return self
 
     def memory_days(self) -> int:
-        """A season."""
-        return 92
+        return 92  # a season
 
     def award_terms(self, site: Site) -> Mapping[str, AwardTerms]:
         return baseline_terms(site, self.scope) if self.method != "firm" else {}
+
+    def season_promises(self, on: date, market: Market) -> Iterable[SeasonPromise]:
+        sold, usd, notice = (self.mw, self.most_mw), self.usd_per_mw_day, self.notice_min
+        return [of_season(over, (*sold, usd.get(season(over[0]))), notice, self._allowed(over[0])) for over in seasons_from(on)]
 
     def market(self) -> Market | None:
         return Market.MISO
@@ -248,16 +253,11 @@ class Lmr(Contract[LmrMemory]):
         from optimizer.lp.trajectory import actuals_of
 
         if (short_mw[self._before_tests(program) > 0] > 0).any():
-            return self._failed_test_usd(program)
+            on = _day(program.grid.start, program.site.market)
+            usd = cleared(self._rules, self.zone, self.usd_per_mw_day, program.grid, program.site.market)[0] * days_left(on)
+            return (1.0 - float(rule(self._rules, "miso.lmr.test.failed_share", on).value)) * self.zrc.get(season(on), self.mw) * usd
         lines = self.settle(actuals_of(program, path))
         return -float(sum(line.amount_usd for line in lines if line.charge_type in ("lmr_shortfall", "lmr_forfeit")))
-
-    def _failed_test_usd(self, program: Any) -> float:
-        on = _day(program.grid.start, program.site.market)
-        left = (season_start(season_start(on) + timedelta(days=100)) - on).days
-        usd = cleared(self._rules, self.zone, self.usd_per_mw_day, program.grid, program.site.market)[0]
-        kept = float(rule(self._rules, "miso.lmr.test.failed_share", on).value)
-        return (1.0 - kept) * self.zrc.get(season(on), self.mw) * usd * left
 
     def progress(self, memory: LmrMemory, day: OperatingDay) -> Iterable[ContractProgress]:
         """Calls answered and left of the season a day lies in, and its last test."""

@@ -457,7 +457,21 @@ def test_over_http_a_what_if_needs_no_key_and_its_faults_are_a_422(here: Here) -
         assert astray.status_code == 422 and [e["path"] for e in astray.json()["errors"]] == [path]
     solved = here.http.post("/api/v1/what-if/break-even", json={"key": "hash.scale", "low": 0.01, "high": 20})
     assert solved.status_code == 200 and solved.json()["value"] is not None
-    assert here.http.post("/api/v1/offers", json={}).status_code == 501
+
+
+def test_offers_are_answered_for_an_operating_day(here: Here) -> None:
+    on = OperatingDay.of(Market.ERCOT, here.at).on
+    answer = here.http.post("/api/v1/offers", json={"for": on.isoformat(), "risk": 0.2})
+    assert answer.status_code == 200, answer.text
+    assert answer.json()["operating_day"] == on.isoformat() and answer.json()["energy"][0]["hours"]
+    for wrong, path in (
+        ({}, "for"),
+        ({"for": "yesterday"}, "for"),
+        ({"for": "2020-01-01"}, "for"),
+        ({"for": on.isoformat(), "risk": 2}, "risk"),
+    ):
+        refused = here.http.post("/api/v1/offers", json=wrong)
+        assert refused.status_code == 422 and [e["path"] for e in refused.json()["errors"]] == [path], refused.text
 
 
 def test_another_horizon_applies_to_both_plans() -> None:

@@ -1,0 +1,1 @@
+"""Offers for the market."""
