@@ -12,7 +12,7 @@ from dispatch.commands import FINDINGS, WRONG, Config, Ended, Json, day, instant
 from dispatch.commands.plan import Archive, At, Remembered
 
 if TYPE_CHECKING:
-    from dispatch.offers.document import OffersDocument, Step
+    from dispatch.offers.document import OffersDocument, OfferStep
 
 
 def offers(
@@ -83,5 +83,5 @@ def _lines(document: OffersDocument) -> list[str]:
     return [*lines, *document["findings"]]
 
 
-def _steps(steps: list[Step]) -> str:
+def _steps(steps: list[OfferStep]) -> str:
     return "  ".join(f"{step['mw']:.3f} MW {step['usd']:,.2f}" for step in steps) or "nothing"

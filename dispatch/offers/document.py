@@ -15,7 +15,7 @@ class Gate(TypedDict):
     rule: str
 
 
-class Step(TypedDict):
+class OfferStep(TypedDict):
     """Up to `mw` at `usd`: of reserve per MW and hour, of energy per MWh."""
 
     mw: float
@@ -30,7 +30,7 @@ class OfferedHour(TypedDict):
     end: str
     hour_ending: int
     repeated_hour: bool
-    steps: list[Step]
+    steps: list[OfferStep]
 
 
 class ReserveOffer(TypedDict):

@@ -10,7 +10,7 @@ import numpy as np
 
 from dispatch.decide.plan_inputs import availability, look_ahead, so_far
 from dispatch.decide.state import State
-from dispatch.offers.document import EnergyBid, Gate, OfferedHour, OffersDocument, ReserveOffer, SeasonOffer, Step
+from dispatch.offers.document import EnergyBid, Gate, OfferedHour, OffersDocument, OfferStep, ReserveOffer, SeasonOffer
 from dispatch.offers.proved import MEASURED, NOT_MEASURED, QUALIFIED, Proof
 from dispatch.signals.documents import DocumentFault, InvalidDocument
 from markets.forecasting.ladder import plan_grid
@@ -203,13 +203,13 @@ def _hours(offering: Offering, case: OfferCase, curve: Curve) -> Iterable[Offere
         }
 
 
-def _steps(mw: Floats, usd: Floats) -> list[Step]:
+def _steps(mw: Floats, usd: Floats) -> list[OfferStep]:
     """Steps of one price in one, those of nothing and those that no price pays left out."""
-    steps: list[Step] = []
+    steps: list[OfferStep] = []
     for end, price in zip(mw.tolist(), usd.tolist(), strict=True):
         if end <= (steps[-1]["mw"] if steps else 0.0) or not np.isfinite(price):
             continue
-        step: Step = {"mw": round(end, 3), "usd": round(price, 2)}
+        step: OfferStep = {"mw": round(end, 3), "usd": round(price, 2)}
         if steps and steps[-1]["usd"] == step["usd"]:
             steps.pop()
         steps.append(step)

@@ -24,7 +24,8 @@ MAX_STEPS = 10
 def energy_bids(case: OfferCase, solver: Solver) -> tuple[Curve, ...]:
     """A bid for each meter: up to how much load runs at which energy price at its settlement point. Raises SolveError."""
     cohorts = case.cohorts
-    program = build_program(cohorts, case.book, fill_gaps(case.outlook)[0])
+    # The market clears energy and reserve together: what reserve earns is in the reserve offers, not in the bid.
+    program = build_program(cohorts, case.book, replace(fill_gaps(case.outlook)[0], reserve={}))
     meters = meters_of(cohorts.site, [g.name for g in cohorts.site.groups])
     of = {(meter.id, "ENERGY"): program.load_mw(groups) for meter, groups in meters}
     zero = np.zeros(program.n)
