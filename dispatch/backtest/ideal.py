@@ -25,7 +25,7 @@ from optimizer.lp.cohorts import Cohorts
 from optimizer.lp.trajectory import Trajectory
 from optimizer.planning.plan import plan
 from optimizer.planning.result import Plan
-from optimizer.settlement.counterfactuals import last_published, perfect_foresight, trajectories
+from optimizer.settlement.counterfactuals import PUBLISHED_AFTER_S, last_published, perfect_foresight, trajectories
 from optimizer.solve import Session
 
 
@@ -46,18 +46,19 @@ def without_physics(site: Site) -> Site:
     return site.model_copy(update={"groups": groups, "halls": halls, **ramps})
 
 
-def ideal_runs(setup: Setup, market: MarketFacts, risk_of: RiskOf | None = None) -> dict[str, IdealRun]:
-    """What every strategy would do, by its name."""
+def ideal_runs(setup: Setup, market: MarketFacts, risk_of: RiskOf | None = None, *, delayed: bool = False) -> dict[str, IdealRun]:
+    """What every strategy would do, by its name. With `delayed`, prices are known when they were published, not at once: a decision at an
+    interval's start then lacks the price of the interval before."""
     setup = replace(setup, site=without_physics(setup.site))
-    return {"loadstone": _Loadstone(setup, market, risk_of).run(), **_others(setup, market)}
+    facts = market.facts if delayed else without_delay(market.facts)
+    return {"loadstone": _Loadstone(setup, market, facts, risk_of).run(), **_others(setup, market, PUBLISHED_AFTER_S if delayed else 0)}
 
 
 class _Loadstone:
     """This product's plans, one at the start of each interval, of which only that interval is followed."""
 
-    def __init__(self, setup: Setup, market: MarketFacts, risk_of: RiskOf | None) -> None:
-        self.setup, self.market, self.risk_of = setup, market, risk_of
-        self.facts: tuple[Fact, ...] = without_delay(market.facts)
+    def __init__(self, setup: Setup, market: MarketFacts, facts: tuple[Fact, ...], risk_of: RiskOf | None) -> None:
+        self.setup, self.market, self.facts, self.risk_of = setup, market, facts, risk_of
         self.known = [fact.known_at for fact in self.facts]
         self.state, self.taken = State.start(setup, setup_from_document), 0
         self.session = Session()
@@ -97,14 +98,14 @@ class _Loadstone:
         return GroupSeen(rigs=group.rigs, reachable=group.rigs, load_mw=mw, hashrate_ph=ph)
 
 
-def _others(setup: Setup, market: MarketFacts) -> dict[str, IdealRun]:
+def _others(setup: Setup, market: MarketFacts, after_s: int) -> dict[str, IdealRun]:
     """The other strategies, operating day by operating day."""
     parts: dict[str, list[IdealRun]] = {}
     before = dict.fromkeys(market.prices, float("nan"))
     for day in days_of(setup, market):
         final = part_of(market.final, day)
         foreseen = perfect_foresight(setup.site, setup.book, final, SoFar(at=day.start))
-        published = {point: last_published(series, before[point], after_s=0) for point, series in final.energy.items()}
+        published = {point: last_published(series, before[point], after_s) for point, series in final.energy.items()}
         before = {point: float(series.values[-1]) for point, series in final.energy.items()}
         for name, path in trajectories(setup.book, foreseen, published).items():
             parts.setdefault(name, []).append(_by_group(foreseen, path))

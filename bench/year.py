@@ -1,0 +1,195 @@
+"""What this product takes of perfect foresight's gain over always-on, year by year on real prices: 100 MW in thirds of S19j Pro, S19 XP and
+S21 at HB_WEST, quarter hours, energy only, daily hash economics. `--json` prints one object last.
+
+The fleet is split over 20 groups, as on a site with many containers. `net` is on the simulated fleet, `ideal` without physics and delay,
+`ideal_delayed` without physics but with the two minutes after which prices are published. The last-price bot is `model_strike`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Executor
+from datetime import datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from bench.plan import peak_mib
+from dispatch.backtest.document import document_of, share
+from dispatch.backtest.ideal import ideal_runs
+from dispatch.backtest.market_facts import market_facts
+from dispatch.backtest.part import STRATEGIES, PartJob, setup_of
+from dispatch.backtest.run import Backtest, process_pool, run_parts
+from dispatch.backtest.valuation import Valuation
+from markets.archive.archive import Archive
+from markets.grid import Market, OperatingDay
+
+ROOT = Path(__file__).parents[1]
+DATA = Path(os.environ.get("LOADSTONE_DATA", ROOT.parent / "shared" / "data"))
+FILES = {
+    "ercot_rt_spp_15min_hubs_2020_2024.parquet": "ercot_rt_spp_15min_hubs_2020_2024",
+    "ercot_dam_spp_hourly_lz_hb_2019_2025.parquet": "ercot_dam_spp_hourly_lz_hb_2019_2025",
+    "btc_daily.csv.gz": "btc_daily",
+}
+POINT, THIRD_MW, GROUPS = "HB_WEST", 100.0 / 3.0, 20
+MODELS = {"antminer-s19j-pro": 2950.0, "antminer-s19-xp": 3010.0, "antminer-s21": 3500.0}  # watts, by which each third is counted
+YEARS, BREAKEVENS, BREAKEVEN_YEAR = (2020, 2022, 2024), (40, 60, 90), 2024
+WATTS, THS = 3000.0, 150.0  # of the one model that has a breakeven of its own
+
+
+def archive_of(folder: Path) -> Path:
+    """An archive of the prices and hash economics that the years need."""
+    for file, name in FILES.items():
+        Archive(folder).import_file(DATA / file, ROOT / "tests" / "maps" / f"{name}.toml", Market.ERCOT)
+    return folder
+
+
+def site_file(folder: Path) -> Path:
+    """100 MW of three models in 20 groups, with power at the index and nothing else."""
+    models = list(MODELS.items())
+    of_model = [sum(k % len(models) == m for k in range(GROUPS)) for m in range(len(models))]
+    groups = []
+    for k in range(GROUPS):
+        model, watts = models[k % len(models)]
+        rigs = round(THIRD_MW * 1e6 / watts / of_model[k % len(models)])
+        groups.append(f'[[groups]]\nname = "g{k}"\nhall = "a"\nmodel = "{model}"\nrigs = {rigs}\n')
+    return _site(folder / "site.toml", "".join(groups), '[hash]\nsource = "archive"\n')
+
+
+def one_model(folder: Path, breakeven: int) -> Path:
+    """One model whose breakeven never changes, usd_per_mwh."""
+    usd_per_ph_day = breakeven * WATTS * 24e-6 / (THS / 1e3)
+    modes = f'{{ name = "sleep", watts = 0.0, ths = 0.0 }}, {{ name = "normal", watts = {WATTS}, ths = {THS} }}'
+    group = f'[[groups]]\nname = "g"\nhall = "a"\nmodel = "antminer-s21"\nrigs = 30000\nmodes = [{modes}]\n'
+    return _site(folder / f"at-{breakeven}.toml", group, f'[hash]\nsource = "fixed"\nusd_per_ph_day = {usd_per_ph_day!r}\n')
+
+
+def _site(file: Path, groups: str, hash_: str) -> Path:
+    site = f'[site]\nname = "Bench"\nmarket = "ercot"\nsettlement_point = "{POINT}"\ninterconnect_mw = 120.0\n'
+    hall = '[[meters]]\nid = "main"\n[[halls]]\nname = "a"\nmeter = "main"\nlimit_mw = 120.0\n'
+    file.write_text(f'{site}{hall}{groups}[prices]\nsource = "archive"\npath = "archive"\n{hash_}[[obligations]]\ntype = "power"\n')
+    return file
+
+
+def ideal_usd(job: PartJob, delayed: bool) -> dict[str, Decimal]:
+    """What each strategy earns without physics over a part, with or without the delay of prices."""
+    setup = setup_of(job.config, job.archive)
+    market = market_facts(setup, job.over)
+    valuation = Valuation(setup, market)
+    runs = ideal_runs(setup, market, delayed=delayed)
+    return {name: sum(valuation.earned(valuation.actuals(run), 0.0).lines.values(), Decimal(0)) for name, run in runs.items()}
+
+
+def asked(config: Path, archive: Path, year: int, days: int) -> Backtest:
+    """A year by the market's clock, or its first days."""
+    start, end = (OperatingDay(Market.ERCOT, datetime(y, 1, 1).date()).start for y in (year, year + 1))
+    return Backtest(config, archive, start, min(end, start + timedelta(days=days)))
+
+
+def year_of(backtest: Backtest, executor: Executor, delayed: bool) -> dict[str, Any]:
+    """Shares of a year by strategy, its worst month, and starts."""
+    jobs = backtest.jobs()
+    began = time.perf_counter()
+    parts = run_parts(jobs, executor)
+    seconds = time.perf_counter() - began
+    found = document_of(parts)
+    capture = {name: {"net": found["shares"]["net_usd"][name], "ideal": found["shares"]["ideal_usd"][name]} for name in STRATEGIES}
+    if delayed:
+        late = _added(list(executor.map(ideal_usd, jobs, [True] * len(jobs))))
+        for name in STRATEGIES:
+            capture[name]["ideal_delayed"] = share(late[name], late["always_on"], found["strategies"]["perfect_foresight"]["ideal_usd"])
+    setup = setup_of(backtest.config, backtest.archive)
+    rig_days = sum(g.rigs for g in setup.site.groups) * (backtest.end - backtest.start) / timedelta(days=1)
+    return {
+        "seconds": seconds,
+        "capture": capture,
+        "net_usd": {name: found["strategies"][name]["net_usd"] for name in STRATEGIES},
+        "worst_month": {key: worst_month(parts, key) for key in ("lines", "ideal_lines")},
+        "starts_per_rig_day": {name: found["strategies"][name]["starts"] / rig_days for name in STRATEGIES},
+    }
+
+
+def worst_month(parts: Sequence[Mapping[str, Any]], key: str) -> tuple[str, float]:
+    """The month in which this product is furthest below the last-price bot, as a share of that month's margin of perfect foresight."""
+    months: dict[str, dict[str, float]] = {}
+    for part in parts:
+        on = f"{datetime.fromisoformat(part['from']):%Y-%m}"
+        usd = months.setdefault(on, dict.fromkeys(STRATEGIES, 0.0))
+        for name in STRATEGIES:
+            usd[name] += float(sum(Decimal(amount) for amount in part["strategies"][name][key].values()))
+    below = {on: (usd["loadstone"] - usd["model_strike"]) / usd["perfect_foresight"] for on, usd in months.items()}
+    worst = min(below, key=lambda on: below[on])
+    return worst, below[worst]
+
+
+def _added(parts: Sequence[Mapping[str, Decimal]]) -> dict[str, float]:
+    return {name: float(sum(part[name] for part in parts)) for name in parts[0]}
+
+
+def at_one_breakeven(folder: Path, archive: Path, executor: Executor, days: int) -> dict[str, dict[str, float]]:
+    """By breakeven, usd_per_mwh: the share of perfect foresight's margin that each strategy takes without physics and delay."""
+    found = {}
+    for breakeven in BREAKEVENS:
+        jobs = asked(one_model(folder, breakeven), archive, BREAKEVEN_YEAR, days).jobs()
+        usd = _added(list(executor.map(ideal_usd, jobs, [False] * len(jobs))))
+        found[str(breakeven)] = {name: usd[name] / usd["perfect_foresight"] for name in STRATEGIES}
+    return found
+
+
+def measured(years: Sequence[int], workers: int, days: int, more: bool) -> dict[str, Any]:
+    """Everything of the table."""
+    with tempfile.TemporaryDirectory() as folder, process_pool(workers) as executor:
+        with process_pool(1) as importer:
+            archive = importer.submit(archive_of, Path(folder) / "archive").result()
+        config = site_file(Path(folder))
+        by_year = {str(year): year_of(asked(config, archive, year, days), executor, more) for year in years}
+        breakevens = at_one_breakeven(Path(folder), archive, executor, days) if more else {}
+        rss_mb = peak_mib() + workers * executor.submit(peak_mib).result()
+    return {
+        "seconds": max(found["seconds"] for found in by_year.values()),
+        "rss_mb": rss_mb,
+        "capture": {year: found["capture"] for year, found in by_year.items()},
+        "years": by_year,
+        "breakevens": breakevens,
+    }
+
+
+def shown(found: Mapping[str, Any]) -> None:
+    """The table for people."""
+    for year, of in found["years"].items():
+        print(f"{year}: {of['seconds']:.0f} s")
+        for name in STRATEGIES:
+            shares = "  ".join(f"{key} {value:.3f}" for key, value in of["capture"][name].items() if value is not None)
+            print(f"  {name:18} {shares}  net ${of['net_usd'][name]:,.0f}  starts a rig and day {of['starts_per_rig_day'][name]:.2f}")
+        for key, label in (("lines", "on the fleet"), ("ideal_lines", "ideal")):
+            month, below = of["worst_month"][key]
+            print(f"  worst month against the last-price bot, {label}: {month}, {below:+.2%} of perfect foresight's margin")
+    for breakeven, shares in found["breakevens"].items():
+        print(f"at ${breakeven}/MWh, {BREAKEVEN_YEAR}: " + "  ".join(f"{name} {value:.1%}" for name, value in shares.items()))
+    print(f"longest year {found['seconds']:.0f} s, {found['rss_mb']:.0f} MiB in all processes")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--years", type=int, nargs="+", default=list(YEARS))
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--days", type=int, default=366, help="only the first days of each year")
+    parser.add_argument("--more", action="store_true", help="also with the delay of prices alone, and at one breakeven")
+    chosen = parser.parse_args()
+    if not DATA.is_dir():
+        sys.exit(f"{DATA}: there is no folder of real data; set LOADSTONE_DATA")
+    found = measured(chosen.years, chosen.workers, chosen.days, chosen.more)
+    shown(found)
+    if chosen.json:
+        print(json.dumps(found))
+
+
+if __name__ == "__main__":
+    main()
