@@ -63,6 +63,7 @@ class ErcotSource(LiveSource):
             PeriodicFetch("ERCOT DAM reserve prices", self._reserve, timedelta(minutes=10)),
             PeriodicFetch("ERCOT real-time reserve prices", self._real_time_reserve, timedelta(minutes=5)),
             PeriodicFetch("ERCOT system load", self._load, timedelta(minutes=15)),
+            PeriodicFetch("ERCOT system load of today", self._load_of_today, timedelta(minutes=5)),
             PeriodicFetch("ERCOT load forecast", self._load_forecast, timedelta(hours=1)),
             PeriodicFetch("ERCOT price corrections", self._corrections, timedelta(minutes=30)),
             PeriodicFetch("ERCOT backfill", self._backfill, timedelta(0)),
@@ -172,6 +173,10 @@ class ErcotSource(LiveSource):
     async def _load(self, now: datetime) -> list[Fact]:
         raw = await self.feed.ask("load", start=(now - timedelta(hours=4)).isoformat(), end=now.isoformat())
         return self.new_loads(raw, Shape(frozenset({"ERCOT"}), 900, 1.0, _MAX_LOAD_MW))
+
+    async def _load_of_today(self, now: datetime) -> list[Fact]:
+        """Quarter hours minutes after their end, an hour before the settlement-quality document has them."""
+        return self.new_loads(await self.feed.ask("load_of_today"), Shape(frozenset({"ERCOT"}), 900, 1.0, _MAX_LOAD_MW))
 
     async def _load_forecast(self, now: datetime) -> list[Fact]:
         return self.new_load_forecast(await self.feed.ask("load_forecast"), Shape(frozenset({"ERCOT"}), 3600, 1.0, _MAX_LOAD_MW))

@@ -152,6 +152,15 @@ def load(reader: ErcotReader, start: str, end: str) -> list[list[Any]]:
     return rows_of(frame, "Demand", name="ERCOT")
 
 
+def load_of_today(reader: ErcotReader) -> list[list[Any]]:
+    """System-wide demand of today's complete quarter hours, the means of the supply and demand dashboard's five minutes."""
+    frame = raising(reader, lambda: reader.get_load("today"))
+    quarter = frame["Interval Start"].dt.tz_convert("UTC").dt.floor("15min")
+    means = frame.groupby(quarter)["Load"].agg(["mean", "count"]).reset_index(names="Interval Start")
+    means = means[means["count"] == 3].assign(**{"Interval End": lambda made: made["Interval Start"] + pd.Timedelta(minutes=15)})
+    return rows_of(means, "mean", name="ERCOT")
+
+
 def load_forecast(reader: ErcotReader) -> list[list[Any]]:
     """The newest seven-day load forecast, system total by hour (NP3-560-CD)."""
     frame = raising(reader, lambda: reader.get_load_forecast("latest")).sort_values("Interval Start")
@@ -175,5 +184,5 @@ def child() -> Mapping[str, Ask]:
     reader = ErcotReader()
     prices = (real_time, day_ahead, reserve, real_time_reserve, corrections)
     runs = (dispatch_run, look_ahead, reserve_run, look_ahead_of_reserve)
-    asks = (*prices, *runs, load, load_forecast)
+    asks = (*prices, *runs, load, load_of_today, load_forecast)
     return {ask.__name__: partial(ask, reader) for ask in asks}

@@ -360,3 +360,18 @@ async def test_real_documents(feed: Feed, pages: ErcotPages) -> None:
     assert len(accept(raw, Shape(frozenset({"HB_WEST", "LZ_WEST"}), 3600, -500.0, grid=whole))) == 48
     published = sorted(float(line.split(",")[3]) for line in dam.splitlines() if line.split(",")[2] == "LZ_WEST")
     assert sorted(row[3] for row in raw if row[2] == "LZ_WEST") == published
+
+
+async def test_the_load_of_todays_complete_quarter_hours_is_known_minutes_after_their_end(feed: Feed, pages: ErcotPages) -> None:
+    today = OperatingDay.of(Market.ERCOT, datetime.now(UTC))
+    steps = [today.start + timedelta(minutes=5 * n) for n in range(1, 8)]  # ends: two quarter hours, and five minutes of the next
+    data = [{"epoch": int(end.timestamp() * 1000), "demand": 60_000 + n, "forecast": 0, "capacity": 1} for n, end in enumerate(steps)]
+    data.append({"epoch": int((steps[-1] + timedelta(minutes=5)).timestamp() * 1000), "demand": 1.0, "forecast": 1, "capacity": 1})
+    document = json.dumps({"lastUpdated": "", "data": data, "forecast": {}}).encode()
+    pages.pages["/api/1/services/read/dashboards/supply-demand.json"] = Reply(document, content_type="application/json")
+    asked = source(feed, Now(steps[-1]))
+    facts = [f for f in await asked._load_of_today(steps[-1]) if isinstance(f, SystemLoad)]
+    assert [(f.over.start, f.over.end, f.load_mw) for f in facts] == [
+        (today.start + timedelta(minutes=15 * n), today.start + timedelta(minutes=15 * (n + 1)), 60_001.0 + 3 * n) for n in range(2)
+    ]
+    assert await asked._load_of_today(steps[-1]) == [], "what was read is not read again"
