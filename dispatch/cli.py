@@ -12,6 +12,7 @@ import typer
 from dispatch import ConfigError
 from dispatch.commands import FAILED, FINDINGS, WRONG, Ended, logs_to_stderr, note
 from dispatch.commands.backtest import backtest
+from dispatch.commands.certificate import certificate
 from dispatch.commands.imports import meter, reconcile
 from dispatch.commands.integrity import archive, backup, redecide, restore, verify
 from dispatch.commands.offers import offers
@@ -29,7 +30,7 @@ app = typer.Typer(
     help="Runs a Bitcoin-mining site as a flexible load in ERCOT or MISO.",
 )
 app.callback()(logs_to_stderr)
-for command in (run, shadow, replay, backtest, plan, offers, settle, reconcile, check, verify, redecide, backup, restore):
+for command in (run, shadow, replay, backtest, plan, offers, settle, reconcile, check, verify, redecide, certificate, backup, restore):
     app.command()(command)
 app.command("what-if")(what_if)
 for name, group in {"archive": archive, "rigs": rigs, "meter": meter, "calls": calls, "awards": awards, "keys": keys}.items():

@@ -28,7 +28,7 @@ def offers(
     """Offer reserve, bid for energy and state season quantities for an operating day."""
     from dispatch.offers.make import Offering
     from dispatch.offers.make import offers as make_offers
-    from dispatch.offers.proved import Proof
+    from dispatch.offers.proved import Proof, newest_certificate
     from dispatch.offers.write import write_offers
     from dispatch.runtime.measured_sheds import measured_sheds
     from dispatch.runtime.snapshot import snapshot
@@ -38,7 +38,7 @@ def offers(
         raise Ended(WRONG, f"--risk: {risk:g} is not between 0 and 1")
     on, data = day(for_, "--for"), ledger_folder(data)
     found = snapshot(config, archive, instant(at, "--at") if at else _before_the_gate(config, on), data)
-    proof = Proof(found.setup.site, measured_sheds(data, found.at) if data else {})
+    proof = Proof(found.setup.site, measured_sheds(data, found.at), newest_certificate(data)) if data else Proof(found.setup.site)
     try:
         document = make_offers(Offering(found.state, found.at, on, proof, risk))
     except InvalidDocument as invalid:

@@ -67,10 +67,16 @@ def scan(subnet: Annotated[str, typer.Argument(help="Subnet to scan, such as 10.
 
 
 @rigs.command()
-def exposure(config: Config, data: Data = Path("data"), as_json: Json = False) -> None:
+def exposure(
+    config: Config,
+    data: Data = Path("data"),
+    key: Annotated[Path | None, typer.Option("--key", metavar="FILE", help="Ed25519 key (PEM) to sign with.")] = None,
+    as_json: Json = False,
+) -> None:
     """How much load each maker's firmware controls, by what the rigs of a running site reported."""
     from dispatch.clock import wall_now
     from dispatch.evidence.exposure_report import exposure_document
+    from dispatch.evidence.signing import read_key, signed
     from dispatch.rigs.denied_firmware import read_denied_firmware
     from dispatch.rigs.rig_identities import FILE, kept_identities
     from dispatch.site_file.defaults import default_file
@@ -78,7 +84,12 @@ def exposure(config: Config, data: Data = Path("data"), as_json: Json = False) -
 
     known = dict(kept_identities(data / FILE))
     document = exposure_document(load_site_file(config).site, known, read_denied_firmware(default_file("firmware.toml")), wall_now())
+    if key is not None:
+        try:
+            document = signed(document, read_key(key))
+        except ValueError as fault:
+            raise Ended(WRONG, f"--key: {fault}") from None
     rigs_counted, full_mw = counted(document["rigs"], "rig"), document["full_mw"]
-    head = f"{rigs_counted}, {document['identified']} identified, {full_mw:.3f} MW at full draw (not signed)"
+    head = f"{rigs_counted}, {document['identified']} identified, {full_mw:.3f} MW at full draw ({'signed' if key else 'not signed'})"
     rows = [{**row, "firmware": row["firmware"] or "not read", "denied": row["denied"] or ""} for row in document["firmware"]]
     out(document, as_json, [head, *table(rows, ["maker", "firmware", "rigs", "full_mw", "share", "denied"])])

@@ -6,12 +6,16 @@ none either, nothing is offered.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
+from dispatch.evidence.flexibility_certificate import drop_mw
+from dispatch.evidence.signing import signature_holds
 from dispatch.rigs.shed_curve import ShedCurve
-from optimizer.domain.site import SLEEP, RigGroup, Site
+from optimizer.domain.site import Site
 
 MEASURED, QUALIFIED, NOT_MEASURED = "measured", "qualified", "not measured"
 
@@ -29,19 +33,18 @@ class Proof:
         certificate holds."""
         if self.certificate is not None:
             proved = self.certificate["within_mw"]
-            return sum(_within(proved.get(name, {}), response_s) for name in groups)
+            return min(float(self.certificate["mw"]), sum(_within(proved.get(name, {}), response_s) for name in groups))
         shares = [curve.share(response_s) if (curve := self.sheds.get(name)) else None for name in groups]
         if not groups or any(share is None for share in shares):
             return None
         return sum((share or 0.0) * drop_mw(self.site, self.site.group(name)) for name, share in zip(groups, shares, strict=True))
 
 
-def drop_mw(site: Site, group: RigGroup) -> float:
-    """What a group drops when all of its rigs go from full draw to sleep, MW at the meter in mild weather."""
-    asleep = next((m.watts for m in group.modes if m.name == SLEEP), 0.0)
-    watts = max(m.watts for m in group.modes) - asleep
-    return group.rigs * watts / 1e6 * (1.0 + site.hall_of[group.name].overhead.share)
-
-
 def _within(by_bound_s: Mapping[str, float], response_s: float) -> float:
     return max((mw for bound, mw in by_bound_s.items() if float(bound) <= response_s), default=0.0)
+
+
+def newest_certificate(data: Path) -> Mapping[str, Any] | None:
+    """The certificate of the latest days among those that a data folder holds and whose signature holds; None where there is none."""
+    found = [json.loads(file.read_text("utf-8")) for file in sorted((data / "certificates").glob("certificate-*.json"))]
+    return max((document for document in found if signature_holds(document)), key=lambda document: str(document["to"]), default=None)

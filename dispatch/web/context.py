@@ -15,7 +15,7 @@ from fastapi import Depends, Request
 from dispatch.clock import Clock
 from dispatch.decide.state import State
 from dispatch.offers.make import Offering
-from dispatch.offers.proved import Proof
+from dispatch.offers.proved import Proof, newest_certificate
 from dispatch.signals.documents import InvalidDocument
 from dispatch.site_file.load import setup_from_document
 from dispatch.site_file.setup import Setup
@@ -158,7 +158,7 @@ class ApiContext:
         state = self.view.state
         if state.seen_at is None:
             raise Refusal(503, "Nothing has been observed yet, so there are no prices for offers")
-        proof = Proof(state.site, {name: group.shed_curve for name, group in state.fleet.items()})
+        proof = Proof(state.site, {name: group.shed_curve for name, group in state.fleet.items()}, newest_certificate(self.data_dir))
         return Offering(state, self.now(), on, proof, risk_weight)
 
     async def run_what_if(self, work: Callable[[], T]) -> T:
