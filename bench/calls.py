@@ -71,18 +71,21 @@ class SkippingClock:
 
 
 class TimedExecutor:
-    """Notes when orders go out, and whether some are being carried out."""
+    """Notes when orders go out."""
 
     def __init__(self, inner: Executor) -> None:
-        self.inner, self.ordered, self.busy = inner, asyncio.Event(), False
+        self.inner, self.ordered = inner, asyncio.Event()
 
-    async def execute(self, commanded: Commanded) -> Done:
+    @property
+    def busy(self) -> bool:
+        return self.inner.busy
+
+    async def begin(self, commanded: Commanded) -> None:
         self.ordered.set()
-        self.busy = True
-        try:
-            return await self.inner.execute(commanded)
-        finally:
-            self.busy = False
+        await self.inner.begin(commanded)
+
+    async def work(self, until: datetime) -> Done | None:
+        return await self.inner.work(until)
 
     def interrupt(self) -> None:
         self.inner.interrupt()
@@ -146,8 +149,6 @@ async def _flips(
                 took += [time.perf_counter() - began] if n > 1 else []
             assert not running.done(), running.exception()
             await asyncio.sleep(4.0)  # the rest of the run is read, and the rigs move
-            for _ in range(30):
-                await asyncio.sleep(0.5 if executor.busy else 0.0)
         quarter += 3 * FIVE
     return took
 
