@@ -132,7 +132,6 @@ def get_event(
     entries = list(itertools.takewhile(lambda row: row[0] < first_seq or row[1].at <= last, read))
     documents_of = ((n, entry_to_json(e)) for n, e in entries if n >= first_seq)
     loads = loads_seen((e for _, e in entries), state.site, state.net_meters)
-    loads = loads_seen((e for _, e in entries), state.site, state.net_meters)
     return event_document(id, versions, documents_of, state, loads, context.now())
 
 
