@@ -7,11 +7,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from dispatch.commands import FINDINGS, WRONG, Ended, Json, ledger, out, table
+from dispatch.commands import FINDINGS, WRONG, Ended, Json, instant, ledger, out, table
 from markets import counted
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from markets.archive.archive import ImportReport
+    from markets.grid import Interval, Market
+    from markets.sources.history import FetchedDay
 
 archive = typer.Typer(no_args_is_help=True, help="Archives of prices and other market facts.")
 Folder = Annotated[Path, typer.Option("--archive", metavar="DIR", help="Folder of the archive.")]
@@ -66,6 +70,57 @@ def _imported(files: list[Path], folder: Path, map_: Path | None, market: str | 
         except OSError as error:
             raise Ended(WRONG, f"{error.filename or file}: {error.strerror or error}") from None
     return reports
+
+
+POINTS = {
+    "ercot": ("HB_HOUSTON", "HB_HUBAVG", "HB_NORTH", "HB_PAN", "HB_SOUTH", "HB_WEST", "LZ_HOUSTON", "LZ_NORTH", "LZ_SOUTH", "LZ_WEST"),
+    "miso": ("ARKANSAS.HUB", "ILLINOIS.HUB", "INDIANA.HUB", "LOUISIANA.HUB", "MICHIGAN.HUB", "MINN.HUB", "MS.HUB", "TEXAS.HUB"),
+}
+
+
+@archive.command("fetch")
+def fetch(
+    archive: Folder,
+    market: Annotated[str, typer.Option("--market", help="ercot or miso.")],
+    from_: Annotated[str, typer.Option("--from", metavar="INSTANT", help="Start of the span (ISO 8601).")],
+    to: Annotated[str, typer.Option("--to", metavar="INSTANT", help="End of the span (ISO 8601).")],
+    point: Annotated[list[str] | None, typer.Option("--point", help="A settlement point. Default: the market's hubs and zones.")] = None,
+    again: Annotated[bool, typer.Option("--again", help="Also ask for days that the archive has, and keep other prices.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Fetch past real-time and day-ahead prices into an archive through gridstatus. A second call goes on where the first ended."""
+    import asyncio
+
+    from markets.grid import Interval, Market
+
+    if market not in POINTS:
+        raise Ended(WRONG, f"--market: {market!r} is none of {', '.join(POINTS)}")
+    start, end = instant(from_, "--from"), instant(to, "--to")
+    if end <= start:
+        raise Ended(WRONG, f"--to {to} is not after --from {from_}")
+    days = asyncio.run(_fetched(archive, Market(market), Interval(start, end), point or POINTS[market], again))
+    rows = [
+        {"day": d.on.isoformat(), "market": d.market.value, "facts": d.facts, "corrected": d.corrected, "missing": d.missing} for d in days
+    ]
+    findings = [text for d in days for text in d.findings]
+    out({"fetched": rows, "findings": findings}, as_json, [*table(rows, ("day", "market", "facts", "corrected", "missing")), *findings])
+    if findings or any(d.missing for d in days):
+        raise Ended(FINDINGS)
+
+
+async def _fetched(folder: Path, market: Market, over: Interval, points: Sequence[str], again: bool) -> list[FetchedDay]:
+    """Every day of a span in turn; each is in the archive when the next is asked for."""
+    from dispatch.clock import wall_now
+    from markets.archive.archive import Archive
+    from markets.sources.feed import Feed
+    from markets.sources.history import ANSWER_S, CHILDREN, History, days_between
+
+    feed = Feed(CHILDREN[market], deadline_s=ANSWER_S)
+    try:
+        past = History(feed, Archive(folder), market, points, wall_now, again=again)
+        return [found for on in days_between(market, over) for found in await past.fetch(on)]
+    finally:
+        await feed.aclose()
 
 
 @archive.command("show")
