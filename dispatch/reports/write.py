@@ -89,7 +89,7 @@ def as_html(statement: DayStatement) -> str:
 
     known = {} if "tenant" in statement else charts(statement)
     drawn = [(caption, Markup(as_svg(drawing, name))) for name, (caption, drawing) in known.items()]
-    return _page(
+    return page(
         "day.html",
         d=statement,
         drawn=drawn,
@@ -100,10 +100,10 @@ def as_html(statement: DayStatement) -> str:
 
 
 def month_as_html(statement: MonthStatement) -> str:
-    return _page("month.html", d=statement, flags=labels.month_flags(statement))
+    return page("month.html", d=statement, flags=labels.month_flags(statement))
 
 
-def _page(template: str, **values: Any) -> str:
+def page(template: str, **values: Any) -> str:
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     environment = Environment(

@@ -113,28 +113,6 @@ def get_chart(context: Context) -> Doc:
     return chart_document(context.view, context.now())
 
 
-@router.get("/events/{id}", summary="The event packet of a call: signal, decisions, orders, read-backs and load", responses=responses(404))
-def get_event(
-    context: Context,
-    id: Annotated[str, Path(pattern=ID_PATTERN)],
-    version: Annotated[int | None, Query(ge=1, description="Any version of the event, where the id was used again")] = None,
-) -> Doc:
-    first: dict[int, tuple[int, Call]] = {}
-    for seq, call in reversed(context.ledger.calls(10_000, id)):
-        first.setdefault(call.version, (seq, call))
-    events = events_of([call for _, call in first.values()])
-    versions = next((e for e in reversed(events) if version is None or version in [c.version for c in e]), None)
-    if versions is None:
-        raise Refusal(404, f"No call {id!r} was received" + (f" in version {version}" if events else ""))
-    state, first_seq = context.view.state, min(first[c.version][0] for c in versions)
-    last = event_end(versions, context.now()) + MARGIN
-    read = context.ledger.journal.read(max(0, first_seq - ROWS_BEFORE))
-    entries = list(itertools.takewhile(lambda row: row[0] < first_seq or row[1].at <= last, read))
-    documents_of = ((n, entry_to_json(e)) for n, e in entries if n >= first_seq)
-    loads = loads_seen((e for _, e in entries), state.site, state.net_meters)
-    return event_document(id, versions, documents_of, state, loads, context.now())
-
-
 @router.get("/settlements", summary="Every version of every settled day")
 def get_settlements(context: Context) -> Doc:
     return {"settlements": context.ledger.settlements()}
@@ -148,6 +126,50 @@ FORMATS = {
     "pdf": "application/pdf",
     "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
 }
+
+
+@router.get(
+    "/events/{id}",
+    summary="The event packet of a call: signal, decisions, orders, read-backs and load",
+    responses={200: {"content": {kind.partition(";")[0]: {} for kind in (FORMATS["html"], FORMATS["pdf"])}}, **responses(404)},
+    response_model=None,
+)
+def get_event(
+    context: Context,
+    id: Annotated[str, Path(pattern=ID_PATTERN)],
+    version: Annotated[int | None, Query(ge=1, description="Any version of the event, where the id was used again")] = None,
+    format: Annotated[str, Query(pattern="^(json|html|pdf)$")] = "json",
+) -> Response:
+    packet = _event_packet(context, id, version)
+    if format == "json":
+        return JSONResponse(packet)
+    from dispatch.reports.event_packet import event_as_html, event_as_pdf  # a PDF library that most requests do not need
+
+    content = event_as_html(packet) if format == "html" else event_as_pdf(packet)
+    return Response(content, media_type=FORMATS[format], headers={"Content-Security-Policy": STATEMENT_POLICY})
+
+
+def _event_packet(context: ApiContext, id: str, version: int | None) -> Doc:
+    """The packet, bound to the journal's chain by the hashes of its first and its last row. Raises Refusal."""
+    first: dict[int, tuple[int, Call]] = {}
+    for seq, call in reversed(context.ledger.calls(10_000, id)):
+        first.setdefault(call.version, (seq, call))
+    events = events_of([call for _, call in first.values()])
+    versions = next((e for e in reversed(events) if version is None or version in [c.version for c in e]), None)
+    if versions is None:
+        raise Refusal(404, f"No call {id!r} was received" + (f" in version {version}" if events else ""))
+    state, first_seq = context.view.state, min(first[c.version][0] for c in versions)
+    last = event_end(versions, context.now()) + MARGIN
+    read = context.ledger.journal.read(max(0, first_seq - ROWS_BEFORE))
+    entries = list(itertools.takewhile(lambda row: row[0] < first_seq or row[1].at <= last, read))
+    documents_of = ((n, entry_to_json(e)) for n, e in entries if n >= first_seq)
+    loads = loads_seen((e for _, e in entries), state.site, state.net_meters)
+    packet = event_document(id, versions, documents_of, state, loads, context.now())
+    hash_at = context.ledger.journal.hash_at
+    return {
+        **packet,
+        "journal": {name: {"seq": seq, "hash": hash_at(seq)} for name, seq in (("first", first_seq), ("last", entries[-1][0]))},
+    }
 
 
 @router.get(

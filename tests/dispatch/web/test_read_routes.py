@@ -121,6 +121,19 @@ def test_the_stream_begins_with_the_state(here: Here) -> None:
     assert json.loads(data[6:])["site"] == "Small"
 
 
+def test_the_event_packet_is_also_a_page_and_a_pdf_bound_to_the_journal(here: Here, get: Any) -> None:
+    packet = get("events/call-1")
+    rows = {row["seq"]: row for row in get("journal", after=packet["journal"]["first"]["seq"] - 1, limit=1000)["entries"]}
+    assert packet["journal"]["first"]["seq"] in rows and len(packet["journal"]["last"]["hash"]) == 64
+    assert packet["journal"]["last"]["seq"] >= max(d["seq"] for d in packet["decisions"])
+    page = here.http.get("/api/v1/events/call-1", params={"format": "html"})
+    assert page.headers["content-type"].startswith("text/html") and packet["requested"] in page.text
+    assert packet["journal"]["first"]["hash"] in page.text and "<script" not in page.text
+    pdf = [here.http.get("/api/v1/events/call-1", params={"format": "pdf"}).content for _ in range(2)]
+    assert pdf[0].startswith(b"%PDF") and pdf[0] == pdf[1], "the same packet is the same bytes"
+    assert here.http.get("/api/v1/events/call-1", params={"format": "xlsx"}).status_code == 422
+
+
 @pytest.mark.parametrize("path", ["events/none", "settlements/2026-08-20", "nothing"])
 def test_an_unknown_path_or_id_is_a_404_problem(here: Here, path: str) -> None:
     answer = here.http.get(f"/api/v1/{path}")
