@@ -21,6 +21,7 @@ from dispatch.commands.rigs import rigs
 from dispatch.commands.run import replay, run, shadow
 from dispatch.commands.settle import settle
 from dispatch.commands.signals import awards, calls, keys
+from dispatch.commands.train import train
 
 app = typer.Typer(
     name="loadstone",
@@ -30,7 +31,23 @@ app = typer.Typer(
     help="Runs a Bitcoin-mining site as a flexible load in ERCOT or MISO.",
 )
 app.callback()(logs_to_stderr)
-for command in (run, shadow, replay, backtest, plan, offers, settle, reconcile, check, verify, redecide, certificate, backup, restore):
+for command in (
+    run,
+    shadow,
+    replay,
+    backtest,
+    plan,
+    offers,
+    settle,
+    reconcile,
+    check,
+    verify,
+    redecide,
+    certificate,
+    backup,
+    restore,
+    train,
+):
     app.command()(command)
 app.command("what-if")(what_if)
 for name, group in {"archive": archive, "rigs": rigs, "meter": meter, "calls": calls, "awards": awards, "keys": keys}.items():

@@ -19,6 +19,7 @@ from markets.facts import (
     LoadForecast,
     MeasuredGeneration,
     Price,
+    PriceForecast,
     PriceMarket,
     ReservePrice,
     SystemLoad,
@@ -39,21 +40,12 @@ KEEP_RUNS = timedelta(hours=6)
 REAL_TIME = (PriceMarket.REAL_TIME_15_MIN, PriceMarket.REAL_TIME_5_MIN, PriceMarket.REAL_TIME_HOURLY)
 SCED = PriceMarket.REAL_TIME_SCED
 
-Indicative = IndicativePrices | IndicativeReservePrices
+Indicative = IndicativePrices | IndicativeReservePrices | PriceForecast
 Spanning = Price | ReservePrice | SystemLoad | LoadForecast | Temperature | HashPrice | MeasuredGeneration | GenerationForecast | Indicative
 S = TypeVar(
-    "S",
-    Price,
-    ReservePrice,
-    SystemLoad,
-    LoadForecast,
-    Temperature,
-    HashPrice,
-    MeasuredGeneration,
-    GenerationForecast,
-    IndicativePrices,
-    IndicativeReservePrices,
-)
+    "S", Price, ReservePrice, SystemLoad, LoadForecast, Temperature, HashPrice, MeasuredGeneration, GenerationForecast, IndicativePrices,
+    IndicativeReservePrices, PriceForecast,
+)  # fmt: skip
 F = TypeVar("F", bound=Fact)
 
 
@@ -104,6 +96,7 @@ class FactBook:
     prices       by (settlement point, market)
     reserves     by (product, market)
     indicative   by settlement point, the newest look-ahead run; `indicative_reserves` by product
+    forecasts    by settlement point, the newest forecast of the site's price model
     generation   by plant, measured; `generation_forecasts` by plant
     economics    by UTC day
     quarantined  implausible figures that wait for another source, or a later publication, to give the same; nothing else here has them
@@ -113,6 +106,7 @@ class FactBook:
     reserves: Mapping[tuple[str, str], tuple[ReservePrice, ...]] = field(default_factory=dict)
     indicative: Mapping[str, tuple[IndicativePrices, ...]] = field(default_factory=dict)
     indicative_reserves: Mapping[str, tuple[IndicativeReservePrices, ...]] = field(default_factory=dict)
+    forecasts: Mapping[str, tuple[PriceForecast, ...]] = field(default_factory=dict)
     loads: tuple[SystemLoad, ...] = ()
     load_forecasts: tuple[LoadForecast, ...] = ()
     temperatures: tuple[Temperature, ...] = ()
@@ -159,6 +153,7 @@ class FactBook:
             reserves={key: kept(series, key[1]) for key, series in self.reserves.items()},
             indicative=self.indicative,
             indicative_reserves=self.indicative_reserves,
+            forecasts=self.forecasts,
             loads=(*_peaks(self.loads, before), *kept(self.loads)),
             load_forecasts=kept(self.load_forecasts),
             temperatures=kept(self.temperatures),
@@ -273,20 +268,23 @@ def _day_of(economics: HashEconomics) -> date:
 
 def _keyed_series_of(fact: Fact) -> tuple[str, Any] | None:
     """The field of the book that holds a fact under a key, and that key; None for a fact of another kind."""
-    if isinstance(fact, Price):
-        return "prices", (fact.point, fact.market)
-    if isinstance(fact, ReservePrice):
-        return "reserves", (fact.product, fact.market)
-    if isinstance(fact, IndicativePrices):
-        return "indicative", fact.point
-    if isinstance(fact, IndicativeReservePrices):
-        return "indicative_reserves", fact.product
-    if isinstance(fact, MeasuredGeneration):
-        return "generation", fact.plant
-    return ("generation_forecasts", fact.plant) if isinstance(fact, GenerationForecast) else None
+    if (found := _KEYED.get(type(fact))) is None:
+        return None
+    name, *parts = found
+    key = tuple(getattr(fact, part) for part in parts)
+    return name, key if len(key) > 1 else key[0]
 
 
-_NEWEST_ONLY = frozenset({"indicative", "indicative_reserves"})
+_KEYED: dict[type[Fact], tuple[str, ...]] = {
+    Price: ("prices", "point", "market"),
+    ReservePrice: ("reserves", "product", "market"),
+    IndicativePrices: ("indicative", "point"),
+    IndicativeReservePrices: ("indicative_reserves", "product"),
+    PriceForecast: ("forecasts", "point"),
+    MeasuredGeneration: ("generation", "plant"),
+    GenerationForecast: ("generation_forecasts", "plant"),
+}
+_NEWEST_ONLY = frozenset({"indicative", "indicative_reserves", "forecasts"})
 _SERIES_OF: dict[type[Fact], str] = {
     SystemLoad: "loads",
     LoadForecast: "load_forecasts",

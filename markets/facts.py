@@ -72,6 +72,27 @@ class IndicativeReservePrices(Fact):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PriceForecast(Fact):
+    """What the site's price model expects at a settlement point, $/MWh, for each of the equal steps of `over`, in order of time; `over`
+    begins at the end of the newest price it was made from.
+
+    usd_per_mwh  the price to decide on: a rig whose break-even is above it is expected to gain by running
+    levels       probabilities, ascending; `quantiles` by level the price that the outcome stays under with this probability, one per step
+    spike_usd_per_mwh   what counts as a spike; `spike_probability` is the chance of a price above it, one per step
+    model        which model made it
+    """
+
+    point: str
+    over: Interval
+    usd_per_mwh: tuple[float, ...]
+    levels: tuple[float, ...]
+    quantiles: tuple[tuple[float, ...], ...]
+    spike_usd_per_mwh: float
+    spike_probability: tuple[float, ...]
+    model: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SystemLoad(Fact):
     """The market's total load averaged over an interval, MW."""
 
@@ -188,7 +209,7 @@ class Award(Fact):
 FACT_KINDS: dict[str, type[Fact]] = {
     k.__name__: k
     for k in (
-        Price, ReservePrice, IndicativePrices, IndicativeReservePrices, SystemLoad, LoadForecast, MeasuredGeneration, GenerationForecast,
-        HashPrice, HashEconomics, Temperature, GridStatus, Call, Award,
+        Price, ReservePrice, IndicativePrices, IndicativeReservePrices, PriceForecast, SystemLoad, LoadForecast, MeasuredGeneration,
+        GenerationForecast, HashPrice, HashEconomics, Temperature, GridStatus, Call, Award,
     )
 }  # fmt: skip

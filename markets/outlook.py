@@ -39,6 +39,8 @@ class Outlook:
 
     energy     by settlement point, usd_per_mwh
     basis      by settlement point, one Basis per interval
+    quantiles  by settlement point and level (probability) the price that the outcome stays under; NaN where no model says
+    spike_probability  by settlement point, of a price above what the model counts as a spike; NaN where no model says
     hashprice  usd_per_ph_day before the pool's fee
     reserve    by product, usd_per_mw_h, what carrying it in real time is expected to earn (empty until reserve prices are known)
     reserve_basis  by product, one Basis per interval
@@ -60,6 +62,8 @@ class Outlook:
     system_load_mw: Series | None = None
     peak_share: Mapping[PeakWindow, Series] = field(default_factory=dict)
     available_mw: Mapping[str, Series] = field(default_factory=dict)
+    quantiles: Mapping[str, Mapping[float, Series]] = field(default_factory=dict)
+    spike_probability: Mapping[str, Series] = field(default_factory=dict)
     synthetic: bool = False
     notes: tuple[str, ...] = ()
 

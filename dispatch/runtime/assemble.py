@@ -31,6 +31,7 @@ from dispatch.runtime.link_telemetry import LinkTelemetry
 from dispatch.runtime.observer import SiteObserver
 from dispatch.runtime.planner import InlinePlanner, WorkerPlanner
 from dispatch.runtime.polling import PolledSource
+from dispatch.runtime.price_forecasts import NewestModel, PriceForecasts
 from dispatch.runtime.price_sources import polled_sources
 from dispatch.runtime.world import World
 from dispatch.signals.links.link_sections import links_of
@@ -60,10 +61,17 @@ class Assembled:
 
 
 def live(
-    setup: Setup, clock: Clock, inbox: Inbox, telemetry: TelemetrySink, *, dry_run: bool = False, identities_path: Path | None = None
+    setup: Setup,
+    clock: Clock,
+    inbox: Inbox,
+    telemetry: TelemetrySink,
+    *,
+    dry_run: bool = False,
+    identities_path: Path | None = None,
+    newest_model: NewestModel | None = None,
 ) -> Assembled:
     """Real sources and real rigs. With `dry_run` orders are recorded and no rig, pump, fan, generator or meter is written to: the shadow
-    world. `identities_path` keeps what the rigs say they are."""
+    world. `identities_path` keeps what the rigs say they are; `newest_model` finds the price models that forecast."""
     drivers = _drivers(setup, clock, dry_run)
     devices = SiteDevices({} if dry_run else cooling_of(setup, clock), generators_of(setup, clock, orders=not dry_run))
     meters = MeterReadings(_meters(setup, drivers), clock, meter_checks(setup))
@@ -73,7 +81,10 @@ def live(
     identities = RigIdentities(setup.site, drivers, clock, denied, identities_path)
     telemetry_of = LinkTelemetry(setup, controller, clock)
     links = SiteLinks(links_of(setup), setup, inbox, clock, telemetry_of.of, lambda reference: secret(reference, setup.resolve))
-    observer = SiteObserver(clock, sources, controller, inbox, refresh_each_tick=False, identities=identities, links=links)
+    forecasts = _forecasts(setup, newest_model)
+    observer = SiteObserver(
+        clock, sources, controller, inbox, refresh_each_tick=False, identities=identities, links=links, forecasts=forecasts
+    )
     linked = (links.serve(), telemetry_of.keep_meters_fresh()) if links.sites else ()
     planner = WorkerPlanner(clock)
     world = World("shadow" if dry_run else "live", clock, observer, controller, planner)
@@ -81,14 +92,31 @@ def live(
 
 
 def replay(
-    setup: Setup, clock: Clock, telemetry: TelemetrySink, inbox: Inbox | None = None, more: tuple[PolledSource, ...] = (), seed: int = 0
+    setup: Setup,
+    clock: Clock,
+    telemetry: TelemetrySink,
+    inbox: Inbox | None = None,
+    more: tuple[PolledSource, ...] = (),
+    seed: int = 0,
+    newest_model: NewestModel | None = None,
 ) -> Assembled:
     """Archived or synthetic facts, a simulated fleet in this process, and a clock that jumps from tick to tick."""
     fleet = _fleet(setup, seed, clock)
     meters = MeterReadings(simulated_meters(setup.site, fleet, clock), clock, meter_checks(setup))
     controller = RigController(setup.site, simulated_drivers(fleet, clock), clock, telemetry, meters)
-    observer = SiteObserver(clock, [*polled_sources(setup, clock.now), *more], controller, inbox, refresh_each_tick=True)
+    observer = SiteObserver(
+        clock,
+        [*polled_sources(setup, clock.now), *more],
+        controller,
+        inbox,
+        refresh_each_tick=True,
+        forecasts=_forecasts(setup, newest_model),
+    )
     return Assembled(World("replay", clock, observer, controller, InlinePlanner()), controller)
+
+
+def _forecasts(setup: Setup, newest_model: NewestModel | None) -> PriceForecasts | None:
+    return PriceForecasts(setup.settlement_points, setup.site.market, newest_model) if newest_model else None
 
 
 def _fleet(setup: Setup, seed: int, clock: Clock) -> Fleet:

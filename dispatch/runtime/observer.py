@@ -23,6 +23,7 @@ from markets.facts import Fact, GenerationForecast, MeasuredGeneration, Price
 from markets.forecasting.ladder import quarantine_notes
 
 if TYPE_CHECKING:
+    from dispatch.runtime.price_forecasts import PriceForecasts
     from dispatch.signals.links.serve_links import SiteLinks
     from dispatch.store.inbox import Inbox
 
@@ -35,12 +36,14 @@ STEP_SHOWN_FOR = timedelta(hours=1)
 STEPPED_BACK = timedelta(seconds=5)
 QUARANTINE = "implausible figures"  # the source that alerts about figures in quarantine are listed under
 CALLS = "calls"  # the source that alerts about calls that nothing obeys are listed under
+FORECASTS = "price model"  # the source that alerts about price models that are not used are listed under
 RIGS = "rigs"  # the source that alerts about the rigs are listed under
 
 
 class SiteObserver:
     """Observes sources, an inbox (None where nothing can be pushed) and a fleet; `refresh_each_tick` reads the rigs at every tick, for a
-    fleet that nobody polls. `identities` are what the rigs say they are, None where nobody asks."""
+    fleet that nobody polls. `identities` are what the rigs say they are, None where nobody asks;
+    `forecasts` makes those of the price models, None where there are none."""
 
     def __init__(
         self,
@@ -52,9 +55,10 @@ class SiteObserver:
         refresh_each_tick: bool,
         identities: RigIdentities | None = None,
         links: SiteLinks | None = None,
+        forecasts: PriceForecasts | None = None,
     ) -> None:
         self._clock, self._sources, self._fleet, self._inbox = clock, sources, fleet, InboxReader(inbox, clock)
-        self._refresh, self._identities, self._links = refresh_each_tick, identities, links
+        self._refresh, self._identities, self._links, self._forecasts = refresh_each_tick, identities, links, forecasts
         self._has_observed = False
         self._history_given = asyncio.Event()
         self._arrived = asyncio.Event()
@@ -101,6 +105,9 @@ class SiteObserver:
         if self._refresh or not self._has_observed:
             await self._fleet.refresh()
         facts, alerts = self._gather(state, at)
+        if self._forecasts is not None:
+            facts += self._forecasts.after(state.facts.after(facts), at)
+            alerts |= {FORECASTS: " ".join(self._forecasts.alerts.values())} if self._forecasts.alerts else {}
         pushed, holds, cursor = self._inbox.read(state, at, alerts)
         fleet = self._fleet.snapshot(at)
         if waiting := quarantine_notes(state.facts.after(facts)):
@@ -147,7 +154,7 @@ class SiteObserver:
         sources = (w.source.name for w in self._sources if w.asked_until)
         identities = self._identities.asked() if self._identities else ()
         wired = (*self._fleet.meters.asked(), *self._fleet.devices.asked(), *(self._links.asked() if self._links else ()))
-        return tuple(sorted({"inbox", CALLS, RIGS, CLOCK, QUARANTINE, *findings, *wired, *identities, *sources}))
+        return tuple(sorted({"inbox", CALLS, RIGS, CLOCK, QUARANTINE, FORECASTS, *findings, *wired, *identities, *sources}))
 
     def _gather(self, state: State, at: datetime) -> tuple[list[Fact], dict[str, str]]:
         facts: list[Fact] = []

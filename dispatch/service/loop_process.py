@@ -23,6 +23,7 @@ from dispatch.rigs.roster import addresses
 from dispatch.rigs.wire import PORTS
 from dispatch.runtime import loop
 from dispatch.runtime.assemble import Assembled, live
+from dispatch.runtime.price_forecasts import newest_models
 from dispatch.runtime.recovery import StateSnapshots
 from dispatch.service.nightly_settlement import NightlySettlement
 from dispatch.service.replay import observe_end, run_started
@@ -64,7 +65,15 @@ async def lead(job: Job, clock: Clock) -> int:
     engine = open_ledger(data)
     token, inbox = await _take_lease(engine, job.owner), Inbox(engine)
     telemetry = Telemetry(data / "telemetry", setup.site)
-    assembled = live(setup, clock, inbox, telemetry, dry_run=job.world == "shadow", identities_path=data / IDENTITIES_FILE)
+    assembled = live(
+        setup,
+        clock,
+        inbox,
+        telemetry,
+        dry_run=job.world == "shadow",
+        identities_path=data / IDENTITIES_FILE,
+        newest_model=newest_models(engine),
+    )
     settlement = NightlySettlement(setup, data, engine, telemetry, notifies=True)
     process = LeadingProcess(setup, clock, engine, token, telemetry, assembled, settlement)
     try:

@@ -58,6 +58,7 @@ async def observe_end(world: World, journal: Journal, state: State, until: datet
 async def replay(setup: Setup, data: Path, start: datetime, end: datetime, seed: int = 0, progress: AfterTick | None = None) -> State:
     """The loop over archived facts from `start` to `end`, as fast as it goes; journal, telemetry and settlements land in `data`."""
     from dispatch.runtime.assemble import replay as world_of
+    from dispatch.runtime.price_forecasts import newest_models
     from dispatch.runtime.recovery import StateSnapshots
     from dispatch.settlement.memories_before import memories_at_start
     from dispatch.store import LedgerUnavailable, lease
@@ -72,7 +73,7 @@ async def replay(setup: Setup, data: Path, start: datetime, end: datetime, seed:
         raise LedgerUnavailable(f"another process holds the leader lease of {data}")
     telemetry = Telemetry(data / "telemetry", setup.site)
     clock = VirtualClock(start)
-    assembled = world_of(setup, clock, telemetry, Inbox(engine), seed=seed)
+    assembled = world_of(setup, clock, telemetry, Inbox(engine), seed=seed, newest_model=newest_models(engine))
     journal = SqlJournal(engine, token)
     nightly, snapshots = NightlySettlement(setup, data, engine, telemetry, at_once=True), StateSnapshots(engine, setup)
 

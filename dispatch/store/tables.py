@@ -29,7 +29,7 @@ from dispatch.store.head_file import Head, data_dir_of, forget_heads, head_file,
 from dispatch.store.instant_column import Instant
 from dispatch.store.migrate import migrate, revision
 
-REVISION = "0007"
+REVISION = "0008"
 
 
 ledger = MetaData()

@@ -3,9 +3,10 @@ Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import numpy as np
 
@@ -13,6 +14,7 @@ from markets import counted, usd_text
 from markets.factbook import SCED, FactBook, day_ahead_point
 from markets.facts import STALE_AFTER, Price
 from markets.forecasting.generation import available_generation
+from markets.forecasting.model_ahead import ModelAhead, model_ahead
 from markets.forecasting.near_term import NearTerm, interval_under_way, near_term
 from markets.forecasting.outlook_values import (
     DAY,
@@ -69,9 +71,9 @@ def outlook(
     peak_windows_min: Sequence[PeakWindow] = (),
 ) -> Outlook:
     """The outlook on a grid that the facts of a book give at an instant, with gaps filled.
-    Energy: now and in intervals that start within an hour what dispatch and look-ahead runs say, else the last real-time price unless it
-    is stale; then the day-ahead price where published; then persistence. A stale real-time price steps the ladder down: day-ahead for now
-    too, then the last price while younger than a day, then safe state (NaN). Reserve takes the same steps.
+    Energy: what dispatch and look-ahead runs say, else the site's price model, else for an hour the last real-time price unless stale;
+    then the published day-ahead price; then persistence. A stale real-time price steps the ladder down: day-ahead for now too, then the
+    last price while younger than a day, then safe state (NaN). Reserve takes the same steps.
     `hash_default`, usd_per_ph_day, is used while no hashprice is known; `peak_windows_min` are the coincident peaks to predict.
     """
     at = utc(at)
@@ -83,10 +85,9 @@ def outlook(
     available_mw, sun_notes = available_generation(book, at, grid)
     price_basis = max((e.price_basis for e in energies.values()), key=_STEPS.index, default=PriceBasis.SAFE_STATE)
     return Outlook(
-        at=at,
-        grid=grid,
-        energy={point: e.price for point, e in energies.items()},
-        basis={point: e.basis for point, e in energies.items()},
+        at,
+        grid,
+        **_energy_fields(energies),
         hashprice=hashprice,
         temperature_c=temperature,
         price_basis=PriceBasis.SAFE_STATE if np.isnan(hashprice.values).any() else price_basis,
@@ -100,11 +101,23 @@ def outlook(
     )
 
 
+def _energy_fields(energies: Mapping[str, _Energy]) -> dict[str, Any]:
+    """The fields of an outlook that say what energy is expected to cost."""
+    models = {point: e.model for point, e in energies.items() if e.model.forecast is not None}
+    return {
+        "energy": {point: e.price for point, e in energies.items()},
+        "basis": {point: e.basis for point, e in energies.items()},
+        "quantiles": {point: model.quantiles for point, model in models.items()},
+        "spike_probability": {point: model.spike_probability for point, model in models.items()},
+    }
+
+
 @dataclass(frozen=True, slots=True)
 class _Energy:
     price: Series
     basis: tuple[Basis, ...]
     price_basis: PriceBasis
+    model: ModelAhead
     notes: tuple[str, ...]
 
 
@@ -115,7 +128,7 @@ def _energy(book: FactBook, at: datetime, grid: Grid, point: str, market: Market
     usable = last is not None and age is not None and age <= OLDEST_STAND_IN
     under_way = interval_under_way(at, market.settlement_min)
     ahead = near_term(book.dispatch_runs(point, under_way), book.indicative.get(point, ()), at, grid, market)
-    fresh = fresh or not np.isnan(ahead.estimate)
+    real_time_fresh, fresh = fresh, fresh or not np.isnan(ahead.estimate)
     published = book.dam(point, grid.over)
     values = means_on(published, grid)
     basis = [Basis.FORECAST if gap else Basis.PUBLISHED for gap in np.isnan(values)]
@@ -130,6 +143,8 @@ def _energy(book: FactBook, at: datetime, grid: Grid, point: str, market: Market
         values = np.where(holds, last.usd_per_mwh, values)
         held = Basis.PUBLISHED if at in last.over else Basis.HELD
         basis = [held if holds_here else old for holds_here, old in zip(holds, basis, strict=True)]
+    model = model_ahead(book, point, last, at, grid) if real_time_fresh else ModelAhead()
+    values, basis = model.over(values, basis)
     if last is None or at not in last.over:
         values, basis = ahead.over(values, basis)
     values = filled_with_same_hours(book, point, grid, values)
@@ -143,7 +158,8 @@ def _energy(book: FactBook, at: datetime, grid: Grid, point: str, market: Market
         values = values[np.maximum.accumulate(np.where(holes, 0, np.arange(len(values))))]
         basis = [Basis.HELD if hole else old for hole, old in zip(holes, basis, strict=True)]
     notes = _energy_notes(point, last, age, price_basis, missing_hours if published else None)
-    return _Energy(Series(grid, values, "usd_per_mwh"), tuple(basis), price_basis, (*_estimate_note(point, basis[0], ahead), *notes))
+    now = (*_estimate_note(point, basis[0], ahead), *model.note(basis[0]))
+    return _Energy(Series(grid, values, "usd_per_mwh"), tuple(basis), price_basis, model, (*now, *notes))
 
 
 def _estimate_note(point: str, basis: Basis, ahead: NearTerm) -> tuple[str, ...]:

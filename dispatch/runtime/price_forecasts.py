@@ -1,0 +1,84 @@
+"""Forecasts of the site's price models, made when a new price is known and recorded as facts; withheld while a model does worse than the
+last price."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import date, datetime
+
+from sqlalchemy import Engine
+
+from dispatch.store import LedgerUnavailable
+from dispatch.store.price_models import KeptPriceModel, newest_accepted
+from markets import usd_text
+from markets.factbook import FactBook
+from markets.facts import Fact
+from markets.forecasting.ladder import stale_after
+from markets.forecasting.price_model import PriceModel
+from markets.forecasting.recent_score import RecentScore, recent_score
+from markets.grid import Market
+
+SCORED_BREAK_EVENS = (40.0, 60.0, 90.0)
+
+NewestModel = Callable[[str, str], KeptPriceModel | None]
+
+
+def newest_models(engine: Engine) -> NewestModel:
+    """The newest accepted model of a point in a market, from a ledger."""
+    return lambda point, market: newest_accepted(engine, point, market)
+
+
+class PriceForecasts:
+    """Makes the forecasts of some points. A model is looked up and compared with the last price once a day.
+
+    alerts  by point, why its model is not used
+    """
+
+    def __init__(self, points: Sequence[str], market: Market, newest: NewestModel) -> None:
+        self._points, self._market, self._newest = tuple(points), market, newest
+        self._models: dict[str, PriceModel] = {}
+        self._checked: date | None = None
+        self.alerts: dict[str, str] = {}
+
+    def after(self, book: FactBook, at: datetime) -> list[Fact]:
+        """The forecasts that the facts of a book allow and that it does not have yet."""
+        if self._checked != at.date():
+            self._checked = at.date()
+            self._look_up(book)
+        found: list[Fact] = []
+        for point, model in self._models.items():
+            last, made = book.last_price(point), book.forecasts.get(point, ())
+            if last is None or at - last.over.end > stale_after(self._market, last):
+                continue
+            if made and made[-1].over.start == last.over.end and made[-1].model == model.about.get("label"):
+                continue
+            if (forecast := model.forecast(book, at)) is not None:
+                found.append(forecast)
+        return found
+
+    def _look_up(self, book: FactBook) -> None:
+        self._models, self.alerts = {}, {}
+        for point in self._points:
+            try:
+                kept = self._newest(point, self._market.value)
+                if kept is None:
+                    continue
+                model = PriceModel.from_json(kept.text)
+                if (model.point, model.market) != (point, self._market):
+                    raise ValueError(f"it was trained on {model.point} in {model.market.value}")
+            except (LedgerUnavailable, ValueError) as fault:
+                self.alerts[point] = f"The price model of {point} is not used and the last price is: {fault}."
+                continue
+            score = recent_score(model, book, SCORED_BREAK_EVENS)
+            if score.worse:
+                self.alerts[point] = _withheld(point, kept.version, score)
+                continue
+            self._models[point] = model
+
+
+def _withheld(point: str, version: int, score: RecentScore) -> str:
+    return (
+        f"Version {version} of the price model of {point} is not used and the last price is: over the last {score.hours:.0f} h its "
+        f"decisions lost {usd_text(score.model_usd_per_mwh)}/MWh against perfect foresight, those of the last price "
+        f"{usd_text(score.last_price_usd_per_mwh)}/MWh."
+    )

@@ -1,0 +1,71 @@
+"""Trained price models by settlement point; each training is a new version."""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import dataclass
+from datetime import datetime
+from hashlib import sha256
+
+from sqlalchemy import Boolean, Column, Engine, Integer, LargeBinary, String, Table, delete, func, insert, select
+
+from dispatch.store.instant_column import Instant
+from dispatch.store.tables import ledger, reading, writing
+
+KEPT = 30  # versions of a point
+
+price_models = Table(
+    "price_models",
+    ledger,
+    Column("point", String(128), primary_key=True),
+    Column("version", Integer, primary_key=True, autoincrement=False),
+    Column("market", String(32), nullable=False),
+    Column("accepted", Boolean, nullable=False),
+    Column("trained_at", Instant, nullable=False),
+    Column("sha256", String(64), nullable=False),
+    Column("packed", LargeBinary, nullable=False),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class KeptPriceModel:
+    """A version of a point's model: its JSON text, which is empty when its bytes do not have their hash any more."""
+
+    point: str
+    version: int
+    trained_at: datetime
+    text: str
+
+
+def next_version(engine: Engine, point: str) -> int:
+    """The number of the next model of a point, from 1 on. Raises LedgerUnavailable."""
+    with reading(engine) as connection:
+        newest = connection.execute(select(func.max(price_models.c.version)).where(price_models.c.point == point)).scalar()
+    return (newest or 0) + 1
+
+
+def keep_price_model(engine: Engine, model: KeptPriceModel, market: str, accepted: bool) -> None:
+    """Keep a version; `accepted` says whether the control loop may use it. The oldest ones go. Raises LedgerUnavailable."""
+    text = model.text.encode()
+    row = {"point": model.point, "version": model.version, "market": market, "accepted": accepted, "trained_at": model.trained_at}
+    columns = price_models.c
+    with writing(engine) as connection:
+        connection.execute(insert(price_models), {**row, "sha256": sha256(text).hexdigest(), "packed": zlib.compress(text, 6)})
+        connection.execute(delete(price_models).where(columns.point == model.point, columns.version <= model.version - KEPT))
+
+
+def newest_accepted(engine: Engine, point: str, market: str) -> KeptPriceModel | None:
+    """The newest accepted model of a point in a market; None when there is none. Raises LedgerUnavailable."""
+    columns = price_models.c
+    wanted = select(price_models).where(columns.point == point, columns.market == market, columns.accepted)
+    with reading(engine) as connection:
+        row = connection.execute(wanted.order_by(columns.version.desc()).limit(1)).one_or_none()
+    return None if row is None else KeptPriceModel(point, row.version, row.trained_at, _text(row.packed, row.sha256))
+
+
+def _text(packed: bytes, digest: str) -> str:
+    try:
+        text = zlib.decompress(packed)
+    except (zlib.error, TypeError):
+        return ""
+    return text.decode() if sha256(text).hexdigest() == digest else ""

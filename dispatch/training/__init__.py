@@ -1,0 +1,1 @@
+"""Price models trained on an archive, scored against the last price, and stored."""

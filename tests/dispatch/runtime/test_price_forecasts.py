@@ -1,0 +1,88 @@
+"""Price models in the running loop: their forecasts are recorded and planned on, and made again from the journal; a model that cannot be
+used is said so, and the last price decides."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from dispatch.entries import Planned, Seen
+from dispatch.runtime.observer import FORECASTS
+from dispatch.runtime.price_forecasts import PriceForecasts, newest_models
+from dispatch.runtime.redecide import redecide
+from dispatch.service.replay import replay
+from dispatch.store.journal import SqlJournal
+from dispatch.store.price_models import KeptPriceModel, keep_price_model
+from dispatch.store.tables import open_ledger
+from markets.facts import PriceForecast
+from markets.forecasting.price_model import PriceModel
+from markets.grid import Market
+from tests.markets.forecasting.test_price_model import book, model
+from tests.sites import small
+
+START = datetime(2026, 8, 20, 12, 0, tzinfo=UTC)
+
+
+def keep(data: Path, made: PriceModel, point: str, text: str | None = None, accepted: bool = True) -> None:
+    keep_price_model(open_ledger(data), KeptPriceModel(point, 1, START, made.to_json() if text is None else text), "ercot", accepted)
+
+
+async def run(data: Path) -> list[tuple[int, object]]:
+    await replay(small(), data, START, START + timedelta(hours=1))
+    return list(SqlJournal(open_ledger(data)).read())
+
+
+async def test_the_loop_records_forecasts_plans_on_them_and_decides_the_same_again(tmp_path: Path) -> None:
+    keep(tmp_path, model(point="LZ_WEST", about={"label": "LZ_WEST version 1"}), "LZ_WEST")
+    rows = await run(tmp_path)
+    made = [fact for _, entry in rows if isinstance(entry, Seen) for fact in entry.facts if isinstance(fact, PriceForecast)]
+    starts = [forecast.over.start for forecast in made]
+    assert len(made) >= 4 and len(set(starts)) == len(starts), "one for each new price"
+    assert any(isinstance(entry, Planned) and entry.plan is not None for _, entry in rows)
+    again = redecide(SqlJournal(open_ledger(tmp_path)).read())
+    assert again.plans >= 4 and again.findings == []
+
+
+@pytest.mark.parametrize(("text", "about"), [("{", "cannot be read"), (None, "it was trained on HB_WEST in ercot")])
+async def test_a_model_that_cannot_be_used_is_said_so_and_the_last_price_decides(tmp_path: Path, text: str | None, about: str) -> None:
+    keep(tmp_path, model(), "LZ_WEST", text)
+    seen = [entry for _, entry in await run(tmp_path) if isinstance(entry, Seen)]
+    assert not any(isinstance(fact, PriceForecast) for entry in seen for fact in entry.facts)
+    assert all("the last price is" in entry.alerts[FORECASTS] and about in entry.alerts[FORECASTS] for entry in seen)
+
+
+async def test_a_model_that_was_not_accepted_is_not_used(tmp_path: Path) -> None:
+    keep(tmp_path, model(point="LZ_WEST"), "LZ_WEST", accepted=False)
+    seen = [entry for _, entry in await run(tmp_path) if isinstance(entry, Seen)]
+    assert not any(isinstance(fact, PriceForecast) for entry in seen for fact in entry.facts)
+    assert not any(FORECASTS in entry.alerts for entry in seen)
+
+
+def test_a_model_worse_than_the_last_price_is_withheld_until_it_is_not() -> None:
+    known, at = book(prices=600), datetime(2026, 7, 10, 17, 2, tzinfo=UTC)
+    texts = [model(-5.0).to_json(), replace(model(0.0)).to_json()]
+    forecasts = PriceForecasts(("HB_WEST",), Market.ERCOT, lambda point, market: KeptPriceModel(point, 1, at, texts[0]))
+    assert forecasts.after(known, at) == []
+    assert forecasts.alerts["HB_WEST"].startswith(
+        "Version 1 of the price model of HB_WEST is not used and the last price is: over the last"
+    )
+    del texts[0]
+    assert forecasts.after(known, at) == [], "it is looked at once a day"
+    assert len(forecasts.after(known, at + timedelta(hours=7))) == 0, "the newest price is stale"
+    assert forecasts.alerts == {}
+
+
+def test_the_ledger_serves_the_newest_accepted_version_and_none_that_was_changed(tmp_path: Path) -> None:
+    engine = open_ledger(tmp_path)
+    for version, accepted in ((1, True), (2, True), (3, False)):
+        keep_price_model(engine, KeptPriceModel("HB_WEST", version, START, f'{{"version":{version}}}'), "ercot", accepted)
+    newest = newest_models(engine)
+    found = newest("HB_WEST", "ercot")
+    assert found is not None and (found.version, found.text) == (2, '{"version":2}')
+    assert newest("HB_WEST", "miso") is None and newest("HB_NORTH", "ercot") is None
+    with engine.begin() as connection:
+        connection.exec_driver_sql("UPDATE price_models SET sha256 = 'x' WHERE version = 2")
+    assert newest("HB_WEST", "ercot").text == ""  # type: ignore[union-attr]
