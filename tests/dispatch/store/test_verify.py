@@ -134,7 +134,7 @@ def test_a_flipped_bit_never_passes(filled: Path, tmp_path: Path, seed: int) -> 
     clean = ledger_file(filled).read_bytes()
     before = contents(filled)
     first_bad = 0
-    for n in range(25):
+    for n in range(40):
         data = tmp_path / f"flipped-{n}"
         data.mkdir()
         place = rng.randrange(100, len(clean))
