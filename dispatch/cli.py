@@ -10,11 +10,12 @@ import sys
 import typer
 
 from dispatch import ConfigError
-from dispatch.commands import FAILED, FINDINGS, WRONG, Ended, logs_to_stderr, note
+from dispatch.commands import FAILED, FINDINGS, WRONG, Ended, note
 from dispatch.commands.backtest import backtest
 from dispatch.commands.certificate import certificate
 from dispatch.commands.imports import meter, reconcile
 from dispatch.commands.integrity import archive, backup, redecide, restore, verify
+from dispatch.commands.manual import hold, resume, stop
 from dispatch.commands.offers import offers
 from dispatch.commands.plan import check, plan, what_if
 from dispatch.commands.rigs import rigs
@@ -22,6 +23,7 @@ from dispatch.commands.run import replay, run, shadow
 from dispatch.commands.settle import settle
 from dispatch.commands.signals import awards, calls, keys
 from dispatch.commands.train import train
+from dispatch.service.logs import logs_to_stderr
 
 app = typer.Typer(
     name="loadstone",
@@ -31,26 +33,11 @@ app = typer.Typer(
     help="Runs a Bitcoin-mining site as a flexible load in ERCOT or MISO.",
 )
 app.callback()(logs_to_stderr)
-for command in (
-    run,
-    shadow,
-    replay,
-    backtest,
-    plan,
-    offers,
-    settle,
-    reconcile,
-    check,
-    verify,
-    redecide,
-    certificate,
-    backup,
-    restore,
-    train,
-):
+OF_A_SITE = (run, shadow, replay, stop, resume, settle, reconcile, certificate)
+for command in (*OF_A_SITE, plan, backtest, offers, check, verify, redecide, backup, restore, train):
     app.command()(command)
 app.command("what-if")(what_if)
-for name, group in {"archive": archive, "rigs": rigs, "meter": meter, "calls": calls, "awards": awards, "keys": keys}.items():
+for name, group in {"archive": archive, "rigs": rigs, "meter": meter, "calls": calls, "awards": awards, "hold": hold, "keys": keys}.items():
     app.add_typer(group, name=name)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import sys
 from collections.abc import Iterable, Mapping
 from datetime import date, datetime
@@ -61,23 +60,6 @@ def usd(amount: Any, *, change: bool = False) -> str:
 
     text = usd_text(amount)
     return f"+{text}" if change and not text.startswith("-") else text
-
-
-def logs_to_stderr() -> None:
-    """Send logs to stderr: readable on a terminal, JSON lines otherwise."""
-    import structlog
-
-    renderer: Any = structlog.dev.ConsoleRenderer() if sys.stderr.isatty() else structlog.processors.JSONRenderer()
-    structlog.configure(
-        processors=[
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.format_exc_info,
-            renderer,
-        ],
-        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
-    )
 
 
 def ledger(data: Path, *, create: bool = False) -> Engine:

@@ -16,6 +16,7 @@ from dispatch.decide.group_state import UNREACHABLE, mode_index, sleep_index
 from dispatch.decide.limits_now import load_limits
 from dispatch.decide.measured_load import modes_in_effect
 from dispatch.decide.state import State
+from dispatch.entries import Hold
 from markets.grid import Interval
 from markets.outlook import PriceBasis
 from optimizer.domain.calls import active, calls_in_force
@@ -23,6 +24,7 @@ from optimizer.domain.site import RigGroup, SafeState
 from optimizer.planning.plan_json import planned_interval
 
 # A new plan is waited for this many ticks; then the old one is followed.
+STOP_ID = "global-stop"  # the hold that the global stop is: every rig sleeps, whatever else is asked
 WAIT_FOR_PLAN_TICKS = 2
 
 
@@ -47,8 +49,17 @@ class Wanted:
 def wanted(state: State, at: datetime, now: LoadsNow | None = None, limits: Sequence[LoadLimit] | None = None) -> Wanted:
     """What the site should be doing at `at`, before minimum times and inrush limits. `now` and `limits` are worked out where they are not
     given."""
+    if (stop := state.holds.get(STOP_ID)) is not None:
+        return _stopped(state, stop)
     want = _by_mode_holds(state, _by_plan(state, at))
     return _within_limits(state, want, now or LoadsNow(state, at), load_limits(state, at) if limits is None else limits)
+
+
+def _stopped(state: State, stop: Hold) -> Wanted:
+    """Every rig asleep, whatever plan, contracts and calls ask: no floor is stronger than the global stop."""
+    groups = state.site.groups
+    asleep = {g.name: _safe(g, SafeState.SLEEP, _reachable(state, g)) for g in groups}
+    return Wanted(asleep, (f"global stop by {stop.by}: every rig sleeps until it is ended",), firm=frozenset(g.name for g in groups))
 
 
 def instruction_in_force(state: State, at: datetime) -> bool:

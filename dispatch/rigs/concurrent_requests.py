@@ -10,6 +10,7 @@ import numpy as np
 
 from dispatch.clock import Clock, wall_s
 from dispatch.rigs import Readings, Sent
+from dispatch.rigs.order_fence import OrderFenced, check_fence
 
 T = TypeVar("T")
 AT_ONCE = 100
@@ -26,7 +27,7 @@ class RequestPool:
 
     def __init__(self, at_once: int, silence: tuple[type[Exception], ...]) -> None:
         self._at_once = at_once
-        self._silence: tuple[type[Exception], ...] = (TimeoutError, *silence)
+        self._silence: tuple[type[Exception], ...] = (TimeoutError, OrderFenced, *silence)
         self.missed: set[int] = set()
 
     async def each(self, rigs: Sequence[int], one: Callable[[int], Awaitable[None]]) -> None:
@@ -66,6 +67,7 @@ class RequestPool:
         limit = asyncio.timeout(deadline_s)
         try:
             async with limit:
+                check_fence()
                 answer = await request()
         except self._silence:
             answer = None

@@ -8,6 +8,7 @@ import numpy as np
 import structlog
 
 from dispatch.rigs import Ability, Driver, Identifies, PreparesOrders, Readings, Sent
+from dispatch.rigs.order_fence import Fence, check_fence, fenced, open_fence
 from dispatch.rigs.wire.identity import RigIdentity
 
 log = structlog.get_logger()
@@ -18,12 +19,13 @@ MOST_TEXT = 300
 
 class GuardedDriver:
     """The driver that `reach` opens. What that raises, or the driver itself, is logged with the group's name, once until it recovers; the
-    rigs count as unreachable meanwhile. A driver that could not be opened is opened again at the next reading."""
+    rigs count as unreachable meanwhile. A driver that could not be opened is opened again at the next reading. `fence` says of each order
+    whether it may be sent."""
 
     abilities = frozenset(Ability)
 
-    def __init__(self, group: str, reach: Callable[[], Driver], now_s: Callable[[], float]) -> None:
-        self._group, self._reach, self._now_s = group, reach, now_s
+    def __init__(self, group: str, reach: Callable[[], Driver], now_s: Callable[[], float], fence: Fence = open_fence) -> None:
+        self._group, self._reach, self._now_s, self._fence = group, reach, now_s, fence
         self._failure = ""
         self._driver: Driver | None = None
         self._orders_come = False
@@ -61,9 +63,11 @@ class GuardedDriver:
             return {}
 
     async def set_mode(self, rigs: Sequence[int], mode: str, deadline_s: float) -> Sent:
-        """As the driver answers; every rig unreachable where it raises."""
+        """As the driver answers; every rig unreachable where it raises, or where the order may not be sent now."""
         try:
-            return await self._opened().set_mode(rigs, mode, deadline_s)
+            with fenced(self._fence, mode):
+                check_fence()
+                return await self._opened().set_mode(rigs, mode, deadline_s)
         except Exception as fault:  # a plug-in may raise anything
             self._failed(fault)
             return Sent(unreachable=tuple(rigs))

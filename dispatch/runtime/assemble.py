@@ -25,6 +25,7 @@ from dispatch.rigs.denied_firmware import read_denied_firmware
 from dispatch.rigs.driver_sections import driver_settings
 from dispatch.rigs.dry_run import DryRunDriver
 from dispatch.rigs.guarded_driver import GuardedDriver
+from dispatch.rigs.order_fence import Fence, open_fence
 from dispatch.rigs.rig_identities import RigIdentities
 from dispatch.rigs.secrets import secret
 from dispatch.runtime.link_telemetry import LinkTelemetry
@@ -44,6 +45,7 @@ from dispatch.sim.spec import spec_of
 from dispatch.site_file.defaults import default_file
 from dispatch.site_file.setup import Setup
 from dispatch.store.inbox import Inbox
+from dispatch.store.stop_file import StopFile
 from markets.forecasting.ladder import MILD_CELSIUS
 from optimizer.domain.book import generators_by_meter
 from optimizer.domain.isolation import PluginFailures
@@ -69,10 +71,13 @@ def live(
     dry_run: bool = False,
     identities_path: Path | None = None,
     newest_model: NewestModel | None = None,
+    fence: Fence = open_fence,
+    stop: StopFile | None = None,
 ) -> Assembled:
     """Real sources and real rigs. With `dry_run` orders are recorded and no rig, pump, fan, generator or meter is written to: the shadow
-    world. `identities_path` keeps what the rigs say they are; `newest_model` finds the price models that forecast."""
-    drivers = _drivers(setup, clock, dry_run)
+    world. `identities_path` keeps what the rigs say they are; `newest_model` finds the price models that forecast; `fence` says of each
+    order whether it may be sent; `stop` is the file of the global stop."""
+    drivers = live_drivers(setup, clock, dry_run=dry_run, fence=fence)
     devices = SiteDevices({} if dry_run else cooling_of(setup, clock), generators_of(setup, clock, orders=not dry_run))
     meters = MeterReadings(_meters(setup, drivers), clock, meter_checks(setup))
     controller = RigController(setup.site, drivers, clock, telemetry, meters, devices)
@@ -83,7 +88,7 @@ def live(
     links = SiteLinks(links_of(setup), setup, inbox, clock, telemetry_of.of, lambda reference: secret(reference, setup.resolve))
     forecasts = _forecasts(setup, newest_model)
     observer = SiteObserver(
-        clock, sources, controller, inbox, refresh_each_tick=False, identities=identities, links=links, forecasts=forecasts
+        clock, sources, controller, inbox, refresh_each_tick=False, identities=identities, links=links, forecasts=forecasts, stop=stop
     )
     linked = (links.serve(), telemetry_of.keep_meters_fresh()) if links.sites else ()
     planner = WorkerPlanner(clock)
@@ -141,12 +146,13 @@ def _meters(setup: Setup, drivers: Mapping[str, Driver]) -> dict[MeterId, PowerM
     return out
 
 
-def _drivers(setup: Setup, clock: Clock, dry_run: bool) -> Mapping[str, Driver]:
+def live_drivers(setup: Setup, clock: Clock, *, dry_run: bool = False, fence: Fence = open_fence) -> dict[str, Driver]:
+    """By group the driver of its rigs; with `dry_run` one that writes to none."""
     drivers: dict[str, Driver] = {}
     for group in setup.site.groups:
         settings = driver_settings(setup, group.name)
         reach = partial(settings.reach, setup, group.name, clock)
-        reached = reach() if settings.kind == "dry-run" else GuardedDriver(group.name, reach, lambda: clock.now().timestamp())
+        reached = reach() if settings.kind == "dry-run" else GuardedDriver(group.name, reach, lambda: clock.now().timestamp(), fence)
         if isinstance(reached, GuardedDriver) and not dry_run:
             reached.prepare_orders()
         drivers[group.name] = dry_run_driver(group, reached, clock) if dry_run and not isinstance(reached, DryRunDriver) else reached

@@ -59,7 +59,7 @@ class InboxReader:
         elif row.kind == "award":
             facts.append(parse_award(current_name(row.document, state), state.site, book, at))
         else:
-            holds.append(parse_hold({"id": f"hold-{row.id}", **row.document}, state.site, row.key_name))
+            holds.append(parse_hold({"id": f"hold-{row.id}", **row.document}, state.site, row.key_name, at))
 
     def _arrived_at(self, row: InboxRow, state: State, at: datetime) -> datetime:
         """When a document came in, by the world's clock: a call for "now" that came while nobody read the inbox was for then. Time that

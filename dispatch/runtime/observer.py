@@ -19,6 +19,7 @@ from dispatch.runtime.inbox_reader import INBOX_POLL_S, InboxReader
 from dispatch.runtime.observed_fleet import ObservedFleet
 from dispatch.runtime.polling import PolledSource, poll
 from dispatch.runtime.rigs_alert import rigs_alert
+from dispatch.runtime.stop_reader import StopReader
 from markets.facts import Fact, GenerationForecast, MeasuredGeneration, Price
 from markets.forecasting.ladder import quarantine_notes
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from dispatch.runtime.price_forecasts import PriceForecasts
     from dispatch.signals.links.serve_links import SiteLinks
     from dispatch.store.inbox import Inbox
+    from dispatch.store.stop_file import StopFile
 
 log = structlog.get_logger()
 
@@ -42,8 +44,8 @@ RIGS = "rigs"  # the source that alerts about the rigs are listed under
 
 class SiteObserver:
     """Observes sources, an inbox (None where nothing can be pushed) and a fleet; `refresh_each_tick` reads the rigs at every tick, for a
-    fleet that nobody polls. `identities` are what the rigs say they are, None where nobody asks;
-    `forecasts` makes those of the price models, None where there are none."""
+    fleet that nobody polls. `identities` are what the rigs say they are, None where nobody asks; `stop` is the
+    file of the global stop; `forecasts` makes those of the price models, None where there are none."""
 
     def __init__(
         self,
@@ -56,9 +58,11 @@ class SiteObserver:
         identities: RigIdentities | None = None,
         links: SiteLinks | None = None,
         forecasts: PriceForecasts | None = None,
+        stop: StopFile | None = None,
     ) -> None:
         self._clock, self._sources, self._fleet, self._inbox = clock, sources, fleet, InboxReader(inbox, clock)
         self._refresh, self._identities, self._links, self._forecasts = refresh_each_tick, identities, links, forecasts
+        self._stop = StopReader(stop)
         self._has_observed = False
         self._history_given = asyncio.Event()
         self._arrived = asyncio.Event()
@@ -124,7 +128,7 @@ class SiteObserver:
         return Seen(
             at=at,
             facts=(*facts, *pushed),
-            holds=holds,
+            holds=(*holds, *self._stop.holds(state, at)),
             fleet=fleet,
             inbox_cursor=cursor,
             alerts=alerts,
@@ -180,10 +184,16 @@ class SiteObserver:
         return min((fact.known_at for known in facts for fact in known if calls_for_plan(fact) and fact.known_at < before), default=None)
 
     async def urgent(self) -> None:
-        """Returns as soon as something pushed waits in the inbox."""
+        """Returns as soon as something pushed waits in the inbox, or the global stop is ordered or ended."""
         while not self._has_observed:
             await asyncio.sleep(INBOX_POLL_S)
-        await self._inbox.waits()
+        waits = [asyncio.ensure_future(self._inbox.waits()), asyncio.ensure_future(self._stop.changes())]
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in waits:
+                task.cancel()
+            await asyncio.gather(*waits, return_exceptions=True)
 
     def has_news(self) -> bool:
         """Whether readings show something that the last observation did not and that calls for a decision."""

@@ -17,7 +17,8 @@ import structlog
 from dispatch import ConfigError
 from dispatch.child_process import die_with_parent
 from dispatch.clock import Clock, HeldClock, SystemClock
-from dispatch.service.supervisor import CANNOT_SERVE, WRONG_CONFIG, Job, clock_file
+from dispatch.service.logs import logs_to_stderr
+from dispatch.service.supervisor import CANNOT_SERVE, STOPPED, WRONG_CONFIG, Job, clock_file
 from markets.grid import parse_instant
 from optimizer.domain.site import SLEEP
 
@@ -42,9 +43,11 @@ async def api_role(job: Job) -> int:
     from dispatch.web.app import create_app
     from dispatch.web.serve import serve
 
-    app = create_app(Path(job.data), load_site_file(job.config, job.override), clock=clock_of(job), listen=job.listen)
+    setup = load_site_file(job.config, job.override)
+    app = create_app(Path(job.data), setup, clock=clock_of(job), listen=job.listen)
+    api = setup.api
     try:
-        await serve(app, job.listen)
+        await serve(app, job.listen, (setup.resolve(api.tls_certificate), setup.resolve(api.tls_key)) if api.tls_certificate else None)
     except OSError as error:
         log.error("The API cannot be served.", error=str(error))
         return CANNOT_SERVE
@@ -69,7 +72,8 @@ ROLES = {"loop": loop_role, "api": api_role, "rigs": rigs_role}
 
 
 def main(argv: list[str]) -> int:
-    """Run a role until it ends or a signal stops it; the exit status."""
+    """Run a role until it ends or a signal stops it; the exit status, STOPPED after a signal."""
+    logs_to_stderr()
     parent = os.environ.get("LOADSTONE_PARENT")
     die_with_parent(int(parent) if parent else None)
     role, job = argv[0], Job(**json.loads(argv[1]))
@@ -81,7 +85,7 @@ def main(argv: list[str]) -> int:
                 event_loop.add_signal_handler(name, task.cancel)
             return event_loop.run_until_complete(task)
     except asyncio.CancelledError:
-        return 0
+        return STOPPED
     except ConfigError as error:
         for fault in error.faults:
             print(fault, file=sys.stderr)

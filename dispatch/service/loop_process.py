@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,7 +15,7 @@ from sqlalchemy import Engine
 
 from dispatch.clock import Clock, HeldClock, wall_s
 from dispatch.decide.state import State
-from dispatch.entries import RunStarted
+from dispatch.entries import RunEnded, RunStarted
 from dispatch.rigs.dialects import dialect_and_wire_model
 from dispatch.rigs.driver_sections import TcpSettings, driver_settings
 from dispatch.rigs.rig_identities import FILE as IDENTITIES_FILE
@@ -25,24 +25,25 @@ from dispatch.runtime import loop
 from dispatch.runtime.assemble import Assembled, live
 from dispatch.runtime.price_forecasts import newest_models
 from dispatch.runtime.recovery import StateSnapshots
+from dispatch.service.leadership import LeaseFence, holds_lease, renew_lease, take_lease
 from dispatch.service.nightly_settlement import NightlySettlement
 from dispatch.service.replay import observe_end, run_started
 from dispatch.service.supervisor import ANOTHER_LEADS, Job
 from dispatch.signals import watched_folder
 from dispatch.site_file.load import load_site_file, setup_from_document
 from dispatch.site_file.setup import Setup
-from dispatch.store import LedgerUnavailable, lease
+from dispatch.store import JournalLost, LeadershipLost, lease
 from dispatch.store.inbox import Inbox
 from dispatch.store.journal import SqlJournal
+from dispatch.store.reserve import keep_reserve
+from dispatch.store.spare_journal import SpareJournal
+from dispatch.store.stop_file import StopFile
 from dispatch.store.tables import open_ledger
 from dispatch.store.telemetry import Telemetry
 from markets.grid import parse_instant
 
 log = structlog.get_logger()
 
-LEASE_S = 5.0
-RENEWED_EVERY_S = LEASE_S / 4
-UNRENEWED_S = 2 * RENEWED_EVERY_S  # a lease that stayed unrenewed for so long may be taken when the database's clock says that it expired
 RIGS_WITHIN_S = 10.0  # wall seconds
 
 
@@ -51,6 +52,7 @@ class LeadingProcess:
     """What the process that leads a site is made of."""
 
     setup: Setup
+    data: Path
     clock: Clock
     engine: Engine
     token: int
@@ -63,7 +65,9 @@ async def lead(job: Job, clock: Clock) -> int:
     """Wait for the leader lease, then run the site. Returns the exit status: 0 at the job's end, 3 when another process took the lease."""
     setup, data = load_site_file(job.config, job.override), Path(job.data)
     engine = open_ledger(data)
-    token, inbox = await _take_lease(engine, job.owner), Inbox(engine)
+    token, inbox, stop = await take_lease(engine, job.owner), Inbox(engine), StopFile(data)
+    fence = LeaseFence(engine, token, stop)
+    keep_reserve(data)
     telemetry = Telemetry(data / "telemetry", setup.site)
     assembled = live(
         setup,
@@ -73,19 +77,25 @@ async def lead(job: Job, clock: Clock) -> int:
         dry_run=job.world == "shadow",
         identities_path=data / IDENTITIES_FILE,
         newest_model=newest_models(engine),
+        fence=fence,
+        stop=stop,
     )
     settlement = NightlySettlement(setup, data, engine, telemetry, notifies=True)
-    process = LeadingProcess(setup, clock, engine, token, telemetry, assembled, settlement)
+    process = LeadingProcess(setup, data, clock, engine, token, telemetry, assembled, settlement)
     try:
         return await _until_first_ends(
             _run_loop(process, job.until),
             *assembled.background,
-            _renew_lease(engine, token),
-            _save_telemetry(telemetry, clock),
+            renew_lease(engine, token, fence),
+            _save_telemetry(telemetry, clock, data),
             watched_folder.watch_folders(data, inbox, setup),
         )
+    except LeadershipLost as lost:
+        log.error("Another process holds the leader lease now.", reason=str(lost))
+        return ANOTHER_LEADS
     finally:
-        telemetry.flush()
+        with suppress(OSError):  # a full disk: what was read last is lost, and the process ends all the same
+            telemetry.flush()
         with suppress(Exception):
             lease.release(engine, token)
 
@@ -97,7 +107,8 @@ async def _run_loop(process: LeadingProcess, until_text: str | None) -> int:
         await process.assembled.controller.refresh()
         clock.release()
     until = parse_instant(until_text) if until_text else None
-    journal, snapshots = SqlJournal(process.engine, process.token), StateSnapshots(process.engine, setup)
+    journal = SpareJournal(SqlJournal(process.engine, process.token), process.data)
+    snapshots = StateSnapshots(process.engine, setup)
     state = snapshots.recovered(State.start(setup, setup_from_document))
     started = _first_entry(process)
 
@@ -106,13 +117,17 @@ async def _run_loop(process: LeadingProcess, until_text: str | None) -> int:
         await process.settlement(at, state)
 
     try:
-        state = await loop.run(world, journal, state, started, until, after_tick, lambda: _holds_lease(process.engine, process.token))
+        state = await loop.run(world, journal, state, started, until, after_tick, lambda: holds_lease(process.engine, process.token))
         if until is not None:
             await observe_end(world, journal, state, until)
             process.telemetry.flush()
             await process.settlement(clock.now(), state)
             await process.settlement.finish()
         return 0
+    except asyncio.CancelledError:  # a signal: the rigs stay as they are, and the journal says when the run ended
+        with suppress(JournalLost):
+            journal.append(RunEnded(at=clock.now()))
+        raise
     except loop.Fenced as fenced:
         log.error("Another process holds the leader lease now.", reason=str(fenced))
         return ANOTHER_LEADS
@@ -131,10 +146,12 @@ async def _until_first_ends(main: Coroutine[Any, Any, int], *background: Corouti
     """Run all until `main` ends, then cancel the rest. Raises what a background task raised, RuntimeError when one ended."""
     first = asyncio.create_task(main)
     rest = [asyncio.create_task(other) for other in background]
-    done, _ = await asyncio.wait([first, *rest], return_when=asyncio.FIRST_COMPLETED)
-    for task in (first, *rest):
-        task.cancel()
-    await asyncio.gather(first, *rest, return_exceptions=True)
+    try:
+        done, _ = await asyncio.wait([first, *rest], return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in (first, *rest):
+            task.cancel()
+        await asyncio.gather(first, *rest, return_exceptions=True)
     for task in done:
         if task is not first:
             task.result()
@@ -161,66 +178,11 @@ async def _wait_for_rigs(setup: Setup) -> None:
                 await asyncio.sleep(0.1)
 
 
-class LeaseWatch:
-    """Takes the leader lease when it was released, or when its holder is seen not to renew it.
-
-    How long it was not renewed counts by a clock that nobody sets: a step of the database's clock forward does not make a live holder's
-    lease expire, and a step back does not keep a dead holder's lease alive.
-    """
-
-    def __init__(self, engine: Engine, owner: str, monotonic_s: Callable[[], float] = wall_s) -> None:
-        self._engine, self._owner, self._monotonic_s = engine, owner, monotonic_s
-        self._seen: tuple[int, float] | None = None
-        self._since_s = 0.0
-
-    def take(self) -> int | None:
-        """The fencing token, or None while another process holds the lease. Raises LedgerUnavailable."""
-        held = lease.holder(self._engine)
-        seen = (held.token, held.until_s) if held else None
-        if seen != self._seen:
-            self._seen, self._since_s = seen, self._monotonic_s()
-        unrenewed_s = self._monotonic_s() - self._since_s
-        lives = held is not None and held.owner != self._owner and not held.released
-        if lives and unrenewed_s <= UNRENEWED_S:
-            return None
-        return lease.take(self._engine, self._owner, LEASE_S, held if unrenewed_s > 2 * LEASE_S else None)
-
-
-async def _take_lease(engine: Engine, owner: str) -> int:
-    """Wait until the leader lease is free and take it; its fencing token."""
-    warned, watch = False, LeaseWatch(engine, owner)
-    while True:
-        try:
-            if (token := watch.take()) is not None:
-                return token
-            if not warned:
-                log.warning("Another process holds the leader lease of this data folder; waiting for it.")
-                warned = True
-        except LedgerUnavailable as error:
-            log.error("The ledger is unavailable.", error=str(error))
-        await asyncio.sleep(0.5)
-
-
-async def _renew_lease(engine: Engine, token: int) -> None:
-    while True:
-        await asyncio.sleep(RENEWED_EVERY_S)
-        with suppress(LedgerUnavailable):  # the journal reports it; the lease may still be ours
-            if not lease.renew(engine, token, LEASE_S):
-                raise RuntimeError("the leader lease went to another process")
-
-
-def _holds_lease(engine: Engine, token: int) -> bool:
-    """False only when another process is known to hold it: a ledger that does not answer does not stop the site."""
-    try:
-        found = lease.holder(engine)
-    except LedgerUnavailable:
-        return True
-    return found is None or found.token == token
-
-
-async def _save_telemetry(telemetry: Telemetry, clock: Clock) -> None:
+async def _save_telemetry(telemetry: Telemetry, clock: Clock, data: Path) -> None:
+    """Save telemetry again and again, and set room aside for a full disk as soon as there is enough again."""
     while True:
         await asyncio.sleep(max(1.0, min(10.0, 60.0 / clock.speed)))
+        keep_reserve(data)
         try:
             telemetry.flush()
         except OSError as error:  # readings stay in memory until the next attempt; commands need only the journal

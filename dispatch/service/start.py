@@ -4,6 +4,7 @@ and the processes to start."""
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 import os
 import socket
 import time
@@ -24,6 +25,7 @@ from dispatch.site_file.sections import SyntheticPrices
 from dispatch.site_file.setup import ApiSettings, Setup
 from dispatch.store import JournalBroken
 from dispatch.store.journal import SqlJournal
+from dispatch.store.keys import ApiKey, ApiKeys
 from dispatch.store.start_check import accept_faults, start_faults
 from dispatch.store.tables import ledger_file, open_ledger
 
@@ -90,9 +92,12 @@ def prepare_run(options: RunOptions) -> PreparedRun:
     if options.until and options.until <= start:
         raise RunRefused(f"--until {options.until.isoformat()} is not after the start, {start.isoformat()}")
     listen = _listen_address(options.listen) if options.listen else setup.api.listen
+    _require_keys(options.data, listen)
     _require_free(listen)
     options.data.mkdir(parents=True, exist_ok=True)
     pace = f"; time runs {speed:g} times as fast" if speed != 1.0 else ""
+    if not _is_loopback(listen) and not setup.api.tls_certificate:
+        notes.append(f"{listen} is served without TLS: put a TLS proxy before it, or set tls_certificate and tls_key in [api]")
     notes += [*remark, f"{setup.site.name}, {options.world} world; page at http://{listen}/{pace}"]
     rigs = ["rigs"] if demonstration and options.world == "live" else []
     job = _job(options, path, listen, start, simulated_time, speed, override)
@@ -144,6 +149,28 @@ def _listen_address(listen: str) -> str:
         return ApiSettings(listen=listen).listen
     except ValidationError as error:
         raise RunRefused("\n".join(f"--listen: {e['msg'].removeprefix('Value error, ')}" for e in error.errors())) from None
+
+
+def _is_loopback(listen: str) -> bool:
+    host = listen.rpartition(":")[0].strip("[]")
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _require_keys(data: Path, listen: str) -> None:
+    """Raises RunRefused when others could reach an API to which nobody has a key: somebody would open it by a proxy or a rule instead."""
+    if not _is_loopback(listen) and not (ledger_file(data).is_file() and any(k.revoked_at is None for k in _keys(data))):
+        raise RunRefused(f"{listen} can be reached from other machines, and {data} has no API key: loadstone keys add NAME --data {data}")
+
+
+def _keys(data: Path) -> tuple[ApiKey, ...]:
+    engine = open_ledger(data)
+    try:
+        return ApiKeys(engine).list()
+    finally:
+        engine.dispose()
 
 
 def _require_free(listen: str) -> None:

@@ -24,6 +24,7 @@ STOP_WITHIN_S = 8.0  # a child that has not ended by then is killed
 
 # Exit statuses of a child; with 0 its work is done.
 WRONG_CONFIG, ANOTHER_LEADS, CANNOT_SERVE = 2, 3, 3
+STOPPED = 143  # by a signal: 128 + SIGTERM. A process that somebody else stopped is started again
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +55,11 @@ def clock_file(data: Path) -> Path:
     return data / "clock"
 
 
+def job_file(data: Path) -> Path:
+    """The file with what the newest run was started with: a stop that finds no control loop reads the rigs from it."""
+    return data / "job.json"
+
+
 @dataclass(slots=True)
 class Child:
     """A process by its role; with `ends_all` the whole site ends when it ends with status 0."""
@@ -66,6 +72,7 @@ class Child:
 async def supervise(job: Job, roles: Sequence[str]) -> int:
     """Run the roles until the loop ends by itself (status 0), a role finds the configuration wrong, or a signal comes; the exit status."""
     clock_file(Path(job.data)).unlink(missing_ok=True)
+    job_file(Path(job.data)).write_text(job.text(), "utf-8")
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for name in (signal.SIGINT, signal.SIGTERM):

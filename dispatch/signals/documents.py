@@ -11,7 +11,7 @@ import io
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
@@ -126,7 +126,8 @@ class AwardDocument(SignalDocument):
 
 
 class HoldDocument(SignalDocument):
-    """A person's order: a group (the whole site when left out) at most `mw_cap` MW, or in `mode`, until `until` or until it is released."""
+    """A person's order: a group (the whole site when left out) at most `mw_cap` MW, or in `mode`, until `until` (24 hours after
+    it was read when left out) or until it is released."""
 
     id: Name | None = None
     group: Name | None = None
@@ -217,8 +218,11 @@ def parse_award(document: Any, site: Site, book: Sequence[Obligation], at: datet
     )
 
 
-def parse_hold(document: Any, site: Site, by: str = "") -> Hold:
-    """A hold on groups and modes that the site has. Its id must be set by now. Raises InvalidDocument."""
+HOLD_LASTS = timedelta(hours=24)  # a hold that was sent without an end: every hold ends by itself
+
+
+def parse_hold(document: Any, site: Site, by: str = "", at: datetime | None = None) -> Hold:
+    """A hold on groups and modes that the site has, read at `at`. Its id must be set by now. Raises InvalidDocument."""
     hold = document if isinstance(document, HoldDocument) else parse_document(HoldDocument, document)
     found = [] if hold.id else [DocumentFault("id", "is missing")]
     groups = {g.name: g for g in site.groups}
@@ -231,8 +235,9 @@ def parse_hold(document: Any, site: Site, by: str = "") -> Hold:
                 found.append(DocumentFault("mode", f"group {group.name!r} has no mode {hold.mode!r}; it has {', '.join(modes)}"))
     if found:
         raise InvalidDocument(found)
+    until = hold.until or (at + HOLD_LASTS if at else None)
     return Hold(
-        id=hold.id or "", group=hold.group, mode=hold.mode, mw_cap=hold.mw_cap, until=hold.until, by=hold.by or by, released=hold.released
+        id=hold.id or "", group=hold.group, mode=hold.mode, mw_cap=hold.mw_cap, until=until, by=hold.by or by, released=hold.released
     )
 
 

@@ -8,6 +8,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
+from pydantic import model_validator
+
 from dispatch.site_file.errors import ConfigFault
 from dispatch.site_file.field_types import DEFAULT_LISTEN, Listen, Reference
 from dispatch.site_file.market_rules import MarketRules
@@ -65,10 +67,19 @@ class GenerationSettings(FactSettings):
 
 
 class ApiSettings(Written):
-    """Where the API and the page listen, and the names beyond loopback by which they may be called (Host header)."""
+    """Where the API and the page listen, the names beyond loopback by which they may be called (Host header), and the files of the
+    certificate and its key with which they are served over TLS."""
 
     listen: Listen = DEFAULT_LISTEN
     hosts: tuple[str, ...] = ()
+    tls_certificate: str = ""
+    tls_key: str = ""
+
+    @model_validator(mode="after")
+    def _both_or_neither(self) -> ApiSettings:
+        if bool(self.tls_certificate) != bool(self.tls_key):
+            raise ValueError("tls_certificate and tls_key go together")
+        return self
 
 
 class ReportSettings(Written):

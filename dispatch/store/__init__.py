@@ -16,6 +16,10 @@ class JournalLost(Exception):
     """The journal could not be written, or another process holds the leader lease now. No command may follow."""
 
 
+class LeadershipLost(JournalLost):
+    """Another process holds the leader lease now: this one must stop."""
+
+
 class LedgerUnavailable(Exception):
     """The ledger is missing, locked, full, broken or of another version. Nothing was read or written; try again later."""
 

@@ -22,8 +22,9 @@ from dispatch.store.tables import ledger_file, open_ledger
 from dispatch.store.verify import verify
 
 LEDGER = ledger_file(Path()).name
-# The head files name rows that the copy of the ledger, taken a moment before, may not have: a restore makes them anew.
-NOT_BACKED_UP = tuple(head_file(Path(), chain).name for chain in CHAINS)
+# The head files name rows that the copy of the ledger, taken a moment before, may not have: a restore makes them anew. A stop, the entries
+# that wait for the ledger, and room set aside belong to the folder that runs.
+NOT_BACKED_UP = (*(head_file(Path(), chain).name for chain in CHAINS), "stop", "journal.spare", "reserve", "job.json", "clock")
 
 
 class RestoreRefused(Exception):
@@ -40,7 +41,7 @@ def backup(data_dir: Path, file: Path) -> int:
     if not ledger_file(data_dir).is_file():
         raise LedgerUnavailable(f"{data_dir}: no ledger there")
     file.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".backup-", dir=file.parent) as scratch:
+    with tempfile.TemporaryDirectory(prefix=_scratch(file.parent, "backup"), dir=file.parent) as scratch:
         copy, packed = Path(scratch) / LEDGER, Path(scratch) / "packed"
         _copy_ledger(ledger_file(data_dir), copy)
         with packed.open("wb") as out:
@@ -53,6 +54,7 @@ def backup(data_dir: Path, file: Path) -> int:
                         continue
             out.flush()
             os.fsync(out.fileno())
+        packed.chmod(0o600)
         packed.replace(file)
     sync_folder(file.parent)
     return file.stat().st_size
@@ -86,7 +88,7 @@ def restore(file: Path, data_dir: Path) -> int:
     if data_dir.exists() and (not data_dir.is_dir() or any(data_dir.iterdir())):
         raise RestoreRefused(f"{data_dir}: not empty; restore goes into an empty or new folder")
     data_dir.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".restore-", dir=data_dir.parent) as scratch:
+    with tempfile.TemporaryDirectory(prefix=_scratch(data_dir.parent, "restore"), dir=data_dir.parent) as scratch:
         unpacked = Path(scratch) / "data"
         unpacked.mkdir()
         _unpack(file, unpacked)
@@ -105,6 +107,15 @@ def restore(file: Path, data_dir: Path) -> int:
     if verified.findings:
         raise JournalBroken(f"restored {data_dir}, but {'; '.join(f.text for f in verified.findings)}")
     return verified.rows
+
+
+def _scratch(parent: Path, what: str) -> str:
+    """The beginning of a scratch folder's name, with the process that owns it. Folders whose process was killed are removed."""
+    for left in parent.glob(f".{what}-*-*"):
+        owner = left.name.split("-")[1]
+        if owner.isdecimal() and not Path(f"/proc/{owner}").exists():
+            shutil.rmtree(left, ignore_errors=True)
+    return f".{what}-{os.getpid()}-"
 
 
 def _unpack(file: Path, target: Path) -> None:

@@ -1,8 +1,9 @@
-"""Makes files survive a loss of power."""
+"""Makes files survive a loss of power, and keeps them private."""
 
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 
@@ -13,3 +14,12 @@ def sync_folder(folder: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def keep_private(file: Path, *, create: bool = False) -> None:
+    """Make a file its owner's alone, and the file itself when it is to be created. What SQLite makes beside a ledger gets its mode."""
+    with suppress(OSError):  # another owner's file, or no such folder: what cannot be opened says so itself
+        if create:
+            file.touch(mode=0o600)
+        if file.stat().st_mode & 0o077:
+            file.chmod(0o600)

@@ -15,6 +15,7 @@ from dispatch.clock import wall_now
 from dispatch.entries import canonical_json
 from dispatch.store.call_versions import CallConflict, KnownCall, next_version
 from dispatch.store.record_log import record_row
+from dispatch.store.reserve import with_reserve
 from dispatch.store.tables import inbox, reading, writing
 
 KINDS = ("call", "award", "hold")
@@ -77,7 +78,7 @@ class Inbox:
         if kind not in KINDS:
             raise ValueError(f"an inbox row is one of {', '.join(KINDS)}, not {kind!r}")
         try:
-            return self._put_all(kind, documents, key_name, idempotency_keys, contracts)
+            return with_reserve(self._engine, lambda: self._put_all(kind, documents, key_name, idempotency_keys, contracts))
         except IntegrityError:  # the same key in the same instant, where writers do not queue: the other one's row is there now
             return self._put_all(kind, documents, key_name, idempotency_keys, contracts)
 
@@ -157,6 +158,12 @@ class Inbox:
         ours = select(inbox.c.document).where(inbox.c.kind == "call", inbox.c.key_name == key_name, inbox.c.at >= since)
         with reading(self._engine) as connection:
             return [loads(document) for document in connection.execute(ours).scalars().all()]
+
+    def holds(self) -> list[InboxRow]:
+        """Every hold and every release of one, in order."""
+        with reading(self._engine) as connection:
+            rows = connection.execute(select(inbox).where(inbox.c.kind == "hold").order_by(inbox.c.id)).all()
+        return [_row(r) for r in rows]
 
     def newest(self) -> int:
         """The last id, 0 when the inbox was never used."""

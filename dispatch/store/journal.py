@@ -20,10 +20,11 @@ from sqlalchemy import Connection, Engine, func, insert, select
 from sqlalchemy.exc import IntegrityError
 
 from dispatch.entries import Entry, Planned, Seen, canonical_json, entry_from_json, entry_to_json
-from dispatch.store import JournalBroken, JournalLost, LedgerUnavailable
+from dispatch.store import JournalBroken, JournalLost, LeadershipLost, LedgerUnavailable
 from dispatch.store.head_file import note_head
 from dispatch.store.lease import LEADER
 from dispatch.store.prices import write_price_rows
+from dispatch.store.reserve import with_reserve
 from dispatch.store.signal_rows import write_signal_rows
 from dispatch.store.tables import blobs, journal, lease, reading, writing
 from markets.grid import utc
@@ -83,10 +84,13 @@ class SqlJournal:
             raise JournalLost("this process does not hold the leader lease: it may only read the journal")
         document, blob = to_document(entry)
         try:
-            with writing(self._engine) as connection:
-                return self._write(connection, entry, document, blob)
+            return with_reserve(self._engine, lambda: self._written(entry, document, blob))
         except (LedgerUnavailable, IntegrityError) as fault:
             raise JournalLost(f"the journal could not be written: {fault}") from fault
+
+    def _written(self, entry: Entry, document: bytes, blob: tuple[str, bytes] | None) -> int:
+        with writing(self._engine) as connection:
+            return self._write(connection, entry, document, blob)
 
     def _write(self, connection: Connection, entry: Entry, document: bytes, blob: tuple[str, bytes] | None) -> int:
         token = self._token
@@ -94,7 +98,7 @@ class SqlJournal:
         leader = connection.execute(_TOKEN).scalar()
         if leader != token:
             now = "no process holds the leader lease" if leader is None else f"the leader holds {leader}"
-            raise JournalLost(f"fencing token {token} is stale: {now}")
+            raise LeadershipLost(f"fencing token {token} is stale: {now}")
         last, prev = connection.execute(_HEAD).one_or_none() or (0, "")
         seq = last + 1
         if blob is not None and connection.execute(select(blobs.c.hash).where(blobs.c.hash == blob[0])).scalar() is None:

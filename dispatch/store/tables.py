@@ -25,6 +25,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
 
 from dispatch.store import LedgerUnavailable
 from dispatch.store.dialect import sqlite_engine
+from dispatch.store.durable import keep_private
 from dispatch.store.head_file import Head, data_dir_of, forget_heads, head_file, write_head
 from dispatch.store.instant_column import Instant
 from dispatch.store.migrate import migrate, revision
@@ -239,6 +240,7 @@ def open_ledger(data_dir: Path, *, create: bool = True, busy_s: float = 5.0) -> 
         file.parent.mkdir(parents=True, exist_ok=True)
     elif not file.is_file():
         raise LedgerUnavailable(f"{file}: no ledger there")
+    keep_private(file, create=create)
     engine = sqlite_engine(file, busy_s)
     try:
         _migrate(engine)

@@ -7,20 +7,26 @@ site under a host name of its own (DNS rebinding). Everything else needs a key w
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import binascii
 import ipaddress
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
+import structlog
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from dispatch.web.errors import Refusal, problem
+from dispatch.web.limits import DENIALS_LOGGED, REQUESTS_A_KEY, WRONG_KEYS_AN_ADDRESS, RateLimit
+
+log = structlog.get_logger()
 
 MAX_BODY_BYTES = 1_000_000
-SIGNAL_PATHS = ("/api/v1/calls", "/api/v1/awards", "/api/v1/holds")
+BODY_S = 20.0  # wall seconds a client has to send a body
+SIGNAL_PATHS = ("/api/v1/calls", "/api/v1/awards", "/api/v1/holds", "/api/v1/stop", "/api/v1/resume")
 HOLD_PREFIX = "/api/v1/holds/"
 WHAT_IF_PATHS = ("/api/v1/what-if", "/api/v1/what-if/sweep", "/api/v1/what-if/break-even", "/api/v1/offers")
 OPEN_PREFIXES = ("/api/v1/health/",)
@@ -73,6 +79,8 @@ class AccessControl:
 
     def __init__(self, app: ASGIApp, check: Check, hosts: Collection[str]) -> None:
         self.app, self.check = app, check
+        self._requests, self._wrong_keys = RateLimit(REQUESTS_A_KEY), RateLimit(WRONG_KEYS_AN_ADDRESS)
+        self._denials = RateLimit(DENIALS_LOGGED)
         self.hosts = {"127.0.0.1", "localhost", "::1", *(h.lower().strip("[]") for h in hosts)}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -93,8 +101,11 @@ class AccessControl:
             scope.setdefault("state", {})["key"] = self._authorize(scope)
             body = await self._body(scope, receive)
         except Refusal as refusal:
+            self._log_denial(scope, refusal)
             await problem(refusal.status, refusal.detail, refusal.faults, refusal.headers)(scope, receive, with_headers)
             return
+        if (key := scope["state"]["key"]) is not None and scope["method"] not in ("GET", "HEAD"):
+            log.info("A request was let in.", **_request_text(scope), key=key.name)
         await self.app(scope, body, with_headers)
 
     def _authorize(self, scope: Scope) -> Key | None:
@@ -106,10 +117,7 @@ class AccessControl:
             secrets, basic = _secrets(headers)
         except ValueError as error:
             raise _unknown(str(error), need) from None
-        keys = [self.check(secret) for secret in secrets]
-        if None in keys:
-            raise _unknown("This key is unknown or was revoked", need)
-        key = keys[0] if keys else None
+        key = self._known(scope, secrets, need)
         if need is None or (key is None and need in ("read", "whatif") and _loopback(scope, headers)):
             return key
         if key is None:
@@ -118,6 +126,29 @@ class AccessControl:
             raise Refusal(403, "HTTP Basic may only read and ask what-ifs; send the key as Authorization: Bearer KEY or X-API-Key: KEY")
         if not allows(key, need):
             raise Refusal(403, f"Key {key.name!r} has no scope {need}; it has {', '.join(sorted(key.scopes)) or 'none'}")
+        return key
+
+    def _log_denial(self, scope: Scope, refusal: Refusal) -> None:
+        """Log a denied write, and a denied key."""
+        address = _address(scope)
+        if (scope["method"] in ("GET", "HEAD") and refusal.status not in (401, 429)) or self._denials.reached(address):
+            return
+        self._denials.count(address)
+        log.warning("A request was denied.", **_request_text(scope), status=refusal.status, reason=refusal.detail)
+
+    def _known(self, scope: Scope, secrets: Sequence[str], need: str | None) -> Key | None:
+        """The key of a request, None when it carries none. Raises Refusal for an unknown key, and for too many requests."""
+        if not secrets:
+            return None
+        key, address = self.check(secrets[0]), _address(scope)
+        if key is None:
+            if self._wrong_keys.reached(address):
+                raise Refusal(429, f"More than {WRONG_KEYS_AN_ADDRESS} wrong keys came from this address in a minute")
+            self._wrong_keys.count(address)
+            raise _unknown("This key is unknown or was revoked", need)
+        if self._requests.reached(key.name):
+            raise Refusal(429, f"Key {key.name!r} sent more than {REQUESTS_A_KEY:,} requests in a minute")
+        self._requests.count(key.name)
         return key
 
     def _check_host_and_origin(self, headers: Headers, scope: Scope) -> None:
@@ -136,7 +167,11 @@ class AccessControl:
         length = headers.get("content-length", "0")
         if not length.isdigit() or int(length) > MAX_BODY_BYTES:
             raise Refusal(413, f"The body is larger than {MAX_BODY_BYTES:,} bytes")
-        body = await _read(receive)
+        try:
+            async with asyncio.timeout(BODY_S):
+                body = await _read(receive)
+        except TimeoutError:
+            raise Refusal(408, f"The body did not come within {BODY_S:g} s", headers={"Connection": "close"}) from None
         media = headers.get("content-type", "").split(";")[0].strip().lower()
         if body and media != "application/json":
             raise Refusal(
@@ -193,6 +228,15 @@ def _hostname(host: str) -> str:
         return (urlsplit(f"//{host}").hostname or "").lower()
     except ValueError:
         return ""
+
+
+def _address(scope: Scope) -> str:
+    client: Any = scope.get("client")
+    return str(client[0]) if client else "unknown"
+
+
+def _request_text(scope: Scope) -> dict[str, str]:
+    return {"method": scope["method"], "path": scope["path"][:200], "client": _address(scope)}
 
 
 def _loopback(scope: Scope, headers: Headers) -> bool:

@@ -20,6 +20,7 @@ from dispatch.signals.documents import InvalidDocument
 from dispatch.site_file.load import setup_from_document
 from dispatch.site_file.setup import Setup
 from dispatch.store import LedgerUnavailable
+from dispatch.store.spare_journal import waiting_entries
 from dispatch.web.auth import Key
 from dispatch.web.errors import Refusal
 from dispatch.web.journal_tail import JournalTail, Ledger
@@ -29,6 +30,7 @@ from dispatch.what_if.base_plans import BasePlans
 from dispatch.what_if.baseline import Baseline
 from dispatch.what_if.reference_day import ReferenceDayPrices
 from markets import UnknownPrice, counted
+from markets.outlook import PriceBasis
 
 log = structlog.get_logger()
 T = TypeVar("T")
@@ -118,7 +120,8 @@ class ApiContext:
             return None
 
     def health(self) -> Health:
-        """Each part as "ok" or what is wrong with it; `ready` when the ledger, the leader and the control loop are all ok."""
+        """Each part as "ok" or what is wrong with it; `ready` when the ledger, the leader and the control loop are all ok and a price
+        was ever seen."""
         tail, now = self.tail, self.now()
         state = tail.view.state
         seen_age_s = (now - state.seen_at).total_seconds() if state.seen_at else None
@@ -126,9 +129,12 @@ class ApiContext:
         leader = self.leader()
         ledger = tail.failure or ("ok" if tail.caught_up else f"reading the journal, now at row {state.seq}")
         loop = "ok" if seen_age_s is not None and seen_age_s <= late_after_s else _late(seen_age_s)
+        priced = state.price_basis != PriceBasis.SAFE_STATE or any(state.facts.prices.values())
+        if waiting := waiting_entries(self.data_dir):
+            ledger = f"cannot be written: {counted(waiting, 'journal row')} in the spare file"
         prices = "ok" if state.price_basis == "real-time" else f"{state.price_basis}: {state.price_basis_reason}".rstrip(": ")
         return {
-            "ready": ledger == "ok" and leader is not None and loop == "ok",
+            "ready": ledger == "ok" and leader is not None and loop == "ok" and priced,
             "ledger": ledger,
             "leader": "ok" if leader else "no process holds the leader lease",
             "loop": loop,

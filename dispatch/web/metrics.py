@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterable
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 from prometheus_client.core import GaugeMetricFamily, Metric
 
+from dispatch.decide.state import State
+from dispatch.store.reserve import reserve_file
+from dispatch.store.spare_journal import waiting_entries
+from dispatch.store.stop_file import StopFile
 from dispatch.web.context import ApiContext
 from dispatch.web.documents import fleet_document, price_now
 
@@ -53,7 +58,25 @@ class SiteCollector:
         yield from (load, by_rigs, meters, believed, rigs, hashes)
         yield gauge("loadstone_holds", "Holds in force", len(state.holds))
         yield gauge("loadstone_alerts", "Alerts: sources that do not respond", len(state.alerts))
+        yield from self._safety(state)
         yield gauge("loadstone_open_orders", "Orders whose outcome is not known yet", len(state.open))
+
+    def _safety(self, state: State) -> Iterable[Metric]:
+        """Calls, promises, failures, and what the safety of the site rests on."""
+        folder, now = self._context.data_dir, self._context.now()
+        in_force = [call for call in state.calls if call.start_at <= now and (call.end_at is None or now < call.end_at)]
+        yield gauge("loadstone_calls_in_force", "Versions of calls whose time is now", len(in_force))
+        short = GaugeMetricFamily("loadstone_shortfall_mw", "MW by which a promise is missed, by contract", labels=["obligation"])
+        for name, mw in (state.commanded.shortfall_mw if state.commanded else {}).items():
+            short.add_metric([name], mw)
+        yield short
+        failures = len(state.commanded.contract_failures) if state.commanded else 0
+        yield gauge("loadstone_contract_failures", "Contracts that failed in the newest decision", failures)
+        yield gauge("loadstone_plan_failed", "1 when the newest plan failed", float(bool(state.plan_failed)))
+        yield gauge("loadstone_stopped", "1 while a global stop is in force", float(StopFile(folder).in_force()))
+        yield gauge("loadstone_journal_waiting", "Journal rows in the spare file: the ledger cannot be written", waiting_entries(folder))
+        yield gauge("loadstone_reserve", "1 while room is set aside for a full disk", float(reserve_file(folder).exists()))
+        yield gauge("loadstone_disk_free_bytes", "Free bytes on the disk of the data folder", shutil.disk_usage(folder).free)
 
 
 def gauge(name: str, text: str, value: float) -> GaugeMetricFamily:

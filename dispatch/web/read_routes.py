@@ -27,8 +27,8 @@ ROWS_BEFORE = 300  # of an event: about a day, for the temperature known when it
 Newest = Annotated[int, Query(ge=1, le=10_000, description="At most so many, the newest")]
 ID_PATTERN = r"^[^\x00-\x1f\x7f/]{1,200}$"
 
-router = APIRouter(prefix="/api/v1", tags=["read"], responses=responses(401, 403, 405, 422, 500, 503))
-metrics = APIRouter(tags=["read"], responses=responses(401, 403, 405, 500, 503))
+router = APIRouter(prefix="/api/v1", tags=["read"], responses=responses(401, 403, 405, 422, 429, 500, 503))
+metrics = APIRouter(tags=["read"], responses=responses(401, 403, 405, 429, 500, 503))
 
 
 @router.get("/state", summary="What the site does now, and why")
@@ -204,7 +204,7 @@ def get_live() -> Doc:
 def get_ready(context: Context) -> Doc:
     health = context.health()
     if not health["ready"]:
-        parts = {"ledger": health["ledger"], "leader": health["leader"], "loop": health["loop"]}
+        parts = {"ledger": health["ledger"], "leader": health["leader"], "loop": health["loop"], "prices": health["prices"]}
         raise Refusal(503, "; ".join(f"{part}: {text}" for part, text in parts.items() if text != "ok"))
     return {**health}
 

@@ -5,9 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 
 import uvicorn
 from fastapi import FastAPI
+
+from dispatch.web.connections import HEADER_S, timed_protocol
 
 GRACE_S = 3
 
@@ -20,11 +23,21 @@ class _Server(uvicorn.Server):
         yield
 
 
-async def serve(app: FastAPI, listen: str) -> None:
-    """Serve `app` at HOST:PORT; returns once cancelled and closed. Raises OSError when the address cannot be listened on."""
+async def serve(app: FastAPI, listen: str, tls: tuple[Path, Path] | None = None, header_s: float = HEADER_S) -> None:
+    """Serve `app` at HOST:PORT, over TLS with a certificate and its key when they are given; returns once cancelled and closed. A
+    client has `header_s` wall seconds for a request's header. Raises OSError when the address cannot be listened on."""
     host, _, port = listen.rpartition(":")
+    certificate, key = tls or (None, None)
     config = uvicorn.Config(
-        app, host=host.strip("[]"), port=int(port), log_level="warning", access_log=False, timeout_graceful_shutdown=GRACE_S
+        app,
+        host=host.strip("[]"),
+        port=int(port),
+        http=timed_protocol(header_s),
+        log_level="warning",
+        access_log=False,
+        timeout_graceful_shutdown=GRACE_S,
+        ssl_certfile=certificate,
+        ssl_keyfile=key,
     )
     server = _Server(config)
     serving = asyncio.create_task(_started(server))

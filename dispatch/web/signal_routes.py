@@ -9,6 +9,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Header, Path, Request
 from pydantic import BaseModel
 
+from dispatch.clock import wall_now
 from dispatch.signals.acceptance import Kind, Received, accept
 from dispatch.signals.documents import (
     AwardDocument,
@@ -22,6 +23,7 @@ from dispatch.signals.documents import (
 )
 from dispatch.store import LedgerUnavailable
 from dispatch.store.inbox import IdempotencyConflict
+from dispatch.store.stop_file import StopFile
 from dispatch.web.context import ApiContext, Context
 from dispatch.web.errors import Refusal, responses
 from dispatch.web.read_routes import ID_PATTERN
@@ -36,7 +38,7 @@ IdempotencyKey = Annotated[
     ),
 ]
 
-router = APIRouter(prefix="/api/v1", tags=["dispatch"], responses=responses(400, 401, 403, 405, 409, 413, 415, 422, 500, 503))
+router = APIRouter(prefix="/api/v1", tags=["dispatch"], responses=responses(400, 401, 403, 405, 408, 409, 413, 415, 422, 429, 500, 503))
 
 
 class Accepted(BaseModel):
@@ -77,6 +79,28 @@ def delete_hold(context: Context, request: Request, id: Annotated[str, Path(patt
         raise Refusal(404, f"There is no hold {id!r}; there are {', '.join(context.view.state.holds) or 'none'}")
     row, _ = _put(context, request, {"id": id, "released": True}, None)
     return Accepted(inbox=row, id=id, repeated=False)
+
+
+class Stopped(BaseModel):
+    """Whether a global stop is in force, and by whom it was ordered."""
+
+    in_force: bool
+    by: str | None
+
+
+@router.post("/stop", status_code=202, summary="Global stop: every rig sleeps until it is ended, whatever plan, contracts and calls ask")
+def post_stop(context: Context, request: Request) -> Stopped:
+    try:
+        order = StopFile(context.data_dir).order(wall_now(), _key_name(request))
+    except OSError as fault:
+        raise Refusal(503, f"No stop could be ordered: {fault}; use loadstone stop at the site") from None
+    return Stopped(in_force=True, by=order.by)
+
+
+@router.post("/resume", status_code=202, summary="End the global stop")
+def post_resume(context: Context, request: Request) -> Stopped:
+    ended = StopFile(context.data_dir).resume()
+    return Stopped(in_force=False, by=ended.by if ended else None)
 
 
 def _holds_in_inbox(context: ApiContext) -> set[str]:

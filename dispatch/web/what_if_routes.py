@@ -17,7 +17,7 @@ from dispatch.what_if.compare import what_if
 from dispatch.what_if.scenario import Day, Scenario
 from dispatch.what_if.sweep import SweepDocument, sweep
 
-router = APIRouter(prefix="/api/v1", tags=["what-if"], responses=responses(400, 401, 403, 405, 413, 415, 422, 429, 500, 503))
+router = APIRouter(prefix="/api/v1", tags=["what-if"], responses=responses(400, 401, 403, 405, 408, 413, 415, 422, 429, 500, 503))
 
 
 @router.post("/what-if", summary="Plan the site as it is and with a scenario; the difference in money and promises")

@@ -16,6 +16,8 @@ from pyasic.rpc.btminer import BTMinerRPCAPI, BTMinerV3RPCAPI
 from pyasic.rpc.gcminer import GCMinerRPCAPI
 from pyasic.rpc.luxminer import LUXMinerRPCAPI
 
+from dispatch.rigs.order_fence import check_fence
+
 _HEAD = struct.Struct("<I")
 _MOST = 1 << 20
 
@@ -48,6 +50,7 @@ class _ClosingConnection:
         except OSError as error:
             raise NoAnswer(str(error)) from None
         try:
+            check_fence()
             writer.write(data)
             await writer.drain()
             answer = await self._complete(reader)

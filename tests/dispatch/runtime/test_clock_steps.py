@@ -13,7 +13,7 @@ from dispatch.clock import SystemClock, VirtualClock
 from dispatch.decide.state import State
 from dispatch.entries import Commanded, Seen
 from dispatch.runtime import loop
-from dispatch.service.loop_process import LEASE_S, RENEWED_EVERY_S, LeaseWatch
+from dispatch.service.leadership import LEASE_S, RENEWED_EVERY_S, LeaseWatch
 from dispatch.service.replay import run_started
 from dispatch.site_file.load import setup_from_document
 from dispatch.store import lease

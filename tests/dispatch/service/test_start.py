@@ -11,10 +11,12 @@ import pysqlite3.dbapi2 as sqlite
 import pytest
 
 from dispatch.entries import Planned
-from dispatch.service.start import RunOptions, prepare_run
+from dispatch.service.start import RunOptions, RunRefused, prepare_run
 from dispatch.site_file.defaults import DEMO_SITE, default_file
 from dispatch.store import JournalBroken, lease
+from dispatch.store.backup import backup
 from dispatch.store.journal import SqlJournal
+from dispatch.store.keys import ApiKeys
 from dispatch.store.start_check import start_faults
 from dispatch.store.tables import ledger_file, open_ledger
 from tests.dispatch.store.entries import held
@@ -91,3 +93,27 @@ def test_a_site_does_not_start_on_a_damaged_ledger_unless_its_findings_are_accep
     assert any(re.search(words, note) for note in prepared.notes)
     if "row 2" not in words and "api_keys" not in words:  # rows that are missing are accepted once; rows that are wrong at every start
         assert start_faults(tmp_path) == []
+
+
+def test_an_address_that_others_reach_needs_a_key_and_says_that_it_has_no_tls(tmp_path: Path) -> None:
+    def notes() -> str:
+        return " ".join(prepare_run(RunOptions("live", default_file(DEMO_SITE), tmp_path, "0.0.0.0:18788", NOON)).notes)
+
+    with pytest.raises(RunRefused, match="has no API key: loadstone keys add"):
+        notes()
+    engine = open_ledger(tmp_path)
+    ApiKeys(engine).add("desk", ["dispatch"])
+    engine.dispose()
+    assert "served without TLS" in notes()
+
+
+def test_ledger_and_backup_are_their_owners_alone(tmp_path: Path) -> None:
+    run_before(tmp_path / "data")
+    ledger_file(tmp_path / "data").chmod(0o644)
+    open_ledger(tmp_path / "data").dispose()
+    left = tmp_path / f".backup-{2**22 + 1}-killed"
+    left.mkdir()
+    backup(tmp_path / "data", tmp_path / "copy")
+    assert not left.exists()
+    for file in (ledger_file(tmp_path / "data"), tmp_path / "copy"):
+        assert file.stat().st_mode & 0o077 == 0

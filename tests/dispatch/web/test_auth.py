@@ -6,7 +6,9 @@ import base64
 
 import pytest
 
+from dispatch.store.stop_file import StopFile
 from dispatch.web.auth import MAX_BODY_BYTES, scope_needed
+from dispatch.web.limits import RateLimit
 from tests.dispatch.web.conftest import CALL, Here
 
 JSON = {"Content-Type": "application/json"}
@@ -84,3 +86,22 @@ def test_every_answer_has_security_headers(here: Here) -> None:
         headers = here.http.get(path).headers
         assert "default-src 'self'" in headers["content-security-policy"] and "unsafe-eval" not in headers["content-security-policy"]
         assert headers["x-content-type-options"] == "nosniff"
+
+
+def test_a_key_has_so_many_requests_a_minute() -> None:
+    now_s = [0.0]
+    limit = RateLimit(3, 60.0, lambda: now_s[0])
+    for _ in range(3):
+        assert not limit.reached("key")
+        limit.count("key")
+    assert limit.reached("key") and not limit.reached("another")
+    now_s[0] = 60.5
+    assert not limit.reached("key")
+
+
+def test_a_stop_by_key_lasts_until_it_is_ended(here: Here) -> None:
+    assert status(here, "POST", "/api/v1/stop") == 401
+    assert here.http.post("/api/v1/stop", headers=here.keyed("dispatch")).json() == {"in_force": True, "by": "of-dispatch"}
+    assert StopFile(here.data).in_force()
+    assert here.http.post("/api/v1/resume", headers=here.keyed("dispatch")).json() == {"in_force": False, "by": "of-dispatch"}
+    assert not StopFile(here.data).in_force()

@@ -9,8 +9,15 @@ from pathlib import Path
 import httpx
 import pytest
 
+from dispatch.entries import PriceBasisChanged, Seen
+from dispatch.service.replay import run_started
+from dispatch.store import lease
+from dispatch.store.journal import SqlJournal
+from dispatch.store.keys import ApiKeys
 from dispatch.store.tables import open_ledger
 from dispatch.web.app import create_app
+from dispatch.web.connections import MOST_UNFINISHED
+from dispatch.web.limits import WRONG_KEYS_AN_ADDRESS
 from dispatch.web.serve import GRACE_S, serve
 from tests.dispatch.web.served import StoppedClock
 from tests.fakes import NOON
@@ -102,3 +109,52 @@ async def test_a_port_in_use_raises_a_readable_error(tmp_path: Path) -> None:
         taken.listen()
         with pytest.raises(OSError, match="cannot be listened on"):
             await serve(create_app(tmp_path, small(), clock=StoppedClock(NOON)), f"127.0.0.1:{taken.getsockname()[1]}")
+
+
+async def test_clients_with_unfinished_headers_are_cut_off_and_block_nobody(tmp_path: Path) -> None:
+    open_ledger(tmp_path).dispose()
+    port = free_port()
+    app = create_app(tmp_path, small(), clock=StoppedClock(NOON))
+    serving = asyncio.create_task(serve(app, f"127.0.0.1:{port}", header_s=1.5))
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as http:
+        await up(http, "/api/v1/health/live", 200)
+        slow = [await asyncio.open_connection("127.0.0.1", port) for _ in range(MOST_UNFINISHED + 40)]
+        for _, writer in slow:
+            writer.write(b"POST /api/v1/calls HTTP/1.1\r\nHost: 127")
+            await writer.drain()
+        assert (await http.get("/api/v1/health/live")).status_code == 200
+        async with asyncio.timeout(10):
+            for reader, writer in slow:
+                assert await reader.read() == b""  # closed, the first to make room and the others at their deadline
+                writer.close()
+    serving.cancel()
+    await serving
+
+
+async def test_a_site_that_never_saw_a_price_is_not_ready(tmp_path: Path) -> None:
+    engine = open_ledger(tmp_path)
+    journal = SqlJournal(engine, lease.take(engine, "leader", 600))
+    journal.append(run_started("live", small(), NOON, 1))
+    journal.append(Seen(at=NOON))
+    journal.append(PriceBasisChanged(at=NOON, price_basis="safe-state", why="no price is known"))
+    port = free_port()
+    serving = asyncio.create_task(serve(create_app(tmp_path, small(), clock=StoppedClock(NOON)), f"127.0.0.1:{port}"))
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as http:
+        health = (await up(http, "/api/v1/state", 200)).json()["health"]
+        assert health["leader"] == health["loop"] == health["ledger"] == "ok" and not health["ready"]
+        ready = await http.get("/api/v1/health/ready")
+        assert ready.status_code == 503 and "no price is known" in ready.json()["detail"]
+    serving.cancel()
+    await serving
+
+
+async def test_wrong_keys_in_a_row_meet_a_limit_that_a_good_key_passes(tmp_path: Path) -> None:
+    secret, port = ApiKeys(open_ledger(tmp_path)).add("reader", ["read"]), free_port()
+    serving = asyncio.create_task(serve(create_app(tmp_path, small(), clock=StoppedClock(NOON)), f"127.0.0.1:{port}"))
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as http:
+        await up(http, "/api/v1/state", 200)
+        wrong = [(await http.get("/api/v1/state", headers={"X-API-Key": f"reader.{n}"})).status_code for n in range(25)]
+        assert wrong == [401] * WRONG_KEYS_AN_ADDRESS + [429] * (25 - WRONG_KEYS_AN_ADDRESS)
+        assert (await http.get("/api/v1/state", headers={"X-API-Key": secret})).status_code == 200
+    serving.cancel()
+    await serving
