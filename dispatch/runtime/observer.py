@@ -64,6 +64,7 @@ class SiteObserver:
         self._refresh, self._identities, self._links, self._forecasts = refresh_each_tick, identities, links, forecasts
         self._stop = StopReader(stop)
         self._has_observed = False
+        self._observed_at: datetime | None = None  # when the newest observation was made, recorded or not
         self._history_given = asyncio.Event()
         self._arrived = asyncio.Event()
         self._begun: State | None = None  # the state at the first observation
@@ -164,9 +165,10 @@ class SiteObserver:
         facts: list[Fact] = []
         alerts = {}
         self._arrived.clear()
+        recorded = self._observed_at in (None, state.seen_at)
+        self._observed_at = at
         for polled in self._sources:
-            fresh, polled.pending = polled.pending, []
-            facts += [f for f in fresh if not _known(state, f)]
+            facts += [f for f in polled.facts_to_record(recorded=recorded) if not _known(state, f)]
             if polled.failure:
                 alerts[polled.source.name] = polled.failure
             if findings := polled.recent_findings(at):

@@ -31,6 +31,7 @@ class PolledSource:
     asked_until    up to when it was asked; None before the first request
     answered       whether it has answered
     pending        facts that the next observation takes in
+    offered        facts that the last observation took in; the next one takes them in again when that one was not recorded
     failure        what went wrong with the last request; empty when it was answered
     remarks        its recent findings, each with when it was made
     """
@@ -42,6 +43,7 @@ class PolledSource:
     asked_until: datetime | None = None
     answered: bool = False
     pending: list[Fact] = field(default_factory=list)
+    offered: list[Fact] = field(default_factory=list)
     failure: str = ""
     remarks: list[tuple[datetime, str]] = field(default_factory=list)
 
@@ -52,6 +54,14 @@ class PolledSource:
             self.remarks.append((at, findings.popleft()))
         self.remarks = [(when, text) for when, text in self.remarks if at - when < FINDINGS_SHOWN_FOR][-FINDINGS_SHOWN:]
         return "; ".join(text for _, text in self.remarks)
+
+    def facts_to_record(self, *, recorded: bool) -> list[Fact]:
+        """What the source brought since the last observation, and before it what that one took in when it was not recorded: a source that is
+        asked at the tick is asked again for that itself."""
+        again = self.offered if self.in_background and not recorded else ()
+        self.offered = [*again, *self.pending]
+        self.pending = []
+        return self.offered
 
     def next_request_at(self, now: datetime) -> datetime:
         """When a source in the background is asked again: when it says that something is due, else a period later."""

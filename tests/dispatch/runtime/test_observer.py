@@ -147,6 +147,18 @@ async def test_an_observation_that_was_not_recorded_is_made_again() -> None:
         assert (await observer.observe(NOON, state)).facts == (known,)
 
 
+async def test_what_a_background_source_brought_is_observed_again_until_it_is_recorded() -> None:
+    state = nothing_known()
+    polled = PolledSource(FixedSource([price(40.0, NOON)]), in_background=True)
+    observer = SiteObserver(VirtualClock(NOON), [polled], Answering(), None, refresh_each_tick=True)
+    polled.pending.append(price(40.0, NOON))
+    first = await observer.observe(NOON, state)
+    assert len(first.facts) == 1
+    again = await observer.observe(NOON + timedelta(minutes=1), state)  # the row before could not be written
+    assert again.facts == first.facts
+    assert (await observer.observe(NOON + timedelta(minutes=2), state.after(again, 1))).facts == ()
+
+
 async def test_a_price_in_the_background_arrives_until_it_is_observed() -> None:
     class Telling(Live):
         answers: list[Price]
