@@ -56,8 +56,8 @@ class PolledSource:
         return "; ".join(text for _, text in self.remarks)
 
     def facts_to_record(self, *, recorded: bool) -> list[Fact]:
-        """What the source brought since the last observation, and before it what that one took in when it was not recorded: a source that is
-        asked at the tick is asked again for that itself."""
+        """What the source brought since the last observation, and before it what that one took in when it was not recorded. A source that
+        is asked at ticks is asked for that again instead."""
         again = self.offered if self.in_background and not recorded else ()
         self.offered = [*again, *self.pending]
         self.pending = []

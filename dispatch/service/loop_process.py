@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Coroutine
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +32,7 @@ from dispatch.service.supervisor import ANOTHER_LEADS, Job
 from dispatch.signals import watched_folder
 from dispatch.site_file.load import load_site_file, setup_from_document
 from dispatch.site_file.setup import Setup
-from dispatch.store import JournalLost, LeadershipLost, lease
+from dispatch.store import JournalLost, LeadershipLost, LedgerUnavailable, lease
 from dispatch.store.inbox import Inbox
 from dispatch.store.journal import SqlJournal
 from dispatch.store.reserve import keep_reserve
@@ -40,6 +40,7 @@ from dispatch.store.spare_journal import SpareJournal
 from dispatch.store.stop_file import StopFile
 from dispatch.store.tables import open_ledger
 from dispatch.store.telemetry import Telemetry
+from dispatch.store.telemetry_hours import close_hours, drop_hours
 from markets.grid import parse_instant
 
 log = structlog.get_logger()
@@ -87,7 +88,7 @@ async def lead(job: Job, clock: Clock) -> int:
             _run_loop(process, job.until),
             *assembled.background,
             renew_lease(engine, token, fence),
-            _save_telemetry(telemetry, clock, data),
+            _save_telemetry(process),
             watched_folder.watch_folders(data, inbox, setup),
         )
     except LeadershipLost as lost:
@@ -178,12 +179,16 @@ async def _wait_for_rigs(setup: Setup) -> None:
                 await asyncio.sleep(0.1)
 
 
-async def _save_telemetry(telemetry: Telemetry, clock: Clock, data: Path) -> None:
-    """Save telemetry again and again, and set room aside for a full disk as soon as there is enough again."""
+async def _save_telemetry(process: LeadingProcess) -> None:
+    """Save telemetry again and again, close its hours, drop the old ones, and set room aside for a full disk."""
+    telemetry, clock, engine = process.telemetry, process.clock, process.engine
+    keep = timedelta(days=process.setup.reports.telemetry_days)
     while True:
         await asyncio.sleep(max(1.0, min(10.0, 60.0 / clock.speed)))
-        keep_reserve(data)
+        keep_reserve(process.data)
         try:
             telemetry.flush()
-        except OSError as error:  # readings stay in memory until the next attempt; commands need only the journal
+            await asyncio.to_thread(close_hours, engine, telemetry.folder, clock.now())
+            await asyncio.to_thread(drop_hours, engine, telemetry.folder, clock.now() - keep)
+        except (OSError, LedgerUnavailable) as error:  # readings stay in memory until the next attempt; commands need only the journal
             log.error("Telemetry cannot be written.", error=str(error))

@@ -66,6 +66,7 @@ async def replay(setup: Setup, data: Path, start: datetime, end: datetime, seed:
     from dispatch.store.journal import SqlJournal
     from dispatch.store.tables import open_ledger
     from dispatch.store.telemetry import Telemetry
+    from dispatch.store.telemetry_hours import close_hours
 
     engine = open_ledger(data)
     token = lease.take(engine, f"replay {os.getpid()}", LEASE_S)
@@ -90,6 +91,7 @@ async def replay(setup: Setup, data: Path, start: datetime, end: datetime, seed:
     telemetry.flush()
     last = OperatingDay.of(setup.site.market, end - timedelta(seconds=1))
     settle_and_write(setup, data, engine, telemetry, last)
+    close_hours(engine, telemetry.folder, clock.now() + timedelta(hours=2))
     await assembled.controller.close()
     lease.release(engine, token)
     return state

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -50,15 +50,21 @@ class DayLoad:
         return frozenset(n for n, share in enumerate(self.unread_share) if share > ESTIMATED_ABOVE)
 
 
-def read_load(engine: Engine, telemetry: Telemetry, site: Site, record: DayRecord) -> Rollups:
+def read_load(engine: Engine, telemetry: Telemetry, site: Site, record: DayRecord, damaged: Collection[str] = ()) -> Rollups:
     """Roll-ups by group and start of the day's intervals that have ended and were run: from telemetry, which also brings the ledger's up to
-    date, else from the ledger. Raises LookupError when the journal is empty, LedgerUnavailable."""
+    date, else from the ledger. When hours of telemetry are `damaged`, the ledger's count where it has them. Raises LookupError when the
+    journal is empty, LedgerUnavailable."""
     run = run_starts(engine, record)
     if not run:
         return {}
     step_min = site.market.settlement_min
     over = Interval(record.day.start, max(run) + timedelta(minutes=step_min))
+    if damaged:
+        telemetry = telemetry.without(damaged)
     rows = [row for row in telemetry.rollup(over, step_min) if row.over.start in run]
+    if damaged:
+        kept = {(row.group, row.over): row for row in read_rollups(engine, over, step_min) if _has_readings(row)}
+        rows = [kept.get((row.group, row.over), row) for row in rows]
     if any(_has_readings(row) for row in rows):
         write_rollups(engine, rows)
     else:

@@ -17,6 +17,7 @@ def day_findings(measured: MeasuredDay, bill: Statement, breaches: Sequence[Find
         *(finding for finding in bill.findings if finding.kind != "estimated"),  # estimates are counted in the notes
         *_below_floor(measured),
         *measured.award_findings,
+        *measured.telemetry_findings,
         *generator_findings(measured.record),
         *measured.meters.findings(measured.actuals.grid),
         *breaches,

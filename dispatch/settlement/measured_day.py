@@ -21,6 +21,7 @@ from dispatch.site_file.load import setup_from_document
 from dispatch.site_file.setup import Setup
 from dispatch.store.rollups import write_rollups
 from dispatch.store.telemetry import Telemetry
+from dispatch.store.telemetry_hours import hour_faults
 from markets.facts import Award, SystemLoad
 from markets.grid import Grid, Interval, OperatingDay
 from optimizer.domain.actuals import Actuals
@@ -39,6 +40,7 @@ class MeasuredDay:
     temperature_c   outside air, shape (n,)
     known_at        the newest vintage of any price or meter document used, and of any call or award received after the day
     award_findings  awards that are not sold, not priced, or came with another price than was published
+    telemetry_findings  hours of telemetry that are missing or were changed
     """
 
     setup: Setup
@@ -50,6 +52,7 @@ class MeasuredDay:
     temperature_c: list[float]
     known_at: datetime | None
     award_findings: tuple[Finding, ...] = ()
+    telemetry_findings: tuple[Finding, ...] = ()
 
     @property
     def partial(self) -> bool:
@@ -71,7 +74,8 @@ def measure_day(engine: Engine, telemetry: Telemetry, day: OperatingDay, setup: 
     record = read_day(engine, day, known_at)
     setup, telemetry = _as_run(setup, telemetry, record)
     site, behind_meters = setup.site, generators_by_meter(setup.book, setup.site)
-    rollups = read_load(engine, telemetry, site, record)
+    faults = hour_faults(engine, telemetry.folder, day.over)
+    rollups = read_load(engine, telemetry, site, record, faults)
     loads = period_loads(engine, setup, day.grid(), known_at)
     grid = run_intervals(site, record, rollups, _peaks_owed(engine, setup, record, loads))
     temperature_c = [outside_celsius(record.temperatures, over.start) for over in grid.intervals]
@@ -85,8 +89,9 @@ def measure_day(engine: Engine, telemetry: Telemetry, day: OperatingDay, setup: 
     prior = replace(prior, at_notice_mw=loads_at_notice(engine, setup, record.calls, grid, meters.energy_mwh, known_at))
     awards = day_awards(engine, setup, record.awards, grid, known_at)
     actuals = _actuals(setup, record, grid, load, prices, meters, prior, made, awards.awards)
+    damage = tuple(Finding("telemetry", text) for text in faults.values())
     newest = max((at for at in (prices.known_at, meters.known_at, record.received_late_at) if at), default=None)
-    return MeasuredDay(setup, record, load, prices, meters, actuals, temperature_c, newest, awards.findings)
+    return MeasuredDay(setup, record, load, prices, meters, actuals, temperature_c, newest, awards.findings, damage)
 
 
 def _peaks_owed(engine: Engine, setup: Setup, record: DayRecord, loads: Sequence[SystemLoad]) -> list[Interval]:

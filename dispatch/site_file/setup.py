@@ -8,7 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
 from dispatch.site_file.errors import ConfigFault
 from dispatch.site_file.field_types import DEFAULT_LISTEN, Listen, Reference
@@ -85,11 +85,13 @@ class ApiSettings(Written):
 class ReportSettings(Written):
     """How a day's statement is rounded, and who is notified when it has a new version: addresses as apprise writes them, by reference.
 
-    rounding  once, at the "total" of a charge type, or each "interval" by itself as some suppliers' invoices do
+    rounding        once, at the "total" of a charge type, or each "interval" by itself as some suppliers' invoices do
+    telemetry_days  how long the rigs' readings are kept; roll-ups and the journal are kept for ever
     """
 
     notify: tuple[Reference, ...] = ()
     rounding: Literal["total", "interval"] = "total"
+    telemetry_days: int = Field(default=400, ge=2)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,5 @@
-"""Telemetry: watts and hashrate of each rig, in hourly zstd parquet; each flush writes one file, completely or not at all.
+"""Telemetry: watts and hashrate of each rig, in hourly zstd parquet; each flush writes one file, completely or not at all, and the files of
+an hour that is over are merged into one (telemetry_hours.py).
 
 A part lies in `YYYY-MM-DDTHH/` (the UTC hour of its readings) and has the columns at (epoch s), group, rig (position in its group), watts,
 ths and why. Written are whole milliseconds, milliwatts and gigahashes a second, so sums of them are exact; NaN says the rig did not answer.
@@ -16,12 +17,16 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
+import structlog
 from numpy.typing import ArrayLike, NDArray
 
 from dispatch.store.durable import sync_folder
 from dispatch.store.rollups import HOLD_S, Rollup, roll_up
+from dispatch.store.telemetry_hours import parts_of
 from markets.grid import Grid, Interval
 from optimizer.domain.site import Site
+
+log = structlog.get_logger()
 
 DEADBAND = 0.005
 HEARTBEAT_S = 3600.0
@@ -53,6 +58,18 @@ class _Last:
         self.at[rigs], self.watts[rigs], self.ths[rigs] = at, watts, ths
 
 
+def _read(hour: Path, wanted: pl.Expr) -> pl.DataFrame:
+    """The wanted rows of an hour; none of one that cannot be read, which is logged."""
+    for again in (True, False):
+        parts = parts_of(hour)
+        try:
+            return pl.scan_parquet(parts).filter(wanted).collect() if parts else pl.DataFrame(schema=SCHEMA)
+        except (pl.exceptions.PolarsError, OSError) as fault:  # parts that were merged while they were read are listed anew
+            if not again:
+                log.error("Telemetry cannot be read: the hour counts as not read.", hour=hour.name, error=str(fault)[:300])
+    return pl.DataFrame(schema=SCHEMA)
+
+
 def _thousandths(values: ArrayLike, shape: tuple[int, ...]) -> Floats:
     rounded: Floats = np.around(np.asarray(values, dtype=np.float64), 3).astype(np.float64)
     return np.broadcast_to(rounded, shape)
@@ -73,6 +90,18 @@ class Telemetry:
         self._rows: list[pl.DataFrame] = []
         self._waiting = 0
         self._part: dict[Path, int] = {}
+        self._left_out: frozenset[str] = frozenset()
+
+    @property
+    def folder(self) -> Path:
+        """Where the hours lie."""
+        return self._folder
+
+    def without(self, hours: Iterable[str]) -> Telemetry:
+        """The same folder for reading, as if these hours (2026-08-20T16) were not there: those that do not have their hash."""
+        reader = Telemetry(self._folder, self._site)
+        reader._left_out = frozenset(hours)
+        return reader
 
     def read_as(self, site: Site) -> Telemetry:
         """The same folder for reading, with the groups of another site file: the one in force when the rows were written."""
@@ -148,11 +177,10 @@ class Telemetry:
 
     def _between(self, start_s: float, end_s: float, groups: Iterable[str] | None = None) -> pl.DataFrame:
         hours = (self._hour(hour) for hour in range(int(start_s // 3600), int(-(-end_s // 3600))))
-        parts = [part for hour in hours for part in sorted(hour.glob("*.parquet"))]
-        if not parts:
-            return pl.DataFrame(schema=SCHEMA)
-        rows = pl.scan_parquet(parts).filter((pl.col("at") >= start_s) & (pl.col("at") < end_s))
-        return (rows if groups is None else rows.filter(pl.col("group").is_in(list(groups)))).collect()
+        wanted = (pl.col("at") >= start_s) & (pl.col("at") < end_s)
+        if groups is not None:
+            wanted &= pl.col("group").is_in(list(groups))
+        return pl.concat([pl.DataFrame(schema=SCHEMA), *(_read(hour, wanted) for hour in hours if hour.name not in self._left_out)])
 
     def rollup(self, over: Interval, step_min: int) -> list[Rollup]:
         """Energy and hashing of each group over each step of `over` (whole milliseconds; steps of at most an hour), by group and start."""

@@ -19,6 +19,7 @@ from dispatch.entries import Planned, Seen, fact_from_json
 from dispatch.store import JournalBroken, LedgerUnavailable
 from dispatch.store.dialect import structure_faults, utf8
 from dispatch.store.head_check import HeadFiles
+from dispatch.store.head_file import data_dir_of
 from dispatch.store.instant_column import instant_text
 from dispatch.store.journal import row_hash
 from dispatch.store.lease import LEADER
@@ -26,6 +27,8 @@ from dispatch.store.prices import price_rows
 from dispatch.store.record_log import verify_records
 from dispatch.store.signal_rows import signal_rows
 from dispatch.store.tables import blobs, hashprices, journal, lease, prices, reading, reserve_prices, signals, statements
+from dispatch.store.telemetry_hours import TABLE as TELEMETRY
+from dispatch.store.telemetry_hours import faults_among
 from markets.facts import Fact
 from markets.grid import parse_instant
 from optimizer.domain.money import Finding
@@ -110,7 +113,11 @@ def _lease_findings(connection: Connection) -> Iterator[Finding]:
 
 def _record_findings(connection: Connection) -> list[Finding]:
     try:
-        return verify_records(connection)[0]
+        findings, elsewhere = verify_records(connection)
+        hours = {row: digest for (table, row), digest in elsewhere.items() if table == TELEMETRY}
+        if (folder := data_dir_of(connection.engine)) is not None:
+            findings += [Finding("telemetry", text) for text in faults_among(hours, folder / TELEMETRY).values()]
+        return findings
     except JournalBroken as broken:
         return [Finding("record", str(broken))]
 
