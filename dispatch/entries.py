@@ -125,12 +125,11 @@ class Hold:
 class Seen(Entry):
     """What was observed at a tick.
 
-    facts          new facts, calls and awards
-    holds          new or released holds
+    facts, holds   new facts, calls and awards; new or released holds
     fleet          by group, what its rigs did
     inbox_cursor   id of the last inbox row that was read; every pushed document is read exactly once
-    alerts         what is wrong, in words, by source
-    sources_asked  the sources that were asked; one of them without an alert answered
+    pushed_by      the API key that pushed a call ("ID version N") or a hold (its id), whatever its sender says of himself
+    alerts         what is wrong, in words, by source; one of the `sources_asked` without an alert answered
     meters         measured MW by meter, of the meters whose reading is not stale; `meters_at` when the first of them was read
     meter_doubts   by meter, why it is not believed
     generators     by contract, the generators that are switched and metered
@@ -140,6 +139,7 @@ class Seen(Entry):
     holds: tuple[Hold, ...] = ()
     fleet: Mapping[str, GroupSeen] = field(default_factory=dict)
     inbox_cursor: int = 0
+    pushed_by: Mapping[str, str] = field(default_factory=dict)
     alerts: Mapping[str, str] = field(default_factory=dict)
     sources_asked: tuple[str, ...] = ()
     meters: Mapping[MeterId, float] = field(default_factory=dict)

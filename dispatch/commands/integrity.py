@@ -148,11 +148,18 @@ def show(folder: Annotated[Path, typer.Argument(metavar="DIR")], as_json: Json =
     out({"archive": rows}, as_json, lines)
 
 
-def verify(data: Annotated[Path, typer.Argument(metavar="DATA")], as_json: Json = False) -> None:
-    """Verify the journal's hash chain and name the first row that is broken."""
+def verify(
+    data: Annotated[Path, typer.Argument(metavar="DATA")],
+    heads: Annotated[list[Path] | None, typer.Option("--heads", metavar="FILE", help="Heads that were published; may be repeated.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Verify the ledger's hash chains and tables, and name what is broken."""
     from dispatch.store.verify import verify as verified
 
-    report = verified(ledger(data))
+    for file in heads or ():
+        if not file.is_file():
+            raise Ended(WRONG, f"--heads: there is no file {file}")
+    report = verified(ledger(data), heads or ())
     document: dict[str, Any] = {"rows": report.rows, "head": report.head, "findings": [f.text for f in report.findings]}
     out(document, as_json, [f"{counted(report.rows, 'row')}, head {report.head[:16]}", *document["findings"]])
     if report.findings:

@@ -47,7 +47,7 @@ def event_document(
         "calls": [call_document(c) for c in versions],
         "requested": f"{call.kind.value}{demand_text(call)}" if call else "nothing: the call was cancelled",
         "in_force": {"start_at": format_instant(call.start_at), "end_at": _instant(call.end_at)} if call else None,
-        "signal": [{"seq": n, "at": e["at"]} for n, e in rows if e["entry"] == "Seen" and _brings_call(e, id)],
+        "signal": [_signal(n, e, id) for n, e in rows if e["entry"] == "Seen" and _brings_call(e, id)],
         "decisions": [_decision(n, e, groups) for n, e in rows if e["entry"] == "Commanded"],
         "read_backs": [{"seq": n, "at": e["at"], "results": e["results"]} for n, e in rows if e["entry"] == "Done"],
         "load": load,
@@ -93,6 +93,12 @@ def _instant(at: datetime | None) -> str | None:
 
 def _brings_call(seen: Mapping[str, Any], id: str) -> bool:
     return any(f["fact"] == "Call" and f["id"] == id for f in seen["facts"])
+
+
+def _signal(seq: int, seen: Mapping[str, Any], id: str) -> dict[str, Any]:
+    """The row that brought versions of a call, and the API keys that pushed them."""
+    keys = {key: by for key, by in seen.get("pushed_by", {}).items() if key.startswith(f"{id} version ")}
+    return {"seq": seq, "at": seen["at"], "pushed_by": keys}
 
 
 def _decision(seq: int, commanded: Mapping[str, Any], groups: Sequence[str]) -> dict[str, Any]:

@@ -27,13 +27,16 @@ INBOX_POLL_S = 0.1  # wall seconds
 
 
 class InboxReader:
-    """Reads an inbox in the order of arrival; None where nothing can be pushed. `wall` is the clock that its rows carry."""
+    """Reads an inbox in the order of arrival; None where nothing can be pushed. `wall` is the clock that its rows carry, `pushed_by` the
+    keys that pushed what was read last (see `Seen`)."""
 
     def __init__(self, inbox: Inbox | None, clock: Clock, wall: Callable[[], datetime] = wall_now) -> None:
         self._inbox, self._clock, self._wall, self._cursor = inbox, clock, wall, 0
+        self.pushed_by: dict[str, str] = {}
 
     def read(self, state: State, at: datetime, alerts: dict[str, str]) -> tuple[list[Fact], tuple[Hold, ...], int]:
         """The facts and holds after the state's cursor, and the new cursor; what cannot be read is added to the alerts."""
+        self.pushed_by = {}
         if self._inbox is None:
             return [], (), state.inbox_cursor
         try:
@@ -55,11 +58,14 @@ class InboxReader:
         """Add one pushed document to the facts or the holds. Raises InvalidDocument. A hold is by the API key that pushed it."""
         book = state.setup.book
         if row.kind == "call":
-            facts.append(parse_call(current_name(row.document, state), book, at, arrived_at=self._arrived_at(row, state, at)))
+            call = parse_call(current_name(row.document, state), book, at, arrived_at=self._arrived_at(row, state, at))
+            facts.append(call)
+            self.pushed_by[f"{call.id} version {call.version}"] = row.key_name
         elif row.kind == "award":
             facts.append(parse_award(current_name(row.document, state), state.site, book, at))
         else:
             holds.append(parse_hold({"id": f"hold-{row.id}", **row.document}, state.site, row.key_name, at))
+            self.pushed_by[holds[-1].id] = row.key_name
 
     def _arrived_at(self, row: InboxRow, state: State, at: datetime) -> datetime:
         """When a document came in, by the world's clock: a call for "now" that came while nobody read the inbox was for then. Time that

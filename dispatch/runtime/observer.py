@@ -132,6 +132,7 @@ class SiteObserver:
             holds=(*holds, *self._stop.holds(state, at)),
             fleet=fleet,
             inbox_cursor=cursor,
+            pushed_by=self._inbox.pushed_by,
             alerts=alerts,
             sources_asked=self._asked(),
             meters=self._fleet.meters.fresh(at),

@@ -25,6 +25,7 @@ from dispatch.runtime import loop
 from dispatch.runtime.assemble import Assembled, live
 from dispatch.runtime.price_forecasts import newest_models
 from dispatch.runtime.recovery import StateSnapshots
+from dispatch.service.head_publication import publish_daily
 from dispatch.service.leadership import LeaseFence, holds_lease, renew_lease, take_lease
 from dispatch.service.nightly_settlement import NightlySettlement
 from dispatch.service.replay import observe_end, run_started
@@ -89,6 +90,7 @@ async def lead(job: Job, clock: Clock) -> int:
             *assembled.background,
             renew_lease(engine, token, fence),
             _save_telemetry(process),
+            publish_daily(engine, setup, clock),
             watched_folder.watch_folders(data, inbox, setup),
         )
     except LeadershipLost as lost:

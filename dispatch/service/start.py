@@ -77,7 +77,7 @@ def prepare_run(options: RunOptions) -> PreparedRun:
     demonstration = options.config is None or (options.world == "live" and needs_simulated_rigs(setup))
     override = _seed(options, path, setup)
     _check_pace(options, path, setup)
-    notes = _check_ledger(options)
+    notes = _check_ledger(options, setup)
     speed = options.speed if options.speed is not None else DEMO_SPEED if demonstration and not options.start else 1.0
     asked = options.start
     if demonstration and asked is None and speed != 1.0:
@@ -113,9 +113,9 @@ def _seed(options: RunOptions, path: Path, setup: Setup) -> dict[str, Any]:
     return {"prices": {"source": "synthetic", "seed": options.seed}}
 
 
-def _check_ledger(options: RunOptions) -> list[str]:
+def _check_ledger(options: RunOptions, setup: Setup) -> list[str]:
     """Remarks on findings that were accepted. Raises JournalBroken."""
-    if not (faults := start_faults(options.data)):
+    if not (faults := start_faults(options.data, [setup.resolve(name) for name in setup.reports.head_files])):
         return []
     if not options.accept_findings:
         raise JournalBroken(

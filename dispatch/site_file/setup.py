@@ -87,11 +87,15 @@ class ReportSettings(Written):
 
     rounding        once, at the "total" of a charge type, or each "interval" by itself as some suppliers' invoices do
     telemetry_days  how long the rigs' readings are kept; roll-ups and the journal are kept for ever
+    head_files      files to which the heads of the ledger's chains are added once a day: on another machine's disk
+    head_webhooks   addresses to which they are posted, by reference
     """
 
     notify: tuple[Reference, ...] = ()
     rounding: Literal["total", "interval"] = "total"
     telemetry_days: int = Field(default=400, ge=2)
+    head_files: tuple[str, ...] = ()
+    head_webhooks: tuple[Reference, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from hashlib import sha256
 from pathlib import Path
 
@@ -19,15 +20,15 @@ from dispatch.store.verify import verify_newest
 NEWEST_ROWS = 50_000
 
 
-def start_faults(data_dir: Path) -> list[str]:
+def start_faults(data_dir: Path, published: Sequence[Path] = ()) -> list[str]:
     """Why a site must not start on the ledger of a data folder: rows that were cut off, changed or slipped in; none for a new folder.
-    Raises LedgerUnavailable."""
+    `published` are files with heads that were published. Raises LedgerUnavailable."""
     file, journal_head = ledger_file(data_dir), read_head(head_file(data_dir, "journal"))
     if not file.is_file():
         return [f"{file} is missing, but {head_file(data_dir, 'journal')} names its row {journal_head.seq}"] if journal_head else []
     engine = open_ledger(data_dir)
     try:
-        return [finding.text for finding in verify_newest(engine, NEWEST_ROWS)]
+        return [finding.text for finding in verify_newest(engine, NEWEST_ROWS, published)]
     finally:
         engine.dispose()
 

@@ -6,10 +6,11 @@ from __future__ import annotations
 import json
 import zlib
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from hashlib import sha256
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, Engine, func, select
@@ -24,6 +25,7 @@ from dispatch.store.instant_column import instant_text
 from dispatch.store.journal import row_hash
 from dispatch.store.lease import LEADER
 from dispatch.store.prices import price_rows
+from dispatch.store.published_heads import published_findings
 from dispatch.store.record_log import verify_records
 from dispatch.store.signal_rows import signal_rows
 from dispatch.store.tables import blobs, hashprices, journal, lease, prices, reading, reserve_prices, signals, statements
@@ -47,9 +49,9 @@ class Verification:
     findings: tuple[Finding, ...]
 
 
-def verify(engine: Engine) -> Verification:
+def verify(engine: Engine, published: Sequence[Path] = ()) -> Verification:
     """Check every row. When the journal's chain is broken, that finding is the last and names the first bad row; nothing behind it is
-    checked. Raises LedgerUnavailable."""
+    checked. `published` are files with heads that were published. Raises LedgerUnavailable."""
     heads = HeadFiles.read(engine)  # before the rows: a site that runs meanwhile only adds some
     with reading(engine) as connection:
         findings: list[Finding] = []
@@ -71,18 +73,21 @@ def verify(engine: Engine) -> Verification:
             findings += _head_findings(left, None)
         findings += _plans(connection, plans)
         findings += heads.findings(connection)
+        findings += published_findings(connection, published)
         findings += _lease_findings(connection)
         findings += _record_findings(connection)
         findings += map(partial(Finding, "structure"), structure_faults(connection))
     return Verification(rows, head, tuple(findings))
 
 
-def verify_newest(engine: Engine, rows: int) -> list[Finding]:
-    """What is wrong with the newest rows of the journal, with its end, the lease and the record log. Raises LedgerUnavailable."""
+def verify_newest(engine: Engine, rows: int, published: Sequence[Path] = ()) -> list[Finding]:
+    """What is wrong with the newest rows of the journal, with its end (also as `published`), the lease and the record log. Raises
+    LedgerUnavailable."""
     heads = HeadFiles.read(engine)
     with reading(engine) as connection:
         last = connection.execute(select(func.max(journal.c.seq))).scalar() or 0
-        findings = [*heads.findings(connection), *_lease_findings(connection), *_record_findings(connection)]
+        findings = [*heads.findings(connection), *published_findings(connection, published)]
+        findings += [*_lease_findings(connection), *_record_findings(connection)]
         try:
             deque(_chain(connection, max(0, last - rows)), maxlen=0)
         except JournalBroken as broken:

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dispatch.signals.documents import (
+    HOLD_LASTS,
     CallDocument,
     InvalidDocument,
     documents_in_file,
@@ -178,3 +179,10 @@ def test_anything_is_a_call_or_faults(document: dict[str, Any]) -> None:
     else:
         assert call.end_at is None or call.end_at > call.start_at
         assert call.obligation in {o.name for o in SETUP.book}
+
+
+def test_a_hold_without_an_end_ends_by_itself() -> None:
+    site = small().site
+    assert parse_hold({"id": "h", "mw_cap": 0.1}, site, "key", NOON).until == NOON + HOLD_LASTS
+    end = NOON + HOLD_LASTS / 4
+    assert parse_hold({"id": "h", "mw_cap": 0.1, "until": end.isoformat()}, site, "key", NOON).until == end

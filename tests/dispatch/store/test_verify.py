@@ -20,10 +20,12 @@ from sqlalchemy import Engine
 from dispatch.entries import Planned
 from dispatch.imports.meter_readings import MeterReading
 from dispatch.store import JournalBroken, LedgerUnavailable, lease
+from dispatch.store.head_check import write_heads_anew
 from dispatch.store.head_file import head_file, read_head
 from dispatch.store.inbox import Inbox
 from dispatch.store.journal import SqlJournal, row_hash
 from dispatch.store.keys import ApiKeys
+from dispatch.store.published_heads import append_heads, heads_document
 from dispatch.store.received import DocumentKind, ReceivedDocument, keep_document
 from dispatch.store.rollups import Rollup, write_rollups
 from dispatch.store.statements import keep_statement, kept_statement
@@ -315,4 +317,21 @@ def test_an_edited_statement_is_not_printed(filled: Path) -> None:
     engine = open_ledger(filled)
     with pytest.raises(JournalBroken, match="the statement of .* version 1 was changed"):
         kept_statement(engine, AT.date(), "ercot")
+    engine.dispose()
+
+
+def test_a_ledger_rewritten_with_its_head_files_differs_from_the_published_heads(filled: Path, tmp_path: Path) -> None:
+    engine, published = open_ledger(filled), tmp_path / "elsewhere.jsonl"
+    append_heads(published, heads_document(engine, AT))
+    assert verify(engine, [published]).findings == ()
+    engine.dispose()
+    cut_off(filled)
+    tamper(filled, *(f"DELETE FROM {table} WHERE seq > 15" for table in ("prices", "reserve_prices", "hashprices", "signals")))
+    engine = open_ledger(filled)
+    write_heads_anew(engine)
+    assert verify(engine).findings == ()
+    texts = [finding.text for finding in verify(engine, [published]).findings]
+    assert ["elsewhere.jsonl, line 1, names row 21" in texts[0], "the records ends at row 0" in texts[1]] == [True, True]
+    published.write_text("no head")
+    assert "is not a published head" in verify(engine, [published]).findings[0].text
     engine.dispose()

@@ -86,6 +86,7 @@ def test_the_journal_is_served_in_order_and_in_parts(get: Any) -> None:
 def test_the_event_packet_shows_signal_decision_read_back_and_load(get: Any) -> None:
     packet = get("events/call-1")
     assert packet["requested"] == "deploy: at most 0.1 MW" and packet["signal"][0]["seq"] == 2
+    assert packet["signal"][0]["pushed_by"] == {f"{packet['id']} version 1": "tests"}
     decided = [d for d in packet["decisions"] if any("call-1" in r for r in d["reasons"])]
     assert decided and parse_instant(decided[0]["at"]) == NOON + timedelta(minutes=30)
     assert packet["read_backs"]
