@@ -18,6 +18,7 @@ from dispatch.decide.renamed_contracts import calls_without_contract
 from dispatch.decide.state import State
 from dispatch.entries import RunStarted, Seen
 from dispatch.evidence.event_packet import event_document
+from dispatch.evidence.loads_seen import LoadsSeen
 from dispatch.runtime.inbox_reader import InboxReader
 from dispatch.site_file.load import setup_from_document
 from dispatch.store.inbox import Inbox, RefusedCalls
@@ -138,7 +139,7 @@ def test_a_call_for_now_that_ended_while_the_service_was_down_is_a_missed_event(
     facts, _, _ = InboxReader(inbox, clock, lambda: restarted).read(state, restarted, alerts)
     (missed,) = [f for f in facts if isinstance(f, Call)]
     assert not alerts and missed.start_at < end < missed.known_at
-    packet = event_document("short", [missed], [], state, [(now - timedelta(minutes=1), {})], restarted)
+    packet = event_document("short", [missed], [], state, [LoadsSeen(now - timedelta(minutes=1), {}, {}, frozenset(), {})], restarted)
     assert packet["summary"]["missed"].startswith("missed: the service was down from ")
     assert packet["summary"]["first_command_after_s"] is None
 
