@@ -111,7 +111,8 @@ class PeakPeriod:
                 if other != day:
                     others = others * under_it
             out[near & (self.days == day)] = part @ others
-        return out * (WHILE_DAYS_REMAIN * hours_ahead**PER_LEAD) ** (1 - np.exp(-self.rest / 5))
+        sharpened: Floats = out * (WHILE_DAYS_REMAIN * hours_ahead**PER_LEAD) ** (1 - np.exp(-self.rest / 5))
+        return sharpened
 
 
 def day_on(at: datetime, market: Market) -> date:
