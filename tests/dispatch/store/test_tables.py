@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from sqlalchemy import Engine, inspect, select, text
 from sqlalchemy.dialects import postgresql
 
+import dispatch.store.price_models  # noqa: F401 (adds its table to the ledger)
 import dispatch.store.tables as tables
 from dispatch.entries import Seen
 from dispatch.store import LedgerUnavailable, dialect
