@@ -18,6 +18,7 @@ from dispatch.commands.integrity import archive, backup, redecide, restore, veri
 from dispatch.commands.manual import hold, resume, stop
 from dispatch.commands.offers import offers
 from dispatch.commands.plan import check, plan, what_if
+from dispatch.commands.rehearse import rehearse
 from dispatch.commands.rigs import rigs
 from dispatch.commands.run import replay, run, shadow
 from dispatch.commands.settle import settle
@@ -34,7 +35,7 @@ app = typer.Typer(
 )
 app.callback()(logs_to_stderr)
 OF_A_SITE = (run, shadow, replay, stop, resume, settle, reconcile, certificate)
-for command in (*OF_A_SITE, plan, backtest, offers, check, verify, redecide, backup, restore, train):
+for command in (*OF_A_SITE, plan, backtest, offers, check, verify, redecide, backup, restore, train, rehearse):
     app.command()(command)
 app.command("what-if")(what_if)
 for name, group in {"archive": archive, "rigs": rigs, "meter": meter, "calls": calls, "awards": awards, "hold": hold, "keys": keys}.items():

@@ -164,6 +164,19 @@ def free_address(host: str) -> str:
         return f"{host}:{held.getsockname()[1]}"
 
 
+async def listening(address: str) -> None:
+    """Wait until somebody listens at HOST:PORT. Raises TimeoutError."""
+    host, _, port = address.rpartition(":")
+    async with asyncio.timeout(WITHIN_S):
+        while True:
+            try:
+                _, writer = await asyncio.open_connection(host, int(port))
+                writer.close()
+                return
+            except OSError:
+                await asyncio.sleep(0.1)
+
+
 async def a_full_event_is_carried_out_and_reported(bench: Bench) -> None:
     """Asked, obeyed, changed, reported, ended."""
     site, peer = bench.site, bench.peer

@@ -14,7 +14,7 @@ from py1815.master import Master, Outstation
 from dispatch.clock import wall_now
 from dispatch.signals.links.dnp3 import analog_counts
 from dispatch.signals.links.link import SiteTelemetry
-from tests.conformance.link_kit import LAWS, Bench, Law, free_address, linked_site
+from tests.conformance.link_kit import LAWS, Bench, Law, free_address, linked_site, listening
 
 
 class Counterparty:
@@ -54,6 +54,7 @@ async def bench(data: Path) -> AsyncIterator[Bench]:
     address = free_address("127.42.0.1")
     host, _, port = address.rpartition(":")
     async with linked_site(data, {"kind": "dnp3", "listen": address}) as site, Master() as master:
+        await listening(address)
         outstation = await master.add("site", host=host, port=int(port), outstation_address=10, master_address=1)
         yield Bench(site, Counterparty(outstation))
 

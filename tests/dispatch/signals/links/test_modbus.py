@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from pymodbus.client import AsyncModbusTcpClient
 
-from tests.conformance.link_kit import LAWS, Bench, Law, free_address, linked_site
+from tests.conformance.link_kit import LAWS, Bench, Law, free_address, linked_site, listening
 
 FLOAT = AsyncModbusTcpClient.DATATYPE.FLOAT32
 
@@ -51,6 +51,7 @@ async def bench(data: Path) -> AsyncIterator[Bench]:
     address = free_address("127.41.0.1")
     host, _, port = address.rpartition(":")
     async with linked_site(data, {"kind": "modbus", "listen": address}) as site:
+        await listening(address)
         client = AsyncModbusTcpClient(host, port=int(port), timeout=2.0)
         assert await client.connect()
         try:

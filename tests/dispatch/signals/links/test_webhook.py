@@ -14,7 +14,7 @@ import pytest
 
 from dispatch.clock import wall_now
 from dispatch.signals.links.webhook import signature
-from tests.conformance.link_kit import LAWS, Bench, Law, free_address, linked_site
+from tests.conformance.link_kit import LAWS, Bench, Law, free_address, linked_site, listening
 
 SECRET = "between the desk and the site"
 
@@ -60,6 +60,7 @@ async def bench(data: Path) -> AsyncIterator[Bench]:
     link = {"kind": "webhook", "listen": address, "secret": "env:DESK_SECRET"}
     http = httpx.AsyncClient(base_url=f"http://{address}", trust_env=False)
     async with http, linked_site(data, link, secret=SECRET) as site:
+        await listening(address)
         yield Bench(site, Counterparty(http))
 
 
