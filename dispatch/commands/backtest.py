@@ -30,7 +30,7 @@ def backtest(
         typer.Option("--risk", metavar="WEIGHT", help="Weight of the worst price scenarios, 0 to 1. Default: none."),
     ] = None,
     out_: Annotated[
-        Path, typer.Option("--out", metavar="DIR", help="Folder for finished parts and the report. A second call goes on from them.")
+        Path, typer.Option("--out", metavar="DIR", help="Folder for finished parts. A second call goes on from them.")
     ] = Path("backtest"),
     as_json: Json = False,
 ) -> None:

@@ -45,6 +45,15 @@ def _within(by_bound_s: Mapping[str, float], response_s: float) -> float:
 
 
 def newest_certificate(data: Path) -> Mapping[str, Any] | None:
-    """The certificate of the latest days among those that a data folder holds and whose signature holds; None where there is none."""
-    found = [json.loads(file.read_text("utf-8")) for file in sorted((data / "certificates").glob("certificate-*.json"))]
+    """The certificate of the latest days among those that a data folder holds and whose signature holds; None where there is none. A file
+    that is cut short or is no certificate proves nothing and is passed over."""
+    found = [_read(file) for file in sorted((data / "certificates").glob("certificate-*.json"))]
     return max((document for document in found if signature_holds(document)), key=lambda document: str(document["to"]), default=None)
+
+
+def _read(file: Path) -> Mapping[str, Any]:
+    try:
+        document = json.loads(file.read_text("utf-8"))
+    except ValueError:
+        return {}
+    return document if isinstance(document, dict) else {}

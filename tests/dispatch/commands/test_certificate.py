@@ -106,3 +106,6 @@ def test_what_is_offered_never_exceeds_the_certificate(tmp_path: Path) -> None:
     forged = tmp_path / "certificates" / "certificate-2026-08-21.json"
     forged.write_text(json.dumps({**newest, "to": "2026-08-21", "mw": 9.0}), "utf-8")
     assert newest_certificate(tmp_path) == newest, "a signature that does not hold is no certificate"
+    for name, text in (("cut", "{"), ("list", "[]")):
+        (tmp_path / "certificates" / f"certificate-{name}.json").write_text(text, "utf-8")
+    assert newest_certificate(tmp_path) == newest, "a file that is no certificate proves nothing"
