@@ -29,9 +29,9 @@ def backtest(
         float | None,
         typer.Option("--risk", metavar="WEIGHT", help="Weight of the worst price scenarios, 0 to 1. Default: none."),
     ] = None,
-    out_: Annotated[
-        Path, typer.Option("--out", metavar="DIR", help="Folder for finished parts. A second call goes on from them.")
-    ] = Path("backtest"),
+    out_: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder for finished parts. A second call goes on from them.")] = Path(
+        "backtest"
+    ),
     as_json: Json = False,
 ) -> None:
     """Compare this product with always-on, two strike prices and perfect foresight over archived prices.

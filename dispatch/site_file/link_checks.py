@@ -26,8 +26,8 @@ def link_faults(document: Mapping[str, Any], site: Site, book: Book) -> Iterator
             if name in taken:
                 yield ConfigFault(("links", n, "name"), f"{name!r} is used twice")
             taken.add(name)
-        if isinstance(contract := table.get("obligation"), str) and contract not in contracts:
-            yield ConfigFault(("links", n, "obligation"), f"there is no obligation {contract!r}" + did_you_mean(contract, contracts))
+        if isinstance(named := table.get("obligation"), str) and named not in contracts:
+            yield ConfigFault(("links", n, "obligation"), f"there is no obligation {named!r}" + did_you_mean(named, contracts))
     for n, table in tables(document, "envelopes"):
         yield from validated(Envelope, table, ("envelopes", n))[1]
         for contract in table.get("obligations", ()) if isinstance(table.get("obligations"), list) else ():
