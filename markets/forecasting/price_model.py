@@ -168,10 +168,12 @@ class PriceModel:
 
 
 def starting_odds(columns: Floats, break_even: Floats) -> Floats:
-    """What the trees start from: the last price, moved a little towards the day-ahead price, against the break-even."""
+    """What the trees start from: the last price, moved a little towards the day-ahead price, against the break-even; even odds where
+    neither price is known."""
     last, ahead = columns[:, _LAST], columns[:, _DAY_AHEAD]
     level = np.where(np.isnan(ahead), last, np.where(np.isnan(last), ahead, last + TOWARDS_DAY_AHEAD * (ahead - last)))
-    return np.asarray(np.tanh((break_even - np.nan_to_num(level)) / (0.15 * break_even + 3.0)))
+    odds = np.tanh((break_even - level) / (0.15 * break_even + 3.0))
+    return np.where(np.isnan(level), 0.0, odds)
 
 
 def mixed(now: float | Floats, ahead: Floats, last_weight: float | Floats) -> Floats:

@@ -14,7 +14,7 @@ from markets.facts import Fact, Price, PriceForecast, PriceMarket
 from markets.forecasting.boosted_trees import BoostedTrees
 from markets.forecasting.ladder import outlook, plan_grid
 from markets.forecasting.price_features import COLUMNS, PriceHistory, features
-from markets.forecasting.price_model import PriceModel
+from markets.forecasting.price_model import PriceModel, starting_odds
 from markets.forecasting.recent_score import recent_score
 from markets.grid import Interval, Market
 from markets.outlook import Basis, Outlook
@@ -173,3 +173,10 @@ def test_a_model_that_keeps_rigs_off_lately_scores_worse_than_the_last_price() -
     off = recent_score(model(-5.0), known, (40.0, 60.0, 90.0))
     assert off.worse and off.model_usd_per_mwh > off.last_price_usd_per_mwh
     assert not recent_score(model(-5.0), book(prices=60), (40.0,)).worse, "a day says nothing"
+
+
+def test_without_any_price_the_odds_are_even() -> None:
+    """An unknown price counted as one of $0, at which running pays at every break-even."""
+    nothing, dear = np.full((1, len(COLUMNS)), np.nan), np.full((1, len(COLUMNS)), 500.0)
+    assert starting_odds(nothing, np.array([60.0])) == [0.0]
+    assert starting_odds(dear, np.array([60.0])) < -0.9
