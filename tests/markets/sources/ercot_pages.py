@@ -6,13 +6,17 @@ import io
 import itertools
 import json
 import zipfile
-from collections.abc import Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from urllib.parse import parse_qs, urlsplit
 
+import pytest
+import pytest_asyncio
+
 from markets.grid import Market, OperatingDay
-from tests.markets.sources.tls import Reply
+from markets.sources.feed import Feed
+from tests.markets.sources.tls import Reply, Web
 
 TZ = Market.ERCOT.tz
 RT, DA, RESERVE, LOAD, FORECAST, RT_CORRECTIONS, DA_CORRECTIONS = 12301, 12331, 12329, 12340, 12312, 13045, 13044
@@ -176,3 +180,18 @@ def dashboard(starts: Iterable[datetime], day: date, points: Iterable[str], pric
         "rtSppData": [{"intervalEnding": "", **entry(start, 15)} for start in starts],
         "damSppData": [{"hourEnding": n + 1, **entry(start, 60)} for n, (start, *_) in enumerate(hours(day))],
     }
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def feed(web: Web) -> AsyncIterator[Feed]:
+    running = Feed("markets.sources.ercot_child", 30.0, env=web.env)
+    yield running
+    await running.aclose()
+
+
+@pytest.fixture
+def pages(web: Web) -> ErcotPages:
+    served = ErcotPages()
+    web.route = served.route
+    web.seen.clear()
+    return served

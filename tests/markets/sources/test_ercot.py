@@ -5,11 +5,9 @@ from __future__ import annotations
 import gzip
 import json
 from collections import Counter
-from collections.abc import AsyncIterator
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
-import pytest_asyncio
 
 from markets import NotPublished, Refused, Unreachable
 from markets.facts import LoadForecast, Price, PriceMarket, ReservePrice, SystemLoad
@@ -22,6 +20,8 @@ from markets.sources.frame import Shape, accept
 from tests.conformance.source_kit import check_facts
 from tests.markets.sources import ercot_pages
 from tests.markets.sources.ercot_pages import ErcotPages, invented, quarters
+from tests.markets.sources.ercot_pages import feed as feed  # the fixtures of ERCOT's pages
+from tests.markets.sources.ercot_pages import pages as pages
 from tests.markets.sources.tls import Reply, Web
 from tests.realdata import real
 
@@ -29,21 +29,6 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 POINTS = ["HB_WEST", "LZ_WEST", "LZ_WEST_EW"]
 SPRING, FALL, PLAIN = date(2026, 3, 8), date(2026, 11, 1), date(2026, 8, 20)
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def feed(web: Web) -> AsyncIterator[Feed]:
-    running = Feed("markets.sources.ercot_child", 30.0, env=web.env)
-    yield running
-    await running.aclose()
-
-
-@pytest.fixture
-def pages(web: Web) -> ErcotPages:
-    served = ErcotPages()
-    web.route = served.route
-    web.seen.clear()
-    return served
 
 
 class Now:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
-import pytest_asyncio
 
 from markets import Refused, Unreachable
 from markets.facts import Fact, IndicativePrices, IndicativeReservePrices, Price, PriceMarket, ReservePrice
@@ -14,7 +12,9 @@ from markets.sources.ercot_runs import ErcotRunsSource
 from markets.sources.feed import Feed
 from tests.conformance.source_kit import check_facts
 from tests.markets.sources.ercot_pages import PRODUCTS, ErcotPages, invented
-from tests.markets.sources.tls import Reply, Web
+from tests.markets.sources.ercot_pages import feed as feed  # the fixtures of ERCOT's pages
+from tests.markets.sources.ercot_pages import pages as pages
+from tests.markets.sources.tls import Reply
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -29,20 +29,6 @@ class Now:
 
     def __call__(self) -> datetime:
         return self.at
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def feed(web: Web) -> AsyncIterator[Feed]:
-    running = Feed("markets.sources.ercot_child", 30.0, env=web.env)
-    yield running
-    await running.aclose()
-
-
-@pytest.fixture
-def pages(web: Web) -> ErcotPages:
-    served = ErcotPages()
-    web.route = served.route
-    return served
 
 
 def source(feed: Feed, now: Now) -> ErcotRunsSource:
