@@ -13,7 +13,9 @@ from dispatch import ConfigError
 from dispatch.commands import FAILED, FINDINGS, WRONG, Ended, note
 from dispatch.commands.backtest import backtest
 from dispatch.commands.certificate import certificate
+from dispatch.commands.doctor import doctor
 from dispatch.commands.imports import meter, reconcile
+from dispatch.commands.init import init
 from dispatch.commands.integrity import archive, backup, redecide, restore, verify
 from dispatch.commands.manual import hold, resume, stop
 from dispatch.commands.offers import offers
@@ -35,7 +37,7 @@ app = typer.Typer(
 )
 app.callback()(logs_to_stderr)
 OF_A_SITE = (run, shadow, replay, stop, resume, settle, reconcile, certificate)
-for command in (*OF_A_SITE, plan, backtest, offers, check, verify, redecide, backup, restore, train, rehearse):
+for command in (init, doctor, *OF_A_SITE, plan, backtest, offers, check, verify, redecide, backup, restore, train, rehearse):
     app.command()(command)
 app.command("what-if")(what_if)
 for name, group in {"archive": archive, "rigs": rigs, "meter": meter, "calls": calls, "awards": awards, "hold": hold, "keys": keys}.items():

@@ -10,6 +10,9 @@ import typer
 from dispatch.commands import WRONG, Config, Data, Ended, Json, note, out, table
 from markets import counted
 
+NOT_WIDE = 20
+Wide = Annotated[bool, typer.Option("--yes", help=f"Scan a subnet wider than /{NOT_WIDE} all the same.")]
+
 rigs = typer.Typer(no_args_is_help=True, help="Rigs: list, scan, simulate.")
 
 
@@ -53,17 +56,29 @@ def list_(config: Config, as_json: Json = False) -> None:
 
 
 @rigs.command()
-def scan(subnet: Annotated[str, typer.Argument(help="Subnet to scan, such as 10.0.0.0/24.")], as_json: Json = False) -> None:
+def scan(
+    subnet: Annotated[str, typer.Argument(help="Subnet to scan, such as 10.0.0.0/24.")], yes: Wide = False, as_json: Json = False
+) -> None:
     """List the rigs that respond on a subnet, identified by pyasic or, where it is installed, by pyasic-rs."""
     import asyncio
 
     from dispatch.rigs.inventory import scan_rows
 
     try:
+        refuse_wide(subnet, allowed=yes)
         rows = asyncio.run(scan_rows(subnet))
     except ValueError as error:
         raise Ended(WRONG, str(error)) from None
     out({"rigs": rows}, as_json, table(rows, ["ip", "make", "model", "firmware", "dialect", "note"]))
+
+
+def refuse_wide(subnet: str, *, allowed: bool) -> None:
+    """Raises ValueError for a subnet that rigs cannot be in, and for one of more than 4,096 addresses unless it is `allowed`."""
+    from dispatch.site_file.field_types import rig_network
+
+    network = rig_network(subnet)
+    if network.prefixlen < NOT_WIDE and not allowed:
+        raise ValueError(f"{subnet} has {network.num_addresses:,} addresses: scan the subnets that the rigs are in, or give --yes")
 
 
 @rigs.command()
