@@ -17,9 +17,12 @@ import gridstatus
 import pandas as pd
 from gridstatus.base import NoDataFoundException
 
+from markets.sources.ercot_documents import newest_listed
 from markets.sources.feed import Ask, rows_of
 
 _DOCUMENTS_KEPT = 120
+# The lists of dispatch and look-ahead runs, of which only the newest entries are read (NP6-788-CD, NP6-970-CD, NP6-332-CD, NP6-329-CD).
+_RUN_LISTS = ("reportTypeId=12300&", "reportTypeId=13073&", "reportTypeId=24891&", "reportTypeId=24889&")
 
 
 class ErcotReader(gridstatus.Ercot):
@@ -34,6 +37,13 @@ class ErcotReader(gridstatus.Ercot):
     def _get_settlement_point_mapping(self, verbose: bool = False) -> pd.DataFrame:
         # The mapping only tells resource nodes from the rest, which is not needed; it costs a listing and 184 kB at each call.
         return pd.DataFrame({"RESOURCE_NODE": pd.Series(dtype=str)})
+
+    def _get_json(self, url: str, *args: Any, **kwargs: Any) -> Any:
+        answer = super()._get_json(url, *args, **kwargs)
+        if any(part in url for part in _RUN_LISTS):
+            listed = answer["ListDocsByRptTypeRes"]
+            listed["DocumentList"] = newest_listed(listed["DocumentList"])
+        return answer
 
     def _get_documents(self, *args: Any, **kwargs: Any) -> list[Any]:
         with self._keeping_fault():

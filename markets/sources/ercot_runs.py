@@ -19,8 +19,9 @@ PRODUCTS = frozenset({"REGUP", "REGDN", "RRS", "ECRS", "NSPIN"})
 RUN, STEP = PriceMarket.REAL_TIME_SCED, timedelta(minutes=5)
 # A run begins every five minutes and its prices are posted within seconds: the list is read from then on until they are there.
 POSTED = timedelta(seconds=5)
-PAUSES = ((timedelta(minutes=1), timedelta(seconds=2)), (timedelta(minutes=5), timedelta(seconds=5)))
-LONGEST_PAUSE = timedelta(seconds=30)
+# Some runs are minutes late, and their prices are to be acted on within five seconds all the same. After two runs that never came the
+# market is taken to be down.
+PAUSE, GIVEN_UP_AFTER, LONGEST_PAUSE = timedelta(seconds=2), timedelta(minutes=10), timedelta(seconds=30)
 AFTER_FAULT = timedelta(seconds=10)
 WINDOW = timedelta(minutes=11)  # look-ahead runs posted within it are read; only the newest counts
 
@@ -60,10 +61,9 @@ class ErcotRunsSource:
         if self._retry_at is not None:
             return self._retry_at
         if self._left or self._newest is None:
-            return now if self._left else now + PAUSES[-1][1]
+            return now if self._left else now + PAUSE
         due = self._newest + STEP + POSTED
-        pause = next((pause for within, pause in PAUSES if now - due < within), LONGEST_PAUSE)
-        return max(due, now + pause)
+        return max(due, now + (PAUSE if now - due < GIVEN_UP_AFTER else LONGEST_PAUSE))
 
     async def fetch(self, since: datetime, until: datetime) -> Sequence[Fact]:
         """The next document's new facts, known at the instant they were found. Raises Unreachable or Refused."""

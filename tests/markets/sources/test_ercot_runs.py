@@ -8,10 +8,11 @@ import pytest
 
 from markets import Refused, Unreachable
 from markets.facts import Fact, IndicativePrices, IndicativeReservePrices, Price, PriceMarket, ReservePrice
+from markets.sources.ercot_documents import newest_listed
 from markets.sources.ercot_runs import ErcotRunsSource
 from markets.sources.feed import Feed
 from tests.conformance.source_kit import check_facts
-from tests.markets.sources.ercot_pages import PRODUCTS, ErcotPages, invented
+from tests.markets.sources.ercot_pages import PRODUCTS, RUN, ErcotPages, invented
 from tests.markets.sources.ercot_pages import feed as feed  # the fixtures of ERCOT's pages
 from tests.markets.sources.ercot_pages import pages as pages
 from tests.markets.sources.tls import Reply
@@ -75,11 +76,25 @@ async def test_the_next_request_waits_for_the_next_run_and_then_comes_every_two_
     assert asked.next_request_at(now.at) == due
     now.at = due
     assert await asked.fetch(due - FIVE, due) == [] and asked.next_request_at(due) == due + timedelta(seconds=2)
+    late = due + timedelta(minutes=9)
+    assert asked.next_request_at(late) == late + timedelta(seconds=2)
     late = due + timedelta(minutes=20)
     assert asked.next_request_at(late) == late + timedelta(seconds=30)
     pages.post_run(RAN + FIVE, ["LZ_WEST"])
     now.at = due + timedelta(seconds=8)
     assert len(await one_run(asked, now)) == 2 + 2 + 5 + 5
+
+
+async def test_a_run_is_found_in_a_list_of_five_days_whatever_its_order(feed: Feed, pages: ErcotPages) -> None:
+    now = Now(RAN + timedelta(seconds=15))
+    pages.post_run(RAN, ["LZ_WEST"])
+    days_before = [RAN - n * timedelta(hours=12) for n in range(1, 10)]
+    for posted in days_before:
+        pages.post(RUN, f"LMPSROSNODENP6788_{posted:%Y%m%d_%H%M%S}", posted, b"not a table")
+    assert len(await one_run(source(feed, now), now)) == 14
+    listed = [{"Document": document} for document in pages.reports[RUN]]
+    assert len(listed) == 20 and newest_listed(listed) == listed[-2:]
+    assert newest_listed([]) == []
 
 
 async def test_nothing_posted_yet_is_no_failure_and_an_outage_is_tried_again_soon(feed: Feed, pages: ErcotPages) -> None:

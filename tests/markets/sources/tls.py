@@ -82,7 +82,8 @@ class Web:
     def _serve(self, connection: socket.socket) -> None:
         connection.settimeout(60)
         with contextlib.suppress(OSError, ssl.SSLError), connection:
-            head = _head(connection)
+            if not (head := _head(connection)):
+                return
             host = head.split(" ")[1].rsplit(":", 1)[0]
             connection.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
             with self._context.wrap_socket(connection, server_side=True) as secure:
