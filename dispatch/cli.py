@@ -11,6 +11,7 @@ import typer
 
 from dispatch import ConfigError
 from dispatch.commands import FAILED, FINDINGS, WRONG, Ended, note
+from dispatch.commands.alerts import alerts
 from dispatch.commands.backtest import backtest
 from dispatch.commands.certificate import certificate
 from dispatch.commands.doctor import doctor
@@ -40,7 +41,16 @@ OF_A_SITE = (run, shadow, replay, stop, resume, settle, reconcile, certificate)
 for command in (init, doctor, *OF_A_SITE, plan, backtest, offers, check, verify, redecide, backup, restore, train, rehearse):
     app.command()(command)
 app.command("what-if")(what_if)
-for name, group in {"archive": archive, "rigs": rigs, "meter": meter, "calls": calls, "awards": awards, "hold": hold, "keys": keys}.items():
+for name, group in {
+    "archive": archive,
+    "rigs": rigs,
+    "meter": meter,
+    "calls": calls,
+    "awards": awards,
+    "hold": hold,
+    "keys": keys,
+    "alerts": alerts,
+}.items():
     app.add_typer(group, name=name)
 
 

@@ -13,7 +13,7 @@ from hypothesis import settings
 # Tests that start whole sites or a browser: one at a time, as each wants most of a core at its own pace.
 RUNNING_SITES = ("tests/e2e/", "tests/browser/", "tests/docs/test_readme.py", "tests/dispatch/service/test_demo.py")
 # Tests that listen on loopback addresses written into their module: one at a time within a module, modules beside each other.
-FIXED_ADDRESSES = ("tests/dispatch/rigs/", "tests/dispatch/sim/", "tests/dispatch/meters/", "tests/dispatch/service/test_notify.py")
+FIXED_ADDRESSES = ("tests/dispatch/rigs/", "tests/dispatch/sim/", "tests/dispatch/meters/", "tests/dispatch/alerting/")
 
 # No test depends on the speed of the machine.
 settings.register_profile("no deadline", deadline=None)

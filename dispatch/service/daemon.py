@@ -10,7 +10,9 @@ import json
 import os
 import signal
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import structlog
 
@@ -21,6 +23,12 @@ from dispatch.service.logs import logs_to_stderr
 from dispatch.service.supervisor import CANNOT_SERVE, STOPPED, WRONG_CONFIG, Job, clock_file
 from markets.grid import parse_instant
 from optimizer.domain.site import SLEEP
+
+if TYPE_CHECKING:
+    from dispatch.alerting.conditions import AlertCondition
+    from dispatch.alerting.watch import AlertWatch
+    from dispatch.site_file.setup import Setup
+    from dispatch.web.context import ApiContext
 
 log = structlog.get_logger()
 
@@ -46,12 +54,31 @@ async def api_role(job: Job) -> int:
     setup = load_site_file(job.config, job.override)
     app = create_app(Path(job.data), setup, clock=clock_of(job), listen=job.listen)
     api = setup.api
+    watch = asyncio.create_task(_alert_watch(setup, Path(job.data), app.state.context).run()) if setup.alerts.to else None
     try:
         await serve(app, job.listen, (setup.resolve(api.tls_certificate), setup.resolve(api.tls_key)) if api.tls_certificate else None)
     except OSError as error:
         log.error("The API cannot be served.", error=str(error))
         return CANNOT_SERVE
+    finally:
+        if watch is not None:
+            watch.cancel()
     return 0
+
+
+def _alert_watch(setup: Setup, data: Path, context: ApiContext) -> AlertWatch:
+    """The watch over what the API says of the site; nothing is said before the journal was read for the first time."""
+    from dispatch.alerting.conditions import conditions, unreachable
+    from dispatch.alerting.watch import AlertWatch
+    from dispatch.web.errors import Refusal
+
+    def look() -> Mapping[str, AlertCondition]:
+        try:
+            return conditions(context.state())
+        except Refusal as refused:
+            return unreachable(str(refused.detail))
+
+    return AlertWatch(setup, data, look)
 
 
 async def rigs_role(job: Job) -> int:

@@ -123,10 +123,11 @@ class NightlySettlement:
 
     def _settle_one(self, telemetry: Telemetry, day: OperatingDay) -> None:
         document = settle_and_write(self._setup, self._data, self._engine, telemetry, day)
-        if document is not None and self._notifies and self._setup.reports.notify:
-            from dispatch.service.notify import send_statement
+        if document is not None and self._notifies:
+            from dispatch.alerting.send import send_statement
 
-            send_statement(document, self._setup.reports.notify, self._setup.resolve)
+            readers = self._setup.alerts.to if document["narrative"]["actions"] else ()
+            send_statement(document, tuple(dict.fromkeys([*self._setup.reports.notify, *readers])), self._setup.resolve)
 
 
 def settle_and_write(setup: Setup, data: Path, engine: Engine, telemetry: Telemetry, day: OperatingDay) -> DayStatement | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import stat
 from collections.abc import Iterator, Mapping
@@ -21,8 +20,7 @@ def exposed(path: Path) -> bool:
 
 
 def secret_notes(setup: Setup) -> Iterator[str]:
-    """A sentence for each secret of a site that every user of the machine may read, that is not there, or that this environment lacks; and
-    one where notifications are configured that nothing here can send."""
+    """A sentence for each secret of a site that every user of the machine may read, that is not there, or that this environment lacks."""
     for name in sorted(set(_references(setup.document, "file:"))):
         path = setup.resolve(name)
         if not path.is_file():
@@ -32,8 +30,6 @@ def secret_notes(setup: Setup) -> Iterator[str]:
     for name in sorted(set(_references(setup.document, "env:"))):
         if not os.environ.get(name):
             yield f"the environment variable {name} is not set here: set it for `loadstone run`, or what it is the secret of will not work"
-    if setup.reports.notify and importlib.util.find_spec("apprise") is None:
-        yield "reports.notify: apprise is not installed, no notification will be sent: install Loadstone with its extra `notify`"
 
 
 def _references(value: Any, kind: str) -> Iterator[str]:

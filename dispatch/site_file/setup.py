@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, time
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -15,7 +15,7 @@ from dispatch.site_file.field_types import DEFAULT_LISTEN, Listen, Reference
 from dispatch.site_file.market_rules import MarketRules
 from markets.sources.source import Source
 from optimizer.domain.obligation import Book
-from optimizer.domain.site import Fraction, Site, Written
+from optimizer.domain.site import Fraction, NotNegative, Site, Written
 
 Now = Callable[[], datetime]
 SiteCheck = Callable[[Mapping[str, Any], Path | None], Iterable[ConfigFault]]
@@ -98,6 +98,39 @@ class ReportSettings(Written):
     head_webhooks: tuple[Reference, ...] = ()
 
 
+class AlertSettings(Written):
+    """Who gets a message that something is wrong with the running site, and when.
+
+    to           addresses as apprise writes them, by reference
+    after_s      seconds of the wall clock that a condition must last before it is sent
+    clear_s      seconds that it must be gone before its end is sent
+    quiet_hours  "22:00-06:00" in the site's time zone: only missed promises and a site that is not in command are sent then
+    """
+
+    to: tuple[Reference, ...] = ()
+    after_s: NotNegative = 60.0
+    clear_s: NotNegative = 120.0
+    quiet_hours: str = ""
+
+    @property
+    def quiet(self) -> tuple[time, time] | None:
+        """The first and the last moment of the quiet hours; None without any."""
+        if not self.quiet_hours:
+            return None
+        first, _, last = self.quiet_hours.partition("-")
+        return time.fromisoformat(first.strip()), time.fromisoformat(last.strip())
+
+    @model_validator(mode="after")
+    def _span_of_the_day(self) -> AlertSettings:
+        try:
+            quiet = self.quiet
+        except ValueError:
+            quiet = (time(), time())
+        if quiet is not None and (quiet[0] == quiet[1] or any(end.tzinfo for end in quiet)):
+            raise ValueError(f"quiet_hours {self.quiet_hours!r} is not a span of local time such as 22:00-06:00")
+        return self
+
+
 @dataclass(frozen=True, slots=True)
 class Setup:
     """A site file that was read without a fault.
@@ -118,6 +151,7 @@ class Setup:
     rules: MarketRules
     api: ApiSettings = ApiSettings()
     reports: ReportSettings = ReportSettings()
+    alerts: AlertSettings = AlertSettings()
     generation: GenerationSettings | None = None
     unverified: tuple[str, ...] = ()
     path: Path | None = None

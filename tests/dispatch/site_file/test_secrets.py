@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -33,19 +31,3 @@ def test_check_names_secrets_that_are_missing_or_that_anybody_may_read(tmp_path:
     assert "LOADSTONE_TEST_HOOK" not in found and "mail.secret can be read by every user" in found
     secret.chmod(0o600)
     assert "mail.secret" not in notes(tmp_path)
-
-
-WITHOUT_APPRISE = """
-import sys
-from pathlib import Path
-sys.modules["apprise"] = None  # as if it was not installed
-from dispatch.site_file.load import check_site_file
-print(*check_site_file(Path(sys.argv[1])).summary["notes"], sep="\\n")
-"""
-
-
-def test_check_names_notifications_that_nothing_here_can_send(tmp_path: Path) -> None:
-    assert "apprise" not in notes(tmp_path)
-    run = [sys.executable, "-c", WITHOUT_APPRISE, str(tmp_path / "site.toml")]
-    done = subprocess.run(run, capture_output=True, text=True, cwd=Path(__file__).parents[3], check=True)
-    assert "apprise is not installed" in done.stdout

@@ -1,0 +1,91 @@
+"""Which conditions are sent to people, and when: each once, after it has lasted, and once more when it is over. Pure.
+
+A condition that comes and goes within its time is never sent. Its text may change from minute to minute; it is sent again only after it was
+over. In quiet hours only urgent ones are sent; the others follow at their end, if they are still there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, time
+
+from dispatch.alerting.conditions import AlertCondition
+from markets import counted
+
+
+@dataclass(frozen=True, slots=True)
+class Rhythm:
+    """A condition is sent after it has lasted `after_s`, and its end after `clear_s` without it. `quiet` are the first and the last
+    moment of the quiet hours, local time, which may pass midnight; None without any."""
+
+    after_s: float = 60.0
+    clear_s: float = 120.0
+    quiet: tuple[time, time] | None = None
+
+    def is_quiet(self, local: datetime) -> bool:
+        if self.quiet is None:
+            return False
+        first, last = self.quiet
+        now = local.time().replace(tzinfo=None)
+        return first <= now < last if first < last else now >= first or now < last
+
+
+@dataclass(frozen=True, slots=True)
+class KnownCondition:
+    """A condition as it is known: since when, its newest text, whether it was sent, and since when it is gone (None while it lasts)."""
+
+    since: datetime
+    text: str
+    urgent: bool
+    sent: bool = False
+    gone_since: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """One message: what began and what is over, by source."""
+
+    began: Mapping[str, str]
+    over: Mapping[str, str]
+
+    def title(self, site: str) -> str:
+        parts = [counted(len(self.began), "alert")] if self.began else []
+        parts += [f"{len(self.over)} over"] if self.over else []
+        return f"{site}: {', '.join(parts)}"
+
+    def body(self) -> str:
+        began = [f"{source}: {text}" for source, text in self.began.items()]
+        return "\n".join([*began, *(f"over: {source} (was: {text})" for source, text in self.over.items())])
+
+
+def watched_now(before: Mapping[str, KnownCondition], found: Mapping[str, AlertCondition], at: datetime) -> dict[str, KnownCondition]:
+    """What is watched after a look at `at`: what is there, and what was sent and is gone, until its end is sent too."""
+    now: dict[str, KnownCondition] = {}
+    for source, condition in found.items():
+        known = before.get(source)
+        since, sent = (known.since, known.sent) if known else (at, False)
+        now[source] = KnownCondition(since, condition.text, condition.urgent, sent)
+    gone = {source: known for source, known in before.items() if source not in found and known.sent}
+    return now | {source: replace(known, gone_since=known.gone_since or at) for source, known in gone.items()}
+
+
+def notice_due(watched: Mapping[str, KnownCondition], at: datetime, local: datetime, rhythm: Rhythm) -> Notice | None:
+    """What is to be sent at `at`, whose local time is `local`; None when nothing is."""
+    quiet = rhythm.is_quiet(local)
+    began = {
+        source: w.text
+        for source, w in watched.items()
+        if not w.sent and w.gone_since is None and (at - w.since).total_seconds() >= rhythm.after_s and (w.urgent or not quiet)
+    }
+    over = {
+        source: w.text
+        for source, w in watched.items()
+        if w.sent and w.gone_since is not None and (at - w.gone_since).total_seconds() >= rhythm.clear_s and (w.urgent or not quiet)
+    }
+    return Notice(began, over) if began or over else None
+
+
+def after_sending(watched: Mapping[str, KnownCondition], notice: Notice) -> dict[str, KnownCondition]:
+    """What is watched once the notice was sent."""
+    return {source: replace(w, sent=True) if source in notice.began else w for source, w in watched.items() if source not in notice.over}

@@ -1,0 +1,88 @@
+"""Watches a running site from the process of its API, and sends what people should know. It sees the loop stop, which the loop cannot."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import structlog
+
+from dispatch.alerting.conditions import AlertCondition
+from dispatch.alerting.notices import KnownCondition, Rhythm, after_sending, notice_due, watched_now
+from dispatch.alerting.send import send
+from dispatch.clock import wall_now
+from dispatch.decide.value_json import value_from_json, value_to_json
+from dispatch.site_file.setup import Setup
+
+log = structlog.get_logger()
+
+LOOK_S = 5.0
+# Nobody took a message: it is tried again after so long.
+RETRY_S = 60.0
+FILE = "alerts-sent.json"
+
+
+class AlertWatch:
+    """Looks every few seconds of the wall clock; what was sent is kept in the data folder, so that a restart sends nothing twice.
+
+    look   what is wrong now, by source
+    """
+
+    def __init__(
+        self, setup: Setup, data_dir: Path, look: Callable[[], Mapping[str, AlertCondition]], now: Callable[[], datetime] = wall_now
+    ) -> None:
+        self._setup, self._file, self._look, self._now = setup, Path(data_dir) / FILE, look, now
+        settings = setup.alerts
+        self._rhythm = Rhythm(settings.after_s, settings.clear_s, settings.quiet)
+        self._watched: dict[str, KnownCondition] = _read(self._file)
+        self._not_before: datetime | None = None
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        while True:
+            try:
+                await self.look_once()
+            except Exception as error:  # people must hear of the next thing all the same
+                log.error("The site cannot be watched for alerts.", error=repr(error))
+            await asyncio.sleep(LOOK_S)
+
+    async def look_once(self) -> None:
+        """Look, and send what is due."""
+        at = self._now()
+        before = self._watched
+        self._watched = watched_now(before, self._look(), at)
+        notice = notice_due(self._watched, at, at.astimezone(ZoneInfo(self._setup.site.timezone)), self._rhythm)
+        if notice is not None and (self._not_before is None or at >= self._not_before):
+            site = self._setup.site.name
+            sent = await asyncio.to_thread(send, notice.title(site), notice.body(), self._setup.alerts.to, self._setup.resolve)
+            if any(reason is None for reason in sent.values()):
+                self._watched, self._not_before = after_sending(self._watched, notice), None
+            else:
+                self._not_before = datetime.fromtimestamp(at.timestamp() + RETRY_S, at.tzinfo)
+        if _sent_sources(self._watched) != _sent_sources(before):
+            _write(self._file, self._watched)
+
+
+def _sent_sources(watched: Mapping[str, KnownCondition]) -> set[str]:
+    return {source for source, w in watched.items() if w.sent}
+
+
+def _read(file: Path) -> dict[str, KnownCondition]:
+    """What had been sent when the process before this one ended; nothing where that cannot be read."""
+    try:
+        return {source: value_from_json(value) for source, value in json.loads(file.read_text("utf-8")).items()}
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
+
+
+def _write(file: Path, watched: Mapping[str, KnownCondition]) -> None:
+    document: dict[str, Any] = {source: value_to_json(w) for source, w in watched.items() if w.sent}
+    draft = file.with_suffix(".draft")
+    draft.write_text(json.dumps(document), "utf-8")
+    os.replace(draft, file)
