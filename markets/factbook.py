@@ -30,6 +30,7 @@ from markets.hashmath import usd_per_ph_day
 from markets.quarantine.confirmation import believed_and_quarantined
 
 KEEP = timedelta(days=8)  # a week of same hours, and the day before it
+TEMPERATURE_STALE_AFTER = timedelta(hours=3)
 KEEP_PEAKS = timedelta(days=95)  # a season's highest system load so far, from any day of it
 PEAKS_OF_S = 6 * 3600  # of older loads the highest of each six hours stays
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
@@ -74,14 +75,14 @@ class _Device:
             self._client = None
 
 
-class ModbusPower:
-    """Active power in one register; `mw_per_count` turns its number into MW."""
+class ModbusNumber:
+    """A number in one register."""
 
-    def __init__(self, host: str, port: int, unit: int, register: Register, mw_per_count: float) -> None:
-        self._device, self._register, self._mw = _Device(host, port, unit), register, mw_per_count
+    def __init__(self, host: str, port: int, unit: int, register: Register) -> None:
+        self._device, self._register = _Device(host, port, unit), register
 
-    async def read_mw(self, deadline_s: float) -> float | None:
-        """The load now, MW; None when the register cannot be read, or beyond MOST_MW."""
+    async def read(self, deadline_s: float) -> float | None:
+        """The number now, as it is counted; None when the register cannot be read or holds no number."""
         register = self._register
 
         async def request(client: Any, unit: int) -> Any:
@@ -92,12 +93,24 @@ class ModbusPower:
         if answer is None or len(answer.registers) != register.kind.value[1]:
             return None
         count = AsyncModbusTcpClient.convert_from_registers(answer.registers, register.kind, word_order=register.word_order)
-        mw = float(count) * self._mw if isinstance(count, int | float) else float("nan")
-        return mw if abs(mw) <= MOST_MW else None
+        return float(count) if isinstance(count, int | float) and math.isfinite(count) else None
 
     async def close(self) -> None:
         """Close the connection."""
         await self._device.close()
+
+
+class ModbusPower(ModbusNumber):
+    """Active power in one register; `mw_per_count` turns its number into MW."""
+
+    def __init__(self, host: str, port: int, unit: int, register: Register, mw_per_count: float) -> None:
+        super().__init__(host, port, unit, register)
+        self._mw = mw_per_count
+
+    async def read_mw(self, deadline_s: float) -> float | None:
+        """The load now, MW; None when the register cannot be read, or beyond MOST_MW."""
+        count = await self.read(deadline_s)
+        return count * self._mw if count is not None and abs(count * self._mw) <= MOST_MW else None
 
 
 class ModbusCoil:

@@ -20,7 +20,7 @@ from dispatch.runtime.observed_fleet import ObservedFleet
 from dispatch.runtime.polling import PolledSource, poll
 from dispatch.runtime.rigs_alert import rigs_alert
 from dispatch.runtime.stop_reader import StopReader
-from markets.facts import Fact, GenerationForecast, MeasuredGeneration, Price
+from markets.facts import Fact, GenerationForecast, MeasuredGeneration, Price, Temperature
 from markets.forecasting.ladder import quarantine_notes
 
 if TYPE_CHECKING:
@@ -223,7 +223,10 @@ def _findings_name(polled: PolledSource) -> str:
 
 
 def _known(state: State, fact: Fact) -> bool:
-    """Whether a fact is a price, or of a plant's generation, that the journal already has: after a restart a source gives some again."""
+    """Whether a fact is a price, a temperature or of a plant's generation, and the journal already has it: after a restart a source gives
+    some again."""
+    if isinstance(fact, Temperature):
+        return any(t.over == fact.over and t.celsius == fact.celsius for t in state.facts.temperatures)
     if isinstance(fact, MeasuredGeneration | GenerationForecast):
         books = state.facts.generation if isinstance(fact, MeasuredGeneration) else state.facts.generation_forecasts
         return fact in books.get(fact.plant, ())

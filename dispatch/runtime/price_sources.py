@@ -1,4 +1,4 @@
-"""The sources of prices, hashprice and generation that a site file names."""
+"""The sources of prices, hashprice, generation and weather that a site file names."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from dispatch.site_file.setup import Setup
 
 
 def polled_sources(setup: Setup, now: Callable[[], datetime]) -> list[PolledSource]:
-    """The sources of prices, hashprice and generation. One on a network is asked in the background, any other at each tick."""
-    named = [s for s in (setup.prices, setup.hash, setup.generation) if s is not None]
+    """The sources of prices, hashprice, generation and weather. One on a network is asked in the background, any other at each tick."""
+    named = [s for s in (setup.prices, setup.hash, setup.generation, setup.weather) if s is not None]
     wakes, runs = (setup.prices, setup.hash), setup.prices.runs_opened(setup, now)
     polled = [PolledSource(s.opened(setup, now), s.period_s, in_background=s.live, wakes_loop=s in wakes) for s in named]
     return polled if runs is None else [*polled, PolledSource(runs, setup.prices.period_s, in_background=True)]
@@ -26,8 +26,8 @@ def simulated_market(setup: Setup) -> bool:
 
 
 def archived(config: Path, archive: Path) -> dict[str, Any]:
-    """The site-file sections that put an archive in place of the price source, unless that is a tariff, and of the hashprice where that is
-    an archive too."""
+    """The site-file sections that put an archive in place of the price source, unless that is a tariff, of the hashprice where that is an
+    archive too, and of the weather where there is one."""
     override: dict[str, Any] = {"prices": {"source": "archive", "path": str(archive.resolve())}}
     try:
         document = tomllib.loads(config.read_text("utf-8"))
@@ -38,4 +38,6 @@ def archived(config: Path, archive: Path) -> dict[str, Any]:
         override = {}
     if isinstance(hash_, dict) and hash_.get("source") == "archive":
         override["hash"] = {**hash_, "path": str(archive.resolve())}
+    if isinstance(document.get("weather"), dict):
+        override["weather"] = {"source": "archive", "path": str(archive.resolve())}
     return override

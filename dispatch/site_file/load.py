@@ -23,7 +23,7 @@ from dispatch.site_file.market_rules import read_market_rules
 from dispatch.site_file.plugin_sections import plugin_section_faults
 from dispatch.site_file.raw_document import tables
 from dispatch.site_file.rig_catalogue import RigCatalogue, expand_group, read_rig_catalogue
-from dispatch.site_file.setup import AlertSettings, ApiSettings, FactSettings, GenerationSettings, ReportSettings, Setup
+from dispatch.site_file.setup import AlertSettings, ApiSettings, FactSettings, ReportSettings, Setup
 from dispatch.site_file.summary import summary
 from dispatch.site_file.tariff_file import tariff_faults
 from optimizer.domain.site import Site
@@ -36,6 +36,7 @@ SITE_FILE_SECTIONS = (
     "prices",
     "hash",
     "generation",
+    "weather",
     "obligations",
     "links",
     "envelopes",
@@ -101,7 +102,8 @@ def _setup(raw: dict[str, Any], unreadable: list[ConfigFault], path: Path | None
     site, site_faults = _site(raw, groups)
     prices, prices_faults = validated_by_kind(raw, "prices", "source", plugins.installed(plugins.SOURCES), "gridstatus")
     hash_, hash_faults = validated_by_kind(raw, "hash", "source", plugins.installed(plugins.HASHPRICES), None)
-    generation, generation_faults = _generation(raw)
+    generation, generation_faults = _where_named(raw, "generation", plugins.GENERATION)
+    weather, weather_faults = _where_named(raw, "weather", plugins.WEATHER)
     (api, reports, alerts), settings_faults = _service_settings(raw)
     contracts = contract_tables(raw, getattr(hash_, "pool_fee", 0.0))
     book, table_faults = read_contracts(contracts)
@@ -111,6 +113,7 @@ def _setup(raw: dict[str, Any], unreadable: list[ConfigFault], path: Path | None
         *prices_faults,
         *hash_faults,
         *generation_faults,
+        *weather_faults,
         *settings_faults,
         *table_faults,
     ]
@@ -121,10 +124,10 @@ def _setup(raw: dict[str, Any], unreadable: list[ConfigFault], path: Path | None
     wrong = [*unreadable, *(fault for fault in wrong if fault.where not in known)]
     if wrong or site is None or prices is None or hash_ is None or api is None or reports is None or alerts is None:
         raise ConfigError(_lines(path, raw, wrong))
-    document = _document(raw, groups, contracts, {"prices": prices, "hash": hash_, "generation": generation})
+    document = _document(raw, groups, contracts, {"prices": prices, "hash": hash_, "generation": generation, "weather": weather})
     hash_id = hashlib.sha256(canonical_json(document)).hexdigest()
     unverified = (*rules.unverified(site.market, contracts=[o.type for o in book]), *_assumed(site, models))
-    return Setup(site, book, prices, hash_, document, hash_id, rules, api, reports, alerts, generation, unverified, path)
+    return Setup(site, book, prices, hash_, document, hash_id, rules, api, reports, alerts, generation, weather, unverified, path)
 
 
 def _service_settings(
@@ -208,28 +211,24 @@ def _meters(raw: Mapping[str, Any], point: Any) -> Any:
 
 
 def _missing_files(raw: Mapping[str, Any], folder: Path) -> list[ConfigFault]:
-    """Files and folders the sections [prices], [hash] and [generation] name that are missing or cannot be read."""
+    """Files and folders the sections [prices], [hash], [generation] and [weather] name that are missing or cannot be read."""
     wrong: list[ConfigFault] = []
-    for section in ("prices", "hash", "generation"):
+    for section in ("prices", "hash", "generation", "weather"):
         table = raw.get(section)
         path = table.get("path") if isinstance(table, Mapping) and table.get("source") == "archive" else None
         if isinstance(path, str) and not (folder / path).is_dir():
             wrong.append(ConfigFault((section, "path"), f"there is no folder {path!r}"))
-    table = generation if isinstance(generation := raw.get("generation"), Mapping) else {}
-    for key in ("measured", "forecast") if table.get("source") == "csv" else ():
-        if isinstance(name := table.get(key), str) and not (folder / name).is_file():
-            wrong.append(ConfigFault(("generation", key), f"there is no file {name!r}"))
+    for section, keys in (("generation", ("measured", "forecast")), ("weather", ("file",))):
+        table = found if isinstance(found := raw.get(section), Mapping) else {}
+        for key in keys if table.get("source") == "csv" else ():
+            if isinstance(name := table.get(key), str) and not (folder / name).is_file():
+                wrong.append(ConfigFault((section, key), f"there is no file {name!r}"))
     return [*wrong, *tariff_faults(raw, folder)]
 
 
-def _generation(raw: Mapping[str, Any]) -> tuple[GenerationSettings | None, list[ConfigFault]]:
-    """The section [generation], where there is one."""
-    if "generation" not in raw:
-        return None, []
-    found: tuple[GenerationSettings | None, list[ConfigFault]] = validated_by_kind(
-        raw, "generation", "source", plugins.installed(plugins.GENERATION), None
-    )
-    return found
+def _where_named(raw: Mapping[str, Any], section: str, group: str) -> tuple[Any, list[ConfigFault]]:
+    """A section that names a source and that a file need not have; None where it has not."""
+    return validated_by_kind(raw, section, "source", plugins.installed(group), None) if section in raw else (None, [])
 
 
 def _document(

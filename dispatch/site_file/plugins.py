@@ -10,6 +10,7 @@ from typing import Any
 from dispatch import ConfigError
 
 SOURCES, HASHPRICES, GENERATION = "markets.sources", "markets.hashprices", "markets.generation"
+WEATHER = "markets.weather"
 OBLIGATIONS, DRIVERS = "optimizer.obligations", "dispatch.rigs"
 METERS, COOLING, GENERATORS = "dispatch.meters", "dispatch.cooling", "dispatch.generators"
 LINKS = "dispatch.links"

@@ -1,8 +1,8 @@
-"""The sections [prices], [hash] and [generation] of a site file: where facts come from.
+"""The sections [prices], [hash], [generation] and [weather] of a site file: where facts come from.
 
 Frozen; secrets only by reference. Each table chooses one class by its `source`, through the entry points of `markets.sources`,
-`markets.hashprices` and `markets.generation`, built-in and plugged in alike. A class holds the table's keys and opens the source they
-name, whose module is imported only then.
+`markets.hashprices`, `markets.generation` and `markets.weather`, built-in and plugged in alike. A class holds the table's keys and opens
+the source they name, whose module is imported only then.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import ClassVar, Literal
 from pydantic import model_validator
 
 from dispatch.site_file.field_types import Text, Url
-from dispatch.site_file.setup import GenerationSettings, HashSettings, Now, PricesSettings, Setup
+from dispatch.site_file.setup import GenerationSettings, HashSettings, Now, PricesSettings, Setup, WeatherSettings
 from markets.grid import Market
 from markets.sources.source import Source
 from optimizer.domain.site import Positive
@@ -98,9 +98,10 @@ class CsvGeneration(GenerationSettings):
         return self
 
     def opened(self, setup: Setup, now: Now) -> Source:
-        from markets.sources.generation_tables import GenerationTables
+        from markets.archive.tables import GENERATION_KINDS
+        from markets.sources.fact_tables import FactTables
 
-        return GenerationTables([setup.resolve(name) for name in (self.measured, self.forecast) if name])
+        return FactTables("generation", [setup.resolve(name) for name in (self.measured, self.forecast) if name], GENERATION_KINDS)
 
 
 class SyntheticGeneration(GenerationSettings):
@@ -177,3 +178,53 @@ class BitcoindHash(HashSettings):
         from markets.sources.hashprice import BitcoindHashprice
 
         return BitcoindHashprice(self.url, setup.resolve(self.cookie), now, btc_usd=self.btc_usd, price_url=self.price_url)
+
+
+class OpenMeteoWeather(WeatherSettings):
+    """Open-Meteo's forecast of one's own or the public server, by the URL that asks it for `hourly=temperature_2m`."""
+
+    source: Literal["open-meteo"] = "open-meteo"
+    url: Url
+    live: ClassVar[bool] = True
+
+    def opened(self, setup: Setup, now: Now) -> Source:
+        from markets.sources.weather import OpenMeteo
+
+        return OpenMeteo(self.url, now)
+
+
+class NwsWeather(WeatherSettings):
+    """The National Weather Service's hourly forecast of a grid cell, or the newest observation of a station, by URL."""
+
+    source: Literal["nws"] = "nws"
+    url: Url
+    live: ClassVar[bool] = True
+
+    def opened(self, setup: Setup, now: Now) -> Source:
+        from markets.sources.weather import NationalWeather
+
+        return NationalWeather(self.url, now)
+
+
+class CsvWeather(WeatherSettings):
+    """A table that another program writes, read again when it changes."""
+
+    source: Literal["csv"] = "csv"
+    file: Text
+
+    def opened(self, setup: Setup, now: Now) -> Source:
+        from markets.sources.fact_tables import FactTables
+
+        return FactTables("weather", [setup.resolve(self.file)], {"temperature"})
+
+
+class ArchiveWeather(WeatherSettings):
+    """Temperatures kept by `loadstone archive import`; `path` is a folder, relative to the site file."""
+
+    source: Literal["archive"] = "archive"
+    path: Text
+
+    def opened(self, setup: Setup, now: Now) -> Source:
+        from markets.archive.archive import Archive, ArchiveSource
+
+        return ArchiveSource(Archive(setup.resolve(self.path)), (), setup.site.market, ("temperature",))

@@ -66,6 +66,10 @@ class GenerationSettings(FactSettings):
     """The table [generation]: where forecasts and measurements of wind and solar plants behind the meters come from."""
 
 
+class WeatherSettings(FactSettings):
+    """The table [weather]: where the outside temperature comes from."""
+
+
 class ApiSettings(Written):
     """Where the API and the page listen, the names beyond loopback by which they may be called (Host header), and the files of the
     certificate and its key with which they are served over TLS."""
@@ -153,6 +157,7 @@ class Setup:
     reports: ReportSettings = ReportSettings()
     alerts: AlertSettings = AlertSettings()
     generation: GenerationSettings | None = None
+    weather: WeatherSettings | None = None
     unverified: tuple[str, ...] = ()
     path: Path | None = None
 

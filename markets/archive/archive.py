@@ -24,7 +24,8 @@ from markets.facts import Fact, HashEconomics, HashPrice, Price, PriceMarket
 from markets.grid import Interval, Market, utc
 from markets.quarantine.confirmation import believed_and_quarantined
 
-MARKET_KINDS = frozenset(KINDS) - {"hash", *GENERATION_KINDS}
+OF_NO_MARKET = frozenset({*GENERATION_KINDS, "temperature"})  # a site's own plants and its weather belong to no market
+MARKET_KINDS = frozenset(KINDS) - {"hash", *OF_NO_MARKET}
 
 
 @dataclass(frozen=True, slots=True)
@@ -293,6 +294,6 @@ class ArchiveSource:
             return rows.filter(pl.when(is_day_ahead).then(pl.col("key").is_in(day_ahead)).otherwise(pl.col("key").is_in(self._points)))
         if kind == "indicative":
             return self._archive.read(kind, self._points)
-        if kind in GENERATION_KINDS:  # a site's own plants belong to no market
+        if kind in OF_NO_MARKET:
             return self._archive.read(kind)
         return self._archive.read(kind).filter(pl.col("iso") == self._market.value)

@@ -80,6 +80,12 @@ def _generation_forecasts(table: FactTable) -> dict[str, pl.DataFrame]:
     return {"generation_forecast": rows(columns, table.stem, digits=WATT)}
 
 
+def _temperatures(table: FactTable) -> dict[str, pl.DataFrame]:
+    """Degrees Celsius; a forecast has the column Publish Time, a measurement need not."""
+    columns = {**spans(table), "value": numbers(table, "Temperature")}
+    return {"temperature": rows(columns | _published(table), table.stem)}
+
+
 def _corrections(table: FactTable) -> dict[str, pl.DataFrame]:
     over = spans(table)
     hourly = (over["end"] - over["start"]).dt.total_minutes() == 60
@@ -140,6 +146,7 @@ _NATIVE = (
     (_SPAN | {"RTD Timestamp", "Location", "LMP"}, _indicative),
     (_SPAN | {"RTD Timestamp", *AS_PRODUCTS}, _indicative_reserves),
     (_SPAN | {"Publish Time", "Load Forecast"}, _load_forecasts),
+    (_SPAN | {"Temperature"}, _temperatures),
     (_SPAN | {"Load"}, _loads),
     (_SPAN | {"Plant", "Publish Time", "Generation Forecast"}, _generation_forecasts),
     (_SPAN | {"Plant", "Generation"}, _generation),

@@ -11,7 +11,7 @@ from markets.archive.tables import GENERATION_KINDS, KINDS, WATT, ZONE, FactTabl
 from markets.facts import PriceMarket
 
 KEYS = {
-    "fact": "price, reserve, load, load_forecast, generation, generation_forecast or hash",
+    "fact": "price, reserve, load, load_forecast, generation, generation_forecast, temperature or hash",
     "time": "the column of interval starts",
     "interval_min": "minutes of an interval",
     "market": "the run that set the price",

@@ -38,8 +38,8 @@ GENERATION_KINDS = ("generation", "generation_forecast")
 WATT = 6  # digits of a MW that are kept of generation
 # What the market's look-ahead runs expect: one row for each step of a run, known when it ran.
 INDICATIVE_KINDS = ("indicative", "indicative_reserve")
-FORECAST_KINDS = ("load_forecast", "generation_forecast", *INDICATIVE_KINDS)
-KINDS = ("price", "reserve", *INDICATIVE_KINDS, "load", "load_forecast", *GENERATION_KINDS, "hash")
+FORECAST_KINDS = ("load_forecast", "generation_forecast", "temperature", *INDICATIVE_KINDS)  # each publication is a vintage
+KINDS = ("price", "reserve", *INDICATIVE_KINDS, "load", "load_forecast", *GENERATION_KINDS, "temperature", "hash")
 ZONE = {"ercot": "America/Chicago", "miso": "EST"}
 AS_PRODUCTS = ("REGUP", "REGDN", "RRS", "ECRS", "NSPIN")
 DAY_AHEAD = ("DAY_AHEAD_HOURLY", "DAM", "day_ahead")

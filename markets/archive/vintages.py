@@ -23,6 +23,7 @@ from markets.facts import (
     PriceMarket,
     ReservePrice,
     SystemLoad,
+    Temperature,
 )
 from markets.grid import Interval
 
@@ -110,6 +111,8 @@ def fact_of(kind: str, row: Mapping[str, Any]) -> Fact:
         return MeasuredGeneration(**_origin(row), plant=row["key"], over=_over(row), mw=row["value"])
     if kind == "generation_forecast":
         return GenerationForecast(**_origin(row), plant=row["key"], over=_over(row), mw=row["value"])
+    if kind == "temperature":
+        return Temperature(**_origin(row), over=_over(row), celsius=row["value"])
     return (SystemLoad if kind == "load" else LoadForecast)(**_origin(row), over=_over(row), load_mw=row["value"])
 
 

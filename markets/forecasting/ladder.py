@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from markets import counted, usd_text
-from markets.factbook import SCED, FactBook, day_ahead_point
+from markets.factbook import SCED, TEMPERATURE_STALE_AFTER, FactBook, day_ahead_point
 from markets.facts import STALE_AFTER, Price
 from markets.forecasting.generation import available_generation
 from markets.forecasting.model_ahead import ModelAhead, model_ahead
@@ -210,12 +210,18 @@ def _minutes(age: timedelta) -> str:
 
 
 def _temperature(book: FactBook, at: datetime, grid: Grid) -> tuple[Series, list[str]]:
-    """Outside air. Hours that no earlier day has keep the last known temperature, or 25 C where none is known."""
+    """Outside air: as known or forecast, else that of the same hours of earlier days, else the last one known. Where none is known, or
+    the newest is stale, it is unknown: 25 C is assumed, and a note says so."""
+    if not book.temperatures:
+        return Series.flat(grid, MILD_CELSIUS, "celsius"), [f"No outside temperature is known; {MILD_CELSIUS:g} C is assumed."]
+    newest_end = book.temperatures[-1].over.end
+    if at - newest_end > TEMPERATURE_STALE_AFTER:
+        age = _minutes(at - newest_end)
+        note = f"The newest outside temperature ended {age} ago; {MILD_CELSIUS:g} C is assumed."
+        return Series.flat(grid, MILD_CELSIUS, "celsius"), [note]
     values = filled_from_earlier_days(grid, book.temperatures)
     past = [t for t in book.temperatures if t.over.start <= at]
-    values = np.where(np.isnan(values), past[-1].celsius if past else MILD_CELSIUS, values)
-    notes = [] if book.temperatures else [f"No outside temperature is known; {MILD_CELSIUS:g} C is assumed."]
-    return Series(grid, values, "celsius"), notes
+    return Series(grid, np.where(np.isnan(values), past[-1].celsius if past else MILD_CELSIUS, values), "celsius"), []
 
 
 def _hashprice(book: FactBook, at: datetime, grid: Grid, default: float | None) -> tuple[Series, list[str]]:

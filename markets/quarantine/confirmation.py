@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterable
 from typing import TypeVar
 
-from markets.facts import Fact, HashEconomics, HashPrice, IndicativePrices, IndicativeReservePrices, Price, ReservePrice
+from markets.facts import Fact, HashEconomics, HashPrice, IndicativePrices, IndicativeReservePrices, Price, ReservePrice, Temperature
 from markets.quarantine.plausible import implausible
 
 F = TypeVar("F", bound=Fact)
@@ -39,6 +39,8 @@ def _figure(fact: Fact) -> tuple[Hashable, float]:
         return (fact.point, IndicativePrices, fact.over), max(fact.usd_per_mwh, key=abs)
     if isinstance(fact, IndicativeReservePrices):
         return (fact.product, IndicativeReservePrices, fact.over), max(fact.usd_per_mw_h, key=abs)
+    if isinstance(fact, Temperature):
+        return (Temperature, fact.over), fact.celsius
     if isinstance(fact, HashPrice):
         return HashPrice, fact.usd_per_ph_day
     assert isinstance(fact, HashEconomics)

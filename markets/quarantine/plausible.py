@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, date, datetime
 
 from markets import usd_text
-from markets.facts import Fact, HashEconomics, HashPrice, IndicativePrices, IndicativeReservePrices, Price, ReservePrice
+from markets.facts import Fact, HashEconomics, HashPrice, IndicativePrices, IndicativeReservePrices, Price, ReservePrice, Temperature
 from markets.grid import Market
 
 # ERCOT offers stop at -$250 and -$251 has been settled; MISO offers stop at -$500, congestion goes below. A price two or three times lower
@@ -17,6 +17,8 @@ BTC_USD = (0.01, 5_000_000.0)
 # Reserve never clears below nothing. In February 2021 it cleared day-ahead at more than twice ERCOT's cap of energy offers.
 RESERVE_FLOOR_USD = 0.0
 RESERVE_OVER_ENERGY = 2.0
+# The coldest and the hottest air measured in the states of ERCOT and MISO are -51 and 49 degrees.
+AIR_CELSIUS = (-60.0, 60.0)
 TARIFF = "tariff"  # the source of a site's own tariff: its owner wrote the figures
 
 
@@ -42,6 +44,10 @@ def implausible(fact: Fact) -> str:
             at = f"hashprice at {fact.over.start:%Y-%m-%dT%H:%MZ}"
             figure = f"{usd_text(fact.usd_per_ph_day)}/PH/day"
             return _sentence(f"{at}: {figure}", fact, f"{usd_text(HASHPRICE_USD[0])} to {usd_text(HASHPRICE_USD[1])}/PH/day")
+    elif isinstance(fact, Temperature):
+        if not AIR_CELSIUS[0] <= fact.celsius <= AIR_CELSIUS[1]:
+            at = f"outside temperature at {fact.over.start:%Y-%m-%dT%H:%MZ}: {fact.celsius:g} C"
+            return _sentence(at, fact, f"{AIR_CELSIUS[0]:g} to {AIR_CELSIUS[1]:g} C")
     elif isinstance(fact, HashEconomics) and not BTC_USD[0] <= fact.btc_usd <= BTC_USD[1]:
         return _sentence(f"BTC price of {fact.on}: {usd_text(fact.btc_usd)}", fact, f"{usd_text(BTC_USD[0])} to {usd_text(BTC_USD[1])}")
     return ""

@@ -19,8 +19,8 @@ PATH = re.compile(r"`((?:markets|optimizer|dispatch|tests|config|bench|docs|requ
 NAME = re.compile(r"`((?:markets|optimizer|dispatch|tests|bench)(?:\.\w+)+)(?:\([^`]*\))?`")
 # An ending of a file or a group of entry points, which NAME takes for a module.
 GROUPS = {
-    "markets.sources", "markets.hashprices", "markets.generation", "optimizer.obligations", "dispatch.rigs", "dispatch.meters",
-    "dispatch.cooling", "dispatch.generators",
+    "markets.sources", "markets.hashprices", "markets.generation", "markets.weather", "optimizer.obligations", "dispatch.rigs",
+    "dispatch.meters", "dispatch.cooling", "dispatch.generators",
 }  # fmt: skip
 
 # Where a wheel keeps `config/`; no folder of the repository.

@@ -16,7 +16,7 @@ from markets.factbook import FactBook
 from markets.facts import GenerationForecast, MeasuredGeneration
 from markets.forecasting.generation import available_generation
 from markets.grid import Grid, Interval, Market
-from markets.sources.generation_tables import GenerationTables
+from markets.sources.fact_tables import FactTables
 from markets.sources.synthetic_sun import SyntheticSun
 
 AT = datetime(2026, 8, 20, 18, 0, tzinfo=UTC)
@@ -35,7 +35,7 @@ async def test_tables_give_facts_once_and_a_late_forecast_too(tmp_path: Path) ->
     measured, forecast = tmp_path / "measured.csv", tmp_path / "forecast.csv"
     measured.write_text(MEASURED)
     forecast.write_text(FORECAST)
-    source = GenerationTables([measured, forecast])
+    source = FactTables("generation", [measured, forecast], GENERATION_KINDS)
     first = await source.fetch(AT - 48 * HOUR, AT)
     assert [type(f).__name__ for f in first] == ["GenerationForecast", "GenerationForecast", "MeasuredGeneration"]
     assert first[-1].mw == 1.234567 and first[-1].known_at == AT - timedelta(minutes=13)

@@ -23,6 +23,7 @@ GROUPS = (
     plugins.SOURCES,
     plugins.HASHPRICES,
     plugins.GENERATION,
+    plugins.WEATHER,
     plugins.OBLIGATIONS,
     plugins.DRIVERS,
     plugins.METERS,

@@ -18,7 +18,16 @@ from tests.docs.pages import DOCS, blocks
 
 PAGE = (Path(__file__).parents[3] / "docs" / "reference" / "site-file.md").read_text("utf-8")
 TABLES = [Site, Meter, Hall, Overhead, RigGroup, Scope, ApiSettings]
-GROUPS = (plugins.SOURCES, plugins.HASHPRICES, plugins.GENERATION, plugins.DRIVERS, plugins.METERS, plugins.COOLING, plugins.GENERATORS)
+GROUPS = (
+    plugins.SOURCES,
+    plugins.HASHPRICES,
+    plugins.GENERATION,
+    plugins.WEATHER,
+    plugins.DRIVERS,
+    plugins.METERS,
+    plugins.COOLING,
+    plugins.GENERATORS,
+)
 CHOICES = [plugins.installed(group)[word] for group in GROUPS for word in plugins.installed(group)]
 
 

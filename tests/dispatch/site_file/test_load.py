@@ -500,7 +500,7 @@ def test_check_gives_faults_or_a_summary_with_what_is_unverified(tmp_path: Path)
 
 def test_every_entry_point_loads_its_class() -> None:
     declared = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["entry-points"]
-    sources = (plugins.SOURCES, plugins.HASHPRICES, plugins.GENERATION)
+    sources = (plugins.SOURCES, plugins.HASHPRICES, plugins.GENERATION, plugins.WEATHER)
     assert {*declared} == {
         *sources,
         plugins.OBLIGATIONS,

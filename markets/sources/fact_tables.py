@@ -1,31 +1,30 @@
-"""Measurements and forecasts of wind and solar plants in tables that another program writes, as a Source."""
+"""Tables that another program writes, as a Source: what wind and solar plants can make, and outside temperature."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from pathlib import Path
 
 from markets import SourceError
 from markets.archive.gridstatus_tables import native
-from markets.archive.tables import GENERATION_KINDS, TableFault, open_table
+from markets.archive.tables import TableFault, open_table
 from markets.archive.vintages import fact_of
 from markets.facts import Fact
 from markets.grid import utc
 
 
-class GenerationTables:
-    """Tables with the columns Interval Start, Interval End, Plant and Generation or Generation Forecast (with Publish Time), MW.
+class FactTables:
+    """Tables of facts of some kinds of the archive, with gridstatus's columns (docs/reference/archive.md).
 
     A file is read again when it changed. What is new in it then is given with the next answer, whenever it was published: a forecast that
     is written late is not lost.
     """
 
-    name = "generation"
     synthetic = False
 
-    def __init__(self, paths: Sequence[Path]) -> None:
-        self._paths = tuple(paths)
+    def __init__(self, name: str, paths: Sequence[Path], kinds: Collection[str]) -> None:
+        self.name, self._paths, self._kinds = name, tuple(paths), frozenset(kinds)
         self._changed_ns: dict[Path, int] = {}
         self._facts: dict[Path, list[Fact]] = {}
 
@@ -46,8 +45,8 @@ class GenerationTables:
             frames = native(open_table(path))
         except (OSError, TableFault) as error:
             raise SourceError(f"{path.name}: {error}") from error
-        if strange := sorted(set(frames) - set(GENERATION_KINDS)):
-            raise SourceError(f"{path.name}: it holds facts of the kind {strange[0]!r}, not generation")
+        if strange := sorted(set(frames) - self._kinds):
+            raise SourceError(f"{path.name}: it holds facts of the kind {strange[0]!r}, not of {self.name}")
         facts = [fact_of(kind, row) for kind, frame in frames.items() for row in frame.drop_nulls("value").iter_rows(named=True)]
         late = set(facts) - set(self._facts[path]) if path in self._facts else set[Fact]()
         self._changed_ns[path], self._facts[path] = changed_ns, facts
