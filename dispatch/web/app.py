@@ -3,8 +3,9 @@ for it."""
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import AsyncIterator, Collection, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import Route
 
 from dispatch.clock import Clock, SystemClock
 from dispatch.signals.documents import DocumentFault, joined_path
@@ -23,7 +25,7 @@ from dispatch.site_file import errors
 from dispatch.site_file.setup import Setup
 from dispatch.store import JournalBroken, LedgerUnavailable
 from dispatch.web import event_stream, pages, read_routes, signal_routes, what_if_routes
-from dispatch.web.auth import AccessControl, scope_needed
+from dispatch.web.auth import MCP_PATH, AccessControl, scope_needed
 from dispatch.web.context import ApiContext
 from dispatch.web.errors import MEANINGS, MEDIA_TYPE, Problem, Refusal, problem
 
@@ -44,7 +46,7 @@ def create_app(
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with context.running():
+        async with context.running(), _mcp_running(app):
             yield
 
     app = FastAPI(title="Loadstone", description=ABOUT, version="1", lifespan=lifespan, docs_url=None, redoc_url=None)
@@ -53,10 +55,27 @@ def create_app(
     for router in ROUTERS:
         app.include_router(router)
     _check_every_write_needs_a_key()
+    _add_mcp(app)
     app.add_middleware(AccessControl, check=context.key, hosts=[listen.rpartition(":")[0], *setup.api.hosts, *hosts])
     _problems(app)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
     return app
+
+
+def _add_mcp(app: FastAPI) -> None:
+    """Serve the tools of the Model Context Protocol, where the extra `mcp` is installed."""
+    if importlib.util.find_spec("mcp") is not None:
+        from dispatch.web.mcp_endpoint import McpEndpoint
+
+        app.state.mcp = McpEndpoint(app)
+        app.router.routes.append(Route(MCP_PATH, app.state.mcp, methods=["GET", "POST", "DELETE"], include_in_schema=False))
+
+
+@asynccontextmanager
+async def _mcp_running(app: FastAPI) -> AsyncIterator[None]:
+    mcp = getattr(app.state, "mcp", None)
+    async with mcp.manager.run() if mcp is not None else nullcontext():
+        yield
 
 
 def _routes() -> Iterator[tuple[APIRoute, set[str]]]:

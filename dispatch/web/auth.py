@@ -29,6 +29,7 @@ BODY_S = 20.0  # wall seconds a client has to send a body
 SIGNAL_PATHS = ("/api/v1/calls", "/api/v1/awards", "/api/v1/holds", "/api/v1/stop", "/api/v1/resume")
 HOLD_PREFIX = "/api/v1/holds/"
 WHAT_IF_PATHS = ("/api/v1/what-if", "/api/v1/what-if/sweep", "/api/v1/what-if/break-even", "/api/v1/offers")
+MCP_PATH = "/mcp"  # the requests of its tools are checked again, each by its own scope
 OPEN_PREFIXES = ("/api/v1/health/",)
 PROXY_HEADERS = ("forwarded", "x-forwarded-for", "x-real-ip", "via")
 SECURITY_HEADERS = {
@@ -61,7 +62,7 @@ def scope_needed(method: str, path: str) -> str | None:
     """The scope a request needs; None where no key is needed (health) or nothing is served (the application answers 404 or 405)."""
     if any(path.startswith(p) for p in OPEN_PREFIXES):
         return None
-    if method in ("GET", "HEAD"):
+    if method in ("GET", "HEAD") or path == MCP_PATH:
         return "read"
     if method == "POST" and path in WHAT_IF_PATHS:
         return "whatif"

@@ -47,7 +47,7 @@ def rigs_moved(data: Path) -> int:
 
 @pytest.mark.parametrize(
     "hours",
-    [pytest.param(3, marks=pytest.mark.slow(sample=True)), pytest.param(24, marks=[pytest.mark.slow, pytest.mark.timeout(900)])],
+    [pytest.param(3, marks=pytest.mark.slow(sample="only")), pytest.param(24, marks=[pytest.mark.slow, pytest.mark.timeout(900)])],
 )
 def test_a_simulated_day_with_a_call_settles_to_the_independent_bill(hours: int, tmp_path: Path) -> None:
     """The run ends by itself, a call holds from the next tick until its recall, and the statement equals the independent bill."""
