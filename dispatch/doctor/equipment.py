@@ -30,7 +30,7 @@ IN_PROCESS = frozenset({"simulated", "dry-run"})
 
 async def feed_checks(setup: Setup, now: datetime, feed_s: float = FEED_S) -> AsyncIterator[Check]:
     """Each source of facts is asked for the last two hours."""
-    named = {"prices": setup.prices, "hash": setup.hash, "generation": setup.generation}
+    named = {"prices": setup.prices, "hash": setup.hash, "generation": setup.generation, "weather": setup.weather}
     for name, settings in named.items():
         if settings is not None:
             yield await _feed(name, settings, setup, now, feed_s)

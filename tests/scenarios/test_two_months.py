@@ -169,7 +169,7 @@ def statements(data: Path, config: Path, into: Path, spans: Sequence[tuple[datet
     """The newest statement of each day, after both stretches were replayed."""
     for start, end in spans:
         span = ("--from", start.isoformat(), "--to", end.isoformat())
-        run_json("replay", "--config", config, "--archive", into, *span, "--data", data, timeout=3000)
+        run_json("replay", "--config", config, "--archive", into, *span, "--data", data, timeout=7000)
     found = {}
     for folder in sorted((data / "settlements").iterdir()):
         newest = max(folder.glob("*.json"), key=lambda p: json.loads(p.read_text("utf-8"))["version"])
