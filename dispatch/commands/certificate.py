@@ -16,25 +16,29 @@ def certificate(
     data: Data = Path("data"),
     since: Annotated[str | None, typer.Option("--from", metavar="DATE", help="First operating day.")] = None,
     until: Annotated[str | None, typer.Option("--to", metavar="DATE", help="Last operating day.")] = None,
-    key: Annotated[Path | None, typer.Option("--key", metavar="FILE", help="Ed25519 key (PEM) to sign with.")] = None,
+    key: Annotated[
+        Path | None, typer.Option("--key", metavar="FILE", help="Ed25519 key (PEM) that signs, or that --verify trusts.")
+    ] = None,
     create_key: Annotated[bool, typer.Option("--create-key", help="Create the key of --key.")] = False,
     verify: Annotated[
-        Path | None, typer.Option("--verify", metavar="FILE", help="Check this certificate: its signature, and the journal's own figures.")
+        Path | None,
+        typer.Option("--verify", metavar="FILE", help="Check this certificate: signature, key and the journal's figures."),
     ] = None,
     as_json: Json = False,
 ) -> None:
     """Certify what the site has proved it can shed, or check a certificate."""
     from dispatch.evidence.signing import create_key as new_key
-    from dispatch.evidence.signing import read_key, signed
+    from dispatch.evidence.signing import public_hex, read_key, signed
 
     if verify is not None:
-        _verify(verify, data, as_json)
+        _verify(verify, data, key, as_json)
         return
     if since is None or until is None or key is None:
         raise Ended(WRONG, "--from, --to and --key are needed, or --verify")
     first, last = day(since, "--from"), day(until, "--to")
     try:
-        document = signed(_derived(data, first, last), new_key(key) if create_key else read_key(key))
+        private = new_key(key) if create_key else read_key(key)
+        document = signed(_derived(data, first, last), private)
     except ValueError as fault:
         raise Ended(WRONG, f"--key: {fault}") from None
     folder = data / "certificates"
@@ -42,6 +46,8 @@ def certificate(
     file = folder / f"certificate-{first}-{last}.json"
     file.write_text(json.dumps(document, ensure_ascii=False, sort_keys=True, indent=1) + "\n", "utf-8")
     note(f"wrote {file}")
+    if (public := public_hex(private)) not in _trusted_keys(data):
+        note(f"offers do not count it: {public} is not in certificate_keys of [reports] in the site file")
     out(document, as_json, _lines(document))
     if not document["calls"]:
         raise Ended(FINDINGS, f"no call of {first} to {last} was answered: nothing is proved by a call")
@@ -73,16 +79,25 @@ def _derived(data: Path, first: date, last: date) -> dict[str, Any]:
     return certify(state, [entry for _, entry in rows], calls, (first, last), over, head)
 
 
-def _verify(file: Path, data: Path, as_json: bool) -> None:
-    from dispatch.evidence.signing import signature_holds
+def _trusted_keys(data: Path) -> tuple[str, ...]:
+    return setup_of_ledger(ledger(data)).reports.certificate_keys
+
+
+def _verify(file: Path, data: Path, key: Path | None, as_json: bool) -> None:
+    """Check a certificate. Its key must be in the site file, or be `key`: anyone can sign with a key of his own."""
+    from dispatch.evidence.signing import read_public_key, signature_holds, trusted
 
     document = read_json(file)
+    keys = [*_trusted_keys(data), *([read_public_key(key)] if key is not None else [])]
     own = ("public_key", "signature", "signed")
     derived = _derived(data, day(str(document.get("from")), "from"), day(str(document.get("to")), "to"))
     said = {name: value for name, value in document.items() if name not in own}
-    found = {"signature": signature_holds(document), "journal": json.loads(json.dumps(derived)) == said}
+    journal = json.loads(json.dumps(derived)) == said
+    found = {"signature": signature_holds(document), "trusted": trusted(document, keys), "journal": journal}
     differs = sorted(name for name in {*derived, *said} if derived.get(name) != said.get(name))
     lines = [f"signature: {'holds' if found['signature'] else 'DOES NOT HOLD'}"]
+    named = str(document.get("public_key"))
+    lines.append(f"key: {'trusted' if found['trusted'] else f'NOT TRUSTED: {named} is neither in certificate_keys of [reports] nor --key'}")
     lines.append("the journal gives the same" if found["journal"] else f"the journal gives another {', '.join(differs)}")
     out({**found, "differs": differs}, as_json, lines)
     if not all(found.values()):

@@ -38,7 +38,8 @@ def offers(
         raise Ended(WRONG, f"--risk: {risk:g} is not between 0 and 1")
     on, data = day(for_, "--for"), ledger_folder(data)
     found = snapshot(config, archive, instant(at, "--at") if at else _before_the_gate(config, on), data)
-    proof = Proof(found.setup.site, measured_sheds(data, found.at), newest_certificate(data)) if data else Proof(found.setup.site)
+    keys = found.setup.reports.certificate_keys
+    proof = Proof(found.setup.site, measured_sheds(data, found.at), newest_certificate(data, keys)) if data else Proof(found.setup.site)
     try:
         document = make_offers(Offering(found.state, found.at, on, proof, risk))
     except InvalidDocument as invalid:

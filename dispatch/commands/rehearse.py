@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -16,37 +16,41 @@ if TYPE_CHECKING:
 def rehearse(
     config: Config,
     scenario: Annotated[list[str] | None, typer.Option("--scenario", metavar="NAME", help="Only this scenario; may be repeated.")] = None,
+    protocol: Annotated[list[str] | None, typer.Option("--protocol", metavar="NAME", help="Only over this one; may be repeated.")] = None,
     every_protocol: Annotated[bool, typer.Option("--every-protocol", help="Each scenario over each protocol, not by turns.")] = False,
+    shadow: Annotated[bool, typer.Option("--shadow", help="Send no order; judge what the rigs would have drawn.")] = False,
+    report: Annotated[Path | None, typer.Option("--report", metavar="DIR", help="Write the report here as JSON, HTML and PDF.")] = None,
     as_json: Json = False,
 ) -> None:
     """Play call scenarios against the site with simulated rigs, over the protocols by turns; each passes or fails.
 
-    Exit status 1 when one fails. Nothing outside this process is reached.
+    Exit status 1 when one fails. Nothing outside this machine is reached.
     """
     import asyncio
 
     from dispatch.rehearsal.rehearsal import Rehearsal
+    from dispatch.reports.rehearsal import write_report
     from dispatch.site_file.load import load_site_file
 
     rehearsal = Rehearsal(load_site_file(config))
     try:
-        pairs = rehearsal.pairs(scenario or (), every_protocol)
+        pairs = rehearsal.pairs(scenario or (), protocol or (), every_protocol)
     except LookupError as fault:
-        raise Ended(WRONG, f"--scenario: {fault.args[0]}") from None
-    note(f"loadstone: {len(pairs)} plays against {rehearsal.setup.site.name}, {rehearsal.loads.highest_mw:.3f} MW of simulated rigs")
-    verdicts = asyncio.run(rehearsal.run(pairs))
-    failed = [v for v in verdicts if not v.passed]
-    document = {
-        "site": rehearsal.setup.site.name,
-        "played": len(verdicts),
-        "failed": len(failed),
-        "protocols": sorted({v.protocol for v in verdicts}),
-        "scenarios": [{**asdict(v), "passed": v.passed, "faults": list(v.faults)} for v in verdicts],
-    }
-    rows = [_row(v) for v in verdicts]
-    closing = f"{len(verdicts) - len(failed)} of {len(verdicts)} passed"
-    out(document, as_json, [*table(rows, ("scenario", "protocol", "verdict", "below after", "")), closing])
-    if failed:
+        raise Ended(WRONG, str(fault.args[0])) from None
+    if not pairs:
+        raise Ended(WRONG, f"--protocol: {' and '.join(protocol or ())} can say none of these scenarios")
+    rigs = sum(group.rigs for group in rehearsal.setup.site.groups)
+    note(f"loadstone: {len(pairs)} plays against {rehearsal.setup.site.name}, {rigs} simulated rigs")
+    result = asyncio.run(rehearsal.run(pairs, shadow=shadow))
+    document = result.document()
+    for file in write_report(document, report) if report is not None else ():
+        note(f"wrote {file}")
+    closing = f"{len(pairs) - result.failed} of {len(pairs)} passed"
+    if shadow:
+        closing += f"; {result.rigs_moved} rigs were moved, none may be" if result.rigs_moved else "; no rig was moved"
+    rows = [_row(v) for v in result.verdicts]
+    out(document, as_json, [*table(rows, ("scenario", "protocol", "verdict", "due after", "reached after", "")), closing])
+    if not result.passed:
         raise Ended(FINDINGS)
 
 
@@ -55,6 +59,11 @@ def _row(verdict: Verdict) -> dict[str, str]:
         "scenario": verdict.scenario,
         "protocol": verdict.protocol,
         "verdict": "pass" if verdict.passed else "FAIL",
-        "below after": "" if verdict.reached_after_s is None else f"{verdict.reached_after_s:.0f} s",
+        "due after": _seconds(verdict.due_after_s),
+        "reached after": _seconds(verdict.reached_after_s),
         "": "; ".join(verdict.faults) or verdict.what,
     }
+
+
+def _seconds(seconds: float | None) -> str:
+    return "" if seconds is None else f"{seconds:.0f} s"

@@ -51,8 +51,9 @@ def wanted(state: State, at: datetime, now: LoadsNow | None = None, limits: Sequ
     given."""
     if (stop := state.holds.get(STOP_ID)) is not None:
         return _stopped(state, stop)
-    want = _by_mode_holds(state, _by_plan(state, at))
-    return _within_limits(state, want, now or LoadsNow(state, at), load_limits(state, at) if limits is None else limits)
+    in_force = load_limits(state, at) if limits is None else limits
+    want = _by_mode_holds(state, _kept_where_a_load_is_insisted_on(state, _by_plan(state, at), in_force))
+    return _within_limits(state, want, now or LoadsNow(state, at), in_force)
 
 
 def _stopped(state: State, stop: Hold) -> Wanted:
@@ -96,6 +97,14 @@ def _by_plan(state: State, at: datetime) -> Wanted:
         return Wanted(_as_is(state), ("the plan has run out: the rigs stay as they are",))
     counts = {g.name: _in_whole_rigs(g, planned["groups"][g.name]["modes"], _reachable(state, g)) for g in site.groups}
     return Wanted(counts, tuple(state.plan["reasons"]))
+
+
+def _kept_where_a_load_is_insisted_on(state: State, want: Wanted, limits: Sequence[LoadLimit]) -> Wanted:
+    """With the rigs as they are in groups whose load must not fall below an instruction (a set point, the band of a block). A plan may swap
+    groups, and a rig that stops is gone in seconds where one that starts takes minutes: meanwhile the load would be too low."""
+    kept = {name for limit in limits if limit.firm and limit.floor_mw > 0 for name in limit.groups}
+    as_is = _as_is(state) if kept else {}
+    return replace(want, counts={**want.counts, **{name: as_is[name] for name in kept}}) if kept else want
 
 
 def _by_mode_holds(state: State, want: Wanted) -> Wanted:

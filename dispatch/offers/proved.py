@@ -7,13 +7,13 @@ none either, nothing is offered.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from dispatch.evidence.flexibility_certificate import drop_mw
-from dispatch.evidence.signing import signature_holds
+from dispatch.evidence.signing import trusted
 from dispatch.rigs.shed_curve import ShedCurve
 from optimizer.domain.site import Site
 
@@ -44,11 +44,11 @@ def _within(by_bound_s: Mapping[str, float], response_s: float) -> float:
     return max((mw for bound, mw in by_bound_s.items() if float(bound) <= response_s), default=0.0)
 
 
-def newest_certificate(data: Path) -> Mapping[str, Any] | None:
-    """The certificate of the latest days among those that a data folder holds and whose signature holds; None where there is none. A file
-    that is cut short or is no certificate proves nothing and is passed over."""
+def newest_certificate(data: Path, keys: Collection[str]) -> Mapping[str, Any] | None:
+    """The certificate of the latest days among those that a data folder holds and one of the trusted public keys signed; None where there
+    is none. A file that is cut short or is no certificate proves nothing and is passed over."""
     found = [_read(file) for file in sorted((data / "certificates").glob("certificate-*.json"))]
-    return max((document for document in found if signature_holds(document)), key=lambda document: str(document["to"]), default=None)
+    return max((document for document in found if trusted(document, keys)), key=lambda document: str(document["to"]), default=None)
 
 
 def _read(file: Path) -> Mapping[str, Any]:

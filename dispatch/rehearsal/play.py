@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from dispatch.clock import VirtualClock
+import numpy as np
+
+from dispatch.clock import Clock, VirtualClock
 from dispatch.decide.state import State
-from dispatch.entries import Seen
-from dispatch.rehearsal.desk_protocols import DeskProtocol, Timed
-from dispatch.rehearsal.scenarios import CallScenario, Message
+from dispatch.entries import Done, Seen
+from dispatch.rehearsal.desk import Desk, Line, Play
+from dispatch.rehearsal.desk_protocols import DeskProtocol
+from dispatch.rehearsal.load_range import load_range
+from dispatch.rehearsal.scenarios import CallScenario
 from dispatch.runtime import loop
-from dispatch.runtime.assemble import replay
-from dispatch.runtime.world import Observer
+from dispatch.runtime.assemble import Assembled, replay
+from dispatch.runtime.link_telemetry import LinkTelemetry
+from dispatch.runtime.world import Executor, Observer
 from dispatch.service.replay import run_started
 from dispatch.signals.links.link_sections import LinkSettings
 from dispatch.signals.links.linked_site import LinkedSite
@@ -28,7 +34,6 @@ from dispatch.store.tables import open_ledger
 from markets.facts import Fact, Price
 from markets.sources.source import Source
 from markets.sources.synthetic import SyntheticSource
-from optimizer.domain.site import Site
 
 # A spring morning: no coincident peak, no obligation of a season. Rigs are kept running by a high hashprice.
 START = datetime(2026, 4, 14, 15, tzinfo=UTC)
@@ -36,44 +41,6 @@ BEFORE, BETWEEN = timedelta(minutes=30), timedelta(minutes=50)
 USD_PER_PH_DAY, USD_PER_MWH = 400.0, 20.0
 SILENT_AFTER_S = 120.0
 HORIZON_H = 4  # hours: calls do not wait for plans, and shorter ones are made sooner
-CONTRACT = "plant"  # the limit of the whole site, which every site file has
-
-
-@dataclass(slots=True)
-class Play:
-    """A scenario over a protocol, as it was played.
-
-    readings   metered MW of the site, each with its instant
-    accepted   of each message, whether the site accepted it
-    alarm      whether the silence of the desk became an alarm
-    """
-
-    scenario: CallScenario
-    protocol: DeskProtocol
-    start: datetime
-    readings: list[tuple[datetime, float]] = field(default_factory=list)
-    accepted: list[tuple[Message, bool]] = field(default_factory=list)
-    alarm: bool = False
-
-    @property
-    def end(self) -> datetime:
-        return self.start + timedelta(minutes=self.scenario.lasts)
-
-
-@dataclass(frozen=True, slots=True)
-class LoadRange:
-    """The load of a site at its meters, MW: with every rig asleep, and with every rig in its fullest mode, in mild weather."""
-
-    lowest_mw: float
-    highest_mw: float
-
-    def at(self, share: float) -> float:
-        """The load at a share of the range."""
-        return self.lowest_mw + share * (self.highest_mw - self.lowest_mw)
-
-    @property
-    def width_mw(self) -> float:
-        return self.highest_mw - self.lowest_mw
 
 
 class CalmPrices(PricesSettings):
@@ -105,36 +72,59 @@ def rehearsed_site(setup: Setup) -> Setup:
     return replace(made, prices=CalmPrices(), path=setup.path)
 
 
-def load_range(site: Site, celsius: float = 25.0) -> LoadRange:
-    """The range of a site, within what its halls and its connection carry."""
-    low = high = 0.0
-    for hall in site.halls:
-        factor = (1.0 + hall.overhead.at(celsius)) / 1e6
-        groups = [g for g in site.groups if g.hall == hall.name]
-        low += sum(g.rigs * min(m.watts for m in g.modes) for g in groups) * factor
-        high += min(hall.limit_mw, sum(g.rigs * max(m.watts for m in g.modes) for g in groups) * factor)
-    return LoadRange(low, min(high, site.interconnect_mw))
+@dataclass(frozen=True, slots=True)
+class Played:
+    """What a run gave: its plays, and how many simulated rigs are in another mode than at its start (in shadow none may be)."""
+
+    plays: Sequence[Play]
+    rigs_moved: int
 
 
-async def play(setup: Setup, pairs: Sequence[tuple[CallScenario, DeskProtocol]]) -> list[Play]:
-    """Play scenarios one after the other in one run. Raises what the control loop raises."""
+async def play(setup: Setup, pairs: Sequence[tuple[CallScenario, DeskProtocol]], *, shadow: bool = False) -> Played:
+    """Play scenarios one after the other in one run of the real loop. In `shadow` no order is sent to the simulated rigs, and what they
+    would have drawn is kept. Raises what the control loop raises."""
     plays, start = [], START + BEFORE
     for scenario, protocol in pairs:
         plays.append(Play(scenario, protocol, start))
         start = plays[-1].end + BETWEEN
+    clock = VirtualClock(START)
     with tempfile.TemporaryDirectory(prefix="loadstone-rehearsal-") as folder:
         engine = open_ledger(Path(folder))
         try:
-            inbox, clock = Inbox(engine), VirtualClock(START)
-            assembled = replay(setup, clock, _DiscardedReadings(), inbox)
-            settings = LinkSettings(name="rehearsal", kind="rehearsal", obligation=CONTRACT, silent_after_s=SILENT_AFTER_S)
-            desk = _Desk(plays, LinkedSite(settings, setup, inbox, clock, lambda: None), load_range(setup.site))
-            world = replace(assembled.world, observer=_PlayedObserver(assembled.world.observer, desk))
-            state = State.start(setup, setup_from_document)
-            await loop.run(world, MemoryJournal(), state, run_started("replay", setup, START, 1, {}), plays[-1].end)
+            inbox = Inbox(engine)
+            assembled = replay(setup, clock, _DiscardedReadings(), inbox, dry_run=shadow)
+            before = _modes(assembled, setup)
+            async with AsyncExitStack() as lines:
+                desk = Desk(plays, {p.line: await _line(p, setup, inbox, clock, assembled, lines) for p in _one_of_each_line(plays)})
+                inner = assembled.world
+                observer, executor = _PlayedObserver(inner.observer, desk, clock), _PlayedExecutor(inner.executor, desk)
+                world = replace(inner, observer=observer, executor=executor)
+                started = run_started("replay", setup, START, 1, {})
+                await loop.run(world, MemoryJournal(), State.start(setup, setup_from_document), started, plays[-1].end)
         finally:
             engine.dispose()
-    return plays
+    return Played(plays, sum(a != b for a, b in zip(before, _modes(assembled, setup), strict=True)))
+
+
+def _modes(assembled: Assembled, setup: Setup) -> list[str]:
+    """The mode that each simulated rig was last ordered into."""
+    fleet = assembled.fleet
+    assert fleet is not None
+    return [mode for g in setup.site.groups for mode in fleet.modes(g.name, np.arange(g.rigs))]
+
+
+def _one_of_each_line(plays: Sequence[Play]) -> list[Play]:
+    return list({each.line: each for each in plays}.values())
+
+
+async def _line(play: Play, setup: Setup, inbox: Inbox, clock: Clock, assembled: Assembled, lines: AsyncExitStack) -> Line:
+    """Connect the protocol of a play with a link of the site for the contract of its scenario."""
+    name, contract = f"{play.protocol.name} {play.scenario.contract}", play.scenario.contract
+    settings = LinkSettings(name=name, kind="rehearsal", obligation=contract, silent_after_s=SILENT_AFTER_S)
+    telemetry = LinkTelemetry(setup, assembled.controller, clock)
+    site = LinkedSite(settings, setup, inbox, clock, lambda: telemetry.of(contract))
+    groups = next(o.scope.names(setup.site) for o in setup.book if o.name == contract)
+    return Line(site, await lines.enter_async_context(play.protocol.reach(site)), load_range(setup.site, groups), groups)
 
 
 class _DiscardedReadings:
@@ -144,77 +134,39 @@ class _DiscardedReadings:
         return None
 
 
-class _Desk:
-    """Sends each message when its time has come, and keeps what the site is then read to draw."""
+class _PlayedExecutor:
+    """An executor whose clock stops where the desk has something to say: a call interrupts the work on orders, as it does in real time."""
 
-    def __init__(self, plays: Sequence[Play], site: LinkedSite, loads: LoadRange) -> None:
-        self._site, self._loads = site, loads
-        self._plays, self._ended = list(plays), 0
-        self._due = sorted(self._messages(plays), key=lambda each: each[0])
-
-    @staticmethod
-    def _messages(plays: Sequence[Play]) -> Iterator[tuple[datetime, int, Play, Message]]:
-        for n, each in enumerate(plays):
-            for message in each.scenario.messages:
-                yield each.start + timedelta(minutes=message.at), n, each, message
-
-    def next_at(self) -> datetime | None:
-        """When the next message is due."""
-        return self._due[0][0] if self._due else None
-
-    def send_due(self, at: datetime) -> None:
-        """Send what is due at `at`, and give a sign of life where the desk is not silent."""
-        now = next((p for p in self._plays if p.start <= at < p.end), None)
-        if now is None or not now.scenario.silent:
-            self._site.heard()
-        while self._due and self._due[0][0] <= at:
-            due, n, each, message = self._due.pop(0)
-            for _ in range(message.times):
-                each.accepted.append((message, each.protocol.send(self._timed(each, message, n, due), self._site)))
-        if now is not None and now.scenario.silent and self._site.alert(at):
-            now.alarm = True
-        while self._ended < len(self._plays) and self._plays[self._ended].end <= at:
-            self._end()
-
-    def _end(self) -> None:
-        """Nothing of a scenario stays in force for the next one."""
-        self._site.release()
-        for id_ in self._site.open_ids():
-            self._site.receive([{"id": id_, "obligation": CONTRACT, "kind": "recall"}])
-        self._ended += 1
-
-    def _timed(self, each: Play, message: Message, n: int, due: datetime) -> Timed:
-        def at(minute: float | None) -> datetime | None:
-            return None if minute is None else each.start + timedelta(minutes=minute)
-
-        share = message.share
-        mw = None if share is None else share * self._loads.width_mw if message.reduce else self._loads.at(share)
-        id_ = f"{n + 1:02d}-{each.scenario.name}-{message.id}"
-        obligation = message.obligation or CONTRACT
-        return Timed(message, id_, due, at(message.start), at(message.end), mw, obligation)
-
-    def observed(self, seen: Seen, state: State) -> None:
-        """Keep the load of an observation for the scenario under way."""
-        for each in self._plays:
-            if each.start <= seen.at <= each.end:
-                groups = [name for name in state.site.hall_of if name in seen.fleet]
-                each.readings.append((seen.at, sum(seen.fleet[name].load_mw * state.overhead(name, seen.at) for name in groups)))
-
-
-class _PlayedObserver:
-    """An observer before which the desk sends what is due."""
-
-    def __init__(self, inner: Observer, desk: _Desk) -> None:
+    def __init__(self, inner: Executor, desk: Desk) -> None:
         self._inner, self._desk = inner, desk
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._inner, name)
 
+    async def work(self, until: datetime) -> Done | None:
+        return await self._inner.work(self._desk.no_later(until))
+
+
+class _PlayedObserver:
+    """An observer before which the desk sends what is due."""
+
+    def __init__(self, inner: Observer, desk: Desk, clock: Clock) -> None:
+        self._inner, self._desk, self._clock = inner, desk, clock
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
     async def observe(self, at: datetime, state: State) -> Seen:
-        self._desk.send_due(at)
+        await self._desk.send_due(at)
         seen = await self._inner.observe(at, state)
         self._desk.observed(seen, state)
         return seen
+
+    def has_news(self) -> bool:
+        return self._inner.has_news() or self._desk.is_due(self._clock.now())
+
+    async def changed(self, until: datetime, closely: bool) -> bool:
+        return await self._inner.changed(self._desk.no_later(until), closely) or self._desk.is_due(self._clock.now())
 
     async def next_fact_at(self, after: datetime, before: datetime) -> datetime | None:
         found = await self._inner.next_fact_at(after, before)

@@ -10,7 +10,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 Kind = Literal["deploy", "test", "recall", "cancel", "set_point", "release"]
-EVENTS, SET_POINTS = "events", "set points"
+# What a protocol must be able to say for a scenario: events that begin, change and end; numbered versions of them; a load to keep; or any
+# call document, also one that contradicts others.
+EVENTS, NUMBERED, SET_POINTS, DOCUMENTS = "events", "numbered events", "set points", "documents"
+PLANT = "plant"  # the limit of the whole site, a contract that every site has
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +26,7 @@ class Message:
     start, end   when it holds; at once, and until its recall, where None
     id           the event it is of
     version      where the desk numbers its messages
+    obligation   another contract than the scenario's, by which it is sent
     refused      whether the site must refuse it
     times        how often it is sent in the same minute
     """
@@ -42,19 +46,31 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """What the desk must see from one minute to another: a load of at most `share`, exactly that where `exactly`; with no share, rigs that
-    are left alone."""
+    """What the desk must see from one minute to another.
+
+    share        a load of at most this share, from when the contract's terms have it due; None for rigs that are left alone
+    exactly      exactly that load
+    notice       the minute of the notice, where it is not `start`
+    back_within  rigs that are left alone, from so many minutes after `start` at the latest
+    """
 
     start: float
     end: float
     share: float | None = None
     exactly: bool = False
+    notice: float | None = None
+    back_within: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class CallScenario:
-    """A play of messages and what must come of them. `speaks` says which protocols can say it; `silent` whether the desk then falls silent,
-    which must be an alarm and change nothing; `lasts` is its length."""
+    """A play of messages and what must come of them.
+
+    lasts      minutes
+    speaks     what a protocol must be able to say for it
+    silent     whether the desk falls silent after its last message, which must be an alarm and change nothing
+    contract   under which its calls are; its shares are of the range of that contract's rigs
+    """
 
     name: str
     what: str
@@ -63,6 +79,7 @@ class CallScenario:
     lasts: float = 40.0
     speaks: str = EVENTS
     silent: bool = False
+    contract: str = PLANT
 
 
 def deploy(at: float, share: float, start: float | None = None, end: float | None = 25.0, **more: object) -> Message:
@@ -75,7 +92,7 @@ def point(at: float, share: float) -> Message:
     return Message(at, "set_point", share)
 
 
-def _steps(*shares: float, every: float) -> tuple[tuple[Message, ...], tuple[Expected, ...]]:
+def set_points(*shares: float, every: float) -> tuple[tuple[Message, ...], tuple[Expected, ...]]:
     """Set points one after the other, each exactly obeyed until the next, and a release at the end."""
     sent = tuple(point(n * every, share) for n, share in enumerate(shares))
     seen = tuple(Expected(n * every, (n + 1) * every, share, exactly=True) for n, share in enumerate(shares))
@@ -83,7 +100,7 @@ def _steps(*shares: float, every: float) -> tuple[tuple[Message, ...], tuple[Exp
 
 
 BETWEEN = "never un-curtailed below another call"
-TRACK, TRACKED = _steps(0.8, 0.7, 0.6, 0.5, 0.4, 0.3, every=6.0)  # downwards: rigs that were stopped rest for their minimum time
+TRACK, TRACKED = set_points(0.8, 0.7, 0.6, 0.5, 0.4, 0.3, every=6.0)  # downwards: rigs that were stopped rest for their minimum time
 
 SCENARIOS: tuple[CallScenario, ...] = (
     CallScenario("basic", "a call for now, with an end", (deploy(0, 0.3),), (Expected(0, 25, 0.3),)),
@@ -142,20 +159,21 @@ SCENARIOS: tuple[CallScenario, ...] = (
         (deploy(0, 0.3, 0, 110), Message(5, "cancel"), deploy(6, 0.3, 0, 110)),
         (Expected(80, 90),),
         90.0,
-        "documents",
+        DOCUMENTS,
     ),
     CallScenario(
         "out-of-order",
         "the newer version arrives first",
         (deploy(0, 0.2, 0, 25, version=2), deploy(3, 0.6, 0, 25, version=1)),
         (Expected(0, 25, 0.2),),
+        speaks=NUMBERED,
     ),
     CallScenario(
         "cancel-before-call",
         "a recall that arrives before its call is refused, then the call is obeyed",
         (Message(0, "recall", refused=True), deploy(2, 0.3)),
         (Expected(2, 25, 0.3),),
-        speaks="documents",
+        speaks=DOCUMENTS,
     ),
     CallScenario(
         "overlapping",
@@ -203,7 +221,7 @@ SCENARIOS: tuple[CallScenario, ...] = (
         (deploy(0, 0.3, 0, 12), deploy(30, 0.5, 30, 45)),
         (Expected(0, 12, 0.3), Expected(30, 45, 0.5)),
         60.0,
-        "documents",
+        DOCUMENTS,
     ),
     CallScenario(
         "unknown-contract",
@@ -211,7 +229,7 @@ SCENARIOS: tuple[CallScenario, ...] = (
         (deploy(0, 0.3, obligation="nobody", refused=True),),
         (Expected(0, 20),),
         25.0,
-        "documents",
+        DOCUMENTS,
     ),
     CallScenario(
         "silent",

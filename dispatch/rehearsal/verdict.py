@@ -1,4 +1,4 @@
-"""Whether a scenario passed: what the site accepted, and what it drew."""
+"""Whether a scenario passed: what the site accepted, and what it drew, by the terms of the contract that was called."""
 
 from __future__ import annotations
 
@@ -6,26 +6,31 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 
-from dispatch.rehearsal.play import LoadRange, Play
+from dispatch.rehearsal.desk import Play
+from dispatch.rehearsal.load_range import LoadRange
 from dispatch.rehearsal.scenarios import Expected
+from optimizer.domain.call_terms import CallTerms
 
-# How long after a limit begins the load must be below it: the fastest service that these contracts sell is answered within ten minutes.
-RESPONSE = timedelta(minutes=3)
-# Of the range of the rigs. ERCOT asks a controllable load for less, over five minutes; here every reading counts.
-SHARE = 0.01
+# A set point is tracked within this share of the range of the rigs, which is narrower than any programme's tolerance.
+TRACKED_WITHIN = 0.01
 # Rigs that are left alone draw at least this share of their range; each has its own small differences.
 LEFT_ALONE = 0.9
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What a rehearsal says of one scenario over one protocol: `faults` is empty when it passed."""
+    """What a rehearsal says of one scenario over one protocol: `faults` is empty when it passed. `asked_mw` is the lowest load asked for,
+    `drawn_mw` the highest that was drawn while it was due, `due_after_s` and `reached_after_s` when it was due and when it was reached."""
 
     scenario: str
+    contract: str
     protocol: str
     what: str
     faults: tuple[str, ...]
+    due_after_s: float | None
     reached_after_s: float | None
+    asked_mw: float | None
+    drawn_mw: float | None
     readings: int
 
     @property
@@ -33,18 +38,27 @@ class Verdict:
         return not self.faults
 
 
-def judge(play: Play, loads: LoadRange, rig_mw: float) -> Verdict:
-    """The verdict on a play. `rig_mw` is the load of the largest rig: what is asked for is met in whole rigs."""
-    tolerance_mw = max(SHARE * loads.width_mw, rig_mw)
-    faults = [*_answers(play)]
-    reached: float | None = None
+def judge(play: Play, loads: LoadRange, terms: CallTerms) -> Verdict:
+    """The verdict on a play, by the terms of its contract; `loads` is the range of the contract's rigs."""
+    faults, asked = [*_answers(play)], [e for e in play.scenario.expected if e.share is not None]
     for expected in play.scenario.expected:
-        faults += _faults(play, expected, loads, tolerance_mw)
-        if expected.share is not None and reached is None:
-            reached = _reached_after_s(play, expected, loads, tolerance_mw)
+        faults += _faults(play, expected, loads, terms)
     if play.scenario.silent and not play.alarm:
         faults.append("the desk fell silent and there was no alarm")
-    return Verdict(play.scenario.name, play.protocol.name, play.scenario.what, tuple(faults), reached, len(play.readings))
+    first = asked[0] if asked else None
+    lowest = min(asked, key=lambda e: e.share or 0.0, default=None)
+    return Verdict(
+        play.scenario.name,
+        play.scenario.contract,
+        play.protocol.name,
+        play.scenario.what,
+        tuple(faults),
+        60.0 * (_due_min(first, terms) - first.start) if first else None,
+        _reached_after_s(play, first, loads, terms) if first else None,
+        loads.at(lowest.share or 0.0) if lowest else None,
+        max(_span(play, lowest, terms), default=None) if lowest else None,
+        len(play.readings),
+    )
 
 
 def _answers(play: Play) -> Iterator[str]:
@@ -54,32 +68,51 @@ def _answers(play: Play) -> Iterator[str]:
             yield f"{what} was accepted, and had to be refused" if accepted else f"{what} was refused"
 
 
-def _span(play: Play, expected: Expected) -> list[float]:
+def _due_min(expected: Expected, terms: CallTerms) -> float:
+    notice = expected.start if expected.notice is None else expected.notice
+    return terms.due_min(expected.start, notice)
+
+
+def _span(play: Play, expected: Expected, terms: CallTerms) -> list[float]:
     """The loads of the readings in which what is expected must hold."""
-    start, end = play.start + timedelta(minutes=expected.start), play.start + timedelta(minutes=expected.end)
-    first = start if expected.share is None else start + RESPONSE
+    minute = _due_min(expected, terms) if expected.share is not None else expected.start + (expected.back_within or 0.0)
+    first, end = play.start + timedelta(minutes=minute), play.start + timedelta(minutes=expected.end)
     return [mw for at, mw in play.readings if first <= at < end]
 
 
-def _faults(play: Play, expected: Expected, loads: LoadRange, tolerance_mw: float) -> Iterator[str]:
-    seen, over = _span(play, expected), f"minutes {expected.start:g} to {expected.end:g}"
+def _allowed_mw(expected: Expected, loads: LoadRange, terms: CallTerms) -> tuple[float, float]:
+    """How far above and below the load asked for is allowed, MW: the programme's share of the reduction, or one rig."""
+    reduced_mw = loads.highest_mw - loads.at(expected.share or 0.0)
+    above = max(loads.rig_mw, terms.missing_share * reduced_mw)
+    if expected.exactly:
+        above = below = max(loads.rig_mw, TRACKED_WITHIN * loads.width_mw)
+    else:
+        below = float("inf") if terms.excess_share is None else max(loads.rig_mw, terms.excess_share * reduced_mw)
+    return above, below
+
+
+def _faults(play: Play, expected: Expected, loads: LoadRange, terms: CallTerms) -> Iterator[str]:
+    seen, over = _span(play, expected, terms), f"minutes {expected.start:g} to {expected.end:g}"
     if not seen:
         yield f"{over}: nothing was read"
         return
     if expected.share is None:
         least_mw = loads.at(LEFT_ALONE)
         if min(seen) < least_mw:
-            yield f"{over}: rigs that were to be left alone drew {min(seen):.3f} MW, less than {least_mw:.3f} MW"
+            were = "were to be back" if expected.back_within else "were to be left alone"
+            yield f"{over}: rigs that {were} drew {min(seen):.3f} MW, less than {least_mw:.3f} MW"
         return
     asked_mw = loads.at(expected.share)
-    if max(seen) > asked_mw + tolerance_mw:
-        yield f"{over}: {max(seen):.3f} MW were drawn, {max(seen) - asked_mw:.3f} MW more than asked for"
-    if expected.exactly and min(seen) < asked_mw - tolerance_mw:
-        yield f"{over}: {min(seen):.3f} MW were drawn, {asked_mw - min(seen):.3f} MW less than asked for"
+    above_mw, below_mw = _allowed_mw(expected, loads, terms)
+    if max(seen) > asked_mw + above_mw:
+        yield f"{over}: {max(seen):.3f} MW were drawn, {max(seen) - asked_mw:.3f} MW more than asked for; {above_mw:.3f} MW are allowed"
+    if min(seen) < asked_mw - below_mw:
+        yield f"{over}: {min(seen):.3f} MW were drawn, {asked_mw - min(seen):.3f} MW less than asked for; {below_mw:.3f} MW are allowed"
 
 
-def _reached_after_s(play: Play, expected: Expected, loads: LoadRange, tolerance_mw: float) -> float | None:
+def _reached_after_s(play: Play, expected: Expected, loads: LoadRange, terms: CallTerms) -> float | None:
     assert expected.share is not None
     start, asked_mw = play.start + timedelta(minutes=expected.start), loads.at(expected.share)
-    met = [at for at, mw in play.readings if at >= start and mw <= asked_mw + tolerance_mw]
+    above_mw, _ = _allowed_mw(expected, loads, terms)
+    met = [at for at, mw in play.readings if at >= start and mw <= asked_mw + above_mw]
     return (met[0] - start).total_seconds() if met else None

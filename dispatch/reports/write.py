@@ -43,7 +43,7 @@ def _write(
     for format_, render in chosen:
         path = folder / f"{name}.{format_}"
         content = render(statement)
-        _write_atomically(path, content if isinstance(content, bytes) else content.encode())
+        write_atomically(path, content if isinstance(content, bytes) else content.encode())
         written.append(path)
     return written
 
@@ -170,7 +170,7 @@ MONTH_FORMATS: dict[str, Callable[[MonthStatement], str | bytes]] = {
 }
 
 
-def _write_atomically(path: Path, content: bytes) -> None:
+def write_atomically(path: Path, content: bytes) -> None:
     """The complete file or none, also when the power fails."""
     unfinished = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:

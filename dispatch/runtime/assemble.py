@@ -55,11 +55,12 @@ POLL_S = 30.0  # seconds of the world's clock between two readings of every rig
 
 @dataclass(frozen=True, slots=True)
 class Assembled:
-    """A world, its rig controller, and what has to run beside the loop."""
+    """A world, its rig controller, what has to run beside the loop, and the simulated rigs of a replay."""
 
     world: World
     controller: RigController
     background: tuple[Coroutine[Any, Any, Any], ...] = field(default=())
+    fleet: Fleet | None = None
 
 
 def live(
@@ -104,11 +105,16 @@ def replay(
     more: tuple[PolledSource, ...] = (),
     seed: int = 0,
     newest_model: NewestModel | None = None,
+    *,
+    dry_run: bool = False,
 ) -> Assembled:
-    """Archived or synthetic facts, a simulated fleet in this process, and a clock that jumps from tick to tick."""
+    """Archived or synthetic facts, a simulated fleet in this process, and a clock that jumps from tick to tick. With `dry_run` orders are
+    recorded and none reaches the fleet, as in shadow."""
     fleet = _fleet(setup, seed, clock)
-    meters = MeterReadings(simulated_meters(setup.site, fleet, clock), clock, meter_checks(setup))
-    controller = RigController(setup.site, simulated_drivers(fleet, clock), clock, telemetry, meters)
+    rigs = simulated_drivers(fleet, clock)
+    drivers: dict[str, Driver] = {g.name: dry_run_driver(g, rigs[g.name], clock) if dry_run else rigs[g.name] for g in setup.site.groups}
+    meters = MeterReadings(_corrected(simulated_meters(setup.site, fleet, clock), setup, drivers), clock, meter_checks(setup))
+    controller = RigController(setup.site, drivers, clock, telemetry, meters)
     observer = SiteObserver(
         clock,
         [*polled_sources(setup, clock.now), *more],
@@ -117,7 +123,7 @@ def replay(
         refresh_each_tick=True,
         forecasts=_forecasts(setup, newest_model),
     )
-    return Assembled(World("replay", clock, observer, controller, InlinePlanner()), controller)
+    return Assembled(World("replay", clock, observer, controller, InlinePlanner()), controller, fleet=fleet)
 
 
 def _forecasts(setup: Setup, newest_model: NewestModel | None) -> PriceForecasts | None:
@@ -137,8 +143,13 @@ def meter_checks(setup: Setup) -> MeterChecks:
 
 def _meters(setup: Setup, drivers: Mapping[str, Driver]) -> dict[MeterId, PowerMeter]:
     """The site's meters, in a dry run corrected for the orders that were not sent."""
+    return _corrected(meters_of(setup), setup, drivers)
+
+
+def _corrected(meters: Mapping[MeterId, PowerMeter], setup: Setup, drivers: Mapping[str, Driver]) -> dict[MeterId, PowerMeter]:
+    """The meters, those with dry-run groups behind them corrected for the orders that were not sent."""
     out: dict[MeterId, PowerMeter] = {}
-    for name, meter in meters_of(setup).items():
+    for name, meter in meters.items():
         behind, rigs_alone = groups_behind(setup.site, name), name.kind is MeterKind.GROUP
         shares = {g: 0.0 if rigs_alone else setup.site.hall_of[g].overhead.at(MILD_CELSIUS) for g in behind}
         dry_runs = [(driver, share) for g, share in shares.items() if isinstance(driver := drivers[g], DryRunDriver)]

@@ -62,8 +62,15 @@ def _host_and_port(text: str) -> str:
     return text
 
 
+def _public_key(text: str) -> str:
+    if len(text) != 64 or not set(text) <= set("0123456789abcdef"):
+        raise ValueError(f"{text!r} is not an Ed25519 public key: 64 hex digits, as `loadstone certificate` prints it")
+    return text
+
+
 Url = Annotated[str, AfterValidator(_http_address)]
 Reference = Annotated[str, AfterValidator(_reference)]
 Subnet = Annotated[str, AfterValidator(_subnet)]
 Listen = Annotated[str, AfterValidator(_host_and_port)]
+PublicKey = Annotated[str, AfterValidator(_public_key)]
 Text = Annotated[str, Field(min_length=1)]

@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Literal
 from pydantic import Field, model_validator
 
 from dispatch.site_file.errors import ConfigFault
-from dispatch.site_file.field_types import DEFAULT_LISTEN, Listen, Reference
+from dispatch.site_file.field_types import DEFAULT_LISTEN, Listen, PublicKey, Reference
 from dispatch.site_file.market_rules import MarketRules
 from markets.sources.source import Source
 from optimizer.domain.obligation import Book
@@ -89,10 +89,11 @@ class ApiSettings(Written):
 class ReportSettings(Written):
     """How a day's statement is rounded, and who is notified when it has a new version: addresses as apprise writes them, by reference.
 
-    rounding        once, at the "total" of a charge type, or each "interval" by itself as some suppliers' invoices do
-    telemetry_days  how long the rigs' readings are kept; roll-ups and the journal are kept for ever
-    head_files      files to which the heads of the ledger's chains are added once a day: on another machine's disk
-    head_webhooks   addresses to which they are posted, by reference
+    rounding          once, at the "total" of a charge type, or each "interval" by itself as some suppliers' invoices do
+    telemetry_days    how long the rigs' readings are kept; roll-ups and the journal are kept for ever
+    head_files        files to which the heads of the ledger's chains are added once a day: on another machine's disk
+    head_webhooks     addresses to which they are posted, by reference
+    certificate_keys  public keys of the flexibility certificates that offers count
     """
 
     notify: tuple[Reference, ...] = ()
@@ -100,6 +101,7 @@ class ReportSettings(Written):
     telemetry_days: int = Field(default=400, ge=2)
     head_files: tuple[str, ...] = ()
     head_webhooks: tuple[Reference, ...] = ()
+    certificate_keys: tuple[PublicKey, ...] = ()
 
 
 class AlertSettings(Written):

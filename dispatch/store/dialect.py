@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pysqlite3.dbapi2 as sqlite
-from sqlalchemy import Connection, Engine, Float, LargeBinary, create_engine, event
+from sqlalchemy import Connection, Engine, Float, LargeBinary, String, create_engine, event
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
@@ -82,6 +82,23 @@ def _utf8_sqlite(element: Any, compiler: Any, **kw: Any) -> str:
 @compiles(utf8)
 def _utf8(element: Any, compiler: Any, **kw: Any) -> str:
     return f"convert_to({compiler.process(element.clauses, **kw)}, 'UTF8')"
+
+
+class document_id(FunctionElement[str]):
+    """The `id` of a JSON document in a text column; an index holds it."""
+
+    type = String()
+    inherit_cache = True
+
+
+@compiles(document_id, "sqlite")
+def _document_id_sqlite(element: Any, compiler: Any, **kw: Any) -> str:
+    return f"json_extract({compiler.process(element.clauses, **kw)}, '$.id')"
+
+
+@compiles(document_id)
+def _document_id(element: Any, compiler: Any, **kw: Any) -> str:
+    return f"(({compiler.process(element.clauses, **kw)})::json ->> 'id')"
 
 
 def sqlite_engine(file: Path, busy_s: float) -> Engine:

@@ -14,6 +14,7 @@ from sqlalchemy.exc import IntegrityError
 from dispatch.clock import wall_now
 from dispatch.entries import canonical_json
 from dispatch.store.call_versions import CallConflict, KnownCall, next_version
+from dispatch.store.dialect import document_id
 from dispatch.store.record_log import record_row
 from dispatch.store.reserve import with_reserve
 from dispatch.store.tables import inbox, reading, writing
@@ -119,11 +120,9 @@ class Inbox:
 
     def _known_calls(self, connection: Connection, id_: str) -> list[KnownCall]:
         """Every version of a call in the inbox, in the order of arrival."""
-        named = inbox.c.document.contains(f'"id":{canonical_json(id_).decode()}', autoescape=True)
-        columns = (inbox.c.id, inbox.c.at, inbox.c.document)
+        columns, named = (inbox.c.id, inbox.c.at, inbox.c.document), document_id(inbox.c.document) == id_
         found = connection.execute(select(*columns).where(inbox.c.kind == "call", named).order_by(inbox.c.id)).all()
-        known = [KnownCall(row.id, loads(row.document), row.at) for row in found]
-        return [call for call in known if call.document.get("id") == id_]
+        return [KnownCall(row.id, loads(row.document), row.at) for row in found]
 
     def _first(self, connection: Connection, row: Mapping[str, Any]) -> int | None:
         """The row that came with the same idempotency key, None when there is none."""

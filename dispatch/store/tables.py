@@ -24,13 +24,13 @@ from sqlalchemy import (
 from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
 
 from dispatch.store import LedgerUnavailable
-from dispatch.store.dialect import sqlite_engine
+from dispatch.store.dialect import document_id, sqlite_engine
 from dispatch.store.durable import keep_private
 from dispatch.store.head_file import Head, data_dir_of, forget_heads, head_file, write_head
 from dispatch.store.instant_column import Instant
 from dispatch.store.migrate import migrate, revision
 
-REVISION = "0008"
+REVISION = "0009"
 
 
 ledger = MetaData()
@@ -64,6 +64,7 @@ inbox = Table(
     UniqueConstraint("key_name", "idempotency_key", name="inbox_once"),
     sqlite_autoincrement=True,
 )
+Index("inbox_by_document_id", document_id(inbox.c.document))
 
 api_keys = Table(
     "api_keys",

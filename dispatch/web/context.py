@@ -164,7 +164,8 @@ class ApiContext:
         state = self.view.state
         if state.seen_at is None:
             raise Refusal(503, "Nothing has been observed yet, so there are no prices for offers")
-        proof = Proof(state.site, {name: group.shed_curve for name, group in state.fleet.items()}, newest_certificate(self.data_dir))
+        certificate = newest_certificate(self.data_dir, state.setup.reports.certificate_keys)
+        proof = Proof(state.site, {name: group.shed_curve for name, group in state.fleet.items()}, certificate)
         return Offering(state, self.now(), on, proof, risk_weight)
 
     async def run_what_if(self, work: Callable[[], T]) -> T:

@@ -20,6 +20,7 @@ from markets.outlook import PeakWindow
 from optimizer.domain.actuals import Actuals
 from optimizer.domain.award_terms import AwardTerms
 from optimizer.domain.billed_quantity import BilledQuantity
+from optimizer.domain.call_terms import CallTerms
 from optimizer.domain.contract_progress import ContractProgress
 from optimizer.domain.formula import Bounds, Charge, Quantities
 from optimizer.domain.generator import Generator
@@ -173,6 +174,12 @@ class PromisesReduction(Protocol):
     def promised_mw(self) -> float: ...
 
 
+class AnswersCalls(Protocol):
+    """How its calls must be answered on an operating day. Default: None, nobody calls it. Raises LookupError where a rule is missing."""
+
+    def call_terms(self, on: date) -> CallTerms | None: ...
+
+
 class NeedsOwnMeter(Protocol):
     """Whether its rigs need a meter that no other rigs are behind. Default: no."""
 
@@ -266,7 +273,8 @@ class FindsShortfalls(Protocol):
 class Obligation(
     WritesCharges, SettlesEnergy, SettlesHash, SettlesGeneration, RunsGenerator, ControlsGenerator, LimitsLoad, StopsAtPrice, WeighsChanges,
     ForeseesPeaks, PromisesForSeason,
-    NeedsSettlementPoints, NeedsReservePrices, TakesAwards, BelongsToMarket, SellsLoad, ExcludesOthers, PromisesReduction, NeedsOwnMeter,
+    NeedsSettlementPoints, NeedsReservePrices, TakesAwards, BelongsToMarket, SellsLoad, ExcludesOthers, PromisesReduction, AnswersCalls,
+    NeedsOwnMeter,
     ProtectsUptime, ChecksSite, FollowsRules, ShowsOptions, RemembersDays, Remembers, KnowsItsMemory, TellsProgress, ReportsFindings,
     BillsTenant, ChargesOnOthers, NamesUnknownCharges, CountsQuantities, GivesReasons, PricesShortfall, FindsShortfalls, Protocol,
 ):  # fmt: skip

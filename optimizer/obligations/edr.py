@@ -10,6 +10,7 @@ Market rules: docs/rules.md#edr.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import date
 from typing import Annotated, Any, ClassVar
 
 import numpy as np
@@ -19,8 +20,9 @@ from markets.facts import Call, CallKind
 from markets.grid import Interval, Market
 from optimizer.domain.actuals import Actuals
 from optimizer.domain.award_terms import AwardTerms, baseline_terms
+from optimizer.domain.call_terms import CallTerms
 from optimizer.domain.contract import Contract
-from optimizer.domain.deployments import bounded, declared, due, reduced, share, spans
+from optimizer.domain.deployments import METER_SHARE, bounded, declared, due, reduced, share, spans
 from optimizer.domain.formula import Bounds, Charge, Quantities
 from optimizer.domain.market_rules import days, rule
 from optimizer.domain.memory import Memory
@@ -77,6 +79,11 @@ class Edr(Contract):
 
     def promised_mw(self) -> float:
         return self.mw
+
+    def call_terms(self, on: date) -> CallTerms:
+        """Due from the offered notice on."""
+        paid = rule(self._rules, "miso.edr.pays", on)
+        return CallTerms(self.notice_min, True, self.baseline_mw - self.mw, missing_share=METER_SHARE, rule=paid.cited)
 
     def needs_own_meter(self) -> bool:
         return True

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 from typing import Any, ClassVar, Literal
 
@@ -21,8 +21,10 @@ import numpy as np
 
 from markets.facts import Call
 from markets.grid import Grid, Interval, Market
+from optimizer.domain.call_terms import CallTerms
 from optimizer.domain.contract import Contract
 from optimizer.domain.formula import Bounds, Charge, Quantities
+from optimizer.domain.market_rules import rule
 from optimizer.domain.memory import Memory
 from optimizer.domain.obligation import ANY_SERVICE
 from optimizer.domain.row_kind import RowKind
@@ -57,6 +59,7 @@ class LoadManagement(Contract):
 
     type: ClassVar[str] = "load_management"
     charge_types: ClassVar[tuple[str, ...]] = ("load_management",)
+    rule_prefixes: ClassVar[tuple[str, ...]] = ("ercot.load_management.",)
     name: str = "load_management"
     program: Literal["tdu", "sb6"]
     mw: Positive
@@ -83,6 +86,11 @@ class LoadManagement(Contract):
 
     def promised_mw(self) -> float:
         return self.mw
+
+    def call_terms(self, on: date) -> CallTerms:
+        """Within the notice that the programme gives, for as long as its events last."""
+        notice, longest = (rule(self._rules, f"ercot.load_management.{self.program}.{word}", on) for word in ("notice_min", "event_h"))
+        return CallTerms(float(notice.value), True, sustain_h=float(longest.value), rule=notice.cited)
 
     def bounds(self, site: Site, memory: Memory, calls: Sequence[Call], over: Interval) -> Bounds:
         """Its calls; rigs under `sb6` run at what they promised while none is in force."""

@@ -6,13 +6,16 @@ Market rules: docs/rules.md#directed-curtailment.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from datetime import date
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from optimizer.domain.call_terms import CallTerms
 from optimizer.domain.calls import called_bounds
 from optimizer.domain.contract import Contract
+from optimizer.domain.deployments import METER_SHARE
 from optimizer.domain.generator import generator_memory
 from optimizer.domain.obligation import Book, GroupLimit, SiteFault
 from optimizer.domain.row_kind import RowKind
@@ -36,14 +39,20 @@ class Plant(Contract):
     """The site's own limits, from the site file. Earns and costs nothing; wear steers the plan and is not cash.
 
     max_mw_per_maker    the most that runs on one maker's firmware: what one maker can drop, or move, at once
+    respond_min         minutes within which the load is where an order to the whole site asks for it, by the interconnection agreement
     forbid, demand      { maker, assembly, lists }: rigs of these are refused, rigs of none of these are refused
     """
 
     type: ClassVar[str] = "plant"
     name: str = "plant"
     max_mw_per_maker: Positive | None = None
+    respond_min: Positive = 3.0
     forbid: Provenance = Provenance()
     demand: Provenance = Provenance()
+
+    def call_terms(self, on: date) -> CallTerms:
+        """An order to the whole site: no programme says by when it is answered, the site file does."""
+        return CallTerms(self.respond_min, missing_share=METER_SHARE, rule="contract plant, respond_min (interconnection agreement)")
 
     def limits(self, site: Site) -> Iterable[GroupLimit]:
         """What runs on the firmware of one maker."""

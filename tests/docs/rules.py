@@ -26,6 +26,7 @@ PARTS = {
     "ercot.set_point.": "set points",
     "ercot.ers.": "ERS",
     "ercot.transmission.": "transmission",
+    "ercot.load_management.": "load management",
     "miso.price_floor": "MISO prices",
     "miso.offer_cap": "MISO prices",
     "miso.settled_price_kind": "MISO prices",

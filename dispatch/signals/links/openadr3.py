@@ -85,7 +85,10 @@ def _figure(payloads: Sequence[Mapping[str, Any]], units: Mapping[str, str]) -> 
 
 
 class OpenAdr3Ven:
-    """Polls the VTN at `url` as the VEN `ven`, every `poll_s` wall seconds; only events of `program` where one is named."""
+    """Polls the VTN at `url` as the VEN `ven`, every `poll_s` wall seconds; only events of `program` where one is named. An answer is
+    waited for `timeout_s`."""
+
+    timeout_s = TIMEOUT_S
 
     def __init__(
         self, url: str, ven: str, credentials: tuple[str, str] | None, program: str | None, poll_s: float, obligation: str
@@ -98,7 +101,7 @@ class OpenAdr3Ven:
 
     async def run(self, site: SiteSide) -> None:
         """Poll until cancelled. Raises LinkFault when the VTN refuses us; one that does not answer is asked again."""
-        async with httpx.AsyncClient(base_url=self._url, timeout=TIMEOUT_S, trust_env=False) as http:
+        async with httpx.AsyncClient(base_url=self._url, timeout=self.timeout_s, trust_env=False) as http:
             while True:
                 try:
                     events = await self._events(http)

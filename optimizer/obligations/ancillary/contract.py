@@ -28,6 +28,7 @@ from markets.grid import Interval, Market, OperatingDay
 from optimizer.domain import day_ahead_market
 from optimizer.domain.actuals import Actuals
 from optimizer.domain.award_terms import AwardTerms, reserve_terms
+from optimizer.domain.call_terms import CallTerms
 from optimizer.domain.calls import active
 from optimizer.domain.contract import Contract
 from optimizer.domain.contract_progress import ContractProgress
@@ -117,6 +118,21 @@ class Ancillary(Contract[ReserveMemory]):
 
     def promised_mw(self) -> float:
         return max(self.qualified_mw.values(), default=0.0)
+
+    def call_terms(self, on: date) -> CallTerms:
+        """Within the shortest response time of its products, for as long as the longest lasts; a block within its band."""
+        terms = [rule(self._rules, f"ercot.as.{product}.response_min", on) for product in self.products]
+        fastest = min(terms, key=lambda found: float(found.value))
+        longest = max(float(rule(self._rules, f"ercot.as.{product}.duration_h", on).value) for product in self.products)
+        low, high = self._band(on) if self.block is not None else (1.0, 0.0)
+        return CallTerms(
+            float(fastest.value),
+            sustain_h=longest,
+            missing_share=1.0 - low,
+            excess_share=high - 1.0 if self.block is not None else None,
+            set_points=self.kind == "clr",
+            rule=fastest.cited,
+        )
 
     def needs_own_meter(self) -> bool:
         return True

@@ -15,6 +15,7 @@ raised for a baseline: what it is comes from the market's award of product BASEL
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import date
 from typing import Any, ClassVar
 
 import numpy as np
@@ -23,6 +24,7 @@ from markets.facts import Call, CallKind
 from markets.grid import Interval, Market
 from optimizer.domain.actuals import Actuals
 from optimizer.domain.award_terms import AwardTerms, reduction_terms
+from optimizer.domain.call_terms import CallTerms
 from optimizer.domain.calls import calls_in_force, instructed
 from optimizer.domain.deployments import positive
 from optimizer.domain.formula import Bounds, Charge, Quantities, per_interval
@@ -66,6 +68,12 @@ class Drr(DrrTerms):
 
     def promised_mw(self) -> float:
         return self.mw
+
+    def call_terms(self, on: date) -> CallTerms:
+        """Due from the registered notice on, within the tolerance of a dispatch."""
+        stays_mw, spared = self.baseline_mw - self.mw, self.figure("tolerance_share", on)
+        rule_ = self.cited("tolerance_share", on)
+        return CallTerms(self.notice_min, True, stays_mw, self.min_down_min / 60.0, missing_share=spared, rule=rule_)
 
     def needs_own_meter(self) -> bool:
         return True

@@ -27,6 +27,7 @@ from markets.facts import Call, CallKind
 from markets.grid import Interval, Market, OperatingDay
 from optimizer.domain.actuals import Actuals
 from optimizer.domain.award_terms import AwardTerms, baseline_terms
+from optimizer.domain.call_terms import CallTerms
 from optimizer.domain.calls import active, calls_in_force, instructed
 from optimizer.domain.contract_progress import ContractProgress
 from optimizer.domain.formula import Bounds, Charge, Quantities
@@ -80,6 +81,20 @@ class Ers(ErsTerms):
 
     def promised_mw(self) -> float:
         return self.mw
+
+    def call_terms(self, on: date) -> CallTerms:
+        """Sustained from ten or thirty minutes after the dispatch until the recall, and ready again hours later."""
+        stays_mw = self.max_base_load_mw if self.baseline_mw is None else self.baseline_mw - self.mw
+        paid_in_full = rule(self._rules, "ercot.ers.event_full", on)
+        return CallTerms(
+            self.response.total_seconds() / 60.0,
+            from_notice=True,
+            stays_mw=stays_mw,
+            sustain_h=self.ceiling_h(on),
+            missing_share=1.0 - float(paid_in_full.value),
+            restore_h=float(self.figure("return_h", on)),
+            rule=paid_in_full.cited,
+        )
 
     def needs_own_meter(self) -> bool:
         return True

@@ -18,6 +18,7 @@ from markets.facts import Call, CallKind
 from markets.grid import Interval, Market, OperatingDay
 from optimizer.domain.actuals import Actuals
 from optimizer.domain.award_terms import AwardTerms, baseline_terms
+from optimizer.domain.call_terms import CallTerms
 from optimizer.domain.calls import calls_in_force
 from optimizer.domain.capacity_seasons import BySeason, Zone, cited, cleared, season, season_start
 from optimizer.domain.contract import Contract
@@ -98,6 +99,12 @@ class Lmr(Contract[LmrMemory]):
 
     def promised_mw(self) -> float:
         return self.mw
+
+    def call_terms(self, on: date) -> CallTerms:
+        """Due from the registered notice on."""
+        longest = rule(self._rules, "miso.lmr.least_h", on)
+        sustain_h = float(longest.value)
+        return CallTerms(self.notice_min, True, self.most_mw, sustain_h, missing_share=METER_SHARE, rule=longest.cited)
 
     def needs_own_meter(self) -> bool:
         return True

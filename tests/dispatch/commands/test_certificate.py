@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from dispatch.commands import Ended
 from dispatch.commands.certificate import certificate
-from dispatch.evidence.signing import create_key, read_key, signature_holds, signed
+from dispatch.evidence.signing import create_key, public_hex, read_key, signature_holds, signed
 from dispatch.offers.proved import Proof, newest_certificate
 from tests.dispatch.web.served import run_site
 from tests.fakes import NOON
@@ -53,8 +54,26 @@ def test_calls_prove_what_they_had_and_the_certificate_is_derived_again(ran: Pat
     certificate(ran, DAY, DAY, key)
     assert file.read_bytes() == first, "the same journal and key give the same bytes"
     capsys.readouterr()
-    certificate(ran, verify=file, as_json=True)
-    assert printed(capsys) == {"signature": True, "journal": True, "differs": []}
+    certificate(ran, verify=file, key=key, as_json=True)
+    assert printed(capsys) == {"signature": True, "trusted": True, "journal": True, "differs": []}
+
+
+def test_a_certificate_of_a_key_that_nobody_trusts_is_not_believed(ran: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    own, other = create_key(tmp_path / "own.pem"), tmp_path / "other.pem"
+    create_key(other)
+    certificate(ran, DAY, DAY, tmp_path / "own.pem", as_json=True)
+    captured = capsys.readouterr()
+    assert f"{public_hex(own)} is not in certificate_keys" in captured.err
+    file = tmp_path / "certificate.json"
+    file.write_text(captured.out, "utf-8")
+    for keys in ({}, {"key": other}):
+        with pytest.raises(Ended):
+            certificate(ran, verify=file, as_json=True, **keys)
+        assert printed(capsys) == {"signature": True, "trusted": False, "journal": True, "differs": []}
+    public = own.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    (tmp_path / "public.pem").write_bytes(public)
+    certificate(ran, verify=file, key=tmp_path / "public.pem", as_json=True)
+    assert printed(capsys)["trusted"]
 
 
 def test_a_changed_figure_is_found_by_signature_and_by_journal(ran: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -65,12 +84,14 @@ def test_a_changed_figure_is_found_by_signature_and_by_journal(ran: Path, tmp_pa
     (tmp_path / "more.json").write_text(json.dumps(more), "utf-8")
     with pytest.raises(Ended):
         certificate(ran, verify=tmp_path / "more.json", as_json=True)
-    assert printed(capsys) == {"signature": False, "journal": False, "differs": ["mw"]}
+    assert printed(capsys) == {"signature": False, "trusted": False, "journal": False, "differs": ["mw"]}
     again = signed({name: more[name] for name in more if name not in ("signature", "public_key", "signed")}, key)
     (tmp_path / "more.json").write_text(json.dumps(again), "utf-8")
     with pytest.raises(Ended):
-        certificate(ran, verify=tmp_path / "more.json", as_json=True)
-    assert printed(capsys) == {"signature": True, "journal": False, "differs": ["mw"]}, "a new signature does not change the journal"
+        certificate(ran, verify=tmp_path / "more.json", key=tmp_path / "key.pem", as_json=True)
+    assert printed(capsys) == {"signature": True, "trusted": True, "journal": False, "differs": ["mw"]}, (
+        "a new signature does not change the journal"
+    )
 
 
 def test_a_key_is_created_only_when_asked(ran: Path, tmp_path: Path) -> None:
@@ -98,14 +119,19 @@ def test_what_is_offered_never_exceeds_the_certificate(tmp_path: Path) -> None:
     for on, mw in ((date(2026, 8, 19), 0.05), (date(2026, 8, 20), 0.03)):
         document = signed({"to": on.isoformat(), "mw": 0.06, "within_mw": {"a-old": {"60": mw}, "b-new": {"600": 0.04}}}, key)
         (tmp_path / "certificates" / f"certificate-{on}.json").write_text(json.dumps(document), "utf-8")
-    newest = newest_certificate(tmp_path)
+    keys = (public_hex(key),)
+    newest = newest_certificate(tmp_path, keys)
     assert newest is not None and newest["to"] == "2026-08-20"
     proof = Proof(small().site, {}, newest)
     assert proof.mw_within(("a-old", "b-new"), 60.0) == pytest.approx(0.03)
     assert proof.mw_within(("a-old", "b-new"), 600.0) == pytest.approx(0.06), "0.03 + 0.04, but no call proved more than 0.06"
+    assert newest_certificate(tmp_path, ()) is None, "a key that the site file does not name is not believed"
+    another = signed({**newest, "to": "2026-08-22", "mw": 9.0}, create_key(tmp_path / "another.pem"))
+    (tmp_path / "certificates" / "certificate-2026-08-22.json").write_text(json.dumps(another), "utf-8")
+    assert newest_certificate(tmp_path, keys) == newest, "signed, but by a key of somebody else"
     forged = tmp_path / "certificates" / "certificate-2026-08-21.json"
     forged.write_text(json.dumps({**newest, "to": "2026-08-21", "mw": 9.0}), "utf-8")
-    assert newest_certificate(tmp_path) == newest, "a signature that does not hold is no certificate"
+    assert newest_certificate(tmp_path, keys) == newest, "a signature that does not hold is no certificate"
     for name, text in (("cut", "{"), ("list", "[]")):
         (tmp_path / "certificates" / f"certificate-{name}.json").write_text(text, "utf-8")
-    assert newest_certificate(tmp_path) == newest, "a file that is no certificate proves nothing"
+    assert newest_certificate(tmp_path, keys) == newest, "a file that is no certificate proves nothing"

@@ -278,3 +278,16 @@ def test_what_a_call_cut_is_not_cut_again_before_the_next_reading() -> None:
     done = Done(at=NOON + MINUTE, results=tuple(Result(order=o.id, rigs_by_outcome={"reached": o.rigs}) for o in cut.orders))
     state = state.after(cut, 2).after(done, 3)
     assert decide(state, NOON + MINUTE, 1) is None
+
+
+def test_a_plan_that_swaps_groups_waits_while_a_set_point_is_in_force() -> None:
+    """Rigs that stop are gone in seconds and those that start take minutes: meanwhile the load would be below the set point."""
+    setup = waking_all()
+    half = setup.site.group("a-old").rigs * 3000.0 / 1e6 + 40 * 20.0 / 1e6
+    point = call(NOON, kind="set_point", mw_cap=None, mw_target=half)
+    seen = Seen(at=NOON, fleet=look(setup, b_new={"sleep": "0-39"}), facts=(point,))
+    swapped = {"a_old": {"sleep": 40.0}, "b_new": {"normal": 40.0}}
+    assert decide(folded(setup, seen, planned(setup, NOON, 1, **swapped)), NOON, 1) is None
+    without = Seen(at=NOON, fleet=look(setup, b_new={"sleep": "0-39"}))
+    orders = moved(decide(folded(setup, without, planned(setup, NOON, 1, **swapped)), NOON, 1))
+    assert set(orders) == {("a-old", "sleep"), ("b-new", "normal")}

@@ -6,7 +6,7 @@ import threading
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Engine, event
 
 from dispatch.store import LedgerUnavailable
 from dispatch.store.inbox import IdempotencyConflict, Inbox
@@ -72,3 +72,17 @@ def test_one_idempotency_key_from_many_threads_is_one_row(tmp_path: Path, engine
         thread.join()
     assert len(answers) == 60 and sum(new for _, new in answers) == 10
     assert len({id_ for id_, _ in answers}) == len(Inbox(engine).after(0)) == 10
+
+
+def test_the_versions_of_a_call_are_found_by_an_index(engine: Engine) -> None:
+    inbox = Inbox(engine)
+    for n in range(3):
+        inbox.put("call", {"id": f'odd "{n}" %_', "obligation": "plant", "kind": "deploy", "mw_cap": 0.1}, "key")
+    asked: list[str] = []
+    event.listen(engine, "before_cursor_execute", lambda _c, _u, statement, *_: asked.append(statement))
+    (again,) = inbox.put_all("call", [{"id": 'odd "1" %_', "obligation": "plant", "kind": "deploy", "mw_cap": 0.1}], "key", [None])
+    assert again == (2, False)
+    found = next(statement for statement in asked if "$.id" in statement)
+    with engine.connect() as connection:
+        plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {found}", ("call", "x")).all()
+    assert any("USING INDEX inbox_by_document_id" in str(step) for step in plan), plan
