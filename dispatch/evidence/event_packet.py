@@ -9,6 +9,7 @@ from typing import Any
 
 from dispatch.decide.state import State
 from dispatch.evidence.loads_seen import LoadsSeen
+from dispatch.evidence.programme_verdict import programme_verdict
 from dispatch.signals.call_json import call_document, demand_text
 from markets.facts import Call, CallKind
 from markets.grid import format_instant, parse_instant
@@ -17,6 +18,7 @@ from optimizer.domain.site import Scope
 
 MARGIN = timedelta(minutes=15)  # shown before the notice and after the end
 TOLERANCE_MW = 0.001
+ALREADY_OFF = 0.95  # of what its rigs draw at full power: a group below it had rigs off
 
 Row = tuple[int, Mapping[str, Any]]
 JUDGED_BY_METER, JUDGED_BY_RIGS, JUDGED_BY_BOTH = "meter", "rigs", "meter and rigs"
@@ -34,8 +36,8 @@ def event_document(
     The load and the verdict are by the meters that are believed, with the rigs' own sum beside them.
     """
     obligation = versions[-1].obligation
-    scope = next((o.scope for o in state.setup.book if o.name == obligation), Scope())
-    groups = scope.names(state.site)
+    contract = next((o for o in state.setup.book if o.name == obligation), None)
+    groups = (contract.scope if contract else Scope()).names(state.site)
     call = next(iter(calls_in_force(versions, obligation)), None)
     first, last = min(c.known_at for c in versions), event_end(versions, now)
     rows = list(takewhile(lambda row: parse_instant(row[1]["at"]) <= last + MARGIN, entries))
@@ -52,7 +54,25 @@ def event_document(
         "read_backs": [{"seq": n, "at": e["at"], "results": e["results"]} for n, e in rows if e["entry"] == "Done"],
         "load": load,
         "shortfalls": _shortfalls(rows, obligation),
+        "before": _before(call or versions[-1], loads, state, groups),
+        "verdict": programme_verdict(call, contract, loads, state, now) if call and contract else None,
         "summary": {**_summary(call, first, rows, load), **_outage(min(versions, key=lambda c: c.known_at), loads)},
+    }
+
+
+def _before(call: Call, loads: Sequence[LoadsSeen], state: State, groups: Sequence[str]) -> dict[str, Any] | None:
+    """Why rigs were already off when the call came: by group its load and what it could draw, and the reasons of the decision in force.
+    None where nothing had been read."""
+    seen = next((seen for seen in reversed(loads) if seen.at <= call.notice_at), None)
+    if seen is None:
+        return None
+    site, reasons = state.site, seen.reasons
+    full = {name: site.group(name).rigs * site.group(name).full.watts / 1e6 * (1.0 + site.hall_of[name].overhead.share) for name in groups}
+    off = [name for name in groups if seen.mw.get(name, 0.0) < ALREADY_OFF * full[name]]
+    return {
+        "at": format_instant(seen.at),
+        "groups": [{"group": name, "load_mw": seen.mw.get(name, 0.0), "full_mw": full[name]} for name in groups],
+        "already_off": {name: [text for text in reasons if text.startswith(f"{name} ")] or list(reasons) for name in off},
     }
 
 

@@ -4,11 +4,11 @@ readings."""
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from dispatch.decide.load_at_meters import groups_behind, load_at_meters
-from dispatch.entries import Entry, MeterKind, Seen
+from dispatch.entries import Commanded, Entry, MeterKind, Seen
 from markets.factbook import FactBook
 from markets.facts import Temperature
 from markets.forecasting.ladder import MILD_CELSIUS
@@ -23,6 +23,7 @@ class LoadsSeen:
     rigs_mw   by the rigs' own readings
     metered   the groups whose load is measured by a believed meter
     doubts    by meter of any of the groups, why it is not believed
+    reasons   of the newest decision by then
     """
 
     at: datetime
@@ -30,19 +31,22 @@ class LoadsSeen:
     rigs_mw: Mapping[str, float]
     metered: frozenset[str]
     doubts: Mapping[str, str]
+    reasons: tuple[str, ...] = ()
 
 
 def loads_seen(entries: Iterable[Entry], site: Site, net: Collection[str]) -> list[LoadsSeen]:
     """The loads at each observation. `net` are the revenue meters with generation behind them, which say nothing of the load. Overhead is
     that of the temperature that the rows have made known by then; mild weather where none is known."""
-    facts, found = FactBook(), []
+    facts, found, reasons = FactBook(), list[LoadsSeen](), tuple[str, ...]()
     for entry in entries:
+        if isinstance(entry, Commanded):
+            reasons = entry.reasons
         if not isinstance(entry, Seen):
             continue
         if warm := [fact for fact in entry.facts if isinstance(fact, Temperature)]:
             facts = facts.after(warm)
         outside = facts.temperature(entry.at)
-        found.append(_loads(entry, site, net, outside.celsius if outside else MILD_CELSIUS))
+        found.append(replace(_loads(entry, site, net, outside.celsius if outside else MILD_CELSIUS), reasons=reasons))
     return found
 
 

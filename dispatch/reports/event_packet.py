@@ -48,9 +48,42 @@ def _lines(packet: Mapping[str, Any]) -> list[str]:
         )
         lines.append(f"Judged by: {s['judged_by']}.")
         lines += [f"Not believed: {doubt}" for doubt in s["meter_doubts"]]
+    lines += _verdict_lines(packet["verdict"]) if packet["verdict"] else []
+    for name, reasons in (packet["before"] or {}).get("already_off", {}).items():
+        lines.append(f"Already off when the call came, group {name}: {_text(reasons) or 'no decision gave a reason'}.")
     first, last = chain["first"], chain["last"]
     lines.append(f"Journal rows {first['seq']} ({first['hash']}) to {last['seq']} ({last['hash']}).")
     return lines
+
+
+def _verdict_lines(verdict: Mapping[str, Any]) -> list[str]:
+    """The programme's verdict, its formula and its rule."""
+    said = {True: "passed", False: "FAILED", None: "not judged: nothing of it was metered"}[verdict["passed"]]
+    lines = [f"Verdict of the programme ({verdict['contract']}): {said}."]
+    if verdict["figure"] is not None:
+        most = f", at most {100.0 * verdict['most']:g} %" if verdict["most"] is not None else ""
+        lines.append(f"{100.0 * verdict['figure']:.2f} %, where at least {100.0 * verdict['least']:g} %{most} is asked for.")
+    lines.append(f"Formula: {verdict['formula']}." + (f" {verdict['rule']}." if verdict["rule"] else ""))
+    for row in verdict["outside_limit"]:
+        lines.append(f"Outside the limit by {row['mw']:g} MW from {row['start']} to {row['end']}: {row['why']}")
+    return lines
+
+
+def _verdict_rows(packet: Mapping[str, Any]) -> list[list[str]]:
+    def number(value: float | None, text: str) -> str:
+        return "" if value is None else format(value, text)
+
+    rows = packet["verdict"]["intervals"] if packet["verdict"] else []
+    return [
+        [
+            row["start"],
+            number(row["baseline_mw"], ".3f"),
+            number(row["most_mw"], ".3f"),
+            number(row["load_mw"], ".3f"),
+            row["left_out"] or f"{number(row['performance'], '.4f')} (share {row['share_due']:g})",
+        ]
+        for row in rows
+    ]
 
 
 def _sections(packet: Mapping[str, Any]) -> list[Section]:
@@ -65,6 +98,7 @@ def _sections(packet: Mapping[str, Any]) -> list[Section]:
     ]
     load = [[p["at"], f"{p['load_mw']:.3f}", f"{p['rigs_mw']:.3f}", p["judged_by"]] for p in packet["load"]]
     return [
+        ("Verdict", ("Interval from", "Baseline MW", "May stay MW", "Load MW", "Performance"), _verdict_rows(packet)),
         ("Signal", ("At", "Journal row"), [[r["at"], str(r["seq"])] for r in packet["signal"]]),
         ("Decisions", ("At", "Journal row", "Orders", "Reasons"), decisions),
         ("Read-backs", ("At", "Journal row", "Outcomes"), read_backs),

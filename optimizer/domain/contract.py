@@ -19,6 +19,7 @@ from markets.outlook import PeakWindow
 from optimizer.domain.actuals import Actuals
 from optimizer.domain.award_terms import AwardTerms
 from optimizer.domain.billed_quantity import BilledQuantity
+from optimizer.domain.call_performance import CallPerformance
 from optimizer.domain.call_terms import CallTerms
 from optimizer.domain.calls import called_bounds
 from optimizer.domain.contract_progress import ContractProgress
@@ -115,6 +116,9 @@ class Contract(Written, Generic[M]):
         return 0.0
 
     def call_terms(self, on: date) -> CallTerms | None:
+        return None
+
+    def call_performance(self, call: Call, actuals: Actuals) -> CallPerformance | None:
         return None
 
     def needs_own_meter(self) -> bool:

@@ -10,7 +10,6 @@ Money is positive to the site. Whatever a method raises is reported under the co
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import date
 from typing import Any, ClassVar, Protocol, Self
 
@@ -20,10 +19,13 @@ from markets.outlook import PeakWindow
 from optimizer.domain.actuals import Actuals
 from optimizer.domain.award_terms import AwardTerms
 from optimizer.domain.billed_quantity import BilledQuantity
+from optimizer.domain.call_performance import CallPerformance
 from optimizer.domain.call_terms import CallTerms
 from optimizer.domain.contract_progress import ContractProgress
 from optimizer.domain.formula import Bounds, Charge, Quantities
 from optimizer.domain.generator import Generator
+from optimizer.domain.load_and_price_limits import GroupLimit as GroupLimit
+from optimizer.domain.load_and_price_limits import StopPrice as StopPrice
 from optimizer.domain.market_rules import Dated
 from optimizer.domain.memory import Memory
 from optimizer.domain.money import Finding, Line, UnknownCharge
@@ -35,23 +37,6 @@ from optimizer.domain.site_fault import SiteFault as SiteFault
 # In `excludes`: every service.
 ANY_SERVICE = "*"
 Taken = Mapping[str, Interval | None]
-
-
-@dataclass(frozen=True, slots=True)
-class GroupLimit:
-    """The most that some groups may draw together at their meters, MW, and why."""
-
-    groups: tuple[str, ...]
-    mw: float
-    why: str
-
-
-@dataclass(frozen=True, slots=True)
-class StopPrice:
-    """The energy price at which rigs stop, usd_per_mwh. `alone`: it decides by itself, whatever the rigs earn."""
-
-    usd_per_mwh: float
-    alone: bool
 
 
 class WritesCharges(Protocol):
@@ -180,6 +165,12 @@ class AnswersCalls(Protocol):
     def call_terms(self, on: date) -> CallTerms | None: ...
 
 
+class MeasuresCalls(Protocol):
+    """How well a call was answered, by its programme's own formula and the same numbers as its bill. Default: None, it has no formula."""
+
+    def call_performance(self, call: Call, actuals: Actuals) -> CallPerformance | None: ...
+
+
 class NeedsOwnMeter(Protocol):
     """Whether its rigs need a meter that no other rigs are behind. Default: no."""
 
@@ -273,7 +264,8 @@ class FindsShortfalls(Protocol):
 class Obligation(
     WritesCharges, SettlesEnergy, SettlesHash, SettlesGeneration, RunsGenerator, ControlsGenerator, LimitsLoad, StopsAtPrice, WeighsChanges,
     ForeseesPeaks, PromisesForSeason,
-    NeedsSettlementPoints, NeedsReservePrices, TakesAwards, BelongsToMarket, SellsLoad, ExcludesOthers, PromisesReduction, AnswersCalls,
+    NeedsSettlementPoints, NeedsReservePrices, TakesAwards, BelongsToMarket, SellsLoad, ExcludesOthers, PromisesReduction,
+    AnswersCalls, MeasuresCalls,
     NeedsOwnMeter,
     ProtectsUptime, ChecksSite, FollowsRules, ShowsOptions, RemembersDays, Remembers, KnowsItsMemory, TellsProgress, ReportsFindings,
     BillsTenant, ChargesOnOthers, NamesUnknownCharges, CountsQuantities, GivesReasons, PricesShortfall, FindsShortfalls, Protocol,

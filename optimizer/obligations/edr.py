@@ -20,13 +20,14 @@ from markets.facts import Call, CallKind
 from markets.grid import Interval, Market
 from optimizer.domain.actuals import Actuals
 from optimizer.domain.award_terms import AwardTerms, baseline_terms
+from optimizer.domain.call_performance import CallPerformance, Reduction, worst_interval
 from optimizer.domain.call_terms import CallTerms
 from optimizer.domain.contract import Contract
 from optimizer.domain.deployments import METER_SHARE, bounded, declared, due, reduced, share, spans
 from optimizer.domain.formula import Bounds, Charge, Quantities
 from optimizer.domain.market_rules import days, rule
 from optimizer.domain.memory import Memory
-from optimizer.domain.money import Line
+from optimizer.domain.money import Line, decimal
 from optimizer.domain.quantities import ActualQuantities, lines
 from optimizer.domain.site import NotNegative, Positive, Site
 from optimizer.lp.program import Program
@@ -85,6 +86,17 @@ class Edr(Contract):
         paid = rule(self._rules, "miso.edr.pays", on)
         return CallTerms(self.notice_min, True, self.baseline_mw - self.mw, missing_share=METER_SHARE, rule=paid.cited)
 
+    def call_performance(self, call: Call, actuals: Actuals) -> CallPerformance | None:
+        """The reduction of each interval in which a call was due, by the functions of the bill."""
+        its, span = ActualQuantities.of(actuals), due(call, self.notice_min)
+        if span is None or not span.overlaps(its.grid.over):
+            return None
+        within = share(its, [span])
+        load, asked = self._load(its), within * its.hours * its.number(self.mw)
+        reduction = Reduction(its.grid.intervals, within, load, self._baseline(its), asked, reduced(self._below(its, within), asked))
+        cited = rule(self._rules, "miso.edr.pays", days(its.grid, its.site.market)[0]).cited
+        return worst_interval(reduction, cited, decimal(METER_SHARE))
+
     def needs_own_meter(self) -> bool:
         return True
 
@@ -100,9 +112,17 @@ class Edr(Contract):
         within = self._due(its)
         if not within.any():
             return ()
-        load = its.sum([its.energy_mwh(name) for name in self.scope.names(its.site)])
-        below = (declared(its, self.name, self.baseline_mw) * its.hours - load) * within
-        return lines(self.name, self._money(its, reduced(below, within * its.hours * its.number(self.mw))), its)
+        return lines(self.name, self._money(its, reduced(self._below(its, within), within * its.hours * its.number(self.mw))), its)
+
+    def _load(self, its: ActualQuantities) -> Any:
+        return its.sum([its.energy_mwh(name) for name in self.scope.names(its.site)])
+
+    def _baseline(self, its: ActualQuantities) -> Any:
+        return declared(its, self.name, self.baseline_mw)
+
+    def _below(self, its: ActualQuantities, within: Any) -> Any:
+        """MWh by which the load is below its baseline while a call is due."""
+        return (self._baseline(its) * its.hours - self._load(its)) * within
 
     def shape(self, program: Program) -> None:
         """The same as a column of what is reduced, where a call is due."""

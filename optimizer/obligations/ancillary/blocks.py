@@ -9,9 +9,10 @@ Market rules: docs/rules.md#interruptible-loads.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Annotated, Any
 
 import numpy as np
@@ -21,10 +22,11 @@ from pydantic import Field
 from markets.facts import Call, CallKind
 from markets.grid import Interval, OperatingDay
 from optimizer.domain.actuals import Actuals
+from optimizer.domain.call_performance import CallPerformance, JudgedInterval
 from optimizer.domain.calls import active, calls_in_force, instructed
 from optimizer.domain.formula import Bounds
 from optimizer.domain.memory import Memory
-from optimizer.domain.money import Finding
+from optimizer.domain.money import Finding, decimal
 from optimizer.domain.site import NotNegative, Positive, Written
 from optimizer.lp.program import Program
 
@@ -129,8 +131,7 @@ def remembered(
 ) -> ReserveMemory:
     """The memory after a stretch of time: what instructions asked for and had from their response time on, by settlement interval; those
     that ended outside the band are strikes."""
-    hours = [over.hours for over in then.grid.intervals]
-    load = [sum(float(then.energy_mwh[g][t]) for g in groups) / h for t, h in enumerate(hours)]
+    load = _loads_mw(then, groups)
     before = [float("nan") if memory.before_mw is None else memory.before_mw, *load[:-1]]
     open_ = dict(memory.open)
     deployed, failed = set(memory.deployed), set(memory.strikes)
@@ -138,11 +139,8 @@ def remembered(
         deployed.add(call.start_at)
         late = then.grid.index(call.start_at) if call.start_at in then.grid.over else 0
         state = open_.get(call.id, OpenInstruction(before[late]))
-        for t, over in enumerate(then.grid.intervals):
-            ended = call.end_at is not None and over.end > call.end_at
-            if ended or over.start < call.start_at + timedelta(minutes=response_min) or load[t] != load[t]:
-                continue
-            asked, done = abs(call.mw_delta or 0.0) * hours[t], (state.base_mw - load[t]) * hours[t]
+        for _, hours, mw in _judged_loads(call, then, load, response_min):
+            asked, done = abs(call.mw_delta or 0.0) * hours, (state.base_mw - mw) * hours
             state = OpenInstruction(state.base_mw, state.asked_mwh + asked, state.done_mwh + done)
         open_[call.id] = state
         if call.end_at is not None and call.end_at <= then.grid.end:
@@ -152,6 +150,36 @@ def remembered(
                 failed.add(call.start_at)
     last_mw = load[-1] if load[-1] == load[-1] else None
     return replace(memory, before_mw=last_mw, open=open_, deployed=_of_a_year(deployed, then), strikes=_of_a_year(failed, then))
+
+
+def _loads_mw(then: Actuals, groups: Sequence[str]) -> list[float]:
+    return [sum(float(then.energy_mwh[g][t]) for g in groups) / over.hours for t, over in enumerate(then.grid.intervals)]
+
+
+def _judged_loads(call: Call, then: Actuals, load: Sequence[float], response_min: float) -> Iterator[tuple[Interval, float, float]]:
+    """The intervals that an instruction is judged by, from its response time to its end, each with its hours and its load, MW."""
+    for over, mw in zip(then.grid.intervals, load, strict=True):
+        ended = call.end_at is not None and over.end > call.end_at
+        if not ended and over.start >= call.start_at + timedelta(minutes=response_min) and mw == mw:
+            yield over, over.hours, mw
+
+
+def delivered(
+    call: Call, then: Actuals, groups: Sequence[str], known: tuple[float, float | None], band: tuple[float, float], cited: str
+) -> CallPerformance:
+    """What was delivered of the reduction that an instruction asked for, as a strike is judged. `known` are the response time in minutes
+    and the load before the instruction, MW."""
+    response_min, base_mw = known
+    asked_mw, judged = abs(call.mw_delta or 0.0), list[JudgedInterval]()
+    if base_mw is not None and asked_mw:
+        base = decimal(base_mw)
+        for over, _, mw in _judged_loads(call, then, _loads_mw(then, groups), response_min):
+            share = decimal((base_mw - mw) / asked_mw)
+            judged.append(JudgedInterval(over, Decimal(1), base, base - decimal(asked_mw), decimal(mw), share))
+    hours = sum((decimal(j.over.hours) for j in judged), Decimal(0))
+    done = sum((decimal(j.over.hours) * j.performance for j in judged if j.performance is not None), Decimal(0))
+    formula = "MWh below the load before the instruction / MWh asked for, from the response time on"
+    return CallPerformance(formula, cited, done / hours if hours else None, decimal(band[0]), decimal(band[1]), judged)
 
 
 def struck(

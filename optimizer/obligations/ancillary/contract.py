@@ -16,21 +16,18 @@ every price (see docs/rules.md#ancillary-services).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from datetime import date, datetime
-from typing import Any, ClassVar, Literal
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any, ClassVar
 
 import numpy as np
-from pydantic import Field, model_validator
 
 from markets.facts import Call
-from markets.grid import Interval, Market, OperatingDay
+from markets.grid import Interval, OperatingDay
 from optimizer.domain import day_ahead_market
 from optimizer.domain.actuals import Actuals
-from optimizer.domain.award_terms import AwardTerms, reserve_terms
-from optimizer.domain.call_terms import CallTerms
+from optimizer.domain.call_performance import CallPerformance
 from optimizer.domain.calls import active
-from optimizer.domain.contract import Contract
 from optimizer.domain.contract_progress import ContractProgress
 from optimizer.domain.formula import Bounds, Charge, Quantities
 from optimizer.domain.market_rules import days, figures, rule
@@ -38,7 +35,7 @@ from optimizer.domain.money import Finding
 from optimizer.domain.reserve_awards import DAY_AHEAD, SUPPLEMENTAL
 from optimizer.domain.row_kind import RowKind
 from optimizer.domain.shortfall import Shortfall
-from optimizer.domain.site import NotNegative, Positive, Site
+from optimizer.domain.site import Site
 from optimizer.lp.arrays import Yields
 from optimizer.lp.headroom import down_pool, highest_within, up_pool
 from optimizer.lp.program import Program
@@ -46,9 +43,9 @@ from optimizer.lp.trajectory import Trajectory
 from optimizer.obligations.ancillary import day_ahead_sale
 from optimizer.obligations.ancillary.awards_not_carried import awards_not_carried
 from optimizer.obligations.ancillary.blocks import (
-    ReserveBlock,
     ReserveMemory,
     banded,
+    delivered,
     idle,
     prolonged,
     remembered,
@@ -56,8 +53,9 @@ from optimizer.obligations.ancillary.blocks import (
     strikes,
     struck,
 )
-from optimizer.obligations.ancillary.products import CHARGE_TYPES, DOWN, Product, product_fault, two_settlements
+from optimizer.obligations.ancillary.products import CHARGE_TYPES, DOWN, Product, two_settlements
 from optimizer.obligations.ancillary.set_point_deviation import deviation
+from optimizer.obligations.ancillary.terms import AncillaryTerms
 
 # Reserve that nothing pays for is not kept ready.
 IDLE_USD_PER_MW_H = 1e-6
@@ -65,77 +63,11 @@ KEPT_MW = 1e-6
 AWARDED = "Capacity award at its market clearing price (ERCOT Nodal Protocols 4.6.4)"
 
 
-class Ancillary(Contract[ReserveMemory]):
-    """Reserve sold to ERCOT.
-
-    kind                     "clr": a controllable load; "nclr": one that is interrupted in blocks, on instruction or by a relay
-    products, qualified_mw   what it may sell, and the most of each, MW; what is not in `qualified_mw` is sold up to the load
-    lpc_mw, mpc_mw           least and most the load may be dispatched to; nothing and everything unless told
-    shed_s                   seconds until a rig told to sleep draws nothing (measured, p99)
-    ramp_mw_per_min          as telemetered; none: the load drops in `shed_s`
-    hold                     "economic": an award is bought back when that pays; "firm": it is carried before every price
-    block                    nclr: its blocks, and what was registered of it
-    relay                    a frequency relay is armed: RRSFFR and RRSUFR need one; Loadstone trips nothing
-    """
+class Ancillary(AncillaryTerms):
+    """Reserve sold to ERCOT; the keys of the site file are those of `AncillaryTerms`."""
 
     type: ClassVar[str] = "ancillary"
     charge_types: ClassVar[tuple[str, ...]] = CHARGE_TYPES
-    rule_prefixes: ClassVar[tuple[str, ...]] = ("ercot.as.", "ercot.set_point.", "ercot.nclr.", "ercot.day_ahead_offers_due")
-    memory_type = ReserveMemory
-    name: str = "ancillary"
-    kind: Literal["clr", "nclr"] = "clr"
-    products: tuple[Product, ...] = Field(min_length=1)
-    qualified_mw: Mapping[Product, NotNegative] = Field(default_factory=dict)
-    lpc_mw: NotNegative = 0.0
-    mpc_mw: Positive | None = None
-    shed_s: NotNegative = 60.0
-    ramp_mw_per_min: Positive | None = None
-    hold: Literal["economic", "firm"] = "economic"
-    block: ReserveBlock | None = None
-    relay: bool = False
-
-    @model_validator(mode="after")
-    def _whole(self) -> Ancillary:
-        if fault := product_fault(self.kind, self.products, tuple(self.qualified_mw), self.relay):
-            raise ValueError(fault)
-        if (self.kind == "nclr") != (self.block is not None):
-            raise ValueError("a block is what a load of kind 'nclr' sells: the one needs the other")
-        if self.mpc_mw is not None and self.mpc_mw < self.lpc_mw:
-            raise ValueError("mpc_mw must be at least lpc_mw")
-        return self
-
-    def award_terms(self, site: Site) -> Mapping[str, AwardTerms]:
-        return reserve_terms(site, self.scope, self.products, self.qualified_mw, SUPPLEMENTAL)
-
-    def market(self) -> Market | None:
-        return Market.ERCOT
-
-    def service(self) -> str:
-        return "ancillary"
-
-    def excludes(self) -> Mapping[str, str]:
-        return {"ancillary": "two contracts sell the reserve of the same rigs (ERCOT Nodal Protocols 3.16: a MW is sold once)"}
-
-    def promised_mw(self) -> float:
-        return max(self.qualified_mw.values(), default=0.0)
-
-    def call_terms(self, on: date) -> CallTerms:
-        """Within the shortest response time of its products, for as long as the longest lasts; a block within its band."""
-        terms = [rule(self._rules, f"ercot.as.{product}.response_min", on) for product in self.products]
-        fastest = min(terms, key=lambda found: float(found.value))
-        longest = max(float(rule(self._rules, f"ercot.as.{product}.duration_h", on).value) for product in self.products)
-        low, high = self._band(on) if self.block is not None else (1.0, 0.0)
-        return CallTerms(
-            float(fastest.value),
-            sustain_h=longest,
-            missing_share=1.0 - low,
-            excess_share=high - 1.0 if self.block is not None else None,
-            set_points=self.kind == "clr",
-            rule=fastest.cited,
-        )
-
-    def needs_own_meter(self) -> bool:
-        return True
 
     # --- instructions of a load that is interrupted -------------------------------------------------------------------------------------
 
@@ -148,12 +80,15 @@ class Ancillary(Contract[ReserveMemory]):
         high = float(self._figure("ercot.nclr.band_high", site, over.start)) if stand else 0.0
         return banded(said, stand, over, memory.load_before_mw, high)
 
-    def reserve_products(self) -> tuple[str, ...]:
-        return self.products
-
-    def memory_days(self) -> int:
-        """A load that is interrupted is judged over a year."""
-        return 365 if self.kind == "nclr" else 0
+    def call_performance(self, call: Call, actuals: Actuals) -> CallPerformance | None:
+        """Of a block, what was delivered of the reduction an instruction asked for, from its response time on, by the band."""
+        on, site = OperatingDay.of(actuals.site.market, call.start_at).on, actuals.site
+        if self.block is None or call.mw_delta is None:
+            return None
+        response = min(float(self._figure(f"ercot.as.{p}.response_min", site, call.start_at)) for p in self.products)
+        base_mw = self.memory_from(actuals.memory).load_before_mw.get(call.id)
+        cited = rule(self._rules, "ercot.nclr.band_low", on).cited
+        return delivered(call, actuals, self.scope.names(site), (response, base_mw), self._band(on), cited)
 
     def remember(self, memory: ReserveMemory, then: Actuals) -> ReserveMemory:
         """Its memory after a stretch of time: how instructions were followed (blocks.py)."""
@@ -163,18 +98,11 @@ class Ancillary(Contract[ReserveMemory]):
         response = min(float(self._figure(f"ercot.as.{p}.response_min", site, at)) for p in self.products)
         return remembered(memory, then, self.name, self.scope.names(site), response, self._band(OperatingDay.of(site.market, at).on))
 
-    def _band(self, on: date) -> tuple[float, float]:
-        """The least and the most of an instruction that may be delivered, as shares of it."""
-        return float(rule(self._rules, "ercot.nclr.band_low", on).value), float(rule(self._rules, "ercot.nclr.band_high", on).value)
-
     def disqualified(self, memory: ReserveMemory, at: datetime) -> bool:
         """Whether so many instructions failed that it may not sell."""
         on = at.date()
         failed = strikes(memory, at, float(rule(self._rules, "ercot.nclr.strikes_days", on).value))
         return len(failed) >= int(rule(self._rules, "ercot.nclr.strikes", on).value)
-
-    def _figure(self, id_: str, site: Site, at: datetime) -> Any:
-        return rule(self._rules, id_, OperatingDay.of(site.market, at).on).value
 
     # --- money ------------------------------------------------------------------------------------------------------------------------
 

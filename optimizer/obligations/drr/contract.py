@@ -24,12 +24,13 @@ from markets.facts import Call, CallKind
 from markets.grid import Interval, Market
 from optimizer.domain.actuals import Actuals
 from optimizer.domain.award_terms import AwardTerms, reduction_terms
+from optimizer.domain.call_performance import CallPerformance, Reduction, worst_interval
 from optimizer.domain.call_terms import CallTerms
 from optimizer.domain.calls import calls_in_force, instructed
-from optimizer.domain.deployments import positive
+from optimizer.domain.deployments import declared, positive, share
 from optimizer.domain.formula import Bounds, Charge, Quantities, per_interval
 from optimizer.domain.market_rules import days, rule
-from optimizer.domain.money import Line
+from optimizer.domain.money import Line, decimal
 from optimizer.domain.quantities import ActualQuantities, lines
 from optimizer.domain.reserve_awards import DAY_AHEAD, ENERGY
 from optimizer.domain.shortfall import Shortfall
@@ -74,6 +75,18 @@ class Drr(DrrTerms):
         stays_mw, spared = self.baseline_mw - self.mw, self.figure("tolerance_share", on)
         rule_ = self.cited("tolerance_share", on)
         return CallTerms(self.notice_min, True, stays_mw, self.min_down_min / 60.0, missing_share=spared, rule=rule_)
+
+    def call_performance(self, call: Call, actuals: Actuals) -> CallPerformance | None:
+        """The reduction of each interval of a dispatch, by the functions of the bill."""
+        its = ActualQuantities.of(actuals)
+        seen, end = Dispatched.of(self, its), min(call.end_at or its.grid.end, its.grid.end)
+        if end <= call.start_at:
+            return None
+        load = its.sum([its.energy_mwh(name) for name in self.scope.names(its.site)])
+        base, within = declared(its, self.name, self.baseline_mw), share(its, [Interval(call.start_at, end)])
+        reduction = Reduction(its.grid.intervals, within, load, base, seen.dispatched_mw * its.hours, seen.reduced_mwh)
+        on = days(its.grid, its.site.market)[0]
+        return worst_interval(reduction, self.cited("tolerance_share", on), decimal(self.figure("tolerance_share", on)))
 
     def needs_own_meter(self) -> bool:
         return True

@@ -27,6 +27,7 @@ from markets.facts import Call, CallKind
 from markets.grid import Interval, Market, OperatingDay
 from optimizer.domain.actuals import Actuals
 from optimizer.domain.award_terms import AwardTerms, baseline_terms
+from optimizer.domain.call_performance import CallPerformance
 from optimizer.domain.call_terms import CallTerms
 from optimizer.domain.calls import active, calls_in_force, instructed
 from optimizer.domain.contract_progress import ContractProgress
@@ -43,7 +44,7 @@ from optimizer.obligations.ers.memory import ErsMemory, Term
 from optimizer.obligations.ers.performance import Performed
 from optimizer.obligations.ers.terms import ErsTerms
 
-INF = float("inf")
+PERFORMANCE = "EPF = sum of share x clip((baseline - load) / obligation, 0, 1) / sum of shares, over the sustained response"
 
 EXCLUDES = {
     "ers": "two contracts promise the same rigs to ERS (ERCOT Nodal Protocols 3.14.3: a resource has one obligation)",
@@ -95,6 +96,17 @@ class Ers(ErsTerms):
             restore_h=float(self.figure("return_h", on)),
             rule=paid_in_full.cited,
         )
+
+    def call_performance(self, call: Call, actuals: Actuals) -> CallPerformance:
+        """Its performance factor over the sustained response, by the functions of the bill."""
+        span, on = self.sustained(call, actuals.grid.end), OperatingDay.of(actuals.site.market, call.start_at).on
+        seen = Performed.of(self, actuals, self.memory_from(actuals.memory))
+        judged = list(seen.judged([span] if span is not None else []))
+        weight = sum((each.share for each in judged if each.performance is not None), Decimal(0))
+        done = sum((each.share * each.performance for each in judged if each.performance is not None), Decimal(0))
+        full = rule(self._rules, "ercot.ers.event_full", on)
+        least = decimal(float(full.value))
+        return CallPerformance(PERFORMANCE, full.cited, done / weight if weight else None, least, None, judged)
 
     def needs_own_meter(self) -> bool:
         return True

@@ -5,7 +5,7 @@ Market rules: docs/rules.md#ers.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -17,6 +17,7 @@ from markets.facts import Call, CallKind
 from markets.grid import Interval
 from optimizer.domain.actuals import Actuals
 from optimizer.domain.array_types import Numbers
+from optimizer.domain.call_performance import JudgedInterval
 from optimizer.domain.calls import calls_in_force
 from optimizer.domain.deployments import declared
 from optimizer.domain.money import decimal
@@ -98,21 +99,36 @@ class Performed:
 
     def _events(self, part: Term, spans: Sequence[Interval]) -> tuple[Decimal, Decimal]:
         """Weight of the intervals of sustained responses in a part of the grid, and their performance times their weight."""
-        weight, done, grid = Decimal(0), Decimal(0), self.actuals.grid
+        weight, done = Decimal(0), Decimal(0)
+        for judged in self.judged(spans):
+            inside = self.actuals.grid.index(judged.over.start)
+            if part.first <= inside < part.last and judged.performance is not None:
+                weight += judged.share
+                done += judged.share * judged.performance
+        return weight, done
+
+    def judged(self, spans: Sequence[Interval]) -> Iterator[JudgedInterval]:
+        """The intervals of sustained responses, each with its performance; those of several spans one after the other."""
+        grid = self.actuals.grid
         for inside in shares([span for span in spans if span.overlaps(grid.over)], grid.intervals):
             for t, seconds, whole in inside:
-                if part.first <= t < part.last and not self.load_mw[t].is_nan():
-                    share = Decimal(seconds) / Decimal(whole)
-                    weight += share
-                    done += share * self._performance(t, share)
-        return weight, done
+                share, over, load = Decimal(seconds) / Decimal(whole), grid.intervals[t], self.load_mw[t]
+                base = self._baseline_mw(t)
+                most = base - share * decimal(self.contract.mw_of(self.due[t]))
+                if load.is_nan():
+                    yield JudgedInterval(over, share, base, most, None, None, "nothing was metered")
+                else:
+                    yield JudgedInterval(over, share, base, most, load, self._performance(t, share))
+
+    def _baseline_mw(self, t: int) -> Decimal:
+        """The load that the reduction of an interval is counted from."""
+        if self.contract.baseline == "default":
+            return Decimal(self.baseline_mw[t])
+        return decimal(self.contract.base_mw(self.due[t])) + decimal(self.contract.mw_of(self.due[t]))
 
     def _performance(self, t: int, share: Decimal) -> Decimal:
         """Of an interval of which `share` lies in the sustained response."""
-        period = self.due[t]
-        mw = decimal(self.contract.mw_of(period))
-        if self.contract.baseline == "default":
-            done: Decimal = (self.baseline_mw[t] - self.load_mw[t]) / (share * mw)
-        else:
-            done = (decimal(self.contract.base_mw(period)) + mw - self.load_mw[t]) / mw
+        mw = decimal(self.contract.mw_of(self.due[t]))
+        part = share if self.contract.baseline == "default" else Decimal(1)
+        done: Decimal = (self._baseline_mw(t) - self.load_mw[t]) / (part * mw)
         return min(max(done, Decimal(0)), Decimal(1))

@@ -9,110 +9,50 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import numpy as np
-from pydantic import Field, model_validator
 
 from markets.facts import Call, CallKind
 from markets.grid import Interval, Market, OperatingDay
 from optimizer.domain.actuals import Actuals
-from optimizer.domain.award_terms import AwardTerms, baseline_terms
-from optimizer.domain.call_terms import CallTerms
+from optimizer.domain.call_performance import CallPerformance, Reduction, worst_interval
 from optimizer.domain.calls import calls_in_force
-from optimizer.domain.capacity_seasons import BySeason, Zone, cited, cleared, season, season_start
-from optimizer.domain.contract import Contract
+from optimizer.domain.capacity_seasons import cited, cleared, season, season_start
 from optimizer.domain.contract_progress import ContractProgress
 from optimizer.domain.deployments import HOUR, METER_SHARE, Loads, bounded, clock_hour, declared, due, positive, share, spans
 from optimizer.domain.formula import Bounds, Charge, Quantities, per_interval
 from optimizer.domain.market_rules import days, figures, rule
-from optimizer.domain.money import Finding
+from optimizer.domain.money import Finding, decimal
 from optimizer.domain.quantities import ActualQuantities
 from optimizer.domain.row_kind import RowKind
-from optimizer.domain.season_promise import SeasonPromise
-from optimizer.domain.site import NotNegative, Positive, Site, meters_in
+from optimizer.domain.site import Site, meters_in
 from optimizer.lp.arrays import Yields
 from optimizer.obligations.lmr.memory import UNTIL_PASSED, LmrMemory, LoadAtTest
-from optimizer.obligations.lmr.season import days_left, of_season, seasons_from
+from optimizer.obligations.lmr.season import days_left
+from optimizer.obligations.lmr.terms import LmrTerms
 
 KEPT_HOURS = 3
 
 
-class Lmr(Contract[LmrMemory]):
-    """A load-modifying resource on a meter of its own.
-
-    mw                 reduction registered
-    method             "firm": judged by `firm_service_mw`, the load that stays; "baseline": by `baseline_mw` less `mw`
-    notice_min         as registered, at most six hours
-    lead_min           how much sooner rigs go down, so that they are when it is due
-    zrc                credits by season, MW; `mw` where left out
-    zone               local resource zone, whose auction pays
-    usd_per_mw_day     by season, where capacity was sold at another price than the auction's
-    rsg_usd_per_mwh    where it is known
-    """
+class Lmr(LmrTerms):
+    """A load-modifying resource on a meter of its own; the keys of the site file are those of `LmrTerms`."""
 
     type: ClassVar[str] = "lmr"
     charge_types: ClassVar[tuple[str, ...]] = ("lmr_capacity", "lmr_shortfall", "lmr_forfeit")
-    rule_prefixes: ClassVar[tuple[str, ...]] = ("miso.lmr.", "miso.pra.")
-    memory_type = LmrMemory
-    name: str = "lmr"
-    mw: Positive = Field(ge=0.1)
-    method: Literal["firm", "baseline"] = "firm"
-    firm_service_mw: NotNegative | None = None
-    baseline_mw: Positive | None = None
-    notice_min: Annotated[float, Field(ge=0, le=360)] = 30.0
-    lead_min: NotNegative = 5.0
-    zrc: BySeason = Field(default_factory=dict)
-    zone: Zone
-    usd_per_mw_day: BySeason = Field(default_factory=dict)
-    rsg_usd_per_mwh: NotNegative | None = None
 
-    @model_validator(mode="after")
-    def _one_way(self) -> Lmr:
-        wanted, other = ("firm_service_mw", "baseline_mw") if self.method == "firm" else ("baseline_mw", "firm_service_mw")
-        if getattr(self, wanted) is None:
-            raise ValueError(f"{wanted} is missing: method {self.method!r} is judged by it")
-        if getattr(self, other) is not None:
-            raise ValueError(f"{other} does not apply to method {self.method!r}")
-        if self.baseline_mw is not None and self.mw > self.baseline_mw:
-            raise ValueError("mw is more than baseline_mw: nobody can drop more than the baseline")
-        return self
-
-    def memory_days(self) -> int:
-        return 92  # a season
-
-    def award_terms(self, site: Site) -> Mapping[str, AwardTerms]:
-        return baseline_terms(site, self.scope) if self.method != "firm" else {}
-
-    def season_promises(self, on: date, market: Market) -> Iterable[SeasonPromise]:
-        sold, usd, notice = (self.mw, self.most_mw), self.usd_per_mw_day, self.notice_min
-        return [of_season(over, (*sold, usd.get(season(over[0]))), notice, self._allowed(over[0])) for over in seasons_from(on)]
-
-    def market(self) -> Market | None:
-        return Market.MISO
-
-    def service(self) -> str:
-        return "lmr"
-
-    def excludes(self) -> Mapping[str, str]:
-        return {"lmr": "two contracts register the same rigs as capacity (MISO BPM-011: a resource is registered once)"}
-
-    def promised_mw(self) -> float:
-        return self.mw
-
-    def call_terms(self, on: date) -> CallTerms:
-        """Due from the registered notice on."""
-        longest = rule(self._rules, "miso.lmr.least_h", on)
-        sustain_h = float(longest.value)
-        return CallTerms(self.notice_min, True, self.most_mw, sustain_h, missing_share=METER_SHARE, rule=longest.cited)
-
-    def needs_own_meter(self) -> bool:
-        return True
-
-    @property
-    def most_mw(self) -> float:
-        """The load that may stay when an instruction is due, by what is registered."""
-        return self.firm_service_mw if self.firm_service_mw is not None else (self.baseline_mw or 0.0) - self.mw
+    def call_performance(self, call: Call, actuals: Actuals) -> CallPerformance | None:
+        """What was missing of the registered reduction in each interval that an instruction was due in, by the functions of the bill."""
+        its, span = ActualQuantities.of(actuals), due(call, self.notice_min)
+        if span is None or not span.overlaps(its.grid.over):
+            return None
+        within = share(its, [span])
+        asked = within * its.hours * its.number(self.mw)
+        load = its.sum([its.energy_mwh(name) for name in self.scope.names(its.site)])
+        base = self._stays_mw(its) + its.number(self.mw)
+        reduction = Reduction(its.grid.intervals, within, load, base, asked, asked - self._missing(its, within))
+        cited = rule(self._rules, "miso.lmr.least_h", _day(span.start, its.site.market)).cited
+        return worst_interval(reduction, cited, decimal(METER_SHARE))
 
     def bounds(self, site: Site, memory: LmrMemory, calls: Sequence[Call], over: Interval) -> Bounds:
         """What the instruction says, and where it is due the firm service level at most."""
@@ -153,11 +93,13 @@ class Lmr(Contract[LmrMemory]):
     def _missing(self, its: Quantities[Any], within: Any) -> Any:
         """MWh above what may stay, in each interval."""
         load = its.sum([its.energy_mwh(name) for name in self.scope.names(its.site)])
+        return its.highest(load * within, np.arange(len(its.grid)), self._stays_mw(its) * its.hours * within)
+
+    def _stays_mw(self, its: Quantities[Any]) -> Any:
+        """The load that may stay in each interval, MW."""
         if self.method == "firm":
-            most = its.during(None) * its.number(self.most_mw)
-        else:
-            most = declared(its, self.name, self.baseline_mw or 0.0) - its.number(self.mw)
-        return its.highest(load * within, np.arange(len(its.grid)), most * its.hours * within)
+            return its.during(None) * its.number(self.most_mw)
+        return declared(its, self.name, self.baseline_mw or 0.0) - its.number(self.mw)
 
     def _is_above(self, its: ActualQuantities, span: Interval) -> bool:
         """Whether the load of any interval is above what may stay in a span, by more than meters are inexact."""
@@ -281,11 +223,6 @@ class Lmr(Contract[LmrMemory]):
         """A test that the day judged as failed."""
         if id_ := after.failed_since(before):
             yield Finding("strike", f"{self.name}: test {id_} was failed; {UNTIL_PASSED} or the {season(day.on)} ends")
-
-    def _allowed(self, on: date) -> int | None:
-        """Calls of a season, where a rule says how many."""
-        word = f"miso.lmr.calls.{season(on)}"
-        return int(rule(self._rules, word, on).value) if any(r.id == word and r.holds(on) for r in self._rules) else None
 
     def reasons(self, book: Sequence[Any], program: Any, path: Any) -> Iterable[str]:
         """Instructions answered and left of the season, when one is due, and what a failed test costs."""

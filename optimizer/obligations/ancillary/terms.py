@@ -1,0 +1,104 @@
+"""The terms of ancillary services: what a load may sell, what was registered of it, and by when it must respond."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date, datetime
+from typing import Any, ClassVar, Literal
+
+from pydantic import Field, model_validator
+
+from markets.grid import Market, OperatingDay
+from optimizer.domain.award_terms import AwardTerms, reserve_terms
+from optimizer.domain.call_terms import CallTerms
+from optimizer.domain.contract import Contract
+from optimizer.domain.market_rules import rule
+from optimizer.domain.reserve_awards import SUPPLEMENTAL
+from optimizer.domain.site import NotNegative, Positive, Site
+from optimizer.obligations.ancillary.blocks import ReserveBlock, ReserveMemory
+from optimizer.obligations.ancillary.products import Product, product_fault
+
+
+class AncillaryTerms(Contract[ReserveMemory]):
+    """Reserve sold to ERCOT, on a meter of its own.
+
+    kind                     "clr": a controllable load; "nclr": one that is interrupted in blocks, on instruction or by a relay
+    products, qualified_mw   what it may sell, and the most of each, MW; what is not in `qualified_mw` is sold up to the load
+    lpc_mw, mpc_mw           least and most the load may be dispatched to; nothing and everything unless told
+    shed_s                   seconds until a rig told to sleep draws nothing (measured, p99)
+    ramp_mw_per_min          as telemetered; none: the load drops in `shed_s`
+    hold                     "economic": an award is bought back when that pays; "firm": it is carried before every price
+    block                    nclr: its blocks, and what was registered of it
+    relay                    a frequency relay is armed: RRSFFR and RRSUFR need one; Loadstone trips nothing
+    """
+
+    rule_prefixes: ClassVar[tuple[str, ...]] = ("ercot.as.", "ercot.set_point.", "ercot.nclr.", "ercot.day_ahead_offers_due")
+    memory_type = ReserveMemory
+    name: str = "ancillary"
+    kind: Literal["clr", "nclr"] = "clr"
+    products: tuple[Product, ...] = Field(min_length=1)
+    qualified_mw: Mapping[Product, NotNegative] = Field(default_factory=dict)
+    lpc_mw: NotNegative = 0.0
+    mpc_mw: Positive | None = None
+    shed_s: NotNegative = 60.0
+    ramp_mw_per_min: Positive | None = None
+    hold: Literal["economic", "firm"] = "economic"
+    block: ReserveBlock | None = None
+    relay: bool = False
+
+    @model_validator(mode="after")
+    def _whole(self) -> AncillaryTerms:
+        if fault := product_fault(self.kind, self.products, tuple(self.qualified_mw), self.relay):
+            raise ValueError(fault)
+        if (self.kind == "nclr") != (self.block is not None):
+            raise ValueError("a block is what a load of kind 'nclr' sells: the one needs the other")
+        if self.mpc_mw is not None and self.mpc_mw < self.lpc_mw:
+            raise ValueError("mpc_mw must be at least lpc_mw")
+        return self
+
+    def award_terms(self, site: Site) -> Mapping[str, AwardTerms]:
+        return reserve_terms(site, self.scope, self.products, self.qualified_mw, SUPPLEMENTAL)
+
+    def market(self) -> Market | None:
+        return Market.ERCOT
+
+    def service(self) -> str:
+        return "ancillary"
+
+    def excludes(self) -> Mapping[str, str]:
+        return {"ancillary": "two contracts sell the reserve of the same rigs (ERCOT Nodal Protocols 3.16: a MW is sold once)"}
+
+    def promised_mw(self) -> float:
+        return max(self.qualified_mw.values(), default=0.0)
+
+    def call_terms(self, on: date) -> CallTerms:
+        """Within the shortest response time of its products, for as long as the longest lasts; a block within its band."""
+        terms = [rule(self._rules, f"ercot.as.{product}.response_min", on) for product in self.products]
+        fastest = min(terms, key=lambda found: float(found.value))
+        longest = max(float(rule(self._rules, f"ercot.as.{product}.duration_h", on).value) for product in self.products)
+        low, high = self._band(on) if self.block is not None else (1.0, 0.0)
+        return CallTerms(
+            float(fastest.value),
+            sustain_h=longest,
+            missing_share=1.0 - low,
+            excess_share=high - 1.0 if self.block is not None else None,
+            set_points=self.kind == "clr",
+            rule=fastest.cited,
+        )
+
+    def needs_own_meter(self) -> bool:
+        return True
+
+    def reserve_products(self) -> tuple[str, ...]:
+        return self.products
+
+    def memory_days(self) -> int:
+        """A load that is interrupted is judged over a year."""
+        return 365 if self.kind == "nclr" else 0
+
+    def _band(self, on: date) -> tuple[float, float]:
+        """The least and the most of an instruction that may be delivered, as shares of it."""
+        return float(rule(self._rules, "ercot.nclr.band_low", on).value), float(rule(self._rules, "ercot.nclr.band_high", on).value)
+
+    def _figure(self, id_: str, site: Site, at: datetime) -> Any:
+        return rule(self._rules, id_, OperatingDay.of(site.market, at).on).value

@@ -1,0 +1,1 @@
+"""Evidence: event packets and certificates."""
