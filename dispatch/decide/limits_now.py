@@ -3,16 +3,21 @@ last the limits of the site itself, which nothing outweighs."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import datetime, timedelta
+from typing import Any
 
 import numpy as np
 
 from dispatch.decide.fit_to_limit import LoadLimit
 from dispatch.decide.memories_now import memories_now, out_of_order
 from dispatch.decide.state import State
+from markets.facts import CallKind
 from markets.forecasting.generation import available_generation
 from markets.grid import Grid, Interval
+from optimizer.domain.calls import calls_in_force
 from optimizer.domain.isolation import PluginFailures
+from optimizer.domain.obligation import Obligation
 from optimizer.domain.site import Scope
 from optimizer.domain.site_limits import site_limits
 
@@ -34,7 +39,22 @@ def _contract_limits(state: State, at: datetime, failures: PluginFailures) -> li
             if bounds.floor_mw > 0 or bounds.cap_mw < float("inf"):
                 groups = obligation.scope.names(site)
                 found.append(LoadLimit(obligation.name, groups, bounds.floor_mw, bounds.cap_mw, bounds.firm, bounds.why))
+            found += _after_events(state, at, obligation, obligation.memory_from(memories))
     return found
+
+
+def _after_events(state: State, at: datetime, obligation: Obligation, memory: Any) -> Iterator[LoadLimit]:
+    """The limits of deployments and tests that ended less than `post_event_hold_min` ago: rigs come back only then, so that a call that
+    is given again soon after finds them down."""
+    held, step = timedelta(minutes=state.site.post_event_hold_min), timedelta(seconds=1)
+    for call in calls_in_force(state.calls, obligation.name) if held else ():
+        end = call.end_at
+        if call.kind not in (CallKind.DEPLOY, CallKind.TEST) or end is None or not end <= at < end + held:
+            continue
+        bounds = obligation.bounds(state.site, memory, (call,), Interval(end - step, end))
+        if bounds.cap_mw < float("inf"):
+            why = f"call {call.id} ended at {end:%H:%M} UTC: rigs stay down until {end + held:%H:%M} (post_event_hold_min)"
+            yield LoadLimit(obligation.name, obligation.scope.names(state.site), 0.0, bounds.cap_mw, True, why)
 
 
 def _hold_limits(state: State) -> list[LoadLimit]:

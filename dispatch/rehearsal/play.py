@@ -15,8 +15,8 @@ import numpy as np
 from dispatch.clock import Clock, VirtualClock
 from dispatch.decide.state import State
 from dispatch.entries import Done, Seen
-from dispatch.rehearsal.desk import Desk, Line, Play
 from dispatch.rehearsal.desk_protocols import DeskProtocol
+from dispatch.rehearsal.dispatch_desk import DeskLine, DispatchDesk, Play
 from dispatch.rehearsal.load_range import load_range
 from dispatch.rehearsal.scenarios import CallScenario
 from dispatch.runtime import loop
@@ -95,7 +95,9 @@ async def play(setup: Setup, pairs: Sequence[tuple[CallScenario, DeskProtocol]],
             assembled = replay(setup, clock, _DiscardedReadings(), inbox, dry_run=shadow)
             before = _modes(assembled, setup)
             async with AsyncExitStack() as lines:
-                desk = Desk(plays, {p.line: await _line(p, setup, inbox, clock, assembled, lines) for p in _one_of_each_line(plays)})
+                desk = DispatchDesk(
+                    plays, {p.line: await _line(p, setup, inbox, clock, assembled, lines) for p in _one_of_each_line(plays)}
+                )
                 inner = assembled.world
                 observer, executor = _PlayedObserver(inner.observer, desk, clock), _PlayedExecutor(inner.executor, desk)
                 world = replace(inner, observer=observer, executor=executor)
@@ -117,14 +119,14 @@ def _one_of_each_line(plays: Sequence[Play]) -> list[Play]:
     return list({each.line: each for each in plays}.values())
 
 
-async def _line(play: Play, setup: Setup, inbox: Inbox, clock: Clock, assembled: Assembled, lines: AsyncExitStack) -> Line:
+async def _line(play: Play, setup: Setup, inbox: Inbox, clock: Clock, assembled: Assembled, lines: AsyncExitStack) -> DeskLine:
     """Connect the protocol of a play with a link of the site for the contract of its scenario."""
     name, contract = f"{play.protocol.name} {play.scenario.contract}", play.scenario.contract
     settings = LinkSettings(name=name, kind="rehearsal", obligation=contract, silent_after_s=SILENT_AFTER_S)
     telemetry = LinkTelemetry(setup, assembled.controller, clock)
     site = LinkedSite(settings, setup, inbox, clock, lambda: telemetry.of(contract))
     groups = next(o.scope.names(setup.site) for o in setup.book if o.name == contract)
-    return Line(site, await lines.enter_async_context(play.protocol.reach(site)), load_range(setup.site, groups), groups)
+    return DeskLine(site, await lines.enter_async_context(play.protocol.reach(site)), load_range(setup.site, groups), groups)
 
 
 class _DiscardedReadings:
@@ -137,7 +139,7 @@ class _DiscardedReadings:
 class _PlayedExecutor:
     """An executor whose clock stops where the desk has something to say: a call interrupts the work on orders, as it does in real time."""
 
-    def __init__(self, inner: Executor, desk: Desk) -> None:
+    def __init__(self, inner: Executor, desk: DispatchDesk) -> None:
         self._inner, self._desk = inner, desk
 
     def __getattr__(self, name: str) -> Any:
@@ -150,7 +152,7 @@ class _PlayedExecutor:
 class _PlayedObserver:
     """An observer before which the desk sends what is due."""
 
-    def __init__(self, inner: Observer, desk: Desk, clock: Clock) -> None:
+    def __init__(self, inner: Observer, desk: DispatchDesk, clock: Clock) -> None:
         self._inner, self._desk, self._clock = inner, desk, clock
 
     def __getattr__(self, name: str) -> Any:

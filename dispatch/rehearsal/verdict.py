@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 
-from dispatch.rehearsal.desk import Play
+from dispatch.rehearsal.dispatch_desk import Play
 from dispatch.rehearsal.load_range import LoadRange
 from dispatch.rehearsal.scenarios import Expected
 from optimizer.domain.call_terms import CallTerms

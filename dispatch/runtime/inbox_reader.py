@@ -63,7 +63,7 @@ class InboxReader:
             self.pushed_by[f"{call.id} version {call.version}"] = row.key_name
         elif row.kind == "award":
             facts.append(parse_award(current_name(row.document, state), state.site, book, at))
-        else:
+        elif row.kind == "hold":  # a proposal is none until another person confirms it
             holds.append(parse_hold({"id": f"hold-{row.id}", **row.document}, state.site, row.key_name, at))
             self.pushed_by[holds[-1].id] = row.key_name
 

@@ -19,7 +19,7 @@ from dispatch.store.record_log import record_row
 from dispatch.store.reserve import with_reserve
 from dispatch.store.tables import inbox, reading, writing
 
-KINDS = ("call", "award", "hold")
+KINDS = ("call", "award", "hold", "proposal")
 
 
 class IdempotencyConflict(Exception):
@@ -158,10 +158,10 @@ class Inbox:
         with reading(self._engine) as connection:
             return [loads(document) for document in connection.execute(ours).scalars().all()]
 
-    def holds(self) -> list[InboxRow]:
-        """Every hold and every release of one, in order."""
+    def rows_of(self, kind: str) -> list[InboxRow]:
+        """Every row of a kind, in order. A release of a hold is a hold too."""
         with reading(self._engine) as connection:
-            rows = connection.execute(select(inbox).where(inbox.c.kind == "hold").order_by(inbox.c.id)).all()
+            rows = connection.execute(select(inbox).where(inbox.c.kind == kind).order_by(inbox.c.id)).all()
         return [_row(r) for r in rows]
 
     def newest(self) -> int:

@@ -24,14 +24,22 @@ from dispatch.signals.documents import DocumentFault, joined_path
 from dispatch.site_file import errors
 from dispatch.site_file.setup import Setup
 from dispatch.store import JournalBroken, LedgerUnavailable
-from dispatch.web import event_stream, pages, read_routes, signal_routes, what_if_routes
+from dispatch.web import event_stream, move_routes, pages, read_routes, signal_routes, what_if_routes
 from dispatch.web.auth import MCP_PATH, AccessControl, scope_needed
 from dispatch.web.context import ApiContext
 from dispatch.web.errors import MEANINGS, MEDIA_TYPE, Problem, Refusal, problem
 
 log = structlog.get_logger()
 
-ROUTERS = (read_routes.router, read_routes.metrics, event_stream.router, what_if_routes.router, signal_routes.router, pages.router)
+ROUTERS = (
+    read_routes.router,
+    read_routes.metrics,
+    event_stream.router,
+    what_if_routes.router,
+    signal_routes.router,
+    move_routes.router,
+    pages.router,
+)
 ABOUT = """What a Loadstone site does, why, and what it would do. Every error is an RFC 9457 problem.
 
 On loopback, reading and what-if need no key; calls, awards and holds need one with scope `dispatch`:

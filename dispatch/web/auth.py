@@ -26,7 +26,7 @@ log = structlog.get_logger()
 
 MAX_BODY_BYTES = 1_000_000
 BODY_S = 20.0  # wall seconds a client has to send a body
-SIGNAL_PATHS = ("/api/v1/calls", "/api/v1/awards", "/api/v1/holds", "/api/v1/stop", "/api/v1/resume")
+SIGNAL_PATHS = ("/api/v1/calls", "/api/v1/awards", "/api/v1/holds", "/api/v1/stop", "/api/v1/resume", "/api/v1/moves/preview")
 HOLD_PREFIX = "/api/v1/holds/"
 WHAT_IF_PATHS = ("/api/v1/what-if", "/api/v1/what-if/sweep", "/api/v1/what-if/break-even", "/api/v1/offers")
 MCP_PATH = "/mcp"  # the requests of its tools are checked again, each by its own scope
@@ -66,8 +66,8 @@ def scope_needed(method: str, path: str) -> str | None:
         return "read"
     if method == "POST" and path in WHAT_IF_PATHS:
         return "whatif"
-    signal = path in SIGNAL_PATHS if method == "POST" else method == "DELETE" and path.startswith(HOLD_PREFIX)
-    return "dispatch" if signal else None
+    of_a_hold = path.startswith(HOLD_PREFIX) and (method == "DELETE" or path.endswith("/confirm"))
+    return "dispatch" if of_a_hold or (method == "POST" and path in SIGNAL_PATHS) else None
 
 
 def allows(key: Key, scope: str) -> bool:

@@ -9,16 +9,19 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Path, Query
 from fastapi.responses import FileResponse, JSONResponse, Response
 
+from dispatch.clock import wall_now
 from dispatch.entries import entry_to_json
 from dispatch.evidence.event_packet import MARGIN, event_document, event_end
 from dispatch.evidence.loads_seen import loads_seen
 from dispatch.signals.documents import Instant
+from dispatch.signals.hold_proposals import proposals
 from dispatch.web import documents
 from dispatch.web.chart import chart_document
 from dispatch.web.context import ApiContext, Context
 from dispatch.web.errors import Refusal, responses
 from dispatch.web.metrics import metrics_text
 from markets.facts import Call
+from markets.grid import format_instant
 from optimizer.domain.calls import events_of
 
 Doc = dict[str, Any]
@@ -79,7 +82,12 @@ def get_awards(context: Context, limit: Newest = 1000) -> Doc:
 
 @router.get("/holds", summary="Holds in force: orders that an operator gave")
 def get_holds(context: Context) -> Doc:
-    return {"holds": [documents.hold_document(h) for h in context.view.state.holds.values()], "waiting": _waiting(context, "hold")}
+    waiting = proposals(context.ledger.inbox, wall_now())
+    return {
+        "holds": [documents.hold_document(h) for h in context.view.state.holds.values()],
+        "waiting": _waiting(context, "hold"),
+        "proposals": [{"id": p.id, "hold": dict(p.hold), "moved_mw": p.moved_mw, "by": p.by, "at": format_instant(p.at)} for p in waiting],
+    }
 
 
 def _waiting(context: ApiContext, kind: str) -> list[Doc]:

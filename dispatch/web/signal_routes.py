@@ -10,6 +10,7 @@ from fastapi import APIRouter, Header, Path, Request
 from pydantic import BaseModel
 
 from dispatch.clock import wall_now
+from dispatch.decide.manual_move import preview_hold
 from dispatch.signals.acceptance import Kind, Received, accept
 from dispatch.signals.documents import (
     AwardDocument,
@@ -21,6 +22,7 @@ from dispatch.signals.documents import (
     parse_hold,
     stored_document,
 )
+from dispatch.signals.hold_proposals import NotConfirmed, confirm, propose
 from dispatch.store import LedgerUnavailable
 from dispatch.store.inbox import IdempotencyConflict
 from dispatch.store.stop_file import StopFile
@@ -67,10 +69,35 @@ def post_award(context: Context, request: Request, award: AwardDocument, idempot
 def post_hold(context: Context, request: Request, hold: HoldDocument, idempotency_key: IdempotencyKey = None) -> Accepted:
     if hold.released:
         raise Refusal(422, "A hold is released with DELETE /api/v1/holds/{id}", [DocumentFault("released", "is not a key to post")])
-    with _refusals():
-        parse_hold(hold.model_copy(update={"id": hold.id or "new"}), context.setup.site)
+    with refusals():
+        parsed = parse_hold(hold.model_copy(update={"id": hold.id or "new"}), context.setup.site, _key_name(request), context.now())
+    most_mw = context.setup.site.two_person_mw
+    if most_mw is not None and context.view.state.seen_at is None:
+        raise Refusal(503, "Nothing has been observed yet, so that nobody knows how much this hold moves")
+    if most_mw is not None and (moved_mw := preview_hold(context.view.state, context.now(), parsed).moved_mw) > most_mw:
+        return _proposed(context, request, hold, moved_mw)
     row, new = _put(context, request, stored_document(hold), idempotency_key)
     return Accepted(inbox=row, id=hold.id or f"hold-{row}", repeated=not new)
+
+
+def _proposed(context: ApiContext, request: Request, hold: HoldDocument, moved_mw: float) -> Accepted:
+    """Store a hold that one person may not order alone."""
+    with refusals():
+        id_ = propose(context.ledger.inbox, stored_document(hold), moved_mw, _key_name(request))
+    note = f"NOT DONE YET: it moves {moved_mw:.3f} MW, more than the {context.setup.site.two_person_mw:g} MW of two_person_mw. "
+    note += f"Another key must confirm it: POST /api/v1/holds/{id_}/confirm"
+    return Accepted(inbox=int(id_.rpartition("-")[2]), id=id_, repeated=False, note=note)
+
+
+@router.post("/holds/{id}/confirm", status_code=202, summary="Confirm a hold that another person proposed", responses=responses(404))
+def post_confirmation(context: Context, request: Request, id: Annotated[str, Path(pattern=ID_PATTERN)]) -> Accepted:
+    by = _key_name(request)
+    with refusals():
+        try:
+            row = confirm(context.ledger.inbox, id, by, by, wall_now())
+        except NotConfirmed as fault:
+            raise Refusal(409, str(fault)) from None
+    return Accepted(inbox=row, id=id, repeated=False)
 
 
 @router.delete("/holds/{id}", status_code=202, summary="Release a hold", responses=responses(404))
@@ -110,13 +137,13 @@ def _holds_in_inbox(context: ApiContext) -> set[str]:
 
 
 def _accept(context: ApiContext, request: Request, kind: Kind, document: SignalDocument, idempotency_key: str | None) -> Received:
-    with _refusals():
+    with refusals():
         inbox, by = context.ledger.inbox, _key_name(request)
         return accept(kind, [("", document)], context.setup, inbox, context.now(), by, [idempotency_key])[0]
 
 
 def _put(context: ApiContext, request: Request, hold: dict[str, Any], idempotency_key: str | None) -> tuple[int, bool]:
-    with _refusals():
+    with refusals():
         return context.ledger.inbox.put("hold", hold, _key_name(request), idempotency_key)
 
 
@@ -126,7 +153,7 @@ def _key_name(request: Request) -> str:
 
 
 @contextmanager
-def _refusals() -> Iterator[None]:
+def refusals() -> Iterator[None]:
     """What is wrong with a document, as the HTTP answer that says so."""
     try:
         yield

@@ -142,6 +142,8 @@ class Site(Written):
     safe_state: SafeState = SafeState.HOLD
     link_loss: SafeState = SafeState.HOLD
     wakes: Literal["ours", "all"] = "ours"
+    two_person_mw: Positive | None = None
+    post_event_hold_min: NotNegative = 0.0
     meters: tuple[Meter, ...]
     halls: tuple[Hall, ...]
     groups: tuple[RigGroup, ...]

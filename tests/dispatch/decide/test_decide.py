@@ -291,3 +291,21 @@ def test_a_plan_that_swaps_groups_waits_while_a_set_point_is_in_force() -> None:
     without = Seen(at=NOON, fleet=look(setup, b_new={"sleep": "0-39"}))
     orders = moved(decide(folded(setup, without, planned(setup, NOON, 1, **swapped)), NOON, 1))
     assert set(orders) == {("a-old", "sleep"), ("b-new", "normal")}
+
+
+def test_after_an_event_rigs_stay_down_as_long_as_the_site_file_says() -> None:
+    setup = waking_all()
+    held = waking_all().document
+    held = setup_from_document({**held, "site": {**held["site"], "post_event_hold_min": 10.0}})
+    event = call(NOON - 30 * MINUTE, mw_cap=0.003, end_at=NOON)
+    asleep = {"a_old": {"sleep": "0-39"}, "b_new": {"sleep": "0-39"}}
+    for site, after, wakes in ((setup, 5, True), (held, 5, False), (held, 11, True)):
+        at = NOON + after * MINUTE
+        seen = Seen(at=at, fleet=look(site, **asleep), facts=(event,))
+        commanded = decide(folded(site, seen, planned(site, at, 1)), at, 1)
+        assert bool(moved(commanded)) is wakes, (after, commanded)
+        assert wakes or (commanded is None or "post_event_hold_min" in " ".join(commanded.reasons))
+    deeper = call(NOON, id="c2", mw_cap=0.0)
+    at = NOON + 11 * MINUTE
+    seen = Seen(at=at, fleet=look(held, **asleep), facts=(event, deeper))
+    assert moved(decide(folded(held, seen, planned(held, at, 1)), at, 1)) == {}, "no restart while another stop is in force"

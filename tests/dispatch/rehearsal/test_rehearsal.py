@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from dispatch.clock import VirtualClock
-from dispatch.rehearsal.desk import Play
 from dispatch.rehearsal.desk_protocols import Timed
+from dispatch.rehearsal.dispatch_desk import Play
 from dispatch.rehearsal.load_range import LoadRange
 from dispatch.rehearsal.modbus_desk import ModbusDesk
 from dispatch.rehearsal.openadr2_desk import OpenAdr2Desk

@@ -44,7 +44,7 @@ class Play:
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class DeskLine:
     """A link of a rehearsed site and the desk's end of it; `loads` is the range of the contract's rigs, `groups` their names."""
 
     site: LinkedSite
@@ -53,10 +53,10 @@ class Line:
     groups: tuple[str, ...]
 
 
-class Desk:
+class DispatchDesk:
     """Plays scenarios one after the other over `lines`, one for each protocol and contract."""
 
-    def __init__(self, plays: Sequence[Play], lines: Mapping[tuple[str, str], Line]) -> None:
+    def __init__(self, plays: Sequence[Play], lines: Mapping[tuple[str, str], DeskLine]) -> None:
         self._lines, self._plays, self._ended = lines, list(plays), 0
         self._due = sorted(self._messages(plays), key=lambda each: each[0])
         self._lived_at: datetime | None = None

@@ -1,0 +1,101 @@
+"""Manual moves: a preview says what they do before they are done, and a large one waits for a second person, over HTTP and in the shell."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from dispatch.commands import Ended
+from dispatch.commands.manual import add_hold, confirm_hold, stop
+from dispatch.decide.state import State
+from dispatch.runtime.inbox_reader import InboxReader
+from dispatch.site_file.load import setup_from_document
+from dispatch.store.inbox import Inbox
+from dispatch.store.tables import open_ledger
+from tests.dispatch.web.served import StoppedClock, key, run_site, served
+from tests.sites import document, small
+
+MOST_MW = 0.05
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, datetime, httpx.Client, dict[str, str]]]:
+    data, setup = tmp_path_factory.mktemp("moves"), small(site={**document()["site"], "two_person_mw": MOST_MW})
+    end = run_site(data, setup, 1.0)
+    keys = {name: key(data, name, "dispatch") for name in ("alice", "bob")}
+    with served(data, setup, end) as address, httpx.Client(base_url=address, timeout=60) as http:
+        yield data, end, http, keys
+
+
+def posted(http: httpx.Client, keys: dict[str, str], name: str, path: str, body: Any = None) -> httpx.Response:
+    return http.post(f"/api/v1/{path}", json=body, headers={"Authorization": f"Bearer {keys[name]}"})
+
+
+def holds_read(data: Path, end: datetime) -> list[Any]:
+    """What the control loop would take in from the inbox."""
+    engine = open_ledger(data)
+    try:
+        state = State.start(small(site={**document()["site"], "two_person_mw": MOST_MW}), setup_from_document)
+        return list(InboxReader(Inbox(engine), StoppedClock(end)).read(state, end, {})[1])
+    finally:
+        engine.dispose()
+
+
+def test_a_preview_says_megawatts_dollars_and_promises_and_orders_nothing(site: Any) -> None:
+    data, end, http, keys = site
+    before = holds_read(data, end)
+    answer = posted(http, keys, "alice", "moves/preview", {"hold": {"group": "b-new", "mode": "sleep"}}).json()
+    assert answer["needs_second_person"] and answer["moved_mw"] == pytest.approx(0.14, abs=0.01)
+    assert answer["with_mw"]["b-new"] < 0.01 < answer["without_mw"]["b-new"] and answer["with_mw"]["a-old"] == answer["without_mw"]["a-old"]
+    # 40 rigs of 200 TH/s at 45 $/PH/day are 15 $ an hour; the energy that they no longer draw is saved.
+    price = http.get("/api/v1/state").json()["price"]["usd_per_mwh"]
+    assert price > 0 and answer["usd_per_hour"] == pytest.approx(
+        -15.0 + (answer["without_mw"]["b-new"] - answer["with_mw"]["b-new"]) * price, abs=0.02
+    )
+    stopped = posted(http, keys, "alice", "moves/preview", {"stop": "order"}).json()
+    assert sum(stopped["with_mw"].values()) < 0.01 and "global stop" in " ".join(stopped["reasons"])
+    assert posted(http, keys, "alice", "moves/preview", {}).status_code == 422
+    assert posted(http, keys, "alice", "moves/preview", {"release": "nobodys"}).status_code == 404
+    assert http.post("/api/v1/moves/preview", json={"stop": "order"}).status_code == 401
+    assert holds_read(data, end) == before
+
+
+def test_a_large_hold_waits_for_another_key_and_a_small_one_does_not(site: Any) -> None:
+    data, end, http, keys = site
+    before = len(holds_read(data, end))
+    small_one = posted(http, keys, "alice", "holds", {"group": "b-new", "mode": "normal"})
+    assert small_one.json()["id"].startswith("hold-") and len(holds_read(data, end)) == before + 1
+    large = posted(http, keys, "alice", "holds", {"group": "b-new", "mode": "sleep", "by": "Alice"}).json()
+    assert large["id"].startswith("proposal-") and "NOT DONE YET" in large["note"] and len(holds_read(data, end)) == before + 1
+    (waiting,) = [p for p in http.get("/api/v1/holds").json()["proposals"] if p["id"] == large["id"]]
+    assert waiting["by"] == "Alice" and waiting["moved_mw"] > MOST_MW
+    own = posted(http, keys, "alice", f"holds/{large['id']}/confirm")
+    assert own.status_code == 409 and "another person" in own.text
+    assert posted(http, keys, "bob", "holds/proposal-999999/confirm").status_code == 409
+    assert posted(http, keys, "bob", f"holds/{large['id']}/confirm").status_code == 202
+    done = holds_read(data, end)[-1]
+    assert (done.id, done.group, done.mode, done.by) == (large["id"], "b-new", "sleep", "Alice, confirmed by bob")
+    again = posted(http, keys, "bob", f"holds/{large['id']}/confirm")
+    assert again.status_code == 409, "a proposal is confirmed once"
+
+
+def test_the_command_line_previews_proposes_and_confirms(site: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    data, end, _, _ = site
+    before = len(holds_read(data, end))
+    add_hold(data, group="b-new", mode="sleep", by="carol", preview=True)
+    assert "one person may not order it alone" in capsys.readouterr().out and len(holds_read(data, end)) == before
+    stop(data, preview=True)
+    assert "0.00" in capsys.readouterr().out and not (data / "stop").exists()
+    add_hold(data, group="b-new", mode="sleep", by="carol", as_json=True)
+    proposed = json.loads(capsys.readouterr().out)
+    assert proposed["proposal"] and len(holds_read(data, end)) == before
+    with pytest.raises(Ended, match="another person"):
+        confirm_hold(proposed["id"], "carol", data)
+    confirm_hold(proposed["id"], "dave", data)
+    assert holds_read(data, end)[-1].by == "carol, confirmed by dave"
