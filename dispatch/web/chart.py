@@ -7,8 +7,9 @@ from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from dispatch.web.documents import finite, iso, point_of, prices_document
-from dispatch.web.live_view import LiveView
+from dispatch.web.documents import finite, iso, prices_document
+from dispatch.web.forecast_document import forecast_document
+from dispatch.web.live_view import LiveView, point_of
 from markets.grid import Interval, Market, hour_ending, interval_label, parse_instant
 
 BACK, AHEAD = timedelta(hours=12), timedelta(hours=24)
@@ -37,6 +38,7 @@ def chart_document(view: LiveView, now: datetime) -> dict[str, Any]:
         "published": _steps(market, ((p["start"], p["end"], p["usd_per_mwh"]) for p in point["real_time"])),
         "outlook": _steps(market, ((p["start"], p["end"], p["usd_per_mwh"]) for p in point["outlook"]), over.end)
         | {"basis": [p["basis"] for p in point["outlook"] if parse_instant(p["start"]) < over.end]},
+        "forecast": _band(view, now, over),
         "plan": _steps(market, ((i["start"], i["end"], i["load_mw"]) for i in plan)),
         "groups": {
             g.name: _steps(market, ((i["start"], i["end"], i["groups"][g.name]["load_mw"]) for i in plan if g.name in i["groups"]))
@@ -50,6 +52,18 @@ def chart_document(view: LiveView, now: datetime) -> dict[str, Any]:
             "groups": {g.name: [finite(p.groups.get(g.name)) for p in ticks] for g in state.site.groups},
         },
     }
+
+
+def _band(view: LiveView, now: datetime, over: Interval) -> dict[str, Any]:
+    """The price to decide on and the outer quantiles of the forecasts, of past intervals as each began and of those ahead; empty lists
+    without a price model."""
+    market, forecast = view.state.site.market, forecast_document(view, now, over.start)
+    rows = [*forecast["past"], *(i for i in forecast["ahead"] if parse_instant(i["start"]) < over.end)]
+    rows = list({row["start"]: row for row in rows if row["quantiles"]}.values())
+    decide = _steps(market, ((r["start"], r["end"], r["usd_per_mwh"]) for r in rows))
+    edges = {name: [r["quantiles"][n]["usd_per_mwh"] for r in rows] for name, n in (("low", 0), ("high", -1))}
+    levels = [rows[-1]["quantiles"][n]["level"] for n in (0, -1)] if rows else []
+    return decide | edges | {"levels": levels}
 
 
 def axis(market: Market, over: Interval) -> dict[str, list[Any]]:

@@ -13,7 +13,7 @@ from dispatch.decide.plan_inputs import look_ahead
 from dispatch.decide.state import State
 from dispatch.entries import Hold, pack
 from dispatch.signals.call_json import call_document
-from dispatch.web.live_view import LiveView
+from dispatch.web.live_view import LiveView, point_of
 from markets.facts import Award, Call, CallKind, Price
 from markets.grid import Grid, Interval, Market, format_instant, interval_label, parse_instant
 from optimizer.domain.calls import calls_in_force
@@ -31,12 +31,6 @@ def iso(at: datetime | None) -> str | None:
 def finite(value: float | None) -> float | None:
     """A number that JSON can hold: a gap (NaN) is null."""
     return None if value is None or not np.isfinite(value) else float(value)
-
-
-def point_of(state: State) -> str:
-    """The settlement point the page shows: the site's own, or else that of its first meter."""
-    points = [m.settlement_point for m in state.site.meters]
-    return state.site.settlement_point if state.site.settlement_point in points else points[0]
 
 
 class PublishedPrice(TypedDict):

@@ -13,7 +13,8 @@ from dispatch.decide.state_json import state_from_json, state_to_json
 from dispatch.decide.value_json import value_from_json, value_to_json
 from dispatch.entries import Commanded, Done, Entry, Planned, PriceBasisChanged, RunEnded, RunStarted, Seen, unpack
 from dispatch.signals.call_json import demand_text
-from markets.facts import Award, Call
+from markets.facts import Award, Call, PriceForecast
+from markets.forecasting.forecast_score import ExpectedPrice, expected_prices
 from optimizer.domain.money import usd_text
 from optimizer.planning.plan_json import planned_interval
 
@@ -49,10 +50,11 @@ class LiveView:
         self.ticks: deque[TickLoad] = deque(maxlen=KEEP_TICKS)
         self.activity: deque[Activity] = deque(maxlen=KEEP_ACTIVITY)
         self.calls: dict[tuple[str, int], tuple[int, Call]] = {}
+        self.expected_prices: deque[ExpectedPrice] = deque(maxlen=KEEP_TICKS)  # of each interval, as the price before it became known
 
     def to_json(self) -> dict[str, Any]:
         """The whole view as JSON values, for a snapshot."""
-        beside = {name: value_to_json(list(getattr(self, name))) for name in ("ticks", "activity")}
+        beside = {name: value_to_json(list(getattr(self, name))) for name in ("ticks", "activity", "expected_prices")}
         return {"state": state_to_json(self.state), **beside, "calls": value_to_json(list(self.calls.values()))}
 
     @classmethod
@@ -61,6 +63,7 @@ class LiveView:
         view = cls(state_from_json(document["state"], blank))
         view.ticks.extend(value_from_json(document["ticks"]))
         view.activity.extend(value_from_json(document["activity"]))
+        view.expected_prices.extend(value_from_json(document.get("expected_prices", [])))
         view.calls = {(call.id, call.version): (seq, call) for seq, call in value_from_json(document["calls"])}
         return view
 
@@ -76,6 +79,8 @@ class LiveView:
         for fact in seen.facts:
             if isinstance(fact, Call):
                 self.calls.setdefault((fact.id, fact.version), (seq, fact))
+            elif isinstance(fact, PriceForecast):
+                self._add_forecast(fact)
         if len(self.calls) > len(self.state.calls):  # those that ended long ago are looked up in the ledger
             kept = {(call.id, call.version) for call in self.state.calls}
             self.calls = {key: value for key, value in self.calls.items() if key in kept}
@@ -83,6 +88,22 @@ class LiveView:
         plan = self.state.plan
         interval = planned_interval(plan, seen.at) if plan else None
         self.ticks.append(TickLoad(seen.at, sum(groups.values()), float(interval["load_mw"]) if interval else None, groups))
+
+    def _add_forecast(self, forecast: PriceForecast) -> None:
+        """Keep what is expected of the next interval at the point the page shows; a forecast made again replaces the one before."""
+        last = self.state.facts.last_price(forecast.point)
+        if forecast.point != point_of(self.state) or last is None or last.over.end != forecast.over.start:
+            return
+        expected = expected_prices(forecast, last.usd_per_mwh)[0]
+        if self.expected_prices and self.expected_prices[-1].over == expected.over:
+            self.expected_prices.pop()
+        self.expected_prices.append(expected)
+
+
+def point_of(state: State) -> str:
+    """The settlement point the page shows: the site's own, or else that of its first meter."""
+    points = [m.settlement_point for m in state.site.meters]
+    return state.site.settlement_point if state.site.settlement_point in points else points[0]
 
 
 def _described(entry: Entry, before: State) -> list[tuple[str, str]]:

@@ -19,6 +19,7 @@ from dispatch.web import documents
 from dispatch.web.chart import chart_document
 from dispatch.web.context import ApiContext, Context
 from dispatch.web.errors import Refusal, responses
+from dispatch.web.forecast_document import forecast_document
 from dispatch.web.metrics import metrics_text
 from markets.facts import Call
 from markets.grid import format_instant
@@ -119,6 +120,11 @@ def get_activity(context: Context, after: Seq = 0, limit: Annotated[int, Query(g
 @router.get("/chart", summary="The figures of the page's chart: price, plan and load in market time")
 def get_chart(context: Context) -> Doc:
     return chart_document(context.view, context.now())
+
+
+@router.get("/forecast", summary="The price forecast against what followed, and its score")
+def get_forecast(context: Context) -> Doc:
+    return forecast_document(context.view, context.now())
 
 
 @router.get("/settlements", summary="Every version of every settled day")

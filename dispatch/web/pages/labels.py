@@ -8,6 +8,8 @@ from typing import Any
 
 from dispatch.web import documents
 from dispatch.web.context import ApiContext
+from dispatch.web.forecast_document import forecast_document
+from dispatch.web.live_view import point_of
 from dispatch.web.state_document import StateDocument
 from dispatch.what_if.compare import totals
 from markets.grid import Market, hour_ending, parse_instant
@@ -38,6 +40,7 @@ def page_values(context: ApiContext) -> dict[str, Any]:
         "plan_rows": _rows(plan, view.state) if plan else [],
         "plan_hours": sum((_end(i) - _start(i)).total_seconds() for i in plan["intervals"]) / 3600 if plan else 0,
         "price_rows": _recent_prices(context)[::-1][:ROWS],
+        "forecast": forecast_document(view, now),
         "headline": headline(state, fleet),
         "banners": banners(state),
         "clock": clock(market, now),
@@ -56,9 +59,9 @@ def page_values(context: ApiContext) -> dict[str, Any]:
 def _recent_prices(context: ApiContext) -> list[dict[str, Any]]:
     """The real-time prices of the last six hours at the settlement point the page shows."""
     since = context.now() - timedelta(hours=HOURS_SHOWN)
-    found: list[dict[str, Any]] = documents.prices_document(context.view, context.now(), since)["points"][
-        documents.point_of(context.view.state)
-    ]["real_time"]
+    found: list[dict[str, Any]] = documents.prices_document(context.view, context.now(), since)["points"][point_of(context.view.state)][
+        "real_time"
+    ]
     return found
 
 
@@ -113,7 +116,7 @@ def banners(state: StateDocument) -> list[str]:
 
 def _rows(plan: Mapping[str, Any], state: Any) -> list[dict[str, Any]]:
     """The plan as table rows: one for each interval, with its price and the rigs that hash in each group."""
-    point = documents.point_of(state)
+    point = point_of(state)
     breakevens = plan.get("breakevens", {})
     highest = max(breakevens.values(), default=0.0)
     rows = []

@@ -26,9 +26,14 @@ function axis(c) {
 }
 
 export function drawChart(c) {
+  const f = c.forecast, share = f.levels.map((l) => `${Math.round(100 * l)} %`).join(' to ');
+  const low = steps({ ...f, y: f.low }), high = steps({ ...f, y: f.high }), decide = steps(f);
   const published = steps(c.published), outlook = steps(c.outlook), plan = steps(c.plan);
   const hover = '%{text}: %{y:.2f} $/MWh', mw = '%{text}: %{y:.3f} MW';
   const traces = [
+    { ...low, name: 'forecast', legendgroup: 'forecast', showlegend: false, line: { width: 0 }, hoverinfo: 'skip' },
+    { ...high, name: `forecast, ${share}`, legendgroup: 'forecast', showlegend: f.x.length > 0, fill: 'tonexty', fillcolor: 'rgba(0,114,178,.14)', line: { width: 0 }, hoverinfo: 'skip' },
+    { ...decide, name: 'forecast to decide on', legendgroup: 'forecast', showlegend: false, line: { color: colour('soft'), width: 1 }, hovertemplate: hover + '<extra>forecast</extra>' },
     { ...published, name: `published, ${c.point}`, line: { color: colour('blue'), width: 2 }, hovertemplate: hover + '<extra>published</extra>' },
     { ...outlook, name: 'expected', line: { color: colour('blue'), width: 1.5, dash: 'dot' }, hovertemplate: hover + '<extra>expected</extra>' },
     { ...plan, yaxis: 'y2', name: 'plan', line: { color: colour('orange'), width: 1.5, dash: 'dash' }, fill: 'tozeroy', fillcolor: 'rgba(230,159,0,.12)', hovertemplate: mw + '<extra>plan</extra>' },
