@@ -32,6 +32,7 @@ def backtest(
     out_: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder for finished parts. A second call goes on from them.")] = Path(
         "backtest"
     ),
+    html: Annotated[Path | None, typer.Option("--html", metavar="FILE", help="Write the result as one page for a browser too.")] = None,
     as_json: Json = False,
 ) -> None:
     """Compare this product with always-on, two strike prices and perfect foresight over archived prices.
@@ -47,9 +48,21 @@ def backtest(
         raise Ended(WRONG, f"--archive: there is no folder {archive}")
     asked = Backtest(config.resolve(), archive.resolve(), instant(from_, "--from"), instant(to, "--to"), risk)
     document = document_of(_run(asked, out_, workers), asked.notes())
+    if html is not None:
+        _write_page(document, html)
     out(document, as_json, _lines(document))
     if document["findings"] or any(p["kept"] < p["promised"] for p in document["promises"]):
         raise Ended(FINDINGS)
+
+
+def _write_page(document: BacktestDocument, file: Path) -> None:
+    from dispatch.reports.backtest_report import backtest_as_html
+
+    try:
+        file.write_text(backtest_as_html(document), "utf-8")
+    except OSError as error:
+        raise Ended(WRONG, f"--html: {file}: {error.strerror or error}") from None
+    note(f"wrote {file}")
 
 
 def _run(asked: Backtest, folder: Path, workers: int | None) -> list[dict[str, Any]]:

@@ -8,10 +8,12 @@ import pytest
 from typer.testing import CliRunner
 
 from dispatch import ConfigError
-from dispatch.backtest.document import document_of
+from dispatch.backtest.document import document_of, worst_days
 from dispatch.backtest.run import Backtest, KeptParts, process_pool, run_parts
 from dispatch.cli import app
 from dispatch.commands import Ended
+from dispatch.reports.backtest_report import backtest_as_html
+from optimizer.domain.money import usd_text
 from tests.dispatch.backtest.archives import archive_of, site_file, spiky_prices
 
 START = datetime(2024, 8, 6, 5, tzinfo=UTC)  # two operating days before the end of a week of the month
@@ -58,6 +60,18 @@ def test_strategies_stand_beside_each_other_with_and_without_physics(parts):
     assert strategies["always_on"]["starts"] == 0 < strategies["loadstone"]["starts"]
 
 
+def test_the_page_holds_every_strategy_and_the_days_furthest_behind_and_asks_for_nothing(parts, tmp_path):
+    found = document_of(parts, ["contract 'x' <b> is left out"])
+    text = backtest_as_html(found)
+    assert text == backtest_as_html(found)
+    for name, of in found["strategies"].items():
+        assert name.replace("_", " ") in text and usd_text(of["net_usd"]) in text
+    on, behind = worst_days(found, 1)[0]
+    assert f"<td>{on}</td>" in text and usd_text(-behind) in text
+    assert "x&#39; &lt;b&gt;" in text and "<svg" in text and "src=" not in text and "<script" not in text
+    assert "http" not in text.replace("http://www.w3.org/", "")
+
+
 def test_causes_add_up_to_the_gap_on_the_fleet_and_without_physics(parts):
     found = document_of(parts)
     ours, best = (found["strategies"][name] for name in ("loadstone", "perfect_foresight"))
@@ -93,10 +107,12 @@ def test_the_fingerprint_follows_site_file_archive_and_risk(asked, tmp_path):
 def test_a_hole_is_counted_and_named_and_nothing_is_valued_in_it(tmp_path):
     prices = [None if 130 <= n < 140 else p for n, p in enumerate(spiky_prices(2))]
     asked = Backtest(site_file(tmp_path), archive_of(tmp_path / "archive", START - DAY, prices), START, START + DAY)
-    result = command(asked, "--out", str(tmp_path / "out"), "--json", "--workers", "1")
+    options = ("--out", str(tmp_path / "out"), "--json", "--workers", "1", "--html", str(tmp_path / "page.html"))
+    result = command(asked, *options)
     assert isinstance(result.exception, Ended) and result.exception.status == 1
     found = json.loads(result.stdout)
     assert found["span"]["missing"] == 10
+    assert "10 of 96 intervals have no final price" in (tmp_path / "page.html").read_text("utf-8")
     assert found["findings"] == ["10 of 96 intervals have no final price: nothing is valued in them"]
 
 
