@@ -15,6 +15,7 @@ from markets.factbook import FactBook
 from markets.facts import Fact
 from markets.forecasting.ladder import stale_after
 from markets.forecasting.price_model import PriceModel
+from markets.forecasting.recent_calibration import recalibrated
 from markets.forecasting.recent_score import RecentScore, recent_score
 from markets.grid import Market
 
@@ -29,7 +30,8 @@ def newest_models(engine: Engine) -> NewestModel:
 
 
 class PriceForecasts:
-    """Makes the forecasts of some points. A model is looked up and compared with the last price once a day.
+    """Makes the forecasts of some points. Once a day a model is looked up, compared with the last price, and its quantiles are calibrated
+    on the last days.
 
     alerts  by point, why its model is not used
     """
@@ -73,7 +75,7 @@ class PriceForecasts:
             if score.worse:
                 self.alerts[point] = _withheld(point, kept.version, score)
                 continue
-            self._models[point] = model
+            self._models[point] = recalibrated(model, book)
 
 
 def _withheld(point: str, version: int, score: RecentScore) -> str:

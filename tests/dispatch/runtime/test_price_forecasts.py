@@ -46,7 +46,16 @@ async def test_the_loop_records_forecasts_plans_on_them_and_decides_the_same_aga
     assert again.plans >= 4 and again.findings == []
 
 
-@pytest.mark.parametrize(("text", "about"), [("{", "cannot be read"), (None, "it was trained on HB_WEST in ercot")])
+@pytest.mark.parametrize(
+    ("text", "about"),
+    [
+        ("{", "cannot be read"),
+        (model(point="LZ_WEST").to_json()[:-40], "cannot be read"),
+        (model(point="LZ_WEST", market=Market.MISO).to_json(), "it was trained on LZ_WEST in miso"),
+        (None, "it was trained on HB_WEST in ercot"),
+    ],
+    ids=["no JSON", "cut short", "another market", "another point"],
+)
 async def test_a_model_that_cannot_be_used_is_said_so_and_the_last_price_decides(tmp_path: Path, text: str | None, about: str) -> None:
     keep(tmp_path, model(), "LZ_WEST", text)
     seen = [entry for _, entry in await run(tmp_path) if isinstance(entry, Seen)]
