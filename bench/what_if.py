@@ -30,8 +30,8 @@ import httpx
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
+from dispatch.runtime.gathered_inputs import gather_inputs  # noqa: E402
 from dispatch.runtime.planner import make_plan  # noqa: E402
-from dispatch.runtime.snapshot import snapshot  # noqa: E402
 from dispatch.store.tables import ledger_file  # noqa: E402
 
 LISTEN = "127.0.0.1:8796"
@@ -120,7 +120,7 @@ def answered_ms(client: httpx.Client, document: dict[str, Any]) -> float:
 
 def bare_ms(config: Path) -> float:
     """The median of a plan of the site's own inputs in this process."""
-    inputs = snapshot(config, None, None).inputs
+    inputs = gather_inputs(config, None, None).inputs
     times = []
     for _ in range(40):
         began = time.perf_counter()

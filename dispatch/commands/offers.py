@@ -30,14 +30,14 @@ def offers(
     from dispatch.offers.make import offers as make_offers
     from dispatch.offers.proved import Proof, newest_certificate
     from dispatch.offers.write import write_offers
+    from dispatch.runtime.gathered_inputs import gather_inputs
     from dispatch.runtime.measured_sheds import measured_sheds
-    from dispatch.runtime.snapshot import snapshot
     from dispatch.signals.documents import InvalidDocument
 
     if not 0 <= risk <= 1:
         raise Ended(WRONG, f"--risk: {risk:g} is not between 0 and 1")
     on, data = day(for_, "--for"), ledger_folder(data)
-    found = snapshot(config, archive, instant(at, "--at") if at else _before_the_gate(config, on), data)
+    found = gather_inputs(config, archive, instant(at, "--at") if at else _before_the_gate(config, on), data)
     keys = found.setup.reports.certificate_keys
     proof = Proof(found.setup.site, measured_sheds(data, found.at), newest_certificate(data, keys)) if data else Proof(found.setup.site)
     try:

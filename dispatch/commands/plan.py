@@ -52,13 +52,13 @@ def plan(
     as_json: Json = False,
 ) -> None:
     """Make one plan and print it with its reasons and shadow prices."""
+    from dispatch.runtime.gathered_inputs import gather_inputs
     from dispatch.runtime.offline_plan import scenario_risk, solve_with_other_solvers, unverified_rules, write_plan_model
     from dispatch.runtime.planner import make_plan
-    from dispatch.runtime.snapshot import snapshot
 
     if risk is not None and not 0 <= risk <= 1:
         raise Ended(WRONG, f"--risk: {risk:g} is not between 0 and 1")
-    found = snapshot(config, archive, instant(at, "--at") if at else None, ledger_folder(data))
+    found = gather_inputs(config, archive, instant(at, "--at") if at else None, ledger_folder(data))
     try:
         document: dict[str, Any] = {**make_plan(found.inputs, risk=None if risk is None else scenario_risk(found, risk))}
         if lp is not None:
@@ -89,7 +89,7 @@ def what_if(
     as_json: Json = False,
 ) -> None:
     """Compare the plan of a scenario with the plan without it: money, promises, load."""
-    from dispatch.runtime.snapshot import snapshot
+    from dispatch.runtime.gathered_inputs import gather_inputs
     from dispatch.signals.documents import InvalidDocument
     from dispatch.what_if.base_plans import BasePlans
     from dispatch.what_if.baseline import Baseline
@@ -99,7 +99,7 @@ def what_if(
     from dispatch.what_if.sweep import sweep as run_sweep
 
     document = read_json(scenario)
-    found = snapshot(config, archive, instant(at, "--at") if at else None, ledger_folder(data))
+    found = gather_inputs(config, archive, instant(at, "--at") if at else None, ledger_folder(data))
     bases = BasePlans(Baseline.of(found.state, found.at, ReferenceDayPrices(found.state)))
     try:
         if break_even is not None:

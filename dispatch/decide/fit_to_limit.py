@@ -13,7 +13,7 @@ from functools import cache
 import numpy as np
 
 from dispatch.decide.group_state import UNKNOWN, UNREACHABLE, Flags, sleep_index
-from dispatch.decide.measured_load import load_w, modes_in_effect, offset_w, silent_w, watts_at_meter
+from dispatch.decide.measured_load import Watts, load_w, modes_in_effect, most_w, offset_w, silent_w, watts_at_meter, watts_range_by_rig
 from dispatch.decide.state import State
 from optimizer.domain.site import RigGroup, Site
 
@@ -37,6 +37,11 @@ class LoadLimit:
     why: str
     of_site: bool = False
 
+    @property
+    def is_set_point(self) -> bool:
+        """Whether the load is to be one figure, which it misses from either side alike."""
+        return 0.0 < self.cap_mw <= self.floor_mw
+
 
 class LoadsNow:
     """What the groups of a state draw at an instant, each figure worked out once a decision. Watts at the meter."""
@@ -52,6 +57,9 @@ class LoadsNow:
         self.ordered: Callable[[str], float] = cache(lambda name: self._ordered_w(state, at, name))
         # By groups: what is measured beyond what the rigs should draw.
         self.offset: Callable[[tuple[str, ...]], float] = cache(lambda names: offset_w(state, at, names))
+        # While orders are under way: the most that groups may draw, and by group name the most that each rig may by its own readings.
+        self.most: Callable[[tuple[str, ...]], float] = cache(lambda names: most_w(state, at, names))
+        self.most_by_rig: Callable[[str], Watts] = cache(lambda name: watts_range_by_rig(state, at, name)[1])
 
     def _ordered_w(self, state: State, at: datetime, name: str) -> float:
         group, now = state.site.group(name), state.fleet[name]

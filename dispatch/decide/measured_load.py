@@ -7,15 +7,19 @@ generation behind it reads net load, and is passed over.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
 import numpy as np
+from numpy.typing import NDArray
 
 from dispatch.decide.group_state import UNKNOWN, UNREACHABLE, WAKING, Codes, GroupState, awake_target
 from dispatch.decide.load_at_meters import groups_behind
 from dispatch.decide.state import State
 from dispatch.entries import MeterKind
 from optimizer.domain.site import RigGroup
+
+Watts = NDArray[np.float64]
 
 # A group may be read to draw this many times its nameplate; beyond it the reading is taken to be wrong.
 MOST_ABOVE_NAMEPLATE = 1.3
@@ -61,7 +65,7 @@ def silent_w(state: State, at: datetime, names: Iterable[str]) -> float:
 
 def offset_w(state: State, at: datetime, names: Sequence[str]) -> float:
     """Watts at the meter that a part of the site is measured to draw beyond what its rigs should draw in their modes."""
-    found = sum(_beyond(measured, *expected) for measured, expected in _parts(state, at, names))
+    found = sum(_beyond(part.measured_w, *expected_w(state, at, part.groups, part.read_at)) for part in _parts(state, at, names))
     least = -MOST_BELOW_RIGS * sum(_as_last_read(state, at, n) for n in names) - silent_w(state, at, names)
     return max(found, least)
 
@@ -71,8 +75,17 @@ def _beyond(measured: float, least: float, most: float) -> float:
     return measured - min(max(measured, least), most)
 
 
-def _parts(state: State, at: datetime, names: Sequence[str]) -> Iterator[tuple[float, tuple[float, float]]]:
-    """(measured, expected) watts at the meter of the parts of the site that are measured one by one; expected as the least and the most."""
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """Groups that are measured together: watts at the meter, and when that was read; None where it is their rigs' own readings."""
+
+    groups: tuple[str, ...]
+    measured_w: float
+    read_at: datetime | None
+
+
+def _parts(state: State, at: datetime, names: Sequence[str]) -> Iterator[_Part]:
+    """The parts of the site that are measured one by one."""
     left, net = set(names), state.net_meters
     for kind in MeterKind:
         for meter, mw in state.believed_meters.items():
@@ -82,26 +95,34 @@ def _parts(state: State, at: datetime, names: Sequence[str]) -> Iterator[tuple[f
             if meter.kind is kind and behind and left.issuperset(behind):
                 left -= set(behind)
                 overhead = state.overhead(behind[0], at) if kind is MeterKind.GROUP else 1.0
-                yield mw * 1e6 * overhead, expected_w(state, at, behind, state.meters_at)
+                yield _Part(behind, mw * 1e6 * overhead, state.meters_at)
     for name in names:
         if name in left:
-            yield state.fleet[name].load_mw * 1e6 * state.overhead(name, at), expected_w(state, at, (name,))
+            yield _Part((name,), state.fleet[name].load_mw * 1e6 * state.overhead(name, at), None)
+
+
+def most_w(state: State, at: datetime, names: Sequence[str]) -> float:
+    """The most watts at the meter that a part of the site may draw. No order to draw less counts as carried out before a reading shows it,
+    and where a meter measures the rigs, a reading of that meter; every order to draw more does."""
+    return sum(expected_w(state, at, part.groups, part.read_at)[1] for part in _parts(state, at, names)) + offset_w(state, at, names)
 
 
 def expected_w(state: State, at: datetime, names: Iterable[str], meters_at: datetime | None = None) -> tuple[float, float]:
     """The least and the most watts at the meter that groups should draw as they were last read: a rig with an order that cannot show yet,
     or not in a meter that was read at `meters_at`, draws what it drew or what was ordered, and the watts of a waking rig may still rise."""
+    ranges = [watts_range_by_rig(state, at, name, meters_at) for name in names]
+    return sum(float(least.sum()) for least, _ in ranges), sum(float(most.sum()) for _, most in ranges)
+
+
+def watts_range_by_rig(state: State, at: datetime, name: str, meters_at: datetime | None = None) -> tuple[Watts, Watts]:
+    """The same of each rig of a group."""
     shows_until_s = np.inf if meters_at is None else meters_at.timestamp() - FALL_S
-    least = most = 0.0
-    for name in names:
-        group, now = state.site.group(name), state.fleet[name]
-        changing = now.awaited | (now.last_order_s > shows_until_s)
-        before, ordered = (np.where(changing, codes, now.last_drawn) for codes in (now.drawn_before, now.ordered))
-        watts = np.array([*watts_at_meter(state, group, at), 0.0])  # the last one for rigs in no known mode
-        each = watts[np.stack([before, now.last_drawn, ordered])]
-        lowest = np.where(now.seen == WAKING, watts[0], each.min(axis=0))
-        least, most = least + float(lowest.sum()), most + float(each.max(axis=0).sum())
-    return least, most
+    group, now = state.site.group(name), state.fleet[name]
+    changing = now.awaited | (now.last_order_s > shows_until_s)
+    before, ordered = (np.where(changing, codes, now.last_drawn) for codes in (now.drawn_before, now.ordered))
+    watts = np.array([*watts_at_meter(state, group, at), 0.0])  # the last one for rigs in no known mode
+    each = watts[np.stack([before, now.last_drawn, ordered])]
+    return np.where(now.seen == WAKING, watts[0], each.min(axis=0)), each.max(axis=0)
 
 
 def _as_last_read(state: State, at: datetime, name: str) -> float:

@@ -3,19 +3,24 @@ by reason."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import UTC, datetime
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dispatch.decide.fit_to_limit import LoadLimit, LoadsNow
 from dispatch.decide.group_state import UNKNOWN, sleep_index
+from dispatch.decide.measured_load import FALL_S, Watts
 from dispatch.decide.state import State
 from optimizer.domain.site import RigGroup, Site
 
 INF = float("inf")
+# The reason of rigs that may start only when others are read to have stopped.
+NO_ROOM = "no room under a limit yet"
+# Sums of watts may be off by this share of a rig.
+ROUNDING_RIGS = 1e-6
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,10 +47,31 @@ class Move:
 
 @dataclass(slots=True)
 class _Room:
-    """What may still be added under a cap, W."""
+    """What may still be added under a cap, W, and the most that each rig draws before it is added to, by group.
+
+    Under a cap no order to draw less makes room before it is read back. To a set point the rigs are moved by what was ordered; `most_w` is
+    None.
+    """
 
     groups: frozenset[str]
     left_w: float
+    most_w: Mapping[str, Watts] | None
+
+    @classmethod
+    def under(cls, limit: LoadLimit, now: LoadsNow) -> _Room:
+        cap_w, groups = limit.cap_mw * 1e6, frozenset(limit.groups)
+        if limit.is_set_point:
+            return cls(groups, cap_w - now.drawn(limit.groups), None)
+        return cls(groups, cap_w - now.most(limit.groups), {name: now.most_by_rig(name) for name in groups})
+
+    def added_w(self, move: Move, watts: Sequence[float]) -> Watts:
+        """What each rig of a move adds; `watts` at the meter by mode. Negative where it makes room."""
+        if self.most_w is None:
+            return np.full(len(move.rigs), watts[move.to] - watts[move.source])
+        if not move.up:
+            return np.zeros(len(move.rigs))
+        added: Watts = np.maximum(watts[move.to] - self.most_w[move.group.name][move.rigs], 0.0)
+        return added
 
 
 @dataclass(slots=True)
@@ -78,7 +104,7 @@ class MoveLimits:
             max(0.0, up * minutes * 1e6 - sum(u for u, _ in used)) if up else INF,
             max(0.0, down * minutes * 1e6 - sum(d for _, d in used)) if down else INF,
             watts,
-            [_Room(frozenset(c.groups), c.cap_mw * 1e6 - now.drawn(c.groups)) for c in limits if c.firm and c.cap_mw < INF],
+            [_Room.under(c, now) for c in limits if c.firm and c.cap_mw < INF],
         )
 
     def skip(self, group: str, reason: str, rigs: int) -> None:
@@ -95,14 +121,15 @@ class MoveLimits:
             allowed = min(allowed, self.starts[move.group.hall])
         if step_w > 0 and (move.up or not move.firm):
             allowed = min(allowed, (self.ramp_up_w if move.up else self.ramp_down_w) / step_w)
-        inside = [room for room in self.room if move.group.name in room.groups]
-        within_caps = min((room.left_w / step_w for room in inside if move.up and step_w > 0), default=allowed)
-        n = max(0, int(min(allowed, within_caps) + 1e-6))
+        added_w = [(room, room.added_w(move, self.watts[move.group.name])) for room in self.room if move.group.name in room.groups]
+        least_w = step_w * ROUNDING_RIGS
+        within_caps = [int((np.cumsum(each) <= room.left_w + least_w).sum()) for room, each in added_w if move.up and step_w > 0]
+        n = max(0, int(min([allowed, *within_caps]) + ROUNDING_RIGS))
         by_caps = max(0, int(allowed + 1e-9) - n)
-        self.skip(move.group.name, "no room under a limit yet", by_caps)
+        self.skip(move.group.name, NO_ROOM, by_caps)
         self.skip(move.group.name, "inrush or ramp limit", len(move.rigs) - n - by_caps)
-        for room in inside:
-            room.left_w -= n * step_w if move.up else -n * step_w
+        for room, each in added_w:
+            room.left_w -= float(each[:n].sum())
         if move.starts:
             self.starts[move.group.hall] -= n
         if move.up:
@@ -146,3 +173,13 @@ def _under_way_w(state: State, group: RigGroup, watts: list[float]) -> tuple[flo
     by_mode = np.array(watts)
     steps = by_mode[now.ordered[moved]] - by_mode[now.last_drawn[moved]]
     return float(steps[steps > 0].sum()), float(-steps[steps < 0].sum())
+
+
+def room_is_read_at(state: State) -> datetime | None:
+    """From when on meters show what the newest orders made of the load, where rigs wait for room under a limit and the meters were not read
+    since; None otherwise."""
+    waits = state.commanded is not None and any(NO_ROOM in reasons for reasons in state.commanded.skipped.values())
+    if not waits or not state.meters or state.meters_at is None:
+        return None
+    shows_s = max(float(now.last_order_s.max()) for now in state.fleet.values()) + FALL_S
+    return datetime.fromtimestamp(shows_s, UTC) if state.meters_at.timestamp() < shows_s < np.inf else None

@@ -19,6 +19,7 @@ from dispatch.rehearsal.desk_protocols import DeskProtocol
 from dispatch.rehearsal.dispatch_desk import DeskLine, DispatchDesk, Play
 from dispatch.rehearsal.load_range import load_range
 from dispatch.rehearsal.scenarios import CallScenario
+from dispatch.rigs.controller import LoadCheck
 from dispatch.runtime import loop
 from dispatch.runtime.assemble import Assembled, replay
 from dispatch.runtime.link_telemetry import LinkTelemetry
@@ -164,11 +165,11 @@ class _PlayedObserver:
         self._desk.observed(seen, state)
         return seen
 
-    def has_news(self) -> bool:
-        return self._inner.has_news() or self._desk.is_due(self._clock.now())
+    async def has_news(self, closely: bool, exceeded: LoadCheck) -> bool:
+        return await self._inner.has_news(closely, exceeded) or self._desk.is_due(self._clock.now())
 
-    async def changed(self, until: datetime, closely: bool) -> bool:
-        return await self._inner.changed(self._desk.no_later(until), closely) or self._desk.is_due(self._clock.now())
+    async def changed(self, until: datetime, closely: bool, exceeded: LoadCheck) -> bool:
+        return await self._inner.changed(self._desk.no_later(until), closely, exceeded) or self._desk.is_due(self._clock.now())
 
     async def next_fact_at(self, after: datetime, before: datetime) -> datetime | None:
         found = await self._inner.next_fact_at(after, before)

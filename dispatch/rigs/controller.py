@@ -7,7 +7,7 @@ sustains: an order has at least 2.5 s of wall time, a read-back 0.15 s, a round 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Protocol
@@ -32,6 +32,10 @@ CLOSE_POLL_S = 5.0
 NOISE_SHARE = 0.02
 # Where a hall's feeder reads more than this share of what its rigs can draw, its pumps and fans are not stopped, whatever the rigs say.
 FEEDER_SHARE = 0.15
+
+
+# Whether loads call for a decision: MW at the wall that the rigs of each group are read to draw, and MW of the meters that are believed.
+LoadCheck = Callable[[Mapping[str, float], Mapping[MeterId, float]], bool]
 
 
 class TelemetrySink(Protocol):
@@ -140,7 +144,7 @@ class RigController:
 
     def _send(self, order: Order) -> None:
         readings = self._groups[order.group]
-        self._orders.begin(OrderDispatch(order, self._drivers[order.group], readings), self._clock.now())
+        self._orders.begin(OrderDispatch(order, self._drivers[order.group], readings, self._clock.now), self._clock.now())
 
     def _hall(self, order: Order) -> str:
         return self._site.group(order.group).hall
@@ -192,14 +196,16 @@ class RigController:
                 found[hall] = None
         return found
 
-    def has_news(self, at: datetime) -> bool:
-        """Whether since the snapshot before a rig departed from its order, a meter rose by more than the largest rig and its own noise, or
-        one is doubted or believed again."""
+    def has_news(self, at: datetime, exceeded: LoadCheck) -> bool:
+        """Whether since the snapshot before a rig departed from its order, a meter rose by more than the largest rig and its own noise, one
+        is doubted or believed again, or loads are `exceeded`."""
         if set(self._meters.doubts) != self._snapshot_doubts:
             return True
-        before = self._snapshot_mw
-        rose = any(mw > before.get(name, mw) + max(self._largest_rig_mw, NOISE_SHARE * mw) for name, mw in self._meters.fresh(at).items())
-        return rose or any(readings.has_news(at.timestamp()) for readings in self._groups.values())
+        before, meters = self._snapshot_mw, self._meters.fresh(at)
+        rose = any(mw > before.get(name, mw) + max(self._largest_rig_mw, NOISE_SHARE * mw) for name, mw in meters.items())
+        drawn = {name: readings.drawn_mw()[0] for name, readings in self._groups.items()}
+        believed = {name: mw for name, mw in meters.items() if name not in self._snapshot_doubts}
+        return rose or exceeded(drawn, believed) or any(readings.has_news(at.timestamp()) for readings in self._groups.values())
 
     def watch(self, closely: bool) -> None:
         """Whether `poll` reads every CLOSE_POLL_S seconds from now on."""

@@ -54,6 +54,7 @@ class GroupReadings:
         self._shown = np.ones(group.rigs, bool)
         self._ordered_asleep = np.zeros(group.rigs, bool)
         self._reported_departed = np.zeros(group.rigs, bool)
+        self._reported_awaited = np.zeros(group.rigs, bool)
         self._reports_no_watts = np.zeros(group.rigs, bool)
         self._reported = np.full(group.rigs, UNREAD, np.int64)
         self.mode_watts = np.array([m.watts for m in group.modes])
@@ -138,8 +139,9 @@ class GroupReadings:
         return departed
 
     def has_news(self, at_s: float) -> bool:
-        """Whether a rig departed from its order since the last snapshot."""
-        return bool((self.departed(at_s) & ~self._reported_departed).any())
+        """Whether since the last snapshot a rig departed from its order, or had the time to show it and did not."""
+        overdue = self._reported_awaited & ~self.awaited() & ~self._shown
+        return bool((overdue | (self.departed(at_s) & ~self._reported_departed)).any())
 
     def nearest(self, watts: Floats) -> Ints:
         """The position of the mode whose watts are nearest, shape of `watts`."""
@@ -173,8 +175,8 @@ class GroupReadings:
         code = self.conditions(at_s)
         first = (self._ordered_mode == UNREAD) & (code >= 0)
         self._ordered_mode[first] = code[first]
-        self._reported_departed = self.departed(at_s)
-        changed, awaited = np.flatnonzero(code != self._reported), self.awaited()
+        self._reported_departed, self._reported_awaited = self.departed(at_s), self.awaited()
+        changed, awaited = np.flatnonzero(code != self._reported), self._reported_awaited
         self._reported = code
         by = {self._name(int(c)): ranges(changed[code[changed] == c]) for c in np.unique(code[changed])}
         drawn_w = self._drawn_w()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -28,6 +29,7 @@ WAVE_S = 5.0
 READ_BACK_S = 3.0
 READ_BACK_SLOWDOWN = 1.5
 READ_BACK_MOST_S = 8.0
+READ_BACK_LEAST_S = 1.0
 FIRST = datetime.min.replace(tzinfo=UTC)
 
 
@@ -39,12 +41,13 @@ class OrderDispatch:
     next_read_at    when its rigs are next read back, and the seconds from there to the time after that
     """
 
-    def __init__(self, order: Order, driver: Driver, readings: GroupReadings) -> None:
+    def __init__(self, order: Order, driver: Driver, readings: GroupReadings, now: Callable[[], datetime]) -> None:
         resends = 0 if Ability.STORED_ORDERS in driver.abilities else RESENDS
         self.progress, self.driver = OrderProgress(order, readings, resends), driver
         self.last_sent_at = self.sent_to_all_at = self.next_read_at = FIRST
         self.pause_s = READ_BACK_S
-        self._readings = readings
+        self._readings, self._now = readings, now
+        self._answered_at: dict[asyncio.Task[Sent], datetime] = {}
         self._sends: list[asyncio.Task[Sent]] = []
         self._quick_sends: set[asyncio.Task[Sent]] = set()
         self._slow_reads: dict[asyncio.Task[Readings], list[int]] = {}
@@ -63,8 +66,9 @@ class OrderDispatch:
         self.last_sent_at = self.sent_to_all_at = self.next_read_at = at
 
     def read_later(self, now: datetime, least: timedelta) -> None:
-        """Its rigs were read: the next time is later, and later every time."""
-        self.next_read_at = now + max(timedelta(seconds=self.pause_s), least)
+        """Its rigs were read: the next time is later, and later every time, but not later than when a rig should show the order."""
+        due_s = max(self.progress.shows_after(now.timestamp()) - now.timestamp(), READ_BACK_LEAST_S)
+        self.next_read_at = now + max(timedelta(seconds=min(self.pause_s, due_s)), least)
         self.pause_s = min(self.pause_s * READ_BACK_SLOWDOWN, READ_BACK_MOST_S)
 
     @property
@@ -89,6 +93,7 @@ class OrderDispatch:
             self._first_sent_s[where] = np.where(np.isnan(self._first_sent_s[where]), at.timestamp(), self._first_sent_s[where])
             self.progress.order_sent(rigs, at.timestamp())
             task = asyncio.create_task(self.driver.set_mode(rigs.tolist(), self.progress.order.mode, ANSWER_WALL_S))
+            task.add_done_callback(lambda done: self._answered_at.setdefault(done, self._now()))
             self._sends.append(task)
             self._quick_sends |= {task} if quick else set()
 
@@ -96,7 +101,7 @@ class OrderDispatch:
         """Take in the answers that have arrived."""
         for task in [t for t in self._sends if t.done()]:
             self._sends.remove(task)
-            self.progress.answered(task.result(), at.timestamp())
+            self.progress.answered(task.result(), self._answered_at.pop(task, at).timestamp())
             if task in self._quick_sends:
                 self.sent_to_all_at = max(self.sent_to_all_at, at)
 

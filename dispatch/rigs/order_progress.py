@@ -75,12 +75,19 @@ class OrderProgress:
         self._answer[at] = UNANSWERED
 
     def answered(self, sent: Sent, at_s: float) -> None:
-        """Rigs answered; their time to respond runs from here."""
+        """Rigs answered; their time to respond runs from here. A rig that is sent an order to sleep again has had its time: until it is
+        read asleep it counts as running, so that others stop in its place."""
         for code, rigs in ((SENT, sent.sent), (REFUSED, sent.refused), (UNSUPPORTED, sent.unsupported), (UNREACHABLE, sent.unreachable)):
             at = np.searchsorted(self.rigs, np.array(rigs, np.int64))
             self._answer[at] = code
             self._sent_s[at] = at_s
-            self._readings.order_answered(self.rigs[at[~self._released[at]]], at_s)
+            had_its_time = (self._sends[at] > 1) & (self.order.mode == SLEEP)
+            self._readings.order_answered(self.rigs[at[~self._released[at] & ~had_its_time]], at_s)
+
+    def shows_after(self, at_s: float) -> float:
+        """When the first of the rigs without an outcome should show the order, epoch seconds after `at_s`; inf where none will."""
+        due_s = self._sent_s[self.pending] + self._response_s
+        return float(due_s[due_s > at_s].min(initial=np.inf))
 
     def take(self, readings: Readings) -> None:
         """Readings of some of the rigs, taken after the order went out."""

@@ -11,6 +11,8 @@ import structlog
 
 from dispatch.clock import at_least
 from dispatch.decide.decide import decide
+from dispatch.decide.limit_check import LimitCheck
+from dispatch.decide.move_limits import room_is_read_at
 from dispatch.decide.plan_inputs import ladder, plan_due
 from dispatch.decide.reflex import instruction_in_force, next_call_edge
 from dispatch.decide.state import State
@@ -21,7 +23,8 @@ from dispatch.store import Journal, JournalLost
 log = structlog.get_logger()
 
 INSTRUCTED_TICK_S = 60
-ROUND_S, ROUND_WALL_S = 5.0, 0.1  # after so long what open orders did is looked at: world seconds, and wall seconds at least
+ROUND_S, ROUND_WALL_S = 5.0, 0.1  # a round may decide by an observation that is no older: world seconds, and wall seconds at least
+WORK_S = 3.0  # after so long what open orders did is looked at
 ROUNDS = timedelta(seconds=60)  # how long a tick goes on with rounds while orders are open, before the next one is waited for
 RETRY_S = 0.5  # wall seconds between attempts to write a journal that cannot be written
 
@@ -77,11 +80,13 @@ class _Run:
         return self.state
 
     def _due(self, at: datetime) -> datetime:
-        """When the next tick is: on the tick grid, every minute while an instruction is in force, and when a call begins or ends."""
+        """When the next tick is: on the tick grid, every minute while an instruction is in force, when a call begins or ends, and when a
+        meter can show the room under a limit that rigs wait for."""
         tick_s, edge = self.state.site.tick_s, next_call_edge(self.state, at)
         if instruction_in_force(self.state, at):
             tick_s = min(tick_s, INSTRUCTED_TICK_S)
-        return min([next_tick(at, tick_s), *([edge] if edge else [])])
+        room_at = room_is_read_at(self.state)
+        return min([next_tick(at, tick_s), *([edge] if edge else []), *([max(room_at, at + self.pause)] if room_at else [])])
 
     async def _due_after(self, at: datetime, until: datetime | None) -> datetime:
         """The next tick, or earlier what the sources will know before it: a price acts when it is published."""
@@ -182,11 +187,12 @@ class _Run:
     async def _watch(self, due: datetime) -> bool:
         """Carry on with the orders under way, or with readings alone; whether anything came of it that calls for a round."""
         now = self.world.clock.now()
+        closely, check = instruction_in_force(self.state, now), LimitCheck(self.state, now)
         if not self.world.executor.busy:
-            return await self.world.observer.changed(due, instruction_in_force(self.state, now))
-        done = await self.world.executor.work(min(due, now + self.pause))
+            return await self.world.observer.changed(due, closely, check.exceeded)
+        done = await self.world.executor.work(min(due, now + at_least(self.world.clock, WORK_S, ROUND_WALL_S)))
         self.ended += [done] if done else []
-        return bool(self.ended) or self.world.observer.has_news()
+        return await self.world.observer.has_news(closely, check.exceeded) or bool(self.ended)
 
 
 def next_tick(at: datetime, tick_s: int) -> datetime:

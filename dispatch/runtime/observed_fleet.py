@@ -8,6 +8,7 @@ from typing import Protocol
 from dispatch.entries import GroupSeen
 from dispatch.meters.readings import MeterReadings
 from dispatch.meters.site_devices import SiteDevices
+from dispatch.rigs.controller import LoadCheck
 
 
 class ObservedFleet(Protocol):
@@ -21,7 +22,7 @@ class ObservedFleet(Protocol):
         """The groups as last read, with the rigs whose condition changed since the snapshot before."""
         ...
 
-    def has_news(self, at: datetime) -> bool:
+    def has_news(self, at: datetime, exceeded: LoadCheck) -> bool:
         """Whether readings show something since the snapshot before that calls for a decision."""
         ...
 

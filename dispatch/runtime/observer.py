@@ -14,6 +14,7 @@ from dispatch.decide.news import calls_for_plan
 from dispatch.decide.renamed_contracts import calls_without_contract
 from dispatch.decide.state import State
 from dispatch.entries import Seen
+from dispatch.rigs.controller import LoadCheck
 from dispatch.rigs.rig_identities import RigIdentities
 from dispatch.runtime.inbox_reader import INBOX_POLL_S, InboxReader
 from dispatch.runtime.observed_fleet import ObservedFleet
@@ -198,18 +199,21 @@ class SiteObserver:
                 task.cancel()
             await asyncio.gather(*waits, return_exceptions=True)
 
-    def has_news(self) -> bool:
+    async def has_news(self, closely: bool, exceeded: LoadCheck) -> bool:
         """Whether readings show something that the last observation did not and that calls for a decision."""
-        return self._fleet.has_news(self._clock.now())
+        self._fleet.watch(closely)
+        if self._refresh and closely:  # nobody else reads
+            await self._fleet.refresh()
+        return self._fleet.has_news(self._clock.now(), exceeded)
 
-    async def changed(self, until: datetime, closely: bool) -> bool:
+    async def changed(self, until: datetime, closely: bool, exceeded: LoadCheck) -> bool:
         """Returns at `until`, or as soon as there is news; whether there is. `closely` has the rigs read often."""
         self._fleet.watch(closely)
         if self._refresh and not closely:  # nobody reads meanwhile
             await self._clock.sleep_until(until)
             return False
         began, pause = self._clock.now(), at_least(self._clock, CLOSE_S if self._refresh else NEWS_S, NEWS_WALL_S)
-        while not self.has_news():
+        while not self._fleet.has_news(self._clock.now(), exceeded):
             if not began <= (now := self._clock.now()) < until:  # or the clock was set back
                 return False
             await self._clock.sleep_until(min(until, now + pause))

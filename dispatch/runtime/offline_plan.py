@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from dispatch.decide.plan_inputs import PlanInputs
-from dispatch.runtime.snapshot import Snapshot
+from dispatch.runtime.gathered_inputs import GatheredInputs
 from markets.factbook import FactBook
 from markets.forecasting.scenarios import residual_days, scenarios
 from markets.grid import OperatingDay
@@ -18,16 +18,16 @@ from optimizer.planning.plan import program_of
 from optimizer.planning.result import Risk
 from optimizer.solve import check, write_model
 
-DAYS_BACK = 7  # days of prices from which scenarios are drawn; a snapshot reads little more
+DAYS_BACK = 7  # days of prices from which scenarios are drawn; what is gathered goes back little more
 SCENARIOS, SEED = 100, 7
 MODEL_SUFFIXES = (".lp", ".mps")
 
 
-def scenario_risk(snapshot: Snapshot, weight: float) -> Risk:
+def scenario_risk(gathered: GatheredInputs, weight: float) -> Risk:
     """The weight (0 to 1) of the worst price scenarios, drawn from the differences of real-time and day-ahead prices of past days.
 
     Raises LookupError when no complete day of both is known."""
-    return risk_of_facts(snapshot.state.facts, snapshot.inputs.outlook, snapshot.at, weight)
+    return risk_of_facts(gathered.state.facts, gathered.inputs.outlook, gathered.at, weight)
 
 
 def risk_of_facts(facts: FactBook, outlook: Outlook, at: datetime, weight: float) -> Risk:
@@ -51,10 +51,10 @@ def solve_with_other_solvers(inputs: PlanInputs) -> dict[str, Any]:
     return found
 
 
-def unverified_rules(snapshot: Snapshot) -> list[str]:
+def unverified_rules(gathered: GatheredInputs) -> list[str]:
     """The market rules in force then, of the market and of the site's contracts, that nobody has checked against their text."""
-    setup = snapshot.setup
-    on = OperatingDay.of(setup.site.market, snapshot.at).on
+    setup = gathered.setup
+    on = OperatingDay.of(setup.site.market, gathered.at).on
     return list(setup.rules.unverified(setup.site.market, on, [o.type for o in setup.book]))
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from dispatch.clock import Clock
 from dispatch.entries import Commanded, Done, Planned, Seen
+from dispatch.rigs.controller import LoadCheck
 
 if TYPE_CHECKING:
     from dispatch.decide.state import State
@@ -32,12 +33,13 @@ class Observer(Protocol):
         """When something that calls for a new plan will become known, in (after, before), as far as that can be said."""
         ...
 
-    def has_news(self) -> bool:
-        """Whether readings show something that calls for a decision and that the last observation did not: a rig that left its mode, or a
-        meter that rises."""
+    async def has_news(self, closely: bool, exceeded: LoadCheck) -> bool:
+        """Whether readings show something that calls for a decision and that the last observation did not: a rig that left its mode or
+        did not come to it, a meter that rises, or loads of which `exceeded` says that they are above a limit. `closely` has the rigs read
+        often."""
         ...
 
-    async def changed(self, until: datetime, closely: bool) -> bool:
+    async def changed(self, until: datetime, closely: bool, exceeded: LoadCheck) -> bool:
         """Returns at `until`, or as soon as there is news; whether there is. `closely` has the rigs read often."""
         ...
 

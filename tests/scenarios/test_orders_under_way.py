@@ -9,21 +9,24 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
 from dispatch.decide.state import State
-from dispatch.entries import Seen
+from dispatch.entries import Commanded, MeterId, Seen
 from dispatch.runtime import loop
 from dispatch.runtime.redecide import redecide
 from dispatch.service.replay import run_started
 from dispatch.sim.fleet import Fleet
 from dispatch.sim.spec import RigFault, ScheduledFault, spec_of
 from dispatch.site_file.load import setup_from_document
-from dispatch.store.journal import MemoryJournal
+from dispatch.store.journal import MemoryJournal, SqlJournal
+from dispatch.store.tables import open_ledger
 from markets.facts import Call, CallKind
+from tests.dispatch.web.served import run_site
 from tests.dispatch.worlds import world
 from tests.fakes import NOON, hashprice, prices
 from tests.scenarios.test_promises_kept import CALLED, HOUR, METER, MINUTE, site, true_mw
@@ -134,3 +137,39 @@ async def test_rigs_that_are_woken_by_hand_under_a_call_are_asleep_again_within_
     assert over and max(over) - done[0] <= 15 * SECOND
     gaps = np.diff([e.at.timestamp() for _, e in journal.read() if isinstance(e, Seen)])
     assert gaps.max() <= 300.0 and (gaps >= 0).all(), "every round has its own instant"
+
+
+async def test_no_rig_is_woken_on_room_that_a_stop_under_way_has_not_made_yet() -> None:
+    """Load that no rig reports comes on behind the meter under a cap, and a rig stops for it 5 s before a tick. At the tick the meter might
+    still show what was drawn before the stop: the other load was taken for the stopped rig's, and another rig woken in its place."""
+    setup, cap_mw, extra_at = site(True), 0.14, CALLED + 12 * MINUTE + 52 * SECOND
+    fleet = Fleet(spec_of(setup.site.groups), 3, NOON.timestamp())
+    call = Call(
+        source="qse", known_at=CALLED, id="c1", version=1, obligation="plant", kind=CallKind.DEPLOY, notice_at=CALLED, start_at=CALLED,
+        end_at=CALLED + HOUR, mw_cap=cap_mw,
+    )  # fmt: skip
+    facts = [*prices([20.0] * 24, NOON - 2 * HOUR), hashprice(60.0, NOON), call]
+    made = world(setup, NOON, facts, fleet=fleet, meter_reads=lambda mw, at: mw + (0.0038 if at >= extra_at.timestamp() else 0.0))
+    journal = MemoryJournal()
+    started, state = run_started("replay", setup, NOON, 1), State.start(setup, setup_from_document)
+    await loop.run(made, journal, state, started, CALLED + HOUR / 2)
+    entries = [e for _, e in journal.read() if e.at >= extra_at]
+    orders = [o for e in entries if isinstance(e, Commanded) for o in e.orders]
+    assert orders and all(o.mode == "sleep" for o in orders), [(o.group, o.mode, o.rigs) for o in orders]
+    over = [e.at for e in entries if isinstance(e, Seen) and e.meters[MeterId.parse("meter main")] > cap_mw]
+    assert over and max(over) - extra_at <= 15 * SECOND
+
+
+def test_rigs_that_replace_others_start_as_soon_as_those_are_read_to_have_stopped(tmp_path: Path) -> None:
+    """The hall has room for one group. Holds that kept the worse one awake and the better one asleep end: no load is above the limit, and
+    the rigs that had no room yet do not wait for the next tick, five minutes later."""
+    groups = [group("a-old", "a", watts=3000.0, ths=100.0), group("b-new", "a", watts=3500.0, ths=200.0)]
+    setup = small(groups=groups, meters=[{"id": "main", "driver": METER}], halls=[{"name": "a", "meter": "main", "limit_mw": 0.145}])
+    until = (NOON + 22 * MINUTE).isoformat()
+    holds = [("hold", {"group": name, "mode": mode, "until": until}) for name, mode in (("a-old", "normal"), ("b-new", "sleep"))]
+    run_site(tmp_path, setup, 0.6, usd=[30.0] * 16, pushed=holds)
+    entries = [e for _, e in SqlJournal(open_ledger(tmp_path)).read() if e.at >= NOON + 22 * MINUTE]
+    first, second = (e for e in entries if isinstance(e, Commanded) and e.orders)
+    assert first.skipped["b-new"] == {"no room under a limit yet": 34}
+    assert {(o.group, o.mode) for o in second.orders} == {("b-new", "normal")} and second.at - first.at <= 15 * SECOND
+    assert max(e.meters[MeterId.parse("meter main")] for e in entries if isinstance(e, Seen)) <= 0.145

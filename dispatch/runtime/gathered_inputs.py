@@ -27,7 +27,7 @@ LOOK_BACK = timedelta(days=8)
 
 
 @dataclass(frozen=True, slots=True)
-class Snapshot:
+class GatheredInputs:
     """The state as of `at`, and the inputs of a plan made then."""
 
     setup: Setup
@@ -36,7 +36,7 @@ class Snapshot:
     at: datetime
 
 
-def snapshot(config: Path, archive: Path | None, at: datetime | None, data: Path | None = None) -> Snapshot:
+def gather_inputs(config: Path, archive: Path | None, at: datetime | None, data: Path | None = None) -> GatheredInputs:
     """Ask every source of a site file for what was known at `at`, now by default. With the data folder of a run, contracts remember what
     its ledger says of the time before (a month's peak so far, missed tests); without one, nothing. Raises ConfigError, SourceError,
     LedgerUnavailable, JournalBroken, and UnknownPrice when no source knows a price or the hashprice."""
@@ -53,14 +53,14 @@ def _memories(setup: Setup, data: Path, at: datetime) -> Mapping[str, Memory]:
     return memories_at_start(open_ledger(data, create=False), Telemetry(data / "telemetry", setup.site), setup, at)
 
 
-async def _gather(setup: Setup, at: datetime, memories: Mapping[str, Memory]) -> Snapshot:
+async def _gather(setup: Setup, at: datetime, memories: Mapping[str, Memory]) -> GatheredInputs:
     clock = VirtualClock(at)
     facts: list[Fact] = []
     for source in polled_sources(setup, clock.now):
         facts += await facts_before(source.source, setup, (at - LOOK_BACK, at))
     start = replace(State.start(setup, setup_from_document), contract_memories=ContractMemories(memories))
     state = start.after(Seen(at=at, facts=tuple(facts)), 1)
-    found = Snapshot(setup, state, inputs(state, at), at)
+    found = GatheredInputs(setup, state, inputs(state, at), at)
     try:
         fill_gaps(found.inputs.outlook)
     except UnknownPrice as unknown:
