@@ -117,7 +117,7 @@ def footing(statement: DayStatement) -> list[str]:
     """What the figures were made from: notes, meters, sources, the journal."""
     out = list(statement["notes"])
     for name, meter in statement["meters"].items():
-        files = ", ".join(file["name"] for file in meter["files"])
+        files = ", ".join([*(file["name"] for file in meter["files"]), *(["the site's own readings"] if "live_intervals" in meter else [])])
         out.append(
             f"Meter {name}: {Decimal(meter['mwh']):,.3f} MWh in {meter['intervals']} of {counted(meter['of'], 'interval')}, from {files}; "
             f"telemetry has {Decimal(meter['telemetry_mwh']):,.3f} MWh there."

@@ -107,7 +107,7 @@ def _interval_rows(measured: MeasuredDay, bill: Statement) -> Iterable[IntervalR
         if n in measured.load.not_run:
             continue
         mwh, hashed = (sum((v[n] for v in by.values() if not v[n].is_nan()), ZERO) for by in (actuals.energy_mwh, actuals.hash_ph_days))
-        yield {
+        row: IntervalRow = {
             "start": over.start.isoformat(),
             "end": over.end.isoformat(),
             "label": interval_label(measured.record.day.market, over),
@@ -121,6 +121,9 @@ def _interval_rows(measured: MeasuredDay, bill: Statement) -> Iterable[IntervalR
             "unread": measured.load.unread_share[n],
             "source": measured.meters.source(n),
         }
+        if measured.meters.is_metered(n):
+            row["rigs_mwh"] = f"{measured.meters.rigs_mwh[n]:.6f}"
+        yield row
 
 
 def _or_none(value: Decimal) -> str | None:
@@ -148,6 +151,9 @@ def _notes(measured: MeasuredDay, gaps: Gaps) -> Iterable[str]:
     metered = len(measured.meters.fully_metered)
     if metered:
         yield f"Energy of {metered} of {counted(number, 'interval')} is by revenue meter, shared among groups in proportion to telemetry."
+    live = len({n for meter in measured.meters.meters.values() for n in meter.live})
+    if live:
+        yield f"Meter data of the market lacks for {live} of {counted(number, 'interval')}: they settle on what the site read of the meter."
     if metered < number:
         yield "Energy without a meter reading is telemetry at the rigs plus the halls' overhead at the outside temperature."
     if len(actuals.generated_mwh) > len(actuals.available_mwh):

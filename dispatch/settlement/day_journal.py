@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import cast
 
 from sqlalchemy import Engine, func, select
 
-from dispatch.entries import Done, Entry, GeneratorSeen, Hold, Planned, PriceBasisChanged, RunStarted, Seen
+from dispatch.entries import Done, Entry, GeneratorSeen, Hold, MeterId, Planned, PriceBasisChanged, RunStarted, Seen
+from dispatch.settlement.held_readings import READINGS_APART
 from dispatch.settlement.signals import LATE, NOTICE, signals_seen, span_of
 from dispatch.store.journal import SqlJournal
 from dispatch.store.tables import journal, reading
@@ -24,6 +25,15 @@ LOOK_AHEAD = timedelta(hours=60)
 
 # Each plan with the instant from which it is in force, in order of time; it holds until the next.
 Plans = Sequence[tuple[datetime, PlanDocument]]
+
+
+@dataclass(frozen=True, slots=True)
+class MetersRead:
+    """What the site's meters read at an instant, MW by meter, and which of them were doubted."""
+
+    at: datetime
+    mw: Mapping[MeterId, float]
+    doubted: frozenset[MeterId]
 
 
 @dataclass(slots=True)
@@ -49,6 +59,7 @@ class DayRecord:
     generation: list[MeasuredGeneration] = field(default_factory=list)
     alerts: dict[str, list[tuple[datetime, str]]] = field(default_factory=dict)
     generators: dict[str, list[tuple[datetime, GeneratorSeen]]] = field(default_factory=dict)
+    meters_read: list[MetersRead] = field(default_factory=list)
     last: datetime | None = None
 
     @property
@@ -74,8 +85,9 @@ class DayRecord:
                 self.plans.append((entry.at, cast(PlanDocument, entry.plan)))
             elif within:
                 self.failed_plans.append((entry.at, entry.failed))
-        elif isinstance(entry, Done) and within:
-            self.done.append(entry)
+        elif isinstance(entry, Done):
+            self._add_meters(entry.meters_at or entry.at, entry.meters, self.meters_read[-1].doubted if self.meters_read else frozenset())
+            self.done += [entry] if within else []
         elif isinstance(entry, PriceBasisChanged) and within:
             self.price_basis_changes.append(entry)
 
@@ -84,10 +96,17 @@ class DayRecord:
         for fact in seen.facts:
             if known_at is None or fact.known_at <= known_at:
                 self._add_fact(fact)
+        self._add_meters(seen.meters_at or seen.at, seen.meters, frozenset(seen.meter_doubts))
         for name, machine in seen.generators.items():
             self.generators.setdefault(name, []).append((seen.at, machine))
         for source, text in seen.alerts.items() if within else ():
             self.alerts.setdefault(source, []).append((seen.at, text))
+
+    def _add_meters(self, at: datetime, mw: Mapping[MeterId, float], doubted: frozenset[MeterId]) -> None:
+        """Add readings of meters, where there are any or were before: a meter that falls silent is known no more."""
+        near = self.day.start - READINGS_APART <= at < self.day.end + READINGS_APART
+        if near and (mw or self.meters_read):
+            self.meters_read.append(MetersRead(at, mw, doubted))
 
     def _add_fact(self, fact: Fact) -> None:
         if isinstance(fact, Call):

@@ -113,7 +113,8 @@ class MeterFileUsed(TypedDict):
 
 
 class MeterRow(TypedDict):
-    """A revenue meter's day: how many of its intervals are read, MWh there, and what telemetry adds up to in the same intervals."""
+    """A revenue meter's day: how many of its intervals are read, MWh there, and what telemetry adds up to in the same intervals.
+    `live_intervals` of them are the site's own readings, where there are any."""
 
     intervals: int
     of: int
@@ -121,11 +122,13 @@ class MeterRow(TypedDict):
     mwh: str
     telemetry_mwh: str
     delta_mwh: str
+    live_intervals: NotRequired[int]
     files: list[MeterFileUsed]
 
 
 class IntervalRow(TypedDict):
-    """A settlement interval for people: load, prices by settlement point (None where none was published), the net of all lines."""
+    """A settlement interval for people: load, prices by settlement point (None where none was published), the net of all lines. Where a
+    meter is read, `rigs_mwh` is what the rigs' own readings add up to."""
 
     start: str
     end: str
@@ -139,6 +142,7 @@ class IntervalRow(TypedDict):
     net_usd: str
     unread: float
     source: str
+    rigs_mwh: NotRequired[str]
 
 
 class Delta(TypedDict):

@@ -14,20 +14,18 @@ from decimal import Decimal
 
 from dispatch.entries import GeneratorSeen
 from dispatch.settlement.day_journal import DayRecord
+from dispatch.settlement.held_readings import READINGS_APART, Span, covered_mw_s, seconds
 from dispatch.settlement.prices import NAN
 from dispatch.site_file.setup import Setup
 from dispatch.store.rollups import EXACT, Rollup
 from markets.facts import MeasuredGeneration
-from markets.grid import Grid, Interval
+from markets.grid import Grid
 from optimizer.domain.book import generators_by_meter
 from optimizer.domain.generator import Generator, GeneratorMemory
 from optimizer.domain.money import ZERO, Finding, decimal
 from optimizer.domain.net_load import followed
 from optimizer.domain.quantities import exact_hours
 from optimizer.settlement.variance import planned_energy
-
-# Two readings of a generator's meter that are further apart say nothing of the time between them.
-READINGS_APART = timedelta(minutes=15)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,11 +90,11 @@ def _scheduled(record: DayRecord, grid: Grid, made: Generated) -> Callable[[Gene
 def _metered_mw(readings: Sequence[tuple[datetime, GeneratorSeen]], grid: Grid) -> list[Decimal]:
     """The mean of what a generator's meter read in each interval, each reading held until the next, MW; NaN where readings are missing, or
     too far apart, for any of it."""
-    spans = list[tuple[datetime, datetime, Decimal]]()
+    spans = list[Span]()
     for (at, seen), (until, _) in zip(readings, readings[1:], strict=False):
         if seen.mw is not None and until - at <= READINGS_APART:
             spans.append((at, until, max(ZERO, decimal(seen.mw))))
-    return [mw_s / _seconds(over) for mw_s, over in zip(_covered_mw_s(spans, grid), grid.intervals, strict=True)]
+    return [mw_s / seconds(over) for mw_s, over in zip(covered_mw_s(spans, grid), grid.intervals, strict=True)]
 
 
 def generator_findings(record: DayRecord) -> list[Finding]:
@@ -116,27 +114,7 @@ def _available_mwh(plant: Generator, measured: Sequence[MeasuredGeneration], gri
     newest = {fact.over: fact for fact in sorted(measured, key=lambda fact: fact.known_at) if fact.plant == plant.name}
     facts = sorted(newest.values(), key=lambda fact: fact.over.start)
     spans = [(fact.over.start, fact.over.end, min(decimal(fact.mw), decimal(plant.mw))) for fact in facts]
-    return [mw_s if mw_s.is_nan() else max(mw_s / 3600, ZERO) for mw_s in _covered_mw_s(spans, grid)]
-
-
-def _covered_mw_s(spans: Sequence[tuple[datetime, datetime, Decimal]], grid: Grid) -> list[Decimal]:
-    """The sum over each interval of MW times seconds, from spans (start, end, MW) in order; NaN where they do not cover all of it."""
-    found, first = list[Decimal](), 0
-    for over in grid.intervals:
-        while first < len(spans) and spans[first][1] <= over.start:
-            first += 1
-        seconds, mw_s = ZERO, ZERO
-        for start, end, mw in spans[first:]:
-            if start >= over.end:
-                break
-            inside = decimal((min(end, over.end) - max(start, over.start)).total_seconds())
-            seconds, mw_s = seconds + inside, mw_s + mw * inside
-        found.append(mw_s if seconds == _seconds(over) else NAN)
-    return found
-
-
-def _seconds(over: Interval) -> Decimal:
-    return decimal((over.end - over.start).total_seconds())
+    return [mw_s if mw_s.is_nan() else max(mw_s / 3600, ZERO) for mw_s in covered_mw_s(spans, grid)]
 
 
 def generation_in_rollups(setup: Setup, rows: Mapping[tuple[str, datetime], Rollup], grid: Grid) -> dict[str, list[Decimal]]:

@@ -13,6 +13,7 @@ from dispatch.settlement.day_awards import day_awards
 from dispatch.settlement.day_journal import DayRecord, read_day
 from dispatch.settlement.day_load import DayLoad, load_of, outside_celsius, read_load, run_intervals
 from dispatch.settlement.generation import Generated, generated
+from dispatch.settlement.live_meters import live_rollups
 from dispatch.settlement.load_at_notice import loads_at_notice
 from dispatch.settlement.metering import MeteredLoad, metered_load
 from dispatch.settlement.prices import DayPrices, day_prices
@@ -83,7 +84,7 @@ def measure_day(engine: Engine, telemetry: Telemetry, day: OperatingDay, setup: 
     prices = day_prices(engine, setup, record.economics, grid, known_at)
     prior = prior_period(engine, telemetry, setup, grid, known_at, loads)
     made = generated(setup, record, grid, load.energy_mwh)
-    write_rollups(engine, list(made.rollups(grid)))
+    write_rollups(engine, [*made.rollups(grid), *live_rollups(site, record, grid, behind_meters)])
     meters = metered_load(engine, site, grid, known_at, load.energy_mwh, (behind_meters, made.mwh), load.estimated)
     meters = meters.without(load.not_run)
     prior = replace(prior, at_notice_mw=loads_at_notice(engine, setup, record.calls, grid, meters.energy_mwh, known_at))

@@ -1,4 +1,6 @@
-"""A day's load by its revenue meters, in place of telemetry where they are read; how far the two are apart."""
+"""A day's load by its revenue meters, in place of telemetry where they are read; how far the two are apart.
+
+The market's own meter data, as imported, counts first; then what the site read of the meter while it ran; then telemetry."""
 
 from __future__ import annotations
 
@@ -11,6 +13,7 @@ from sqlalchemy import Engine
 
 from dispatch.imports.meter_readings import DOUBTFUL_HIGH, DOUBTFUL_LOW, ESTIMATED, MeterReading
 from dispatch.settlement.document import MeterRow
+from dispatch.settlement.live_meters import live_energy
 from dispatch.settlement.prices import NAN
 from dispatch.store.received import MeterVintage, meter_vintages
 from markets import counted
@@ -21,6 +24,7 @@ from optimizer.domain.site import Meter, Site
 
 # Telemetry further than this from the revenue meter is a finding (ERCOT's accuracy for real-time telemetry).
 TOLERATED_SHARE = Decimal("0.03")
+LIVE = "live meter"
 EXACT = Decimal("1e-12")
 # A doubtful reading counts unless telemetry is nearer to a thousand times it, or to a thousandth: the square root of a thousand is between.
 BETWEEN_UNITS = Decimal("31.6")
@@ -38,6 +42,7 @@ class MeterRecord:
     files       the documents used, newest first
     refused     positions whose reading cannot be: more flows out than the site file allows, or than is generated there
     earlier     earlier states: the newest document then, and `mwh` as it was known then
+    live        positions at which no document says anything, and the site's own readings of the meter count
     """
 
     mwh: tuple[Decimal | None, ...]
@@ -46,6 +51,7 @@ class MeterRecord:
     files: tuple[MeterVintage, ...]
     refused: tuple[int, ...] = ()
     earlier: tuple[tuple[MeterVintage, tuple[Decimal | None, ...]], ...] = ()
+    live: frozenset[int] = frozenset()
 
     @property
     def known(self) -> list[int]:
@@ -66,12 +72,14 @@ class MeteredLoad:
     energy_mwh      by group, before losses, shape (n,)
     estimated       positions that settle on an estimate
     fully_metered   positions at which every meter with load is read
+    rigs_mwh        the same by telemetry alone, of all groups
     meters          by id: those that are read in any interval
     """
 
     energy_mwh: dict[str, list[Decimal]]
     estimated: frozenset[int]
     fully_metered: frozenset[int]
+    rigs_mwh: tuple[Decimal, ...] = ()
     meters: dict[str, MeterRecord] = field(default_factory=dict)
 
     @property
@@ -82,11 +90,21 @@ class MeteredLoad:
     def without(self, positions: frozenset[int]) -> MeteredLoad:
         """The same with nothing known at some positions: a meter reads on while nobody runs the site."""
         energy = {g: [NAN if n in positions else mwh for n, mwh in enumerate(values)] for g, values in self.energy_mwh.items()}
-        return MeteredLoad(energy, self.estimated - positions, self.fully_metered - positions, self.meters) if positions else self
+        known = self.fully_metered - positions
+        return MeteredLoad(energy, self.estimated - positions, known, self.rigs_mwh, self.meters) if positions else self
 
     def source(self, n: int) -> str:
-        """Where the energy of an interval comes from: "meter", "telemetry", or "estimated" from either."""
-        return ESTIMATED if n in self.estimated else "meter" if n in self.fully_metered else "telemetry"
+        """Where the energy of an interval comes from: "meter" for documents of the market, "live meter" where readings of the site's own
+        meter are among it, "telemetry", or "estimated" from any."""
+        if n in self.estimated:
+            return ESTIMATED
+        if n not in self.fully_metered:
+            return "telemetry"
+        return LIVE if any(n in meter.live for meter in self.meters.values()) else "meter"
+
+    def is_metered(self, n: int) -> bool:
+        """Whether any meter is read in an interval."""
+        return any(meter.mwh[n] is not None for meter in self.meters.values())
 
     def rows(self) -> dict[str, MeterRow]:
         """By meter, as the statement has them."""
@@ -102,6 +120,8 @@ class MeteredLoad:
                 "delta_mwh": plain(metered - telemetry),
                 "files": [{"name": f.name, "sha256": f.sha256, "known_at": f.known_at.isoformat()} for f in meter.files],
             }
+            if meter.live:
+                out[name]["live_intervals"] = len(meter.live)
         return out
 
     def findings(self, grid: Grid) -> Iterable[Finding]:
@@ -137,31 +157,42 @@ def metered_load(
     generation            generators by meter, and the MWh they made by contract
     estimated_telemetry   positions at which telemetry is itself an estimate
 
-    Of several documents the newest that covers all of an interval counts. Raises LedgerUnavailable.
+    Of several documents the newest that covers all of an interval counts, else the site's own readings. Raises LedgerUnavailable.
     """
-    vintages = meter_vintages(engine, grid.over, known_at)
+    vintages, live = meter_vintages(engine, grid.over, known_at), live_energy(engine, site, grid)
     energy = {group: list(values) for group, values in telemetry.items()}
     found: dict[str, MeterRecord] = {}
-    estimated: set[int] = set()
-    fully_metered = set(range(len(grid)))
+    estimated, fully_metered = set[int](), set(range(len(grid)))
     for meter in site.meters:
-        groups = [g.name for g in site.groups if site.meter_of[g.name].id == meter.id]
-        own = [v for v in vintages if v.meter == meter.id]
-        if groups and not own:
+        groups, own = [g.name for g in site.groups if site.meter_of[g.name].id == meter.id], [v for v in vintages if v.meter == meter.id]
+        if not groups:
+            continue
+        if not own and all(mwh.is_nan() for mwh in live[meter.id]):
             estimated, fully_metered = estimated | estimated_telemetry, set()
-        if not groups or not own:
             continue
         generated = _generated(meter.id, *generation, len(grid))
         sums = tuple(sum((telemetry[g][n] for g in groups), ZERO) - generated[n] for n in range(len(grid)))
         confirmed = _confirmed_vintages(own, [NAN if n in estimated_telemetry else mwh for n, mwh in enumerate(sums)], grid)
-        found[meter.id] = record = _without_impossible(_record(confirmed, sums, grid, site.market), meter, generated)
+        record = _with_live(_record(confirmed, sums, grid, site.market), live[meter.id])
+        found[meter.id] = record = _without_impossible(record, meter, generated)
         unread = {n for n, mwh in enumerate(record.mwh) if mwh is None}
         fully_metered -= unread
         estimated |= {n for n in range(len(grid)) if record.estimated[n] or (n in unread and n in estimated_telemetry)}
         for n in record.known:
             for group, share in _shared(site, groups, (record.mwh[n] or ZERO) + generated[n], [telemetry[g][n] for g in groups]):
                 energy[group][n] = share
-    return MeteredLoad(energy, frozenset(estimated), frozenset(fully_metered), found)
+    return MeteredLoad(energy, frozenset(estimated), frozenset(fully_metered), _sums(telemetry, len(grid)), found)
+
+
+def _sums(telemetry: Mapping[str, Sequence[Decimal]], number: int) -> tuple[Decimal, ...]:
+    """What is known of all groups in each of `number` intervals, MWh."""
+    return tuple(sum((values[n] for values in telemetry.values() if not values[n].is_nan()), ZERO) for n in range(number))
+
+
+def _with_live(record: MeterRecord, live: Sequence[Decimal]) -> MeterRecord:
+    """The record with the site's own readings where no document says anything."""
+    positions = frozenset(n for n, mwh in enumerate(record.mwh) if mwh is None and not live[n].is_nan())
+    return replace(record, mwh=tuple(live[n] if n in positions else mwh for n, mwh in enumerate(record.mwh)), live=positions)
 
 
 def _confirmed_vintages(vintages: Sequence[MeterVintage], telemetry: Sequence[Decimal], grid: Grid) -> list[MeterVintage]:
@@ -196,6 +227,7 @@ def _without_impossible(record: MeterRecord, meter: Meter, generated: Sequence[D
         record,
         mwh=tuple(None if n in refused else mwh for n, mwh in enumerate(record.mwh)),
         estimated=tuple(is_ and n not in refused for n, is_ in enumerate(record.estimated)),
+        live=record.live - frozenset(refused),
         refused=refused,
     )
 

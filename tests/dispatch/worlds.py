@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -52,11 +52,13 @@ def world(
     sources: Iterable[FixedSource] = (),
     clock: VirtualClock | None = None,
     meter_reads: Callable[[float, float], float] | None = None,
+    wired: Mapping[MeterId, PowerMeter] | None = None,
 ) -> World:
-    """`meter_reads` is what every meter reads of the true load, MW, at an instant, epoch seconds."""
+    """`meter_reads` is what every meter reads of the true load, MW, at an instant, epoch seconds; `wired` meters take the place of those of
+    the simulated fleet."""
     clock = clock or VirtualClock(start)
     fleet = fleet or Fleet(spec_of(setup.site.groups).with_faults(tuple(faults)), seed, start.timestamp())
-    wired: dict[MeterId, PowerMeter] = dict(simulated_meters(setup.site, fleet, clock))
+    wired = dict(simulated_meters(setup.site, fleet, clock) if wired is None else wired)
     if meter_reads is not None:
         wired = {name: LyingMeter(meter, meter_reads, clock) for name, meter in wired.items()}
     meters = MeterReadings(wired, clock, meter_checks(setup))

@@ -1,0 +1,69 @@
+"""A day's load as the site's own revenue meters were read while it ran: what a bill is made from until the market's meter data comes.
+
+A meter's reading holds until the next. An interval counts where readings cover all of it and none of them is in doubt. The result is kept
+as roll-ups under the meter's name, for the bills of other days.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+from sqlalchemy import Engine
+
+from dispatch.entries import MeterId, MeterKind
+from dispatch.settlement.day_journal import DayRecord, MetersRead
+from dispatch.settlement.held_readings import READINGS_APART, Span, covered_mw_s
+from dispatch.settlement.prices import NAN
+from dispatch.store.rollups import EXACT, Rollup, read_rollups
+from markets.grid import Grid, Interval
+from optimizer.domain.money import ZERO, decimal
+from optimizer.domain.site import Site
+
+# A meter that does not follow its rigs is named within so long: what it read before is in doubt with it.
+DOUBTED_WITHIN = timedelta(minutes=2)
+
+# By id of a revenue meter: MWh in each interval, NaN where its readings do not cover all of it.
+LiveEnergy = Mapping[str, Sequence[Decimal]]
+
+
+def live_rollups(site: Site, record: DayRecord, grid: Grid, net: Collection[str]) -> Iterable[Rollup]:
+    """The rows to keep of the intervals that readings cover. Meters that read `net` of what is generated behind them are passed over, as
+    they are where load is shown and limited."""
+    for meter in site.meters:
+        if meter.id not in net:
+            spans = _spans(MeterId(MeterKind.METER, meter.id), record.meters_read)
+            for over, mw_s in zip(grid.intervals, covered_mw_s(spans, grid), strict=True):
+                if not mw_s.is_nan():
+                    mwh = (mw_s / 3600).quantize(EXACT)
+                    samples = sum(over.start <= start < over.end for start, _, _ in spans)
+                    yield Rollup(_name(meter.id), over, mwh, ZERO, samples, 0.0)
+
+
+def live_energy(engine: Engine, site: Site, grid: Grid) -> LiveEnergy:
+    """What is kept, on a settlement grid. Raises LedgerUnavailable."""
+    names = {_name(meter.id): meter.id for meter in site.meters}
+    rows = {(r.group, r.over): r.energy_mwh for r in read_rollups(engine, grid.over, site.market.settlement_min, list(names))}
+    return {meter: [rows.get((name, over), NAN) for over in grid.intervals] for name, meter in names.items()}
+
+
+def _name(meter: str) -> str:
+    return str(MeterId(MeterKind.METER, meter))
+
+
+def _spans(meter: MeterId, readings: Sequence[MetersRead]) -> list[Span]:
+    """The spans over which a meter's reading holds, in order."""
+    doubts = [Interval(read.at - DOUBTED_WITHIN, until.at) for read, until in _pairs(readings) if meter in read.doubted]
+    found = list[Span]()
+    for read, until in _pairs(readings):
+        known = meter in read.mw and meter in until.mw and until.at - read.at <= READINGS_APART
+        if known and not any(doubt.overlaps(Interval(read.at, until.at)) for doubt in doubts):
+            found.append((read.at, until.at, decimal(read.mw[meter])))
+    return found
+
+
+def _pairs(readings: Sequence[MetersRead]) -> Iterable[tuple[MetersRead, MetersRead]]:
+    newest: dict[datetime, MetersRead] = {read.at: read for read in readings}
+    in_order = [newest[at] for at in sorted(newest)]
+    return list(zip(in_order, in_order[1:], strict=False))
