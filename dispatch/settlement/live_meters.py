@@ -24,32 +24,34 @@ from optimizer.domain.site import Site
 # A meter that does not follow its rigs is named within so long: what it read before is in doubt with it.
 DOUBTED_WITHIN = timedelta(minutes=2)
 
+# The share of an interval that was not read, of one that does not count.
+UNREAD = 1.0
+
 # By id of a revenue meter: MWh in each interval, NaN where its readings do not cover all of it.
 LiveEnergy = Mapping[str, Sequence[Decimal]]
 
 
 def live_rollups(site: Site, record: DayRecord, grid: Grid, net: Collection[str]) -> Iterable[Rollup]:
-    """The rows to keep of the intervals that readings cover. Meters that read `net` of what is generated behind them are passed over, as
-    they are where load is shown and limited."""
+    """The rows to keep of meters that were read. An interval that readings do not cover is a row of no reading, in place of an earlier one:
+    a doubt takes back what was read before it. Meters that read `net` of what is generated behind them are passed over, as they are where
+    load is shown and limited."""
     for meter in site.meters:
-        if meter.id not in net:
-            spans = _spans(MeterId(MeterKind.METER, meter.id), record.meters_read)
-            for over, mw_s in zip(grid.intervals, covered_mw_s(spans, grid), strict=True):
-                if not mw_s.is_nan():
-                    mwh = (mw_s / 3600).quantize(EXACT)
-                    samples = sum(over.start <= start < over.end for start, _, _ in spans)
-                    yield Rollup(_name(meter.id), over, mwh, ZERO, samples, 0.0)
+        id = MeterId(MeterKind.METER, meter.id)
+        if meter.id in net or not any(id in read.mw for read in record.meters_read):
+            continue
+        spans = _spans(id, record.meters_read)
+        for over, mw_s in zip(grid.intervals, covered_mw_s(spans, grid), strict=True):
+            samples = sum(over.start <= start < over.end for start, _, _ in spans)
+            mwh = ZERO if mw_s.is_nan() else (mw_s / 3600).quantize(EXACT)
+            yield Rollup(str(id), over, mwh, ZERO, *((0, UNREAD) if mw_s.is_nan() else (samples, 0.0)))
 
 
 def live_energy(engine: Engine, site: Site, grid: Grid) -> LiveEnergy:
     """What is kept, on a settlement grid. Raises LedgerUnavailable."""
-    names = {_name(meter.id): meter.id for meter in site.meters}
-    rows = {(r.group, r.over): r.energy_mwh for r in read_rollups(engine, grid.over, site.market.settlement_min, list(names))}
+    names = {str(MeterId(MeterKind.METER, meter.id)): meter.id for meter in site.meters}
+    kept = read_rollups(engine, grid.over, site.market.settlement_min, list(names))
+    rows = {(row.group, row.over): row.energy_mwh for row in kept if row.estimated < UNREAD}
     return {meter: [rows.get((name, over), NAN) for over in grid.intervals] for name, meter in names.items()}
-
-
-def _name(meter: str) -> str:
-    return str(MeterId(MeterKind.METER, meter))
 
 
 def _spans(meter: MeterId, readings: Sequence[MetersRead]) -> list[Span]:

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 
 from dispatch.clock import VirtualClock
 from dispatch.entries import GroupSeen, pack
-from dispatch.rigs import Driver, Readings
+from dispatch.rigs import Ability, Driver, Readings, Sent
 from dispatch.rigs.controller import RigController
 from dispatch.rigs.group_readings import GroupReadings, ranges
 from dispatch.sim.driver import simulated_drivers
@@ -92,6 +93,56 @@ async def test_a_rig_that_accepts_without_effect_is_sent_the_order_twice_and_no_
     done = await controller.execute(orders(clock, ("g0", "sleep", range(3))))
     assert outcomes(done)["no_effect"] == [1] and done.results[0].resent == 1
     assert "accepted the command (2 attempts) but still draws" in done.results[0].reasons["no_effect"]
+
+
+@pytest.mark.parametrize("fault", [RigFault.NO_EFFECT, RigFault.PARTIAL])
+async def test_a_rig_that_does_not_show_an_order_to_sleep_in_time_is_news_though_it_is_sent_it_again(
+    fault: RigFault,
+) -> None:
+    """Until its 12 s are over it may still be stopping; from then on others stop in its place, though it is sent the order once more."""
+    controller, fleet, clock, _ = simulated_controller(site(3), ScheduledFault(fault, "g0", (1,)))
+    await controller.refresh()
+    controller.snapshot(clock.now())
+    await controller.begin(orders(clock, ("g0", "sleep", range(3))))
+    await controller.work(START + timedelta(seconds=11))
+    assert controller.snapshot(clock.now())["g0"].awaited == "1" and not controller.has_news(clock.now(), lambda *_: False)
+    assert controller.has_news(clock.now(), lambda *_: True), "a limit that is exceeded"
+    await controller.work(START + timedelta(seconds=12.5))
+    assert controller.has_news(clock.now(), lambda *_: False) and controller.busy, "its order is still open"
+    assert controller.snapshot(clock.now())["g0"].awaited == "" and not controller.has_news(clock.now(), lambda *_: False)
+
+
+@pytest.mark.parametrize(("fault", "mode"), [(RigFault.NO_EFFECT, "sleep"), (RigFault.FLAT_WAKE, "normal")])
+async def test_an_order_that_is_written_into_the_configuration_or_wakes_is_sent_once(fault: RigFault, mode: str) -> None:
+    """A lying rig got 18 configuration writes in 6 minutes, and waking rigs whose watts stay flat for two minutes were started over."""
+    written, sent = site(3), list[list[int]]()
+    clock, fleet = VirtualClock(START), Fleet(spec_of(written.groups), 1, START.timestamp())
+    drivers = simulated_drivers(fleet, clock)
+    controller = RigController(written, drivers, clock, Sink())
+    await controller.refresh()
+    if mode == "normal":
+        await controller.execute(orders(clock, ("g0", "sleep", range(3))))
+    fleet.add_fault(ScheduledFault(fault, "g0", (1,)))
+    driver = drivers["g0"]
+    set_mode = driver.set_mode
+
+    async def counted(rigs: Sequence[int], *more: Any) -> Sent:
+        sent.append(list(rigs))
+        return await set_mode(rigs, *more)
+
+    driver.set_mode = counted  # type: ignore[method-assign]
+    if mode == "sleep":
+        driver.abilities |= {Ability.STORED_ORDERS}  # type: ignore[misc]
+    done = await controller.execute(orders(clock, ("g0", mode, range(3)), deadline_s=300.0))
+    assert sent == [[0, 1, 2]] and outcomes(done).get("no_effect", []) == ([1] if mode == "sleep" else [])
+
+
+async def test_rigs_that_were_never_read_count_with_their_nameplate() -> None:
+    controller, fleet, clock, _ = simulated_controller(site(5, 3))
+    assert controller.snapshot(clock.now())["g0"].load_mw == pytest.approx(5 * 3400e-6)
+    fleet.add_fault(ScheduledFault(RigFault.HANGS, "g0", (0, 1)))
+    await controller.refresh()
+    assert controller.snapshot(clock.now())["g0"].load_mw == pytest.approx(5 * 3400e-6, rel=0.03)
 
 
 async def test_a_rig_that_accepts_a_wake_without_effect_is_found_out() -> None:

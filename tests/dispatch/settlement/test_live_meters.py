@@ -24,7 +24,7 @@ from dispatch.runtime.redecide import redecide
 from dispatch.service.replay import run_started
 from dispatch.settlement.day import settle_day
 from dispatch.settlement.day_journal import DayRecord, MetersRead
-from dispatch.settlement.live_meters import live_rollups
+from dispatch.settlement.live_meters import live_energy, live_rollups
 from dispatch.sim.fleet import Fleet
 from dispatch.sim.meter import MeterBoard, metering
 from dispatch.sim.spec import spec_of
@@ -33,6 +33,7 @@ from dispatch.site_file.setup import Setup
 from dispatch.store import lease
 from dispatch.store.journal import SqlJournal
 from dispatch.store.received import DocumentKind, ReceivedDocument, keep_document
+from dispatch.store.rollups import write_rollups
 from dispatch.store.tables import open_ledger
 from dispatch.store.telemetry import Telemetry
 from markets.grid import Grid, Interval, Market, OperatingDay
@@ -140,12 +141,25 @@ def test_an_interval_counts_where_readings_cover_all_of_it_and_none_is_in_doubt(
     (change, known), setup, grid = CHANGES[name], small(), Grid.regular(NOON, NOON + HOUR, 15)
     readings = [MetersRead(NOON + k * 5 * MINUTE, {MAIN: 0.1 if k < 7 else 0.2}, frozenset()) for k in range(-1, 14)]
     record = DayRecord(OperatingDay.of(Market.ERCOT, NOON), meters_read=[r for r in map(change, readings) if r is not None])
-    rows = {row.over.start: row.energy_mwh for row in live_rollups(setup.site, record, grid, ())}
+    rows = {row.over.start: row.energy_mwh for row in live_rollups(setup.site, record, grid, ()) if row.estimated < 1.0}
     expected = [D("0.025"), D("0.025"), (D("0.1") * 5 + D("0.2") * 10) / 60, D("0.05")]
     for over, is_known, mwh in zip(grid.intervals, known, expected, strict=True):
         assert (over.start in rows) == is_known
         assert not is_known or rows[over.start] == pytest.approx(mwh, abs=D("1e-12"))
     assert list(live_rollups(setup.site, record, grid, ("main",))) == [], "it reads net of what is generated"
+
+
+def test_a_doubt_that_comes_later_takes_back_what_was_read_before_it(tmp_path: Path) -> None:
+    setup, engine, grid = small(), open_ledger(tmp_path), Grid.regular(NOON, NOON + HOUR, 15)
+    record = DayRecord(OperatingDay.of(Market.ERCOT, NOON))
+    record.meters_read += [MetersRead(NOON + k * 5 * MINUTE, {MAIN: 0.1}, frozenset()) for k in range(13)]
+    write_rollups(engine, live_rollups(setup.site, record, grid, ()))
+    assert live_energy(engine, setup.site, grid) == {"main": [D("0.025")] * 4}
+    record.meters_read.append(MetersRead(NOON + 61 * MINUTE, {MAIN: 0.1}, frozenset({MAIN})))
+    record.meters_read.append(MetersRead(NOON + 65 * MINUTE, {MAIN: 0.1}, frozenset({MAIN})))
+    write_rollups(engine, live_rollups(setup.site, record, grid, ()))
+    known = [not mwh.is_nan() for mwh in live_energy(engine, setup.site, grid)["main"]]
+    assert known == [True, True, True, False]
 
 
 def test_what_orders_ended_with_is_a_reading_too() -> None:
