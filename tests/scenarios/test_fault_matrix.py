@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from dispatch.alerting.conditions import AlertCondition, conditions
 from dispatch.decide.fit_to_limit import KEPT_WITHIN_W
 from dispatch.decide.order_budget import COMMANDS_PER_HOUR
 from dispatch.decide.state import State
@@ -109,16 +110,17 @@ async def judged(fault: RigFault, share: float, later: bool, metered: bool, cap_
 
 
 def assert_named_everywhere(setup: Setup, journal: MemoryJournal, call: Call) -> None:
-    """What a decision says is missed is in the state that the page shows from the next instant on, among its alerts, and in the packet."""
+    """What a decision says is missed is in the state that the page shows, an alert that is sent in quiet hours too, and in the packet."""
     view, rows, missed_mw = LiveView(State.start(setup, setup_from_document)), list(journal.read()), 0.0
     changes: list[tuple[int, float]] = []
     for seq, entry in rows:
         view.fold([(seq, entry)])
         if isinstance(entry, Commanded) and entry.shortfall_mw.get("plant", 0.0) != missed_mw:
             missed_mw = entry.shortfall_mw.get("plant", 0.0)
-            shown = state_document(view, entry.at, None, HEALTH)["alerts"]
-            message = f"plant is missed by {missed_mw:.3f} MW with every rig that obeys"
-            assert [a["message"] for a in shown if a["source"] == "shortfall of plant"] == ([message] if missed_mw else [])
+            shown = state_document(view, entry.at, None, HEALTH)
+            text = f"plant is missed by {missed_mw:.3f} MW with every rig that obeys"
+            assert [a["message"] for a in shown["alerts"] if a["source"] == "shortfall of plant"] == ([text] if missed_mw else [])
+            assert conditions(shown).get("shortfall of plant") == (AlertCondition(text, urgent=True) if missed_mw else None)
             changes += [(seq, missed_mw)] if CALLED <= entry.at < ENDS else []
     documents = [(seq, entry_to_json(entry)) for seq, entry in rows if CALLED <= entry.at < ENDS]
     loads = loads_seen((entry for _, entry in rows), setup.site, view.state.net_meters)

@@ -71,6 +71,14 @@ async def test_a_meter_that_does_not_follow_its_rigs_is_doubted_within_two_minut
         assert doubted_at is not None and wrong_from_s <= doubted_at <= wrong_from_s + 120.0, checks.doubts
 
 
+@pytest.mark.parametrize("share", [1.0, 0.02], ids=["rigs run", "rigs sleep"])
+@pytest.mark.parametrize(("read_mw", "why"), [(-0.1 * FULL_MW, "nothing generates behind it"), (1.4 * FULL_MW, "in full")])
+def test_a_meter_that_reads_less_than_nothing_or_more_than_all_is_doubted_at_once(read_mw: float, why: str, share: float) -> None:
+    checks = MeterChecks(SITE, {MAIN: tuple(FULL)})
+    compared(checks, 0.0, read_mw, share=share)
+    assert why in checks.doubts[MAIN]
+
+
 def test_a_meter_is_believed_again_once_it_follows_and_not_because_it_happens_to_agree() -> None:
     late, stuck, mended = (MeterChecks(SITE, {MAIN: tuple(FULL)}) for _ in range(3))
     seen: dict[str, list[tuple[float, bool]]] = {"late": [], "stuck": [], "mended": []}
