@@ -17,6 +17,7 @@ from dispatch.rigs.group_readings import MAX_MISSES
 from dispatch.signals.links.link import SiteTelemetry
 from dispatch.site_file.setup import Setup
 from markets.forecasting.ladder import MILD_CELSIUS
+from markets.grid import OperatingDay
 from optimizer.domain.book import generators_by_meter
 
 METERS_EVERY_S = 1.0
@@ -56,13 +57,14 @@ class LinkTelemetry:
         at_s, load_mw = metered or (min(g.at_s for g in groups), sum(g.load_mw for g in groups))
         if not np.isfinite(at_s):
             return None
-        lowest_mw = sum(g.lowest_mw for g in groups)
+        lowest_mw, ramp = sum(g.lowest_mw for g in groups), sum(g.ramp_mw_per_min for g in groups)
+        terms = obligation.call_terms(OperatingDay.of(site.market, self._clock.now()).on)
         return SiteTelemetry(
             at=datetime.fromtimestamp(at_s, UTC),
             load_mw=load_mw,
             lowest_mw=lowest_mw,
             highest_mw=sum(g.highest_mw for g in groups),
-            ramp_mw_per_min=sum(g.ramp_mw_per_min for g in groups),
+            ramp_mw_per_min=min(ramp, terms.ramp_mw_per_min) if terms and terms.ramp_mw_per_min else ramp,
             capability_mw={
                 product: max(0.0, min(terms.most_mw, load_mw - lowest_mw)) for product, terms in obligation.award_terms(site).items()
             },

@@ -17,6 +17,7 @@ class CallTerms:
     excess_share   share of it that may be dropped beyond it; None where any may
     restore_h      hours from the end of a call within which the load must be back; None where no rule says
     set_points     whether the programme dispatches the load by set points
+    ramp_mw_per_min  how fast set points may rise, as telemetered to the desk, MW a minute; None where the rigs alone say
     rule           where the terms are published
     """
 
@@ -28,6 +29,7 @@ class CallTerms:
     excess_share: float | None = None
     restore_h: float | None = None
     set_points: bool = False
+    ramp_mw_per_min: float | None = None
     rule: str = ""
 
     def due_min(self, start_min: float, notice_min: float) -> float:

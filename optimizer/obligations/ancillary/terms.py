@@ -83,6 +83,7 @@ class AncillaryTerms(Contract[ReserveMemory]):
             missing_share=1.0 - low,
             excess_share=high - 1.0 if self.block is not None else None,
             set_points=self.kind == "clr",
+            ramp_mw_per_min=self.ramp_mw_per_min,
             rule=fastest.cited,
         )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -77,3 +78,16 @@ async def test_the_points_are_fresh_and_half_a_set_point_is_refused(tmp_path: Pa
         assert (await desk.client.write_register(0, 17, device_id=1)).isError()
         assert await desk.curtail(0.1) and (await desk.numbers())[4] == pytest.approx(0.1)
         assert (await desk.client.read_discrete_inputs(0, count=2, device_id=1)).bits[:2] == [True, True]
+
+
+async def test_telemetry_is_at_most_two_seconds_old(tmp_path: Path) -> None:
+    """Meters are read every second, so that a desk that polls every two seconds always has a newer figure."""
+    async with bench(tmp_path) as made:
+        desk = made.peer
+        assert isinstance(desk, Counterparty) and await desk.curtail(0.1)
+        await made.site.until(lambda: made.site.load_mw() <= 0.1, "the load is below the set point")
+        ages = []
+        for _ in range(20):
+            ages.append((await desk.numbers())[5])
+            await asyncio.sleep(0.2)
+        assert max(ages) <= 2.0 and max(ages) > 0.0, ages
