@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 from dispatch.clock import Clock
 from dispatch.meters.meter_sections import Address, Host, Port, Unit
+from dispatch.meters.order_fence import Fence, open_fence
 from dispatch.site_file import plugins
 from dispatch.site_file.setup import PluginSection, Setup
 from optimizer.domain.site import NotNegative
@@ -54,14 +55,15 @@ class ModbusCooling(CoolingSettings):
         return ModbusCoil(self.host, self.port, self.unit, self.coil)
 
 
-def cooling_of(setup: Setup, clock: Clock) -> dict[str, HallCooling]:
-    """The pumps and fans of a site by hall."""
+def cooling_of(setup: Setup, clock: Clock, fence: Fence = open_fence) -> dict[str, HallCooling]:
+    """The pumps and fans of a site by hall; none is switched unless `fence` lets it."""
     from dispatch.meters.cooling import CoolingDevice, HallCooling
+    from dispatch.meters.fenced_devices import FencedSwitch
 
     found: dict[str, HallCooling] = {}
     for hall in setup.site.halls:
         tables = [plugins.installed(plugins.COOLING)[str(table["kind"])].model_validate(table) for table in hall.cooling]
-        devices = [CoolingDevice(t.name, t.opened(), t.lead_s, t.run_on_s, t.min_on_s, t.min_off_s) for t in tables]
+        devices = [CoolingDevice(t.name, FencedSwitch(t.opened(), fence), t.lead_s, t.run_on_s, t.min_on_s, t.min_off_s) for t in tables]
         if devices:
             found[hall.name] = HallCooling(hall.name, devices, clock)
     return found

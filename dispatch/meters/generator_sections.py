@@ -11,6 +11,7 @@ from pydantic import Field, model_validator
 
 from dispatch.clock import Clock
 from dispatch.meters.meter_sections import WATTS, Address, ModbusMeter
+from dispatch.meters.order_fence import Fence, open_fence
 from dispatch.site_file import plugins
 from dispatch.site_file.setup import PluginSection, Setup
 from optimizer.domain.site import NotNegative, Positive
@@ -69,8 +70,10 @@ class ModbusGeneratorSettings(GeneratorSettings, ModbusMeter):
         return ModbusGenerator((self.host, self.port, self.unit), metered, order, self.running_coil, self.idle_kw / 1e3)
 
 
-def generators_of(setup: Setup, clock: Clock, *, orders: bool) -> dict[str, GeneratorUnit]:
-    """The generators of a site that are switched and metered, by contract; with `orders` False they are only read."""
+def generators_of(setup: Setup, clock: Clock, *, orders: bool, fence: Fence = open_fence) -> dict[str, GeneratorUnit]:
+    """The generators of a site that are switched and metered, by contract; with `orders` False they are only read, and none is ordered
+    unless `fence` lets it."""
+    from dispatch.meters.fenced_devices import FencedGenerator
     from dispatch.meters.generator import GeneratorUnit
 
     found: dict[str, GeneratorUnit] = {}
@@ -78,6 +81,6 @@ def generators_of(setup: Setup, clock: Clock, *, orders: bool) -> dict[str, Gene
         table = contract.generator_controls()
         if table is not None:
             settings = plugins.installed(plugins.GENERATORS)[str(table["kind"])].model_validate(table)
-            unit = GeneratorUnit(contract.name, settings.opened(), clock, settings.start_s, settings.retry_min * 60.0, orders)
-            found[contract.name] = unit
+            controls = FencedGenerator(settings.opened(), fence)
+            found[contract.name] = GeneratorUnit(contract.name, controls, clock, settings.start_s, settings.retry_min * 60.0, orders)
     return found

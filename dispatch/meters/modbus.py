@@ -16,6 +16,8 @@ from typing import Any, Literal, TypeVar
 from pymodbus.client import AsyncModbusTcpClient
 from pymodbus.exceptions import ModbusException
 
+from dispatch.meters.order_fence import check_fence
+
 T = TypeVar("T")
 
 # pymodbus logs each failed connection, with the last frames. An alert says which meter is silent.
@@ -48,6 +50,15 @@ class _Device:
         self._client: Any = None
         # Devices answer one request at a time.
         self._one_at_a_time = asyncio.Lock()
+
+    async def write(self, request: Callable[[Any, int], Awaitable[T]], deadline_s: float) -> T | None:
+        """The device's answer to a write, which is not sent where the fence of orders is closed: see `ask`."""
+
+        async def unless_fenced(client: Any, unit: int) -> T:
+            check_fence()  # after the connection was made, which may take as long as another process needs to take the lead
+            return await request(client, unit)
+
+        return await self.ask(unless_fenced, deadline_s)
 
     async def ask(self, request: Callable[[Any, int], Awaitable[T]], deadline_s: float) -> T | None:
         """The device's answer; None when there was none within `deadline_s`, or it was an error."""
@@ -121,7 +132,7 @@ class ModbusCoil:
 
     async def run(self, on: bool, deadline_s: float) -> bool:
         """Write the coil, then read it back. Returns whether it is as written."""
-        written = await self._device.ask(lambda client, unit: client.write_coil(self._coil, on, device_id=unit), deadline_s)
+        written = await self._device.write(lambda client, unit: client.write_coil(self._coil, on, device_id=unit), deadline_s)
         return written is not None and await self.is_on(deadline_s) is on
 
     async def is_on(self, deadline_s: float) -> bool | None:
@@ -163,7 +174,7 @@ class ModbusGenerator(ModbusPower):
                 return await client.write_coil(order.address, run, device_id=unit)
             return await client.write_register(order.address, value, device_id=unit)
 
-        return await self._device.ask(request, deadline_s) is not None
+        return await self._device.write(request, deadline_s) is not None
 
     async def is_running(self, deadline_s: float) -> bool | None:
         """Whether it runs; None when that cannot be read."""

@@ -9,8 +9,8 @@ from typing import TypeVar
 import numpy as np
 
 from dispatch.clock import Clock, wall_s
+from dispatch.meters.order_fence import OrderFenced, check_fence
 from dispatch.rigs import Readings, Sent
-from dispatch.rigs.order_fence import OrderFenced, check_fence
 
 T = TypeVar("T")
 AT_ONCE = 100

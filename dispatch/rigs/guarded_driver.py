@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 import structlog
 
+from dispatch.meters.order_fence import Fence, check_fence, fenced, open_fence
 from dispatch.rigs import Ability, Driver, Identifies, PreparesOrders, Readings, Sent
-from dispatch.rigs.order_fence import Fence, check_fence, fenced, open_fence
 from dispatch.rigs.wire.identity import RigIdentity
 
 log = structlog.get_logger()

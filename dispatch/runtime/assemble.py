@@ -17,6 +17,7 @@ from dispatch.meters.dry_run import DryRunMeter
 from dispatch.meters.generator_sections import generators_of
 from dispatch.meters.meter_checks import MeterChecks
 from dispatch.meters.meter_sections import meter_tables, meters_of
+from dispatch.meters.order_fence import Fence, open_fence
 from dispatch.meters.readings import MeterReadings
 from dispatch.meters.site_devices import SiteDevices
 from dispatch.rigs import Driver
@@ -25,7 +26,6 @@ from dispatch.rigs.denied_firmware import read_denied_firmware
 from dispatch.rigs.driver_sections import driver_settings
 from dispatch.rigs.dry_run import DryRunDriver
 from dispatch.rigs.guarded_driver import GuardedDriver
-from dispatch.rigs.order_fence import Fence, open_fence
 from dispatch.rigs.rig_identities import RigIdentities
 from dispatch.rigs.secrets import secret
 from dispatch.runtime.link_telemetry import LinkTelemetry
@@ -79,7 +79,8 @@ def live(
     world. `identities_path` keeps what the rigs say they are; `newest_model` finds the price models that forecast; `fence` says of each
     order whether it may be sent; `stop` is the file of the global stop."""
     drivers = live_drivers(setup, clock, dry_run=dry_run, fence=fence)
-    devices = SiteDevices({} if dry_run else cooling_of(setup, clock), generators_of(setup, clock, orders=not dry_run))
+    cooling = {} if dry_run else cooling_of(setup, clock, fence)
+    devices = SiteDevices(cooling, generators_of(setup, clock, orders=not dry_run, fence=fence))
     meters = MeterReadings(_meters(setup, drivers), clock, meter_checks(setup))
     controller = RigController(setup.site, drivers, clock, telemetry, meters, devices)
     sources = polled_sources(setup, clock.now)

@@ -16,7 +16,7 @@ from pyasic.rpc.btminer import BTMinerRPCAPI, BTMinerV3RPCAPI
 from pyasic.rpc.gcminer import GCMinerRPCAPI
 from pyasic.rpc.luxminer import LUXMinerRPCAPI
 
-from dispatch.rigs.order_fence import check_fence
+from dispatch.meters.order_fence import check_fence
 
 _HEAD = struct.Struct("<I")
 _MOST = 1 << 20

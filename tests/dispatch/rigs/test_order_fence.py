@@ -6,11 +6,11 @@ import asyncio
 
 import pytest
 
+from dispatch.meters.order_fence import fenced
 from dispatch.rigs import Sent
 from dispatch.rigs.asics.connections import LuxosConnection, NoAnswer
 from dispatch.rigs.concurrent_requests import RequestPool
 from dispatch.rigs.guarded_driver import GuardedDriver
-from dispatch.rigs.order_fence import fenced
 from tests.dispatch.rigs.test_guarded_driver import Flaky
 
 

@@ -1,8 +1,9 @@
-"""The fence of orders: whether this process may send an order now, asked anew before each request that leaves for a rig.
+"""The fence of orders: whether this process may send an order now, asked anew before each request that leaves for a rig, a pump, a fan or
+a generator.
 
 A process that was paused while another took the lead must send nothing when it wakes, not even the rest of a wave that was under way. So
-the question is asked where the bytes leave, below the drivers: in a context variable that `GuardedDriver` sets for the requests of an
-order. Readings are never fenced.
+the question is asked where the bytes leave, below the drivers: in a context variable that `GuardedDriver` and `fenced_devices` set for
+the requests of an order. Readings are never fenced.
 """
 
 from __future__ import annotations
