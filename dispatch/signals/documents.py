@@ -275,7 +275,11 @@ def _json_documents(text: str) -> list[tuple[str, dict[str, Any]]]:
 def _csv_documents(text: str) -> list[tuple[str, dict[str, Any]]]:
     rows: list[tuple[str, dict[str, Any]]] = []
     found: list[DocumentFault] = []
-    for n, row in enumerate(csv.DictReader(io.StringIO(text)), start=2):
+    try:
+        table = list(csv.DictReader(io.StringIO(text)))
+    except csv.Error as fault:
+        raise InvalidDocument([DocumentFault("", f"is not CSV: {fault}")]) from None
+    for n, row in enumerate(table, start=2):
         where = f"row {n}"
         if None in row or None in row.values():
             found.append(DocumentFault(where, "has not as many columns as the header"))

@@ -56,8 +56,8 @@ def figure(value: Any, unit: str = "") -> float:
     """A number as rigs write them: 12, "12", "12.5W". Raises WireError."""
     try:
         number = float(value.removesuffix(unit) if isinstance(value, str) else value)
-    except (TypeError, ValueError):
-        raise WireError(f"{value!r} is no number") from None
+    except (TypeError, ValueError, OverflowError):  # an integer may have thousands of digits
+        raise WireError(f"{str(value)[:40]!r} is no number") from None
     if not -1e15 < number < 1e15:
         raise WireError(f"{value!r} is no number")
     return number

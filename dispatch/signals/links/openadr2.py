@@ -33,6 +33,8 @@ ENVIRONMENT = Path(__file__).parents[3] / ".venv-openadr" / "bin" / "python"
 TELEMETRY_EVERY_S = 2.0
 WATTS_OF = {"none": 1.0, "k": 1e3, "M": 1e6, "G": 1e9}
 ENDED = ("cancelled", "completed")
+# What an event that cannot be translated raises: keys and figures that are missing, of another kind, or beyond what a time can be.
+UNREADABLE = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError)
 
 
 class NotSupported(ValueError):
@@ -49,7 +51,7 @@ class EventTerms:
 
 def calls_of(event: Mapping[str, Any], terms: EventTerms, open_ids: Collection[str] = ()) -> list[Document]:
     """The calls of an event. Those of `open_ids` that an earlier modification of it had and it has no more are recalled: what was done so
-    far stays. Raises NotSupported."""
+    far stays. Raises NotSupported, and UNREADABLE for an event of another form."""
     head = event["event_descriptor"]
     version = {"version": int(head.get("modification_number") or 0) + 1}
     signal, *more = event["event_signals"]
@@ -146,7 +148,7 @@ class OpenAdr2Ven:
         """Whether the site takes an event up."""
         try:
             calls = calls_of(event, self._terms, site.open_ids())
-        except (KeyError, TypeError, ValueError) as fault:
+        except UNREADABLE as fault:
             log.error("an OpenADR event was not taken up", event=event_id, why=str(fault))
             return False
         return all(answer.accepted for answer in site.receive(calls)) if calls else True

@@ -35,6 +35,8 @@ FIGURES = {
 MW_OF = {"W": 1e-6, "KW": 1e-3, "MW": 1.0, "GW": 1e3}
 ENDLESS = "P9999Y"
 DURATION = re.compile(r"P(?:(\d+)W)?(?:(\d+)D)?(?:T(?:(\d+)H)?(?:(\d+)M)?(?:(\d+(?:\.\d+)?)S)?)?")
+# What an event that cannot be translated raises: keys and figures that are missing, of another kind, or beyond what a time can be.
+UNREADABLE = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError)
 TIMEOUT_S, PAGE, RENEWED_BEFORE_S = 10.0, 50, 30.0
 
 
@@ -50,8 +52,8 @@ def minutes_of(duration: str) -> float | None:
 
 
 def calls_of(event: Mapping[str, Any], obligation: str) -> list[Document]:
-    """The calls of an event, one for each interval that asks for a reduction. Raises KeyError, TypeError or ValueError for an event that
-    cannot be translated."""
+    """The calls of an event, one for each interval that asks for a reduction. Raises UNREADABLE for an event that cannot be
+    translated."""
     units = {d["payloadType"]: d.get("units") or "KW" for d in event.get("payloadDescriptors") or ()}
     period = event.get("intervalPeriod") or {}
     start = parse_instant(period["start"]) if period.get("start") else None
@@ -143,10 +145,10 @@ class OpenAdr3Ven:
                 calls = calls_of(event, self._obligation)
                 answers = site.receive(calls) if calls else []
                 why = next((a.refused for a in answers if a.refused), "")
-            except (KeyError, TypeError, ValueError) as fault:
+            except UNREADABLE as fault:
                 calls, why = [], repr(fault)
             wanted |= {str(call["id"]) for call in calls}
-            name = str(event.get("id"))
+            name = str(event.get("id")) if isinstance(event, Mapping) else ""
             if why and self._refused.get(name) != why:
                 log.error("an OpenADR event was not taken up", event=name, why=why)
                 self._refused[name] = why
