@@ -102,16 +102,20 @@ def lower(now: LoadsNow, counts: Counts, limit: LoadLimit, last: Iterable[str]) 
 
 
 def lift(now: LoadsNow, counts: Counts, limit: LoadLimit, ceilings: Sequence[LoadLimit]) -> Counts:
-    """With rigs moved up until the floor holds: the best J/TH first, as far as the caps of `ceilings` leave room."""
+    """With rigs moved up until the floor holds: sleeping rigs first, then those awake in a lower mode, the best J/TH first, as far as the
+    caps of `ceilings` leave room."""
     missing_w = limit.floor_mw * 1e6 - now.wanted(counts, limit.groups)
     if missing_w <= 0:
         return counts
     out = {name: list(by_mode) for name, by_mode in counts.items()}
     room_w = [c.cap_mw * 1e6 - now.wanted(counts, c.groups) for c in ceilings]
     over = {name: [i for i, c in enumerate(ceilings) if name in c.groups] for name in limit.groups}
-    for group, k in sorted(_steps(now.site, limit), key=lambda step: step[0].modes[step[1]].j_per_th):
+    steps = sorted(_steps(now.site, limit), key=lambda step: step[0].modes[step[1]].j_per_th)
+    awake = [(group, source, to) for group, to in steps for source in range(1, to)]
+    for group, source, to in [*((group, 0, to) for group, to in steps), *awake]:
         least_w = min((room_w[i] for i in over[group.name]), default=missing_w)
-        added_w = _raise(out[group.name], now.watts(group.name), k, min(missing_w, least_w), now.doubtful(group.name))
+        keep = now.doubtful(group.name).kept_below(source)
+        added_w = _raise(out[group.name], now.watts(group.name), (source, to), min(missing_w, least_w), keep=keep)
         missing_w -= added_w
         for i in over[group.name]:
             room_w[i] -= added_w
@@ -135,6 +139,10 @@ class Doubtful:
         self.doubtful = [int((doubtful & (modes == k)).sum()) for k in range(len(group.modes))]
         self.not_wakeable = int((not_wakeable & (modes == 0)).sum())
 
+    def kept_below(self, mode: int) -> int:
+        """How many rigs of a mode are not counted on to go to a higher one."""
+        return self.doubtful[mode] if mode else self.not_wakeable
+
     def stuck_w(self, counts: list[int], watts: list[float]) -> float:
         """Watts that doubtful rigs draw beyond what the counts have in their modes."""
         return sum(max(0, self.doubtful[k] - counts[k]) * (watts[k] - watts[0]) for k in range(1, len(counts)))
@@ -151,14 +159,15 @@ def _lower(counts: list[int], watts: list[float], k: int, excess_w: float, *, ke
     return n * drop_w
 
 
-def _raise(counts: list[int], watts: list[float], k: int, missing_w: float, doubts: Doubtful) -> float:
-    """Move rigs from the lowest mode into mode k; returns the watts that adds."""
-    rise_w = watts[k] - watts[0]
+def _raise(counts: list[int], watts: list[float], step: tuple[int, int], missing_w: float, *, keep: int) -> float:
+    """Move rigs from one mode into a higher one, all but `keep`; returns the watts that adds."""
+    source, to = step
+    rise_w = watts[to] - watts[source]
     if missing_w <= 0 or rise_w <= 0:
         return 0.0
-    n = min(max(0, counts[0] - doubts.not_wakeable), int(missing_w / rise_w + 1e-9))
-    counts[k] += n
-    counts[0] -= n
+    n = min(max(0, counts[source] - keep), int(missing_w / rise_w + 1e-9))
+    counts[to] += n
+    counts[source] -= n
     return n * rise_w
 
 

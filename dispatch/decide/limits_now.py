@@ -1,5 +1,5 @@
-"""Everything that limits the load at an instant, in the order in which it gives way: what contracts wish for, instructions, holds, and
-last the limits of the site itself, which nothing outweighs."""
+"""Everything that limits the load at an instant, in the order in which it gives way (`precedence.LIMITS`): what contracts wish for,
+instructions, holds, and last the limits of the site itself, which nothing outweighs."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import numpy as np
 
 from dispatch.decide.fit_to_limit import LoadLimit
 from dispatch.decide.memories_now import memories_now, out_of_order
+from dispatch.decide.precedence import LIMITS, Asker
 from dispatch.decide.state import State
 from markets.facts import CallKind
 from markets.forecasting.generation import available_generation
@@ -26,8 +27,13 @@ def load_limits(state: State, at: datetime, failures: PluginFailures | None = No
     """The limits in force until the next tick, the weakest first. What a contract raises goes to `failures` and its limits are left out."""
     failures = failures or PluginFailures()
     contracts = _contract_limits(state, at, failures)
-    weak, firm = [c for c in contracts if not c.firm], [c for c in contracts if c.firm]
-    return [*weak, *firm, *_hold_limits(state), *_site_limits(state, at, failures)]
+    found = {
+        Asker.WISH: [limit for limit in contracts if not limit.firm],
+        Asker.INSTRUCTION: [limit for limit in contracts if limit.firm],
+        Asker.LOAD_HOLD: _hold_limits(state),
+        Asker.SITE: _site_limits(state, at, failures),
+    }
+    return [limit for asker in LIMITS for limit in found[asker]]
 
 
 def _contract_limits(state: State, at: datetime, failures: PluginFailures) -> list[LoadLimit]:

@@ -49,11 +49,11 @@ class Wanted:
 def wanted(state: State, at: datetime, now: LoadsNow | None = None, limits: Sequence[LoadLimit] | None = None) -> Wanted:
     """What the site should be doing at `at`, before minimum times and inrush limits. `now` and `limits` are worked out where they are not
     given."""
-    if (stop := state.holds.get(STOP_ID)) is not None:
+    if (stop := state.holds.get(STOP_ID)) is not None:  # Asker.STOP outweighs all
         return _stopped(state, stop)
     in_force = load_limits(state, at) if limits is None else limits
     want = _by_mode_holds(state, _kept_where_a_load_is_insisted_on(state, _by_plan(state, at), in_force))
-    return _within_limits(state, want, now or LoadsNow(state, at), in_force)
+    return within_limits(want, now or LoadsNow(state, at), in_force, uptime_promised(state))
 
 
 def _stopped(state: State, stop: Hold) -> Wanted:
@@ -125,11 +125,12 @@ def _by_mode_holds(state: State, want: Wanted) -> Wanted:
     return want
 
 
-def _within_limits(state: State, want: Wanted, now: LoadsNow, limits: Sequence[LoadLimit]) -> Wanted:
-    """Raised to the floors, then cut to the caps, in the order of `limits`; what is missed in the end is named."""
+def within_limits(want: Wanted, now: LoadsNow, limits: Sequence[LoadLimit], uptime: frozenset[str] = frozenset()) -> Wanted:
+    """Raised to the floors, then cut to the caps, in the order of `limits`; what is missed in the end is named. `uptime` are the groups
+    whose tenants are promised uptime."""
     floors = [limit for limit in limits if limit.floor_mw > 0]
     # Groups with a floor are cut after those without, groups whose tenants are promised uptime likewise.
-    last = uptime_promised(state) | {name for limit in floors for name in limit.groups}
+    last = uptime | {name for limit in floors for name in limit.groups}
     caps = [limit for limit in limits if limit.cap_mw < float("inf")]
     counts = want.counts
     for floor in floors:
@@ -138,8 +139,9 @@ def _within_limits(state: State, want: Wanted, now: LoadsNow, limits: Sequence[L
             want, counts = _fitted(want, counts, lift(now, counts, floor, ()), floor, now)
     for cap in caps:
         want, counts = _fitted(want, counts, lower(now, counts, cap, last), cap, now)
-    for floor in floors:
-        want, counts = _fitted(want, counts, lift(now, counts, floor, caps), floor, now)
+    for floor in floors:  # a wish's cap does not hold down what an instruction insists on
+        ceilings = [cap for cap in caps if cap.firm or not floor.firm]
+        want, counts = _fitted(want, counts, lift(now, counts, floor, ceilings), floor, now)
     reasons, short = want.reasons, dict(want.short)
     for limit in limits:
         if (missed_mw := now.missed_mw(counts, limit)) > 0:
