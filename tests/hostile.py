@@ -92,7 +92,7 @@ class Parser:
     inputs: Callable[[random.Random], Any]
 
 
-class Desk:
+class CallTaker:
     """A site behind a webhook that takes every call that can be read."""
 
     def receive(self, documents: Any) -> list[Answer]:
@@ -184,7 +184,7 @@ def _every(*reads: Callable[[Any], Any]) -> Callable[[Any], None]:
 
 
 def _webhook() -> Callable[[bytes], Any]:
-    hook, desk = Webhook("127.0.0.1:1", "secret", "plant"), Desk()
+    hook, desk = Webhook("127.0.0.1:1", "secret", "plant"), CallTaker()
 
     def parse(body: bytes) -> None:
         if hook._call(desk, body).status_code >= 500:  # type: ignore[arg-type]

@@ -1,5 +1,5 @@
 """`python -m tests.kill [ROUNDS]`: SIGKILL to a random process of a running site, again and again: nothing acknowledged is lost, no command
-has two effects, and the site is back in command within ten seconds. `--takeovers N` kills and pauses leaders of ledgers instead."""
+has two effects, and the site is back in command within ten seconds. `--leaders N` kills and pauses leaders of ledgers instead."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.e2e.site import Site, run_json, running_site
 from tests.takeover import WITHIN_S, take_over
 
 BACK_WITHIN_S = 10.0
-ROUNDS, TAKEOVERS = 200, 20
+ROUNDS, LEADERS = 200, 20
 
 
 @dataclass(slots=True)
@@ -85,10 +85,10 @@ def _check(data: Path, seen_rows: dict[int, str], posted: set[str]) -> None:
 def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.kill", description=__doc__)
     parser.add_argument("rounds", nargs="?", type=int, default=ROUNDS)
-    parser.add_argument("--takeovers", type=int, nargs="?", const=TAKEOVERS, help="leaders to kill and pause instead")
+    parser.add_argument("--leaders", type=int, nargs="?", const=LEADERS, help="leaders to kill and pause instead")
     options = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory(prefix="loadstone-kill-") as folder:
-        return _takeovers(Path(folder), options.takeovers) if options.takeovers else _rounds(Path(folder), options.rounds)
+        return _leaders(Path(folder), options.leaders) if options.leaders else _rounds(Path(folder), options.rounds)
 
 
 def _rounds(folder: Path, rounds: int) -> int:
@@ -101,10 +101,11 @@ def _rounds(folder: Path, rounds: int) -> int:
     return 0 if kills.slowest_s <= BACK_WITHIN_S else 1
 
 
-def _takeovers(folder: Path, number: int) -> int:
+def _leaders(folder: Path, number: int) -> int:
     found = [take_over(folder / str(n), paused=n % 2 == 0) for n in range(number)]
     good = sum(each.seconds <= WITHIN_S for each in found)
-    print(f"{good} of {number} takeovers within {WITHIN_S:g} s, slowest {max(each.seconds for each in found):.2f} s; woken leaders fenced")
+    slowest_s = max(each.seconds for each in found)
+    print(f"{good} of {number} leaders followed within {WITHIN_S:g} s, slowest {slowest_s:.2f} s; those that woke wrote nothing")
     return 0 if good == number else 1
 
 

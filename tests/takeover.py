@@ -1,4 +1,4 @@
-"""Leaders of a ledger that are killed or paused, and how soon another takes over; `python -m tests.kill --takeovers N` runs many."""
+"""Leaders of a ledger that are killed or paused, and how soon another takes over; `python -m tests.kill --leaders N` runs many."""
 
 from __future__ import annotations
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import multiprocessing
 import os
+from collections.abc import Callable
 from datetime import datetime
 from multiprocessing.connection import Connection
 from typing import Any, cast
@@ -29,10 +30,16 @@ BUDGET_S = 20.0  # what the solver may take; the plan falls back to merit order 
 DEADLINE_S = 30.0  # when the worker is given up and started anew, wall seconds
 
 
-def make_plan(made_from: PlanInputs, session: Session | None = None, risk: Risk | None = None) -> PlanDocument:
-    """A plan as its document. A session kept from plan to plan starts where the last one ended when only prices moved."""
+Stopwatch = Callable[[], float]
+
+
+def make_plan(
+    made_from: PlanInputs, session: Session | None = None, risk: Risk | None = None, stopwatch: Stopwatch = wall_s
+) -> PlanDocument:
+    """A plan as its document. A session kept from plan to plan starts where the last one ended when only prices moved. `stopwatch` times
+    it, in seconds."""
     i = made_from
-    made = plan(i.site, i.book, i.outlook, i.so_far, i.availability, deadline_s=BUDGET_S, session=session, risk=risk, stopwatch=wall_s)
+    made = plan(i.site, i.book, i.outlook, i.so_far, i.availability, deadline_s=BUDGET_S, session=session, risk=risk, stopwatch=stopwatch)
     return plan_to_json(made)
 
 
@@ -47,33 +54,34 @@ class NoSolver:
         raise SolveError(self._why)
 
 
-def rule_based(made_from: PlanInputs, why: str) -> PlanDocument:
+def rule_based(made_from: PlanInputs, why: str, stopwatch: Stopwatch = wall_s) -> PlanDocument:
     """A plan without any solver, within every bound; `why` is among its findings."""
     i = made_from
-    return plan_to_json(plan(i.site, i.book, i.outlook, i.so_far, i.availability, session=NoSolver(why), stopwatch=wall_s))
+    return plan_to_json(plan(i.site, i.book, i.outlook, i.so_far, i.availability, session=NoSolver(why), stopwatch=stopwatch))
 
 
-def _without_solver(at: datetime, seq: int, state: State, why: str) -> Planned:
+def _without_solver(at: datetime, seq: int, state: State, why: str, stopwatch: Stopwatch) -> Planned:
     """A rule-based plan, or the failure of that too."""
     try:
-        return Planned(at=at, as_of=seq, plan=rule_based(inputs(state, at), why))
+        return Planned(at=at, as_of=seq, plan=rule_based(inputs(state, at), why, stopwatch))
     except Exception as fault:  # whatever it is, the loop must learn of it
         return Planned(at=at, as_of=seq, plan=None, failed=f"{why}; by merit order: {fault!r}")
 
 
 class InlinePlanner:
-    """Plans when it is asked: the plan is there at the same instant of a virtual clock."""
+    """Plans when it is asked: the plan is there at the same instant of a virtual clock. `stopwatch` says how long each took, seconds."""
 
-    def __init__(self) -> None:
+    def __init__(self, stopwatch: Stopwatch = wall_s) -> None:
+        self._stopwatch = stopwatch
         self._planned: Planned | None = None
 
     def ask(self, at: datetime, seq: int, state: State) -> None:
         """Make the plan now; without a solver where that fails, and none where nothing can be planned."""
         try:
-            self._planned = Planned(at=at, as_of=seq, plan=make_plan(inputs(state, at)))
+            self._planned = Planned(at=at, as_of=seq, plan=make_plan(inputs(state, at), stopwatch=self._stopwatch))
         except Exception as fault:  # whatever it is, the loop goes on
             log.error("planned without a solver", error=repr(fault))
-            self._planned = _without_solver(at, seq, state, f"the planner failed: {fault!r}")
+            self._planned = _without_solver(at, seq, state, f"the planner failed: {fault!r}", self._stopwatch)
 
     def has_plan(self) -> bool:
         """Whether a plan can be taken now."""

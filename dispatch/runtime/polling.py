@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import datetime, timedelta
+from math import isfinite
+from typing import Any
 
 import structlog
 
@@ -113,7 +115,19 @@ async def poll(polled: PolledSource, until: datetime, state: State | None) -> Se
 
 
 async def _ask(polled: PolledSource, since: datetime, until: datetime, state: State | None) -> Sequence[Fact]:
-    """What became known to a source in (since, until], and in its first answer also what the state lacks of the month before."""
+    """What became known to a source in (since, until], and in its first answer also what the state lacks of the month before. Raises
+    SourceError for an answer with a figure that is NaN or infinite: it is refused as a whole."""
     if state is None or polled.answered:
-        return await polled.source.fetch(since, until)
-    return await facts_before(polled.source, state.setup, (since, until), state.facts.loads)
+        brought = await polled.source.fetch(since, until)
+    else:
+        brought = await facts_before(polled.source, state.setup, (since, until), state.facts.loads)
+    for fact in brought:
+        if (name := next((f.name for f in fields(fact) if not _finite(getattr(fact, f.name))), None)) is not None:
+            raise SourceError(f"{polled.source.name}: {name} of a {type(fact).__name__} is not a number: the whole answer is refused")
+    return brought
+
+
+def _finite(value: Any) -> bool:
+    if isinstance(value, float):
+        return isfinite(value)
+    return not isinstance(value, tuple) or all(map(_finite, value))

@@ -55,7 +55,8 @@ class SpareJournal:
         found = list(_records(lambda size: os.read(self._handle, size)))
         self._waiting = [(int(record["seq"]), entry_from_json(record["entry"])) for record, _ in found]
         self._end = found[-1][1] if found else 0
-        self._last = journal.tail
+        # While the ledger still takes nothing, further entries are numbered after those that wait.
+        self._last = max([journal.tail, *(seq for seq, _ in self._waiting)])
         self._tried_s = float("-inf")
         if self._waiting:
             self._write_waiting()
@@ -125,6 +126,10 @@ class SpareJournal:
         """Rows with seq > after, in order, those that wait included."""
         yield from self._journal.read(after)
         yield from [(seq, entry) for seq, entry in self._waiting if seq > after]
+
+    def close(self) -> None:
+        """Close the spare file; what waits in it stays."""
+        os.close(self._handle)
 
     @property
     def head(self) -> tuple[int, str]:

@@ -1,5 +1,5 @@
 """A leader that is killed or paused is followed within the lease's time and a second, and writes nothing when it wakes.
-`python -m tests.kill --takeovers` does it twenty times."""
+`python -m tests.kill --leaders` does it twenty times."""
 
 from __future__ import annotations
 

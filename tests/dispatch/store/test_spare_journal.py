@@ -66,6 +66,21 @@ def test_entries_go_on_in_a_spare_file_while_the_ledger_is_locked(tmp_path: Path
     assert verify(engine).findings == ()
 
 
+def test_a_process_that_starts_while_entries_wait_numbers_its_own_after_them(tmp_path: Path, locked: sqlite.Connection) -> None:
+    ledger = leading(tmp_path)
+    killed = SpareJournal(ledger, tmp_path)
+    locked.execute("BEGIN IMMEDIATE")
+    assert [killed.append(held(n)) for n in range(3)] == [1, 2, 3]
+    seconds = Seconds()
+    journal = SpareJournal(ledger, tmp_path, seconds)
+    assert [journal.append(held(n)) for n in (3, 4)] == [4, 5]
+    assert [seq for seq, _ in journal.read()] == [1, 2, 3, 4, 5]
+    locked.execute("ROLLBACK")
+    seconds.now = 10.0
+    assert journal.append(held(5)) == 6
+    assert entries(ledger) == [held(n) for n in range(6)]
+
+
 def test_a_process_after_a_kill_writes_what_waits_once(tmp_path: Path, locked: sqlite.Connection) -> None:
     ledger = leading(tmp_path)
     killed = SpareJournal(ledger, tmp_path)
