@@ -97,3 +97,23 @@ def test_the_command_trains_stores_versions_and_names_what_is_missing(tmp_path: 
         command(archive, "HB_EAST", tmp_path / "data", 0, True)
     with pytest.raises(Ended, match="there is no folder"):
         command(tmp_path / "none", "HB_WEST", tmp_path / "data", 0, True)
+
+
+def test_holes_and_corrections_of_an_archive_are_holes_and_newest_values_in_training(tmp_path: Path) -> None:
+    """A quarter hour without a price has none, and one with two vintages counts once, with the later value."""
+    from dispatch.training.archive_history import archived_history
+    from markets.archive.archive import Archive
+
+    archive = Archive(tmp_path / "archive")
+    quarters = [(START + n * timedelta(minutes=15)).isoformat() for n in range(9)]
+    table = tmp_path / "prices.csv"
+    kept = [f"{quarters[n]},{quarters[n + 1]},HB_WEST,REAL_TIME_15_MIN,{10 + n}" for n in range(8) if n not in (3, 4)]
+    table.write_text("\n".join(["Interval Start,Interval End,Location,Market,SPP", *kept, *kept[:2]]) + "\n")
+    archive.import_file(table)
+    corrected = tmp_path / "corrections.csv"
+    columns = "Price Correction Time,Interval Start,Interval End,Location,SPP Original,SPP Corrected"
+    corrected.write_text(f"{columns}\n{(START + timedelta(days=3)).isoformat()},{quarters[1]},{quarters[2]},HB_WEST,11,99\n")
+    archive.import_file(corrected)
+    found, market = archived_history(archive, "HB_WEST")
+    assert market is Market.ERCOT
+    np.testing.assert_array_equal(found.real_time, [10, 99, 12, np.nan, np.nan, 15, 16, 17])
