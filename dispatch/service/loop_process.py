@@ -29,6 +29,7 @@ from dispatch.service.head_publication import publish_daily
 from dispatch.service.leadership import LeaseFence, holds_lease, renew_lease, take_lease
 from dispatch.service.nightly_settlement import NightlySettlement
 from dispatch.service.replay import observe_end, run_started
+from dispatch.service.scheduled_training import train_on_schedule
 from dispatch.service.supervisor import ANOTHER_LEADS, Job
 from dispatch.signals import watched_folder
 from dispatch.site_file.load import load_site_file, setup_from_document
@@ -91,6 +92,7 @@ async def lead(job: Job, clock: Clock) -> int:
             renew_lease(engine, token, fence),
             _save_telemetry(process),
             publish_daily(engine, setup, clock),
+            train_on_schedule(engine, setup, data, clock),
             watched_folder.watch_folders(data, inbox, setup),
         )
     except LeadershipLost as lost:

@@ -23,7 +23,7 @@ from dispatch.site_file.market_rules import read_market_rules
 from dispatch.site_file.plugin_sections import plugin_section_faults
 from dispatch.site_file.raw_document import tables
 from dispatch.site_file.rig_catalogue import RigCatalogue, expand_group, read_rig_catalogue
-from dispatch.site_file.setup import AlertSettings, ApiSettings, FactSettings, ReportSettings, Setup
+from dispatch.site_file.setup import AlertSettings, ApiSettings, FactSettings, ReportSettings, Setup, TrainingSettings
 from dispatch.site_file.summary import summary
 from dispatch.site_file.tariff_file import tariff_faults
 from optimizer.domain.site import Site
@@ -37,6 +37,7 @@ SITE_FILE_SECTIONS = (
     "hash",
     "generation",
     "weather",
+    "training",
     "obligations",
     "links",
     "envelopes",
@@ -104,7 +105,7 @@ def _setup(raw: dict[str, Any], unreadable: list[ConfigFault], path: Path | None
     hash_, hash_faults = validated_by_kind(raw, "hash", "source", plugins.installed(plugins.HASHPRICES), None)
     generation, generation_faults = _where_named(raw, "generation", plugins.GENERATION)
     weather, weather_faults = _where_named(raw, "weather", plugins.WEATHER)
-    (api, reports, alerts), settings_faults = _service_settings(raw)
+    (api, reports, alerts, training), settings_faults = _service_settings(raw)
     contracts = contract_tables(raw, getattr(hash_, "pool_fee", 0.0))
     book, table_faults = read_contracts(contracts)
     wrong += [
@@ -122,22 +123,23 @@ def _setup(raw: dict[str, Any], unreadable: list[ConfigFault], path: Path | None
         wrong += link_faults(raw, site, book)
     known = {fault.where for fault in unreadable}
     wrong = [*unreadable, *(fault for fault in wrong if fault.where not in known)]
-    if wrong or site is None or prices is None or hash_ is None or api is None or reports is None or alerts is None:
+    if wrong or site is None or prices is None or hash_ is None or api is None or reports is None or alerts is None or training is None:
         raise ConfigError(_lines(path, raw, wrong))
     document = _document(raw, groups, contracts, {"prices": prices, "hash": hash_, "generation": generation, "weather": weather})
     hash_id = hashlib.sha256(canonical_json(document)).hexdigest()
     unverified = (*rules.unverified(site.market, contracts=[o.type for o in book]), *_assumed(site, models))
-    return Setup(site, book, prices, hash_, document, hash_id, rules, api, reports, alerts, generation, weather, unverified, path)
+    return Setup(site, book, prices, hash_, document, hash_id, rules, api, reports, alerts, training, generation, weather, unverified, path)
 
 
 def _service_settings(
     raw: Mapping[str, Any],
-) -> tuple[tuple[ApiSettings | None, ReportSettings | None, AlertSettings | None], list[ConfigFault]]:
-    """The sections [api], [reports] and [alerts]; None for one with faults."""
+) -> tuple[tuple[ApiSettings | None, ReportSettings | None, AlertSettings | None, TrainingSettings | None], list[ConfigFault]]:
+    """The sections [api], [reports], [alerts] and [training]; None for one with faults."""
     api, api_faults = validated(ApiSettings, raw.get("api", {}), ("api",))
     reports, report_faults = validated(ReportSettings, raw.get("reports", {}), ("reports",))
     alerts, alert_faults = validated(AlertSettings, raw.get("alerts", {}), ("alerts",))
-    return (api, reports, alerts), [*api_faults, *report_faults, *alert_faults]
+    training, training_faults = validated(TrainingSettings, raw.get("training", {}), ("training",))
+    return (api, reports, alerts, training), [*api_faults, *report_faults, *alert_faults, *training_faults]
 
 
 def _with_cooling(raw: dict[str, Any]) -> dict[str, Any]:

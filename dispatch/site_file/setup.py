@@ -70,6 +70,15 @@ class WeatherSettings(FactSettings):
     """The table [weather]: where the outside temperature comes from."""
 
 
+class TrainingSettings(Written):
+    """When price models are trained again: from the archive at `archive`, at an hour of the market's clock, when `every_days` have passed.
+    Without an archive they are trained by hand only."""
+
+    archive: str | None = None
+    hour: int = Field(default=3, ge=0, le=23)
+    every_days: int = Field(default=7, ge=1)
+
+
 class ApiSettings(Written):
     """Where the API and the page listen, the names beyond loopback by which they may be called (Host header), and the files of the
     certificate and its key with which they are served over TLS."""
@@ -158,6 +167,7 @@ class Setup:
     api: ApiSettings = ApiSettings()
     reports: ReportSettings = ReportSettings()
     alerts: AlertSettings = AlertSettings()
+    training: TrainingSettings = TrainingSettings()
     generation: GenerationSettings | None = None
     weather: WeatherSettings | None = None
     unverified: tuple[str, ...] = ()

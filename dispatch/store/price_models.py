@@ -54,6 +54,14 @@ def keep_price_model(engine: Engine, model: KeptPriceModel, market: str, accepte
         connection.execute(delete(price_models).where(columns.point == model.point, columns.version <= model.version - KEPT))
 
 
+def newest_trained_at(engine: Engine, point: str) -> datetime | None:
+    """When the newest model of a point was trained, accepted or not; None when there is none. Raises LedgerUnavailable."""
+    columns = price_models.c
+    with reading(engine) as connection:
+        wanted = select(columns.trained_at).where(columns.point == point).order_by(columns.version.desc()).limit(1)
+        return connection.execute(wanted).scalar()
+
+
 def newest_accepted(engine: Engine, point: str, market: str) -> KeptPriceModel | None:
     """The newest accepted model of a point in a market; None when there is none. Raises LedgerUnavailable."""
     columns = price_models.c
