@@ -205,7 +205,7 @@ class RigController:
         rose = any(mw > before.get(name, mw) + max(self._largest_rig_mw, NOISE_SHARE * mw) for name, mw in meters.items())
         drawn = {name: readings.drawn_mw()[0] for name, readings in self._groups.items()}
         believed = {name: mw for name, mw in meters.items() if name not in self._snapshot_doubts}
-        return rose or exceeded(drawn, believed) or any(readings.has_news(at.timestamp()) for readings in self._groups.values())
+        return rose or exceeded(drawn, believed) or any(readings.has_news() for readings in self._groups.values())
 
     def watch(self, closely: bool) -> None:
         """Whether `poll` reads every CLOSE_POLL_S seconds from now on."""

@@ -114,7 +114,7 @@ class GroupReadings:
 
     def draws(self, watts: Floats) -> NDArray[np.bool_]:
         """Whether watts are more than those of sleep, shape of `watts`."""
-        found: NDArray[np.bool_] = np.nan_to_num(watts) > self._most_asleep_w
+        found: NDArray[np.bool_] = watts > self._most_asleep_w
         return found
 
     def asleep(self, rigs: Ints | slice) -> NDArray[np.bool_]:
@@ -130,22 +130,22 @@ class GroupReadings:
         late: NDArray[np.bool_] = self.at_s >= self._ordered_s + self._response_s
         return ~self._shown & ~late
 
-    def departed(self, at_s: float) -> NDArray[np.bool_]:
+    def departed(self) -> NDArray[np.bool_]:
         """Which rigs answer and are awake though ordered to sleep, or asleep though ordered awake. Rigs that were never ordered are judged
         by how they were first read."""
-        code = self.conditions(at_s)
-        known = (code != UNREACHABLE) & (self._ordered_mode != UNREAD)
-        departed: NDArray[np.bool_] = known & ~self.awaited() & ((code == self._asleep) != (self._ordered_mode == self._asleep))
+        known = (self.misses < MAX_MISSES) & np.isfinite(self.at_s) & (self._ordered_mode != UNREAD)
+        obeys = self.asleep(slice(None)) == (self._ordered_mode == self._asleep)
+        departed: NDArray[np.bool_] = known & ~self.awaited() & ~obeys
         return departed
 
-    def has_news(self, at_s: float) -> bool:
+    def has_news(self) -> bool:
         """Whether since the last snapshot a rig departed from its order, or had the time to show it and did not."""
         overdue = self._reported_awaited & ~self.awaited() & ~self._shown
-        return bool((overdue | (self.departed(at_s) & ~self._reported_departed)).any())
+        return bool((overdue | (self.departed() & ~self._reported_departed)).any())
 
     def nearest(self, watts: Floats) -> Ints:
         """The position of the mode whose watts are nearest, shape of `watts`."""
-        return np.searchsorted(self._between, np.nan_to_num(watts)).astype(np.int64)
+        return np.searchsorted(self._between, np.fmax(watts, 0.0)).astype(np.int64)
 
     def conditions(self, at_s: float) -> Ints:
         """The condition of every rig: the position of a mode, or UNREAD, WAKING, UNREACHABLE."""
@@ -175,7 +175,7 @@ class GroupReadings:
         code = self.conditions(at_s)
         first = (self._ordered_mode == UNREAD) & (code >= 0)
         self._ordered_mode[first] = code[first]
-        self._reported_departed, self._reported_awaited = self.departed(at_s), self.awaited()
+        self._reported_departed, self._reported_awaited = self.departed(), self.awaited()
         changed, awaited = np.flatnonzero(code != self._reported), self._reported_awaited
         self._reported = code
         by = {self._name(int(c)): ranges(changed[code[changed] == c]) for c in np.unique(code[changed])}
