@@ -37,7 +37,7 @@ class SiteAsSeen:
     """The site as it was last seen: what the time until it is seen again counts with.
 
     points       settlement points whose prices contracts settle at
-    rigs_mw      load of each group at its rigs, MW; `meter_mw` at the meter, its hall's overhead included
+    rigs_mw      metered load of each group, MW, without its hall's overhead; `meter_mw` with it
     hashrate_ph  hashrate of each group, PH/s
     overhead     by group and instant, the factor from load at the rigs to load at the meter
     """
@@ -66,7 +66,7 @@ class ContractMemories:
     by_contract    memory by the obligation's name
     seen_at        when the site was last seen
     seen_s         of the running hour, seconds seen in each settlement interval
-    energy_mwh     of the running hour, MWh at the rigs by group and interval
+    energy_mwh     of the running hour, metered MWh without overhead by group and interval
     hash_ph_days   of the running hour, PH/s-days by group and interval
     generated_mwh  of the running hour, MWh by the generator's contract and interval
     failures       by contract that could not remember the last hour, the error: its memory stays as it was

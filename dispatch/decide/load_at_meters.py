@@ -37,3 +37,12 @@ def load_at_meters(
                 share = loads[g] / total if total > 0 else nameplate[g] / sum(nameplate.values())
                 loads[g] = mw * share
     return loads
+
+
+def metered_at_rigs(own_mw: Mapping[str, float], rigs_mw: Mapping[str, float], metered_mw: Mapping[str, float]) -> dict[str, float]:
+    """By group, the metered load without the hall's overhead, MW: what the rigs say (`own_mw`, and `rigs_mw` with overhead) times the share
+    of it that the meter reads."""
+    return {
+        name: mw if metered_mw[name] == rigs_mw[name] else mw * metered_mw[name] / rigs_mw[name] if rigs_mw[name] else metered_mw[name]
+        for name, mw in own_mw.items()
+    }

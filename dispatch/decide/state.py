@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 from dispatch.decide.contract_memory import ContractMemories, SiteAsSeen, memories_at_start, remembers
 from dispatch.decide.group_state import GroupState, mode_index
 from dispatch.decide.kept_calls import KEEP_CALLS, not_long_over
-from dispatch.decide.load_at_meters import load_at_meters
+from dispatch.decide.load_at_meters import load_at_meters, metered_at_rigs
 from dispatch.decide.news import what_is_new
 from dispatch.decide.renamed_contracts import renamed_contracts
 from dispatch.entries import (
@@ -178,7 +178,7 @@ class State:
             calls=self.calls,
             awards=self.awards,
             plan=self.plan,
-            rigs_mw={name: now.load_mw for name, now in self.fleet.items()},
+            rigs_mw=metered_at_rigs({n: g.load_mw for n, g in self.fleet.items()}, self.rigs_mw(), self.metered_mw()),
             meter_mw=self.metered_mw(),
             hashrate_ph={name: now.hashrate_ph for name, now in self.fleet.items()},
             overhead=self.overhead,

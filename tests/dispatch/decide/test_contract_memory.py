@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date, datetime, timedelta
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 from dispatch.decide import plan_inputs
 from dispatch.decide.memories_now import memories_now
 from dispatch.decide.state import State
-from dispatch.entries import GroupSeen, RunStarted, Seen
+from dispatch.entries import GroupSeen, MeterId, RunStarted, Seen
 from dispatch.site_file.load import setup_from_document
 from markets.facts import Call, CallKind, LoadForecast, SystemLoad, Temperature
 from markets.grid import Interval
@@ -20,6 +21,7 @@ from tests.fakes import NOON, price
 from tests.sites import document, group, small
 
 MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
+MAIN = MeterId.parse("meter main")
 BOOK = [
     {"type": "power"},
     {"type": "transmission", "method": "ncp", "usd_per_kw_year": 70.0},
@@ -69,6 +71,14 @@ def test_the_highest_quarter_hour_of_the_month_with_overhead() -> None:
     assert state.contract_memories.by_contract["transmission"].own_peak_mw == pytest.approx(0.08 * 1.1)
     later = run(site(), *looks(NOON, [0.06] * 6 + [0.12] + [0.06] * 5 + [0.11] * 13))
     assert later.contract_memories.by_contract["transmission"].own_peak_mw == pytest.approx(0.11 * 1.1)
+
+
+def test_what_is_remembered_is_what_the_meter_reads_as_long_as_it_is_believed() -> None:
+    """The rigs say 0.12 MW, and a tenth is overhead; the meter reads 0.2 MW."""
+    read = [replace(seen, meters={MAIN: 0.2}) for seen in looks(NOON, [0.12] * 13)]
+    assert run(site(), *read).contract_memories.by_contract["transmission"].own_peak_mw == pytest.approx(0.2)
+    doubted = [replace(seen, meter_doubts={MAIN: "it is stuck"}) for seen in read]
+    assert run(site(), *doubted).contract_memories.by_contract["transmission"].own_peak_mw == pytest.approx(0.12 * 1.1)
 
 
 def test_an_hour_seen_in_part_counts_the_intervals_of_which_more_than_half_was_seen() -> None:

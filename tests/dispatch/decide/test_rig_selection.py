@@ -245,6 +245,8 @@ def test_a_meter_with_generation_behind_it_does_not_measure_the_rigs() -> None:
     for setup, expected in ((plain, -26_000.0), (sunny, 10_000.0)):
         state = folded(setup, seen(setup, NOON, {MAIN: 0.1, HALL_A: 0.13}))
         assert offset_w(state, NOON, ("a-old", "b-new")) == pytest.approx(expected, abs=1.0)
+    loads = folded(sunny, seen(sunny, NOON, {MAIN: 0.1, HALL_A: 0.13})).metered_mw()
+    assert loads == pytest.approx({"a-old": 0.13, "b-new": 0.14}), "hall b by its rigs"
 
 
 def test_the_groups_behind_each_meter() -> None:

@@ -103,6 +103,15 @@ def test_rigs_that_fall_silent_or_answer_again_say_nothing_of_a_meter() -> None:
         assert not checks.doubts, at_s
 
 
+def test_rigs_that_answer_asleep_after_silence_are_no_change_that_a_meter_missed() -> None:
+    """They counted as running while they were silent, and the meter had fallen with the power."""
+    checks = MeterChecks(SITE, {MAIN: tuple(FULL)})
+    for at_s in range(0, 1800, 5):
+        dark, back = at_s >= 300, at_s >= 900
+        compared(checks, at_s, 0.02 * FULL_MW if dark else FULL_MW, silent=float(dark and not back), share=0.02 if back else 1.0)
+        assert not checks.doubts, at_s
+
+
 def test_a_meter_of_no_group_or_of_net_load_is_not_judged() -> None:
     checks = MeterChecks(SITE, {MeterId.parse("hall z"): ()})
     for at_s in range(0, 300, 5):
