@@ -26,6 +26,7 @@ from dispatch.commands.rigs import rigs
 from dispatch.commands.run import replay, run, shadow
 from dispatch.commands.settle import settle
 from dispatch.commands.signals import awards, calls, keys
+from dispatch.commands.strategies import strategies
 from dispatch.commands.train import train
 from dispatch.service.logs import logs_to_stderr
 
@@ -37,7 +38,7 @@ app = typer.Typer(
     help="Runs a Bitcoin-mining site as a flexible load in ERCOT or MISO.",
 )
 app.callback()(logs_to_stderr)
-OF_A_SITE = (run, shadow, replay, stop, resume, settle, reconcile, certificate)
+OF_A_SITE = (run, shadow, replay, stop, resume, settle, strategies, reconcile, certificate)
 for command in (init, doctor, *OF_A_SITE, plan, backtest, offers, check, verify, redecide, backup, restore, train, rehearse):
     app.command()(command)
 app.command("what-if")(what_if)

@@ -18,7 +18,7 @@ from dispatch.site_file.sections import ArchivePrices, FixedHash
 from dispatch.site_file.setup import Setup
 from markets.archive.archive import Archive
 from markets.factbook import FactBook
-from markets.facts import Fact, Price, PriceMarket, ReservePrice, SystemLoad
+from markets.facts import Fact, IndicativePrices, Price, PriceMarket, ReservePrice, SystemLoad
 from markets.forecasting.ladder import MILD_CELSIUS
 from markets.forecasting.outlook_values import means_on
 from markets.forecasting.peaks import coincident_peak_share, newest, peak_span
@@ -88,6 +88,13 @@ def without_delay(facts: Sequence[Fact]) -> tuple[Fact, ...]:
     return tuple(sorted((_at_once(fact) for fact in facts), key=lambda fact: fact.known_at))
 
 
+def without_dispatch_runs(facts: Sequence[Fact]) -> tuple[Fact, ...]:
+    """The facts that strategies read which know no more than settled prices: none of the market's five-minute runs and look-ahead runs."""
+    return tuple(
+        f for f in facts if not (isinstance(f, IndicativePrices) or (isinstance(f, Price) and f.market is PriceMarket.REAL_TIME_SCED))
+    )
+
+
 def _is_measured(fact: Fact) -> bool:
     return isinstance(fact, SystemLoad) or (isinstance(fact, Price | ReservePrice) and fact.market in REAL_TIME)
 
@@ -109,6 +116,8 @@ async def _published(setup: Setup, grid: Grid) -> list[Fact]:
             season = peak_span(setup.site.market, grid, windows)
             later = await source.fetch(grid.end + PUBLISHED_WITHIN, max(season.end, grid.end) + 2 * PUBLISHED_WITHIN)
             found += [fact for fact in later if isinstance(fact, SystemLoad)]
+    if not any(o.reserve_products() for o in setup.book):
+        found = [fact for fact in found if not isinstance(fact, ReservePrice)]
     return sorted(found, key=lambda fact: fact.known_at)
 
 

@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 
 from dispatch.backtest.ideal import IdealRun, days_of, ideal_runs
-from dispatch.backtest.market_facts import MarketFacts, market_facts
+from dispatch.backtest.market_facts import MarketFacts, market_facts, without_dispatch_runs
 from dispatch.backtest.valuation import Earnings, Valuation, unsupported
+from dispatch.decide.price_risk import risk_of_facts
 from dispatch.decide.state import State
-from dispatch.runtime.offline_plan import risk_of_facts
 from dispatch.runtime.price_sources import archived
 from dispatch.sim.strategies import AlwaysOn, Loadstone, PerfectForesight, RiskOf, Strategy, Strike
 from dispatch.sim.strategy_run import StrategyRun, run_strategy
@@ -58,19 +58,25 @@ def run_part(job: PartJob) -> dict[str, Any]:
 def physical_runs(setup: Setup, market: MarketFacts, seed: int = 0, risk_of: RiskOf | None = None) -> dict[str, StrategyRun]:
     """Every strategy on the same simulated fleet, with the facts as late as they were, by its name."""
     best = PerfectForesight(market.final, [day.start for day in days_of(setup, market)])
-    strategies: tuple[Strategy, ...] = (Loadstone(risk_of), AlwaysOn(), Strike("one_strike"), Strike("model_strike"), best)
-    return {s.name: run_strategy(setup, market.grid, market.facts, s, seed) for s in strategies}
+    others: tuple[Strategy, ...] = (AlwaysOn(), Strike("one_strike"), Strike("model_strike"), best)
+    settled = without_dispatch_runs(market.facts)
+    ours = run_strategy(setup, market.grid, market.facts, Loadstone(risk_of), seed)
+    return {"loadstone": ours, **{s.name: run_strategy(setup, market.grid, settled, s, seed) for s in others}}
 
 
 @lru_cache(maxsize=4)
 def setup_of(config: Path, archive: Path) -> Setup:
-    """The setup of a site file over an archive, without the contracts that a backtest leaves out (`unsupported`), and with groups that
-    nothing tells apart as one, under the first one's name. Raises ConfigError."""
+    """The setup of a site file over an archive, without the contracts that a backtest leaves out (`unsupported`), with groups that nothing
+    tells apart as one, under the first one's name, and without the owner's weight of risk. Raises ConfigError."""
     setup = load_site_file(config, archived(config, archive))
     left_out = unsupported(setup.book, setup)
     book = tuple(o for o in setup.book if o.name not in left_out)
     cohorts = gather(setup.site, book, SoFar(datetime.min), Availability(), np.array([HOTTEST_C]))
-    return replace(setup, book=book, site=setup.site.model_copy(update={"groups": cohorts.site.groups, "halls": cohorts.site.halls}))
+    return replace(
+        setup,
+        book=book,
+        site=setup.site.model_copy(update={"groups": cohorts.site.groups, "halls": cohorts.site.halls, "risk_weight": 0.0}),
+    )
 
 
 def _risk_of(weight: float) -> RiskOf:

@@ -11,6 +11,7 @@ from dispatch.decide.fit_to_limit import not_ours_to_wake
 from dispatch.decide.group_state import UNREACHABLE, GroupState, sleep_index
 from dispatch.decide.measured_load import modes_in_effect
 from dispatch.decide.memories_now import memories_now, out_of_order
+from dispatch.decide.price_risk import SCENARIOS_IN_LOOP, risk_of_facts
 from dispatch.decide.state import State
 from markets.facts import Call
 from markets.forecasting.ladder import outlook, plan_grid
@@ -20,17 +21,20 @@ from markets.series import Series
 from optimizer.domain.book import peak_windows
 from optimizer.domain.obligation import Book
 from optimizer.domain.site import Availability, GroupNow, RigGroup, Site, SoFar
+from optimizer.planning.result import Risk
 
 
 @dataclass(frozen=True, slots=True)
 class PlanInputs:
-    """Everything `optimizer.planning.plan.plan` takes; plain data that crosses to the worker process."""
+    """Everything `optimizer.planning.plan.plan` takes; plain data that crosses to the worker process. `risk` is None where the owner gives
+    it no weight."""
 
     site: Site
     book: Book
     outlook: Outlook
     so_far: SoFar
     availability: Availability
+    risk: Risk | None = None
 
 
 def plan_due(state: State) -> bool:
@@ -42,7 +46,18 @@ def inputs(state: State, at: datetime) -> PlanInputs:
     """The inputs of a plan made at `at`."""
     site = state.site
     grid = plan_grid(at, site.control_interval_min, site.horizon_h)
-    return PlanInputs(site, state.setup.book, look_ahead(state, at, grid), so_far(state, at), availability(state, grid))
+    ahead = look_ahead(state, at, grid)
+    return PlanInputs(site, state.setup.book, ahead, so_far(state, at), availability(state, grid), _risk(state, at, ahead))
+
+
+def _risk(state: State, at: datetime, ahead: Outlook) -> Risk | None:
+    """The price scenarios that the owner has weighed: none where none can be drawn, which the plan says."""
+    if not state.site.risk_weight:
+        return None
+    try:
+        return risk_of_facts(state.facts, ahead, at, state.site.risk_weight, SCENARIOS_IN_LOOP)
+    except LookupError:
+        return Risk(state.site.risk_weight, ())
 
 
 def look_ahead(state: State, at: datetime, grid: Grid) -> Outlook:

@@ -32,7 +32,7 @@ from dispatch.runtime.link_telemetry import LinkTelemetry
 from dispatch.runtime.observer import SiteObserver
 from dispatch.runtime.planner import InlinePlanner, WorkerPlanner
 from dispatch.runtime.polling import PolledSource
-from dispatch.runtime.price_forecasts import NewestModel, PriceForecasts
+from dispatch.runtime.price_forecasts import NewestModel, PriceForecasts, break_evens_of
 from dispatch.runtime.price_sources import polled_sources
 from dispatch.runtime.world import World
 from dispatch.signals.links.link_sections import links_of
@@ -128,7 +128,9 @@ def replay(
 
 
 def _forecasts(setup: Setup, newest_model: NewestModel | None) -> PriceForecasts | None:
-    return PriceForecasts(setup.settlement_points, setup.site.market, newest_model) if newest_model else None
+    if newest_model is None:
+        return None
+    return PriceForecasts(setup.settlement_points, setup.site.market, newest_model, break_evens_of(setup))
 
 
 def _fleet(setup: Setup, seed: int, clock: Clock) -> Fleet:

@@ -3,23 +3,18 @@ other solvers, and list the market rules that nobody has verified."""
 
 from __future__ import annotations
 
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from dispatch.decide.plan_inputs import PlanInputs
+from dispatch.decide.price_risk import risk_of_facts
 from dispatch.runtime.gathered_inputs import GatheredInputs
-from markets.factbook import FactBook
-from markets.forecasting.scenarios import residual_days, scenarios
 from markets.grid import OperatingDay
-from markets.outlook import Outlook
 from optimizer.lp.program import Program
 from optimizer.planning.plan import program_of
 from optimizer.planning.result import Risk
 from optimizer.solve import check, write_model
 
-DAYS_BACK = 7  # days of prices from which scenarios are drawn; what is gathered goes back little more
-SCENARIOS, SEED = 100, 7
 MODEL_SUFFIXES = (".lp", ".mps")
 
 
@@ -28,14 +23,6 @@ def scenario_risk(gathered: GatheredInputs, weight: float) -> Risk:
 
     Raises LookupError when no complete day of both is known."""
     return risk_of_facts(gathered.state.facts, gathered.inputs.outlook, gathered.at, weight)
-
-
-def risk_of_facts(facts: FactBook, outlook: Outlook, at: datetime, weight: float) -> Risk:
-    """The same, of the facts known at an instant and an outlook made from them. Raises LookupError as `scenario_risk` does."""
-    known = {point: residual_days(facts, point, at, DAYS_BACK) for point in outlook.energy}
-    if not any(len(days) for days in known.values()):
-        raise LookupError("no complete day of real-time and day-ahead prices is known to draw scenarios from")
-    return Risk(weight, scenarios(outlook, known, SEED, SCENARIOS))
 
 
 def write_plan_model(inputs: PlanInputs, file: Path) -> None:

@@ -36,9 +36,10 @@ Stopwatch = Callable[[], float]
 def make_plan(
     made_from: PlanInputs, session: Session | None = None, risk: Risk | None = None, stopwatch: Stopwatch = wall_s
 ) -> PlanDocument:
-    """A plan as its document. A session kept from plan to plan starts where the last one ended when only prices moved. `stopwatch` times
-    it, in seconds."""
+    """A plan as its document. A session kept from plan to plan starts where the last one ended when only prices moved. `risk` takes the
+    place of that of the inputs. `stopwatch` times it, in seconds."""
     i = made_from
+    risk = risk or i.risk
     made = plan(i.site, i.book, i.outlook, i.so_far, i.availability, deadline_s=BUDGET_S, session=session, risk=risk, stopwatch=stopwatch)
     return plan_to_json(made)
 

@@ -3,11 +3,14 @@ last price."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from datetime import date, datetime
 
 from sqlalchemy import Engine
 
+from dispatch.decide.break_evens import break_evens_at
+from dispatch.site_file.setup import Setup
 from dispatch.store import LedgerUnavailable
 from dispatch.store.price_models import KeptPriceModel, newest_accepted
 from markets import usd_text
@@ -19,9 +22,21 @@ from markets.forecasting.recent_calibration import recalibrated
 from markets.forecasting.recent_score import RecentScore, recent_score
 from markets.grid import Market
 
-SCORED_BREAK_EVENS = (40.0, 60.0, 90.0)
+USUAL_BREAK_EVENS = (40.0, 60.0, 90.0)  # usd_per_mwh, of rigs of three ages: where the site's own are not known
 
 NewestModel = Callable[[str, str], KeptPriceModel | None]
+BreakEvens = Callable[[FactBook, datetime, str], Sequence[float]]
+
+
+def break_evens_of(setup: Setup) -> BreakEvens:
+    """The break-evens of a site's own groups at a settlement point, usd_per_mwh, each once; usual ones where they are not known."""
+
+    def at_point(book: FactBook, at: datetime, point: str) -> Sequence[float]:
+        found, meter_of = break_evens_at(setup, book, at) or {}, setup.site.meter_of
+        own = {round(usd, 2) for name, usd in found.items() if meter_of[name].settlement_point == point and 0.0 < usd < math.inf}
+        return tuple(sorted(own)) or USUAL_BREAK_EVENS
+
+    return at_point
 
 
 def newest_models(engine: Engine) -> NewestModel:
@@ -30,14 +45,20 @@ def newest_models(engine: Engine) -> NewestModel:
 
 
 class PriceForecasts:
-    """Makes the forecasts of some points. Once a day a model is looked up, compared with the last price, and its quantiles are calibrated
-    on the last days.
+    """Makes the forecasts of some points. Once a day a model is looked up, compared with the last price by the regret of decisions at
+    `break_evens`, and its quantiles are calibrated on the last days.
 
     alerts  by point, why its model is not used
     """
 
-    def __init__(self, points: Sequence[str], market: Market, newest: NewestModel) -> None:
-        self._points, self._market, self._newest = tuple(points), market, newest
+    def __init__(
+        self,
+        points: Sequence[str],
+        market: Market,
+        newest: NewestModel,
+        break_evens: BreakEvens = lambda book, at, point: USUAL_BREAK_EVENS,
+    ) -> None:
+        self._points, self._market, self._newest, self._break_evens = tuple(points), market, newest, break_evens
         self._models: dict[str, PriceModel] = {}
         self._checked: date | None = None
         self.alerts: dict[str, str] = {}
@@ -46,7 +67,7 @@ class PriceForecasts:
         """The forecasts that the facts of a book allow and that it does not have yet."""
         if self._checked != at.date():
             self._checked = at.date()
-            self._look_up(book)
+            self._look_up(book, at)
         found: list[Fact] = []
         for point, model in self._models.items():
             last, made = book.last_price(point), book.forecasts.get(point, ())
@@ -58,7 +79,7 @@ class PriceForecasts:
                 found.append(forecast)
         return found
 
-    def _look_up(self, book: FactBook) -> None:
+    def _look_up(self, book: FactBook, at: datetime) -> None:
         self._models, self.alerts = {}, {}
         for point in self._points:
             try:
@@ -71,7 +92,7 @@ class PriceForecasts:
             except (LedgerUnavailable, ValueError) as fault:
                 self.alerts[point] = f"The price model of {point} is not used and the last price is: {fault}."
                 continue
-            score = recent_score(model, book, SCORED_BREAK_EVENS)
+            score = recent_score(model, book, self._break_evens(book, at, point))
             if score.worse:
                 self.alerts[point] = _withheld(point, kept.version, score)
                 continue

@@ -17,7 +17,7 @@ from markets.outlook import Basis, Outlook
 from markets.series import Series
 from optimizer.domain.actuals import Actuals
 from optimizer.domain.money import ZERO, cents, decimal
-from optimizer.domain.site import GroupNow, SoFar
+from optimizer.domain.site import GroupNow, Site, SoFar
 from optimizer.planning.plan_json import planned_interval
 from optimizer.planning.result import Plan
 from optimizer.settlement import counterfactuals as strategies
@@ -55,18 +55,18 @@ def counterfactuals(measured: MeasuredDay) -> Counterfactuals:
         return Counterfactuals({}, [], ["Other strategies are not valued: a price of the day is missing."])
     final = final_outlook(actuals, measured.temperature_c)
     at = actuals.grid.start
-    so_far = SoFar(at=at, groups=_modes_at(record, at), calls=actuals.calls, awards=actuals.awards, memory=actuals.memory)
+    so_far = SoFar(at=at, groups=modes_at(record, at), calls=actuals.calls, awards=actuals.awards, memory=actuals.memory)
     try:
-        best = perfect_foresight(setup.site, setup.book, final, so_far)
+        best = perfect_foresight(_awake_at_once(setup.site), setup.book, final, so_far)
     except SolveError as error:
         return Counterfactuals({}, [], [f"Other strategies are not valued: {error}."])
     published = {point: last_published(series, measured.prices.energy_before[point]) for point, series in final.energy.items()}
     values = strategies.counterfactuals(setup.book, best, published)
     own = carried_usd(setup.book, actuals)
     return Counterfactuals(
-        {name: _value(_beside_the_bill(value, own)) for name, value in values.items()},
+        {name: as_statement_value(beside_the_bill(value, own)) for name, value in values.items()},
         foresight_gap(measured, best),
-        ["Other strategies are valued as if every rig were available and started at once."],
+        ["Other strategies are ideal: valued as if every rig were available and started at once."],
     )
 
 
@@ -91,6 +91,11 @@ def final_outlook(actuals: Actuals, temperature_c: Sequence[float]) -> Outlook:
     )
 
 
+def _awake_at_once(site: Site) -> Site:
+    """The site with rigs that hash as soon as they are ordered to."""
+    return site.model_copy(update={"groups": tuple(g.model_copy(update={"wake_min": 0.0}) for g in site.groups)})
+
+
 def _available_mw(actuals: Actuals, name: str) -> list[Decimal]:
     """What a plant could have made, MW; where that is not known, at least what it made."""
     both = zip(actuals.available_mwh[name], actuals.generated_mwh[name], actuals.grid.hours, strict=True)
@@ -113,14 +118,14 @@ def foresight_gap(measured: MeasuredDay, best: Plan) -> list[CauseRow]:
     return cause_rows(gap, GAP_TEXT)
 
 
-def _modes_at(record: DayRecord, at: datetime) -> dict[str, GroupNow]:
+def modes_at(record: DayRecord, at: datetime) -> dict[str, GroupNow]:
     """Rigs by mode as the plan in force at an instant has them; empty when there was none."""
     plans = [plan for since, plan in record.plans if since <= at]
     found = planned_interval(plans[-1], at) if plans else None
     return {name: GroupNow(modes=group["modes"]) for name, group in found["groups"].items()} if found else {}
 
 
-def _beside_the_bill(value: StrategyResult, own: Mapping[str, Decimal]) -> StrategyResult:
+def beside_the_bill(value: StrategyResult, own: Mapping[str, Decimal]) -> StrategyResult:
     """A strategy's value as it compares with the day's bill, which owes the charges of a period whole: what the day itself leaves to later
     hours (`own`) is put back, so that a strategy differs from the bill only by its weighed part."""
     lines = dict(value.lines)
@@ -130,7 +135,8 @@ def _beside_the_bill(value: StrategyResult, own: Mapping[str, Decimal]) -> Strat
     return replace(value, net_usd=net, lines={name: usd for name, usd in lines.items() if usd or name not in own})
 
 
-def _value(value: StrategyResult) -> StrategyValue:
+def as_statement_value(value: StrategyResult) -> StrategyValue:
+    """A strategy's value as a statement has it."""
     return {
         "net_usd": f"{value.net_usd:.2f}",
         "lines": {name: f"{usd:.2f}" for name, usd in value.lines.items()},

@@ -16,6 +16,7 @@ from dispatch.sim.power_limits import settled_draw
 from dispatch.sim.ramps import Floats, Ints, Ramps
 from dispatch.sim.spec import FleetSpec, RigFault, ScheduledFault
 from dispatch.sim.unit_variation import UnitVariation
+from optimizer.domain.site import HASHES_FROM
 
 SENT, REFUSED, UNSUPPORTED, UNREACHABLE = range(4)
 Bools = NDArray[np.bool_]
@@ -24,7 +25,6 @@ SILENT = (RigFault.UNREACHABLE, RigFault.HANGS, RigFault.SLOW_ANSWERS)
 FAULTS_OF_DRAW = (RigFault.PARTIAL, RigFault.LOSES_POOLS)
 
 SLEEP_RAMP_S, WAKE_RAMP_S, RETUNE_RAMP_S = 5.0, 60.0, 60.0
-HASH_FROM = 1.0 / 3.0
 SLOW_WAKE = 4.0
 REBOOT_EVERY_S = 900.0
 SELF_WAKE_S = 600.0
@@ -244,7 +244,7 @@ class Fleet:
         asleep = self._mode[at] == 0
         still_waking = ~waking & ~asleep & (self._ths.t1[at] > now)
         wake_s = self._wake_s[at] * np.where(self._has(RigFault.SLOW_WAKE, at), SLOW_WAKE, 1.0)
-        hash_start = np.where(waking, now + HASH_FROM * wake_s, np.where(still_waking, np.maximum(self._ths.t0[at], now), now))
+        hash_start = np.where(waking, now + HASHES_FROM * wake_s, np.where(still_waking, np.maximum(self._ths.t0[at], now), now))
         hash_end = np.where(waking, now + np.maximum(wake_s, 1.0), np.where(still_waking, self._ths.t1[at], now + RETUNE_RAMP_S))
         watts_s = np.where(asleep, SLEEP_RAMP_S, np.where(waking, WAKE_RAMP_S, RETUNE_RAMP_S))
         self._watts.hold(at, now)

@@ -6,12 +6,14 @@ strategies with it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import numpy as np
 from numpy.typing import NDArray
 
+from dispatch.decide.contract_memory import ContractMemories
 from dispatch.decide.decide import decide
 from dispatch.decide.state import State
 from dispatch.entries import Commanded, Done, Entry, GroupSeen, Order, Result, Seen, unpack
@@ -24,11 +26,14 @@ from dispatch.site_file.load import setup_from_document
 from dispatch.site_file.setup import Setup
 from markets.facts import Fact
 from markets.grid import Grid
+from optimizer.domain.memory import Memory
 from optimizer.domain.site import SLEEP
 
 Floats = NDArray[np.float64]
 # Rigs count as settled so long after an order: twice the slowest wake time, as `GroupReadings` allows, and the rise of the watts.
 SETTLED_AFTER_WAKES, RISE_S = 2.5, 120.0
+# A rig shows in its watts that it starts so long after the last wave of an order went out.
+SHOWN_S = 10.0
 
 
 class SimulatedSite:
@@ -55,12 +60,24 @@ class SimulatedSite:
         self._settles_s = self.fleet.now_s
         self._wake_s = max(60.0 * g.wake_min for g in site.groups)
         self._waves: list[tuple[float, str, NDArray[np.int64], str]] = []
+        self._under_way: list[tuple[float, Order]] = []
         self._interval = 0
         self._totals = self._read_totals()
+
+    def begin(self, modes: Mapping[str, Mapping[str, float]], memories: Mapping[str, Memory]) -> None:
+        """Put rigs into modes as if they had long been there, and give contracts their memory. Before the first observation."""
+        for name, by_mode in modes.items():
+            first = 0
+            for mode, rigs in by_mode.items():
+                last = min(first + round(rigs), self._readings[name].group.rigs)
+                self.fleet.place(name, np.arange(first, last), mode)
+                first = last
+        self.state = replace(self.state, contract_memories=ContractMemories(memories))
 
     def observe(self, at: datetime, facts: Sequence[Fact] = ()) -> None:
         """Read the rigs and take in facts that became known."""
         self.advance(at)
+        self._end_orders(at)
         self.record(Seen(at=at, facts=tuple(facts), fleet=self._read(at)))
 
     def record(self, entry: Entry) -> None:
@@ -70,6 +87,7 @@ class SimulatedSite:
     def act(self, at: datetime) -> None:
         """Decide and carry out the orders. `settled` says whether nothing is left to do: no order was given, and no rig held back."""
         self.advance(at)
+        self._end_orders(at)
         commanded = decide(self.state, at, 1)
         if commanded is not None:
             self.record(commanded)
@@ -79,7 +97,14 @@ class SimulatedSite:
             for order in commanded.orders:
                 self._send(order, at)
             self.advance(at)
-            reached = tuple(Result(order=o.id, rigs_by_outcome={Outcome.REACHED.value: o.rigs}) for o in commanded.orders)
+            self._end_orders(at)
+
+    def _end_orders(self, at: datetime) -> None:
+        """Record the outcome of the orders that every rig has had; until then a rig that waits for its wave gets no second order."""
+        ended = [order for done_s, order in self._under_way if done_s <= at.timestamp()]
+        if ended:
+            self._under_way = [(done_s, order) for done_s, order in self._under_way if done_s > at.timestamp()]
+            reached = tuple(Result(order=o.id, rigs_by_outcome={Outcome.REACHED.value: o.rigs}) for o in ended)
             self.record(Done(at=at, results=reached))
 
     def advance(self, to: datetime) -> None:
@@ -113,13 +138,14 @@ class SimulatedSite:
         parts = np.array_split(rigs, waves)
         self._waves += [(at_s + k * order.spread_s / waves, order.group, part, order.mode) for k, part in enumerate(parts)]
         self._waves.sort(key=lambda wave: wave[0])
+        self._under_way.append((at_s + order.spread_s + (SHOWN_S if order.spread_s else 0.0), order))
         self._settles_s = at_s + order.spread_s + SETTLED_AFTER_WAKES * self._wake_s + RISE_S
         self._read_since_settled = False
 
     def _command(self, group: str, rigs: NDArray[np.int64], mode: str) -> None:
         readings = self._readings[group]
         if mode != SLEEP and self._interval < len(self.grid):
-            self.starts[self._interval] += int(readings.asleep(rigs).sum())
+            self.starts[self._interval] += self.fleet.modes(group, rigs).count(SLEEP)
         readings.ordered(rigs, mode, RISE_S)
         readings.order_answered(rigs, self.fleet.now_s)
         self.fleet.command(group, rigs, mode)

@@ -10,16 +10,13 @@ from typing import Protocol
 import numpy as np
 
 from dispatch.decide import plan_inputs
+from dispatch.decide.break_evens import break_evens_at
 from dispatch.decide.state import State
 from markets.facts import Price
-from markets.forecasting.ladder import outlook
 from markets.grid import Grid, Interval
 from markets.outlook import Outlook, PriceBasis
 from markets.series import Series
-from optimizer.domain.site import SLEEP, Availability, RigGroup, SoFar
-from optimizer.lp.breakeven import breakevens_usd_per_mwh
-from optimizer.lp.build import build_program
-from optimizer.lp.cohorts import gather
+from optimizer.domain.site import SLEEP, RigGroup
 from optimizer.planning.plan import plan
 from optimizer.planning.plan_json import GroupDocument, PlanDocument, first_intervals
 from optimizer.planning.result import Risk
@@ -100,11 +97,10 @@ class Strike:
         known = state.facts.hashprice(at)
         key = (hour, known.usd_per_ph_day if known else float("nan"))
         if key != self._key:
-            grid = Grid.regular(hour, hour + timedelta(hours=1), 60)
-            seen = outlook(state.facts, at, grid, list(state.setup.settlement_points), state.site.market)
-            if np.isnan(seen.hashprice.values).any():
+            found = break_evens_at(state.setup, state.facts, at)
+            if found is None:
                 return None
-            self._breakevens, self._key = _breakevens(state, seen), key
+            self._breakevens, self._key = found, key
         return self._breakevens if self.name == "model_strike" else _together(state.site.groups, self._breakevens)
 
 
@@ -163,14 +159,6 @@ def _together(groups: Sequence[RigGroup], own: Mapping[str, float]) -> Mapping[s
     weights = np.array([g.rigs * _normal_mode(g)[1] for g in groups])
     strike = float(weights @ np.array([own[g.name] for g in groups]) / weights.sum())
     return {g.name: strike for g in groups}
-
-
-def _breakevens(state: State, seen: Outlook) -> dict[str, float]:
-    """By group: the energy price at which it earns as much asleep, in the first interval of an outlook."""
-    book, free = state.setup.book, {point: series.with_values(np.zeros(len(seen.grid))) for point, series in seen.energy.items()}
-    cohorts = gather(state.site, book, SoFar(seen.at), Availability(), seen.temperature_c.values)
-    own = breakevens_usd_per_mwh(book, build_program(cohorts, book, replace(seen, energy=free)))  # no breakeven depends on the price
-    return {name: float(own[first][0]) for first, members in cohorts.members.items() for name, _ in members}
 
 
 def _normal_mode(group: RigGroup) -> tuple[str, float]:

@@ -13,6 +13,7 @@ from dispatch.sim.strategies import Strategy
 from dispatch.site_file.setup import Setup
 from markets.facts import Fact
 from markets.grid import Grid
+from optimizer.domain.memory import Memory
 from optimizer.planning.plan_json import PlanDocument, planned_interval
 from optimizer.settlement.counterfactuals import PUBLISHED_AFTER_S
 
@@ -31,13 +32,24 @@ class StrategyRun:
     decisions: Sequence[Commanded]
 
 
-def run_strategy(setup: Setup, grid: Grid, facts: Sequence[Fact], strategy: Strategy, seed: int = 0) -> StrategyRun:
+def run_strategy(
+    setup: Setup,
+    grid: Grid,
+    facts: Sequence[Fact],
+    strategy: Strategy,
+    seed: int = 0,
+    modes: Mapping[str, Mapping[str, float]] | None = None,
+    memories: Mapping[str, Memory] | None = None,
+) -> StrategyRun:
     """Run a strategy from the start of `grid` to its end. `facts` are in order of `known_at`; those known before the start are known at it.
+    `modes` are rigs by group and mode at the start (normal mode where it says nothing), `memories` what contracts remember of the time
+    before.
 
-    The site is observed at the start, whenever a fact becomes known, and two minutes after each edge, when prices are published. At each
-    of these the strategy may plan. Between them rigs move where the plan in force says so, or where some were held back (minimum times,
-    inrush)."""
-    return _Run(setup, grid, facts, strategy, seed).run()
+    The site is observed at each edge of the grid, two minutes later, when prices are published, and whenever a fact becomes known. At each
+    of these the strategy may plan. Between them rigs move that were held back (minimum times, inrush)."""
+    run = _Run(setup, grid, facts, strategy, seed)
+    run.site.begin(modes or {}, memories or {})
+    return run.run()
 
 
 class _Run:
@@ -52,11 +64,8 @@ class _Run:
 
     def run(self) -> StrategyRun:
         steps = self._steps()
-        for (at, observes), (until, _) in zip(steps, [*steps[1:], (self.grid.end, False)], strict=True):
-            if observes:
-                self._observe(at)
-            else:
-                self._follow(at)
+        for at, until in zip(steps, [*steps[1:], self.grid.end], strict=True):
+            self._observe(at)
             while not self.site.settled and (at := at + self.tick) < until:
                 self.site.observe(at)
                 self.site.act(at)
@@ -64,13 +73,12 @@ class _Run:
         s = self.site
         return StrategyRun(s.energy_mwh, s.hash_ph_days, s.starts, self.plans, s.decisions)
 
-    def _steps(self) -> list[tuple[datetime, bool]]:
-        """The instants at which something may be decided, each with whether the site is observed then."""
+    def _steps(self) -> list[datetime]:
+        """The instants at which something may be decided."""
         start, end = self.grid.start, self.grid.end
         edges = [instant_of(edge) for edge in self.grid.edges[:-1].tolist()]
         published = (edge + timedelta(seconds=PUBLISHED_AFTER_S) for edge in edges)
-        observed = {start, *published, *(at for at in self.known if start < at < end)}
-        return sorted({(at, True) for at in observed} | {(edge, False) for edge in edges if edge not in observed})
+        return sorted({*edges, *published, *(at for at in self.known if start < at < end)})
 
     def _observe(self, at: datetime) -> None:
         """Take in what became known, plan, and move the rigs where the plan wants something else of them than before."""

@@ -69,7 +69,7 @@ def filled_from_earlier_days(
     """The facts on a grid, shape (n,), with gaps filled from the same hours of the latest earlier day that has a value. NaN where none
     has."""
     values = np.full(len(grid), np.nan)
-    for days in range(DAYS_BACK + 1):
+    for days in range(DAYS_BACK + 1) if facts else ():
         if not np.isnan(values).any():
             break
         over = days_before(grid.over, days)

@@ -88,6 +88,8 @@ class Hall(Written):
 
 
 UNKNOWN_MAKER = "an unknown maker"
+# A rig that wakes draws its watts within about a minute, hashes from this share of its wake time on, and evenly more until its end.
+HASHES_FROM = 1.0 / 3.0
 
 
 class RigGroup(Written):
@@ -109,6 +111,11 @@ class RigGroup(Written):
     lists: tuple[str, ...] = ()
     driver: Mapping[str, Any] = Field(default_factory=lambda: {"kind": "simulated"})
     pdu: Mapping[str, Any] | None = None
+
+    @property
+    def lost_on_start_min(self) -> float:
+        """Minutes of full hashing that a start loses (see HASHES_FROM)."""
+        return self.wake_min * (1.0 + HASHES_FROM) / 2.0
 
     @property
     def awake_modes(self) -> tuple[Mode, ...]:
@@ -144,6 +151,7 @@ class Site(Written):
     wakes: Literal["ours", "all"] = "ours"
     two_person_mw: Positive | None = None
     post_event_hold_min: NotNegative = 0.0
+    risk_weight: Fraction = 0.0
     meters: tuple[Meter, ...]
     halls: tuple[Hall, ...]
     groups: tuple[RigGroup, ...]

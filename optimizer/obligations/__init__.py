@@ -2,4 +2,4 @@
 
 # Types of the contracts that every book holds, whether the site file writes them or not: before and after those that are written.
 ALWAYS_BEFORE = ("hashing", "power")
-ALWAYS_AFTER = ("plant",)
+ALWAYS_AFTER = ("plant", "transition")

@@ -1,8 +1,8 @@
 """The cost of changing modes: hashing lost while rigs wake, wear, and the least gain for which a change is made.
 
-Weights that steer the plan, no cash: what waking really cost shows in what was hashed. A start costs the model's wake time of hashing at
-hashprice whatever the length of the interval; the energy drawn while waking is in the load already. Not in a book unless
-written.
+Weights that steer the plan, no cash: what waking really cost shows in what was hashed. A start costs the hashing that the model loses while
+it wakes, at hashprice, whatever the length of the interval; the energy drawn while waking is in the load already. In every book, so that no
+rig starts, or stops, for less than the next start costs.
 """
 
 from __future__ import annotations
@@ -51,11 +51,11 @@ class Transition(Contract):
             program.weigh((up + down) * (0.5 * self.weight * self.min_gain_usd_per_mw))
 
     def _lost_usd(self, program: Program, group: RigGroup) -> Floats:
-        """What a rig would have hashed while it wakes, before the pool's fee, shape (n,)."""
+        """What the site loses of a rig's hashing while it wakes, before the pool's fee, shape (n,)."""
         if not self.lost_hashing:
             return np.zeros(program.n)
-        ph_days = group.full.ths / KILO * group.wake_min / (24 * 60)
-        return np.asarray(np.maximum(program.hashprice(), 0.0) * ph_days)
+        ph_days = group.full.ths / KILO * group.lost_on_start_min / (24 * 60)
+        return np.asarray(np.maximum(program.hashprice(), 0.0) * ph_days * (1.0 - program.hashed_apart(group.name)))
 
 
 def _changes(program: Program, name: str, of: Expr, before: float) -> tuple[Expr, Expr]:

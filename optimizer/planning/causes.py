@@ -38,6 +38,7 @@ STANDS_FOR = {
     "avoid": "the operator's list of {contract}",
     "missing": "the delivery that {contract} promises",
     "so far": "the delivery that {contract} promises",
+    "stops": "what a start costs",
 }
 
 

@@ -79,6 +79,8 @@ def _solved(
     if risk is None or plain.broken:
         return plain
     try:
+        if not risk.scenarios:
+            raise SolveError("no complete day of real-time and day-ahead prices is known to draw scenarios from")
         scenarios = []
         for outlook in risk.scenarios:
             if left_s() <= 0:

@@ -13,6 +13,7 @@ import numpy as np
 
 from markets.outlook import Outlook
 from markets.series import Series
+from optimizer.domain.actuals import Actuals
 from optimizer.domain.array_types import Floats
 from optimizer.domain.money import ZERO, cents
 from optimizer.domain.obligation import Obligation
@@ -94,15 +95,19 @@ def model_strike(book: Sequence[Obligation], program: Program, published: Mappin
 
 def value_of(book: Sequence[Obligation], program: Program, path: Trajectory) -> StrategyResult:
     """The bill of a trajectory at the program's prices; charges of a period are weighed as in a plan, by lines CHARGE_TYPE_carried."""
-    actuals = actuals_of(program, path)
+    return value_of_actuals(book, actuals_of(program, path), _rigs_started(program, path))
+
+
+def value_of_actuals(book: Sequence[Obligation], actuals: Actuals, starts: float) -> StrategyResult:
+    """The bill of what was done; charges of a period are weighed as in a plan, by lines CHARGE_TYPE_carried."""
     statement = settle(book, actuals)
     carried = {name: cents(usd) for name, usd in carried_usd(book, actuals).items()}
     return StrategyResult(
         net_usd=statement.net_usd + sum(carried.values(), ZERO),
         lines={f"{obligation}/{charge}": usd for (obligation, charge), usd in statement.totals.items()} | carried,
-        energy_mwh=float((path.load_mw * program.hours).sum()),
-        hash_ph_days=float(sum((ph * program.hours / 24.0).sum() for ph in path.hashrate_ph.values())),
-        starts=_rigs_started(program, path),
+        energy_mwh=float(sum(sum(mwh) for mwh in actuals.energy_mwh.values())),
+        hash_ph_days=float(sum(sum(ph) for ph in actuals.hash_ph_days.values())),
+        starts=starts,
     )
 
 

@@ -11,19 +11,22 @@ import pytest
 
 from dispatch.entries import Planned, Seen
 from dispatch.runtime.observer import FORECASTS
-from dispatch.runtime.price_forecasts import PriceForecasts, newest_models
+from dispatch.runtime.price_forecasts import USUAL_BREAK_EVENS, PriceForecasts, break_evens_of, newest_models
 from dispatch.runtime.redecide import redecide
 from dispatch.service.replay import replay
+from dispatch.site_file.load import load_site_file
 from dispatch.store.journal import SqlJournal
 from dispatch.store.price_models import KeptPriceModel, keep_price_model
 from dispatch.store.tables import open_ledger
-from markets.facts import PriceForecast
+from markets.factbook import FactBook
+from markets.facts import HashPrice, PriceForecast
 from markets.forecasting.price_model import PriceModel
-from markets.grid import Market
+from markets.grid import Interval, Market
 from tests.markets.forecasting.test_price_model import book, model
 from tests.sites import small
 
 START = datetime(2026, 8, 20, 12, 0, tzinfo=UTC)
+DEMO = Path(__file__).parents[3] / "config" / "demo-site.toml"
 
 
 def keep(data: Path, made: PriceModel, point: str, text: str | None = None, accepted: bool = True) -> None:
@@ -82,6 +85,24 @@ def test_a_model_worse_than_the_last_price_is_withheld_until_it_is_not() -> None
     assert forecasts.after(known, at) == [], "it is looked at once a day"
     assert len(forecasts.after(known, at + timedelta(hours=7))) == 0, "the newest price is stale"
     assert forecasts.alerts == {}
+
+
+def test_a_model_is_judged_at_the_sites_own_break_evens() -> None:
+    known, at = book(prices=600), datetime(2026, 7, 10, 17, 2, tzinfo=UTC)
+    kept = KeptPriceModel("HB_WEST", 1, at, model(-5.0).to_json())
+    judged = PriceForecasts(("HB_WEST",), Market.ERCOT, lambda point, market: kept, lambda book, at, point: (5000.0,))
+    assert len(judged.after(known, at)) == 1 and judged.alerts == {}, "both always run at this break-even, so the model is not worse"
+
+
+def test_break_evens_are_those_of_the_sites_groups_at_the_point() -> None:
+    setup, at = load_site_file(DEMO), datetime(2026, 7, 10, 17, 2, tzinfo=UTC)
+    of_site = break_evens_of(setup)
+    assert of_site(FactBook(), at, "LZ_WEST") == USUAL_BREAK_EVENS, "no hashprice is known"
+    fact = HashPrice(source="test", known_at=at, over=Interval(at - timedelta(days=1), at), usd_per_ph_day=45.0, basis="test")
+    found = of_site(FactBook().after([fact]), at, "LZ_WEST")
+    at_the_wall = sorted({45.0 * 0.99 * 1000 / 24 / g.full.j_per_th for g in setup.site.groups})
+    assert len(found) == 3 and found[0] < at_the_wall[0] and found[-1] < at_the_wall[-1], "overhead and adders come off"
+    assert of_site(FactBook().after([fact]), at, "HB_NORTH") == USUAL_BREAK_EVENS
 
 
 def test_the_ledger_serves_the_newest_accepted_version_and_none_that_was_changed(tmp_path: Path) -> None:

@@ -151,7 +151,7 @@ rigs = 4000
 
 def test_appendix_a_has_no_fault(tmp_path: Path) -> None:
     whole = load_site_file(written(tmp_path, APPENDIX_A + NOT_BUILT + OWN_METERS))
-    assert [o.type for o in whole.book] == ["hashing", "power", "block", "transmission", "ancillary", "ers", "plant"]
+    assert [o.type for o in whole.book] == ["hashing", "power", "block", "transmission", "ancillary", "ers", "plant", "transition"]
     assert faults_of(tmp_path, APPENDIX_A + NOT_BUILT) == [
         "obligations.ancillary.scope.meter: there is no meter 'clr'; known: main",
         "obligations.ers.scope.meter: there is no meter 'ers'; known: main",
@@ -202,7 +202,7 @@ def test_programmes_of_utility_and_state_exclude_others(tmp_path: Path) -> None:
     managed = (
         f'[[obligations]]\ntype = "load_management"\nscope = {{ meter = "ers" }}\nprogram = "tdu"\nmw = 2.0\nusd_per_kw = 30.0\n{SEASON}\n'
     )
-    assert load_site_file(written(tmp_path, APPENDIX_A + OWN_METERS + managed)).book[-2].type == "load_management"
+    assert load_site_file(written(tmp_path, APPENDIX_A + OWN_METERS + managed)).book[-3].type == "load_management"
     (wrong,) = faults_of(tmp_path, APPENDIX_A + ers + OWN_METERS + managed)
     assert wrong.startswith(
         "obligations.load_management.scope: shares ers-s21 with 'ers': a load in a utility's load management may not be in ERS"
@@ -212,7 +212,7 @@ def test_programmes_of_utility_and_state_exclude_others(tmp_path: Path) -> None:
     assert len(wrong) == 2 and "with 'block'" in wrong[0] and "with 'ers'" in wrong[1], "power sold back follows the price"
     assert all("not open to loads that follow prices or sell another service (SB 6" in text for text in wrong)
     steady = APPENDIX_A.replace('type = "block"', 'type = "block"\nscope = { meter = "main" }')
-    assert load_site_file(written(tmp_path, steady + OWN_METERS + large)).book[-2].program == "sb6"
+    assert load_site_file(written(tmp_path, steady + OWN_METERS + large)).book[-3].program == "sb6"
 
 
 def test_lmr_and_edr_on_the_same_rigs_are_refused_in_one_line(tmp_path: Path) -> None:
@@ -220,13 +220,13 @@ def test_lmr_and_edr_on_the_same_rigs_are_refused_in_one_line(tmp_path: Path) ->
     lmr = '[[obligations]]\ntype = "lmr"\nscope = { meter = "clr" }\nzone = 6\nmw = 10.0\nfirm_service_mw = 2.0\n'
     edr = '[[obligations]]\ntype = "edr"\nscope = { meter = "METER" }\nmw = 10.0\nbaseline_mw = 14.0\noffer_usd_per_mwh = 300.0\n'
     apart = load_site_file(written(tmp_path, miso + lmr + edr.replace("METER", "ers")))
-    assert [o.type for o in apart.book][-3:] == ["lmr", "edr", "plant"] and any("miso.lmr.rsg" in u for u in apart.unverified)
+    assert [o.type for o in apart.book][-4:] == ["lmr", "edr", "plant", "transition"] and any("miso.lmr.rsg" in u for u in apart.unverified)
     (wrong,) = faults_of(tmp_path, miso + lmr + edr.replace("METER", "clr"))
     assert wrong.startswith("obligations.edr.scope: shares clr-s21 with 'lmr': a MW may not be LMR and EDR (MISO Tariff, Module E-1")
     drr = '[[obligations]]\ntype = "drr"\nscope = { meter = "ers" }\nmw = 10.0\nbaseline_mw = 14.0\n'
     (wrong,) = faults_of(tmp_path, miso + drr + edr.replace("METER", "ers"))
     assert wrong.startswith("obligations.edr.scope: shares ers-s21 with 'drr': two contracts are paid for one reduction")
-    assert load_site_file(written(tmp_path, miso + drr + edr.replace("METER", "clr"))).book[-2].type == "edr"
+    assert load_site_file(written(tmp_path, miso + drr + edr.replace("METER", "clr"))).book[-3].type == "edr"
     twice = lmr.replace('type = "lmr"', 'type = "lmr"\nname = "again"')
     (wrong,) = faults_of(tmp_path, miso + lmr + twice)
     assert "two contracts register the same rigs as capacity" in wrong
@@ -240,7 +240,7 @@ def test_appendix_a_is_read_into_its_site(tmp_path: Path) -> None:
     assert [(m.name, m.watts, m.ths) for m in group.modes] == [("sleep", 25.0, 0.0), ("normal", 3068.0, 104.0)]
     assert (group.rigs, group.wake_min, group.min_on_min, group.wear_usd_per_start) == (11000, 8.0, 30, 0.05)
     assert setup.site.meter_of["a-s19jpro"].loss_factor == 1.0178
-    assert [(o.type, o.name) for o in setup.book] == [(t, t) for t in ("hashing", "power", "block", "plant")]
+    assert [(o.type, o.name) for o in setup.book] == [(t, t) for t in ("hashing", "power", "block", "plant", "transition")]
     assert setup.book[0].pool_fee == 0.01
     assert setup.book[1].adders_usd_per_mwh == 6.15
     assert setup.book[2].mw == 60.0
@@ -424,12 +424,13 @@ def test_a_rig_outside_the_catalogue_writes_its_modes(tmp_path: Path) -> None:
     assert load_site_file(written(tmp_path, text)).site.groups[0].full.ths == 150
 
 
-def test_hashing_power_and_plant_are_always_there_once(tmp_path: Path) -> None:
+def test_hashing_power_plant_and_transition_are_always_there_once(tmp_path: Path) -> None:
     bare = APPENDIX_A[: APPENDIX_A.index("[[obligations]]")]
-    assert [o.type for o in load_site_file(written(tmp_path, bare)).book] == ["hashing", "power", "plant"]
+    assert [o.type for o in load_site_file(written(tmp_path, bare)).book] == ["hashing", "power", "plant", "transition"]
     own = bare + '[[obligations]]\ntype = "plant"\n[[obligations]]\ntype = "hashing"\nname = "pool"\n'
     setup = load_site_file(written(tmp_path, own))
-    assert [(o.type, o.name) for o in setup.book] == [("power", "power"), ("plant", "plant"), ("hashing", "pool")]
+    assert [o.type for o in setup.book] == ["power", "plant", "hashing", "transition"]
+    assert [o.name for o in setup.book] == ["power", "plant", "pool", "transition"]
     assert setup.book[2].pool_fee == 0.01, "the pool's fee is the hash section's unless it says its own"
 
 
@@ -438,7 +439,7 @@ def test_two_blocks_need_two_names(tmp_path: Path) -> None:
     assert faults_of(tmp_path, APPENDIX_A + block) == [
         "obligations#3: there is already an obligation named 'block': give this one a name of its own"
     ]
-    assert len(load_site_file(written(tmp_path, APPENDIX_A + block + 'name = "second"\n')).book) == 5
+    assert len(load_site_file(written(tmp_path, APPENDIX_A + block + 'name = "second"\n')).book) == 6
 
 
 def test_an_override_replaces_a_section_and_is_checked(tmp_path: Path) -> None:

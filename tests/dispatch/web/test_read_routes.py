@@ -66,7 +66,7 @@ def test_fleet_counts_every_rig_once(get: Any) -> None:
 
 
 def test_obligations_calls_and_holds_are_listed(get: Any) -> None:
-    assert [o["type"] for o in get("obligations")["obligations"]] == ["hashing", "power", "plant"]
+    assert [o["type"] for o in get("obligations")["obligations"]] == ["hashing", "power", "plant", "transition"]
     (call,) = get("calls")["calls"]
     assert (call["id"], call["status"], call["mw_cap"]) == ("call-1", "ended", 0.1)
     assert get("awards")["awards"] == []

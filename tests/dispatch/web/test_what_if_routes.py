@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
 import numpy as np
@@ -178,7 +178,10 @@ def test_a_break_even_is_where_rigs_come_back() -> None:
     assert [max(loads(answer["case"], group_name)) > 0.1 for answer in runs] == [False, True]
     assert found["share_at_low"] == 0.0 and found["share_at_high"] == pytest.approx(1.0) and found["plans"] < 20
     falls = break_even(bases(), parse_document(BreakEvenDocument, {"key": "prices.set_usd", "low": 10, "high": 200, "group": "b-new"}))
-    assert falls["value"] == pytest.approx(45.0 * 8.0 / 24 / (0.140 - 40 * 20e-6), abs=0.02) and "below" in falls["reasons"][0]
+    edges = [[datetime.fromisoformat(i[edge]) for i in run_what_if({})["base"]["intervals"]] for edge in ("start", "end")]
+    start_usd = 45.0 * 8.0 * 5.0 * 2 / 3 / (24 * 60)  # two thirds of five minutes of hashing, for all the hours of the plan
+    an_hour = 45.0 * 8.0 / 24 - start_usd / ((edges[1][-1] - edges[0][0]) / timedelta(hours=1))
+    assert falls["value"] == pytest.approx(an_hour / (0.140 - 40 * 20e-6), abs=0.02) and "below" in falls["reasons"][0]
     never = break_even(bases(), parse_document(BreakEvenDocument, {**asked, "scenario": {"prices": [{"set_usd": 9000}]}}))
     assert never["value"] is None and "there is no break-even between" in never["reasons"][0]
     for wrong in ({**asked, "high": 10}, {**asked, "group": "a-old", "hall": "a"}, {**asked, "hall": "z"}, {**asked, "group": "z"}):

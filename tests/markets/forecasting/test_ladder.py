@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
+from math import exp
 
 import numpy as np
 import pytest
@@ -46,12 +47,16 @@ def look(
     return outlook(FactBook().after(facts), at, plan_grid(at, 15, 36), [point], market, hash_default)
 
 
-def test_now_and_the_next_hour_hold_the_last_price_then_the_day_ahead_then_yesterdays_hours() -> None:
+def test_the_next_hour_returns_from_the_last_price_to_the_day_ahead_then_yesterdays_hours() -> None:
     seen = look([rt(AT - timedelta(minutes=5), 143.2), *dam_day(TODAY, 30.0)])
     price, basis = seen.price("LZ_WEST"), seen.basis["LZ_WEST"]
     near = [k for k, over in enumerate(seen.grid.intervals) if over.start < AT + HOUR]
     assert seen.price_basis is PriceBasis.REAL_TIME
-    assert {price.values[k] for k in near} == {143.2} and {basis[k] for k in near} == {Basis.HELD}
+    assert price.values[0] == 143.2 and {basis[k] for k in near} == {Basis.HELD}
+    ahead = [42.0 if over.start < datetime(2026, 7, 10, 18, tzinfo=UTC) else 43.0 for over in seen.grid.intervals]
+    minutes = [max(0.0, (over.start - AT) / timedelta(minutes=1)) for over in seen.grid.intervals]
+    left = [(price.values[k] - ahead[k]) / (143.2 - ahead[k]) for k in near]
+    assert left == pytest.approx([exp(-minutes[k] / 20.0) for k in near]), "after 20 minutes 37 % of the distance is left"
     later = datetime(2026, 7, 10, 19, 30, tzinfo=UTC)
     assert price.at(later) == 44.0 and basis[seen.grid.index(later)] is Basis.PUBLISHED
     tomorrow = datetime(2026, 7, 11, 10, 0, tzinfo=UTC)  # not published: as in the same hour of today
@@ -75,6 +80,11 @@ def test_without_a_day_ahead_price_the_last_price_is_used_for_a_day(age_h: int, 
     assert seen.price_basis is price_basis
     values = seen.price("LZ_WEST").values
     assert (values == 143.2).all() if price_basis is PriceBasis.PERSISTENCE else np.isnan(values).all()
+
+
+def test_without_a_day_ahead_price_the_last_price_holds_for_the_hour() -> None:
+    seen = look([rt(AT - timedelta(minutes=5), 143.2)])
+    assert (seen.price("LZ_WEST").values == 143.2).all()
 
 
 def test_yesterdays_day_ahead_hours_are_used_when_todays_are_missing() -> None:

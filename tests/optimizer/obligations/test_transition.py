@@ -23,7 +23,7 @@ EVEN = 45 / 24 * 200 / 3.5  # $/MWh at which an S21 breaks even
 MARGIN = 10.0  # $/MWh under it
 
 
-def yard(wake_min: float = 12.0, **more):
+def yard(wake_min: float = 18.0, **more):
     return site(group("g", rigs=1000, wake_min=wake_min, **more))
 
 
@@ -36,7 +36,7 @@ def on(made) -> list[bool]:
 
 
 def test_a_wake_is_made_when_the_hours_to_come_pay_for_the_hashing_it_loses():
-    """Twelve minutes of 200 PH/s at 45 $ are 75 $; a quarter hour 10 $ under the breakeven earns 8.75 $."""
+    """Eighteen minutes of waking lose twelve of 200 PH/s, at 45 $ 75 $; a quarter hour 10 $ under the breakeven earns 8.75 $."""
     prices = [EVEN - MARGIN] * 8 + [EVEN + 500.0]
     assert all(on(plan(yard(), BOOK, outlook(prices), now(0)))[:8]), "without the contract any gain wakes"
     assert not any(on(plan(yard(), (*BOOK, Transition()), outlook(prices), now(0))))
