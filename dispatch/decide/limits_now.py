@@ -37,16 +37,23 @@ def load_limits(state: State, at: datetime, failures: PluginFailures | None = No
 
 
 def _contract_limits(state: State, at: datetime, failures: PluginFailures) -> list[LoadLimit]:
-    site, over, found = state.site, Interval(at, at + timedelta(seconds=state.site.tick_s)), []
+    site, found = state.site, []
     memories = memories_now(state, at, failures)
     for obligation in state.setup.book:
         with failures.of(obligation):
-            bounds = obligation.bounds(site, obligation.memory_from(memories), state.calls, over)
+            bounds = obligation.bounds(site, obligation.memory_from(memories), state.calls, _until_decided_again(state, at, obligation))
             if bounds.floor_mw > 0 or bounds.cap_mw < float("inf"):
                 groups = obligation.scope.names(site)
                 found.append(LoadLimit(obligation.name, groups, bounds.floor_mw, bounds.cap_mw, bounds.firm, bounds.why))
             found += _after_events(state, at, obligation, obligation.memory_from(memories))
     return found
+
+
+def _until_decided_again(state: State, at: datetime, obligation: Obligation) -> Interval:
+    """From now to the next tick, or to the start of a call that is still to come: the loop makes a tick there, and the rigs are left alone
+    until then. A price that comes between two ticks of the grid is no reason to answer a call minutes before it begins."""
+    starts = (call.start_at for call in calls_in_force(state.calls, obligation.name) if call.start_at > at)
+    return Interval(at, min([at + timedelta(seconds=state.site.tick_s), *starts]))
 
 
 def _after_events(state: State, at: datetime, obligation: Obligation, memory: Any) -> Iterator[LoadLimit]:

@@ -309,3 +309,12 @@ def test_after_an_event_rigs_stay_down_as_long_as_the_site_file_says() -> None:
     at = NOON + 11 * MINUTE
     seen = Seen(at=at, fleet=look(held, **asleep), facts=(event, deeper))
     assert moved(decide(folded(held, seen, planned(held, at, 1)), at, 1)) == {}, "no restart while another stop is in force"
+
+
+def test_a_call_that_begins_within_the_tick_is_answered_when_it_begins() -> None:
+    setup, start = waking_all(), NOON + 3 * MINUTE
+    later = call(NOON, start_at=start)
+    early = folded(setup, Seen(at=NOON, fleet=look(setup), facts=(later,)), planned(setup, NOON, 1))
+    assert moved(decide(early, NOON, 1)) == {}, "a price that comes at noon is no reason to stop three minutes early"
+    then = folded(setup, Seen(at=start, fleet=look(setup), facts=(later,)), planned(setup, start, 1))
+    assert moved(decide(then, start, 1))
