@@ -184,6 +184,7 @@ BILLS: dict[str, Callable[[SiteFile, Sequence[Hour], Mapping[str, Any]], F]] = {
     "hosting": hosting,
     "plant": nothing,
     "power": power,
+    "transition": nothing,
     "transmission": transmission,
 }
 
