@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from dispatch.commands import FINDINGS, WRONG, Config, Ended, Json, instant, note, out, table, usd
+from dispatch.commands import FAILED, FINDINGS, WRONG, Config, Ended, Json, instant, note, out, table, usd
 from markets import counted
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ def backtest(
     from_: Annotated[str, typer.Option("--from", metavar="INSTANT", help="Start of the span (ISO 8601).")],
     to: Annotated[str, typer.Option("--to", metavar="INSTANT", help="End of the span (ISO 8601).")],
     workers: Annotated[int | None, typer.Option("--workers", min=1, help="Worker processes. Default: one for each CPU.")] = None,
+    dask: Annotated[str | None, typer.Option("--dask", metavar="ADDRESS", help="Run on the workers of this Dask scheduler.")] = None,
     risk: Annotated[
         float | None,
         typer.Option("--risk", metavar="WEIGHT", help="Weight of the worst price scenarios, 0 to 1. Default: none."),
@@ -47,7 +48,7 @@ def backtest(
     if not archive.is_dir():
         raise Ended(WRONG, f"--archive: there is no folder {archive}")
     asked = Backtest(config.resolve(), archive.resolve(), instant(from_, "--from"), instant(to, "--to"), risk)
-    document = document_of(_run(asked, out_, workers), asked.notes())
+    document = document_of(_run(asked, out_, workers, dask), asked.notes())
     if html is not None:
         _write_page(document, html)
     out(document, as_json, _lines(document))
@@ -65,16 +66,20 @@ def _write_page(document: BacktestDocument, file: Path) -> None:
     note(f"wrote {file}")
 
 
-def _run(asked: Backtest, folder: Path, workers: int | None) -> list[dict[str, Any]]:
+def _run(asked: Backtest, folder: Path, workers: int | None, dask: str | None) -> list[dict[str, Any]]:
     """The results of the parts; finished ones are taken from the folder, and kept there."""
     import os
 
+    from dispatch.backtest.cluster import ClusterUnreachable, dask_workers
     from dispatch.backtest.run import KeptParts, process_pool, run_parts
 
     jobs, kept = asked.jobs(), KeptParts(folder, asked.fingerprint())
     try:
-        with _progress_bar() as progress, process_pool(min(len(jobs), workers or os.cpu_count() or 1)) as executor:
+        workers_of_run = dask_workers(dask) if dask else process_pool(min(len(jobs), workers or os.cpu_count() or 1))
+        with _progress_bar() as progress, workers_of_run as executor:
             parts = run_parts(jobs, executor, kept, progress)
+    except ClusterUnreachable as error:
+        raise Ended(FAILED, f"--dask: {error}") from None
     except LookupError as error:
         raise Ended(WRONG, str(error.args[0])) from None
     if kept.changed:

@@ -5,9 +5,11 @@ from concurrent.futures import Executor, ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from distributed import LocalCluster
 from typer.testing import CliRunner
 
 from dispatch import ConfigError
+from dispatch.backtest.cluster import ClusterUnreachable, dask_workers
 from dispatch.backtest.document import document_of, worst_days
 from dispatch.backtest.run import Backtest, KeptParts, process_pool, run_parts
 from dispatch.cli import app
@@ -78,6 +80,23 @@ def test_causes_add_up_to_the_gap_on_the_fleet_and_without_physics(parts):
     assert sum(found["causes"].values()) == pytest.approx(ours["net_usd"] - best["net_usd"], abs=1e-6)
     assert sum(found["ideal_causes"].values()) == pytest.approx(ours["ideal_usd"] - best["ideal_usd"], abs=1e-6)
     assert found["causes"]["forecast"] < 0 and found["causes"]["ramp and wake"] < 0
+
+
+def test_results_on_a_dask_cluster_are_the_same_to_the_bit(asked, parts):
+    """A scheduler and two workers in processes of their own, on loopback."""
+    with (
+        LocalCluster(2, threads_per_worker=1, host="127.0.0.1", dashboard_address=None) as cluster,
+        dask_workers(cluster.scheduler_address) as executor,
+    ):
+        assert json.dumps(run_parts(asked.jobs(), executor)) == json.dumps(parts)
+
+
+def test_a_scheduler_that_does_not_answer_is_named():
+    with (
+        pytest.raises(ClusterUnreachable, match="no Dask scheduler answers at tcp://127.0.0.1:9"),
+        dask_workers("tcp://127.0.0.1:9", connect_s=1.0),
+    ):
+        pass
 
 
 def test_results_are_the_same_whatever_the_number_of_workers(asked, parts):
