@@ -31,6 +31,7 @@ from markets.quarantine.confirmation import believed_and_quarantined
 
 KEEP = timedelta(days=8)  # a week of same hours, and the day before it
 TEMPERATURE_STALE_AFTER = timedelta(hours=3)
+AIR_HELD_FOR = timedelta(minutes=30)  # the next reading is asked for a quarter hour after the last, and an answer takes time
 KEEP_PEAKS = timedelta(days=95)  # a season's highest system load so far, from any day of it
 PEAKS_OF_S = 6 * 3600  # of older loads the highest of each six hours stays
 
@@ -210,8 +211,11 @@ class FactBook:
         return tuple(sorted(product for product, run in self.reserves if run == market))
 
     def temperature(self, at: datetime) -> Temperature | None:
-        """Outside air at an instant; None when it is not known."""
-        return _at(self.temperatures, at)
+        """Outside air at an instant, the newest reading while the next is on its way; None when it is not known."""
+        if (found := _at(self.temperatures, at)) is not None:
+            return found
+        before = self.temperatures[: bisect_right(self.temperatures, at, key=start_of)]
+        return before[-1] if before and at - before[-1].over.end < AIR_HELD_FOR else None
 
     def available_mw(self, plant: str, at: datetime) -> float | None:
         """What a plant can make at an instant, MW: as measured, else as forecast; None when neither is known."""

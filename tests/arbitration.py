@@ -101,9 +101,7 @@ def faults(mix: Mix) -> list[str]:
     for _, limit in mix.limits:
         load_w = load_of(fleet, want.counts, limit.groups)
         if load_w > limit.cap_mw * 1e6 + SLACK_W:
-            if not yields(limit, mix) and any(
-                n > fleet.doubtful(name).doubtful[k] for name in limit.groups for k, n in enumerate(want.counts[name]) if k
-            ):
+            if not yields(limit, mix) and any(runs(fleet, want.counts, name) for name in limit.groups):
                 found.append(f"{limit.promise}: {load_w / 1e6:.4f} MW above the cap of {limit.cap_mw} MW, and rigs that obey still run")
             if limit.promise not in want.short:
                 found.append(f"{limit.promise}: missed and not named")

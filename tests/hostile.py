@@ -1,5 +1,6 @@
 """`python -m tests.hostile [INPUTS]`: hostile inputs to every parser of the API, the links, the rigs' wire and the imports, in this
-process: a million by default, at least 50,000 each. Each is read or refused in the words its parser promises."""
+process: a million by default, at least 50,000 each. Each is read or refused as its parser promises; of
+OpenADR events only that nothing else is raised is looked at."""
 
 from __future__ import annotations
 

@@ -14,7 +14,8 @@ VITAL = ("ledger", "leader", "loop")
 
 @dataclass(frozen=True, slots=True)
 class AlertCondition:
-    """A sentence on what is wrong. An urgent one is sent in quiet hours too: a promise is missed, or the site is not in command."""
+    """A sentence on what is wrong. An urgent one is sent in quiet hours too: a promise is missed, a contract
+    fails, or the site is not in command."""
 
     text: str
     urgent: bool = False

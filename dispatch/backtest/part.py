@@ -56,7 +56,8 @@ def run_part(job: PartJob) -> dict[str, Any]:
 
 
 def physical_runs(setup: Setup, market: MarketFacts, seed: int = 0, risk_of: RiskOf | None = None) -> dict[str, StrategyRun]:
-    """Every strategy on the same simulated fleet, with the facts as late as they were, by its name."""
+    """Every strategy on the same simulated fleet, with the facts as late as they were, by its name. Only this product reads the prices of
+    dispatch and look-ahead runs; the others decide on settled and day-ahead prices."""
     best = PerfectForesight(market.final, [day.start for day in days_of(setup, market)])
     others: tuple[Strategy, ...] = (AlwaysOn(), Strike("one_strike"), Strike("model_strike"), best)
     settled = without_dispatch_runs(market.facts)

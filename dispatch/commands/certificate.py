@@ -88,7 +88,10 @@ def _verify(file: Path, data: Path, key: Path | None, as_json: bool) -> None:
     from dispatch.evidence.signing import read_public_key, signature_holds, trusted
 
     document = read_json(file)
-    keys = [*_trusted_keys(data), *([read_public_key(key)] if key is not None else [])]
+    try:
+        keys = [*_trusted_keys(data), *([read_public_key(key)] if key is not None else [])]
+    except ValueError as fault:
+        raise Ended(WRONG, f"--key: {fault}") from None
     own = ("public_key", "signature", "signed")
     derived = _derived(data, day(str(document.get("from")), "from"), day(str(document.get("to")), "to"))
     said = {name: value for name, value in document.items() if name not in own}

@@ -155,9 +155,9 @@ def _halls(given: Texts) -> HallOf:
     """The hall of a rig by its address. Raises Ended."""
     from dispatch.new_site.halls import halls_by_map, halls_by_subnet
 
-    files = [text for text in given or () if "=" not in text and Path(text).is_file()]
+    only = given[0] if given and len(given) == 1 and "=" not in given[0] else None
     try:
-        return halls_by_map(Path(files[0])) if files else halls_by_subnet(given or ())
+        return halls_by_map(Path(only)) if only and Path(only).is_file() else halls_by_subnet(given or ())
     except ValueError as error:
         raise Ended(WRONG, f"--hall: {error}") from None
 
@@ -202,10 +202,12 @@ def _write(path: Path, site: NewSite) -> dict[str, Any]:
         draft.write_text(site_text(site, read_rig_catalogue(default_file("rigs.toml")).models), "utf-8")
         checked = check_site_file(draft)
         if checked.faults:
-            if beside is not None:
-                beside.unlink()
             raise Ended(WRONG, *(fault.replace(str(draft), str(path)) for fault in checked.faults))
         draft.rename(path)
+    except BaseException:
+        if beside is not None:
+            beside.unlink(missing_ok=True)
+        raise
     finally:
         draft.unlink(missing_ok=True)
     return dict(checked.summary)

@@ -42,10 +42,10 @@ async def _feed(name: str, settings: FactSettings, setup: Setup, now: datetime, 
     try:
         source = settings.opened(setup, lambda: now)
         facts = await asyncio.wait_for(source.fetch(now - LOOK_BACK, now), feed_s)
-    except (SourceError, OSError, ValueError, LookupError) as error:
-        return Check(what, CheckResult.FAIL, f"{settings.source} does not answer: {error}", _feed_advice(settings))
     except TimeoutError:
         return Check(what, CheckResult.FAIL, f"{settings.source} did not answer within {feed_s:g} s.", _feed_advice(settings))
+    except (SourceError, OSError, ValueError, LookupError) as error:
+        return Check(what, CheckResult.FAIL, f"{settings.source} does not answer: {error}", _feed_advice(settings))
     finally:
         if source is not None and hasattr(source, "aclose"):
             await source.aclose()
@@ -115,7 +115,9 @@ def _link(settings: LinkSettings, setup: Setup) -> Check:
     what = f"link {settings.name}"
     try:
         settings.opened(setup, lambda reference: secret(reference, setup.resolve))
-    except (KeyError, OSError, ValueError) as error:
-        return Check(what, CheckResult.FAIL, f"It cannot be opened: {error.args[0]}", "Correct its table in the site file, or its secret.")
+    except KeyError as error:
+        return Check(what, CheckResult.FAIL, f"The environment variable {error.args[0]} is not set.", "Set it for this run.")
+    except (OSError, ValueError) as error:
+        return Check(what, CheckResult.FAIL, f"It cannot be opened: {error}", "Correct its table in the site file, or its secret.")
     listen = getattr(settings, "listen", None)
     return address_check(what, listen) if listen else Check(what, CheckResult.PASS, f"{settings.kind}: its secrets are there.")

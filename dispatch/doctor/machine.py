@@ -13,9 +13,11 @@ from pathlib import Path
 
 from dispatch.doctor import Check, CheckResult
 from dispatch.store import JournalBroken, LedgerUnavailable
+from dispatch.store.dialect import sqlite_engine
 from dispatch.store.journal import SqlJournal
+from dispatch.store.migrate import revision
 from dispatch.store.start_check import start_faults
-from dispatch.store.tables import ledger_file, open_ledger
+from dispatch.store.tables import REVISION, ledger_file, open_ledger, reading
 
 NEEDED_BYTES, COMFORTABLE_BYTES = 500 * 2**20, 5 * 2**30
 CLOCK_COMMAND = ("timedatectl", "show", "--property=NTPSynchronized", "--value")
@@ -83,6 +85,9 @@ def _permission_checks(data_dir: Path) -> Iterator[Check]:
 
 def _ledger_checks(data_dir: Path, now: datetime, published: Sequence[Path], *, simulated_time: bool) -> Iterator[Check]:
     try:
+        if (found := _other_version(data_dir)) is not None:
+            yield Check("ledger", CheckResult.WARN, f"Its tables are of version {found}.", "The next run brings them up: back it up first.")
+            return
         faults = start_faults(data_dir, published)
         if faults:
             yield Check("ledger", CheckResult.FAIL, "; ".join(faults), "Restore a backup: loadstone restore --help.")
@@ -92,6 +97,21 @@ def _ledger_checks(data_dir: Path, now: datetime, published: Sequence[Path], *, 
             yield from _last_row(data_dir, now, simulated_time=simulated_time)
     except (JournalBroken, LedgerUnavailable, OSError) as error:
         yield Check("ledger", CheckResult.FAIL, str(error), "See what else is wrong: loadstone verify; or restore a backup.")
+
+
+def _other_version(data_dir: Path) -> str | None:
+    """The version of a ledger's tables where it is not this program's, so that opening it would change them; None where it is, or without
+    a ledger. Raises LedgerUnavailable."""
+    file = ledger_file(data_dir)
+    if not file.is_file():
+        return None
+    engine = sqlite_engine(file, 1.0)
+    try:
+        with reading(engine) as connection:
+            found = revision(connection)
+    finally:
+        engine.dispose()
+    return None if found == REVISION else found or "no known kind"
 
 
 def _last_row(data_dir: Path, now: datetime, *, simulated_time: bool) -> Iterator[Check]:

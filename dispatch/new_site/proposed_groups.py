@@ -72,9 +72,7 @@ def groups_of_scan(found: Iterable[Mapping[str, Any]], models: Mapping[str, RigM
         )
         for (hall, model, dialect), ips in sorted(members.items())
     )
-    return Proposal(
-        groups, tuple(f"{counted(len(ips), 'rig')} ({ips[0]}{' ...' if len(ips) > 1 else ''}) {reason}" for reason, ips in unused.items())
-    )
+    return Proposal(groups, tuple(f"{_named(ips)} {reason}" for reason, ips in unused.items()))
 
 
 def counted_group(text: str, models: Mapping[str, RigModel]) -> ProposedGroup:

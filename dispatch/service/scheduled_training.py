@@ -41,11 +41,14 @@ async def train_on_schedule(engine: Engine, setup: Setup, data: Path, clock: Clo
             continue
         archive = setup.resolve(setup.training.archive)
         for point in setup.settlement_points:
-            why_not = await asyncio.to_thread(not_due, engine, archive, point, clock.now(), timedelta(days=setup.training.every_days))
-            if why_not:
-                log.info("The price model is not trained now.", point=point, why=why_not)
-            else:
-                await train_in_child(archive, point, data)
+            try:
+                why_not = await asyncio.to_thread(not_due, engine, archive, point, clock.now(), timedelta(days=setup.training.every_days))
+                if why_not:
+                    log.info("The price model is not trained now.", point=point, why=why_not)
+                else:
+                    await train_in_child(archive, point, data)
+            except Exception as fault:  # a damaged archive must not end the site
+                log.error("The price model could not be trained.", point=point, error=repr(fault))
 
 
 def next_hour(now: datetime, market: Market, hour: int) -> datetime:

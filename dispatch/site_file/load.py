@@ -213,13 +213,13 @@ def _meters(raw: Mapping[str, Any], point: Any) -> Any:
 
 
 def _missing_files(raw: Mapping[str, Any], folder: Path) -> list[ConfigFault]:
-    """Files and folders the sections [prices], [hash], [generation] and [weather] name that are missing or cannot be read."""
+    """Files and folders that sections name that are missing or cannot be read."""
     wrong: list[ConfigFault] = []
-    for section in ("prices", "hash", "generation", "weather"):
+    for section, key in (("prices", "path"), ("hash", "path"), ("generation", "path"), ("weather", "path"), ("training", "archive")):
         table = raw.get(section)
-        path = table.get("path") if isinstance(table, Mapping) and table.get("source") == "archive" else None
+        path = table.get(key) if isinstance(table, Mapping) and (section == "training" or table.get("source") == "archive") else None
         if isinstance(path, str) and not (folder / path).is_dir():
-            wrong.append(ConfigFault((section, "path"), f"there is no folder {path!r}"))
+            wrong.append(ConfigFault((section, key), f"there is no folder {path!r}"))
     for section, keys in (("generation", ("measured", "forecast")), ("weather", ("file",))):
         table = found if isinstance(found := raw.get(section), Mapping) else {}
         for key in keys if table.get("source") == "csv" else ():

@@ -119,7 +119,8 @@ class AlertSettings(Written):
     to           addresses as apprise writes them, by reference
     after_s      seconds of the wall clock that a condition must last before it is sent
     clear_s      seconds that it must be gone before its end is sent
-    quiet_hours  "22:00-06:00" in the site's time zone: only missed promises and a site that is not in command are sent then
+    quiet_hours  "22:00-06:00" in the site's time zone: only missed promises, contracts that fail and a site that is not in
+                 command are sent then
     """
 
     to: tuple[Reference, ...] = ()

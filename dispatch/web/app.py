@@ -76,7 +76,7 @@ def _add_mcp(app: FastAPI) -> None:
         from dispatch.web.mcp_endpoint import McpEndpoint
 
         app.state.mcp = McpEndpoint(app)
-        app.router.routes.append(Route(MCP_PATH, app.state.mcp, methods=["GET", "POST", "DELETE"], include_in_schema=False))
+        app.router.routes.append(Route(MCP_PATH, app.state.mcp, methods=["POST"], include_in_schema=False))
 
 
 @asynccontextmanager

@@ -34,8 +34,8 @@ from markets.series import Series
 
 Floats = NDArray[np.float64]
 HELD_FOR = HOUR  # how far ahead the last real-time price counts beside the day-ahead market
-# After so long 37 % are left of how far the last price is from the day-ahead price. Of 20, 45, 90 and 180 minutes and no return within the
-# hour, it earned most on HB_WEST (docs/reference/foresight.md).
+# After so long 37 % are left of how far the last price is from the day-ahead price. Of 20 minutes, 60
+# minutes and never it earned most on three spans of HB_WEST (docs/reference/foresight.md).
 RETURNS_IN = timedelta(minutes=20)
 OLDEST_STAND_IN = DAY  # no plan is made on an older price
 # Where reserve clears in real time, best first.

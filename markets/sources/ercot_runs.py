@@ -44,6 +44,7 @@ class ErcotRunsSource:
         self._points = tuple(points)
         self._nodes = sorted({day_ahead_point(point) for point in points})
         self._newest: datetime | None = None
+        self._began: datetime | None = None  # when the first run was asked for
         self._left: list[Callable[[datetime], Awaitable[list[Fact]]]] = []
         self._retry_at: datetime | None = None
 
@@ -60,9 +61,10 @@ class ErcotRunsSource:
         """When the next document is due: at once while parts of a run are unread, else when the next run's prices are expected."""
         if self._retry_at is not None:
             return self._retry_at
-        if self._left or self._newest is None:
-            return now if self._left else now + PAUSE
-        due = self._newest + STEP + POSTED
+        if self._left:
+            return now
+        self._began = self._began or now
+        due = self._newest + STEP + POSTED if self._newest is not None else self._began
         return max(due, now + (PAUSE if now - due < GIVEN_UP_AFTER else LONGEST_PAUSE))
 
     async def fetch(self, since: datetime, until: datetime) -> Sequence[Fact]:

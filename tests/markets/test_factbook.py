@@ -146,3 +146,18 @@ def test_pruning_bounds_the_book_and_keeps_the_newest_of_each() -> None:
     last = gone.last_price("LZ_WEST")
     assert last is not None and last.usd_per_mwh == 115.0 and len(gone.economics) == 1
     assert gone.prune(T0 + timedelta(days=30)) == gone
+
+
+def test_a_temperature_counts_until_the_next_reading_is_due() -> None:
+    """Readings of a quarter hour each, an hour apart: between them the newest one counts for half an hour, then nothing is known."""
+    quarter = Interval(T0, T0 + timedelta(minutes=15))
+    book = FactBook().after([Temperature(source="t", known_at=T0, over=quarter, celsius=38.0)])
+    known = {minute: book.temperature(T0 + timedelta(minutes=minute)) for minute in (-1, 0, 14, 15, 44, 45)}
+    assert {minute: found and found.celsius for minute, found in known.items()} == {
+        -1: None,
+        0: 38.0,
+        14: 38.0,
+        15: 38.0,
+        44: 38.0,
+        45: None,
+    }

@@ -46,6 +46,7 @@ class Invariants:
         self._alive_since_s = 0.0
         self._meter_wrong_until_s = 0.0
         self.journaled: set[str] = set()
+        self.violated: Violated | None = None
 
     def process_started(self) -> None:
         """A process takes over: until it has decided, what it found is not its act."""
@@ -53,6 +54,7 @@ class Invariants:
 
     def appended(self, seq: int, entry: Entry) -> None:
         """A row became durable. Raises Violated."""
+        self.raise_violated()
         if isinstance(entry, Seen):
             self._seen(seq, entry)
         elif isinstance(entry, Commanded):
@@ -62,6 +64,11 @@ class Invariants:
         elif isinstance(entry, PriceBasisChanged):
             self._basis = entry.price_basis
         self._load(entry.at)
+
+    def raise_violated(self) -> None:
+        """Raises the Violated that was raised where it could be lost."""
+        if self.violated is not None:
+            raise self.violated
 
     def _seen(self, seq: int, seen: Seen) -> None:
         for fact in seen.facts:
@@ -116,7 +123,11 @@ class Invariants:
             waiting = self._orders[group, rig]
             found = next((n for n in reversed(range(len(waiting))) if waiting[n][1] == mode), None)
             if found is None:
-                raise Violated(f"I2, I3: rig {rig} of {group} is moved to {mode} and no recorded order says so, or one did before")
+                # It is raised inside a task, whose end nobody may look at: the next row raises it again.
+                self.violated = Violated(
+                    f"I2, I3: rig {rig} of {group} is moved to {mode} and no recorded order says so, or one did before"
+                )
+                raise self.violated
             del waiting[: found + 1]
 
     def _load(self, at: datetime) -> None:

@@ -47,7 +47,7 @@ class InjectedFaults:
         self.scenario, self.clock = scenario, clock
         self.fired: set[int] = set()
         self.extra: Counter[int] = Counter()
-        self._left = 0
+        self._left, self._dead = 0, False
 
     def active(self, *kinds: str) -> InjectedFault | None:
         """The fault of these kinds that is under way, which thereby takes effect; None when there is none."""
@@ -72,12 +72,17 @@ class InjectedFaults:
         """Kill the process at so many crossings from now."""
         self._left = crossings
 
+    def process_started(self) -> None:
+        """A new process crosses freely."""
+        self._dead = False
+
     def crossing(self) -> None:
-        """A place where the service touches the world. Raises Killed."""
+        """A place where the service touches the world. Raises Killed, and again wherever what is left of a killed process touches it."""
         if self._left > 0:
             self._left -= 1
-            if self._left == 0:
-                raise Killed
+            self._dead = self._left == 0
+        if self._dead:
+            raise Killed
 
 
 def hour_price(seed: int, hour: int) -> float:

@@ -50,7 +50,7 @@ from dispatch.store.stop_file import StopFile
 from dispatch.store.tables import open_ledger
 from dispatch.store.telemetry import Telemetry
 from dispatch.store.verify import verify, verify_newest
-from markets.grid import OperatingDay, format_instant
+from markets.grid import OperatingDay, format_instant, parse_instant
 from tests.simulation.clock import SimulatedClock
 from tests.simulation.faults import RIG_FAULTS, InjectedFault, Scenario
 from tests.simulation.invariants import Invariants, Violated, settled_as_replayed
@@ -161,6 +161,7 @@ class Run:
             except LedgerUnavailable:  # locked, or the disk is full: the supervisor tries again
                 self.clock.pass_until(self.clock.run_s + RETRY_S)
         self.processes += 1
+        self.faults.process_started()
         self.invariants.process_started()
         return process
 
@@ -176,6 +177,7 @@ class Run:
         self.outage = lambda: None
 
     def _check_the_end(self) -> None:
+        self.invariants.raise_violated()
         self.disk.full = False
         self.disk.unlock()
         if self.process is not None:
@@ -345,12 +347,16 @@ class Run:
         except LedgerUnavailable:
             return self._again(again, fault)
         except InvalidDocument as refused:
-            if "after" not in str(refused):  # it came when it was over
+            if not self._is_over(document):
                 raise Violated(f"a call was refused: {refused}") from refused
             return None
         self.acknowledged.setdefault(f"{document['id']} {document.get('version', 1)}", self.clock.run_s)
         self.pushed()
         return None
+
+    def _is_over(self, document: dict[str, Any]) -> bool:
+        """Whether a call came when its time was over, which is refused rightly."""
+        return "end_at" in document and parse_instant(document["end_at"]) <= self.clock.now()
 
     def _call(self, fault: InjectedFault) -> None:
         self._send(fault, self._document(fault), self._call)

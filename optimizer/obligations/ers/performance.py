@@ -114,7 +114,7 @@ class Performed:
             for t, seconds, whole in inside:
                 share, over, load = Decimal(seconds) / Decimal(whole), grid.intervals[t], self.load_mw[t]
                 base = self._baseline_mw(t)
-                most = base - share * decimal(self.contract.mw_of(self.due[t]))
+                most = base - self._part(share) * decimal(self.contract.mw_of(self.due[t]))
                 if load.is_nan():
                     yield JudgedInterval(over, share, base, most, None, None, "nothing was metered")
                 else:
@@ -129,6 +129,9 @@ class Performed:
     def _performance(self, t: int, share: Decimal) -> Decimal:
         """Of an interval of which `share` lies in the sustained response."""
         mw = decimal(self.contract.mw_of(self.due[t]))
-        part = share if self.contract.baseline == "default" else Decimal(1)
-        done: Decimal = (self._baseline_mw(t) - self.load_mw[t]) / (part * mw)
+        done: Decimal = (self._baseline_mw(t) - self.load_mw[t]) / (self._part(share) * mw)
         return min(max(done, Decimal(0)), Decimal(1))
+
+    def _part(self, share: Decimal) -> Decimal:
+        """The part of the obligation that an interval owes of which `share` lies in the sustained response."""
+        return share if self.contract.baseline == "default" else Decimal(1)

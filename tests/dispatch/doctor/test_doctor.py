@@ -148,3 +148,13 @@ def test_the_command_ends_with_1_when_a_check_fails(tmp_path: Path) -> None:
     assert ended.value.status == 1
     document = json.loads(runner.invoke(app, [*flags, "--json"], standalone_mode=False).stdout)
     assert document["failed"] == 3 and {"name", "verdict", "found", "action"} == set(document["checks"][0])
+
+
+def test_an_older_ledger_is_not_brought_to_this_version(tmp_path: Path) -> None:
+    open_ledger(tmp_path).dispose()
+    with sqlite3.connect(ledger_file(tmp_path)) as raw:
+        raw.execute("update alembic_version set version_num = '0001'")
+    checks = {check.name: check for check in machine_checks(tmp_path, NOW)}
+    assert checks["ledger"].verdict is CheckResult.WARN and "version 0001" in checks["ledger"].found
+    with sqlite3.connect(ledger_file(tmp_path)) as raw:
+        assert raw.execute("select version_num from alembic_version").fetchall() == [("0001",)]

@@ -6,6 +6,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
@@ -22,6 +23,10 @@ from markets.factbook import FactBook
 from markets.facts import HashPrice, PriceForecast
 from markets.forecasting.price_model import PriceModel
 from markets.grid import Interval, Market
+from optimizer.domain.contract import Contract
+from optimizer.domain.load_and_price_limits import StopPrice
+from optimizer.domain.site import Site
+from optimizer.lp.program import Program
 from tests.markets.forecasting.test_price_model import book, model
 from tests.sites import small
 
@@ -103,6 +108,35 @@ def test_break_evens_are_those_of_the_sites_groups_at_the_point() -> None:
     at_the_wall = sorted({45.0 * 0.99 * 1000 / 24 / g.full.j_per_th for g in setup.site.groups})
     assert len(found) == 3 and found[0] < at_the_wall[0] and found[-1] < at_the_wall[-1], "overhead and adders come off"
     assert of_site(FactBook().after([fact]), at, "HB_NORTH") == USUAL_BREAK_EVENS
+
+
+class RaisesInShape(Contract):
+    """A plug-in with a defect."""
+
+    type: ClassVar[str] = "raises in shape"
+    name: str = "raises in shape"
+
+    def shape(self, program: Program) -> None:
+        raise RuntimeError("a defect")
+
+
+class RaisesInStopPrices(Contract):
+    """A plug-in with another."""
+
+    type: ClassVar[str] = "raises in stop prices"
+    name: str = "raises in stop prices"
+
+    def stop_prices(self, site: Site) -> dict[str, StopPrice]:
+        raise LookupError("a rule is missing")
+
+
+def test_a_contract_that_raises_does_not_end_the_loop_through_break_evens() -> None:
+    setup, at = load_site_file(DEMO), datetime(2026, 7, 10, 17, 2, tzinfo=UTC)
+    fact = HashPrice(source="test", known_at=at, over=Interval(at - timedelta(days=1), at), usd_per_ph_day=45.0, basis="test")
+    facts = FactBook().after([fact])
+    expected = break_evens_of(setup)(facts, at, "LZ_WEST")
+    assert break_evens_of(replace(setup, book=(*setup.book, RaisesInShape())))(facts, at, "LZ_WEST") == expected
+    assert break_evens_of(replace(setup, book=(*setup.book, RaisesInStopPrices())))(facts, at, "LZ_WEST") == USUAL_BREAK_EVENS
 
 
 def test_the_ledger_serves_the_newest_accepted_version_and_none_that_was_changed(tmp_path: Path) -> None:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
-from dispatch.service.scheduled_training import next_hour, not_due, train_in_child
+from dispatch.clock import VirtualClock
+from dispatch.service.scheduled_training import next_hour, not_due, train_in_child, train_on_schedule
+from dispatch.site_file.defaults import DEMO_SITE, default_file
+from dispatch.site_file.load import load_site_file
 from dispatch.store.price_models import KeptPriceModel, keep_price_model, newest_trained_at
 from dispatch.store.tables import open_ledger
 from markets.grid import Market
@@ -42,3 +46,18 @@ async def test_training_that_fails_is_logged_and_ends(tmp_path: Path, capsys: py
     await train_in_child(archive, POINT, tmp_path)
     printed = capsys.readouterr().out
     assert "could not be trained" in printed and "days of real-time prices are too few" in printed
+
+
+async def test_a_damaged_archive_is_logged_and_the_site_goes_on(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    archive = archive_of(tmp_path / "archive", NOW - timedelta(days=2), spiky_prices(2))
+    for file in archive.rglob("*.parquet"):
+        file.write_bytes(file.read_bytes()[:100])
+    config = tmp_path / "site.toml"
+    training = f'\n[training]\narchive = "{archive}"\nhour = 3\n'
+    config.write_text(default_file(DEMO_SITE).read_text("utf-8") + training, "utf-8")
+    running = asyncio.create_task(
+        train_on_schedule(open_ledger(tmp_path), load_site_file(config), tmp_path, VirtualClock(NOW - timedelta(hours=1)))
+    )
+    await asyncio.sleep(1.0)
+    assert not running.done() and "could not be trained" in capsys.readouterr().out
+    running.cancel()
