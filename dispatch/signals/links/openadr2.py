@@ -149,7 +149,7 @@ class OpenAdr2Ven:
         try:
             calls = calls_of(event, self._terms, site.open_ids())
         except UNREADABLE as fault:
-            log.error("an OpenADR event was not taken up", event=event_id, why=str(fault))
+            log.error("an OpenADR event was not taken up", event_id=event_id, why=str(fault))
             return False
         return all(answer.accepted for answer in site.receive(calls)) if calls else True
 

@@ -54,6 +54,8 @@ def minutes_of(duration: str) -> float | None:
 def calls_of(event: Mapping[str, Any], obligation: str) -> list[Document]:
     """The calls of an event, one for each interval that asks for a reduction. Raises UNREADABLE for an event that cannot be
     translated."""
+    if not (name := _name(event)):
+        raise ValueError("an event needs an id")
     units = {d["payloadType"]: d.get("units") or "KW" for d in event.get("payloadDescriptors") or ()}
     period = event.get("intervalPeriod") or {}
     start = parse_instant(period["start"]) if period.get("start") else None
@@ -66,7 +68,7 @@ def calls_of(event: Mapping[str, Any], obligation: str) -> list[Document]:
         if start is None:
             raise ValueError("no interval says when it starts")
         if (figure := _figure(interval["payloads"], units)) is not None:
-            id_ = str(event["id"]) + (f"#{n + 1}" if n else "")
+            id_ = name + (f"#{n + 1}" if n else "")
             out.append({"id": id_, **shared, **figure, **call_times(start, minutes)})
         start = start + timedelta(minutes=minutes) if minutes else start
     return out
@@ -84,6 +86,21 @@ def _figure(payloads: Sequence[Mapping[str, Any]], units: Mapping[str, str]) -> 
     if unit not in MW_OF:
         raise ValueError(f"{kind} is in {unit}, which is not a unit of power")
     return {FIGURES[kind]: (abs(value) if kind.endswith("RELATIVE") else value) * MW_OF[unit]}
+
+
+def _name(event: Any) -> str:
+    """The id of an event; empty where it has none."""
+    name = event.get("id") if isinstance(event, Mapping) else None
+    return "" if name is None else str(name)
+
+
+def _has_begun(event: Mapping[str, Any], now: datetime) -> bool:
+    """Whether the load is reported for an event already; also for one whose newest content cannot be read, which is in force as before."""
+    try:
+        start = (event.get("intervalPeriod") or {}).get("start")
+        return not start or parse_instant(start) <= now
+    except UNREADABLE:
+        return True
 
 
 class OpenAdr3Ven:
@@ -138,8 +155,11 @@ class OpenAdr3Ven:
         headers = {"Authorization": f"Bearer {self._token}"} if self._token else {}
         return (await http.request(method, path, headers=headers, **more)).raise_for_status().json()
 
-    def _obey(self, events: Sequence[Mapping[str, Any]], site: SiteSide) -> None:
+    def _obey(self, events: Sequence[Any], site: SiteSide) -> None:
+        """Take up the events, and take back the calls of those that are listed no more. What an event asked for stays in force while its
+        newest content is not taken up; nothing is taken back while an event does not say which one it is."""
         wanted: set[str] = set()
+        all_named = True
         for event in events:
             try:
                 calls = calls_of(event, self._obligation)
@@ -148,26 +168,29 @@ class OpenAdr3Ven:
             except UNREADABLE as fault:
                 calls, why = [], repr(fault)
             wanted |= {str(call["id"]) for call in calls}
-            name = str(event.get("id")) if isinstance(event, Mapping) else ""
-            if why and self._refused.get(name) != why:
-                log.error("an OpenADR event was not taken up", event=name, why=why)
-                self._refused[name] = why
-        for gone in site.open_ids() - wanted:
+            name = _name(event)
+            all_named &= bool(name)
+            if why:
+                wanted |= {id_ for id_ in site.open_ids() if id_ == name or id_.startswith(f"{name}#")}
+                if self._refused.get(name) != why:
+                    log.error("an OpenADR event was not taken up", event_id=name, why=why)
+                    self._refused[name] = why
+        for gone in site.open_ids() - wanted if all_named else ():
             site.receive([{"id": gone, "obligation": self._obligation, "kind": "recall", "source": "OpenADR 3"}])
 
-    async def _report(self, http: httpx.AsyncClient, events: Sequence[Mapping[str, Any]], site: SiteSide) -> None:
+    async def _report(self, http: httpx.AsyncClient, events: Sequence[Any], site: SiteSide) -> None:
         """The load, kW, for each event that began: one report, updated. Raises httpx.HTTPError."""
         telemetry = site.telemetry()
         if telemetry is None:
             return
         for event in events:
-            period, now = event.get("intervalPeriod") or {}, wall_now()
-            if str(event.get("id")) not in site.open_ids() or (period.get("start") and parse_instant(period["start"]) > now):
+            name = _name(event)
+            if name not in site.open_ids() or not _has_begun(event, wall_now()):
                 continue
             report = self._report_document(event, telemetry.load_mw * 1000.0, telemetry.at)
-            known = self._reports.get(str(event["id"]))
+            known = self._reports.get(name)
             answer = await self._ask(http, "PUT" if known else "POST", f"/reports/{known}" if known else "/reports", json=report)
-            self._reports[str(event["id"])] = known or str(answer["id"])
+            self._reports[name] = known or str(answer["id"])
 
     def _report_document(self, event: Mapping[str, Any], load_kw: float, at: datetime) -> dict[str, Any]:
         reading = {"id": 0, "payloads": [{"type": "DEMAND", "values": [load_kw]}]}
@@ -175,7 +198,7 @@ class OpenAdr3Ven:
         resource = {"resourceName": self._ven, "intervalPeriod": period, "intervals": [reading]}
         return {
             "objectType": "REPORT",
-            "programID": event["programID"],
+            "programID": event.get("programID"),
             "eventID": event["id"],
             "clientName": self._ven,
             "reportName": f"load during {event['id']}",

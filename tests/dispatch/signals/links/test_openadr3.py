@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from urllib.parse import parse_qs
 
 import pytest
@@ -15,7 +15,8 @@ import uvicorn
 from fastapi import FastAPI, Header, HTTPException, Request
 
 from dispatch.clock import wall_now
-from dispatch.signals.links.openadr3 import calls_of, minutes_of
+from dispatch.signals.links.link import Answer, Document, SiteSide
+from dispatch.signals.links.openadr3 import OpenAdr3Ven, calls_of, minutes_of
 from markets.grid import format_instant
 from tests.conformance.link_kit import LAWS, Bench, Law, linked_site
 
@@ -138,3 +139,36 @@ def test_durations_and_payloads_of_the_standard() -> None:
     for wrong in (event("PRICE", 30.0), event("DISPATCH_SETPOINT", 1.0, units="KWH"), event("SIMPLE", 1.0, intervalPeriod=None)):
         with pytest.raises((ValueError, KeyError)):
             calls_of(wrong, "plant")
+
+
+class OpenCalls:
+    """A site that takes up what it can, and keeps the ids of its calls."""
+
+    def __init__(self) -> None:
+        self.open: set[str] = set()
+
+    def receive(self, documents: Sequence[Document]) -> list[Answer]:
+        for document in documents:
+            (self.open.discard if document["kind"] == "recall" else self.open.add)(document["id"])
+        return [Answer() for _ in documents]
+
+    def open_ids(self) -> set[str]:
+        return set(self.open)
+
+
+def test_a_call_stays_in_force_while_its_event_cannot_be_read() -> None:
+    site, ven = OpenCalls(), OpenAdr3Ven("http://127.0.0.1", "site", None, None, 1.0, "plant")
+
+    def polled(*events: Any) -> set[str]:
+        ven._obey(events, cast(SiteSide, site))
+        return site.open_ids()
+
+    running, other = event("CONSUMPTION_POWER_LIMIT", 100.0, 50.0), event("SIMPLE", 1.0, id="event-10")
+    both = {"event-1", "event-1#2", "event-10"}
+    assert polled(running, other) == both
+    assert polled({**running, "intervals": "soon"}, other) == both
+    assert polled({**running, "intervals": "soon"}) == {"event-1", "event-1#2"}, "an event that is listed no more is recalled all the same"
+    assert polled(running, other) == both
+    for nameless in ("event-1", {**running, "id": None}, {"intervals": []}):
+        assert polled(nameless, other) == both, "nobody knows which event it is"
+    assert polled({**running, "intervals": []}, other) == {"event-10"}, "an event that asks for nothing any more is recalled"
