@@ -32,6 +32,10 @@ def conditions(state: Mapping[str, Any]) -> dict[str, AlertCondition]:
     return found
 
 
+class SiteUnknown(Exception):
+    """The state of the site cannot be read; says why."""
+
+
 def unreachable(reason: str) -> dict[str, AlertCondition]:
     """What is wrong where there is no state: the journal cannot be read."""
     return {"ledger": AlertCondition(reason, urgent=True)}

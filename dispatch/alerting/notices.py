@@ -1,7 +1,7 @@
-"""Which conditions are sent to people, and when: each once, after it has lasted, and once more when it is over. Pure.
+"""Which conditions are sent to people, and when: each once, after it has lasted, and once more when it has ended. Pure.
 
-A condition that comes and goes within its time is never sent. Its text may change from minute to minute; it is sent again only after it was
-over. In quiet hours only urgent ones are sent; the others follow at their end, if they are still there.
+A condition that comes and goes within its time is never sent. Its text may change from minute to minute; it is sent again only after it
+ended. In quiet hours only urgent ones are sent; the others follow at their end, if they are still there.
 """
 
 from __future__ import annotations
@@ -44,30 +44,39 @@ class KnownCondition:
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """One message: what began and what is over, by source."""
+    """One message: what began and what ended, by source."""
 
     began: Mapping[str, str]
-    over: Mapping[str, str]
+    ended: Mapping[str, str]
 
     def title(self, site: str) -> str:
         parts = [counted(len(self.began), "alert")] if self.began else []
-        parts += [f"{len(self.over)} over"] if self.over else []
+        parts += [f"{len(self.ended)} ended"] if self.ended else []
         return f"{site}: {', '.join(parts)}"
 
     def body(self) -> str:
         began = [f"{source}: {text}" for source, text in self.began.items()]
-        return "\n".join([*began, *(f"over: {source} (was: {text})" for source, text in self.over.items())])
+        return "\n".join([*began, *(f"ended: {source} (was: {text})" for source, text in self.ended.items())])
 
 
 def watched_now(before: Mapping[str, KnownCondition], found: Mapping[str, AlertCondition], at: datetime) -> dict[str, KnownCondition]:
     """What is watched after a look at `at`: what is there, and what was sent and is gone, until its end is sent too."""
+    gone = {source: known for source, known in before.items() if source not in found and known.sent}
+    return _here(before, found, at) | {source: replace(known, gone_since=known.gone_since or at) for source, known in gone.items()}
+
+
+def watched_unknown(before: Mapping[str, KnownCondition], found: Mapping[str, AlertCondition], at: datetime) -> dict[str, KnownCondition]:
+    """What is watched while nothing is known of the site but `found`: whatever was known stays as it was, and nobody says that it ended."""
+    return {**before, **_here(before, found, at)}
+
+
+def _here(before: Mapping[str, KnownCondition], found: Mapping[str, AlertCondition], at: datetime) -> dict[str, KnownCondition]:
     now: dict[str, KnownCondition] = {}
     for source, condition in found.items():
         known = before.get(source)
         since, sent = (known.since, known.sent) if known else (at, False)
         now[source] = KnownCondition(since, condition.text, condition.urgent, sent)
-    gone = {source: known for source, known in before.items() if source not in found and known.sent}
-    return now | {source: replace(known, gone_since=known.gone_since or at) for source, known in gone.items()}
+    return now
 
 
 def notice_due(watched: Mapping[str, KnownCondition], at: datetime, local: datetime, rhythm: Rhythm) -> Notice | None:
@@ -78,14 +87,14 @@ def notice_due(watched: Mapping[str, KnownCondition], at: datetime, local: datet
         for source, w in watched.items()
         if not w.sent and w.gone_since is None and (at - w.since).total_seconds() >= rhythm.after_s and (w.urgent or not quiet)
     }
-    over = {
+    ended = {
         source: w.text
         for source, w in watched.items()
         if w.sent and w.gone_since is not None and (at - w.gone_since).total_seconds() >= rhythm.clear_s and (w.urgent or not quiet)
     }
-    return Notice(began, over) if began or over else None
+    return Notice(began, ended) if began or ended else None
 
 
 def after_sending(watched: Mapping[str, KnownCondition], notice: Notice) -> dict[str, KnownCondition]:
     """What is watched once the notice was sent."""
-    return {source: replace(w, sent=True) if source in notice.began else w for source, w in watched.items() if source not in notice.over}
+    return {source: replace(w, sent=True) if source in notice.began else w for source, w in watched.items() if source not in notice.ended}

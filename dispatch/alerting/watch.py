@@ -13,8 +13,8 @@ from zoneinfo import ZoneInfo
 
 import structlog
 
-from dispatch.alerting.conditions import AlertCondition
-from dispatch.alerting.notices import KnownCondition, Rhythm, after_sending, notice_due, watched_now
+from dispatch.alerting.conditions import AlertCondition, SiteUnknown, unreachable
+from dispatch.alerting.notices import KnownCondition, Rhythm, after_sending, notice_due, watched_now, watched_unknown
 from dispatch.alerting.send import send
 from dispatch.clock import wall_now
 from dispatch.decide.value_json import value_from_json, value_to_json
@@ -31,11 +31,11 @@ FILE = "alerts-sent.json"
 class AlertWatch:
     """Looks every few seconds of the wall clock; what was sent is kept in the data folder, so that a restart sends nothing twice.
 
-    look   what is wrong now, by source
+    look   what is wrong now, by source; None before anything is known. Raises SiteUnknown. It runs in a thread of its own
     """
 
     def __init__(
-        self, setup: Setup, data_dir: Path, look: Callable[[], Mapping[str, AlertCondition]], now: Callable[[], datetime] = wall_now
+        self, setup: Setup, data_dir: Path, look: Callable[[], Mapping[str, AlertCondition] | None], now: Callable[[], datetime] = wall_now
     ) -> None:
         self._setup, self._file, self._look, self._now = setup, Path(data_dir) / FILE, look, now
         settings = setup.alerts
@@ -54,10 +54,18 @@ class AlertWatch:
 
     async def look_once(self) -> None:
         """Look, and send what is due."""
-        at = self._now()
-        before = self._watched
-        self._watched = watched_now(before, self._look(), at)
-        notice = notice_due(self._watched, at, at.astimezone(ZoneInfo(self._setup.site.timezone)), self._rhythm)
+        at, before = self._now(), self._watched
+        try:
+            found = await asyncio.to_thread(self._look)
+            if found is None:
+                return
+            watched = due = watched_now(before, found, at)
+        except SiteUnknown as unknown:
+            found = unreachable(str(unknown))
+            watched = watched_unknown(before, found, at)
+            due = {source: watched[source] for source in found}
+        self._watched = watched
+        notice = notice_due(due, at, at.astimezone(ZoneInfo(self._setup.site.timezone)), self._rhythm)
         if notice is not None and (self._not_before is None or at >= self._not_before):
             site = self._setup.site.name
             sent = await asyncio.to_thread(send, notice.title(site), notice.body(), self._setup.alerts.to, self._setup.resolve)

@@ -67,16 +67,18 @@ async def api_role(job: Job) -> int:
 
 
 def _alert_watch(setup: Setup, data: Path, context: ApiContext) -> AlertWatch:
-    """The watch over what the API says of the site; nothing is said before the journal was read for the first time."""
-    from dispatch.alerting.conditions import conditions, unreachable
+    """The watch over what the API says of the site; nothing is said while the journal is read for the first time."""
+    from dispatch.alerting.conditions import SiteUnknown, conditions
     from dispatch.alerting.watch import AlertWatch
     from dispatch.web.errors import Refusal
 
-    def look() -> Mapping[str, AlertCondition]:
+    def look() -> Mapping[str, AlertCondition] | None:
         try:
             return conditions(context.state())
         except Refusal as refused:
-            return unreachable(str(refused.detail))
+            if context.is_starting:
+                return None
+            raise SiteUnknown(str(refused.detail)) from None
 
     return AlertWatch(setup, data, look)
 

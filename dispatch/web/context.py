@@ -103,6 +103,11 @@ class ApiContext:
             raise Refusal(503, tail.failure or f"Reading the journal, now at row {tail.view.state.seq}")
         return tail.view
 
+    @property
+    def is_starting(self) -> bool:
+        """Whether the journal is being read for the first time, and nothing hinders it."""
+        return self._tail is not None and not self._tail.was_read and not self._tail.failure
+
     def now(self) -> datetime:
         return self.clock.now()
 

@@ -94,14 +94,15 @@ def _figures(document: Mapping[str, Any]) -> dict[str, Any]:
 
 
 class JournalTail:
-    """Follows the journal, folds it into the live view and wakes whoever waits for a change. `failure` says why the view is behind."""
+    """Follows the journal, folds it into the live view and wakes whoever waits for a change. `failure` says why the view is behind;
+    `was_read` is true once the journal has been read to its end for the first time."""
 
     def __init__(self, ledger: Ledger, blank: State) -> None:
         """`blank` is the state before the first entry. Raises LedgerUnavailable."""
         self._journal = ledger.journal
         self._keeper = SnapshotKeeper(ledger.engine, "view", blank.setup)
         self.view = self._keeper.newest(lambda document: LiveView.from_json(document, blank)) or LiveView(blank)
-        self.caught_up = False
+        self.caught_up = self.was_read = False
         self.failure = ""
         self.closing = False
         self._changed = asyncio.Event()
@@ -113,6 +114,7 @@ class JournalTail:
                 rows = await asyncio.to_thread(self._next)
                 self.view.fold(rows)
                 self.caught_up, self.failure = len(rows) < CHUNK, ""
+                self.was_read |= self.caught_up
                 if rows:
                     self._wake()
                 await self._keep_snapshot()

@@ -46,18 +46,18 @@ def test_conditions_are_the_alerts_and_what_is_not_ok() -> None:
 def test_a_condition_is_sent_once_after_it_has_lasted_and_its_end_once() -> None:
     """60 s are 12 looks; its text changes at each of them. 120 s without it are 24 more."""
     looks = [{"rigs": AlertCondition(f"{n} rigs do not respond")} for n in range(40)] + [{}] * 40
-    (first, began), (last, over) = played(looks)
-    assert (first, dict(began.began), dict(began.over)) == (12, {"rigs": "12 rigs do not respond"}, {})
-    assert (last, dict(over.over)) == (40 + 24, {"rigs": "39 rigs do not respond"})
-    assert began.title("Pecos 1") == "Pecos 1: 1 alert" and over.title("Pecos 1") == "Pecos 1: 1 over"
-    assert over.body() == "over: rigs (was: 39 rigs do not respond)"
+    (first, began), (last, ended) = played(looks)
+    assert (first, dict(began.began), dict(began.ended)) == (12, {"rigs": "12 rigs do not respond"}, {})
+    assert (last, dict(ended.ended)) == (40 + 24, {"rigs": "39 rigs do not respond"})
+    assert began.title("Pecos 1") == "Pecos 1: 1 alert" and ended.title("Pecos 1") == "Pecos 1: 1 ended"
+    assert ended.body() == "ended: rigs (was: 39 rigs do not respond)"
 
 
 def test_what_flickers_is_never_sent_or_sent_once() -> None:
     here, gone = {"feed": AlertCondition("silent")}, dict[str, AlertCondition]()
     assert played(([here] * 10 + [gone]) * 20) == []
     began = played([here] * 13 + ([gone] * 10 + [here]) * 20)
-    assert len(began) == 1, "gone for less than its time is not over"
+    assert len(began) == 1, "gone for less than its time has not ended"
 
 
 def test_in_quiet_hours_only_urgent_conditions_are_sent_and_the_others_follow() -> None:
@@ -75,8 +75,8 @@ CONDITIONS = st.dictionaries(st.sampled_from("abc"), st.builds(AlertCondition, s
 def test_begins_and_ends_alternate_by_source_whatever_comes(looks: list[dict[str, AlertCondition]], after_s: int, clear_s: int) -> None:
     open_: set[str] = set()
     for _, notice in played(looks, rhythm=Rhythm(after_s, clear_s)):
-        assert open_.isdisjoint(notice.began) and open_ >= set(notice.over)
-        open_ = (open_ | set(notice.began)) - set(notice.over)
+        assert open_.isdisjoint(notice.began) and open_ >= set(notice.ended)
+        open_ = (open_ | set(notice.began)) - set(notice.ended)
 
 
 @given(looks=st.lists(CONDITIONS, min_size=1, max_size=60), after_s=st.integers(0, 60))

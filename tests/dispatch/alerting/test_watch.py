@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from dispatch.alerting.conditions import AlertCondition
+from dispatch.alerting.conditions import AlertCondition, SiteUnknown
 from dispatch.alerting.watch import AlertWatch
 from dispatch.cli import app
 from dispatch.commands import Ended
@@ -55,7 +55,32 @@ async def test_an_alert_is_sent_once_over_a_restart_and_so_is_its_end(tmp_path: 
     assert webhook.got[0][1]["message"] == "loop: last heard of 300 s ago"
     found.clear()
     await looks(again, 6)
-    assert [document["title"] for _, document in webhook.got][1:] == [f"{setup.site.name}: 1 over"]
+    assert [document["title"] for _, document in webhook.got][1:] == [f"{setup.site.name}: 1 ended"]
+
+
+async def test_while_the_site_is_unknown_nothing_is_said_to_have_ended(tmp_path: Path, webhook: Webhook, site_file: Path) -> None:
+    readable = False
+
+    def look() -> dict[str, AlertCondition]:
+        if not readable:
+            raise SiteUnknown("the ledger does not respond")
+        return {"feed": AlertCondition("silent")}
+
+    setup, clock = load_site_file(site_file), Clock()
+    await looks(AlertWatch(setup, tmp_path, lambda: {"feed": AlertCondition("silent")}, clock), 6)
+    watch = AlertWatch(setup, tmp_path, look, clock)
+    await looks(watch, 6)
+    assert [document["message"] for _, document in webhook.got] == ["feed: silent", "ledger: the ledger does not respond"]
+    readable = True
+    await looks(watch, 6)
+    assert [document["message"] for _, document in webhook.got][2:] == ["ended: ledger (was: the ledger does not respond)"]
+
+
+async def test_nothing_is_sent_before_anything_is_known(tmp_path: Path, webhook: Webhook, site_file: Path) -> None:
+    setup, clock = load_site_file(site_file), Clock()
+    await looks(AlertWatch(setup, tmp_path, lambda: {"feed": AlertCondition("silent")}, clock), 6)
+    await looks(AlertWatch(setup, tmp_path, lambda: None, clock), 6)
+    assert len(webhook.got) == 1
 
 
 async def test_what_nobody_took_is_tried_again(tmp_path: Path, webhook: Webhook, site_file: Path) -> None:
