@@ -146,10 +146,10 @@ def confirm_hold(
     from dispatch.store.inbox import Inbox
 
     try:
-        row = confirm(Inbox(ledger(data)), id, by, by, wall_now())
+        row, hold_id = confirm(Inbox(ledger(data)), id, by, by, wall_now())
     except NotConfirmed as fault:
         raise Ended(WRONG, str(fault)) from None
-    out({"id": id, "inbox": row}, as_json, [f"{id} is in force"])
+    out({"id": hold_id, "proposal": id, "inbox": row}, as_json, [f"{hold_id} is ordered"])
 
 
 @hold.command("list")
@@ -199,7 +199,7 @@ def _propose(data: Path, document: dict[str, Any], moved_of_most: tuple[float, f
     from dispatch.store.inbox import Inbox
 
     moved_mw, most_mw = moved_of_most
-    id_ = propose(Inbox(ledger(data)), document, moved_mw, by)
+    id_, _ = propose(Inbox(ledger(data)), document, moved_mw, by)
     lines = [f"{id_}: NOT DONE YET, it moves {moved_mw:.3f} MW, more than the {most_mw:g} MW that one person may"]
     lines.append(f"another person confirms it within an hour: loadstone hold confirm {id_} --by NAME")
     out({"id": id_, "proposal": True, "moved_mw": moved_mw}, as_json, lines)
@@ -223,12 +223,14 @@ def _state(data: Path) -> State:
 
 def _show(move: MovePreview, two_person_mw: float | None, as_json: bool) -> None:
     second = two_person_mw is not None and move.moved_mw > two_person_mw
-    usd = "not known: no price or no hashprice" if move.usd_per_hour is None else f"{usd_text(move.usd_per_hour)} an hour"
+    earns = "what it earns is not known: no real-time price or no hashprice"
+    if move.usd_per_hour is not None:
+        earns = f"earns {usd_text(move.usd_per_hour)} an hour"
     rows = [
         {"group": g, "now": f"{move.now_mw[g]:.3f} MW", "without": f"{move.without_mw[g]:.3f} MW", "with": f"{mw:.3f} MW"}
         for g, mw in move.with_mw.items()
     ]
-    lines = [*table(rows, ["group", "now", "without", "with"]), f"moves {move.moved_mw:.3f} MW; earns {usd}"]
+    lines = [*table(rows, ["group", "now", "without", "with"]), f"moves {move.moved_mw:.3f} MW; {earns}"]
     lines += [f"promise {name}: missed by {mw:.3f} MW more" for name, mw in move.promises_mw.items()] or ["touches no promise"]
     lines += ["one person may not order it alone"] if second else []
     figures = {"now_mw": move.now_mw, "without_mw": move.without_mw, "with_mw": move.with_mw, "promises_mw": move.promises_mw}

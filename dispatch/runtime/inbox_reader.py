@@ -15,6 +15,7 @@ from dispatch.decide.renamed_contracts import current_name
 from dispatch.decide.state import State
 from dispatch.entries import Hold
 from dispatch.signals.documents import InvalidDocument, parse_award, parse_call, parse_hold
+from dispatch.signals.hold_proposals import PROPOSAL
 from dispatch.store import LedgerUnavailable
 from markets.facts import Fact
 
@@ -64,7 +65,8 @@ class InboxReader:
         elif row.kind == "award":
             facts.append(parse_award(current_name(row.document, state), state.site, book, at))
         elif row.kind == "hold":  # a proposal is none until another person confirms it
-            holds.append(parse_hold({"id": f"hold-{row.id}", **row.document}, state.site, row.key_name, at))
+            ordered = {key: value for key, value in row.document.items() if key != PROPOSAL}
+            holds.append(parse_hold({"id": f"hold-{row.id}", **ordered}, state.site, row.key_name, at))
             self.pushed_by[holds[-1].id] = row.key_name
 
     def _arrived_at(self, row: InboxRow, state: State, at: datetime) -> datetime:

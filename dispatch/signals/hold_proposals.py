@@ -24,7 +24,8 @@ class NotConfirmed(Exception):
 
 @dataclass(frozen=True, slots=True)
 class HoldProposal:
-    """A hold that waits for a second person. `by` is who proposed it, `key_name` the key it came by."""
+    """A hold that waits for a second person. `by` is who proposed it, `key_name` the key it came by. Once it is confirmed the hold has the
+    id that it was proposed with, so that it takes the place of the one in force, else that of the proposal."""
 
     id: str
     hold: Mapping[str, Any]
@@ -34,21 +35,22 @@ class HoldProposal:
     at: datetime
 
 
-def propose(inbox: Inbox, hold: Mapping[str, Any], moved_mw: float, key_name: str) -> str:
-    """Store a proposal; its id. Raises LedgerUnavailable."""
-    row, _ = inbox.put(PROPOSAL, {"hold": dict(hold), "moved_mw": round(moved_mw, 6)}, key_name)
-    return f"{PROPOSAL}-{row}"
+def propose(inbox: Inbox, hold: Mapping[str, Any], moved_mw: float, key_name: str, idempotency_key: str | None = None) -> tuple[str, bool]:
+    """Store a proposal; its id, and whether it is new: one that came with the same idempotency key is not. Raises IdempotencyConflict,
+    LedgerUnavailable."""
+    row, new = inbox.put(PROPOSAL, {"hold": dict(hold), "moved_mw": round(moved_mw, 6)}, key_name, idempotency_key)
+    return f"{PROPOSAL}-{row}", new
 
 
 def proposals(inbox: Inbox, now: datetime) -> list[HoldProposal]:
     """The proposals that wait, by the wall's time `now`. Raises LedgerUnavailable."""
-    done = {row.document.get("id") for row in inbox.rows_of("hold")}
+    done = {row.document.get(PROPOSAL) for row in inbox.rows_of("hold")}
     found = [_proposal(row) for row in inbox.rows_of(PROPOSAL) if now - row.at <= CONFIRMED_WITHIN]
     return [each for each in found if each.id not in done]
 
 
-def confirm(inbox: Inbox, id_: str, key_name: str, by: str, now: datetime) -> int:
-    """Put a proposed hold into the inbox; its row. Raises NotConfirmed, LedgerUnavailable."""
+def confirm(inbox: Inbox, id_: str, key_name: str, by: str, now: datetime) -> tuple[int, str]:
+    """Put a proposed hold into the inbox; its row, and its id. Raises NotConfirmed, LedgerUnavailable."""
     waiting = {each.id: each for each in proposals(inbox, now)}
     proposal = waiting.get(id_)
     if proposal is None:
@@ -56,8 +58,9 @@ def confirm(inbox: Inbox, id_: str, key_name: str, by: str, now: datetime) -> in
         raise NotConfirmed(f"there is no proposal {id_!r} that waits for a second person; {what}")
     if by == proposal.by or key_name == proposal.key_name:
         raise NotConfirmed(f"{id_} was proposed by {proposal.by}: another person must confirm it")
-    row, _ = inbox.put("hold", {**proposal.hold, "id": id_, "by": f"{proposal.by}, confirmed by {by}"}, key_name)
-    return row
+    hold = {"id": id_, **proposal.hold, PROPOSAL: id_, "by": f"{proposal.by}, confirmed by {by}"}
+    row, _ = inbox.put("hold", hold, key_name)
+    return row, str(hold["id"])
 
 
 def _proposal(row: InboxRow) -> HoldProposal:

@@ -145,6 +145,13 @@ class Inbox:
             rows = connection.execute(select(inbox).where(inbox.c.id > cursor).order_by(inbox.c.id).limit(limit)).all()
         return [_row(r) for r in rows]
 
+    def sent_with(self, key_name: str, idempotency_key: str) -> InboxRow | None:
+        """The row that an API key brought with an idempotency key."""
+        same = (inbox.c.key_name == key_name) & (inbox.c.idempotency_key == idempotency_key)
+        with reading(self._engine) as connection:
+            found = connection.execute(select(inbox).where(same)).one_or_none()
+        return _row(found) if found is not None else None
+
     def newest_calls_by(self, key_name: str, limit: int) -> list[Mapping[str, Any]]:
         """The newest calls that came by one key, at most `limit`, in the order of arrival."""
         ours = select(inbox.c.document).where(inbox.c.kind == "call", inbox.c.key_name == key_name)

@@ -11,6 +11,7 @@ from pydantic import BaseModel
 
 from dispatch.clock import wall_now
 from dispatch.decide.manual_move import preview_hold
+from dispatch.entries import Hold
 from dispatch.signals.acceptance import Kind, Received, accept
 from dispatch.signals.documents import (
     AwardDocument,
@@ -22,7 +23,7 @@ from dispatch.signals.documents import (
     parse_hold,
     stored_document,
 )
-from dispatch.signals.hold_proposals import NotConfirmed, confirm, propose
+from dispatch.signals.hold_proposals import PROPOSAL, NotConfirmed, confirm, propose
 from dispatch.store import LedgerUnavailable
 from dispatch.store.inbox import IdempotencyConflict
 from dispatch.store.stop_file import StopFile
@@ -72,21 +73,32 @@ def post_hold(context: Context, request: Request, hold: HoldDocument, idempotenc
     with refusals():
         parsed = parse_hold(hold.model_copy(update={"id": hold.id or "new"}), context.setup.site, _key_name(request), context.now())
     most_mw = context.setup.site.two_person_mw
-    if most_mw is not None and context.view.state.seen_at is None:
-        raise Refusal(503, "Nothing has been observed yet, so that nobody knows how much this hold moves")
-    if most_mw is not None and (moved_mw := preview_hold(context.view.state, context.now(), parsed).moved_mw) > most_mw:
-        return _proposed(context, request, hold, moved_mw)
+    if most_mw is not None and (moved_mw := _moved_mw(context, request, parsed, idempotency_key)) > most_mw:
+        return _proposed(context, request, hold, moved_mw, idempotency_key)
     row, new = _put(context, request, stored_document(hold), idempotency_key)
     return Accepted(inbox=row, id=hold.id or f"hold-{row}", repeated=not new)
 
 
-def _proposed(context: ApiContext, request: Request, hold: HoldDocument, moved_mw: float) -> Accepted:
+def _moved_mw(context: ApiContext, request: Request, hold: Hold, idempotency_key: str | None) -> float:
+    """The MW that a hold moves; where it was sent before with this key, what it moved then, 0 when it was no proposal. So a repeated
+    request gets the first answer again, though the hold is in force meanwhile or the load is another."""
+    if idempotency_key is not None:
+        with refusals():
+            earlier = context.ledger.inbox.sent_with(_key_name(request), idempotency_key)
+        if earlier is not None:
+            return float(earlier.document["moved_mw"]) if earlier.kind == PROPOSAL else 0.0
+    if context.view.state.seen_at is None:
+        raise Refusal(503, "Nothing has been observed yet, so that nobody knows how much this hold moves")
+    return preview_hold(context.view.state, context.now(), hold).moved_mw
+
+
+def _proposed(context: ApiContext, request: Request, hold: HoldDocument, moved_mw: float, idempotency_key: str | None) -> Accepted:
     """Store a hold that one person may not order alone."""
     with refusals():
-        id_ = propose(context.ledger.inbox, stored_document(hold), moved_mw, _key_name(request))
+        id_, new = propose(context.ledger.inbox, stored_document(hold), moved_mw, _key_name(request), idempotency_key)
     note = f"NOT DONE YET: it moves {moved_mw:.3f} MW, more than the {context.setup.site.two_person_mw:g} MW of two_person_mw. "
     note += f"Another key must confirm it: POST /api/v1/holds/{id_}/confirm"
-    return Accepted(inbox=int(id_.rpartition("-")[2]), id=id_, repeated=False, note=note)
+    return Accepted(inbox=int(id_.rpartition("-")[2]), id=id_, repeated=not new, note=note)
 
 
 @router.post("/holds/{id}/confirm", status_code=202, summary="Confirm a hold that another person proposed", responses=responses(404))
@@ -94,10 +106,10 @@ def post_confirmation(context: Context, request: Request, id: Annotated[str, Pat
     by = _key_name(request)
     with refusals():
         try:
-            row = confirm(context.ledger.inbox, id, by, by, wall_now())
+            row, hold_id = confirm(context.ledger.inbox, id, by, by, wall_now())
         except NotConfirmed as fault:
             raise Refusal(409, str(fault)) from None
-    return Accepted(inbox=row, id=id, repeated=False)
+    return Accepted(inbox=row, id=hold_id, repeated=False)
 
 
 @router.delete("/holds/{id}", status_code=202, summary="Release a hold", responses=responses(404))

@@ -85,6 +85,30 @@ def test_a_large_hold_waits_for_another_key_and_a_small_one_does_not(site: Any) 
     assert again.status_code == 409, "a proposal is confirmed once"
 
 
+def test_a_confirmed_change_of_a_hold_takes_its_place(site: Any) -> None:
+    data, end, http, keys = site
+    posted(http, keys, "alice", "holds", {"id": "night", "group": "b-new", "mode": "normal"})
+    change = posted(http, keys, "alice", "holds", {"id": "night", "group": "b-new", "mode": "sleep"}).json()
+    assert change["id"].startswith("proposal-")
+    assert posted(http, keys, "bob", f"holds/{change['id']}/confirm").json()["id"] == "night"
+    assert [(h.id, h.mode) for h in holds_read(data, end)][-2:] == [("night", "normal"), ("night", "sleep")]
+    again = posted(http, keys, "bob", f"holds/{change['id']}/confirm")
+    assert again.status_code == 409, "a proposal is confirmed once"
+
+
+def test_a_repeated_request_stores_no_second_proposal(site: Any) -> None:
+    data, end, http, keys = site
+    headers = {"Authorization": f"Bearer {keys['alice']}", "Idempotency-Key": "k1"}
+    body = {"group": "b-new", "mode": "sleep"}
+    first, second = (http.post("/api/v1/holds", json=body, headers=headers).json() for _ in range(2))
+    assert first["id"].startswith("proposal-") and not first["repeated"]
+    assert second == {**first, "repeated": True}
+    posted(http, keys, "bob", f"holds/{first['id']}/confirm")
+    assert http.post("/api/v1/holds", json=body, headers=headers).json() == second
+    other = http.post("/api/v1/holds", json={**body, "group": "a-old"}, headers=headers)
+    assert other.status_code == 409, "the key was used for another hold"
+
+
 def test_the_command_line_previews_proposes_and_confirms(site: Any, capsys: pytest.CaptureFixture[str]) -> None:
     data, end, _, _ = site
     before = len(holds_read(data, end))
