@@ -12,11 +12,14 @@ from dispatch.commands import FINDINGS, WRONG, Config, Ended, Json, note, out, t
 if TYPE_CHECKING:
     from dispatch.rehearsal.verdict import Verdict
 
+# The names of dispatch.rehearsal.rehearsal.PROTOCOLS, which takes too long to import for a help text.
+OVER = "Only over webhook, OpenADR 3, OpenADR 2.0b or Modbus; may be repeated."
+
 
 def rehearse(
     config: Config,
     scenario: Annotated[list[str] | None, typer.Option("--scenario", metavar="NAME", help="Only this scenario; may be repeated.")] = None,
-    protocol: Annotated[list[str] | None, typer.Option("--protocol", metavar="NAME", help="Only over this one; may be repeated.")] = None,
+    protocol: Annotated[list[str] | None, typer.Option("--protocol", metavar="NAME", help=OVER)] = None,
     every_protocol: Annotated[bool, typer.Option("--every-protocol", help="Each scenario over each protocol, not by turns.")] = False,
     shadow: Annotated[bool, typer.Option("--shadow", help="Send no order; judge what the rigs would have drawn.")] = False,
     report: Annotated[Path | None, typer.Option("--report", metavar="DIR", help="Write the report here as JSON, HTML and PDF.")] = None,
@@ -38,7 +41,7 @@ def rehearse(
     except LookupError as fault:
         raise Ended(WRONG, str(fault.args[0])) from None
     if not pairs:
-        raise Ended(WRONG, f"--protocol: {' and '.join(protocol or ())} can say none of these scenarios")
+        raise Ended(WRONG, f"--protocol: none of these scenarios can be sent over {' or '.join(protocol or ())}")
     rigs = sum(group.rigs for group in rehearsal.setup.site.groups)
     note(f"loadstone: {len(pairs)} plays against {rehearsal.setup.site.name}, {rigs} simulated rigs")
     result = asyncio.run(rehearsal.run(pairs, shadow=shadow))

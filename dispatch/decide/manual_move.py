@@ -10,6 +10,8 @@ from dispatch.decide.decide import target_mw
 from dispatch.decide.reflex import STOP_ID, Wanted, wanted
 from dispatch.decide.state import State
 from dispatch.entries import Hold
+from markets.outlook import PriceBasis
+from optimizer.domain.site import Scope
 
 # A promise that falls short by less than this more is not touched: it is less than any rig draws.
 TOUCHED_MW = 1e-4
@@ -19,14 +21,16 @@ TOUCHED_MW = 1e-4
 class MovePreview:
     """What a move changes against what the site would do without it, at once.
 
+    groups         those that the hold or the stop is for
     now_mw         by group, what it draws by its last reading
     without_mw     by group, the load that is wanted without the move
     with_mw        by group, the load that is wanted with it
-    usd_per_hour   what the move earns an hour, by the current prices of energy and hashing; None where one of them is not known
+    usd_per_hour   what the move earns an hour, by the real-time prices of energy and the hashprice; None where one of them is not known now
     promises_mw    by promise, by how many MW more it would be missed
     reasons        the sentences of the decision that the move would make
     """
 
+    groups: tuple[str, ...]
     now_mw: Mapping[str, float]
     without_mw: Mapping[str, float]
     with_mw: Mapping[str, float]
@@ -36,29 +40,33 @@ class MovePreview:
 
     @property
     def moved_mw(self) -> float:
-        """How much load moves, whichever way, MW: the more of what changes against the readings and against the decision in force."""
-        groups = self.with_mw
-        against = (sum(abs(groups[g] - other.get(g, 0.0)) for g in groups) for other in (self.without_mw, self.now_mw))
-        return max(against)
+        """How much load moves, whichever way, MW: the more of what changes against the decision in force and against the readings. Groups
+        that the move neither is for nor changes count with neither: what they do now they do anyway."""
+        after, without = self.with_mw, self.without_mw
+        moved = [g for g in after if g in self.groups or abs(after[g] - without[g]) > TOUCHED_MW]
+        return max(sum(abs(after[g] - before.get(g, 0.0)) for g in moved) for before in (without, self.now_mw))
 
 
 def preview_hold(state: State, at: datetime, hold: Hold) -> MovePreview:
     """What a hold would do, or its release where it is released."""
     others = {id_: each for id_, each in state.holds.items() if id_ != hold.id}
-    return _preview(state, replace(state, holds=others if hold.released else {**others, hold.id: hold}), at)
+    held = state.holds.get(hold.id, hold) if hold.released else hold
+    moved = replace(state, holds=others if hold.released else {**others, hold.id: hold})
+    return _preview(state, moved, at, Scope(groups=(held.group,) if held.group else None))
 
 
 def preview_stop(state: State, at: datetime, *, ends: bool = False) -> MovePreview:
     """What the global stop would do, or its end."""
     others = {id_: each for id_, each in state.holds.items() if id_ != STOP_ID}
     stop = Hold(id=STOP_ID, group=None, mode=None, mw_cap=None, until=None, by="preview")
-    return _preview(state, replace(state, holds=others if ends else {**others, STOP_ID: stop}), at)
+    return _preview(state, replace(state, holds=others if ends else {**others, STOP_ID: stop}), at, Scope())
 
 
-def _preview(state: State, moved: State, at: datetime) -> MovePreview:
+def _preview(state: State, moved: State, at: datetime, of: Scope) -> MovePreview:
     without, with_move = wanted(state, at), wanted(moved, at)
     more = {name: mw - without.short.get(name, 0.0) for name, mw in with_move.short.items()}
     return MovePreview(
+        groups=of.names(state.site),
         now_mw={g.name: round(_now_mw(state, g.name, at), 6) for g in state.site.groups},
         without_mw=target_mw(state, at, without),
         with_mw=target_mw(state, at, with_move),
@@ -73,9 +81,10 @@ def _now_mw(state: State, group: str, at: datetime) -> float:
 
 
 def _usd_per_hour(state: State, at: datetime, without: Wanted, with_move: Wanted) -> float | None:
-    """Energy at each meter's price and hashing at the hashprice; no other charge of a contract."""
+    """Energy at each meter's price and hashing at the hashprice; no other charge of a contract. None while no real-time price is known:
+    the last one may be of another day."""
     hashprice = state.facts.hashprice(at)
-    if hashprice is None:
+    if hashprice is None or state.price_basis != PriceBasis.REAL_TIME:
         return None
     before, after, usd = target_mw(state, at, without), target_mw(state, at, with_move), 0.0
     for group in state.site.groups:
