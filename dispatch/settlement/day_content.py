@@ -121,7 +121,7 @@ def _interval_rows(measured: MeasuredDay, bill: Statement) -> Iterable[IntervalR
             "unread": measured.load.unread_share[n],
             "source": measured.meters.source(n),
         }
-        if measured.meters.is_metered(n):
+        if measured.meters.is_metered(n) and not measured.meters.rigs_mwh[n].is_nan():
             row["rigs_mwh"] = f"{measured.meters.rigs_mwh[n]:.6f}"
         yield row
 
@@ -153,7 +153,8 @@ def _notes(measured: MeasuredDay, gaps: Gaps) -> Iterable[str]:
         yield f"Energy of {metered} of {counted(number, 'interval')} is by revenue meter, shared among groups in proportion to telemetry."
     live = len({n for meter in measured.meters.meters.values() for n in meter.live})
     if live:
-        yield f"Meter data of the market lacks for {live} of {counted(number, 'interval')}: they settle on what the site read of the meter."
+        missing = f"The market's meter data is missing for {live} of {counted(number, 'interval')}"
+        yield f"{missing}; they settle on the site's own readings of the meter."
     if metered < number:
         yield "Energy without a meter reading is telemetry at the rigs plus the halls' overhead at the outside temperature."
     if len(actuals.generated_mwh) > len(actuals.available_mwh):

@@ -128,7 +128,7 @@ class MeterRow(TypedDict):
 
 class IntervalRow(TypedDict):
     """A settlement interval for people: load, prices by settlement point (None where none was published), the net of all lines. Where a
-    meter is read, `rigs_mwh` is what the rigs' own readings add up to."""
+    meter is read and every group has telemetry, `rigs_mwh` is the telemetry of all groups, the halls' overhead included."""
 
     start: str
     end: str

@@ -29,16 +29,16 @@ from markets.grid import Interval
 from markets.outlook import Outlook
 from optimizer.domain.actuals import Actuals
 from optimizer.domain.book import generators_by_meter
-from optimizer.domain.money import cents, decimal
+from optimizer.domain.money import decimal
 from optimizer.settlement.counterfactuals import PUBLISHED_AFTER_S, value_of_actuals
-from optimizer.settlement.settle import carried_usd, weighed_net_usd
+from optimizer.settlement.settle import carried_usd, settle
 from optimizer.settlement.variance import foresight_gap_by_cause
 
 
 class FleetComparison(TypedDict):
     """A day under other strategies. The gap of each kind is by cause, from perfect foresight to what was earned, and adds up exactly.
 
-    net_usd  what was earned; `strategies` on simulated rigs, `ideal_strategies` without physics
+    net_usd  what was earned by the day's bill; `strategies` on simulated rigs, `ideal_strategies` without physics
     """
 
     date: str
@@ -53,9 +53,10 @@ class FleetComparison(TypedDict):
 def compared_on_fleet(measured: MeasuredDay, seed: int = 0) -> FleetComparison:
     """Every strategy under the day's book, calls, awards and final prices, from the modes the day began with; rigs differ by `seed`."""
     setup, actuals, ideal = measured.setup, measured.actuals, counterfactuals(measured)
+    bill = settle(setup.book, actuals, round_each_interval=setup.reports.rounding == "interval")
     found: FleetComparison = {
         "date": measured.record.day.on.isoformat(),
-        "net_usd": f"{cents(weighed_net_usd(setup.book, actuals)):.2f}",
+        "net_usd": f"{bill.net_usd:.2f}",
         "strategies": {},
         "foresight_gap": [],
         "ideal_strategies": ideal.strategies,

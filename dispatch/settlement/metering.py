@@ -72,7 +72,7 @@ class MeteredLoad:
     energy_mwh      by group, before losses, shape (n,)
     estimated       positions that settle on an estimate
     fully_metered   positions at which every meter with load is read
-    rigs_mwh        the same by telemetry alone, of all groups
+    rigs_mwh        all groups by telemetry alone, the halls' overhead included, MWh; NaN where a group has none
     meters          by id: those that are read in any interval
     """
 
@@ -185,8 +185,8 @@ def metered_load(
 
 
 def _sums(telemetry: Mapping[str, Sequence[Decimal]], number: int) -> tuple[Decimal, ...]:
-    """What is known of all groups in each of `number` intervals, MWh."""
-    return tuple(sum((values[n] for values in telemetry.values() if not values[n].is_nan()), ZERO) for n in range(number))
+    """All groups in each of `number` intervals, MWh; NaN where a group has no telemetry."""
+    return tuple(sum((values[n] for values in telemetry.values()), ZERO) for n in range(number))
 
 
 def _with_live(record: MeterRecord, live: Sequence[Decimal]) -> MeterRecord:

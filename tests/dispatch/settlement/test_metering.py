@@ -138,6 +138,20 @@ def test_an_imported_file_is_kept_as_it_is(tmp_path: Path) -> None:
     assert meter_vintages(made.engine, made.day.over, LATER - timedelta(seconds=1)) == []
 
 
+def test_a_metered_interval_without_telemetry_has_no_sum_of_it(tmp_path: Path) -> None:
+    made = HandMadeDay.of(tmp_path, ON)
+    made.prices(lambda n: 20.0 + n)
+    for half_hours in range(49):
+        at = made.day.start + half_hours * timedelta(minutes=30)
+        made.read(at, "a", range(10), [3000.0] * 10, [150.0] * 10)
+        if half_hours >= 24:
+            made.read(at, "b", range(5), [3300.0] * 5, [110.0] * 5)
+    made.seen()
+    imported(made, rows(made, 15, D(12)))
+    said = ["rigs_mwh" in row for row in made.settle()["intervals"]]
+    assert not any(said[:48]) and all(said[48:]), "b was not read before noon"
+
+
 def test_the_monthly_peak_comes_from_the_meter(tmp_path: Path) -> None:
     """Telemetry had 46.5 kW all of yesterday, the meter 60 kW in one quarter hour: today at 50 kW raises no peak."""
     extra = '\n[[obligations]]\ntype = "transmission"\nmethod = "ncp"\nusd_per_kw_year = 120.0\n'
