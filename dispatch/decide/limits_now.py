@@ -3,7 +3,7 @@ instructions, holds, and last the limits of the site itself, which nothing outwe
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -16,11 +16,14 @@ from dispatch.decide.state import State
 from markets.facts import CallKind
 from markets.forecasting.generation import available_generation
 from markets.grid import Grid, Interval
-from optimizer.domain.calls import calls_in_force
+from optimizer.domain.calls import active, calls_in_force
 from optimizer.domain.isolation import PluginFailures
 from optimizer.domain.obligation import Obligation
 from optimizer.domain.site import Scope
 from optimizer.domain.site_limits import site_limits
+
+# The promise under which rigs are kept down after an event: the call is over, so that its contract misses nothing.
+POST_EVENT_HOLD = "post-event hold"
 
 
 def load_limits(state: State, at: datetime, failures: PluginFailures | None = None) -> list[LoadLimit]:
@@ -58,16 +61,25 @@ def _until_decided_again(state: State, at: datetime, obligation: Obligation) -> 
 
 def _after_events(state: State, at: datetime, obligation: Obligation, memory: Any) -> Iterator[LoadLimit]:
     """The limits of deployments and tests that ended less than `post_event_hold_min` ago: rigs come back only then, so that a call that
-    is given again soon after finds them down."""
+    is given again soon after finds them down. A wish of the site; none while a call or set point is in force over
+    any of the groups."""
     held, step = timedelta(minutes=state.site.post_event_hold_min), timedelta(seconds=1)
+    groups = obligation.scope.names(state.site)
     for call in calls_in_force(state.calls, obligation.name) if held else ():
         end = call.end_at
         if call.kind not in (CallKind.DEPLOY, CallKind.TEST) or end is None or not end <= at < end + held:
             continue
         bounds = obligation.bounds(state.site, memory, (call,), Interval(end - step, end))
-        if bounds.cap_mw < float("inf"):
+        if bounds.cap_mw < float("inf") and not _called(state, at, groups):
             why = f"call {call.id} ended at {end:%H:%M} UTC: rigs stay down until {end + held:%H:%M} (post_event_hold_min)"
-            yield LoadLimit(obligation.name, obligation.scope.names(state.site), 0.0, bounds.cap_mw, True, why)
+            yield LoadLimit(POST_EVENT_HOLD, groups, 0.0, bounds.cap_mw, False, why)
+
+
+def _called(state: State, at: datetime, groups: Collection[str]) -> bool:
+    """Whether a call of any contract with some of these groups is in force."""
+    now = Interval(at, at + timedelta(seconds=1))
+    contracts = [o for o in state.setup.book if not set(groups).isdisjoint(o.scope.names(state.site))]
+    return any(active(call, now) for o in contracts for call in calls_in_force(state.calls, o.name))
 
 
 def _hold_limits(state: State) -> list[LoadLimit]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -309,6 +310,19 @@ def test_after_an_event_rigs_stay_down_as_long_as_the_site_file_says() -> None:
     at = NOON + 11 * MINUTE
     seen = Seen(at=at, fleet=look(held, **asleep), facts=(event, deeper))
     assert moved(decide(folded(held, seen, planned(held, at, 1)), at, 1)) == {}, "no restart while another stop is in force"
+
+
+def test_the_hold_after_an_event_yields_to_the_next_set_point_and_is_no_promise_of_the_contract() -> None:
+    held = waking_all().document
+    held = setup_from_document({**held, "site": {**held["site"], "post_event_hold_min": 10.0}})
+    event, at = call(NOON - 30 * MINUTE, mw_cap=0.003, end_at=NOON), NOON + 5 * MINUTE
+    point = call(at, id="c2", kind="set_point", mw_cap=None, mw_target=0.1)
+    asleep = Seen(at=at, fleet=look(held, a_old={"sleep": "0-39"}, b_new={"sleep": "0-39"}), facts=(event, point))
+    assert moved(decide(folded(held, asleep, planned(held, at, 1)), at, 1))
+    before, silent = look(held), look(held, a_old={"unreachable": "0-39"})
+    silent["a-old"] = replace(silent["a-old"], load_mw=before["a-old"].load_mw)
+    drawing = folded(held, Seen(at=NOON, fleet=before), Seen(at=at, fleet=silent, facts=(event,)), planned(held, at, 2))
+    assert set(wanted(drawing, at).short) == {"post-event hold"}
 
 
 def test_a_call_that_begins_within_the_tick_is_answered_when_it_begins() -> None:
