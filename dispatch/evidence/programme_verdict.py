@@ -34,7 +34,7 @@ def programme_verdict(call: Call, contract: Obligation, loads: Sequence[LoadsSee
     if call.kind not in (CallKind.DEPLOY, CallKind.TEST, CallKind.SET_POINT):
         return None
     over = Interval(call.start_at, min(call.end_at or now, now)) if (call.end_at or now) > call.start_at and now > call.start_at else None
-    grid = _grid(state, over) if over else None
+    grid = _grid(state, over, now) if over else None
     if grid is None:
         return None
     actuals = _actuals(call, contract, loads, state, grid)
@@ -57,12 +57,12 @@ def programme_verdict(call: Call, contract: Obligation, loads: Sequence[LoadsSee
     }
 
 
-def _grid(state: State, over: Interval) -> Grid | None:
-    """The settlement intervals that a call touches, as far as they are over."""
+def _grid(state: State, over: Interval, now: datetime) -> Grid | None:
+    """The settlement intervals that a call touches and that are over; None where there is none."""
     edges = OperatingDay.of(state.site.market, over.start).grid().edges
     step = int(edges[1] - edges[0])
     first = int(over.start.timestamp()) // step * step
-    count = -(-int(over.end.timestamp() - first) // step)
+    count = min(-(-int(over.end.timestamp() - first) // step), int(now.timestamp() - first) // step)
     return Grid(first + step * np.arange(count + 1)) if count > 0 else None
 
 

@@ -128,6 +128,14 @@ def test_intervals_that_nobody_read_are_left_out_and_never_count_as_zero() -> No
     assert nothing is not None and nothing["passed"] is None and nothing["figure"] is None and nothing["load_before_mw"] is None
 
 
+@pytest.mark.parametrize(("minutes", "intervals"), [(14, 0), (16, 1), (29, 1), (44, 2), (61, 4)])
+def test_only_intervals_that_are_over_are_judged(minutes: int, intervals: int) -> None:
+    state, contract = state_with("ers")
+    readings = seen([0.25] * 3 + [0.05] * (minutes // 5 + 1))
+    verdict = programme_verdict(call("ers"), contract, readings, state, NOON + minutes * MINUTE)
+    assert len(verdict["intervals"] if verdict else []) == intervals
+
+
 def test_edr_counts_the_reduction_below_its_baseline() -> None:
     state, contract = state_with("edr")
     half = programme_verdict(call("edr"), contract, seen([0.25] * 3 + [0.15] * 14), state, NOON + 70 * MINUTE)
