@@ -1,7 +1,8 @@
 """A day's load as the site's own revenue meters were read while it ran: what a bill is made from until the market's meter data comes.
 
-A meter's reading holds until the next. An interval counts where readings cover all of it and none of them is in doubt. The result is kept
-as roll-ups under the meter's name, for the bills of other days.
+Between two readings the meter counts with their mean, where they say the same or are a minute apart at most: what flowed between two that
+differ is better known from the rigs, which are read every half minute. An interval counts where such readings cover all of it and none of
+them is in doubt. The result is kept as roll-ups under the meter's name, for the bills of other days.
 """
 
 from __future__ import annotations
@@ -23,6 +24,9 @@ from optimizer.domain.site import Site
 
 # A meter that does not follow its rigs is named within so long: what it read before is in doubt with it.
 DOUBTED_WITHIN = timedelta(minutes=2)
+
+# Two readings say the same when they are no further apart than this share of the larger, or close together in time.
+STEADY_SHARE, CLOSE_TOGETHER = 0.02, timedelta(minutes=1)
 
 # The share of an interval that was not read, of one that does not count.
 UNREAD = 1.0
@@ -55,14 +59,20 @@ def live_energy(engine: Engine, site: Site, grid: Grid) -> LiveEnergy:
 
 
 def _spans(meter: MeterId, readings: Sequence[MetersRead]) -> list[Span]:
-    """The spans over which a meter's reading holds, in order."""
+    """The spans between two readings that say what flowed, each with their mean, in order."""
     doubts = [Interval(read.at - DOUBTED_WITHIN, until.at) for read, until in _pairs(readings) if meter in read.doubted]
     found = list[Span]()
     for read, until in _pairs(readings):
         known = meter in read.mw and meter in until.mw and until.at - read.at <= READINGS_APART
-        if known and not any(doubt.overlaps(Interval(read.at, until.at)) for doubt in doubts):
-            found.append((read.at, until.at, decimal(read.mw[meter])))
+        if known and _agree(read, until, meter) and not any(doubt.overlaps(Interval(read.at, until.at)) for doubt in doubts):
+            found.append((read.at, until.at, (decimal(read.mw[meter]) + decimal(until.mw[meter])) / 2))
     return found
+
+
+def _agree(read: MetersRead, until: MetersRead, meter: MeterId) -> bool:
+    """Whether two readings leave no doubt of what flowed between them."""
+    first, second = read.mw[meter], until.mw[meter]
+    return until.at - read.at <= CLOSE_TOGETHER or abs(first - second) <= STEADY_SHARE * max(abs(first), abs(second))
 
 
 def _pairs(readings: Sequence[MetersRead]) -> Iterable[tuple[MetersRead, MetersRead]]:

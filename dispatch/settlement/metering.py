@@ -125,14 +125,15 @@ class MeteredLoad:
         return out
 
     def findings(self, grid: Grid) -> Iterable[Finding]:
-        """Intervals without a reading on a day a meter is read, and meters far from telemetry."""
+        """Intervals that a meter's documents leave out, and meters far from telemetry. That the site's own readings of a meter do not cover
+        an interval, as at each start, is no finding: its source says so, and a meter that falls silent is an alert."""
         for name, meter in self.meters.items():
             missing = [n for n, mwh in enumerate(meter.mwh) if mwh is None and n not in meter.refused]
             if meter.refused:
                 first = grid.intervals[meter.refused[0]].start.isoformat()
                 what = f"meter {name} reads energy flowing out in {len(meter.refused)} of {counted(len(grid), 'interval')}, first {first}"
                 yield Finding("meter-export", f"{what}, more than is generated there or than export_mw allows: they settle on telemetry")
-            if missing:
+            if missing and meter.files:
                 first = grid.intervals[missing[0]].start.isoformat()
                 what = f"meter {name} has no reading for {len(missing)} of {counted(len(grid), 'interval')}, first {first}"
                 yield Finding("meter-gap", f"{what}: they settle on telemetry")

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import sqlite3
 import tomllib
+from contextlib import closing
 from datetime import datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 
 import httpx
@@ -38,8 +42,6 @@ def test_run_without_a_site_file_serves_a_page_and_moves_rigs_by_price(tmp_path:
 
 def rigs_moved(data: Path) -> int:
     """How many rigs a client's command has moved to another mode."""
-    import json
-
     log = data / "rigs.jsonl"
     rows = [json.loads(line) for line in log.read_text("utf-8").splitlines()] if log.exists() else []
     return len({row["rig"] for row in rows if row.get("effective")})
@@ -78,7 +80,7 @@ def test_a_simulated_day_with_a_call_settles_to_the_independent_bill(hours: int,
 
 
 def independent_totals(data: Path, start: datetime, until: datetime) -> dict[str, Decimal]:
-    """The charges of the demonstration's site file, from telemetry and the market's own facts alone."""
+    """The charges of the demonstration's site file, from what its meter read, its telemetry and the market's own facts alone."""
     site = tomllib.loads((ROOT / "config" / "demo-site.toml").read_text("utf-8"))
     market = SyntheticSource(Market.ERCOT, site["prices"]["seed"], [site["site"]["settlement_point"]])
     facts = asyncio.run(market.fetch(start - timedelta(hours=30), until + timedelta(hours=1)))
@@ -88,19 +90,46 @@ def independent_totals(data: Path, start: datetime, until: datetime) -> dict[str
     spans = [(int(s.timestamp()) * 1000, int(s.timestamp()) * 1000 + 900_000) for s in starts]
     warm = [next(Fraction(str(f.celsius)) for f in celsius if s in f.over) for s in starts]
     halls = {h["name"]: h["overhead"] for h in site["halls"]}
-    energy = adders = revenue = Fraction(0)
+    by_rigs, revenue = [Fraction(0)] * len(starts), Fraction(0)
     for group in site["groups"]:
         share, per_c = (Fraction(str(halls[group["hall"]][k])) for k in ("share", "share_per_c_above_25"))
         watts = integrals(data / "telemetry", group["name"], "watts", spans)
         hashes = integrals(data / "telemetry", group["name"], "ths", spans)
-        for n, s in enumerate(starts):
-            mwh = Fraction(watts[n], MW_MS_PER_MWH) * (1 + share + per_c * max(Fraction(0), warm[n] - 25))
-            energy -= mwh * Fraction(str(price[s]))
-            adders -= mwh * Fraction(str(site["obligations"][0]["adders_usd_per_mwh"]))
+        for n in range(len(starts)):
+            by_rigs[n] += Fraction(watts[n], MW_MS_PER_MWH) * (1 + share + per_c * max(Fraction(0), warm[n] - 25))
             revenue += Fraction(hashes[n], GH_PER_PH_DAY) * Fraction(str(site["hash"]["usd_per_ph_day"]))
+    mwh = [metered if metered is not None else rigs for metered, rigs in zip(metered_mwh(data, starts), by_rigs, strict=True)]
+    energy = -sum((each * Fraction(str(price[s])) for each, s in zip(mwh, starts, strict=True)), Fraction(0))
+    adders = -sum(mwh, Fraction(0)) * Fraction(str(site["obligations"][0]["adders_usd_per_mwh"]))
     fee = revenue * Fraction(str(site["hash"]["pool_fee"]))
     exact = {"hashing/hash_revenue": revenue, "hashing/pool_fee": -fee, "power/energy": energy, "power/adders": adders}
     return {name: cents(usd) for name, usd in exact.items()}
+
+
+def metered_mwh(data: Path, starts: list[datetime]) -> list[Fraction | None]:
+    """The energy of each quarter hour by the meter: the mean of each two readings that differ by 2 % at most or are a minute apart. None
+    where such readings, none of them doubted within two minutes, do not cover all of it."""
+    read: dict[datetime, tuple[Fraction | None, bool]] = {}
+    doubted = False
+    with closing(sqlite3.connect(f"file:{data / 'ledger.sqlite'}?mode=ro", uri=True)) as ledger:
+        for kind, text in ledger.execute("select kind, document from journal where kind in ('Seen', 'Done') order by seq"):
+            row = json.loads(text)
+            mw = row.get("meters", {}).get("meter main")
+            doubted = "meter main" in row.get("meter_doubts", {}) if kind == "Seen" else doubted
+            read[datetime.fromisoformat(row.get("meters_at") or row["at"])] = (None if mw is None else Fraction(str(mw)), doubted)
+    pairs = [(at, until, *read[at], read[until][0]) for at, until in pairwise(sorted(read))]
+    wrong = [(at - timedelta(minutes=2), until) for at, until, _, doubt, _ in pairs if doubt]
+    found: list[Fraction | None] = []
+    for start in starts:
+        end, covered_s, mwh = start + timedelta(minutes=15), 0.0, Fraction(0)
+        for at, until, mw, _, after in pairs:
+            if mw is None or after is None or until - at > timedelta(minutes=15) or any(a < until and at < b for a, b in wrong):
+                continue
+            if until - at <= timedelta(minutes=1) or abs(mw - after) <= Fraction(2, 100) * max(mw, after):
+                inside_s = max(0.0, (min(until, end) - max(at, start)).total_seconds())
+                covered_s, mwh = covered_s + inside_s, mwh + Fraction(str(inside_s)) * (mw + after) / 2 / 3600
+        found.append(mwh if abs(covered_s - 900.0) < 1e-6 else None)
+    return found
 
 
 def post_call(site: Site, secret: str, kind: str, **figures: float) -> datetime:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import date, datetime, timedelta
 from functools import cache
 from pathlib import Path
@@ -25,12 +25,14 @@ MODELS = {
 
 
 def site_file(path: Path, market: str, point: str) -> Path:
-    """A 100 MW site of thirds, at the day's hashprice, no minimum times, no overhead, no adders."""
+    """A 100 MW site of thirds, at the day's hashprice, no minimum times, no overhead, no adders; starts cost nothing, so that prices alone
+    decide."""
     lines = ["[site]", 'name = "Thirds"', f'market = "{market}"', f'settlement_point = "{point}"', "interconnect_mw = 101.0"]
     lines += ["[[meters]]", 'id = "main"', "[[halls]]", 'name = "a"', 'meter = "main"', "limit_mw = 101.0"]
     for name, (model, watts, _) in MODELS.items():
         lines += ["[[groups]]", f'name = "{name}"', 'hall = "a"', f'model = "{model}"', f"rigs = {round(100e6 / 3 / watts)}"]
-    path.write_text("\n".join([*lines, "[hash]", 'source = "archive"', ""]), "utf-8")
+    lines += ["[hash]", 'source = "archive"', "[[obligations]]", 'type = "transition"', "weight = 0.0", ""]
+    path.write_text("\n".join(lines), "utf-8")
     return path
 
 
@@ -46,10 +48,12 @@ def check_load_follows_price(rows: list[dict[str, Any]], archive: Path, point: s
 
     A price is known two minutes after its interval and acted on at once, the hashprice of a day is made from the day before. Rigs
     come up within 1.3 minutes. Returns by model how often it crossed its breakeven down and up. Rows are left out only where an acting
-    price was stale or stood within 1 % of the breakeven.
+    price was stale or stood within 1 % of the breakeven, or where the day-ahead price, towards which the last price is expected to go
+    until the next is known, stood on the other side of it.
     """
     over = Interval(datetime.fromisoformat(rows[0]["start"]) - timedelta(hours=3), datetime.fromisoformat(rows[-1]["end"]))
     kept = Archive(archive)
+    ahead = {p.over.start: p.usd_per_mwh for p in kept.final_prices(_day_ahead_point(point), (PriceMarket.DAY_AHEAD_HOURLY,), over)}
     acts = sorted((p.known_at, p) for p in kept.final_prices(point, (run,), over))
     stale = timedelta(minutes=20) if run is PriceMarket.REAL_TIME_15_MIN else timedelta(minutes=65)
     crossings: dict[str, list[int]] = {name: [0, 0] for name in MODELS}
@@ -64,9 +68,12 @@ def check_load_follows_price(rows: list[dict[str, Any]], archive: Path, point: s
             if None in runs:
                 ran_before.pop(name, None)
                 continue
-            share, expected = float(row["groups_mw"][name]) / full_mw, sum(map(bool, runs)) / len(runs)
-            assert abs(share - expected) * _minutes(row) < 1.3, (name, row["start"], share, expected, [p and p.usd_per_mwh for p in acting])
-            checked += 1
+            drawn = [_should_run(kept, p, s, watts / ths, stale, ahead) for p, s in zip(acting, slices, strict=True)]
+            if None not in drawn:
+                share, expected = float(row["groups_mw"][name]) / full_mw, sum(map(bool, runs)) / len(runs)
+                seen = (name, row["start"], share, expected, [p and p.usd_per_mwh for p in acting])
+                assert abs(share - expected) * _minutes(row) < 1.3, seen
+                checked += 1
             now = bool(runs[-1])
             if ran_before.get(name, now) != now:
                 crossings[name][now] += 1
@@ -79,13 +86,22 @@ def _minutes(row: dict[str, Any]) -> float:
     return (datetime.fromisoformat(row["end"]) - datetime.fromisoformat(row["start"])).total_seconds() / 60
 
 
-def _should_run(kept: Archive, price: Any, at: datetime, j_per_th: float, stale: timedelta) -> bool | None:
-    """Whether a model of this efficiency should run on this price; None where that cannot be said to a hair."""
+def _day_ahead_point(point: str) -> str:
+    return point.removesuffix("_EW")
+
+
+def _should_run(
+    kept: Archive, price: Any, at: datetime, j_per_th: float, stale: timedelta, ahead: Mapping[datetime, float] | None = None
+) -> bool | None:
+    """Whether a model of this efficiency should run on this price; None where that cannot be said to a hair, or where a day-ahead price
+    is on the other side of its breakeven."""
     if price is None or at - price.over.end > stale:
         return None
     hashprice = _hashprice(kept, (at - timedelta(days=1)).date())
     breakeven = breakeven_usd_per_mwh(hashprice, j_per_th)
-    return None if abs(price.usd_per_mwh - breakeven) < 0.01 * breakeven else bool(price.usd_per_mwh < breakeven)
+    runs = bool(price.usd_per_mwh < breakeven)
+    day_ahead = (ahead or {}).get(at.replace(minute=0, second=0, microsecond=0), price.usd_per_mwh)
+    return None if abs(price.usd_per_mwh - breakeven) < 0.01 * breakeven or (day_ahead < breakeven) != runs else runs
 
 
 @cache
