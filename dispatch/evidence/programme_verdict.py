@@ -45,6 +45,7 @@ def programme_verdict(call: Call, contract: Obligation, loads: Sequence[LoadsSee
     return {
         "contract": contract.type,
         "passed": passed,
+        "reason": "" if passed is not None else "no settlement interval of it could be judged",
         "load_before_mw": _mw(contract.memory_from(actuals.memory).load_before_mw.get(call.id)),
         "limit_kept": not broken if kept else None,
         "outside_limit": broken,

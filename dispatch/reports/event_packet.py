@@ -58,7 +58,7 @@ def _lines(packet: Mapping[str, Any]) -> list[str]:
 
 def _verdict_lines(verdict: Mapping[str, Any]) -> list[str]:
     """The programme's verdict, its formula and its rule."""
-    said = {True: "passed", False: "FAILED", None: "not judged: no settlement interval of it could be judged"}[verdict["passed"]]
+    said = {True: "passed", False: "FAILED", None: f"not judged: {verdict['reason']}"}[verdict["passed"]]
     lines = [f"Verdict of the programme ({verdict['contract']}): {said}."]
     if verdict["figure"] is not None:
         most = f", at most {100.0 * verdict['most']:g} %" if verdict["most"] is not None else ""

@@ -56,9 +56,9 @@ class Ledger:
         """The newest versions of calls, of one id when given, newest first, each with its journal row. Raises LedgerUnavailable."""
         return signals_received(self.engine, Call, id_, limit)
 
-    def awards(self, limit: int) -> list[tuple[int, Award]]:
-        """The newest awards, newest first, each with its journal row. Raises LedgerUnavailable."""
-        return signals_received(self.engine, Award, limit=limit)
+    def awards(self, limit: int, contract: str | None = None) -> list[tuple[int, Award]]:
+        """The newest awards, of one contract when given, newest first, each with its journal row. Raises LedgerUnavailable."""
+        return signals_received(self.engine, Award, contract, limit)
 
     def settlements(self, limit: int = 10_000) -> list[dict[str, Any]]:
         """The newest versions of days' statements, newest day first, without their lines. A version never changes: it is parsed once.

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import date
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query
 from fastapi.responses import FileResponse, JSONResponse, Response
 
+from dispatch import ConfigError
 from dispatch.clock import wall_now
+from dispatch.decide.state import State
 from dispatch.entries import entry_to_json
 from dispatch.evidence.event_packet import MARGIN, event_document, event_end
 from dispatch.evidence.loads_seen import loads_seen
 from dispatch.signals.documents import Instant
 from dispatch.signals.hold_proposals import proposals
+from dispatch.store.recorded_setup import setup_at
 from dispatch.web import documents
 from dispatch.web.chart import chart_document
 from dispatch.web.context import ApiContext, Context
@@ -163,6 +168,19 @@ def get_event(
     return Response(content, media_type=FORMATS[format], headers={"Content-Security-Policy": STATEMENT_POLICY})
 
 
+def _state_for(context: ApiContext, versions: Sequence[Call]) -> tuple[State, str]:
+    """The state with the site file that was in force at the end of a call and every award of the journal, so that the verdict on it stays
+    the same; and why it cannot be judged by that site file, empty where it can."""
+    state, ledger = context.view.state, context.ledger
+    awards = tuple(award for _, award in reversed(ledger.awards(10_000, versions[-1].obligation)))
+    try:
+        setup = setup_at(ledger.engine, event_end(versions, context.now()), state.setup)
+    except ConfigError as fault:
+        why = f"the site file that was in force then cannot be read any more: {'; '.join(fault.faults)}"
+        return replace(state, awards=awards), why
+    return replace(state, setup=setup, awards=awards), ""
+
+
 def _event_packet(context: ApiContext, id: str, version: int | None) -> Doc:
     """The packet, bound to the journal's chain by the hashes of its first and its last row. Raises Refusal."""
     first: dict[int, tuple[int, Call]] = {}
@@ -172,13 +190,15 @@ def _event_packet(context: ApiContext, id: str, version: int | None) -> Doc:
     versions = next((e for e in reversed(events) if version is None or version in [c.version for c in e]), None)
     if versions is None:
         raise Refusal(404, f"No call {id!r} was received" + (f" in version {version}" if events else ""))
-    state, first_seq = context.view.state, min(first[c.version][0] for c in versions)
-    last = event_end(versions, context.now()) + MARGIN
+    first_seq, last = min(first[c.version][0] for c in versions), event_end(versions, context.now()) + MARGIN
+    state, doubt = _state_for(context, versions)
     read = context.ledger.journal.read(max(0, first_seq - ROWS_BEFORE))
     entries = list(itertools.takewhile(lambda row: row[0] < first_seq or row[1].at <= last, read))
     documents_of = ((n, entry_to_json(e)) for n, e in entries if n >= first_seq)
     loads = loads_seen((e for _, e in entries), state.site, state.net_meters)
     packet = event_document(id, versions, documents_of, state, loads, context.now())
+    if doubt and packet["verdict"]:
+        packet["verdict"] |= {"passed": None, "reason": doubt}
     hash_at = context.ledger.journal.hash_at
     return {
         **packet,

@@ -6,21 +6,26 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
 import httpx
 import pytest
 from sqlalchemy import event
 
 from dispatch.decide.state import State
-from dispatch.entries import GroupSeen, Seen
+from dispatch.entries import GroupSeen, RunStarted, Seen
 from dispatch.site_file.load import setup_from_document
+from dispatch.site_file.setup import Setup
 from dispatch.store import lease
 from dispatch.store.journal import SqlJournal
 from dispatch.store.statements import keep_statement
 from dispatch.store.tables import open_ledger
+from dispatch.web.context import ApiContext
 from dispatch.web.documents import calls_document
 from dispatch.web.journal_tail import Ledger
 from dispatch.web.live_view import LiveView
+from dispatch.web.read_routes import _state_for
 from markets.facts import Award, Call, CallKind
 from markets.grid import Interval
 from tests.dispatch.web.conftest import CALL
@@ -58,6 +63,35 @@ def test_a_call_that_ended_long_ago_is_listed_and_has_its_packet(http: httpx.Cli
     assert len(packet["signal"]) == 1 and packet["decisions"] and packet["read_backs"]
     assert packet["summary"]["readings"] >= 3 and packet["load"][0]["load_mw"] > 0
     assert "call-1" in http.get("/now").text
+
+
+def packet_after(data: Path, setup: Setup, at: datetime) -> dict[str, Any]:
+    with served(data, setup, at) as address, httpx.Client(base_url=address, timeout=60) as client:
+        packet: dict[str, Any] = client.get("/api/v1/events/call-1").json()
+    return packet
+
+
+def test_the_verdict_on_a_call_stays_the_same_when_the_site_file_changes(tmp_path: Path) -> None:
+    setup = small()
+    packet = packet_after(tmp_path, setup, run_site(tmp_path, setup, 2.0, pushed=[("call", CALL)]))
+    assert packet["verdict"]["contract"] == "plant" and packet["verdict"]["passed"] is not None
+    engine = open_ledger(tmp_path)
+    token = lease.take(engine, "tests", 1e6)
+    other = small(obligations=[{"type": "power"}])
+    award = Award(source="qse", known_at=NOON, obligation="plant", product="ECRS", market="DAM", over=Interval(NOON, NOON + HOUR), mw=1.0,
+                  mcpc_usd_per_mw_h=None)  # fmt: skip
+    started = RunStarted(at=NOON + DAY, world="live", version="test", config_hash=other.hash_id, token=token or 0, config=other.document)
+    journal = SqlJournal(engine, token)
+    journal.append(started)
+    journal.append(Seen(at=NOON + DAY + HOUR, facts=(award,)))
+    engine.dispose()
+    ledger, blank = Ledger.open(tmp_path), State.start(other, setup_from_document)
+    context = SimpleNamespace(ledger=ledger, view=SimpleNamespace(state=blank), now=lambda: NOON + 2 * DAY)
+    then, doubt = _state_for(cast(ApiContext, context), [replace(_call(1), end_at=NOON + HOUR)])
+    ledger.engine.dispose()
+    assert then.awards == (award,) and then.setup == setup and not doubt
+    later = packet_after(tmp_path, other, NOON + 2 * DAY)
+    assert later["verdict"] == packet["verdict"] and later["groups"] == packet["groups"]
 
 
 def _call(n: int, at: datetime = NOON) -> Call:
