@@ -15,13 +15,13 @@ from dispatch.commands import WRONG, Ended, Json, note, out
 from dispatch.commands.questions import Questions
 from dispatch.commands.rigs import Wide, refuse_wide
 from markets import counted
-from markets.grid import Market
 
 if TYPE_CHECKING:
     from dispatch.new_site.halls import HallOf
     from dispatch.new_site.proposed_groups import ProposedGroup
     from dispatch.new_site.site_document import NewSite
     from dispatch.site_file.rig_catalogue import RigModel
+    from markets.grid import Market
 
 Texts = list[str] | None
 Out = Annotated[Path, typer.Option("--out", metavar="FILE", help="The site file to write; it must not exist.")]
@@ -75,7 +75,7 @@ def init(
     from dispatch.new_site.site_document import NewSite
 
     ask = Questions(at_terminal=sys.stdin.isatty() and not as_json)
-    kind = Market(ask.one_of("--market", market, "Market", [m.value for m in Market]))
+    kind = _market(ask, market)
     title = ask.text("--name", name, "Name of the site")
     point = ask.text("--settlement-point", settlement_point, "Settlement point (of a tariff: its name)")
     mw = ask.number("--interconnect-mw", interconnect_mw, "The most the site may draw, MW")
@@ -100,8 +100,14 @@ def _reached(ask: Questions, groups: Sequence[ProposedGroup], credentials: str |
     return password or None, f"{path.stem}-map.csv"
 
 
+def _market(ask: Questions, given: str | None) -> Market:
+    from markets.grid import Market  # numpy comes with it, which --help does not need
+
+    return Market(ask.one_of("--market", given, "Market", [market.value for market in Market]))
+
+
 def _prices(ask: Questions, market: Market, tariff_file: str | None) -> dict[str, Any]:
-    if market is not Market.TARIFF:
+    if market.value != "tariff":
         return {"source": "gridstatus"}
     return {
         "source": "tariff",

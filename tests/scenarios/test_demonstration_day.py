@@ -18,7 +18,7 @@ SITE = Path(__file__).parents[2] / "config" / "demo-site.toml"
 BOTS = ("always_on", "one_strike", "model_strike")
 FIRST_DAY, DAYS_APART = date(2026, 1, 20), 17  # one day for each seed: 20 seeds are spread over eleven months
 WORTH_FORESEEING = 0.01
-NOISE_USD = 0.25  # of rigs that differ a little from their model, which no plan knows
+NOISE_USD = 1.0  # of rigs that differ a little from their model, which no plan knows; days earn about $1,100
 
 
 def earned_usd(seed: int) -> dict[str, float]:
