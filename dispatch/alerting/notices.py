@@ -8,27 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime, time
+from datetime import datetime
 
 from dispatch.alerting.conditions import AlertCondition
+from dispatch.site_file.setup import AlertSettings
 from markets import counted
-
-
-@dataclass(frozen=True, slots=True)
-class Rhythm:
-    """A condition is sent after it has lasted `after_s`, and its end after `clear_s` without it. `quiet` are the first and the last
-    moment of the quiet hours, local time, which may pass midnight; None without any."""
-
-    after_s: float = 60.0
-    clear_s: float = 120.0
-    quiet: tuple[time, time] | None = None
-
-    def is_quiet(self, local: datetime) -> bool:
-        if self.quiet is None:
-            return False
-        first, last = self.quiet
-        now = local.time().replace(tzinfo=None)
-        return first <= now < last if first < last else now >= first or now < last
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,18 +63,18 @@ def _here(before: Mapping[str, KnownCondition], found: Mapping[str, AlertConditi
     return now
 
 
-def notice_due(watched: Mapping[str, KnownCondition], at: datetime, local: datetime, rhythm: Rhythm) -> Notice | None:
+def notice_due(watched: Mapping[str, KnownCondition], at: datetime, local: datetime, settings: AlertSettings) -> Notice | None:
     """What is to be sent at `at`, whose local time is `local`; None when nothing is."""
-    quiet = rhythm.is_quiet(local)
+    quiet = settings.is_quiet(local)
     began = {
         source: w.text
         for source, w in watched.items()
-        if not w.sent and w.gone_since is None and (at - w.since).total_seconds() >= rhythm.after_s and (w.urgent or not quiet)
+        if not w.sent and w.gone_since is None and (at - w.since).total_seconds() >= settings.after_s and (w.urgent or not quiet)
     }
     ended = {
         source: w.text
         for source, w in watched.items()
-        if w.sent and w.gone_since is not None and (at - w.gone_since).total_seconds() >= rhythm.clear_s and (w.urgent or not quiet)
+        if w.sent and w.gone_since is not None and (at - w.gone_since).total_seconds() >= settings.clear_s and (w.urgent or not quiet)
     }
     return Notice(began, ended) if began or ended else None
 

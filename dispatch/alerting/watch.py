@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 from collections.abc import Callable, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -14,11 +13,12 @@ from zoneinfo import ZoneInfo
 import structlog
 
 from dispatch.alerting.conditions import AlertCondition, SiteUnknown, unreachable
-from dispatch.alerting.notices import KnownCondition, Rhythm, after_sending, notice_due, watched_now, watched_unknown
+from dispatch.alerting.notices import KnownCondition, after_sending, notice_due, watched_now, watched_unknown
 from dispatch.alerting.send import send
 from dispatch.clock import wall_now
 from dispatch.decide.value_json import value_from_json, value_to_json
 from dispatch.site_file.setup import Setup
+from dispatch.store.durable import write_atomically
 
 log = structlog.get_logger()
 
@@ -38,8 +38,6 @@ class AlertWatch:
         self, setup: Setup, data_dir: Path, look: Callable[[], Mapping[str, AlertCondition] | None], now: Callable[[], datetime] = wall_now
     ) -> None:
         self._setup, self._file, self._look, self._now = setup, Path(data_dir) / FILE, look, now
-        settings = setup.alerts
-        self._rhythm = Rhythm(settings.after_s, settings.clear_s, settings.quiet)
         self._watched: dict[str, KnownCondition] = _read(self._file)
         self._not_before: datetime | None = None
 
@@ -54,7 +52,7 @@ class AlertWatch:
 
     async def look_once(self) -> None:
         """Look, and send what is due."""
-        at, before = self._now(), self._watched
+        at, before, settings = self._now(), self._watched, self._setup.alerts
         try:
             found = await asyncio.to_thread(self._look)
             if found is None:
@@ -65,14 +63,14 @@ class AlertWatch:
             watched = watched_unknown(before, found, at)
             due = {source: watched[source] for source in found}
         self._watched = watched
-        notice = notice_due(due, at, at.astimezone(ZoneInfo(self._setup.site.timezone)), self._rhythm)
+        notice = notice_due(due, at, at.astimezone(ZoneInfo(self._setup.site.timezone)), settings)
         if notice is not None and (self._not_before is None or at >= self._not_before):
             site = self._setup.site.name
-            sent = await asyncio.to_thread(send, notice.title(site), notice.body(), self._setup.alerts.to, self._setup.resolve)
+            sent = await asyncio.to_thread(send, notice.title(site), notice.body(), settings.to, self._setup.resolve)
             if any(reason is None for reason in sent.values()):
                 self._watched, self._not_before = after_sending(self._watched, notice), None
             else:
-                self._not_before = datetime.fromtimestamp(at.timestamp() + RETRY_S, at.tzinfo)
+                self._not_before = at + timedelta(seconds=RETRY_S)
         if _sent_sources(self._watched) != _sent_sources(before):
             _write(self._file, self._watched)
 
@@ -91,6 +89,4 @@ def _read(file: Path) -> dict[str, KnownCondition]:
 
 def _write(file: Path, watched: Mapping[str, KnownCondition]) -> None:
     document: dict[str, Any] = {source: value_to_json(w) for source, w in watched.items() if w.sent}
-    draft = file.with_suffix(".draft")
-    draft.write_text(json.dumps(document), "utf-8")
-    os.replace(draft, file)
+    write_atomically(file, json.dumps(document).encode())

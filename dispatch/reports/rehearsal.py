@@ -11,7 +11,8 @@ from typing import Any
 from reportlab.platypus import Flowable, Paragraph
 
 from dispatch.reports.pdf import FLAG, SECTION, TEXT, TITLE, printed, table
-from dispatch.reports.write import page, write_atomically
+from dispatch.reports.write import page
+from dispatch.store.durable import write_atomically
 
 Section = tuple[str, tuple[str, ...], list[list[str]]]
 

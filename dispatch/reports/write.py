@@ -6,7 +6,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-import os
 import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import Any, TypeVar
 from dispatch.reports import labels
 from dispatch.settlement.document import DayStatement, MonthStatement, known_totals
 from dispatch.settlement.statement_lines import COLUMNS, UNKNOWN, columns_of
+from dispatch.store.durable import write_atomically
 from markets import counted
 from optimizer.domain.money import usd_text
 
@@ -168,21 +168,3 @@ MONTH_FORMATS: dict[str, Callable[[MonthStatement], str | bytes]] = {
     "csv": month_as_csv,
     "json": as_json,
 }
-
-
-def write_atomically(path: Path, content: bytes) -> None:
-    """The complete file or none, also when the power fails."""
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with unfinished.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)
-    handle = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -136,6 +136,14 @@ class AlertSettings(Written):
         first, _, last = self.quiet_hours.partition("-")
         return time.fromisoformat(first.strip()), time.fromisoformat(last.strip())
 
+    def is_quiet(self, local: datetime) -> bool:
+        """Whether an instant of local time is in the quiet hours, which may pass midnight."""
+        if self.quiet is None:
+            return False
+        first, last = self.quiet
+        now = local.time().replace(tzinfo=None)
+        return first <= now < last if first < last else now >= first or now < last
+
     @model_validator(mode="after")
     def _span_of_the_day(self) -> AlertSettings:
         try:

@@ -16,6 +16,20 @@ def sync_folder(folder: Path) -> None:
         os.close(handle)
 
 
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write the complete file or none, also when the power fails. Raises OSError."""
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with unfinished.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        unfinished.replace(path)
+    finally:
+        unfinished.unlink(missing_ok=True)
+    sync_folder(path.parent)
+
+
 def keep_private(file: Path, *, create: bool = False) -> None:
     """Make a file its owner's alone, and the file itself when it is to be created. What SQLite makes beside a ledger gets its mode."""
     with suppress(OSError):  # another owner's file, or no such folder: what cannot be opened says so itself

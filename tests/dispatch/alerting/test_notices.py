@@ -2,29 +2,30 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from dispatch.alerting.conditions import AlertCondition, conditions
-from dispatch.alerting.notices import KnownCondition, Notice, Rhythm, after_sending, notice_due, watched_now
+from dispatch.alerting.notices import KnownCondition, Notice, after_sending, notice_due, watched_now
+from dispatch.site_file.setup import AlertSettings
 
 START = datetime(2026, 8, 20, 17, 0, tzinfo=UTC)
-RHYTHM = Rhythm(after_s=60, clear_s=120, quiet=(time(22), time(6)))
+SETTINGS = AlertSettings(after_s=60, clear_s=120, quiet_hours="22:00-06:00")
 HEALTHY = {"ledger": "ok", "leader": "ok", "loop": "ok", "plan": "ok", "prices": "ok", "ready": True}
 LOOK_S = 5
 
 
-def played(looks: list[dict[str, AlertCondition]], start: datetime = START, rhythm: Rhythm = RHYTHM) -> list[tuple[int, Notice]]:
+def played(looks: list[dict[str, AlertCondition]], start: datetime = START, settings: AlertSettings = SETTINGS) -> list[tuple[int, Notice]]:
     """The notices of a series of looks five seconds apart, each with the number of its look; every message is taken."""
     watched: dict[str, KnownCondition] = {}
     sent = []
     for n, found in enumerate(looks):
         at = start + timedelta(seconds=LOOK_S * n)
         watched = watched_now(watched, found, at)
-        if notice := notice_due(watched, at, at, rhythm):
+        if notice := notice_due(watched, at, at, settings):
             sent.append((n, notice))
             watched = after_sending(watched, notice)
     return sent
@@ -74,7 +75,7 @@ CONDITIONS = st.dictionaries(st.sampled_from("abc"), st.builds(AlertCondition, s
 @given(looks=st.lists(CONDITIONS, max_size=120), after_s=st.integers(0, 60), clear_s=st.integers(0, 60))
 def test_begins_and_ends_alternate_by_source_whatever_comes(looks: list[dict[str, AlertCondition]], after_s: int, clear_s: int) -> None:
     open_: set[str] = set()
-    for _, notice in played(looks, rhythm=Rhythm(after_s, clear_s)):
+    for _, notice in played(looks, settings=AlertSettings(after_s=after_s, clear_s=clear_s)):
         assert open_.isdisjoint(notice.began) and open_ >= set(notice.ended)
         open_ = (open_ | set(notice.began)) - set(notice.ended)
 
@@ -82,5 +83,5 @@ def test_begins_and_ends_alternate_by_source_whatever_comes(looks: list[dict[str
 @given(looks=st.lists(CONDITIONS, min_size=1, max_size=60), after_s=st.integers(0, 60))
 def test_what_has_lasted_is_always_sent(looks: list[dict[str, AlertCondition]], after_s: int) -> None:
     lasting = {"d": AlertCondition("lasts")}
-    sent = played([look | lasting for look in looks] + [lasting] * 13, rhythm=Rhythm(after_s, 60))
+    sent = played([look | lasting for look in looks] + [lasting] * 13, settings=AlertSettings(after_s=after_s, clear_s=60))
     assert sum("d" in notice.began for _, notice in sent) == 1
