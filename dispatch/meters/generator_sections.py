@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal, Self
 from pydantic import Field, model_validator
 
 from dispatch.clock import Clock
-from dispatch.meters.meter_sections import WATTS, Address, ModbusMeter
+from dispatch.meters.meter_sections import Address, ModbusMeter
 from dispatch.meters.order_fence import Fence, open_fence
 from dispatch.site_file import plugins
 from dispatch.site_file.setup import PluginSection, Setup
@@ -59,14 +59,13 @@ class ModbusGeneratorSettings(GeneratorSettings, ModbusMeter):
         return self
 
     def opened(self) -> GeneratorControls:
-        from dispatch.meters.modbus import ModbusGenerator, Register, StartStop
+        from dispatch.meters.modbus import ModbusGenerator, StartStop
 
-        power = Register(self.register_, self.format, self.word_order, self.input_register)
         if self.coil is not None:
             order = StartStop(self.coil)
         else:
             order = StartStop(self.command_register or 0, self.start_value, self.stop_value)
-        metered = (power, self.scale * WATTS[self.unit_of_power] / 1e6)
+        metered = (self.register_read(), self.mw_per_count)
         return ModbusGenerator((self.host, self.port, self.unit), metered, order, self.running_coil, self.idle_kw / 1e3)
 
 

@@ -17,6 +17,7 @@ from optimizer.domain.site import Site
 
 if TYPE_CHECKING:
     from dispatch.meters import PowerMeter
+    from dispatch.meters.modbus import Register
 
 Host = Annotated[str, Field(min_length=1)]
 Port = Annotated[int, Field(ge=1, le=65535)]
@@ -27,10 +28,34 @@ FORMATS = Literal["float32", "float64", "int16", "uint16", "int32", "uint32", "i
 WATTS = {"w": 1.0, "kw": 1e3, "mw": 1e6}
 
 
+class ModbusRegister(PluginSection):
+    """The keys of a number in one register over Modbus TCP, counted from zero.
+
+    format, word_order   how its registers hold a number; most devices send the high word first
+    scale                what one count is worth
+    input_register       function code 4 in place of 3
+    """
+
+    model_config = ConfigDict(**{**PluginSection.model_config, "populate_by_name": True})
+    host: Host
+    port: Port = 502
+    unit: Unit = 1
+    register_: Address = Field(alias="register")
+    format: FORMATS = "float32"
+    word_order: Literal["big", "little"] = "big"
+    scale: float = 1.0
+    input_register: bool = False
+
+    def register_read(self) -> Register:
+        """Where the number is, and how it is held."""
+        from dispatch.meters.modbus import Register
+
+        return Register(self.register_, self.format, self.word_order, self.input_register)
+
+
 class MeterSettings(PluginSection):
     """A table that names a meter."""
 
-    model_config = ConfigDict(**{**PluginSection.model_config, "populate_by_name": True})
     kind: str
 
     def opened(self) -> PowerMeter:
@@ -38,30 +63,23 @@ class MeterSettings(PluginSection):
         raise NotImplementedError
 
 
-class ModbusMeter(MeterSettings):
-    """A meter over Modbus TCP: active power in one register, counted from zero.
+class ModbusMeter(ModbusRegister, MeterSettings):
+    """A meter over Modbus TCP: active power in one register.
 
-    format, word_order   how its registers hold a number; most meters send the high word first
-    unit_of_power        w, kw or mw, times `scale`: negative where the meter counts what is drawn as negative
-    input_register       function code 4 in place of 3
+    unit_of_power   w, kw or mw, times `scale`: negative where the meter counts what is drawn as negative
     """
 
     kind: Literal["modbus"] = "modbus"
-    host: Host
-    port: Port = 502
-    unit: Unit = 1
-    register_: Address = Field(alias="register")
-    format: FORMATS = "float32"
-    word_order: Literal["big", "little"] = "big"
     unit_of_power: Literal["w", "kw", "mw"] = "kw"
-    scale: float = 1.0
-    input_register: bool = False
+
+    @property
+    def mw_per_count(self) -> float:
+        return self.scale * WATTS[self.unit_of_power] / 1e6
 
     def opened(self) -> PowerMeter:
-        from dispatch.meters.modbus import ModbusPower, Register
+        from dispatch.meters.modbus import ModbusPower
 
-        where = Register(self.register_, self.format, self.word_order, self.input_register)
-        return ModbusPower(self.host, self.port, self.unit, where, self.scale * WATTS[self.unit_of_power] / 1e6)
+        return ModbusPower(self.host, self.port, self.unit, self.register_read(), self.mw_per_count)
 
 
 def _made(table: Mapping[str, Any]) -> PowerMeter:
