@@ -20,7 +20,7 @@ from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
 from starlette.requests import Request
 from starlette.types import Receive, Scope, Send
 
-from dispatch.web.auth import MAX_BODY_BYTES
+from dispatch.web.auth import MAX_BODY_BYTES, PROXY_HEADERS
 
 TOOLS = {
     "state": ("get", "/api/v1/state"),
@@ -41,7 +41,7 @@ TOOLS = {
     "offers": ("post", "/api/v1/offers"),
 }
 # What a request to the API carries on from the request to /mcp.
-CARRIED = ("authorization", "x-api-key", "host", "forwarded", "x-forwarded-for", "x-real-ip", "via")
+CARRIED = ("authorization", "x-api-key", "host", *PROXY_HEADERS)
 INSTRUCTIONS = (
     "What a Bitcoin-mining site does, why, and what it would do. Every tool reads or computes; none changes the site. "
     "Load in MW at the meter, energy in MWh, hashrate in PH/s, money in $, positive to the site; instants are ISO 8601 with their offset."

@@ -10,6 +10,8 @@ from typing import Any, Protocol
 from markets.grid import format_instant
 
 Document = Mapping[str, Any]
+# What an event that cannot be translated raises: keys and figures that are missing, of another kind, or beyond what a time can be.
+UNREADABLE = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError)
 
 
 @dataclass(frozen=True, slots=True)

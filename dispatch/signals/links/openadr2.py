@@ -22,7 +22,7 @@ from typing import Any
 
 import structlog
 
-from dispatch.signals.links.link import Document, LinkFault, SiteSide, call_times
+from dispatch.signals.links.link import UNREADABLE, Document, LinkFault, SiteSide, call_times
 from markets.grid import parse_instant
 
 log = structlog.get_logger()
@@ -33,8 +33,6 @@ ENVIRONMENT = Path(__file__).parents[3] / ".venv-openadr" / "bin" / "python"
 TELEMETRY_EVERY_S = 2.0
 WATTS_OF = {"none": 1.0, "k": 1e3, "M": 1e6, "G": 1e9}
 ENDED = ("cancelled", "completed")
-# What an event that cannot be translated raises: keys and figures that are missing, of another kind, or beyond what a time can be.
-UNREADABLE = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError)
 
 
 class NotSupported(ValueError):

@@ -21,7 +21,7 @@ import httpx
 import structlog
 
 from dispatch.clock import wall_now, wall_s
-from dispatch.signals.links.link import Document, LinkFault, SiteSide, call_times
+from dispatch.signals.links.link import UNREADABLE, Document, LinkFault, SiteSide, call_times
 from markets.grid import parse_instant
 
 log = structlog.get_logger()
@@ -35,8 +35,6 @@ FIGURES = {
 MW_OF = {"W": 1e-6, "KW": 1e-3, "MW": 1.0, "GW": 1e3}
 ENDLESS = "P9999Y"
 DURATION = re.compile(r"P(?:(\d+)W)?(?:(\d+)D)?(?:T(?:(\d+)H)?(?:(\d+)M)?(?:(\d+(?:\.\d+)?)S)?)?")
-# What an event that cannot be translated raises: keys and figures that are missing, of another kind, or beyond what a time can be.
-UNREADABLE = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError)
 TIMEOUT_S, PAGE, RENEWED_BEFORE_S = 10.0, 50, 30.0
 
 
