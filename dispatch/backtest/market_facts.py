@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from decimal import Decimal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,7 +25,6 @@ from markets.grid import Grid, Interval
 from markets.outlook import Basis, Outlook, PeakWindow
 from markets.series import Series
 from optimizer.domain.book import peak_windows
-from optimizer.domain.money import decimal
 
 LOOK_BACK = timedelta(days=8)  # as much as the running loop keeps
 WARM_UP = timedelta(hours=3)  # run before a part begins and not counted, so that rigs are where an unbroken run would have them
@@ -175,8 +173,3 @@ def _hashprices(setup: Setup, known: FactBook, grid: Grid) -> Floats:
 def _peak_shares(setup: Setup, known: FactBook, grid: Grid) -> dict[PeakWindow, Series]:
     loads = newest(known.loads)
     return {window: coincident_peak_share(loads, grid, setup.site.market, window) for window in peak_windows(setup.book)}
-
-
-def decimals(values: Floats) -> list[Decimal]:
-    """Floats as exact decimals, NaN as NaN."""
-    return [decimal(round(float(v), 9)) for v in values]

@@ -10,12 +10,12 @@ from decimal import Decimal
 import numpy as np
 
 from dispatch.backtest.ideal import IdealRun
-from dispatch.backtest.market_facts import Floats, MarketFacts, decimals
+from dispatch.backtest.market_facts import Floats, MarketFacts
 from dispatch.sim.strategy_run import StrategyRun
 from dispatch.site_file.setup import Setup
 from markets.grid import Grid, OperatingDay
 from optimizer.domain.actuals import Actuals
-from optimizer.domain.money import ZERO
+from optimizer.domain.money import ZERO, decimals
 from optimizer.domain.obligation import Obligation
 from optimizer.settlement.performance import promises
 from optimizer.settlement.settle import carried_usd, settle, weighed_net_usd
@@ -48,10 +48,6 @@ class Valuation:
         self.setup, self.market = setup, market
         self.grid = Grid(market.grid.edges[counted.start :])
         unpriced = np.any([np.isnan(values[counted]) for values in market.prices.values()], axis=0)
-        self._overhead = {
-            g.name: 1.0 + np.array([setup.site.hall_of[g.name].overhead.at(float(c)) for c in market.final.temperature_c.values])
-            for g in setup.site.groups
-        }
         self._base = Actuals(
             site=setup.site,
             grid=self.grid,
@@ -65,7 +61,8 @@ class Valuation:
 
     def actuals(self, run: StrategyRun | IdealRun) -> Actuals:
         """What a run did, as the bill reads it: energy at the meters, in the intervals that count."""
-        at_meter = {n: mwh * self._overhead[n] if isinstance(run, StrategyRun) else mwh for n, mwh in run.energy_mwh.items()}
+        celsius = self.market.final.temperature_c.values.tolist()
+        at_meter = run.at_meter_mwh(self.setup.site, celsius) if isinstance(run, StrategyRun) else run.energy_mwh
         return replace(self._base, energy_mwh=self._counted(at_meter), hash_ph_days=self._counted(run.hash_ph_days))
 
     def _counted(self, by_group: Mapping[str, Floats]) -> dict[str, list[Decimal]]:

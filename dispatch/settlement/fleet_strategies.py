@@ -5,10 +5,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
-from decimal import Decimal
 from typing import TypedDict
-
-import numpy as np
 
 from dispatch.settlement.counterfactuals import (
     GAP_TEXT,
@@ -23,13 +20,12 @@ from dispatch.settlement.measured_day import MeasuredDay
 from dispatch.settlement.plan_differences import cause_rows, has_all_figures, plans_in_force
 from dispatch.sim.strategies import AlwaysOn, PerfectForesight, Strategy, Strike
 from dispatch.sim.strategy_run import StrategyRun, run_strategy
-from markets import usd_text
 from markets.facts import Fact, HashPrice, Price, PriceMarket, Temperature
 from markets.grid import Interval
 from markets.outlook import Outlook
 from optimizer.domain.actuals import Actuals
 from optimizer.domain.book import generators_by_meter
-from optimizer.domain.money import decimal
+from optimizer.domain.money import decimals
 from optimizer.settlement.counterfactuals import PUBLISHED_AFTER_S, value_of_actuals
 from optimizer.settlement.settle import carried_usd, settle
 from optimizer.settlement.variance import foresight_gap_by_cause
@@ -109,30 +105,6 @@ def _published(measured: MeasuredDay, final: Outlook) -> tuple[Fact, ...]:
 
 def _actuals(measured: MeasuredDay, run: StrategyRun) -> Actuals:
     """The day with what a strategy's rigs drew, brought to the meter, and hashed."""
-    site, celsius = measured.setup.site, measured.temperature_c
-    overhead = {g.name: 1.0 + np.array([site.hall_of[g.name].overhead.at(c) for c in celsius]) for g in site.groups}
-    energy = {name: _decimals(mwh * overhead[name]) for name, mwh in run.energy_mwh.items()}
-    return replace(measured.actuals, energy_mwh=energy, hash_ph_days={name: _decimals(ph) for name, ph in run.hash_ph_days.items()})
-
-
-def _decimals(values: np.ndarray) -> list[Decimal]:
-    return [decimal(round(float(v), 9)) for v in values]
-
-
-def table(found: FleetComparison) -> list[str]:
-    """The comparison for people: each strategy on simulated rigs and without physics, and both gaps by cause."""
-    lines = [f"{found['date']}: earned {_usd(found['net_usd'])}", f"{'strategy':<20}{'simulated rigs':>16}{'ideal':>16}{'starts':>10}"]
-    for name, ideal in found["ideal_strategies"].items():
-        real = found["strategies"].get(name)
-        lines.append(
-            f"{name:<20}{_usd(real['net_usd'] if real else None):>16}{_usd(ideal['net_usd']):>16}{real['starts'] if real else '-':>10}"
-        )
-    ideal_usd = {row["cause"]: row["usd"] for row in found["ideal_foresight_gap"]}
-    if found["foresight_gap"]:
-        lines.append("gap to perfect foresight, by cause:")
-        lines += [f"  {r['cause']:<18}{_usd(r['usd']):>16}{_usd(ideal_usd.get(r['cause'])):>16}" for r in found["foresight_gap"]]
-    return [*lines, *found["notes"]]
-
-
-def _usd(amount: str | None) -> str:
-    return "-" if amount is None else usd_text(float(amount))
+    at_meter = run.at_meter_mwh(measured.setup.site, measured.temperature_c)
+    energy = {name: decimals(mwh) for name, mwh in at_meter.items()}
+    return replace(measured.actuals, energy_mwh=energy, hash_ph_days={name: decimals(ph) for name, ph in run.hash_ph_days.items()})

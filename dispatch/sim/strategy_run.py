@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+import numpy as np
+
 from dispatch.entries import Commanded, Planned, PriceBasisChanged
 from dispatch.sim.simulated_site import Floats, SimulatedSite, instant_of
 from dispatch.sim.strategies import Strategy
@@ -14,6 +16,7 @@ from dispatch.site_file.setup import Setup
 from markets.facts import Fact
 from markets.grid import Grid
 from optimizer.domain.memory import Memory
+from optimizer.domain.site import Site
 from optimizer.planning.plan_json import PlanDocument, planned_interval
 from optimizer.settlement.counterfactuals import PUBLISHED_AFTER_S
 
@@ -30,6 +33,11 @@ class StrategyRun:
     starts: Floats
     plans: Plans
     decisions: Sequence[Commanded]
+
+    def at_meter_mwh(self, site: Site, celsius: Sequence[float]) -> dict[str, Floats]:
+        """MWh at the meters by group, overhead included, shape (n,); `celsius` is the outside air of each interval."""
+        shares = {name: np.array([site.hall_of[name].overhead.at(c) for c in celsius]) for name in self.energy_mwh}
+        return {name: mwh * (1.0 + shares[name]) for name, mwh in self.energy_mwh.items()}
 
 
 def run_strategy(

@@ -21,6 +21,11 @@ def decimal(value: float | int | str | Decimal) -> Decimal:
     return value if isinstance(value, Decimal) else Decimal(repr(float(value)) if not isinstance(value, str) else value)
 
 
+def decimals(values: Iterable[float]) -> list[Decimal]:
+    """Floats to nine decimals, exact; NaN as NaN."""
+    return [decimal(round(float(v), 9)) for v in values]
+
+
 def cents(amount: Decimal) -> Decimal:
     """Rounded half up to the cent."""
     return amount.quantize(CENT, ROUND_HALF_UP)
