@@ -85,7 +85,7 @@ class Ancillary(AncillaryTerms):
         on, site = OperatingDay.of(actuals.site.market, call.start_at).on, actuals.site
         if self.block is None or call.mw_delta is None:
             return None
-        response = min(float(self._figure(f"ercot.as.{p}.response_min", site, call.start_at)) for p in self.products)
+        response = float(self._fastest_response(on).value)
         base_mw = self.memory_from(actuals.memory).load_before_mw.get(call.id)
         cited = rule(self._rules, "ercot.nclr.band_low", on).cited
         return delivered(call, actuals, self.scope.names(site), (response, base_mw), self._band(on), cited)
@@ -94,9 +94,9 @@ class Ancillary(AncillaryTerms):
         """Its memory after a stretch of time: how instructions were followed (blocks.py)."""
         if self.block is None:
             return memory
-        at, site = then.grid.start, then.site
-        response = min(float(self._figure(f"ercot.as.{p}.response_min", site, at)) for p in self.products)
-        return remembered(memory, then, self.name, self.scope.names(site), response, self._band(OperatingDay.of(site.market, at).on))
+        on = OperatingDay.of(then.site.market, then.grid.start).on
+        response = float(self._fastest_response(on).value)
+        return remembered(memory, then, self.name, self.scope.names(then.site), response, self._band(on))
 
     def disqualified(self, memory: ReserveMemory, at: datetime) -> bool:
         """Whether so many instructions failed that it may not sell."""

@@ -12,7 +12,7 @@ from markets.grid import Market, OperatingDay
 from optimizer.domain.award_terms import AwardTerms, reserve_terms
 from optimizer.domain.call_terms import CallTerms
 from optimizer.domain.contract import Contract
-from optimizer.domain.market_rules import rule
+from optimizer.domain.market_rules import Dated, rule
 from optimizer.domain.reserve_awards import SUPPLEMENTAL
 from optimizer.domain.site import NotNegative, Positive, Site
 from optimizer.obligations.ancillary.blocks import ReserveBlock, ReserveMemory
@@ -73,8 +73,7 @@ class AncillaryTerms(Contract[ReserveMemory]):
 
     def call_terms(self, on: date) -> CallTerms:
         """Within the shortest response time of its products, for as long as the longest lasts; a block within its band."""
-        terms = [rule(self._rules, f"ercot.as.{product}.response_min", on) for product in self.products]
-        fastest = min(terms, key=lambda found: float(found.value))
+        fastest = self._fastest_response(on)
         longest = max(float(rule(self._rules, f"ercot.as.{product}.duration_h", on).value) for product in self.products)
         low, high = self._band(on) if self.block is not None else (1.0, 0.0)
         return CallTerms(
@@ -96,6 +95,10 @@ class AncillaryTerms(Contract[ReserveMemory]):
     def memory_days(self) -> int:
         """A load that is interrupted is judged over a year."""
         return 365 if self.kind == "nclr" else 0
+
+    def _fastest_response(self, on: date) -> Dated:
+        """The shortest response time of its products, minutes."""
+        return min((rule(self._rules, f"ercot.as.{p}.response_min", on) for p in self.products), key=lambda found: float(found.value))
 
     def _band(self, on: date) -> tuple[float, float]:
         """The least and the most of an instruction that may be delivered, as shares of it."""

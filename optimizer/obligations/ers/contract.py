@@ -41,7 +41,7 @@ from optimizer.domain.time_periods import period_at
 from optimizer.obligations.ers.calendar import hours_left
 from optimizer.obligations.ers.columns import add_standby, explain_standby
 from optimizer.obligations.ers.memory import ErsMemory, Term
-from optimizer.obligations.ers.performance import Performed
+from optimizer.obligations.ers.performance import Performed, weighed
 from optimizer.obligations.ers.terms import ErsTerms
 
 PERFORMANCE = "EPF = sum of share x clip((baseline - load) / obligation, 0, 1) / sum of shares, over the sustained response"
@@ -102,8 +102,7 @@ class Ers(ErsTerms):
         span, on = self.sustained(call, actuals.grid.end), OperatingDay.of(actuals.site.market, call.start_at).on
         seen = Performed.of(self, actuals, self.memory_from(actuals.memory))
         judged = list(seen.judged([span] if span is not None else []))
-        weight = sum((each.share for each in judged if each.performance is not None), Decimal(0))
-        done = sum((each.share * each.performance for each in judged if each.performance is not None), Decimal(0))
+        weight, done = weighed(judged)
         full = rule(self._rules, "ercot.ers.event_full", on)
         least = decimal(float(full.value))
         return CallPerformance(PERFORMANCE, full.cited, done / weight if weight else None, least, None, judged)

@@ -5,7 +5,7 @@ Market rules: docs/rules.md#ers.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -99,13 +99,8 @@ class Performed:
 
     def _events(self, part: Term, spans: Sequence[Interval]) -> tuple[Decimal, Decimal]:
         """Weight of the intervals of sustained responses in a part of the grid, and their performance times their weight."""
-        weight, done = Decimal(0), Decimal(0)
-        for judged in self.judged(spans):
-            inside = self.actuals.grid.index(judged.over.start)
-            if part.first <= inside < part.last and judged.performance is not None:
-                weight += judged.share
-                done += judged.share * judged.performance
-        return weight, done
+        index = self.actuals.grid.index
+        return weighed(judged for judged in self.judged(spans) if part.first <= index(judged.over.start) < part.last)
 
     def judged(self, spans: Sequence[Interval]) -> Iterator[JudgedInterval]:
         """The intervals of sustained responses, each with its performance; those of several spans one after the other."""
@@ -135,3 +130,13 @@ class Performed:
     def _part(self, share: Decimal) -> Decimal:
         """The part of the obligation that an interval owes of which `share` lies in the sustained response."""
         return share if self.contract.baseline == "default" else Decimal(1)
+
+
+def weighed(judged: Iterable[JudgedInterval]) -> tuple[Decimal, Decimal]:
+    """The weight of the intervals whose performance is known, and their performance times their weight."""
+    weight, done = Decimal(0), Decimal(0)
+    for each in judged:
+        if each.performance is not None:
+            weight += each.share
+            done += each.share * each.performance
+    return weight, done
