@@ -10,8 +10,9 @@ from typing_extensions import TypeVar
 
 from optimizer.domain.contract import Contract
 from optimizer.domain.memory import Memory
-from optimizer.domain.obligation import Book, SiteFault
+from optimizer.domain.obligation import Book
 from optimizer.domain.site import Meter, Site
+from optimizer.domain.site_fault import SiteFault
 
 M = TypeVar("M", bound=Memory, default=Memory)
 

@@ -25,14 +25,16 @@ from optimizer.domain.calls import called_bounds
 from optimizer.domain.contract_progress import ContractProgress
 from optimizer.domain.formula import Bounds, Charge, Quantities
 from optimizer.domain.generator import Generator
+from optimizer.domain.load_and_price_limits import GroupLimit, StopPrice
 from optimizer.domain.market_rules import Dated
 from optimizer.domain.memory import Memory
 from optimizer.domain.money import Finding, Line, UnknownCharge
-from optimizer.domain.obligation import Book, GroupLimit, SiteFault, StopPrice, Taken
+from optimizer.domain.obligation import Book, Taken
 from optimizer.domain.quantities import ActualQuantities, lines
 from optimizer.domain.season_promise import SeasonPromise
 from optimizer.domain.shortfall import Shortfall
 from optimizer.domain.site import Scope, Site, Written
+from optimizer.domain.site_fault import SiteFault
 
 # The type of a contract's memory; a contract that names none remembers what every contract does.
 M = TypeVar("M", bound=Memory, default=Memory)

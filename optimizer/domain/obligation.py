@@ -24,15 +24,14 @@ from optimizer.domain.call_terms import CallTerms
 from optimizer.domain.contract_progress import ContractProgress
 from optimizer.domain.formula import Bounds, Charge, Quantities
 from optimizer.domain.generator import Generator
-from optimizer.domain.load_and_price_limits import GroupLimit as GroupLimit
-from optimizer.domain.load_and_price_limits import StopPrice as StopPrice
+from optimizer.domain.load_and_price_limits import GroupLimit, StopPrice
 from optimizer.domain.market_rules import Dated
 from optimizer.domain.memory import Memory
 from optimizer.domain.money import Finding, Line, UnknownCharge
 from optimizer.domain.season_promise import SeasonPromise
 from optimizer.domain.shortfall import Shortfall
 from optimizer.domain.site import Scope, Site
-from optimizer.domain.site_fault import SiteFault as SiteFault
+from optimizer.domain.site_fault import SiteFault
 
 # In `excludes`: every service.
 ANY_SERVICE = "*"

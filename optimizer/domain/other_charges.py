@@ -21,8 +21,9 @@ from optimizer.domain.formula import Charge, Quantities
 from optimizer.domain.isolation import PluginFailures
 from optimizer.domain.market_rules import days
 from optimizer.domain.money import UnknownCharge
-from optimizer.domain.obligation import Obligation, SiteFault
+from optimizer.domain.obligation import Obligation
 from optimizer.domain.quantities import ActualQuantities
+from optimizer.domain.site_fault import SiteFault
 
 # A contract of the book, or one of its charge types as CONTRACT/CHARGE_TYPE.
 ChargeName = Annotated[str, Field(min_length=1)]

@@ -22,8 +22,8 @@ from optimizer.domain.array_types import Ints
 from optimizer.domain.contract import Contract
 from optimizer.domain.contract_progress import ContractProgress
 from optimizer.domain.formula import Charge, Quantities
+from optimizer.domain.load_and_price_limits import StopPrice
 from optimizer.domain.memory import PeriodMemory
-from optimizer.domain.obligation import StopPrice
 from optimizer.domain.quantities import ActualQuantities
 from optimizer.domain.site import Fraction, NotNegative, Positive, Site, meters_in
 from optimizer.lp.program import Program

@@ -18,9 +18,10 @@ from optimizer.domain.contract import Contract
 from optimizer.domain.dated_rates import DatedRate, in_order
 from optimizer.domain.formula import Charge, Quantities
 from optimizer.domain.money import UnknownCharge
-from optimizer.domain.obligation import Book, SiteFault
+from optimizer.domain.obligation import Book
 from optimizer.domain.other_charges import ChargeName, charged_on_faults, charges_on_others, contracts_of, unknown_on_others
 from optimizer.domain.site import Site
+from optimizer.domain.site_fault import SiteFault
 
 TAX = "Percentage tax on the named charges or receipts, less what is exempt (tax law; exemption certificate)"
 PERCENT = 100

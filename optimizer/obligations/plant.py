@@ -17,9 +17,11 @@ from optimizer.domain.calls import called_bounds
 from optimizer.domain.contract import Contract
 from optimizer.domain.deployments import METER_SHARE
 from optimizer.domain.generator import generator_memory
-from optimizer.domain.obligation import Book, GroupLimit, SiteFault
+from optimizer.domain.load_and_price_limits import GroupLimit
+from optimizer.domain.obligation import Book
 from optimizer.domain.row_kind import RowKind
 from optimizer.domain.site import SLEEP, Hall, Meter, Positive, RigGroup, Site, Written
+from optimizer.domain.site_fault import SiteFault
 from optimizer.lp.arrays import Yields
 from optimizer.lp.expr import Expr, total
 from optimizer.lp.program import KILO, Program

@@ -26,10 +26,11 @@ from optimizer.domain.formula import Charge, Quantities, per_interval
 from optimizer.domain.market_rules import days
 from optimizer.domain.memory import PeriodMemory
 from optimizer.domain.money import UnknownCharge
-from optimizer.domain.obligation import Book, SiteFault
+from optimizer.domain.obligation import Book
 from optimizer.domain.other_charges import ChargeName, charged_on_faults, charges_on_others, contracts_of, unknown_on_others
 from optimizer.domain.quantities import ActualQuantities
 from optimizer.domain.site import NotNegative, Site
+from optimizer.domain.site_fault import SiteFault
 
 LEAST = "What is missing of the least fee of the month (service agreement)"
 SHARE = "Share of what the service pays, kept by the agent that passes it on (service agreement)"
