@@ -19,8 +19,8 @@ from optimizer.lp.cohorts import gather
 
 
 def break_evens_at(setup: Setup, facts: FactBook, at: datetime) -> dict[str, float] | None:
-    """By group, usd_per_mwh, in the hour of an instant, fees, overhead, losses and adders included; None while no price or no hashprice is
-    known, and where a contract raises."""
+    """By group, usd_per_mwh, in the hour of an instant, fees, overhead, losses and adders included; None while no hashprice is known, and
+    where a contract's stop prices raise. A contract that cannot be added to a program is left out, as in plans."""
     site, book, hour = setup.site, setup.book, at.replace(minute=0, second=0, microsecond=0)
     grid = Grid.regular(hour, hour + timedelta(hours=1), 60)
     seen = outlook(facts, at, grid, list(setup.settlement_points), site.market)
@@ -28,7 +28,7 @@ def break_evens_at(setup: Setup, facts: FactBook, at: datetime) -> dict[str, flo
         return None
     free = {point: series.with_values(np.zeros(len(grid))) for point, series in seen.energy.items()}
     cohorts = gather(site, book, SoFar(seen.at), Availability(), seen.temperature_c.values)
-    failures = PluginFailures()  # a contract that raises is left out here, as in plans
+    failures = PluginFailures()
     program = build_program(cohorts, book, replace(seen, energy=free), failures)  # no break-even depends on the price
     try:
         own = breakevens_usd_per_mwh(program.book, program)

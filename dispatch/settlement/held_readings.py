@@ -1,4 +1,4 @@
-"""Energy from readings of power that are some time apart: each holds until the next."""
+"""Energy from readings of power that are some time apart: spans of one power each, added up by interval."""
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
 """Outside temperature: Open-Meteo's or the National Weather Service's JSON by URL, a sensor, or tables that another program writes.
 
-A reading counts for the quarter hour in which it was found and for no other: a source that falls silent makes the temperature unknown.
+A reading counts for the quarter hour in which it was found, and `FactBook.temperature` holds it for a little longer: a source that falls
+silent makes the temperature unknown.
 A forecast counts for its own hour; its facts are known before they begin.
 """
 
