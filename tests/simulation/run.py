@@ -34,7 +34,7 @@ from dispatch.service.leadership import LeaseFence, LeaseWatch, holds_lease
 from dispatch.service.replay import run_started
 from dispatch.settlement.day import settle_day
 from dispatch.signals.acceptance import accept
-from dispatch.signals.documents import InvalidDocument
+from dispatch.signals.documents import CallDocument, InvalidDocument
 from dispatch.signals.links.link_sections import LinkSettings
 from dispatch.signals.links.linked_site import LinkedSite
 from dispatch.sim.fleet import Fleet
@@ -390,6 +390,7 @@ class Run:
     def _hostile(self, fault: InjectedFault) -> None:
         before = Inbox(self.inbox_engine).newest()
         good = self._document(fault)
+        CallDocument.model_validate(good)  # so that each of these is refused for its own fault
         for wrong in (
             {**good, "mw_cap": float("nan")}, {**good, "mw_cap": -1.0}, {**good, "mw_cap": "1"},
             {**good, "obligation": "nobody's"}, {**good, "end_at": good["start_at"]}, {**good, "kind": "drop"},
