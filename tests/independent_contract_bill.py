@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from fractions import Fraction as F
+from functools import cache
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -20,6 +21,7 @@ class Days:
     full_mw  by group: all of its rigs at full power
     made     MWh of the contract's own generator
     others   by contract: the dollars each interval adds to the pay of those that a share or a tax is taken of
+    only     the numbers of the intervals to reckon, all if None
     calls    dicts with the fields of a call and datetimes; awards likewise
     """
 
@@ -38,10 +40,11 @@ class Days:
     memory: Mapping[str, Any] = field(default_factory=dict)
     made: Numbers = ()
     others: Mapping[str, Numbers] = field(default_factory=dict)
+    only: range | None = None
 
     @property
     def times(self) -> range:
-        return range(len(self.edges) - 1)
+        return range(len(self.edges) - 1) if self.only is None else self.only
 
     def seconds(self, t: int) -> int:
         return int((self.edges[t + 1] - self.edges[t]).total_seconds())
@@ -92,7 +95,12 @@ class Days:
 
 def frac(value: Any) -> F:
     """A figure as it is written, not as a machine keeps it."""
-    return F(repr(float(value))) if not isinstance(value, F) else value
+    return _written(float(value)) if not isinstance(value, F) else value
+
+
+@cache
+def _written(value: float) -> F:
+    return F(repr(value))
 
 
 Book = Callable[[Days, Mapping[str, Any], Sequence[str]], F]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from fractions import Fraction as F
+from functools import cache
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -258,19 +259,26 @@ def generation(d: Days, c: Mapping[str, Any], names: Sequence[str]) -> F:
     return usd
 
 
+@cache
+def clock_hours(tz: str, year: int) -> list[datetime]:
+    """The hours of a calendar year."""
+    zone = ZoneInfo(tz)
+    first = datetime(year, 1, 1, tzinfo=zone).astimezone(UTC)
+    hours = ((first + timedelta(hours=n)).astimezone(zone) for n in range(366 * 24))
+    return [at for at in hours if at.year == year]
+
+
 def load_management(d: Days, c: Mapping[str, Any], names: Sequence[str]) -> F:
     """The promised megawatts in each hour of the season; the year's kilowatts spread over the season's clock hours."""
 
     def inside(at: datetime) -> bool:
         return at.month in c["season"]["months"] and at.hour in c["season"]["hours"]
 
-    usd, zone, of_year = F(0), ZoneInfo(d.tz), {}
+    usd, of_year = F(0), {}
     for t in (t for t in d.times if inside(d.local(t))):
         year = d.local(t).year
         if year not in of_year:
-            first = datetime(year, 1, 1, tzinfo=zone).astimezone(UTC)
-            hours = [(first + timedelta(hours=n)).astimezone(zone) for n in range(366 * 24)]
-            of_year[year] = sum(inside(at) for at in hours if at.year == year)
+            of_year[year] = sum(map(inside, clock_hours(d.tz, year)))
         usd += frac(c["mw"]) * d.hours(t) * frac(c["usd_per_kw"]) * 1000 / of_year[year]
     return usd
 

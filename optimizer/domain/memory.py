@@ -39,13 +39,24 @@ class Memory:
 
     def to_json(self) -> dict[str, Any]:
         """As JSON values: instants and days in ISO 8601."""
-        document: dict[str, Any] = TypeAdapter(type(self)).dump_python(self, mode="json")
+        document: dict[str, Any] = _adapter(type(self)).dump_python(self, mode="json")
         return document
 
     @classmethod
     def from_json(cls, document: Mapping[str, Any]) -> Self:
         """The memory that `to_json` made. Raises pydantic.ValidationError, a ValueError, for another document."""
-        return TypeAdapter(cls).validate_python(document)
+        memory: Self = _adapter(cls).validate_python(document)
+        return memory
+
+
+# By type of memory, made once each: making one takes as long as settling a day.
+_ADAPTERS: dict[type[Memory], TypeAdapter[Any]] = {}
+
+
+def _adapter(kind: type[Memory]) -> TypeAdapter[Any]:
+    if kind not in _ADAPTERS:
+        _ADAPTERS[kind] = TypeAdapter(kind)
+    return _ADAPTERS[kind]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

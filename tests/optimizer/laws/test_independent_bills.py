@@ -26,6 +26,8 @@ from tests.rule_cases import with_market_rules
 
 # What pays nothing: limits and weights.
 UNPAID = {"plant", "transition"}
+# Whose pay is the sum of what each interval pays by itself.
+ADDED_UP = {"hashing", "power"}
 DAYS = 500
 RECKONED = {**books.RECKONED, **services.RECKONED}
 
@@ -99,6 +101,8 @@ def for_the_accountant(where: Site, real: Actuals, contract: Obligation) -> book
 def raised_usd(where: Site, real: Actuals, contract: Obligation) -> list[F]:
     """What each interval adds to a contract's pay, by the independent bill."""
     days, shown, names = for_the_accountant(where, real, contract), contract.model_dump(by_alias=True), contract.scope.names(where)
+    if contract.type in ADDED_UP:
+        return [RECKONED[contract.type](replace(days, only=range(t, t + 1)), shown, names) for t in days.times]
     until = [RECKONED[contract.type](replace(days, edges=days.edges[: n + 1]), shown, names) for n in range(len(days.edges))]
     return [later - earlier for earlier, later in itertools.pairwise(until)]
 
