@@ -108,6 +108,15 @@ class GeneratorSeen:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class MeterCount:
+    """What flowed through a meter between two of its readings, MWh: from the first after a gap, `since`, to its newest, `until`."""
+
+    since: datetime
+    until: datetime
+    mwh: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Hold:
     """A person's order that stays in force until it is released or `until`: a group, or the whole site when `group` is None, draws at most
     `mw_cap` MW or is in `mode`. `by` names the person."""
@@ -131,6 +140,7 @@ class Seen(Entry):
     pushed_by      the API key that pushed a call ("ID version N") or a hold (its id), whatever its sender says of himself
     alerts         what is wrong, in words, by source; one of the `sources_asked` without an alert answered
     meters         measured MW by meter, of the meters whose reading is not stale; `meters_at` when the first of them was read
+    meter_counts   by revenue meter, the energy counted from its readings, which are more than are recorded here
     meter_doubts   by meter, why it is not believed
     generators     by contract, the generators that are switched and metered
     """
@@ -144,6 +154,7 @@ class Seen(Entry):
     sources_asked: tuple[str, ...] = ()
     meters: Mapping[MeterId, float] = field(default_factory=dict)
     meters_at: datetime | None = None
+    meter_counts: Mapping[MeterId, MeterCount] = field(default_factory=dict)
     meter_doubts: Mapping[MeterId, str] = field(default_factory=dict)
     generators: Mapping[str, GeneratorSeen] = field(default_factory=dict)
 
@@ -227,11 +238,12 @@ class Result:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Done(Entry):
-    """What became of orders, each once; `meters` and `meters_at` as in `Seen`, read afterwards."""
+    """What became of orders, each once; `meters`, `meters_at` and `meter_counts` as in `Seen`, read afterwards."""
 
     results: tuple[Result, ...]
     meters: Mapping[MeterId, float] = field(default_factory=dict)
     meters_at: datetime | None = None
+    meter_counts: Mapping[MeterId, MeterCount] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

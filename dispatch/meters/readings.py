@@ -1,15 +1,16 @@
-"""The newest reading of every meter of a site, and whether it is fresh enough to be used."""
+"""The newest reading of every meter of a site, whether it is fresh enough to be used, and the energy counted from all of them."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from datetime import datetime
+from dataclasses import replace
+from datetime import datetime, timedelta
 
 import structlog
 
 from dispatch.clock import Clock, at_least
-from dispatch.entries import MeterId
+from dispatch.entries import MeterCount, MeterId, MeterKind
 from dispatch.meters import PowerMeter
 from dispatch.meters.meter_checks import MeterChecks
 
@@ -18,6 +19,8 @@ log = structlog.get_logger()
 # A reading older than this is not used: seconds of the world's clock, and at least the wall seconds that a fast clock needs.
 STALE_S, STALE_WALL_S = 90.0, 5.0
 ANSWER_WALL_S = 2.0
+# Between two readings that are further apart, what flowed is not counted: the count begins anew.
+COUNTED_APART = timedelta(minutes=1)
 
 
 class MeterReadings:
@@ -26,6 +29,7 @@ class MeterReadings:
     def __init__(self, meters: Mapping[MeterId, PowerMeter], clock: Clock, checks: MeterChecks | None = None) -> None:
         self._meters, self._clock, self._checks = dict(meters), clock, checks
         self._last: dict[MeterId, tuple[datetime, float]] = {}
+        self._counts: dict[MeterId, MeterCount] = {}
         self._silent: set[MeterId] = set()
 
     async def refresh(self) -> None:
@@ -35,10 +39,25 @@ class MeterReadings:
     async def _read(self, name: MeterId, meter: PowerMeter) -> None:
         mw = await meter.read_mw(ANSWER_WALL_S)
         if mw is not None:
-            self._last[name] = self._clock.now(), mw
+            now = self._clock.now()
+            self._counts[name] = self._counted(name, now, mw)
+            self._last[name] = now, mw
         if (mw is None) != (name in self._silent):
             (self._silent.add if mw is None else self._silent.discard)(name)
             log.log(30 if mw is None else 20, "meter silent" if mw is None else "meter answers again", meter=str(name))
+
+    def _counted(self, name: MeterId, at: datetime, mw: float) -> MeterCount:
+        """A meter's count with what flowed since its last reading, at the mean of the two."""
+        when, before_mw = self._last.get(name, (at, mw))
+        count = self._counts.get(name)
+        if count is None or not timedelta(0) <= at - when <= COUNTED_APART:
+            return MeterCount(since=at, until=at, mwh=0.0)
+        return replace(count, until=at, mwh=count.mwh + (before_mw + mw) / 2 * ((at - when) / timedelta(hours=1)))
+
+    def counts(self, at: datetime) -> dict[MeterId, MeterCount]:
+        """By revenue meter, the energy counted from its readings, of those whose reading is not stale at an instant."""
+        revenue = (name for name in self.fresh(at) if name.kind is MeterKind.METER)
+        return {name: replace(self._counts[name], mwh=round(self._counts[name].mwh, 9)) for name in revenue}
 
     def fresh(self, at: datetime) -> dict[MeterId, float]:
         """MW by meter, of the meters whose reading is not stale at an instant."""

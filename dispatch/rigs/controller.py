@@ -129,7 +129,8 @@ class RigController:
             return None
         await self._meters.refresh()
         now = self._clock.now()
-        return Done(at=now, results=results, meters=self._meters.fresh(now), meters_at=self._meters.read_at(now))
+        meters, counts = self._meters.fresh(now), self._meters.counts(now)
+        return Done(at=now, results=results, meters=meters, meters_at=self._meters.read_at(now), meter_counts=counts)
 
     async def execute(self, commanded: Commanded) -> Done:
         """Carry out orders to their end; returns every outcome, in the order of the orders."""

@@ -138,6 +138,7 @@ class SiteObserver:
             sources_asked=self._asked(),
             meters=self._fleet.meters.fresh(at),
             meters_at=self._fleet.meters.read_at(at),
+            meter_counts=self._fleet.meters.counts(at),
             meter_doubts=self._fleet.meters.doubts,
             generators=self._fleet.devices.generators(),
         )

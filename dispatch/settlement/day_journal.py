@@ -9,7 +9,7 @@ from typing import cast
 
 from sqlalchemy import Engine, func, select
 
-from dispatch.entries import Done, Entry, GeneratorSeen, Hold, MeterId, Planned, PriceBasisChanged, RunStarted, Seen
+from dispatch.entries import Done, Entry, GeneratorSeen, Hold, MeterCount, MeterId, Planned, PriceBasisChanged, RunStarted, Seen
 from dispatch.settlement.held_readings import READINGS_APART
 from dispatch.settlement.signals import LATE, NOTICE, signals_seen, span_of
 from dispatch.store.journal import SqlJournal
@@ -29,11 +29,16 @@ Plans = Sequence[tuple[datetime, PlanDocument]]
 
 @dataclass(frozen=True, slots=True)
 class MetersRead:
-    """What the site's meters read at an instant, MW by meter, and which of them were doubted."""
+    """What the site's meters read at an instant, MW by meter, which of them were doubted, and what was counted from all their readings."""
 
     at: datetime
     mw: Mapping[MeterId, float]
     doubted: frozenset[MeterId]
+    counts: Mapping[MeterId, MeterCount] = field(default_factory=dict)
+
+    def read_at(self, meter: MeterId) -> datetime:
+        """When a meter was read."""
+        return self.counts[meter].until if meter in self.counts else self.at
 
 
 @dataclass(slots=True)
@@ -86,7 +91,7 @@ class DayRecord:
             elif within:
                 self.failed_plans.append((entry.at, entry.failed))
         elif isinstance(entry, Done):
-            self._add_meters(entry.meters_at or entry.at, entry.meters, self.meters_read[-1].doubted if self.meters_read else frozenset())
+            self._add_meters(entry, self.meters_read[-1].doubted if self.meters_read else frozenset())
             self.done += [entry] if within else []
         elif isinstance(entry, PriceBasisChanged) and within:
             self.price_basis_changes.append(entry)
@@ -96,17 +101,18 @@ class DayRecord:
         for fact in seen.facts:
             if known_at is None or fact.known_at <= known_at:
                 self._add_fact(fact)
-        self._add_meters(seen.meters_at or seen.at, seen.meters, frozenset(seen.meter_doubts))
+        self._add_meters(seen, frozenset(seen.meter_doubts))
         for name, machine in seen.generators.items():
             self.generators.setdefault(name, []).append((seen.at, machine))
         for source, text in seen.alerts.items() if within else ():
             self.alerts.setdefault(source, []).append((seen.at, text))
 
-    def _add_meters(self, at: datetime, mw: Mapping[MeterId, float], doubted: frozenset[MeterId]) -> None:
+    def _add_meters(self, read: Seen | Done, doubted: frozenset[MeterId]) -> None:
         """Add readings of meters, where there are any or were before: a meter that falls silent is known no more."""
+        at = read.meters_at or read.at
         near = self.day.start - READINGS_APART <= at < self.day.end + READINGS_APART
-        if near and (mw or self.meters_read):
-            self.meters_read.append(MetersRead(at, mw, doubted))
+        if near and (read.meters or self.meters_read):
+            self.meters_read.append(MetersRead(at, read.meters, doubted, read.meter_counts))
 
     def _add_fact(self, fact: Fact) -> None:
         if isinstance(fact, Call):

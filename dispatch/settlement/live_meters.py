@@ -1,8 +1,9 @@
 """A day's load as the site's own revenue meters were read while it ran: what a bill is made from until the market's meter data comes.
 
-Between two readings the meter counts with their mean, where they say the same or are a minute apart at most: what flowed between two that
-differ is better known from the rigs, which are read every half minute. An interval counts where such readings cover all of it and none of
-them is in doubt. The result is kept as roll-ups under the meter's name, for the bills of other days.
+The journal holds a reading of each tick and, of a meter that is read more often, the energy counted from all its readings. Where nothing
+was counted, the meter counts with the mean of two readings that say the same or are a minute apart at most: what flowed between two that
+differ is better known from the rigs, which are read every half minute. An interval counts where what is known covers all of it and no
+reading of it is in doubt. The result is kept as roll-ups under the meter's name, for the bills of other days.
 """
 
 from __future__ import annotations
@@ -59,20 +60,28 @@ def live_energy(engine: Engine, site: Site, grid: Grid) -> LiveEnergy:
 
 
 def _spans(meter: MeterId, readings: Sequence[MetersRead]) -> list[Span]:
-    """The spans between two readings that say what flowed, each with their mean, in order."""
+    """The spans between two readings of which it is known what flowed, in order."""
     doubts = [Interval(read.at - DOUBTED_WITHIN, until.at) for read, until in _pairs(readings) if meter in read.doubted]
     found = list[Span]()
     for read, until in _pairs(readings):
-        known = meter in read.mw and meter in until.mw and until.at - read.at <= READINGS_APART
-        if known and _agree(read, until, meter) and not any(doubt.overlaps(Interval(read.at, until.at)) for doubt in doubts):
-            found.append((read.at, until.at, (decimal(read.mw[meter]) + decimal(until.mw[meter])) / 2))
+        start, end = read.read_at(meter), until.read_at(meter)
+        known = meter in read.mw and meter in until.mw and start < end <= start + READINGS_APART
+        if known and not any(doubt.overlaps(Interval(read.at, until.at)) for doubt in doubts):
+            mw = _mean_mw(read, until, meter)
+            found += [(start, end, mw)] if mw is not None else []
     return found
 
 
-def _agree(read: MetersRead, until: MetersRead, meter: MeterId) -> bool:
-    """Whether two readings leave no doubt of what flowed between them."""
+def _mean_mw(read: MetersRead, until: MetersRead, meter: MeterId) -> Decimal | None:
+    """What flowed between two readings: as counted, else their mean where they leave no doubt; None where they do."""
+    apart = until.read_at(meter) - read.read_at(meter)
+    counts = read.counts.get(meter), until.counts.get(meter)
+    if counts[0] is not None and counts[1] is not None and counts[0].since == counts[1].since:
+        return (decimal(counts[1].mwh) - decimal(counts[0].mwh)) * 3600 / decimal(apart.total_seconds())
     first, second = read.mw[meter], until.mw[meter]
-    return until.at - read.at <= CLOSE_TOGETHER or abs(first - second) <= STEADY_SHARE * max(abs(first), abs(second))
+    if apart <= CLOSE_TOGETHER or abs(first - second) <= STEADY_SHARE * max(abs(first), abs(second)):
+        return (decimal(first) + decimal(second)) / 2
+    return None
 
 
 def _pairs(readings: Sequence[MetersRead]) -> Iterable[tuple[MetersRead, MetersRead]]:

@@ -12,6 +12,7 @@ from decimal import Decimal
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -107,26 +108,31 @@ def independent_totals(data: Path, start: datetime, until: datetime) -> dict[str
 
 
 def metered_mwh(data: Path, starts: list[datetime]) -> list[Fraction | None]:
-    """The energy of each quarter hour by the meter: the mean of each two readings that differ by 2 % at most or are a minute apart. None
-    where such readings, none of them doubted within two minutes, do not cover all of it."""
-    read: dict[datetime, tuple[Fraction | None, bool]] = {}
+    """The energy of each quarter hour by the meter: what was counted between readings, else the mean of each two that differ by 2 % at most
+    or are a minute apart. None where such readings, none of them doubted within two minutes, do not cover all of it."""
+    read: dict[datetime, tuple[Fraction | None, bool, dict[str, Any]]] = {}
     doubted = False
     with closing(sqlite3.connect(f"file:{data / 'ledger.sqlite'}?mode=ro", uri=True)) as ledger:
         for kind, text in ledger.execute("select kind, document from journal where kind in ('Seen', 'Done') order by seq"):
             row = json.loads(text)
             mw = row.get("meters", {}).get("meter main")
             doubted = "meter main" in row.get("meter_doubts", {}) if kind == "Seen" else doubted
-            read[datetime.fromisoformat(row.get("meters_at") or row["at"])] = (None if mw is None else Fraction(str(mw)), doubted)
-    pairs = [(at, until, *read[at], read[until][0]) for at, until in pairwise(sorted(read))]
-    wrong = [(at - timedelta(minutes=2), until) for at, until, _, doubt, _ in pairs if doubt]
+            at, count = datetime.fromisoformat(row.get("meters_at") or row["at"]), row.get("meter_counts", {}).get("meter main", {})
+            assert not count or datetime.fromisoformat(count["until"]) == at
+            read[at] = None if mw is None else Fraction(str(mw)), doubted, count
+    pairs = [(at, until, read[at], read[until]) for at, until in pairwise(sorted(read))]
+    wrong = [(at - timedelta(minutes=2), until) for at, until, (_, doubt, _), _ in pairs if doubt]
     found: list[Fraction | None] = []
     for start in starts:
         end, covered_s, mwh = start + timedelta(minutes=15), 0.0, Fraction(0)
-        for at, until, mw, _, after in pairs:
+        for at, until, (mw, _, count), (after, _, then) in pairs:
             if mw is None or after is None or until - at > timedelta(minutes=15) or any(a < until and at < b for a, b in wrong):
                 continue
-            if until - at <= timedelta(minutes=1) or abs(mw - after) <= Fraction(2, 100) * max(mw, after):
-                inside_s = max(0.0, (min(until, end) - max(at, start)).total_seconds())
+            inside_s = max(0.0, (min(until, end) - max(at, start)).total_seconds())
+            if count and then and count["since"] == then["since"]:
+                share = Fraction(str(inside_s)) / Fraction(str((until - at).total_seconds()))
+                covered_s, mwh = covered_s + inside_s, mwh + share * (Fraction(str(then["mwh"])) - Fraction(str(count["mwh"])))
+            elif until - at <= timedelta(minutes=1) or abs(mw - after) <= Fraction(2, 100) * max(mw, after):
                 covered_s, mwh = covered_s + inside_s, mwh + Fraction(str(inside_s)) * (mw + after) / 2 / 3600
         found.append(mwh if abs(covered_s - 900.0) < 1e-6 else None)
     return found

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from dispatch.clock import VirtualClock
-from dispatch.entries import MeterId
+from dispatch.entries import MeterCount, MeterId
 from dispatch.meters.readings import STALE_S, MeterReadings
 from dispatch.sim.fleet import Fleet
 from dispatch.sim.fleet_meter import simulated_meters
@@ -45,6 +45,24 @@ async def test_a_reading_counts_until_it_is_stale() -> None:
     dial.mw = 1.25
     await meters.refresh()
     assert meters.fresh(later) == {MAIN: 1.25}
+
+
+async def test_what_flows_is_counted_from_every_reading_of_a_revenue_meter() -> None:
+    """Six minutes read every ten seconds while the load goes from 0 to 3.6 MW, and half a minute after a gap."""
+    clock, dial, other = VirtualClock(NOON), Dial(0.0), Dial(5.0)
+    meters = MeterReadings({MAIN: dial, HALL_A: other}, clock)
+    assert meters.counts(NOON) == {}
+    for second in range(0, 361, 10):
+        await clock.sleep_until(NOON + timedelta(seconds=second))
+        dial.mw = second / 100
+        await meters.refresh()
+    counted = NOON + timedelta(minutes=6)
+    assert meters.counts(counted) == {MAIN: MeterCount(since=NOON, until=counted, mwh=0.18)}, "0.1 h at 1.8 MW in the mean"
+    for second in (361, 421.5, 422.5, 451.5):
+        await clock.sleep_until(NOON + timedelta(seconds=second))
+        await meters.refresh()
+    again, until = NOON + timedelta(seconds=421.5), NOON + timedelta(seconds=451.5)
+    assert meters.counts(until) == {MAIN: MeterCount(since=again, until=until, mwh=0.03)}, "a gap of a minute: the count begins anew"
 
 
 async def test_simulated_meters_read_what_rigs_truly_draw_with_the_halls_overhead() -> None:

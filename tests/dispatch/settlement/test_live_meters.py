@@ -6,6 +6,7 @@ A simulated Modbus meter is read over TCP while the loop runs, with load behind 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 from decimal import Decimal as D
 from pathlib import Path
@@ -16,15 +17,22 @@ from sqlalchemy import Engine
 
 from dispatch.clock import VirtualClock
 from dispatch.decide.state import State
-from dispatch.entries import Done, MeterId, Seen
+from dispatch.entries import Done, MeterCount, MeterId, Seen
 from dispatch.imports.meter_readings import ACTUAL, MeterReading
 from dispatch.meters.modbus import ModbusPower, Register
+from dispatch.meters.readings import MeterReadings
+from dispatch.rigs.controller import RigController
 from dispatch.runtime import loop
+from dispatch.runtime.observer import SiteObserver
+from dispatch.runtime.planner import InlinePlanner
+from dispatch.runtime.polling import PolledSource
 from dispatch.runtime.redecide import redecide
+from dispatch.runtime.world import World
 from dispatch.service.replay import run_started
 from dispatch.settlement.day import settle_day
 from dispatch.settlement.day_journal import DayRecord, MetersRead
 from dispatch.settlement.live_meters import live_energy, live_rollups
+from dispatch.sim.driver import simulated_drivers
 from dispatch.sim.fleet import Fleet
 from dispatch.sim.meter import MeterBoard, metering
 from dispatch.sim.spec import spec_of
@@ -36,15 +44,16 @@ from dispatch.store.received import DocumentKind, ReceivedDocument, keep_documen
 from dispatch.store.rollups import write_rollups
 from dispatch.store.tables import open_ledger
 from dispatch.store.telemetry import Telemetry
+from markets.facts import Call, CallKind
 from markets.grid import Grid, Interval, Market, OperatingDay
 from tests.dispatch.worlds import world
-from tests.fakes import NOON, hashprice, prices
+from tests.fakes import NOON, FixedSource, hashprice, prices
 from tests.scenarios.test_promises_kept import true_mw
 from tests.sites import document, small
 
 HOST, PORT = "127.40.0.9", 5029
 MAIN = MeterId.parse("meter main")
-HOUR, MINUTE = timedelta(hours=1), timedelta(minutes=1)
+HOUR, MINUTE, HALF_MINUTE = timedelta(hours=1), timedelta(minutes=1), timedelta(seconds=30)
 LOSS = D("1.02")
 # What the meter reads beside the rigs: pumps and offices, MW, and cables that lose three in a hundred.
 OTHER_MW, CABLES = 0.004, 1.03
@@ -117,6 +126,58 @@ def test_the_bill_is_by_the_live_meter_until_meter_data_of_the_market_comes(tmp_
     assert after["intervals"][2:] == bill["intervals"][2:] and after["version"] == 2
 
 
+class PolledClock(VirtualClock):
+    """A virtual clock on whose way rigs and meters are read every half minute, as beside a live loop."""
+
+    def __init__(self, start: datetime) -> None:
+        super().__init__(start)
+        self.reads: Callable[[], Awaitable[None]] | None = None
+        self._next = start
+
+    async def sleep_until(self, at: datetime) -> None:
+        while self.reads is not None and self._next <= at:
+            await super().sleep_until(self._next)
+            self._next += HALF_MINUTE
+            reads, self.reads = self.reads, None
+            await reads()
+            self.reads = reads
+        await super().sleep_until(at)
+
+
+async def test_a_quarter_hour_in_which_a_call_stops_the_rigs_is_billed_by_the_meter_that_is_polled(tmp_path: Path) -> None:
+    """The call holds from 12:05 to 12:10, and ticks are five minutes apart."""
+    meters = [{"id": "main", "driver": {"kind": "modbus", "host": HOST, "port": PORT, "register": 0}}]
+    setup, engine = small(meters=meters, site={**document()["site"], "horizon_h": 4}), open_ledger(tmp_path)
+    telemetry, begins = Telemetry(tmp_path / "telemetry", setup.site), NOON - 2 * MINUTE
+    call = Call(source="qse", known_at=begins, id="c1", version=1, obligation="plant", kind=CallKind.DEPLOY, notice_at=begins,
+                start_at=NOON + 5 * MINUTE, end_at=NOON + 10 * MINUTE, mw_cap=0.0)  # fmt: skip
+    clock = PolledClock(begins)
+    fleet = Fleet(spec_of(setup.site.groups), 3, begins.timestamp())
+
+    def kw() -> float:
+        fleet.advance(clock.now().timestamp())
+        return 1000.0 * (true_mw(setup, fleet) * CABLES + OTHER_MW)
+
+    read = MeterReadings({MAIN: ModbusPower(HOST, PORT, 1, Register(0, "float32"), 1e-3)}, clock)
+    rigs = RigController(setup.site, simulated_drivers(fleet, clock), clock, telemetry, read)
+    facts = [*prices([20.0 + k for k in range(24)], NOON - HOUR), hashprice(60.0, NOON), call]
+    observer = SiteObserver(clock, [PolledSource(FixedSource(facts))], rigs, None, refresh_each_tick=False)
+    token = lease.take(engine, "tests", 1e6)
+    assert token is not None
+    async with metering(MeterBoard({1: kw}), HOST, PORT):
+        clock.reads = rigs.refresh
+        made, started = World("live", clock, observer, rigs, InlinePlanner()), run_started("live", setup, begins, token)
+        await loop.run(made, SqlJournal(engine, token), State.start(setup, setup_from_document), started, NOON + 17 * MINUTE)
+        await read.close()
+    telemetry.flush()
+    bill: dict[str, Any] = settle_day(engine, telemetry, OperatingDay.of(Market.ERCOT, NOON), setup)
+    row = next(row for row in bill["intervals"] if datetime.fromisoformat(row["start"]) == NOON)
+    assert row["source"] == "live meter"
+    by_meter = D(row["rigs_mwh"]) * D(str(CABLES)) + D(str(OTHER_MW)) / 4
+    assert D(row["energy_mwh"]) == pytest.approx(by_meter, rel=D("0.05")) != D(row["rigs_mwh"])
+    assert D("0.02") < D(row["energy_mwh"]) < D("0.055"), "0.067 with every rig on, which stood for a third of it and then woke"
+
+
 def _without(first: float, last: float) -> Any:
     """The readings without those of some minutes after noon."""
     return lambda read: None if NOON + first * MINUTE <= read.at <= NOON + last * MINUTE else read
@@ -150,6 +211,25 @@ def test_an_interval_counts_where_readings_cover_all_of_it_and_none_is_in_doubt(
         assert (over.start in rows) == is_known
         assert not is_known or rows[over.start] == pytest.approx(mwh, abs=D("1e-12"))
     assert list(live_rollups(setup.site, record, grid, ("main",))) == [], "it reads net of what is generated"
+
+
+def _counted(minute: float, mwh: float, since: float = 0.0) -> MetersRead:
+    at = NOON + minute * MINUTE
+    count = MeterCount(since=NOON + since * MINUTE, until=at, mwh=mwh)
+    return MetersRead(at, {MAIN: 0.1}, frozenset(), {MAIN: count})
+
+
+def test_an_interval_in_which_the_load_changes_is_billed_by_what_was_counted() -> None:
+    """Readings ten minutes apart of 0.1 MW each, between which the meter counted 20 and 30 kWh, and a count that began anew at 12:30."""
+    setup, grid = small(), Grid.regular(NOON, NOON + HOUR, 15)
+    read = [
+        *(_counted(minute, mwh) for minute, mwh in [(0, 0.0), (10, 0.02), (20, 0.05), (30, 0.07)]),
+        *(_counted(minute, mwh, since=31) for minute, mwh in [(31, 0.0), (45, 0.5)]),
+    ]
+    record = DayRecord(OperatingDay.of(Market.ERCOT, NOON), meters_read=read)
+    rows = {row.over.start: row.energy_mwh for row in live_rollups(setup.site, record, grid, ()) if row.estimated < 1.0}
+    expected = [D("0.035"), D("0.035"), D("0.501666666667")]
+    assert rows == dict(zip([NOON, NOON + 15 * MINUTE, NOON + 30 * MINUTE], expected, strict=True))
 
 
 def test_a_doubt_that_comes_later_takes_back_what_was_read_before_it(tmp_path: Path) -> None:
