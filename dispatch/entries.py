@@ -6,45 +6,14 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from enum import StrEnum
 from functools import cache
 from itertools import chain
 from typing import Any
 
-from pydantic import GetCoreSchemaHandler, TypeAdapter
-from pydantic_core import CoreSchema, core_schema
+from pydantic import TypeAdapter
 
+from dispatch.power_meters import MeterCount, MeterId
 from markets.facts import FACT_KINDS, Fact
-
-
-class MeterKind(StrEnum):
-    """Where a power meter is: at a revenue meter (ESI ID), on the feeder of a hall, or in the PDU of a group."""
-
-    METER = "meter"
-    HALL = "hall"
-    GROUP = "group"
-
-
-@dataclass(frozen=True, slots=True, order=True)
-class MeterId:
-    """A power meter by what it measures. In JSON it is one text: "meter main", "hall a", "group a-s21"."""
-
-    kind: MeterKind
-    name: str
-
-    def __str__(self) -> str:
-        return f"{self.kind} {self.name}"
-
-    @classmethod
-    def parse(cls, text: str) -> MeterId:
-        """The meter of a text such as "hall a". Raises ValueError for another kind."""
-        kind, _, name = text.partition(" ")
-        return cls(MeterKind(kind), name)
-
-    @classmethod
-    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        text = core_schema.to_string_ser_schema()
-        return core_schema.no_info_plain_validator_function(lambda v: v if isinstance(v, cls) else cls.parse(v), serialization=text)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,15 +74,6 @@ class GeneratorSeen:
     mw: float | None = None
     wanted: bool | None = None
     out_until: datetime | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MeterCount:
-    """What flowed through a meter between two of its readings, MWh: from the first after a gap, `since`, to its newest, `until`."""
-
-    since: datetime
-    until: datetime
-    mwh: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,7 +11,7 @@ from dispatch.decide.fit_to_limit import KEPT_WITHIN_W
 from dispatch.decide.limits_now import load_limits
 from dispatch.decide.load_at_meters import load_at_meters
 from dispatch.decide.state import State
-from dispatch.entries import MeterId
+from dispatch.power_meters import MeterId
 
 # Loads that were above a limit already are news again where they are above what was last read by this share.
 RISE_SHARE = 0.02

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
 
-from dispatch.entries import MeterId, MeterKind
+from dispatch.power_meters import MeterId, MeterKind
 from optimizer.domain.site import Scope, Site
 
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from dispatch.decide.group_state import UNKNOWN, UNREACHABLE, WAKING, Codes, GroupState, awake_target
 from dispatch.decide.load_at_meters import groups_behind
 from dispatch.decide.state import State
-from dispatch.entries import MeterKind
+from dispatch.power_meters import MeterKind
 from optimizer.domain.site import RigGroup
 
 Watts = NDArray[np.float64]

@@ -13,20 +13,8 @@ from dispatch.decide.kept_calls import KEEP_CALLS, not_long_over
 from dispatch.decide.load_at_meters import load_at_meters, metered_at_rigs
 from dispatch.decide.news import what_is_new
 from dispatch.decide.renamed_contracts import renamed_contracts
-from dispatch.entries import (
-    Commanded,
-    Done,
-    Entry,
-    GeneratorSeen,
-    Hold,
-    MeterId,
-    Order,
-    Planned,
-    PriceBasisChanged,
-    RunEnded,
-    RunStarted,
-    Seen,
-)
+from dispatch.entries import Commanded, Done, Entry, GeneratorSeen, Hold, Order, Planned, PriceBasisChanged, RunEnded, RunStarted, Seen
+from dispatch.power_meters import MeterId
 from markets.factbook import KEEP, FactBook
 from markets.facts import Award, Call
 from markets.forecasting.ladder import MILD_CELSIUS

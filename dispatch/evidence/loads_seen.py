@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from dispatch.decide.load_at_meters import groups_behind, load_at_meters
-from dispatch.entries import Commanded, Entry, MeterKind, Seen
+from dispatch.entries import Commanded, Entry, Seen
+from dispatch.power_meters import MeterKind
 from markets.factbook import FactBook
 from markets.facts import Temperature
 from markets.forecasting.ladder import MILD_CELSIUS

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from dispatch.entries import MeterId, MeterKind
+from dispatch.power_meters import MeterId, MeterKind
 from markets.forecasting.ladder import MILD_CELSIUS
 from optimizer.domain.site import Site
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field
 
-from dispatch.entries import MeterId, MeterKind
+from dispatch.power_meters import MeterId, MeterKind
 from dispatch.site_file import plugins
 from dispatch.site_file.setup import PluginSection, Setup
 from optimizer.domain.site import Site

@@ -10,9 +10,9 @@ from datetime import datetime, timedelta
 import structlog
 
 from dispatch.clock import Clock, at_least
-from dispatch.entries import MeterCount, MeterId, MeterKind
 from dispatch.meters import PowerMeter
 from dispatch.meters.meter_checks import MeterChecks
+from dispatch.power_meters import MeterCount, MeterId, MeterKind
 
 log = structlog.get_logger()
 

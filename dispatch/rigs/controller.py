@@ -16,9 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dispatch.clock import Clock, at_least
-from dispatch.entries import Commanded, Done, GroupSeen, MeterId, MeterKind, Order, Result, pack, unpack
+from dispatch.entries import Commanded, Done, GroupSeen, Order, Result, pack, unpack
 from dispatch.meters.readings import MeterReadings
 from dispatch.meters.site_devices import SiteDevices
+from dispatch.power_meters import MeterId, MeterKind
 from dispatch.rigs import Driver, Outcome, Readings
 from dispatch.rigs.group_readings import GroupReadings, Ints
 from dispatch.rigs.open_orders import ORDER_WALL_S, OpenOrders

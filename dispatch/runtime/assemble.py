@@ -10,7 +10,6 @@ from typing import Any
 
 from dispatch.clock import Clock
 from dispatch.decide.load_at_meters import groups_behind
-from dispatch.entries import MeterId, MeterKind
 from dispatch.meters import PowerMeter
 from dispatch.meters.cooling_sections import cooling_of
 from dispatch.meters.dry_run import DryRunMeter
@@ -20,6 +19,7 @@ from dispatch.meters.meter_sections import meter_tables, meters_of
 from dispatch.meters.order_fence import Fence, open_fence
 from dispatch.meters.readings import MeterReadings
 from dispatch.meters.site_devices import SiteDevices
+from dispatch.power_meters import MeterId, MeterKind
 from dispatch.rigs import Driver
 from dispatch.rigs.controller import RigController, TelemetrySink
 from dispatch.rigs.denied_firmware import read_denied_firmware

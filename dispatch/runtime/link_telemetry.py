@@ -11,7 +11,7 @@ import numpy as np
 
 from dispatch.clock import Clock
 from dispatch.decide.load_at_meters import groups_behind
-from dispatch.entries import MeterId, MeterKind
+from dispatch.power_meters import MeterId, MeterKind
 from dispatch.rigs.controller import RigController
 from dispatch.rigs.group_readings import MAX_MISSES
 from dispatch.signals.links.link import SiteTelemetry

@@ -101,13 +101,16 @@ class SiteObserver:
                 self._arrived.set()
             await self._clock.sleep_until(polled.next_request_at(now))
 
+    async def _ask_at_tick(self, at: datetime, state: State) -> None:
+        for polled in self._sources:
+            if not polled.in_background:
+                await poll(polled, at, state)
+
     async def observe(self, at: datetime, state: State) -> Seen:
         """What became known since `state`: facts, calls, holds, rigs, meters, and alerts."""
         if not self._history_given.is_set():
             self._give_history(state)
-        for polled in self._sources:
-            if not polled.in_background:
-                await poll(polled, at, state)
+        await self._ask_at_tick(at, state)
         if self._refresh or not self._has_observed:
             await self._fleet.refresh()
         facts, alerts = self._gather(state, at)

@@ -9,7 +9,8 @@ from typing import cast
 
 from sqlalchemy import Engine, func, select
 
-from dispatch.entries import Done, Entry, GeneratorSeen, Hold, MeterCount, MeterId, Planned, PriceBasisChanged, RunStarted, Seen
+from dispatch.entries import Done, Entry, GeneratorSeen, Hold, Planned, PriceBasisChanged, RunStarted, Seen
+from dispatch.power_meters import MeterCount, MeterId
 from dispatch.settlement.held_readings import READINGS_APART
 from dispatch.settlement.signals import LATE, NOTICE, signals_seen, span_of
 from dispatch.store.journal import SqlJournal

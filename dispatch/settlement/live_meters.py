@@ -14,7 +14,7 @@ from decimal import Decimal
 
 from sqlalchemy import Engine
 
-from dispatch.entries import MeterId, MeterKind
+from dispatch.power_meters import MeterId, MeterKind
 from dispatch.settlement.day_journal import DayRecord, MetersRead
 from dispatch.settlement.held_readings import READINGS_APART, Span, covered_mw_s
 from dispatch.settlement.prices import NAN

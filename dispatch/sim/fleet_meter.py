@@ -8,8 +8,8 @@ import numpy as np
 
 from dispatch.clock import Clock
 from dispatch.decide.load_at_meters import groups_behind
-from dispatch.entries import MeterId, MeterKind
 from dispatch.meters.meter_sections import meter_tables
+from dispatch.power_meters import MeterId, MeterKind
 from dispatch.sim.fleet import Fleet
 from markets.forecasting.ladder import MILD_CELSIUS
 from optimizer.domain.site import Site

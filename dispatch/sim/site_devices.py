@@ -17,8 +17,8 @@ import numpy as np
 
 from dispatch.clock import Clock
 from dispatch.decide.load_at_meters import groups_behind
-from dispatch.entries import MeterId, MeterKind
 from dispatch.meters.meter_sections import ModbusMeter, meter_tables
+from dispatch.power_meters import MeterId, MeterKind
 from dispatch.rigs.cpu_miner import CpuMinerDriver
 from dispatch.rigs.driver_sections import CpuMinerSettings, driver_settings
 from dispatch.sim.fleet import Fleet

@@ -7,9 +7,9 @@ from datetime import datetime
 from typing import Any
 
 from dispatch.clock import VirtualClock
-from dispatch.entries import MeterId
 from dispatch.meters import PowerMeter
 from dispatch.meters.readings import MeterReadings
+from dispatch.power_meters import MeterId
 from dispatch.rigs.controller import RigController
 from dispatch.runtime.assemble import meter_checks
 from dispatch.runtime.observer import SiteObserver

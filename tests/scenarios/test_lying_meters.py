@@ -13,7 +13,8 @@ from datetime import datetime, timedelta
 import pytest
 
 from dispatch.decide.state import State
-from dispatch.entries import MeterId, Seen
+from dispatch.entries import Seen
+from dispatch.power_meters import MeterId
 from dispatch.runtime import loop
 from dispatch.runtime.redecide import redecide
 from dispatch.service.replay import run_started

@@ -16,7 +16,8 @@ import numpy as np
 import pytest
 
 from dispatch.decide.state import State
-from dispatch.entries import Commanded, MeterId, Seen
+from dispatch.entries import Commanded, Seen
+from dispatch.power_meters import MeterId
 from dispatch.runtime import loop
 from dispatch.runtime.redecide import redecide
 from dispatch.service.replay import run_started

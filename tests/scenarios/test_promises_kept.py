@@ -15,7 +15,8 @@ import numpy as np
 import pytest
 
 from dispatch.decide.state import State
-from dispatch.entries import Commanded, Done, MeterId, Seen
+from dispatch.entries import Commanded, Done, Seen
+from dispatch.power_meters import MeterId
 from dispatch.runtime import loop
 from dispatch.runtime.redecide import redecide
 from dispatch.service.replay import run_started

@@ -11,7 +11,8 @@ import pytest
 from dispatch.decide import plan_inputs
 from dispatch.decide.memories_now import memories_now
 from dispatch.decide.state import State
-from dispatch.entries import GroupSeen, MeterId, RunStarted, Seen
+from dispatch.entries import GroupSeen, RunStarted, Seen
+from dispatch.power_meters import MeterId
 from dispatch.site_file.load import setup_from_document
 from markets.facts import Call, CallKind, LoadForecast, SystemLoad, Temperature
 from markets.grid import Interval

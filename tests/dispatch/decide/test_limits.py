@@ -18,7 +18,8 @@ from dispatch.decide.measured_load import FALL_S
 from dispatch.decide.move_limits import NO_ROOM, room_is_read_at
 from dispatch.decide.reflex import wanted
 from dispatch.decide.state import State
-from dispatch.entries import Commanded, Done, GroupSeen, Hold, MeterId, Order, Planned, PriceBasisChanged, Result, Seen, pack, unpack
+from dispatch.entries import Commanded, Done, GroupSeen, Hold, Order, Planned, PriceBasisChanged, Result, Seen, pack, unpack
+from dispatch.power_meters import MeterId
 from dispatch.site_file.load import setup_from_document
 from dispatch.site_file.setup import Setup
 from markets.facts import Call, CallKind, Temperature

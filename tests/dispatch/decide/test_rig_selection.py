@@ -13,7 +13,8 @@ from dispatch.decide.load_at_meters import groups_behind
 from dispatch.decide.measured_load import offset_w
 from dispatch.decide.reflex import wanted
 from dispatch.decide.state import State
-from dispatch.entries import Commanded, Done, GroupSeen, Hold, MeterId, Result, Seen, unpack
+from dispatch.entries import Commanded, Done, GroupSeen, Hold, Result, Seen, unpack
+from dispatch.power_meters import MeterId
 from tests.dispatch.decide.test_decide import MINUTE, call, done, folded, look, moved, planned
 from tests.fakes import NOON
 from tests.sites import document, group, small

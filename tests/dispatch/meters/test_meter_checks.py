@@ -7,9 +7,9 @@ from collections.abc import Callable
 
 import pytest
 
-from dispatch.entries import MeterId
 from dispatch.meters.meter_checks import MeterChecks
 from dispatch.meters.modbus import ModbusPower, Register
+from dispatch.power_meters import MeterId
 from dispatch.sim.meter import MeterBoard, metering
 from tests.sites import small
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import timedelta
 
 from dispatch.clock import VirtualClock
-from dispatch.entries import MeterCount, MeterId
 from dispatch.meters.readings import STALE_S, MeterReadings
+from dispatch.power_meters import MeterCount, MeterId
 from dispatch.sim.fleet import Fleet
 from dispatch.sim.fleet_meter import simulated_meters
 from dispatch.sim.spec import spec_of

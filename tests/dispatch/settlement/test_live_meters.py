@@ -17,10 +17,11 @@ from sqlalchemy import Engine
 
 from dispatch.clock import VirtualClock
 from dispatch.decide.state import State
-from dispatch.entries import Done, MeterCount, MeterId, Seen
+from dispatch.entries import Done, Seen
 from dispatch.imports.meter_readings import ACTUAL, MeterReading
 from dispatch.meters.modbus import ModbusPower, Register
 from dispatch.meters.readings import MeterReadings
+from dispatch.power_meters import MeterCount, MeterId
 from dispatch.rigs.controller import RigController
 from dispatch.runtime import loop
 from dispatch.runtime.observer import SiteObserver
