@@ -82,9 +82,10 @@ class Valuation:
         return Earnings(lines | carried, by_day, energy, hashed, starts)
 
     def promises(self, actuals: Actuals) -> list[tuple[str, int, int, Decimal]]:
-        """Of each contract with something to keep: its name, the intervals, those in which it was kept, and what a breach cost, usd."""
+        """Of each contract with something to keep: its name, the intervals in which there was, those of them in which it was kept, and what
+        a breach cost, usd."""
         found = promises(self.setup.book, actuals)
-        return [(p.obligation, len(self.grid), len(self.grid) - len(p.broken), p.lost_usd) for p in found]
+        return [(p.obligation, p.intervals, p.intervals - len(p.broken), p.lost_usd) for p in found]
 
     def causes(self, foreseen: Actuals, run: StrategyRun, actuals: Actuals) -> dict[str, Decimal]:
         """What `run` earned less what perfect foresight earned on the same fleet, by cause, adding up exactly."""

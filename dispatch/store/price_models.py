@@ -7,29 +7,17 @@ from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
 
-from sqlalchemy import Boolean, Column, Engine, Integer, LargeBinary, String, Table, delete, func, insert, select
+from sqlalchemy import Engine, delete, func, insert, select
 
-from dispatch.store.instant_column import Instant
-from dispatch.store.tables import ledger, reading, writing
+from dispatch.store.record_log import REMOVED, is_recorded, record, record_row
+from dispatch.store.tables import price_models, reading, writing
 
 KEPT = 30  # versions of a point
-
-price_models = Table(
-    "price_models",
-    ledger,
-    Column("point", String(128), primary_key=True),
-    Column("version", Integer, primary_key=True, autoincrement=False),
-    Column("market", String(32), nullable=False),
-    Column("accepted", Boolean, nullable=False),
-    Column("trained_at", Instant, nullable=False),
-    Column("sha256", String(64), nullable=False),
-    Column("packed", LargeBinary, nullable=False),
-)
 
 
 @dataclass(frozen=True, slots=True)
 class KeptPriceModel:
-    """A version of a point's model: its JSON text, which is empty when its bytes do not have their hash any more."""
+    """A version of a point's model: its JSON text, which is empty when it is not as it was recorded."""
 
     point: str
     version: int
@@ -49,9 +37,13 @@ def keep_price_model(engine: Engine, model: KeptPriceModel, market: str, accepte
     text = model.text.encode()
     row = {"point": model.point, "version": model.version, "market": market, "accepted": accepted, "trained_at": model.trained_at}
     columns = price_models.c
+    old = columns.point == model.point, columns.version <= model.version - KEPT
     with writing(engine) as connection:
         connection.execute(insert(price_models), {**row, "sha256": sha256(text).hexdigest(), "packed": zlib.compress(text, 6)})
-        connection.execute(delete(price_models).where(columns.point == model.point, columns.version <= model.version - KEPT))
+        record_row(connection, price_models, model.point, model.version)
+        for version in connection.execute(select(columns.version).where(*old)).scalars().all():
+            record(connection, price_models.name, f"{model.point} {version}", REMOVED)
+        connection.execute(delete(price_models).where(*old))
 
 
 def newest_trained_at(engine: Engine, point: str) -> datetime | None:
@@ -68,7 +60,10 @@ def newest_accepted(engine: Engine, point: str, market: str) -> KeptPriceModel |
     wanted = select(price_models).where(columns.point == point, columns.market == market, columns.accepted)
     with reading(engine) as connection:
         row = connection.execute(wanted.order_by(columns.version.desc()).limit(1)).one_or_none()
-    return None if row is None else KeptPriceModel(point, row.version, row.trained_at, _text(row.packed, row.sha256))
+        if row is None:
+            return None
+        text = _text(row.packed, row.sha256) if is_recorded(connection, price_models, point, row.version) else ""
+    return KeptPriceModel(point, row.version, row.trained_at, text)
 
 
 def _text(packed: bytes, digest: str) -> str:

@@ -1,9 +1,9 @@
 """The record log: a hash chain over the ledger's rows outside the journal. It finds rows that were added, changed or deleted by anything
 but this program.
 
-Rows of `RECORDED` tables carry money, promises or permissions: API keys, the inbox, statements, received documents and their meter
-readings, roll-ups. Whoever writes such a row adds a record with its SHA-256 in the same transaction. A record's own hash is SHA-256 over
-`prev_hash|seq|at|table|row|sha256`.
+Rows of `RECORDED` tables carry money, promises or permissions, or decisions are made by them: API keys, the inbox, statements, received
+documents and their meter readings, roll-ups, price models. Whoever writes such a row adds a record with its SHA-256 in the same
+transaction. A record's own hash is SHA-256 over `prev_hash|seq|at|table|row|sha256`.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from dispatch.store.tables import (
     api_keys,
     inbox,
     meter_readings,
+    price_models,
     received,
     records,
     rollup_days,
@@ -39,6 +40,7 @@ RECORDED: Mapping[Table, tuple[Column[Any], ...]] = {
     received: (received.c.id,),
     meter_readings: (meter_readings.c.received,),
     rollup_days: (rollup_days.c.group, rollup_days.c.day, rollup_days.c.step_s),
+    price_models: (price_models.c.point, price_models.c.version),
 }
 BATCH = 2000
 REMOVED = ""  # the SHA-256 of what was taken out on purpose
@@ -70,9 +72,9 @@ def record_hash(prev: str, seq: int, at: str, table: str, row: str, digest: str)
     return sha256("|".join((prev, str(seq), at, table, row, digest)).encode()).hexdigest()
 
 
-def record_all(connection: Connection) -> None:
-    """Record every row there is: when a ledger made before there was a record log is opened."""
-    for table in RECORDED:
+def record_all(connection: Connection, tables: Iterable[Table]) -> None:
+    """Record every row there is of some tables: when a ledger is opened that was made before they were recorded."""
+    for table in tables:
         for row, digest in list(_digests(connection, table)):
             record(connection, table.name, row, digest)
 

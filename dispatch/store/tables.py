@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import (
+    Boolean,
     Column,
     Connection,
     Engine,
@@ -30,7 +31,7 @@ from dispatch.store.head_file import Head, data_dir_of, forget_heads, head_file,
 from dispatch.store.instant_column import Instant
 from dispatch.store.migrate import migrate, revision
 
-REVISION = "0009"
+REVISION = "0010"
 
 
 ledger = MetaData()
@@ -198,6 +199,19 @@ settled_memories = Table(
     Column("until", Instant, primary_key=True),
     Column("seq", Integer, nullable=False),
     Column("received", Integer, nullable=False),
+    Column("sha256", String(64), nullable=False),
+    Column("packed", LargeBinary, nullable=False),
+)
+
+# Trained price models by settlement point; each training is a new version.
+price_models = Table(
+    "price_models",
+    ledger,
+    Column("point", String(128), primary_key=True),
+    Column("version", Integer, primary_key=True, autoincrement=False),
+    Column("market", String(32), nullable=False),
+    Column("accepted", Boolean, nullable=False),
+    Column("trained_at", Instant, nullable=False),
     Column("sha256", String(64), nullable=False),
     Column("packed", LargeBinary, nullable=False),
 )

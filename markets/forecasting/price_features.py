@@ -51,7 +51,6 @@ class PriceHistory:
         hours, position = np.unique(starts // 3600, return_inverse=True)
         local = [datetime.fromtimestamp(int(h) * 3600, UTC).astimezone(market.tz) for h in hours]
         calendar = np.array([(at.hour, at.weekday(), at.month) for at in local], dtype=np.float64).reshape(-1, 3)[position]
-        calendar = np.array([(at.hour, at.weekday(), at.month) for at in local], dtype=np.float64).reshape(-1, 3)[position]
         hour, weekday, month = calendar.T
         return cls(start_s, step_s, real_time, day_ahead, hour, weekday, month)
 

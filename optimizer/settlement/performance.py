@@ -26,12 +26,14 @@ class Promise:
     payable_usd  the sum of its lines on what happened
     lost_usd     how much more that sum would be if its bounds had been kept in every interval
     broken       intervals with load outside its bounds: by how many MW (positive: too much), and the reason for the bound
+    intervals    in how many there was something to keep, and the load is known
     """
 
     obligation: str
     payable_usd: Decimal
     lost_usd: Decimal
     broken: tuple[tuple[Interval, Decimal, str], ...]
+    intervals: int
 
     @property
     def kept(self) -> bool:
@@ -49,35 +51,40 @@ def promises(book: Sequence[Obligation], actuals: Actuals) -> tuple[Promise, ...
 def _has_promise(obligation: Obligation, actuals: Actuals) -> bool:
     if calls_in_force(actuals.calls, obligation.name) or any(a.obligation == obligation.name for a in actuals.awards):
         return True
-    return any(b.floor_mw > 0 for _, b in _bounds(obligation, actuals))
+    return any(b.floor_mw > 0 for _, b, _ in _bounds(obligation, actuals))
 
 
-def _bounds(obligation: Obligation, actuals: Actuals) -> Iterator[tuple[Interval, Bounds]]:
-    """The contract's bounds in each interval. An interval that began less than a tick after a call is not judged by it, because rigs move a
-    tick after an instruction."""
+def _bounds(obligation: Obligation, actuals: Actuals) -> Iterator[tuple[Interval, Bounds, bool]]:
+    """The contract's bounds in each interval, and whether a call, an award or a minimum load holds there. An interval that began less than
+    a tick after a call is not judged by it, because rigs move a tick after an instruction."""
     memory = obligation.memory_from(actuals.memory)
     late = timedelta(seconds=actuals.site.tick_s)
     calls = calls_in_force(actuals.calls, obligation.name)
+    sold = [award.over for award in actuals.awards if award.obligation == obligation.name]
     for over in actuals.grid.intervals:
         judged = [c for c in calls if c.start_at + late <= over.start and (c.end_at is None or c.end_at >= over.end)]
-        yield over, obligation.bounds(actuals.site, memory, judged, over)
+        bounds = obligation.bounds(actuals.site, memory, judged, over)
+        yield over, bounds, bool(judged) or bounds.floor_mw > 0 or any(over.overlaps(span) for span in sold)
 
 
 def _promise(obligation: Obligation, actuals: Actuals) -> Promise:
     names = [n for n in obligation.scope.names(actuals.site) if n in actuals.energy_mwh]
     share: list[Decimal] = []
     broken: list[tuple[Interval, Decimal, str]] = []
-    for i, (over, bounds) in enumerate(_bounds(obligation, actuals)):
+    promised = 0
+    for i, (over, bounds, holds) in enumerate(_bounds(obligation, actuals)):
         load_mw = sum((actuals.energy_mwh[n][i] for n in names), ZERO) / decimal(over.hours)
         allowed_mw = _inside(load_mw, bounds)
-        if load_mw.is_nan() or abs(allowed_mw - load_mw) <= TOLERANCE * max(allowed_mw, load_mw):
+        is_kept = load_mw.is_nan() or abs(allowed_mw - load_mw) <= TOLERANCE * max(allowed_mw, load_mw)
+        promised += (holds and not load_mw.is_nan()) or not is_kept
+        if is_kept:
             share.append(Decimal(1))
             continue
         broken.append((over, load_mw - allowed_mw, bounds.why))
         share.append(allowed_mw / load_mw if load_mw else Decimal(1))
     paid = _net(obligation, actuals)
     lost = _net(obligation, _scaled(actuals, names, share)) - paid if broken else ZERO
-    return Promise(obligation.name, paid, lost, tuple(broken))
+    return Promise(obligation.name, paid, lost, tuple(broken), promised)
 
 
 def _inside(load_mw: Decimal, bounds: Bounds) -> Decimal:

@@ -17,8 +17,9 @@ from dispatch.runtime.redecide import redecide
 from dispatch.service.replay import replay
 from dispatch.site_file.load import load_site_file
 from dispatch.store.journal import SqlJournal
-from dispatch.store.price_models import KeptPriceModel, keep_price_model
+from dispatch.store.price_models import KEPT, KeptPriceModel, keep_price_model
 from dispatch.store.tables import open_ledger
+from dispatch.store.verify import verify
 from markets.factbook import FactBook
 from markets.facts import HashPrice, PriceForecast
 from markets.forecasting.price_model import PriceModel
@@ -150,3 +151,16 @@ def test_the_ledger_serves_the_newest_accepted_version_and_none_that_was_changed
     with engine.begin() as connection:
         connection.exec_driver_sql("UPDATE price_models SET sha256 = 'x' WHERE version = 2")
     assert newest("HB_WEST", "ercot").text == ""  # type: ignore[union-attr]
+
+
+def test_a_refused_model_that_was_set_to_accepted_by_hand_is_named_and_not_used(tmp_path: Path) -> None:
+    engine = open_ledger(tmp_path)
+    for version in range(1, KEPT + 3):
+        keep_price_model(engine, KeptPriceModel("HB_WEST", version, START, "{}"), "ercot", version < KEPT + 2)
+    assert verify(engine).findings == (), "versions that went for new ones are no finding"
+    with engine.begin() as connection:
+        connection.exec_driver_sql(f"UPDATE price_models SET accepted = 1 WHERE version = {KEPT + 2}")
+    found = newest_models(engine)("HB_WEST", "ercot")
+    assert found is not None and (found.version, found.text) == (KEPT + 2, "")
+    findings = verify(engine).findings
+    assert [f.kind for f in findings] == ["record"] and f"price_models: row HB_WEST {KEPT + 2} was changed" in findings[0].text

@@ -17,7 +17,6 @@ from hypothesis import strategies as st
 from sqlalchemy import Engine, inspect, select, text
 from sqlalchemy.dialects import postgresql
 
-import dispatch.store.price_models  # noqa: F401 (adds its table to the ledger)
 import dispatch.store.tables as tables
 from dispatch.entries import Seen
 from dispatch.store import LedgerUnavailable, dialect
@@ -95,6 +94,20 @@ def test_calls_and_awards_of_an_older_ledger_are_filled_from_its_journal(engine:
         connection.execute(text("DROP TRIGGER signals_no_update"))
         connection.execute(text("UPDATE signals SET name = 'c-2' WHERE name = 'c-1'"))
     assert [f.kind for f in verify(engine).findings] == ["projection"]
+
+
+def test_price_models_of_an_older_ledger_are_recorded_as_they_are(engine: Engine) -> None:
+    config = alembic()
+    with tables.writing(engine) as connection:
+        config.attributes["connection"] = connection
+        command.downgrade(config, "0009")
+        row = {"point": "HB_WEST", "version": 1, "market": "ercot", "accepted": True, "trained_at": AT, "sha256": "0" * 64, "packed": b"x"}
+        connection.execute(tables.price_models.insert(), row)
+    assert [f.kind for f in verify(engine).findings] == ["record"], "nothing recorded it"
+    with tables.writing(engine) as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
+    assert verify(engine).findings == ()
 
 
 def test_a_ledger_of_a_newer_version_is_refused(tmp_path: Path, engine: Engine) -> None:

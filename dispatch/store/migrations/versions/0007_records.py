@@ -9,6 +9,7 @@ from sqlalchemy import Column, Integer, String, text
 from dispatch.store.dialect import append_only_ddl
 from dispatch.store.head_file import note_head
 from dispatch.store.record_log import record_all
+from dispatch.store.tables import api_keys, inbox, meter_readings, received, rollup_days, statements
 
 revision = "0007"
 down_revision = "0006"
@@ -29,7 +30,7 @@ def upgrade() -> None:
     for statement in append_only_ddl("records", op.get_bind().dialect.name):
         op.execute(statement)
     bind = op.get_bind()
-    record_all(bind)
+    record_all(bind, (api_keys, inbox, statements, received, meter_readings, rollup_days))
     newest = bind.execute(text("SELECT seq, hash FROM journal ORDER BY seq DESC LIMIT 1")).one_or_none()
     if newest is not None:
         note_head(bind, "journal", newest.seq, newest.hash)
