@@ -135,8 +135,8 @@ def read_day(engine: Engine, day: OperatingDay, known_at: datetime | None = None
         record.last = connection.execute(select(func.max(journal.c.at)).where(journal.c.kind == "Seen")).scalar()
         newest = select(func.max(journal.c.seq)).where(journal.c.kind == "RunStarted", journal.c.at < day.end)
         run_seq = connection.execute(newest).scalar()
-        start = select(func.min(journal.c.seq)).where(journal.c.at >= day.start - LOOK_BACK)
-        first_seq = connection.execute(start).scalar()
+        near = journal.c.at >= day.start - LOOK_BACK, journal.c.at <= day.end + LOOK_AHEAD
+        first_seq, last_seq = connection.execute(select(func.min(journal.c.seq), func.max(journal.c.seq)).where(*near)).one()
     if run_seq is not None:
         _, started = next(SqlJournal(engine, page=1).read(after=run_seq - 1))
         record.run = started if isinstance(started, RunStarted) else None
@@ -145,10 +145,11 @@ def read_day(engine: Engine, day: OperatingDay, known_at: datetime | None = None
     before = Interval(day.start - NOTICE, day.start - LOOK_BACK)
     record.calls += signals_seen(engine, Call, before, known_at)
     record.awards += signals_seen(engine, Award, before, known_at)
-    for _, entry in SqlJournal(engine).read(after=first_seq - 1):
-        if entry.at > day.end + LOOK_AHEAD:
+    for seq, entry in SqlJournal(engine).read(after=first_seq - 1):
+        if seq > last_seq:
             break
-        record.add(entry, known_at)
+        if day.start - LOOK_BACK <= entry.at <= day.end + LOOK_AHEAD:  # a clock that stood wrong leaves rows of other days between
+            record.add(entry, known_at)
     late = Interval(day.end + LOOK_AHEAD, day.end + LATE)
     record.calls += [c for c in signals_seen(engine, Call, late, known_at) if record.bears_on(c)]
     record.awards += [a for a in signals_seen(engine, Award, late, known_at) if record.bears_on(a)]

@@ -10,12 +10,10 @@ from decimal import Decimal
 from sqlalchemy import Engine
 
 from dispatch.settlement.day_journal import DayRecord
-from dispatch.settlement.memories_before import TEMPERATE_C
 from dispatch.settlement.prices import NAN
 from dispatch.settlement.run_hours import run_positions, run_stretches
 from dispatch.store.rollups import Rollup, read_rollups, write_rollups
 from dispatch.store.telemetry import Telemetry
-from markets.facts import Temperature
 from markets.grid import Grid, Interval
 from optimizer.domain.money import decimal
 from optimizer.domain.site import Site
@@ -117,11 +115,3 @@ def _unread_share(site: Site, rollups: Rollups, over: Interval) -> float:
 def _has_readings(row: Rollup | None) -> bool:
     """Whether anything at all is known of a group's rigs in an interval."""
     return row is not None and not (row.estimated >= 1.0 and row.samples == 0 and row.energy_mwh == 0)
-
-
-def outside_celsius(facts: Sequence[Temperature], at: datetime) -> float:
-    """Outside air at an instant: the newest fact that covers it, else the last before it, else 25 C."""
-    covering = max((t for t in facts if at in t.over), key=lambda t: t.known_at, default=None)
-    before = max((t for t in facts if t.over.end <= at), key=lambda t: (t.over.end, t.known_at), default=None)
-    found = covering or before
-    return found.celsius if found else TEMPERATE_C

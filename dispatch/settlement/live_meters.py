@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
+from itertools import pairwise
 
 from sqlalchemy import Engine
 
@@ -61,9 +62,11 @@ def live_energy(engine: Engine, site: Site, grid: Grid) -> LiveEnergy:
 
 def _spans(meter: MeterId, readings: Sequence[MetersRead]) -> list[Span]:
     """The spans between two readings of which it is known what flowed, in order."""
-    doubts = [Interval(read.at - DOUBTED_WITHIN, until.at) for read, until in _pairs(readings) if meter in read.doubted]
+    in_order = _in_order(readings)
+    ends = [*in_order[1:], *in_order[-1:]]  # a doubt lasts until the next reading
+    doubts = [Interval(read.at - DOUBTED_WITHIN, until.at) for read, until in zip(in_order, ends, strict=True) if meter in read.doubted]
     found = list[Span]()
-    for read, until in _pairs(readings):
+    for read, until in pairwise(in_order):
         start, end = read.read_at(meter), until.read_at(meter)
         known = meter in read.mw and meter in until.mw and start < end <= start + READINGS_APART
         if known and not any(doubt.overlaps(Interval(read.at, until.at)) for doubt in doubts):
@@ -84,7 +87,6 @@ def _mean_mw(read: MetersRead, until: MetersRead, meter: MeterId) -> Decimal | N
     return None
 
 
-def _pairs(readings: Sequence[MetersRead]) -> Iterable[tuple[MetersRead, MetersRead]]:
+def _in_order(readings: Sequence[MetersRead]) -> list[MetersRead]:
     newest: dict[datetime, MetersRead] = {read.at: read for read in readings}
-    in_order = [newest[at] for at in sorted(newest)]
-    return list(zip(in_order, in_order[1:], strict=False))
+    return [newest[at] for at in sorted(newest)]

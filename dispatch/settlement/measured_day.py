@@ -11,11 +11,12 @@ from sqlalchemy import Engine
 from dispatch.settlement.contract_memory import PriorPeriod, peaks_within, period_loads, prior_period
 from dispatch.settlement.day_awards import day_awards
 from dispatch.settlement.day_journal import DayRecord, read_day
-from dispatch.settlement.day_load import DayLoad, load_of, outside_celsius, read_load, run_intervals
+from dispatch.settlement.day_load import DayLoad, load_of, read_load, run_intervals
 from dispatch.settlement.generation import Generated, generated
 from dispatch.settlement.live_meters import live_rollups
 from dispatch.settlement.load_at_notice import loads_at_notice
 from dispatch.settlement.metering import MeteredLoad, metered_load
+from dispatch.settlement.outside_air import temperatures_c
 from dispatch.settlement.prices import DayPrices, day_prices
 from dispatch.settlement.run_hours import first_run_at
 from dispatch.site_file.load import setup_from_document
@@ -79,12 +80,14 @@ def measure_day(engine: Engine, telemetry: Telemetry, day: OperatingDay, setup: 
     rollups = read_load(engine, telemetry, site, record, faults)
     loads = period_loads(engine, setup, day.grid(), known_at)
     grid = run_intervals(site, record, rollups, _peaks_owed(engine, setup, record, loads))
-    temperature_c = [outside_celsius(record.temperatures, over.start) for over in grid.intervals]
+    temperature_c = temperatures_c(record.temperatures, grid)
     load = load_of(site, rollups, grid, temperature_c)
     prices = day_prices(engine, setup, record.economics, grid, known_at)
     prior = prior_period(engine, telemetry, setup, grid, known_at, loads)
     made = generated(setup, record, grid, load.energy_mwh)
-    write_rollups(engine, [*made.rollups(grid), *live_rollups(site, record, grid, behind_meters)])
+    # What was known of generation at an earlier instant must not take the place of what is known now.
+    generation_rows = made.rollups(grid) if known_at is None else ()
+    write_rollups(engine, [*generation_rows, *live_rollups(site, record, grid, behind_meters)])
     meters = metered_load(engine, site, grid, known_at, load.energy_mwh, (behind_meters, made.mwh), load.estimated)
     meters = meters.without(load.not_run)
     prior = replace(prior, at_notice_mw=loads_at_notice(engine, setup, record.calls, grid, meters.energy_mwh, known_at))

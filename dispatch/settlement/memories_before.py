@@ -15,6 +15,7 @@ from dispatch.settlement.day_awards import day_awards
 from dispatch.settlement.generation import generation_in_rollups
 from dispatch.settlement.kept_memories import keep, made_from_now, newest_kept
 from dispatch.settlement.metering import metered_load
+from dispatch.settlement.outside_air import temperatures_c
 from dispatch.settlement.prices import NAN, all_reserve_prices, energy_prices, hashprices
 from dispatch.settlement.rollups import load_by_cohort, not_kept
 from dispatch.settlement.run_hours import last_observed_at, run_positions, run_stretches
@@ -29,9 +30,6 @@ from optimizer.domain.actuals import Actuals
 from optimizer.domain.billing import remember
 from optimizer.domain.book import generators_by_meter
 from optimizer.domain.memory import Memory
-
-# Outside air where no temperature is known.
-TEMPERATE_C = 25.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,8 +112,7 @@ def _actuals(read: _Before, over: Interval, was_run: NDArray[np.bool_]) -> Actua
     """Actuals of a span from meters, else from roll-ups; NaN where nobody ran the site or nothing was read."""
     engine, setup, grid = read.engine, read.setup, _grid(read.setup, over)
     _keep_rollups(read, grid, was_run)
-    warm = [max((t for t in read.temperatures if i.start in t.over), key=lambda t: t.known_at, default=None) for i in grid.intervals]
-    site, energy, hashed = load_by_cohort(engine, setup.site, setup.book, grid, [t.celsius if t else TEMPERATE_C for t in warm])
+    site, energy, hashed = load_by_cohort(engine, setup.site, setup.book, grid, temperatures_c(read.temperatures, grid))
     behind = generators_by_meter(setup.book, site)
     machines = [made.name for there in behind.values() for made in there]
     rows = {(r.group, r.over.start): r for r in read_rollups(engine, over, site.market.settlement_min, machines)} if machines else {}

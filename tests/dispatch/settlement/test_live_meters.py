@@ -189,12 +189,20 @@ def _changed(minute: float, mw: dict[MeterId, float], doubted: frozenset[MeterId
     return lambda read: MetersRead(read.at, mw, doubted) if read.at == NOON + minute * MINUTE else read
 
 
+def _after(read: MetersRead, minute: float) -> frozenset[MeterId]:
+    return frozenset({MAIN} if read.at > NOON + minute * MINUTE else ())
+
+
 CHANGES = {
     "complete": (lambda read: read, [True, True, True, True]),
     "one tick missed": (_without(20, 20), [True, True, True, True]),
     "nobody read for 25 minutes": (_without(16, 39), [True, False, False, True]),
     "silent at a tick": (_changed(20, {}, frozenset()), [True, False, True, True]),
     "a change five minutes apart": (_without(34, 34), [True, True, False, True]),
+    "doubted at the last reading of all": (
+        lambda read: None if read.at > NOON + 45 * MINUTE else MetersRead(read.at, read.mw, frozenset({MAIN}) & _after(read, 44)),
+        [True, True, False, False],
+    ),
     "doubted at a tick": (_changed(45, {MAIN: 0.2}, frozenset({MAIN})), [True, True, False, False]),
 }
 
