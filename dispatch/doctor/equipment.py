@@ -55,7 +55,7 @@ async def _feed(name: str, settings: FactSettings, setup: Setup, now: datetime, 
 
 
 def _feed_advice(settings: FactSettings) -> str:
-    return "Look at its address and at this machine's way out." if settings.live else "Look at its folder or file in the site file."
+    return "Check its address and this machine's network." if settings.live else "Look at its folder or file in the site file."
 
 
 async def rig_checks(setup: Setup, read_s: float = READ_S) -> AsyncIterator[Check]:
@@ -84,7 +84,7 @@ async def _rigs(setup: Setup, group: RigGroup, read_s: float) -> Check:
     few = ", ".join(str(n + 1) for n in silent[:NAMED].tolist()) + (" ..." if silent.size > NAMED else "")
     found = f"{silent.size} of {counted(group.rigs, 'rig')} did not answer: number {few} of the group."
     verdict = CheckResult.FAIL if silent.size == group.rigs else CheckResult.WARN
-    return Check(what, verdict, found, "Look at their network and power; until they answer they count as running.")
+    return Check(what, verdict, found, "Look at their network and power; until they answer they count as drawing full power.")
 
 
 async def meter_checks(setup: Setup, read_s: float = READ_S) -> AsyncIterator[Check]:

@@ -77,7 +77,7 @@ def _permission_checks(data_dir: Path) -> Iterator[Check]:
     elif not os.access(data_dir, os.R_OK | os.W_OK | os.X_OK):
         yield Check("permissions", CheckResult.FAIL, f"This user may not write to {data_dir}.", "Run as its owner, or change the owner.")
     elif data_dir.stat().st_mode & (stat.S_IROTH | stat.S_IXOTH):
-        advice = f"chmod 700 {data_dir}: ledger and readings are nobody else's business."
+        advice = f"chmod 700 {data_dir}: only its owner is to read the ledger and the readings."
         yield Check("permissions", CheckResult.WARN, f"Every user of this machine may read {data_dir}.", advice)
     else:
         yield Check("permissions", CheckResult.PASS, f"Only its owner and group may read {data_dir}.")
@@ -120,9 +120,9 @@ def _last_row(data_dir: Path, now: datetime, *, simulated_time: bool) -> Iterato
         last = SqlJournal(engine).latest_at()
     finally:
         engine.dispose()
-    found = "Its newest rows hold together" + (f"; the last one is of {last:%Y-%m-%d %H:%MZ}." if last else ".")
+    found = "The chain of its newest rows is whole" + (f"; the last one is of {last:%Y-%m-%d %H:%MZ}." if last else ".")
     if last is not None and last > now + AHEAD and not simulated_time:
-        advice = "Set the clock right before a start: it stands before the last row of the journal."
+        advice = "Set this machine's clock before a start: it is behind the newest row of the journal."
         yield Check("ledger", CheckResult.WARN, found, advice)
     else:
         yield Check("ledger", CheckResult.PASS, found)

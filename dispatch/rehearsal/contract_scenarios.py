@@ -22,15 +22,15 @@ def contract_scenarios(contract: str, terms: CallTerms, promised_mw: float, load
     back = min(BACK_WITHIN_MIN, (terms.restore_h or 1.0) * 60.0)
 
     def scenario(name: str, what: str, messages: tuple[Message, ...], expected: tuple[Expected, ...], speaks: str = EVENTS) -> CallScenario:
-        lasts = max(e.end for e in expected) + 5.0
-        return CallScenario(f"{contract}: {name}", what, messages, expected, lasts, speaks, contract=contract)
+        lasts_min = max(e.end_min for e in expected) + 5.0
+        return CallScenario(f"{contract}: {name}", what, messages, expected, lasts_min, speaks, contract=contract)
 
     yield scenario("sustained", f"all that is promised, for {long - due:g} min", (deploy(0, full, 0, long),), (Expected(0, long, full),))
     yield scenario(
         "recalled",
         "called in full until the recall, and back after it",
         (deploy(0, full, 0, None), Message(short, "recall")),
-        (Expected(0, short, full), Expected(short, short + back + 10.0, back_within=back)),
+        (Expected(0, short, full), Expected(short, short + back + 10.0, back_within_min=back)),
     )
     yield scenario("test", "a test is answered like a call", (Message(0, "test", full, 0, short),), (Expected(0, short, full),))
     yield scenario("half", "half of what is promised", (deploy(0, half, 0, short),), (Expected(0, short, half),))
@@ -42,5 +42,5 @@ def contract_scenarios(contract: str, terms: CallTerms, promised_mw: float, load
     )
     if terms.set_points:
         steps = [1.0 - (1.0 - full) * n / 4.0 for n in range(1, 5)]
-        sent, seen = set_points(*steps, every=max(10.0, due + 5.0))
+        sent, seen = set_points(*steps, every_min=max(10.0, due + 5.0))
         yield scenario("set-points", "set points down to all that is promised", sent, seen, SET_POINTS)

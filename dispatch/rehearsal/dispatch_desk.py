@@ -35,7 +35,7 @@ class Play:
 
     @property
     def end(self) -> datetime:
-        return self.start + timedelta(minutes=self.scenario.lasts)
+        return self.start + timedelta(minutes=self.scenario.lasts_min)
 
     @property
     def line(self) -> tuple[str, str]:
@@ -65,7 +65,7 @@ class DispatchDesk:
     def _messages(plays: Sequence[Play]) -> Iterator[tuple[datetime, int, Play, Message]]:
         for n, each in enumerate(plays):
             for message in each.scenario.messages:
-                yield each.start + timedelta(minutes=message.at), n, each, message
+                yield each.start + timedelta(minutes=message.sent_min), n, each, message
 
     def next_at(self) -> datetime | None:
         """When the next message is due."""
@@ -108,7 +108,7 @@ class DispatchDesk:
         loads, share = self._lines[each.line].loads, message.share
         mw = None if share is None else share * loads.width_mw if message.reduce else loads.at(share)
         id_ = f"{n + 1:02d}-{each.scenario.name.replace(': ', '-')}-{message.id}"
-        return Timed(message, id_, due, at(message.start), at(message.end), mw, message.obligation or each.scenario.contract)
+        return Timed(message, id_, due, at(message.start_min), at(message.end_min), mw, message.obligation or each.scenario.contract)
 
     def observed(self, seen: Seen, state: State) -> None:
         """Keep the load of an observation for the scenario under way."""

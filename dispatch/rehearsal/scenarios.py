@@ -20,10 +20,11 @@ PLANT = "plant"  # the limit of the whole site, a contract that every site has
 class Message:
     """One message of the desk.
 
-    at           when it is sent
+    sent_min     the minute in which it is sent
     kind         what it asks; `release` ends the set point in force
     share        how low; a load below this where `reduce` is not set, else so much less than at notice
-    start, end   when it holds; at once, and until its recall, where None
+    start_min    the minute from which it holds; at once where None
+    end_min      the minute until which it holds; until its recall where None
     id           the event it is of
     version      where the desk numbers its messages
     obligation   another contract than the scenario's, by which it is sent
@@ -31,11 +32,11 @@ class Message:
     times        how often it is sent in the same minute
     """
 
-    at: float
+    sent_min: float
     kind: Kind
     share: float | None = None
-    start: float | None = None
-    end: float | None = None
+    start_min: float | None = None
+    end_min: float | None = None
     id: str = "A"
     version: int | None = None
     reduce: bool = False
@@ -48,25 +49,25 @@ class Message:
 class Expected:
     """What the desk must see from one minute to another.
 
-    share        a load of at most this share, from when the contract's terms have it due; None for rigs that are left alone
-    exactly      exactly that load
-    notice       the minute of the notice, where it is not `start`
-    back_within  rigs that are left alone, from so many minutes after `start` at the latest
+    share            a load of at most this share, from when the contract's terms have it due; None for rigs that are left alone
+    exactly          exactly that load
+    notice_min       the minute of the notice, where it is not `start_min`
+    back_within_min  rigs that are left alone, from so many minutes after `start_min` at the latest
     """
 
-    start: float
-    end: float
+    start_min: float
+    end_min: float
     share: float | None = None
     exactly: bool = False
-    notice: float | None = None
-    back_within: float | None = None
+    notice_min: float | None = None
+    back_within_min: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class CallScenario:
     """A play of messages and what must come of them.
 
-    lasts      minutes
+    lasts_min  how long it is played
     speaks     what a protocol must be able to say for it
     silent     whether the desk falls silent after its last message, which must be an alarm and change nothing
     contract   under which its calls are; its shares are of the range of that contract's rigs
@@ -76,31 +77,31 @@ class CallScenario:
     what: str
     messages: tuple[Message, ...]
     expected: tuple[Expected, ...]
-    lasts: float = 40.0
+    lasts_min: float = 40.0
     speaks: str = EVENTS
     silent: bool = False
     contract: str = PLANT
 
 
-def deploy(at: float, share: float, start: float | None = None, end: float | None = 25.0, **more: object) -> Message:
+def deploy(sent_min: float, share: float, start_min: float | None = None, end_min: float | None = 25.0, **more: object) -> Message:
     """A deployment."""
-    return Message(at, "deploy", share, start, end, **more)  # type: ignore[arg-type]
+    return Message(sent_min, "deploy", share, start_min, end_min, **more)  # type: ignore[arg-type]
 
 
-def point(at: float, share: float) -> Message:
+def point(sent_min: float, share: float) -> Message:
     """A set point from now on."""
-    return Message(at, "set_point", share)
+    return Message(sent_min, "set_point", share)
 
 
-def set_points(*shares: float, every: float) -> tuple[tuple[Message, ...], tuple[Expected, ...]]:
+def set_points(*shares: float, every_min: float) -> tuple[tuple[Message, ...], tuple[Expected, ...]]:
     """Set points one after the other, each exactly obeyed until the next, and a release at the end."""
-    sent = tuple(point(n * every, share) for n, share in enumerate(shares))
-    seen = tuple(Expected(n * every, (n + 1) * every, share, exactly=True) for n, share in enumerate(shares))
-    return (*sent, Message(len(shares) * every, "release")), seen
+    sent = tuple(point(n * every_min, share) for n, share in enumerate(shares))
+    seen = tuple(Expected(n * every_min, (n + 1) * every_min, share, exactly=True) for n, share in enumerate(shares))
+    return (*sent, Message(len(shares) * every_min, "release")), seen
 
 
 BETWEEN = "never un-curtailed below another call"
-TRACK, TRACKED = set_points(0.8, 0.7, 0.6, 0.5, 0.4, 0.3, every=6.0)  # downwards: rigs that were stopped rest for their minimum time
+TRACK, TRACKED = set_points(0.8, 0.7, 0.6, 0.5, 0.4, 0.3, every_min=6.0)  # downwards: rigs that were stopped rest for their minimum time
 
 SCENARIOS: tuple[CallScenario, ...] = (
     CallScenario("basic", "a call for now, with an end", (deploy(0, 0.3),), (Expected(0, 25, 0.3),)),
@@ -112,7 +113,7 @@ SCENARIOS: tuple[CallScenario, ...] = (
         50.0,
     ),
     CallScenario(
-        "until-recall", "a call without an end, recalled", (deploy(0, 0.3, end=None), Message(20, "recall")), (Expected(0, 20, 0.3),)
+        "until-recall", "a call without an end, recalled", (deploy(0, 0.3, end_min=None), Message(20, "recall")), (Expected(0, 20, 0.3),)
     ),
     CallScenario(
         "extended",

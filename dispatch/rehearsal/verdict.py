@@ -53,7 +53,7 @@ def judge(play: Play, loads: LoadRange, terms: CallTerms) -> Verdict:
         play.protocol.name,
         play.scenario.what,
         tuple(faults),
-        60.0 * (_due_min(first, terms) - first.start) if first else None,
+        60.0 * (_due_min(first, terms) - first.start_min) if first else None,
         _reached_after_s(play, first, loads, terms) if first else None,
         loads.at(lowest.share or 0.0) if lowest else None,
         max(_span(play, lowest, terms), default=None) if lowest else None,
@@ -64,19 +64,19 @@ def judge(play: Play, loads: LoadRange, terms: CallTerms) -> Verdict:
 def _answers(play: Play) -> Iterator[str]:
     for message, accepted in play.accepted:
         if accepted is message.refused:
-            what = f"{message.kind} {message.id} of minute {message.at:g}"
+            what = f"{message.kind} {message.id} of minute {message.sent_min:g}"
             yield f"{what} was accepted, and had to be refused" if accepted else f"{what} was refused"
 
 
 def _due_min(expected: Expected, terms: CallTerms) -> float:
-    notice = expected.start if expected.notice is None else expected.notice
-    return terms.due_min(expected.start, notice)
+    notice_min = expected.start_min if expected.notice_min is None else expected.notice_min
+    return terms.due_min(expected.start_min, notice_min)
 
 
 def _span(play: Play, expected: Expected, terms: CallTerms) -> list[float]:
     """The loads of the readings in which what is expected must hold."""
-    minute = _due_min(expected, terms) if expected.share is not None else expected.start + (expected.back_within or 0.0)
-    first, end = play.start + timedelta(minutes=minute), play.start + timedelta(minutes=expected.end)
+    minute = _due_min(expected, terms) if expected.share is not None else expected.start_min + (expected.back_within_min or 0.0)
+    first, end = play.start + timedelta(minutes=minute), play.start + timedelta(minutes=expected.end_min)
     return [mw for at, mw in play.readings if first <= at < end]
 
 
@@ -92,14 +92,14 @@ def _allowed_mw(expected: Expected, loads: LoadRange, terms: CallTerms) -> tuple
 
 
 def _faults(play: Play, expected: Expected, loads: LoadRange, terms: CallTerms) -> Iterator[str]:
-    seen, over = _span(play, expected, terms), f"minutes {expected.start:g} to {expected.end:g}"
+    seen, over = _span(play, expected, terms), f"minutes {expected.start_min:g} to {expected.end_min:g}"
     if not seen:
         yield f"{over}: nothing was read"
         return
     if expected.share is None:
         least_mw = loads.at(LEFT_ALONE)
         if min(seen) < least_mw:
-            were = "were to be back" if expected.back_within else "were to be left alone"
+            were = "were to be back" if expected.back_within_min else "were to be left alone"
             yield f"{over}: rigs that {were} drew {min(seen):.3f} MW, less than {least_mw:.3f} MW"
         return
     asked_mw = loads.at(expected.share)
@@ -112,7 +112,7 @@ def _faults(play: Play, expected: Expected, loads: LoadRange, terms: CallTerms) 
 
 def _reached_after_s(play: Play, expected: Expected, loads: LoadRange, terms: CallTerms) -> float | None:
     assert expected.share is not None
-    start, asked_mw = play.start + timedelta(minutes=expected.start), loads.at(expected.share)
+    start, asked_mw = play.start + timedelta(minutes=expected.start_min), loads.at(expected.share)
     above_mw, _ = _allowed_mw(expected, loads, terms)
     met = [at for at, mw in play.readings if at >= start and mw <= asked_mw + above_mw]
     return (met[0] - start).total_seconds() if met else None
