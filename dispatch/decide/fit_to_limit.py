@@ -13,7 +13,7 @@ from functools import cache
 import numpy as np
 
 from dispatch.decide.group_state import UNKNOWN, UNREACHABLE, Flags, sleep_index
-from dispatch.decide.measured_load import Watts, load_w, modes_in_effect, most_w, offset_w, silent_w, watts_at_meter, watts_range_by_rig
+from dispatch.decide.measured_load import MeasuredLoad, modes_in_effect
 from dispatch.decide.state import State
 from optimizer.domain.site import RigGroup, Site
 
@@ -43,28 +43,21 @@ class LoadLimit:
         return 0.0 < self.cap_mw <= self.floor_mw
 
 
-class LoadsNow:
-    """What the groups of a state draw at an instant, each figure worked out once a decision. Watts at the meter."""
+class LoadsNow(MeasuredLoad):
+    """What the groups of a state draw at an instant, and which of their rigs may not obey; each figure worked out once a decision."""
 
     def __init__(self, state: State, at: datetime) -> None:
+        super().__init__(state, at)
         self.site = state.site
-        group = cache(state.site.group)
-        # By group name: watts of one rig in each mode; the rigs that may not obey; what unreachable rigs drew when last read.
-        self.watts: Callable[[str], list[float]] = cache(lambda name: watts_at_meter(state, group(name), at))
-        self.doubtful: Callable[[str], Doubtful] = cache(lambda name: Doubtful(state, group(name), at))
-        self.silent: Callable[[str], float] = cache(lambda name: silent_w(state, at, (name,)))
+        # By group name: the rigs that may not obey.
+        self.doubtful: Callable[[str], Doubtful] = cache(lambda name: Doubtful(state, state.site.group(name), at))
         # By group name: what it draws, rigs with an order counted in the mode they go to and unreachable ones as last read.
-        self.ordered: Callable[[str], float] = cache(lambda name: self._ordered_w(state, at, name))
-        # By groups: what is measured beyond what the rigs should draw.
-        self.offset: Callable[[tuple[str, ...]], float] = cache(lambda names: offset_w(state, at, names))
-        # While orders are under way: the most that groups may draw, and by group name the most that each rig may by its own readings.
-        self.most: Callable[[tuple[str, ...]], float] = cache(lambda names: most_w(state, at, names))
-        self.most_by_rig: Callable[[str], Watts] = cache(lambda name: watts_range_by_rig(state, at, name)[1])
+        self.ordered: Callable[[str], float] = cache(lambda name: self._ordered_w(state, name))
 
-    def _ordered_w(self, state: State, at: datetime, name: str) -> float:
-        group, now = state.site.group(name), state.fleet[name]
-        codes = np.where(now.seen == UNREACHABLE, UNKNOWN, modes_in_effect(group, now))
-        return load_w(state, at, codes, group) + self.silent(name)
+    def _ordered_w(self, state: State, name: str) -> float:
+        now = state.fleet[name]
+        codes = np.where(now.seen == UNREACHABLE, UNKNOWN, modes_in_effect(state.site.group(name), now))
+        return self.of_modes(name, codes) + self.silent(name)
 
     def drawn(self, names: tuple[str, ...]) -> float:
         """What these groups draw now, with orders under way counted as done."""

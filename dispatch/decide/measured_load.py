@@ -6,9 +6,10 @@ generation behind it reads net load, and is passed over.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,22 +53,58 @@ def modes_in_effect(group: RigGroup, now: GroupState) -> Codes:
     return codes
 
 
-def load_w(state: State, at: datetime, codes: Codes, group: RigGroup) -> float:
-    """Watts at the meter of rigs in these modes."""
-    return sum(w * float((codes == k).sum()) for k, w in enumerate(watts_at_meter(state, group, at)))
+class MeasuredLoad:
+    """What the groups of a state draw at an instant, each figure worked out once. Watts at the meter."""
 
+    def __init__(self, state: State, at: datetime) -> None:
+        self._state, self._at = state, at
+        group = cache(state.site.group)
+        # By group name: watts of one rig in each mode, and what unreachable rigs drew when they were last read: silence is no shed load.
+        self.watts: Callable[[str], list[float]] = cache(lambda name: watts_at_meter(state, group(name), at))
+        self.silent: Callable[[str], float] = cache(self._silent_w)
+        # By group name and when its meter was read: the least and the most that each rig draws.
+        self.range_by_rig: Callable[[str, datetime | None], tuple[Watts, Watts]] = cache(self._range_by_rig)
+        # By groups that are measured together.
+        self.offset: Callable[[tuple[str, ...]], float] = cache(self._offset_w)
+        self.most: Callable[[tuple[str, ...]], float] = cache(self._most_w)
 
-def silent_w(state: State, at: datetime, names: Iterable[str]) -> float:
-    """Watts at the meter of unreachable rigs, as they were last read: silence is no shed load."""
-    groups = ((state.site.group(n), state.fleet[n]) for n in names)
-    return sum(load_w(state, at, np.where(now.seen == UNREACHABLE, now.last_drawn, UNKNOWN), g) for g, now in groups)
+    def of_modes(self, name: str, codes: Codes) -> float:
+        """What the rigs of a group would draw in these modes."""
+        return sum(w * float((codes == k).sum()) for k, w in enumerate(self.watts(name)))
 
+    def _silent_w(self, name: str) -> float:
+        now = self._state.fleet[name]
+        return self.of_modes(name, np.where(now.seen == UNREACHABLE, now.last_drawn, UNKNOWN))
 
-def offset_w(state: State, at: datetime, names: Sequence[str]) -> float:
-    """Watts at the meter that a part of the site is measured to draw beyond what its rigs should draw in their modes."""
-    found = sum(_beyond(part.measured_w, *expected_w(state, at, part.groups, part.read_at)) for part in _parts(state, at, names))
-    least = -MOST_BELOW_RIGS * sum(_as_last_read(state, at, n) for n in names) - silent_w(state, at, names)
-    return max(found, least)
+    def _offset_w(self, names: tuple[str, ...]) -> float:
+        """What a part of the site is measured to draw beyond what its rigs should draw in their modes."""
+        parts = _parts(self._state, self._at, names)
+        found = sum(_beyond(part.measured_w, *self._expected_w(part.groups, part.read_at)) for part in parts)
+        as_last_read = sum(self.of_modes(n, self._state.fleet[n].last_drawn) for n in names)
+        least = -MOST_BELOW_RIGS * as_last_read - sum(self.silent(n) for n in names)
+        return max(found, least)
+
+    def _most_w(self, names: tuple[str, ...]) -> float:
+        """The most that a part of the site may draw. No order to draw less counts as carried out before a reading shows it,
+        and where a meter measures the rigs, a reading of that meter; every order to draw more does."""
+        parts = _parts(self._state, self._at, names)
+        return sum(self._expected_w(part.groups, part.read_at)[1] for part in parts) + self.offset(names)
+
+    def _expected_w(self, names: Iterable[str], meters_at: datetime | None) -> tuple[float, float]:
+        """The least and the most that groups should draw as they were last read: a rig with an order that cannot show yet,
+        or not in a meter that was read at `meters_at`, draws what it drew or what was ordered, and the watts of a waking rig may still
+        rise."""
+        ranges = [self.range_by_rig(name, meters_at) for name in names]
+        return sum(float(least.sum()) for least, _ in ranges), sum(float(most.sum()) for _, most in ranges)
+
+    def _range_by_rig(self, name: str, meters_at: datetime | None) -> tuple[Watts, Watts]:
+        shows_until_s = np.inf if meters_at is None else meters_at.timestamp() - FALL_S
+        now = self._state.fleet[name]
+        changing = now.awaited | (now.last_order_s > shows_until_s)
+        before, ordered = (np.where(changing, codes, now.last_drawn) for codes in (now.drawn_before, now.ordered))
+        watts = np.array([*self.watts(name), 0.0])  # the last one for rigs in no known mode
+        each = watts[np.stack([before, now.last_drawn, ordered])]
+        return np.where(now.seen == WAKING, watts[0], each.min(axis=0)), each.max(axis=0)
 
 
 def _beyond(measured: float, least: float, most: float) -> float:
@@ -99,31 +136,3 @@ def _parts(state: State, at: datetime, names: Sequence[str]) -> Iterator[_Part]:
     for name in names:
         if name in left:
             yield _Part((name,), state.fleet[name].load_mw * 1e6 * state.overhead(name, at), None)
-
-
-def most_w(state: State, at: datetime, names: Sequence[str]) -> float:
-    """The most watts at the meter that a part of the site may draw. No order to draw less counts as carried out before a reading shows it,
-    and where a meter measures the rigs, a reading of that meter; every order to draw more does."""
-    return sum(expected_w(state, at, part.groups, part.read_at)[1] for part in _parts(state, at, names)) + offset_w(state, at, names)
-
-
-def expected_w(state: State, at: datetime, names: Iterable[str], meters_at: datetime | None = None) -> tuple[float, float]:
-    """The least and the most watts at the meter that groups should draw as they were last read: a rig with an order that cannot show yet,
-    or not in a meter that was read at `meters_at`, draws what it drew or what was ordered, and the watts of a waking rig may still rise."""
-    ranges = [watts_range_by_rig(state, at, name, meters_at) for name in names]
-    return sum(float(least.sum()) for least, _ in ranges), sum(float(most.sum()) for _, most in ranges)
-
-
-def watts_range_by_rig(state: State, at: datetime, name: str, meters_at: datetime | None = None) -> tuple[Watts, Watts]:
-    """The same of each rig of a group."""
-    shows_until_s = np.inf if meters_at is None else meters_at.timestamp() - FALL_S
-    group, now = state.site.group(name), state.fleet[name]
-    changing = now.awaited | (now.last_order_s > shows_until_s)
-    before, ordered = (np.where(changing, codes, now.last_drawn) for codes in (now.drawn_before, now.ordered))
-    watts = np.array([*watts_at_meter(state, group, at), 0.0])  # the last one for rigs in no known mode
-    each = watts[np.stack([before, now.last_drawn, ordered])]
-    return np.where(now.seen == WAKING, watts[0], each.min(axis=0)), each.max(axis=0)
-
-
-def _as_last_read(state: State, at: datetime, name: str) -> float:
-    return load_w(state, at, state.fleet[name].last_drawn, state.site.group(name))

@@ -62,7 +62,7 @@ class _Room:
         cap_w, groups = limit.cap_mw * 1e6, frozenset(limit.groups)
         if limit.is_set_point:
             return cls(groups, cap_w - now.drawn(limit.groups), None)
-        return cls(groups, cap_w - now.most(limit.groups), {name: now.most_by_rig(name) for name in groups})
+        return cls(groups, cap_w - now.most(limit.groups), {name: now.range_by_rig(name, None)[1] for name in groups})
 
     def added_w(self, move: Move, watts: Sequence[float]) -> Watts:
         """What each rig of a move adds; `watts` at the meter by mode. Negative where it makes room."""

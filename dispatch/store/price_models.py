@@ -9,8 +9,9 @@ from hashlib import sha256
 
 from sqlalchemy import Engine, delete, func, insert, select
 
+from dispatch.store.price_model_table import price_models
 from dispatch.store.record_log import REMOVED, is_recorded, record, record_row
-from dispatch.store.tables import price_models, reading, writing
+from dispatch.store.tables import reading, writing
 
 KEPT = 30  # versions of a point
 

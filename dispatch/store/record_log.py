@@ -20,11 +20,11 @@ from dispatch.clock import wall_now
 from dispatch.store import JournalBroken, LedgerUnavailable
 from dispatch.store.head_file import note_head
 from dispatch.store.instant_column import Instant, instant_text
+from dispatch.store.price_model_table import price_models
 from dispatch.store.tables import (
     api_keys,
     inbox,
     meter_readings,
-    price_models,
     received,
     records,
     rollup_days,

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import (
-    Boolean,
     Column,
     Connection,
     Engine,
@@ -199,19 +198,6 @@ settled_memories = Table(
     Column("until", Instant, primary_key=True),
     Column("seq", Integer, nullable=False),
     Column("received", Integer, nullable=False),
-    Column("sha256", String(64), nullable=False),
-    Column("packed", LargeBinary, nullable=False),
-)
-
-# Trained price models by settlement point; each training is a new version.
-price_models = Table(
-    "price_models",
-    ledger,
-    Column("point", String(128), primary_key=True),
-    Column("version", Integer, primary_key=True, autoincrement=False),
-    Column("market", String(32), nullable=False),
-    Column("accepted", Boolean, nullable=False),
-    Column("trained_at", Instant, nullable=False),
     Column("sha256", String(64), nullable=False),
     Column("packed", LargeBinary, nullable=False),
 )

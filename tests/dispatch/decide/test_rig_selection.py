@@ -10,7 +10,7 @@ import pytest
 from dispatch.decide.decide import decide
 from dispatch.decide.group_state import MAX_DEPARTURES, QUARANTINE_S
 from dispatch.decide.load_at_meters import groups_behind
-from dispatch.decide.measured_load import offset_w
+from dispatch.decide.measured_load import MeasuredLoad
 from dispatch.decide.reflex import wanted
 from dispatch.decide.state import State
 from dispatch.entries import Commanded, Done, GroupSeen, Hold, Result, Seen, unpack
@@ -223,13 +223,13 @@ def test_the_best_measurement_there_is() -> None:
     ]
     for meters, of, expected in cases:
         state = folded(site_of(*both), seen(site_of(*both), NOON, meters))
-        assert offset_w(state, NOON, of) == pytest.approx(expected, abs=1.0), (meters, of)
+        assert MeasuredLoad(state, NOON).offset(of) == pytest.approx(expected, abs=1.0), (meters, of)
 
 
 def test_a_meter_is_not_believed_when_it_says_far_too_little() -> None:
     setup = site_of(MAIN)
     state = folded(setup, seen(setup, NOON, {MAIN: 0.05}))
-    assert offset_w(state, NOON, ("a-old", "b-new")) == pytest.approx(-26_000.0)
+    assert MeasuredLoad(state, NOON).offset(("a-old", "b-new")) == pytest.approx(-26_000.0)
     woken = state.after(planned(setup, NOON, 1, a_old={"sleep": 40.0}), 2)
     commanded = decide(woken, NOON, 1)
     assert commanded is not None and commanded.orders
@@ -245,7 +245,7 @@ def test_a_meter_with_generation_behind_it_does_not_measure_the_rigs() -> None:
     )
     for setup, expected in ((plain, -26_000.0), (sunny, 10_000.0)):
         state = folded(setup, seen(setup, NOON, {MAIN: 0.1, HALL_A: 0.13}))
-        assert offset_w(state, NOON, ("a-old", "b-new")) == pytest.approx(expected, abs=1.0)
+        assert MeasuredLoad(state, NOON).offset(("a-old", "b-new")) == pytest.approx(expected, abs=1.0)
     loads = folded(sunny, seen(sunny, NOON, {MAIN: 0.1, HALL_A: 0.13})).metered_mw()
     assert loads == pytest.approx({"a-old": 0.13, "b-new": 0.14}), "hall b by its rigs"
 

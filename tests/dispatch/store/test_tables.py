@@ -22,6 +22,7 @@ from dispatch.entries import Seen
 from dispatch.store import LedgerUnavailable, dialect
 from dispatch.store.instant_column import Instant, instant_text
 from dispatch.store.journal import SqlJournal
+from dispatch.store.price_model_table import price_models
 from dispatch.store.rollups import Rollup, read_rollup_matrix, read_rollups, write_rollups
 from dispatch.store.signal_rows import signals_received
 from dispatch.store.verify import verify
@@ -102,7 +103,7 @@ def test_price_models_of_an_older_ledger_are_recorded_as_they_are(engine: Engine
         config.attributes["connection"] = connection
         command.downgrade(config, "0009")
         row = {"point": "HB_WEST", "version": 1, "market": "ercot", "accepted": True, "trained_at": AT, "sha256": "0" * 64, "packed": b"x"}
-        connection.execute(tables.price_models.insert(), row)
+        connection.execute(price_models.insert(), row)
     assert [f.kind for f in verify(engine).findings] == ["record"], "nothing recorded it"
     with tables.writing(engine) as connection:
         config.attributes["connection"] = connection

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from alembic import op
 
+from dispatch.store.price_model_table import price_models
 from dispatch.store.record_log import record_all
-from dispatch.store.tables import price_models
 
 revision = "0010"
 down_revision = "0009"
