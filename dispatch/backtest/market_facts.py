@@ -68,7 +68,7 @@ def market_facts(setup: Setup, over: Interval) -> MarketFacts:
     """Read the sources of a setup for a part of a backtest. Raises SourceError; and LookupError when a settlement point has no price in it,
     or no hashprice is known."""
     grid = Grid.regular(over.start - WARM_UP, over.end, setup.site.market.settlement_min)
-    facts = asyncio.run(_published(setup, grid))
+    facts = asyncio.run(_published(setup, grid, over))
     known = FactBook().after(facts)
     prices = {point: _final_prices(setup, known, point, grid) for point in setup.settlement_points}
     for point, values in prices.items():
@@ -103,7 +103,7 @@ def _at_once(fact: Fact) -> Fact:
     return fact
 
 
-async def _published(setup: Setup, grid: Grid) -> list[Fact]:
+async def _published(setup: Setup, grid: Grid, over: Interval) -> list[Fact]:
     """Every fact of the sources that matters to a part, in order of `known_at`."""
     found: list[Fact] = []
     for polled in polled_sources(setup, lambda: grid.end):
@@ -111,7 +111,8 @@ async def _published(setup: Setup, grid: Grid) -> list[Fact]:
         found += await facts_before(source, setup, (grid.start - LOOK_BACK, grid.start))
         found += await source.fetch(grid.start, grid.end + PUBLISHED_WITHIN)
         if windows := peak_windows(setup.book):
-            season = peak_span(setup.site.market, grid, windows)
+            # Not of the grid: it begins before the part, and where the part begins a month or season, in the one before.
+            season = peak_span(setup.site.market, Grid.regular(over.start, over.end, setup.site.market.settlement_min), windows)
             later = await source.fetch(grid.end + PUBLISHED_WITHIN, max(season.end, grid.end) + 2 * PUBLISHED_WITHIN)
             found += [fact for fact in later if isinstance(fact, SystemLoad)]
     if not any(o.reserve_products() for o in setup.book):
