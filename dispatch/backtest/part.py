@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from dispatch.backtest.ideal import IdealRun, days_of, ideal_runs
 from dispatch.backtest.market_facts import MarketFacts, market_facts, without_dispatch_runs
@@ -22,9 +23,8 @@ from dispatch.sim.strategies import AlwaysOn, Loadstone, PerfectForesight, RiskO
 from dispatch.sim.strategy_run import StrategyRun, run_strategy
 from dispatch.site_file.load import load_site_file
 from dispatch.site_file.setup import Setup
-from markets.grid import Interval
+from markets.grid import Grid, Interval
 from markets.outlook import Outlook
-from optimizer.domain.actuals import Actuals
 from optimizer.domain.site import Availability, SoFar
 from optimizer.lp.cohorts import gather
 from optimizer.planning.result import Risk
@@ -95,6 +95,7 @@ def _document(valuation: Valuation, market: MarketFacts, runs: Mapping[str, Stra
     did = {name: valuation.actuals(run) for name, run in runs.items()}
     could = {name: valuation.actuals(run) for name, run in ideal.items()}
     earned = {name: valuation.earned(did[name], float(runs[name].starts[counted].sum())) for name in STRATEGIES}
+    ideally = {name: valuation.earned(could[name], 0.0) for name in STRATEGIES}
     best, ours = could["perfect_foresight"], did["loadstone"]
     return {
         "from": market.over.start.isoformat(),
@@ -102,7 +103,8 @@ def _document(valuation: Valuation, market: MarketFacts, runs: Mapping[str, Stra
         "intervals": len(valuation.grid),
         "missing": market.missing,
         "disputed": market.disputed,
-        "strategies": {name: _strategy(earned[name], valuation, could[name]) for name in STRATEGIES},
+        "unknown": _unknown(valuation.grid, [*earned.values(), *ideally.values()]),
+        "strategies": {name: _strategy(earned[name], ideally[name]) for name in STRATEGIES},
         "promises": [[name, promised, kept, _text(usd)] for name, promised, kept, usd in valuation.promises(ours)],
         "causes": _texts(valuation.causes(did["perfect_foresight"], runs["loadstone"], ours)),
         "ideal_causes": _texts(valuation.ideal_causes(best, could["loadstone"])),
@@ -110,15 +112,24 @@ def _document(valuation: Valuation, market: MarketFacts, runs: Mapping[str, Stra
     }
 
 
-def _strategy(earned: Earnings, valuation: Valuation, could: Actuals) -> dict[str, Any]:
+def _strategy(earned: Earnings, ideally: Earnings) -> dict[str, Any]:
     return {
         "lines": _texts(earned.lines),
-        "ideal_lines": _texts(valuation.earned(could, 0.0).lines),
+        "ideal_lines": _texts(ideally.lines),
         "by_day": {on.isoformat(): _text(usd) for on, usd in sorted(earned.by_day.items())},
         "energy_mwh": earned.energy_mwh,
         "hash_ph_days": earned.hash_ph_days,
         "starts": earned.starts,
     }
+
+
+def _unknown(grid: Grid, earned: Iterable[Earnings]) -> list[list[Any]]:
+    """Charges of unknown amount as [OBLIGATION/CHARGE_TYPE, why, intervals of the grid in which it is so for any strategy]."""
+    here: dict[tuple[str, str], NDArray[np.bool_]] = {}
+    for charge in (charge for of in earned for charge in of.unknown):
+        first, last = np.searchsorted(grid.edges, [charge.over.start.timestamp(), charge.over.end.timestamp()])
+        here.setdefault((charge.name, charge.why), np.zeros(len(grid), dtype=np.bool_))[first:last] = True
+    return [[name, why, int(positions.sum())] for (name, why), positions in here.items()]
 
 
 def _texts(amounts: Mapping[str, Decimal]) -> dict[str, str]:

@@ -23,7 +23,7 @@ from dispatch.child_process import die_with_parent
 from dispatch.runtime.price_sources import archived
 from dispatch.site_file.load import load_site_file
 
-RESULT_FORMAT = 3  # raised whenever the same inputs give other results, so that parts kept by an older version are run again
+RESULT_FORMAT = 4  # raised whenever the same inputs give other results, so that parts kept by an older version are run again
 CHUNK_BYTES = 1 << 20
 
 Progress = Callable[[int, int], None]

@@ -4,11 +4,12 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from dispatch.backtest.document import document_of
 from dispatch.backtest.market_facts import market_facts
-from dispatch.backtest.part import setup_of
+from dispatch.backtest.part import PartJob, run_part, setup_of
 from dispatch.backtest.spans import parts_of
-from markets.grid import Market
-from tests.dispatch.backtest.archives import archive_with_loads, site_file
+from markets.grid import Interval, Market
+from tests.dispatch.backtest.archives import archive_of, archive_with_loads, site_file, spiky_prices
 
 START = datetime(2024, 6, 1, 5, tzinfo=UTC)  # midnight in both markets
 DAY = timedelta(days=1)
@@ -35,3 +36,24 @@ def test_the_parts_of_a_month_or_season_hold_its_peak_once(tmp_path, market, poi
     assert len(found) > 4
     shares = [float(part.final.peak_share[window].values[part.counted].sum()) for part in found]
     assert sum(shares) == pytest.approx(1.0)
+
+
+def test_a_peak_that_no_load_tells_is_a_finding_and_no_line(tmp_path):
+    archive = archive_of(tmp_path / "archive", START - DAY, spiky_prices(2))
+    site = site_file(tmp_path, obligations=[{"type": "power"}, FOUR_CP])
+    found = document_of([run_part(PartJob(site, archive, Interval(START, START + DAY)))])
+    assert found["findings"] == [
+        "the amount of transmission/coincident_peak is unknown for 96 intervals: no system load of ERCOT is known there; "
+        "no strategy's net covers it"
+    ]
+    assert not any("coincident_peak" in line for of in found["strategies"].values() for line in of["lines"])
+
+
+def test_a_peak_that_loads_tell_is_billed_without_a_finding(tmp_path):
+    loads = [50_000.0] * 24 * 2
+    loads[24 + 17] = 60_000.0
+    archive = archive_with_loads(tmp_path / "archive", Market.ERCOT, "HB_WEST", START - DAY, loads)
+    site = site_file(tmp_path, site=site_in("ercot", "HB_WEST"), obligations=[{"type": "power"}, FOUR_CP])
+    found = document_of([run_part(PartJob(site, archive, Interval(START, START + DAY)))])
+    assert found["findings"] == []
+    assert found["strategies"]["always_on"]["lines"]["transmission/coincident_peak"] < 0
