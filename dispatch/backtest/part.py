@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from dispatch import ConfigError
 from dispatch.backtest.ideal import IdealRun, days_of, ideal_runs
 from dispatch.backtest.market_facts import MarketFacts, market_facts, without_dispatch_runs
 from dispatch.backtest.valuation import Earnings, Valuation, unsupported
@@ -35,18 +36,21 @@ HOTTEST_C = 45.0  # halls that cannot reach their limit even then are one
 
 @dataclass(frozen=True, slots=True)
 class PartJob:
-    """A part of a backtest as a worker process gets it. `risk` is the weight of the worst price scenarios, None for none."""
+    """A part of a backtest as a worker process gets it. `setup_id` is the hash id of the setup it is asked of; `risk` is the weight of the
+    worst price scenarios, None for none."""
 
     config: Path
     archive: Path
+    setup_id: str
     over: Interval
     risk: float | None = None
     seed: int = 0
 
 
 def run_part(job: PartJob) -> dict[str, Any]:
-    """Run a part; the result as JSON values, dollars exact, as text. Raises ConfigError, SourceError, and LookupError as `market_facts`."""
-    setup = setup_of(job.config, job.archive)
+    """Run a part; the result as JSON values, dollars exact, as text. Raises ConfigError, also when the site file is no
+    longer the one that the part was asked of; SourceError; and LookupError as `market_facts`."""
+    setup = _setup_asked_of(job.config, job.archive, job.setup_id)
     market = market_facts(setup, job.over)
     valuation = Valuation(setup, market)
     risk_of = None if job.risk is None else _risk_of(job.risk)
@@ -65,7 +69,17 @@ def physical_runs(setup: Setup, market: MarketFacts, seed: int = 0, risk_of: Ris
     return {"loadstone": ours, **{s.name: run_strategy(setup, market.grid, settled, s, seed) for s in others}}
 
 
+# Workers of a cluster outlive a command, and the site file may be edited between two: hence the id in the key.
 @lru_cache(maxsize=4)
+def _setup_asked_of(config: Path, archive: Path, setup_id: str) -> Setup:
+    setup = setup_of(config, archive)
+    if setup.hash_id != setup_id:
+        raise ConfigError(
+            [f"{config}: is not the site file that the backtest began with: it changed, or this worker sees another. Run again"]
+        )
+    return setup
+
+
 def setup_of(config: Path, archive: Path) -> Setup:
     """The setup of a site file over an archive, without the contracts that a backtest leaves out (`unsupported`), with groups that nothing
     tells apart as one, under the first one's name, and without the owner's weight of risk. Raises ConfigError."""

@@ -64,8 +64,9 @@ class Backtest:
 
     def jobs(self) -> list[PartJob]:
         """Its parts. Raises ConfigError."""
-        parts = parts_of(setup_of(self.config, self.archive), self.start, self.end)
-        return [PartJob(self.config, self.archive, over, self.risk, self.seed) for over in parts]
+        setup = setup_of(self.config, self.archive)
+        parts = parts_of(setup, self.start, self.end)
+        return [PartJob(self.config, self.archive, setup.hash_id, over, self.risk, self.seed) for over in parts]
 
     def notes(self) -> list[str]:
         """What the backtest leaves out, in sentences."""

@@ -6,9 +6,10 @@ import pytest
 
 from dispatch.backtest.document import document_of
 from dispatch.backtest.market_facts import market_facts
-from dispatch.backtest.part import PartJob, run_part, setup_of
+from dispatch.backtest.part import run_part, setup_of
+from dispatch.backtest.run import Backtest
 from dispatch.backtest.spans import parts_of
-from markets.grid import Interval, Market
+from markets.grid import Market
 from tests.dispatch.backtest.archives import archive_of, archive_with_loads, site_file, spiky_prices
 
 START = datetime(2024, 6, 1, 5, tzinfo=UTC)  # midnight in both markets
@@ -41,7 +42,7 @@ def test_the_parts_of_a_month_or_season_hold_its_peak_once(tmp_path, market, poi
 def test_a_peak_that_no_load_tells_is_a_finding_and_no_line(tmp_path):
     archive = archive_of(tmp_path / "archive", START - DAY, spiky_prices(2))
     site = site_file(tmp_path, obligations=[{"type": "power"}, FOUR_CP])
-    found = document_of([run_part(PartJob(site, archive, Interval(START, START + DAY)))])
+    found = document_of([run_part(job) for job in Backtest(site, archive, START, START + DAY).jobs()])
     assert found["findings"] == [
         "the amount of transmission/coincident_peak is unknown for 96 intervals: no system load of ERCOT is known there; "
         "no strategy's net covers it"
@@ -54,6 +55,6 @@ def test_a_peak_that_loads_tell_is_billed_without_a_finding(tmp_path):
     loads[24 + 17] = 60_000.0
     archive = archive_with_loads(tmp_path / "archive", Market.ERCOT, "HB_WEST", START - DAY, loads)
     site = site_file(tmp_path, site=site_in("ercot", "HB_WEST"), obligations=[{"type": "power"}, FOUR_CP])
-    found = document_of([run_part(PartJob(site, archive, Interval(START, START + DAY)))])
+    found = document_of([run_part(job) for job in Backtest(site, archive, START, START + DAY).jobs()])
     assert found["findings"] == []
     assert found["strategies"]["always_on"]["lines"]["transmission/coincident_peak"] < 0
