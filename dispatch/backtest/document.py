@@ -69,6 +69,7 @@ def document_of(parts: Sequence[Mapping[str, Any]], notes: Iterable[str] = ()) -
     intervals = sum(part["intervals"] for part in parts)
     disputed = sum(part["disputed"] for part in parts)
     findings = [f"{missing} of {intervals} intervals have no final price: nothing is valued in them"] if missing else []
+    findings += _unknown(parts)
     findings += [f"prices of {counted(disputed, 'interval')} disagree with those used: see `archive show`"] if disputed else []
     return {
         "span": {"from": parts[0]["from"], "to": parts[-1]["to"], "intervals": intervals, "missing": missing},
@@ -132,6 +133,17 @@ def _promises(parts: Sequence[Mapping[str, Any]]) -> list[PromiseDocument]:
             had = found.get(name, (0, 0, ZERO))
             found[name] = (had[0] + promised, had[1] + kept, had[2] + Decimal(usd))
     return [{"name": n, "promised": p, "kept": k, "shortfall_usd": float(cents(usd))} for n, (p, k, usd) in found.items()]
+
+
+def _unknown(parts: Sequence[Mapping[str, Any]]) -> list[str]:
+    found: dict[tuple[str, str], int] = {}
+    for part in parts:
+        for name, why, intervals in part["unknown"]:
+            found[name, why] = found.get((name, why), 0) + intervals
+    return [
+        f"the amount of {name} is unknown for {counted(number, 'interval')}: {why}; no strategy's net covers it"
+        for (name, why), number in found.items()
+    ]
 
 
 def _days(parts: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, float]]:

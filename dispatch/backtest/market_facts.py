@@ -6,12 +6,14 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from decimal import Decimal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dispatch.runtime.history import facts_before
 from dispatch.runtime.price_sources import polled_sources
+from dispatch.settlement.contract_memory import known_peak_share
 from dispatch.settlement.prices import SETTLES_ON
 from dispatch.site_file.sections import ArchivePrices, FixedHash
 from dispatch.site_file.setup import Setup
@@ -43,6 +45,8 @@ class MarketFacts:
     facts   in order of `known_at`, those of the days before included; none that became known after the end
     prices  by settlement point, the final price of each interval, usd_per_mwh, NaN where the archive has none, shape (n,)
     final   the same prices and conditions as an outlook, without gaps
+    peak_share  the share of each coincident peak in the intervals that count, as the bill has it: NaN where the system's load is not known
+                and may be the highest. `final`, by which plans are made, has numbers there
     disputed  values of the archive within `over`, at the site's settlement points, that disagree with those served
     """
 
@@ -51,6 +55,7 @@ class MarketFacts:
     facts: tuple[Fact, ...]
     prices: Mapping[str, Floats]
     final: Outlook
+    peak_share: Mapping[PeakWindow, Sequence[Decimal]]
     disputed: int = 0
 
     @property
@@ -68,14 +73,15 @@ def market_facts(setup: Setup, over: Interval) -> MarketFacts:
     """Read the sources of a setup for a part of a backtest. Raises SourceError; and LookupError when a settlement point has no price in it,
     or no hashprice is known."""
     grid = Grid.regular(over.start - WARM_UP, over.end, setup.site.market.settlement_min)
-    facts = asyncio.run(_published(setup, grid))
+    facts = asyncio.run(_published(setup, grid, over))
     known = FactBook().after(facts)
     prices = {point: _final_prices(setup, known, point, grid) for point in setup.settlement_points}
     for point, values in prices.items():
         if np.isnan(values).all():
             raise LookupError(f"no real-time price at {point} from {over.start:%Y-%m-%dT%H:%MZ} to {over.end:%Y-%m-%dT%H:%MZ}")
     in_time = tuple(fact for fact in facts if fact.known_at < over.end)
-    return MarketFacts(over, grid, in_time, prices, _final_outlook(setup, known, grid, prices), _disputed(setup, over))
+    final = _final_outlook(setup, known, grid, prices)
+    return MarketFacts(over, grid, in_time, prices, final, _billed_peak_shares(setup, known, over), _disputed(setup, over))
 
 
 def without_delay(facts: Sequence[Fact]) -> tuple[Fact, ...]:
@@ -103,7 +109,7 @@ def _at_once(fact: Fact) -> Fact:
     return fact
 
 
-async def _published(setup: Setup, grid: Grid) -> list[Fact]:
+async def _published(setup: Setup, grid: Grid, over: Interval) -> list[Fact]:
     """Every fact of the sources that matters to a part, in order of `known_at`."""
     found: list[Fact] = []
     for polled in polled_sources(setup, lambda: grid.end):
@@ -111,12 +117,17 @@ async def _published(setup: Setup, grid: Grid) -> list[Fact]:
         found += await facts_before(source, setup, (grid.start - LOOK_BACK, grid.start))
         found += await source.fetch(grid.start, grid.end + PUBLISHED_WITHIN)
         if windows := peak_windows(setup.book):
-            season = peak_span(setup.site.market, grid, windows)
+            # Not of the grid: it begins before the part, and where the part begins a month or season, in the one before.
+            season = peak_span(setup.site.market, _counted_grid(setup, over), windows)
             later = await source.fetch(grid.end + PUBLISHED_WITHIN, max(season.end, grid.end) + 2 * PUBLISHED_WITHIN)
             found += [fact for fact in later if isinstance(fact, SystemLoad)]
     if not any(o.reserve_products() for o in setup.book):
         found = [fact for fact in found if not isinstance(fact, ReservePrice)]
     return sorted(found, key=lambda fact: fact.known_at)
+
+
+def _counted_grid(setup: Setup, over: Interval) -> Grid:
+    return Grid.regular(over.start, over.end, setup.site.market.settlement_min)
 
 
 def _final_prices(setup: Setup, known: FactBook, point: str, grid: Grid) -> Floats:
@@ -173,3 +184,8 @@ def _hashprices(setup: Setup, known: FactBook, grid: Grid) -> Floats:
 def _peak_shares(setup: Setup, known: FactBook, grid: Grid) -> dict[PeakWindow, Series]:
     loads = newest(known.loads)
     return {window: coincident_peak_share(loads, grid, setup.site.market, window) for window in peak_windows(setup.book)}
+
+
+def _billed_peak_shares(setup: Setup, known: FactBook, over: Interval) -> dict[PeakWindow, list[Decimal]]:
+    loads, grid, market = newest(known.loads), _counted_grid(setup, over), setup.site.market
+    return {window: known_peak_share(loads, grid, market, window) for window in peak_windows(setup.book)}

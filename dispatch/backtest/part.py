@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from dispatch import ConfigError
 from dispatch.backtest.ideal import IdealRun, days_of, ideal_runs
 from dispatch.backtest.market_facts import MarketFacts, market_facts, without_dispatch_runs
 from dispatch.backtest.valuation import Earnings, Valuation, unsupported
@@ -22,9 +24,8 @@ from dispatch.sim.strategies import AlwaysOn, Loadstone, PerfectForesight, RiskO
 from dispatch.sim.strategy_run import StrategyRun, run_strategy
 from dispatch.site_file.load import load_site_file
 from dispatch.site_file.setup import Setup
-from markets.grid import Interval
+from markets.grid import Grid, Interval
 from markets.outlook import Outlook
-from optimizer.domain.actuals import Actuals
 from optimizer.domain.site import Availability, SoFar
 from optimizer.lp.cohorts import gather
 from optimizer.planning.result import Risk
@@ -35,18 +36,21 @@ HOTTEST_C = 45.0  # halls that cannot reach their limit even then are one
 
 @dataclass(frozen=True, slots=True)
 class PartJob:
-    """A part of a backtest as a worker process gets it. `risk` is the weight of the worst price scenarios, None for none."""
+    """A part of a backtest as a worker process gets it. `setup_id` is the hash id of the setup it is asked of; `risk` is the weight of the
+    worst price scenarios, None for none."""
 
     config: Path
     archive: Path
+    setup_id: str
     over: Interval
     risk: float | None = None
     seed: int = 0
 
 
 def run_part(job: PartJob) -> dict[str, Any]:
-    """Run a part; the result as JSON values, dollars exact, as text. Raises ConfigError, SourceError, and LookupError as `market_facts`."""
-    setup = setup_of(job.config, job.archive)
+    """Run a part; the result as JSON values, dollars exact, as text. Raises ConfigError, also when the site file is no
+    longer the one that the part was asked of; SourceError; and LookupError as `market_facts`."""
+    setup = _setup_asked_of(job.config, job.archive, job.setup_id)
     market = market_facts(setup, job.over)
     valuation = Valuation(setup, market)
     risk_of = None if job.risk is None else _risk_of(job.risk)
@@ -65,7 +69,17 @@ def physical_runs(setup: Setup, market: MarketFacts, seed: int = 0, risk_of: Ris
     return {"loadstone": ours, **{s.name: run_strategy(setup, market.grid, settled, s, seed) for s in others}}
 
 
+# Workers of a cluster outlive a command, and the site file may be edited between two: hence the id in the key.
 @lru_cache(maxsize=4)
+def _setup_asked_of(config: Path, archive: Path, setup_id: str) -> Setup:
+    setup = setup_of(config, archive)
+    if setup.hash_id != setup_id:
+        raise ConfigError(
+            [f"{config}: is not the site file that the backtest began with: it changed, or this worker sees another. Run again"]
+        )
+    return setup
+
+
 def setup_of(config: Path, archive: Path) -> Setup:
     """The setup of a site file over an archive, without the contracts that a backtest leaves out (`unsupported`), with groups that nothing
     tells apart as one, under the first one's name, and without the owner's weight of risk. Raises ConfigError."""
@@ -95,6 +109,7 @@ def _document(valuation: Valuation, market: MarketFacts, runs: Mapping[str, Stra
     did = {name: valuation.actuals(run) for name, run in runs.items()}
     could = {name: valuation.actuals(run) for name, run in ideal.items()}
     earned = {name: valuation.earned(did[name], float(runs[name].starts[counted].sum())) for name in STRATEGIES}
+    ideally = {name: valuation.earned(could[name], 0.0) for name in STRATEGIES}
     best, ours = could["perfect_foresight"], did["loadstone"]
     return {
         "from": market.over.start.isoformat(),
@@ -102,7 +117,8 @@ def _document(valuation: Valuation, market: MarketFacts, runs: Mapping[str, Stra
         "intervals": len(valuation.grid),
         "missing": market.missing,
         "disputed": market.disputed,
-        "strategies": {name: _strategy(earned[name], valuation, could[name]) for name in STRATEGIES},
+        "unknown": _unknown(valuation.grid, [*earned.values(), *ideally.values()]),
+        "strategies": {name: _strategy(earned[name], ideally[name]) for name in STRATEGIES},
         "promises": [[name, promised, kept, _text(usd)] for name, promised, kept, usd in valuation.promises(ours)],
         "causes": _texts(valuation.causes(did["perfect_foresight"], runs["loadstone"], ours)),
         "ideal_causes": _texts(valuation.ideal_causes(best, could["loadstone"])),
@@ -110,15 +126,24 @@ def _document(valuation: Valuation, market: MarketFacts, runs: Mapping[str, Stra
     }
 
 
-def _strategy(earned: Earnings, valuation: Valuation, could: Actuals) -> dict[str, Any]:
+def _strategy(earned: Earnings, ideally: Earnings) -> dict[str, Any]:
     return {
         "lines": _texts(earned.lines),
-        "ideal_lines": _texts(valuation.earned(could, 0.0).lines),
+        "ideal_lines": _texts(ideally.lines),
         "by_day": {on.isoformat(): _text(usd) for on, usd in sorted(earned.by_day.items())},
         "energy_mwh": earned.energy_mwh,
         "hash_ph_days": earned.hash_ph_days,
         "starts": earned.starts,
     }
+
+
+def _unknown(grid: Grid, earned: Iterable[Earnings]) -> list[list[Any]]:
+    """Charges of unknown amount as [OBLIGATION/CHARGE_TYPE, why, intervals of the grid in which it is so for any strategy]."""
+    here: dict[tuple[str, str], NDArray[np.bool_]] = {}
+    for charge in (charge for of in earned for charge in of.unknown):
+        first, last = np.searchsorted(grid.edges, [charge.over.start.timestamp(), charge.over.end.timestamp()])
+        here.setdefault((charge.name, charge.why), np.zeros(len(grid), dtype=np.bool_))[first:last] = True
+    return [[name, why, int(positions.sum())] for (name, why), positions in here.items()]
 
 
 def _texts(amounts: Mapping[str, Decimal]) -> dict[str, str]:

@@ -16,15 +16,36 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import dispatch
+import markets
+import optimizer
 from dispatch.backtest.part import PartJob, run_part, setup_of
 from dispatch.backtest.spans import parts_of
 from dispatch.backtest.valuation import unsupported
 from dispatch.child_process import die_with_parent
 from dispatch.runtime.price_sources import archived
 from dispatch.site_file.load import load_site_file
+from dispatch.site_file.made_by import made_by
+from dispatch.site_file.tariff_file import TariffPrices
 
-RESULT_FORMAT = 2  # raised whenever the same inputs give other results, so that parts kept by an older version are run again
+RESULT_FORMAT = 4  # raised whenever the same inputs give other results, so that parts kept by an older version are run again
 CHUNK_BYTES = 1 << 20
+
+# The source that parts are run by.
+RUN_BY = (
+    (markets, ""),
+    (optimizer, ""),
+    (dispatch, "backtest"),
+    (dispatch, "decide"),
+    (dispatch, "entries.py"),
+    (dispatch, "rigs"),
+    (dispatch, "runtime/history.py"),
+    (dispatch, "runtime/price_sources.py"),
+    (dispatch, "settlement/contract_memory.py"),
+    (dispatch, "settlement/prices.py"),
+    (dispatch, "sim"),
+    (dispatch, "site_file"),
+)
 
 Progress = Callable[[int, int], None]
 
@@ -43,8 +64,9 @@ class Backtest:
 
     def jobs(self) -> list[PartJob]:
         """Its parts. Raises ConfigError."""
-        parts = parts_of(setup_of(self.config, self.archive), self.start, self.end)
-        return [PartJob(self.config, self.archive, over, self.risk, self.seed) for over in parts]
+        setup = setup_of(self.config, self.archive)
+        parts = parts_of(setup, self.start, self.end)
+        return [PartJob(self.config, self.archive, setup.hash_id, over, self.risk, self.seed) for over in parts]
 
     def notes(self) -> list[str]:
         """What the backtest leaves out, in sentences."""
@@ -52,9 +74,12 @@ class Backtest:
         return [f"contract {name!r} is left out: {why}" for name, why in unsupported(setup.book, setup).items()]
 
     def fingerprint(self) -> str:
-        """SHA-256 of everything that results depend on: the site file, every file of the archive, the risk weight, the seed."""
+        """SHA-256 of everything that results depend on: the site file, its tariff's file, every file of the archive, the market rules, this
+        program's source, the risk weight, the seed."""
         setup = setup_of(self.config, self.archive)
-        digest = hashlib.sha256(f"{RESULT_FORMAT} {setup.hash_id} {self.risk} {self.seed}".encode())
+        digest = hashlib.sha256(f"{RESULT_FORMAT} {setup.hash_id} {made_by(setup, RUN_BY)} {self.risk} {self.seed}".encode())
+        if isinstance(setup.prices, TariffPrices):
+            digest.update(b"\n" + setup.resolve(setup.prices.file).read_bytes())
         for file in sorted(self.archive.rglob("*.parquet")):
             digest.update(f"\n{file.relative_to(self.archive)} ".encode())
             with file.open("rb") as content:

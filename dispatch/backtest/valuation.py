@@ -15,7 +15,7 @@ from dispatch.sim.strategy_run import StrategyRun
 from dispatch.site_file.setup import Setup
 from markets.grid import Grid, OperatingDay
 from optimizer.domain.actuals import Actuals
-from optimizer.domain.money import ZERO, decimals
+from optimizer.domain.money import ZERO, UnknownCharge, decimals
 from optimizer.domain.obligation import Obligation
 from optimizer.settlement.performance import promises
 from optimizer.settlement.settle import carried_usd, settle, weighed_net_usd
@@ -31,6 +31,7 @@ class Earnings:
 
     lines   by OBLIGATION/CHARGE_TYPE, dollars; a charge of a period that reaches beyond the part has a line CHARGE_TYPE_carried
     by_day  dollars by operating day
+    unknown charges that are owed or paid and cannot be computed: no line holds them
     """
 
     lines: Mapping[str, Decimal]
@@ -38,6 +39,7 @@ class Earnings:
     energy_mwh: float
     hash_ph_days: float
     starts: float
+    unknown: tuple[UnknownCharge, ...]
 
 
 class Valuation:
@@ -55,7 +57,7 @@ class Valuation:
             hash_ph_days={},
             energy_price={point: decimals(values[counted]) for point, values in market.prices.items()},
             hashprice=decimals(market.final.hashprice.values[counted]),
-            peak_share={window: decimals(series.values[counted]) for window, series in market.final.peak_share.items()},
+            peak_share=market.peak_share,
             gaps=frozenset(np.flatnonzero(unpriced).tolist()),
         )
 
@@ -72,14 +74,15 @@ class Valuation:
         """The bill of what a strategy did."""
         lines: dict[str, Decimal] = {}
         by_day: dict[date, Decimal] = {}
-        for line in settle(self.setup.book, actuals).lines:
+        statement = settle(self.setup.book, actuals)
+        for line in statement.lines:
             name = f"{line.obligation}/{line.charge_type}"
             lines[name] = lines.get(name, ZERO) + line.amount_usd
             on = OperatingDay.of(self.setup.site.market, max(line.over.start, self.grid.start)).on
             by_day[on] = by_day.get(on, ZERO) + line.amount_usd
         carried = {name: usd for name, usd in carried_usd(self.setup.book, actuals).items() if usd}
         energy, hashed = (float(sum(sum(v) for v in by.values())) for by in (actuals.energy_mwh, actuals.hash_ph_days))
-        return Earnings(lines | carried, by_day, energy, hashed, starts)
+        return Earnings(lines | carried, by_day, energy, hashed, starts, statement.unknown)
 
     def promises(self, actuals: Actuals) -> list[tuple[str, int, int, Decimal]]:
         """Of each contract with something to keep: its name, the intervals in which there was, those of them in which it was kept, and what

@@ -42,7 +42,7 @@ def prior_period(
     """Read what the book's contracts ask of the time before a day; nothing when none asks. `loads` are those of `period_loads` when they
     are read already. Raises LedgerUnavailable, JournalBroken."""
     known = period_loads(engine, setup, grid, known_at) if loads is None else loads
-    exact = {window: _known_share(known, grid, setup.site.market, window) for window in peak_windows(setup.book)}
+    exact = {window: known_peak_share(known, grid, setup.site.market, window) for window in peak_windows(setup.book)}
     return PriorPeriod(exact, memories_before(engine, telemetry, setup, grid.start, known_at))
 
 
@@ -59,7 +59,7 @@ def peaks_within(loads: Sequence[SystemLoad], setup: Setup, over: Interval) -> l
     return [peak for peak in peaks if peak is not None and peak.overlaps(over)]
 
 
-def _known_share(loads: Sequence[SystemLoad], grid: Grid, market: Market, window: PeakWindow) -> list[Decimal]:
+def known_peak_share(loads: Sequence[SystemLoad], grid: Grid, market: Market, window: PeakWindow) -> list[Decimal]:
     """The share of the coincident peak in each interval; NaN where the system's load is not known and may be the highest."""
     share, unknown = coincident_peak_share(loads, grid, market, window), peak_is_unknown(loads, grid, market, window)
     return [UNKNOWN if lacking and not value else decimal(float(value)) for value, lacking in zip(share.values, unknown, strict=True)]

@@ -5,15 +5,17 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 
 from markets.archive.archive import Archive
+from markets.grid import Market
 from tests.sites import document
 
 POINT = "LZ_WEST"
-STEP = timedelta(minutes=15)
+STEP, HOUR = timedelta(minutes=15), timedelta(hours=1)
 HEAD = "Interval Start,Interval End,Location,Market,SPP\n"
 
 
@@ -38,6 +40,27 @@ def archive_of(folder: Path, start: datetime, prices: Sequence[float | None], na
     table.write_text(HEAD + "".join(rows))
     Archive(folder).import_file(table)
     return folder
+
+
+def archive_with_loads(folder: Path, market: Market, point: str, start: datetime, loads_mw: Sequence[float]) -> Path:
+    """An archive of hourly system loads, and of real-time prices of 30 $/MWh beside them."""
+    run, step = ("REAL_TIME_15_MIN", STEP) if market is Market.ERCOT else ("REAL_TIME_HOURLY", HOUR)
+    priced = _spans(start, step, len(loads_mw) * (HOUR // step))
+    tables = {
+        "prices": HEAD + "".join(f"{over},{point},{run},30.0\n" for over in priced),
+        "loads": "Interval Start,Interval End,Load\n"
+        + "".join(f"{over},{mw}\n" for over, mw in zip(_spans(start, HOUR, len(loads_mw)), loads_mw, strict=True)),
+    }
+    for name, text in tables.items():
+        table = folder.parent / f"{name}.csv"
+        table.write_text(text)
+        Archive(folder).import_file(table, market=market)
+    return folder
+
+
+def _spans(start: datetime, step: timedelta, number: int) -> list[str]:
+    edges = [(start + n * step).isoformat() for n in range(number + 1)]
+    return [f"{since},{until}" for since, until in pairwise(edges)]
 
 
 def site_file(folder: Path, **changes: object) -> Path:

@@ -1,7 +1,9 @@
 """The backtest from the command line down: what it prints, that it goes on where it was cut off, and what it says of bad archives."""
 
 import json
+import pickle
 from concurrent.futures import Executor, ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -11,6 +13,7 @@ from typer.testing import CliRunner
 from dispatch import ConfigError
 from dispatch.backtest.cluster import ClusterUnreachable, dask_workers
 from dispatch.backtest.document import document_of, worst_days
+from dispatch.backtest.part import run_part
 from dispatch.backtest.run import Backtest, KeptParts, process_pool, run_parts
 from dispatch.cli import app
 from dispatch.commands import Ended
@@ -121,6 +124,20 @@ def test_the_fingerprint_follows_site_file_archive_and_risk(asked, tmp_path):
     changed = Backtest(asked.config, archive, asked.start, asked.end)
     prints = {asked.fingerprint(), changed.fingerprint(), Backtest(asked.config, asked.archive, START, START, 0.2).fingerprint()}
     assert len(prints) == 3
+
+
+def test_a_worker_that_lives_on_reads_an_edited_site_file_again(tmp_path):
+    """Both calls are in one process, as on a worker of a cluster."""
+    asked = Backtest(site_file(tmp_path), archive_of(tmp_path / "archive", START - DAY, spiky_prices(2)), START, START + DAY)
+    (before,) = asked.jobs()
+    hashed = {"before": run_part(before)["strategies"]["always_on"]["lines"]}
+    site_file(tmp_path, hash={"source": "fixed", "usd_per_ph_day": 90.0, "pool_fee": 0.0})
+    (after,) = asked.jobs()
+    hashed["after"] = run_part(after)["strategies"]["always_on"]["lines"]
+    assert float(hashed["after"]["hashing/hash_revenue"]) == pytest.approx(2 * float(hashed["before"]["hashing/hash_revenue"]))
+    with pytest.raises(ConfigError, match=r"site.toml: is not the site file that the backtest began with") as raised:
+        run_part(replace(after, setup_id="of another file"))
+    assert pickle.loads(pickle.dumps(raised.value)).faults == raised.value.faults, "it comes back from a worker whole"
 
 
 def test_a_hole_is_counted_and_named_and_nothing_is_valued_in_it(tmp_path):

@@ -5,8 +5,8 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import pytest
 
-from dispatch.backtest.part import PartJob, run_part
-from markets.grid import Interval
+from dispatch.backtest.part import run_part
+from dispatch.backtest.run import Backtest
 from tests.dispatch.backtest.archives import archive_of, site_file
 
 START = datetime(2024, 8, 1, 5, tzinfo=UTC)
@@ -45,7 +45,8 @@ def part(tmp_path_factory):
     folder = tmp_path_factory.mktemp("days")
     prices = np.round(np.concatenate([np.full(96, 40.0), *days().values()]), 2).tolist()
     archive = archive_of(folder / "archive", START - DAY, prices)
-    return run_part(PartJob(site_file(folder), archive, Interval(START, START + len(days()) * DAY)))
+    (job,) = Backtest(site_file(folder), archive, START, START + len(days()) * DAY).jobs()
+    return run_part(job)
 
 
 @pytest.mark.parametrize("name", list(days()))
