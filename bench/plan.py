@@ -245,8 +245,7 @@ def idle_move_mwh(site: Site) -> float:
         peak_share={15: Series(later, ahead.peak_share[15].values[1:], "share")},
     )
     second = plan(site, BOOK, cut, SoFar(at=later.start, groups={g.name: _led_to(g, first) for g in site.groups}))
-    moved = [np.abs(second.groups[g.name].load_mw - first.groups[g.name].load_mw[1:]) @ later.hours for g in site.groups]
-    return float(sum(moved))
+    return float(sum(np.abs(second.groups[g.name].load_mw - first.groups[g.name].load_mw[1:]) @ later.hours for g in site.groups))
 
 
 def _led_to(group: RigGroup, made: Plan) -> GroupNow:
@@ -276,7 +275,8 @@ def fresh(*arguments: str) -> tuple[float, str]:
 def cvar_s(site: Site) -> float:
     """A plan weighed over 100 scenarios of 24 hours."""
     ahead, rng = an_outlook(24, 60), np.random.default_rng(9)
-    risk = Risk(0.3, scenarios(ahead, {POINT: np.round(rng.normal(0, 25, (60, 24)) + (rng.random((60, 24)) < 0.03) * 900, 2)}, 1, 100))
+    past = enumerate(np.round(rng.normal(0, 25, (60, 24)) + (rng.random((60, 24)) < 0.03) * 900, 2), 1)
+    risk = Risk(0.3, scenarios(ahead, {POINT: {AT.date() - timedelta(days=back): day for back, day in past}}, 1, 100))
     return seconds(lambda: plan(site, BOOK, ahead, now(site), risk=risk), 3)
 
 

@@ -41,15 +41,15 @@ class Series:
 
     def onto(self, grid: Grid) -> Series:
         """The time-weighted mean on another grid; NaN where any part of an interval is not covered or is a gap."""
-        covered = np.clip(
-            np.minimum(grid.edges[1:, None], self.grid.edges[None, 1:]) - np.maximum(grid.edges[:-1, None], self.grid.edges[None, :-1]),
-            0,
-            None,
-        ).astype(np.float64)
-        filled = np.where(np.isnan(self.values), 0.0, self.values)
-        known = covered[:, ~np.isnan(self.values)].sum(axis=1)
-        span = np.diff(grid.edges)
-        mean = covered @ filled / span
+        edges = np.union1d(self.grid.edges, grid.edges)
+        edges = edges[(edges >= max(self.grid.edges[0], grid.edges[0])) & (edges <= min(self.grid.edges[-1], grid.edges[-1]))]
+        of = np.searchsorted(self.grid.edges, edges[:-1], side="right") - 1  # the value that holds between two edges
+        into = np.searchsorted(grid.edges, edges[:-1], side="right") - 1
+        values, span = self.values[of], np.diff(grid.edges)
+        gap, covered = np.isnan(values), np.diff(edges).astype(np.float64)
+        # Each interval has a sum of its own: a difference of running sums would differ in its last digits with what came before.
+        mean = np.bincount(into, np.where(gap, 0.0, covered * values), minlength=len(grid)) / span
+        known = np.bincount(into, np.where(gap, 0.0, covered), minlength=len(grid))
         return Series(grid, np.where(known == span, mean, np.nan), self.unit)
 
     @property

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from markets.factbook import FactBook
-from markets.forecasting.scenarios import residual_days, scenarios
+from markets.forecasting.scenarios import held_note, residual_days, scenarios
 from markets.outlook import Outlook
 from optimizer.planning.result import Risk
 
@@ -20,4 +20,5 @@ def risk_of_facts(facts: FactBook, outlook: Outlook, at: datetime, weight: float
     known = {point: residual_days(facts, point, at, DAYS_BACK) for point in outlook.energy}
     if not any(len(days) for days in known.values()):
         raise LookupError("no complete day of real-time and day-ahead prices is known to draw scenarios from")
-    return Risk(weight, scenarios(outlook, known, SEED, number))
+    held = held_note(known)
+    return Risk(weight, scenarios(outlook, known, SEED, number), (held,) if held else ())

@@ -14,7 +14,7 @@ from dispatch.offers.document import EnergyBid, Gate, OfferedHour, OffersDocumen
 from dispatch.offers.proved import MEASURED, NOT_MEASURED, QUALIFIED, Proof
 from dispatch.signals.documents import DocumentFault, InvalidDocument
 from markets.forecasting.ladder import plan_grid
-from markets.forecasting.scenarios import reserve_residual_days, residual_days, scenarios
+from markets.forecasting.scenarios import held_note, reserve_residual_days, residual_days, scenarios
 from markets.grid import Market, OperatingDay, format_instant
 from markets.outlook import Outlook
 from optimizer.domain.array_types import Floats
@@ -115,7 +115,8 @@ def _risk(offering: Offering, outlook: Outlook) -> tuple[Risk | None, list[str]]
     if not any(len(days) for days in energy.values()):
         return None, ["risk is not weighed: no complete day of real-time and day-ahead prices is known"]
     reserve = {product: reserve_residual_days(facts, product, at, DAYS_BACK) for product in outlook.reserve}
-    return Risk(offering.risk_weight, scenarios(outlook, energy, SEED, SCENARIOS, reserve)), []
+    held = held_note(energy, reserve)
+    return Risk(offering.risk_weight, scenarios(outlook, energy, SEED, SCENARIOS, reserve)), [held] if held else []
 
 
 def _limits(offering: Offering, findings: list[str]) -> tuple[list[ReserveOffer], list[float | None]]:

@@ -45,8 +45,8 @@ def newest_models(engine: Engine) -> NewestModel:
 
 
 class PriceForecasts:
-    """Makes the forecasts of some points. Once a day a model is looked up, compared with the last price by the regret of decisions at
-    `break_evens`, and its quantiles are calibrated on the last days.
+    """Makes the forecasts of some points. Once a UTC day a model is looked up, compared with the last price by the regret of decisions at
+    `break_evens`, and its quantiles are calibrated on the last days. A ledger that cannot be read is asked again at the next call.
 
     alerts  by point, why its model is not used
     """
@@ -60,16 +60,18 @@ class PriceForecasts:
     ) -> None:
         self._points, self._market, self._newest, self._break_evens = tuple(points), market, newest, break_evens
         self._models: dict[str, PriceModel] = {}
-        self._checked: date | None = None
+        self._checked: dict[str, date] = {}
         self.alerts: dict[str, str] = {}
 
     def after(self, book: FactBook, at: datetime) -> list[Fact]:
         """The forecasts that the facts of a book allow and that it does not have yet."""
-        if self._checked != at.date():
-            self._checked = at.date()
-            self._look_up(book, at)
+        for point in self._points:
+            if self._checked.get(point) != at.date():
+                self._look_up(point, book, at)
         found: list[Fact] = []
-        for point, model in self._models.items():
+        for point in self._points:
+            if (model := self._models.get(point)) is None:
+                continue
             last, made = book.last_price(point), book.forecasts.get(point, ())
             if last is None or at - last.over.end > stale_after(self._market, last):
                 continue
@@ -79,24 +81,33 @@ class PriceForecasts:
                 found.append(forecast)
         return found
 
-    def _look_up(self, book: FactBook, at: datetime) -> None:
-        self._models, self.alerts = {}, {}
-        for point in self._points:
-            try:
-                kept = self._newest(point, self._market.value)
-                if kept is None:
-                    continue
-                model = PriceModel.from_json(kept.text)
-                if (model.point, model.market) != (point, self._market):
-                    raise ValueError(f"it was trained on {model.point} in {model.market.value}")
-            except (LedgerUnavailable, ValueError) as fault:
-                self.alerts[point] = f"The price model of {point} is not used and the last price is: {fault}."
-                continue
-            score = recent_score(model, book, self._break_evens(book, at, point))
-            if score.worse:
-                self.alerts[point] = _withheld(point, kept.version, score)
-                continue
-            self._models[point] = recalibrated(model, book)
+    def _look_up(self, point: str, book: FactBook, at: datetime) -> None:
+        self._models.pop(point, None)
+        self.alerts.pop(point, None)
+        try:
+            kept = self._newest(point, self._market.value)
+        except LedgerUnavailable as fault:  # says nothing of the model: it is asked again at the next call, not the next day
+            self.alerts[point] = _not_used(point, fault)
+            return
+        self._checked[point] = at.date()
+        if kept is None:
+            return
+        try:
+            model = PriceModel.from_json(kept.text)
+            if (model.point, model.market) != (point, self._market):
+                raise ValueError(f"it was trained on {model.point} in {model.market.value}")
+        except ValueError as fault:
+            self.alerts[point] = _not_used(point, fault)
+            return
+        score = recent_score(model, book, self._break_evens(book, at, point))
+        if score.worse:
+            self.alerts[point] = _withheld(point, kept.version, score)
+            return
+        self._models[point] = recalibrated(model, book)
+
+
+def _not_used(point: str, fault: Exception) -> str:
+    return f"The price model of {point} is not used and the last price is: {fault}."
 
 
 def _withheld(point: str, version: int, score: RecentScore) -> str:

@@ -88,6 +88,7 @@ def _solved(
             scenarios.append(build_program(cohorts, book, fill_gaps(outlook)[0]))
         weighed = solve_in_stages(program, hedge(program, scenarios, risk.weight, solver), left_s())
         findings.append(Finding("risk", risk_text(risk.weight, len(scenarios), weighed.objective - plain.objective, abs(plain.objective))))
+        findings += [Finding("risk", note) for note in risk.notes]
         return weighed
     except SolveError as fault:
         findings.append(Finding("risk", f"risk is not weighed: {fault}"))

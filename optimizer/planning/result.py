@@ -60,10 +60,11 @@ class SolveInfo:
 @dataclass(frozen=True, slots=True)
 class Risk:
     """The weight of the worst scenarios, from 0 (none) to 1 (only they count), and the scenarios: outlooks on the same grid with other
-    prices."""
+    prices. `notes` says in words what the scenarios leave out."""
 
     weight: float
     scenarios: Sequence[Outlook]
+    notes: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import tracemalloc
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -49,6 +50,39 @@ def test_onto_a_grid_that_reaches_beyond_is_a_gap_there() -> None:
     wider = series([1.0, 2.0]).onto(Grid.regular(START - timedelta(minutes=15), START + timedelta(minutes=60), 15))
     assert list(wider.gaps) == [0, 3, 4]
     assert wider.values[1:3].tolist() == [1.0, 2.0]
+
+
+def by_every_pair(fine: Series, grid: Grid) -> tuple[np.ndarray, np.ndarray]:
+    """What `onto` means, interval by interval, and how many values each mean is of."""
+    starts, ends = fine.grid.edges[:-1], fine.grid.edges[1:]
+    shared = np.clip(np.minimum(grid.edges[1:, None], ends) - np.maximum(grid.edges[:-1, None], starts), 0, None).astype(np.float64)
+    gap, span = np.isnan(fine.values), np.diff(grid.edges)
+    mean = shared @ np.where(gap, 0.0, fine.values) / span
+    return np.where(shared[:, ~gap].sum(axis=1) == span, mean, np.nan), (shared > 0).sum(axis=1)
+
+
+EDGES = st.lists(st.integers(0, 60), min_size=2, max_size=40, unique=True).map(lambda s: Grid(np.array(sorted(s)) * 60 + 1_783_000_000))
+
+
+@given(EDGES, EDGES, st.lists(st.one_of(USD, USD.map(lambda usd: round(usd, 2)), st.just(float("nan"))), min_size=39, max_size=39))
+def test_onto_is_the_mean_over_every_pair_of_intervals(grid: Grid, other: Grid, values: list[float]) -> None:
+    fine = Series(grid, np.array(values[: len(grid)]), "usd_per_mwh")
+    found, (expected, covering) = fine.onto(other).values, by_every_pair(fine, other)
+    np.testing.assert_array_equal(np.isnan(found), np.isnan(expected))
+    np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-9)
+    np.testing.assert_array_equal(found[covering == 1], expected[covering == 1])  # to the last bit: journals are decided again from these
+
+
+def test_onto_a_month_of_five_minute_intervals_takes_little_memory() -> None:
+    month = series(np.arange(9000.0).tolist(), 5)
+    tracemalloc.start()
+    try:
+        found = month.onto(Grid(month.grid.edges.copy()))
+        peak_bytes = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak_bytes < 50e6
+    assert found.values.tolist() == month.values.tolist()
 
 
 def test_values_are_read_only_and_one_for_each_interval() -> None:

@@ -11,12 +11,15 @@ from pathlib import Path
 import pytest
 
 from dispatch.decide.plan_inputs import inputs
+from dispatch.decide.price_risk import risk_of_facts
 from dispatch.decide.state import State
 from dispatch.entries import Seen
 from dispatch.runtime.history import facts_before
 from dispatch.runtime.planner import InlinePlanner
 from dispatch.runtime.price_sources import polled_sources
 from dispatch.site_file.load import load_site_file, setup_from_document
+from markets.factbook import FactBook
+from tests.markets.forecasting import test_scenarios
 
 SITE = Path(__file__).parents[3] / "config" / "demo-site.toml"
 AT = datetime(2026, 7, 8, 20, 2, tzinfo=UTC)
@@ -57,6 +60,14 @@ def test_the_loop_plans_by_expected_prices_where_risk_has_no_weight() -> None:
 def test_a_weight_without_a_known_day_of_prices_is_a_finding() -> None:
     said = findings(state_of(0.5, days=0.5))
     assert "risk is not weighed: no complete day of real-time and day-ahead prices is known" in said
+
+
+def test_a_point_that_scenarios_do_not_move_is_named() -> None:
+    ahead, at = test_scenarios.ahead(), test_scenarios.AT
+    risk = risk_of_facts(FactBook().after(test_scenarios.prices("HB")), ahead, at, 0.5, 3)
+    assert [note.partition(":")[0] for note in risk.notes] == ["price scenarios do not move the prices of LZ"]
+    both = [*test_scenarios.prices("HB"), *test_scenarios.prices("LZ")]
+    assert risk_of_facts(FactBook().after(both), ahead, at, 0.5, 3).notes == ()
 
 
 def test_a_weight_is_a_share() -> None:

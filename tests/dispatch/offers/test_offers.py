@@ -25,7 +25,7 @@ from dispatch.site_file.setup import Setup
 from markets.facts import ReservePrice
 from markets.grid import Grid, Market, OperatingDay
 from tests.dispatch.settlement.fixtures import HandMadeDay
-from tests.fakes import NOON, hashprice, prices
+from tests.fakes import NOON, hashprice, price, prices
 from tests.sites import small
 
 TOMORROW = date(2026, 8, 21)
@@ -82,6 +82,18 @@ def test_steps_cost_what_running_the_group_costs() -> None:
     assert last["mw"] == pytest.approx(0.2) and 6.0 + 7.5 + waking - 0.1 <= last["usd"] <= 6.0 + 7.5 + waking + 0.1
     (bid,) = document["energy"]
     assert [step["usd"] for step in bid["hours"][12]["steps"]] == pytest.approx([107.1, 62.4], abs=0.9)
+
+
+def test_products_that_price_scenarios_do_not_move_are_named() -> None:
+    setup = selling(qualified_mw={"ECRS": 1.0}, products=["ECRS"])
+    known = (  # the two days before, of energy alone
+        *prices([70.0] * 192, NOON - 60 * HOUR),
+        *(price(65.0, NOON - k * HOUR, minutes=60, market="DAY_AHEAD_HOURLY", known_at=NOON - 84 * HOUR) for k in range(13, 61)),
+    )
+    state = state_of(setup).after(Seen(at=NOON, facts=known), 2)
+    found = offers(Offering(state, NOON, TOMORROW, Proof(setup.site, {}), risk_weight=0.2))
+    held = "price scenarios do not move the prices of ECRS, NSPIN"
+    assert [text.partition(":")[0] for text in found["findings"] if "scenarios" in text or "risk" in text] == [held]
 
 
 @pytest.mark.parametrize(("within_s", "most"), [({"60": 40}, 0.2), ({"60": 20, "600": 20}, 0.2), ({"60": 20, "1200": 20}, 0.1), ({}, 0.0)])

@@ -16,6 +16,7 @@ from dispatch.runtime.price_forecasts import USUAL_BREAK_EVENS, PriceForecasts, 
 from dispatch.runtime.redecide import redecide
 from dispatch.service.replay import replay
 from dispatch.site_file.load import load_site_file
+from dispatch.store import LedgerUnavailable
 from dispatch.store.journal import SqlJournal
 from dispatch.store.price_models import KEPT, KeptPriceModel, keep_price_model
 from dispatch.store.tables import open_ledger
@@ -91,6 +92,24 @@ def test_a_model_worse_than_the_last_price_is_withheld_until_it_is_not() -> None
     assert forecasts.after(known, at) == [], "it is looked at once a day"
     assert len(forecasts.after(known, at + timedelta(hours=7))) == 0, "the newest price is stale"
     assert forecasts.alerts == {}
+
+
+def test_a_ledger_that_is_busy_once_does_not_turn_a_model_off_for_the_day() -> None:
+    known, at = book(prices=600), datetime(2026, 7, 10, 17, 2, tzinfo=UTC)
+    asked: list[str] = []
+
+    def newest(point: str, market: str) -> KeptPriceModel | None:
+        asked.append(point)
+        if asked == ["HB_WEST"]:
+            raise LedgerUnavailable("database is locked")
+        return KeptPriceModel(point, 1, at, model().to_json()) if point == "HB_WEST" else None
+
+    forecasts = PriceForecasts(("HB_WEST", "HB_NORTH"), Market.ERCOT, newest)
+    assert forecasts.after(known, at) == []
+    assert forecasts.alerts == {"HB_WEST": "The price model of HB_WEST is not used and the last price is: database is locked."}
+    assert len(forecasts.after(known, at + timedelta(minutes=1))) == 1 and forecasts.alerts == {}
+    forecasts.after(known, at + timedelta(minutes=2))
+    assert asked == ["HB_WEST", "HB_NORTH", "HB_WEST"], "what was answered is not asked again that day"
 
 
 def test_a_model_is_judged_at_the_sites_own_break_evens() -> None:

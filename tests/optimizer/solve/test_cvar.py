@@ -72,6 +72,11 @@ def test_one_scenario_that_is_the_outlook_changes_nothing():
     assert weighed.objective_usd == pytest.approx(plainly.objective_usd, rel=1e-9)
 
 
+def test_a_plan_says_what_its_scenarios_leave_out():
+    said = reasons(plan(ASLEEP, PLAIN, BASE, so_far(), risk=Risk(1.0, CASES, ("HB is not moved",))))
+    assert said.index("HB is not moved") == next(k for k, reason in enumerate(said) if reason.startswith("risk 1: ")) + 1
+
+
 def test_limits_hold_with_risk_and_without_a_solver():
     rng = np.random.default_rng(5)
     where, state = random_site(rng)
