@@ -141,7 +141,7 @@ def _unknown(parts: Sequence[Mapping[str, Any]]) -> list[str]:
         for name, why, intervals in part["unknown"]:
             found[name, why] = found.get((name, why), 0) + intervals
     return [
-        f"the amount of {name} is unknown for {counted(number, 'interval')}: {why}; no strategy's net covers it"
+        f"the amount of {name} is unknown for {counted(number, 'interval')}: {why}; the net does not cover it"
         for (name, why), number in found.items()
     ]
 

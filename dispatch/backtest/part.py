@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 from functools import lru_cache
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +37,7 @@ HOTTEST_C = 45.0  # halls that cannot reach their limit even then are one
 
 @dataclass(frozen=True, slots=True)
 class PartJob:
-    """A part of a backtest as a worker process gets it. `setup_id` is the hash id of the setup it is asked of; `risk` is the weight of the
+    """A part of a backtest as a worker process gets it. `setup_id` says what it is asked of (`setup_id_of`); `risk` is the weight of the
     worst price scenarios, None for none."""
 
     config: Path
@@ -73,11 +74,14 @@ def physical_runs(setup: Setup, market: MarketFacts, seed: int = 0, risk_of: Ris
 @lru_cache(maxsize=4)
 def _setup_asked_of(config: Path, archive: Path, setup_id: str) -> Setup:
     setup = setup_of(config, archive)
-    if setup.hash_id != setup_id:
-        raise ConfigError(
-            [f"{config}: is not the site file that the backtest began with: it changed, or this worker sees another. Run again"]
-        )
+    if setup_id_of(setup) != setup_id:
+        raise ConfigError([f"{config}: this worker reads another site file or other market rules than the backtest began with. Run again"])
     return setup
+
+
+def setup_id_of(setup: Setup) -> str:
+    """What a setup was made of, as a SHA-256: its site file and the market rules."""
+    return sha256(f"{setup.hash_id} {setup.rules!r}".encode()).hexdigest()
 
 
 def setup_of(config: Path, archive: Path) -> Setup:
@@ -97,7 +101,7 @@ def setup_of(config: Path, archive: Path) -> Setup:
 def _risk_of(weight: float) -> RiskOf:
     def risk_of(state: State, outlook: Outlook, at: datetime) -> Risk | None:
         try:
-            return risk_of_facts(state.facts, outlook, at, weight)
+            return risk_of_facts(state.facts, outlook, at, weight, state.setup.book)
         except LookupError:
             return None
 

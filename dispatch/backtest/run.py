@@ -19,7 +19,7 @@ from typing import Any
 import dispatch
 import markets
 import optimizer
-from dispatch.backtest.part import PartJob, run_part, setup_of
+from dispatch.backtest.part import PartJob, run_part, setup_id_of, setup_of
 from dispatch.backtest.spans import parts_of
 from dispatch.backtest.valuation import unsupported
 from dispatch.child_process import die_with_parent
@@ -38,8 +38,10 @@ RUN_BY = (
     (dispatch, "backtest"),
     (dispatch, "decide"),
     (dispatch, "entries.py"),
+    (dispatch, "power_meters.py"),
     (dispatch, "rigs"),
     (dispatch, "runtime/history.py"),
+    (dispatch, "runtime/polling.py"),
     (dispatch, "runtime/price_sources.py"),
     (dispatch, "settlement/contract_memory.py"),
     (dispatch, "settlement/prices.py"),
@@ -66,7 +68,7 @@ class Backtest:
         """Its parts. Raises ConfigError."""
         setup = setup_of(self.config, self.archive)
         parts = parts_of(setup, self.start, self.end)
-        return [PartJob(self.config, self.archive, setup.hash_id, over, self.risk, self.seed) for over in parts]
+        return [PartJob(self.config, self.archive, setup_id_of(setup), over, self.risk, self.seed) for over in parts]
 
     def notes(self) -> list[str]:
         """What the backtest leaves out, in sentences."""

@@ -55,7 +55,7 @@ def _risk(state: State, at: datetime, ahead: Outlook) -> Risk | None:
     if not state.site.risk_weight:
         return None
     try:
-        return risk_of_facts(state.facts, ahead, at, state.site.risk_weight, SCENARIOS_IN_LOOP)
+        return risk_of_facts(state.facts, ahead, at, state.site.risk_weight, state.setup.book, SCENARIOS_IN_LOOP)
     except LookupError:
         return Risk(state.site.risk_weight, ())
 

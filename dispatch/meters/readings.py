@@ -16,11 +16,10 @@ from dispatch.power_meters import MeterCount, MeterId, MeterKind
 
 log = structlog.get_logger()
 
-# A reading older than this is not used: seconds of the world's clock, and at least the wall seconds that a fast clock needs.
+# A reading older than this is not used: seconds of the world's clock, and at least the wall seconds that a fast clock needs. What flowed
+# between two that are further apart than these seconds of the world's clock is not counted.
 STALE_S, STALE_WALL_S = 90.0, 5.0
 ANSWER_WALL_S = 2.0
-# Between two readings that are further apart, what flowed is not counted: the count begins anew.
-COUNTED_APART = timedelta(minutes=1)
 
 
 class MeterReadings:
@@ -50,7 +49,7 @@ class MeterReadings:
         """A meter's count with what flowed since its last reading, at the mean of the two."""
         when, before_mw = self._last.get(name, (at, mw))
         count = self._counts.get(name)
-        if count is None or not timedelta(0) <= at - when <= COUNTED_APART:
+        if count is None or not timedelta(0) <= at - when <= timedelta(seconds=STALE_S):
             return MeterCount(since=at, until=at, mwh=0.0)
         return replace(count, until=at, mwh=count.mwh + (before_mw + mw) / 2 * ((at - when) / timedelta(hours=1)))
 

@@ -9,12 +9,12 @@ from datetime import date, datetime, timedelta
 import numpy as np
 
 from dispatch.decide.plan_inputs import availability, look_ahead, so_far
+from dispatch.decide.price_risk import risk_of_facts
 from dispatch.decide.state import State
 from dispatch.offers.document import EnergyBid, Gate, OfferedHour, OffersDocument, OfferStep, ReserveOffer, SeasonOffer
 from dispatch.offers.proved import MEASURED, NOT_MEASURED, QUALIFIED, Proof
 from dispatch.signals.documents import DocumentFault, InvalidDocument
 from markets.forecasting.ladder import plan_grid
-from markets.forecasting.scenarios import held_note, reserve_residual_days, residual_days, scenarios
 from markets.grid import Market, OperatingDay, format_instant
 from markets.outlook import Outlook
 from optimizer.domain.array_types import Floats
@@ -29,7 +29,7 @@ from optimizer.planning.result import Risk
 from optimizer.solve import Session
 
 FARTHEST = timedelta(days=8)
-DAYS_BACK, SCENARIOS, SEED = 7, 40, 7
+SCENARIOS = 40
 # Contingency reserve is there within ten minutes where no rule names a time (MISO BPM-002).
 RESPONSE_MIN = 10.0
 
@@ -110,13 +110,12 @@ def _case(offering: Offering) -> tuple[OfferCase, list[str]]:
 
 
 def _risk(offering: Offering, outlook: Outlook) -> tuple[Risk | None, list[str]]:
-    facts, at = offering.state.facts, offering.at
-    energy = {point: residual_days(facts, point, at, DAYS_BACK) for point in outlook.energy}
-    if not any(len(days) for days in energy.values()):
+    state = offering.state
+    try:
+        risk = risk_of_facts(state.facts, outlook, offering.at, offering.risk_weight, state.setup.book, SCENARIOS)
+    except LookupError:
         return None, ["risk is not weighed: no complete day of real-time and day-ahead prices is known"]
-    reserve = {product: reserve_residual_days(facts, product, at, DAYS_BACK) for product in outlook.reserve}
-    held = held_note(energy, reserve)
-    return Risk(offering.risk_weight, scenarios(outlook, energy, SEED, SCENARIOS, reserve)), [held] if held else []
+    return risk, list(risk.notes)
 
 
 def _limits(offering: Offering, findings: list[str]) -> tuple[list[ReserveOffer], list[float | None]]:

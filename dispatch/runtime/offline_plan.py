@@ -22,7 +22,7 @@ def scenario_risk(gathered: GatheredInputs, weight: float) -> Risk:
     """The weight (0 to 1) of the worst price scenarios, drawn from the differences of real-time and day-ahead prices of past days.
 
     Raises LookupError when no complete day of both is known."""
-    return risk_of_facts(gathered.state.facts, gathered.inputs.outlook, gathered.at, weight)
+    return risk_of_facts(gathered.state.facts, gathered.inputs.outlook, gathered.at, weight, gathered.state.setup.book)
 
 
 def write_plan_model(inputs: PlanInputs, file: Path) -> None:

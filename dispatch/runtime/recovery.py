@@ -36,6 +36,7 @@ FOLDED_BY = (
     (optimizer, "planning/plan_json.py"),
     (dispatch, "decide"),
     (dispatch, "entries.py"),
+    (dispatch, "power_meters.py"),
     (dispatch, "rigs/shed_curve.py"),
     (dispatch, "rigs/wake_profile.py"),
     (dispatch, "site_file"),

@@ -15,7 +15,7 @@ from dispatch.settlement.held_readings import READINGS_APART
 from dispatch.settlement.signals import LATE, NOTICE, signals_seen, span_of
 from dispatch.store.journal import SqlJournal
 from dispatch.store.tables import journal, reading
-from markets.facts import Award, Call, Fact, HashEconomics, MeasuredGeneration, Temperature
+from markets.facts import Award, Call, Fact, HashEconomics, MeasuredGeneration
 from markets.grid import Interval, OperatingDay
 from optimizer.planning.plan_json import PlanDocument
 
@@ -60,7 +60,6 @@ class DayRecord:
     holds: list[tuple[datetime, Hold]] = field(default_factory=list)
     calls: list[Call] = field(default_factory=list)
     awards: list[Award] = field(default_factory=list)
-    temperatures: list[Temperature] = field(default_factory=list)
     economics: list[HashEconomics] = field(default_factory=list)
     generation: list[MeasuredGeneration] = field(default_factory=list)
     alerts: dict[str, list[tuple[datetime, str]]] = field(default_factory=dict)
@@ -120,8 +119,6 @@ class DayRecord:
             self.calls.append(fact)
         elif isinstance(fact, Award):
             self.awards.append(fact)
-        elif isinstance(fact, Temperature):
-            self.temperatures.append(fact)
         elif isinstance(fact, HashEconomics):
             self.economics.append(fact)
         elif isinstance(fact, MeasuredGeneration):

@@ -45,7 +45,7 @@ def live_rollups(site: Site, record: DayRecord, grid: Grid, net: Collection[str]
         id = MeterId(MeterKind.METER, meter.id)
         if meter.id in net or not any(id in read.mw for read in record.meters_read):
             continue
-        spans = _spans(id, record.meters_read)
+        spans = _spans(id, record.meters_read, grid)
         for over, mw_s in zip(grid.intervals, covered_mw_s(spans, grid), strict=True):
             samples = sum(over.start <= start < over.end for start, _, _ in spans)
             mwh = ZERO if mw_s.is_nan() else (mw_s / 3600).quantize(EXACT)
@@ -60,7 +60,7 @@ def live_energy(engine: Engine, site: Site, grid: Grid) -> LiveEnergy:
     return {meter: [rows.get((name, over), NAN) for over in grid.intervals] for name, meter in names.items()}
 
 
-def _spans(meter: MeterId, readings: Sequence[MetersRead]) -> list[Span]:
+def _spans(meter: MeterId, readings: Sequence[MetersRead], grid: Grid) -> list[Span]:
     """The spans between two readings of which it is known what flowed, in order."""
     in_order = _in_order(readings)
     ends = [*in_order[1:], *in_order[-1:]]  # a doubt lasts until the next reading
@@ -70,21 +70,22 @@ def _spans(meter: MeterId, readings: Sequence[MetersRead]) -> list[Span]:
         start, end = read.read_at(meter), until.read_at(meter)
         known = meter in read.mw and meter in until.mw and start < end <= start + READINGS_APART
         if known and not any(doubt.overlaps(Interval(read.at, until.at)) for doubt in doubts):
-            mw = _mean_mw(read, until, meter)
+            mw = _mean_mw(read, until, meter, grid)
             found += [(start, end, mw)] if mw is not None else []
     return found
 
 
-def _mean_mw(read: MetersRead, until: MetersRead, meter: MeterId) -> Decimal | None:
-    """What flowed between two readings: as counted, else their mean where they leave no doubt; None where they do."""
-    apart = until.read_at(meter) - read.read_at(meter)
-    counts = read.counts.get(meter), until.counts.get(meter)
-    if counts[0] is not None and counts[1] is not None and counts[0].since == counts[1].since:
-        return (decimal(counts[1].mwh) - decimal(counts[0].mwh)) * 3600 / decimal(apart.total_seconds())
+def _mean_mw(read: MetersRead, until: MetersRead, meter: MeterId, grid: Grid) -> Decimal | None:
+    """The mean load between two readings, MW: as counted, else the mean of the two where they leave no doubt; None where they do. A count
+    over parts of two settlement intervals does not say what flowed in each, but for a part that is short."""
+    start, end = read.read_at(meter), until.read_at(meter)
     first, second = read.mw[meter], until.mw[meter]
-    if apart <= CLOSE_TOGETHER or abs(first - second) <= STEADY_SHARE * max(abs(first), abs(second)):
-        return (decimal(first) + decimal(second)) / 2
-    return None
+    steady = end - start <= CLOSE_TOGETHER or abs(first - second) <= STEADY_SHARE * max(abs(first), abs(second))
+    known = steady or not any(start + CLOSE_TOGETHER < over.start < end - CLOSE_TOGETHER for over in grid.intervals)
+    counts = read.counts.get(meter), until.counts.get(meter)
+    if known and counts[0] is not None and counts[1] is not None and counts[0].since == counts[1].since:
+        return (decimal(counts[1].mwh) - decimal(counts[0].mwh)) * 3600 / decimal((end - start).total_seconds())
+    return (decimal(first) + decimal(second)) / 2 if steady else None
 
 
 def _in_order(readings: Sequence[MetersRead]) -> list[MetersRead]:

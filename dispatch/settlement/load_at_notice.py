@@ -10,12 +10,11 @@ from sqlalchemy import Engine
 
 from dispatch.settlement.generation import generation_in_rollups
 from dispatch.settlement.metering import metered_load
-from dispatch.settlement.outside_air import MEASURED_BEFORE, temperatures_c
+from dispatch.settlement.outside_air import temperatures_c, temperatures_seen
 from dispatch.settlement.rollups import load_by_cohort
-from dispatch.settlement.signals import signals_seen
 from dispatch.site_file.setup import Setup
 from dispatch.store.rollups import read_rollups
-from markets.facts import Call, Temperature
+from markets.facts import Call
 from markets.grid import Grid, Interval
 from optimizer.domain.book import generators_by_meter
 
@@ -48,8 +47,7 @@ def _before_grid(engine: Engine, setup: Setup, call: Call, names: Sequence[str],
     end = call.notice_at - timedelta(seconds=call.notice_at.timestamp() % step_s)
     over = Interval(end - timedelta(seconds=step_s), end)
     grid, behind = Grid.regular(over.start, over.end, site.market.settlement_min), generators_by_meter(setup.book, site)
-    measured = signals_seen(engine, Temperature, Interval(over.start - MEASURED_BEFORE, call.notice_at), known_at)
-    _, energy, _ = load_by_cohort(engine, site, None, grid, temperatures_c(measured, grid))
+    _, energy, _ = load_by_cohort(engine, site, None, grid, temperatures_c(temperatures_seen(engine, over, known_at), grid))
     machines = [made.name for there in behind.values() for made in there]
     rows = {(r.group, r.over.start): r for r in read_rollups(engine, over, site.market.settlement_min, machines)} if machines else {}
     made = generation_in_rollups(setup, rows, grid)

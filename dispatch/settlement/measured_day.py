@@ -16,12 +16,12 @@ from dispatch.settlement.generation import Generated, generated
 from dispatch.settlement.live_meters import live_rollups
 from dispatch.settlement.load_at_notice import loads_at_notice
 from dispatch.settlement.metering import MeteredLoad, metered_load
-from dispatch.settlement.outside_air import temperatures_c
+from dispatch.settlement.outside_air import temperatures_c, temperatures_seen
 from dispatch.settlement.prices import DayPrices, day_prices
 from dispatch.settlement.run_hours import first_run_at
 from dispatch.site_file.load import setup_from_document
 from dispatch.site_file.setup import Setup
-from dispatch.store.rollups import write_rollups
+from dispatch.store.rollups import Rollup, read_rollups, write_rollups
 from dispatch.store.telemetry import Telemetry
 from dispatch.store.telemetry_hours import hour_faults
 from markets.facts import Award, SystemLoad
@@ -80,14 +80,12 @@ def measure_day(engine: Engine, telemetry: Telemetry, day: OperatingDay, setup: 
     rollups = read_load(engine, telemetry, site, record, faults)
     loads = period_loads(engine, setup, day.grid(), known_at)
     grid = run_intervals(site, record, rollups, _peaks_owed(engine, setup, record, loads))
-    temperature_c = temperatures_c(record.temperatures, grid)
+    temperature_c = temperatures_c(temperatures_seen(engine, day.over, known_at), grid)
     load = load_of(site, rollups, grid, temperature_c)
     prices = day_prices(engine, setup, record.economics, grid, known_at)
     prior = prior_period(engine, telemetry, setup, grid, known_at, loads)
     made = generated(setup, record, grid, load.energy_mwh)
-    # What was known of generation at an earlier instant must not take the place of what is known now.
-    generation_rows = made.rollups(grid) if known_at is None else ()
-    write_rollups(engine, [*generation_rows, *live_rollups(site, record, grid, behind_meters)])
+    write_rollups(engine, [*_generation_to_keep(engine, setup, made, grid, known_at), *live_rollups(site, record, grid, behind_meters)])
     meters = metered_load(engine, site, grid, known_at, load.energy_mwh, (behind_meters, made.mwh), load.estimated)
     meters = meters.without(load.not_run)
     prior = replace(prior, at_notice_mw=loads_at_notice(engine, setup, record.calls, grid, meters.energy_mwh, known_at))
@@ -96,6 +94,16 @@ def measure_day(engine: Engine, telemetry: Telemetry, day: OperatingDay, setup: 
     damage = tuple(Finding("telemetry", text) for text in faults.values())
     newest = max((at for at in (prices.known_at, meters.known_at, record.received_late_at) if at), default=None)
     return MeasuredDay(setup, record, load, prices, meters, actuals, temperature_c, newest, awards.findings, damage)
+
+
+def _generation_to_keep(engine: Engine, setup: Setup, made: Generated, grid: Grid, known_at: datetime | None) -> list[Rollup]:
+    """The roll-ups of a day's generation; of what was known at an earlier instant only those that the ledger lacks: they must not take the
+    place of what is known now."""
+    rows = list(made.rollups(grid))
+    if known_at is None or not rows:
+        return rows
+    kept = {(r.group, r.over) for r in read_rollups(engine, grid.over, setup.site.market.settlement_min, list(made.mwh))}
+    return [row for row in rows if (row.group, row.over) not in kept]
 
 
 def _peaks_owed(engine: Engine, setup: Setup, record: DayRecord, loads: Sequence[SystemLoad]) -> list[Interval]:

@@ -15,7 +15,7 @@ from dispatch.settlement.day_awards import day_awards
 from dispatch.settlement.generation import generation_in_rollups
 from dispatch.settlement.kept_memories import keep, made_from_now, newest_kept
 from dispatch.settlement.metering import metered_load
-from dispatch.settlement.outside_air import temperatures_c
+from dispatch.settlement.outside_air import temperatures_c, temperatures_seen
 from dispatch.settlement.prices import NAN, all_reserve_prices, energy_prices, hashprices
 from dispatch.settlement.rollups import load_by_cohort, not_kept
 from dispatch.settlement.run_hours import last_observed_at, run_positions, run_stretches
@@ -80,7 +80,7 @@ def _read_before(
     near, ever = Interval(over.start - NOTICE, over.end), Interval(remembered.start - NOTICE, over.end + LATE)
     return _Before(
         engine, telemetry, setup,
-        signals_seen(engine, Temperature, near, known_at), signals_seen(engine, HashEconomics, near, known_at),
+        temperatures_seen(engine, over, known_at), signals_seen(engine, HashEconomics, near, known_at),
         signals_seen(engine, Call, ever, known_at), signals_seen(engine, Award, ever, known_at), known_at,
     )  # fmt: skip
 

@@ -5,12 +5,22 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
+from sqlalchemy import Engine
+
+from dispatch.settlement.signals import signals_seen
 from markets.facts import Temperature
 from markets.forecasting.ladder import MILD_CELSIUS
-from markets.grid import Grid
+from markets.grid import Grid, Interval
 
-# How long before a span a temperature may have been measured that still counts in it.
-MEASURED_BEFORE = timedelta(hours=12)
+# A temperature of so long before a span still counts in it.
+COUNTS_FOR = timedelta(hours=12)
+# A forecast comes up to two days ahead, and a station's reading or a correction late.
+KNOWN_BEFORE, KNOWN_AFTER = timedelta(days=3), timedelta(hours=60)
+
+
+def temperatures_seen(engine: Engine, over: Interval, known_at: datetime | None) -> tuple[Temperature, ...]:
+    """What the journal has of the temperatures of a span, known by an instant (None: now). Raises LedgerUnavailable, JournalBroken."""
+    return signals_seen(engine, Temperature, Interval(over.start - KNOWN_BEFORE, over.end + KNOWN_AFTER), known_at)
 
 
 def outside_celsius(facts: Sequence[Temperature], at: datetime) -> float:
@@ -23,5 +33,5 @@ def outside_celsius(facts: Sequence[Temperature], at: datetime) -> float:
 
 def temperatures_c(facts: Sequence[Temperature], grid: Grid) -> list[float]:
     """Outside air at the start of each interval, C, from facts of the grid's time and shortly before it."""
-    near = [t for t in facts if t.over.start < grid.end and t.over.end > grid.start - MEASURED_BEFORE]
+    near = [t for t in facts if t.over.start < grid.end and t.over.end > grid.start - COUNTS_FOR]
     return [outside_celsius(near, over.start) for over in grid.intervals]

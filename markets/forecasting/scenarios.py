@@ -54,10 +54,13 @@ def scenarios(
 
 
 def shared_dates(energy: Mapping[str, Days], reserve: Mapping[str, Days] = NO_RESERVE) -> tuple[date, ...]:
-    """The dates that every point and every product knows, newest first.
+    """The dates that every point and every product knows, newest first, without those that know less than half as many dates as the point
+    that knows most: a feed that has just begun does not narrow the choice to its first day.
 
     Where no date is known of all, the date known of most points, then of most products, then the newest, says which of them move: the
     dates are those that these share. Empty where no point knows a date."""
+    most = max(map(len, energy.values()), default=0)
+    energy, reserve = ({name: days for name, days in by_name.items() if 2 * len(days) >= most} for by_name in (energy, reserve))
     dates = {on for days in energy.values() for on in days}
     if not dates:
         return ()
@@ -73,8 +76,8 @@ def held_note(energy: Mapping[str, Days], reserve: Mapping[str, Days] = NO_RESER
     if not held:
         return ""
     return (
-        f"price scenarios do not move the prices of {', '.join(held)}: no complete day of real-time and day-ahead prices is known both "
-        f"there and at the points and products that move"
+        f"price scenarios do not move the prices of {', '.join(held)}: too few complete days of real-time and day-ahead prices are known "
+        f"both there and at the points and products that move"
     )
 
 

@@ -118,7 +118,6 @@ def _years(grid: Grid, market: Market) -> list[int]:
 
 
 @lru_cache(maxsize=64)
-@lru_cache(maxsize=64)
 def season_hours(season: TimePeriod, year: int, market: Market) -> int:
     """Clock hours of a calendar year in which it may be called; at least one, so that a season without any pays nothing."""
     at = datetime(year, 1, 1, tzinfo=market.tz).astimezone(UTC)

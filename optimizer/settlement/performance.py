@@ -26,7 +26,7 @@ class Promise:
     payable_usd  the sum of its lines on what happened
     lost_usd     how much more that sum would be if its bounds had been kept in every interval
     broken       intervals with load outside its bounds: by how many MW (positive: too much), and the reason for the bound
-    intervals    in how many there was something to keep, and the load is known
+    intervals    of known load in which a call, an award or a minimum load held, or a bound was broken
     """
 
     obligation: str

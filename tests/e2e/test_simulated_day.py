@@ -129,10 +129,12 @@ def metered_mwh(data: Path, starts: list[datetime]) -> list[Fraction | None]:
             if mw is None or after is None or until - at > timedelta(minutes=15) or any(a < until and at < b for a, b in wrong):
                 continue
             inside_s = max(0.0, (min(until, end) - max(at, start)).total_seconds())
-            if count and then and count["since"] == then["since"]:
+            steady = until - at <= timedelta(minutes=1) or abs(mw - after) <= Fraction(2, 100) * max(mw, after)
+            across = any(at + timedelta(minutes=1) < edge < until - timedelta(minutes=1) for edge in starts)
+            if count and then and count["since"] == then["since"] and (steady or not across):
                 share = Fraction(str(inside_s)) / Fraction(str((until - at).total_seconds()))
                 covered_s, mwh = covered_s + inside_s, mwh + share * (Fraction(str(then["mwh"])) - Fraction(str(count["mwh"])))
-            elif until - at <= timedelta(minutes=1) or abs(mw - after) <= Fraction(2, 100) * max(mw, after):
+            elif steady:
                 covered_s, mwh = covered_s + inside_s, mwh + Fraction(str(inside_s)) * (mw + after) / 2 / 3600
         found.append(mwh if abs(covered_s - 900.0) < 1e-6 else None)
     return found

@@ -135,7 +135,7 @@ def test_a_worker_that_lives_on_reads_an_edited_site_file_again(tmp_path):
     (after,) = asked.jobs()
     hashed["after"] = run_part(after)["strategies"]["always_on"]["lines"]
     assert float(hashed["after"]["hashing/hash_revenue"]) == pytest.approx(2 * float(hashed["before"]["hashing/hash_revenue"]))
-    with pytest.raises(ConfigError, match=r"site.toml: is not the site file that the backtest began with") as raised:
+    with pytest.raises(ConfigError, match=r"site.toml: this worker reads another site file") as raised:
         run_part(replace(after, setup_id="of another file"))
     assert pickle.loads(pickle.dumps(raised.value)).faults == raised.value.faults, "it comes back from a worker whole"
 

@@ -35,8 +35,9 @@ def test_the_parts_of_a_month_or_season_hold_its_peak_once(tmp_path, market, poi
     setup = setup_of(site_file(tmp_path, site=site_in(market, point), obligations=[{"type": "power"}, contract]), archive)
     found = [market_facts(setup, over) for over in parts_of(setup, START, START + days * DAY)]
     assert len(found) > 4
-    shares = [float(part.final.peak_share[window].values[part.counted].sum()) for part in found]
-    assert sum(shares) == pytest.approx(1.0)
+    planned = [float(part.final.peak_share[window].values[part.counted].sum()) for part in found]
+    billed = [float(sum(part.peak_share[window])) for part in found]
+    assert sum(planned) == pytest.approx(1.0) and sum(billed) == pytest.approx(1.0)
 
 
 def test_a_peak_that_no_load_tells_is_a_finding_and_no_line(tmp_path):
@@ -45,7 +46,7 @@ def test_a_peak_that_no_load_tells_is_a_finding_and_no_line(tmp_path):
     found = document_of([run_part(job) for job in Backtest(site, archive, START, START + DAY).jobs()])
     assert found["findings"] == [
         "the amount of transmission/coincident_peak is unknown for 96 intervals: no system load of ERCOT is known there; "
-        "no strategy's net covers it"
+        "the net does not cover it"
     ]
     assert not any("coincident_peak" in line for of in found["strategies"].values() for line in of["lines"])
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 import tomllib
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -19,6 +20,8 @@ from dispatch.runtime.planner import InlinePlanner
 from dispatch.runtime.price_sources import polled_sources
 from dispatch.site_file.load import load_site_file, setup_from_document
 from markets.factbook import FactBook
+from markets.series import Series
+from optimizer.obligations.ancillary.contract import Ancillary
 from tests.markets.forecasting import test_scenarios
 
 SITE = Path(__file__).parents[3] / "config" / "demo-site.toml"
@@ -64,10 +67,21 @@ def test_a_weight_without_a_known_day_of_prices_is_a_finding() -> None:
 
 def test_a_point_that_scenarios_do_not_move_is_named() -> None:
     ahead, at = test_scenarios.ahead(), test_scenarios.AT
-    risk = risk_of_facts(FactBook().after(test_scenarios.prices("HB")), ahead, at, 0.5, 3)
+    risk = risk_of_facts(FactBook().after(test_scenarios.prices("HB")), ahead, at, 0.5, (), 3)
     assert [note.partition(":")[0] for note in risk.notes] == ["price scenarios do not move the prices of LZ"]
     both = [*test_scenarios.prices("HB"), *test_scenarios.prices("LZ")]
-    assert risk_of_facts(FactBook().after(both), ahead, at, 0.5, 3).notes == ()
+    assert risk_of_facts(FactBook().after(both), ahead, at, 0.5, (), 3).notes == ()
+
+
+def test_the_reserve_products_that_the_book_sells_move_with_energy() -> None:
+    """ECRS is sold and moves by the dates of energy; NSPIN is not sold, and keeps its price unsaid."""
+    at, grid = test_scenarios.AT, test_scenarios.ahead().grid
+    flat = Series.flat(grid, 50.0, "usd_per_mw_h")
+    ahead = replace(test_scenarios.ahead(), reserve={"ECRS": flat, "NSPIN": flat})
+    known = [*test_scenarios.prices("HB"), *test_scenarios.prices("LZ"), *test_scenarios.reserve_prices()]
+    risk = risk_of_facts(FactBook().after(known), ahead, at, 0.5, (Ancillary(products=("ECRS",)),), 5)
+    assert risk.notes == ()
+    assert all((one.reserve["ECRS"].values > 50.0).all() and (one.reserve["NSPIN"].values == 50.0).all() for one in risk.scenarios)
 
 
 def test_a_weight_is_a_share() -> None:

@@ -92,7 +92,7 @@ def test_products_that_price_scenarios_do_not_move_are_named() -> None:
     )
     state = state_of(setup).after(Seen(at=NOON, facts=known), 2)
     found = offers(Offering(state, NOON, TOMORROW, Proof(setup.site, {}), risk_weight=0.2))
-    held = "price scenarios do not move the prices of ECRS, NSPIN"
+    held = "price scenarios do not move the prices of ECRS"
     assert [text.partition(":")[0] for text in found["findings"] if "scenarios" in text or "risk" in text] == [held]
 
 

@@ -12,7 +12,7 @@ from dispatch.settlement.contract_memory import prior_period
 from dispatch.settlement.load_at_notice import loads_at_notice
 from dispatch.store.rollups import Rollup, write_rollups
 from markets.facts import Call, CallKind, SystemLoad, Temperature
-from markets.grid import Grid, Interval
+from markets.grid import Grid, Interval, OperatingDay
 from tests.dispatch.settlement.fixtures import HandMadeDay
 
 ON = date(2026, 8, 20)
@@ -136,6 +136,21 @@ def test_a_memory_is_reckoned_at_the_last_temperature_as_the_bill_is(tmp_path: P
     write_rollups(site_day.engine, [Rollup(g, two, Decimal("0.005"), Decimal("0.01"), 4, 0.0) for g in ("a", "b")])
     found = prior_period(site_day.engine, site_day.telemetry, site_day.setup, site_day.grid, None).memory
     assert found["demand"].own_peak_mw == pytest.approx(0.04 * (1 + 0.03 + 0.002 * 13))
+
+
+def test_bill_and_memory_see_a_forecast_that_came_the_evening_before(tmp_path: Path) -> None:
+    """38 C, given twenty hours before and not again: the day's demand is the same in its bill and in the next day's memory."""
+    site_day = HandMadeDay.of(tmp_path / "forecast", ON, extra=DEMAND, share="0.03")
+    site_day.prices(lambda n: 30.0)
+    over = Interval(site_day.day.start, site_day.day.end)
+    given = site_day.day.start - timedelta(hours=20)
+    site_day.seen(given, Temperature(source="hand", known_at=given, over=over, celsius=38.0))
+    site_day.run_all()
+    site_day.seen()
+    (line,) = [line for line in site_day.settle()["lines"] if line["charge_type"] == "demand"]
+    after = OperatingDay(site_day.day.market, ON + timedelta(days=1)).grid()
+    found = prior_period(site_day.engine, site_day.telemetry, site_day.setup, after, None).memory
+    assert found["demand"].own_peak_mw == pytest.approx(float(line["quantity"])) == pytest.approx(0.0465 * (1 + 0.03 + 0.002 * 13))
 
 
 def test_a_reduction_is_judged_from_the_load_at_the_temperature_of_its_notice(tmp_path: Path) -> None:

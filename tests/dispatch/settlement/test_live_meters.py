@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal as D
 from pathlib import Path
@@ -239,6 +240,16 @@ def test_an_interval_in_which_the_load_changes_is_billed_by_what_was_counted() -
     rows = {row.over.start: row.energy_mwh for row in live_rollups(setup.site, record, grid, ()) if row.estimated < 1.0}
     expected = [D("0.035"), D("0.035"), D("0.501666666667")]
     assert rows == dict(zip([NOON, NOON + 15 * MINUTE, NOON + 30 * MINUTE], expected, strict=True))
+
+
+def test_a_count_over_parts_of_two_intervals_does_not_say_what_flowed_in_each() -> None:
+    """10 kW all along by both readings, then 100 kW: between 12:10 and 12:20 something started, before or after 12:15."""
+    setup, grid = small(), Grid.regular(NOON, NOON + HOUR, 15)
+    read = [replace(_counted(m, mwh), mw={MAIN: mw}) for m, mwh, mw in [(0, 0, 0.01), (10, 0.002, 0.01), (20, 0.012, 0.1), (30, 0.03, 0.1)]]
+    for last, known in ((read[1], {}), (replace(_counted(14.5, 0.003), mw={MAIN: 0.01}), {0, 1})):
+        record = DayRecord(OperatingDay.of(Market.ERCOT, NOON), meters_read=sorted([*read, last], key=lambda r: r.at))
+        rows = {row.over.start for row in live_rollups(setup.site, record, grid, ()) if row.estimated < 1.0}
+        assert rows == {NOON + n * 15 * MINUTE for n in known}
 
 
 def test_a_doubt_that_comes_later_takes_back_what_was_read_before_it(tmp_path: Path) -> None:

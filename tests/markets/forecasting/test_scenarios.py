@@ -73,8 +73,17 @@ def test_every_point_and_product_moves_by_the_same_date():
         ((2, 3), (1,), (), (1,), "HB, ECRS"),
         ((), (), (1,), (), "HB, LZ, ECRS"),
         ((1, 2, 3), (2, 3), (3, 4), (3,), ""),
+        ((1, 2, 3, 4, 5), (1, 2), (1,), (1, 2, 3, 4, 5), "LZ, ECRS"),
     ],
-    ids=["a point without a day", "most products", "points before products", "the newest", "no point", "all share one"],
+    ids=[
+        "a point without a day",
+        "most products",
+        "points before products",
+        "the newest",
+        "no point",
+        "all share one",
+        "new feeds",
+    ],
 )
 def test_where_no_date_is_shared_those_move_that_share_most(
     hb: Iterable[int], lz: Iterable[int], ecrs: Iterable[int], dates: Iterable[int], held: str
@@ -82,7 +91,7 @@ def test_where_no_date_is_shared_those_move_that_share_most(
     energy, reserve = {"HB": known(hb), "LZ": known(lz)}, {"ECRS": known(ecrs)}
     assert shared_dates(energy, reserve) == tuple(LAST - back * DAY for back in dates)
     said = held_note(energy, reserve)
-    assert said.startswith(f"price scenarios do not move the prices of {held}: no complete day") if held else not said
+    assert said.startswith(f"price scenarios do not move the prices of {held}: too few complete days") if held else not said
     before = replace(ahead(), reserve={"ECRS": Series.flat(ahead().grid, 50.0, "usd_per_mw_h")})
     (one,) = scenarios(before, energy, 3, 1, reserve)
     for name, was, now in (

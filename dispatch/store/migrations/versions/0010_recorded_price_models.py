@@ -16,4 +16,4 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """The log is append-only: its records of price models stay, and nothing reads them."""
+    """The log is append-only: its records of price models stay."""
