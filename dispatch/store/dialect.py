@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from time import sleep
 from typing import Any
 
 import pysqlite3.dbapi2 as sqlite
@@ -11,6 +12,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 
+from dispatch.clock import wall_s
 from dispatch.store import LedgerUnavailable
 
 # Builds before 3.51.3 can lose committed rows when two connections write and checkpoint at once (sqlite.org/wal.html, "The WAL-Reset Bug");
@@ -101,6 +103,20 @@ def _document_id(element: Any, compiler: Any, **kw: Any) -> str:
     return f"(({compiler.process(element.clauses, **kw)})::json ->> 'id')"
 
 
+def use_wal(connection: Any, busy_s: float) -> None:
+    """Writes go to a log first. Of processes that make one file at the same time SQLite refuses all but one at once, without waiting as it
+    does for other locks (https://sqlite.org/wal.html, "Sometimes queries return SQLITE_BUSY"): hence tried again."""
+    until_s = wall_s() + busy_s
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL").fetchall()
+            return
+        except sqlite.OperationalError as fault:
+            if "locked" not in str(fault) or wall_s() >= until_s:
+                raise
+        sleep(0.02)
+
+
 def sqlite_engine(file: Path, busy_s: float) -> Engine:
     """Connections to a ledger file: WAL, every commit on the disk. `writes=True` in a connection's execution options takes the lock first.
 
@@ -114,7 +130,8 @@ def sqlite_engine(file: Path, busy_s: float) -> Engine:
     @event.listens_for(engine, "connect")
     def _connect(connection: Any, record: Any) -> None:
         connection.isolation_level = None  # transactions begin where we say, not where the driver guesses
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "recursive_triggers=ON", "mmap_size=0"):
+        use_wal(connection, busy_s)
+        for pragma in ("synchronous=FULL", "foreign_keys=ON", "recursive_triggers=ON", "mmap_size=0"):
             connection.execute(f"PRAGMA {pragma}").fetchall()
 
     @event.listens_for(engine, "begin")

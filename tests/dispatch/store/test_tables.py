@@ -118,6 +118,31 @@ def test_a_ledger_of_a_newer_version_is_refused(tmp_path: Path, engine: Engine) 
         tables.open_ledger(tmp_path)
 
 
+class Refusing:
+    """A connection that SQLite refuses to change for so many times, as it does while another process changes the same file."""
+
+    def __init__(self, times: int, why: str) -> None:
+        self.left, self.why = times, why
+
+    def execute(self, sql: str) -> Refusing:
+        if self.left:
+            self.left -= 1
+            raise dialect.sqlite.OperationalError(self.why)
+        return self
+
+    def fetchall(self) -> list[tuple[str]]:
+        return [("wal",)]
+
+
+def test_a_ledger_that_several_processes_make_at_once_is_waited_for() -> None:
+    waited = Refusing(3, "database is locked")
+    dialect.use_wal(waited, 60.0)
+    assert not waited.left
+    for connection, busy_s in ((Refusing(1, "database is locked"), 0.0), (Refusing(1, "disk I/O error"), 60.0)):
+        with pytest.raises(dialect.sqlite.OperationalError):
+            dialect.use_wal(connection, busy_s)
+
+
 def test_every_commit_is_durable(engine: Engine) -> None:
     with tables.reading(engine) as connection:
         settings = [
