@@ -6,9 +6,11 @@ import asyncio
 import hashlib
 import json
 import struct
+import subprocess
 import sys
 from collections.abc import AsyncIterator
 from contextlib import suppress
+from pathlib import Path
 
 import pytest
 
@@ -50,6 +52,13 @@ def test_a_search_finds_every_share(search: Search) -> None:
     prefix, target = hashlib.sha512(b"a header").digest() + b"twelve bytes", target_of(1e-6)
     slow = [n for n in range(1 << 15) if digest(prefix + struct.pack("<I", n)) <= target]
     assert search(prefix, 0, 1 << 15, target) == slow and len(slow) > 2
+
+
+def test_a_default_install_has_no_numba_and_searches_with_hashlib() -> None:
+    locked = (Path(__file__).parents[3] / "requirements" / "runtime.txt").read_text("utf-8").splitlines()
+    assert locked and not [line for line in locked if line.startswith(("numba==", "llvmlite=="))]
+    without = "import sys; sys.modules['numba'] = None; from dispatch.sim import hashing; assert hashing.fastest_search() is hashing.search"
+    subprocess.run([sys.executable, "-c", without], check=True)
 
 
 def test_a_job_becomes_the_header_it_stands_for() -> None:
