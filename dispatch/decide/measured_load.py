@@ -64,7 +64,7 @@ class MeasuredLoad:
         self.silent: Callable[[str], float] = cache(self._silent_w)
         # By group name and when its meter was read: the least and the most that each rig draws.
         self.range_by_rig: Callable[[str, datetime | None], tuple[Watts, Watts]] = cache(self._range_by_rig)
-        # By groups that are measured together.
+        # By groups: what is measured beyond what their rigs should draw, and the most that they may draw while orders are under way.
         self.offset: Callable[[tuple[str, ...]], float] = cache(self._offset_w)
         self.most: Callable[[tuple[str, ...]], float] = cache(self._most_w)
 

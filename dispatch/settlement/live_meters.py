@@ -81,11 +81,15 @@ def _mean_mw(read: MetersRead, until: MetersRead, meter: MeterId, grid: Grid) ->
     start, end = read.read_at(meter), until.read_at(meter)
     first, second = read.mw[meter], until.mw[meter]
     steady = end - start <= CLOSE_TOGETHER or abs(first - second) <= STEADY_SHARE * max(abs(first), abs(second))
-    known = steady or not any(start + CLOSE_TOGETHER < over.start < end - CLOSE_TOGETHER for over in grid.intervals)
-    counts = read.counts.get(meter), until.counts.get(meter)
-    if known and counts[0] is not None and counts[1] is not None and counts[0].since == counts[1].since:
-        return (decimal(counts[1].mwh) - decimal(counts[0].mwh)) * 3600 / decimal((end - start).total_seconds())
+    before, after = read.counts.get(meter), until.counts.get(meter)
+    if before is not None and after is not None and before.since == after.since and (steady or not _is_of_two(start, end, grid)):
+        return (decimal(after.mwh) - decimal(before.mwh)) * 3600 / decimal((end - start).total_seconds())
     return (decimal(first) + decimal(second)) / 2 if steady else None
+
+
+def _is_of_two(start: datetime, end: datetime, grid: Grid) -> bool:
+    """Whether more than a short part of a span lies on either side of an edge of the grid."""
+    return any(start + CLOSE_TOGETHER < over.start < end - CLOSE_TOGETHER for over in grid.intervals)
 
 
 def _in_order(readings: Sequence[MetersRead]) -> list[MetersRead]:

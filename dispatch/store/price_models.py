@@ -10,7 +10,7 @@ from hashlib import sha256
 from sqlalchemy import Engine, delete, func, insert, select
 
 from dispatch.store.price_model_table import price_models
-from dispatch.store.record_log import REMOVED, is_recorded, record, record_row
+from dispatch.store.record_log import is_recorded, record_removal, record_row
 from dispatch.store.tables import reading, writing
 
 KEPT = 30  # versions of a point
@@ -43,7 +43,7 @@ def keep_price_model(engine: Engine, model: KeptPriceModel, market: str, accepte
         connection.execute(insert(price_models), {**row, "sha256": sha256(text).hexdigest(), "packed": zlib.compress(text, 6)})
         record_row(connection, price_models, model.point, model.version)
         for version in connection.execute(select(columns.version).where(*old)).scalars().all():
-            record(connection, price_models.name, f"{model.point} {version}", REMOVED)
+            record_removal(connection, price_models, model.point, version)
         connection.execute(delete(price_models).where(*old))
 
 

@@ -54,6 +54,15 @@ def record_row(connection: Connection, table: Table, *key: Any) -> None:
     record(connection, table.name, *digests[0])
 
 
+def record_removal(connection: Connection, table: Table, *key: Any) -> None:
+    """Record that the row (or rows) of a table with these key columns are taken out on purpose."""
+    record(connection, table.name, _row_name(key), REMOVED)
+
+
+def _row_name(key: Iterable[Any]) -> str:
+    return " ".join(map(str, key))
+
+
 def record(connection: Connection, table: str, row: str, digest: str) -> None:
     """Add a record: `row` of `table` has this SHA-256 from now on."""
     seq, prev = connection.execute(_NEWEST).one_or_none() or (0, "")
@@ -144,7 +153,7 @@ def _digests(connection: Connection, table: Table, named: Iterable[ColumnElement
     rows = connection.execute(wanted.execution_options(yield_per=BATCH))
     name, digest = None, sha256()
     for row in rows.mappings():
-        key = " ".join(str(row[c.name]) for c in keys)
+        key = _row_name(row[c.name] for c in keys)
         if name is not None and key != name:
             yield name, digest.hexdigest()
             digest = sha256()

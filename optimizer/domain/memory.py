@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any, NamedTuple, Self
 
 from pydantic import TypeAdapter
 
 from markets.grid import Interval
+
+# Made once for each type of memory: making one takes as long as settling a day.
+_adapter: Callable[[type], TypeAdapter[Any]] = cache(TypeAdapter)
 
 
 class DeclaredBaseline(NamedTuple):
@@ -47,16 +51,6 @@ class Memory:
         """The memory that `to_json` made. Raises pydantic.ValidationError, a ValueError, for another document."""
         memory: Self = _adapter(cls).validate_python(document)
         return memory
-
-
-# By type of memory, made once each: making one takes as long as settling a day.
-_ADAPTERS: dict[type[Memory], TypeAdapter[Any]] = {}
-
-
-def _adapter(kind: type[Memory]) -> TypeAdapter[Any]:
-    if kind not in _ADAPTERS:
-        _ADAPTERS[kind] = TypeAdapter(kind)
-    return _ADAPTERS[kind]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

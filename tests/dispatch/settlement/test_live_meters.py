@@ -61,16 +61,22 @@ LOSS = D("1.02")
 OTHER_MW, CABLES = 0.004, 1.03
 
 
-async def run_metered(setup: Setup, engine: Engine, telemetry: Telemetry, silent: Interval) -> None:
-    """Eighty minutes at full load; the meter does not answer for a while."""
-    clock = VirtualClock(NOON)
-    fleet = Fleet(spec_of(setup.site.groups), 3, NOON.timestamp())
+def board_of(setup: Setup, fleet: Fleet, clock: VirtualClock) -> MeterBoard:
+    """A meter board whose one meter reads the rigs, through cables, and what draws beside them."""
 
     def kw() -> float:
         fleet.advance(clock.now().timestamp())
         return 1000.0 * (true_mw(setup, fleet) * CABLES + OTHER_MW)
 
-    board = MeterBoard({1: kw})
+    return MeterBoard({1: kw})
+
+
+async def run_metered(setup: Setup, engine: Engine, telemetry: Telemetry, silent: Interval) -> None:
+    """Eighty minutes at full load; the meter does not answer for a while."""
+    clock = VirtualClock(NOON)
+    fleet = Fleet(spec_of(setup.site.groups), 3, NOON.timestamp())
+
+    board = board_of(setup, fleet, clock)
     meter = ModbusPower(HOST, PORT, 1, Register(0, "float32"), 1e-3)
     facts = [*prices([20.0 + k for k in range(24)], NOON - HOUR), hashprice(60.0, NOON)]
     made = world(setup, NOON, facts, fleet=fleet, telemetry=telemetry, clock=clock, wired={MAIN: meter})
@@ -156,17 +162,13 @@ async def test_a_quarter_hour_in_which_a_call_stops_the_rigs_is_billed_by_the_me
     clock = PolledClock(begins)
     fleet = Fleet(spec_of(setup.site.groups), 3, begins.timestamp())
 
-    def kw() -> float:
-        fleet.advance(clock.now().timestamp())
-        return 1000.0 * (true_mw(setup, fleet) * CABLES + OTHER_MW)
-
     read = MeterReadings({MAIN: ModbusPower(HOST, PORT, 1, Register(0, "float32"), 1e-3)}, clock)
     rigs = RigController(setup.site, simulated_drivers(fleet, clock), clock, telemetry, read)
     facts = [*prices([20.0 + k for k in range(24)], NOON - HOUR), hashprice(60.0, NOON), call]
     observer = SiteObserver(clock, [PolledSource(FixedSource(facts))], rigs, None, refresh_each_tick=False)
     token = lease.take(engine, "tests", 1e6)
     assert token is not None
-    async with metering(MeterBoard({1: kw}), HOST, PORT):
+    async with metering(board_of(setup, fleet, clock), HOST, PORT):
         clock.reads = rigs.refresh
         made, started = World("live", clock, observer, rigs, InlinePlanner()), run_started("live", setup, begins, token)
         await loop.run(made, SqlJournal(engine, token), State.start(setup, setup_from_document), started, NOON + 17 * MINUTE)
