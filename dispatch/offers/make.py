@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 
@@ -19,9 +19,10 @@ from markets.grid import Market, OperatingDay, format_instant
 from markets.outlook import Outlook
 from optimizer.domain.array_types import Floats
 from optimizer.domain.day_ahead_market import offers_due, rule_id
+from optimizer.domain.energy_bid_terms import bid_terms
 from optimizer.domain.market_rules import rule
 from optimizer.domain.obligation import Obligation
-from optimizer.domain.site import GroupNow
+from optimizer.domain.site import GroupNow, Meter, meters_of
 from optimizer.planning.energy_bids import energy_bids
 from optimizer.planning.offer_rows import Curve, OfferCase
 from optimizer.planning.reserve_offers import reserve_offers
@@ -74,7 +75,7 @@ def offers(offering: Offering) -> OffersDocument:
         if (curve := curves.get((offer["contract"], offer["product"]))) is not None:
             offer["hours"] = list(_hours(offering, case, curve))
     bids = energy_bids(case, Session()) if case.inside.any() else ()
-    points = {m.id: m.settlement_point for m in state.site.meters}
+    points = {m.id: _settles_at(offering, m, groups) for m, groups in meters_of(state.site, [g.name for g in state.site.groups])}
     energy: list[EnergyBid] = [
         {"meter": bid.name, "settlement_point": points[bid.name], "hours": list(_hours(offering, case, bid))} for bid in bids
     ]
@@ -92,6 +93,11 @@ def offers(offering: Offering) -> OffersDocument:
         "seasons": list(_seasons(offering)),
         "findings": findings,
     }
+
+
+def _settles_at(offering: Offering, meter: Meter, groups: Sequence[str]) -> str:
+    """Where the energy of a meter settles on the operating day."""
+    return bid_terms(offering.state.setup.book, offering.state.site, groups, offering.on).settlement_point or meter.settlement_point
 
 
 def _case(offering: Offering) -> tuple[OfferCase, list[str]]:

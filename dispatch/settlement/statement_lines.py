@@ -101,7 +101,8 @@ def _row(line: Line, context: _Context) -> LineRow:
         "source": _source(line, n, context),
         "formula": f"{context.types.get(line.obligation, line.obligation)}.{line.charge_type}",
         "rule": line.rule,
-        "rule_from": next((first for cited, first in context.rule_from.items() if cited in line.rule), ""),
+        # Of a line that cites several rules: since when all of them have been as they are.
+        "rule_from": max((first for cited, first in context.rule_from.items() if cited in line.rule), default=""),
         "iso_code": iso_code(context.market, line.charge_type),
         "meter": meter.id if meter else "",
         "esi_id": (meter.esi_id or "") if meter else "",

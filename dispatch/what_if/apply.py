@@ -52,7 +52,7 @@ def base_inputs(baseline: Baseline, asked: BaseRequest) -> PlanInputs:
     """The inputs of the plan without changes, over the scenario's span and grid. Raises InvalidDocument for a span it cannot use."""
     site = baseline.setup.site
     grid = _grid(baseline, asked)
-    points = sorted({m.settlement_point for m in site.meters})
+    points = sorted(baseline.setup.settlement_points)
     windows = sorted(asked.peak_windows, key=str)
     outlook = ladder.outlook(baseline.facts, baseline.at, grid, points, site.market, synthetic=baseline.synthetic, peak_windows_min=windows)
     outlook = with_past(outlook, baseline)

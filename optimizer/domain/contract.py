@@ -23,6 +23,7 @@ from optimizer.domain.call_performance import CallPerformance
 from optimizer.domain.call_terms import CallTerms
 from optimizer.domain.calls import called_bounds
 from optimizer.domain.contract_progress import ContractProgress
+from optimizer.domain.energy_bid_terms import EnergyBidTerms
 from optimizer.domain.formula import Bounds, Charge, Quantities
 from optimizer.domain.generator import Generator
 from optimizer.domain.load_and_price_limits import GroupLimit, StopPrice
@@ -104,6 +105,9 @@ class Contract(Written, Generic[M]):
 
     def season_promises(self, on: date, market: Market) -> Iterable[SeasonPromise]:
         return ()
+
+    def energy_bid(self, on: date) -> EnergyBidTerms:
+        return EnergyBidTerms()
 
     def market(self) -> Market | None:
         return None

@@ -22,6 +22,7 @@ from optimizer.domain.billed_quantity import BilledQuantity
 from optimizer.domain.call_performance import CallPerformance
 from optimizer.domain.call_terms import CallTerms
 from optimizer.domain.contract_progress import ContractProgress
+from optimizer.domain.energy_bid_terms import BidsEnergy
 from optimizer.domain.formula import Bounds, Charge, Quantities
 from optimizer.domain.generator import Generator
 from optimizer.domain.load_and_price_limits import GroupLimit, StopPrice
@@ -262,7 +263,7 @@ class FindsShortfalls(Protocol):
 
 class Obligation(
     WritesCharges, SettlesEnergy, SettlesHash, SettlesGeneration, RunsGenerator, ControlsGenerator, LimitsLoad, StopsAtPrice, WeighsChanges,
-    ForeseesPeaks, PromisesForSeason,
+    ForeseesPeaks, PromisesForSeason, BidsEnergy,
     NeedsSettlementPoints, NeedsReservePrices, TakesAwards, BelongsToMarket, SellsLoad, ExcludesOthers, PromisesReduction,
     AnswersCalls, MeasuresCalls,
     NeedsOwnMeter,

@@ -26,9 +26,13 @@ def program_of(
     return build_program(gather(site, book, so_far, availability or Availability(), outlook.temperature_c.values), book, outlook)
 
 
-def build_program(cohorts: Cohorts, book: Sequence[Obligation], outlook: Outlook, faults: PluginFailures | None = None) -> Program:
-    """The program of a book over an outlook. What a contract raises is recorded in `faults`; without it, it is raised."""
+def build_program(
+    cohorts: Cohorts, book: Sequence[Obligation], outlook: Outlook, faults: PluginFailures | None = None, *, for_bids: bool = False
+) -> Program:
+    """The program of a book over an outlook. What a contract raises is recorded in `faults`; without it, it is raised. `for_bids`: it
+    prices megawatts for a bid."""
     program = Program(cohorts.site, outlook, cohorts.so_far, cohorts.availability)
+    program.is_for_bids = for_bids
     if faults is not None:
         for obligation in book:
             with faults.of(obligation):

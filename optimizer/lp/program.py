@@ -54,6 +54,7 @@ class Program(Blocks):
         self.contract_of: dict[int, str] = {}  # by the first row of a block: the contract that made it
         self.earned: list[Earned] = []
         self.expected: list[Earned] = []
+        self.is_for_bids = False  # it prices megawatts for a bid: what the market makes of the bid is not in it
         self.offers: dict[tuple[str, str], Expr] = {}
         # By contract and product: where reserve is taken as sold in the day-ahead market, because it can still be offered there.
         self.sold_ahead: dict[tuple[str, str], NDArray[np.bool_]] = {}

@@ -24,6 +24,8 @@ PARTS = {
     "ercot.as.": "ancillary services",
     "ercot.nclr.": "interruptible loads",
     "ercot.set_point.": "set points",
+    "ercot.clr.": "controllable loads",
+    "ercot.pclr.": "controllable loads",
     "ercot.ers.": "ERS",
     "ercot.transmission.": "transmission",
     "ercot.load_management.": "load management",

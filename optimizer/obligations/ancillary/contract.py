@@ -32,10 +32,10 @@ from optimizer.domain.contract_progress import ContractProgress
 from optimizer.domain.formula import Bounds, Charge, Quantities
 from optimizer.domain.market_rules import days, figures, rule
 from optimizer.domain.money import Finding
-from optimizer.domain.reserve_awards import DAY_AHEAD, SUPPLEMENTAL
+from optimizer.domain.reserve_awards import DAY_AHEAD, REAL_TIME, SUPPLEMENTAL
 from optimizer.domain.row_kind import RowKind
 from optimizer.domain.shortfall import Shortfall
-from optimizer.domain.site import Site
+from optimizer.domain.site import Site, meters_in
 from optimizer.lp.arrays import Yields
 from optimizer.lp.headroom import down_pool, highest_within, up_pool
 from optimizer.lp.program import Program
@@ -52,6 +52,15 @@ from optimizer.obligations.ancillary.blocks import (
     sold_all_or_nothing,
     strikes,
     struck,
+)
+from optimizer.obligations.ancillary.controllable import (
+    BARRED,
+    at_node,
+    barred,
+    bid_caps,
+    energy_at_node,
+    provisional_rule,
+    settled_price,
 )
 from optimizer.obligations.ancillary.products import CHARGE_TYPES, DOWN, Product, two_settlements
 from optimizer.obligations.ancillary.set_point_deviation import deviation
@@ -114,18 +123,21 @@ class Ancillary(AncillaryTerms):
             awarded, paid = its.awarded(self.name, product, DAY_AHEAD)
             sold = awarded * its.hours
             yield Charge(f"{word}_day_ahead", nothing + sold, "mw_h", paid, self._cite(its, "ercot.as.day_ahead"))
-            short = (its.carried_mw(self.name, product) - awarded) * its.hours
+            short = (self._carried_mw(its, product) - awarded) * its.hours
             if forward.any():
                 yield Charge(
                     f"{word}_imbalance",
                     short * forward,
                     "mw_h",
                     its.reserve_price(self.name, product),
-                    self._cite(its, "ercot.as.imbalance"),
+                    self._cite(its, "ercot.as.imbalance") + self._cite_bar(its),
                 )
             if not forward.all() and any(awarded * (1 - forward)):
                 yield self._failure(its, product, word, sold * (1 - forward), paid)
-        yield from deviation(its, self.name, self.scope, self._rules)
+        during = at_node(self._rules, its.site.market) if self.node else None
+        if self.node and during is not None:
+            yield from energy_at_node(its, self.name, self.scope, self.node, self._rules)
+        yield from deviation(its, self.name, self.scope, self._rules, lambda point: settled_price(its, point, self.node, during))
 
     def _failure(self, its: Quantities[Any], product: str, word: str, sold: Any, paid: Any) -> Charge[Any]:
         """Before RTC+B: what was awarded and not carried costs the higher of the day-ahead and the supplemental price; carrying more earns
@@ -138,6 +150,19 @@ class Ancillary(AncillaryTerms):
     def _cite(self, its: Quantities[Any], id_: str, last: bool = True) -> str:
         on = days(its.grid, its.site.market)[-1 if last else 0]
         return rule(self._rules, id_, on).cited if any(r.id == id_ and r.holds(on) for r in self._rules) else AWARDED
+
+    def _carried_mw(self, its: Quantities[Any], product: str) -> Any:
+        """Reserve carried. Of a load that may not provide it, what real time awarded alone: its day-ahead award is not carried."""
+        carried = its.carried_mw(self.name, product)
+        if self.provisional is None:
+            return carried
+        shut = barred(its, self._rules, self.provisional)
+        return carried * (its.number(1) - shut) + its.awarded(self.name, product, REAL_TIME)[0] * shut
+
+    def _cite_bar(self, its: Quantities[Any]) -> str:
+        """The rule that bars a provisional load, behind another, where it does."""
+        found = (provisional_rule(self._rules, self.provisional, BARRED, on) for on in dict.fromkeys(days(its.grid, its.site.market)))
+        return next((f"; {bars.cited}" for bars in found if bars is not None), "")
 
     # --- the plan ---------------------------------------------------------------------------------------------------------------------
 
@@ -158,7 +183,21 @@ class Ancillary(AncillaryTerms):
                 promised, _ = program.awarded(self.name, product, DAY_AHEAD)
                 program.at_least(f"award {self.name} {product}", mw, promised, Yields.CAPACITY, kind=RowKind.AWARD)
         day_ahead_sale.count_as_sold(program, self.name, kept, self._can_still_be_sold(program), self._cite(program, "ercot.as.day_ahead"))
+        if not program.is_for_bids:
+            self._follow_capped_bid(program)
         super().shape(program)
+
+    def _follow_capped_bid(self, program: Program) -> None:
+        """Above the most it may be bid at, a provisional load is dispatched down to its low power consumption."""
+        names = self.scope.names(program.site)
+        during = at_node(self._rules, program.site.market) if self.node else None
+        point = next(m.settlement_point for m, _ in meters_in(program.site, self.scope))
+        price, _ = settled_price(program, point, self.node, during)
+        above = price > bid_caps(days(program.grid, program.site.market), self._rules, self.provisional)
+        if above.any():
+            load = program.load_mw(names)
+            least = np.maximum(self.lpc_mw, load.range(program.lower, program.upper)[0])
+            program.at_least(f"capped bid {self.name}", -load, -least, Yields.CAPACITY, above, obligation=self.name)
 
     def _product(self, program: Program, product: Product) -> Any:
         """A column of reserve: at most what is qualified, what the ramp reaches, and nothing where the rigs are too slow."""
@@ -170,6 +209,7 @@ class Ancillary(AncillaryTerms):
         if product in DOWN:
             calls = program.calls_of(self.name)
             most = np.where([any(active(c, over) for c in calls) for over in program.grid.intervals], 0.0, most)
+        most = np.where(barred(program, self._rules, self.provisional) > 0, 0.0, most)
         nowhere = np.zeros(program.n, dtype=bool)
         if self.block is not None:
             memory = self.memory_from(program.memories)
@@ -203,6 +243,10 @@ class Ancillary(AncillaryTerms):
     def reasons(self, book: Sequence[Any], program: Program, path: Trajectory) -> Iterable[str]:
         """Until when reserve that the plan counts as sold must be offered; why a load that is interrupted in blocks may not sell."""
         yield from day_ahead_sale.reasons(program, path, self.name, self._rules)
+        for on in dict.fromkeys(days(program.grid, program.site.market)):
+            if self.provisional and (bars := provisional_rule(self._rules, self.provisional, BARRED, on)):
+                yield f"{self.name}: sells no reserve before {self.provisional.until}: {bars.cited}, from {bars.from_}"
+                break
         if self.block is None:
             return
         memory, at = self.memory_from(program.memories), program.grid.start

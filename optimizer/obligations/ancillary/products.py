@@ -17,7 +17,7 @@ OF_KIND = {
 }
 ARMED = ("RRSFFR", "RRSUFR")
 _KINDS = ("day_ahead", "imbalance", "failure")
-CHARGE_TYPES = (*(f"{product.lower()}_{kind}" for product in get_args(Product) for kind in _KINDS), "set_point_deviation")
+CHARGE_TYPES = (*(f"{product.lower()}_{kind}" for product in get_args(Product) for kind in _KINDS), "set_point_deviation", "clr_energy")
 
 
 def two_settlements(its: Quantities[Any], rules: Sequence[Dated]) -> Any:

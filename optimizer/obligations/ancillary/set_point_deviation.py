@@ -5,7 +5,7 @@ Market rules: docs/rules.md#set-points.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -20,8 +20,11 @@ from optimizer.domain.site import Scope, meters_in
 SIDE = "ercot.set_point.side"
 
 
-def deviation(its: Quantities[Any], name: str, scope: Scope, rules: Sequence[Dated]) -> Iterable[Charge[Any]]:
-    """Below the tolerance at one price, above it at another, per MWh (ERCOT Nodal Protocols 6.6.5.1)."""
+def deviation(
+    its: Quantities[Any], name: str, scope: Scope, rules: Sequence[Dated], settled: Callable[[str], tuple[Any, str]]
+) -> Iterable[Charge[Any]]:
+    """Below the tolerance at one price, above it at another, per MWh (ERCOT Nodal Protocols 6.6.5.1). `settled`: the price at which a
+    meter's energy settles, by the meter's settlement point, and the point it is of."""
     at, under = _set_points(its, name)
     if not under.any():
         return
@@ -31,7 +34,7 @@ def deviation(its: Quantities[Any], name: str, scope: Scope, rules: Sequence[Dat
     less = smaller((one - share) * at, at - amount)
     low = larger(less, zero) * its.hours * under
     high = larger((one + share) * at, at + amount) * its.hours * under
-    price = its.energy_price(point)
+    price, point = settled(point)
     dear, cheap = larger(price, size), -smaller(low_price, price) * high_price
     on = days(its.grid, its.site.market)
     mirrored = np.array([rule(rules, SIDE, day).value == "mirrored" for day in on])

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import date, datetime
 from typing import Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from markets.grid import Market, OperatingDay
+from markets.grid import Interval, Market, OperatingDay
 from optimizer.domain.award_terms import AwardTerms, reserve_terms
 from optimizer.domain.call_terms import CallTerms
 from optimizer.domain.contract import Contract
+from optimizer.domain.energy_bid_terms import EnergyBidTerms
 from optimizer.domain.market_rules import Dated, rule
+from optimizer.domain.net_load import generated_behind, meters_fully_in
+from optimizer.domain.obligation import Book, Taken
 from optimizer.domain.reserve_awards import SUPPLEMENTAL
-from optimizer.domain.site import NotNegative, Positive, Site
+from optimizer.domain.site import NotNegative, Positive, Site, meters_in
+from optimizer.domain.site_fault import SiteFault
 from optimizer.obligations.ancillary.blocks import ReserveBlock, ReserveMemory
+from optimizer.obligations.ancillary.controllable import BID, SETTLES_AT, Provisional, at_node, provisional_rule
 from optimizer.obligations.ancillary.products import Product, product_fault
 
 
@@ -30,9 +35,13 @@ class AncillaryTerms(Contract[ReserveMemory]):
     hold                     "economic": an award is bought back when that pays; "firm": it is carried before every price
     block                    nclr: its blocks, and what was registered of it
     relay                    a frequency relay is armed: RRSFFR and RRSUFR need one; Loadstone trips nothing
+    node                     clr: its resource node, where its energy settles from the day on which the rules say so
+    provisional              clr: connected before its transmission is there: sells no reserve until its exit date
     """
 
-    rule_prefixes: ClassVar[tuple[str, ...]] = ("ercot.as.", "ercot.set_point.", "ercot.nclr.", "ercot.day_ahead_offers_due")
+    rule_prefixes: ClassVar[tuple[str, ...]] = (
+        "ercot.as.", "ercot.set_point.", "ercot.nclr.", "ercot.clr.", "ercot.pclr.", "ercot.day_ahead_offers_due",
+    )  # fmt: skip
     memory_type = ReserveMemory
     name: str = "ancillary"
     kind: Literal["clr", "nclr"] = "clr"
@@ -45,6 +54,8 @@ class AncillaryTerms(Contract[ReserveMemory]):
     hold: Literal["economic", "firm"] = "economic"
     block: ReserveBlock | None = None
     relay: bool = False
+    node: str | None = Field(default=None, min_length=1)
+    provisional: Provisional | None = None
 
     @model_validator(mode="after")
     def _whole(self) -> AncillaryTerms:
@@ -54,10 +65,50 @@ class AncillaryTerms(Contract[ReserveMemory]):
             raise ValueError("a block is what a load of kind 'nclr' sells: the one needs the other")
         if self.mpc_mw is not None and self.mpc_mw < self.lpc_mw:
             raise ValueError("mpc_mw must be at least lpc_mw")
+        if self.kind != "clr" and (self.node is not None or self.provisional is not None):
+            raise ValueError("node and provisional are of a load of kind 'clr': one that is interrupted in blocks is not dispatched")
+        if self.provisional is not None and self.lpc_mw > self.provisional.study_mw:
+            raise ValueError(
+                f"lpc_mw {self.lpc_mw:g} is more than provisional.study_mw {self.provisional.study_mw:g}: the low power consumption of a "
+                "provisional load is at most the study's level (ERCOT NPRR1325)"
+            )
         return self
 
     def award_terms(self, site: Site) -> Mapping[str, AwardTerms]:
         return reserve_terms(site, self.scope, self.products, self.qualified_mw, SUPPLEMENTAL)
+
+    def settlement_points(self, site: Site) -> tuple[str, ...]:
+        return (self.node,) if self.node else ()
+
+    def settles_energy(self, site: Site) -> Taken:
+        """The energy of its load, and what is made behind its meters, from the day on which it settles at its node."""
+        during = at_node(self._rules, site.market) if self.node else None
+        if during is None:
+            return {}
+        made = [generated_behind(meter.id) for meter in meters_fully_in(site, self.scope)]
+        return dict.fromkeys([*self.scope.names(site), *made], during)
+
+    def energy_bid(self, on: date) -> EnergyBidTerms:
+        during = at_node(self._rules, Market.ERCOT) if self.node else None
+        here = self.node if during is not None and OperatingDay(Market.ERCOT, on).start in during else None
+        capped = self.provisional is not None and provisional_rule(self._rules, self.provisional, BID, on) is not None
+        return EnergyBidTerms(here, self.provisional.bid_cap_usd_per_mwh if self.provisional and capped else None)
+
+    def check_site(self, site: Site, book: Book) -> Iterable[SiteFault]:
+        """A node where its meter settles already, and a contract before it that would settle the same energy at another point."""
+        if self.node is None:
+            return
+        for meter, _ in meters_in(site, self.scope):
+            if meter.settlement_point == self.node:
+                yield SiteFault(f"is where meter {meter.id!r} settles already: name the meter's load zone there", ("node",))
+        own = self.settles_energy(site)
+        for other in book:
+            if other.name == self.name:
+                return
+            both = [name for name, when in other.settles_energy(site).items() if name in own and _overlap(when, own[name])]
+            if both:
+                text = f"{other.name!r} settles the energy of {', '.join(both)} before it: write {self.name!r} before {other.name!r}"
+                yield SiteFault(f"{text} ({SETTLES_AT})", ("node",))
 
     def market(self) -> Market | None:
         return Market.ERCOT
@@ -106,3 +157,8 @@ class AncillaryTerms(Contract[ReserveMemory]):
 
     def _figure(self, id_: str, site: Site, at: datetime) -> Any:
         return rule(self._rules, id_, OperatingDay.of(site.market, at).on).value
+
+
+def _overlap(one: Interval | None, other: Interval | None) -> bool:
+    """Whether two stretches of time share an instant; None is always."""
+    return one is None or other is None or one.overlaps(other)
