@@ -11,8 +11,11 @@ from dispatch.site_file.setup import Setup
 from markets.factbook import FactBook
 from markets.forecasting.ladder import outlook
 from markets.grid import Grid
+from markets.outlook import Outlook
+from optimizer.domain.array_types import Floats
 from optimizer.domain.isolation import PluginFailures
-from optimizer.domain.site import Availability, SoFar
+from optimizer.domain.obligation import Book
+from optimizer.domain.site import SLEEP, Availability, Site, SoFar
 from optimizer.lp.breakeven import breakevens_usd_per_mwh
 from optimizer.lp.build import build_program
 from optimizer.lp.cohorts import gather
@@ -26,12 +29,33 @@ def break_evens_at(setup: Setup, facts: FactBook, at: datetime) -> dict[str, flo
     seen = outlook(facts, at, grid, list(setup.settlement_points), site.market)
     if np.isnan(seen.hashprice.values).any():
         return None
-    free = {point: series.with_values(np.zeros(len(grid))) for point, series in seen.energy.items()}
+    found = break_evens_over(site, book, seen)
+    return None if found is None else {name: float(usd[0]) for name, usd in found.items()}
+
+
+def break_evens_over(site: Site, book: Book, seen: Outlook) -> dict[str, Floats] | None:
+    """By group, usd_per_mwh in each interval of an outlook, shape (n,); None where a contract's stop prices raise."""
+    free = {point: series.with_values(np.zeros(len(seen.grid))) for point, series in seen.energy.items()}
     cohorts = gather(site, book, SoFar(seen.at), Availability(), seen.temperature_c.values)
-    failures = PluginFailures()
-    program = build_program(cohorts, book, replace(seen, energy=free), failures)  # no break-even depends on the price
+    program = build_program(cohorts, book, replace(seen, energy=free), PluginFailures())  # no break-even depends on the price
     try:
         own = breakevens_usd_per_mwh(program.book, program)
     except Exception:  # a plug-in may raise anything
         return None
-    return {name: float(own[first][0]) for first, members in cohorts.members.items() for name, _ in members}
+    return {name: own[first] for first, members in cohorts.members.items() for name, _ in members}
+
+
+def break_evens_without_peaks(site: Site, book: Book, seen: Outlook) -> dict[str, Floats] | None:
+    """The same as far as a hashprice is known, NaN elsewhere, and without what a coincident peak may cost."""
+    unknown = np.isnan(seen.hashprice.values)
+    known = replace(seen, peak_share={}, hashprice=seen.hashprice.with_values(np.where(unknown, 0.0, seen.hashprice.values)))
+    found = break_evens_over(site, book, known)
+    return None if found is None else {name: np.where(unknown, np.nan, usd) for name, usd in found.items()}
+
+
+def running_mw(site: Site, name: str, overhead: float) -> float:
+    """MW that settle while every rig of a group runs, beyond those while all sleep; `overhead` is what its hall draws for each MW of rigs,
+    the rigs' own MW included."""
+    group = site.group(name)
+    asleep = next((mode.watts for mode in group.modes if mode.name == SLEEP), 0.0)
+    return group.rigs * (group.full.watts - asleep) / 1e6 * overhead * site.meter_of[name].loss_factor

@@ -67,6 +67,28 @@ def _bare_charge(name: str, usd: str | None) -> ChargeRow:
     }
 
 
+FORECAST_COLUMNS = ("Settlement point", "Figure", "Forecast", "Last price")
+
+
+def forecast_rows(statement: DayStatement) -> list[list[str]]:
+    """The scores of the day's price forecasts, a figure a row; a statement kept before it had them has none."""
+    rows = []
+    for score in statement.get("forecast_scores", ()):
+        if score["lost_usd"] is not None:
+            point = score["point"]
+            rows.append([point, "lost by decisions, $", amount(score["lost_usd"]), amount(score["last_price_lost_usd"])])
+            pinball = (score["pinball_usd_per_mwh"], score["last_price_pinball_usd_per_mwh"])
+            rows.append([point, "pinball loss, $/MWh", *map(amount, pinball)])
+            for within in score["covered"]:
+                rows.append([point, f"prices within the {100 * within['level']:g} % quantile", f"{100 * within['share']:.1f} %", ""])
+    return rows
+
+
+def forecast_texts(statement: DayStatement) -> list[str]:
+    """The same in sentences: one a settlement point, which says so where there is no score."""
+    return [score["text"] for score in statement.get("forecast_scores", ())]
+
+
 def nets(statement: DayStatement | MonthStatement) -> list[tuple[str, str]]:
     """The net by name: what settles now and what is accrued where anything is, and their sum."""
     accrued = statement.get("accrued_usd", "0.00")

@@ -14,7 +14,23 @@ from reportlab.pdfgen.canvas import Canvas
 from reportlab.platypus import Flowable, KeepTogether, LongTable, PageBreak, Paragraph, SimpleDocTemplate, Spacer, TableStyle
 
 from dispatch.reports.charts import LOSS, RULE, SOFT, WIDTH, charts
-from dispatch.reports.labels import amount, flags, footing, heading, listed, month_flags, nets, price, quantity, rate, rigs, title
+from dispatch.reports.labels import (
+    FORECAST_COLUMNS,
+    amount,
+    flags,
+    footing,
+    forecast_rows,
+    forecast_texts,
+    heading,
+    listed,
+    month_flags,
+    nets,
+    price,
+    quantity,
+    rate,
+    rigs,
+    title,
+)
 from dispatch.reports.labels import charges as charges_of
 from dispatch.settlement.document import CauseRow, DayStatement, MonthStatement
 from markets import counted
@@ -60,6 +76,7 @@ def as_pdf(statement: DayStatement) -> bytes:
         *_comparisons(statement),
         *_promises(statement),
         *_progress(statement),
+        *_forecasts(statement),
         *_intervals(statement),
         *_footer(statement),
     ]
@@ -220,6 +237,14 @@ def _progress(d: DayStatement) -> list[Flowable]:
         Paragraph("Contract progress", SECTION),
         table(["Figure", "Value", "Unit", "What it counts"], rows, FIGURES, wrap=(3,)),
     ]
+
+
+def _forecasts(d: DayStatement) -> list[Flowable]:
+    texts, rows = forecast_texts(d), forecast_rows(d)
+    if not texts:
+        return []
+    scores = [table(FORECAST_COLUMNS, rows, (2, 3, 1.5, 1.5), wrap=(1,))] if rows else []
+    return [Paragraph("Price forecast against the last price", SECTION), *(Paragraph(escape(text), TEXT) for text in texts), *scores]
 
 
 def _intervals(d: DayStatement) -> list[Flowable]:

@@ -96,6 +96,9 @@ def as_html(statement: DayStatement) -> str:
         heading=labels.heading(statement),
         flags=labels.flags(statement),
         footing=labels.footing(statement),
+        forecast_texts=labels.forecast_texts(statement),
+        forecast_columns=labels.FORECAST_COLUMNS,
+        forecast_rows=labels.forecast_rows(statement),
     )
 
 

@@ -18,11 +18,13 @@ from dispatch.settlement.document_rows import LineRow
 from dispatch.settlement.statement_lines import COLUMNS, UNKNOWN, columns_of
 from markets.grid import parse_instant
 
+FORECAST = ("settlement_point", "intervals", "lost_usd", "last_price_lost_usd", "pinball_usd_per_mwh", "last_price_pinball_usd_per_mwh",
+            "share of prices within each quantile", "in words")  # fmt: skip
 NUMBERS = ("quantity", "rate", "amount_usd", "metered_mwh", "loss_factor", "day_ahead_mw")
 
 
 def as_xlsx(statement: DayStatement) -> bytes:
-    """Sheets: Summary, Lines, Intervals, Groups, Strategies, Promises, Contract progress, Notes. Amounts are floating-point
+    """Sheets: Summary, Lines, Intervals, Groups, Strategies, Promises, Contract progress, Forecast, Notes. Amounts are floating-point
     numbers; the JSON file has them exactly. Totals are formulas over the lines."""
     out = BytesIO()
     book = Workbook(out, {"in_memory": True, "strings_to_formulas": False, "strings_to_urls": False})
@@ -49,6 +51,13 @@ def as_xlsx(statement: DayStatement) -> bytes:
     ]
     _table(book.add_worksheet("Promises"), ("contract", "state", "payable_usd", "lost_usd"), kept, bold)
     _figures(book.add_worksheet("Contract progress"), statement["contract_progress"], bold)
+    scores = [
+        [s["point"], s["intervals"], *(_number(s[key]) for key in ("lost_usd", "last_price_lost_usd")),
+         *(_number(s[key]) for key in ("pinball_usd_per_mwh", "last_price_pinball_usd_per_mwh")),
+         ", ".join(f"{c['level']:g}: {c['share']:g}" for c in s["covered"]), s["text"]]
+        for s in statement.get("forecast_scores", ())
+    ]  # fmt: skip
+    _table(book.add_worksheet("Forecast"), FORECAST, scores, bold)
     notes = [[text] for text in footing(statement)]
     _table(book.add_worksheet("Notes"), ("note",), notes, bold)
     book.close()

@@ -10,6 +10,7 @@ from dispatch.settlement import versions
 from dispatch.settlement.contract_progress import billed_quantities, contract_findings, contract_progress
 from dispatch.settlement.counterfactuals import counterfactuals
 from dispatch.settlement.day_content import DayResults, day_content
+from dispatch.settlement.day_forecasts import forecast_scores
 from dispatch.settlement.document import DayStatement
 from dispatch.settlement.findings import day_findings
 from dispatch.settlement.gap_rows import gaps_of
@@ -46,11 +47,9 @@ def settle_day(
     findings = day_findings(measured, bill, [*breaches, *contract_findings(book, actuals, day)])
     strategies = counterfactuals(measured)
     differences = plan_differences(book, actuals, measured.record.plans)
-    progress = contract_progress(book, actuals, day)
-    content = day_content(
-        measured,
-        DayResults(bill, promises, findings, strategies, differences, progress, billed_quantities(book, actuals), gaps_of(book, actuals)),
-    )
+    progress, billed = contract_progress(book, actuals, day), billed_quantities(book, actuals)
+    figures = progress, billed, gaps_of(book, actuals), forecast_scores(measured)
+    content = day_content(measured, DayResults(bill, promises, findings, strategies, differences, *figures))
     if known_at is not None:
         return versions.version_known_then(engine, day, content)
     return versions.current_version(engine, day, content)

@@ -10,7 +10,7 @@ from decimal import Decimal
 from dispatch.settlement import narrative, statement_lines
 from dispatch.settlement.counterfactuals import Counterfactuals
 from dispatch.settlement.document import DayContent, Figure, Gaps, IntervalRow, Narrative, PromiseRow, UnknownTotal
-from dispatch.settlement.document_rows import BilledQuantityRow
+from dispatch.settlement.document_rows import BilledQuantityRow, ForecastScoreRow
 from dispatch.settlement.gap_rows import coverage
 from dispatch.settlement.generation_rows import generation_rows
 from dispatch.settlement.measured_day import MeasuredDay
@@ -33,6 +33,7 @@ class DayResults:
     progress: list[Figure]
     billed_quantities: list[BilledQuantityRow]
     gaps: Gaps
+    forecast_scores: list[ForecastScoreRow]
 
 
 def day_content(measured: MeasuredDay, results: DayResults) -> DayContent:
@@ -53,9 +54,7 @@ def day_content(measured: MeasuredDay, results: DayResults) -> DayContent:
         "unknown": _unknown_totals(bill),
         "charges": charge_rows(lines, totals),
         "groups": group_rows(measured),
-        "settled_usd": f"{bill.settled_usd:.2f}",
-        "accrued_usd": f"{bill.accrued_usd:.2f}",
-        "net_usd": f"{bill.net_usd:.2f}",
+        "settled_usd": f"{bill.settled_usd:.2f}", "accrued_usd": f"{bill.accrued_usd:.2f}", "net_usd": f"{bill.net_usd:.2f}",
         "net_exact_usd": plain(bill.net_exact_usd),
         "net_covers": _coverage(measured, results.gaps),
         "gaps": results.gaps,
@@ -67,6 +66,7 @@ def day_content(measured: MeasuredDay, results: DayResults) -> DayContent:
         "promises": results.promises,
         "contract_progress": results.progress,
         "billed_quantities": results.billed_quantities,
+        "forecast_scores": results.forecast_scores,
         "findings": [{"kind": f.kind, "text": f.text} for f in results.findings],
         "notes": [*_notes(measured, results.gaps), *results.strategies.notes, *results.differences.notes],
         "sources": {**actuals.price_source, "hashprice": measured.prices.hashprice.source},

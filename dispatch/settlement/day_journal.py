@@ -15,13 +15,16 @@ from dispatch.settlement.held_readings import READINGS_APART
 from dispatch.settlement.signals import LATE, NOTICE, signals_seen, span_of
 from dispatch.store.journal import SqlJournal
 from dispatch.store.tables import journal, reading
-from markets.facts import Award, Call, Fact, HashEconomics, MeasuredGeneration
+from markets.facts import Award, Call, Fact, HashEconomics, MeasuredGeneration, Price, PriceForecast, PriceMarket
+from markets.forecasting.forecast_score import ExpectedPrice, expected_prices
 from markets.grid import Interval, OperatingDay
 from optimizer.planning.plan_json import PlanDocument
 
 # A plan of the day before is in force at midnight. The economics of the day's second UTC day are published a day after it has ended.
 LOOK_BACK = timedelta(hours=12)
 LOOK_AHEAD = timedelta(hours=60)
+# The runs whose newest price a forecast is made from.
+SETTLED_RUNS = frozenset(PriceMarket) - {PriceMarket.DAY_AHEAD_HOURLY, PriceMarket.REAL_TIME_SCED}
 
 
 # Each plan with the instant from which it is in force, in order of time; it holds until the next.
@@ -47,6 +50,7 @@ class DayRecord:
     """The entries that bear on a day, in the journal's order; each tuple is (when it was written, entry).
 
     runs         that began on the day or shortly before; `run` is the newest that began before the day ended
+    expected_prices  by settlement point and start, what was forecast of an interval of the day when the price before it became known
     last         when the site was last observed, up to now
     """
 
@@ -65,7 +69,9 @@ class DayRecord:
     alerts: dict[str, list[tuple[datetime, str]]] = field(default_factory=dict)
     generators: dict[str, list[tuple[datetime, GeneratorSeen]]] = field(default_factory=dict)
     meters_read: list[MetersRead] = field(default_factory=list)
+    expected_prices: dict[tuple[str, datetime], ExpectedPrice] = field(default_factory=dict)
     last: datetime | None = None
+    _last_prices: dict[tuple[str, datetime], float] = field(default_factory=dict)
 
     @property
     def received_late_at(self) -> datetime | None:
@@ -123,6 +129,16 @@ class DayRecord:
             self.economics.append(fact)
         elif isinstance(fact, MeasuredGeneration):
             self.generation.append(fact)
+        elif isinstance(fact, Price) and fact.market in SETTLED_RUNS:
+            self._last_prices[fact.point, fact.over.end] = fact.usd_per_mwh
+        elif isinstance(fact, PriceForecast):
+            self._add_forecast(fact)
+
+    def _add_forecast(self, forecast: PriceForecast) -> None:
+        start = forecast.over.start
+        last = self._last_prices.get((forecast.point, start))
+        if last is not None and self.day.start <= start < self.day.end:
+            self.expected_prices[forecast.point, start] = expected_prices(forecast, last)[0]
 
 
 def read_day(engine: Engine, day: OperatingDay, known_at: datetime | None = None) -> DayRecord:

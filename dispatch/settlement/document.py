@@ -10,7 +10,7 @@ import json
 from decimal import Decimal
 from typing import Any, NotRequired, TypedDict, cast
 
-from dispatch.settlement.document_rows import BilledQuantityRow, ChargeRow, GenerationRow, GroupRow, LineRow
+from dispatch.settlement.document_rows import BilledQuantityRow, ChargeRow, ForecastScoreRow, GenerationRow, GroupRow, LineRow
 
 
 class Narrative(TypedDict):
@@ -196,6 +196,7 @@ class DayContent(_Bounds, Coverage):
     promises: list[PromiseRow]
     contract_progress: list[Figure]
     billed_quantities: list[BilledQuantityRow]
+    forecast_scores: list[ForecastScoreRow]
     findings: list[FindingRow]
     notes: list[str]
     sources: dict[str, str]

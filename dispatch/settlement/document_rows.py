@@ -92,3 +92,26 @@ class GenerationRow(TypedDict):
     exported_mwh: str
     drawn_mwh: str
     plants: dict[str, PlantRow]
+
+
+class CoveredRow(TypedDict):
+    """The share of prices at or under the quantile of a level."""
+
+    level: float
+    share: float
+
+
+class ForecastScoreRow(TypedDict):
+    """The price forecasts of a settlement point against the prices of the day: in how many `of` the day's intervals there were both, what
+    decisions by the forecast, and by the last price, lose against knowing each price, mean pinball loss of both, and coverage of the
+    quantiles. None, and `text` says why, where there is no score. Nothing of it is money that was earned or lost."""
+
+    point: str
+    intervals: int
+    of: int
+    lost_usd: str | None
+    last_price_lost_usd: str | None
+    pinball_usd_per_mwh: str | None
+    last_price_pinball_usd_per_mwh: str | None
+    covered: list[CoveredRow]
+    text: str

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Any
 
+from dispatch.decide.break_evens import running_mw
 from dispatch.decide.state import State
 from dispatch.web.documents import iso
 from dispatch.web.live_view import LiveView, point_of
@@ -24,7 +25,7 @@ def forecast_document(view: LiveView, now: datetime, shown_from: datetime | None
     outcome = {price.over: price.usd_per_mwh for price in prices}
     made = [expected for expected in view.expected_prices if expected.over.end > now - SCORED]
     past = [_interval(step, market) | {"price_usd_per_mwh": outcome.get(step.over)} for step in made if step.over.end > since]
-    score = forecast_score(made, prices, loads(state))
+    score = forecast_score(made, outcome, loads(state, point, now))
     newest = state.facts.forecasts.get(point, ())
     ahead = newest[-1] if newest and newest[-1].over.end > now else None
     return {
@@ -48,11 +49,11 @@ def _score(score: ForecastScore) -> dict[str, Any]:
     }
 
 
-def loads(state: State) -> list[Load]:
-    """Each rig group with a break-even, at its full load."""
-    known = state.plan["breakevens"] if state.plan else {}
-    full = {g.name: g.rigs * max(mode.watts for mode in g.modes) / 1e6 for g in state.site.groups}
-    return [Load(float(usd), full[name]) for name, usd in known.items() if usd is not None and name in full]
+def loads(state: State, point: str, now: datetime) -> list[Load]:
+    """Each rig group with a break-even that is metered at a settlement point, at its full load."""
+    site, known = state.site, state.plan["breakevens"] if state.plan else {}
+    own = {g.name: known.get(g.name) for g in site.groups if site.meter_of[g.name].settlement_point == point}
+    return [Load(float(usd), running_mw(site, name, state.overhead(name, now))) for name, usd in own.items() if usd is not None]
 
 
 def _interval(expected: ExpectedPrice, market: Market) -> dict[str, Any]:

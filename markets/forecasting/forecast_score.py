@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from markets.facts import Price, PriceForecast
+from markets.facts import PriceForecast
 from markets.grid import Interval
 
 Floats = NDArray[np.float64]
@@ -43,10 +44,15 @@ def expected_prices(forecast: PriceForecast, last_usd_per_mwh: float) -> list[Ex
 
 
 class Load(NamedTuple):
-    """A load that runs while energy is cheaper than its break-even."""
+    """A load that runs while energy is cheaper than its break-even; by the start of each interval where that changes."""
 
-    break_even_usd_per_mwh: float
+    break_even_usd_per_mwh: float | Mapping[datetime, float]
     mw: float
+
+    def break_evens(self, starts: Sequence[datetime]) -> Floats:
+        """usd_per_mwh in the intervals that begin at `starts`, shape (n,)."""
+        usd = self.break_even_usd_per_mwh
+        return np.array([usd[at] for at in starts]) if isinstance(usd, Mapping) else np.full(len(starts), usd)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,9 +74,8 @@ class ForecastScore:
     covered: dict[float, float]
 
 
-def forecast_score(expected: Iterable[ExpectedPrice], prices: Iterable[Price], loads: Sequence[Load]) -> ForecastScore | None:
-    """The score of forecasts against the prices that followed; None where none has a price yet."""
-    outcome = {price.over: price.usd_per_mwh for price in prices}
+def forecast_score(expected: Iterable[ExpectedPrice], outcome: Mapping[Interval, float], loads: Sequence[Load]) -> ForecastScore | None:
+    """The score of forecasts against the prices that followed, `outcome`, $/MWh by interval; None where none has a price yet."""
     known = [(made, outcome[made.over]) for made in expected if made.over in outcome]
     if not known:
         return None
@@ -78,22 +83,22 @@ def forecast_score(expected: Iterable[ExpectedPrice], prices: Iterable[Price], l
     known = [(made, usd) for made, usd in known if made.levels == levels]
     usd, last = np.array([usd for _, usd in known]), np.array([made.last_usd_per_mwh for made, _ in known])
     quantiles, decided = np.array([made.quantiles for made, _ in known]), np.array([made.usd_per_mwh for made, _ in known])
-    hours = np.array([made.over.hours for made, _ in known])
+    hours, starts = np.array([made.over.hours for made, _ in known]), [made.over.start for made, _ in known]
     return ForecastScore(
         intervals=len(known),
-        lost_usd=sum(_lost_usd(decided, usd, hours, load) for load in loads),
-        last_price_lost_usd=sum(_lost_usd(last, usd, hours, load) for load in loads),
+        lost_usd=sum(_lost_usd(decided, usd, hours, load.break_evens(starts)) * load.mw for load in loads),
+        last_price_lost_usd=sum(_lost_usd(last, usd, hours, load.break_evens(starts)) * load.mw for load in loads),
         pinball_usd_per_mwh=_pinball(quantiles, usd, levels),
         last_price_pinball_usd_per_mwh=_pinball(np.repeat(last[:, None], len(levels), 1), usd, levels),
         covered={level: float((usd <= quantiles[:, n]).mean()) for n, level in enumerate(levels)},
     )
 
 
-def _lost_usd(decided_on: Floats, usd: Floats, hours: Floats, load: Load) -> float:
-    """What running or sleeping by one price loses against the other: the distance from the break-even where the two disagree."""
-    break_even = load.break_even_usd_per_mwh
+def _lost_usd(decided_on: Floats, usd: Floats, hours: Floats, break_even: Floats) -> float:
+    """What running or sleeping by one price loses against the other, usd for each MW: the distance from the break-even where they
+    disagree."""
     wrong = (decided_on < break_even) != (usd < break_even)
-    return float((np.abs(usd - break_even) * hours)[wrong].sum()) * load.mw
+    return float((np.abs(usd - break_even)[wrong] * hours[wrong]).sum())
 
 
 def _pinball(quantiles: Floats, usd: Floats, levels: tuple[float, ...]) -> float:

@@ -104,7 +104,17 @@ def test_the_workbook_adds_up_and_is_the_same_bytes(tmp_path: Path) -> None:
     book = as_xlsx(document)
     assert as_xlsx(json.loads(json.dumps(document))) == book
     sheets = load_workbook(io.BytesIO(book))
-    assert sheets.sheetnames == ["Summary", "Lines", "Intervals", "Groups", "Strategies", "Promises", "Contract progress", "Notes"]
+    assert sheets.sheetnames == [
+        "Summary",
+        "Lines",
+        "Intervals",
+        "Groups",
+        "Strategies",
+        "Promises",
+        "Contract progress",
+        "Forecast",
+        "Notes",
+    ]
     lines = list(sheets["Lines"].values)
     assert len(lines) == 1 + len(document["lines"])
     assert sum(row[lines[0].index("amount_usd")] for row in lines[1:]) == pytest.approx(float(document["net_exact_usd"]), abs=1e-6)

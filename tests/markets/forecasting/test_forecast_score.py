@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from markets.facts import Price, PriceForecast, PriceMarket
+from markets.facts import PriceForecast
 from markets.forecasting.forecast_score import ExpectedPrice, Load, expected_prices, forecast_score
 from markets.grid import Interval
 
@@ -16,17 +16,13 @@ def over(n: int) -> Interval:
     return Interval(NOON + n * QUARTER, NOON + (n + 1) * QUARTER)
 
 
-def price(n: int, usd: float) -> Price:
-    return Price(source="t", known_at=over(n).end, point="LZ", market=PriceMarket.REAL_TIME_15_MIN, over=over(n), usd_per_mwh=usd)
-
-
 def expected(n: int, usd: float, last: float, low: float, high: float) -> ExpectedPrice:
     return ExpectedPrice(over(n), usd, LEVELS, (low, high), last)
 
 
 def test_dollars_pinball_and_coverage_by_hand() -> None:
     made = [expected(0, 40.0, 90.0, 30.0, 50.0), expected(1, 90.0, 40.0, 60.0, 100.0), expected(2, 10.0, 10.0, 0.0, 20.0)]
-    prices = [price(0, 50.0), price(1, 70.0)]  # the third has no price yet
+    prices = {over(0): 50.0, over(1): 70.0}  # the third has no price yet
     found = forecast_score(made, prices, [Load(60.0, 2.0), Load(80.0, 1.0)])
     assert found is not None and found.intervals == 2
     # By the forecast both loads run at $50 and sleep at $70: the second, worth $80, loses $10 for a quarter of an hour.
@@ -36,6 +32,8 @@ def test_dollars_pinball_and_coverage_by_hand() -> None:
     assert found.covered == {0.25: 0.0, 0.75: 1.0}
     assert found.pinball_usd_per_mwh == (0.25 * 20 + 0.25 * 0 + 0.25 * 10 + 0.25 * 30) / 4
     assert forecast_score(made[2:], prices, []) is None and forecast_score([], prices, []) is None
+    by_interval = [Load({over(0).start: 60.0, over(1).start: 80.0}, 1.0)]  # right at 60, wrong by 10 at 80
+    assert (changing := forecast_score(made, prices, by_interval)) is not None and changing.lost_usd == 10.0 / 4
 
 
 def test_a_forecast_is_one_expectation_an_interval() -> None:
