@@ -50,7 +50,7 @@ def site_limits(
         found.append(SiteLimit(f"hall {hall.name}", behind, np.full(n, hall.limit_mw), f"hall {hall.name}: at most {hall.limit_mw:g} MW"))
     for obligation in book:
         with failures.of(obligation):
-            found += [SiteLimit(obligation.name, limit.groups, np.full(n, limit.mw), limit.why) for limit in obligation.limits(site)]
+            found += [SiteLimit(obligation.name, limit.groups, limit.most_mw(grid), limit.why) for limit in obligation.limits(site)]
     return [limit for limit in found if limit.groups]
 
 

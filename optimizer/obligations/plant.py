@@ -1,4 +1,4 @@
-"""The site's own limits: interconnect, halls, ramp, minimum times, starts a minute, makers, and wear.
+"""The site's own limits: interconnect, its agreement by date, halls, ramp, minimum times, starts a minute, makers, and wear.
 
 Market rules: docs/rules.md#directed-curtailment.
 """
@@ -6,27 +6,32 @@ Market rules: docs/rules.md#directed-curtailment.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from datetime import date
-from typing import Any, ClassVar
+from datetime import date, datetime
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import AfterValidator
 
+from markets.grid import Interval, Market, OperatingDay
 from optimizer.domain.call_terms import CallTerms
 from optimizer.domain.calls import called_bounds
 from optimizer.domain.contract import Contract
+from optimizer.domain.dated_rates import DatedRate, in_order
 from optimizer.domain.deployments import METER_SHARE
 from optimizer.domain.generator import generator_memory
 from optimizer.domain.load_and_price_limits import GroupLimit
 from optimizer.domain.obligation import Book
 from optimizer.domain.row_kind import RowKind
-from optimizer.domain.site import SLEEP, Hall, Meter, Positive, RigGroup, Site, Written
+from optimizer.domain.site import SLEEP, Hall, Meter, NotNegative, Positive, RigGroup, Site, Written
 from optimizer.domain.site_fault import SiteFault
 from optimizer.lp.arrays import Yields
 from optimizer.lp.expr import Expr, total
 from optimizer.lp.program import KILO, Program
 from optimizer.lp.starts_and_stops import minimum_times
 from optimizer.lp.trajectory import Trajectory
+
+FOREVER = datetime.fromisoformat("9999-01-01T00:00:00+00:00")
 
 
 class Provenance(Written):
@@ -37,11 +42,24 @@ class Provenance(Written):
     lists: tuple[str, ...] = ()
 
 
+class AgreedLoad(DatedRate):
+    """What the interconnection agreement lets the site draw from an operating day on: `firm_mw` at all times, and `non_firm_mw` more
+    unless the utility recalls it, by a call to this contract."""
+
+    firm_mw: NotNegative
+    non_firm_mw: NotNegative = 0.0
+
+    @property
+    def most_mw(self) -> float:
+        return self.firm_mw + self.non_firm_mw
+
+
 class Plant(Contract):
     """The site's own limits, from the site file. Earns and costs nothing; wear steers the plan and is not cash.
 
     max_mw_per_maker    the most that runs on one maker's firmware: what one maker can drop, or move, at once
     respond_min         minutes within which the load is where an order to the whole site asks for it, by the interconnection agreement
+    agreed_load        { from, firm_mw, non_firm_mw }: what the agreement lets it draw, by date; before the first, the interconnect alone
     forbid, demand      { maker, assembly, lists }: rigs of these are refused, rigs of none of these are refused
     """
 
@@ -51,20 +69,29 @@ class Plant(Contract):
     respond_min: Positive = 3.0
     forbid: Provenance = Provenance()
     demand: Provenance = Provenance()
+    agreed_load: Annotated[tuple[AgreedLoad, ...], AfterValidator(in_order)] = ()
 
     def call_terms(self, on: date) -> CallTerms:
         """An order to the whole site: no programme says by when it is answered, the site file does."""
         return CallTerms(self.respond_min, missing_share=METER_SHARE, rule="contract plant, respond_min (interconnection agreement)")
 
     def limits(self, site: Site) -> Iterable[GroupLimit]:
-        """What runs on the firmware of one maker."""
+        """What the agreement lets the site draw, by date, and what runs on the firmware of one maker."""
+        everything = tuple(g.name for g in site.groups)
+        for agreed, during in self._agreed_loads(site.market):
+            yield GroupLimit(everything, agreed.most_mw, _agreed(agreed), during)
         if self.max_mw_per_maker is not None:
             for maker, groups in site.groups_of_maker.items():
                 why = f"exposure: at most {self.max_mw_per_maker:g} MW on the firmware of {maker}"
                 yield GroupLimit(groups, self.max_mw_per_maker, why)
 
     def check_site(self, site: Site, book: Book) -> Iterable[SiteFault]:
-        """Groups whose maker, place of assembly or lists it forbids, or that have none of those it demands."""
+        """More than the interconnect. Groups whose maker, place of assembly or lists it forbids, or that have none of those it
+        demands."""
+        for n, agreed in enumerate(self.agreed_load):
+            if agreed.most_mw > site.interconnect_mw:
+                text = f"{agreed.firm_mw:g} MW firm and {agreed.non_firm_mw:g} MW non-firm are more than the interconnect's"
+                yield SiteFault(f"{text} {site.interconnect_mw:g} MW", ("agreed_load", n))
         for group in site.groups:
             checked = (
                 ("maker", (group.maker,) if group.maker else (), self.forbid.maker, self.demand.maker),
@@ -74,6 +101,12 @@ class Plant(Contract):
             for key, own, forbidden, demanded in checked:
                 for text in self._refused(own, forbidden, demanded):
                     yield SiteFault(text, (key,), group.name)
+
+    def _agreed_loads(self, market: Market) -> Iterable[tuple[AgreedLoad, Interval]]:
+        """Each stretch of the agreement and when it holds."""
+        starts = [OperatingDay(market, agreed.from_).start for agreed in self.agreed_load]
+        for agreed, start, end in zip(self.agreed_load, starts, [*starts[1:], FOREVER], strict=False):
+            yield agreed, Interval(start, end)
 
     def _refused(self, own: Sequence[str], forbidden: Sequence[str], demanded: Sequence[str]) -> Iterable[str]:
         """Why a group with these values is refused; upper and lower case do not matter."""
@@ -89,6 +122,9 @@ class Plant(Contract):
         site = program.site
         everything = [g.name for g in site.groups]
         program.cap("interconnect", program.load_mw(everything), site.interconnect_mw, kind=RowKind.SITE_LIMIT)
+        if self.agreed_load:
+            agreed = [limit.most_mw(program.grid) for limit in self.limits(site) if len(limit.groups) == len(everything)]
+            program.cap("agreed load", program.load_mw(everything), np.min(agreed, axis=0), kind=RowKind.SITE_LIMIT)
         moving = [g for g in site.groups if g.awake_modes and _needs_starts(program, g)]
         starts = minimum_times(program, moving) if moving else None
         for hall in site.halls:
@@ -107,7 +143,10 @@ class Plant(Contract):
             program.insist(self.name, everything, bounds)
 
     def reasons(self, book: Sequence[Any], program: Program, path: Trajectory) -> Iterable[str]:
-        """How much one maker's firmware holds, where it matters: with several makers, or a limit."""
+        """What the agreement lets the site draw; how much one maker's firmware holds, where it matters: with several makers, or a limit."""
+        for agreed, during in self._agreed_loads(program.site.market):
+            if during.overlaps(program.grid.over) and agreed.most_mw < program.site.interconnect_mw:
+                yield _agreed(agreed)
         makers = program.site.groups_of_maker
         if len(makers) < 2 and self.max_mw_per_maker is None:
             return
@@ -116,6 +155,13 @@ class Plant(Contract):
         allowed = f"; {self.max_mw_per_maker:g} MW allowed each" if self.max_mw_per_maker is not None else ""
         if held:
             yield f"one maker's firmware can drop at once: {', '.join(told)}{allowed}"
+
+
+def _agreed(agreed: AgreedLoad) -> str:
+    return (
+        f"interconnection agreement, from {agreed.from_}: at most {agreed.most_mw:g} MW, {agreed.firm_mw:g} of them firm and "
+        f"{agreed.non_firm_mw:g} non-firm"
+    )
 
 
 def _needs_starts(program: Program, group: RigGroup) -> bool:

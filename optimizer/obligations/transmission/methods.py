@@ -73,10 +73,10 @@ class Avoid(Written):
         return self
 
 
-class Transmission(Contract[OwnPeakMemory]):
-    """A transmission or demand charge.
+class TransmissionByMethod(Contract[OwnPeakMemory]):
+    """A transmission or demand charge of one method.
 
-    method            4cp | 12cp | ncp | mbd
+    method            4cp | 12cp | ncp | mbd; ercot: the one that the rules of each day prescribe (contract.py)
     usd_per_kw_year   the rate; a month costs a twelfth of it, a coincident peak its share among the months
     interval_min      length of the metered interval
     months            calendar months that count
@@ -88,12 +88,11 @@ class Transmission(Contract[OwnPeakMemory]):
     hours, weekdays   ncp: the demand of these alone counts, hours by their beginning; weekdays: Monday to Friday but `holidays`
     """
 
-    type: ClassVar[str] = "transmission"
     charge_types: ClassVar[tuple[str, ...]] = ("coincident_peak", "demand", "minimum_demand")
     rule_prefixes: ClassVar[tuple[str, ...]] = ("ercot.transmission.",)
     memory_type = OwnPeakMemory
     name: str = "transmission"
-    method: Literal["4cp", "12cp", "ncp", "mbd"]
+    method: Literal["4cp", "12cp", "ncp", "mbd", "ercot"]
     usd_per_kw_year: NotNegative
     interval_min: Literal[5, 15, 30, 60] | None = None
     months: tuple[Month, ...] | None = None
@@ -107,7 +106,7 @@ class Transmission(Contract[OwnPeakMemory]):
     holidays: tuple[date, ...] = ()
 
     @model_validator(mode="after")
-    def _fits_its_method(self) -> Transmission:
+    def _fits_its_method(self) -> TransmissionByMethod:
         if self.contract_mw is not None and self.method in COINCIDENT:
             raise ValueError(f"contract_mw does not apply to {self.method}: it is billed at the system's peaks alone")
         if self.cp_year_start is not None and self.method != "mbd":

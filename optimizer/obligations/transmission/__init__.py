@@ -1,0 +1,3 @@
+"""Transmission and demand charges."""
+
+from optimizer.obligations.transmission.contract import Transmission as Transmission
