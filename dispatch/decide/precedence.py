@@ -24,3 +24,11 @@ BASE = (Asker.PLAN, Asker.SAFE_STATE, Asker.MODE_HOLD)
 # Limits of the load in MW. Floors are raised first, then caps cut, each in this order: of two that contradict each other the cap counts.
 LIMITS = (Asker.WISH, Asker.INSTRUCTION, Asker.LOAD_HOLD, Asker.SITE)
 PRECEDENCE = (*BASE, *LIMITS, Asker.STOP)
+# Askers that may want more than another, and so appear on the other side of every comparison. The rest only ever ask for less.
+ASK_MORE = (*BASE, Asker.WISH, Asker.INSTRUCTION)
+
+
+def winner(less: Asker, more: Asker) -> Asker:
+    """Who gets the load they ask for, of one that asks for less and one that asks for more: the later in `PRECEDENCE`. Of two of one kind
+    the one that asks for less."""
+    return max(less, more, key=PRECEDENCE.index)

@@ -10,6 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
+from dispatch.decide.precedence import ASK_MORE, PRECEDENCE, Asker
 from dispatch.entries import GroupSeen, Seen
 from dispatch.store.journal import SqlJournal
 from dispatch.store.tables import open_ledger
@@ -75,6 +76,14 @@ def test_times_are_market_time_in_any_browser_zone(page: Any) -> None:
 def test_text_from_calls_is_escaped(page: Any) -> None:
     assert page.locator("#below b:text-is('call')").count() == 0
     assert "<b>call</b>" in page.inner_text("#below")
+
+
+def test_it_shows_who_wins_when_several_want_different_loads(page: Any) -> None:
+    page.click("#t-who-wins summary")
+    row = page.locator("#t-who-wins tbody tr", has_text="hold on megawatts").first.inner_text()
+    assert row.split("\t") == ["hold on megawatts"] * (len(ASK_MORE) + 1)
+    row = page.locator("#t-who-wins tbody tr").nth(PRECEDENCE.index(Asker.WISH)).inner_text()
+    assert row.split("\t") == [Asker.WISH, Asker.WISH, Asker.WISH, Asker.WISH, "", Asker.INSTRUCTION]
 
 
 def test_every_rig_has_a_cell(page: Any) -> None:

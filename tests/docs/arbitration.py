@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from dispatch.decide.fit_to_limit import LoadLimit, LoadsNow
-from dispatch.decide.precedence import LIMITS, PRECEDENCE, Asker
+from dispatch.decide.precedence import ASK_MORE, LIMITS, PRECEDENCE, Asker
 from dispatch.decide.reflex import STOP_ID, wanted
 from dispatch.decide.state import State
 from dispatch.entries import Hold, Seen
@@ -21,7 +21,6 @@ from tests.sites import document, small
 
 PAGE = "arbitration.md"
 LOW_MW, HIGH_MW = 0.05, 0.2  # what those who ask for less and for more ask for; the site draws 0.002 to 0.26
-ASK_MORE = (Asker.PLAN, Asker.SAFE_STATE, Asker.MODE_HOLD, Asker.WISH, Asker.INSTRUCTION)
 ASK_LESS = PRECEDENCE
 Ask = tuple[Asker, bool]  # who asks, and whether for more
 

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from itertools import combinations, product
 
-from dispatch.decide.precedence import BASE, Asker
+from dispatch.decide.precedence import ASK_MORE, BASE, Asker, winner
 from tests import arbitration as mixes
-from tests.docs.arbitration import ASK_LESS, ASK_MORE, PAGE, Ask, less_wins, parts
+from tests.docs.arbitration import ASK_LESS, PAGE, Ask, less_wins, parts
 from tests.docs.generated import stale
 
 
 def test_the_page_is_what_the_code_decides() -> None:
     assert not stale(PAGE, parts()), "run python -m tests.docs.arbitration"
+
+
+def test_the_rule_that_the_page_shows_is_what_the_code_decides() -> None:
+    for less, more in product(ASK_LESS, ASK_MORE):
+        assert less_wins(((less, False), (more, True))) is (winner(less, more) is less) or less is more, (less, more)
 
 
 def test_between_three_the_pairs_decide() -> None:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
+from dispatch.decide.precedence import ASK_MORE, PRECEDENCE, winner
 from dispatch.web import documents
 from dispatch.web.context import ApiContext
 from dispatch.web.forecast_document import forecast_document
@@ -52,6 +53,8 @@ def page_values(context: ApiContext) -> dict[str, Any]:
         "book": [o.name for o in view.state.setup.book],
         "interconnect_mw": view.state.site.interconnect_mw,
         "conditions": conditions(fleet),
+        "ask_more": ASK_MORE,
+        "who_wins": [(less, [None if less is more else winner(less, more) for more in ASK_MORE]) for less in PRECEDENCE],
         "local": lambda text: clock(market, parse_instant(text)) if text else "",
     }
 
