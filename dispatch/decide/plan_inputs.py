@@ -9,6 +9,7 @@ import numpy as np
 
 from dispatch.decide.fit_to_limit import not_ours_to_wake
 from dispatch.decide.group_state import UNREACHABLE, GroupState, sleep_index
+from dispatch.decide.holds_ahead import rigs_that_holds_leave, site_holds_as_calls
 from dispatch.decide.measured_load import modes_in_effect
 from dispatch.decide.memories_now import memories_now, out_of_order
 from dispatch.decide.price_risk import SCENARIOS_IN_LOOP, risk_of_facts
@@ -76,11 +77,12 @@ def ladder(state: State, at: datetime) -> tuple[str, str]:
 
 
 def so_far(state: State, at: datetime) -> SoFar:
-    """What has happened before a plan made at `at`: rigs by mode and their recent moves, calls, awards, and what contracts remember."""
+    """What has happened before a plan made at `at`: rigs by mode and their recent moves, calls, awards, and what contracts remember. Holds
+    of the site's load are among the calls."""
     return SoFar(
         at=at,
         groups={g.name: _group_now(g, state.fleet[g.name], at) for g in state.site.groups},
-        calls=tuple(_past_in_whole_seconds(call, at) for call in state.calls),
+        calls=(*(_past_in_whole_seconds(call, at) for call in state.calls), *site_holds_as_calls(state, at)),
         awards=state.awards,
         memory=memories_now(state, at),
     )
@@ -110,11 +112,12 @@ def _recent(now: GroupState, which: np.ndarray, minutes: float, at: datetime) ->
 
 
 def availability(state: State, grid: Grid) -> Availability:
-    """Rigs that answer and are ours to wake; a hold on a mode is applied by the reflex, not here."""
+    """Rigs that answer, are ours to wake, and that no hold keeps asleep."""
     rigs = {}
     for group in state.site.groups:
         now = state.fleet[group.name]
         gone = int(((now.seen == UNREACHABLE) | not_ours_to_wake(state.site, now.asleep_by_others(sleep_index(group)))).sum())
-        if gone:
-            rigs[group.name] = Series.flat(grid, group.rigs - gone, "rigs")
+        left = rigs_that_holds_leave(state, group, grid, group.rigs - gone)
+        if (left < group.rigs).any():
+            rigs[group.name] = Series(grid, left, "rigs")
     return Availability(rigs)
