@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import NotRequired, TypedDict
 
+from dispatch.what_if.rule_changes import RuleChange
 from optimizer.planning.plan_json import PlanDocument
 
 
@@ -55,7 +56,7 @@ class ForecastErrorResult(TypedDict):
 
 class WhatIfAnswer(TypedDict):
     """The plan without the scenario (`base`), the plan with it (`case`), and their comparison; `difference` is case minus base.
-    `forecast_error` is there where the scenario has one."""
+    `forecast_error` is there where the scenario has one, `rules` (what differs, by contract) where it has `rules_on`."""
 
     base: PlanDocument
     case: PlanDocument
@@ -64,6 +65,7 @@ class WhatIfAnswer(TypedDict):
     binding: list[BindingLimit]
     reasons: list[str]
     forecast_error: NotRequired[ForecastErrorResult]
+    rules: NotRequired[list[RuleChange]]
 
 
 class BreakEvenAnswer(TypedDict):

@@ -13,8 +13,9 @@ from dispatch.what_if.answer import BindingLimit, ForecastErrorResult, PromiseCo
 from dispatch.what_if.apply import case_inputs
 from dispatch.what_if.base_plans import BasePlans, MakePlan
 from dispatch.what_if.baseline import Baseline, prices
+from dispatch.what_if.rule_changes import rule_changes, sentence
 from dispatch.what_if.scenario import ForecastError, Scenario
-from markets.grid import parse_instant
+from markets.grid import OperatingDay, parse_instant
 from optimizer.domain.calls import calls_in_force
 from optimizer.domain.money import usd_text
 from optimizer.planning.plan import plan
@@ -45,6 +46,10 @@ def what_if(bases: BasePlans, scenario: Mapping[str, Any] | Scenario) -> WhatIfA
         "binding": binding(base, case),
         "reasons": [*_headline(base, case, baseline), *case.get("reasons", ())],
     }
+    if requested.rules_on is not None:
+        here = OperatingDay.of(before.site.market, before.outlook.grid.start).on
+        answer["rules"] = rule_changes(after.book, baseline.setup.rules, here, requested.rules_on)
+        answer["reasons"] += map(sentence, answer["rules"])
     if requested.forecast_error is not None:
         found = forecast_error(after, requested.forecast_error, baseline, totals(case), make_plan)
         answer["forecast_error"] = found

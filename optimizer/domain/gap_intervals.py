@@ -8,11 +8,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from decimal import Decimal
+from itertools import groupby
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from markets.grid import Grid, Interval
 from optimizer.domain.actuals import Actuals
 from optimizer.domain.quantities import Exactly
 
@@ -60,3 +62,12 @@ def _unknown_in(by: Mapping[str, Sequence[Decimal]], gaps: frozenset[int]) -> di
         known[list(gaps)] = NAN
         found[name] = known
     return found
+
+
+def stretches(grid: Grid, where: NDArray[np.bool_]) -> Iterable[Interval]:
+    """The intervals of a grid that are marked, those that follow each other as one."""
+    intervals = grid.intervals
+    for marked, at in groupby(range(len(intervals)), key=lambda n: bool(where[n])):
+        if marked:
+            here = list(at)
+            yield Interval(intervals[here[0]].start, intervals[here[-1]].end)

@@ -276,6 +276,7 @@ class Obligation(
     scope: Scope
     type: ClassVar[str]
     charge_types: ClassVar[tuple[str, ...]]
+    rule_prefixes: ClassVar[tuple[str, ...]]
     takes_pool_fee: ClassVar[bool]
 
     @property

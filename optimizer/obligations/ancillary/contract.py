@@ -58,7 +58,7 @@ from optimizer.obligations.ancillary.controllable import (
     at_node,
     barred,
     bid_caps,
-    energy_at_node,
+    energy_by_rule,
     provisional_rule,
     settled_price,
 )
@@ -135,8 +135,8 @@ class Ancillary(AncillaryTerms):
             if not forward.all() and any(awarded * (1 - forward)):
                 yield self._failure(its, product, word, sold * (1 - forward), paid)
         during = at_node(self._rules, its.site.market) if self.node else None
-        if self.node and during is not None:
-            yield from energy_at_node(its, self.name, self.scope, self.node, self._rules)
+        if self.node and self.settles_energy(its.site):
+            yield from energy_by_rule(its, self.name, self.scope, self.node, self._rules)
         yield from deviation(its, self.name, self.scope, self._rules, lambda point: settled_price(its, point, self.node, during))
 
     def _failure(self, its: Quantities[Any], product: str, word: str, sold: Any, paid: Any) -> Charge[Any]:

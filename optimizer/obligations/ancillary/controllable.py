@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from markets.grid import Interval, Market, OperatingDay
 from optimizer.domain.formula import Charge, Quantities, per_interval
-from optimizer.domain.market_rules import Dated, days
+from optimizer.domain.market_rules import Dated, days, rule
 from optimizer.domain.net_load import billed_mwh
 from optimizer.domain.site import NotNegative, Positive, Scope, Written, meters_in
 
@@ -46,12 +46,17 @@ def at_node(rules: Sequence[Dated], market: Market) -> Interval | None:
     return Interval(start, EVER.end if last is None else OperatingDay(market, last).start)
 
 
-def energy_at_node(its: Quantities[Any], name: str, scope: Scope, node: str, rules: Sequence[Dated]) -> Iterable[Charge[Any]]:
-    """Metered load with losses at the price of the node, in the hours in which the contract settles it (NPRR1188)."""
-    cited = next((r.cited for r in rules if r.id == SETTLES_AT and r.value == NODE), SETTLES_AT)
-    for meter, groups in meters_in(its.site, scope):
-        taken = billed_mwh(its, meter, groups, lambda group: its.settled_by(name, group))
-        yield Charge("clr_energy", taken, "mwh", -its.energy_price(node), cited, node, meter=meter.id)
+def energy_by_rule(its: Quantities[Any], name: str, scope: Scope, node: str, rules: Sequence[Dated]) -> Iterable[Charge[Any]]:
+    """Metered load with losses at the price of the load zone, or of the node, as the rule of each day says (NPRR1188)."""
+    on = days(its.grid, its.site.market)
+    held = {day: rule(rules, SETTLES_AT, day) for day in dict.fromkeys(on)}
+    for found in dict.fromkeys(held.values()):
+        here = per_interval(its, [1 if held[day] is found else 0 for day in on])
+        for meter, groups in meters_in(its.site, scope):
+            point = node if found.value == NODE else meter.settlement_point
+            taken = billed_mwh(its, meter, groups, lambda group: its.settled_by(name, group))
+            mwh = taken if len(set(held.values())) == 1 else taken * here
+            yield Charge("clr_energy", mwh, "mwh", -its.energy_price(point), found.cited, point, meter=meter.id)
 
 
 def settled_price(its: Quantities[Any], point: str, node: str | None, during: Interval | None) -> tuple[Any, str]:

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from markets.grid import Interval, Market, OperatingDay
+from markets.grid import Market, OperatingDay
 from optimizer.domain.award_terms import AwardTerms, reserve_terms
 from optimizer.domain.call_terms import CallTerms
 from optimizer.domain.contract import Contract
@@ -81,12 +81,11 @@ class AncillaryTerms(Contract[ReserveMemory]):
         return (self.node,) if self.node else ()
 
     def settles_energy(self, site: Site) -> Taken:
-        """The energy of its load, and what is made behind its meters, from the day on which it settles at its node."""
-        during = at_node(self._rules, site.market) if self.node else None
-        if during is None:
+        """Of a load with a node, its energy and what is made behind its meters: where that settles changes by date."""
+        if self.node is None or not any(r.id == SETTLES_AT for r in self._rules):
             return {}
         made = [generated_behind(meter.id) for meter in meters_fully_in(site, self.scope)]
-        return dict.fromkeys([*self.scope.names(site), *made], during)
+        return dict.fromkeys([*self.scope.names(site), *made])
 
     def energy_bid(self, on: date) -> EnergyBidTerms:
         during = at_node(self._rules, Market.ERCOT) if self.node else None
@@ -105,7 +104,7 @@ class AncillaryTerms(Contract[ReserveMemory]):
         for other in book:
             if other.name == self.name:
                 return
-            both = [name for name, when in other.settles_energy(site).items() if name in own and _overlap(when, own[name])]
+            both = [name for name in other.settles_energy(site) if name in own]
             if both:
                 text = f"{other.name!r} settles the energy of {', '.join(both)} before it: write {self.name!r} before {other.name!r}"
                 yield SiteFault(f"{text} ({SETTLES_AT})", ("node",))
@@ -157,8 +156,3 @@ class AncillaryTerms(Contract[ReserveMemory]):
 
     def _figure(self, id_: str, site: Site, at: datetime) -> Any:
         return rule(self._rules, id_, OperatingDay.of(site.market, at).on).value
-
-
-def _overlap(one: Interval | None, other: Interval | None) -> bool:
-    """Whether two stretches of time share an instant; None is always."""
-    return one is None or other is None or one.overlaps(other)

@@ -22,15 +22,16 @@ from optimizer.domain.capacity_seasons import cited, cleared, season, season_sta
 from optimizer.domain.contract_progress import ContractProgress
 from optimizer.domain.deployments import HOUR, METER_SHARE, Loads, bounded, clock_hour, declared, due, positive, share, spans
 from optimizer.domain.formula import Bounds, Charge, Quantities, per_interval
+from optimizer.domain.gap_intervals import stretches
 from optimizer.domain.market_rules import days, figures, rule
-from optimizer.domain.money import Finding, decimal
+from optimizer.domain.money import Finding, UnknownCharge, decimal
 from optimizer.domain.quantities import ActualQuantities
 from optimizer.domain.row_kind import RowKind
 from optimizer.domain.site import Site, meters_in
 from optimizer.lp.arrays import Yields
 from optimizer.obligations.lmr.memory import UNTIL_PASSED, LmrMemory, LoadAtTest
 from optimizer.obligations.lmr.season import days_left
-from optimizer.obligations.lmr.terms import LmrTerms
+from optimizer.obligations.lmr.terms import CREDIT, LmrTerms
 
 KEPT_HOURS = 3
 
@@ -77,14 +78,30 @@ class Lmr(LmrTerms):
         price = positive(its.energy_price(point) + self._rsg(its, zero), its.number(0))
         yield Charge("lmr_shortfall", missing, "mwh", -price, rule(self._rules, "miso.lmr.rsg_usd_per_mwh", on[0]).cited, point)
         lost = self._forfeit(its, called, credit * usd)
-        yield Charge("lmr_forfeit", missing, "mwh", -lost, rule(self._rules, "miso.lmr.forfeit_days", on[0]).cited)
+        # A credit that nobody knows forfeits what nobody knows (`unknown_charges`).
+        known = missing * per_interval(its, [0 if self._credited_mw(day) is None else 1 for day in on])
+        yield Charge("lmr_forfeit", known, "mwh", -lost, f"{rule(self._rules, 'miso.lmr.forfeit_days', on[0]).cited}; {paid}")
+
+    def unknown_charges(self, actuals: Actuals) -> Iterable[UnknownCharge]:
+        """Its credit of the days on which only an accreditation that the site file does not state says it, and what that forfeits."""
+        its, market = ActualQuantities.of(actuals), actuals.site.market
+        unknown = np.array([self._credited_mw(day) is None for day in days(its.grid, market)]) & ~its.in_gap()
+        if not unknown.any():
+            return
+        called = spans(its.calls_of(self.name), CallKind.DEPLOY, self.notice_min, its.grid.over)
+        missed = self._missing(its, share(its, [span for _, span in called])) > its.number(0)
+        for charge, unit, where in (("lmr_capacity", "mw_day", unknown), ("lmr_forfeit", "mwh", unknown & missed)):
+            for over in stretches(its.grid, where):
+                on = _day(over.start, market)
+                why = f"the site file names no zrc of the {season(on)}, and what is accredited is not known"
+                yield UnknownCharge(self.name, charge, over, unit, why, rule(self._rules, CREDIT, on).cited)
 
     def _credit(self, its: Quantities[Any], on: Sequence[date]) -> Any:
         """Zonal resource credits that count in each interval, MW."""
         memory, found = self.memory_from(its.memories), []
         failed = memory.season if memory.failed else None
         for day in on:
-            mw = its.number(self.zrc.get(season(day), self.mw))
+            mw = its.number(self._credited_mw(day) or 0.0)
             left = rule(self._rules, "miso.lmr.test.failed_share", day) if failed == season_start(day) else None
             found.append(mw * its.number(float(left.value)) if left else mw)
         zero = its.during(None) * its.number(0)
@@ -204,7 +221,7 @@ class Lmr(LmrTerms):
         if (short_mw[self._before_tests(program) > 0] > 0).any():
             on = _day(program.grid.start, program.site.market)
             usd = cleared(self._rules, self.zone, self.usd_per_mw_day, program.grid, program.site.market)[0] * days_left(on)
-            return (1.0 - float(rule(self._rules, "miso.lmr.test.failed_share", on).value)) * self.zrc.get(season(on), self.mw) * usd
+            return (1.0 - float(rule(self._rules, "miso.lmr.test.failed_share", on).value)) * (self._credited_mw(on) or 0.0) * usd
         lines = self.settle(actuals_of(program, path))
         return -float(sum(line.amount_usd for line in lines if line.charge_type in ("lmr_shortfall", "lmr_forfeit")))
 

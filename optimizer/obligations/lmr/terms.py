@@ -15,10 +15,14 @@ from optimizer.domain.capacity_seasons import BySeason, Zone, season
 from optimizer.domain.contract import Contract
 from optimizer.domain.deployments import METER_SHARE
 from optimizer.domain.market_rules import rule
+from optimizer.domain.obligation import Book
 from optimizer.domain.season_promise import SeasonPromise
 from optimizer.domain.site import NotNegative, Positive, Site
+from optimizer.domain.site_fault import SiteFault
 from optimizer.obligations.lmr.memory import LmrMemory
 from optimizer.obligations.lmr.season import of_season, seasons_from
+
+CREDIT, ACCREDITED = "miso.lmr.credit", "accredited"
 
 
 class LmrTerms(Contract[LmrMemory]):
@@ -26,9 +30,10 @@ class LmrTerms(Contract[LmrMemory]):
 
     mw                 reduction registered
     method             "firm": judged by `firm_service_mw`, the load that stays; "baseline": by `baseline_mw` less `mw`
+    kind               "I" or "II": the type it is registered as from planning year 2028/2029 on
     notice_min         as registered, at most six hours
     lead_min           how much sooner rigs go down, so that they are when it is due
-    zrc                credits by season, MW; `mw` where left out
+    zrc                credits by season, MW; `mw` where left out, and unknown where the rules accredit them
     zone               local resource zone, whose auction pays
     usd_per_mw_day     by season, where capacity was sold at another price than the auction's
     rsg_usd_per_mwh    where it is known
@@ -38,6 +43,7 @@ class LmrTerms(Contract[LmrMemory]):
     memory_type = LmrMemory
     name: str = "lmr"
     mw: Positive = Field(ge=0.1)
+    kind: Literal["I", "II"] = "I"
     method: Literal["firm", "baseline"] = "firm"
     firm_service_mw: NotNegative | None = None
     baseline_mw: Positive | None = None
@@ -69,6 +75,13 @@ class LmrTerms(Contract[LmrMemory]):
         sold, usd, notice = (self.mw, self.most_mw), self.usd_per_mw_day, self.notice_min
         return [of_season(over, (*sold, usd.get(season(over[0]))), notice, self._allowed(over[0])) for over in seasons_from(on)]
 
+    def check_site(self, site: Site, book: Book) -> Iterable[SiteFault]:
+        """A notice that is longer than its type's may be by a rule of some day."""
+        for found in self._rules:
+            if found.id == "miso.lmr.type_ii.notice_min.most" and self.kind == "II" and self.notice_min > float(found.value):
+                text = f"is longer than the {found.value} minutes of Type II from {found.from_} on ({found.cited})"
+                yield SiteFault(text, ("notice_min",))
+
     def market(self) -> Market | None:
         return Market.MISO
 
@@ -94,6 +107,14 @@ class LmrTerms(Contract[LmrMemory]):
     def most_mw(self) -> float:
         """The load that may stay when an instruction is due, by what is registered."""
         return self.firm_service_mw if self.firm_service_mw is not None else (self.baseline_mw or 0.0) - self.mw
+
+    def _credited_mw(self, on: date) -> float | None:
+        """Zonal resource credits of a day, MW: what the file states of the season, else what is registered; None where the rules of the day
+        accredit them and the file does not state the figure."""
+        stated = self.zrc.get(season(on))
+        if stated is not None:
+            return stated
+        return None if rule(self._rules, CREDIT, on).value == ACCREDITED else self.mw
 
     def _allowed(self, on: date) -> int | None:
         """Calls of a season, where a rule says how many."""

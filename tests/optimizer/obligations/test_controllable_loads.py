@@ -75,11 +75,13 @@ def settled(contract, over=YEARS_END, **more):
 def test_energy_settles_at_the_zone_on_the_last_day_of_2026_and_at_the_node_from_the_next():
     bill = settled(load(node=NODE))
     drawn = [(D(a) + D(b)) * D("1.02") for a, b in zip(*MWH.values(), strict=True)]
-    at_zone = [line.amount_usd for line in bill.lines if line.name == "power/energy"]
-    at_node = [line for line in bill.lines if line.name == "ancillary/clr_energy"]
-    assert at_zone == [-mwh * D(usd) for mwh, usd in zip(drawn[:2], ZONE[:2], strict=True)]
+    assert not [line for line in bill.lines if line.name == "power/energy"]
+    energy = [line for line in bill.lines if line.name == "ancillary/clr_energy"]
+    at_zone, at_node = [line for line in energy if line.price_at == POINT], [line for line in energy if line.price_at == NODE]
+    assert [line.amount_usd for line in at_zone] == [-mwh * D(usd) for mwh, usd in zip(drawn[:2], ZONE[:2], strict=True)]
     assert [line.amount_usd for line in at_node] == [-mwh * D(usd) for mwh, usd in zip(drawn[2:], AT_NODE[2:], strict=True)]
-    assert {line.price_at for line in at_node} == {NODE} and all(FROM_1188 in line.rule for line in at_node)
+    assert all(FROM_1188 in line.rule for line in energy)
+    assert "NPRR1188 (approved" in at_node[0].rule and "before NPRR1188" in at_zone[0].rule
     adders = [line.amount_usd for line in bill.lines if line.charge_type == "adders"]
     assert adders == [-mwh * D("6.15") for mwh in drawn]  # a supplier's adders are of all that is drawn
 
@@ -88,7 +90,7 @@ def test_a_purchase_a_day_ahead_stays_at_the_zone():
     bought = replace(award(YEARS_END.over, 2.0, 30.0), obligation="power", product="ENERGY")
     bill = settled(load(node=NODE), awards=(bought,))
     energy = [line.amount_usd for line in bill.lines if line.name == "power/energy"]
-    assert energy[2:] == [D("2.0") * D(usd) for usd in ZONE[2:]]
+    assert energy == [D("2.0") * D(usd) for usd in ZONE]
 
 
 def test_without_a_node_nothing_changes():
@@ -130,19 +132,14 @@ def test_a_check_refuses_what_contradicts_the_node():
     assert "'block' settles the energy of a, b" in told and "write 'ancillary' before 'block'" in told and FROM_1188 in told
     (told,) = faults(Power(), load(node=POINT))
     assert "settles already" in told
-    before = Block(mw=3, usd_per_mwh=40, to=datetime(2026, 12, 1, tzinfo=UTC))
-    assert faults(Power(), before, load(node=NODE)) == []
     with pytest.raises(ValidationError, match="interrupted in blocks"):
         Ancillary(products=("ECRS",), kind="nclr", block={"min_mw": 1.0}, node=NODE)
 
 
-def test_a_block_settles_its_load_at_the_zone_until_the_node_does():
-    contract = load(node=NODE)
-    held = (Hashing(), Power(), contract, Block(mw=3, usd_per_mwh=40), Plant())
+def test_a_block_over_the_same_rigs_is_a_difference_to_its_price():
+    held = (Hashing(), Power(), load(node=NODE), Block(mw=3, usd_per_mwh=40), Plant())
     bill = settle(held, actuals(WHERE, YEARS_END, MWH, {POINT: ZONE, NODE: AT_NODE}))
-    sold = [line.quantity for line in bill.lines if line.name == "block/block_settlement"]
-    drawn = [(D(a) + D(b)) * D("1.02") for a, b in zip(*MWH.values(), strict=True)]
-    assert sold == [D(3) - mwh for mwh in drawn[:2]] + [D(3), D(3)]
+    assert [line.quantity for line in bill.lines if line.name == "block/block_settlement"] == [D(3)] * 4
 
 
 # --- provisional loads --------------------------------------------------------------------------------------------------------------------

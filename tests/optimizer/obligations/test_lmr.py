@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from dispatch.what_if.apply import under_rules_of
 from markets.facts import Award, Call, CallKind
 from markets.grid import Grid, Interval, Market, OperatingDay
 from optimizer.domain.actuals import Actuals
@@ -45,7 +46,8 @@ def miso(*groups, **more):
 
 def lmr(**more):
     options = {"mw": 20.0, "firm_service_mw": 4.0, "zone": 6, **more}
-    return with_market_rules(Lmr(**options))
+    # The days below are of 2025; what a test must begin from is a rule of planning year 2026/2027.
+    return with_market_rules(Lmr(**options), miso__lmr__test__before_share=0.8)
 
 
 def est(month, day, hour, minute=0, year=2025):
@@ -356,3 +358,46 @@ def uncapped(contract, where, ahead, rng, state):
 def test_what_is_refused(options, words):
     with pytest.raises(ValidationError, match=words):
         lmr(**options)
+
+
+# --- rules of planning years --------------------------------------------------------------------------------------------------------------
+
+
+def under(year, month, **more):
+    """A resource under the rules of one day."""
+    return under_rules_of(date(year, month, 15), Lmr(**{"mw": 20.0, "firm_service_mw": 4.0, "zone": 6, **more}))
+
+
+def test_what_a_test_must_begin_from_is_a_rule_of_planning_year_2026():
+    real = a_day(["24"] * 13 + ["18"] + ["4"] * 4 + ["24"] * 6, (call(est(7, 16, 14), est(7, 16, 18), kind=CallKind.TEST, id_="t1"),))
+    assert not under(2026, 5).remember(LmrMemory(), real).failed
+    assert under(2026, 6).remember(LmrMemory(), real).failed
+
+
+def test_a_credit_that_is_accredited_and_not_stated_is_unknown_and_never_zero():
+    price = {"usd_per_mw_day": {"summer": 30.0}}
+    real = a_day(["24"] * 24, (call(est(7, 16, 14), est(7, 16, 16)),))
+    registered = settle((under(2028, 5, **price),), real)
+    assert registered.totals["lmr", "lmr_capacity"] == D("600.00") and not registered.unknown
+    accredited = settle((under(2028, 6, **price),), real)
+    assert accredited.unknown_names == ("lmr/lmr_capacity", "lmr/lmr_forfeit")
+    assert ("lmr", "lmr_capacity") not in accredited.totals and ("lmr", "lmr_forfeit") not in accredited.totals
+    assert accredited.totals["lmr", "lmr_shortfall"] == registered.totals["lmr", "lmr_shortfall"] < 0
+    assert all("miso.lmr.credit" in each.rule and "names no zrc of the summer" in each.why for each in accredited.unknown)
+    forfeits = [each.over for each in accredited.unknown if each.charge_type == "lmr_forfeit"]
+    assert forfeits == [Interval(est(7, 16, 14), est(7, 16, 16))]
+    stated = settle((under(2028, 6, zrc={"summer": 18.0}, **price),), real)
+    assert stated.totals["lmr", "lmr_capacity"] == D("540.00") and not stated.unknown
+
+
+def test_a_forfeit_cites_the_price_it_is_reckoned_by():
+    missed = settle((under(2026, 7),), a_day(["24"] * 24, (call(est(7, 16, 14), est(7, 16, 15)),)))
+    line = next(each for each in missed.lines if each.charge_type == "lmr_forfeit")
+    assert "miso.lmr.forfeit_days" in line.rule and "miso.pra.north.usd_per_mw_day" in line.rule
+
+
+def test_a_notice_too_long_for_its_type_is_refused():
+    where = site(market=Market.MISO)
+    assert [f.key for f in under(2028, 6, kind="II", notice_min=60.0).check_site(where, ())] == [("notice_min",)]
+    for fits in ({"kind": "I", "notice_min": 60.0}, {"kind": "II"}):
+        assert not list(under(2028, 6, **fits).check_site(where, ()))
