@@ -22,17 +22,13 @@ class EnergyBidTerms:
     cap_usd_per_mwh: float | None = None
 
 
-class BidsEnergy(Protocol):
-    """How the energy of its load is bid on an operating day. Default: at its meter's settlement point, for what it earns."""
+class _BiddingLoad(Protocol):
+    scope: Scope
 
     def energy_bid(self, on: date) -> EnergyBidTerms: ...
 
 
-class _OfALoad(BidsEnergy, Protocol):
-    scope: Scope
-
-
-def bid_terms(book: Iterable[_OfALoad], site: Site, groups: Sequence[str], on: date) -> EnergyBidTerms:
+def bid_terms(book: Iterable[_BiddingLoad], site: Site, groups: Sequence[str], on: date) -> EnergyBidTerms:
     """What holds for the bid of some groups of a meter: by the first contract of a book that says it of one of them."""
     said = [o.energy_bid(on) for o in book if set(groups) & set(o.scope.names(site))]
     return EnergyBidTerms(

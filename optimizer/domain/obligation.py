@@ -22,7 +22,7 @@ from optimizer.domain.billed_quantity import BilledQuantity
 from optimizer.domain.call_performance import CallPerformance
 from optimizer.domain.call_terms import CallTerms
 from optimizer.domain.contract_progress import ContractProgress
-from optimizer.domain.energy_bid_terms import BidsEnergy
+from optimizer.domain.energy_bid_terms import EnergyBidTerms
 from optimizer.domain.formula import Bounds, Charge, Quantities
 from optimizer.domain.generator import Generator
 from optimizer.domain.load_and_price_limits import GroupLimit, StopPrice
@@ -133,6 +133,12 @@ class PromisesForSeason(Protocol):
     """What it promises over the contract season that holds a day, and over the next. Default: nothing."""
 
     def season_promises(self, on: date, market: Market) -> Iterable[SeasonPromise]: ...
+
+
+class BidsEnergy(Protocol):
+    """How the energy of its load is bid on an operating day. Default: at its meter's settlement point, for what it earns."""
+
+    def energy_bid(self, on: date) -> EnergyBidTerms: ...
 
 
 class BelongsToMarket(Protocol):
@@ -263,10 +269,8 @@ class FindsShortfalls(Protocol):
 
 class Obligation(
     WritesCharges, SettlesEnergy, SettlesHash, SettlesGeneration, RunsGenerator, ControlsGenerator, LimitsLoad, StopsAtPrice, WeighsChanges,
-    ForeseesPeaks, PromisesForSeason, BidsEnergy,
-    NeedsSettlementPoints, NeedsReservePrices, TakesAwards, BelongsToMarket, SellsLoad, ExcludesOthers, PromisesReduction,
-    AnswersCalls, MeasuresCalls,
-    NeedsOwnMeter,
+    ForeseesPeaks, PromisesForSeason, NeedsSettlementPoints, NeedsReservePrices, TakesAwards, BidsEnergy, BelongsToMarket, SellsLoad,
+    ExcludesOthers, PromisesReduction, AnswersCalls, MeasuresCalls, NeedsOwnMeter,
     ProtectsUptime, ChecksSite, FollowsRules, ShowsOptions, RemembersDays, Remembers, KnowsItsMemory, TellsProgress, ReportsFindings,
     BillsTenant, ChargesOnOthers, NamesUnknownCharges, CountsQuantities, GivesReasons, PricesShortfall, FindsShortfalls, Protocol,
 ):  # fmt: skip
@@ -282,19 +286,15 @@ class Obligation(
     @property
     def bill_is_its_charges(self) -> bool:
         """Whether its bill is the sum of its charges and no more."""
-        ...
 
     def bounds(self, site: Site, memory: Any, calls: Sequence[Call], over: Interval) -> Bounds:
         """The load of its scope it insists on over an interval, MW. The reflex asks now, the program ahead."""
-        ...
 
     def shape(self, program: Any) -> None:
         """Adds its columns, rows and charges to a program."""
-        ...
 
     def settle(self, actuals: Actuals) -> Iterable[Line]:
         """What it pays or owes for what happened, exact."""
-        ...
 
 
 Book = tuple[Obligation, ...]
