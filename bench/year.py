@@ -3,6 +3,7 @@ S21 at HB_WEST, quarter hours, energy only, daily hash economics. `--json` print
 
 The fleet is split over 20 groups, as on a site with many containers. `net` is on the simulated fleet, `ideal` without physics and delay,
 `ideal_delayed` without physics but with the two minutes after which prices are published. The last-price bot is `model_strike`.
+With `--train DAYS` this product decides with price models, trained anew every so many days on what was known by then.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -24,8 +26,10 @@ from bench.plan import peak_mib
 from dispatch.backtest.document import document_of, share
 from dispatch.backtest.ideal import ideal_runs
 from dispatch.backtest.market_facts import market_facts
+from dispatch.backtest.model_forecasts import with_forecasts
 from dispatch.backtest.part import STRATEGIES, PartJob, setup_of
 from dispatch.backtest.run import Backtest, process_pool, run_parts
+from dispatch.backtest.trained_models import KeptModels
 from dispatch.backtest.valuation import Valuation
 from markets.archive.archive import Archive
 from markets.grid import Market, OperatingDay
@@ -80,21 +84,35 @@ def _site(file: Path, groups: str, hash_: str) -> Path:
 def ideal_usd(job: PartJob, delayed: bool) -> dict[str, Decimal]:
     """What each strategy earns without physics over a part, with or without the delay of prices."""
     setup = setup_of(job.config, job.archive)
-    market = market_facts(setup, job.over)
+    market = with_forecasts(setup, market_facts(setup, job.over), job.models)
     valuation = Valuation(setup, market)
     runs = ideal_runs(setup, market, delayed=delayed)
     return {name: sum(valuation.earned(valuation.actuals(run), 0.0).lines.values(), Decimal(0)) for name, run in runs.items()}
 
 
-def asked(config: Path, archive: Path, year: int, days: int) -> Backtest:
-    """A year by the market's clock, or its first days."""
-    start, end = (OperatingDay(Market.ERCOT, datetime(y, 1, 1).date()).start for y in (year, year + 1))
-    return Backtest(config, archive, start, min(end, start + timedelta(days=days)))
+@dataclass(frozen=True)
+class Asked:
+    """What of each year is measured: its first `days`, of these the days of `months` (all when empty); and how often price models are
+    trained anew, None to decide without."""
+
+    days: int = 366
+    months: tuple[int, ...] = ()
+    train_every: timedelta | None = None
+
+    def of(self, config: Path, archive: Path, year: int) -> Backtest:
+        """A year by the market's clock."""
+        start, end = (OperatingDay(Market.ERCOT, datetime(y, 1, 1).date()).start for y in (year, year + 1))
+        return Backtest(config, archive, start, min(end, start + timedelta(days=self.days)), train_every=self.train_every)
+
+    def jobs(self, backtest: Backtest, executor: Executor) -> list[PartJob]:
+        """The parts of a year that are measured, with the models that they decide with. Models are kept beside the archive."""
+        jobs = [job for job in backtest.jobs() if not self.months or job.over.start.astimezone(Market.ERCOT.tz).month in self.months]
+        return backtest.with_models(jobs, executor, KeptModels(backtest.archive.parent, str(backtest.train_every)))[0]
 
 
-def year_of(backtest: Backtest, executor: Executor, delayed: bool) -> dict[str, Any]:
-    """Shares of a year by strategy, its worst month, and starts."""
-    jobs = backtest.jobs()
+def year_of(backtest: Backtest, asked: Asked, executor: Executor, delayed: bool) -> dict[str, Any]:
+    """Shares of a year by strategy, its worst month, and starts. `seconds` do not hold training."""
+    jobs = asked.jobs(backtest, executor)
     began = time.perf_counter()
     parts = run_parts(jobs, executor)
     seconds = time.perf_counter() - began
@@ -105,11 +123,12 @@ def year_of(backtest: Backtest, executor: Executor, delayed: bool) -> dict[str, 
         for name in STRATEGIES:
             capture[name]["ideal_delayed"] = share(late[name], late["always_on"], found["strategies"]["perfect_foresight"]["ideal_usd"])
     setup = setup_of(backtest.config, backtest.archive)
-    rig_days = sum(g.rigs for g in setup.site.groups) * (backtest.end - backtest.start) / timedelta(days=1)
+    rig_days = sum(g.rigs for g in setup.site.groups) * sum(job.over.hours for job in jobs) / 24.0
     return {
         "seconds": seconds,
         "capture": capture,
         "net_usd": {name: found["strategies"][name]["net_usd"] for name in STRATEGIES},
+        "causes": {"net": found["causes"], "ideal": found["ideal_causes"]},
         "worst_month": {key: worst_month(parts, key) for key in ("lines", "ideal_lines")},
         "starts_per_rig_day": {name: found["strategies"][name]["starts"] / rig_days for name in STRATEGIES},
     }
@@ -132,24 +151,24 @@ def _added(parts: Sequence[Mapping[str, Decimal]]) -> dict[str, float]:
     return {name: float(sum(part[name] for part in parts)) for name in parts[0]}
 
 
-def at_one_breakeven(folder: Path, archive: Path, executor: Executor, days: int) -> dict[str, dict[str, float]]:
+def at_one_breakeven(folder: Path, archive: Path, executor: Executor, asked: Asked) -> dict[str, dict[str, float]]:
     """By breakeven, usd_per_mwh: the share of perfect foresight's margin that each strategy takes without physics and delay."""
     found = {}
     for breakeven in BREAKEVENS:
-        jobs = asked(one_model(folder, breakeven), archive, BREAKEVEN_YEAR, days).jobs()
+        jobs = asked.jobs(asked.of(one_model(folder, breakeven), archive, BREAKEVEN_YEAR), executor)
         usd = _added(list(executor.map(ideal_usd, jobs, [False] * len(jobs))))
         found[str(breakeven)] = {name: usd[name] / usd["perfect_foresight"] for name in STRATEGIES}
     return found
 
 
-def measured(years: Sequence[int], workers: int, days: int, more: bool) -> dict[str, Any]:
+def measured(years: Sequence[int], workers: int, asked: Asked, more: bool) -> dict[str, Any]:
     """Everything of the table."""
     with tempfile.TemporaryDirectory() as folder, process_pool(workers) as executor:
         with process_pool(1) as importer:
             archive = importer.submit(archive_of, Path(folder) / "archive").result()
         config = site_file(Path(folder))
-        by_year = {str(year): year_of(asked(config, archive, year, days), executor, more) for year in years}
-        breakevens = at_one_breakeven(Path(folder), archive, executor, days) if more else {}
+        by_year = {str(year): year_of(asked.of(config, archive, year), asked, executor, more) for year in years}
+        breakevens = at_one_breakeven(Path(folder), archive, executor, asked) if more else {}
         rss_mb = peak_mib() + workers * executor.submit(peak_mib).result()
     return {
         "seconds": max(found["seconds"] for found in by_year.values()),
@@ -181,11 +200,14 @@ def main() -> None:
     parser.add_argument("--years", type=int, nargs="+", default=list(YEARS))
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--days", type=int, default=366, help="only the first days of each year")
+    parser.add_argument("--months", type=int, nargs="+", default=[], help="only these months of each year")
+    parser.add_argument("--train", type=int, metavar="DAYS", help="decide with price models, trained anew every so many days")
     parser.add_argument("--more", action="store_true", help="also with the delay of prices alone, and at one breakeven")
     chosen = parser.parse_args()
     if not DATA.is_dir():
         sys.exit(f"{DATA}: there is no folder of real data; set LOADSTONE_DATA")
-    found = measured(chosen.years, chosen.workers, chosen.days, chosen.more)
+    asked = Asked(chosen.days, tuple(chosen.months), chosen.train and timedelta(days=chosen.train))
+    found = measured(chosen.years, chosen.workers, asked, chosen.more)
     shown(found)
     if chosen.json:
         print(json.dumps(found))

@@ -63,6 +63,7 @@ class _Loadstone:
         self.state, self.taken = State.start(setup, setup_from_document), 0
         self.session = Session()
         self.modes = {g.name: {m.name: float(g.rigs) if m == g.full else 0.0 for m in g.modes} for g in setup.site.groups}
+        self.read_in: dict[str, dict[str, float]] = {}
 
     def run(self) -> IdealRun:
         site, grid, celsius = self.setup.site, self.market.grid, self.market.final.temperature_c.values
@@ -80,7 +81,9 @@ class _Loadstone:
     def _decide(self, at: datetime) -> None:
         """Rigs by mode in the interval that begins now; as before while no price is known."""
         until = bisect_right(self.known, at)
-        seen = {g.name: self._seen(g.name) for g in self.setup.site.groups}
+        # Read anew only where something changed: every reading is the same until then.
+        seen = {name: self._seen(name) for name, modes in self.modes.items() if modes != self.read_in.get(name)}
+        self.read_in |= {name: self.modes[name] for name in seen}
         self.state = self.state.after(Seen(at=at, facts=self.facts[self.taken : until], fleet=seen), self.state.seq + 1)
         self.taken = until
         i = plan_inputs.inputs(self.state, at)

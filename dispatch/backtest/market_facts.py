@@ -19,7 +19,7 @@ from dispatch.site_file.sections import ArchivePrices, FixedHash
 from dispatch.site_file.setup import Setup
 from markets.archive.archive import Archive
 from markets.factbook import FactBook
-from markets.facts import Fact, IndicativePrices, Price, PriceMarket, ReservePrice, SystemLoad
+from markets.facts import Fact, IndicativePrices, Price, PriceForecast, PriceMarket, ReservePrice, SystemLoad
 from markets.forecasting.ladder import MILD_CELSIUS
 from markets.forecasting.outlook_values import means_on
 from markets.forecasting.peaks import coincident_peak_share, newest, peak_span
@@ -85,7 +85,8 @@ def market_facts(setup: Setup, over: Interval) -> MarketFacts:
 
 
 def without_delay(facts: Sequence[Fact]) -> tuple[Fact, ...]:
-    """The facts with real-time prices and system loads known at the end of their interval, in order of `known_at`."""
+    """The facts with real-time prices and system loads known at the end of their interval, and forecasts with the price that they were made
+    from, in order of `known_at`."""
     real_time = (f.known_at <= f.over.end or not _is_measured(f) for f in facts if hasattr(f, "over"))
     if all(real_time):
         return tuple(facts)
@@ -93,10 +94,10 @@ def without_delay(facts: Sequence[Fact]) -> tuple[Fact, ...]:
 
 
 def without_dispatch_runs(facts: Sequence[Fact]) -> tuple[Fact, ...]:
-    """The facts that strategies read which know no more than settled prices: none of the market's five-minute runs and look-ahead runs."""
-    return tuple(
-        f for f in facts if not (isinstance(f, IndicativePrices) or (isinstance(f, Price) and f.market is PriceMarket.REAL_TIME_SCED))
-    )
+    """The facts that strategies read which know no more than settled prices: none of the market's five-minute runs and look-ahead runs, and
+    no forecast."""
+    left_out = IndicativePrices | PriceForecast
+    return tuple(f for f in facts if not (isinstance(f, left_out) or (isinstance(f, Price) and f.market is PriceMarket.REAL_TIME_SCED)))
 
 
 def _is_measured(fact: Fact) -> bool:
@@ -106,6 +107,8 @@ def _is_measured(fact: Fact) -> bool:
 def _at_once(fact: Fact) -> Fact:
     if isinstance(fact, Price | ReservePrice | SystemLoad) and _is_measured(fact):
         return replace(fact, known_at=min(fact.known_at, fact.over.end))
+    if isinstance(fact, PriceForecast):
+        return replace(fact, known_at=min(fact.known_at, fact.over.start))
     return fact
 
 

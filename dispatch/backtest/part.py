@@ -17,14 +17,16 @@ from numpy.typing import NDArray
 from dispatch import ConfigError
 from dispatch.backtest.ideal import IdealRun, days_of, ideal_runs
 from dispatch.backtest.market_facts import MarketFacts, market_facts, without_dispatch_runs
+from dispatch.backtest.model_forecasts import with_forecasts
 from dispatch.backtest.valuation import Earnings, Valuation, unsupported
 from dispatch.decide.price_risk import risk_of_facts
 from dispatch.decide.state import State
 from dispatch.runtime.price_sources import archived
-from dispatch.sim.strategies import AlwaysOn, Loadstone, PerfectForesight, RiskOf, Strategy, Strike
+from dispatch.sim.strategies import AlwaysOn, Breakevens, Loadstone, PerfectForesight, RiskOf, Strategy, Strike
 from dispatch.sim.strategy_run import StrategyRun, run_strategy
 from dispatch.site_file.load import load_site_file
 from dispatch.site_file.setup import Setup
+from dispatch.store.price_models import KeptPriceModel
 from markets.grid import Grid, Interval
 from markets.outlook import Outlook
 from optimizer.domain.site import Availability, SoFar
@@ -38,7 +40,7 @@ HOTTEST_C = 45.0  # halls that cannot reach their limit even then are one
 @dataclass(frozen=True, slots=True)
 class PartJob:
     """A part of a backtest as a worker process gets it. `setup_id` says what it is asked of (`setup_id_of`); `risk` is the weight of the
-    worst price scenarios, None for none."""
+    worst price scenarios, None for none; `models` are the price models that it decides with, one of a settlement point."""
 
     config: Path
     archive: Path
@@ -46,13 +48,14 @@ class PartJob:
     over: Interval
     risk: float | None = None
     seed: int = 0
+    models: tuple[KeptPriceModel, ...] = ()
 
 
 def run_part(job: PartJob) -> dict[str, Any]:
     """Run a part; the result as JSON values, dollars exact, as text. Raises ConfigError, also when the site file is no
     longer the one that the part was asked of; SourceError; and LookupError as `market_facts`."""
     setup = _setup_asked_of(job.config, job.archive, job.setup_id)
-    market = market_facts(setup, job.over)
+    market = with_forecasts(setup, market_facts(setup, job.over), job.models)
     valuation = Valuation(setup, market)
     risk_of = None if job.risk is None else _risk_of(job.risk)
     runs = physical_runs(setup, market, job.seed, risk_of)
@@ -61,10 +64,11 @@ def run_part(job: PartJob) -> dict[str, Any]:
 
 
 def physical_runs(setup: Setup, market: MarketFacts, seed: int = 0, risk_of: RiskOf | None = None) -> dict[str, StrategyRun]:
-    """Every strategy on the same simulated fleet, with the facts as late as they were, by its name. Only this product reads the prices of
-    dispatch and look-ahead runs; the others decide on settled and day-ahead prices."""
+    """Every strategy on the same simulated fleet, with the facts as late as they were, by its name. Only this product reads forecasts and
+    the prices of dispatch and look-ahead runs; the others decide on settled and day-ahead prices."""
     best = PerfectForesight(market.final, [day.start for day in days_of(setup, market)])
-    others: tuple[Strategy, ...] = (AlwaysOn(), Strike("one_strike"), Strike("model_strike"), best)
+    shared: Breakevens = {}
+    others: tuple[Strategy, ...] = (AlwaysOn(), Strike("one_strike", shared), Strike("model_strike", shared), best)
     settled = without_dispatch_runs(market.facts)
     ours = run_strategy(setup, market.grid, market.facts, Loadstone(risk_of), seed)
     return {"loadstone": ours, **{s.name: run_strategy(setup, market.grid, settled, s, seed) for s in others}}

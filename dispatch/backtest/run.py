@@ -12,7 +12,7 @@ import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +21,14 @@ import markets
 import optimizer
 from dispatch.backtest.part import PartJob, run_part, setup_id_of, setup_of
 from dispatch.backtest.spans import parts_of
+from dispatch.backtest.trained_models import KeptModels, with_models
 from dispatch.backtest.valuation import unsupported
 from dispatch.child_process import die_with_parent
 from dispatch.runtime.price_sources import archived
 from dispatch.site_file.load import load_site_file
 from dispatch.site_file.made_by import made_by
 from dispatch.site_file.tariff_file import TariffPrices
+from dispatch.training.boosting import library
 
 RESULT_FORMAT = 4  # raised whenever the same inputs give other results, so that parts kept by an older version are run again
 CHUNK_BYTES = 1 << 20
@@ -42,11 +44,14 @@ RUN_BY = (
     (dispatch, "rigs"),
     (dispatch, "runtime/history.py"),
     (dispatch, "runtime/polling.py"),
+    (dispatch, "runtime/price_forecasts.py"),
     (dispatch, "runtime/price_sources.py"),
     (dispatch, "settlement/contract_memory.py"),
     (dispatch, "settlement/prices.py"),
     (dispatch, "sim"),
     (dispatch, "site_file"),
+    (dispatch, "store/price_models.py"),
+    (dispatch, "training"),
 )
 
 Progress = Callable[[int, int], None]
@@ -55,7 +60,7 @@ Progress = Callable[[int, int], None]
 @dataclass(frozen=True, slots=True)
 class Backtest:
     """A site file over an archive, from `start` to `end`. `risk` is the weight of the worst price scenarios, None to plan by expected
-    prices."""
+    prices; `train_every` how often price models are trained anew, None to decide without one."""
 
     config: Path
     archive: Path
@@ -63,12 +68,22 @@ class Backtest:
     end: datetime
     risk: float | None = None
     seed: int = 0
+    train_every: timedelta | None = None
 
     def jobs(self) -> list[PartJob]:
         """Its parts. Raises ConfigError."""
         setup = setup_of(self.config, self.archive)
         parts = parts_of(setup, self.start, self.end)
         return [PartJob(self.config, self.archive, setup_id_of(setup), over, self.risk, self.seed) for over in parts]
+
+    def with_models(
+        self, jobs: Sequence[PartJob], executor: Executor, kept: KeptModels | None = None, progress: Progress = lambda done, of: None
+    ) -> tuple[list[PartJob], list[str]]:
+        """Its parts with the price models that they decide with, and what was trained, in sentences; nothing is trained unless asked."""
+        if self.train_every is None:
+            return list(jobs), []
+        points = setup_of(self.config, self.archive).settlement_points
+        return with_models(jobs, points, self.train_every, executor, kept, progress)
 
     def notes(self) -> list[str]:
         """What the backtest leaves out, in sentences."""
@@ -77,9 +92,10 @@ class Backtest:
 
     def fingerprint(self) -> str:
         """SHA-256 of everything that results depend on: the site file, its tariff's file, every file of the archive, the market rules, this
-        program's source, the risk weight, the seed."""
+        program's source, the risk weight, the seed, and how price models are trained."""
         setup = setup_of(self.config, self.archive)
-        digest = hashlib.sha256(f"{RESULT_FORMAT} {setup.hash_id} {made_by(setup, RUN_BY)} {self.risk} {self.seed}".encode())
+        options = f"{self.risk} {self.seed} {self.train_every and (self.train_every, library())}"
+        digest = hashlib.sha256(f"{RESULT_FORMAT} {setup.hash_id} {made_by(setup, RUN_BY)} {options}".encode())
         if isinstance(setup.prices, TariffPrices):
             digest.update(b"\n" + setup.resolve(setup.prices.file).read_bytes())
         for file in sorted(self.archive.rglob("*.parquet")):

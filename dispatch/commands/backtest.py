@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
 
 WORST_DAYS = 5
 
+_TRAIN = "Decide with price models, trained anew every DAYS days on what the archive knew by then. Default: without."
+Train = Annotated[int | None, typer.Option("--train", metavar="DAYS", min=1, help=_TRAIN)]
+
 
 def backtest(
     config: Config,
@@ -30,6 +34,7 @@ def backtest(
         float | None,
         typer.Option("--risk", metavar="WEIGHT", help="Weight of the worst price scenarios, 0 to 1. Default: none."),
     ] = None,
+    train: Train = None,
     out_: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder for finished parts. A second call goes on from them.")] = Path(
         "backtest"
     ),
@@ -47,8 +52,10 @@ def backtest(
         raise Ended(WRONG, f"--risk: {risk:g} is not between 0 and 1")
     if not archive.is_dir():
         raise Ended(WRONG, f"--archive: there is no folder {archive}")
-    asked = Backtest(config.resolve(), archive.resolve(), instant(from_, "--from"), instant(to, "--to"), risk)
-    document = document_of(_run(asked, out_, workers, dask), asked.notes())
+    span = instant(from_, "--from"), instant(to, "--to")
+    asked = Backtest(config.resolve(), archive.resolve(), *span, risk, train_every=None if train is None else timedelta(days=train))
+    parts, trained = _run(asked, out_, workers, dask)
+    document = document_of(parts, [*asked.notes(), *trained])
     if html is not None:
         _write_page(document, html)
     out(document, as_json, _lines(document))
@@ -66,25 +73,30 @@ def _write_page(document: BacktestDocument, file: Path) -> None:
     note(f"wrote {file}")
 
 
-def _run(asked: Backtest, folder: Path, workers: int | None, dask: str | None) -> list[dict[str, Any]]:
-    """The results of the parts; finished ones are taken from the folder, and kept there."""
+def _run(asked: Backtest, folder: Path, workers: int | None, dask: str | None) -> tuple[list[dict[str, Any]], list[str]]:
+    """The results of the parts, and what price models were trained; what finished is taken from the folder, and kept there."""
     import os
 
     from dispatch.backtest.cluster import ClusterUnreachable, dask_workers
     from dispatch.backtest.run import KeptParts, process_pool, run_parts
+    from dispatch.backtest.trained_models import KeptModels
 
-    jobs, kept = asked.jobs(), KeptParts(folder, asked.fingerprint())
+    made_from = asked.fingerprint()
+    jobs, kept = asked.jobs(), KeptParts(folder, made_from)
     try:
         workers_of_run = dask_workers(dask) if dask else process_pool(min(len(jobs), workers or os.cpu_count() or 1))
-        with _progress_bar() as progress, workers_of_run as executor:
-            parts = run_parts(jobs, executor, kept, progress)
+        with workers_of_run as executor:
+            with _progress_bar("price models") if asked.train_every else nullcontext(lambda done, of: None) as progress:
+                jobs, trained = asked.with_models(jobs, executor, KeptModels(folder, made_from), progress)
+            with _progress_bar("backtest") as progress:
+                parts = run_parts(jobs, executor, kept, progress)
     except ClusterUnreachable as error:
         raise Ended(FAILED, f"--dask: {error}") from None
     except LookupError as error:
         raise Ended(WRONG, str(error.args[0])) from None
     if kept.changed:
         note(f"{folder}: {counted(kept.changed, 'part')} of other inputs (site file, tariff, archive, options, rules or program) run again")
-    return parts
+    return parts, trained
 
 
 def _lines(document: BacktestDocument) -> list[str]:
@@ -122,8 +134,8 @@ def _percent(share: float | None) -> str:
     return "" if share is None else f"{share:.1%}"
 
 
-def _progress_bar() -> AbstractContextManager[Callable[[int, int], None]]:
-    """A callback that draws finished parts and the time left; it does nothing when stderr is not a terminal."""
+def _progress_bar(of_what: str) -> AbstractContextManager[Callable[[int, int], None]]:
+    """A callback that draws how much is finished and the time left; it does nothing when stderr is not a terminal."""
     from contextlib import contextmanager
 
     from rich.console import Console
@@ -135,9 +147,9 @@ def _progress_bar() -> AbstractContextManager[Callable[[int, int], None]]:
 
     @contextmanager
     def drawn() -> Any:
-        columns = TextColumn("backtest"), BarColumn(), MofNCompleteColumn(), TextColumn("about"), TimeRemainingColumn(), TextColumn("left")
+        columns = TextColumn(of_what), BarColumn(), MofNCompleteColumn(), TextColumn("about"), TimeRemainingColumn(), TextColumn("left")
         with Progress(*columns, console=console) as bar:
-            task = bar.add_task("backtest", total=None)
+            task = bar.add_task(of_what, total=None)
             yield lambda done, of: bar.update(task, completed=done, total=of)
 
     return drawn()

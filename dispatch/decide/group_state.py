@@ -172,7 +172,8 @@ class GroupState:
             hashrate_ph=reading.hashrate_ph,
             reachable=reading.reachable,
         )
-        return state._after_departures(self, sleep_index(group), at.timestamp())
+        # A rig leaves its mode only where a reading shows another one than the last.
+        return state._after_departures(self, sleep_index(group), at.timestamp()) if reading.changed else state
 
     def _after_departures(self, before: GroupState, sleep: int | None, at_s: float) -> GroupState:
         """Count the rigs that left the mode they were ordered into and had reached; too many departures are quarantine."""

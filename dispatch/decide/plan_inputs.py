@@ -98,7 +98,7 @@ def _past_in_whole_seconds(call: Call, at: datetime) -> Call:
 def _group_now(group: RigGroup, now: GroupState, at: datetime) -> GroupNow:
     modes, sleep = modes_in_effect(group, now), sleep_index(group)
     return GroupNow(
-        modes={m.name: float((modes == k).sum()) for k, m in enumerate(group.modes)},
+        modes={m.name: float(np.count_nonzero(modes == k)) for k, m in enumerate(group.modes)},
         woken=_recent(now, now.ordered != sleep, group.min_on_min, at),
         slept=_recent(now, now.ordered == sleep, group.min_off_min, at),
         shed=now.shed_curve.shed(),
@@ -106,7 +106,10 @@ def _group_now(group: RigGroup, now: GroupState, at: datetime) -> GroupNow:
 
 
 def _recent(now: GroupState, which: np.ndarray, minutes: float, at: datetime) -> tuple[tuple[datetime, int], ...]:
-    since = now.ordered_since_s[which & np.isfinite(now.ordered_since_s) & (now.ordered_since_s > at.timestamp() - minutes * 60.0)]
+    recent = now.ordered_since_s > at.timestamp() - minutes * 60.0  # never is -inf
+    if not recent.any():
+        return ()
+    since = now.ordered_since_s[which & recent & np.isfinite(now.ordered_since_s)]
     stamps, counts = np.unique(since, return_counts=True)
     return tuple((datetime.fromtimestamp(float(s), at.tzinfo), int(n)) for s, n in zip(stamps, counts, strict=True))
 

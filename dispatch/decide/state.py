@@ -136,6 +136,8 @@ class State:
     def _loads_at_notice(self, calls: Sequence[Call], at: datetime) -> dict[str, float]:
         """By call id, MW at the meter of the called obligation's scope as last seen before the notice, of calls noticed so far. An id
         that is used again for another event has a new notice."""
+        if not calls:
+            return {}
         loads, found = self.metered_mw(), dict[str, float]()
         by_id: dict[str, list[Call]] = {}
         for call in calls:

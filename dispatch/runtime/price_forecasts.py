@@ -17,7 +17,7 @@ from markets import usd_text
 from markets.factbook import FactBook
 from markets.facts import Fact
 from markets.forecasting.ladder import stale_after
-from markets.forecasting.price_model import PriceModel
+from markets.forecasting.price_model import ForecastInputs, PriceModel
 from markets.forecasting.recent_calibration import recalibrated
 from markets.forecasting.recent_score import RecentScore, recent_score
 from markets.grid import Market
@@ -60,15 +60,20 @@ class PriceForecasts:
     ) -> None:
         self._points, self._market, self._newest, self._break_evens = tuple(points), market, newest, break_evens
         self._models: dict[str, PriceModel] = {}
+        self._read: dict[str, tuple[KeptPriceModel, PriceModel]] = {}
         self._checked: dict[str, date] = {}
         self.alerts: dict[str, str] = {}
 
     def after(self, book: FactBook, at: datetime) -> list[Fact]:
         """The forecasts that the facts of a book allow and that it does not have yet."""
+        return [model.forecasts([inputs])[0] for model, inputs in self.due(book, at)]
+
+    def due(self, book: FactBook, at: datetime) -> list[tuple[PriceModel, ForecastInputs]]:
+        """The same forecasts not yet made: each with its model and what it is made from."""
         for point in self._points:
             if self._checked.get(point) != at.date():
                 self._look_up(point, book, at)
-        found: list[Fact] = []
+        found = []
         for point in self._points:
             if (model := self._models.get(point)) is None:
                 continue
@@ -77,8 +82,8 @@ class PriceForecasts:
                 continue
             if made and made[-1].over.start == last.over.end and made[-1].model == model.about.get("label"):
                 continue
-            if (forecast := model.forecast(book, at)) is not None:
-                found.append(forecast)
+            if (inputs := model.inputs(book, at)) is not None:
+                found.append((model, inputs))
         return found
 
     def _look_up(self, point: str, book: FactBook, at: datetime) -> None:
@@ -93,7 +98,7 @@ class PriceForecasts:
         if kept is None:
             return
         try:
-            model = PriceModel.from_json(kept.text)
+            model = self._read_model(kept)
             if (model.point, model.market) != (point, self._market):
                 raise ValueError(f"it was trained on {model.point} in {model.market.value}")
         except ValueError as fault:
@@ -104,6 +109,14 @@ class PriceForecasts:
             self.alerts[point] = _withheld(point, kept.version, score)
             return
         self._models[point] = recalibrated(model, book)
+
+    def _read_model(self, kept: KeptPriceModel) -> PriceModel:
+        """The model of a version, read once. Raises ValueError for a text that is damaged."""
+        read, model = self._read.get(kept.point, (None, None))
+        if model is None or read != kept:
+            model = PriceModel.from_json(kept.text)
+            self._read[kept.point] = kept, model
+        return model
 
 
 def _not_used(point: str, fault: Exception) -> str:

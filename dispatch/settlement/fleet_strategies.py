@@ -18,7 +18,7 @@ from dispatch.settlement.counterfactuals import (
 from dispatch.settlement.document import CauseRow, StrategyValue
 from dispatch.settlement.measured_day import MeasuredDay
 from dispatch.settlement.plan_differences import cause_rows, has_all_figures, plans_in_force
-from dispatch.sim.strategies import AlwaysOn, PerfectForesight, Strategy, Strike
+from dispatch.sim.strategies import AlwaysOn, Breakevens, PerfectForesight, Strategy, Strike
 from dispatch.sim.strategy_run import StrategyRun, run_strategy
 from markets.facts import Fact, HashPrice, Price, PriceMarket, Temperature
 from markets.grid import Interval
@@ -80,7 +80,9 @@ def _runs(measured: MeasuredDay, seed: int) -> dict[str, StrategyRun]:
     final = final_outlook(actuals, measured.temperature_c)
     facts = _published(measured, final)
     begun = {name: now.modes for name, now in modes_at(measured.record, at).items()}
-    strategies: tuple[Strategy, ...] = (AlwaysOn(), Strike("one_strike"), Strike("model_strike"), PerfectForesight(final, [at]))
+    shared: Breakevens = {}
+    strikes = Strike("one_strike", shared), Strike("model_strike", shared)
+    strategies: tuple[Strategy, ...] = (AlwaysOn(), *strikes, PerfectForesight(final, [at]))
     return {s.name: run_strategy(setup, actuals.grid, facts, s, seed, begun, actuals.memory) for s in strategies}
 
 

@@ -20,19 +20,17 @@ class Ramps:
 
     def at(self, t: float, rigs: Ints) -> Floats:
         """The values at `t`, shape of `rigs`."""
-        v0, v1, t0, t1 = self.v0[rigs], self.v1[rigs], self.t0[rigs], self.t1[rigs]
-        share = np.clip((t - t0) / np.maximum(t1 - t0, 1e-9), 0.0, 1.0)
-        value: Floats = np.where(t >= t1, v1, v0 + (v1 - v0) * share)
-        return value
+        return _on_the_way(t, self.v0[rigs], self.v1[rigs], self.t0[rigs], self.t1[rigs])
 
     def integral(self, a: float, b: float, rigs: Ints) -> Floats:
         """The integrals over [a, b] in units times seconds, shape of `rigs`."""
-        t0, t1 = self.t0[rigs], self.t1[rigs]
+        v0, v1, t0, t1 = self.v0[rigs], self.v1[rigs], self.t0[rigs], self.t1[rigs]
         before = np.clip(np.minimum(t0, b) - a, 0.0, None)
         after = np.clip(b - np.maximum(t1, a), 0.0, None)
         during = (b - a) - before - after
-        middle = 0.5 * (self.at(a, rigs) * (t0 <= a) + self.v0[rigs] * (t0 > a) + self.at(b, rigs) * (t1 >= b) + self.v1[rigs] * (t1 < b))
-        value: Floats = self.v0[rigs] * before + middle * during + self.v1[rigs] * after
+        at_a, at_b = (_on_the_way(t, v0, v1, t0, t1) for t in (a, b))
+        middle = 0.5 * (at_a * (t0 <= a) + v0 * (t0 > a) + at_b * (t1 >= b) + v1 * (t1 < b))
+        value: Floats = v0 * before + middle * during + v1 * after
         return value
 
     def aim(self, rigs: Ints, target: Floats, start: Floats | float, end: Floats | float) -> None:
@@ -55,3 +53,9 @@ class Ramps:
         self.v1[rigs] = values
         self.t0[rigs] = t
         self.t1[rigs] = t
+
+
+def _on_the_way(t: float, v0: Floats, v1: Floats, t0: Floats, t1: Floats) -> Floats:
+    share = np.clip((t - t0) / np.maximum(t1 - t0, 1e-9), 0.0, 1.0)
+    value: Floats = np.where(t >= t1, v1, v0 + (v1 - v0) * share)
+    return value

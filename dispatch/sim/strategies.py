@@ -27,6 +27,7 @@ DECIDED_AHEAD = 10  # intervals of a plan that are kept: it is replaced after on
 FORESEEN_AFTER_DAY = timedelta(hours=12)  # how far a plan with perfect foresight looks beyond the operating day it is made for
 
 RiskOf = Callable[[State, Outlook, datetime], Risk | None]
+Breakevens = dict[tuple[datetime, float | None], Mapping[str, float]]  # by hour and hashprice (usd_per_ph_day), of each group, usd_per_mwh
 
 
 class Strategy(Protocol):
@@ -74,11 +75,11 @@ class AlwaysOn:
 
 class Strike:
     """Rigs on while the last published price is under their breakeven: all together by the fleet's, weighted by TH/s ("one_strike"), or
-    each group by its own ("model_strike")."""
+    each group by its own ("model_strike"). Two that run over the same facts may share the breakevens they have worked out."""
 
-    def __init__(self, name: str) -> None:
-        self.name, self._on, self._key = name, dict[str, bool](), (datetime.min, float("nan"))
-        self._breakevens: Mapping[str, float] = {}
+    def __init__(self, name: str, breakevens: Breakevens | None = None) -> None:
+        self.name, self._on = name, dict[str, bool]()
+        self._breakevens = {} if breakevens is None else breakevens
 
     def plan(self, at: datetime, state: State) -> tuple[PlanDocument | None, str]:
         """Rigs on or off by the newest real-time price; a new plan only where that changes."""
@@ -95,13 +96,12 @@ class Strike:
         """The strike of each group in this hour, usd_per_mwh; None while no price or hashprice is known."""
         hour = at.replace(minute=0, second=0, microsecond=0)
         known = state.facts.hashprice(at)
-        key = (hour, known.usd_per_ph_day if known else float("nan"))
-        if key != self._key:
-            found = break_evens_at(state.setup, state.facts, at)
-            if found is None:
-                return None
-            self._breakevens, self._key = found, key
-        return self._breakevens if self.name == "model_strike" else _together(state.site.groups, self._breakevens)
+        key = (hour, known.usd_per_ph_day if known else None)
+        own = self._breakevens.get(key) or break_evens_at(state.setup, state.facts, at)
+        if own is None:
+            return None
+        self._breakevens[key] = own
+        return own if self.name == "model_strike" else _together(state.site.groups, own)
 
 
 class PerfectForesight:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
@@ -15,10 +17,12 @@ from markets.grid import Market
 Floats = NDArray[np.float64]
 
 
-def archived_history(archive: Archive, point: str) -> tuple[PriceHistory, Market]:
-    """The prices of a point and the market that it belongs to. Gaps stay without a value. Raises LookupError, naming the points there are,
-    when the archive has no real-time price of it."""
+def archived_history(archive: Archive, point: str, known_by: datetime | None = None) -> tuple[PriceHistory, Market]:
+    """The prices of a point, those known by an instant where one is given, and the market that it belongs to. Gaps stay without a value.
+    Raises LookupError, naming the points there are, when the archive has no real-time price of it by then."""
     rows = archive.read("price", sorted({point, day_ahead_point(point)}))
+    if known_by is not None:
+        rows = rows.filter(pl.col("known_at") <= known_by)
     real = rows.filter(pl.col("key") == point)
     runs = [run.value for run in REAL_TIME if real.filter(pl.col("market") == run.value).height]
     if not runs:

@@ -15,9 +15,10 @@ from markets.archive.archive import Archive
 from markets.forecasting.price_model import PriceModel
 
 
-def trained(archive: Path, point: str, seed: int) -> PriceModel:
-    """A model of a point with its scores. Raises LookupError when the archive has no price of it, TooLittleData."""
-    history, market = archived_history(Archive(archive), point)
+def trained(archive: Path, point: str, seed: int, known_by: datetime | None = None) -> PriceModel:
+    """A model of a point with its scores, trained on what was known by an instant where one is given. Raises LookupError when the archive
+    has no price of it by then, TooLittleData."""
+    history, market = archived_history(Archive(archive), point, known_by)
     return train(history, point, market, seed)
 
 

@@ -37,11 +37,14 @@ def means_on(facts: Sequence[Measured], grid: Grid, shifted_by: timedelta = time
     do not cover all of an interval."""
     if not facts:
         return np.full(len(grid), np.nan)
-    values: dict[int, float] = {}
-    ends: set[int] = set()
+    values, ends = dict[int, float](), set[int]()
+    since, until = None, 0
     for fact in facts:
-        values[int(fact.over.start.timestamp())] = value_of(fact)
-        ends.add(int(fact.over.end.timestamp()))
+        over = fact.over
+        start = until if over.start == since else int(over.start.timestamp())  # most follow each other
+        since, until = over.end, int(over.end.timestamp())
+        values[start] = value_of(fact)
+        ends.add(until)
     edges = np.array(sorted(ends | values.keys()), dtype=np.int64)
     known = np.array([values.get(int(edge), np.nan) for edge in edges[:-1]])
     return Series(Grid(edges + int(shifted_by.total_seconds())), known, "").onto(grid).values

@@ -6,7 +6,7 @@ A model is trained in `dispatch.training`. It holds no code and needs no learnin
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -31,6 +31,17 @@ TOWARDS_DAY_AHEAD = 0.1  # how far the trees' starting point lies from the last 
 SCALE_USD = 20.0  # quantiles are learned in arcsinh(price / 20), which holds spikes and negative prices
 
 _LAST, _DAY_AHEAD = COLUMNS.index("real_time_1_back"), COLUMNS.index("day_ahead_+0_h")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ForecastInputs:
+    """What a forecast at an instant is made from: the features of the interval after the newest real-time price, shape (columns,), and the
+    day-ahead prices of the intervals of `over`, usd_per_mwh, NaN where none is known."""
+
+    at: datetime
+    over: Interval
+    columns: Floats
+    day_ahead: Floats
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -78,9 +89,9 @@ class PriceModel:
         last = columns[:, _LAST]
         return np.asarray(odds + LAST_PRICE_WEIGHT * np.where(np.isnan(last), 0.0, np.sign(break_even - last)))
 
-    def forecast(self, book: FactBook, at: datetime) -> PriceForecast | None:
-        """The next hours as seen at an instant, from the newest real-time price on. None where the model does not fit what the book has:
-        no price of the point, or of intervals of another length."""
+    def inputs(self, book: FactBook, at: datetime) -> ForecastInputs | None:
+        """What a forecast is made from at an instant. None where the model does not fit what the book has: no price of the point, or of
+        intervals of another length."""
         last = book.last_price(self.point)
         step_s = self.step_min * 60
         if last is None or (last.over.end - last.over.start).total_seconds() != step_s:
@@ -89,29 +100,43 @@ class PriceModel:
         history = PriceHistory.before(book, self.point, over.start, step_s, self.market)
         row = (int(over.start.timestamp()) - history.start_s) // step_s
         now = features(history, np.array([row], dtype=np.int64))
-        ahead = history.day_ahead[row : row + len(self.last_weight)]
-        decide = mixed(float(self.decision_prices(now)[0]), ahead, np.array(self.last_weight))
+        return ForecastInputs(at, over, now[0], history.day_ahead[row : row + len(self.last_weight)])
+
+    def forecast(self, book: FactBook, at: datetime) -> PriceForecast | None:
+        """The next hours as seen at an instant, from the newest real-time price on. None where the model has no inputs."""
+        found = self.inputs(book, at)
+        return None if found is None else self.forecasts([found])[0]
+
+    def forecasts(self, inputs: Sequence[ForecastInputs]) -> list[PriceForecast]:
+        """The forecasts of several instants at once: each is the same as by itself."""
+        now, ahead = np.stack([each.columns for each in inputs]), np.stack([each.day_ahead for each in inputs])
+        decide = mixed(self.decision_prices(now)[:, None], ahead, np.array(self.last_weight))
         quantiles, spike = self._distribution(now, ahead)
-        return PriceForecast(
-            source="price model",
-            known_at=at,
-            point=self.point,
-            over=over,
-            usd_per_mwh=_cents(decide),
-            levels=self.levels,
-            quantiles=tuple(_cents(q) for q in quantiles),
-            spike_usd_per_mwh=self.spike_usd_per_mwh,
-            spike_probability=tuple(round(float(p), 4) for p in spike),
-            model=str(self.about.get("label", "")),
-        )
+        return [
+            PriceForecast(
+                source="price model",
+                known_at=each.at,
+                point=self.point,
+                over=each.over,
+                usd_per_mwh=_cents(decide[n]),
+                levels=self.levels,
+                quantiles=tuple(_cents(q[n]) for q in quantiles),
+                spike_usd_per_mwh=self.spike_usd_per_mwh,
+                spike_probability=tuple(round(float(p), 4) for p in spike[n]),
+                model=str(self.about.get("label", "")),
+            )
+            for n, each in enumerate(inputs)
+        ]
 
     def _distribution(self, now: Floats, ahead: Floats) -> tuple[list[Floats], Floats]:
-        steps = np.arange(len(ahead))
-        rows = distribution_rows(np.repeat(now, len(ahead), axis=0), steps, ahead)
-        base = scaled(mixed(float(now[0, _LAST]), ahead, np.array(self.last_weight)))
+        """By level the quantiles, and the chance of a spike, of intervals ahead, each of the shape of `ahead`."""
+        count, steps = ahead.shape
+        rows = distribution_rows(np.repeat(now, steps, axis=0), np.tile(np.arange(steps), count), ahead.reshape(-1))
+        base = scaled(mixed(now[:, _LAST, None], ahead, np.array(self.last_weight))).reshape(-1)
         found = [base + trees.sums(rows) + more for trees, more in zip(self.quantiles, self.widening, strict=True)]
         ordered = np.sort(np.stack(found), axis=0)  # quantiles are learned one by one and may cross
-        return [SCALE_USD * np.sinh(q) for q in ordered], 1.0 / (1.0 + np.exp(-self.spike.sums(rows)))
+        spike = 1.0 / (1.0 + np.exp(-self.spike.sums(rows)))
+        return [(SCALE_USD * np.sinh(q)).reshape(ahead.shape) for q in ordered], spike.reshape(ahead.shape)
 
     def to_json(self) -> str:
         """As JSON text."""

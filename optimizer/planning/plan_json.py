@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import NotRequired, TypedDict
 
 from markets.grid import parse_instant
@@ -155,10 +155,10 @@ def planned_generation(plan: PlanDocument | None, at: datetime) -> dict[str, flo
 
 
 def _interval(plan: Plan, t: int) -> IntervalDocument:
-    over = plan.grid.intervals[t]
+    start, end = (datetime.fromtimestamp(int(edge), UTC) for edge in plan.grid.edges[t : t + 2])
     document: IntervalDocument = {
-        "start": over.start.isoformat(),
-        "end": over.end.isoformat(),
+        "start": start.isoformat(),
+        "end": end.isoformat(),
         "load_mw": _rounded(plan.load_mw[t]),
         "groups": {name: _group(group, t) for name, group in plan.groups.items()},
         "offers": {product: _rounded(mw[t]) for product, mw in plan.offers.items()},

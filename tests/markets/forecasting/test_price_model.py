@@ -180,3 +180,17 @@ def test_without_any_price_the_odds_are_even() -> None:
     nothing, dear = np.full((1, len(COLUMNS)), np.nan), np.full((1, len(COLUMNS)), 500.0)
     assert starting_odds(nothing, np.array([60.0])) == [0.0]
     assert starting_odds(dear, np.array([60.0])) < -0.9
+
+
+def test_forecasts_made_together_are_those_made_one_by_one() -> None:
+    made = model(0.2)
+    known = book(prices=600)
+    inputs = []
+    for k in range(12):
+        at = NOON - k * QUARTER
+        past = FactBook().after([p for key in known.prices for p in known.prices[key] if p.over.end <= at or key[1] != "REAL_TIME_15_MIN"])
+        assert (found := made.inputs(past, at)) is not None
+        assert made.forecasts([found]) == [made.forecast(past, at)]
+        inputs.append(found)
+    assert made.forecasts(inputs) == [made.forecasts([each])[0] for each in inputs]
+    assert len({each.usd_per_mwh for each in made.forecasts(inputs)}) > 1
