@@ -15,6 +15,7 @@ from markets import counted, usd_text
 from markets.factbook import SCED, TEMPERATURE_STALE_AFTER, FactBook, day_ahead_point
 from markets.facts import STALE_AFTER, Price
 from markets.forecasting.generation import available_generation
+from markets.forecasting.last_price_ahead import last_price_ahead
 from markets.forecasting.model_ahead import ModelAhead, model_ahead
 from markets.forecasting.near_term import NearTerm, interval_under_way, near_term
 from markets.forecasting.outlook_values import (
@@ -34,9 +35,6 @@ from markets.series import Series
 
 Floats = NDArray[np.float64]
 HELD_FOR = HOUR  # how far ahead the last real-time price counts beside the day-ahead market
-# After so long 37 % are left of how far the last price is from the day-ahead price. Of 20 minutes, 60
-# minutes and never it earned most on three spans of HB_WEST (docs/reference/foresight.md).
-RETURNS_IN = timedelta(minutes=20)
 OLDEST_STAND_IN = DAY  # no plan is made on an older price
 # Where reserve clears in real time, best first.
 RESERVE_RUNS = ("REAL_TIME_15_MIN", "REAL_TIME_5_MIN", "REAL_TIME_HOURLY")
@@ -77,9 +75,9 @@ def outlook(
 ) -> Outlook:
     """The outlook on a grid that the facts of a book give at an instant, with gaps filled.
     Energy: what dispatch and look-ahead runs say, else the site's price model, else for an hour the last real-time price unless stale, on
-    its way back to the day-ahead price; then the published day-ahead price; then persistence. A stale real-time price steps the ladder
-    down: day-ahead for now too, then the last price while younger than a day, then safe state (NaN). Reserve takes the same steps, and
-    its last price does not return.
+    its way back to the day-ahead price moved by its error of late; then the published day-ahead price; then persistence. A stale real-time
+    price steps the ladder down: day-ahead for now too, then the last price while younger than a day, then safe state (NaN). Reserve takes
+    the same steps, and its last price does not return.
     `hash_default`, usd_per_ph_day, is used while no hashprice is known; `peak_windows_min` are the coincident peaks to predict.
     """
     at = utc(at)
@@ -147,7 +145,7 @@ def _energy(book: FactBook, at: datetime, grid: Grid, point: str, market: Market
     if last is not None and usable:
         holds = near if fresh else near & np.isnan(values)
         known_ahead = market is Market.TARIFF
-        values = np.where(holds, last.usd_per_mwh if known_ahead else _returning(last.usd_per_mwh, values, at, grid), values)
+        values = np.where(holds, last.usd_per_mwh if known_ahead else last_price_ahead(book, point, values, at, grid), values)
         held = Basis.PUBLISHED if at in last.over else Basis.HELD
         basis = [held if holds_here else old for holds_here, old in zip(holds, basis, strict=True)]
     model = model_ahead(book, point, last, at, grid) if real_time_fresh else ModelAhead()
@@ -167,14 +165,6 @@ def _energy(book: FactBook, at: datetime, grid: Grid, point: str, market: Market
     notes = _energy_notes(point, last, age, price_basis, missing_hours if published else None)
     now = (*_estimate_note(point, basis[0], ahead), *model.note(basis[0]))
     return _Energy(Series(grid, values, "usd_per_mwh"), tuple(basis), price_basis, model, (*now, *notes))
-
-
-def _returning(last_usd: float, day_ahead: Floats, at: datetime, grid: Grid) -> Floats:
-    """The last real-time price now, and from there on its way to the day-ahead price, shape (n,); the last price where that is not known.
-    A spike is rarely followed by an hour like it: rigs that stop for one have to start again."""
-    minutes = np.maximum(0.0, grid.edges[:-1] - at.timestamp()) / 60.0
-    left = np.exp(-minutes / (RETURNS_IN / timedelta(minutes=1)))
-    return np.where(np.isnan(day_ahead), last_usd, left * last_usd + (1.0 - left) * day_ahead)
 
 
 def _estimate_note(point: str, basis: Basis, ahead: NearTerm) -> tuple[str, ...]:
