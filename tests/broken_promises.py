@@ -196,11 +196,11 @@ BREAKS = (
     ),
     Break(
         "rigs of any kind of fault",
-        "dispatch/rigs/controller.py",
-        "CLOSE_POLL_S = 5.0",
-        "CLOSE_POLL_S = 60.0",
+        "dispatch/decide/fit_to_limit.py",
+        "        return own + stuck + sum(self.silent(name) for name in names) + self.offset(names)",
+        "        return own",
         "tests/scenarios/test_fault_matrix.py::test_a_call_is_kept_or_what_is_missed_is_named",
-        chosen="wakes_by_itself",
+        chosen="unreachable and 30",
     ),
     Break(
         "rigs stop while others",
@@ -316,9 +316,9 @@ BREAKS = (
     ),
     Break(
         "two of these at once",
-        "dispatch/decide/fit_to_limit.py",
-        "        return missed_w / 1e6 if missed_w > KEPT_WITHIN_W else 0.0",
-        "        return 0.0",
+        "dispatch/runtime/loop.py",
+        "        self.state = fold(self.state, self.journal)",
+        "        self.state = self.state.after(started, 0)",
         "tests/simulation/test_simulation.py::test_fixed_seeds_hold_every_invariant",
         chosen="26 or 40",
     ),
