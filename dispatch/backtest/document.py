@@ -6,9 +6,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, TypedDict
 
+from dispatch.backtest.coincident_peaks import peak_scores
 from dispatch.backtest.part import STRATEGIES
 from markets import counted
 from optimizer.domain.money import ZERO, cents
+from optimizer.settlement.peak_score import PeakScore, PeakTally, calibration
 
 
 class SpanDocument(TypedDict):
@@ -47,6 +49,8 @@ class BacktestDocument(TypedDict):
     shares  (x - always_on) / (perfect_foresight - always_on), null where these are equal
     days    dollars by strategy and operating day
     stops   MWh that perfect foresight did not draw and loadstone neither (caught) or did (missed); and that only loadstone did not
+    peaks   loadstone's score of each month (or season) with a coincident peak, in the sense of the whole of it: a span that ends within
+            one lacks the rest. `peak_calibration` is that of all of them
     """
 
     span: dict[str, Any]
@@ -57,6 +61,8 @@ class BacktestDocument(TypedDict):
     ideal_causes: dict[str, float]
     days: dict[str, dict[str, float]]
     stops: dict[str, float]
+    peaks: list[PeakScore]
+    peak_calibration: list[dict[str, float]]
     notes: list[str]
     findings: list[str]
 
@@ -80,6 +86,8 @@ def document_of(parts: Sequence[Mapping[str, Any]], notes: Iterable[str] = ()) -
         "ideal_causes": _causes([part["ideal_causes"] for part in parts], ours["ideal_usd"], best["ideal_usd"]),
         "days": _days(parts),
         "stops": {name: sum(part["stops"][name] for part in parts) for name in parts[0]["stops"]},
+        "peaks": peak_scores(parts),
+        "peak_calibration": calibration(PeakTally(**tally) for part in parts for tally in part["peaks"]),
         "notes": list(notes),
         "findings": findings,
     }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 from functools import lru_cache
@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dispatch import ConfigError
+from dispatch.backtest.coincident_peaks import peak_tallies
 from dispatch.backtest.ideal import IdealRun, days_of, ideal_runs
 from dispatch.backtest.market_facts import MarketFacts, market_facts, without_dispatch_runs
 from dispatch.backtest.model_forecasts import with_forecasts
@@ -131,6 +132,7 @@ def _document(valuation: Valuation, market: MarketFacts, runs: Mapping[str, Stra
         "causes": _texts(valuation.causes(did["perfect_foresight"], runs["loadstone"], ours)),
         "ideal_causes": _texts(valuation.ideal_causes(best, could["loadstone"])),
         "stops": valuation.stops(best, ours),
+        "peaks": [asdict(tally) for tally in peak_tallies(valuation.setup, market, ours, runs["loadstone"].plans)],
     }
 
 

@@ -102,6 +102,7 @@ def _run(asked: Backtest, folder: Path, workers: int | None, dask: str | None) -
 def _lines(document: BacktestDocument) -> list[str]:
     """The result as text: strategies, causes, promises, worst days, notes."""
     from dispatch.backtest.document import worst_days
+    from dispatch.reports.peak_tables import peak_lines
 
     span, shares = document["span"], document["shares"]
     rows = [
@@ -124,6 +125,7 @@ def _lines(document: BacktestDocument) -> list[str]:
         *table(rows, rows[0]),
         *(f"behind perfect foresight, {where}: {name} {usd(amount, change=True)}" for where, name, amount in causes),
         *(f"promise {p['name']}: kept in {p['kept']} of {p['promised']}, {usd(p['shortfall_usd'])} lost" for p in document["promises"]),
+        *peak_lines(document["peaks"]),
         *(f"furthest behind: {on}, {usd(amount)}" for on, amount in worst_days(document, WORST_DAYS)),
         *document["notes"],
         *(f"finding: {text}" for text in document["findings"]),

@@ -9,6 +9,7 @@ from reportlab.graphics.shapes import Drawing, Line, PolyLine, String
 from reportlab.lib.colors import Color, HexColor
 
 from dispatch.reports.charts import INK, RULE, SOFT, WIDTH, as_svg
+from dispatch.reports.peak_tables import CALIBRATION_COLUMNS, PEAK_CAPTION, PEAK_COLUMNS, calibration_rows, peak_rows
 from dispatch.reports.write import page
 from markets import counted
 from optimizer.domain.money import usd_text
@@ -107,12 +108,21 @@ def _sections(document: Mapping[str, Any]) -> list[Section]:
             ("", "MWh"),
             [[name, f"{stops[key]:,.1f}"] for name, key in _STOPS],
         ),
+        *_peak_sections(document),
         (
             "Promises",
             "",
             ("Contract", "Intervals promised", "Kept", "Lost $"),
             [[p["name"], f"{p['promised']:,}", f"{p['kept']:,}", usd_text(p["shortfall_usd"])] for p in document["promises"]],
         ),
+    ]
+
+
+def _peak_sections(document: Mapping[str, Any]) -> list[Section]:
+    chances, alike = "Chances of coincident peaks against what came", "Well calibrated: the last two columns are alike."
+    return [
+        ("Coincident peaks", PEAK_CAPTION, PEAK_COLUMNS, peak_rows(document["peaks"])),
+        (chances, alike, CALIBRATION_COLUMNS, calibration_rows(document["peak_calibration"])),
     ]
 
 

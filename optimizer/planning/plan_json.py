@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import NotRequired, TypedDict
 
 from markets.grid import parse_instant
+from markets.outlook import PeakWindow
 from optimizer.planning.explain import breakevens, reasons
 from optimizer.planning.result import GroupPlan, Plan, SolveInfo
 
@@ -31,7 +32,9 @@ class GeneratorDocument(TypedDict):
 
 class IntervalDocument(TypedDict):
     """One interval of a plan. `start` and `end` are ISO 8601 in UTC; `offers` is MW kept ready by reserve product; prices are those that
-    the plan was made with, by settlement point. `generation`, by contract, is left out where a site has no generator."""
+    the plan was made with, by settlement point. `generation`, by contract, is left out where a site has no generator. `peak_share` is the
+    share of the month's (or season's) coincident peak that is expected in the interval, by the way it is metered (`window_name`); left
+    out where no contract is charged by one or no system load is known."""
 
     start: str
     end: str
@@ -39,6 +42,7 @@ class IntervalDocument(TypedDict):
     groups: dict[str, GroupDocument]
     generation: NotRequired[dict[str, GeneratorDocument]]
     offers: dict[str, float]
+    peak_share: NotRequired[dict[str, float]]
     price_usd_per_mwh: dict[str, float]
     hashprice_usd_per_ph_day: float
 
@@ -169,7 +173,14 @@ def _interval(plan: Plan, t: int) -> IntervalDocument:
         document["generation"] = {
             name: {"mw": _rounded(mw[t]), "since": plan.since[name][t].isoformat()} for name, mw in plan.generation.items()
         }
+    if shares := plan.origin.program.outlook.peak_share:
+        document["peak_share"] = {window_name(window): _rounded(series.values[t]) for window, series in shares.items()}
     return document
+
+
+def window_name(window: PeakWindow) -> str:
+    """How a coincident peak is metered, as a name: "15" for fifteen minutes of each month, "60 of 3" for an hour of each three months."""
+    return f"{window[0]} of {window[1]}" if isinstance(window, tuple) else str(window)
 
 
 def _group(group: GroupPlan, t: int) -> GroupDocument:
