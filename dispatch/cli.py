@@ -20,6 +20,7 @@ from dispatch.commands.init import init
 from dispatch.commands.integrity import archive, backup, redecide, restore, verify
 from dispatch.commands.manual import hold, resume, stop
 from dispatch.commands.offers import offers
+from dispatch.commands.peaks import peaks
 from dispatch.commands.plan import check, plan, what_if
 from dispatch.commands.rehearse import rehearse
 from dispatch.commands.rigs import rigs
@@ -38,7 +39,7 @@ app = typer.Typer(
     help="Runs a Bitcoin-mining site as a flexible load in ERCOT or MISO.",
 )
 app.callback()(logs_to_stderr)
-OF_A_SITE = (run, shadow, replay, stop, resume, settle, strategies, reconcile, certificate)
+OF_A_SITE = (run, shadow, replay, stop, resume, settle, strategies, peaks, reconcile, certificate)
 for command in (init, doctor, *OF_A_SITE, plan, backtest, offers, check, verify, redecide, backup, restore, train, rehearse):
     app.command()(command)
 app.command("what-if")(what_if)

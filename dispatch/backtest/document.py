@@ -49,8 +49,8 @@ class BacktestDocument(TypedDict):
     shares  (x - always_on) / (perfect_foresight - always_on), null where these are equal
     days    dollars by strategy and operating day
     stops   MWh that perfect foresight did not draw and loadstone neither (caught) or did (missed); and that only loadstone did not
-    peaks   loadstone's score of each month (or season) with a coincident peak, in the sense of the whole of it: a span that ends within
-            one lacks the rest. `peak_calibration` is that of all of them
+    peaks   loadstone's score of each month (or season) with a coincident peak, of the part of it that lies in the span;
+            `peak_calibration` is that of all of them
     """
 
     span: dict[str, Any]

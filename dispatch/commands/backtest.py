@@ -56,11 +56,21 @@ def backtest(
     asked = Backtest(config.resolve(), archive.resolve(), *span, risk, train_every=None if train is None else timedelta(days=train))
     parts, trained = _run(asked, out_, workers, dask)
     document = document_of(parts, [*asked.notes(), *trained])
+    _keep(document, out_)
     if html is not None:
         _write_page(document, html)
     out(document, as_json, _lines(document))
     if document["findings"] or any(p["kept"] < p["promised"] for p in document["promises"]):
         raise Ended(FINDINGS)
+
+
+def _keep(document: BacktestDocument, folder: Path) -> None:
+    """Keep the result beside its parts, where `peaks` and the site's page look for it."""
+    import json
+
+    from dispatch.store.durable import write_atomically
+
+    write_atomically(folder / "result.json", (json.dumps(document, ensure_ascii=False) + "\n").encode())
 
 
 def _write_page(document: BacktestDocument, file: Path) -> None:

@@ -35,7 +35,8 @@ def peak_lines(scores: Sequence[Mapping[str, Any]], market: Market | None = None
         of = dict(zip(PEAK_COLUMNS, row, strict=True))
         found.append(
             f"peak of {of['Contract']} in {of['Month or season']}: {of['']} ({of['Peak']}, {of['MW at the peak']} of {of['of MW']} MW, "
-            f"chance before {of['Chance before']}), saved {of['Saved $']}; curtailed {of['Hours curtailed']} h on {of['Days']} days, of them "
+            f"chance before {of['Chance before']}), saved {of['Saved $']}; "
+            f"curtailed {of['Hours curtailed']} h on {of['Days']} days, of them "
             f"{of['False alarms']} false alarms, giving up {of['Margin given up $']} ({of['Hash revenue given up $']} of hash revenue); "
             f"Brier score {of['Brier score']}, {of['of equal chances']} of equal chances"
         )

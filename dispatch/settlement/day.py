@@ -11,6 +11,7 @@ from dispatch.settlement.contract_progress import billed_quantities, contract_fi
 from dispatch.settlement.counterfactuals import counterfactuals
 from dispatch.settlement.day_content import DayResults, day_content
 from dispatch.settlement.day_forecasts import forecast_scores
+from dispatch.settlement.day_peaks import coincident_peaks
 from dispatch.settlement.document import DayStatement
 from dispatch.settlement.findings import day_findings
 from dispatch.settlement.gap_rows import gaps_of
@@ -48,7 +49,7 @@ def settle_day(
     strategies = counterfactuals(measured)
     differences = plan_differences(book, actuals, measured.record.plans)
     progress, billed = contract_progress(book, actuals, day), billed_quantities(book, actuals)
-    figures = progress, billed, gaps_of(book, actuals), forecast_scores(measured)
+    figures = progress, billed, gaps_of(book, actuals), forecast_scores(measured), coincident_peaks(measured)
     content = day_content(measured, DayResults(bill, promises, findings, strategies, differences, *figures))
     if known_at is not None:
         return versions.version_known_then(engine, day, content)

@@ -10,7 +10,7 @@ from decimal import Decimal
 from dispatch.settlement import narrative, statement_lines
 from dispatch.settlement.counterfactuals import Counterfactuals
 from dispatch.settlement.document import DayContent, Figure, Gaps, IntervalRow, Narrative, PromiseRow, UnknownTotal
-from dispatch.settlement.document_rows import BilledQuantityRow, ForecastScoreRow
+from dispatch.settlement.document_rows import BilledQuantityRow, ForecastScoreRow, PeakIntervalRow
 from dispatch.settlement.gap_rows import coverage
 from dispatch.settlement.generation_rows import generation_rows
 from dispatch.settlement.measured_day import MeasuredDay
@@ -34,6 +34,7 @@ class DayResults:
     billed_quantities: list[BilledQuantityRow]
     gaps: Gaps
     forecast_scores: list[ForecastScoreRow]
+    coincident_peaks: list[PeakIntervalRow]
 
 
 def day_content(measured: MeasuredDay, results: DayResults) -> DayContent:
@@ -48,8 +49,7 @@ def day_content(measured: MeasuredDay, results: DayResults) -> DayContent:
         "worlds": list(dict.fromkeys(run.world for run in measured.record.runs)),
         "known_at": (measured.known_at or day.end).isoformat(),
         "narrative": _narrative(measured, results),
-        "energy_mwh": plain(narrative.total(actuals.energy_mwh)),
-        "hash_ph_days": plain(narrative.total(actuals.hash_ph_days)),
+        "energy_mwh": plain(narrative.total(actuals.energy_mwh)), "hash_ph_days": plain(narrative.total(actuals.hash_ph_days)),
         "totals": totals,
         "unknown": _unknown_totals(bill),
         "charges": charge_rows(lines, totals),
@@ -74,6 +74,8 @@ def day_content(measured: MeasuredDay, results: DayResults) -> DayContent:
         "intervals": list(_interval_rows(measured, bill)),
         "lines": lines,
     }  # fmt: skip
+    if results.coincident_peaks:
+        content["coincident_peaks"] = results.coincident_peaks
     return {**content, "generation": generation} if generation else content
 
 

@@ -10,7 +10,15 @@ import json
 from decimal import Decimal
 from typing import Any, NotRequired, TypedDict, cast
 
-from dispatch.settlement.document_rows import BilledQuantityRow, ChargeRow, ForecastScoreRow, GenerationRow, GroupRow, LineRow
+from dispatch.settlement.document_rows import (
+    BilledQuantityRow,
+    ChargeRow,
+    ForecastScoreRow,
+    GenerationRow,
+    GroupRow,
+    LineRow,
+    PeakIntervalRow,
+)
 
 
 class Narrative(TypedDict):
@@ -197,6 +205,7 @@ class DayContent(_Bounds, Coverage):
     contract_progress: list[Figure]
     billed_quantities: list[BilledQuantityRow]
     forecast_scores: list[ForecastScoreRow]
+    coincident_peaks: NotRequired[list[PeakIntervalRow]]
     findings: list[FindingRow]
     notes: list[str]
     sources: dict[str, str]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TypedDict
+from typing import NotRequired, TypedDict
 
 
 class LineRow(TypedDict):
@@ -115,3 +115,23 @@ class ForecastScoreRow(TypedDict):
     last_price_pinball_usd_per_mwh: str | None
     covered: list[CoveredRow]
     text: str
+
+
+class PeakIntervalRow(TypedDict):
+    """A metered interval of a contract that charges by coincident peaks: the chance of being the peak that the plan in force at its start
+    gave it, the load and that of every rig running, what both cost if it is the peak; and where rigs slept for it, hours, MWh, hash revenue
+    given up and the margin of it. None where unknown. `metered`: minutes, and months of which each has a peak. No money that is owed."""
+
+    obligation: str
+    metered: list[int]
+    start: str
+    end: str
+    chance: str | None
+    load_mw: str | None
+    full_load_mw: str | None
+    usd_if_peak: str | None
+    full_usd_if_peak: str | None
+    curtailed_hours: NotRequired[str]
+    curtailed_mwh: NotRequired[str]
+    hash_usd: NotRequired[str]
+    margin_usd: NotRequired[str]

@@ -52,7 +52,7 @@ def tenant_statement(d: DayStatement, setup: Setup, tenant: str) -> DayStatement
         "promises": [],
         "contract_progress": [f for f in d["contract_progress"] if f["name"].partition(":")[0] in contracts],
         "billed_quantities": [row for row in d["billed_quantities"] if row["obligation"] in contracts],
-        "forecast_scores": [],
+        "forecast_scores": [], "coincident_peaks": [],
         "findings": [{"kind": UNKNOWN_CHARGE, "text": f"the amount of {row['name']} is unknown: {row['why']}"} for row in unknown],
         "notes": [text for text in d["notes"] if "SYNTHETIC" in text],
         "sources": {point: source for point, source in d["sources"].items() if point in points},

@@ -16,6 +16,7 @@ from dispatch.clock import Clock
 from dispatch.decide.state import State
 from dispatch.offers.make import Offering
 from dispatch.offers.proved import Proof, newest_certificate
+from dispatch.settlement.peak_scorecard import LiveScorecards
 from dispatch.signals.documents import InvalidDocument
 from dispatch.site_file.load import setup_from_document
 from dispatch.site_file.setup import Setup
@@ -52,6 +53,7 @@ class ApiContext:
         self._what_ifs = 0
         self._bases: BasePlans | None = None
         self._bases_seq = 0
+        self.scorecards = LiveScorecards()
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:

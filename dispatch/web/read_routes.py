@@ -26,6 +26,7 @@ from dispatch.web.context import ApiContext, Context
 from dispatch.web.errors import Refusal, responses
 from dispatch.web.forecast_document import forecast_document
 from dispatch.web.metrics import metrics_text
+from dispatch.web.peaks_document import peaks_document
 from markets.facts import Call
 from markets.grid import format_instant
 from optimizer.domain.calls import events_of
@@ -130,6 +131,11 @@ def get_chart(context: Context) -> Doc:
 @router.get("/forecast", summary="The price forecast against what followed, and its score")
 def get_forecast(context: Context) -> Doc:
     return forecast_document(context.view, context.now())
+
+
+@router.get("/peaks", summary="How the site met coincident peaks, live and in the kept backtest, never added up")
+def get_peaks(context: Context) -> Doc:
+    return {**peaks_document(context)}
 
 
 @router.get("/settlements", summary="Every version of every settled day")

@@ -20,6 +20,7 @@ from markets.outlook import PeakWindow
 from optimizer.domain.actuals import Actuals
 from optimizer.domain.array_types import Floats
 from optimizer.domain.billing import with_settling_contracts
+from optimizer.domain.isolation import PluginFailures
 from optimizer.domain.money import ZERO, decimals
 from optimizer.domain.obligation import Obligation
 from optimizer.domain.quantities import ActualQuantities
@@ -70,8 +71,9 @@ def peak_intervals(book: Sequence[Obligation], actuals: Actuals, full: FullLoad,
     the instant from which it was in force, in order of time."""
     ran_full = replace(actuals, energy_mwh={**actuals.energy_mwh, **{name: decimals(mwh) for name, mwh in full.energy_mwh.items()}})
     found: list[PeakInterval] = []
-    for contract in book:
-        for window in contract.peak_windows():
+    faults = PluginFailures()
+    for contract, window in [(o, window) for o in book for window in o.peak_windows()]:
+        with faults.of(contract):  # what a plug-in raises is named where it is billed
             charge, at_full = (_usd_if_peak(book, contract, of) for of in (actuals, ran_full))
             if np.any(at_full > 0):
                 chance = planned_chances(actuals.grid, plans, window)

@@ -14,6 +14,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from dispatch.web.context import Context
 from dispatch.web.errors import Refusal
 from dispatch.web.pages import labels
+from dispatch.web.pages.peaks import peak_values
 
 HERE = Path(__file__).parent
 MEDIA = {"css": "text/css; charset=utf-8", "js": "text/javascript; charset=utf-8", "svg": "image/svg+xml"}
@@ -41,6 +42,11 @@ def page(context: Context) -> HTMLResponse:
 @router.get("/now", response_class=HTMLResponse)
 def now(context: Context) -> HTMLResponse:
     return _html("now.html", labels.page_values(context))
+
+
+@router.get("/peaks", response_class=HTMLResponse)
+def peaks(context: Context) -> HTMLResponse:
+    return _html("peaks.html", peak_values(context))
 
 
 @router.get("/favicon.ico")
