@@ -6,9 +6,11 @@ from bisect import bisect_right
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
+from types import MappingProxyType
 
 import numpy as np
 
+from dispatch.backtest.day_ahead_reserve import with_awards
 from dispatch.backtest.market_facts import Floats, MarketFacts, without_delay
 from dispatch.decide import plan_inputs
 from dispatch.decide.state import State
@@ -17,7 +19,7 @@ from dispatch.sim.simulated_site import instant_of
 from dispatch.sim.strategies import RiskOf, part_of
 from dispatch.site_file.load import setup_from_document
 from dispatch.site_file.setup import Setup
-from markets.facts import Fact
+from markets.facts import Award, Fact
 from markets.grid import Interval, OperatingDay
 from markets.outlook import PriceBasis
 from optimizer.domain.site import Site, SoFar
@@ -46,12 +48,21 @@ def without_physics(site: Site) -> Site:
     return site.model_copy(update={"groups": groups, "halls": halls, **ramps})
 
 
-def ideal_runs(setup: Setup, market: MarketFacts, risk_of: RiskOf | None = None, *, delayed: bool = False) -> dict[str, IdealRun]:
+def ideal_runs(
+    setup: Setup,
+    market: MarketFacts,
+    risk_of: RiskOf | None = None,
+    *,
+    delayed: bool = False,
+    sold: Mapping[str, tuple[Award, ...]] = MappingProxyType({}),
+) -> dict[str, IdealRun]:
     """What every strategy would do, by its name. With `delayed`, prices are known when they were published, not at once: a decision at an
-    interval's start then lacks the price of the interval before."""
+    interval's start then lacks the price of the interval before. `sold` are the day-ahead awards of each strategy."""
     setup = replace(setup, site=without_physics(setup.site))
     facts = market.facts if delayed else without_delay(market.facts)
-    return {"loadstone": _Loadstone(setup, market, facts, risk_of).run(), **_others(setup, market, PUBLISHED_AFTER_S if delayed else 0)}
+    facts = with_awards(facts, sold.get("loadstone", ()))
+    others = _others(setup, market, PUBLISHED_AFTER_S if delayed else 0, sold.get("perfect_foresight", ()))
+    return {"loadstone": _Loadstone(setup, market, facts, risk_of).run(), **others}
 
 
 class _Loadstone:
@@ -101,13 +112,13 @@ class _Loadstone:
         return GroupSeen(rigs=group.rigs, reachable=group.rigs, load_mw=mw, hashrate_ph=ph)
 
 
-def _others(setup: Setup, market: MarketFacts, after_s: int) -> dict[str, IdealRun]:
-    """The other strategies, operating day by operating day."""
+def _others(setup: Setup, market: MarketFacts, after_s: int, foreseen_awards: tuple[Award, ...]) -> dict[str, IdealRun]:
+    """The other strategies, operating day by operating day; perfect foresight with its awards."""
     parts: dict[str, list[IdealRun]] = {}
     before = dict.fromkeys(market.prices, float("nan"))
     for day in days_of(setup, market):
         final = part_of(market.final, day)
-        foreseen = perfect_foresight(setup.site, setup.book, final, SoFar(at=day.start))
+        foreseen = perfect_foresight(setup.site, setup.book, final, SoFar(at=day.start, awards=foreseen_awards))
         published = {point: last_published(series, before[point], after_s) for point, series in final.energy.items()}
         before = {point: float(series.values[-1]) for point, series in final.energy.items()}
         for name, path in trajectories(setup.book, foreseen, published).items():

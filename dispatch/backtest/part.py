@@ -9,6 +9,7 @@ from decimal import Decimal
 from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 
 from dispatch import ConfigError
 from dispatch.backtest.coincident_peaks import peak_tallies
+from dispatch.backtest.day_ahead_reserve import Awards, awards_by_strategy, with_awards
 from dispatch.backtest.ideal import IdealRun, days_of, ideal_runs
 from dispatch.backtest.market_facts import MarketFacts, market_facts, without_dispatch_runs
 from dispatch.backtest.model_forecasts import with_forecasts
@@ -59,20 +61,25 @@ def run_part(job: PartJob) -> dict[str, Any]:
     market = with_forecasts(setup, market_facts(setup, job.over), job.models)
     valuation = Valuation(setup, market)
     risk_of = None if job.risk is None else _risk_of(job.risk)
-    runs = physical_runs(setup, market, job.seed, risk_of)
-    ideal = ideal_runs(setup, market, risk_of)
-    return _document(valuation, market, runs, ideal)
+    sold = awards_by_strategy(setup, market)
+    runs = physical_runs(setup, market, job.seed, risk_of, sold)
+    ideal = ideal_runs(setup, market, risk_of, sold=sold)
+    return _document(valuation, market, runs, ideal, sold)
 
 
-def physical_runs(setup: Setup, market: MarketFacts, seed: int = 0, risk_of: RiskOf | None = None) -> dict[str, StrategyRun]:
+def physical_runs(
+    setup: Setup, market: MarketFacts, seed: int = 0, risk_of: RiskOf | None = None, sold: Mapping[str, Awards] = MappingProxyType({})
+) -> dict[str, StrategyRun]:
     """Every strategy on the same simulated fleet, with the facts as late as they were, by its name. Only this product reads forecasts and
-    the prices of dispatch and look-ahead runs; the others decide on settled and day-ahead prices."""
+    the prices of dispatch and look-ahead runs; the others decide on settled and day-ahead prices. `sold` are each one's day-ahead
+    awards."""
     best = PerfectForesight(market.final, [day.start for day in days_of(setup, market)])
     shared: Breakevens = {}
     others: tuple[Strategy, ...] = (AlwaysOn(), Strike("one_strike", shared), Strike("model_strike", shared), best)
     settled = without_dispatch_runs(market.facts)
-    ours = run_strategy(setup, market.grid, market.facts, Loadstone(risk_of), seed)
-    return {"loadstone": ours, **{s.name: run_strategy(setup, market.grid, settled, s, seed) for s in others}}
+    ours = run_strategy(setup, market.grid, with_awards(market.facts, sold.get("loadstone", ())), Loadstone(risk_of), seed)
+    seen = {s.name: with_awards(settled, sold.get(s.name, ())) for s in others}
+    return {"loadstone": ours, **{s.name: run_strategy(setup, market.grid, seen[s.name], s, seed) for s in others}}
 
 
 # Workers of a cluster outlive a command, and the site file may be edited between two: hence the id in the key.
@@ -113,10 +120,16 @@ def _risk_of(weight: float) -> RiskOf:
     return risk_of
 
 
-def _document(valuation: Valuation, market: MarketFacts, runs: Mapping[str, StrategyRun], ideal: Mapping[str, IdealRun]) -> dict[str, Any]:
+def _document(
+    valuation: Valuation,
+    market: MarketFacts,
+    runs: Mapping[str, StrategyRun],
+    ideal: Mapping[str, IdealRun],
+    sold: Mapping[str, Awards],
+) -> dict[str, Any]:
     counted = market.counted
-    did = {name: valuation.actuals(run) for name, run in runs.items()}
-    could = {name: valuation.actuals(run) for name, run in ideal.items()}
+    did = {name: valuation.actuals(run, sold.get(name, ())) for name, run in runs.items()}
+    could = {name: valuation.actuals(run, sold.get(name, ())) for name, run in ideal.items()}
     earned = {name: valuation.earned(did[name], float(runs[name].starts[counted].sum())) for name in STRATEGIES}
     ideally = {name: valuation.earned(could[name], 0.0) for name in STRATEGIES}
     best, ours = could["perfect_foresight"], did["loadstone"]

@@ -30,7 +30,7 @@ from dispatch.site_file.made_by import made_by
 from dispatch.site_file.tariff_file import TariffPrices
 from dispatch.training.boosting import library
 
-RESULT_FORMAT = 6  # raised whenever the same inputs give other results, so that parts kept by an older version are run again
+RESULT_FORMAT = 7  # raised whenever the same inputs give other results, so that parts kept by an older version are run again
 CHUNK_BYTES = 1 << 20
 
 # The source that parts are run by.
@@ -40,6 +40,8 @@ RUN_BY = (
     (dispatch, "backtest"),
     (dispatch, "decide"),
     (dispatch, "entries.py"),
+    (dispatch, "evidence"),
+    (dispatch, "offers"),
     (dispatch, "power_meters.py"),
     (dispatch, "rigs"),
     (dispatch, "runtime/history.py"),

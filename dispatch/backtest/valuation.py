@@ -9,10 +9,12 @@ from decimal import Decimal
 
 import numpy as np
 
+from dispatch.backtest.carried_reserve import short_awards
 from dispatch.backtest.ideal import IdealRun
 from dispatch.backtest.market_facts import Floats, MarketFacts
 from dispatch.sim.strategy_run import StrategyRun
 from dispatch.site_file.setup import Setup
+from markets.facts import Award
 from markets.grid import Grid, OperatingDay
 from optimizer.domain.actuals import Actuals
 from optimizer.domain.money import ZERO, UnknownCharge, decimals
@@ -22,6 +24,7 @@ from optimizer.settlement.settle import carried_usd, settle, weighed_net_usd
 from optimizer.settlement.variance import foresight_gap_by_cause, planned_energy
 
 RAN_TOO_DEAR, SLEPT_TOO_CHEAP = "ran above the breakeven", "slept below the breakeven"
+SOLD_OTHER_RESERVE = "sold other reserve"
 UNALIKE_MWH = 1e-9
 
 
@@ -58,14 +61,17 @@ class Valuation:
             energy_price={point: decimals(values[counted]) for point, values in market.prices.items()},
             hashprice=decimals(market.final.hashprice.values[counted]),
             peak_share=market.peak_share,
+            reserve_price={product: decimals(values[counted]) for product, values in market.real_time_reserve.items()},
             gaps=frozenset(np.flatnonzero(unpriced).tolist()),
         )
 
-    def actuals(self, run: StrategyRun | IdealRun) -> Actuals:
-        """What a run did, as the bill reads it: energy at the meters, in the intervals that count."""
-        celsius = self.market.final.temperature_c.values.tolist()
-        at_meter = run.at_meter_mwh(self.setup.site, celsius) if isinstance(run, StrategyRun) else run.energy_mwh
-        return replace(self._base, energy_mwh=self._counted(at_meter), hash_ph_days=self._counted(run.hash_ph_days))
+    def actuals(self, run: StrategyRun | IdealRun, sold: tuple[Award, ...] = ()) -> Actuals:
+        """What a run did, as the bill reads it: energy at the meters, in the intervals that count; the reserve it had `sold` day-ahead, and
+        what it carried of that."""
+        celsius = self.market.final.temperature_c.values
+        at_meter = run.at_meter_mwh(self.setup.site, celsius.tolist()) if isinstance(run, StrategyRun) else run.energy_mwh
+        did = replace(self._base, energy_mwh=self._counted(at_meter), hash_ph_days=self._counted(run.hash_ph_days))
+        return replace(did, awards=(*sold, *short_awards(self.setup.book, did, sold, celsius[self.market.counted])))
 
     def _counted(self, by_group: Mapping[str, Floats]) -> dict[str, list[Decimal]]:
         return {name: decimals(values[self.market.counted]) for name, values in by_group.items()}
@@ -95,10 +101,12 @@ class Valuation:
         return foresight_gap_by_cause(self.setup.book, foreseen, planned_energy(self.grid, run.plans), actuals)
 
     def ideal_causes(self, foreseen: Actuals, actuals: Actuals) -> dict[str, Decimal]:
-        """The same without physics: what it cost to run where perfect foresight slept, and to sleep where it ran."""
-        stopped = _taking(foreseen, actuals, more=True)
-        worth = [weighed_net_usd(self.setup.book, stage) for stage in (foreseen, stopped, actuals)]
-        return {RAN_TOO_DEAR: worth[1] - worth[0], SLEPT_TOO_CHEAP: worth[2] - worth[1]}
+        """The same without physics: what it cost to run where perfect foresight slept, and to sleep where it ran; where reserve was sold,
+        also what its awards, and carrying them, earned beside those of perfect foresight."""
+        stages = [foreseen, _taking(foreseen, actuals, more=True), replace(actuals, awards=foreseen.awards), actuals]
+        worth = [weighed_net_usd(self.setup.book, stage) for stage in stages]
+        causes = {RAN_TOO_DEAR: worth[1] - worth[0], SLEPT_TOO_CHEAP: worth[2] - worth[1]}
+        return causes | ({SOLD_OTHER_RESERVE: worth[3] - worth[2]} if foreseen.awards or actuals.awards else {})
 
     def stops(self, foreseen: Actuals, actuals: Actuals) -> dict[str, float]:
         """MWh that perfect foresight (without physics) did not draw, of what the rigs draw at most, and of these the MWh a run did not
@@ -130,7 +138,8 @@ def unsupported(book: tuple[Obligation, ...], setup: Setup) -> dict[str, str]:
     """Contracts that a backtest leaves out, each with the reason."""
     found = {}
     for obligation in book:
-        if obligation.reserve_products():
+        terms = obligation.award_terms(setup.site)
+        if any(p not in terms or terms[p].floor_mw is None for p in obligation.reserve_products()):
             found[obligation.name] = "awards are not simulated"
         elif obligation.generator(setup.site) is not None:
             found[obligation.name] = "generation is not simulated"

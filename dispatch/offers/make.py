@@ -37,13 +37,15 @@ RESPONSE_MIN = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Offering:
-    """What offers are made from: the state at an instant, what was proved, and the operating day."""
+    """What offers are made from: the state at an instant, what was proved, and the operating day. `left_out` are reserve products that are
+    not offered though the book sells them."""
 
     state: State
     at: datetime
     on: date
     proof: Proof
     risk_weight: float = 0.0
+    left_out: frozenset[str] = frozenset()
 
     @property
     def day(self) -> OperatingDay:
@@ -63,17 +65,7 @@ def offers(offering: Offering) -> OffersDocument:
     if day.start - offering.at > FARTHEST:
         raise InvalidDocument([DocumentFault("for", f"{day.on} begins more than {FARTHEST.days} days ahead: no price of it is foreseen")])
     case, findings = _case(offering)
-    selling, limits = _limits(offering, findings)
-    proved = {(offer["contract"], offer["product"]): mw for offer, mw in zip(selling, limits, strict=True) if mw is not None}
-    together: dict[str, float] = {}
-    for offer in selling:
-        if (mw := offer["limit_mw"]) is not None:
-            together[offer["contract"]] = max(mw, together.get(offer["contract"], 0.0))
-    case = replace(case, proved_mw=proved, together_mw=together)
-    curves = {(c.name, c.product): c for c in reserve_offers(case, Session())} if case.inside.any() else {}
-    for offer in selling:
-        if (curve := curves.get((offer["contract"], offer["product"]))) is not None:
-            offer["hours"] = list(_hours(offering, case, curve))
+    case, selling = _reserve(offering, case, findings)
     bids = energy_bids(case, Session()) if case.inside.any() else ()
     points = {m.id: _settles_at(offering, m, groups) for m, groups in meters_of(state.site, [g.name for g in state.site.groups])}
     energy: list[EnergyBid] = [
@@ -98,6 +90,28 @@ def offers(offering: Offering) -> OffersDocument:
 def _settles_at(offering: Offering, meter: Meter, groups: Sequence[str]) -> str:
     """Where the energy of a meter settles on the operating day."""
     return bid_terms(offering.state.setup.book, offering.state.site, groups, offering.on).settlement_point or meter.settlement_point
+
+
+def offered_reserve(offering: Offering) -> list[ReserveOffer]:
+    """The reserve offers of the operating day alone. Raises UnknownPrice, SolveError."""
+    case, findings = _case(offering)
+    return _reserve(offering, case, findings)[1]
+
+
+def _reserve(offering: Offering, case: OfferCase, findings: list[str]) -> tuple[OfferCase, list[ReserveOffer]]:
+    """The case with what was proved, and its reserve offers."""
+    selling, limits = _limits(offering, findings)
+    proved = {(offer["contract"], offer["product"]): mw for offer, mw in zip(selling, limits, strict=True) if mw is not None}
+    together: dict[str, float] = {}
+    for offer in selling:
+        if (mw := offer["limit_mw"]) is not None:
+            together[offer["contract"]] = max(mw, together.get(offer["contract"], 0.0))
+    case = replace(case, proved_mw=proved, together_mw=together)
+    curves = {(c.name, c.product): c for c in reserve_offers(case, Session())} if case.inside.any() else {}
+    for offer in selling:
+        if (curve := curves.get((offer["contract"], offer["product"]))) is not None:
+            offer["hours"] = list(_hours(offering, case, curve))
+    return case, selling
 
 
 def _case(offering: Offering) -> tuple[OfferCase, list[str]]:
@@ -149,7 +163,7 @@ def _limits(offering: Offering, findings: list[str]) -> tuple[list[ReserveOffer]
                     "hours": [],
                 }
             )
-            limits.append(0.0 if basis == NOT_MEASURED else proved)
+            limits.append(0.0 if basis == NOT_MEASURED or product in offering.left_out else proved)
     if not selling:
         findings.append("no contract of the site sells reserve")
     return selling, limits

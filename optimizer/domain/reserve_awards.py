@@ -92,15 +92,16 @@ def _outside(award: Award, over: Interval) -> list[Award]:
 def on(awards: Iterable[Award], grid: Grid, number: Callable[[float], Any]) -> tuple[Numbers, Numbers, NDArray[np.bool_]]:
     """Time-weighted MW of each interval, their clearing price in $ per MW and hour (weighted by MW where several meet, NaN where one is not
     known), and where there is an award at all, shape (n,) each."""
-    n, edges = len(grid), grid.edges
-    zero = number(0)
+    n, edges, zero = len(grid), grid.edges.tolist(), number(0)
+    begins, ends = edges[0], edges[-1]
     mw, usd, price, seen = [zero] * n, [zero] * n, [zero] * n, np.zeros(n, dtype=bool)
     for award in awards:
         first, last = int(award.over.start.timestamp()), int(award.over.end.timestamp())
-        inside = np.clip(np.minimum(edges[1:], last) - np.maximum(edges[:-1], first), 0, None)
-        for t in np.flatnonzero(inside):
-            whole = int(edges[t + 1] - edges[t])
-            part = number(award.mw) if inside[t] == whole else number(award.mw) * number(int(inside[t])) / number(whole)
+        if last <= begins or first >= ends:
+            continue
+        for t in range(max(0, bisect_right(edges, first) - 1), min(n, bisect_left(edges, last))):
+            whole, inside = edges[t + 1] - edges[t], min(edges[t + 1], last) - max(edges[t], first)
+            part = number(award.mw) if inside == whole else number(award.mw) * number(inside) / number(whole)
             mcpc = number(float("nan") if award.mcpc_usd_per_mw_h is None else award.mcpc_usd_per_mw_h)
             mw[t], usd[t] = mw[t] + part, usd[t] + part * mcpc
             price[t] = mcpc if not seen[t] or mcpc == price[t] else usd[t] / mw[t] if mw[t] else mcpc

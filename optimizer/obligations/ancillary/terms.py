@@ -75,7 +75,7 @@ class AncillaryTerms(Contract[ReserveMemory]):
         return self
 
     def award_terms(self, site: Site) -> Mapping[str, AwardTerms]:
-        return reserve_terms(site, self.scope, self.products, self.qualified_mw, SUPPLEMENTAL)
+        return reserve_terms(site, self.scope, self.products, self.qualified_mw, SUPPLEMENTAL, floor_mw=self.lpc_mw)
 
     def settlement_points(self, site: Site) -> tuple[str, ...]:
         return (self.node,) if self.node else ()

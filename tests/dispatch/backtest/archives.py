@@ -83,3 +83,15 @@ def _value(value: object) -> str:
     if isinstance(value, list | tuple):
         return "[" + ", ".join(_value(v) for v in value) + "]"
     return json.dumps(value)
+
+
+def add_reserve_prices(archive: Path, start: datetime, prices: dict[str, Sequence[float]]) -> None:
+    """Hourly day-ahead clearing prices of reserve, by product, in an archive."""
+    rows = [
+        f"{(start + n * HOUR).isoformat()},{(start + (n + 1) * HOUR).isoformat()},{product},DAM,{usd}\n"
+        for product, hourly in prices.items()
+        for n, usd in enumerate(hourly)
+    ]
+    table = archive.parent / "reserve.csv"
+    table.write_text("Interval Start,Interval End,AS Type,Market,MCPC\n" + "".join(rows))
+    Archive(archive).import_file(table, market=Market.ERCOT)

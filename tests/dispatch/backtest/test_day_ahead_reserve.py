@@ -1,0 +1,141 @@
+"""Reserve sold day-ahead in a backtest: offered from what was known before offers were due, awarded at clearing prices, paid as carried."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import pytest
+
+from dispatch.backtest.day_ahead_reserve import ClearingPrices, awards_by_strategy, offered_awards
+from dispatch.backtest.document import document_of
+from dispatch.backtest.ideal import IdealRun
+from dispatch.backtest.market_facts import market_facts
+from dispatch.backtest.part import run_part, setup_of
+from dispatch.backtest.run import Backtest
+from dispatch.backtest.valuation import Valuation, unsupported
+from markets.facts import Award, Price, ReservePrice
+from markets.grid import Interval
+from optimizer.obligations.ancillary.contract import Ancillary
+from tests.dispatch.backtest.archives import add_reserve_prices, archive_of, site_file, spiky_prices
+from tests.sites import small
+
+START = datetime(2024, 8, 6, 5, tzinfo=UTC)  # midnight of an operating day
+DAY, HOUR = timedelta(days=1), timedelta(hours=1)
+RESERVE = {"type": "ancillary", "products": ["RRS", "NSPIN"], "qualified_mw": {"RRS": 0.2, "NSPIN": 0.1}}
+# RRS pays most until noon, Non-Spin after it; at 20:00 nobody pays for either.
+RRS = [8.0] * 12 + [2.0] * 8 + [0.0] + [2.0] * 3
+NSPIN = [3.0] * 12 + [6.0] * 8 + [0.0] + [6.0] * 3
+
+
+@pytest.fixture(scope="module")
+def asked(tmp_path_factory):
+    """One day that sells reserve, with two days of prices before it."""
+    folder = tmp_path_factory.mktemp("reserve")
+    archive = archive_of(folder / "archive", START - 2 * DAY, spiky_prices(4))
+    add_reserve_prices(archive, START - 2 * DAY, {"RRS": RRS * 4, "NSPIN": NSPIN * 4})
+    return Backtest(site_file(folder, obligations=[{"type": "power"}, RESERVE]), archive, START, START + DAY)
+
+
+@pytest.fixture(scope="module")
+def setup(asked):
+    return setup_of(asked.config, asked.archive)
+
+
+@pytest.fixture(scope="module")
+def market(asked, setup):
+    return market_facts(setup, Interval(START, START + DAY))
+
+
+@pytest.fixture(scope="module")
+def found(asked):
+    return document_of([run_part(job) for job in asked.jobs()])
+
+
+def mw_at(awards, hour, product):
+    start = START + hour * HOUR
+    return sum(a.mw for a in awards if a.product == product and a.over == Interval(start, start + HOUR))
+
+
+def test_each_megawatt_is_awarded_in_the_product_that_clears_highest_and_never_twice(setup, market):
+    sold = awards_by_strategy(setup, market)
+    for awards in sold.values():
+        assert mw_at(awards, 2, "RRS") == pytest.approx(0.2)  # 0.26 MW can be dropped, 0.2 are qualified
+        assert 0.0 < mw_at(awards, 15, "NSPIN") <= 0.1 < mw_at(awards, 15, "NSPIN") + mw_at(awards, 15, "RRS") <= 0.26
+        assert {a.market for a in awards} == {"DAM"} and all(a.mw <= 0.26 for a in awards)
+    assert set(sold) == {"loadstone", "perfect_foresight"}
+    assert all(a.known_at == datetime(2024, 8, 5, 18, 30, tzinfo=UTC) and a.mcpc_usd_per_mw_h for a in sold["loadstone"])
+
+
+def test_offers_rest_on_nothing_that_became_known_after_they_were_made(setup, market):
+    """Every price but the clearing prices themselves is scrambled from a quarter of an hour before 10:00 on."""
+    due, rng = datetime(2024, 8, 5, 15, tzinfo=UTC), np.random.default_rng(1)
+
+    def scrambled(fact):
+        late = fact.known_at > due - timedelta(minutes=15)
+        return replace(fact, usd_per_mwh=float(rng.uniform(-100.0, 4000.0))) if late and isinstance(fact, Price) else fact
+
+    other = replace(market, facts=tuple(scrambled(fact) for fact in market.facts))
+    cleared = ClearingPrices(market.facts)
+    assert offered_awards(setup, other, cleared) == offered_awards(setup, market, cleared)
+    dear = (replace(f, usd_per_mwh=5000.0) if isinstance(f, Price) and f.known_at <= due else f for f in market.facts)
+    early = replace(market, facts=tuple(dear))
+    assert offered_awards(setup, early, cleared) != offered_awards(setup, market, cleared)
+
+
+def test_an_offer_above_the_clearing_price_is_not_awarded(setup, market):
+    """At 900 $/MWh since yesterday no rig runs anyway, and carrying reserve costs more than it clears at."""
+    dear = replace(market, facts=tuple(replace(f, usd_per_mwh=900.0) if isinstance(f, Price) else f for f in market.facts))
+    assert offered_awards(setup, dear, ClearingPrices(market.facts)) == ()
+    scarce = tuple(replace(f, usd_per_mw_h=5000.0) if isinstance(f, ReservePrice) else f for f in market.facts)
+    assert offered_awards(setup, dear, ClearingPrices(scarce))
+
+
+def test_nothing_is_awarded_where_no_clearing_price_is_known(setup, market):
+    without = tuple(fact for fact in market.facts if not isinstance(fact, ReservePrice) or fact.product != "NSPIN")
+    awards = offered_awards(setup, replace(market, facts=without), ClearingPrices(without))
+    assert {a.product for a in awards} == {"RRS"}
+
+
+def test_awards_are_paid_at_the_clearing_price_and_others_sell_nothing(found, setup, market):
+    for name, awards in awards_by_strategy(setup, market).items():
+        paid = sum(a.mw * a.mcpc_usd_per_mw_h for a in awards if a.product == "RRS")
+        assert found["strategies"][name]["lines"]["ancillary/rrs_day_ahead"] == pytest.approx(paid, abs=0.01)
+    for name in ("always_on", "one_strike", "model_strike"):
+        assert not any(line.startswith("ancillary/") for line in found["strategies"][name]["lines"])
+    ideal = {name: of["ideal_usd"] for name, of in found["strategies"].items()}
+    assert max(ideal, key=lambda name: ideal[name]) == "perfect_foresight"
+    assert found["strategies"]["loadstone"]["net_usd"] > found["strategies"]["model_strike"]["net_usd"]
+    assert sum(found["causes"].values()) == pytest.approx(
+        found["strategies"]["loadstone"]["net_usd"] - found["strategies"]["perfect_foresight"]["net_usd"], abs=1e-6
+    )
+    assert "sold other reserve" in found["ideal_causes"]
+
+
+def test_what_a_load_did_not_carry_is_charged_by_the_bills_own_formula(setup, market):
+    """At 20 W a rig asleep nothing can be dropped: the award of the hour is paid back, and no more."""
+    hour = Interval(START + 3 * HOUR, START + 4 * HOUR)
+    award = Award(
+        source="t", known_at=START - DAY, obligation="ancillary", product="RRS", market="DAM", over=hour, mw=0.2, mcpc_usd_per_mw_h=8.0
+    )
+    n, rigs = len(market.grid), {g.name: g.rigs for g in setup.site.groups}
+    asleep = IdealRun({name: np.full(n, count * 20e-6 / 4) for name, count in rigs.items()}, {name: np.zeros(n) for name in rigs})
+    valuation = Valuation(setup, market)
+    lines = valuation.earned(valuation.actuals(asleep, (award,)), 0.0).lines
+    assert float(lines["ancillary/rrs_day_ahead"]) == pytest.approx(1.6)
+    assert float(lines["ancillary/rrs_failure"]) == pytest.approx(-1.6)
+
+
+class AwardsNotFromLoad(Ancillary):
+    """A contract whose awards do not say from which load on they are carried."""
+
+    def award_terms(self, site):
+        return {product: replace(terms, floor_mw=None) for product, terms in super().award_terms(site).items()}
+
+
+def test_a_contract_whose_load_does_not_tell_what_it_carries_is_left_out():
+    setup = small(obligations=[{"type": "power"}, RESERVE])
+    assert unsupported(setup.book, setup) == {}
+    other = AwardsNotFromLoad(products=("RRS",))
+    assert unsupported((other,), setup) == {"ancillary": "awards are not simulated"}
