@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -40,7 +40,11 @@ def _share(market: MarketFacts, actuals: Actuals, interval: PeakInterval) -> flo
     return float(sum(shares))
 
 
+def peak_tallies_of(parts: Sequence[Mapping[str, Any]]) -> list[PeakTally]:
+    """The sums of the months (or seasons) that the parts of a backtest touch."""
+    return added(PeakTally(**tally) for part in parts for tally in part["peaks"])
+
+
 def peak_scores(parts: Sequence[Mapping[str, Any]]) -> list[PeakScore]:
-    """The scores of the months (or seasons) that the parts of a backtest touch, in order of contract and time."""
-    tallies: Iterable[PeakTally] = (PeakTally(**tally) for part in parts for tally in part["peaks"])
-    return sorted((tally.score() for tally in added(tallies)), key=lambda score: (score["contract"], score["period"]))
+    """Their scores, in order of contract and time."""
+    return sorted((tally.score() for tally in peak_tallies_of(parts)), key=lambda score: (score["contract"], score["period"]))

@@ -6,11 +6,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, TypedDict
 
-from dispatch.backtest.coincident_peaks import peak_scores
+from dispatch.backtest.coincident_peaks import peak_scores, peak_tallies_of
 from dispatch.backtest.part import STRATEGIES
 from markets import counted
 from optimizer.domain.money import ZERO, cents
-from optimizer.settlement.peak_score import PeakScore, PeakTally, calibration
+from optimizer.settlement.peak_score import PeakScore, calibration
 
 
 class SpanDocument(TypedDict):
@@ -87,7 +87,7 @@ def document_of(parts: Sequence[Mapping[str, Any]], notes: Iterable[str] = ()) -
         "days": _days(parts),
         "stops": {name: sum(part["stops"][name] for part in parts) for name in parts[0]["stops"]},
         "peaks": peak_scores(parts),
-        "peak_calibration": calibration(PeakTally(**tally) for part in parts for tally in part["peaks"]),
+        "peak_calibration": calibration(peak_tallies_of(parts)),
         "notes": list(notes),
         "findings": findings,
     }

@@ -12,7 +12,7 @@ from typing import Any, TypedDict
 
 from sqlalchemy import Engine
 
-from dispatch.settlement.contract_memory import known_peak_share, system_loads
+from dispatch.settlement.contract_memory import PUBLISHED_WITHIN, known_peak_share, system_loads
 from dispatch.settlement.day_peaks import peak_interval
 from dispatch.settlement.document import DayStatement, from_json
 from dispatch.site_file.setup import Setup
@@ -55,7 +55,8 @@ def kept_backtest(file: Path) -> tuple[PeakScorecard | None, str]:
 
 
 class LiveScorecards:
-    """Scorecards of a ledger. A finished month is read again only when one of its days has another version."""
+    """Scorecards of a ledger. A finished month whose system loads are all published is read again only when one of its days has another
+    version."""
 
     def __init__(self) -> None:
         self._read: dict[tuple[Any, ...], tuple[list[PeakTally], list[str]]] = {}
@@ -69,10 +70,11 @@ class LiveScorecards:
             for name, span in [(name, span) for name, span in spans.items() if span.end <= now][-PERIODS:]:
                 days = {on: v for on, v in newest.items() if span.start <= OperatingDay(market, on).start < span.end}
                 key = (window, name, tuple(days.items()))
-                if key not in self._read:
-                    self._read[key] = _period(engine, market, window, name, span, list(days))
-                tallies += self._read[key][0]
-                notes += self._read[key][1]
+                found = self._read.get(key) or _period(engine, market, window, name, span, list(days))
+                if now > span.end + PUBLISHED_WITHIN:  # until then system loads may still come
+                    self._read[key] = found
+                tallies += found[0]
+                notes += found[1]
         if not tallies:
             notes.append("No month or season with a coincident peak that a contract charges by has ended since the first settled day.")
         scores = sorted((tally.score() for tally in tallies), key=lambda score: (score["contract"], score["period"]))

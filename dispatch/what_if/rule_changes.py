@@ -11,7 +11,8 @@ from optimizer.domain.obligation import Obligation
 
 
 class RuleSide(TypedDict):
-    """A rule as it holds on a day: its value with its unit, its first day, where it is published, and whether somebody checked."""
+    """A rule as it holds on a day: its value (a number with its unit), its first day, where it is published, and whether somebody
+    checked."""
 
     value: str
     since: str
@@ -30,12 +31,12 @@ class RuleChange(TypedDict):
 
 
 def rule_changes(book: Sequence[Obligation], rules: MarketRules, base_day: date, case_day: date) -> list[RuleChange]:
-    """By contract, in the order of the file, the rules whose value differs between two operating days."""
+    """By contract, in the order of the file, the rules that bind it and whose value differs between two operating days."""
     return [change for contract in book for change in _of_contract(contract, rules, base_day, case_day)]
 
 
 def _of_contract(contract: Obligation, rules: MarketRules, base_day: date, case_day: date) -> Iterator[RuleChange]:
-    ids = dict.fromkeys(r.id for r in rules.rules if contract.rule_prefixes and r.id.startswith(contract.rule_prefixes))
+    ids = dict.fromkeys(r.id for r in rules.rules if contract.is_bound_by(r.id))
     for id_ in ids:
         before, after = rules.find(id_, base_day), rules.find(id_, case_day)
         if _value(before) == _value(after):
@@ -53,7 +54,7 @@ def _value(rule: MarketRule | None) -> object:
 
 
 def _side(rule: MarketRule) -> RuleSide:
-    value = f"{rule.value} {rule.unit}"
+    value = str(rule.value) if isinstance(rule.value, str) else f"{rule.value} {rule.unit}"
     return {"value": value, "since": rule.from_.isoformat(), "published": rule.published, "verified": rule.verified}
 
 

@@ -141,6 +141,9 @@ class Contract(Written, Generic[M]):
         ruled._rules = tuple(r for r in rules if r.id.startswith(self.rule_prefixes))
         return ruled
 
+    def is_bound_by(self, rule_id: str) -> bool:
+        return rule_id.startswith(self.rule_prefixes)
+
     def options(self) -> dict[str, Any]:
         return self.model_dump(mode="json", by_alias=True, exclude={"name"})
 

@@ -1,10 +1,9 @@
 """The contract interface on one page: what every contract does, and every further ability.
 
-A contract has a name, a scope and a type, insists on load (`bounds`), adds itself to a program (`shape`) and is billed (`settle`).
-Everything else is an ability of one method. The base class `Contract` (contract.py) implements each with the default named here, so that a
-contract writes only what it has, and callers ask every contract of a book without looking at its type. `program` is an
-`optimizer.lp.program.Program`, `path` an `optimizer.lp.trajectory.Trajectory`: this room does not import theirs. Instants are in UTC.
-Money is positive to the site. Whatever a method raises is reported under the contract's name; the plan is made without it.
+A contract has a name, a scope and a type, insists on load (`bounds`), adds itself to a program (`shape`) and is billed (`settle`). All else
+is an ability of one method with a default in the base class `Contract` (contract.py): a contract writes only what it has, and callers ask
+every contract alike. `program` is an `optimizer.lp.program.Program`, `path` an `optimizer.lp.trajectory.Trajectory` (not imported here).
+Instants are UTC, money is positive to the site. What a method raises is reported under the contract's name; the plan is made without it.
 """
 
 from __future__ import annotations
@@ -34,8 +33,7 @@ from optimizer.domain.shortfall import Shortfall
 from optimizer.domain.site import Scope, Site
 from optimizer.domain.site_fault import SiteFault
 
-# In `excludes`: every service.
-ANY_SERVICE = "*"
+ANY_SERVICE = "*"  # in `excludes`: every service
 Taken = Mapping[str, Interval | None]
 
 
@@ -268,11 +266,11 @@ class FindsShortfalls(Protocol):
 
 
 class Obligation(
-    WritesCharges, SettlesEnergy, SettlesHash, SettlesGeneration, RunsGenerator, ControlsGenerator, LimitsLoad, StopsAtPrice, WeighsChanges,
-    ForeseesPeaks, PromisesForSeason, NeedsSettlementPoints, NeedsReservePrices, TakesAwards, BidsEnergy, BelongsToMarket, SellsLoad,
-    ExcludesOthers, PromisesReduction, AnswersCalls, MeasuresCalls, NeedsOwnMeter,
-    ProtectsUptime, ChecksSite, FollowsRules, ShowsOptions, RemembersDays, Remembers, KnowsItsMemory, TellsProgress, ReportsFindings,
-    BillsTenant, ChargesOnOthers, NamesUnknownCharges, CountsQuantities, GivesReasons, PricesShortfall, FindsShortfalls, Protocol,
+    WritesCharges, SettlesEnergy, SettlesHash, SettlesGeneration, RunsGenerator, ControlsGenerator, LimitsLoad, StopsAtPrice,
+    WeighsChanges, ForeseesPeaks, PromisesForSeason, NeedsSettlementPoints, NeedsReservePrices, TakesAwards, BidsEnergy,
+    BelongsToMarket, SellsLoad, ExcludesOthers, PromisesReduction, AnswersCalls, MeasuresCalls, NeedsOwnMeter, ProtectsUptime,
+    ChecksSite, FollowsRules, ShowsOptions, RemembersDays, Remembers, KnowsItsMemory, TellsProgress, ReportsFindings, BillsTenant,
+    ChargesOnOthers, NamesUnknownCharges, CountsQuantities, GivesReasons, PricesShortfall, FindsShortfalls, Protocol,
 ):  # fmt: skip
     """One contract with every ability."""
 
@@ -292,6 +290,8 @@ class Obligation(
 
     def shape(self, program: Any) -> None:
         """Adds its columns, rows and charges to a program."""
+
+    def is_bound_by(self, rule_id: str) -> bool: ...  # whether a dated rule binds it as it stands in the site file
 
     def settle(self, actuals: Actuals) -> Iterable[Line]:
         """What it pays or owes for what happened, exact."""

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from optimizer.domain.array_types import Floats
 from optimizer.domain.calls import active
+from optimizer.domain.isolation import PluginFailures
 from optimizer.domain.row_kind import RowKind
 from optimizer.domain.site import SLEEP, Mode, RigGroup
 from optimizer.lp.expr import Expr
@@ -49,7 +50,8 @@ def _in_time(program: Program, name: str, groups: Sequence[str], parts: Sequence
 
 
 def down_pool(program: Program, name: str, groups: Sequence[str], sold: Expr, most_mw: float | None, response_min: Floats) -> None:
-    """Reserve against raising load: modes reachable in time, and room under MPC, halls and the interconnect with all of it deployed."""
+    """Reserve against raising load: modes reachable in time, and room under MPC, halls, the interconnect and limits of the whole site with
+    all of it deployed."""
     site = program.site
     rises = {}
     for g in groups:
@@ -59,7 +61,7 @@ def down_pool(program: Program, name: str, groups: Sequence[str], sold: Expr, mo
     program.row(f"footroom {name}", program.sum(list(rises.values())) - sold, lower=0.0)
     if most_mw is not None:
         _room(program, f"ceiling of footroom {name}", program.load_mw(groups), sold, most_mw, RowKind.OTHER)
-    _room(program, f"interconnect footroom {name}", program.load_mw([g.name for g in site.groups]), sold, site.interconnect_mw)
+    _room(program, f"interconnect footroom {name}", program.load_mw([g.name for g in site.groups]), sold, _most_of_site_mw(program))
     for hall in site.halls:
         here = [rises[g] for g in groups if site.group(g).hall == hall.name]
         if here:
@@ -67,7 +69,19 @@ def down_pool(program: Program, name: str, groups: Sequence[str], sold: Expr, mo
             _room(program, f"hall footroom {name} {hall.name}", load, program.sum(here), hall.limit_mw)
 
 
-def _room(program: Program, name: str, load: Expr, sold: Expr, most_mw: float, kind: RowKind = RowKind.SITE_LIMIT) -> None:
+def _most_of_site_mw(program: Program) -> Floats:
+    """The most that the whole site may draw in each interval, MW: its interconnect, or less where a contract limits all of its groups."""
+    site, everything, failures = program.site, {g.name for g in program.site.groups}, PluginFailures()
+    most_mw = np.full(program.n, site.interconnect_mw)
+    for contract in program.book:
+        with failures.of(contract):  # what a plug-in raises is named where its own limits are kept
+            for limit in contract.limits(site):
+                if set(limit.groups) == everything:
+                    most_mw = np.minimum(most_mw, limit.most_mw(program.grid))
+    return most_mw
+
+
+def _room(program: Program, name: str, load: Expr, sold: Expr, most_mw: float | Floats, kind: RowKind = RowKind.SITE_LIMIT) -> None:
     least, _ = load.range(program.lower, program.upper)
     program.row(name, load + sold, upper=np.maximum(most_mw, least), kind=kind)
 

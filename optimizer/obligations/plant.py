@@ -102,6 +102,13 @@ class Plant(Contract):
                 for text in self._refused(own, forbidden, demanded):
                     yield SiteFault(text, (key,), group.name)
 
+    def _agreed_mw(self, program: Program) -> NDArray[np.float64]:
+        """The most that the agreement lets the site draw in each interval, MW; infinite before its first date, shape (n,)."""
+        everything, market = tuple(g.name for g in program.site.groups), program.site.market
+        limits = [GroupLimit(everything, a.most_mw, "", during).most_mw(program.grid) for a, during in self._agreed_loads(market)]
+        most_mw: NDArray[np.float64] = np.min([np.full(program.n, np.inf), *limits], axis=0)
+        return most_mw
+
     def _agreed_loads(self, market: Market) -> Iterable[tuple[AgreedLoad, Interval]]:
         """Each stretch of the agreement and when it holds."""
         starts = [OperatingDay(market, agreed.from_).start for agreed in self.agreed_load]
@@ -123,8 +130,7 @@ class Plant(Contract):
         everything = [g.name for g in site.groups]
         program.cap("interconnect", program.load_mw(everything), site.interconnect_mw, kind=RowKind.SITE_LIMIT)
         if self.agreed_load:
-            agreed = [limit.most_mw(program.grid) for limit in self.limits(site) if len(limit.groups) == len(everything)]
-            program.cap("agreed load", program.load_mw(everything), np.min(agreed, axis=0), kind=RowKind.SITE_LIMIT)
+            program.cap("agreed load", program.load_mw(everything), self._agreed_mw(program), kind=RowKind.SITE_LIMIT)
         moving = [g for g in site.groups if g.awake_modes and _needs_starts(program, g)]
         starts = minimum_times(program, moving) if moving else None
         for hall in site.halls:

@@ -74,7 +74,7 @@ def peak_intervals(book: Sequence[Obligation], actuals: Actuals, full: FullLoad,
     faults = PluginFailures()
     for contract, window in [(o, window) for o in book for window in o.peak_windows()]:
         with faults.of(contract):  # what a plug-in raises is named where it is billed
-            charge, at_full = (_usd_if_peak(book, contract, of) for of in (actuals, ran_full))
+            charge, at_full = (_usd_if_peak(book, contract, window, of) for of in (actuals, ran_full))
             if np.any(at_full > 0):
                 chance = planned_chances(actuals.grid, plans, window)
                 found += _metered(_OneContract(contract, window, actuals, full, chance, charge, at_full))
@@ -113,13 +113,13 @@ def _within(starts: Floats, ends: Floats, shares: Floats, start: float, end: flo
     return float((shares[at] * inside[at] / (ends[at] - starts[at])).sum())
 
 
-def _usd_if_peak(book: Sequence[Obligation], contract: Obligation, actuals: Actuals) -> Floats:
-    """What each interval would cost under a contract if the whole peak was in it, usd, positive, shape (n,): its charges with the peak
-    there less those without. NaN where the load is not known."""
-    n = len(actuals.grid)
+def _usd_if_peak(book: Sequence[Obligation], contract: Obligation, window: PeakWindow, actuals: Actuals) -> Floats:
+    """What each interval would cost under a contract if the whole peak that `window` measures was in it, usd, positive, shape (n,): its
+    charges with the peak there less those without. NaN where the load is not known."""
+    n, windows = len(actuals.grid), contract.peak_windows()
 
     def usd(share: Decimal) -> Any:
-        its = ActualQuantities.of(replace(actuals, peak_share={window: [share] * n for window in contract.peak_windows()}))
+        its = ActualQuantities.of(replace(actuals, peak_share={each: [share if each == window else ZERO] * n for each in windows}))
         charges = (charge for charge in contract.charges(its) if not charge.over_period)
         return sum((charge.quantity * charge.rate for charge in charges), np.full(n, ZERO))
 

@@ -13,6 +13,7 @@ from markets.outlook import PeakWindow
 from optimizer.settlement.peak_record import PeakInterval
 
 CAUGHT_SHARE = 0.5  # of the full load: a peak is caught where at least so much of it was not drawn
+EXACT = 1e-6  # shares of a peak that differ by less are the same
 CHANCES = (0.001, 0.01, 0.05, 0.2, 0.5)  # between them lie the classes of chances that are compared with how often the peak came
 
 
@@ -60,14 +61,17 @@ class PeakScore(TypedDict):
 
 @dataclass(slots=True)
 class PeakTally:
-    """The sums behind a score; `at_peak` are figures of the intervals with the peak, weighed by the share of it that lies in each."""
+    """The sums behind a score; `at_peak` are figures of the intervals with the peak, weighed by the share of it that lies in each. `unread`
+    intervals may hold the peak, as nobody knows the system's load in them; `scored_share` is how much of the peak lies in scored ones."""
 
     contract: str
     window: str
     period: str
     intervals: int = 0
     scored: int = 0
+    unread: int = 0
     squares: float = 0.0
+    scored_share: float = 0.0
     share: float = 0.0
     share_squares: float = 0.0
     at_peak: dict[str, float] = field(default_factory=dict)
@@ -81,9 +85,11 @@ class PeakTally:
     def add(self, interval: PeakInterval, share: float, on: str) -> None:
         """Add a metered interval of operating day `on` with the share of the peak that lies in it, NaN where that is not known."""
         self.intervals += 1
+        self.unread += math.isnan(share)
         if not math.isnan(share) and not math.isnan(interval.chance):
             self.scored += 1
             self.squares += (interval.chance - share) ** 2
+            self.scored_share += share
             self.share_squares += share**2
             of_class = self.classes[sum(interval.chance >= edge for edge in CHANCES)]
             for n, value in enumerate((1.0, interval.chance, share)):
@@ -106,13 +112,22 @@ class PeakTally:
         if on not in self.peak_days:
             self.peak_days.append(on)
 
+    @property
+    def whole(self) -> bool:
+        """Whether the peak lies in these intervals, and no higher load can lie in one of them that nobody read."""
+        return not self.unread and abs(self.share - 1.0) < EXACT
+
+    @property
+    def gradable(self) -> bool:
+        """Whether every interval with the peak has a chance to compare it with: without, the others alone would be graded."""
+        return self.whole and abs(self.scored_share - 1.0) < EXACT
+
     def score(self) -> PeakScore:
         """The score of the sums."""
-        whole = abs(self.share - 1.0) < 1e-6
+        whole, scored = self.whole, self.scored if self.gradable else 0
         at = {name: None if math.isnan(value) or not whole else value for name, value in self.at_peak.items()}
         load, full, charge, full_charge = (at.get(name) for name in ("load_mw", "full_load_mw", "charge_usd", "full_charge_usd"))
         caught = None if load is None or full is None else load <= (1.0 - CAUGHT_SHARE) * full
-        scored = self.scored if whole else 0
         return {
             "contract": self.contract,
             "period": self.period,
@@ -156,6 +171,8 @@ def _sum(one: PeakTally, other: PeakTally) -> PeakTally:
         one,
         intervals=one.intervals + other.intervals,
         scored=one.scored + other.scored,
+        unread=one.unread + other.unread,
+        scored_share=one.scored_share + other.scored_share,
         squares=one.squares + other.squares,
         share=one.share + other.share,
         share_squares=one.share_squares + other.share_squares,
@@ -174,9 +191,10 @@ def _added(one: Mapping[str, float], other: Mapping[str, float]) -> dict[str, fl
 
 
 def calibration(tallies: Iterable[PeakTally]) -> list[dict[str, float]]:
-    """By class of chance, from low to high, those that occur: intervals, their mean chance, and the share of them that was the peak."""
+    """By class of chance, from low to high, those that occur: intervals, their mean chance, and the share of them that was the peak. Of
+    whole months (or seasons) alone: in the others the peak came where nobody looked."""
     sums = [[0.0, 0.0, 0.0] for _ in range(len(CHANCES) + 1)]
-    for tally in tallies:
+    for tally in (tally for tally in tallies if tally.gradable):
         sums = [[a + b for a, b in zip(x, y, strict=True)] for x, y in zip(sums, tally.classes, strict=True)]
     return [
         {"from": low, "to": high, "intervals": n, "mean_chance": chance / n, "share": share / n}

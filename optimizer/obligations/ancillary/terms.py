@@ -20,7 +20,7 @@ from optimizer.domain.reserve_awards import SUPPLEMENTAL
 from optimizer.domain.site import NotNegative, Positive, Site, meters_in
 from optimizer.domain.site_fault import SiteFault
 from optimizer.obligations.ancillary.blocks import ReserveBlock, ReserveMemory
-from optimizer.obligations.ancillary.controllable import BID, SETTLES_AT, Provisional, at_node, provisional_rule
+from optimizer.obligations.ancillary.controllable import BARRED, BID, SETTLES_AT, Provisional, at_node, provisional_rule
 from optimizer.obligations.ancillary.products import Product, product_fault
 
 
@@ -73,6 +73,11 @@ class AncillaryTerms(Contract[ReserveMemory]):
                 "provisional load is at most the study's level (ERCOT NPRR1325)"
             )
         return self
+
+    def is_bound_by(self, rule_id: str) -> bool:
+        """By the rules of nodal settlement and of provisional loads only where it is one."""
+        own = {SETTLES_AT: self.node is not None, BARRED: self.provisional is not None, BID: self.provisional is not None}
+        return super().is_bound_by(rule_id) and own.get(rule_id, True)
 
     def award_terms(self, site: Site) -> Mapping[str, AwardTerms]:
         return reserve_terms(site, self.scope, self.products, self.qualified_mw, SUPPLEMENTAL, floor_mw=self.lpc_mw)

@@ -89,12 +89,11 @@ class Lmr(LmrTerms):
         if not unknown.any():
             return
         called = spans(its.calls_of(self.name), CallKind.DEPLOY, self.notice_min, its.grid.over)
-        missed = self._missing(its, share(its, [span for _, span in called])) > its.number(0)
+        missed = np.array([bool(mwh == mwh and mwh > 0) for mwh in self._missing(its, share(its, [span for _, span in called]))])
         for charge, unit, where in (("lmr_capacity", "mw_day", unknown), ("lmr_forfeit", "mwh", unknown & missed)):
             for over in stretches(its.grid, where):
                 on = _day(over.start, market)
-                why = f"the site file names no zrc of the {season(on)}, and what is accredited is not known"
-                yield UnknownCharge(self.name, charge, over, unit, why, rule(self._rules, CREDIT, on).cited)
+                yield UnknownCharge(self.name, charge, over, unit, _not_stated(on), rule(self._rules, CREDIT, on).cited)
 
     def _credit(self, its: Quantities[Any], on: Sequence[date]) -> Any:
         """Zonal resource credits that count in each interval, MW."""
@@ -242,8 +241,10 @@ class Lmr(LmrTerms):
             yield Finding("strike", f"{self.name}: test {id_} was failed; {UNTIL_PASSED} or the {season(day.on)} ends")
 
     def reasons(self, book: Sequence[Any], program: Any, path: Any) -> Iterable[str]:
-        """Instructions answered and left of the season, when one is due, and what a failed test costs."""
+        """Instructions answered and left of the season, when one is due, what a failed test costs, and pay that nobody knows."""
         market, on = program.site.market, _day(program.grid.start, program.site.market)
+        if any(self._credited_mw(day) is None for day in days(program.grid, market)):
+            yield f"{self.name}: its capacity pay is in no dollar here: {_not_stated(on)}"
         here = self.memory_from(program.memories).of_season(season_start(on))
         for call, span in spans(program.calls_of(self.name), CallKind.DEPLOY, self.notice_min, program.grid.over):
             begins = span.start.astimezone(market.tz)
@@ -259,3 +260,7 @@ class Lmr(LmrTerms):
 
 def _day(at: datetime, market: Market) -> date:
     return OperatingDay.of(market, at).on
+
+
+def _not_stated(on: date) -> str:
+    return f"the site file names no zrc of the {season(on)}, and what is accredited is not known"

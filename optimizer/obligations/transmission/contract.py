@@ -30,6 +30,7 @@ from optimizer.lp.trajectory import Trajectory
 from optimizer.obligations.transmission.methods import TransmissionByMethod
 
 METHOD, NEW_LOADS = "ercot.transmission.method", "ercot.transmission.mbd.from_mw"
+UTILITY_RATE = "ercot.transmission.oncor_usd_per_kw_month"
 BY_RULE = "ercot"
 MBD_DAYS = 366
 
@@ -54,6 +55,12 @@ class Transmission(TransmissionByMethod):
         if self.new_load and self.contract_mw is None:
             raise ValueError("contract_mw is missing: a new load is billed for it at least")
         return self
+
+    def is_bound_by(self, rule_id: str) -> bool:
+        """By the rules of the method only where it follows them (`method` "ercot"), and by that of new loads where it is one. The tariff
+        of a utility is no rule for it: its rate is in the site file."""
+        by_rule = {METHOD: self.method == BY_RULE, NEW_LOADS: self.method == BY_RULE and self.new_load, UTILITY_RATE: False}
+        return super().is_bound_by(rule_id) and by_rule.get(rule_id, True)
 
     def market(self) -> Market | None:
         return Market.ERCOT if self.method == BY_RULE else None
@@ -129,7 +136,8 @@ class Transmission(TransmissionByMethod):
     def remember(self, memory: OwnPeakMemory, then: Actuals) -> OwnPeakMemory:
         if self.method != BY_RULE:
             return super().remember(memory, then)
-        return self._by("mbd").remember(memory, then) if self.new_load else memory
+        billed_so = self.new_load and any(self.method_on(day) == "mbd" for day in days(then.grid, then.site.market))
+        return self._by("mbd").remember(memory, then) if billed_so else memory
 
     def progress(self, memory: OwnPeakMemory, day: OperatingDay) -> Iterable[ContractProgress]:
         if self.method != BY_RULE:

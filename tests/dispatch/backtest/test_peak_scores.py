@@ -58,6 +58,25 @@ def test_what_is_not_known_is_not_scored() -> None:
     assert (tally.score()["unknown"], tally.score()["saved_usd"], tally.score()["scored"]) == (1, None, 1)
 
 
+def test_a_peak_is_caught_only_where_no_higher_load_can_be_unread() -> None:
+    tally = PeakTally("4cp", "15", "2024-07")
+    tally.add(interval(0, 0.5, 0.0, 0.25), 1.0, "a")
+    assert tally.score()["caught"] == 1
+    tally.add(interval(1, 0.5, 10.0), NAN, "a")
+    score = tally.score()
+    assert (score["caught"], score["unknown"], score["saved_usd"], score["brier"], score["calibration"]) == (0, 1, None, None, [])
+
+
+def test_chances_are_graded_only_where_the_peak_had_one() -> None:
+    tally = PeakTally("4cp", "15", "2024-07")
+    for n in range(3):
+        tally.add(interval(n, 0.1, 10.0), 0.0, "a")
+    assert tally.score()["calibration"] == []  # a part of a month: the peak came on another day
+    tally.add(interval(3, NAN, 0.0), 1.0, "a")
+    score = tally.score()
+    assert (score["caught"], score["brier"], score["brier_of_equal_chances"], score["calibration"]) == (1, None, None, [])
+
+
 def test_months_and_seasons_are_named() -> None:
     over = Interval(START, START + QUARTER)
     assert period_of(Market.ERCOT, over, 15)[0] == "2024-07"

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from dispatch.entries import Planned
+from dispatch.entries import Planned, Seen
 from dispatch.settlement.day_peaks import peak_interval
 from dispatch.settlement.peak_scorecard import LiveScorecards, kept_backtest
 from dispatch.settlement.tenant_statement import tenant_statement
@@ -57,20 +57,17 @@ def a_june_day(folder: Path, *, asleep: tuple[int, ...] = (ALARM, PEAK), loads: 
         made.read(over.start, "a", range(10), [3000.0 * awake] * 10, [150.0 * awake] * 10)
         made.read(over.start, "b", range(5), [3300.0 * awake] * 5, [110.0 * awake] * 5)
     if loads:
-        month = [OperatingDay(Market.ERCOT, ON - timedelta(days=d)) for d in range(30)]
-        made.facts += [
-            SystemLoad(source="hand", known_at=over.end + timedelta(minutes=2), over=over, load_mw=60_000.0)
-            for day in month[1:]
-            for over in hours_of(day)
-        ]
-        made.facts += [
-            SystemLoad(
-                source="hand", known_at=over.end + timedelta(minutes=2), over=over, load_mw=70_000.0 + (9_000.0 if n == PEAK else 0.0)
-            )
-            for n, over in enumerate(made.grid.intervals)
-        ]
+        made.facts += system_loads(made)
     made.seen()
     return made
+
+
+def system_loads(made: HandMadeDay) -> list[SystemLoad]:
+    """Of June, the highest in PEAK of its last day."""
+    month = [OperatingDay(Market.ERCOT, ON - timedelta(days=d)) for d in range(30)]
+    loads = [(over, 60_000.0) for day in month[1:] for over in hours_of(day)]
+    loads += [(over, 70_000.0 + (9_000.0 if n == PEAK else 0.0)) for n, over in enumerate(made.grid.intervals)]
+    return [SystemLoad(source="hand", known_at=over.end + timedelta(minutes=2), over=over, load_mw=load_mw) for over, load_mw in loads]
 
 
 def hours_of(day: OperatingDay) -> list[Interval]:
@@ -110,6 +107,16 @@ def test_a_load_that_ran_missed_the_peak_and_without_system_load_nobody_knows(tm
     assert (missed["caught"], missed["missed"], missed["saved_usd"], missed["curtailed_hours"]) == (0, 1, pytest.approx(0.0), 0.0)
     (unknown,) = LiveScorecards().scorecard(blind.engine, blind.setup, after)["periods"]
     assert (unknown["unknown"], unknown["start"], unknown["saved_usd"], unknown["brier"]) == (1, None, None, None)
+
+
+def test_system_loads_that_come_after_the_month_are_taken_in(tmp_path: Path) -> None:
+    made = a_june_day(tmp_path, loads=False)
+    made.settle()
+    cards, after = LiveScorecards(), made.day.end + timedelta(hours=30)
+    assert [score["unknown"] for score in cards.scorecard(made.engine, made.setup, after)["periods"]] == [1]
+    made.journal.append(Seen(at=made.day.end + timedelta(hours=26), facts=tuple(system_loads(made))))
+    (score,) = cards.scorecard(made.engine, made.setup, after)["periods"]
+    assert (score["caught"], score["unknown"]) == (1, 0)
 
 
 def test_a_tenant_sees_none_of_it_and_a_site_without_peaks_has_none(tmp_path: Path) -> None:

@@ -90,8 +90,8 @@ def differing_lines_cite(setup: Setup, made: Mapping[date, Statement]) -> dict[t
             own = rules.get(name.partition("/")[0], [])
             cited = [change for change in own if f"{change['rule']} (" in said]
             assert cited, f"{name} at {over.start} differs from {before} to {after} and cites no rule that changed: {said}"
-            sides = [change[side] for change in cited for side in ("base", "case") if side in change]  # type: ignore[literal-required]
-            assert all(date.fromisoformat(side["since"]) <= after for side in sides)
+            since = [date.fromisoformat(change["case"]["since"]) for change in cited if "case" in change]
+            assert since and all(before < on <= after for on in since)
         out[before, after] = {name for name, _ in differ}
     return out
 
@@ -134,11 +134,15 @@ def test_a_what_if_names_the_rules_that_differ_and_since_when_they_hold() -> Non
     answer = what_if(BasePlans(Baseline.of(state, NOON, ReferenceDayPrices(state))), {"rules_on": "2028-06-15"})
     rows = {(row["contract"], row["rule"]): row for row in answer["rules"]}
     method = rows["wires", "ercot.transmission.method"]
-    assert (method["base"]["value"], method["case"]["value"]) == ("4cp method", "12cp method")
+    assert (method["base"]["value"], method["case"]["value"]) == ("4cp", "12cp")
     assert (method["base"]["since"], method["case"]["since"], method["case"]["verified"]) == ("2010-12-01", "2027-10-01", False)
-    assert "base" not in rows["wires", "ercot.transmission.mbd.from_mw"]
-    told = [text for text in answer["reasons"] if text.startswith("wires: ercot.transmission.method is 12cp method (from 2027-10-01, PUCT")]
-    assert len(told) == 1 and told[0].endswith("instead of 4cp method (from 2010-12-01, 16 TAC 25.192(b)(1))")
+    assert not {rule for _, rule in rows} & {
+        "ercot.transmission.mbd.from_mw",
+        "ercot.clr.energy_settles_at",
+        "ercot.transmission.oncor_usd_per_kw_month",
+    }
+    told = [text for text in answer["reasons"] if text.startswith("wires: ercot.transmission.method is 12cp (from 2027-10-01, PUCT")]
+    assert len(told) == 1 and told[0].endswith("instead of 4cp (from 2010-12-01, 16 TAC 25.192(b)(1))")
 
 
 LMR = {"type": "lmr", "mw": 0.2, "firm_service_mw": 0.05, "zone": 6}

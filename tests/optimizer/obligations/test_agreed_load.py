@@ -11,12 +11,15 @@ from pydantic import ValidationError
 from dispatch.site_file.contract_checks import contract_faults
 from markets.grid import Grid
 from optimizer.domain.site_limits import site_limits
+from optimizer.obligations.ancillary.contract import Ancillary
 from optimizer.obligations.hashing import Hashing
 from optimizer.obligations.plant import Plant
 from optimizer.obligations.power import Power
 from optimizer.planning.explain import reasons
 from optimizer.planning.plan import plan
 from tests.optimizer.fixtures import Dead, call, group, outlook, site, so_far
+from tests.optimizer.obligations.test_ancillary import reserves
+from tests.rule_cases import with_market_rules
 
 WHERE = site(group("g", rigs=1000), interconnect_mw=4.0)
 AGREED = [
@@ -66,3 +69,19 @@ def test_more_than_the_interconnect_and_days_out_of_order_are_refused():
     assert "are more than the interconnect's 4 MW" in fault.what and fault.where == ("obligations", 0, "agreed_load", 0)
     with pytest.raises(ValidationError, match="in order of `from`"):
         Plant(agreed_load=list(reversed(AGREED)))
+
+
+def test_reserve_against_raising_load_is_sold_only_as_far_as_the_agreement_lets_the_load_rise():
+    over = around(2026, 6, 2)
+    selling = with_market_rules(Ancillary(products=("REGDN",), qualified_mw={"REGDN": 2.0}))
+    made = plan(WHERE, (*BOOK, selling), reserves(outlook([60.0] * 4, over), REGDN=100.0), so_far(over.start))
+    sold = made.offers["REGDN"]
+    assert sold.max() > 0.5 and (made.load_mw + sold).max() <= 1.0 + 1e-6
+
+
+def test_a_limit_of_the_only_maker_is_no_agreement():
+    where = site(group("g", rigs=1000, maker="bitmain"), interconnect_mw=4.0)
+    over = around(2028, 6, 2)
+    made = plan(where, (Hashing(), Power(), Plant(agreed_load=AGREED, max_mw_per_maker=2.0)), outlook([10.0] * 4, over), so_far(over.start))
+    assert made.load_mw.max() <= 2.0 + 1e-6
+    assert any("exposure" in r or "maker" in r for r in reasons(made)) and not any("agreed load binds" in r for r in reasons(made))

@@ -401,3 +401,19 @@ def test_a_notice_too_long_for_its_type_is_refused():
     assert [f.key for f in under(2028, 6, kind="II", notice_min=60.0).check_site(where, ())] == [("notice_min",)]
     for fits in ({"kind": "I", "notice_min": 60.0}, {"kind": "II"}):
         assert not list(under(2028, 6, **fits).check_site(where, ()))
+
+
+def test_an_hour_that_nobody_read_leaves_the_unknown_credit_as_it_is():
+    loads = ["24"] * 10 + ["NaN"] + ["24"] * 13
+    for calls in ((), (call(est(7, 16, 9), est(7, 16, 12)),)):
+        bill = settle((under(2028, 6, usd_per_mw_day={"summer": 30.0}),), a_day(loads, calls))
+        assert "lmr/lmr_capacity" in bill.unknown_names
+        assert ("lmr/lmr_forfeit" in bill.unknown_names) == bool(calls)
+
+
+def test_a_plan_says_that_an_unknown_credit_is_in_no_dollar_of_it():
+    contract = under(2028, 6, usd_per_mw_day={"summer": 30.0})
+    where, over = miso(), Grid.regular(NOON, NOON + 4 * HOUR, 60)
+    for known, book in ((True, under(2028, 5, usd_per_mw_day={"summer": 30.0})), (False, contract)):
+        said = reasons(plan(where, (Hashing(), Power(), Plant(), book), outlook({HUB: [10.0] * 4}, over), so_far(over.start)))
+        assert any("its capacity pay is in no dollar here: the site file names no zrc of the summer" in r for r in said) is not known

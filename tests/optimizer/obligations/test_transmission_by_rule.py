@@ -15,6 +15,7 @@ from optimizer.domain.own_peak import OwnPeakMemory
 from optimizer.obligations.hashing import Hashing
 from optimizer.obligations.power import Power
 from optimizer.obligations.transmission import Transmission
+from optimizer.settlement.peak_record import FullLoad, peak_intervals
 from optimizer.settlement.settle import settle
 from tests.conformance import obligation_kit as kit
 from tests.optimizer.fixtures import actuals, group, outlook, site
@@ -95,3 +96,29 @@ def test_a_missing_rate_and_keys_of_other_methods_are_refused():
 
 def test_it_foresees_the_peaks_of_every_method():
     assert BOTH.peak_windows() == (15, 30) and BOTH.memory_days() == 0
+
+
+def test_a_minimum_demand_is_owed_of_a_year_that_had_begun_before_the_rule():
+    """Days before the rule were billed by coincident peaks: nothing of the year's least was billed with them."""
+    contract = by_rule(new_load=True, contract_mw=80.0, usd_per_kw_year_of={"mbd": 81.59})
+    real = actuals(WHERE, Grid.regular(CHANGE.start - 2 * HOUR, CHANGE.start, 30), {"g": [D(1)] * 4}, {"LZ_WEST": ["0"] * 4})
+    before = contract.remember(OwnPeakMemory(), real)
+    assert before == OwnPeakMemory()
+    after = bill(contract, memory={contract.name: before}, shares={15: ["0"] * 4, 30: ["0"] * 4})
+    assert [line.charge_type for line in after] == ["minimum_demand"]
+
+
+def test_each_peak_is_recorded_by_the_window_that_the_rules_meter_it_by():
+    for year, month, minutes in ((2027, 7, 15), (2028, 1, 30)):
+        start = datetime(year, month, 15, 13, tzinfo=UTC)
+        over = Grid.regular(start, start + timedelta(hours=1), 15)
+        ran = actuals(WHERE, over, {"g": [D("0.5")] * 4}, {"LZ_WEST": ["0"] * 4})
+        full = FullLoad({"g": np.full(4, 0.5)}, {"g": np.zeros(4)}, {"g": np.full(4, 60.0)})
+        rows = peak_intervals((BOTH,), ran, full, ())
+        assert {row.window for row in rows} == {minutes} and len(rows) == 60 // minutes
+
+
+def test_rules_of_methods_bind_only_who_follows_them():
+    own = with_market_rules(Transmission(method="4cp", usd_per_kw_year=70.0))
+    assert not own.is_bound_by(METHOD) and BOTH.is_bound_by(METHOD)
+    assert not BOTH.is_bound_by(NEW_LOADS) and LARGE.is_bound_by(NEW_LOADS)
