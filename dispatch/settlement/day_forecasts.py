@@ -13,8 +13,9 @@ from dispatch.settlement.document_rows import ForecastScoreRow
 from dispatch.settlement.measured_day import MeasuredDay
 from markets import counted, usd_text
 from markets.forecasting.forecast_score import ExpectedPrice, ForecastScore, Load, forecast_score
-from markets.grid import Interval
+from markets.grid import Interval, OperatingDay
 from optimizer.domain.array_types import Floats
+from optimizer.domain.energy_bid_terms import settles_at
 
 
 def forecast_scores(measured: MeasuredDay) -> list[ForecastScoreRow]:
@@ -59,12 +60,13 @@ def _row(measured: MeasuredDay, point: str, break_evens: Mapping[str, Floats]) -
 
 
 def _loads(measured: MeasuredDay, point: str, break_evens: Mapping[str, Floats]) -> list[Load]:
-    """Each group that is metered at a point: its break-even by interval, and its full load at the day's mean temperature."""
+    """Each group whose energy settles at a point: its break-even by interval, and its full load at the day's mean temperature."""
     site, grid = measured.setup.site, measured.actuals.grid
+    on = OperatingDay.of(site.market, grid.start).on
     celsius = float(np.mean(measured.temperature_c))
     found = []
     for name, usd in break_evens.items():
-        if site.meter_of[name].settlement_point == point:
+        if settles_at(measured.setup.book, site, name, on) == point:
             by_start = {over.start: float(value) for over, value in zip(grid.intervals, usd, strict=True)}
             found.append(Load(by_start, running_mw(site, name, 1.0 + site.hall_of[name].overhead.at(celsius))))
     return found

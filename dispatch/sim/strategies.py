@@ -13,9 +13,10 @@ from dispatch.decide import plan_inputs
 from dispatch.decide.break_evens import break_evens_at
 from dispatch.decide.state import State
 from markets.facts import Price
-from markets.grid import Grid, Interval
+from markets.grid import Grid, Interval, OperatingDay
 from markets.outlook import Outlook, PriceBasis
 from markets.series import Series
+from optimizer.domain.energy_bid_terms import settles_at
 from optimizer.domain.site import SLEEP, RigGroup
 from optimizer.planning.plan import plan
 from optimizer.planning.plan_json import GroupDocument, PlanDocument, first_intervals
@@ -84,8 +85,8 @@ class Strike:
     def plan(self, at: datetime, state: State) -> tuple[PlanDocument | None, str]:
         """Rigs on or off by the newest real-time price; a new plan only where that changes."""
         strikes = self._strikes(at, state)
-        meters = state.site.meter_of
-        newest = {name: state.facts.last_price(meters[name].settlement_point) for name in state.fleet}
+        book, site, today = state.setup.book, state.site, OperatingDay.of(state.site.market, at).on
+        newest = {name: state.facts.last_price(settles_at(book, site, name, today)) for name in state.fleet}
         on = {name: strikes is None or _runs(price, strikes[name]) for name, price in newest.items()}
         if on == self._on:
             return None, PriceBasis.REAL_TIME.value

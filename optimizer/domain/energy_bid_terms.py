@@ -35,3 +35,8 @@ def bid_terms(book: Iterable[_BiddingLoad], site: Site, groups: Sequence[str], o
         next((terms.settlement_point for terms in said if terms.settlement_point is not None), None),
         min((terms.cap_usd_per_mwh for terms in said if terms.cap_usd_per_mwh is not None), default=None),
     )
+
+
+def settles_at(book: Iterable[_BiddingLoad], site: Site, group: str, on: date) -> str:
+    """The settlement point whose price the energy of a group is settled at on an operating day."""
+    return bid_terms(book, site, (group,), on).settlement_point or site.meter_of[group].settlement_point

@@ -9,8 +9,9 @@ from datetime import timedelta
 import numpy as np
 
 from markets import counted, usd_text
-from markets.grid import hour_ending
+from markets.grid import OperatingDay, hour_ending
 from optimizer.domain.array_types import Floats
+from optimizer.domain.energy_bid_terms import settles_at
 from optimizer.domain.site import SLEEP, RigGroup
 from optimizer.planning.causes import SLACK_MW, held_by
 from optimizer.planning.result import Plan
@@ -104,7 +105,8 @@ def _instructions(plan: Plan) -> list[_Instruction]:
 def _cohort(plan: Plan, breakeven: float, members: Sequence[tuple[str, float]], instructions: Sequence[_Instruction]) -> _Sentence:
     """What a group does, or several that are planned as one (`members`, the first of them by name)."""
     first, site = members[0][0], plan.origin.site
-    group, point = site.group(first), site.meter_of[first].settlement_point
+    today = OperatingDay.of(site.market, plan.grid.start).on
+    group, point = site.group(first), settles_at(plan.origin.book, site, first, today)
     price, modes = float(plan.prices[point][0]), plan.groups[first].modes
     awake = sum((n for m, n in modes.items() if m != SLEEP), np.zeros(len(plan.grid)))
     available = awake + modes[SLEEP]

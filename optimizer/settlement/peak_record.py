@@ -15,11 +15,12 @@ from typing import Any
 
 import numpy as np
 
-from markets.grid import Grid, Interval, parse_instant
+from markets.grid import Grid, Interval, OperatingDay, parse_instant
 from markets.outlook import PeakWindow
 from optimizer.domain.actuals import Actuals
 from optimizer.domain.array_types import Floats
 from optimizer.domain.billing import with_settling_contracts
+from optimizer.domain.energy_bid_terms import settles_at
 from optimizer.domain.isolation import PluginFailures
 from optimizer.domain.money import ZERO, decimals
 from optimizer.domain.obligation import Obligation
@@ -77,7 +78,7 @@ def peak_intervals(book: Sequence[Obligation], actuals: Actuals, full: FullLoad,
             charge, at_full = (_usd_if_peak(book, contract, window, of) for of in (actuals, ran_full))
             if np.any(at_full > 0):
                 chance = planned_chances(actuals.grid, plans, window)
-                found += _metered(_OneContract(contract, window, actuals, full, chance, charge, at_full))
+                found += _metered(_OneContract(book, contract, window, actuals, full, chance, charge, at_full))
     return found
 
 
@@ -131,6 +132,7 @@ def _usd_if_peak(book: Sequence[Obligation], contract: Obligation, window: PeakW
 class _OneContract:
     """A contract's figures in each settlement interval, shape (n,)."""
 
+    book: Sequence[Obligation]
     contract: Obligation
     window: PeakWindow
     actuals: Actuals
@@ -151,10 +153,10 @@ class _OneContract:
         mwh, hash_usd, margin_usd = (np.zeros(len(hours)) for _ in range(3))
         all_mwh = sum((self.full.energy_mwh[name] for name in self.names), np.zeros(len(hours)))
         per_mwh = np.nan_to_num(self.chance) * np.divide(self.full_charge, all_mwh, out=np.zeros(len(hours)), where=all_mwh > 0)
-        hashprice = _floats(actuals.hashprice)
+        hashprice, on = _floats(actuals.hashprice), OperatingDay.of(actuals.site.market, actuals.grid.start).on
         for name in self.names:
             meter = actuals.site.meter_of[name]
-            gain = self.full.break_even[name] - _floats(actuals.energy_price[meter.settlement_point])
+            gain = self.full.break_even[name] - _floats(actuals.energy_price[settles_at(self.book, actuals.site, name, on)])
             idle = np.maximum(0.0, self.full.energy_mwh[name] - _floats(actuals.energy_mwh[name]))
             unhashed = np.maximum(0.0, self.full.hash_ph_days[name] - _floats(actuals.hash_ph_days[name]))
             here = (gain > 0) & (per_mwh > gain) & (idle > CURTAILED_SHARE * self.full.energy_mwh[name]) & np.isfinite(unhashed)
