@@ -138,9 +138,22 @@ def unsupported(book: tuple[Obligation, ...], setup: Setup) -> dict[str, str]:
     """Contracts that a backtest leaves out, each with the reason."""
     found = {}
     for obligation in book:
-        terms = obligation.award_terms(setup.site)
-        if any(p not in terms or terms[p].floor_mw is None for p in obligation.reserve_products()):
-            found[obligation.name] = "awards are not simulated"
+        if why := _awards_not_simulated(obligation, setup):
+            found[obligation.name] = why
         elif obligation.generator(setup.site) is not None:
             found[obligation.name] = "generation is not simulated"
     return found
+
+
+def _awards_not_simulated(obligation: Obligation, setup: Setup) -> str:
+    """Why what a contract sells day-ahead is not simulated; empty where it is, or where it sells nothing. Simulated is reserve that a
+    load carries by what it draws alone, up to what the market has qualified."""
+    terms = obligation.award_terms(setup.site)
+    for product in obligation.reserve_products():
+        if product not in terms or terms[product].floor_mw is None:
+            return "awards are not simulated"
+        if limit := terms[product].limited_by:
+            return f"awards of {product} are not simulated: {limit}"
+        if not terms[product].qualified:
+            return f"awards of {product} are not simulated without its qualified_mw"
+    return ""

@@ -19,7 +19,8 @@ class AwardTerms:
     most_mw    the most that can be awarded, MW
     most_of    what sets that limit, in words
     qualified  the market has qualified a number of MW, which `most_mw` does not exceed
-    floor_mw   the load that is never dropped for it, MW; None: what is carried of it does not follow from the load alone
+    floor_mw   the load that is never dropped for it, MW; None: what is carried of it does not follow from the load
+    limited_by what limits what is carried of it beside the load and `most_mw`, in words; empty: nothing
     price_at   the settlement point whose day-ahead energy price pays it; None: the clearing price of the product, or no price at all
     """
 
@@ -29,6 +30,7 @@ class AwardTerms:
     price_at: str | None = None
     qualified: bool = False
     floor_mw: float | None = None
+    limited_by: str = ""
 
 
 def can_draw(site: Site, scope: Scope) -> tuple[float, str]:
@@ -37,18 +39,13 @@ def can_draw(site: Site, scope: Scope) -> tuple[float, str]:
 
 
 def reserve_terms(
-    site: Site,
-    scope: Scope,
-    products: Sequence[str],
-    qualified_mw: Mapping[Any, float],
-    *more_markets: str,
-    floor_mw: float | None = None,
+    site: Site, scope: Scope, products: Sequence[str], qualified_mw: Mapping[Any, float], *more_markets: str
 ) -> dict[str, AwardTerms]:
     """Of each product, day-ahead, in real time and in more markets, at most what is qualified and what the rigs can draw."""
     drawn = can_draw(site, scope)
     limits = {p: min((qualified_mw.get(p, float("inf")), f"its qualified_mw of {p}"), drawn) for p in products}
     return {
-        product: AwardTerms((DAY_AHEAD, REAL_TIME, *more_markets), *limit, qualified=product in qualified_mw, floor_mw=floor_mw)
+        product: AwardTerms((DAY_AHEAD, REAL_TIME, *more_markets), *limit, qualified=product in qualified_mw)
         for product, limit in limits.items()
     }
 

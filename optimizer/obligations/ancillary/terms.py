@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from datetime import date, datetime
 from typing import Any, ClassVar, Literal
 
@@ -80,7 +81,8 @@ class AncillaryTerms(Contract[ReserveMemory]):
         return super().is_bound_by(rule_id) and own.get(rule_id, True)
 
     def award_terms(self, site: Site) -> Mapping[str, AwardTerms]:
-        return reserve_terms(site, self.scope, self.products, self.qualified_mw, SUPPLEMENTAL, floor_mw=self.lpc_mw)
+        found = reserve_terms(site, self.scope, self.products, self.qualified_mw, SUPPLEMENTAL)
+        return {p: replace(terms, floor_mw=self.lpc_mw, limited_by=self._limited_by(p, terms.most_mw)) for p, terms in found.items()}
 
     def settlement_points(self, site: Site) -> tuple[str, ...]:
         return (self.node,) if self.node else ()
@@ -150,6 +152,17 @@ class AncillaryTerms(Contract[ReserveMemory]):
     def memory_days(self) -> int:
         """A load that is interrupted is judged over a year."""
         return 365 if self.kind == "nclr" else 0
+
+    def _limited_by(self, product: str, most_mw: float) -> str:
+        """What may keep it from carrying `most_mw` of a product although its load is there, in words."""
+        if self.block is not None:
+            return "it is sold in blocks"
+        response_min = min((float(r.value) for r in self._rules if r.id == f"ercot.as.{product}.response_min"), default=0.0)
+        if self.shed_s > 60.0 * response_min:
+            return f"shed_s {self.shed_s:g} is longer than the {response_min:g} minutes within which it must respond"
+        if self.ramp_mw_per_min is not None and self.ramp_mw_per_min * response_min < most_mw:
+            return f"ramp_mw_per_min {self.ramp_mw_per_min:g} allows less than {most_mw:.4g} MW within {response_min:g} minutes"
+        return ""
 
     def _fastest_response(self, on: date) -> Dated:
         """The shortest response time of its products, minutes."""

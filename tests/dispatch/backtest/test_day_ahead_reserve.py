@@ -139,3 +139,28 @@ def test_a_contract_whose_load_does_not_tell_what_it_carries_is_left_out():
     assert unsupported(setup.book, setup) == {}
     other = AwardsNotFromLoad(products=("RRS",))
     assert unsupported((other,), setup) == {"ancillary": "awards are not simulated"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"products": ["RRS", "ECRS", "NSPIN"]}, "awards of ECRS are not simulated without its qualified_mw"),
+        ({"shed_s": 900.0}, "awards of RRS are not simulated: shed_s 900 is longer than the 10 minutes within which it must respond"),
+        ({"ramp_mw_per_min": 0.015}, "awards of RRS are not simulated: ramp_mw_per_min 0.015 allows less than 0.2 MW within 10 minutes"),
+        (
+            {"kind": "nclr", "products": ["ECRS"], "qualified_mw": {"ECRS": 0.2}, "block": {"min_mw": 0.1}},
+            "awards of ECRS are not simulated: it is sold in blocks",
+        ),
+    ],
+    ids=["a product without qualified MW", "rigs that sleep too slowly", "a ramp that limits", "blocks"],
+)
+def test_reserve_that_load_alone_does_not_carry_is_left_out_with_the_reason(asked, tmp_path, changes, says):
+    contracts = [{"type": "power"}, RESERVE | changes]
+    other = replace(asked, config=site_file(tmp_path, obligations=contracts))
+    assert other.notes() == [f"contract 'ancillary' is left out: {says}"]
+    assert "ancillary" not in {o.name for o in setup_of(other.config, other.archive).book}
+
+
+def test_a_ramp_and_a_shed_time_that_do_not_limit_leave_nothing_out():
+    setup = small(obligations=[{"type": "power"}, RESERVE | {"shed_s": 600.0, "ramp_mw_per_min": 0.02}])
+    assert unsupported(setup.book, setup) == {}
