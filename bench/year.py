@@ -132,7 +132,7 @@ def _site(file: Path, groups: str, hash_: str, contracts: str = ENERGY_ONLY) -> 
 
 def ideal_usd(job: PartJob, delayed: bool) -> dict[str, Decimal]:
     """What each strategy earns without physics over a part, with or without the delay of prices."""
-    setup = setup_of(job.config, job.archive)
+    setup = setup_of(job.config, job.archive, job.over.end)
     market = with_forecasts(setup, market_facts(setup, job.over), job.models)
     valuation = Valuation(setup, market)
     runs = ideal_runs(setup, market, delayed=delayed)

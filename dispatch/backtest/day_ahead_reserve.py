@@ -31,7 +31,6 @@ from markets.forecasting.outlook_values import means_on
 from markets.grid import Grid, Interval, OperatingDay, parse_instant
 from markets.series import Series
 from optimizer.domain.day_ahead_market import offers_due
-from optimizer.domain.market_rules import rule
 from optimizer.domain.reserve_awards import DAY_AHEAD, priced_as
 from optimizer.domain.site import RigGroup, SoFar
 from optimizer.planning.plan import plan
@@ -117,7 +116,7 @@ def offered_awards(setup: Setup, market: MarketFacts, cleared: ClearingPrices) -
             offers = offered_reserve(Offering(state, at, day.on, Proof(setup.site), left_out=REGULATION))
         except UnknownPrice:  # the archive begins later: nothing could be offered
             continue
-        awards += _accepted(setup, cleared, day, offers)
+        awards += _accepted(setup, cleared, offers)
     return tuple(awards)
 
 
@@ -140,22 +139,16 @@ def _all_on(group: RigGroup) -> GroupSeen:
     return GroupSeen(rigs=group.rigs, reachable=group.rigs, load_mw=group.rigs * mode.watts / 1e6, hashrate_ph=group.rigs * mode.ths / 1e3)
 
 
-def _accepted(setup: Setup, cleared: ClearingPrices, day: OperatingDay, offers: Sequence[ReserveOffer]) -> Iterable[Award]:
-    """What an operating day's offers are awarded. While reserve earns in the day-ahead market alone a step costs the same in every product,
-    and each of its MW clears in the one that pays most: an ERCOT offer is of the same MW in several products (External Web Services,
-    Ancillary Service Offer, OnLineReserves). Under two settlements a step's price is its own product's, and it clears there."""
-    together = rule(setup.rules.dated(), "ercot.as.imbalance", day.on).value != "two settlements"
+def _accepted(setup: Setup, cleared: ClearingPrices, offers: Sequence[ReserveOffer]) -> Iterable[Award]:
+    """What an operating day's offers are awarded. A step costs the same in every product, and each of its MW clears in the one that pays
+    most: an ERCOT offer is of the same MW in several products (External Web Services, Ancillary Service Offer, OnLineReserves)."""
     for contract in setup.book:
-        own = [offer for offer in offers if offer["contract"] == contract.name]
-        most = {product: terms.most_mw for product, terms in contract.award_terms(setup.site).items()}
-        products = [tuple(offer["product"] for offer in own)] if together else [(offer["product"],) for offer in own]
-        for some in products:
-            steps: dict[Interval, list[tuple[float, float]]] = {}
-            for offer in (offer for offer in own if offer["product"] in some):
-                for hour in offer["hours"]:
-                    steps.setdefault(Interval(parse_instant(hour["start"]), parse_instant(hour["end"])), []).extend(_parts(hour))
-            for over, parts in steps.items():
-                yield from _best_paid(cleared, contract.name, over, parts, {p: most[p] for p in some if p not in REGULATION})
+        room_mw = {product: terms.most_mw for product, terms in contract.award_terms(setup.site).items() if product not in REGULATION}
+        steps: dict[Interval, list[tuple[float, float]]] = {}
+        for hour in (hour for offer in offers if offer["contract"] == contract.name for hour in offer["hours"]):
+            steps.setdefault(Interval(parse_instant(hour["start"]), parse_instant(hour["end"])), []).extend(_parts(hour))
+        for over, parts in steps.items():
+            yield from _best_paid(cleared, contract.name, over, parts, room_mw)
 
 
 def _parts(offered: OfferedHour) -> Iterable[tuple[float, float]]:
@@ -183,8 +176,8 @@ def _best_paid(
 
 
 def foreseen_awards(setup: Setup, market: MarketFacts, cleared: ClearingPrices) -> Awards:
-    """What perfect foresight sells: the most that its plan over final prices, those of the day-ahead market included, carries in an hour,
-    where real time does not pay more. Raises SolveError."""
+    """What perfect foresight sells: the most that its plan over final prices, those of the day-ahead market included, carries in an hour.
+    Raises SolveError."""
     session, awards = Session(), list[Award]()
     for day in _days(setup, market):
         over = Interval(max(day.start, market.grid.start), min(day.end + FORESEEN_AFTER_DAY, market.grid.end))
@@ -196,22 +189,15 @@ def foreseen_awards(setup: Setup, market: MarketFacts, cleared: ClearingPrices) 
         made = plan(setup.site, setup.book, replace(ahead, reserve=reserve), so_far, session=session)
         for (contract, product), mw in made.origin.path.offers.items():
             if product not in REGULATION:
-                real_time = ahead.reserve.get(priced_as(product))
-                usd = np.full(len(ahead.grid), -np.inf) if real_time is None else real_time.values
-                awards += _carried_by_hour(cleared, (contract, product), ahead.grid, {"mw": mw, "usd": usd}, Interval(over.start, day.end))
+                awards += _carried_by_hour(cleared, (contract, product), ahead.grid, mw, Interval(over.start, day.end))
     return tuple(awards)
 
 
-def _carried_by_hour(
-    cleared: ClearingPrices, sold: tuple[str, str], grid: Grid, carried: Mapping[str, Floats], over: Interval
-) -> Iterable[Award]:
-    """An award for each hour of `over` of the most MW that is carried within it, where it pays at least what real time does (`usd`)."""
+def _carried_by_hour(cleared: ClearingPrices, sold: tuple[str, str], grid: Grid, carried_mw: Floats, over: Interval) -> Iterable[Award]:
+    """An award for each hour of `over` of the most MW that is carried within it."""
     starts = [i for i, edge in enumerate(grid.edges[:-1]) if over.start.timestamp() <= edge < over.end.timestamp()]
     for stamp, of_hour in groupby(starts, key=lambda i: int(grid.edges[i]) // 3600):
-        inside = list(of_hour)
         start = datetime.fromtimestamp(stamp * 3600, UTC)
-        mw, award = float(carried["mw"][inside].max()), None
-        if mw >= LEAST_MW:
-            award = cleared.award(*sold, Interval(start, start + HOUR), mw)
-        if award is not None and award.mcpc_usd_per_mw_h is not None and award.mcpc_usd_per_mw_h >= float(carried["usd"][inside].mean()):
+        mw = float(carried_mw[list(of_hour)].max())
+        if mw >= LEAST_MW and (award := cleared.award(*sold, Interval(start, start + HOUR), mw)) is not None:
             yield award

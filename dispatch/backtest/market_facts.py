@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 
@@ -20,14 +20,13 @@ from dispatch.site_file.setup import Setup
 from markets.archive.archive import Archive
 from markets.factbook import FactBook
 from markets.facts import Fact, IndicativePrices, Price, PriceForecast, PriceMarket, ReservePrice, SystemLoad
-from markets.forecasting.ladder import MILD_CELSIUS, RESERVE_RUNS
+from markets.forecasting.ladder import MILD_CELSIUS
 from markets.forecasting.outlook_values import means_on
 from markets.forecasting.peaks import coincident_peak_share, newest, peak_span
 from markets.grid import Grid, Interval
 from markets.outlook import Basis, Outlook, PeakWindow
 from markets.series import Series
 from optimizer.domain.book import peak_windows
-from optimizer.domain.reserve_awards import priced_as
 
 LOOK_BACK = timedelta(days=8)  # as much as the running loop keeps
 WARM_UP = timedelta(hours=3)  # run before a part begins and not counted, so that rigs are where an unbroken run would have them
@@ -48,8 +47,6 @@ class MarketFacts:
     final   the same prices and conditions as an outlook, without gaps
     peak_share  the share of each coincident peak in the intervals that count, as the bill has it: NaN where the system's load is not known
                 and may be the highest. `final`, by which plans are made, has numbers there
-    real_time_reserve  by reserve product that clears in real time, its final price in each interval, usd_per_mw_h, NaN where the archive
-                has none, shape (n,); `final` has it too, with zero in gaps
     disputed  values of the archive within `over`, at the site's settlement points, that disagree with those served
     """
 
@@ -60,7 +57,6 @@ class MarketFacts:
     final: Outlook
     peak_share: Mapping[PeakWindow, Sequence[Decimal]]
     disputed: int = 0
-    real_time_reserve: Mapping[str, Floats] = field(default_factory=dict)
 
     @property
     def counted(self) -> slice:
@@ -84,9 +80,8 @@ def market_facts(setup: Setup, over: Interval) -> MarketFacts:
         if np.isnan(values).all():
             raise LookupError(f"no real-time price at {point} from {over.start:%Y-%m-%dT%H:%MZ} to {over.end:%Y-%m-%dT%H:%MZ}")
     in_time = tuple(fact for fact in facts if fact.known_at < over.end)
-    reserve = _real_time_reserve(setup, known, grid)
-    final = _final_outlook(setup, known, grid, prices, reserve)
-    return MarketFacts(over, grid, in_time, prices, final, _billed_peak_shares(setup, known, over), _disputed(setup, over), reserve)
+    final = _final_outlook(setup, known, grid, prices)
+    return MarketFacts(over, grid, in_time, prices, final, _billed_peak_shares(setup, known, over), _disputed(setup, over))
 
 
 def without_delay(facts: Sequence[Fact]) -> tuple[Fact, ...]:
@@ -146,17 +141,7 @@ def _final_prices(setup: Setup, known: FactBook, point: str, grid: Grid) -> Floa
     return means_on(published, grid)
 
 
-def _real_time_reserve(setup: Setup, known: FactBook, grid: Grid) -> dict[str, Floats]:
-    """usd_per_mw_h by product, of the finest run that cleared it."""
-    found = {}
-    for product in sorted({priced_as(p) for o in setup.book for p in o.reserve_products()}):
-        values = (means_on(known.reserve(product, grid.over, run), grid) for run in RESERVE_RUNS)
-        if (first := next((v for v in values if not np.isnan(v).all()), None)) is not None:
-            found[product] = first
-    return found
-
-
-def _final_outlook(setup: Setup, known: FactBook, grid: Grid, prices: Mapping[str, Floats], reserve: Mapping[str, Floats]) -> Outlook:
+def _final_outlook(setup: Setup, known: FactBook, grid: Grid, prices: Mapping[str, Floats]) -> Outlook:
     def series(values: Floats, unit: str) -> Series:
         return Series(grid, values, unit)
 
@@ -168,7 +153,6 @@ def _final_outlook(setup: Setup, known: FactBook, grid: Grid, prices: Mapping[st
         basis={point: (Basis.PUBLISHED,) * len(grid) for point in prices},
         hashprice=series(_hashprices(setup, known, grid), "usd_per_ph_day"),
         temperature_c=series(np.array([t.celsius if t else MILD_CELSIUS for t in warm]), "celsius"),
-        reserve={product: series(np.nan_to_num(values, nan=0.0), "usd_per_mw_h") for product, values in reserve.items()},
         peak_share=_peak_shares(setup, known, grid),
     )
 

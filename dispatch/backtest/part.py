@@ -57,7 +57,7 @@ class PartJob:
 def run_part(job: PartJob) -> dict[str, Any]:
     """Run a part; the result as JSON values, dollars exact, as text. Raises ConfigError, also when the site file is no
     longer the one that the part was asked of; SourceError; and LookupError as `market_facts`."""
-    setup = _setup_asked_of(job.config, job.archive, job.setup_id)
+    setup = _setup_asked_of(job.config, job.archive, job.setup_id, job.over.end)
     market = with_forecasts(setup, market_facts(setup, job.over), job.models)
     valuation = Valuation(setup, market)
     risk_of = None if job.risk is None else _risk_of(job.risk)
@@ -84,8 +84,8 @@ def physical_runs(
 
 # Workers of a cluster outlive a command, and the site file may be edited between two: hence the id in the key.
 @lru_cache(maxsize=4)
-def _setup_asked_of(config: Path, archive: Path, setup_id: str) -> Setup:
-    setup = setup_of(config, archive)
+def _setup_asked_of(config: Path, archive: Path, setup_id: str, until: datetime) -> Setup:
+    setup = setup_of(config, archive, until)
     if setup_id_of(setup) != setup_id:
         raise ConfigError([f"{config}: this worker reads another site file or other market rules than the backtest began with. Run again"])
     return setup
@@ -96,11 +96,12 @@ def setup_id_of(setup: Setup) -> str:
     return sha256(f"{setup.hash_id} {setup.rules!r}".encode()).hexdigest()
 
 
-def setup_of(config: Path, archive: Path) -> Setup:
-    """The setup of a site file over an archive, without the contracts that a backtest leaves out (`unsupported`), with groups that nothing
-    tells apart as one, under the first one's name, and without the owner's weight of risk. Raises ConfigError."""
+def setup_of(config: Path, archive: Path, until: datetime | None = None) -> Setup:
+    """The setup of a site file over an archive, without the contracts that a backtest leaves out, of a part that ends at `until`
+    (`unsupported`), with groups that nothing tells apart as one, under the first one's name, and without the owner's weight of risk.
+    Raises ConfigError."""
     setup = load_site_file(config, archived(config, archive))
-    left_out = unsupported(setup.book, setup)
+    left_out = unsupported(setup.book, setup, until)
     book = tuple(o for o in setup.book if o.name not in left_out)
     cohorts = gather(setup.site, book, SoFar(datetime.min), Availability(), np.array([HOTTEST_C]))
     return replace(

@@ -30,7 +30,7 @@ from dispatch.site_file.made_by import made_by
 from dispatch.site_file.tariff_file import TariffPrices
 from dispatch.training.boosting import library
 
-RESULT_FORMAT = 7  # raised whenever the same inputs give other results, so that parts kept by an older version are run again
+RESULT_FORMAT = 8  # raised whenever the same inputs give other results, so that parts kept by an older version are run again
 CHUNK_BYTES = 1 << 20
 
 # The source that parts are run by.
@@ -88,9 +88,13 @@ class Backtest:
         return with_models(jobs, points, self.train_every, executor, kept, progress)
 
     def notes(self) -> list[str]:
-        """What the backtest leaves out, in sentences."""
-        setup = load_site_file(self.config, archived(self.config, self.archive))
-        return [f"contract {name!r} is left out: {why}" for name, why in unsupported(setup.book, setup).items()]
+        """What the backtest leaves out, in sentences. Raises ConfigError."""
+        setup, first = load_site_file(self.config, archived(self.config, self.archive)), dict[tuple[str, str], datetime]()
+        for over in (job.over for job in self.jobs()):
+            for left_out in unsupported(setup.book, setup, over.end).items():
+                first.setdefault(left_out, over.start)
+        since = {key: "" if start == self.start else f" from {start:%Y-%m-%dT%H:%MZ} on" for key, start in first.items()}
+        return [f"contract {name!r} is left out{since[name, why]}: {why}" for name, why in first]
 
     def fingerprint(self) -> str:
         """SHA-256 of everything that results depend on: the site file, its tariff's file, every file of the archive, the market rules, this

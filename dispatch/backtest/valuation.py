@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import date
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 
 import numpy as np
@@ -25,6 +25,7 @@ from optimizer.settlement.variance import foresight_gap_by_cause, planned_energy
 
 RAN_TOO_DEAR, SLEPT_TOO_CHEAP = "ran above the breakeven", "slept below the breakeven"
 SOLD_OTHER_RESERVE = "sold other reserve"
+IMBALANCE = "ercot.as.imbalance"  # the rule that says what becomes of day-ahead awards in real time
 UNALIKE_MWH = 1e-9
 
 
@@ -61,7 +62,6 @@ class Valuation:
             energy_price={point: decimals(values[counted]) for point, values in market.prices.items()},
             hashprice=decimals(market.final.hashprice.values[counted]),
             peak_share=market.peak_share,
-            reserve_price={product: decimals(values[counted]) for product, values in market.real_time_reserve.items()},
             gaps=frozenset(np.flatnonzero(unpriced).tolist()),
         )
 
@@ -134,20 +134,21 @@ def _taking(foreseen: Actuals, actuals: Actuals, *, more: bool) -> Actuals:
     return replace(foreseen, energy_mwh=energy, hash_ph_days=hashed)
 
 
-def unsupported(book: tuple[Obligation, ...], setup: Setup) -> dict[str, str]:
-    """Contracts that a backtest leaves out, each with the reason."""
+def unsupported(book: tuple[Obligation, ...], setup: Setup, until: datetime | None = None) -> dict[str, str]:
+    """Contracts that a backtest leaves out, each with the reason; with `until`, of a part that ends then: market rules of its days may be
+    the reason too."""
     found = {}
     for obligation in book:
-        if why := _awards_not_simulated(obligation, setup):
+        if why := _awards_not_simulated(obligation, setup, until):
             found[obligation.name] = why
         elif obligation.generator(setup.site) is not None:
             found[obligation.name] = "generation is not simulated"
     return found
 
 
-def _awards_not_simulated(obligation: Obligation, setup: Setup) -> str:
+def _awards_not_simulated(obligation: Obligation, setup: Setup, until: datetime | None) -> str:
     """Why what a contract sells day-ahead is not simulated; empty where it is, or where it sells nothing. Simulated is reserve that a
-    load carries by what it draws alone, up to what the market has qualified."""
+    load carries by what it draws alone, up to what the market has qualified, while it earns in the day-ahead market alone."""
     terms = obligation.award_terms(setup.site)
     for product in obligation.reserve_products():
         if product not in terms or terms[product].floor_mw is None:
@@ -156,4 +157,8 @@ def _awards_not_simulated(obligation: Obligation, setup: Setup) -> str:
             return f"awards of {product} are not simulated: {limit}"
         if not terms[product].qualified:
             return f"awards of {product} are not simulated without its qualified_mw"
+    if until is not None and obligation.reserve_products():
+        imbalance = setup.rules.find(IMBALANCE, OperatingDay.of(setup.site.market, until - timedelta(microseconds=1)).on)
+        if imbalance is not None and imbalance.value == "two settlements":
+            return f"from {imbalance.from_} on reserve settles in real time too (RTC+B), which is not simulated"
     return ""

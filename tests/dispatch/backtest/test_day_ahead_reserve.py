@@ -164,3 +164,20 @@ def test_reserve_that_load_alone_does_not_carry_is_left_out_with_the_reason(aske
 def test_a_ramp_and_a_shed_time_that_do_not_limit_leave_nothing_out():
     setup = small(obligations=[{"type": "power"}, RESERVE | {"shed_s": 600.0, "ramp_mw_per_min": 0.02}])
     assert unsupported(setup.book, setup) == {}
+
+
+def test_parts_that_reach_the_settlement_of_reserve_in_real_time_leave_it_out(tmp_path):
+    """The parts are those of November's last days, and of December until the seventh: RTC+B came on the fifth."""
+    start = datetime(2025, 11, 29, 6, tzinfo=UTC)
+    archive = archive_of(tmp_path / "archive", start - 2 * DAY, [30.0] * 96 * 12)
+    add_reserve_prices(archive, start - 2 * DAY, {"RRS": [8.0] * 24 * 12, "NSPIN": [3.0] * 24 * 12})
+    asked = Backtest(site_file(tmp_path, obligations=[{"type": "power"}, RESERVE]), archive, start, start + 9 * DAY)
+    before, after = asked.jobs()
+    reached = "from 2025-12-05 on reserve settles in real time too (RTC+B), which is not simulated"
+    assert asked.notes() == [f"contract 'ancillary' is left out from 2025-12-01T06:00Z on: {reached}"]
+    assert replace(asked, end=start + 2 * DAY).notes() == []
+    assert ["ancillary" in {o.name for o in setup_of(asked.config, archive, job.over.end).book} for job in (before, after)] == [True, False]
+    for days, sold in ((3, True), (4, False)):
+        noon = after.over.start + days * DAY + 12 * HOUR
+        lines = run_part(replace(after, over=Interval(noon, noon + HOUR)))["strategies"]["perfect_foresight"]["lines"]
+        assert ("ancillary/rrs_day_ahead" in lines) is sold
