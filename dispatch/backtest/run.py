@@ -114,7 +114,7 @@ class Backtest:
 
 @dataclass(slots=True)
 class KeptParts:
-    """Finished parts under a folder, `parts/START_END.json`, each with the fingerprint of what it was made from.
+    """Finished parts under a folder, `parts/START_END.json`, each with the fingerprint of what it was made from, its price models included.
 
     changed  how many kept parts were made from other inputs, and are run again
     """
@@ -129,7 +129,7 @@ class KeptParts:
             kept = json.loads(self._file(job).read_text("utf-8"))
         except (OSError, ValueError):
             return None
-        if not isinstance(kept, dict) or kept.get("fingerprint") != self.fingerprint:
+        if not isinstance(kept, dict) or kept.get("fingerprint") != self._made_from(job):
             self.changed += 1
             return None
         result: dict[str, Any] = kept["result"]
@@ -140,8 +140,16 @@ class KeptParts:
         file = self._file(job)
         file.parent.mkdir(parents=True, exist_ok=True)
         unfinished = file.with_suffix(".new")
-        unfinished.write_text(json.dumps({"fingerprint": self.fingerprint, "result": result}, ensure_ascii=False), "utf-8")
+        unfinished.write_text(json.dumps({"fingerprint": self._made_from(job), "result": result}, ensure_ascii=False), "utf-8")
         unfinished.replace(file)
+
+    def _made_from(self, job: PartJob) -> str:
+        """The fingerprint of the backtest and of the models that a part decides with."""
+        digest = hashlib.sha256(self.fingerprint.encode())
+        for model in job.models:
+            text = hashlib.sha256(model.text.encode()).hexdigest()
+            digest.update(f"\n{model.point} {model.trained_at.isoformat()} {text}".encode())
+        return digest.hexdigest()
 
     def _file(self, job: PartJob) -> Path:
         return self.folder / "parts" / f"{job.over.start:%Y%m%dT%H%MZ}_{job.over.end:%Y%m%dT%H%MZ}.json"

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from dispatch.backtest.market_facts import market_facts, without_delay
 from dispatch.backtest.model_forecasts import with_forecasts
 from dispatch.backtest.part import PartJob, run_part, setup_id_of, setup_of
-from dispatch.backtest.run import Backtest
+from dispatch.backtest.run import Backtest, KeptParts
 from dispatch.backtest.trained_models import KeptModels, TrainingJob, run_training, trained_by
 from dispatch.cli import app
 from dispatch.entries import Commanded, Seen
@@ -147,6 +147,18 @@ def test_models_are_kept_and_not_trained_again_until_the_inputs_change(long_arch
         asked.with_models(asked.jobs(), Refusing(), KeptModels(tmp_path / "out", "of other inputs"))
     assert asked.fingerprint() != replace(asked, train_every=None).fingerprint()
     assert replace(asked, train_every=None).with_models(asked.jobs(), Refusing()) == (asked.jobs(), [])
+
+
+def test_a_kept_part_is_run_again_when_its_models_are_others(setup, tmp_path):
+    """A longer span of the same inputs begins its schedule of trainings elsewhere."""
+    job = PartJob(setup.path, setup.path.parent / "archive", "", Interval(START, START + DAY), models=(KEPT,))
+    kept = KeptParts(tmp_path, "the same inputs")
+    kept.write(job, {"intervals": 96})
+    assert kept.read(job) == {"intervals": 96} and kept.read(replace(job, models=(replace(KEPT, version=7),))) == {"intervals": 96}
+    retrained = replace(KEPT, text=model(0.5, point=POINT).to_json())
+    for models in ((), (replace(KEPT, trained_at=START - 2 * DAY),), (retrained,), (replace(KEPT, point="LZ_NORTH"),)):
+        assert kept.read(replace(job, models=models)) is None
+    assert kept.changed == 4
 
 
 def test_the_command_says_what_was_trained_and_decides_by_the_last_price_where_nothing_could_be(setup, tmp_path):
