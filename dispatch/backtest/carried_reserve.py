@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from dispatch.backtest.market_facts import Floats
 from markets.facts import Award
@@ -12,6 +14,7 @@ from optimizer.domain import reserve_awards
 from optimizer.domain.actuals import Actuals
 from optimizer.domain.obligation import Obligation
 from optimizer.domain.site import SLEEP
+from optimizer.settlement.performance import TOLERANCE
 
 SHORT_MW = 1e-6
 
@@ -20,6 +23,27 @@ def short_awards(book: Sequence[Obligation], actuals: Actuals, awards: tuple[Awa
     """Real-time awards of what was carried, without a price of their own, where it was less than was awarded day-ahead: of the load that
     could be dropped the dearest product has its part first. `celsius` is the outside air of each interval."""
     return tuple(award for contract in book for award in _short(contract, actuals, awards, celsius))
+
+
+def not_carried(contract: Obligation, actuals: Actuals) -> NDArray[np.bool_]:
+    """Where less was carried of a contract's day-ahead awards than was awarded, by more than meters err, shape (n,)."""
+    found = np.zeros(len(actuals.grid), dtype=np.bool_)
+    for product in contract.reserve_products():
+        markets = (reserve_awards.DAY_AHEAD, reserve_awards.REAL_TIME)
+        own = (reserve_awards.of(actuals.awards, contract.name, product, market) for market in markets)
+        (awarded, _, _), (carried, _, told) = (reserve_awards.on(awards, actuals.grid, float) for awards in own)
+        found |= told & np.asarray(carried < awarded * (1.0 - float(TOLERANCE)), dtype=np.bool_)
+    return found
+
+
+def as_if_carried(contract: Obligation, actuals: Actuals, where: NDArray[np.bool_]) -> Actuals:
+    """The actuals as if a contract's awards had been carried in these intervals of the grid."""
+    short = {over for over, here in zip(actuals.grid.intervals, where, strict=True) if here}
+
+    def is_short(award: Award) -> bool:
+        return award.obligation == contract.name and award.market == reserve_awards.REAL_TIME and award.over in short
+
+    return replace(actuals, awards=tuple(award for award in actuals.awards if not is_short(award)))
 
 
 def _short(contract: Obligation, actuals: Actuals, awards: tuple[Award, ...], celsius: Floats) -> Iterable[Award]:

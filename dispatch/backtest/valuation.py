@@ -9,7 +9,7 @@ from decimal import Decimal
 
 import numpy as np
 
-from dispatch.backtest.carried_reserve import short_awards
+from dispatch.backtest.carried_reserve import as_if_carried, not_carried, short_awards
 from dispatch.backtest.ideal import IdealRun
 from dispatch.backtest.market_facts import Floats, MarketFacts
 from dispatch.sim.strategy_run import StrategyRun
@@ -19,8 +19,8 @@ from markets.grid import Grid, OperatingDay
 from optimizer.domain.actuals import Actuals
 from optimizer.domain.money import ZERO, UnknownCharge, decimals
 from optimizer.domain.obligation import Obligation
-from optimizer.settlement.performance import promises
-from optimizer.settlement.settle import carried_usd, settle, weighed_net_usd
+from optimizer.settlement.performance import Promise, promises
+from optimizer.settlement.settle import carried_usd, net_usd, settle, weighed_net_usd
 from optimizer.settlement.variance import foresight_gap_by_cause, planned_energy
 
 RAN_TOO_DEAR, SLEPT_TOO_CHEAP = "ran above the breakeven", "slept below the breakeven"
@@ -92,9 +92,18 @@ class Valuation:
 
     def promises(self, actuals: Actuals) -> list[tuple[str, int, int, Decimal]]:
         """Of each contract with something to keep: its name, the intervals in which there was, those of them in which it was kept, and what
-        a breach cost, usd."""
-        found = promises(self.setup.book, actuals)
-        return [(p.obligation, p.intervals, p.intervals - len(p.broken), p.lost_usd) for p in found]
+        a breach cost, usd. Reserve that was awarded and not carried is a breach too, whether or not it was worth its charge."""
+        contracts = {contract.name: contract for contract in self.setup.book}
+        return [self._kept(contracts[promise.obligation], promise, actuals) for promise in promises(self.setup.book, actuals)]
+
+    def _kept(self, contract: Obligation, promise: Promise, actuals: Actuals) -> tuple[str, int, int, Decimal]:
+        short = not_carried(contract, actuals)
+        outside = {over for over, _, _ in promise.broken}
+        broken = outside | {over for over, here in zip(self.grid.intervals, short, strict=True) if here}
+        charged = (
+            net_usd(self.setup.book, as_if_carried(contract, actuals, short)) - net_usd(self.setup.book, actuals) if short.any() else ZERO
+        )
+        return promise.obligation, promise.intervals, promise.intervals - len(broken), promise.lost_usd + charged
 
     def causes(self, foreseen: Actuals, run: StrategyRun, actuals: Actuals) -> dict[str, Decimal]:
         """What `run` earned less what perfect foresight earned on the same fleet, by cause, adding up exactly."""

@@ -105,7 +105,8 @@ def _run(asked: Backtest, folder: Path, workers: int | None, dask: str | None) -
     except LookupError as error:
         raise Ended(WRONG, str(error.args[0])) from None
     if kept.changed:
-        note(f"{folder}: {counted(kept.changed, 'part')} of other inputs (site file, tariff, archive, price models, options, rules or program) run again")
+        inputs = "site file, tariff, archive, price models, options, rules or program"
+        note(f"{folder}: {counted(kept.changed, 'part')} of other inputs ({inputs}) run again")
     return parts, trained
 
 

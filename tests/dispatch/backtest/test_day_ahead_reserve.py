@@ -125,6 +125,23 @@ def test_what_a_load_did_not_carry_is_charged_by_the_bills_own_formula(setup, ma
     lines = valuation.earned(valuation.actuals(asleep, (award,)), 0.0).lines
     assert float(lines["ancillary/rrs_day_ahead"]) == pytest.approx(1.6)
     assert float(lines["ancillary/rrs_failure"]) == pytest.approx(-1.6)
+    ((name, promised, kept, lost_usd),) = valuation.promises(valuation.actuals(asleep, (award,)))
+    assert (name, promised, kept, float(lost_usd)) == ("ancillary", 4, 0, pytest.approx(1.6))
+
+
+@pytest.mark.parametrize(("carried", "kept"), [(1.0, 4), (0.995, 4), (0.9, 0)], ids=["all", "all but what meters err by", "nine tenths"])
+def test_an_award_that_was_not_carried_is_a_broken_promise_at_its_charge(setup, market, carried, kept):
+    hour = Interval(START + 3 * HOUR, START + 4 * HOUR)
+    award = Award(
+        source="t", known_at=START - DAY, obligation="ancillary", product="RRS", market="DAM", over=hour, mw=0.2, mcpc_usd_per_mw_h=8.0
+    )
+    n, rigs = len(market.grid), {g.name: g.rigs for g in setup.site.groups}
+    mw = {name: count * 20e-6 + carried * 0.1 for name, count in rigs.items()}
+    run = IdealRun({name: np.full(n, load / 4) for name, load in mw.items()}, {name: np.zeros(n) for name in rigs})
+    valuation = Valuation(setup, market)
+    assert [(promised, held) for _, promised, held, _ in valuation.promises(valuation.actuals(run, (award,)))] == [(4, kept)]
+    ((*_, lost_usd),) = valuation.promises(valuation.actuals(run, (award,)))
+    assert float(lost_usd) == pytest.approx(0.0 if kept else (1.0 - carried) * 1.6)
 
 
 class AwardsNotFromLoad(Ancillary):
