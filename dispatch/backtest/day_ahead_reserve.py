@@ -1,8 +1,9 @@
 """Reserve that a strategy sells day-ahead in a backtest, as a price taker: the site's MW do not move the clearing price.
 
 This product makes its offers shortly before they are due, by the functions of `loadstone offers`, from what was known then. A step is
-awarded where its price is not above the clearing price of the archive. Perfect foresight sells what its own plan carries at the final
-prices. An award becomes known when the clearing price was published, and binds the loop from then on as one that was received does.
+awarded where its price is not above the clearing price as it was first published. Perfect foresight sells what its own plan carries at the
+final prices. An award becomes known when the clearing price was published, and binds the loop from then on as one that was received does. A
+price that the market corrected later pays it.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ from markets.forecasting.outlook_values import means_on
 from markets.grid import Grid, Interval, OperatingDay, parse_instant
 from markets.series import Series
 from optimizer.domain.day_ahead_market import offers_due
-from optimizer.domain.reserve_awards import DAY_AHEAD, priced_as
+from optimizer.domain.reserve_awards import DAY_AHEAD, at_published_prices, priced_as
 from optimizer.domain.site import RigGroup, SoFar
 from optimizer.planning.plan import plan
 from optimizer.solve import Session
@@ -63,40 +64,43 @@ def with_awards(facts: Sequence[Fact], awards: Awards) -> tuple[Fact, ...]:
 
 
 class ClearingPrices:
-    """The day-ahead clearing prices of reserve in an archive: the newest vintage of each hour, known since its first."""
+    """The day-ahead clearing prices of reserve in an archive, in two vintages: the first of an hour decides what is awarded and is known
+    to its seller, the newest pays it."""
 
     def __init__(self, facts: Iterable[Fact]) -> None:
         prices = [f for f in facts if isinstance(f, ReservePrice) and f.market == DAY_AHEAD]
         self._newest = FactBook().after(prices)
-        self._first: dict[tuple[str, datetime], datetime] = {}
-        for price in prices:
-            self._first.setdefault((price.product, price.over.start), price.known_at)
+        self._first: dict[tuple[str, Interval], ReservePrice] = {}
+        for price in sorted(prices, key=lambda p: p.known_at):
+            self._first.setdefault((price.product, price.over), price)
 
-    def at(self, product: str, hour: Interval) -> tuple[float, datetime] | None:
-        """usd_per_mw_h of a product in an hour, and the instant at which it was first published; None where it is not known."""
-        found = self._newest.reserve(priced_as(product), hour)
-        if not found or found[0].over != hour:
-            return None
-        return found[0].usd_per_mw_h, self._first[(priced_as(product), hour.start)]
+    def first(self, product: str, hour: Interval) -> ReservePrice | None:
+        """The price of a product in an hour as it was first published; None where it is not known."""
+        return self._first.get((priced_as(product), hour))
 
     def on(self, product: str, grid: Grid) -> Floats:
-        """usd_per_mw_h in each interval of a grid, NaN where it is not known, shape (n,)."""
+        """usd_per_mw_h in each interval of a grid in the newest vintage, NaN where it is not known, shape (n,)."""
         return means_on(self._newest.reserve(priced_as(product), grid.over), grid)
 
+    def billed(self, awards: Awards) -> Awards:
+        """The awards at the newest vintage of their prices."""
+        return at_published_prices(
+            awards, lambda award: [(p.over, p.usd_per_mw_h) for p in self._newest.reserve(priced_as(award.product), award.over)]
+        )
+
     def award(self, contract: str, product: str, hour: Interval, mw: float) -> Award | None:
-        """An award at the clearing price of an hour; None where that is not known."""
-        if (cleared := self.at(product, hour)) is None:
+        """An award at the first clearing price of an hour; None where that is not known."""
+        if (cleared := self.first(product, hour)) is None:
             return None
-        usd, published_at = cleared
         return Award(
             source="backtest",
-            known_at=published_at,
+            known_at=cleared.known_at,
             obligation=contract,
             product=product,
             market=DAY_AHEAD,
             over=hour,
             mw=mw,
-            mcpc_usd_per_mw_h=usd,
+            mcpc_usd_per_mw_h=cleared.usd_per_mw_h,
         )
 
 
@@ -164,7 +168,7 @@ def _best_paid(
 ) -> Iterable[Award]:
     """The awards of an hour: the cheapest parts first, each in the product that clears highest and has room, at no less than its price."""
     room = dict(room_mw)
-    usd = {product: found[0] for product in room if (found := cleared.at(product, over)) is not None}
+    usd = {product: found.usd_per_mw_h for product in room if (found := cleared.first(product, over)) is not None}
     by_price, taken = sorted(usd, key=lambda product: (-usd[product], product)), dict.fromkeys(usd, 0.0)
     for price, mw in sorted(parts):
         for product in by_price:

@@ -10,6 +10,7 @@ from decimal import Decimal
 import numpy as np
 
 from dispatch.backtest.carried_reserve import as_if_carried, not_carried, short_awards
+from dispatch.backtest.day_ahead_reserve import ClearingPrices
 from dispatch.backtest.ideal import IdealRun
 from dispatch.backtest.market_facts import Floats, MarketFacts
 from dispatch.sim.strategy_run import StrategyRun
@@ -52,6 +53,7 @@ class Valuation:
     def __init__(self, setup: Setup, market: MarketFacts) -> None:
         counted = market.counted
         self.setup, self.market = setup, market
+        self._cleared = ClearingPrices(market.facts)
         self.grid = Grid(market.grid.edges[counted.start :])
         unpriced = np.any([np.isnan(values[counted]) for values in market.prices.values()], axis=0)
         self._base = Actuals(
@@ -66,8 +68,9 @@ class Valuation:
         )
 
     def actuals(self, run: StrategyRun | IdealRun, sold: tuple[Award, ...] = ()) -> Actuals:
-        """What a run did, as the bill reads it: energy at the meters, in the intervals that count; the reserve it had `sold` day-ahead, and
-        what it carried of that."""
+        """What a run did, as the bill reads it: energy at the meters, in the intervals that count; the reserve it had `sold` day-ahead, at
+        the newest of its clearing prices, and what it carried of that."""
+        sold = self._cleared.billed(sold)
         celsius = self.market.final.temperature_c.values
         at_meter = run.at_meter_mwh(self.setup.site, celsius.tolist()) if isinstance(run, StrategyRun) else run.energy_mwh
         did = replace(self._base, energy_mwh=self._counted(at_meter), hash_ph_days=self._counted(run.hash_ph_days))

@@ -98,6 +98,26 @@ def test_nothing_is_awarded_where_no_clearing_price_is_known(setup, market):
     assert {a.product for a in awards} == {"RRS"}
 
 
+@pytest.mark.parametrize("corrected_usd", [0.01, 50.0])
+def test_a_corrected_clearing_price_pays_an_award_and_neither_makes_nor_announces_it(setup, market, corrected_usd):
+    """RRS of 03:00 cleared at $8.00; the market corrected that in the evening."""
+    hour = Interval(START + 3 * HOUR, START + 4 * HOUR)
+    (first,) = (f for f in market.facts if isinstance(f, ReservePrice) and f.product == "RRS" and f.over == hour)
+    later = replace(first, known_at=START + 20 * HOUR, usd_per_mw_h=corrected_usd)
+    corrected = replace(market, facts=tuple(sorted((*market.facts, later), key=lambda f: f.known_at)))
+    awards = offered_awards(setup, corrected, ClearingPrices(corrected.facts))
+    assert awards == offered_awards(setup, market, ClearingPrices(market.facts))
+    (here,) = (a for a in awards if a.over == hour and a.product == "RRS")
+    assert (here.mcpc_usd_per_mw_h, here.known_at) == (8.0, first.known_at)
+    n = len(market.grid)
+    on = IdealRun(
+        {g.name: np.full(n, g.rigs * g.full.watts / 4e6) for g in setup.site.groups}, {g.name: np.zeros(n) for g in setup.site.groups}
+    )
+    valuation = Valuation(setup, corrected)
+    lines = valuation.earned(valuation.actuals(on, (here,)), 0.0).lines
+    assert float(lines["ancillary/rrs_day_ahead"]) == pytest.approx(here.mw * corrected_usd)
+
+
 def test_awards_are_paid_at_the_clearing_price_and_others_sell_nothing(found, setup, market):
     for name, awards in awards_by_strategy(setup, market).items():
         paid = sum(a.mw * a.mcpc_usd_per_mw_h for a in awards if a.product == "RRS")
