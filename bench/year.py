@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.plan import peak_mib
+from dispatch.backtest.day_ahead_reserve import awards_by_strategy
 from dispatch.backtest.document import document_of, share
 from dispatch.backtest.ideal import ideal_runs
 from dispatch.backtest.market_facts import market_facts
@@ -91,8 +92,11 @@ class Measurement:
         return Backtest(config, archive, begins.start, min(end.start, ends.start), train_every=self.train_every)
 
     def jobs(self, backtest: Backtest, executor: Executor) -> list[PartJob]:
-        """The parts of a year that are measured, with the models that they decide with. Models are kept beside the archive."""
+        """The parts of a year that are measured, with the models that they decide with. Models are kept beside the archive. Ends the
+        command where there are none."""
         jobs = [job for job in backtest.jobs() if not self.months or job.over.start.astimezone(Market.ERCOT.tz).month in self.months]
+        if not jobs:
+            sys.exit(f"--months {' '.join(map(str, self.months))}: none of the days of {backtest.start:%Y} that are measured is in them")
         return backtest.with_models(jobs, executor, KeptModels(backtest.archive.parent, str(self.train_every)))[0]
 
 
@@ -135,8 +139,10 @@ def ideal_usd(job: PartJob, delayed: bool) -> dict[str, Decimal]:
     setup = setup_of(job.config, job.archive, job.over.end)
     market = with_forecasts(setup, market_facts(setup, job.over), job.models)
     valuation = Valuation(setup, market)
-    runs = ideal_runs(setup, market, delayed=delayed)
-    return {name: sum(valuation.earned(valuation.actuals(run), 0.0).lines.values(), Decimal(0)) for name, run in runs.items()}
+    sold = awards_by_strategy(setup, market)
+    runs = ideal_runs(setup, market, delayed=delayed, sold=sold)
+    earned = {name: valuation.earned(valuation.actuals(run, sold.get(name, ())), 0.0) for name, run in runs.items()}
+    return {name: sum(of.lines.values(), Decimal(0)) for name, of in earned.items()}
 
 
 def year_of(backtest: Backtest, wanted: Measurement, executor: Executor) -> dict[str, Any]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pytest
 
+from bench.year import Measurement, ideal_usd
 from dispatch.backtest.day_ahead_reserve import ClearingPrices, awards_by_strategy, offered_awards
 from dispatch.backtest.document import document_of
 from dispatch.backtest.ideal import IdealRun
@@ -131,6 +133,19 @@ def test_awards_are_paid_at_the_clearing_price_and_others_sell_nothing(found, se
         found["strategies"]["loadstone"]["net_usd"] - found["strategies"]["perfect_foresight"]["net_usd"], abs=1e-6
     )
     assert "sold other reserve" in found["ideal_causes"]
+
+
+def test_the_measurement_of_real_years_sells_the_same_reserve_without_physics(asked, found):
+    (job,) = asked.jobs()
+    assert {name: float(usd) for name, usd in ideal_usd(job, delayed=False).items()} == pytest.approx(
+        {name: of["ideal_usd"] for name, of in found["strategies"].items()}, abs=0.05
+    )
+
+
+def test_the_measurement_of_months_without_a_chosen_day_ends_with_a_sentence(asked):
+    wanted = Measurement((2024,), 1, first_day=219, days=3, months=(4, 7), train_every=None, more=False, stacked=True)
+    with ThreadPoolExecutor(1) as executor, pytest.raises(SystemExit, match="--months 4 7: none of the days of 2024 that are measured"):
+        wanted.jobs(asked, executor)
 
 
 def test_what_a_load_did_not_carry_is_charged_by_the_bills_own_formula(setup, market):
