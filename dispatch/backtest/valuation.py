@@ -109,16 +109,26 @@ class Valuation:
         return promise.obligation, promise.intervals, promise.intervals - len(broken), promise.lost_usd + charged
 
     def causes(self, foreseen: Actuals, run: StrategyRun, actuals: Actuals) -> dict[str, Decimal]:
-        """What `run` earned less what perfect foresight earned on the same fleet, by cause, adding up exactly."""
-        return foresight_gap_by_cause(self.setup.book, foreseen, planned_energy(self.grid, run.plans), actuals)
+        """What `run` earned less what perfect foresight earned on the same fleet, by cause, adding up exactly: with the awards of perfect
+        foresight, then what its own awards, and carrying them, earned beside those."""
+        alike = replace(actuals, awards=foreseen.awards)
+        causes = foresight_gap_by_cause(self.setup.book, foreseen, planned_energy(self.grid, run.plans), alike)
+        return causes | self._other_reserve(foreseen, actuals)
 
     def ideal_causes(self, foreseen: Actuals, actuals: Actuals) -> dict[str, Decimal]:
         """The same without physics: what it cost to run where perfect foresight slept, and to sleep where it ran; where reserve was sold,
         also what its awards, and carrying them, earned beside those of perfect foresight."""
-        stages = [foreseen, _taking(foreseen, actuals, more=True), replace(actuals, awards=foreseen.awards), actuals]
+        stages = [foreseen, _taking(foreseen, actuals, more=True), replace(actuals, awards=foreseen.awards)]
         worth = [weighed_net_usd(self.setup.book, stage) for stage in stages]
         causes = {RAN_TOO_DEAR: worth[1] - worth[0], SLEPT_TOO_CHEAP: worth[2] - worth[1]}
-        return causes | ({SOLD_OTHER_RESERVE: worth[3] - worth[2]} if foreseen.awards or actuals.awards else {})
+        return causes | self._other_reserve(foreseen, actuals)
+
+    def _other_reserve(self, foreseen: Actuals, actuals: Actuals) -> dict[str, Decimal]:
+        """What the awards of `actuals`, and carrying them, earned beside those of perfect foresight; empty where neither sold reserve."""
+        if not foreseen.awards and not actuals.awards:
+            return {}
+        book = self.setup.book
+        return {SOLD_OTHER_RESERVE: weighed_net_usd(book, actuals) - weighed_net_usd(book, replace(actuals, awards=foreseen.awards))}
 
     def stops(self, foreseen: Actuals, actuals: Actuals) -> dict[str, float]:
         """MWh that perfect foresight (without physics) did not draw, of what the rigs draw at most, and of these the MWh a run did not

@@ -72,9 +72,10 @@ def foresight_gap_by_cause(
     """What was earned less what perfect foresight of prices would have earned, usd, by cause, adding up exactly; usually negative. Charges
     of a period are weighed as in a plan.
 
-    `foreseen` is `actuals` with the energy and hashing of perfect foresight. Its figures are replaced step by step by what happened: where
-    no plan was in force (link and feed); by what the plans in force had planned (forecast); then where a call was in force (obligation),
-    where rigs were to start (ramp and wake), where they did not do as planned (device), where they were not read (link and feed again).
+    `foreseen` is `actuals` with the energy and hashing of perfect foresight, and of the same awards. Its figures are replaced step by step
+    by what happened: where no plan was in force (link and feed); by what the plans in force had planned (forecast); then where a call was
+    in force (obligation), where rigs were to start (ramp and wake), where they did not do as planned (device), where they were not read
+    (link and feed again).
     """
     cause = _causes(book, planned, actuals)
     no_plan = {g: ["link and feed" if p is None else "" for p in planned] for g in actuals.energy_mwh}

@@ -17,6 +17,7 @@ from dispatch.backtest.market_facts import market_facts
 from dispatch.backtest.part import run_part, setup_of
 from dispatch.backtest.run import Backtest
 from dispatch.backtest.valuation import Valuation, unsupported
+from dispatch.sim.strategy_run import StrategyRun
 from markets.facts import Award, Price, ReservePrice
 from markets.grid import Interval
 from optimizer.obligations.ancillary.contract import Ancillary
@@ -133,6 +134,20 @@ def test_awards_are_paid_at_the_clearing_price_and_others_sell_nothing(found, se
         found["strategies"]["loadstone"]["net_usd"] - found["strategies"]["perfect_foresight"]["net_usd"], abs=1e-6
     )
     assert "sold other reserve" in found["ideal_causes"]
+
+
+def test_other_awards_are_a_cause_of_their_own_and_no_fault_of_a_forecast(setup, market):
+    """Two runs that did the same; perfect foresight alone sold 0.2 MW of RRS at $8.00 for an hour."""
+    n, hour = len(market.grid), Interval(START + 3 * HOUR, START + 4 * HOUR)
+    award = Award(
+        source="t", known_at=START - DAY, obligation="ancillary", product="RRS", market="DAM", over=hour, mw=0.2, mcpc_usd_per_mw_h=8.0
+    )
+    energy = {g.name: np.full(n, g.rigs * g.full.watts / 4e6) for g in setup.site.groups}
+    nothing_planned = ((START, {"intervals": []}),)
+    run = StrategyRun(energy, {name: np.zeros(n) for name in energy}, np.zeros(n), nothing_planned, ())
+    valuation = Valuation(setup, market)
+    causes = valuation.causes(valuation.actuals(run, (award,)), run, valuation.actuals(run))
+    assert {name: float(usd) for name, usd in causes.items() if usd} == {"sold other reserve": pytest.approx(-1.6)}
 
 
 def test_the_measurement_of_real_years_sells_the_same_reserve_without_physics(asked, found):
