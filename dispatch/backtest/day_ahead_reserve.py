@@ -50,12 +50,13 @@ def sells_reserve(setup: Setup) -> bool:
     return any(set(o.reserve_products()) - REGULATION for o in setup.book)
 
 
-def awards_by_strategy(setup: Setup, market: MarketFacts) -> dict[str, Awards]:
-    """What this product and perfect foresight sell over a part, by strategy; the others sell nothing. Raises SolveError."""
+def awards_by_strategy(setup: Setup, market: MarketFacts, risk_weight: float = 0.0) -> dict[str, Awards]:
+    """What this product and perfect foresight sell over a part, by strategy; the others sell nothing. `risk_weight` is that of the worst
+    price scenarios in this product's offers. Raises SolveError."""
     if not sells_reserve(setup):
         return {}
     cleared = ClearingPrices(market.facts)
-    return {"loadstone": offered_awards(setup, market, cleared), "perfect_foresight": foreseen_awards(setup, market, cleared)}
+    return {"loadstone": offered_awards(setup, market, cleared, risk_weight), "perfect_foresight": foreseen_awards(setup, market, cleared)}
 
 
 def with_awards(facts: Sequence[Fact], awards: Awards) -> tuple[Fact, ...]:
@@ -104,7 +105,7 @@ class ClearingPrices:
         )
 
 
-def offered_awards(setup: Setup, market: MarketFacts, cleared: ClearingPrices) -> Awards:
+def offered_awards(setup: Setup, market: MarketFacts, cleared: ClearingPrices, risk_weight: float = 0.0) -> Awards:
     """What this product's offers are awarded. Those of an operating day are made one settlement interval before they are due, with every
     rig on, from the facts known by then and the awards of the days before. Raises SolveError."""
     known = [fact.known_at for fact in market.facts]
@@ -117,7 +118,7 @@ def offered_awards(setup: Setup, market: MarketFacts, cleared: ClearingPrices) -
         taken, told = until, len(awards)
         state = state.after(Seen(at=at, facts=facts, fleet=fleet), state.seq + 1)
         try:
-            offers = offered_reserve(Offering(state, at, day.on, Proof(setup.site), left_out=REGULATION))
+            offers = offered_reserve(Offering(state, at, day.on, Proof(setup.site), risk_weight, REGULATION))
         except UnknownPrice:  # the archive begins later: nothing could be offered
             continue
         awards += _accepted(setup, cleared, offers)

@@ -61,7 +61,7 @@ def run_part(job: PartJob) -> dict[str, Any]:
     market = with_forecasts(setup, market_facts(setup, job.over), job.models)
     valuation = Valuation(setup, market)
     risk_of = None if job.risk is None else _risk_of(job.risk)
-    sold = awards_by_strategy(setup, market)
+    sold = awards_by_strategy(setup, market, job.risk or 0.0)
     runs = physical_runs(setup, market, job.seed, risk_of, sold)
     ideal = ideal_runs(setup, market, risk_of, sold=sold)
     return _document(valuation, market, runs, ideal, sold)

@@ -18,10 +18,10 @@ from dispatch.backtest.part import run_part, setup_of
 from dispatch.backtest.run import Backtest
 from dispatch.backtest.valuation import Valuation, unsupported
 from dispatch.sim.strategy_run import StrategyRun
-from markets.facts import Award, Price, ReservePrice
+from markets.facts import Award, Price, PriceMarket, ReservePrice
 from markets.grid import Interval
 from optimizer.obligations.ancillary.contract import Ancillary
-from tests.dispatch.backtest.archives import add_reserve_prices, archive_of, site_file, spiky_prices
+from tests.dispatch.backtest.archives import POINT, add_reserve_prices, archive_of, site_file, spiky_prices
 from tests.sites import small
 
 START = datetime(2024, 8, 6, 5, tzinfo=UTC)  # midnight of an operating day
@@ -99,6 +99,35 @@ def test_nothing_is_awarded_where_no_clearing_price_is_known(setup, market):
     without = tuple(fact for fact in market.facts if not isinstance(fact, ReservePrice) or fact.product != "NSPIN")
     awards = offered_awards(setup, replace(market, facts=without), ClearingPrices(without))
     assert {a.product for a in awards} == {"RRS"}
+
+
+def day_ahead(start, usd):
+    return Price(
+        source="t",
+        known_at=start - DAY,
+        point=POINT,
+        market=PriceMarket.DAY_AHEAD_HOURLY,
+        over=Interval(start, start + HOUR),
+        usd_per_mwh=usd,
+    )
+
+
+def test_the_weight_of_risk_is_that_of_the_offers(setup, market):
+    """Scenarios are drawn from what real-time prices did beside day-ahead prices of $40, on quiet days too."""
+    hourly = [day_ahead(START + n * HOUR, 40.0) for n in range(-120, 24)]
+    real_time = [f for f in market.facts if isinstance(f, Price) and f.over.start < START - DAY]
+    quiet = [
+        replace(f, known_at=f.known_at - back, over=Interval(f.over.start - back, f.over.end - back), usd_per_mwh=38.0)
+        for back in (DAY, 2 * DAY, 3 * DAY)
+        for f in real_time
+    ]
+    known = replace(market, facts=tuple(sorted((*market.facts, *hourly, *quiet), key=lambda fact: fact.known_at)))
+    cleared = ClearingPrices(replace(f, usd_per_mw_h=250.0) if isinstance(f, ReservePrice) else f for f in known.facts)
+    calm, wary = (offered_awards(setup, known, cleared, weight) for weight in (0.0, 1.0))
+    assert sum(a.mw for a in wary) < sum(a.mw for a in calm), "the dearest evening alone costs more than it clears at"
+    dear = replace(known, facts=tuple(replace(f, usd_per_mw_h=250.0) if isinstance(f, ReservePrice) else f for f in known.facts))
+    sold = [awards_by_strategy(setup, dear, weight)["loadstone"] for weight in (0.0, 1.0)]
+    assert sum(a.mw for a in sold[1]) < sum(a.mw for a in sold[0])
 
 
 @pytest.mark.parametrize("corrected_usd", [0.01, 50.0])
