@@ -34,8 +34,9 @@ from markets.series import Series
 from optimizer.domain.day_ahead_market import offers_due
 from optimizer.domain.reserve_awards import DAY_AHEAD, at_published_prices, priced_as
 from optimizer.domain.site import RigGroup, SoFar
-from optimizer.planning.plan import plan
+from optimizer.settlement.counterfactuals import perfect_foresight
 from optimizer.solve import Session
+from optimizer.solve.lexicographic import Solver
 
 # Regulation moves a load every few seconds, which no archive tells.
 REGULATION = frozenset({"REGUP", "REGDN"})
@@ -180,10 +181,10 @@ def _best_paid(
             yield award
 
 
-def foreseen_awards(setup: Setup, market: MarketFacts, cleared: ClearingPrices) -> Awards:
+def foreseen_awards(setup: Setup, market: MarketFacts, cleared: ClearingPrices, solver: Solver | None = None) -> Awards:
     """What perfect foresight sells: the most that its plan over final prices, those of the day-ahead market included, carries in an hour.
-    Raises SolveError."""
-    session, awards = Session(), list[Award]()
+    Raises SolveError when no solver finds that plan."""
+    session, awards = solver or Session(), list[Award]()
     for day in _days(setup, market):
         over = Interval(max(day.start, market.grid.start), min(day.end + FORESEEN_AFTER_DAY, market.grid.end))
         ahead = part_of(market.final, over)
@@ -191,7 +192,7 @@ def foreseen_awards(setup: Setup, market: MarketFacts, cleared: ClearingPrices) 
         prices = {priced_as(p): np.nan_to_num(cleared.on(p, ahead.grid), nan=0.0) for p in sold}
         reserve = {product: Series(ahead.grid, usd, "usd_per_mw_h") for product, usd in prices.items()}
         so_far = SoFar(at=_offered_at(setup, day), awards=tuple(awards))
-        made = plan(setup.site, setup.book, replace(ahead, reserve=reserve), so_far, session=session)
+        made = perfect_foresight(setup.site, setup.book, replace(ahead, reserve=reserve), so_far, session=session)
         for (contract, product), mw in made.origin.path.offers.items():
             if product not in REGULATION:
                 awards += _carried_by_hour(cleared, (contract, product), ahead.grid, mw, Interval(over.start, day.end))

@@ -25,7 +25,7 @@ from optimizer.planning.merit_walk import Step, follow, load_limits
 from optimizer.planning.plan import plan
 from optimizer.planning.result import Plan
 from optimizer.settlement.settle import carried_usd, settle
-from optimizer.solve.lexicographic import SolveError
+from optimizer.solve.lexicographic import SolveError, Solver
 
 # ERCOT and MISO publish a real-time interval about two minutes after it ends (docs/rules.md#ercot-prices).
 PUBLISHED_AFTER_S = 120
@@ -44,11 +44,17 @@ class StrategyResult:
 
 
 def perfect_foresight(
-    site: Site, book: Sequence[Obligation], final: Outlook, so_far: SoFar, availability: Availability | None = None
+    site: Site,
+    book: Sequence[Obligation],
+    final: Outlook,
+    so_far: SoFar,
+    availability: Availability | None = None,
+    *,
+    session: Solver | None = None,
 ) -> Plan:
     """The optimal plan over a span's final prices. Raises SolveError when no solver finds it, because a plan by merit order is not
     optimal."""
-    made = plan(site, book, final, so_far, availability)
+    made = plan(site, book, final, so_far, availability, session=session)
     if made.solve.status != "optimal":
         raise SolveError("; ".join(f.text for f in made.findings) or made.solve.status)
     return made

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from bench.year import Measurement, ideal_usd
-from dispatch.backtest.day_ahead_reserve import ClearingPrices, awards_by_strategy, offered_awards
+from dispatch.backtest.day_ahead_reserve import ClearingPrices, awards_by_strategy, foreseen_awards, offered_awards
 from dispatch.backtest.document import document_of
 from dispatch.backtest.ideal import IdealRun
 from dispatch.backtest.market_facts import market_facts
@@ -21,7 +21,9 @@ from dispatch.sim.strategy_run import StrategyRun
 from markets.facts import Award, Price, PriceMarket, ReservePrice
 from markets.grid import Interval
 from optimizer.obligations.ancillary.contract import Ancillary
+from optimizer.solve.lexicographic import SolveError
 from tests.dispatch.backtest.archives import POINT, add_reserve_prices, archive_of, site_file, spiky_prices
+from tests.optimizer.fixtures import Dead
 from tests.sites import small
 
 START = datetime(2024, 8, 6, 5, tzinfo=UTC)  # midnight of an operating day
@@ -93,6 +95,11 @@ def test_an_offer_above_the_clearing_price_is_not_awarded(setup, market):
     assert offered_awards(setup, dear, ClearingPrices(market.facts)) == ()
     scarce = tuple(replace(f, usd_per_mw_h=5000.0) if isinstance(f, ReservePrice) else f for f in market.facts)
     assert offered_awards(setup, dear, ClearingPrices(scarce))
+
+
+def test_perfect_foresight_sells_nothing_by_merit_order(setup, market):
+    with pytest.raises(SolveError, match="no answer"):
+        foreseen_awards(setup, market, ClearingPrices(market.facts), Dead())
 
 
 def test_nothing_is_awarded_where_no_clearing_price_is_known(setup, market):
