@@ -102,11 +102,6 @@ class PriceModel:
         now = features(history, np.array([row], dtype=np.int64))
         return ForecastInputs(at, over, now[0], history.day_ahead[row : row + len(self.last_weight)])
 
-    def forecast(self, book: FactBook, at: datetime) -> PriceForecast | None:
-        """The next hours as seen at an instant, from the newest real-time price on. None where the model has no inputs."""
-        found = self.inputs(book, at)
-        return None if found is None else self.forecasts([found])[0]
-
     def forecasts(self, inputs: Sequence[ForecastInputs]) -> list[PriceForecast]:
         """The forecasts of several instants at once: each is the same as by itself."""
         now, ahead = np.stack([each.columns for each in inputs]), np.stack([each.day_ahead for each in inputs])

@@ -71,6 +71,12 @@ def book(prices: int = 200, ahead: float = 60.0) -> FactBook:
     return FactBook().after(facts)
 
 
+def forecast_of(made: PriceModel, facts: FactBook, at: datetime) -> PriceForecast | None:
+    """The forecast of one instant; None where the model has no inputs."""
+    found = made.inputs(facts, at)
+    return None if found is None else made.forecasts([found])[0]
+
+
 def seen(facts: FactBook, at: datetime) -> Outlook:
     return outlook(facts, at, plan_grid(at, 15, 6), ["HB_WEST"], Market.ERCOT, 45.0)
 
@@ -105,7 +111,7 @@ def test_the_decision_price_is_where_running_begins_to_pay() -> None:
 
 def test_a_forecast_made_from_the_newest_price_decides_and_is_flagged() -> None:
     known, at = book(), NOON + timedelta(minutes=2)
-    forecast = model().forecast(known, at)
+    forecast = forecast_of(model(), known, at)
     assert forecast is not None and forecast.over == Interval(NOON, NOON + 4 * HOUR)
     found = seen(known.after([forecast]), at)
     assert found.basis["HB_WEST"][0] is Basis.FORECAST and found.price("HB_WEST").values[0] == forecast.usd_per_mwh[0]
@@ -118,7 +124,7 @@ def test_a_forecast_made_from_the_newest_price_decides_and_is_flagged() -> None:
 
 def test_a_forecast_made_before_the_newest_price_is_not_used() -> None:
     known, at = book(), NOON + timedelta(minutes=2)
-    forecast = model().forecast(known, at)
+    forecast = forecast_of(model(), known, at)
     assert forecast is not None
     newer = known.after([forecast, quarter(NOON, 777.0)])
     found = seen(newer, NOON + QUARTER + timedelta(minutes=2))
@@ -127,13 +133,13 @@ def test_a_forecast_made_before_the_newest_price_is_not_used() -> None:
 
 
 def test_a_model_of_other_intervals_makes_no_forecast() -> None:
-    assert model(step_min=5, last_weight=(1.0,) * 48).forecast(book(), NOON) is None
-    assert model(point="HB_NORTH").forecast(book(), NOON) is None
+    assert forecast_of(model(step_min=5, last_weight=(1.0,) * 48), book(), NOON) is None
+    assert forecast_of(model(point="HB_NORTH"), book(), NOON) is None
 
 
 def test_a_forecast_is_of_the_point_and_keeps_without_day_ahead_prices() -> None:
     known = FactBook().after([quarter(NOON - k * QUARTER, 30.0) for k in range(1, 10)])
-    forecast = model().forecast(known, NOON)
+    forecast = forecast_of(model(), known, NOON)
     assert isinstance(forecast, PriceForecast) and np.isfinite(forecast.usd_per_mwh).all()
     assert len(set(forecast.usd_per_mwh)) == 1, "nothing is known to move towards"
 
@@ -165,7 +171,7 @@ def test_a_damaged_model_is_refused(harm: str) -> None:
 def test_a_model_is_the_same_after_json() -> None:
     again = PriceModel.from_json(model(0.3).to_json())
     known = book()
-    assert again.forecast(known, NOON) == model(0.3).forecast(known, NOON)
+    assert forecast_of(again, known, NOON) == forecast_of(model(0.3), known, NOON)
 
 
 def test_a_model_that_keeps_rigs_off_lately_scores_worse_than_the_last_price() -> None:
@@ -190,7 +196,6 @@ def test_forecasts_made_together_are_those_made_one_by_one() -> None:
         at = NOON - k * QUARTER
         past = FactBook().after([p for key in known.prices for p in known.prices[key] if p.over.end <= at or key[1] != "REAL_TIME_15_MIN"])
         assert (found := made.inputs(past, at)) is not None
-        assert made.forecasts([found]) == [made.forecast(past, at)]
         inputs.append(found)
     assert made.forecasts(inputs) == [made.forecasts([each])[0] for each in inputs]
     assert len({each.usd_per_mwh for each in made.forecasts(inputs)}) > 1

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from markets.factbook import FactBook
+from markets.forecasting.price_model import PriceModel
 from markets.forecasting.recent_calibration import recalibrated
-from tests.markets.forecasting.test_price_model import NOON, QUARTER, leaf, model, quarter
+from tests.markets.forecasting.test_price_model import NOON, QUARTER, forecast_of, leaf, model, quarter
 
 LEVELS = (0.05, 0.25, 0.5, 0.75, 0.95)
 TRAINED = model(levels=LEVELS, quantiles=tuple(leaf(q) for q in (-0.2, -0.1, 0.0, 0.1, 0.2)), widening=(0.0,) * 5, last_weight=(1.0,) * 16)
@@ -21,12 +22,12 @@ def known(usd: Sequence[float]) -> FactBook:
     return FactBook().after([quarter(NOON - (len(usd) - n) * QUARTER, value) for n, value in enumerate(usd)])
 
 
-def covered(usd: np.ndarray, first: int, made: object) -> list[float]:
+def covered(usd: np.ndarray, first: int, made: PriceModel) -> list[float]:
     """By level, the share of prices from `first` on at or under the quantile of a forecast that knows those before."""
     under = []
     for n in range(first, len(usd)):
         book = FactBook().after([quarter(NOON + k * QUARTER, float(usd[k])) for k in range(n - 4, n)])
-        forecast = made.forecast(book, NOON + n * QUARTER + timedelta(minutes=2))  # type: ignore[attr-defined]
+        forecast = forecast_of(made, book, NOON + n * QUARTER + timedelta(minutes=2))
         under.append([usd[n] <= steps[0] for steps in forecast.quantiles])
     return np.mean(under, axis=0).tolist()
 
