@@ -6,13 +6,14 @@ import math
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
+import numpy as np
 import pytest
 
 from markets.factbook import FactBook
 from markets.facts import Fact, Price, PriceMarket
 from markets.forecasting.ladder import outlook, plan_grid
-from markets.forecasting.last_price_ahead import day_ahead_error
-from markets.grid import Interval, Market
+from markets.forecasting.last_price_ahead import day_ahead_error, last_price_ahead
+from markets.grid import Grid, Interval, Market
 from markets.outlook import Basis
 
 NOON = datetime(2024, 5, 8, 17, tzinfo=UTC)
@@ -60,3 +61,19 @@ def test_without_a_day_ahead_price_no_error_is_known_and_the_last_price_holds():
     facts = book([30.0, 118.0, 122.0, 120.0, 120.0], day_ahead=None)
     assert day_ahead_error(facts, "HB_WEST") == 0.0
     assert expected(facts)[:4] == [120.0] * 4
+
+
+@pytest.mark.parametrize(("real_time", "error_usd"), [([29.0, 120.0], 0.0), ([29.0, 120.0, 118.0], 88.0)], ids=["two", "three"])
+def test_an_error_is_known_from_three_prices_on(real_time, error_usd):
+    """Of two the median is half a spike."""
+    assert day_ahead_error(book(real_time), "HB_WEST") == pytest.approx(error_usd)
+
+
+def test_hourly_prices_are_too_few_in_an_hour_to_tell_an_error():
+    """A market of hourly prices has one in the last hour: it returns to the day-ahead price as published."""
+    hourly = [price(NOON - n * HOUR, HOUR, PriceMarket.REAL_TIME_HOURLY, 120.0) for n in range(1, 7)]
+    ahead = [price(NOON + n * HOUR, HOUR, PriceMarket.DAY_AHEAD_HOURLY, 30.0) for n in range(-6, 12)]
+    facts = FactBook().after([*hourly, *ahead])
+    assert day_ahead_error(facts, "HB_WEST") == 0.0
+    now, later = last_price_ahead(facts, "HB_WEST", np.full(2, 30.0), NOON, Grid.regular(NOON, NOON + 2 * HOUR, 60))
+    assert (now, later) == (120.0, pytest.approx(30.0 + 90.0 * math.exp(-3.0)))
