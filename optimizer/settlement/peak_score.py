@@ -113,18 +113,18 @@ class PeakTally:
             self.peak_days.append(on)
 
     @property
-    def whole(self) -> bool:
+    def is_complete(self) -> bool:
         """Whether the peak lies in these intervals, and no higher load can lie in one of them that nobody read."""
         return not self.unread and abs(self.share - 1.0) < EXACT
 
     @property
     def gradable(self) -> bool:
         """Whether every interval with the peak has a chance to compare it with: without, the others alone would be graded."""
-        return self.whole and abs(self.scored_share - 1.0) < EXACT
+        return self.is_complete and abs(self.scored_share - 1.0) < EXACT
 
     def score(self) -> PeakScore:
         """The score of the sums."""
-        whole, scored = self.whole, self.scored if self.gradable else 0
+        whole, scored = self.is_complete, self.scored if self.gradable else 0
         at = {name: None if math.isnan(value) or not whole else value for name, value in self.at_peak.items()}
         load, full, charge, full_charge = (at.get(name) for name in ("load_mw", "full_load_mw", "charge_usd", "full_charge_usd"))
         caught = None if load is None or full is None else load <= (1.0 - CAUGHT_SHARE) * full
