@@ -16,7 +16,7 @@ from markets import Unreachable
 from markets.facts import Temperature
 
 NOW = datetime(2026, 8, 20, 17, 3, tzinfo=UTC)
-HOST, PORT = "127.40.0.9", 5029
+HOST, PORT = "127.40.0.19", 5029
 SECTION = f"""
 [weather]
 source = "modbus"
