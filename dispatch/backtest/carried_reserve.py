@@ -13,7 +13,6 @@ from markets.facts import Award
 from optimizer.domain import reserve_awards
 from optimizer.domain.actuals import Actuals
 from optimizer.domain.obligation import Obligation
-from optimizer.domain.site import SLEEP
 from optimizer.settlement.performance import TOLERANCE
 
 SHORT_MW = 1e-6
@@ -81,7 +80,6 @@ def _droppable_mw(groups: Sequence[str], actuals: Actuals, celsius: Floats, floo
     load, asleep = np.zeros(len(hours)), np.zeros(len(hours))
     for name in groups:
         group, overhead = site.group(name), site.hall_of[name].overhead
-        watts = next((mode.watts for mode in group.modes if mode.name == SLEEP), 0.0)
         load += np.array([float(mwh) for mwh in actuals.energy_mwh[name]]) / hours
-        asleep += group.rigs * watts / 1e6 * (1.0 + np.array([overhead.at(float(c)) for c in celsius]))
+        asleep += group.rigs * group.asleep.watts / 1e6 * (1.0 + np.array([overhead.at(float(c)) for c in celsius]))
     return np.asarray(np.maximum(0.0, load - np.maximum(asleep, floor_mw)))

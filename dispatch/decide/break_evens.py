@@ -15,7 +15,7 @@ from markets.outlook import Outlook
 from optimizer.domain.array_types import Floats
 from optimizer.domain.isolation import PluginFailures
 from optimizer.domain.obligation import Book
-from optimizer.domain.site import SLEEP, Availability, Site, SoFar
+from optimizer.domain.site import Availability, Site, SoFar
 from optimizer.lp.breakeven import breakevens_usd_per_mwh
 from optimizer.lp.build import build_program
 from optimizer.lp.cohorts import gather
@@ -57,5 +57,4 @@ def running_mw(site: Site, name: str, overhead: float) -> float:
     """MW that settle while every rig of a group runs, beyond those while all sleep; `overhead` is what its hall draws for each MW of rigs,
     the rigs' own MW included."""
     group = site.group(name)
-    asleep = next((mode.watts for mode in group.modes if mode.name == SLEEP), 0.0)
-    return group.rigs * (group.full.watts - asleep) / 1e6 * overhead * site.meter_of[name].loss_factor
+    return group.rigs * (group.full.watts - group.asleep.watts) / 1e6 * overhead * site.meter_of[name].loss_factor

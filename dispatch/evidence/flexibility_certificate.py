@@ -81,8 +81,7 @@ def certificate(
 
 def drop_mw(site: Site, group: RigGroup) -> float:
     """What a group drops when all of its rigs go from full draw to sleep, MW at the meter in mild weather."""
-    asleep = next((m.watts for m in group.modes if m.name == SLEEP), 0.0)
-    watts = max(m.watts for m in group.modes) - asleep
+    watts = max(m.watts for m in group.modes) - group.asleep.watts
     return group.rigs * watts / 1e6 * (1.0 + site.hall_of[group.name].overhead.share)
 
 

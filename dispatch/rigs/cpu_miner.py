@@ -16,7 +16,7 @@ import numpy as np
 
 from dispatch.clock import Clock
 from dispatch.rigs import Ability, Readings, Sent
-from optimizer.domain.site import SLEEP, RigGroup
+from optimizer.domain.site import RigGroup
 
 MAX_LINE = 4096
 
@@ -28,7 +28,7 @@ class CpuMinerDriver:
 
     def __init__(self, group: RigGroup, host: str, port: int, mhs: float, clock: Clock) -> None:
         self._group, self._where, self._mhs, self._clock = group, (host, port), mhs, clock
-        self._sleep_w = next((m.watts for m in group.modes if m.name == SLEEP), 0.0)
+        self._sleep_w = group.asleep.watts
 
     async def read(self, rigs: Sequence[int], deadline_s: float) -> Readings:
         """Wall watts and TH/s of rigs, scaled to the modes of their group, in the order of `rigs`."""

@@ -126,6 +126,11 @@ class RigGroup(Written):
         """The mode of most hashing among those the owner allows."""
         return max(self.modes, key=lambda m: m.ths)
 
+    @property
+    def asleep(self) -> Mode:
+        """Its sleep mode; one of 0 W where the owner allows none."""
+        return next((m for m in self.modes if m.name == SLEEP), Mode(name=SLEEP, watts=0.0, ths=0.0))
+
     def mode(self, name: str) -> Mode:
         for mode in self.modes:
             if mode.name == name:

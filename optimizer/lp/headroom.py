@@ -12,7 +12,7 @@ from optimizer.domain.array_types import Floats
 from optimizer.domain.calls import active
 from optimizer.domain.isolation import PluginFailures
 from optimizer.domain.row_kind import RowKind
-from optimizer.domain.site import SLEEP, Mode, RigGroup
+from optimizer.domain.site import SLEEP, RigGroup
 from optimizer.lp.expr import Expr
 from optimizer.lp.program import KILO, Program
 from optimizer.lp.starts_and_stops import moves
@@ -86,14 +86,10 @@ def _room(program: Program, name: str, load: Expr, sold: Expr, most_mw: float | 
     program.row(name, load + sold, upper=np.maximum(most_mw, least), kind=kind)
 
 
-def _asleep(group: RigGroup) -> Mode:
-    return next((m for m in group.modes if m.name == SLEEP), Mode(name=SLEEP, watts=0.0, ths=0.0))
-
-
 def _can_drop(program: Program, name: str, group: RigGroup) -> Expr:
     """MW over sleep of rigs that may be told to sleep. Rigs still waking, or bound by their minimum time on, give none; they are the ones
     in the lowest modes. What they hold back is counted, not what the others give: of a load that stands still that is nothing."""
-    standby = program.mw_per_kilorig(group, _asleep(group))
+    standby = program.mw_per_kilorig(group, group.asleep)
     over_sleep = program.group_load_mw(group.name) - standby * program.kilorigs[group.name]
     minutes = max(group.min_on_min, group.wake_min)
     if minutes <= 0 or not group.awake_modes:
@@ -168,7 +164,7 @@ def _bound(program: Program, group: RigGroup, minutes: float, most: float) -> Fl
 def _can_rise(program: Program, group: RigGroup, response_min: Floats) -> Expr:
     """MW up to the highest mode: of all rigs where waking is quick enough, else of those awake."""
     full = program.mw_per_kilorig(group, max(group.awake_modes, key=lambda m: m.watts))
-    standby = program.mw_per_kilorig(group, _asleep(group))
+    standby = program.mw_per_kilorig(group, group.asleep)
     have = program.kilorigs[group.name]
     quick = group.wake_min <= response_min
     over_sleep = program.group_load_mw(group.name) - standby * have

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from markets.grid import Grid
 from optimizer.domain.array_types import Floats, Ints
-from optimizer.domain.site import SLEEP, RigGroup
+from optimizer.domain.site import RigGroup
 from optimizer.lp.blocks import Blocks
 from optimizer.lp.expr import Expr, total
 
@@ -45,9 +45,9 @@ class Steps:
         owner = np.repeat(np.arange(len(groups)), sizes)
         available = np.array([have[g.name] for g in groups]).reshape(-1, n)
         factor = np.array([overhead[g.hall] for g in groups]).reshape(-1, n)
-        standby_kw = np.array([_standby_w(g) for g in groups]) / KILO
+        standby_kw = np.array([g.asleep.watts for g in groups]) / KILO
         self._have = available[owner]
-        self._mw = factor[owner] * _rises([(_standby_w(g), *(m.watts for m in g.awake_modes)) for g in groups])[:, None] / KILO
+        self._mw = factor[owner] * _rises([(g.asleep.watts, *(m.watts for m in g.awake_modes)) for g in groups])[:, None] / KILO
         self._idle_mw = factor * standby_kw[:, None] * available
         self._mwh, self._idle_mwh = self._mw * self._hours, self._idle_mw * self._hours
         self._ths = _rises([(0.0, *(m.ths for m in g.awake_modes)) for g in groups])[:, None]
@@ -128,10 +128,6 @@ class Steps:
 def _rises(levels: Sequence[tuple[float, ...]]) -> Floats:
     """From level to level, one list after the other, shape (steps,)."""
     return np.array([high - low for of in levels for low, high in zip(of, of[1:], strict=False)], dtype=np.float64)
-
-
-def _standby_w(group: RigGroup) -> float:
-    return next((m.watts for m in group.modes if m.name == SLEEP), 0.0)
 
 
 def _clock_keys(edges: NDArray[np.int64], place: NDArray[np.intp]) -> Floats:

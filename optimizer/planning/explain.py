@@ -12,7 +12,7 @@ from optimizer.domain.isolation import PluginFailures
 from optimizer.domain.obligation import Obligation
 from optimizer.domain.row_kind import RowKind
 from optimizer.domain.shortfall import Shortfall
-from optimizer.domain.site import SLEEP, Site
+from optimizer.domain.site import Site
 from optimizer.lp import phrases
 from optimizer.lp.arrays import Named, Short, Yields
 from optimizer.lp.breakeven import breakevens_usd_per_mwh
@@ -146,8 +146,7 @@ def _trip(program: Program, site: Site, mw: float) -> str:
     celsius = float(np.nan_to_num(program.outlook.temperature_c.values, nan=25.0).max())
     asleep: dict[str, float] = {}
     for group in site.groups:
-        watts = next((m.watts for m in group.modes if m.name == SLEEP), 0.0)
-        draws = group.rigs * watts / 1e6 * (1.0 + site.hall_of[group.name].overhead.at(celsius))
+        draws = group.rigs * group.asleep.watts / 1e6 * (1.0 + site.hall_of[group.name].overhead.at(celsius))
         asleep[group.hall] = asleep.get(group.hall, 0.0) + draws
     enough = sorted((idle, name) for name, idle in asleep.items() if idle >= mw - SLACK_MW)
     opened, left = ([enough[0][1]], 0.0) if enough else ([], mw)

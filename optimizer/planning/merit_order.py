@@ -20,7 +20,7 @@ from optimizer.domain.site import Mode, RigGroup
 from optimizer.lp.breakeven import margin_usd
 from optimizer.lp.program import KILO, Program
 from optimizer.planning.load_search import LoadSearch
-from optimizer.planning.merit_walk import Step, load_limits, sleep_mode
+from optimizer.planning.merit_walk import Step, load_limits
 
 
 def order(
@@ -37,7 +37,7 @@ def order(
 
 def group_steps(program: Program, book: Sequence[Obligation], group: RigGroup) -> list[Step]:
     """The group's modes as steps of falling value. A mode is left out when in every interval a mix of other modes earns more."""
-    asleep = sleep_mode(group)
+    asleep = group.asleep
     points: list[tuple[Mode, Floats, Floats]] = []
     for mode in sorted((m for m in group.awake_modes if m.watts > asleep.watts), key=lambda m: m.watts):
         mw = program.mw_per_kilorig(group, mode) - program.mw_per_kilorig(group, asleep)

@@ -16,7 +16,7 @@ from optimizer.domain.array_types import Floats
 from optimizer.domain.formula import Bounds
 from optimizer.domain.isolation import PluginFailures
 from optimizer.domain.obligation import Obligation
-from optimizer.domain.site import SLEEP, Mode, RigGroup
+from optimizer.domain.site import SLEEP, RigGroup
 from optimizer.domain.site_limits import site_limits
 from optimizer.lp.program import KILO, Program
 
@@ -67,7 +67,7 @@ class _Walk:
         self.groups = {g.name: g for g in program.site.groups}
         self.rigs = {g: {m: np.zeros(program.n) for m in modes} for g, modes in program.rigs.items()}
         self.caps = caps
-        idle = {g.name: program.kilorigs[g.name] * program.mw_per_kilorig(g, sleep_mode(g)) for g in program.site.groups}
+        idle = {g.name: program.kilorigs[g.name] * program.mw_per_kilorig(g, g.asleep) for g in program.site.groups}
         self.idle_mw = sum(idle.values(), np.zeros(program.n))
         self.asleep_mw = [sum((idle[g] for g in cap.groups), np.zeros(program.n)) for cap in caps]
         self.hall = {g.name: g.hall for g in program.site.groups}
@@ -207,7 +207,3 @@ def load_limits(program: Program, book: Sequence[Obligation], faults: PluginFail
 def _awake_before(program: Program, group: RigGroup) -> float:
     now = program.so_far.groups.get(group.name)
     return sum(rigs for mode, rigs in now.modes.items() if mode != SLEEP) / KILO if now else 0.0
-
-
-def sleep_mode(group: RigGroup) -> Mode:
-    return next((m for m in group.modes if m.name == SLEEP), Mode(name=SLEEP, watts=0.0, ths=0.0))

@@ -133,8 +133,7 @@ def _followed(book: Sequence[Obligation], program: Program, on: Mapping[str, np.
 def _step(program: Program, group: RigGroup, on: np.ndarray) -> Step:
     """All rigs of a group on or off; where a limit lets only some run, the most efficient ones do."""
     normal = _normal(group)
-    asleep = next((m for m in group.modes if m.name == SLEEP), Mode(name=SLEEP, watts=0.0, ths=0.0))
-    mw = program.mw_per_kilorig(group, normal) - program.mw_per_kilorig(group, asleep)
+    mw = program.mw_per_kilorig(group, normal) - program.mw_per_kilorig(group, group.asleep)
     return Step(group.name, normal.name, None, mw, np.where(on, normal.ths, -1.0))
 
 
