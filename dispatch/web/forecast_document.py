@@ -10,7 +10,8 @@ from dispatch.decide.state import State
 from dispatch.web.documents import iso
 from dispatch.web.live_view import LiveView, point_of
 from markets.forecasting.forecast_score import ExpectedPrice, ForecastScore, Load, expected_prices, forecast_score
-from markets.grid import Interval, Market, interval_label
+from markets.grid import Interval, Market, OperatingDay, interval_label
+from optimizer.domain.energy_bid_terms import settles_at
 
 SCORED = timedelta(days=7)
 
@@ -50,9 +51,10 @@ def _score(score: ForecastScore) -> dict[str, Any]:
 
 
 def loads(state: State, point: str, now: datetime) -> list[Load]:
-    """Each rig group with a break-even that is metered at a settlement point, at its full load."""
+    """Each rig group with a break-even whose energy settles at a settlement point, at its full load."""
     site, known = state.site, state.plan["breakevens"] if state.plan else {}
-    own = {g.name: known.get(g.name) for g in site.groups if site.meter_of[g.name].settlement_point == point}
+    on = OperatingDay.of(site.market, now).on
+    own = {g.name: known.get(g.name) for g in site.groups if settles_at(state.setup.book, site, g.name, on) == point}
     return [Load(float(usd), running_mw(site, name, state.overhead(name, now))) for name, usd in own.items() if usd is not None]
 
 
