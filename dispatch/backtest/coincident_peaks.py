@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -45,6 +45,6 @@ def peak_tallies_of(parts: Sequence[Mapping[str, Any]]) -> list[PeakTally]:
     return added(PeakTally(**tally) for part in parts for tally in part["peaks"])
 
 
-def peak_scores(parts: Sequence[Mapping[str, Any]]) -> list[PeakScore]:
+def peak_scores(tallies: Iterable[PeakTally]) -> list[PeakScore]:
     """Their scores, in order of contract and time."""
-    return sorted((tally.score() for tally in peak_tallies_of(parts)), key=lambda score: (score["contract"], score["period"]))
+    return sorted((tally.score() for tally in tallies), key=lambda score: (score["contract"], score["period"]))

@@ -69,6 +69,7 @@ class BacktestDocument(TypedDict):
 
 def document_of(parts: Sequence[Mapping[str, Any]], notes: Iterable[str] = ()) -> BacktestDocument:
     """The parts of a backtest, in order, as one document. Every amount is rounded to the cent once, at its total."""
+    peaks = peak_tallies_of(parts)
     strategies = {name: _strategy([part["strategies"][name] for part in parts]) for name in STRATEGIES}
     ours, best = strategies["loadstone"], strategies["perfect_foresight"]
     missing = sum(part["missing"] for part in parts)
@@ -86,8 +87,8 @@ def document_of(parts: Sequence[Mapping[str, Any]], notes: Iterable[str] = ()) -
         "ideal_causes": _causes([part["ideal_causes"] for part in parts], ours["ideal_usd"], best["ideal_usd"]),
         "days": _days(parts),
         "stops": {name: sum(part["stops"][name] for part in parts) for name in parts[0]["stops"]},
-        "peaks": peak_scores(parts),
-        "peak_calibration": calibration(peak_tallies_of(parts)),
+        "peaks": peak_scores(peaks),
+        "peak_calibration": calibration(peaks),
         "notes": list(notes),
         "findings": findings,
     }

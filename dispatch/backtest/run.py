@@ -28,6 +28,7 @@ from dispatch.runtime.price_sources import archived
 from dispatch.site_file.load import load_site_file
 from dispatch.site_file.made_by import made_by
 from dispatch.site_file.tariff_file import TariffPrices
+from dispatch.store.durable import write_atomically
 from dispatch.training.boosting import library
 
 RESULT_FORMAT = 8  # raised whenever the same inputs give other results, so that parts kept by an older version are run again
@@ -139,9 +140,7 @@ class KeptParts:
         """Keep a finished part. Raises OSError."""
         file = self._file(job)
         file.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = file.with_suffix(".new")
-        unfinished.write_text(json.dumps({"fingerprint": self._made_from(job), "result": result}, ensure_ascii=False), "utf-8")
-        unfinished.replace(file)
+        write_atomically(file, json.dumps({"fingerprint": self._made_from(job), "result": result}, ensure_ascii=False).encode())
 
     def _made_from(self, job: PartJob) -> str:
         """The fingerprint of the backtest and of the models that a part decides with."""

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from dispatch.backtest.market_facts import WARM_UP
 from dispatch.backtest.part import PartJob
+from dispatch.store.durable import write_atomically
 from dispatch.store.price_models import KeptPriceModel
 from dispatch.training.stored import trained
 from dispatch.training.train import TooLittleData
@@ -46,9 +47,7 @@ class KeptModels:
         """Keep the outcome of a training. Raises OSError."""
         file = self._file(job)
         file.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = file.with_suffix(".new")
-        unfinished.write_text(json.dumps({"fingerprint": self.fingerprint, "model": model}), "utf-8")
-        unfinished.replace(file)
+        write_atomically(file, json.dumps({"fingerprint": self.fingerprint, "model": model}).encode())
 
     def _file(self, job: TrainingJob) -> Path:
         return self.folder / "models" / f"{job.point}_{job.known_by:%Y%m%dT%H%MZ}.json"

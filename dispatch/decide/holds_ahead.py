@@ -15,7 +15,6 @@ from dispatch.decide.state import State
 from dispatch.entries import Hold
 from markets.facts import Call, CallKind
 from markets.grid import Grid
-from optimizer.domain.obligation import Obligation
 from optimizer.domain.site import RigGroup
 
 PLANT = "plant"  # the contract that holds the limits of the whole site; every book has one
@@ -44,13 +43,9 @@ def _most_rigs(state: State, hold: Hold, group: RigGroup, at: datetime, rigs: in
 
 def site_holds_as_calls(state: State, at: datetime) -> tuple[Call, ...]:
     """Holds of the whole site's load, as calls under its own contract: a plan keeps both alike."""
-    name = next((o.name for o in state.setup.book if _is_plant(o)), None)
+    name = next((o.name for o in state.setup.book if o.type == PLANT), None)
     holds = [hold for hold in state.holds.values() if hold.group is None and hold.mw_cap is not None]
     return tuple(_as_call(hold, name, at) for hold in holds) if name is not None else ()
-
-
-def _is_plant(obligation: Obligation) -> bool:
-    return obligation.type == PLANT
 
 
 def _as_call(hold: Hold, obligation: str, at: datetime) -> Call:

@@ -77,9 +77,7 @@ class Plant(Contract):
 
     def limits(self, site: Site) -> Iterable[GroupLimit]:
         """What the agreement lets the site draw, by date, and what runs on the firmware of one maker."""
-        everything = tuple(g.name for g in site.groups)
-        for agreed, during in self._agreed_loads(site.market):
-            yield GroupLimit(everything, agreed.most_mw, _agreed(agreed), during)
+        yield from self._agreed_limits(site)
         if self.max_mw_per_maker is not None:
             for maker, groups in site.groups_of_maker.items():
                 why = f"exposure: at most {self.max_mw_per_maker:g} MW on the firmware of {maker}"
@@ -104,10 +102,14 @@ class Plant(Contract):
 
     def _agreed_mw(self, program: Program) -> NDArray[np.float64]:
         """The most that the agreement lets the site draw in each interval, MW; infinite before its first date, shape (n,)."""
-        everything, market = tuple(g.name for g in program.site.groups), program.site.market
-        limits = [GroupLimit(everything, a.most_mw, "", during).most_mw(program.grid) for a, during in self._agreed_loads(market)]
+        limits = [limit.most_mw(program.grid) for limit in self._agreed_limits(program.site)]
         most_mw: NDArray[np.float64] = np.min([np.full(program.n, np.inf), *limits], axis=0)
         return most_mw
+
+    def _agreed_limits(self, site: Site) -> Iterable[GroupLimit]:
+        everything = tuple(g.name for g in site.groups)
+        for agreed, during in self._agreed_loads(site.market):
+            yield GroupLimit(everything, agreed.most_mw, _agreed(agreed), during)
 
     def _agreed_loads(self, market: Market) -> Iterable[tuple[AgreedLoad, Interval]]:
         """Each stretch of the agreement and when it holds."""

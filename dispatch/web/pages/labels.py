@@ -25,6 +25,8 @@ PRICE_BASIS_LABELS = {
 ROWS = 48
 CALLS, SETTLEMENTS = 30, 31
 HOURS_SHOWN = 6
+# Each asker of less load, and by asker of more who gets it; none between two of one kind.
+WHO_WINS = [(less, [None if less is more else winner(less, more) for more in ASK_MORE]) for less in PRECEDENCE]
 
 
 def page_values(context: ApiContext) -> dict[str, Any]:
@@ -54,7 +56,7 @@ def page_values(context: ApiContext) -> dict[str, Any]:
         "interconnect_mw": view.state.site.interconnect_mw,
         "conditions": conditions(fleet),
         "ask_more": ASK_MORE,
-        "who_wins": [(less, [None if less is more else winner(less, more) for more in ASK_MORE]) for less in PRECEDENCE],
+        "who_wins": WHO_WINS,
         "local": lambda text: clock(market, parse_instant(text)) if text else "",
     }
 
