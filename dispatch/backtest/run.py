@@ -53,6 +53,7 @@ RUN_BY = (
     (dispatch, "settlement/prices.py"),
     (dispatch, "sim"),
     (dispatch, "site_file"),
+    (dispatch, "store/durable.py"),
     (dispatch, "store/price_models.py"),
     (dispatch, "training"),
 )
