@@ -46,7 +46,6 @@ def page_values(context: ApiContext) -> dict[str, Any]:
         "forecast": forecast_document(view, now),
         "headline": headline(state, fleet),
         "banners": banners(state),
-        "clock": clock(market, now),
         "price_basis_label": PRICE_BASIS_LABELS.get(state["price_basis"], state["price_basis"]),
         "calls": documents.calls_document(view, now, context.ledger.calls(CALLS))[:CALLS],
         "activity": [{"at": clock(market, a.at), "kind": a.kind, "text": a.text} for a in list(view.activity)[::-1][:40]],

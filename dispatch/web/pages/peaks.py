@@ -7,7 +7,6 @@ from typing import Any
 
 from dispatch.reports.peak_tables import CALIBRATION_COLUMNS, PEAK_CAPTION, PEAK_COLUMNS, calibration_rows, peak_rows
 from dispatch.web.context import ApiContext
-from dispatch.web.pages.labels import clock
 from dispatch.web.peaks_document import peaks_document
 from markets.grid import Market
 
@@ -17,9 +16,6 @@ def peak_values(context: ApiContext) -> dict[str, Any]:
     document, market = peaks_document(context), context.view.state.site.market
     tested = document["backtest"]
     return {
-        "site": context.view.state.site.name,
-        "market": market.value,
-        "clock": clock(market, context.now()),
         "caption": PEAK_CAPTION,
         "columns": PEAK_COLUMNS,
         "calibration_columns": CALIBRATION_COLUMNS,

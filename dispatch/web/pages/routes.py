@@ -1,8 +1,9 @@
-"""Routes of the page: the whole page, the parts that are refreshed, and its static files."""
+"""Routes of the pages and of their static files."""
 
 from __future__ import annotations
 
 import gzip
+from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -11,13 +12,15 @@ from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from dispatch.web.context import Context
+from dispatch.web.context import ApiContext, Context
 from dispatch.web.errors import Refusal
 from dispatch.web.pages import labels
+from dispatch.web.pages.labels import clock, page_values
 from dispatch.web.pages.peaks import peak_values
 
 HERE = Path(__file__).parent
 MEDIA = {"css": "text/css; charset=utf-8", "js": "text/javascript; charset=utf-8", "svg": "image/svg+xml"}
+PAGES = (("/", "Now"), ("/peaks", "Peaks"))  # their addresses and names, in the order of the bar
 CACHE_FOREVER = "public, max-age=31536000, immutable"
 
 router = APIRouter(include_in_schema=False)
@@ -32,21 +35,13 @@ def templates() -> Environment:
 
 
 @router.get("/", response_class=HTMLResponse)
-def page(context: Context) -> HTMLResponse:
-    tail = context.tail
-    if not tail.caught_up:
-        return HTMLResponse(templates().get_template("wait.html").render(why=tail.failure, seq=tail.view.state.seq), 503, {"Refresh": "1"})
-    return _html("page.html", labels.page_values(context))
-
-
-@router.get("/now", response_class=HTMLResponse)
 def now(context: Context) -> HTMLResponse:
-    return _html("now.html", labels.page_values(context))
+    return _page(context, "/", "now.html", page_values)
 
 
 @router.get("/peaks", response_class=HTMLResponse)
 def peaks(context: Context) -> HTMLResponse:
-    return _html("peaks.html", peak_values(context))
+    return _page(context, "/peaks", "peaks.html", peak_values)
 
 
 @router.get("/favicon.ico")
@@ -70,8 +65,15 @@ def static(name: str) -> Response:
     return Response(file.read_bytes(), media_type=MEDIA[file.suffix[1:]], headers={"Cache-Control": "no-cache"})
 
 
-def _html(name: str, values: dict[str, Any]) -> HTMLResponse:
-    return HTMLResponse(templates().get_template(name).render(values, plotly=plotly_version()), headers={"Cache-Control": "no-store"})
+def _page(context: ApiContext, path: str, template: str, values: Callable[[ApiContext], Mapping[str, Any]]) -> HTMLResponse:
+    """A page with the frame that all pages share; one that says to wait while the journal is being read."""
+    tail = context.tail
+    if not tail.caught_up:
+        return HTMLResponse(templates().get_template("wait.html").render(why=tail.failure, seq=tail.view.state.seq), 503, {"Refresh": "1"})
+    site = context.view.state.site
+    frame = {"path": path, "pages": PAGES, "site": site.name, "market": site.market.value, "clock": clock(site.market, context.now())}
+    html = templates().get_template(template).render(values(context), frame=frame, plotly=plotly_version())
+    return HTMLResponse(html, headers={"Cache-Control": "no-store"})
 
 
 @cache

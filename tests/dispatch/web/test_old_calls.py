@@ -62,7 +62,7 @@ def test_a_call_that_ended_long_ago_is_listed_and_has_its_packet(http: httpx.Cli
     packet = http.get("/api/v1/events/call-1").json()
     assert len(packet["signal"]) == 1 and packet["decisions"] and packet["read_backs"]
     assert packet["summary"]["readings"] >= 3 and packet["load"][0]["load_mw"] > 0
-    assert "call-1" in http.get("/now").text
+    assert "call-1" in http.get("/").text
 
 
 def packet_after(data: Path, setup: Setup, at: datetime) -> dict[str, Any]:

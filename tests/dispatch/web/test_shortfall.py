@@ -23,7 +23,7 @@ def test_a_shortfall_is_named_within_a_tick_everywhere(tmp_path: Path) -> None:
     end = run_site(tmp_path, setup, 1.0, pushed=[("call", called)], faults=[liars])
     with served(tmp_path, setup, end) as address, httpx.Client(base_url=address, timeout=60) as http:
         state, packet = http.get("/api/v1/state").json(), http.get("/api/v1/events/call-1").json()
-        page = http.get("/now").text
+        page = http.get("/").text
     last = packet["shortfalls"][-1]
     missed_mw = state["load_mw"] - 0.01
     assert last["mw"] == pytest.approx(missed_mw, abs=0.004) and missed_mw > 0.02
@@ -47,7 +47,7 @@ def test_what_is_shown_and_what_a_packet_is_judged_by_come_from_the_meter(lies: 
     end = run_site(tmp_path, setup, 1.0, pushed=[("call", called)], meter_reads=reads)
     with served(tmp_path, setup, end) as address, httpx.Client(base_url=address, timeout=60) as http:
         state, packet = http.get("/api/v1/state").json(), http.get("/api/v1/events/call-1").json()
-        page, metrics = http.get("/now").text, http.get("/metrics").text
+        page, metrics = http.get("/").text, http.get("/metrics").text
     summary, meter = packet["summary"], state["meters"][0]
     if lies:
         assert meter["meter"] == "meter main" and meter["mw"] == pytest.approx(FULL_MW) and "changed by" in meter["doubt"]

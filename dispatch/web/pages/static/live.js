@@ -1,17 +1,20 @@
-// Keeps the page up to date. It reads the public API and draws what the server has labelled: no time is formatted here.
-import { drawChart } from './chart.js';
-import { drawFleet } from './fleet.js';
-import { listenToForm } from './what_if.js';
-
+// Keeps any page up to date: when the journal grows, it fetches the page again and puts the parts marked `data-live` in place.
+// No time or figure is formatted here: the server has labelled everything.
 const SLOWEST_MS = 1000; // between two refreshes, however fast the site's time runs
 
 const live = document.getElementById('live');
+const draws = [];
 let waiting = false, busy = false, last = 0;
 
-async function json(path) {
+export async function json(path) {
   const answer = await fetch(path, { headers: { Accept: 'application/json' } });
   if (!answer.ok) throw new Error(`${path}: ${answer.status}`);
   return answer.json();
+}
+
+// Calls `draw` at each refresh; the first one follows when every script of the page has run.
+export function onRefresh(draw) {
+  draws.push(draw);
 }
 
 function say(text, good) {
@@ -19,14 +22,20 @@ function say(text, good) {
   live.className = `chip ${good ? 'good' : 'bad'}`;
 }
 
+async function freshPage() {
+  const answer = await fetch(location.pathname + location.search, { headers: { Accept: 'text/html' } });
+  if (!answer.ok) throw new Error(answer.status);
+  return new DOMParser().parseFromString(await answer.text(), 'text/html');
+}
+
 // Puts the server's new HTML in place and keeps what the reader has opened or scrolled.
-function replace(html) {
-  const fresh = new DOMParser().parseFromString(html, 'text/html');
-  for (const id of ['top', 'below']) {
-    const here = document.getElementById(id), there = fresh.getElementById(id);
+function replace(fresh) {
+  for (const here of document.querySelectorAll('[data-live]')) {
+    const there = fresh.getElementById(here.id);
+    if (!there) continue;
     const open = [...here.querySelectorAll('details[open]')].map((d) => d.id);
     const scrolled = [...here.querySelectorAll('.scroll, .activity')].map((e) => e.scrollTop);
-    open.forEach((name) => { const d = there.querySelector(`#${name}`); if (d) d.open = true; });
+    open.forEach((name) => { const d = there.querySelector(`#${CSS.escape(name)}`); if (d) d.open = true; });
     here.replaceChildren(...there.childNodes);
     here.querySelectorAll('.scroll, .activity').forEach((e, k) => { e.scrollTop = scrolled[k] || 0; });
   }
@@ -35,15 +44,12 @@ function replace(html) {
 async function refresh() {
   if (busy) { waiting = true; return; }
   const left = last + SLOWEST_MS - performance.now();
-  if (left > 0) { if (!waiting) { waiting = true; setTimeout(() => { waiting = false; refresh(); }, left); } return; }
+  if (last && left > 0) { if (!waiting) { waiting = true; setTimeout(() => { waiting = false; refresh(); }, left); } return; }
   busy = true;
   last = performance.now();
   try {
-    const [html, chart, fleet] = await Promise.all([fetch('/now').then((a) => a.ok ? a.text() : Promise.reject(new Error(a.status))), json('/api/v1/chart'), json('/api/v1/fleet')]);
-    replace(html);
-    drawChart(chart);
-    drawFleet(fleet);
-    document.getElementById('clock').textContent = chart.clock_now;
+    const [fresh] = await Promise.all([freshPage(), ...draws.map((draw) => draw())]);
+    replace(fresh);
     say('live', true);
   } catch (error) {
     say(`no response: ${error.message}`, false);
@@ -57,5 +63,4 @@ const stream = new EventSource('/api/v1/stream');
 stream.addEventListener('state', refresh);
 stream.addEventListener('error', () => say('connection lost, reconnecting', false));
 matchMedia('(prefers-color-scheme: dark)').addEventListener('change', refresh);
-listenToForm(json);
-refresh();
+document.addEventListener('DOMContentLoaded', refresh);
