@@ -80,8 +80,8 @@ def page(browser: Any, address: str, request: pytest.FixtureRequest) -> Iterator
 def test_live_and_backtest_stand_in_two_tables(page: Any, address: str) -> None:
     page.goto(address)
     page.click("a[href='/peaks']")
-    assert "has ended since the first settled day" in page.inner_text("#live") and page.locator("#live table").count() == 0
-    backtest = page.locator("#backtest")
+    assert "has ended since the first settled day" in page.inner_text("#peaks-live") and page.locator("#peaks-live table").count() == 0
+    backtest = page.locator("#peaks-backtest")
     cells = backtest.locator("tbody tr").first.locator("td").all_inner_texts()
     assert cells[:5] == ["transmission", "2024-06", "2024-06-20 17:00", "caught", "40.00 %"]  # Central time
     assert "$152.00" in cells and "$9.00" in cells and "$4.00" in cells
