@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +31,7 @@ from optimizer.domain.book import peak_windows
 
 LOOK_BACK = timedelta(days=8)  # as much as the running loop keeps
 WARM_UP = timedelta(hours=3)  # run before a part begins and not counted, so that rigs are where an unbroken run would have them
+NEAR = timedelta(days=366)  # an archive with a longer hole has no price to hold in it
 PUBLISHED_WITHIN = timedelta(days=3)  # final loads and hash economics of a part are known so long after its end
 REAL_TIME = frozenset(m.value for m in PriceMarket if m is not PriceMarket.DAY_AHEAD_HOURLY)
 
@@ -70,17 +72,14 @@ class MarketFacts:
 
 
 def market_facts(setup: Setup, over: Interval) -> MarketFacts:
-    """Read the sources of a setup for a part of a backtest. Raises SourceError; and LookupError when a settlement point has no price in it,
-    or no hashprice is known."""
+    """Read the sources of a setup for a part of a backtest. Raises SourceError; and LookupError when a settlement point has no price in the
+    archive, or no hashprice is known. Nothing is valued in a part without a price (`missing`)."""
     grid = Grid.regular(over.start - WARM_UP, over.end, setup.site.market.settlement_min)
     facts = asyncio.run(_published(setup, grid, over))
     known = FactBook().after(facts)
     prices = {point: _final_prices(setup, known, point, grid) for point in setup.settlement_points}
-    for point, values in prices.items():
-        if np.isnan(values).all():
-            raise LookupError(f"no real-time price at {point} from {over.start:%Y-%m-%dT%H:%MZ} to {over.end:%Y-%m-%dT%H:%MZ}")
     in_time = tuple(fact for fact in facts if fact.known_at < over.end)
-    final = _final_outlook(setup, known, grid, prices)
+    final = _final_outlook(setup, known, over, grid, prices)
     return MarketFacts(over, grid, in_time, prices, final, _billed_peak_shares(setup, known, over), _disputed(setup, over))
 
 
@@ -141,15 +140,17 @@ def _final_prices(setup: Setup, known: FactBook, point: str, grid: Grid) -> Floa
     return means_on(published, grid)
 
 
-def _final_outlook(setup: Setup, known: FactBook, grid: Grid, prices: Mapping[str, Floats]) -> Outlook:
+def _final_outlook(setup: Setup, known: FactBook, over: Interval, grid: Grid, prices: Mapping[str, Floats]) -> Outlook:
     def series(values: Floats, unit: str) -> Series:
         return Series(grid, values, unit)
 
-    warm = [known.temperature(over.start) for over in grid.intervals]
+    warm = [known.temperature(i.start) for i in grid.intervals]
     return Outlook(
         at=grid.start,
         grid=grid,
-        energy={point: series(_held(values), "usd_per_mwh") for point, values in prices.items()},
+        energy={
+            point: series(_held(values, partial(_nearest_price, setup, point, over)), "usd_per_mwh") for point, values in prices.items()
+        },
         basis={point: (Basis.PUBLISHED,) * len(grid) for point in prices},
         hashprice=series(_hashprices(setup, known, grid), "usd_per_ph_day"),
         temperature_c=series(np.array([t.celsius if t else MILD_CELSIUS for t in warm]), "celsius"),
@@ -164,9 +165,24 @@ def _disputed(setup: Setup, over: Interval) -> int:
     return int(rows["disputed"].sum())
 
 
-def _held(values: Floats) -> Floats:
-    """Values with gaps filled by the last one before, at the start by the first one after."""
+def _nearest_price(setup: Setup, point: str, over: Interval) -> float:
+    """The last final price at a settlement point in the year before a span, usd_per_mwh; where there is none, the first one in the year
+    after it. Raises LookupError."""
+    if isinstance(setup.prices, ArchivePrices):
+        archive, settled = Archive(setup.resolve(setup.prices.path)), SETTLES_ON[setup.site.market]
+        before = archive.final_prices(point, settled, Interval(over.start - NEAR, over.start))
+        if found := before[-1:] or archive.final_prices(point, settled, Interval(over.end, over.end + NEAR))[:1]:
+            return found[0].usd_per_mwh
+    raise LookupError(
+        f"no real-time price at {point} from {over.start:%Y-%m-%dT%H:%MZ} to {over.end:%Y-%m-%dT%H:%MZ}, nor within a year of it"
+    )
+
+
+def _held(values: Floats, otherwise: Callable[[], float]) -> Floats:
+    """Values with gaps filled by the last one before, at the start by the first one after, and by `otherwise` where all are unknown."""
     known = np.flatnonzero(~np.isnan(values))
+    if not len(known):
+        return np.full(len(values), otherwise())
     return np.asarray(values[known[np.maximum(0, np.searchsorted(known, np.arange(len(values)), side="right") - 1)]])
 
 

@@ -112,7 +112,7 @@ def planned_energy(grid: Grid, plans: Sequence[tuple[datetime, PlanDocument]]) -
 def _pieces(plans: Sequence[tuple[datetime, PlanDocument]], until_s: int) -> list[tuple[int, int, IntervalDocument]]:
     """(from, to, planned interval) in epoch seconds, not overlapping."""
     pieces = []
-    for (since, plan), later in zip(plans, [*plans[1:], None], strict=True):
+    for (since, plan), later in zip(plans, [*plans, None][1:], strict=True):
         last = int(later[0].timestamp()) if later else until_s
         for interval in plan["intervals"]:
             first = max(int(parse_instant(interval["start"]).timestamp()), int(since.timestamp()))

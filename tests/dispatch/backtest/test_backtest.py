@@ -152,6 +152,20 @@ def test_a_hole_is_counted_and_named_and_nothing_is_valued_in_it(tmp_path):
     assert found["findings"] == ["10 of 96 intervals have no final price: nothing is valued in them"]
 
 
+def test_a_part_without_any_price_is_counted_and_named_and_nothing_is_valued_in_it(tmp_path):
+    begins = START + 8 * DAY  # a part ends with the day of it
+    prices = [p if n < 96 * 2 else None for n, p in enumerate(spiky_prices(3))]
+    asked = Backtest(site_file(tmp_path), archive_of(tmp_path / "archive", begins - DAY, prices), begins, begins + 2 * DAY)
+    with ThreadPoolExecutor(1) as executor:
+        parts = run_parts(asked.jobs(), executor)
+    found, first = document_of(parts), document_of(parts[:1])
+    assert [part["missing"] for part in parts] == [0, 96]
+    assert found["findings"] == ["96 of 192 intervals have no final price: nothing is valued in them"]
+    for name, strategy in found["strategies"].items():
+        assert strategy["net_usd"] == first["strategies"][name]["net_usd"]
+        assert strategy["ideal_usd"] == first["strategies"][name]["ideal_usd"]
+
+
 def test_values_that_disagree_are_a_finding(tmp_path):
     archive = archive_of(tmp_path / "archive", START - DAY, spiky_prices(2))
     archive_of(tmp_path / "archive", START, [99.0], name="other")
