@@ -37,6 +37,8 @@ class Fleet(LoadsNow):
     def _doubts(modes: int, rigs: int, obey: bool, dice: random.Random) -> Doubtful:
         made = object.__new__(Doubtful)
         made.doubtful = [0 if obey else dice.choice((0, 0, 0, 1, 2)) for _ in range(modes)]
+        made.disobeyed = 0.0 if obey else dice.choice((0.0, 0.0, 0.1, 0.5))
+        made.asleep, made.stopping = dice.randint(0, rigs), dice.random() < 0.5
         made.not_wakeable = dice.choice((0, 0, 1, rigs // 2))
         return made
 

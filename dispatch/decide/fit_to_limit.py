@@ -21,6 +21,8 @@ Counts = dict[str, list[int]]
 
 # A promise missed by less than this is kept: it is less than any rig draws.
 KEPT_WITHIN_W = 50.0
+# More than this share of the rigs that are told next is not expected to disobey, and the share may be this many standard deviations higher.
+MOST_DISOBEYED, DEVIATIONS = 0.5, 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +83,7 @@ class LoadsNow(MeasuredLoad):
 
 def lower(now: LoadsNow, counts: Counts, limit: LoadLimit, last: Iterable[str]) -> Counts:
     """With rigs moved down until the cap holds: the worst J/TH first, the groups in `last` after the others, rigs that may not obey last
-    of all."""
+    of all. Under a firm cap some more where rigs of the group did not obey: rigs that stop in their place may not either."""
     excess_w = now.wanted(counts, limit.groups) - limit.cap_mw * 1e6
     if excess_w <= 1e-3:
         return counts
@@ -89,8 +91,10 @@ def lower(now: LoadsNow, counts: Counts, limit: LoadLimit, last: Iterable[str]) 
     steps = sorted(_steps(now.site, limit), key=lambda step: (step[0].name in protected, -step[0].modes[step[1]].j_per_th))
     for keep_doubtful in (True, False):
         for group, k in steps:
-            keep = now.doubtful(group.name).doubtful[k] if keep_doubtful else 0
-            excess_w -= _lower(out[group.name], now.watts(group.name), k, excess_w, keep=keep)
+            doubtful = now.doubtful(group.name)
+            keep = doubtful.doubtful[k] if keep_doubtful else 0
+            enough = doubtful.enough if limit.firm and limit.floor_mw <= 0 else _as_many
+            excess_w -= _lower(out[group.name], now.watts(group.name), k, excess_w, keep=keep, enough=enough)
     return out
 
 
@@ -121,7 +125,8 @@ def _steps(site: Site, limit: LoadLimit) -> list[tuple[RigGroup, int]]:
 
 class Doubtful:
     """The reachable rigs of a group that may not obey: by mode, how many have failed orders, are in quarantine or do not show an order that
-    is under way (`doubtful`); and how many sleeping rigs cannot be woken (`not_wakeable`)."""
+    is under way (`doubtful`); and how many sleeping rigs cannot be woken (`not_wakeable`). `disobeyed` is the share of those last told to
+    sleep that do not; `asleep` are the rigs that obey that, `stopping` whether some of them still may."""
 
     def __init__(self, state: State, group: RigGroup, at: datetime) -> None:
         now, modes = state.fleet[group.name], modes_in_effect(group, state.fleet[group.name])
@@ -131,6 +136,22 @@ class Doubtful:
         not_wakeable = doubtful | (reachable & not_ours_to_wake(state.site, now.asleep_by_others(sleep_index(group))))
         self.doubtful = [int((doubtful & (modes == k)).sum()) for k in range(len(group.modes))]
         self.not_wakeable = int((not_wakeable & (modes == 0)).sum())
+        told = reachable & (now.ordered == 0) & np.isfinite(now.last_order_s)
+        shown = told & ~now.awaited
+        self.disobeyed = min(MOST_DISOBEYED, float((shown & (now.seen != 0)).sum()) / max(1, int(shown.sum())))
+        self.asleep = int((reachable & ~doubtful & (modes == 0)).sum())
+        self.stopping = bool((told & now.awaited).any())
+
+    def enough(self, asleep: int, rigs: int) -> int:
+        """How many rigs to stop beside `asleep` others so that `rigs` of them do, if a share `disobeyed` of those not told yet will not.
+        Without it each round of replacements, of a dozen seconds, would leave that share of the one before. Rigs told too many are not
+        taken back while they stop."""
+        new = asleep + rigs - self.asleep
+        if self.disobeyed == 0.0 or (new <= 0 and not self.stopping):
+            return rigs
+        if new <= 0:
+            return rigs - new
+        return rigs - new + int(np.rint((new + DEVIATIONS * np.sqrt(new * self.disobeyed)) / (1.0 - self.disobeyed)))
 
     def kept_below(self, mode: int) -> int:
         """How many rigs of a mode are not counted on to go to a higher one."""
@@ -141,15 +162,23 @@ class Doubtful:
         return sum(max(0, self.doubtful[k] - counts[k]) * (watts[k] - watts[0]) for k in range(1, len(counts)))
 
 
-def _lower(counts: list[int], watts: list[float], k: int, excess_w: float, *, keep: int) -> float:
-    """Move rigs from mode k into the lowest one, all but `keep`; returns the watts that sheds."""
+def _as_many(asleep: int, rigs: int) -> int:
+    return rigs
+
+
+def _lower(
+    counts: list[int], watts: list[float], k: int, excess_w: float, *, keep: int, enough: Callable[[int, int], int] = _as_many
+) -> float:
+    """Move rigs from mode k into the lowest one, all but `keep`; returns the watts that sheds if as many as are needed obey. `enough` says
+    how many to move, beside those already in the lowest mode, so that as many as are needed do."""
     drop_w = watts[k] - watts[0]
     if excess_w <= 1e-3 or drop_w <= 0:
         return 0.0
-    n = min(max(0, counts[k] - keep), int(np.ceil(excess_w / drop_w - 1e-9)))
+    needed = int(np.ceil(excess_w / drop_w - 1e-9))
+    n = min(max(0, counts[k] - keep), enough(counts[0], needed))
     counts[k] -= n
     counts[0] += n
-    return n * drop_w
+    return min(n, needed) * drop_w
 
 
 def _raise(counts: list[int], watts: list[float], step: tuple[int, int], missing_w: float, *, keep: int) -> float:

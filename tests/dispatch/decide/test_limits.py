@@ -340,6 +340,24 @@ def raised_under_a_cap(rng: np.random.Generator) -> int:
     return count
 
 
+def test_more_rigs_stop_in_the_place_of_those_that_did_not_obey_than_these_were() -> None:
+    """1,000 rigs, 200 may run; of the first 800 told to sleep a tenth run on, and of those told next a tenth may too."""
+    one = group("a", "a", watts=3500.0, ths=200.0, rigs=1000, min_off_min=0)
+    setup = small(groups=[one], halls=[{"name": "a", "meter": "main", "limit_mw": 0.2 * 3.5 + 0.8 * 0.02 + 1e-6}])
+    first = Order(id="1", group="a", mode="sleep", rigs="0-799", deadline_s=60.0, why="because")
+    told = Commanded(at=NOON, round=1, orders=(first,), target_mw={}, skipped={}, reasons=())
+    state = folded(setup, Seen(at=NOON, fleet=look(setup)), planned(setup, NOON, 1), told)
+    asleep = np.arange(1000) < 720
+    shown = state.after(Seen(at=NOON + MINUTE, fleet={"a": read(setup, "a", ~asleep, asleep)}), 4)
+    more = decide(shown, NOON + MINUTE, 1)
+    assert more is not None and [len(unpack(o.rigs)) for o in more.orders] == [95], "(80 + 2 sqrt(80 / 10)) / (1 - 1 / 10)"
+    waiting = np.isin(np.arange(1000), unpack(more.orders[0].rigs))
+    reading = replace(read(setup, "a", ~asleep, asleep, waiting), changed={})
+    under_way = shown.after(more, 5).after(Seen(at=NOON + MINUTE, fleet={"a": reading}), 6)
+    again = decide(under_way, NOON + MINUTE, 2)
+    assert again is None or not again.orders, "none is taken back while it stops"
+
+
 def test_rigs_that_wait_for_room_are_looked_at_again_once_the_meter_can_show_it() -> None:
     setup = small()
     ordered = Order(id="1", group="a-old", mode="sleep", rigs="0-9", deadline_s=60.0, why="because")
