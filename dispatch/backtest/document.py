@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
-from typing import Any, TypedDict
+from typing import Any
+
+from typing_extensions import TypedDict
 
 from dispatch.backtest.coincident_peaks import peak_scores, peak_tallies_of
 from dispatch.backtest.part import STRATEGIES

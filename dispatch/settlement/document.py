@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import json
 from decimal import Decimal
-from typing import Any, NotRequired, TypedDict, cast
+from typing import Any, NotRequired, cast
+
+from typing_extensions import TypedDict
 
 from dispatch.settlement.document_rows import (
     BilledQuantityRow,

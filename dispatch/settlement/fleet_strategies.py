@@ -5,7 +5,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
-from typing import TypedDict
+
+from typing_extensions import TypedDict
 
 from dispatch.settlement.counterfactuals import (
     GAP_TEXT,

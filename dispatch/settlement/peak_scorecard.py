@@ -8,9 +8,10 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime, timedelta
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Any
 
 from sqlalchemy import Engine
+from typing_extensions import TypedDict
 
 from dispatch.settlement.contract_memory import PUBLISHED_WITHIN, known_peak_share, system_loads
 from dispatch.settlement.day_peaks import peak_interval

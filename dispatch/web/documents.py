@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Container, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any, TypedDict
+from typing import Any
 
 import numpy as np
+from typing_extensions import TypedDict
 
 from dispatch.decide.group_state import UNKNOWN, UNREACHABLE, WAKING
 from dispatch.decide.plan_inputs import look_ahead

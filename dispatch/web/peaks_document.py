@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TypedDict
+from typing_extensions import TypedDict
 
 from dispatch.settlement.peak_scorecard import PeakScorecard, kept_backtest
 from dispatch.web.context import ApiContext

@@ -23,10 +23,11 @@ from dispatch.store.recorded_setup import setup_at
 from dispatch.web import documents
 from dispatch.web.chart import chart_document
 from dispatch.web.context import ApiContext, Context
-from dispatch.web.errors import Refusal, responses
+from dispatch.web.errors import Refusal, answers, responses
 from dispatch.web.forecast_document import forecast_document
 from dispatch.web.metrics import metrics_text
-from dispatch.web.peaks_document import peaks_document
+from dispatch.web.peaks_document import PeaksDocument, peaks_document
+from dispatch.web.state_document import StateDocument
 from markets.facts import Call
 from markets.grid import format_instant
 from optimizer.domain.calls import events_of
@@ -41,9 +42,14 @@ router = APIRouter(prefix="/api/v1", tags=["read"], responses=responses(401, 403
 metrics = APIRouter(tags=["read"], responses=responses(401, 403, 405, 429, 500, 503))
 
 
-@router.get("/state", summary="What the site does now, and why")
-def get_state(context: Context) -> Doc:
-    return {**context.state()}
+@router.get(
+    "/state",
+    summary="What the site does now, and why",
+    responses=answers(StateDocument),
+    response_model=None,
+)
+def get_state(context: Context) -> JSONResponse:
+    return JSONResponse(context.state())
 
 
 @router.get("/plan", summary="The plan in force", responses=responses(404))
@@ -133,9 +139,14 @@ def get_forecast(context: Context) -> Doc:
     return forecast_document(context.view, context.now())
 
 
-@router.get("/peaks", summary="How the site met coincident peaks, live and in the kept backtest, never added up")
-def get_peaks(context: Context) -> Doc:
-    return {**peaks_document(context)}
+@router.get(
+    "/peaks",
+    summary="How the site met coincident peaks, live and in the kept backtest, never added up",
+    responses=answers(PeaksDocument),
+    response_model=None,
+)
+def get_peaks(context: Context) -> JSONResponse:
+    return JSONResponse(peaks_document(context))
 
 
 @router.get("/settlements", summary="Every version of every settled day")

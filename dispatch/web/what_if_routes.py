@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter
+from fastapi.responses import JSONResponse
 from pydantic import Field
 
+from dispatch.offers.document import OffersDocument
 from dispatch.offers.make import offers
 from dispatch.signals.documents import DocumentFault, InvalidDocument, SignalDocument, joined_path
 from dispatch.web.context import Context
-from dispatch.web.errors import responses
-from dispatch.what_if.answer import BreakEvenAnswer, SweepAnswer
+from dispatch.web.errors import answers, responses
+from dispatch.what_if.answer import BreakEvenAnswer, SweepAnswer, WhatIfAnswer
 from dispatch.what_if.break_even import BreakEvenDocument, break_even
 from dispatch.what_if.compare import what_if
 from dispatch.what_if.scenario import Day, Scenario
@@ -20,14 +22,24 @@ from dispatch.what_if.sweep import SweepDocument, sweep
 router = APIRouter(prefix="/api/v1", tags=["what-if"], responses=responses(400, 401, 403, 405, 408, 413, 415, 422, 429, 500, 503))
 
 
-@router.post("/what-if", summary="Plan the site as it is and with a scenario; the difference in money and promises")
-async def post_what_if(context: Context, scenario: Scenario) -> dict[str, Any]:
+@router.post(
+    "/what-if",
+    summary="Plan the site as it is and with a scenario; the difference in money and promises",
+    responses=answers(WhatIfAnswer),
+    response_model=None,
+)
+async def post_what_if(context: Context, scenario: Scenario) -> JSONResponse:
     bases = context.base_plans()
-    return {**await context.run_what_if(lambda: what_if(bases, scenario))}
+    return JSONResponse(await context.run_what_if(lambda: what_if(bases, scenario)))
 
 
-@router.post("/what-if/sweep", summary="A what-if at every point of a grid of values")
-async def post_sweep(context: Context, document: SweepDocument) -> dict[str, Any]:
+@router.post(
+    "/what-if/sweep",
+    summary="A what-if at every point of a grid of values",
+    responses=answers(SweepAnswer),
+    response_model=None,
+)
+async def post_sweep(context: Context, document: SweepDocument) -> JSONResponse:
     bases = context.base_plans()
 
     def run() -> SweepAnswer:
@@ -38,17 +50,22 @@ async def post_sweep(context: Context, document: SweepDocument) -> dict[str, Any
                 f if f.path.startswith("sweep") else DocumentFault(joined_path("scenario", f.path), f.text) for f in faults.faults
             ) from None
 
-    return {**await context.run_what_if(run)}
+    return JSONResponse(await context.run_what_if(run))
 
 
-@router.post("/what-if/break-even", summary="The value of a key of a scenario at which rigs come back, or go")
-async def post_break_even(context: Context, document: BreakEvenDocument) -> dict[str, Any]:
+@router.post(
+    "/what-if/break-even",
+    summary="The value of a key of a scenario at which rigs come back, or go",
+    responses=answers(BreakEvenAnswer),
+    response_model=None,
+)
+async def post_break_even(context: Context, document: BreakEvenDocument) -> JSONResponse:
     bases = context.base_plans()
 
     def run() -> BreakEvenAnswer:
         return break_even(bases, document)
 
-    return {**await context.run_what_if(run)}
+    return JSONResponse(await context.run_what_if(run))
 
 
 class OffersRequest(SignalDocument):
@@ -58,7 +75,12 @@ class OffersRequest(SignalDocument):
     risk: Annotated[float, Field(strict=True, allow_inf_nan=False, ge=0, le=1)] = 0.0
 
 
-@router.post("/offers", summary="Offers of reserve, bids for energy and season quantities of an operating day, for the QSE")
-async def post_offers(context: Context, request: OffersRequest) -> dict[str, Any]:
+@router.post(
+    "/offers",
+    summary="Offers of reserve, bids for energy and season quantities of an operating day, for the QSE",
+    responses=answers(OffersDocument),
+    response_model=None,
+)
+async def post_offers(context: Context, request: OffersRequest) -> JSONResponse:
     offering = context.offering(request.on, request.risk)
-    return {**await context.run_what_if(lambda: offers(offering))}
+    return JSONResponse(await context.run_what_if(lambda: offers(offering)))

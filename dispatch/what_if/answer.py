@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import NotRequired, TypedDict
+from typing import NotRequired
+
+from typing_extensions import TypedDict
 
 from dispatch.what_if.rule_changes import RuleChange
 from optimizer.planning.plan_json import PlanDocument

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from datetime import date
-from typing import NotRequired, TypedDict
+from typing import NotRequired
+
+from typing_extensions import TypedDict
 
 from dispatch.site_file.market_rules import MarketRule, MarketRules
 from optimizer.domain.obligation import Obligation

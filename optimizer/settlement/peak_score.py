@@ -6,7 +6,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import TypedDict
+
+from typing_extensions import TypedDict
 
 from markets.grid import Interval, Market, month_span
 from markets.outlook import PeakWindow

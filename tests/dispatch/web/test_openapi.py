@@ -73,6 +73,24 @@ def test_every_error_status_is_documented_as_a_problem(here: Here) -> None:
             assert ({} not in operation.get("security", [{}])) == needs_key, (path, method)
 
 
+DESCRIBED = {
+    "/api/v1/what-if": ("post", {"base", "case", "difference", "promises", "binding", "reasons"}),
+    "/api/v1/what-if/sweep": ("post", {"axes", "base", "rows"}),
+    "/api/v1/what-if/break-even": ("post", {"key", "groups", "value", "share_at_low", "share_at_high", "plans", "reasons"}),
+    "/api/v1/offers": ("post", {"operating_day"}),
+    "/api/v1/state": ("get", {"at", "price", "load_mw", "target_mw", "holds", "calls", "alerts", "health", "reasons"}),
+    "/api/v1/peaks": ("get", {"live", "backtest", "backtest_note"}),
+}
+
+
+@pytest.mark.parametrize("path", DESCRIBED)
+def test_a_client_made_from_the_document_knows_the_keys_of_what_is_answered(here: Here, path: str) -> None:
+    document, (method, keys) = here.http.get("/openapi.json").json(), DESCRIBED[path]
+    answer = document["paths"][path][method]["responses"]["200"]["content"]["application/json"]["schema"]
+    described = document["components"]["schemas"][answer["$ref"].rpartition("/")[2]]
+    assert keys <= set(described["required"]) <= set(described["properties"])
+
+
 @pytest.mark.parametrize("body", ['{"\\ud800": 1}', '{"prices": "\\udfff"}', "[" * 50_000, '{"to": NaN}', "nul", "\xff"])
 def test_malformed_bodies_are_answered_with_a_problem(here: Here, body: str) -> None:
     answer = here.http.post("/api/v1/what-if", content=body.encode("latin-1"), headers={"Content-Type": "application/json"})
