@@ -11,9 +11,10 @@ from dispatch.web import documents
 from dispatch.web.context import ApiContext
 from dispatch.web.forecast_document import forecast_document
 from dispatch.web.live_view import point_of
+from dispatch.web.pages.plan_rows import hours_of, plan_rows
 from dispatch.web.state_document import StateDocument
 from dispatch.what_if.compare import totals
-from markets.grid import Market, hour_ending, parse_instant
+from markets.grid import Market, parse_instant
 from optimizer.domain.money import usd_text
 
 PRICE_BASIS_LABELS = {
@@ -40,8 +41,8 @@ def page_values(context: ApiContext) -> dict[str, Any]:
         "fleet": fleet,
         "plan": plan,
         "plan_totals": totals(view.state.plan) if view.state.plan else None,
-        "plan_rows": _rows(plan, view.state) if plan else [],
-        "plan_hours": sum((_end(i) - _start(i)).total_seconds() for i in plan["intervals"]) / 3600 if plan else 0,
+        "plan_rows": plan_rows(plan, view.state)[:ROWS] if plan else [],
+        "plan_hours": sum(hours_of(i) for i in plan["intervals"]) if plan else 0,
         "price_rows": _recent_prices(context)[::-1][:ROWS],
         "forecast": forecast_document(view, now),
         "headline": headline(state, fleet),
@@ -116,33 +117,6 @@ def banners(state: StateDocument) -> list[str]:
     if state["world"] == "shadow":
         out.append("Dry run: reads your rigs, never writes to one")
     return out
-
-
-def _rows(plan: Mapping[str, Any], state: Any) -> list[dict[str, Any]]:
-    """The plan as table rows: one for each interval, with its price and the rigs that hash in each group."""
-    point = point_of(state)
-    breakevens = plan.get("breakevens", {})
-    highest = max(breakevens.values(), default=0.0)
-    rows = []
-    for i in plan["intervals"][:ROWS]:
-        price = i.get("price_usd_per_mwh", {}).get(point)
-        level = "" if price is None else "free" if price <= 0 else "dear" if price > highest else "fair"
-        groups = {n: sum(k for m, k in g["modes"].items() if m != "sleep") for n, g in i["groups"].items()}
-        rows.append({"label": _label(state.site.market, i), "price": price, "level": level, "load_mw": i["load_mw"], "hashing": groups})
-    return rows
-
-
-def _label(market: Market, interval: Mapping[str, Any]) -> str:
-    start, end = _start(interval).astimezone(market.tz), _end(interval).astimezone(market.tz)
-    return f"{start:%a} {hour_ending(market, _start(interval))} {start:%H:%M}-{end:%H:%M}"
-
-
-def _start(interval: Mapping[str, Any]) -> Any:
-    return parse_instant(interval["start"])
-
-
-def _end(interval: Mapping[str, Any]) -> Any:
-    return parse_instant(interval["end"])
 
 
 def clock(market: Market, at: Any) -> str:

@@ -17,10 +17,11 @@ from dispatch.web.errors import Refusal
 from dispatch.web.pages import labels
 from dispatch.web.pages.labels import clock, page_values
 from dispatch.web.pages.peaks import peak_values
+from dispatch.web.pages.plan import plan_values
 
 HERE = Path(__file__).parent
 MEDIA = {"css": "text/css; charset=utf-8", "js": "text/javascript; charset=utf-8", "svg": "image/svg+xml"}
-PAGES = (("/", "Now"), ("/peaks", "Peaks"))  # their addresses and names, in the order of the bar
+PAGES = (("/", "Now"), ("/plan", "Plan"), ("/peaks", "Peaks"))  # their addresses and names, in the order of the bar
 CACHE_FOREVER = "public, max-age=31536000, immutable"
 
 router = APIRouter(include_in_schema=False)
@@ -37,6 +38,11 @@ def templates() -> Environment:
 @router.get("/", response_class=HTMLResponse)
 def now(context: Context) -> HTMLResponse:
     return _page(context, "/", "now.html", page_values)
+
+
+@router.get("/plan", response_class=HTMLResponse)
+def plan(context: Context) -> HTMLResponse:
+    return _page(context, "/plan", "plan.html", plan_values)
 
 
 @router.get("/peaks", response_class=HTMLResponse)

@@ -1,5 +1,5 @@
 // Price above, load below, on one axis of market time. Ticks and labels come from the server.
-const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
+export const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
 const GROUP_DASHES = ['dot', 'dash', 'dashdot', 'longdash'];
 
 // Steps: each value holds from its start to its end; a gap breaks the line.

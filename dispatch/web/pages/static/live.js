@@ -59,8 +59,11 @@ async function refresh() {
   }
 }
 
-const stream = new EventSource('/api/v1/stream');
-stream.addEventListener('state', refresh);
-stream.addEventListener('error', () => say('connection lost, reconnecting', false));
-matchMedia('(prefers-color-scheme: dark)').addEventListener('change', refresh);
-document.addEventListener('DOMContentLoaded', refresh);
+// Not before every script of the page has said what it draws.
+document.addEventListener('DOMContentLoaded', () => {
+  const stream = new EventSource('/api/v1/stream');
+  stream.addEventListener('state', refresh);
+  stream.addEventListener('error', () => say('connection lost, reconnecting', false));
+  matchMedia('(prefers-color-scheme: dark)').addEventListener('change', refresh);
+  refresh();
+});
