@@ -26,6 +26,7 @@ from dispatch.web.auth import Key
 from dispatch.web.errors import Refusal
 from dispatch.web.journal_tail import JournalTail, Ledger
 from dispatch.web.live_view import LiveView
+from dispatch.web.read_statements import ReadStatements
 from dispatch.web.state_document import Health, StateDocument, state_document
 from dispatch.what_if.base_plans import BasePlans
 from dispatch.what_if.baseline import Baseline
@@ -54,6 +55,7 @@ class ApiContext:
         self._bases: BasePlans | None = None
         self._bases_seq = 0
         self.scorecards = LiveScorecards()
+        self.statements = ReadStatements()
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:

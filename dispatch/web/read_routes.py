@@ -26,6 +26,7 @@ from dispatch.web.context import ApiContext, Context
 from dispatch.web.errors import Refusal, answers, responses
 from dispatch.web.forecast_document import forecast_document
 from dispatch.web.metrics import metrics_text
+from dispatch.web.money_document import money_document
 from dispatch.web.peaks_document import PeaksDocument, peaks_document
 from dispatch.web.state_document import StateDocument
 from markets.facts import Call
@@ -147,6 +148,11 @@ def get_forecast(context: Context) -> Doc:
 )
 def get_peaks(context: Context) -> JSONResponse:
     return JSONResponse(peaks_document(context))
+
+
+@router.get("/money", summary="A settled day, how it was earned, and its month so far by line and day", responses=responses(404))
+def get_money(context: Context, day: Annotated[date | None, Query(description="A settled day; the newest when omitted")] = None) -> Doc:
+    return {**money_document(context, day)}
 
 
 @router.get("/settlements", summary="Every version of every settled day")

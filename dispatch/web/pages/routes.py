@@ -16,12 +16,13 @@ from dispatch.web.context import ApiContext, Context
 from dispatch.web.errors import Refusal
 from dispatch.web.pages import labels
 from dispatch.web.pages.labels import clock, page_values
+from dispatch.web.pages.money import money_values
 from dispatch.web.pages.peaks import peak_values
 from dispatch.web.pages.plan import plan_values
 
 HERE = Path(__file__).parent
 MEDIA = {"css": "text/css; charset=utf-8", "js": "text/javascript; charset=utf-8", "svg": "image/svg+xml"}
-PAGES = (("/", "Now"), ("/plan", "Plan"), ("/peaks", "Peaks"))  # their addresses and names, in the order of the bar
+PAGES = (("/", "Now"), ("/plan", "Plan"), ("/money", "Money"), ("/peaks", "Peaks"))  # addresses and names, in the order of the bar
 CACHE_FOREVER = "public, max-age=31536000, immutable"
 
 router = APIRouter(include_in_schema=False)
@@ -43,6 +44,11 @@ def now(context: Context) -> HTMLResponse:
 @router.get("/plan", response_class=HTMLResponse)
 def plan(context: Context) -> HTMLResponse:
     return _page(context, "/plan", "plan.html", plan_values)
+
+
+@router.get("/money", response_class=HTMLResponse)
+def money(context: Context, day: str = "") -> HTMLResponse:
+    return _page(context, "/money", "money.html", lambda context: money_values(context, day))
 
 
 @router.get("/peaks", response_class=HTMLResponse)

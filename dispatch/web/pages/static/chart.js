@@ -21,6 +21,14 @@ export function chartStyle() {
 
 export const OPTIONS = { displaylogo: false, responsive: true, modeBarButtonsToRemove: ['lasso2d', 'select2d', 'autoScale2d'] };
 
+// Draws from the JSON that the server put into element `id`: at once, and whenever a refresh of the page puts it there anew.
+export function drawFrom(id, draw) {
+  const holder = document.getElementById(id);
+  const again = () => draw(JSON.parse(holder.textContent));
+  new MutationObserver(again).observe(holder, { childList: true });
+  again();
+}
+
 function axis(c) {
   return { range: c.range, tickmode: 'array', tickvals: c.axis.x, ticktext: c.axis.text, gridcolor: colour('line'), zeroline: false, hoverformat: ' ' };
 }
