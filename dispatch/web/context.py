@@ -173,9 +173,13 @@ class ApiContext:
         state = self.view.state
         if state.seen_at is None:
             raise Refusal(503, "Nothing has been observed yet, so there are no prices for offers")
+        return Offering(state, self.now(), on, self.proof(), risk_weight)
+
+    def proof(self) -> Proof:
+        """What is known of how the site sheds load."""
+        state = self.view.state
         certificate = newest_certificate(self.data_dir, state.setup.reports.certificate_keys)
-        proof = Proof(state.site, {name: group.shed_curve for name, group in state.fleet.items()}, certificate)
-        return Offering(state, self.now(), on, proof, risk_weight)
+        return Proof(state.site, {name: group.shed_curve for name, group in state.fleet.items()}, certificate)
 
     async def run_what_if(self, work: Callable[[], T]) -> T:
         """Run a what-if in a thread, at most MAX_RUNNING at the same time. Raises Refusal when too many wait or the scenario is wrong."""

@@ -28,6 +28,7 @@ from dispatch.web.forecast_document import forecast_document
 from dispatch.web.metrics import metrics_text
 from dispatch.web.money_document import money_document
 from dispatch.web.peaks_document import PeaksDocument, peaks_document
+from dispatch.web.promises_document import PromisesDocument, promises_document
 from dispatch.web.state_document import StateDocument
 from markets.facts import Call
 from markets.grid import format_instant
@@ -80,6 +81,16 @@ def get_fleet(context: Context) -> Doc:
 @router.get("/obligations", summary="Every obligation with its figures")
 def get_obligations(context: Context) -> Doc:
     return {"obligations": documents.obligations_document(context.view, context.now())}
+
+
+@router.get(
+    "/promises",
+    summary="What insists on the load now with its margin, each contract's calls and proved reduction, and what was kept last",
+    responses=answers(PromisesDocument),
+    response_model=None,
+)
+def get_promises(context: Context) -> JSONResponse:
+    return JSONResponse(promises_document(context))
 
 
 @router.get("/calls", summary="The newest calls received, every version, and those still waiting in the inbox")

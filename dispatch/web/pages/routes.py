@@ -19,10 +19,12 @@ from dispatch.web.pages.labels import clock, page_values
 from dispatch.web.pages.money import money_values
 from dispatch.web.pages.peaks import peak_values
 from dispatch.web.pages.plan import plan_values
+from dispatch.web.pages.promises import promise_values
 
 HERE = Path(__file__).parent
 MEDIA = {"css": "text/css; charset=utf-8", "js": "text/javascript; charset=utf-8", "svg": "image/svg+xml"}
-PAGES = (("/", "Now"), ("/plan", "Plan"), ("/money", "Money"), ("/peaks", "Peaks"))  # addresses and names, in the order of the bar
+# Addresses and names, in the order of the bar.
+PAGES = (("/", "Now"), ("/plan", "Plan"), ("/promises", "Promises"), ("/money", "Money"), ("/peaks", "Peaks"))
 CACHE_FOREVER = "public, max-age=31536000, immutable"
 
 router = APIRouter(include_in_schema=False)
@@ -44,6 +46,11 @@ def now(context: Context) -> HTMLResponse:
 @router.get("/plan", response_class=HTMLResponse)
 def plan(context: Context) -> HTMLResponse:
     return _page(context, "/plan", "plan.html", plan_values)
+
+
+@router.get("/promises", response_class=HTMLResponse)
+def promises(context: Context) -> HTMLResponse:
+    return _page(context, "/promises", "promises.html", promise_values)
 
 
 @router.get("/money", response_class=HTMLResponse)

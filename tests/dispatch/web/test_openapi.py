@@ -79,6 +79,7 @@ DESCRIBED = {
     "/api/v1/what-if/break-even": ("post", {"key", "groups", "value", "share_at_low", "share_at_high", "plans", "reasons"}),
     "/api/v1/offers": ("post", {"operating_day"}),
     "/api/v1/state": ("get", {"at", "price", "load_mw", "target_mw", "holds", "calls", "alerts", "health", "reasons"}),
+    "/api/v1/promises": ("get", {"limits", "contracts", "settled_on", "settled"}),
     "/api/v1/peaks": ("get", {"live", "backtest", "backtest_note"}),
 }
 
