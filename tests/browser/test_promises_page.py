@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from dispatch.web.pages.promises import standing
+from dispatch.web.pages.promises import how_it_stands
 from tests.browser.chromium import FLAGS, chromium
 from tests.dispatch.web.conftest import CALL
 from tests.dispatch.web.served import run_site, served
@@ -76,5 +76,5 @@ def test_it_is_readable_without_javascript(address: str) -> None:
 
 def test_how_a_limit_stands() -> None:
     limit: Any = {"short_mw": 0.0, "margin_mw": 0.1}
-    assert standing(limit) == "kept" and standing({**limit, "margin_mw": -0.1}) == "load on its way"
-    assert standing({**limit, "margin_mw": None}) == "not known yet" and standing({**limit, "short_mw": 0.2}) == "short"
+    assert how_it_stands(limit) == "kept" and how_it_stands({**limit, "margin_mw": -0.1}) == "load on its way"
+    assert how_it_stands({**limit, "margin_mw": None}) == "not known yet" and how_it_stands({**limit, "short_mw": 0.2}) == "short"

@@ -11,10 +11,10 @@ from dispatch.web.promises_document import StandingLimit, promises_document
 def promise_values(context: ApiContext) -> dict[str, Any]:
     """Every value that the page's template shows; the limits from the strongest to the weakest."""
     document = promises_document(context)
-    return {"promises": document, "limits": [(limit, standing(limit)) for limit in reversed(document["limits"])]}
+    return {"promises": document, "limits": [(limit, how_it_stands(limit)) for limit in reversed(document["limits"])]}
 
 
-def standing(limit: StandingLimit) -> str:
+def how_it_stands(limit: StandingLimit) -> str:
     """How a limit stands, in a word or two."""
     if limit["short_mw"] > 0:
         return "short"
