@@ -73,12 +73,22 @@ class ApiKeys:
         """The key of `name.secret`, None when it is unknown or revoked, or when its row is not as this program recorded it: a key slipped
         into the ledger opens nothing. Takes as long for a name that does not exist."""
         name, _, secret = presented.partition(".")
-        with reading(self._engine) as connection:
-            row = connection.execute(select(api_keys).where(api_keys.c.name == name)).one_or_none()
-            recorded = is_recorded(connection, api_keys, name)
+        row, recorded = self._row(name)
         kept = row.sha256 if row is not None else "0" * 64
         same = hmac.compare_digest(_digest(secret), kept)
         return _key(row) if same and recorded and row is not None and row.revoked_at is None else None
+
+    def named(self, name: str) -> ApiKey | None:
+        """The key with this name while it is in force and its row is as this program recorded it, None otherwise. For who showed its secret
+        before."""
+        row, recorded = self._row(name)
+        return _key(row) if recorded and row is not None and row.revoked_at is None else None
+
+    def _row(self, name: str) -> tuple[Row[Any] | None, bool]:
+        """The row of a name, and whether it is as this program recorded it."""
+        with reading(self._engine) as connection:
+            row = connection.execute(select(api_keys).where(api_keys.c.name == name)).one_or_none()
+            return row, is_recorded(connection, api_keys, name)
 
 
 def _digest(secret: str) -> str:

@@ -25,9 +25,11 @@ from dispatch.site_file import errors
 from dispatch.site_file.setup import Setup
 from dispatch.store import JournalBroken, LedgerUnavailable
 from dispatch.web import event_stream, move_routes, pages, read_routes, signal_routes, what_if_routes
-from dispatch.web.auth import MCP_PATH, AccessControl, scope_needed
+from dispatch.web.access_log import AccessLog
+from dispatch.web.auth import MCP_PATH, SESSION_PATHS, AccessControl, scope_needed
 from dispatch.web.context import ApiContext
 from dispatch.web.errors import MEANINGS, MEDIA_TYPE, Problem, Refusal, problem
+from dispatch.web.known_keys import KnownKeys
 
 log = structlog.get_logger()
 
@@ -39,11 +41,12 @@ ROUTERS = (
     signal_routes.router,
     move_routes.router,
     pages.router,
+    pages.sign_in,
 )
 ABOUT = """What a Loadstone site does, why, and what it would do. Every error is an RFC 9457 problem.
 
 On loopback, reading and what-if need no key; calls, awards and holds need one with scope `dispatch`:
-`Authorization: Bearer KEY` or `X-API-Key: KEY`."""
+`Authorization: Bearer KEY` or `X-API-Key: KEY`. A browser signs in at `/sign-in`."""
 
 
 def create_app(
@@ -60,11 +63,13 @@ def create_app(
     app = FastAPI(title="Loadstone", description=ABOUT, version="1", lifespan=lifespan, docs_url=None, redoc_url=None)
     app.state.context = context
     app.state.streams = set()
+    app.state.known_keys, app.state.access_log = KnownKeys(context.key, context.key_named), AccessLog()
     for router in ROUTERS:
         app.include_router(router)
     _check_every_write_needs_a_key()
     _add_mcp(app)
-    app.add_middleware(AccessControl, check=context.key, hosts=[listen.rpartition(":")[0], *setup.api.hosts, *hosts])
+    allowed = [listen.rpartition(":")[0], *setup.api.hosts, *hosts]
+    app.add_middleware(AccessControl, keys=app.state.known_keys, access_log=app.state.access_log, hosts=allowed)
     _problems(app)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
     return app
@@ -94,10 +99,10 @@ def _routes() -> Iterator[tuple[APIRoute, set[str]]]:
 
 
 def _check_every_write_needs_a_key() -> None:
-    """Every route that is not a GET must need a scope. Raises RuntimeError."""
+    """Every route that is not a GET must need a scope, but signing in and out. Raises RuntimeError."""
     for route, methods in _routes():
         for method in methods - {"GET", "HEAD"}:
-            if scope_needed(method, route.path) is None:
+            if scope_needed(method, route.path) is None and route.path not in SESSION_PATHS:
                 raise RuntimeError(f"{method} {route.path} needs no key")
 
 

@@ -3,6 +3,9 @@
 From a loopback address, reading and what-if need no key. The Host header must name this machine: otherwise a foreign page could reach the
 site under a host name of its own (DNS rebinding). Everything else needs a key with the scope, sent as `Authorization: Bearer KEY` or
 `X-API-Key: KEY`. A browser may send the key as the password of HTTP Basic, for reading and what-if only.
+
+A person signs in with a key at /sign-in and then sends a cookie, which may do what the key may. A browser sends cookies with requests of
+foreign pages too, so that a write by cookie, and signing in and out, must say that it comes from a page of this site.
 """
 
 from __future__ import annotations
@@ -11,18 +14,18 @@ import asyncio
 import base64
 import binascii
 import ipaddress
-from collections.abc import Callable, Collection, Sequence
-from typing import Any, Protocol
-from urllib.parse import urlsplit
+from collections.abc import Collection
+from typing import Any
+from urllib.parse import quote, urlsplit
 
-import structlog
 from starlette.datastructures import Headers
+from starlette.requests import cookie_parser
+from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from dispatch.web.access_log import AccessLog, client_address
 from dispatch.web.errors import Refusal, problem
-from dispatch.web.limits import DENIALS_LOGGED, REQUESTS_A_KEY, WRONG_KEYS_AN_ADDRESS, RateLimit
-
-log = structlog.get_logger()
+from dispatch.web.known_keys import Key, KnownKeys
 
 MAX_BODY_BYTES = 1_000_000
 BODY_S = 20.0  # wall seconds a client has to send a body
@@ -30,7 +33,11 @@ SIGNAL_PATHS = ("/api/v1/calls", "/api/v1/awards", "/api/v1/holds", "/api/v1/sto
 HOLD_PREFIX = "/api/v1/holds/"
 WHAT_IF_PATHS = ("/api/v1/what-if", "/api/v1/what-if/sweep", "/api/v1/what-if/break-even", "/api/v1/offers")
 MCP_PATH = "/mcp"  # the requests of its tools are checked again, each by its own scope
-OPEN_PREFIXES = ("/api/v1/health/",)
+SIGN_IN_PATH, SIGN_OUT_PATH = "/sign-in", "/sign-out"
+SESSION_PATHS = (SIGN_IN_PATH, SIGN_OUT_PATH)
+OPEN_PREFIXES = ("/api/v1/health/", "/static/")  # the static files are those of every installation
+OPEN_PATHS = (*SESSION_PATHS, "/favicon.ico")
+FORM = "application/x-www-form-urlencoded"
 PROXY_HEADERS = ("forwarded", "x-forwarded-for", "x-real-ip", "via")
 SECURITY_HEADERS = {
     "content-security-policy": (
@@ -38,29 +45,18 @@ SECURITY_HEADERS = {
         "frame-ancestors 'none'; form-action 'self'"
     ),
     "x-content-type-options": "nosniff",
-    "referrer-policy": "no-referrer",
+    # Not no-referrer: with it a browser sends the forms of this site's own pages with `Origin: null`.
+    "referrer-policy": "same-origin",
     "x-frame-options": "DENY",
     "cross-origin-opener-policy": "same-origin",
     "cross-origin-resource-policy": "same-origin",
 }
 
 
-class Key(Protocol):
-    """A known API key."""
-
-    @property
-    def name(self) -> str: ...
-
-    @property
-    def scopes(self) -> Collection[str]: ...
-
-
-Check = Callable[[str], Key | None]
-
-
 def scope_needed(method: str, path: str) -> str | None:
-    """The scope a request needs; None where no key is needed (health) or nothing is served (the application answers 404 or 405)."""
-    if any(path.startswith(p) for p in OPEN_PREFIXES):
+    """The scope a request needs; None where no key is needed (health, signing in, static files) or nothing is served (the
+    application answers 404 or 405)."""
+    if path in OPEN_PATHS or any(path.startswith(p) for p in OPEN_PREFIXES):
         return None
     if method in ("GET", "HEAD") or path == MCP_PATH:
         return "read"
@@ -78,10 +74,8 @@ def allows(key: Key, scope: str) -> bool:
 class AccessControl:
     """ASGI middleware: checks Host, Origin, key, media type and body size; adds security headers to every answer."""
 
-    def __init__(self, app: ASGIApp, check: Check, hosts: Collection[str]) -> None:
-        self.app, self.check = app, check
-        self._requests, self._wrong_keys = RateLimit(REQUESTS_A_KEY), RateLimit(WRONG_KEYS_AN_ADDRESS)
-        self._denials = RateLimit(DENIALS_LOGGED)
+    def __init__(self, app: ASGIApp, keys: KnownKeys, access_log: AccessLog, hosts: Collection[str]) -> None:
+        self.app, self._keys, self._log = app, keys, access_log
         self.hosts = {"127.0.0.1", "localhost", "::1", *(h.lower().strip("[]") for h in hosts)}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -98,15 +92,17 @@ class AccessControl:
                 ]
             await send(message)
 
+        state = scope.setdefault("state", {})
+        state.update(key=None, session=None)
         try:
-            scope.setdefault("state", {})["key"] = self._authorize(scope)
+            state["key"] = self._authorize(scope)
             body = await self._body(scope, receive)
         except Refusal as refusal:
-            self._log_denial(scope, refusal)
-            await problem(refusal.status, refusal.detail, refusal.faults, refusal.headers)(scope, receive, with_headers)
+            self._log.denied(scope, refusal)
+            await _refused(scope, refusal)(scope, receive, with_headers)
             return
-        if (key := scope["state"]["key"]) is not None and scope["method"] not in ("GET", "HEAD"):
-            log.info("A request was let in.", **_request_text(scope), key=key.name)
+        if state["key"] is not None and scope["method"] not in ("GET", "HEAD"):
+            self._log.let_in(scope, state["key"])
         await self.app(scope, body, with_headers)
 
     def _authorize(self, scope: Scope) -> Key | None:
@@ -114,43 +110,38 @@ class AccessControl:
         headers, method, path = Headers(scope=scope), scope["method"], scope["path"]
         self._check_host_and_origin(headers, scope)
         need = scope_needed(method, path)
-        try:
-            secrets, basic = _secrets(headers)
-        except ValueError as error:
-            raise _unknown(str(error), need) from None
-        key = self._known(scope, secrets, need)
+        key, basic = self._key_of(scope, headers, need)
+        by_browser = path in SESSION_PATHS or scope["state"]["session"] is not None
+        if by_browser and method not in ("GET", "HEAD") and not _from_own_page(headers):
+            raise Refusal(403, "A request of a signed-in browser must come from a page of this site: it has no Origin header of this site")
         if need is None or (key is None and need in ("read", "whatif") and _loopback(scope, headers)):
             return key
         if key is None:
-            raise _unknown(f"This needs a key with scope {need}: loadstone keys add NAME --scope {need}", need)
+            ended = "The session has ended: sign in again. " if session_token(headers) else ""
+            raise _unknown(f"{ended}This needs a key with scope {need}: loadstone keys add NAME --scope {need}", need)
         if basic and need not in ("read", "whatif"):
             raise Refusal(403, "HTTP Basic may only read and ask what-ifs; send the key as Authorization: Bearer KEY or X-API-Key: KEY")
+        if need == "whatif" and scope["state"]["session"] is not None and allows(key, "read") and _loopback(scope, headers):
+            return key  # signing in takes nothing away from a page of this machine
         if not allows(key, need):
             raise Refusal(403, f"Key {key.name!r} has no scope {need}; it has {', '.join(sorted(key.scopes)) or 'none'}")
         return key
 
-    def _log_denial(self, scope: Scope, refusal: Refusal) -> None:
-        """Log a denied write, and a denied key."""
-        address = _address(scope)
-        if (scope["method"] in ("GET", "HEAD") and refusal.status not in (401, 429)) or self._denials.reached(address):
-            return
-        self._denials.count(address)
-        log.warning("A request was denied.", **_request_text(scope), status=refusal.status, reason=refusal.detail)
-
-    def _known(self, scope: Scope, secrets: Sequence[str], need: str | None) -> Key | None:
-        """The key of a request, None when it carries none. Raises Refusal for an unknown key, and for too many requests."""
-        if not secrets:
-            return None
-        key, address = self.check(secrets[0]), _address(scope)
-        if key is None:
-            if self._wrong_keys.reached(address):
-                raise Refusal(429, f"More than {WRONG_KEYS_AN_ADDRESS} wrong keys came from this address in a minute")
-            self._wrong_keys.count(address)
-            raise _unknown("This key is unknown or was revoked", need)
-        if self._requests.reached(key.name):
-            raise Refusal(429, f"Key {key.name!r} sent more than {REQUESTS_A_KEY:,} requests in a minute")
-        self._requests.count(key.name)
-        return key
+    def _key_of(self, scope: Scope, headers: Headers, need: str | None) -> tuple[Key | None, bool]:
+        """The key of a request, None when it carries none or its session has ended; and whether it came by HTTP Basic. Notes the session
+        in the scope. Raises Refusal for an unknown key, and for too many requests."""
+        try:
+            secrets, basic = _secrets(headers)
+        except ValueError as error:
+            raise _unknown(str(error), need) from None
+        if secrets:
+            if (key := self._keys.by_secret(secrets[0], client_address(scope))) is None:
+                raise _unknown("This key is unknown or was revoked", need)
+            return key, basic
+        token = session_token(headers)
+        key = self._keys.by_session(token) if token else None
+        scope["state"]["session"] = token if key is not None else None
+        return key, False
 
     def _check_host_and_origin(self, headers: Headers, scope: Scope) -> None:
         host = _hostname(headers.get("host", ""))
@@ -174,7 +165,7 @@ class AccessControl:
         except TimeoutError:
             raise Refusal(408, f"The body did not come within {BODY_S:g} s", headers={"Connection": "close"}) from None
         media = headers.get("content-type", "").split(";")[0].strip().lower()
-        if body and media != "application/json":
+        if body and media != "application/json" and not (media == FORM and scope["path"] in SESSION_PATHS):
             raise Refusal(
                 415, f"Send application/json, not {media[:80] or 'an unnamed media type'}", headers={"Accept": "application/json"}
             )
@@ -231,13 +222,29 @@ def _hostname(host: str) -> str:
         return ""
 
 
-def _address(scope: Scope) -> str:
-    client: Any = scope.get("client")
-    return str(client[0]) if client else "unknown"
+def cookie_name(headers: Headers) -> str:
+    """The name of the session's cookie. Browsers do not tell the ports of a machine apart, but two sites may run on one."""
+    port = headers.get("host", "").rpartition("]")[2].partition(":")[2]
+    return f"loadstone_session_{port}" if port.isdigit() else "loadstone_session"
 
 
-def _request_text(scope: Scope) -> dict[str, str]:
-    return {"method": scope["method"], "path": scope["path"][:200], "client": _address(scope)}
+def session_token(headers: Headers) -> str | None:
+    """The token of the session that a request names, None for none."""
+    return cookie_parser(headers.get("cookie", "")).get(cookie_name(headers)) or None
+
+
+def _from_own_page(headers: Headers) -> bool:
+    """Whether a browser says that a page of this site sent the request; an Origin of another site was refused before."""
+    return bool(headers.get("origin")) or headers.get("sec-fetch-site") == "same-origin"
+
+
+def _refused(scope: Scope, refusal: Refusal) -> Response:
+    """The answer to a refused request: a problem document, but the sign-in page for who opens a page without having signed in."""
+    headers, path = Headers(scope=scope), scope["path"]
+    opens_page = scope["method"] == "GET" and not path.startswith("/api/") and "text/html" in headers.get("accept", "")
+    if refusal.status == 401 and opens_page and "authorization" not in headers and "x-api-key" not in headers:
+        return RedirectResponse(f"{SIGN_IN_PATH}?next={quote(path, safe='/')}", 303, {"Cache-Control": "no-store"})
+    return problem(refusal.status, refusal.detail, refusal.faults, refusal.headers)
 
 
 def _loopback(scope: Scope, headers: Headers) -> bool:

@@ -22,9 +22,9 @@ from dispatch.site_file.load import setup_from_document
 from dispatch.site_file.setup import Setup
 from dispatch.store import LedgerUnavailable
 from dispatch.store.spare_journal import waiting_entries
-from dispatch.web.auth import Key
 from dispatch.web.errors import Refusal
 from dispatch.web.journal_tail import JournalTail, Ledger
+from dispatch.web.known_keys import Key
 from dispatch.web.live_view import LiveView
 from dispatch.web.read_statements import ReadStatements
 from dispatch.web.state_document import Health, StateDocument, state_document
@@ -119,6 +119,13 @@ class ApiContext:
         """The API key with this secret, None when there is none. Raises Refusal."""
         try:
             return self.ledger.keys.check(secret)
+        except LedgerUnavailable as fault:
+            raise Refusal(503, f"The ledger does not respond: {fault}") from None
+
+    def key_named(self, name: str) -> Key | None:
+        """The API key with this name while it is in force. Raises Refusal."""
+        try:
+            return self.ledger.keys.named(name)
         except LedgerUnavailable as fault:
             raise Refusal(503, f"The ledger does not respond: {fault}") from None
 

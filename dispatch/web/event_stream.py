@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 from fastapi import APIRouter, Request
@@ -33,19 +33,28 @@ async def get_stream(context: Context, request: Request) -> StreamingResponse:
     if len(streams) >= MAX_STREAMS:
         raise Refusal(429, f"{len(streams)} streams are open already")
     return StreamingResponse(
-        _states(context, streams), media_type="text/event-stream", headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+        _states(context, streams, lambda: _let_in(request)),
+        media_type="text/event-stream",
+        headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
     )
 
 
-async def _states(context: ApiContext, streams: set[Any]) -> AsyncIterator[str]:
+def _let_in(request: Request) -> bool:
+    """Whether the key or the session that opened the stream is still in force; a stream without a key always is."""
+    key, session = request.scope["state"]["key"], request.scope["state"]["session"]
+    found: bool = key is None or request.app.state.known_keys.is_in_force(key, session)
+    return found
+
+
+async def _states(context: ApiContext, streams: set[Any], let_in: Callable[[], bool]) -> AsyncIterator[str]:
     this = object()
     streams.add(this)
     try:
         yield "retry: 2000\n\n"
-        while not context.tail.closing:
+        while not context.tail.closing and await asyncio.to_thread(let_in):
             yield message(await asyncio.to_thread(context.state), context.tail.view.state.seq)
             await asyncio.sleep(MIN_PERIOD_S)
-            while not await context.tail.wait(HEARTBEAT_S) and not context.tail.closing:
+            while not await context.tail.wait(HEARTBEAT_S) and not context.tail.closing and await asyncio.to_thread(let_in):
                 yield ": heartbeat\n\n"
     finally:
         streams.discard(this)

@@ -12,7 +12,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from dispatch.web.context import ApiContext, Context
+from dispatch.web.context import ApiContext
 from dispatch.web.errors import Refusal
 from dispatch.web.pages import labels
 from dispatch.web.pages.labels import clock, page_values
@@ -39,28 +39,28 @@ def templates() -> Environment:
 
 
 @router.get("/", response_class=HTMLResponse)
-def now(context: Context) -> HTMLResponse:
-    return _page(context, "/", "now.html", page_values)
+def now(request: Request) -> HTMLResponse:
+    return _page(request, "/", "now.html", page_values)
 
 
 @router.get("/plan", response_class=HTMLResponse)
-def plan(context: Context) -> HTMLResponse:
-    return _page(context, "/plan", "plan.html", plan_values)
+def plan(request: Request) -> HTMLResponse:
+    return _page(request, "/plan", "plan.html", plan_values)
 
 
 @router.get("/promises", response_class=HTMLResponse)
-def promises(context: Context) -> HTMLResponse:
-    return _page(context, "/promises", "promises.html", promise_values)
+def promises(request: Request) -> HTMLResponse:
+    return _page(request, "/promises", "promises.html", promise_values)
 
 
 @router.get("/money", response_class=HTMLResponse)
-def money(context: Context, day: str = "") -> HTMLResponse:
-    return _page(context, "/money", "money.html", lambda context: money_values(context, day))
+def money(request: Request, day: str = "") -> HTMLResponse:
+    return _page(request, "/money", "money.html", lambda context: money_values(context, day))
 
 
 @router.get("/peaks", response_class=HTMLResponse)
-def peaks(context: Context) -> HTMLResponse:
-    return _page(context, "/peaks", "peaks.html", peak_values)
+def peaks(request: Request) -> HTMLResponse:
+    return _page(request, "/peaks", "peaks.html", peak_values)
 
 
 @router.get("/favicon.ico")
@@ -84,13 +84,23 @@ def static(name: str) -> Response:
     return Response(file.read_bytes(), media_type=MEDIA[file.suffix[1:]], headers={"Cache-Control": "no-cache"})
 
 
-def _page(context: ApiContext, path: str, template: str, values: Callable[[ApiContext], Mapping[str, Any]]) -> HTMLResponse:
+def _page(request: Request, path: str, template: str, values: Callable[[ApiContext], Mapping[str, Any]]) -> HTMLResponse:
     """A page with the frame that all pages share; one that says to wait while the journal is being read."""
+    context: ApiContext = request.app.state.context
     tail = context.tail
     if not tail.caught_up:
         return HTMLResponse(templates().get_template("wait.html").render(why=tail.failure, seq=tail.view.state.seq), 503, {"Refresh": "1"})
     site = context.view.state.site
-    frame = {"path": path, "pages": PAGES, "site": site.name, "market": site.market.value, "clock": clock(site.market, context.now())}
+    key, session = request.scope["state"]["key"], request.scope["state"]["session"]
+    frame = {
+        "path": path,
+        "pages": PAGES,
+        "site": site.name,
+        "market": site.market.value,
+        "clock": clock(site.market, context.now()),
+        "key": key.name if key else "",
+        "signed_in": session is not None,
+    }
     html = templates().get_template(template).render(values(context), frame=frame, plotly=plotly_version())
     return HTMLResponse(html, headers={"Cache-Control": "no-store"})
 

@@ -24,6 +24,7 @@ function say(text, good) {
 
 async function freshPage() {
   const answer = await fetch(location.pathname + location.search, { headers: { Accept: 'text/html' } });
+  if (answer.redirected) throw new Error('the session has ended, sign in again');
   if (!answer.ok) throw new Error(answer.status);
   return new DOMParser().parseFromString(await answer.text(), 'text/html');
 }
@@ -32,7 +33,7 @@ async function freshPage() {
 function replace(fresh) {
   for (const here of document.querySelectorAll('[data-live]')) {
     const there = fresh.getElementById(here.id);
-    if (!there) continue;
+    if (!there || here.isEqualNode(there)) continue; // what has the keyboard's focus keeps it
     const open = [...here.querySelectorAll('details[open]')].map((d) => d.id);
     const scrolled = [...here.querySelectorAll('.scroll, .activity')].map((e) => e.scrollTop);
     open.forEach((name) => { const d = there.querySelector(`#${CSS.escape(name)}`); if (d) d.open = true; });
