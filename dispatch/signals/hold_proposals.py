@@ -49,8 +49,8 @@ def proposals(inbox: Inbox, now: datetime) -> list[HoldProposal]:
     return [each for each in found if each.id not in done]
 
 
-def confirm(inbox: Inbox, id_: str, key_name: str, by: str, now: datetime) -> tuple[int, str]:
-    """Put a proposed hold into the inbox; its row, and its id. Raises NotConfirmed, LedgerUnavailable."""
+def confirm(inbox: Inbox, id_: str, key_name: str, by: str, now: datetime, idempotency_key: str | None = None) -> tuple[int, str]:
+    """Put a proposed hold into the inbox; its row, and its id. Raises NotConfirmed, IdempotencyConflict, LedgerUnavailable."""
     waiting = {each.id: each for each in proposals(inbox, now)}
     proposal = waiting.get(id_)
     if proposal is None:
@@ -59,7 +59,7 @@ def confirm(inbox: Inbox, id_: str, key_name: str, by: str, now: datetime) -> tu
     if by == proposal.by or key_name == proposal.key_name:
         raise NotConfirmed(f"{id_} was proposed by {proposal.by}: another person must confirm it")
     hold = {"id": id_, **proposal.hold, PROPOSAL: id_, "by": f"{proposal.by}, confirmed by {by}"}
-    row, _ = inbox.put("hold", hold, key_name)
+    row, _ = inbox.put("hold", hold, key_name, idempotency_key)
     return row, str(hold["id"])
 
 

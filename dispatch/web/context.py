@@ -28,6 +28,7 @@ from dispatch.web.known_keys import Key
 from dispatch.web.live_view import LiveView
 from dispatch.web.read_statements import ReadStatements
 from dispatch.web.state_document import Health, StateDocument, state_document
+from dispatch.web.stop_answers import StopAnswers
 from dispatch.what_if.base_plans import BasePlans
 from dispatch.what_if.baseline import Baseline
 from dispatch.what_if.reference_day import ReferenceDayPrices
@@ -56,6 +57,7 @@ class ApiContext:
         self._bases_seq = 0
         self.scorecards = LiveScorecards()
         self.statements = ReadStatements()
+        self.stops = StopAnswers(data_dir)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:

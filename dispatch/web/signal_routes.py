@@ -26,10 +26,11 @@ from dispatch.signals.documents import (
 from dispatch.signals.hold_proposals import PROPOSAL, NotConfirmed, confirm, propose
 from dispatch.store import LedgerUnavailable
 from dispatch.store.inbox import IdempotencyConflict
-from dispatch.store.stop_file import StopFile
 from dispatch.web.context import ApiContext, Context
 from dispatch.web.errors import Refusal, responses
 from dispatch.web.read_routes import ID_PATTERN
+from dispatch.web.stop_answers import Move
+from markets.grid import format_instant
 
 IdempotencyKey = Annotated[
     str | None,
@@ -72,11 +73,22 @@ def post_hold(context: Context, request: Request, hold: HoldDocument, idempotenc
         raise Refusal(422, "A hold is released with DELETE /api/v1/holds/{id}", [DocumentFault("released", "is not a key to post")])
     with refusals():
         parsed = parse_hold(hold.model_copy(update={"id": hold.id or "new"}), context.setup.site, _key_name(request), context.now())
+        _check_not_over(context, request, parsed, idempotency_key)
     most_mw = context.setup.site.two_person_mw
     if most_mw is not None and (moved_mw := _moved_mw(context, request, parsed, idempotency_key)) > most_mw:
         return _proposed(context, request, hold, moved_mw, idempotency_key)
     row, new = _put(context, request, stored_document(hold), idempotency_key)
     return Accepted(inbox=row, id=hold.id or f"hold-{row}", repeated=not new)
+
+
+def _check_not_over(context: ApiContext, request: Request, hold: Hold, idempotency_key: str | None) -> None:
+    """A hold that would be over at once is a mistake, such as an order from a page that was left open; a repeated request gets the first
+    answer again. Raises InvalidDocument, LedgerUnavailable."""
+    now = context.now()
+    if hold.until is None or hold.until > now:
+        return
+    if idempotency_key is None or context.ledger.inbox.sent_with(_key_name(request), idempotency_key) is None:
+        raise InvalidDocument([DocumentFault("until", f"is over: it is {format_instant(now)} at the site")])
 
 
 def _moved_mw(context: ApiContext, request: Request, hold: Hold, idempotency_key: str | None) -> float:
@@ -102,44 +114,59 @@ def _proposed(context: ApiContext, request: Request, hold: HoldDocument, moved_m
 
 
 @router.post("/holds/{id}/confirm", status_code=202, summary="Confirm a hold that another person proposed", responses=responses(404))
-def post_confirmation(context: Context, request: Request, id: Annotated[str, Path(pattern=ID_PATTERN)]) -> Accepted:
+def post_confirmation(
+    context: Context, request: Request, id: Annotated[str, Path(pattern=ID_PATTERN)], idempotency_key: IdempotencyKey = None
+) -> Accepted:
     by = _key_name(request)
     with refusals():
+        earlier = context.ledger.inbox.sent_with(by, idempotency_key) if idempotency_key else None
+        if earlier is not None and earlier.document.get(PROPOSAL) == id:
+            return Accepted(inbox=earlier.id, id=str(earlier.document["id"]), repeated=True)
         try:
-            row, hold_id = confirm(context.ledger.inbox, id, by, by, wall_now())
+            row, hold_id = confirm(context.ledger.inbox, id, by, by, wall_now(), idempotency_key)
         except NotConfirmed as fault:
             raise Refusal(409, str(fault)) from None
     return Accepted(inbox=row, id=hold_id, repeated=False)
 
 
 @router.delete("/holds/{id}", status_code=202, summary="Release a hold", responses=responses(404))
-def delete_hold(context: Context, request: Request, id: Annotated[str, Path(pattern=ID_PATTERN)]) -> Accepted:
-    if id not in context.view.state.holds and id not in _holds_in_inbox(context):
+def delete_hold(
+    context: Context, request: Request, id: Annotated[str, Path(pattern=ID_PATTERN)], idempotency_key: IdempotencyKey = None
+) -> Accepted:
+    with refusals():
+        earlier = context.ledger.inbox.sent_with(_key_name(request), idempotency_key) if idempotency_key else None
+    if earlier is None and id not in context.view.state.holds and id not in _holds_in_inbox(context):
         raise Refusal(404, f"There is no hold {id!r}; there are {', '.join(context.view.state.holds) or 'none'}")
-    row, _ = _put(context, request, {"id": id, "released": True}, None)
-    return Accepted(inbox=row, id=id, repeated=False)
+    row, new = _put(context, request, {"id": id, "released": True}, idempotency_key)
+    return Accepted(inbox=row, id=id, repeated=not new)
 
 
 class Stopped(BaseModel):
-    """Whether a global stop is in force, and by whom it was ordered."""
+    """Whether a global stop is in force, and by whom it was ordered. `repeated` when this Idempotency-Key brought it before."""
 
     in_force: bool
     by: str | None
+    repeated: bool = False
 
 
 @router.post("/stop", status_code=202, summary="Global stop: every rig sleeps until it is ended, whatever plan, contracts and calls ask")
-def post_stop(context: Context, request: Request) -> Stopped:
-    try:
-        order = StopFile(context.data_dir).order(wall_now(), _key_name(request))
-    except OSError as fault:
-        raise Refusal(503, f"No stop could be ordered: {fault}; use loadstone stop at the site") from None
-    return Stopped(in_force=True, by=order.by)
+def post_stop(context: Context, request: Request, idempotency_key: IdempotencyKey = None) -> Stopped:
+    return _stopped(context, request, "order", idempotency_key)
 
 
 @router.post("/resume", status_code=202, summary="End the global stop")
-def post_resume(context: Context, request: Request) -> Stopped:
-    ended = StopFile(context.data_dir).resume()
-    return Stopped(in_force=False, by=ended.by if ended else None)
+def post_resume(context: Context, request: Request, idempotency_key: IdempotencyKey = None) -> Stopped:
+    return _stopped(context, request, "end", idempotency_key)
+
+
+def _stopped(context: ApiContext, request: Request, move: Move, idempotency_key: str | None) -> Stopped:
+    try:
+        with refusals():
+            answer = context.stops.answer(move, _key_name(request), idempotency_key)
+    except OSError as fault:
+        what, command = ("ordered", "stop") if move == "order" else ("ended", "resume")
+        raise Refusal(503, f"No stop could be {what}: {fault}; use loadstone {command} at the site") from None
+    return Stopped(in_force=answer.in_force, by=answer.by, repeated=answer.repeated)
 
 
 def _holds_in_inbox(context: ApiContext) -> set[str]:

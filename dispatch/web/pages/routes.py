@@ -16,6 +16,7 @@ from dispatch.web.context import ApiContext
 from dispatch.web.errors import Refusal
 from dispatch.web.pages import labels
 from dispatch.web.pages.labels import clock, page_values
+from dispatch.web.pages.manual_moves import move_values
 from dispatch.web.pages.money import money_values
 from dispatch.web.pages.peaks import peak_values
 from dispatch.web.pages.plan import plan_values
@@ -40,7 +41,8 @@ def templates() -> Environment:
 
 @router.get("/", response_class=HTMLResponse)
 def now(request: Request) -> HTMLResponse:
-    return _page(request, "/", "now.html", page_values)
+    key = request.scope["state"]["key"] if request.scope["state"]["session"] is not None else None
+    return _page(request, "/", "now.html", lambda context: page_values(context) | move_values(context, key))
 
 
 @router.get("/plan", response_class=HTMLResponse)

@@ -101,7 +101,15 @@ def test_a_key_has_so_many_requests_a_minute() -> None:
 
 def test_a_stop_by_key_lasts_until_it_is_ended(here: Here) -> None:
     assert status(here, "POST", "/api/v1/stop") == 401
-    assert here.http.post("/api/v1/stop", headers=here.keyed("dispatch")).json() == {"in_force": True, "by": "of-dispatch"}
+    assert here.http.post("/api/v1/stop", headers=here.keyed("dispatch")).json() == {
+        "in_force": True,
+        "by": "of-dispatch",
+        "repeated": False,
+    }
     assert StopFile(here.data).in_force()
-    assert here.http.post("/api/v1/resume", headers=here.keyed("dispatch")).json() == {"in_force": False, "by": "of-dispatch"}
+    assert here.http.post("/api/v1/resume", headers=here.keyed("dispatch")).json() == {
+        "in_force": False,
+        "by": "of-dispatch",
+        "repeated": False,
+    }
     assert not StopFile(here.data).in_force()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from dispatch.runtime.inbox_reader import InboxReader
 from dispatch.site_file.load import setup_from_document
 from dispatch.store.inbox import Inbox
 from dispatch.store.tables import open_ledger
+from markets.grid import format_instant
 from tests.dispatch.web.served import StoppedClock, key, run_site, served
 from tests.sites import document, small
 
@@ -107,6 +108,74 @@ def test_a_repeated_request_stores_no_second_proposal(site: Any) -> None:
     assert http.post("/api/v1/holds", json=body, headers=headers).json() == second
     other = http.post("/api/v1/holds", json={**body, "group": "a-old"}, headers=headers)
     assert other.status_code == 409, "the key was used for another hold"
+
+
+def test_a_preview_gives_the_hold_with_its_end_and_says_it_in_sentences(site: Any) -> None:
+    data, end, http, keys = site
+    asked = {"hold": {"group": "b-new", "mode": "sleep"}, "ends_in_h": 1.5}
+    answer = posted(http, keys, "alice", "moves/preview", asked).json()
+    assert answer["hold"] == {"group": "b-new", "mode": "sleep", "until": format_instant(end + timedelta(hours=1.5))}
+    text = " ".join(answer["sentences"])
+    assert "It ends by itself on Thu 20 Aug 14:30." in text and "another person, with another key, must confirm it" in text
+    assert f"The move is of {answer['moved_mw']:.3f} MW." in text and "No promise is missed more than without it." in text
+    usd = answer["usd_per_hour"]
+    assert f"It {'earns' if usd > 0 else 'costs'} ${abs(usd):,.2f} an hour" in text
+    plain = posted(http, keys, "alice", "moves/preview", {"hold": asked["hold"]}).json()
+    assert plain["hold"]["until"] == format_instant(end + timedelta(hours=24)), "as it ends where no end is given"
+    for wrong in (
+        {**asked, "ends_in_h": 0},
+        {"stop": "order", "ends_in_h": 1},
+        {**asked, "hold": plain["hold"]},
+        {**asked, "ends_in_h": 1e6},
+    ):
+        assert posted(http, keys, "alice", "moves/preview", wrong).status_code == 422
+    ended = posted(http, keys, "alice", "moves/preview", {"stop": "end"}).json()
+    assert "No stop is in force." in ended["sentences"] and ended["hold"] is None
+
+
+def test_a_hold_that_would_be_over_at_once_is_refused_but_a_repeated_one_is_not(site: Any) -> None:
+    data, end, http, keys = site
+    body = {"group": "b-new", "mode": "normal", "until": format_instant(end)}
+    refused = posted(http, keys, "alice", "holds", body)
+    assert refused.status_code == 422 and "until: is over" in refused.json()["detail"]
+    engine = open_ledger(data)
+    row, _ = Inbox(engine).put("hold", body, "alice", "before it was over")
+    engine.dispose()
+    headers = {"Authorization": f"Bearer {keys['alice']}", "Idempotency-Key": "before it was over"}
+    again = http.post("/api/v1/holds", json=body, headers=headers)
+    assert again.status_code == 202 and (again.json()["inbox"], again.json()["repeated"]) == (row, True)
+
+
+def test_releases_and_confirmations_are_done_once_for_a_key(site: Any) -> None:
+    data, end, http, keys = site
+    large = posted(http, keys, "alice", "holds", {"group": "b-new", "mode": "sleep"}).json()
+    bob = {"Authorization": f"Bearer {keys['bob']}"}
+    first, second = (http.post(f"/api/v1/holds/{large['id']}/confirm", headers={**bob, "Idempotency-Key": "c"}).json() for _ in range(2))
+    assert first["id"] == large["id"] and second == {**first, "repeated": True}
+    before = len(holds_read(data, end))
+    ends = [http.delete(f"/api/v1/holds/{large['id']}", headers={**bob, "Idempotency-Key": "r"}).json() for _ in range(2)]
+    assert ends[1] == {**ends[0], "repeated": True} and len(holds_read(data, end)) == before + 1
+    assert http.delete("/api/v1/holds/night", headers={**bob, "Idempotency-Key": "r"}).status_code == 409
+    assert http.post("/api/v1/holds/proposal-1/confirm", headers={**bob, "Idempotency-Key": "c"}).status_code == 409
+
+
+def test_a_stop_that_is_sent_again_does_not_undo_what_came_since(site: Any) -> None:
+    data, end, http, keys = site
+    alice = {"Authorization": f"Bearer {keys['alice']}"}
+    stopped = http.post("/api/v1/stop", headers={**alice, "Idempotency-Key": "s1"}).json()
+    assert stopped == {"in_force": True, "by": "alice", "repeated": False} and (data / "stop").exists()
+    said = " ".join(posted(http, keys, "bob", "moves/preview", {"stop": "end"}).json()["sentences"])
+    assert "It ends the stop that alice ordered on " in said
+    ended = http.post("/api/v1/resume", headers={**alice, "Idempotency-Key": "s2"}).json()
+    assert (ended["in_force"], ended["by"]) == (False, "alice") and not (data / "stop").exists()
+    assert http.post("/api/v1/stop", headers={**alice, "Idempotency-Key": "s1"}).json() == {**stopped, "repeated": True}
+    assert not (data / "stop").exists(), "the site was started since"
+    posted(http, keys, "bob", "stop")
+    assert http.post("/api/v1/resume", headers={**alice, "Idempotency-Key": "s2"}).json() == {**ended, "repeated": True}
+    assert (data / "stop").exists(), "another stop was ordered since"
+    assert http.post("/api/v1/resume", headers={**alice, "Idempotency-Key": "s1"}).status_code == 409
+    posted(http, keys, "bob", "resume")
+    assert not (data / "stop").exists()
 
 
 def test_the_command_line_previews_proposes_and_confirms(site: Any, capsys: pytest.CaptureFixture[str]) -> None:

@@ -35,14 +35,16 @@ function replace(fresh) {
     const there = fresh.getElementById(here.id);
     if (!there || here.isEqualNode(there)) continue; // what has the keyboard's focus keeps it
     const open = [...here.querySelectorAll('details[open]')].map((d) => d.id);
+    const focused = here.contains(document.activeElement) ? document.activeElement.id : '';
     const scrolled = [...here.querySelectorAll('.scroll, .activity')].map((e) => e.scrollTop);
     open.forEach((name) => { const d = there.querySelector(`#${CSS.escape(name)}`); if (d) d.open = true; });
     here.replaceChildren(...there.childNodes);
     here.querySelectorAll('.scroll, .activity').forEach((e, k) => { e.scrollTop = scrolled[k] || 0; });
+    if (focused) document.getElementById(focused)?.focus();
   }
 }
 
-async function refresh() {
+export async function refresh() {
   if (busy) { waiting = true; return; }
   const left = last + SLOWEST_MS - performance.now();
   if (last && left > 0) { if (!waiting) { waiting = true; setTimeout(() => { waiting = false; refresh(); }, left); } return; }
