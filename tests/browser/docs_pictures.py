@@ -6,23 +6,19 @@ import tempfile
 from pathlib import Path
 
 from dispatch.reports.write import write_day
-from tests.browser.chromium import FLAGS, chromium
+from tests.browser.chromium import started_browser
 from tests.browser.test_statement import a_day
 
 INTO = Path(__file__).parents[2] / "docs" / "reference" / "pictures"
 
 
 def main() -> None:
-    from playwright.sync_api import sync_playwright
-
     INTO.mkdir(exist_ok=True)
-    with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
+    with tempfile.TemporaryDirectory() as folder, started_browser() as browser:
         (page_file,) = write_day(a_day(Path(folder)).settle(), Path(folder) / "out", ["html"])
-        browser = playwright.chromium.launch(executable_path=chromium(), args=FLAGS)
         page = browser.new_page(viewport={"width": 900, "height": 1700})
         page.goto(page_file.as_uri())
         page.screenshot(path=INTO / "statement.png")
-        browser.close()
 
 
 if __name__ == "__main__":

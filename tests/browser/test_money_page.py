@@ -15,7 +15,7 @@ from dispatch.settlement.document import to_json
 from dispatch.store.statements import keep_statement
 from dispatch.store.tables import open_ledger
 from dispatch.web.read_statements import ReadStatements
-from tests.browser.chromium import FLAGS, chromium
+from tests.browser.chromium import started_browser, watched_page
 from tests.browser.test_statement import a_day
 from tests.dispatch.web.served import run_site, served
 from tests.sites import small
@@ -45,28 +45,16 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Any]]:
 
 @pytest.fixture(scope="module")
 def browser(site: tuple[str, Any]) -> Iterator[Any]:
-    path = chromium()
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
+    with started_browser() as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture(params=[("light", 1280), ("dark", 380)], ids=["light, desk", "dark, phone"])
 def page(browser: Any, site: tuple[str, Any], request: pytest.FixtureRequest) -> Iterator[Any]:
     """A blank page; whatever it complains of, or asks of anybody else, fails the test."""
     scheme, width = request.param
-    context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
-    page = context.new_page()
-    wrong: list[str] = []
-    page.on("console", lambda m: wrong.append(m.text) if m.type in ("error", "warning") else None)
-    page.on("pageerror", lambda e: wrong.append(str(e)))
-    page.on("request", lambda r: None if r.url.startswith((site[0], "data:", "blob:")) else wrong.append(f"asked {r.url}"))
-    yield page
-    context.close()
-    assert not wrong
+    with watched_page(browser, site[0], viewport={"width": width, "height": 900}, color_scheme=scheme) as page:
+        yield page
 
 
 def test_the_newest_day_its_month_and_an_earlier_day(page: Any, site: tuple[str, Any]) -> None:

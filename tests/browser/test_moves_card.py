@@ -13,7 +13,7 @@ from dispatch.entries import Seen
 from dispatch.store.inbox import Inbox, InboxRow
 from dispatch.store.journal import SqlJournal
 from dispatch.store.tables import open_ledger
-from tests.browser.chromium import FLAGS, chromium
+from tests.browser.chromium import chromium, started_browser
 from tests.dispatch.web.served import key, run_site, served
 from tests.fakes import price
 from tests.sites import document, small
@@ -49,12 +49,8 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HeldSite]:
 
 @pytest.fixture(scope="module")
 def browser(site: HeldSite) -> Iterator[Any]:
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium(), args=FLAGS)
+    with started_browser() as browser:
         yield browser
-        browser.close()
 
 
 def opened(browser: Any, site: HeldSite, name: str = "", **more: Any) -> Any:

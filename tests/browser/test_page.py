@@ -14,7 +14,7 @@ from dispatch.decide.precedence import ASK_MORE, PRECEDENCE, Asker
 from dispatch.entries import GroupSeen, Seen
 from dispatch.store.journal import SqlJournal
 from dispatch.store.tables import open_ledger
-from tests.browser.chromium import FLAGS, chromium
+from tests.browser.chromium import started_browser, watched_page
 from tests.dispatch.web.conftest import CALL
 from tests.dispatch.web.served import run_site, served
 from tests.fakes import price
@@ -31,30 +31,17 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]
 
 @pytest.fixture(scope="module")
 def browser(site: tuple[str, Path]) -> Iterator[Any]:
-    """Opened after the site ran: the two would share a thread's event loop."""
-    path = chromium()
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
+    with started_browser() as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture
 def page(browser: Any, site: tuple[str, Path]) -> Iterator[Any]:
     """The open, live page; any error or warning it logs fails the test."""
-    context = browser.new_context(viewport={"width": 1280, "height": 900}, timezone_id="Asia/Tokyo")
-    page = context.new_page()
-    wrong: list[str] = []
-    page.on("console", lambda m: wrong.append(m.text) if m.type in ("error", "warning") else None)
-    page.on("pageerror", lambda e: wrong.append(str(e)))
-    page.on("request", lambda r: None if r.url.startswith((site[0], "data:", "blob:")) else wrong.append(f"asked {r.url}"))
-    page.goto(site[0])
-    page.wait_for_selector("#live.good")
-    yield page
-    context.close()
-    assert not wrong
+    with watched_page(browser, site[0], viewport={"width": 1280, "height": 900}, timezone_id="Asia/Tokyo") as page:
+        page.goto(site[0])
+        page.wait_for_selector("#live.good")
+        yield page
 
 
 def test_it_shows_price_load_plan_and_reasons(page: Any, site: tuple[str, Path]) -> None:

@@ -17,7 +17,7 @@ from dispatch.store.tables import open_ledger
 from markets.grid import Interval
 from optimizer.settlement.peak_record import PeakInterval
 from optimizer.settlement.peak_score import PeakTally, calibration
-from tests.browser.chromium import FLAGS, chromium
+from tests.browser.chromium import chromium, started_browser, watched_page
 from tests.dispatch.web.served import served
 from tests.markets.forecasting.test_price_model import model
 from tests.sites import small
@@ -54,27 +54,16 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def browser(address: str) -> Iterator[Any]:
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium(), args=FLAGS)
+    with started_browser() as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture(params=[("light", 1280), ("dark", 390)], ids=["light, desk", "dark, phone"])
 def page(browser: Any, address: str, request: pytest.FixtureRequest) -> Iterator[Any]:
     """A blank page; whatever it complains of, or asks of anybody else, fails the test."""
     scheme, width = request.param
-    context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
-    page = context.new_page()
-    wrong: list[str] = []
-    page.on("console", lambda m: wrong.append(m.text) if m.type in ("error", "warning") else None)
-    page.on("pageerror", lambda e: wrong.append(str(e)))
-    page.on("request", lambda r: None if r.url.startswith((address, "data:", "blob:")) else wrong.append(f"asked {r.url}"))
-    yield page
-    context.close()
-    assert not wrong
+    with watched_page(browser, address, viewport={"width": width, "height": 900}, color_scheme=scheme) as page:
+        yield page
 
 
 def test_live_and_backtest_stand_in_two_tables(page: Any, address: str) -> None:

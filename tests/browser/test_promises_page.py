@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from dispatch.web.pages.promises import how_it_stands
-from tests.browser.chromium import FLAGS, chromium
+from tests.browser.chromium import chromium, started_browser, watched_page
 from tests.dispatch.web.conftest import CALL
 from tests.dispatch.web.served import run_site, served
 from tests.sites import small
@@ -25,36 +25,26 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def browser(address: str) -> Iterator[Any]:
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium(), args=FLAGS)
+    with started_browser() as browser:
         yield browser
-        browser.close()
 
 
 @pytest.mark.parametrize(("scheme", "width"), [("light", 1280), ("dark", 380)])
 def test_a_call_in_force_shows_its_cap_its_margin_and_its_contract(browser: Any, address: str, scheme: str, width: int) -> None:
-    context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
-    page = context.new_page()
-    wrong: list[str] = []
-    page.on("console", lambda m: wrong.append(m.text) if m.type in ("error", "warning") else None)
-    page.on("request", lambda r: None if r.url.startswith((address, "data:", "blob:")) else wrong.append(f"asked {r.url}"))
-    page.goto(address)
-    page.click("nav a[href='/promises']")
-    page.wait_for_selector("#live.good")
-    document = httpx.get(f"{address}/api/v1/promises").json()
-    called = next(limit for limit in document["limits"] if limit["promise"] == CALL["obligation"])
-    row = page.locator("#limits tbody tr", has_text=called["why"]).first
-    cells = row.locator("td").all_inner_texts()
-    assert cells[0] == "kept" and cells[2] == f"{CALL['mw_cap']:.3f}" and cells[4] == f"{called['margin_mw']:.3f}"
-    assert page.locator("#limits tbody tr").count() == len(document["limits"])
-    contract = page.locator("#contracts tbody tr", has_text=CALL["obligation"]).first.inner_text()
-    assert CALL["id"] in contract
-    assert "No day has been settled yet" in page.inner_text("#promises")
-    assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
-    context.close()
-    assert not wrong
+    with watched_page(browser, address, viewport={"width": width, "height": 900}, color_scheme=scheme) as page:
+        page.goto(address)
+        page.click("nav a[href='/promises']")
+        page.wait_for_selector("#live.good")
+        document = httpx.get(f"{address}/api/v1/promises").json()
+        called = next(limit for limit in document["limits"] if limit["promise"] == CALL["obligation"])
+        row = page.locator("#limits tbody tr", has_text=called["why"]).first
+        cells = row.locator("td").all_inner_texts()
+        assert cells[0] == "kept" and cells[2] == f"{CALL['mw_cap']:.3f}" and cells[4] == f"{called['margin_mw']:.3f}"
+        assert page.locator("#limits tbody tr").count() == len(document["limits"])
+        contract = page.locator("#contracts tbody tr", has_text=CALL["obligation"]).first.inner_text()
+        assert CALL["id"] in contract
+        assert "No day has been settled yet" in page.inner_text("#promises")
+        assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
 
 
 def test_each_contract_says_what_was_proved_and_limits_add_up(address: str) -> None:

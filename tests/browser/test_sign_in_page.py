@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.browser.chromium import FLAGS, chromium
+from tests.browser.chromium import chromium, started_browser
 from tests.dispatch.web.served import key, run_site, served
 from tests.sites import small
 
@@ -25,12 +25,8 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str]]:
 
 @pytest.fixture(scope="module")
 def browser(site: tuple[str, str]) -> Iterator[Any]:
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium(), args=FLAGS)
+    with started_browser() as browser:
         yield browser
-        browser.close()
 
 
 @pytest.mark.parametrize(("scheme", "width", "scripts"), [("light", 1280, True), ("dark", 380, True), ("light", 380, False)])

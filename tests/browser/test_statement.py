@@ -14,7 +14,7 @@ from pypdf import PdfReader
 
 from dispatch.reports.write import write_day
 from markets.facts import Call, CallKind
-from tests.browser.chromium import FLAGS, chromium
+from tests.browser.chromium import started_browser
 from tests.dispatch.settlement.fixtures import HandMadeDay
 
 
@@ -40,13 +40,8 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 @pytest.fixture(scope="module")
 def browser(files: dict[str, Path]) -> Iterator[Any]:
-    path = chromium()
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
+    with started_browser() as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture(params=["light", "dark"])
