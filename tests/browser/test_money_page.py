@@ -81,6 +81,19 @@ def test_the_newest_day_its_month_and_an_earlier_day(page: Any, site: tuple[str,
     assert links[0] == "json" and {"html", "pdf", "xlsx", "csv"} <= set(links)
 
 
+def test_the_chart_follows_a_change_of_theme(page: Any, site: tuple[str, Any]) -> None:
+    page.goto(f"{site[0]}/money")
+    page.wait_for_selector("#waterfall .main-svg")
+    ink = "document.getElementById('waterfall').layout.font.color"
+    before, dark = page.evaluate(ink), page.evaluate("matchMedia('(prefers-color-scheme: dark)').matches")
+    page.emulate_media(color_scheme="light" if dark else "dark")
+    for _ in range(100):  # the page's policy lets no condition of a test be evaluated in it again and again
+        if page.evaluate(ink) != before:
+            break
+        page.wait_for_timeout(100)
+    assert page.evaluate(ink) != before
+
+
 def test_without_scripts_and_a_day_that_is_not_settled(browser: Any, site: tuple[str, Any]) -> None:
     context = browser.new_context(java_script_enabled=False)
     page = context.new_page()

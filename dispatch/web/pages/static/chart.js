@@ -21,16 +21,17 @@ export function chartStyle() {
 
 export const OPTIONS = { displaylogo: false, responsive: true, modeBarButtonsToRemove: ['lasso2d', 'select2d', 'autoScale2d'] };
 
-// Draws from the JSON that the server put into element `id`: at once, and whenever a refresh of the page puts it there anew.
-export function drawFrom(id, draw) {
-  const holder = document.getElementById(id);
-  const again = () => draw(JSON.parse(holder.textContent));
-  new MutationObserver(again).observe(holder, { childList: true });
-  again();
+// Market time, as the server has labelled it.
+export function axis(c) {
+  return { range: c.range, tickmode: 'array', tickvals: c.axis.x, ticktext: c.axis.text, gridcolor: colour('line'), zeroline: false, hoverformat: ' ' };
 }
 
-function axis(c) {
-  return { range: c.range, tickmode: 'array', tickvals: c.axis.x, ticktext: c.axis.text, gridcolor: colour('line'), zeroline: false, hoverformat: ' ' };
+// The two value axes of a chart with prices above and loads below.
+export function priceAboveLoad() {
+  return {
+    yaxis: { domain: [0.5, 1], title: { text: '$/MWh' }, gridcolor: colour('line'), zerolinecolor: colour('soft') },
+    yaxis2: { domain: [0, 0.42], title: { text: 'MW' }, gridcolor: colour('line'), rangemode: 'tozero' },
+  };
 }
 
 export function drawChart(c) {
@@ -57,8 +58,7 @@ export function drawChart(c) {
   Plotly.react('chart', traces, {
     ...chartStyle(), margin: { l: 60, r: 16, t: 40, b: 36 }, shapes, annotations: notes, uirevision: 'same',
     xaxis: { ...axis(c), anchor: 'y2' },
-    yaxis: { domain: [0.5, 1], title: { text: '$/MWh' }, gridcolor: colour('line'), zerolinecolor: colour('soft') },
-    yaxis2: { domain: [0, 0.42], title: { text: 'MW' }, gridcolor: colour('line'), rangemode: 'tozero' },
+    ...priceAboveLoad(),
   }, OPTIONS);
   document.getElementById('axis-clock').textContent = `in ${c.clock}; HE14 is the hour ending at 14:00`;
 }

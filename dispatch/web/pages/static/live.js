@@ -12,7 +12,7 @@ export async function json(path) {
   return answer.json();
 }
 
-// Calls `draw` at each refresh; the first one follows when every script of the page has run.
+// Calls `draw` at each refresh, after the new HTML is in place; the first one follows when every script of the page has run.
 export function onRefresh(draw) {
   draws.push(draw);
 }
@@ -51,8 +51,8 @@ export async function refresh() {
   busy = true;
   last = performance.now();
   try {
-    const [fresh] = await Promise.all([freshPage(), ...draws.map((draw) => draw())]);
-    replace(fresh);
+    replace(await freshPage());
+    await Promise.all(draws.map((draw) => draw()));
     say('live', true);
   } catch (error) {
     say(`no response: ${error.message}`, false);

@@ -1,8 +1,9 @@
 // The waterfall of a settled day, from the labelled bars that the server put into the page.
-import { OPTIONS, chartStyle, colour, drawFrom } from './chart.js';
+import { OPTIONS, chartStyle, colour } from './chart.js';
+import { onRefresh } from './live.js';
 
-drawFrom('waterfall-figures', (bars) => {
-  const chart = document.getElementById('waterfall');
+onRefresh(() => {
+  const bars = JSON.parse(document.getElementById('waterfall-figures').textContent), chart = document.getElementById('waterfall');
   chart.hidden = bars.length === 0;
   if (chart.hidden) return;
   const kind = (b) => (b.net ? colour('blue') : b.usd < 0 ? colour('orange') : colour('green'));

@@ -1,5 +1,5 @@
 // Draws the plan: prices above, the load of each group stacked below, on the axis that the server has labelled.
-import { OPTIONS, chartStyle, colour, steps } from './chart.js';
+import { OPTIONS, axis, chartStyle, colour, priceAboveLoad, steps } from './chart.js';
 import { json, onRefresh } from './live.js';
 
 const PATTERNS = ['', '/', '.', 'x', '\\\\', '-', '+', '|'];
@@ -14,8 +14,7 @@ onRefresh(async () => {
   const price = { ...steps(chart.outlook), name: `expected price, ${chart.point}`, mode: 'lines', line: { color: colour('blue'), width: 2 }, hovertemplate: '%{text}: %{y:.2f} $/MWh<extra>price</extra>' };
   Plotly.react('plan-chart', [price, ...loads], {
     ...chartStyle(), height: 420, margin: { l: 60, r: 16, t: 40, b: 36 }, uirevision: 'same',
-    xaxis: { range: [chart.now, chart.range[1]], tickmode: 'array', tickvals: chart.axis.x, ticktext: chart.axis.text, gridcolor: colour('line'), zeroline: false, hoverformat: ' ', anchor: 'y2' },
-    yaxis: { domain: [0.5, 1], title: { text: '$/MWh' }, gridcolor: colour('line'), zerolinecolor: colour('soft') },
-    yaxis2: { domain: [0, 0.42], title: { text: 'MW' }, gridcolor: colour('line'), rangemode: 'tozero' },
+    xaxis: { ...axis(chart), range: [chart.now, chart.range[1]], anchor: 'y2' },
+    ...priceAboveLoad(),
   }, OPTIONS);
 });
