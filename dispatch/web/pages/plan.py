@@ -30,5 +30,5 @@ def plan_values(context: ApiContext) -> dict[str, Any]:
         "age_s": state["plan_age_s"],
         "failed": state["plan_failed"],
         "with_offers": any(row["offers"] for row in rows),
-        "with_peaks": any(row["peak_share"] for row in rows),
+        "with_peaks": any(row["peak_share"] is not None for row in rows),
     }

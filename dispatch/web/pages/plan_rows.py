@@ -9,10 +9,11 @@ from typing import Any
 
 from dispatch.decide.state import State
 from dispatch.web.live_view import point_of
+from dispatch.web.move_sentences import market_time
 from markets.grid import Market, hour_ending, parse_instant
 
 # A price against the break-evens of the groups, by the class that colours it.
-LEVELS = {"": "no price", "free": "paid to draw", "fair": "worth hashing", "dear": "above every break-even"}
+LEVELS = {"": "no price", "free": "paid to draw", "fair": "up to the highest break-even", "dear": "above every break-even"}
 WORTH_USD = 0.005  # a limit that one more MW is worth less than this in does not bind
 
 
@@ -33,6 +34,7 @@ def _row(plan: Mapping[str, Any], market: Market, n: int, interval: Mapping[str,
         "label": label(market, interval),
         "start": start_of(interval),
         "end": end_of(interval),
+        "hours": hours,
         "price": price,
         "level": "" if price is None else "free" if price <= 0 else "dear" if price > highest else "fair",
         "load_mw": interval["load_mw"],
@@ -55,17 +57,16 @@ def runs_of(rows: Sequence[Mapping[str, Any]], market: Market) -> list[dict[str,
 
 
 def _run(rows: Sequence[Mapping[str, Any]], market: Market) -> dict[str, Any]:
-    hours = [(row["end"] - row["start"]).total_seconds() / 3600 for row in rows]
+    hours = sum(row["hours"] for row in rows)
     prices = [row["price"] for row in rows if row["price"] is not None]
     first, last = rows[0]["start"].astimezone(market.tz), rows[-1]["end"].astimezone(market.tz)
+    until = f"{last:%H:%M}" if first.date() == last.date() else f"{last:%a %H:%M}"
     return {
-        "label": f"{first:%a %-d %b %H:%M} to {last:%H:%M}"
-        if first.date() == last.date()
-        else f"{first:%a %-d %b %H:%M} to {last:%a %H:%M}",
-        "hours": sum(hours),
+        "label": f"{market_time(first, market)} to {until}",
+        "hours": hours,
         "lowest": min(prices, default=None),
         "highest": max(prices, default=None),
-        "load_mw": sum(row["load_mw"] * h for row, h in zip(rows, hours, strict=True)) / sum(hours),
+        "load_mw": sum(row["load_mw"] * row["hours"] for row in rows) / hours,
         "modes": rows[0]["modes"],
     }
 
