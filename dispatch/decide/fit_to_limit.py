@@ -166,9 +166,7 @@ def _as_many(asleep: int, rigs: int) -> int:
     return rigs
 
 
-def _lower(
-    counts: list[int], watts: list[float], k: int, excess_w: float, *, keep: int, enough: Callable[[int, int], int] = _as_many
-) -> float:
+def _lower(counts: list[int], watts: list[float], k: int, excess_w: float, *, keep: int, enough: Callable[[int, int], int]) -> float:
     """Move rigs from mode k into the lowest one, all but `keep`; returns the watts that sheds if as many as are needed obey. `enough` says
     how many to move, beside those already in the lowest mode, so that as many as are needed do."""
     drop_w = watts[k] - watts[0]
