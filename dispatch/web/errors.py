@@ -82,8 +82,3 @@ def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
     return {
         s: {"description": MEANINGS[s], "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}} for s in statuses
     }
-
-
-def answers(model: Any) -> dict[int | str, dict[str, Any]]:
-    """A typed document as the answer of a route, for the OpenAPI document. The answer itself is not checked again: it is built typed."""
-    return {200: {"model": model}}

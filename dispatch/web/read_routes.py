@@ -23,7 +23,8 @@ from dispatch.store.recorded_setup import setup_at
 from dispatch.web import documents
 from dispatch.web.chart import chart_document
 from dispatch.web.context import ApiContext, Context
-from dispatch.web.errors import Refusal, answers, responses
+from dispatch.web.described import answer, described
+from dispatch.web.errors import Refusal, responses
 from dispatch.web.forecast_document import forecast_document
 from dispatch.web.metrics import metrics_text
 from dispatch.web.money_document import money_document
@@ -44,14 +45,9 @@ router = APIRouter(prefix="/api/v1", tags=["read"], responses=responses(401, 403
 metrics = APIRouter(tags=["read"], responses=responses(401, 403, 405, 429, 500, 503))
 
 
-@router.get(
-    "/state",
-    summary="What the site does now, and why",
-    responses=answers(StateDocument),
-    response_model=None,
-)
-def get_state(context: Context) -> JSONResponse:
-    return JSONResponse(context.state())
+@router.get("/state", summary="What the site does now, and why", **described(StateDocument))
+def get_state(context: Context) -> Response:
+    return answer(context.state())
 
 
 @router.get("/plan", summary="The plan in force", responses=responses(404))
@@ -86,11 +82,10 @@ def get_obligations(context: Context) -> Doc:
 @router.get(
     "/promises",
     summary="What insists on the load now with its margin, each contract's calls and proved reduction, and what was kept last",
-    responses=answers(PromisesDocument),
-    response_model=None,
+    **described(PromisesDocument),
 )
-def get_promises(context: Context) -> JSONResponse:
-    return JSONResponse(promises_document(context))
+def get_promises(context: Context) -> Response:
+    return answer(promises_document(context))
 
 
 @router.get("/calls", summary="The newest calls received, every version, and those still waiting in the inbox")
@@ -152,13 +147,10 @@ def get_forecast(context: Context) -> Doc:
 
 
 @router.get(
-    "/peaks",
-    summary="How the site met coincident peaks, live and in the kept backtest, never added up",
-    responses=answers(PeaksDocument),
-    response_model=None,
+    "/peaks", summary="How the site met coincident peaks, live and in the kept backtest, never added up", **described(PeaksDocument)
 )
-def get_peaks(context: Context) -> JSONResponse:
-    return JSONResponse(peaks_document(context))
+def get_peaks(context: Context) -> Response:
+    return answer(peaks_document(context))
 
 
 @router.get("/money", summary="A settled day, how it was earned, and its month so far by line and day", responses=responses(404))

@@ -5,14 +5,15 @@ from __future__ import annotations
 from typing import Annotated
 
 from fastapi import APIRouter
-from fastapi.responses import JSONResponse
+from fastapi.responses import Response
 from pydantic import Field
 
 from dispatch.offers.document import OffersDocument
 from dispatch.offers.make import offers
 from dispatch.signals.documents import DocumentFault, InvalidDocument, SignalDocument, joined_path
 from dispatch.web.context import Context
-from dispatch.web.errors import answers, responses
+from dispatch.web.described import answer, described
+from dispatch.web.errors import responses
 from dispatch.what_if.answer import BreakEvenAnswer, SweepAnswer, WhatIfAnswer
 from dispatch.what_if.break_even import BreakEvenDocument, break_even
 from dispatch.what_if.compare import what_if
@@ -23,23 +24,15 @@ router = APIRouter(prefix="/api/v1", tags=["what-if"], responses=responses(400, 
 
 
 @router.post(
-    "/what-if",
-    summary="Plan the site as it is and with a scenario; the difference in money and promises",
-    responses=answers(WhatIfAnswer),
-    response_model=None,
+    "/what-if", summary="Plan the site as it is and with a scenario; the difference in money and promises", **described(WhatIfAnswer)
 )
-async def post_what_if(context: Context, scenario: Scenario) -> JSONResponse:
+async def post_what_if(context: Context, scenario: Scenario) -> Response:
     bases = context.base_plans()
-    return JSONResponse(await context.run_what_if(lambda: what_if(bases, scenario)))
+    return answer(await context.run_what_if(lambda: what_if(bases, scenario)))
 
 
-@router.post(
-    "/what-if/sweep",
-    summary="A what-if at every point of a grid of values",
-    responses=answers(SweepAnswer),
-    response_model=None,
-)
-async def post_sweep(context: Context, document: SweepDocument) -> JSONResponse:
+@router.post("/what-if/sweep", summary="A what-if at every point of a grid of values", **described(SweepAnswer))
+async def post_sweep(context: Context, document: SweepDocument) -> Response:
     bases = context.base_plans()
 
     def run() -> SweepAnswer:
@@ -50,22 +43,17 @@ async def post_sweep(context: Context, document: SweepDocument) -> JSONResponse:
                 f if f.path.startswith("sweep") else DocumentFault(joined_path("scenario", f.path), f.text) for f in faults.faults
             ) from None
 
-    return JSONResponse(await context.run_what_if(run))
+    return answer(await context.run_what_if(run))
 
 
-@router.post(
-    "/what-if/break-even",
-    summary="The value of a key of a scenario at which rigs come back, or go",
-    responses=answers(BreakEvenAnswer),
-    response_model=None,
-)
-async def post_break_even(context: Context, document: BreakEvenDocument) -> JSONResponse:
+@router.post("/what-if/break-even", summary="The value of a key of a scenario at which rigs come back, or go", **described(BreakEvenAnswer))
+async def post_break_even(context: Context, document: BreakEvenDocument) -> Response:
     bases = context.base_plans()
 
     def run() -> BreakEvenAnswer:
         return break_even(bases, document)
 
-    return JSONResponse(await context.run_what_if(run))
+    return answer(await context.run_what_if(run))
 
 
 class OffersRequest(SignalDocument):
@@ -78,9 +66,8 @@ class OffersRequest(SignalDocument):
 @router.post(
     "/offers",
     summary="Offers of reserve, bids for energy and season quantities of an operating day, for the QSE",
-    responses=answers(OffersDocument),
-    response_model=None,
+    **described(OffersDocument),
 )
-async def post_offers(context: Context, request: OffersRequest) -> JSONResponse:
+async def post_offers(context: Context, request: OffersRequest) -> Response:
     offering = context.offering(request.on, request.risk)
-    return JSONResponse(await context.run_what_if(lambda: offers(offering)))
+    return answer(await context.run_what_if(lambda: offers(offering)))
